@@ -1,0 +1,109 @@
+package archtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rows is the import order: a package imports only packages of rows above its
+// own (smaller numbers). A trailing slash stands for everything below.
+var rows = []struct {
+	row  int
+	path string
+}{
+	{0, "internal/host"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{1, "internal/limit"},
+	{2, "internal/diagnose"},
+	{3, "internal/plan"}, {3, "internal/lint"},
+	{4, "internal/observe"},
+	{5, "internal/apply"},
+	{6, "internal/lab"}, {6, "internal/load"},
+	{7, "internal/prove"},
+	{8, "internal/render"},
+	{9, "internal/ui/"},
+	{10, "cmd/maxconn"},
+}
+
+// sameRow are imports inside one row that the order allows.
+var sameRow = map[string][]string{
+	// a machine's cgroup files are found through /proc
+	"internal/linux/cgroup": {"internal/linux/procfs"},
+}
+
+func rowOf(dir string) (int, bool) {
+	for _, r := range rows {
+		if dir == r.path || strings.HasSuffix(r.path, "/") && strings.HasPrefix(dir, r.path) {
+			return r.row, true
+		}
+	}
+	return 0, false
+}
+
+func TestImportOrder(t *testing.T) {
+	files, _ := tree(t)
+	for _, f := range files {
+		if f.dir == "internal/archtest" || f.test {
+			continue // tests may look at any layer
+		}
+		own, ok := rowOf(f.dir)
+		if !ok {
+			t.Errorf("%s: package %s has no row in the import order", f.path, f.dir)
+			continue
+		}
+		for _, imp := range f.imports {
+			dir, ours := strings.CutPrefix(imp, module+"/")
+			if !ours || slices.Contains(sameRow[f.dir], dir) {
+				continue
+			}
+			if row, ok := rowOf(dir); !ok || row >= own {
+				t.Errorf("%s (row %d) imports %s (row %d)", f.path, own, dir, row)
+			}
+		}
+	}
+}
+
+// pure packages compute and print; they touch no file, socket or process.
+var pure = []string{"internal/host", "internal/limit", "internal/diagnose", "internal/plan", "internal/lint", "internal/render"}
+
+func TestPurity(t *testing.T) {
+	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog", "math/rand", "unsafe"}
+	files, _ := tree(t)
+	for _, f := range files {
+		if f.test || !slices.Contains(pure, f.dir) {
+			continue
+		}
+		for _, imp := range f.imports {
+			if slices.Contains(banned, imp) {
+				t.Errorf("%s is pure and imports %s", f.path, imp)
+			}
+		}
+	}
+}
+
+func TestRawSystemCallsStayAtTheEdge(t *testing.T) {
+	files, _ := tree(t)
+	for _, f := range files {
+		library := slices.Contains([]string{"coalesce", "dial", "listen"}, f.dir) && strings.HasSuffix(f.path, "_linux.go")
+		if f.test || library || strings.HasPrefix(f.dir, "internal/linux/") {
+			continue
+		}
+		for _, imp := range f.imports {
+			if imp == "golang.org/x/sys/unix" || imp == "github.com/vishvananda/netlink" {
+				t.Errorf("%s imports %s: raw system calls stand under internal/linux only", f.path, imp)
+			}
+		}
+	}
+}
+
+// Writers of kernel state stand in linux/tune; only apply and lab may reach it, so check, the exporter and the web
+// page have no path to a writer.
+func TestWritersAreFenced(t *testing.T) {
+	const tune = module + "/internal/linux/tune"
+	files, _ := tree(t)
+	for _, f := range files {
+		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" && f.dir != "internal/lab" && !f.test {
+			t.Errorf("%s imports linux/tune", f.path)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// bound is the lowest ceiling of one measure over all gauges that cover a flow.
+type bound struct {
+	value  int64
+	by     string
+	atMost bool
+}
+
+// lowest finds what binds a flow. A process-wide ceiling counts once for each
+// process that shares the flow (SO_REUSEPORT groups, forked workers).
+func lowest(gauges []limit.Gauge, f flow, m limit.Measure) (b bound) {
+	perProcess := map[string]bound{}
+	for _, g := range gauges {
+		if g.Unbounded || g.Measure != m || !f.covers(g) {
+			continue
+		}
+		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
+			sum := perProcess[g.Limit.ID]
+			perProcess[g.Limit.ID] = bound{sum.value + g.Ceiling, g.Limit.ID, sum.atMost || g.AtMost || len(f.pids) > 1}
+			continue
+		}
+		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost})
+	}
+	for _, p := range perProcess {
+		b = b.tighter(p) // tighter does not depend on the order
+	}
+	return b
+}
+
+// tighter is the lower of two bounds; on a tie the first by name, so that the
+// report does not depend on order.
+func (b bound) tighter(c bound) bound {
+	if b.by == "" || cmp.Or(cmp.Compare(c.value, b.value), strings.Compare(c.by, b.by)) < 0 {
+		return c
+	}
+	return b
+}
+
+func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
+	r := s.Read()
+	c := Capacity{Outbound: []Outbound{}, Inbound: []Inbound{}}
+	if o.PID == 0 {
+		c.Outbound = append(c.Outbound, outbound(e, Outbound{}, flow{direction: limit.Outbound}))
+	}
+	for _, row := range r.Table(host.OutboundKind) {
+		if line, f, ok := outboundFlow(r, row); ok && (o.PID == 0 || line.PID == o.PID) {
+			c.Outbound = append(c.Outbound, outbound(e, line, f))
+		}
+	}
+	for _, f := range listenerFlows(r) {
+		if o.PID == 0 || hasPID(f.pids, o.PID) {
+			c.Inbound = append(c.Inbound, inbound(r, e, f))
+		}
+	}
+	busiest := c.Outbound
+	if o.PID == 0 {
+		busiest = busiest[1:] // "any one destination" stays first
+	}
+	slices.SortStableFunc(busiest, func(a, b Outbound) int { return cmp.Compare(b.Now, a.Now) })
+	slices.SortStableFunc(c.Inbound, func(a, b Inbound) int { return cmp.Compare(b.Now, a.Now) })
+	return c
+}
+
+func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
+	source, destination, ok := strings.Cut(row.Name(), "->")
+	pid := row.Count("pid")
+	line := Outbound{Source: source, Destination: destination, Process: row.Text("process"), PID: pid, Now: row.Sockets()}
+	f := flow{direction: limit.Outbound, source: source, destination: destination}
+	if pid != 0 {
+		f.pids = []int64{pid}
+	}
+	return line, f.withProcess(r), ok && !strings.Contains(source, "*")
+}
+
+func outbound(e *evaluation, line Outbound, f flow) Outbound {
+	held, rate := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.PerSecond)
+	line.Held, line.BoundBy, line.AtMost = held.value, held.by, held.atMost || rate.atMost
+	line.PerSecond, line.RateBy = rate.value, rate.by
+	return line
+}
+
+// listenerFlows is one flow for each listening address and port.
+func listenerFlows(r *host.Reader) []flow {
+	var flows []flow
+	for _, row := range r.Table(host.ListenerKind) {
+		name, _, _ := strings.Cut(row.Name(), "~")
+		i := slices.IndexFunc(flows, func(f flow) bool { return f.listener == name })
+		if i < 0 {
+			i, flows = len(flows), append(flows, flow{direction: limit.Inbound, listener: name})
+		}
+		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {
+			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !hasPID(flows[i].pids, n) {
+				flows[i].pids = append(flows[i].pids, n)
+			}
+		}
+	}
+	for i := range flows {
+		flows[i] = flows[i].withProcess(r)
+	}
+	return flows
+}
+
+func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
+	held, burst := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.Burst)
+	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost || burst.atMost}
+	if len(f.pids) == 0 {
+		line.AtMost = true // the descriptor limit of its process could not be seen
+	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {
+		line.PID, line.Process = row.Count("pid"), row.Text("process")
+	}
+	if row, ok := r.Row(host.InboundKind, f.listener); ok {
+		line.Now = row.Sockets()
+	}
+	return line
+}

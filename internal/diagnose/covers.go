@@ -1,0 +1,93 @@
+package diagnose
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// anyDestination is the subject of gauges towards a destination without connections.
+const anyDestination = "any one destination"
+
+// flow is one kind of connection: who opens or takes it, from where to where.
+type flow struct {
+	direction           limit.Direction
+	source, destination string // outbound; empty = any
+	listener            string // inbound
+	pids                []int64
+	uid, cgroup         string
+}
+
+// withProcess fills in what the snapshot knows of the flow's processes.
+func (f flow) withProcess(r *host.Reader) flow {
+	for _, pid := range f.pids {
+		if row, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10)); ok {
+			f.uid, f.cgroup = row.Text("uid"), row.Text("cgroup")
+		}
+	}
+	return f
+}
+
+// covers says whether a gauge bounds connections of this flow.
+func (f flow) covers(g limit.Gauge) bool {
+	if g.Bounds&f.direction == 0 {
+		return false
+	}
+	switch g.Limit.Scope {
+	case limit.Peer:
+		return f.coversPeer(g.Subject)
+	case limit.Listener:
+		return g.Subject.Listener == f.listener
+	case limit.User:
+		return f.uid != "" && g.Subject.UID == f.uid
+	}
+	switch {
+	case g.Subject.PID != 0:
+		return hasPID(f.pids, g.Subject.PID)
+	case g.Subject.Cgroup != "":
+		return within(f.cgroup, g.Subject.Cgroup)
+	}
+	return true
+}
+
+// coversPeer prefers the gauge of the very pair; a flow without connections
+// has that of any destination.
+func (f flow) coversPeer(s limit.Subject) bool {
+	switch {
+	case s.Source == "" && s.Destination == "":
+		return f.destination == ""
+	case s.Destination == "":
+		return s.Source == f.source
+	}
+	return s.Source == f.source && s.Destination == f.destination
+}
+
+func hasPID(pids []int64, pid int64) bool {
+	for _, p := range pids {
+		if p == pid {
+			return true
+		}
+	}
+	return false
+}
+
+// within says whether the cgroup is the other or lies below it.
+func within(cgroup, ancestor string) bool {
+	return cgroup == ancestor || ancestor == "/" || strings.HasPrefix(cgroup, strings.TrimSuffix(ancestor, "/")+"/")
+}
+
+// meansListener says whether a goal's words (":443", "0.0.0.0:443", "443") name a listener.
+func meansListener(goal, listener string) bool {
+	if goal == listener {
+		return true
+	}
+	at, err := netip.ParseAddrPort(listener)
+	if err != nil {
+		return false
+	}
+	want, err := strconv.ParseUint(strings.TrimPrefix(goal, ":"), 10, 16)
+	return err == nil && uint16(want) == at.Port()
+}

@@ -1,0 +1,98 @@
+package diagnose
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// evaluation is what the catalogue says of one snapshot.
+type evaluation struct {
+	gauges  []limit.Gauge
+	checked []Checked
+	unseen  map[missing][]string // fact and reason -> limits
+	void    map[string]bool      // limits that could not be evaluated at all
+}
+
+// missing is a fact and the reason that it could not be read.
+type missing struct{ fact, why string }
+
+func evaluate(s host.Snapshot, o Options) *evaluation {
+	e := &evaluation{unseen: map[missing][]string{}, void: map[string]bool{}}
+	for _, l := range limit.Catalogue() {
+		if len(o.Limits) > 0 && !slices.Contains(o.Limits, l.ID) {
+			continue
+		}
+		gauges, r := l.Evaluate(s, o.Workload)
+		if err := r.Err(); err != nil {
+			e.void[l.ID] = true
+			e.miss(l.ID, err)
+			continue
+		}
+		e.gauges = append(e.gauges, gauges...)
+		e.checked = append(e.checked, Checked{Limit: l.ID, Subjects: len(gauges)})
+		for _, g := range gauges {
+			for _, m := range g.Unseen {
+				e.miss(l.ID, &m)
+			}
+		}
+		for _, f := range l.Needs {
+			if why := partial(s, f); why != "" {
+				e.miss(l.ID, &host.Missing{Fact: f, Why: why})
+			}
+		}
+	}
+	return e
+}
+
+// partial is why rows of a table that a limit needs are missing, or "".
+func partial(s host.Snapshot, f host.Fact) string {
+	if f != host.All(f.Kind) {
+		return ""
+	}
+	return s.Read().Partial(f.Kind)
+}
+
+func (e *evaluation) miss(id string, err error) {
+	key := missing{why: err.Error()}
+	var m *host.Missing
+	var bad *host.Malformed
+	switch {
+	case errors.As(err, &m):
+		key = missing{m.Fact.String(), m.Why}
+	case errors.As(err, &bad):
+		key = missing{bad.Fact.String(), "its text is not " + bad.Want + ": " + bad.Text}
+	}
+	if !slices.Contains(e.unseen[key], id) {
+		e.unseen[key] = append(e.unseen[key], id)
+	}
+}
+
+// unseenList is sorted by fact.
+func (e *evaluation) unseenList() []Unseen {
+	out := []Unseen{}
+	for k, limits := range e.unseen {
+		out = append(out, Unseen{k.fact, k.why, limits})
+	}
+	slices.SortFunc(out, func(a, b Unseen) int { return cmp.Or(cmp.Compare(a.Fact, b.Fact), cmp.Compare(a.Why, b.Why)) })
+	return out
+}
+
+// essential are the limits without which nobody can say whether a host holds.
+var essential = []string{"ephemeral-ports", "time-wait", "accept-queue"}
+
+// verdict sums up: something binds if any finding is more than information.
+func verdict(r Report, e *evaluation) Verdict {
+	for _, f := range r.Findings {
+		if f.Severity != Info {
+			return Binds
+		}
+	}
+	if len(r.Checked) == 0 || slices.ContainsFunc(essential, func(id string) bool { return e.void[id] }) {
+		return Unknown
+	}
+	return Holds
+}

@@ -1,0 +1,80 @@
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// findings lists what is worth saying, worst first.
+func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
+	out := []Finding{}
+	for _, g := range e.gauges {
+		if o.PID != 0 && g.Subject.PID != 0 && g.Subject.PID != o.PID {
+			continue
+		}
+		if severity := judge(g); severity != "" {
+			out = append(out, newFinding(g, severity))
+		}
+	}
+	out = append(out, unmet(s, e, o.Workload)...)
+	slices.SortStableFunc(out, worse)
+	return out
+}
+
+// judge is the severity of what a gauge says; "" is nothing to say.
+func judge(g limit.Gauge) Severity {
+	switch {
+	case g.Refusing:
+		return Critical
+	case g.Harms || g.IsNear():
+		return Warning
+	case g.Notice:
+		return Info
+	}
+	return ""
+}
+
+// worse sorts by severity, then by what is refused, then by how full, then by name.
+func worse(a, b Finding) int {
+	return cmp.Or(
+		cmp.Compare(rank(a.Severity), rank(b.Severity)),
+		cmp.Compare(b.Refused, a.Refused),
+		cmp.Compare(share(b), share(a)),
+		cmp.Compare(a.Limit, b.Limit),
+		cmp.Compare(a.Subject, b.Subject),
+	)
+}
+
+func rank(s Severity) int { return slices.Index([]Severity{Critical, Warning, Info}, s) }
+
+// share is how full a limit is, 0 where there is no ceiling.
+func share(f Finding) float64 {
+	switch {
+	case f.Unbounded:
+		return 0
+	case f.Ceiling == 0:
+		return 1
+	}
+	return float64(max(f.Used, f.Demand)) / float64(f.Ceiling)
+}
+
+func newFinding(g limit.Gauge, severity Severity) Finding {
+	f := Finding{
+		Limit: g.Limit.ID, Severity: severity, Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
+		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, Used: g.Used, Refused: g.Refused, Cause: g.Cause, Owner: g.Owner,
+		Evidence: []Evidence{}, Remedies: []Remedy{}, Steps: []Step{}, Sources: g.Limit.Sources,
+	}
+	for _, e := range g.Evidence {
+		f.Evidence = append(f.Evidence, Evidence(e))
+	}
+	for _, m := range g.Remedies {
+		f.Remedies = append(f.Remedies, Remedy(m))
+	}
+	for _, s := range g.Steps {
+		f.Steps = append(f.Steps, Step(s))
+	}
+	return f
+}

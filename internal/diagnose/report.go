@@ -1,0 +1,194 @@
+// Package diagnose turns a snapshot into a report: what the host can make and hold, what binds first, and
+// what is wrong, worst first. It is pure: the catalogue (package limit) holds all knowledge of
+// single limits, this package only compares what they say.
+package diagnose
+
+import (
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// Schema names the JSON form of a Report. Fields may be added, none renamed.
+const Schema = "maxconn.report/1"
+
+// Report is what check prints. Counts are connections, rates connections per second.
+type Report struct {
+	Schema   string    `json:"schema"`
+	Host     Host      `json:"host"`
+	Capacity Capacity  `json:"capacity"`
+	Findings []Finding `json:"findings"`
+	Unseen   []Unseen  `json:"unseen"`
+	// Checked are all limits that could be evaluated, with how many subjects each.
+	Checked []Checked `json:"checked"`
+	// Verdict is "holds", "binds" or "unknown": exit status 0, 1 and 2.
+	Verdict Verdict `json:"verdict"`
+}
+
+// Host says what the report is about.
+type Host struct {
+	Name      string `json:"name"`
+	Kernel    string `json:"kernel"`
+	Netns     string `json:"netns"`
+	NetnsName string `json:"netns_name,omitempty"`
+	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
+	User      string `json:"user,omitempty"`
+	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
+}
+
+// Capacity is the answer in two tables: towards destinations, and for each listener.
+type Capacity struct {
+	Outbound []Outbound `json:"outbound"`
+	Inbound  []Inbound  `json:"inbound"`
+}
+
+// Bound is one ceiling and the limit that sets it. Value is meaningless where
+// By is empty: nothing that could be seen bounds it.
+type Bound struct {
+	Value  int64     `json:"value"`
+	By     string    `json:"by"`
+	How    limit.How `json:"how"`
+	AtMost bool      `json:"at_most,omitempty"` // the true ceiling may be lower: something could not be seen
+}
+
+// Outbound is the capacity from a source address to one destination. Empty source and destination stand
+// for any that has no connections yet.
+type Outbound struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	Process     string `json:"process,omitempty"`
+	PID         int64  `json:"pid,omitempty"`
+	Now         int64  `json:"now"` // sockets there now, TIME_WAIT included
+	Held        int64  `json:"held"`
+	PerSecond   int64  `json:"per_second"`
+	BoundBy     string `json:"bound_by"` // what bounds held
+	RateBy      string `json:"per_second_bound_by"`
+	AtMost      bool   `json:"at_most,omitempty"`
+}
+
+// Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
+type Inbound struct {
+	Listener string `json:"listener"`
+	Process  string `json:"process"`
+	PID      int64  `json:"pid"`
+	Now      int64  `json:"now"`
+	Held     int64  `json:"held"`
+	Burst    int64  `json:"burst"`
+	BoundBy  string `json:"bound_by"` // what bounds held
+	BurstBy  string `json:"burst_bound_by"`
+	AtMost   bool   `json:"at_most,omitempty"`
+}
+
+// Severity orders findings.
+type Severity string
+
+const (
+	Critical Severity = "critical" // refuses connections now, or in the window
+	Warning  Severity = "warning"  // near, harmful, or would not hold what is wanted
+	Info     Severity = "info"     // worth knowing
+)
+
+// Finding is one limit and one subject with something to say.
+type Finding struct {
+	Limit     string        `json:"limit"`
+	Severity  Severity      `json:"severity"`
+	Subject   string        `json:"subject"`
+	Process   string        `json:"process"`
+	PID       int64         `json:"pid"`
+	Measure   limit.Measure `json:"measure"`
+	Ceiling   int64         `json:"ceiling"`
+	Unbounded bool          `json:"unbounded,omitempty"` // the kernel sets no ceiling here
+	AtMost    bool          `json:"at_most,omitempty"`
+	Used      int64         `json:"used"`
+	Demand    int64         `json:"demand,omitempty"` // what was asked for with --inbound, --outbound
+	Refused   int64         `json:"refused,omitempty"`
+	Cause     string        `json:"cause"`
+	Owner     string        `json:"owner"`
+	Evidence  []Evidence    `json:"evidence"`
+	Remedies  []Remedy      `json:"remedies"`
+	Steps     []Step        `json:"steps"`
+	Sources   []string      `json:"sources"`
+}
+
+// Evidence is a fact that shows what happens.
+type Evidence struct {
+	Fact    string `json:"fact"`
+	Value   string `json:"value"`
+	Meaning string `json:"meaning"`
+}
+
+// Remedy is something that would lift it.
+type Remedy struct {
+	Kind        limit.RemedyKind `json:"kind"`
+	Setting     string           `json:"setting"`
+	From        string           `json:"from"`
+	To          string           `json:"to"`
+	Text        string           `json:"text"`
+	TakesEffect string           `json:"takes_effect"`
+}
+
+// Step is one line of the formula with this host's figures.
+type Step struct {
+	Label string    `json:"label"`
+	Sum   string    `json:"sum,omitempty"`
+	Value int64     `json:"value"`
+	Unit  string    `json:"unit,omitempty"`
+	How   limit.How `json:"how"`
+	From  string    `json:"from,omitempty"`
+}
+
+// Unseen is a fact that could not be read, and which limits would have used it.
+type Unseen struct {
+	Fact   string   `json:"fact"`
+	Why    string   `json:"why"`
+	Limits []string `json:"limits,omitempty"`
+}
+
+// Checked is a limit that was evaluated.
+type Checked struct {
+	Limit    string `json:"limit"`
+	Subjects int    `json:"subjects"`
+	Findings int    `json:"findings"`
+}
+
+// Verdict is the report in one word.
+type Verdict string
+
+const (
+	Holds   Verdict = "holds"
+	Binds   Verdict = "binds"
+	Unknown Verdict = "unknown"
+)
+
+// Options narrow a diagnosis.
+type Options struct {
+	Workload limit.Workload
+	Limits   []string // IDs; empty means all
+	PID      int64    // only this process; 0 means all
+}
+
+// Check evaluates the whole catalogue on a snapshot.
+func Check(s host.Snapshot, o Options) Report {
+	e := evaluate(s, o)
+	r := Report{Schema: Schema, Host: hostOf(s), Checked: e.checked, Unseen: e.unseenList()}
+	r.Capacity = capacity(s, e, o)
+	r.Findings = findings(s, e, o)
+	count(r.Checked, r.Findings)
+	r.Verdict = verdict(r, e)
+	return r
+}
+
+func hostOf(s host.Snapshot) Host {
+	r := s.Read()
+	text := func(name string) string { return r.Optional(host.System(name)) }
+	return Host{text("name"), text("kernel"), text("netns"), text("netns-name"), text("scope"), text("user"), text("window")}
+}
+
+func count(checked []Checked, findings []Finding) {
+	for i := range checked {
+		for _, f := range findings {
+			if f.Limit == checked[i].Limit {
+				checked[i].Findings++
+			}
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package host
+
+// The kinds of facts. Tables (one fact a row) list the fields of their rows;
+// a field that could not be read is absent from the row.
+const (
+	// SystemKind holds single facts of the machine and the subject: name, kernel,
+	// cpus, boot (RFC 3339, UTC), page-size (bytes), netns ("net:[4026531840]"),
+	// netns-name (as the user named it), scope ("initial" or "child" network
+	// namespace), user ("root" or "uid 1000"), window (length of the observation, "10s",
+	// only where two samples were taken), bound-sockets ("listed" where the
+	// kernel lists sockets that are bound and nothing else, Linux 6.8+),
+	// own-files-soft and own-files-hard (descriptor limits of the shell that started maxconn).
+	SystemKind Kind = "system"
+	// SysctlKind facts are named as sysctl(8) names them: net.core.somaxconn.
+	// White space in a value is one space. fs.file-nr and
+	// net.netfilter.nf_conntrack_count are read-only sysctls and stand here too.
+	SysctlKind Kind = "sysctl"
+	// CounterKind facts are the counters of /proc/net/netstat and snmp of the
+	// subject's namespace: TcpExt.ListenDrops, Tcp.ActiveOpens. Since boot, or since the
+	// namespace was made.
+	CounterKind Kind = "counter"
+	// SockstatKind: /proc/net/sockstat and sockstat6: TCP.inuse, TCP.tw, TCP.mem, TCP6.inuse.
+	// TCP.orphan, TCP.alloc and TCP.mem are host-wide, the others of the namespace.
+	SockstatKind Kind = "sockstat"
+	// MeminfoKind: /proc/meminfo in kB: MemTotal, MemAvailable, Slab, SUnreclaim.
+	MeminfoKind Kind = "meminfo"
+	// LoadavgKind: threads (all tasks of the host).
+	LoadavgKind Kind = "loadavg"
+	// SoftnetKind is a table by CPU ("cpu0"): processed dropped squeezed
+	// received_rps flow_limit backlog. Host-wide.
+	SoftnetKind Kind = "softnet"
+	// ConntrackKind: entries, and sums over CPUs of columns of /proc/net/stat/nf_conntrack: drop,
+	// early_drop, insert_failed.
+	ConntrackKind Kind = "conntrack"
+	// NeighbourKind: arp.entries, arp.table_fulls, ndisc.entries, ndisc.table_fulls
+	// (host-wide, initial namespace only); own.ipv4, own.ipv6 (entries of this namespace).
+	NeighbourKind Kind = "neighbour"
+	// SlabKind is a table by cache name (TCP, TCPv6, sock_inode_cache, dentry, filp,
+	// request_sock_TCP, tw_sock_TCP, tcp_bind_bucket, tcp_bind2_bucket,
+	// eventpoll_epi, eventpoll_pwq, nf_conntrack): active objects size (bytes).
+	SlabKind Kind = "slab"
+	// ProtocolKind is a table by protocol (TCP, TCPv6) of /proc/net/protocols: size (bytes) sockets memory (pages).
+	ProtocolKind Kind = "protocol"
+	// LinkKind is a table by device: index kind up (yes/no) mtu txqueuelen
+	// qdisc (root) addresses rx_dropped tx_dropped backlog ("netif_rx", "napi", "rps", absent when
+	// unknown: which way received packets take).
+	LinkKind Kind = "link"
+	// QdiscKind is a table by "device/handle": kind link limit (packets or bytes, as the kernel
+	// gives it) backlog (packets) drops overlimits root (yes/no).
+	QdiscKind Kind = "qdisc"
+	// AddressKind is a table by local address: link.
+	AddressKind Kind = "address"
+	// ListenerKind is a table by "address:port", and "address:port~2" and so on for
+	// further members of a SO_REUSEPORT group: family (4, 6) queue limit (as the kernel gives
+	// it: sk_max_ack_backlog) drops uid inode pid process (the lowest pid that holds it) pids (all that hold it, "12,13", where several do)
+	// syn (half-open connections, counted on the first member of a group, group-wide)
+	// oldest and youngest (waiting time of unaccepted connections, see Age) backlog (the argument of
+	// listen() where it can be inferred, else absent) cgroup.
+	ListenerKind Kind = "listener"
+	// InboundKind is a table by listener ("address:port", a group is one row): one field a TCP state
+	// (ESTABLISHED ...), unaccepted (of ESTABLISHED and CLOSE_WAIT: not yet taken by accept()), pid process
+	// (who holds the accepted sockets, where one process holds most), close_wait_age.
+	InboundKind Kind = "inbound"
+	// OutboundKind is a table by "source->destination:port": one field a TCP state,
+	// ranged (sockets whose local port is in ip_local_port_range and not reserved), local-ports known.
+	// pid process; timestamps (yes/no: seen on established ones); fold (how many sockets may be missing from
+	// the row because the table was full). close_wait_age.
+	OutboundKind Kind = "outbound"
+	// SourceKind is a table by local address of outbound sockets: sockets, destinations, ports (distinct local
+	// ports in the range), shared (of these, used to two or more destinations at once), opposite (of these, of the
+	// parity that connect() takes last: not the parity of the range's low end).
+	SourceKind Kind = "source"
+	// BinderKind is a table by pid ("?" where unknown) of bound-only sockets: process, ports (a port list).
+	BinderKind Kind = "binder"
+	// PortsKind: port lists such as "8080,40000-40009": listening, bound (bind() without connect or
+	// listen; only where system bound-sockets is "listed").
+	PortsKind Kind = "ports"
+	// ProcessKind is a table by pid: name uid state (R, S, D, T ...) cgroup unit soft hard ("unlimited" is a
+	// word) files threads nproc (RLIMIT_NPROC soft) epoll (epoll descriptors)
+	// sockets (TCP sockets found) attributed ("all", or "512" of its descriptors were read) and one field a TCP state.
+	ProcessKind Kind = "process"
+	// CgroupKind is a table by cgroup path, ancestors included: version (1, 2) memory_max ("max" is a word) memory_current
+	// memory_sock memory_events_max memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
+	CgroupKind Kind = "cgroup"
+	// UserKind is a table by uid: sockets (TCP sockets in this namespace).
+	UserKind Kind = "user"
+	// MovedKind: what changed during system window, by "kind/name" or "kind/name/field":
+	// a signed difference. Absent where nothing moved.
+	MovedKind Kind = "moved"
+)
+
+// tables are the kinds whose facts are rows of fields.
+var tables = map[Kind]bool{
+	SoftnetKind: true, SlabKind: true, ProtocolKind: true, LinkKind: true, QdiscKind: true, AddressKind: true,
+	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true, BinderKind: true, ProcessKind: true,
+	CgroupKind: true, UserKind: true,
+}
+
+// IsTable says whether facts of this kind are rows of fields.
+func (k Kind) IsTable() bool { return tables[k] }
+
+// States are the TCP states that count connections, by their field name in
+// rows of inbound, outbound and process.
+var States = []string{
+	"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING",
+}
+
+// Sysctl names a sysctl.
+func Sysctl(name string) Fact { return Fact{SysctlKind, name} }
+
+// System names a fact of the machine or the subject.
+func System(name string) Fact { return Fact{SystemKind, name} }
+
+// Counter names a counter of /proc/net/netstat or snmp, such as "TcpExt.ListenDrops".
+func Counter(name string) Fact { return Fact{CounterKind, name} }
+
+// Sockstat names a figure of /proc/net/sockstat, such as "TCP.inuse".
+func Sockstat(name string) Fact { return Fact{SockstatKind, name} }
+
+// Meminfo names a figure of /proc/meminfo, in kB.
+func Meminfo(name string) Fact { return Fact{MeminfoKind, name} }
+
+// Ports names a port list: "listening" or "bound".
+func Ports(name string) Fact { return Fact{PortsKind, name} }
+
+// All names a whole table, for a limit's Needs.
+func All(k Kind) Fact { return Fact{k, "*"} }

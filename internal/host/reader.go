@@ -1,0 +1,201 @@
+package host
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Reader reads a snapshot for a formula. The first error sticks: after it,
+// numbers are zero and the formula's result must be thrown away (see Err).
+// Used tells which facts the result stands on. Not for concurrent use.
+type Reader struct {
+	snapshot Snapshot
+	used     map[Fact]bool
+	err      error
+}
+
+// Err is the first error, a *Missing or a *Malformed.
+func (r *Reader) Err() error { return r.err }
+
+// Used lists all facts that were asked for, sorted: the provenance. A table counts
+// as its kind with the name "*".
+func (r *Reader) Used() []Fact { return slices.SortedFunc(maps.Keys(r.used), compare) }
+
+// Has says whether a fact can be read; asking is not an error.
+func (r *Reader) Has(f Fact) bool {
+	r.used[f] = true
+	x, ok := r.snapshot.Lookup(f)
+	return ok && x.Err == ""
+}
+
+// Why is the reason that a fact cannot be read, or "".
+func (r *Reader) Why(f Fact) string {
+	r.used[f] = true
+	_, err := r.lookup(f)
+	var m *Missing
+	if errors.As(err, &m) {
+		return m.Why
+	}
+	return ""
+}
+
+// Text is the text of a fact.
+func (r *Reader) Text(f Fact) string {
+	r.used[f] = true
+	text, err := r.lookup(f)
+	r.stick(err)
+	return text
+}
+
+// Optional is the text of a fact, or "" where it cannot be read.
+func (r *Reader) Optional(f Fact) string {
+	if !r.Has(f) {
+		return ""
+	}
+	return r.Text(f)
+}
+
+// Int is the fact as a whole number. Unsigned values beyond 2^63-1 are that
+// number (fs.file-max and memory limits use them for "no limit").
+func (r *Reader) Int(f Fact) int64 {
+	text := r.Text(f)
+	if r.err != nil {
+		return 0
+	}
+	n, ok := parseInt(text)
+	if !ok {
+		r.stick(&Malformed{f, text, "a whole number"})
+	}
+	return n
+}
+
+// Maybe is the fact as a whole number, and whether it is there and is one.
+// Nothing sticks: use it for facts that only sharpen a verdict.
+func (r *Reader) Maybe(f Fact) (int64, bool) {
+	if !r.Has(f) {
+		return 0, false
+	}
+	x, _ := r.snapshot.Lookup(f)
+	return parseInt(x.Text)
+}
+
+// Ints is the fact as whole numbers, exactly n of them.
+func (r *Reader) Ints(f Fact, n int) []int64 {
+	text := r.Text(f)
+	out := make([]int64, n)
+	if r.err != nil {
+		return out
+	}
+	words := strings.Fields(text)
+	for i := range min(n, len(words)) {
+		v, ok := parseInt(words[i])
+		if !ok {
+			words = nil
+			break
+		}
+		out[i] = v
+	}
+	if len(words) != n {
+		r.stick(&Malformed{f, text, strconv.Itoa(n) + " whole numbers"})
+	}
+	return out
+}
+
+// Pair is a fact of two whole numbers, such as ip_local_port_range.
+func (r *Reader) Pair(f Fact) (low, high int64) {
+	v := r.Ints(f, 2)
+	return v[0], v[1]
+}
+
+// Ports is a port list, such as ip_local_reserved_ports. Empty text is the
+// empty set.
+func (r *Reader) Ports(f Fact) PortSet {
+	text := r.Text(f)
+	set, err := ParsePorts(text)
+	if err != nil {
+		r.stick(&Malformed{f, text, "a list of ports"})
+	}
+	return set
+}
+
+// Table lists the rows of a kind, sorted by name. An unreadable table is an
+// error; a table that could be read in part is not: see Partial.
+func (r *Reader) Table(k Kind) []Row {
+	rest := All(k)
+	r.used[rest] = true
+	var rows []Row
+	for f, x := range r.snapshot.readings {
+		if f.Kind == k && f != rest && x.Err == "" {
+			rows = append(rows, Row{f, parseFields(x.Text)})
+		}
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Fact.Name, b.Fact.Name) })
+	if rows == nil {
+		if x, ok := r.snapshot.Lookup(rest); ok {
+			r.stick(&Missing{rest, x.Err})
+		}
+	}
+	return rows
+}
+
+// Partial is the reason why rows of a table are missing, or "".
+func (r *Reader) Partial(k Kind) string {
+	x, _ := r.snapshot.Lookup(All(k))
+	return x.Err
+}
+
+// Row is one row of a table, and whether it is there.
+func (r *Reader) Row(k Kind, name string) (Row, bool) {
+	r.used[All(k)] = true
+	x, ok := r.snapshot.Lookup(Fact{k, name})
+	if !ok || x.Err != "" {
+		return Row{}, false
+	}
+	return Row{Fact{k, name}, parseFields(x.Text)}, true
+}
+
+// Moved is by how much a fact, or a field of a row, changed during the
+// window. ok is false where only one sample was taken; (0, true) means that it
+// stood still.
+func (r *Reader) Moved(f Fact, field ...string) (delta int64, ok bool) {
+	r.used[f] = true
+	if !r.Has(System("window")) {
+		return 0, false
+	}
+	name := strings.Join(append([]string{string(f.Kind), f.Name}, field...), "/")
+	x, _ := r.snapshot.Lookup(Fact{MovedKind, name})
+	delta, _ = parseInt(x.Text)
+	return delta, true
+}
+
+func (r *Reader) lookup(f Fact) (string, error) {
+	x, ok := r.snapshot.Lookup(f)
+	switch {
+	case !ok:
+		return "", &Missing{f, "the snapshot does not have it"}
+	case x.Err != "":
+		return "", &Missing{f, x.Err}
+	}
+	return x.Text, nil
+}
+
+func (r *Reader) stick(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// parseInt reads a whole number, and clamps unsigned ones beyond 2^63-1.
+func parseInt(text string) (int64, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil {
+		return n, true
+	}
+	if errors.Is(err, strconv.ErrRange) && !strings.HasPrefix(text, "-") {
+		return n, true // ParseInt gives the nearest value
+	}
+	return 0, false
+}

@@ -1,0 +1,82 @@
+package host
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Snapshot is all readings of one subject at one time. The zero value is
+// empty and ready to use. It is not safe for concurrent writing.
+type Snapshot struct {
+	readings map[Fact]Reading
+}
+
+// Set records the text of a fact.
+func (s *Snapshot) Set(f Fact, text string) { s.put(f, Reading{Text: text}) }
+
+// Miss records why a fact could not be read. A text already there stays:
+// knowing beats not knowing.
+func (s *Snapshot) Miss(f Fact, why string) {
+	if have, ok := s.readings[f]; ok && have.Err == "" {
+		return
+	}
+	s.put(f, Reading{Err: why})
+}
+
+func (s *Snapshot) put(f Fact, r Reading) {
+	if s.readings == nil {
+		s.readings = make(map[Fact]Reading)
+	}
+	s.readings[f] = r
+}
+
+// Lookup returns the reading of a fact, and whether the snapshot has any.
+func (s Snapshot) Lookup(f Fact) (Reading, bool) {
+	r, ok := s.readings[f]
+	return r, ok
+}
+
+// Len is the number of facts, unreadable ones included.
+func (s Snapshot) Len() int { return len(s.readings) }
+
+// Facts lists what the snapshot holds, sorted by kind and name.
+func (s Snapshot) Facts() []Fact {
+	return slices.SortedFunc(maps.Keys(s.readings), compare)
+}
+
+// Unread lists the facts that carry a reason instead of a text, sorted.
+func (s Snapshot) Unread() []Fact {
+	var out []Fact
+	for _, f := range s.Facts() {
+		if s.readings[f].Err != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// With is a copy in which the settings hold: the host as it would be.
+// A setting of one field ("row#field") changes that field of an existing row.
+func (s Snapshot) With(settings ...Setting) Snapshot {
+	c := Snapshot{readings: maps.Clone(s.readings)}
+	for _, set := range settings {
+		row, field, isField := strings.Cut(set.Fact.Name, "#")
+		if !isField {
+			c.Set(set.Fact, set.Want)
+			continue
+		}
+		f := Fact{set.Fact.Kind, row}
+		if r, ok := c.readings[f]; ok && r.Err == "" {
+			c.Set(f, parseFields(r.Text).with(field, set.Want).String())
+		}
+	}
+	return c
+}
+
+// Read returns a reader that keeps account of what was used.
+func (s Snapshot) Read() *Reader { return &Reader{snapshot: s, used: map[Fact]bool{}} }
+
+// Hide takes a fact's text away and leaves the reason. Observing code uses Miss;
+// this is for tests and redaction.
+func (s *Snapshot) Hide(f Fact, why string) { s.put(f, Reading{Err: why}) }

@@ -1,0 +1,149 @@
+package host
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// header and trailer frame the text form: a file without the trailer was cut off.
+const (
+	header  = "maxconn.snapshot/1"
+	trailer = "end"
+)
+
+// SyntaxError says where a snapshot's text is not one.
+type SyntaxError struct {
+	Line int
+	Why  string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("snapshot line %d: %s", e.Line, e.Why) }
+
+// Text is the snapshot as lines "kind name = value", or "kind name ! reason"
+// where a fact could not be read, sorted, between a header and a trailer line.
+func (s Snapshot) Text() []byte {
+	var b bytes.Buffer
+	b.WriteString(header + "\n")
+	for _, f := range s.Facts() {
+		r := s.readings[f]
+		mark, text := "=", r.Text
+		if r.Err != "" {
+			mark, text = "!", r.Err
+		}
+		line := string(f.Kind) + " " + escapeName(f.Name) + " " + mark
+		if text != "" {
+			line += " " + escapeText(text)
+		}
+		b.WriteString(line + "\n")
+	}
+	b.WriteString(trailer + "\n")
+	return b.Bytes()
+}
+
+// Parse reads the text form. Empty lines and lines that begin with "#" are
+// passed over. Errors are *SyntaxError with the line.
+func Parse(text []byte) (Snapshot, error) {
+	var s Snapshot
+	n, ended := 0, false
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimRight(line, "\r\n")
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+			continue
+		case !s.started():
+			if line != header {
+				return s, &SyntaxError{n, fmt.Sprintf("want %q, have %.40q: not a snapshot", header, line)}
+			}
+			s.readings = map[Fact]Reading{}
+		case ended:
+			return s, &SyntaxError{n, "text after the end"}
+		case line == trailer:
+			ended = true
+		default:
+			if err := s.parseLine(line); err != "" {
+				return s, &SyntaxError{n, err}
+			}
+		}
+	}
+	switch {
+	case !s.started():
+		return s, &SyntaxError{n, "empty: not a snapshot"}
+	case !ended:
+		return s, &SyntaxError{n, "cut off: the last line is not \"end\""}
+	}
+	return s, nil
+}
+
+func (s *Snapshot) started() bool { return s.readings != nil }
+
+// parseLine reads one "kind name = value" and returns what is wrong with it.
+func (s *Snapshot) parseLine(line string) (wrong string) {
+	kind, rest, _ := strings.Cut(line, " ")
+	name, rest, _ := strings.Cut(rest, " ")
+	mark, text, _ := strings.Cut(rest, " ")
+	if !validKind(kind) || name == "" || (mark != "=" && mark != "!") {
+		return fmt.Sprintf("%.60q is not \"kind name = value\"", line)
+	}
+	name, err1 := unescapeName(name)
+	text, err2 := unescapeText(text)
+	if err1 != nil || err2 != nil {
+		return fmt.Sprintf("%.60q has a broken escape", line)
+	}
+	f := Fact{Kind(kind), name}
+	if _, twice := s.readings[f]; twice {
+		return fmt.Sprintf("%s stands twice", f)
+	}
+	if mark == "!" {
+		if text == "" {
+			return fmt.Sprintf("%s: no reason after \"!\"", f)
+		}
+		s.readings[f] = Reading{Err: text}
+		return ""
+	}
+	if f.Kind.IsTable() && !validFields(text) {
+		return fmt.Sprintf("%s: %.60q is not a row of name=value", f, text)
+	}
+	s.readings[f] = Reading{Text: text}
+	return ""
+}
+
+func validKind(k string) bool {
+	return k != "" && strings.Trim(k, "abcdefghijklmnopqrstuvwxyz-") == "" && k != trailer
+}
+
+// escapeName keeps a name free of spaces and control characters.
+func escapeName(name string) string {
+	if name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' }) {
+		return name
+	}
+	return strings.ReplaceAll(strconv.QuoteToASCII(name), " ", `\x20`)
+}
+
+func unescapeName(name string) (string, error) {
+	if !strings.HasPrefix(name, `"`) {
+		return name, nil
+	}
+	return strconv.Unquote(name)
+}
+
+// escapeText keeps a value on one line and tells its outer spaces.
+func escapeText(text string) string {
+	if strings.TrimSpace(text) == text && !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, isControl) {
+		return text
+	}
+	return strconv.QuoteToASCII(text)
+}
+
+func isControl(r rune) bool {
+	return r < ' ' || r == 0x7f || r == 0xfffd || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029
+}
+
+func unescapeText(text string) (string, error) {
+	if !strings.HasPrefix(text, `"`) {
+		return text, nil
+	}
+	return strconv.Unquote(text)
+}

@@ -1,0 +1,52 @@
+package host
+
+import (
+	"strconv"
+	"time"
+)
+
+// monotonic are the fields of table rows that count events, so that a
+// difference between two samples means "this many in the window".
+var monotonic = map[Kind][]string{
+	SoftnetKind:  {"dropped", "squeezed", "processed"},
+	LinkKind:     {"rx_dropped", "tx_dropped"},
+	QdiscKind:    {"drops", "overlimits"},
+	ListenerKind: {"drops"},
+	CgroupKind:   {"memory_events_max", "memory_events_oom", "memory_failcnt", "pids_events_max"},
+}
+
+// Window is the later of two samples of one subject, with what moved between
+// them as facts of kind moved. length is the time between the two.
+func Window(before, after Snapshot, length time.Duration) Snapshot {
+	w := after.With()
+	w.Set(System("window"), length.Round(time.Millisecond).String())
+	for f, r := range after.readings {
+		was, ok := before.readings[f]
+		if !ok || r.Err != "" || was.Err != "" {
+			continue
+		}
+		if fields, ok := monotonic[f.Kind]; ok {
+			moveRow(&w, f, fields, was.Text, r.Text)
+		} else if !f.Kind.IsTable() && f.Kind != SysctlKind && f.Kind != SystemKind {
+			move(&w, string(f.Kind)+"/"+f.Name, was.Text, r.Text)
+		}
+	}
+	return w
+}
+
+func moveRow(w *Snapshot, f Fact, fields []string, before, after string) {
+	was, is := parseFields(before), parseFields(after)
+	for _, name := range fields {
+		a, _ := was.Lookup(name)
+		b, _ := is.Lookup(name)
+		move(w, string(f.Kind)+"/"+f.Name+"/"+name, a, b)
+	}
+}
+
+func move(w *Snapshot, name, before, after string) {
+	a, ok1 := parseInt(before)
+	b, ok2 := parseInt(after)
+	if ok1 && ok2 && a != b {
+		w.Set(Fact{MovedKind, name}, strconv.FormatInt(b-a, 10))
+	}
+}

@@ -1,0 +1,204 @@
+package limit
+
+import (
+	"strings"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var acceptQueue = register(Limit{
+	ID:      "accept-queue",
+	Title:   "connections that wait for accept()",
+	Measure: Burst,
+	Scope:   Listener,
+	Doc: "The kernel finishes the handshake and keeps the connection in the listener's accept queue until the application calls accept(). " +
+		"A full queue drops new SYNs and the last ACK of handshakes in silence; the client sends its SYN again after 1 s, so the fault shows as connection times of 1, 3 or 7 s. " +
+		"The queue limit is the smaller of the backlog argument of listen() and net.core.somaxconn at the time of the call. A larger queue takes longer bursts; it does not help an application that does not accept.",
+	Formula: "burst = min(backlog, somaxconn) + 1; for each listening socket",
+	Myths: []Myth{
+		{"raising net.core.somaxconn takes effect at once", "it is applied inside listen(): a listener keeps its limit until listen() is called again on it", "net/socket.c __sys_listen_socket"},
+		{"raising net.core.somaxconn helps any server", "it is only an upper bound: an application that asks for a backlog of 128 (Rust), 511 (nginx, Node, Redis) or 5 stays there", "net/socket.c __sys_listen_socket"},
+		{"tcp_max_syn_backlog has to be raised together with somaxconn", "since Linux 4.4 the SYN queue is bounded by the same number as the accept queue; tcp_max_syn_backlog acts only with tcp_syncookies=0", "net/ipv4/tcp_input.c tcp_conn_request"},
+		{"ListenOverflows counts lost clients", "it counts every dropped SYN and ACK, retransmissions too", "net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock"},
+		{"a server can hold only 65,535 connections on a port", "the port is the same for all of them; the client's address and port tell them apart", "net/ipv4/inet_hashtables.c __inet_lookup_established"},
+	},
+	Knobs: []Knob{
+		{Name: "net.core.somaxconn", Does: "caps the backlog argument of listen() at the time of the call; 4096 by default since Linux 5.4, 128 before; per network namespace", Not: "does not change a listener that exists, does not raise a smaller backlog argument, is not inherited by a new namespace", Source: "net/socket.c __sys_listen_socket, 19f92a030ca6"},
+		{Name: "net.ipv4.tcp_abort_on_overflow", Does: "answers the last ACK of a handshake with RST when the accept queue is full, so the client learns at once", Not: "does not act on SYNs, which are dropped in silence all the same; does not enlarge the queue", Source: "net/ipv4/tcp_minisocks.c tcp_check_req"},
+		{Name: "net.ipv4.tcp_migrate_req", Does: "moves the queued connections of a closed SO_REUSEPORT member to another member instead of resetting them", Since: "5.14", Source: "net/core/sock_reuseport.c reuseport_migrate_sock, f9ac779f881c"},
+		{Name: "backlog argument of listen()", Does: "is the queue limit, up to somaxconn; listen() called again on the same socket changes it at once and keeps the queue", Source: "net/ipv4/af_inet.c inet_listen"},
+	},
+	Signs: []Sign{
+		{Text: "connection timed out", Errno: "ETIMEDOUT", Call: "connect", Means: "the SYN was never answered: a full accept queue drops it in silence, and so do a full SYN queue, a full conntrack table and a firewall", Look: "maxconn check --for 10s, on the server"},
+		{Text: "times the listen queue of a socket overflowed", Means: "netstat -s: TcpExt ListenOverflows, dropped SYNs and ACKs at a full accept queue, retransmissions counted again", Look: "maxconn check --for 10s"},
+	},
+	Sources: []string{
+		"net/socket.c __sys_listen_socket (4.4-6.18)", "include/net/sock.h sk_acceptq_is_full (4.4-6.18)",
+		"net/ipv4/tcp_input.c tcp_conn_request (4.10-6.18)",
+	},
+	Needs: append([]host.Fact{
+		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind),
+		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
+	}, groupNeeds...),
+	Gauges: acceptGauges,
+})
+
+func acceptGauges(r *host.Reader, w Workload) []Gauge {
+	var gauges []Gauge
+	for _, g := range listenerGroups(r) {
+		gauges = append(gauges, acceptGauge(r, g))
+	}
+	return gauges
+}
+
+func acceptGauge(r *host.Reader, g group) Gauge {
+	m := g.fullest()
+	out := Gauge{Subject: g.subject(), Bounds: Inbound, Ceiling: g.capacity(), Used: g.queued()}
+	uneven := len(g.members) > 1 && m.queue >= m.capacity() && out.Used*2 < out.Ceiling
+	if len(g.members) > 1 && (uneven || m.moved > 0) {
+		out.Ceiling, out.Used = m.capacity(), m.queue
+		out.Subject.Process, out.Subject.PID = m.process, m.pid
+	}
+	overflowed, _ := r.Moved(host.Counter("TcpExt.ListenOverflows"))
+	full := m.queue >= m.capacity()
+	out.Refusing = full || (m.moved > 0 && overflowed > 0)
+	out.Refused = max(m.moved, 0)
+	out.Harms = m.queue > 0 && m.oldest.AtLeast(stalled)
+	past := m.drops > 0 && !out.Refusing && !out.Harms && !out.IsNear()
+	out.Notice = out.IsNear() || past
+	somaxconn, known := r.Maybe(host.Sysctl("net.core.somaxconn"))
+	out.Steps = acceptSteps(g, m, somaxconn, known)
+	out.Owner = backlogOwner(m, somaxconn, known)
+	switch {
+	case past:
+		out.Cause = count(m.drops) + " SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
+		out.Evidence = acceptEvidence(r, m)
+		out.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
+	case out.Refusing || out.Harms || out.Notice:
+		stuck := notAccepting(r, g, m)
+		out.Cause = acceptCause(r, g, m, somaxconn, known, stuck)
+		out.Evidence = acceptEvidence(r, m)
+		out.Remedies = acceptRemedies(g, m, somaxconn, known, stuck)
+	}
+	return out
+}
+
+func acceptSteps(g group, m member, somaxconn int64, known bool) []Step {
+	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
+	if known {
+		steps = append(steps, Step{Label: "cap at the next listen()", Value: somaxconn, Unit: "connections", How: Read, From: "net.core.somaxconn"})
+	}
+	steps = append(steps, Step{Label: "connections that the queue holds", Sum: itoa(m.limit) + " + 1", Value: m.capacity(), Unit: "connections", How: Computed})
+	if len(g.members) > 1 {
+		steps = append(steps, Step{Label: "over the " + itoa(int64(len(g.members))) + " members of the SO_REUSEPORT group, when the hash spreads evenly", Value: g.capacity(), Unit: "connections", How: Computed})
+	}
+	return append(steps, Step{Label: "in the queue now", Value: m.queue, Unit: "connections", How: Read, From: "sock_diag"})
+}
+
+// backlogOwner names who set the queue limit.
+func backlogOwner(m member, somaxconn int64, known bool) string {
+	switch {
+	case !known:
+		return "listen() argument of the application or net.core.somaxconn"
+	case m.limit < somaxconn:
+		return "listen() argument of the application"
+	case m.limit == somaxconn:
+		return "net.core.somaxconn"
+	}
+	return "net.core.somaxconn at the time of listen() (it is lower now)"
+}
+
+// notAccepting says whether the queue stands because nobody serves it, rather than because it is short: the
+// process is stopped, or even the youngest connection has waited while the application has served others before or the queue is a large one.
+func notAccepting(r *host.Reader, g group, m member) bool {
+	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && (p.Text("state") == "T" || p.Text("state") == "t") {
+		return true
+	}
+	if m.queue == 0 || !m.oldest.AtLeast(stalled) {
+		return false
+	}
+	waits := m.youngest.AtLeast(stalled) || m.oldest.AtLeast(10*time.Second)
+	return waits && (g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity())
+}
+
+func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known, stuck bool) string {
+	var parts []string
+	if len(g.members) > 1 && m.queue >= m.capacity() && g.queued()*2 < g.capacity() {
+		parts = append(parts, "one slow member of a SO_REUSEPORT group of "+itoa(int64(len(g.members)))+", "+who(m.process, m.pid)+", has a full queue while the others have room: the kernel chooses by hash, not by load")
+	}
+	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && strings.EqualFold(p.Text("state"), "t") {
+		parts = append(parts, "the process is stopped (state "+p.Text("state")+") and does not accept")
+	} else if stuck {
+		parts = append(parts, "the application does not accept: "+plural(m.queue, "connection")+" wait, the oldest for more than "+string(m.oldest))
+	}
+	parts = append(parts, backlogCause(m, somaxconn, known))
+	if !stuck && m.queue > 0 && m.oldest.AtLeast(stalled) {
+		parts = append(parts, "the oldest connection has waited for accept() for more than "+string(m.oldest))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// backlogCause says where the queue limit comes from.
+func backlogCause(m member, somaxconn int64, known bool) string {
+	switch {
+	case !known:
+		return "the queue limit is " + count(m.limit)
+	case m.limit < somaxconn:
+		return "the application asked for a backlog of " + count(m.limit) + " (net.core.somaxconn is " + count(somaxconn) + " and does not cap it)"
+	case m.limit == somaxconn:
+		return "net.core.somaxconn = " + count(somaxconn) + " cuts the backlog, the application asked for that or more"
+	}
+	return "net.core.somaxconn was at least " + count(m.limit) + " when the application called listen(), now it is " + count(somaxconn)
+}
+
+func acceptEvidence(r *host.Reader, m member) []Evidence {
+	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()), "connections wait for accept()"}}
+	switch {
+	case m.window && m.moved > 0:
+		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops", "+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the window, retransmissions included"})
+	case m.drops > 0:
+		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops", itoa(m.drops), "SYNs and ACKs dropped at this listener since it was opened, retransmissions included"})
+	}
+	if m.oldest.AtLeast(stalled) && m.queue > 0 {
+		ev = append(ev, Evidence{"tcp_info", "over " + string(m.oldest), "the longest wait for accept() in the queue"})
+	}
+	for _, name := range []string{"TcpExt.ListenOverflows", "TcpExt.ListenDrops"} {
+		if n, ok := r.Maybe(host.Counter(name)); ok && n > 0 {
+			ev = append(ev, Evidence{name, itoa(n), "of this network namespace since it was made"})
+		}
+	}
+	return ev
+}
+
+func acceptRemedies(g group, m member, somaxconn int64, known, stuck bool) []Remedy {
+	if stuck {
+		return []Remedy{{Kind: ByApplication, Text: "find out why " + who(m.process, m.pid) + " does not call accept() (blocked, stopped, out of descriptors or threads); a longer queue would only make clients wait longer", TakesEffect: "now"}}
+	}
+	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
+	var out []Remedy
+	cut := known && m.limit >= somaxconn
+	if cut || (known && want > somaxconn) {
+		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
+			Text: "raise the cap; the listener keeps its limit until listen() is called again", TakesEffect: "at the next listen()"})
+	}
+	if !cut {
+		out = append(out, Remedy{Kind: ByApplication, Setting: "backlog argument of listen()", From: itoa(m.limit), To: itoa(want),
+			Text: "ask for a larger backlog in " + who(m.process, m.pid) + "; net.core.somaxconn is not what limits it", TakesEffect: "at the next listen()"})
+	}
+	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name, From: itoa(m.limit), To: itoa(want),
+		Text: "listen() called again on the same socket raises the limit without a restart, also from another process that duplicates it (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
+	if len(g.members) > 1 {
+		out = append(out, Remedy{Kind: ByApplication, Text: "one shared listener instead of SO_REUSEPORT, or members that accept at the same pace", TakesEffect: "at the next start of the process"})
+	}
+	return out
+}
+
+// roundUp is the next power of two, 128 at least.
+func roundUp(n int64) int64 {
+	p := int64(128)
+	for p < n {
+		p *= 2
+	}
+	return p
+}

@@ -1,0 +1,189 @@
+package limit
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/maxconn/maxconn/internal/host"
+	"golang.org/x/tools/txtar"
+)
+
+var update = flag.Bool("update", false, "write what the limits say into testdata")
+
+// Each testdata/<id>.txtar holds cases: "name.facts" is a snapshot without its
+// frame, "name.want" is what the limit makes of it.
+func TestCatalogue(t *testing.T) {
+	for _, l := range Catalogue() {
+		t.Run(l.ID, func(t *testing.T) { testLimit(t, l) })
+	}
+}
+
+func testLimit(t *testing.T, l *Limit) {
+	file := filepath.Join("testdata", strings.ReplaceAll(l.ID, "-", "_")+".txtar")
+	ar, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := map[string]string{}
+	for _, f := range ar.Files {
+		if name, ok := strings.CutSuffix(f.Name, ".want"); ok {
+			wants[name] = string(f.Data)
+		}
+	}
+	out := &txtar.Archive{Comment: ar.Comment}
+	for _, f := range ar.Files {
+		name, ok := strings.CutSuffix(f.Name, ".facts")
+		if !ok {
+			continue
+		}
+		s := parseCase(t, f.Data)
+		have := describe(t, l, s)
+		out.Files = append(out.Files, f, txtar.File{Name: name + ".want", Data: []byte(have)})
+		if d := cmp.Diff(wants[name], have); d != "" && !*update {
+			t.Errorf("%s: (-want +have; -update accepts it)\n%s", name, d)
+		}
+		withoutEach(t, l, s)
+	}
+	if len(out.Files) == 0 {
+		t.Fatalf("%s has no case", file)
+	}
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(out), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func parseCase(t *testing.T, facts []byte) host.Snapshot {
+	t.Helper()
+	s, err := host.Parse([]byte("maxconn.snapshot/1\n" + string(facts) + "end\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// describe prints all that a limit says, and holds it to its Needs.
+func describe(t *testing.T, l *Limit, s host.Snapshot) string {
+	t.Helper()
+	gauges, r := l.Evaluate(s, Workload{})
+	for _, f := range r.Used() {
+		if !needs(l, f) {
+			t.Errorf("%s reads %s, which its Needs do not list", l.ID, f)
+		}
+	}
+	var b strings.Builder
+	if err := r.Err(); err != nil {
+		fmt.Fprintf(&b, "unseen: %v\n", err)
+	}
+	for _, g := range gauges {
+		describeGauge(&b, g)
+	}
+	return b.String()
+}
+
+func needs(l *Limit, f host.Fact) bool {
+	if f == host.System("window") {
+		return true
+	}
+	for _, n := range l.Needs {
+		if n == f || n == host.All(f.Kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func describeGauge(b *strings.Builder, g Gauge) {
+	fmt.Fprintf(b, "%s", g.Subject.Name)
+	if g.Subject.Process != "" || g.Subject.PID != 0 {
+		fmt.Fprintf(b, " [%s]", who(g.Subject.Process, g.Subject.PID))
+	}
+	ceiling := count(g.Ceiling)
+	if g.Unbounded {
+		ceiling = "no ceiling"
+	}
+	fmt.Fprintf(b, ": %s of %s, %s", count(g.Used), ceiling, g.Measure)
+	for _, flag := range []struct {
+		on   bool
+		word string
+	}{{g.AtMost, "at most"}, {g.Refusing, "refusing"}, {g.Harms, "harms"}, {g.Notice, "notice"}, {g.IsNear(), "near"}} {
+		if flag.on {
+			fmt.Fprintf(b, ", %s", flag.word)
+		}
+	}
+	if g.Refused != 0 {
+		fmt.Fprintf(b, ", refused %d", g.Refused)
+	}
+	fmt.Fprintln(b)
+	line := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(b, "  %s: %s\n", label, text)
+		}
+	}
+	line("cause", g.Cause)
+	line("owner", g.Owner)
+	for _, s := range g.Steps {
+		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum, count(s.Value), s.Unit, s.How, s.From)))
+	}
+	for _, e := range g.Evidence {
+		line("evidence", e.Fact+" = "+e.Value+": "+e.Meaning)
+	}
+	for _, m := range g.Remedies {
+		line("remedy", strings.TrimSpace(fmt.Sprintf("%s %s %s -> %s: %s (%s)", m.Kind, m.Setting, m.From, m.To, m.Text, m.TakesEffect)))
+	}
+	for _, u := range g.Unseen {
+		line("unseen", u.Error())
+	}
+}
+
+// withoutEach takes one fact away at a time: what was there must never turn
+// into a zero that looks like a reading. The limit may refuse, or say less, but a gauge that
+// it still gives must not claim a lower use under the same ceiling without saying so.
+func withoutEach(t *testing.T, l *Limit, s host.Snapshot) {
+	t.Helper()
+	for _, f := range s.Facts() {
+		c := s.With()
+		c.Hide(f, "hidden by the test")
+		if gauges, r := l.Evaluate(c, Workload{}); r.Err() == nil {
+			for _, g := range gauges {
+				if g.Ceiling < 0 || g.Used < 0 {
+					t.Errorf("%s without %s: %s has %d of %d", l.ID, f, g.Subject.Name, g.Used, g.Ceiling)
+				}
+				if g.Ceiling == 0 && !g.Unbounded && len(g.Steps) == 0 {
+					t.Errorf("%s without %s: %s has a ceiling of 0 and no steps that lead to it", l.ID, f, g.Subject.Name)
+				}
+			}
+		}
+	}
+}
+
+// Every entry must be complete: the catalogue has no stubs.
+func TestComplete(t *testing.T) {
+	for _, l := range Catalogue() {
+		for name, empty := range map[string]bool{
+			"Title": l.Title == "", "Doc": len(l.Doc) < 80, "Formula": l.Formula == "", "Myths": len(l.Myths) == 0,
+			"Knobs": len(l.Knobs) == 0, "Signs": len(l.Signs) == 0, "Sources": len(l.Sources) == 0, "Needs": len(l.Needs) == 0,
+			"Gauges": l.Gauges == nil, "Measure": l.Measure == "", "Scope": l.Scope == "",
+		} {
+			if empty {
+				t.Errorf("%s: %s is empty or too short", l.ID, name)
+			}
+		}
+		for _, k := range l.Knobs {
+			if k.Does == "" || k.Source == "" {
+				t.Errorf("%s: knob %s lacks what it does or its source", l.ID, k.Name)
+			}
+		}
+		for _, m := range l.Myths {
+			if m.Truth == "" || m.Source == "" {
+				t.Errorf("%s: %q lacks its truth or its source", l.ID, m.Belief)
+			}
+		}
+	}
+}

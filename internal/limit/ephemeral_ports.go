@@ -1,0 +1,241 @@
+package limit
+
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var ephemeralPorts = register(Limit{
+	ID:      "ephemeral-ports",
+	Title:   "local ports for outbound connections",
+	Measure: Held,
+	Scope:   Peer,
+	Doc: "An outbound connection needs a local port that no other connection of the same source address to the same destination " +
+		"address and port uses. connect() chooses it from `ip_local_port_range`. When none is left it fails with EADDRNOTAVAIL, " +
+		"\"Cannot assign requested address\", before any packet is sent and without any counter. Another destination, or another source address, has a full set of ports of its own.",
+	Formula: "held = ports in ip_local_port_range - reserved ports - ports held by any bind() or listener; for each (source address, destination address, destination port)",
+	Myths: []Myth{
+		{"a host can open only 28,232 (or 64 k) outbound connections", "the ceiling counts for each source address and destination; two destinations have twice as many", "net/ipv4/inet_hashtables.c __inet_hash_connect"},
+		{"connect() can use only half of the range", "since Linux 4.5 it takes the parity of the low end first and the other half after that; all ports are usable, but above half each connect() first searches the full half in vain, a step from about 20 us to 600 us and more", "net/ipv4/inet_hashtables.c __inet_hash_connect, 1580ab63fc9a"},
+		{"only connections use up ports", "one bind() or listener on a port of the range takes it away from connect() to every destination", "net/ipv4/inet_hashtables.c __inet_hash_connect (tb->fastreuse >= 0)"},
+		{"widening the range to 1024-65535 is harmless", "a client connection may then take the port of a server that is just restarting, which fails with EADDRINUSE; reserve the ports of servers first", "net/ipv4/inet_connection_sock.c inet_csk_bind_conflict"},
+	},
+	Knobs: []Knob{
+		{Name: "net.ipv4.ip_local_port_range", Does: "the ports that connect() and bind(0) choose from; the next connect() sees the change; per network namespace, IPv4 and IPv6 alike; low end must be at least ip_unprivileged_port_start", Not: "does not touch connections that exist; a new namespace does not inherit it", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
+		{Name: "net.ipv4.ip_local_reserved_ports", Does: "ports of the range that connect() and bind(0) pass over; a write replaces the whole list; per network namespace", Not: "does not stop an explicit bind()", Source: "include/net/ip.h inet_is_local_reserved_port"},
+		{Name: "net.ipv4.ip_unprivileged_port_start", Does: "is the lowest value that the low end of ip_local_port_range may take", Not: "does not enlarge the range by itself", Since: "4.11", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
+		{Name: "net.ipv4.ip_autobind_reuse", Does: "lets bind(0) return a port in use when all its users set SO_REUSEADDR", Not: "does not help: the port is picked without regard to the destination, so connect() then fails at random", Since: "5.7", Source: "net/ipv4/inet_connection_sock.c inet_csk_find_open_port"},
+		{Name: "IP_BIND_ADDRESS_NO_PORT", Does: "makes bind(address, 0) fix only the address; the port is chosen in connect() for that destination alone", Since: "4.2", Source: "net/ipv4/af_inet.c __inet_bind, 90c337da1524"},
+		{Name: "IP_LOCAL_PORT_RANGE", Does: "narrows the range for one socket; since Linux 6.8 such a socket has no cost step at half the range", Not: "cannot widen the range", Since: "6.3", Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 207184853dbd"},
+	},
+	Signs: []Sign{
+		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination (or bind() was given an address that this host does not have)", Look: "maxconn check --limit ephemeral-ports --limit time-wait"},
+		{Text: "address already in use", Errno: "EADDRINUSE", Call: "bind", Means: "bind(address, 0) found no free port: without IP_BIND_ADDRESS_NO_PORT one set of ports serves all destinations; or, for a server, something holds its port, perhaps an outbound connection that took it from ip_local_port_range", Look: "maxconn check --limit ephemeral-ports"},
+	},
+	Sources: []string{
+		"net/ipv4/inet_hashtables.c __inet_hash_connect (4.5-6.18)",
+		"net/ipv4/inet_connection_sock.c inet_csk_find_open_port (4.5-6.18)",
+	},
+	Needs: append([]host.Fact{
+		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.All(host.ListenerKind), host.All(host.AddressKind),
+		host.Sysctl("net.ipv4.tcp_tw_reuse"),
+	}, poolNeeds...),
+	Gauges: ephemeralGauges,
+})
+
+func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
+	p := portPool(r)
+	if r.Err() != nil {
+		return nil
+	}
+	gauges := []Gauge{anyDestination(r, p)}
+	for _, row := range r.Table(host.OutboundKind) {
+		gauges = append(gauges, oneDestination(r, p, row))
+	}
+	for _, row := range r.Table(host.SourceKind) {
+		if g, ok := boundBeforeConnect(p, row); ok {
+			gauges = append(gauges, g)
+		}
+	}
+	return gauges
+}
+
+// anyDestination is the ceiling towards a destination that has no connections yet.
+func anyDestination(r *host.Reader, p pool) Gauge {
+	g := Gauge{
+		Subject: Subject{Name: "any one destination"}, Bounds: Outbound,
+		Ceiling: p.usable, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+	}
+	if p.size == 0 || p.usable*2 > p.size {
+		return g
+	}
+	g.Notice, g.Harms, g.Refusing = true, p.usable*10 <= p.size, p.usable == 0
+	g.Cause, g.Remedies = lostPorts(r, p)
+	g.Evidence = poolEvidence(p)
+	if pid, name := largestBinder(r); p.bound > p.reserved && pid != 0 {
+		g.Subject.PID, g.Subject.Process = pid, name
+	}
+	return g
+}
+
+// lostPorts says why a namespace has few ports although its range is wide.
+func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
+	left := "leaves " + plural(p.usable, "port") + " of " + count(p.size) + " for outbound connections"
+	switch {
+	case p.reserved >= p.bound && p.reserved >= p.listening:
+		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range, which " + left, []Remedy{
+			{Kind: BySetting, Setting: "net.ipv4.ip_local_reserved_ports", Text: "reserve only the ports that servers need", TakesEffect: "now"},
+			widerRange(p),
+		}
+	case p.bound >= p.listening:
+		pid, name := largestBinder(r)
+		return plural(p.bound, "socket") + " that are bound and not connected (" + who(name, pid) + ") hold a port each, which " + left, []Remedy{
+			{Kind: ByApplication, Text: "close the bound sockets of " + who(name, pid) + " or set IP_BIND_ADDRESS_NO_PORT before bind(), so that no port is held before connect()", TakesEffect: "at the next bind()"},
+			widerRange(p),
+		}
+	}
+	return plural(p.listening, "listening port") + " inside ip_local_port_range " + left, []Remedy{
+		{Kind: ByApplication, Text: "listen on ports outside ip_local_port_range", TakesEffect: "at the next bind()"},
+		widerRange(p),
+	}
+}
+
+func poolEvidence(p pool) []Evidence {
+	return []Evidence{
+		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high), plural(p.size, "port")},
+		{"net.ipv4.ip_local_reserved_ports", itoa(p.reserved), "ports of the range that connect() passes over"},
+		{"sock_diag", itoa(p.held), "further ports held by listeners (" + count(p.listening) + ") and bound sockets (" + count(p.bound) + ")"},
+	}
+}
+
+// largestBinder is the process that holds most ports by bind() alone.
+func largestBinder(r *host.Reader) (pid int64, name string) {
+	most := int64(0)
+	for _, row := range r.Table(host.BinderKind) {
+		ports, err := host.ParsePorts(row.Text("ports"))
+		if n := ports.Len(); err == nil && n > most {
+			most, name = n, row.Text("process")
+			pid, _ = host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+		}
+	}
+	return pid, name
+}
+
+// oneDestination is the ceiling of a source address to a destination that has connections now.
+func oneDestination(r *host.Reader, p pool, row host.Row) Gauge {
+	used := row.Count("ranged")
+	pid, _ := row.Int("pid")
+	source, destination, _ := strings.Cut(row.Name(), "->")
+	g := Gauge{
+		Subject: Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
+		Bounds:  Outbound, Ceiling: p.usable, Used: used, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+	}
+	if mostlyTimeWait(row) {
+		return g // the time-wait limit explains this one
+	}
+	g.Refusing = g.Full() && used > 0
+	g.Notice = used*2 > p.usable
+	if !g.Notice {
+		return g
+	}
+	g.Cause = destinationCause(p, row, used)
+	g.Evidence = append(poolEvidence(p), stateEvidence(row)...)
+	g.Remedies = portRemedies(r, p)
+	return g
+}
+
+// mostlyTimeWait says whether at least half the ports to a destination are held by TIME_WAIT.
+func mostlyTimeWait(row host.Row) bool {
+	return row.Count("TIME_WAIT")*2 >= row.Sockets() && row.Count("TIME_WAIT") > 0
+}
+
+func destinationCause(p pool, row host.Row, used int64) string {
+	holders := "connections"
+	switch {
+	case row.Count("CLOSE_WAIT")*2 > row.Sockets():
+		holders = "connections that the peer has closed and the application has not (CLOSE_WAIT)"
+	case row.Count("ESTABLISHED")*2 > row.Sockets():
+		holders = "established connections"
+	case (row.Count("FIN_WAIT_1")+row.Count("FIN_WAIT_2"))*2 > row.Sockets():
+		holders = "closing connections (FIN_WAIT)"
+	}
+	switch {
+	case used >= p.usable && p.usable*2 <= p.size:
+		return holders + " use all " + plural(p.usable, "port") + " that reserved and bound ports leave of the range's " + count(p.size)
+	case used >= p.usable:
+		return holders + " use all " + plural(p.usable, "port") + " of the range towards this destination"
+	}
+	return holders + " use " + count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
+}
+
+// stateEvidence lists the states that a row's connections are in.
+func stateEvidence(row host.Row) (out []Evidence) {
+	for _, state := range host.States {
+		if n := row.Count(state); n > 0 {
+			out = append(out, Evidence{"sock_diag " + state, itoa(n), "connections " + row.Name()})
+		}
+	}
+	return out
+}
+
+func portRemedies(r *host.Reader, p pool) []Remedy {
+	remedies := []Remedy{
+		{Kind: ByApplication, Text: "keep connections and use them again (a pool, HTTP keep-alive): fewer connections to one destination", TakesEffect: "at the next start of the process"},
+		{Kind: ByTopology, Text: "more source addresses (bind with IP_BIND_ADDRESS_NO_PORT), or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own", TakesEffect: "at the next connect()"},
+	}
+	if p.reserved*2 > p.size {
+		remedies = append([]Remedy{{Kind: BySetting, Setting: "net.ipv4.ip_local_reserved_ports", Text: "reserve only the ports that servers need: " + plural(p.reserved, "port") + " of the range are reserved", TakesEffect: "now"}}, remedies...)
+	}
+	if p.bound*2 > p.size {
+		_, first := lostPorts(r, p)
+		remedies = append(first[:1], remedies...)
+	}
+	switch {
+	case p.size < 28232: // narrower than the default: the first thing to mend
+		return append([]Remedy{widerRange(p)}, remedies...)
+	case p.size < 65535-1024:
+		return append(remedies, widerRange(p))
+	}
+	return remedies
+}
+
+// widerRange is the largest range that leaves the well-known ports alone. Servers inside it must be reserved.
+func widerRange(p pool) Remedy {
+	from := itoa(p.low) + " " + itoa(p.high)
+	return Remedy{
+		Kind: BySetting, Setting: "net.ipv4.ip_local_port_range", From: from, To: itoa(min(p.low, 1024)) + " 65535", TakesEffect: "now",
+		Text: "a wider range, with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
+	}
+}
+
+// boundBeforeConnect is the ceiling of a source address whose program calls
+// bind(address, 0) before connect() and so shares one set of ports over all
+// destinations. sock_diag does not tell; the ports do: bind(0) takes the parity that connect() takes
+// last (inet_csk_find_open_port), and no port serves two destinations.
+func boundBeforeConnect(p pool, row host.Row) (Gauge, bool) {
+	ports, _ := row.Int("ports")
+	opposite, ok := row.Int("opposite")
+	destinations := row.Count("destinations")
+	half := (p.high - p.low + 1) / 2
+	if !ok || ports < 8 || row.Count("shared") > 0 || opposite*20 < min(ports, half)*19 {
+		return Gauge{}, false
+	}
+	if ports > half && destinations < 2 {
+		return Gauge{}, false // both ways fill both halves in the end
+	}
+	g := Gauge{
+		Subject: Subject{Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
+		Ceiling: p.usable, Used: ports, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
+		Notice: ports*2 > p.usable,
+	}
+	g.Refusing = g.Full()
+	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " + plural(destinations, "destination") + " share one set of " + plural(p.usable, "port") +
+		" (inferred: " + count(opposite) + " of " + count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
+	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports), "distinct local ports of " + row.Name() + " in use"})
+	g.Remedies = []Remedy{
+		{Kind: ByApplication, Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not bind at all: then each destination has all " + plural(p.usable, "port"), TakesEffect: "at the next connect()"},
+		{Kind: ByTopology, Text: "more source addresses", TakesEffect: "at the next connect()"},
+	}
+	return g, true
+}

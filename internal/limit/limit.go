@@ -1,0 +1,234 @@
+// Package limit is the catalogue: everything finite that TCP connections use
+// up on Linux, one value in one file each. It is pure: formulas over declared
+// facts (package host), no I/O. The same value serves every verb: check runs it
+// on the observed host, plan on the host as it would be, prove against a measurement.
+//
+// To add a limit, write <id>.go that registers a Limit, and testdata/<id>.txtar; nothing
+// else is edited by hand.
+package limit
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// Measure is what a ceiling counts. Ceilings of different measures are never compared.
+type Measure string
+
+const (
+	Held      Measure = "held"       // connections at one time
+	PerSecond Measure = "per second" // new connections each second, for ever
+	Burst     Measure = "burst"      // new connections at once
+)
+
+// Scope is what has a ceiling of its own.
+type Scope string
+
+const (
+	Peer     Scope = "peer"     // one source address to one destination address and port
+	Listener Scope = "listener" // one listening address and port
+	Process  Scope = "process"
+	Cgroup   Scope = "cgroup"
+	User     Scope = "user"
+	Netns    Scope = "netns" // one network namespace
+	Host     Scope = "host"
+)
+
+// Direction is which connections a gauge bounds.
+type Direction uint8
+
+const (
+	Outbound Direction = 1 << iota
+	Inbound
+	Both = Outbound | Inbound
+)
+
+// Limit is one entry of the catalogue.
+type Limit struct {
+	ID      string // stable: file name, argument, metric label, anchor in docs/limits.md
+	Title   string // one line, no full stop
+	Measure Measure
+	Scope   Scope
+	// Doc explains the limit in a few sentences of Markdown.
+	Doc string
+	// Formula is the ceiling in symbols, one line.
+	Formula string
+	// Myths are beliefs that cost people time, with what is true.
+	Myths []Myth
+	// Knobs are the sysctls and other settings that act on the limit or are believed to.
+	Knobs []Knob
+	// Signs are the log lines and errors by which the limit shows itself.
+	Signs []Sign
+	// Sources are the places in the kernel that the formula rests on.
+	Sources []string
+	// Needs are all facts that Gauges may read; a test holds it to them. host.All names a table.
+	Needs []host.Fact
+	// Gauges evaluates the limit for every subject of the snapshot. Where the
+	// reader ends with an error, the result is void and the limit is unseen.
+	// Subjects whose own figures are missing are left out, or carry Unseen.
+	Gauges func(*host.Reader, Workload) []Gauge
+}
+
+// Myth is a common belief and what is true instead.
+type Myth struct{ Belief, Truth, Source string }
+
+// Knob is a setting and what it does.
+type Knob struct {
+	Name   string // sysctl name, or "backlog argument of listen()", "RLIMIT_NOFILE"
+	Does   string // what changes when it changes, and when it takes effect
+	Not    string // what it is believed to do and does not
+	Since  string // first kernel version that has it, "" = older than 4.4
+	Until  string // first version without it
+	Source string
+}
+
+// Sign is a text by which a limit shows itself: a log line or an errno.
+type Sign struct {
+	Text  string // as logged; matched without regard to case, "…" stands for anything
+	Errno string // EADDRNOTAVAIL, or ""
+	Call  string // which call returns the errno: connect, bind, accept
+	Means string
+	Look  string // what to look at next: a command or a fact
+}
+
+// How says where a figure comes from.
+type How string
+
+const (
+	Read     How = "read"     // from the kernel
+	Computed How = "computed" // by the formula shown
+	Measured How = "measured" // by an experiment on this kernel
+)
+
+// Step is one line of a formula with this host's figures put in.
+type Step struct {
+	Label string // "ports in ip_local_port_range"
+	Sum   string // "60999 - 32768 + 1", or "" for a figure that was read
+	Value int64
+	Unit  string // "ports", "connections", "" where plain
+	How   How
+	From  string // the fact, for figures that were read
+}
+
+// Evidence is a fact that shows what happens, with its meaning in words.
+type Evidence struct {
+	Fact, Value, Meaning string
+}
+
+// Remedy is something that would lift the limit or the fault.
+type Remedy struct {
+	Kind        RemedyKind
+	Setting     string // sysctl name or command, for Setting and Live
+	From, To    string
+	Text        string
+	TakesEffect string // "now", "at the next listen()", "at the next start of the process" ...
+}
+
+// RemedyKind is who has to act.
+type RemedyKind string
+
+const (
+	BySetting     RemedyKind = "setting"     // a kernel setting
+	Live          RemedyKind = "live"        // an action on the running process
+	ByApplication RemedyKind = "application" // only the program's code or configuration
+	ByTopology    RemedyKind = "topology"    // more addresses, other routes, who closes first
+)
+
+// Subject is whose ceiling it is. Name is how people write it: "0.0.0.0:8080",
+// "10.0.0.1 -> 10.0.0.9:5432", "nginx (pid 12)", "this host".
+type Subject struct {
+	Name        string
+	Process     string
+	PID         int64
+	Source      string // address
+	Destination string // address:port
+	Listener    string // address:port
+	Cgroup      string
+	UID         string
+}
+
+// Gauge is a limit evaluated for one subject.
+type Gauge struct {
+	Limit   *Limit // filled in by Evaluate
+	Subject Subject
+	Measure Measure // "" means the limit's own
+	Bounds  Direction
+	// Ceiling and Used are in connections, or connections per second. Unbounded says
+	// that the kernel sets no ceiling here (Ceiling is then 0 and says nothing).
+	Ceiling, Used int64
+	Unbounded     bool
+	// AtMost marks a ceiling that is computed without a figure that could not
+	// be seen: the true one may be lower.
+	AtMost bool
+	// Near is the share of the ceiling at which to warn; 0 means 0.9.
+	Near float64
+	// Refusing: the kernel refuses connections now, shown by a queue or table that is
+	// full or a counter that moved in the window. Refused is how many, for sorting.
+	Refusing bool
+	Refused  int64
+	// Harms: something is wrong although the ceiling is far. Notice: worth a
+	// line, nothing is wrong now.
+	Harms, Notice bool
+	Cause         string // one sentence, no full stop
+	Owner         string // who set the number: "listen() argument of the application", "kernel default"
+	Steps         []Step
+	Evidence      []Evidence
+	Remedies      []Remedy
+	// Lift says what would raise the ceiling to need; diagnose asks it where a
+	// wanted workload does not fit. nil: Remedies, if any, is all there is.
+	Lift func(need int64) []Remedy
+	// Unseen are facts that would have sharpened this gauge, with the reason.
+	Unseen []host.Missing
+}
+
+// Full says whether the ceiling is reached.
+func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }
+
+// IsNear says whether the use is close enough to the ceiling to warn.
+func (g Gauge) IsNear() bool {
+	near := cmp.Or(g.Near, 0.9)
+	return !g.Unbounded && float64(g.Used) >= near*float64(g.Ceiling)
+}
+
+// catalogue is filled by register while the package is initialised and never
+// changes after that.
+var catalogue []*Limit
+
+// register adds a limit to the catalogue; each file of a limit calls it once.
+func register(l Limit) *Limit {
+	catalogue = append(catalogue, &l)
+	return &l
+}
+
+// Catalogue lists all limits, sorted by ID.
+func Catalogue() []*Limit {
+	return slices.SortedFunc(slices.Values(catalogue), func(a, b *Limit) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// Find returns the limit with this ID, or nil.
+func Find(id string) *Limit {
+	for _, l := range catalogue {
+		if l.ID == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// Evaluate runs the limit on a snapshot. The reader tells which facts were used; its error, if
+// any, is why the limit could not be evaluated.
+func (l *Limit) Evaluate(s host.Snapshot, w Workload) ([]Gauge, *host.Reader) {
+	r := s.Read()
+	gauges := l.Gauges(r, w)
+	if r.Err() != nil {
+		return nil, r
+	}
+	for i := range gauges {
+		gauges[i].Limit = l
+		gauges[i].Measure = cmp.Or(gauges[i].Measure, l.Measure)
+	}
+	return gauges, r
+}

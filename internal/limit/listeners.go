@@ -1,0 +1,102 @@
+package limit
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// member is one listening socket; several on one address and port are a SO_REUSEPORT group.
+type member struct {
+	row                  host.Row
+	queue, limit         int64
+	drops, moved         int64 // refused since it was opened; in the window
+	pid                  int64
+	process              string
+	oldest, youngest     host.Age
+	backlog              int64 // argument of listen(), where inferred
+	backlogKnown, window bool
+}
+
+// capacity is how many connections the queue holds: the full test is sk_ack_backlog > sk_max_ack_backlog.
+func (m member) capacity() int64 { return m.limit + 1 }
+
+// group is the listening sockets of one address and port.
+type group struct {
+	name     string // "0.0.0.0:8080"
+	members  []member
+	halfOpen int64    // SYN_RECV
+	accepted int64    // connections that the application has taken from the queue
+	inbound  host.Row // connections by state, zero where there are none
+}
+
+// groupNeeds are the facts that listenerGroups reads.
+var groupNeeds = []host.Fact{host.All(host.ListenerKind), host.All(host.InboundKind), host.System("window")}
+
+// listenerGroups lists what listens, one group for each address and port, sorted by name.
+func listenerGroups(r *host.Reader) []group {
+	byName := map[string]*group{}
+	var order []*group
+	for _, row := range r.Table(host.ListenerKind) {
+		name, _, _ := strings.Cut(row.Name(), "~")
+		g := byName[name]
+		if g == nil {
+			g = &group{name: name}
+			g.inbound, _ = r.Row(host.InboundKind, name)
+			g.accepted = max(0, g.inbound.Count("ESTABLISHED")+g.inbound.Count("CLOSE_WAIT")-g.inbound.Count("unaccepted"))
+			byName[name], order = g, append(order, g)
+		}
+		g.halfOpen += row.Count("syn")
+		g.members = append(g.members, newMember(r, row))
+	}
+	out := make([]group, len(order))
+	for i, g := range order {
+		out[i] = *g
+	}
+	return out
+}
+
+func newMember(r *host.Reader, row host.Row) member {
+	m := member{row: row, process: row.Text("process"), oldest: host.Age(row.Text("oldest")), youngest: host.Age(row.Text("youngest"))}
+	m.queue, m.limit, m.drops, m.pid = row.Count("queue"), row.Count("limit"), row.Count("drops"), row.Count("pid")
+	m.moved, m.window = r.Moved(row.Fact, "drops")
+	m.backlog, m.backlogKnown = row.Int("backlog")
+	return m
+}
+
+// subject names the group by its first member's process.
+func (g group) subject() Subject {
+	m := g.members[0]
+	return Subject{Name: g.name, Listener: g.name, Process: m.process, PID: m.pid}
+}
+
+// fullest is the member with the least room left.
+func (g group) fullest() member {
+	best := g.members[0]
+	for _, m := range g.members[1:] {
+		if cmp.Or(cmp.Compare(m.queue*best.capacity(), best.queue*m.capacity()), cmp.Compare(m.moved, best.moved)) > 0 {
+			best = m
+		}
+	}
+	return best
+}
+
+// capacity is the sum over the members; it is reached only when the kernel's hash spreads evenly.
+func (g group) capacity() (n int64) {
+	for _, m := range g.members {
+		n += m.capacity()
+	}
+	return n
+}
+
+func (g group) queued() (n int64) {
+	for _, m := range g.members {
+		n += m.queue
+	}
+	return n
+}
+
+// stalled is the waiting time from which a queue counts as not being served.
+const stalled = 2 * time.Second

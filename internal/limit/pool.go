@@ -1,0 +1,65 @@
+package limit
+
+import "github.com/maxconn/maxconn/internal/host"
+
+// pool is the local ports that connect() may choose from in one network
+// namespace. Several limits share it: ephemeral-ports, time-wait, fin-wait.
+type pool struct {
+	low, high                    int64
+	size, reserved, held, usable int64
+	listening, bound             int64 // of held
+	boundListed                  bool
+}
+
+// poolNeeds are the facts that portPool reads.
+var poolNeeds = []host.Fact{
+	host.Sysctl("net.ipv4.ip_local_port_range"), host.Sysctl("net.ipv4.ip_local_reserved_ports"),
+	host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"),
+}
+
+// portPool computes the pool: range minus reserved ports minus ports whose bind
+// bucket belongs to any bind() or listener of the namespace, whatever its address
+// or family (inet_hashtables.c __inet_hash_connect: fastreuse >= 0 is passed over).
+func portPool(r *host.Reader) pool {
+	var p pool
+	p.low, p.high = r.Pair(poolNeeds[0])
+	reserved := r.Ports(poolNeeds[1]).Within(p.low, p.high)
+	listening := r.Ports(poolNeeds[2]).Within(p.low, p.high)
+	held := listening
+	p.boundListed = r.Optional(poolNeeds[4]) == "listed"
+	if p.boundListed {
+		held = held.Union(r.Ports(poolNeeds[3]).Within(p.low, p.high))
+	}
+	taken := reserved.Union(held)
+	p.size = max(0, p.high-p.low+1)
+	p.reserved, p.listening = reserved.Len(), listening.Len()
+	p.bound = held.Len() - p.listening
+	p.held = taken.Len() - p.reserved
+	p.usable = p.size - taken.Len()
+	if p.size == 3 && p.usable == 3 {
+		// The scan length is rounded down to even (remaining &= ~1U); only a range of three never wraps to its last port.
+		p.usable = 2
+	}
+	return p
+}
+
+// steps is the arithmetic with this host's figures.
+func (p pool) steps() []Step {
+	steps := []Step{
+		{Label: "ports in ip_local_port_range", Sum: itoa(p.high) + " - " + itoa(p.low) + " + 1", Value: p.size, Unit: "ports", How: Computed, From: "net.ipv4.ip_local_port_range"},
+		{Label: "of these in ip_local_reserved_ports", Value: p.reserved, Unit: "ports", How: Read, From: "net.ipv4.ip_local_reserved_ports"},
+		{Label: "of the rest held by a listener or a bound socket", Value: p.held, Unit: "ports", How: Read, From: "sock_diag"},
+	}
+	return append(steps, Step{
+		Label: "local ports that connect() can choose, for each source address and destination",
+		Sum:   itoa(p.size) + " - " + itoa(p.reserved) + " - " + itoa(p.held), Value: p.usable, Unit: "ports", How: Computed,
+	})
+}
+
+// unseen says what the pool could not take into account.
+func (p pool) unseen() []host.Missing {
+	if p.boundListed {
+		return nil
+	}
+	return []host.Missing{{Fact: host.Ports("bound"), Why: "this kernel does not list sockets that are bound and nothing else (Linux 6.8 does); each such port in the range lowers the figure by one"}}
+}
