@@ -15,6 +15,7 @@ type bound struct {
 	value  int64
 	by     string
 	atMost bool
+	how    limit.How
 }
 
 // lowest finds what binds a flow. A process-wide ceiling counts once for each
@@ -27,10 +28,10 @@ func lowest(gauges []limit.Gauge, f flow, m limit.Measure) (b bound) {
 		}
 		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
 			sum := perProcess[g.Limit.ID]
-			perProcess[g.Limit.ID] = bound{sum.value + g.Ceiling, g.Limit.ID, sum.atMost || g.AtMost || len(f.pids) > 1}
+			perProcess[g.Limit.ID] = bound{sum.value + g.Ceiling, g.Limit.ID, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost})
+		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost, CeilingHow(g)})
 	}
 	for _, p := range perProcess {
 		b = b.tighter(p) // tighter does not depend on the order
@@ -45,6 +46,19 @@ func (b bound) tighter(c bound) bound {
 		return c
 	}
 	return b
+}
+
+// CeilingHow is how a ceiling was got: as the first step that ends with it, else by the whole formula.
+func CeilingHow(g limit.Gauge) limit.How {
+	if g.Unbounded {
+		return ""
+	}
+	for _, s := range g.Steps {
+		if s.Value == g.Ceiling {
+			return s.How
+		}
+	}
+	return limit.Computed
 }
 
 func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
@@ -87,6 +101,7 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 	held, rate := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.PerSecond)
 	line.Held, line.BoundBy, line.AtMost = held.value, held.by, held.atMost || rate.atMost
 	line.PerSecond, line.RateBy = rate.value, rate.by
+	line.HeldHow, line.RateHow = held.how, rate.how
 	return line
 }
 
@@ -114,6 +129,7 @@ func listenerFlows(r *host.Reader) []flow {
 func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	held, burst := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.Burst)
 	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost || burst.atMost}
+	line.HeldHow, line.BurstHow = held.how, burst.how
 	if len(f.pids) == 0 {
 		line.AtMost = true // the descriptor limit of its process could not be seen
 	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {

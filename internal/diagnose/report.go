@@ -63,6 +63,9 @@ type Outbound struct {
 	BoundBy     string `json:"bound_by"` // what bounds held
 	RateBy      string `json:"per_second_bound_by"`
 	AtMost      bool   `json:"at_most,omitempty"`
+	// How each ceiling was got, "" where there is none.
+	HeldHow limit.How `json:"held_how,omitempty"`
+	RateHow limit.How `json:"per_second_how,omitempty"`
 }
 
 // Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
@@ -76,6 +79,9 @@ type Inbound struct {
 	BoundBy  string `json:"bound_by"` // what bounds held
 	BurstBy  string `json:"burst_bound_by"`
 	AtMost   bool   `json:"at_most,omitempty"`
+	// How each ceiling was got, "" where there is none.
+	HeldHow  limit.How `json:"held_how,omitempty"`
+	BurstHow limit.How `json:"burst_how,omitempty"`
 }
 
 // Severity orders findings.
@@ -98,15 +104,17 @@ type Finding struct {
 	Ceiling   int64         `json:"ceiling"`
 	Unbounded bool          `json:"unbounded,omitempty"` // the kernel sets no ceiling here
 	AtMost    bool          `json:"at_most,omitempty"`
-	Used      int64         `json:"used"`
-	Demand    int64         `json:"demand,omitempty"` // what was asked for with --inbound, --outbound
-	Refused   int64         `json:"refused,omitempty"`
-	Cause     string        `json:"cause"`
-	Owner     string        `json:"owner"`
-	Evidence  []Evidence    `json:"evidence"`
-	Remedies  []Remedy      `json:"remedies"`
-	Steps     []Step        `json:"steps"`
-	Sources   []string      `json:"sources"`
+	// CeilingHow says how the ceiling was got, "" where there is none.
+	CeilingHow limit.How  `json:"ceiling_how,omitempty"`
+	Used       int64      `json:"used"`
+	Demand     int64      `json:"demand,omitempty"` // what was asked for with --inbound, --outbound
+	Refused    int64      `json:"refused,omitempty"`
+	Cause      string     `json:"cause"`
+	Owner      string     `json:"owner"`
+	Evidence   []Evidence `json:"evidence"`
+	Remedies   []Remedy   `json:"remedies"`
+	Steps      []Step     `json:"steps"`
+	Sources    []string   `json:"sources"`
 }
 
 // Evidence is a fact that shows what happens.
@@ -169,7 +177,7 @@ type Options struct {
 // Check evaluates the whole catalogue on a snapshot.
 func Check(s host.Snapshot, o Options) Report {
 	e := evaluate(s, o)
-	r := Report{Schema: Schema, Host: hostOf(s), Checked: e.checked, Unseen: e.unseenList()}
+	r := Report{Schema: Schema, Host: About(s), Checked: e.checked, Unseen: e.unseenList()}
 	r.Capacity = capacity(s, e, o)
 	r.Findings = findings(s, e, o)
 	count(r.Checked, r.Findings)
@@ -177,7 +185,8 @@ func Check(s host.Snapshot, o Options) Report {
 	return r
 }
 
-func hostOf(s host.Snapshot) Host {
+// About says what a snapshot is about.
+func About(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
 	return Host{text("name"), text("kernel"), text("netns"), text("netns-name"), text("scope"), text("user"), text("window")}

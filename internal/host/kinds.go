@@ -42,11 +42,11 @@ const (
 	// ProtocolKind is a table by protocol (TCP, TCPv6) of /proc/net/protocols: size (bytes) sockets memory (pages).
 	ProtocolKind Kind = "protocol"
 	// LinkKind is a table by device: index kind up (yes/no) mtu txqueuelen
-	// qdisc (root) addresses rx_dropped tx_dropped backlog ("netif_rx", "napi", "rps", absent when
-	// unknown: which way received packets take).
+	// qdisc (root) addresses rx_dropped tx_dropped backlog ("netif_rx", "napi", "rps", "gro_cells" (a queue of
+	// netdev_max_backlog packets of the device's own; drops are in rx_dropped), absent when unknown: which way received packets take).
 	LinkKind Kind = "link"
-	// QdiscKind is a table by "device/handle": kind link limit (packets or bytes, as the kernel
-	// gives it) backlog (packets) drops overlimits root (yes/no).
+	// QdiscKind is a table by "device/handle": kind link limit (as the kernel
+	// gives it) unit (of limit: packets, bytes) backlog (packets) packets (sent) drops overlimits root (yes/no).
 	QdiscKind Kind = "qdisc"
 	// AddressKind is a table by local address: link.
 	AddressKind Kind = "address"
@@ -59,12 +59,13 @@ const (
 	ListenerKind Kind = "listener"
 	// InboundKind is a table by listener ("address:port", a group is one row): one field a TCP state
 	// (ESTABLISHED ...), unaccepted (of ESTABLISHED and CLOSE_WAIT: not yet taken by accept()), pid process
-	// (who holds the accepted sockets, where one process holds most), close_wait_age.
+	// (who holds the accepted sockets, where one process holds most), unaccepted_close_wait (of CLOSE_WAIT: not yet taken by accept()),
+	// close_wait_age (see Age: at least half of the CLOSE_WAIT sockets, unaccepted ones left out, have been in it this long).
 	InboundKind Kind = "inbound"
 	// OutboundKind is a table by "source->destination:port": one field a TCP state,
 	// ranged (sockets whose local port is in ip_local_port_range and not reserved), local-ports known.
 	// pid process; timestamps (yes/no: seen on established ones); fold (how many sockets may be missing from
-	// the row because the table was full). close_wait_age.
+	// the row because the table was full). close_wait_age (as for inbound).
 	OutboundKind Kind = "outbound"
 	// SourceKind is a table by local address of outbound sockets: sockets, destinations, ports (distinct local
 	// ports in the range), shared (of these, used to two or more destinations at once), opposite (of these, of the
@@ -77,13 +78,18 @@ const (
 	PortsKind Kind = "ports"
 	// ProcessKind is a table by pid: name uid state (R, S, D, T ...) cgroup unit soft hard ("unlimited" is a
 	// word) files threads nproc (RLIMIT_NPROC soft) epoll (epoll descriptors)
-	// sockets (TCP sockets found) attributed ("all", or "512" of its descriptors were read) and one field a TCP state.
+	// sockets (TCP sockets found) attributed ("all", or "512" of its descriptors were read) and one field a TCP state;
+	// pids_cgroup (the cgroup that bounds its threads, where that is not the one in cgroup: version 1).
 	ProcessKind Kind = "process"
 	// CgroupKind is a table by cgroup path, ancestors included: version (1, 2) memory_max ("max" is a word) memory_current
 	// memory_sock memory_events_max memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
+	// memory_file: page cache that can be given back (inactive_file + active_file of memory.stat; total_ ones in version 1).
 	CgroupKind Kind = "cgroup"
 	// UserKind is a table by uid: sockets (TCP sockets in this namespace).
 	UserKind Kind = "user"
+	// RestKind is a table by kind ("outbound"): the connections of rows that a table left out for size, summed: one field a
+	// TCP state, largest (no destination left out has more sockets than this).
+	RestKind Kind = "rest"
 	// MovedKind: what changed during system window, by "kind/name" or "kind/name/field":
 	// a signed difference. Absent where nothing moved.
 	MovedKind Kind = "moved"
@@ -93,7 +99,7 @@ const (
 var tables = map[Kind]bool{
 	SoftnetKind: true, SlabKind: true, ProtocolKind: true, LinkKind: true, QdiscKind: true, AddressKind: true,
 	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true, BinderKind: true, ProcessKind: true,
-	CgroupKind: true, UserKind: true,
+	CgroupKind: true, UserKind: true, RestKind: true,
 }
 
 // IsTable says whether facts of this kind are rows of fields.

@@ -7,7 +7,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-var acceptQueue = register(Limit{
+var _ = register(Limit{
 	ID:      "accept-queue",
 	Title:   "connections that wait for accept()",
 	Measure: Burst,

@@ -6,7 +6,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-var ephemeralPorts = register(Limit{
+var _ = register(Limit{
 	ID:      "ephemeral-ports",
 	Title:   "local ports for outbound connections",
 	Measure: Held,
@@ -65,7 +65,7 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 func anyDestination(r *host.Reader, p pool) Gauge {
 	g := Gauge{
 		Subject: Subject{Name: "any one destination"}, Bounds: Outbound,
-		Ceiling: p.usable, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if p.size == 0 || p.usable*2 > p.size {
 		return g
@@ -129,10 +129,11 @@ func oneDestination(r *host.Reader, p pool, row host.Row) Gauge {
 	source, destination, _ := strings.Cut(row.Name(), "->")
 	g := Gauge{
 		Subject: Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
-		Bounds:  Outbound, Ceiling: p.usable, Used: used, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+		Bounds:  Outbound, Ceiling: p.usable, Used: used, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if mostlyTimeWait(row) {
-		return g // the time-wait limit explains this one
+		g.Near = neverNear // the time-wait limit explains this one
+		return g
 	}
 	g.Refusing = g.Full() && used > 0
 	g.Notice = used*2 > p.usable
@@ -202,11 +203,37 @@ func portRemedies(r *host.Reader, p pool) []Remedy {
 
 // widerRange is the largest range that leaves the well-known ports alone. Servers inside it must be reserved.
 func widerRange(p pool) Remedy {
-	from := itoa(p.low) + " " + itoa(p.high)
+	return p.widen(min(p.low, 1024), 65535, "a wider range")
+}
+
+func (p pool) widen(low, high int64, text string) Remedy {
 	return Remedy{
-		Kind: BySetting, Setting: "net.ipv4.ip_local_port_range", From: from, To: itoa(min(p.low, 1024)) + " 65535", TakesEffect: "now",
-		Text: "a wider range, with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
+		Kind: BySetting, Setting: "net.ipv4.ip_local_port_range", From: itoa(p.low) + " " + itoa(p.high), To: itoa(low) + " " + itoa(high), TakesEffect: "now",
+		Text: text + ", with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
 	}
+}
+
+// lift is the smallest range that holds what is needed, or, beyond all ports,
+// how many source addresses or destinations it takes.
+func (p pool) lift(need int64) []Remedy {
+	const first, last = 1024, 65535
+	lost := p.size - p.usable
+	low := p.high + 1 - need - lost
+	high := p.high
+	if low < first {
+		low, high = first, first+need+lost-1
+	}
+	if high <= last {
+		return []Remedy{p.widen(low, max(high, p.high), "the smallest range with "+plural(need, "port"))}
+	}
+	most := max(last-first+1-lost, 1)
+	return []Remedy{{
+		Kind: ByTopology, TakesEffect: "at the next connect()",
+		Text: count((need+most-1)/most) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
+			itoa(min(p.low, first)) + " " + itoa(last) + ", each pair has " + plural(most, "port"),
+	}, {
+		Kind: ByApplication, Text: "keep connections and use them again, so that fewer are needed", TakesEffect: "at the next start of the process",
+	}}
 }
 
 // boundBeforeConnect is the ceiling of a source address whose program calls
@@ -226,7 +253,7 @@ func boundBeforeConnect(p pool, row host.Row) (Gauge, bool) {
 	}
 	g := Gauge{
 		Subject: Subject{Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
-		Ceiling: p.usable, Used: ports, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
+		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}
 	g.Refusing = g.Full()

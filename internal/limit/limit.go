@@ -190,7 +190,7 @@ func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }
 // IsNear says whether the use is close enough to the ceiling to warn.
 func (g Gauge) IsNear() bool {
 	near := cmp.Or(g.Near, 0.9)
-	return !g.Unbounded && float64(g.Used) >= near*float64(g.Ceiling)
+	return !g.Unbounded && g.Used > 0 && float64(g.Used) >= near*float64(g.Ceiling)
 }
 
 // catalogue is filled by register while the package is initialised and never

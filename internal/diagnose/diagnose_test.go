@@ -1,0 +1,157 @@
+package diagnose
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+const ports = `sysctl net.ipv4.ip_local_port_range = 32768 60999
+sysctl net.ipv4.ip_local_reserved_ports =
+sysctl net.ipv4.tcp_tw_reuse = 2
+sysctl net.ipv4.tcp_timestamps = 1
+sysctl net.core.somaxconn = 4096
+system bound-sockets = listed
+system kernel = 6.18.0
+ports bound =
+ports listening = 443
+`
+
+func snapshot(t *testing.T, facts string) host.Snapshot {
+	t.Helper()
+	s, err := host.Parse([]byte("maxconn.snapshot/1\n" + facts + "end\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestQuotedArithmetic(t *testing.T) {
+	for portRange, want := range map[string]struct{ held, rate int64 }{
+		"32768 60999": {28232, 470},
+		"15000 61000": {46001, 766},
+	} {
+		s := snapshot(t, ports).With(host.Setting{Fact: host.Sysctl("net.ipv4.ip_local_port_range"), Want: portRange},
+			host.Setting{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"), Want: "30"})
+		got := Check(s, Options{}).Capacity.Outbound[0]
+		if got.Held != want.held || got.BoundBy != "ephemeral-ports" || got.PerSecond != want.rate || got.RateBy != "time-wait" {
+			t.Errorf("range %s: %+v, want %+v", portRange, got, want)
+		}
+	}
+}
+
+func TestWorstFirst(t *testing.T) {
+	r := Check(snapshot(t, ports+`
+listener 0.0.0.0:80 = family=4 queue=0 limit=128 drops=7 pid=5 process=web backlog=128
+listener 0.0.0.0:81 = family=4 queue=6 limit=5 drops=7 pid=6 process=app backlog=5
+listener 0.0.0.0:82 = family=4 queue=120 limit=128 drops=0 pid=7 process=near backlog=128
+`), Options{Limits: []string{"accept-queue"}})
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, string(f.Severity)+" "+f.Subject)
+	}
+	if d := cmp.Diff([]string{"critical 0.0.0.0:81", "warning 0.0.0.0:82", "info 0.0.0.0:80"}, got); d != "" {
+		t.Error(d)
+	}
+	if r.Verdict != Binds {
+		t.Errorf("verdict %s", r.Verdict)
+	}
+}
+
+func TestVerdictUnknownWithoutEssentials(t *testing.T) {
+	s := snapshot(t, ports)
+	if v := Check(s, Options{}).Verdict; v != Holds {
+		t.Errorf("healthy: %s", v)
+	}
+	s.Hide(host.Sysctl("net.ipv4.ip_local_port_range"), "permission denied")
+	r := Check(s, Options{})
+	if r.Verdict != Unknown {
+		t.Errorf("without the port range: %s", r.Verdict)
+	}
+	i := slices.IndexFunc(r.Unseen, func(u Unseen) bool { return u.Fact == "sysctl net.ipv4.ip_local_port_range" })
+	if i < 0 || r.Unseen[i].Why != "permission denied" || !slices.Contains(r.Unseen[i].Limits, "ephemeral-ports") {
+		t.Errorf("unseen: %+v", r.Unseen)
+	}
+}
+
+func TestInboundCountsEachProcessOfAGroup(t *testing.T) {
+	facts := ports + `
+listener 0.0.0.0:80 = family=4 queue=0 limit=128 drops=0 pid=5 process=web backlog=128
+listener 0.0.0.0:80~2 = family=4 queue=0 limit=128 drops=0 pid=6 process=web backlog=128
+listener 0.0.0.0:8080 = family=4 queue=0 limit=128 drops=0 pid=6 process=web backlog=128
+process 5 = name=web soft=1024 hard=4096 files=24 sockets=4 attributed=all
+process 6 = name=web soft=1024 hard=4096 files=24 sockets=4 attributed=all
+`
+	in := Check(snapshot(t, facts), Options{}).Capacity.Inbound
+	held := map[string]int64{}
+	for _, l := range in {
+		held[l.Listener] = l.Held
+		if l.BoundBy != "process-files" {
+			t.Errorf("%s is bound by %s", l.Listener, l.BoundBy)
+		}
+	}
+	if held["0.0.0.0:80"] != 2*held["0.0.0.0:8080"] || held["0.0.0.0:8080"] == 0 {
+		t.Errorf("two processes hold twice as many: %v", held)
+	}
+}
+
+func TestDemand(t *testing.T) {
+	w := limit.Workload{Outbound: []limit.Goal{{Subject: "10.0.0.9:5432", Held: 40000, PerSecond: 100}}}
+	r := Check(snapshot(t, ports), Options{Workload: w})
+	if len(r.Findings) != 1 {
+		t.Fatalf("findings: %+v", r.Findings)
+	}
+	f := r.Findings[0]
+	if f.Limit != "ephemeral-ports" || f.Severity != Warning || f.Demand != 40000 || f.Ceiling != 28232 || f.Subject != "10.0.0.9:5432" {
+		t.Errorf("%+v", f)
+	}
+	if len(f.Remedies) == 0 {
+		t.Error("a demand that is not met comes with remedies")
+	}
+	w.Outbound[0].Held = 28232
+	if r := Check(snapshot(t, ports), Options{Workload: w}); len(r.Findings) != 0 {
+		t.Errorf("what fits is no finding: %+v", r.Findings)
+	}
+}
+
+func TestGoalWords(t *testing.T) {
+	for goal, want := range map[string]bool{":443": true, "443": true, "0.0.0.0:443": true, ":44": false, "10.0.0.1:443": false, "x": false} {
+		if got := meansListener(goal, "0.0.0.0:443"); got != want {
+			t.Errorf("%q: %v", goal, got)
+		}
+	}
+}
+
+// The JSON form is a promise: every name of the contract is there, arrays are never null.
+func TestJSONContract(t *testing.T) {
+	b, err := json.Marshal(Check(snapshot(t, ports+"listener 0.0.0.0:81 = family=4 queue=6 limit=5 drops=7 pid=6 process=app backlog=5\n"), Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	hasKeys(t, got, "schema", "host", "capacity", "findings", "unseen")
+	capacity := got["capacity"].(map[string]any)
+	hasKeys(t, capacity["outbound"].([]any)[0], "source", "destination", "held", "per_second", "bound_by")
+	hasKeys(t, capacity["inbound"].([]any)[0], "listener", "process", "pid", "held", "burst", "bound_by")
+	f := got["findings"].([]any)[0].(map[string]any)
+	hasKeys(t, f, "limit", "severity", "subject", "process", "pid", "ceiling", "used", "cause", "evidence", "remedies", "sources")
+	hasKeys(t, f["evidence"].([]any)[0], "fact", "value", "meaning")
+	hasKeys(t, f["remedies"].([]any)[0], "kind", "setting", "from", "to", "text", "takes_effect")
+}
+
+func hasKeys(t *testing.T, v any, keys ...string) {
+	t.Helper()
+	m := v.(map[string]any)
+	for _, k := range keys {
+		if x, ok := m[k]; !ok || x == nil {
+			t.Errorf("no %q in %v", k, m)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package limit
+
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var _ = register(Limit{
+	ID:      "time-wait",
+	Title:   "new connections per second to one destination",
+	Measure: PerSecond,
+	Scope:   Peer,
+	Doc: "The side that closes first keeps the connection in TIME_WAIT for 60 s, a constant of the kernel. When that side also opens the connections, the local port " +
+		"cannot serve the same destination again in that time, so all usable ports divided by 60 s is the rate that can be kept up for ever; above it connect() fails with EADDRNOTAVAIL. " +
+		"`tcp_tw_reuse` lets connect() take such a port over after about a second, but only where both ends use TCP timestamps. " +
+		"When the other side closes first, this ceiling does not apply. TIME_WAIT costs 256 bytes of kernel memory and no descriptor.",
+	Formula: "per second = usable local ports / 60 s; with tcp_tw_reuse and timestamps: usable local ports / reuse delay; for each (source address, destination address, destination port)",
+	Myths: []Myth{
+		{"a lower tcp_fin_timeout shortens TIME_WAIT: the range 15000-61000 with tcp_fin_timeout=30 gives 1,500 connections/s", "TIME_WAIT is the constant TCP_TIMEWAIT_LEN, 60 s, and no sysctl changes it; tcp_fin_timeout ends orphaned FIN_WAIT_2 only. 15000-61000 are 46,001 ports, and 46001 / 60 = 766 connections/s to one destination, not 1,500; the default range gives 28232 / 60 = 470", "net/ipv4/tcp_minisocks.c tcp_time_wait (if state is TCP_TIME_WAIT, timeo = TCP_TIMEWAIT_LEN)"},
+		{"470 connections/s is the ceiling of the host", "it counts for each source address and each destination address and port; two destinations have twice as many", "net/ipv4/inet_hashtables.c __inet_hash_connect"},
+		{"tcp_tw_reuse=1 is enough", "the old connection must have used TCP timestamps: with tcp_timestamps=0 here or at the peer nothing is taken over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique (tw_ts_recent_stamp)"},
+		{"tcp_tw_reuse helps a busy server", "it acts only inside connect(), on the side that holds the TIME_WAIT; what a listener has accepted it never touches", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, called from __inet_check_established"},
+		{"many TIME_WAITs on a server keep clients out", "a SYN with a newer sequence number or timestamp is accepted straight from TIME_WAIT; on the server's side it costs memory only", "net/ipv4/tcp_minisocks.c tcp_timewait_state_process (TCP_TW_SYN)"},
+		{"tcp_tw_recycle=1 helps", "it is gone since Linux 4.12, writing it fails; before, it dropped clients behind NAT", "4396e46187ca"},
+		{"tcp_tw_reuse=2, the default, covers all connections inside the host", "it covers addresses in 127.0.0.0/8 and ::1 and sockets bound to lo; connections between the host's other addresses run over lo too, and are not covered", "net/ipv4/tcp_ipv4.c tcp_twsk_unique"},
+	},
+	Knobs: []Knob{
+		{Name: "net.ipv4.tcp_tw_reuse", Does: "lets connect() take over a port whose last connection to the same destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 (default since 4.19) only with a loopback address; the next connect() sees the change; per network namespace since 4.11, not inherited", Not: "does nothing for accepted connections, nothing without TCP timestamps, nothing for a port in FIN_WAIT_2 (since 6.12 and in many stable kernels); does not shorten TIME_WAIT", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038, 0d9e5df4a257"},
+		{Name: "net.ipv4.tcp_tw_reuse_delay", Does: "is how many milliseconds a port stays in TIME_WAIT before tcp_tw_reuse may take it over, 1 to 60000; per network namespace", Not: "does nothing where tcp_tw_reuse does not act; before 6.14 the delay was fixed: whole seconds are compared, so up to 1 s from 4.19 on and up to 2 s earlier", Since: "6.14", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, ca6a6f93867a, 19ce8cd30465, cca9bab1b72c"},
+		{Name: "net.ipv4.tcp_timestamps", Does: "turns TCP timestamps on (1 with a random offset for each connection, 2 without) or off (0) for new connections; both ends must have them on; per network namespace", Not: "off, it saves 12 bytes a packet and takes tcp_tw_reuse, the protection against old duplicates (PAWS) and the options of connections made by SYN cookies with it", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, Documentation/networking/ip-sysctl.rst"},
+		{Name: "net.ipv4.tcp_tw_recycle", Does: "ended TIME_WAIT early, and dropped clients behind NAT; writing it fails with ENOENT on today's kernels", Not: "is not a way to more connections on any kernel", Until: "4.12", Source: "4396e46187ca"},
+		{Name: "net.ipv4.tcp_rfc1337", Does: "1 makes a socket in TIME_WAIT ignore RST; 0 (default) lets a RST end it", Not: "does not change how long TIME_WAIT lasts", Source: "net/ipv4/tcp_minisocks.c tcp_timewait_state_process"},
+		{Name: "SO_LINGER with 0 seconds", Does: "makes close() send RST instead of FIN, so that no TIME_WAIT arises", Not: "is not a remedy: data that the peer has not yet received is lost", Source: "net/ipv4/tcp.c __tcp_close, RFC 1337"},
+		{Name: "bind() to a port with SO_REUSEADDR before connect()", Does: "takes over a TIME_WAIT of the same addresses and ports at once, without tcp_tw_reuse and without delay, where timestamps were in use; the application then has to choose ports itself", Not: "does not work without timestamps (EADDRNOTAVAIL), and not with bind() to port 0", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp)"},
+	},
+	Signs: []Sign{
+		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination; where ss -tan shows most of them in TIME_WAIT, this side closes first, more often than the ports come back after 60 s", Look: "maxconn check --limit time-wait --limit ephemeral-ports"},
+		{Text: "TIME_WAIT", Means: "netstat (ss writes TIME-WAIT): this side closed the connection first and keeps its addresses and ports for 60 s; the normal end of a connection, a limit only for a side that opens connections to one destination faster than ports / 60 s", Look: "maxconn check --limit time-wait"},
+		{Text: "TCP sockets finished time wait in fast timer", Means: "netstat -s: TcpExt TW, sockets that went through TIME_WAIT; the normal end of a connection that this side closed first, no fault", Look: "nstat -az TcpExtTW"},
+		{Text: "time wait sockets recycled by time stamp", Means: "netstat -s: TcpExt TWRecycled, ports that connect() took over from TIME_WAIT; tcp_tw_reuse is at work, no fault", Look: "nstat -az TcpExtTWRecycled"},
+	},
+	Sources: []string{
+		"include/net/tcp.h TCP_TIMEWAIT_LEN (4.4-6.18)", "net/ipv4/tcp_minisocks.c tcp_time_wait (4.4-6.18)",
+		"net/ipv4/tcp_ipv4.c tcp_twsk_unique (4.4-6.18)", "net/ipv4/inet_hashtables.c __inet_check_established (4.5-6.18)",
+	},
+	Needs: append(append([]host.Fact{
+		host.All(host.OutboundKind), host.All(host.BinderKind), host.Counter("TcpExt.TWRecycled"), host.Sysctl("net.ipv4.tcp_fin_timeout"),
+	}, twReuseNeeds...), poolNeeds...),
+	Gauges: timeWaitGauges,
+})
+
+// timeWaitSeconds is TCP_TIMEWAIT_LEN.
+const timeWaitSeconds = 60
+
+// neverNear switches off the warning by share: rates are rounded, ports are not, so near is decided by ports.
+const neverNear = 1e9
+
+func timeWaitGauges(r *host.Reader, _ Workload) []Gauge {
+	p := portPool(r)
+	if r.Err() != nil {
+		return nil
+	}
+	t := readTWReuse(r)
+	gauges := []Gauge{anyRate(r, p, t)}
+	for _, row := range r.Table(host.OutboundKind) {
+		source, destination, _ := strings.Cut(row.Name(), "->")
+		_, isNumber := row.Int("TIME_WAIT")
+		broken := row.Text("TIME_WAIT") != "" && !isNumber
+		if p.usable > 0 && !broken && strings.Contains(destination, ":") && !strings.Contains(source, "*") {
+			gauges = append(gauges, peerRate(r, p, t, row))
+		}
+	}
+	return gauges
+}
+
+// rateGauge is what all gauges of the limit share.
+func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
+	g := Gauge{
+		Bounds: Outbound, Near: neverNear, AtMost: !p.boundListed || (s == twTaken && t.delayGuessed),
+		Steps: p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
+		Owner: "net.ipv4.ip_local_port_range and the 60 s of TIME_WAIT (a constant of the kernel)",
+	}
+	remedies := rateRemedies(r, p, t, s)
+	g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
+	var step Step
+	if s == twTaken {
+		g.Owner = "net.ipv4.ip_local_port_range and the reuse delay (" + t.delayFrom + ")"
+		g.Steps = append(g.Steps, Step{Label: "time until tcp_tw_reuse may take a port over", Value: t.delay, Unit: "ms", How: Read, From: t.delayFrom})
+		step = Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.delay), Value: p.usable * 1000 / t.delay}
+	} else {
+		g.Steps = append(g.Steps, Step{Label: "time that a port stays in TIME_WAIT (TCP_TIMEWAIT_LEN, a constant)", Value: timeWaitSeconds, Unit: "s", How: Read, From: "include/net/tcp.h"})
+		step = Step{Sum: itoa(p.usable) + " / " + itoa(timeWaitSeconds), Value: p.usable / timeWaitSeconds}
+	}
+	step.Label, step.Unit, step.How = "new connections to one destination when this side closes first", "connections/s", Computed
+	if step.Value == 0 && p.usable > 0 {
+		step.Label, step.Value, g.AtMost = step.Label+" (less than one, rounded up)", 1, true
+	}
+	g.Ceiling, g.Steps = step.Value, append(g.Steps, step)
+	return g
+}
+
+// anyRate is the ceiling towards a destination, other than loopback, that has no connections yet.
+func anyRate(r *host.Reader, p pool, t twReuse) Gauge {
+	s := t.state(false, "")
+	g := rateGauge(r, p, t, s)
+	g.Subject = Subject{Name: "any one destination"}
+	switch {
+	case p.usable == 0:
+		g.Cause = "connect() has no local port to choose from (ephemeral-ports says why)"
+	case s == twNoTimestamps && t.mode == 1: // somebody set it, and it does nothing
+		g.Notice, g.Cause, g.Evidence = true, t.why(s), reuseEvidence(r, t)
+		g.Remedies = reuseRemedies(t, s)
+	}
+	return g
+}
+
+// peerRate is the ceiling towards a destination that has connections now.
+func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
+	source, destination, _ := strings.Cut(row.Name(), "->")
+	address := destination[:strings.LastIndex(destination, ":")]
+	s := t.state(isLoopback(source) || isLoopback(address), row.Text("timestamps"))
+	g := rateGauge(r, p, t, s)
+	pid, _ := row.Int("pid")
+	g.Subject = Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
+	ranged, known := row.Int("ranged")
+	waiting := row.Count("TIME_WAIT")
+	if known {
+		waiting = min(waiting, ranged) // a port outside the range was not chosen by connect()
+	}
+	g.Used = waiting / timeWaitSeconds
+	g.Steps = append(g.Steps, closingSteps(waiting, s)...)
+	if n := row.Count("fold"); n > 0 {
+		g.Unseen = append(g.Unseen, host.Missing{Fact: row.Fact, Why: "up to " + plural(n, "socket") + " may be missing from the row: there were more destinations than are counted one by one"})
+	}
+	full := known && mostlyTimeWait(row) && ranged >= p.usable
+	near := known && mostlyTimeWait(row) && ranged*10 >= p.usable*9
+	if !near || (s == twTaken && !full) {
+		return g
+	}
+	g.Refusing = full && s != twTaken && s != twUnknown
+	g.Harms, g.Notice = s != twTaken, s == twTaken
+	g.Cause = rateCause(p, t, s, row, waiting, p.usable-ranged)
+	g.Evidence = append(reuseEvidence(r, t), stateEvidence(row)...)
+	if s != twTaken {
+		g.Remedies = rateRemedies(r, p, t, s)
+	}
+	return g
+}
+
+// closingSteps is the rate at which this side closes, from what it has closed in the last 60 s.
+func closingSteps(waiting int64, s twState) []Step {
+	label := "closed first by this side each second, over the last 60 s"
+	if s == twTaken {
+		label += " (at least: ports that were taken over are no longer in TIME_WAIT)"
+	}
+	return []Step{
+		{Label: "ports in TIME_WAIT now", Value: waiting, Unit: "ports", How: Read, From: "sock_diag"},
+		{Label: label, Sum: itoa(waiting) + " / " + itoa(timeWaitSeconds), Value: waiting / timeWaitSeconds, Unit: "connections/s", How: Computed},
+	}
+}
+
+func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) string {
+	var b strings.Builder
+	b.WriteString("TIME_WAIT holds ")
+	switch {
+	case waiting >= p.usable:
+		b.WriteString("all " + plural(p.usable, "port") + " towards this destination, each for 60 s")
+	case free > 0:
+		b.WriteString(count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and " + count(free) + " are free")
+	default:
+		b.WriteString(count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and none is free")
+	}
+	b.WriteString("; " + t.why(s))
+	if s != twTaken {
+		return b.String()
+	}
+	b.WriteString(", so connect() fails only above " + count(p.usable*1000/t.delay) + " connections/s")
+	if row.Text("timestamps") != "yes" {
+		b.WriteString(", if the peer does timestamps too, which no open connection shows")
+	}
+	return b.String()
+}
+
+// reuseEvidence are the settings and the counter that tell whether ports are taken over.
+func reuseEvidence(r *host.Reader, t twReuse) (out []Evidence) {
+	if t.modeKnown {
+		out = append(out, Evidence{"net.ipv4.tcp_tw_reuse", itoa(t.mode), "0 never, 1 always, 2 only with a loopback address"})
+	}
+	if t.stampsKnown {
+		out = append(out, Evidence{"net.ipv4.tcp_timestamps", itoa(t.stamps), "0 off; tcp_tw_reuse needs them on at both ends"})
+	}
+	if n, ok := r.Maybe(host.Counter("TcpExt.TWRecycled")); ok {
+		out = append(out, Evidence{"TcpExt.TWRecycled", itoa(n), "ports that connect() has taken over from TIME_WAIT in this network namespace since it was made"})
+	}
+	if n, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_fin_timeout")); ok && n != timeWaitSeconds {
+		out = append(out, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "does not shorten TIME_WAIT, which is 60 s whatever stands here"})
+	}
+	return out
+}
+
+// rateRemedies is what would lift the ceiling, the surest first.
+func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
+	var first, last []Remedy
+	if s == twNoTimestamps || s == twPeerNoTimestamps { // a fault, not a choice
+		first = reuseRemedies(t, s)
+	} else {
+		last = reuseRemedies(t, s)
+	}
+	if p.usable*2 <= p.size && p.size > 0 {
+		_, lost := lostPorts(r, p)
+		first = append(first, lost[0])
+	}
+	switch {
+	case p.size < 28232: // narrower than the default
+		first = append(first, widerRange(p))
+	case p.size < 65535-1024:
+		last = append(last, widerRange(p))
+	}
+	out := append(first,
+		Remedy{Kind: ByApplication, Text: "keep connections and use them again (a pool, HTTP keep-alive): a connection that is not closed leaves no TIME_WAIT", TakesEffect: "at the next start of the process"},
+		Remedy{Kind: ByTopology, Text: "let the other side close first: TIME_WAIT then stands there, on the listener's side, where it keeps nobody out", TakesEffect: "at the next close()"},
+		Remedy{Kind: ByTopology, Text: "more source addresses, or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own", TakesEffect: "at the next connect()"},
+	)
+	return append(out, last...)
+}
+
+// reuseRemedies are the settings that make tcp_tw_reuse act; none where they cannot be read.
+func reuseRemedies(t twReuse, s twState) []Remedy {
+	stamps := Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_timestamps", From: "0", To: "1", TakesEffect: "at the next connect()",
+		Text: "turn timestamps on, here and at the peer, so that connect() can take ports over; those that are in TIME_WAIT now stay for their 60 s"}
+	reuse := Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_tw_reuse", From: itoa(t.mode), To: "1", TakesEffect: "at the next connect()",
+		Text: "let connect() take ports over " + seconds(t.delay) + " after they closed, where both ends use timestamps; only the timestamps then tell late packets of the old connection apart"}
+	switch {
+	case s == twNoTimestamps:
+		return []Remedy{stamps}
+	case s == twPeerNoTimestamps:
+		return []Remedy{{Kind: ByTopology, Text: "turn TCP timestamps on at the peer, or at the proxy or firewall on the way that takes them out; tcp_tw_reuse then acts", TakesEffect: "at the next connect()"}}
+	case s != twOff && s != twLoopbackOnly, !t.stampsKnown:
+		return nil
+	case t.stamps == 0:
+		return []Remedy{stamps, reuse}
+	}
+	return []Remedy{reuse}
+}
+
+// liftRate picks from the remedies what would allow need connections per second: more ports where
+// that is enough, else tcp_tw_reuse, and what the application or the topology can do in any case.
+func liftRate(p pool, t twReuse, s twState, remedies []Remedy, need int64) (out []Remedy) {
+	widest := p.usable + (65535 - min(p.low, 1024) + 1) - p.size
+	byBoth := s != twUnknown && s != twPeerNoTimestamps && widest*1000/t.delay >= need
+	byPorts := widest/timeWaitSeconds >= need || (s == twTaken && byBoth)
+	byReuse := p.usable*1000/t.delay >= need
+	ports := need * timeWaitSeconds
+	if !byPorts || s == twTaken {
+		ports = (need*t.delay + 999) / 1000
+	}
+	for _, m := range remedies {
+		isPorts := strings.HasPrefix(m.Setting, "net.ipv4.ip_local_")
+		if exact := p.lift(ports); m.Setting == "net.ipv4.ip_local_port_range" && exact[0].Kind == BySetting {
+			m = exact[0]
+		}
+		switch {
+		case m.Kind != BySetting,
+			isPorts && byPorts,
+			isPorts && byBoth && !byReuse, // neither alone is enough
+			!isPorts && byBoth && !byPorts:
+			out = append(out, m)
+		}
+	}
+	return out
+}

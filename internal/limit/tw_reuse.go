@@ -1,0 +1,156 @@
+package limit
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// twReuse is what decides whether connect() may take over a port whose last connection
+// is in TIME_WAIT (net/ipv4/tcp_ipv4.c tcp_twsk_unique).
+type twReuse struct {
+	mode, stamps           int64 // tcp_tw_reuse, tcp_timestamps
+	modeKnown, stampsKnown bool
+	delay                  int64 // milliseconds after which such a port can be taken
+	delayFrom              string
+	delayGuessed           bool // the kernel may have another delay
+	everywhere             bool // a kernel before 4.19, where any value but 0 means every destination
+}
+
+// twReuseNeeds are the facts that readTWReuse reads.
+var twReuseNeeds = []host.Fact{
+	host.Sysctl("net.ipv4.tcp_tw_reuse"), host.Sysctl("net.ipv4.tcp_timestamps"),
+	host.Sysctl("net.ipv4.tcp_tw_reuse_delay"), host.System("kernel"),
+}
+
+// readTWReuse reads the settings. Where tcp_tw_reuse_delay is there it holds
+// (6.14); before, whole seconds are compared: up to 1 s from 4.19 on (cca9bab1b72c), up to 2 s earlier.
+func readTWReuse(r *host.Reader) twReuse {
+	var t twReuse
+	t.mode, t.modeKnown = r.Maybe(twReuseNeeds[0])
+	t.stamps, t.stampsKnown = r.Maybe(twReuseNeeds[1])
+	kernel := r.Optional(twReuseNeeds[3])
+	known, old, delayed := kernelSince(kernel, 0, 0), kernelBefore(kernel, 4, 19), kernelSince(kernel, 6, 14)
+	t.everywhere = old
+	if ms, ok := r.Maybe(twReuseNeeds[2]); ok && ms > 0 {
+		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
+		return t
+	}
+	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel, delayed || !known
+	if old || !known {
+		t.delay = 2000
+	}
+	if t.delayGuessed {
+		t.delayFrom = "a kernel without net.ipv4.tcp_tw_reuse_delay"
+	}
+	return t
+}
+
+// twState is what becomes of a port whose last connection is in TIME_WAIT.
+type twState int
+
+const (
+	twUnknown          twState = iota // a setting could not be read
+	twTaken                           // connect() takes it after the delay
+	twOff                             // tcp_tw_reuse=0
+	twLoopbackOnly                    // tcp_tw_reuse=2 and neither address is a loopback address
+	twNoTimestamps                    // tcp_timestamps=0 here
+	twPeerNoTimestamps                // timestamps are on here, the connections carry none
+)
+
+// state says what holds between two addresses; stamps is the field timestamps of their row.
+func (t twReuse) state(loopback bool, stamps string) twState {
+	switch {
+	case !t.modeKnown:
+		return twUnknown
+	case t.mode == 0:
+		return twOff
+	case t.mode == 2 && !loopback && !t.everywhere:
+		return twLoopbackOnly
+	case !t.stampsKnown:
+		return twUnknown
+	case t.stamps == 0:
+		return twNoTimestamps
+	case stamps == "no":
+		return twPeerNoTimestamps
+	}
+	return twTaken
+}
+
+// why says in words why connect() does not take the ports over, or from when on it does.
+func (t twReuse) why(s twState) string {
+	reuse := "net.ipv4.tcp_tw_reuse = " + itoa(t.mode)
+	switch s {
+	case twOff:
+		return reuse + " forbids connect() to take them over"
+	case twLoopbackOnly:
+		return reuse + " acts only where an address is a loopback address (127.0.0.0/8 or ::1), and here none is"
+	case twNoTimestamps:
+		return "net.ipv4.tcp_timestamps = 0 makes " + reuse + " useless: connect() takes over no TIME_WAIT whose connection had no timestamps"
+	case twPeerNoTimestamps:
+		return reuse + " cannot take them over: although net.ipv4.tcp_timestamps = " + itoa(t.stamps) +
+			", these connections carry no timestamps, so the peer or something on the way does not do them"
+	case twTaken:
+		return "connect() takes them over " + seconds(t.delay) + " after they closed (" + reuse + ")"
+	}
+	return "whether connect() may take them over could not be seen"
+}
+
+// unseen says which settings could not be read, where the gauge would differ.
+func (t twReuse) unseen(r *host.Reader, s twState) []host.Missing {
+	switch {
+	case s == twTaken && t.delayGuessed:
+		return []host.Missing{{Fact: twReuseNeeds[2], Why: unreadable(r, twReuseNeeds[2])}}
+	case s != twUnknown:
+		return nil
+	case !t.modeKnown:
+		return []host.Missing{{Fact: twReuseNeeds[0], Why: unreadable(r, twReuseNeeds[0])}}
+	}
+	return []host.Missing{{Fact: twReuseNeeds[1], Why: unreadable(r, twReuseNeeds[1])}}
+}
+
+// unreadable is why a fact gives no number.
+func unreadable(r *host.Reader, f host.Fact) string {
+	if why := r.Why(f); why != "" {
+		return why
+	}
+	return "not a number that the kernel would take: " + r.Optional(f)
+}
+
+// isLoopback follows the rule of tcp_tw_reuse=2 for one address, without port.
+func isLoopback(address string) bool {
+	a := strings.Trim(address, "[]")
+	return strings.HasPrefix(a, "127.") || a == "::1" || strings.HasPrefix(a, "::ffff:127.")
+}
+
+// seconds writes milliseconds as people say them: "1 s", "300 ms".
+func seconds(ms int64) string {
+	if ms%1000 == 0 {
+		return count(ms/1000) + " s"
+	}
+	return count(ms) + " ms"
+}
+
+// kernelSince says whether the release ("6.1.0-13-amd64") is known and not older.
+func kernelSince(release string, major, minor int64) bool {
+	a, b, ok := majorMinor(release)
+	return ok && (a > major || (a == major && b >= minor))
+}
+
+// kernelBefore says whether the release is known and older.
+func kernelBefore(release string, major, minor int64) bool {
+	_, _, ok := majorMinor(release)
+	return ok && !kernelSince(release, major, minor)
+}
+
+func majorMinor(release string) (major, minor int64, ok bool) {
+	first, rest, _ := strings.Cut(release, ".")
+	second := rest
+	if i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		second = rest[:i]
+	}
+	major, err1 := strconv.ParseInt(first, 10, 32)
+	minor, err2 := strconv.ParseInt(second, 10, 32)
+	return major, minor, err1 == nil && err2 == nil
+}

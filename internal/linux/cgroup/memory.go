@@ -1,0 +1,113 @@
+package cgroup
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// Memory is what limits the memory of a process.
+type Memory struct {
+	Place  Place
+	Levels []MemoryLevel // from the process's own group upwards
+	Above  bool          // there are ancestors above the last level that cannot be seen from here
+}
+
+// MemoryLevel is one group and what it and all groups below it use together.
+// Amounts are bytes, but Hits, OOMKills and TCPHits are counts since the group
+// was made.
+type MemoryLevel struct {
+	Path string // from the topmost visible group
+	Dir  string
+
+	Limit Amount // memory.max; limit_in_bytes in version 1
+	High  Amount // memory.high, above which allocations are slowed; version 2 only
+	Usage Amount // memory.current; usage_in_bytes
+
+	// Hits is how often an allocation met Limit. HitsHere tells that only the
+	// limit of this very group is counted; if false, memory.events may count
+	// those of the groups below it as well (it does since 5.2, 9852ae3fe529;
+	// memory.events.local came with 5.3).
+	Hits     Amount
+	HitsHere bool
+
+	OOMKills Amount // processes killed, here or below; 4.13 and later
+
+	// Sockets is the buffers of sockets: part of Usage in version 2
+	// (memory.stat sock). In version 1 it is of TCP only, apart from Usage, and
+	// counted only from the moment when TCPLimit is set.
+	Sockets Amount
+
+	TCPLimit Amount // memory.kmem.tcp.limit_in_bytes; version 1 only
+	TCPHits  Amount // memory.kmem.tcp.failcnt; version 1 only
+}
+
+// Memory reads the levels of a place that Locate found for "memory". Figures
+// that cannot be read are errors in their Amounts, also when the whole group
+// has been removed meanwhile.
+//
+// It reads up to ten files a level, and memory.stat makes the kernel gather its
+// per-CPU figures: with many processes, ask once for each Place.
+func (t *Tree) Memory(place Place) Memory {
+	m := Memory{Place: place, Above: !isWholeTree(place)}
+	for i, at := range place.levels() {
+		if i > 0 && place.Version == 1 && !binds(at.dir) {
+			m.Above = false
+			break
+		}
+		read := memoryV2
+		if place.Version == 1 {
+			read = memoryV1
+		}
+		m.Levels = append(m.Levels, read(at))
+	}
+	return m
+}
+
+// binds reports whether an ancestor in version 1 counts what its children use.
+// Before 5.11 (bef8620cd8e0) that could be switched off, and was at the root
+// where systemd did not switch it on.
+func binds(dir string) bool {
+	use := readAmount(dir, "memory.use_hierarchy")
+	return !use.Known() || use.N != 0
+}
+
+func memoryV2(at level) MemoryLevel {
+	l := MemoryLevel{
+		Path:     at.path,
+		Dir:      at.dir,
+		Limit:    readAmount(at.dir, "memory.max"),
+		High:     readAmount(at.dir, "memory.high"),
+		Usage:    readAmount(at.dir, "memory.current"),
+		OOMKills: readKeyed(at.dir, "memory.events", "oom_kill"),
+		Sockets:  readKeyed(at.dir, "memory.stat", "sock"),
+		TCPLimit: notKept("limit for TCP alone", 2),
+		TCPHits:  notKept("limit for TCP alone", 2),
+	}
+	l.Hits, l.HitsHere = readEvents(at.dir, "memory.events")
+	return l
+}
+
+func memoryV1(at level) MemoryLevel {
+	return MemoryLevel{
+		Path:     at.path,
+		Dir:      at.dir,
+		Limit:    readAmount(at.dir, "memory.limit_in_bytes"),
+		High:     notKept("memory.high", 1),
+		Usage:    readAmount(at.dir, "memory.usage_in_bytes"),
+		Hits:     readAmount(at.dir, "memory.failcnt"),
+		HitsHere: true,
+		OOMKills: readKeyed(at.dir, "memory.oom_control", "oom_kill"),
+		Sockets:  readAmount(at.dir, "memory.kmem.tcp.usage_in_bytes"),
+		TCPLimit: readAmount(at.dir, "memory.kmem.tcp.limit_in_bytes"),
+		TCPHits:  readAmount(at.dir, "memory.kmem.tcp.failcnt"),
+	}
+}
+
+// readEvents reads the count "max" of a group alone where the kernel keeps it.
+func readEvents(dir, name string) (hits Amount, here bool) {
+	local := readKeyed(dir, name+".local", "max")
+	if errors.Is(local.Err, fs.ErrNotExist) {
+		return readKeyed(dir, name, "max"), false
+	}
+	return local, true
+}

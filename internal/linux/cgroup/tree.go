@@ -1,0 +1,144 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ErrNoController is the error where no hierarchy that is mounted has the
+// controller: nothing limits the process by it, as far as can be seen here.
+var ErrNoController = errors.New("no mounted cgroup hierarchy has the controller")
+
+// ErrOutside is the error where the process's group is not below any mount of
+// its hierarchy, as of a process outside the reader's cgroup namespace.
+var ErrOutside = errors.New("cgroup is outside of what is mounted here")
+
+// Tree is the cgroup file systems that a process sees. Its methods only read
+// and may be called concurrently.
+type Tree struct {
+	root   string
+	mounts []Mount
+}
+
+// NewTree takes the reader's own mountinfo (/proc/self/mountinfo). The mount
+// points are looked up below root, which is "/" but in tests.
+func NewTree(root string, mountinfo []byte) (*Tree, error) {
+	mounts, err := ParseMountinfo(mountinfo)
+	if err != nil {
+		return nil, err
+	}
+	mounts = slices.DeleteFunc(mounts, func(m Mount) bool { return !strings.HasPrefix(m.Type, "cgroup") })
+	return &Tree{root: root, mounts: mounts}, nil
+}
+
+// Place is the group of a process in the hierarchy that has one controller.
+// Processes of the same group have equal Places.
+type Place struct {
+	Controller string // "memory" or "pids"
+	Version    int    // 1 or 2
+	Top        string // directory that stands for the topmost visible group
+	Path       string // of the group, from Top: "/system.slice/nginx.service"
+}
+
+// Locate finds the group of a process. A version 1 hierarchy that has the
+// controller goes before version 2, which cannot have it then.
+func (t *Tree) Locate(controller string, groups []Membership) (Place, error) {
+	for _, g := range groups {
+		if slices.Contains(g.Controllers, controller) {
+			return t.place(controller, 1, g.Path, func(m Mount) bool { return m.has(controller) })
+		}
+	}
+	for _, g := range groups {
+		if g.Unified {
+			return t.unified(controller, g.Path)
+		}
+	}
+	return Place{}, fmt.Errorf("%s: %w", controller, ErrNoController)
+}
+
+func (t *Tree) unified(controller, groupPath string) (Place, error) {
+	place, err := t.place(controller, 2, groupPath, func(m Mount) bool { return m.Type == "cgroup2" })
+	if err != nil {
+		return Place{}, err
+	}
+	list, err := os.ReadFile(filepath.Join(place.Top, "cgroup.controllers"))
+	if err == nil && isWholeTree(place) && !slices.Contains(strings.Fields(string(list)), controller) {
+		return Place{}, fmt.Errorf("%s: %w", controller, ErrNoController)
+	}
+	return place, nil
+}
+
+// place looks for the mount that shows the most ancestors of a group.
+func (t *Tree) place(controller string, version int, groupPath string, fits func(Mount) bool) (Place, error) {
+	best, mounted := Place{}, false
+	for _, m := range t.mounts {
+		if !fits(m) {
+			continue
+		}
+		mounted = true
+		if below, ok := cutRoot(groupPath, m.Root); ok && len(below) > len(best.Path) {
+			top := filepath.Join(t.root, m.Point)
+			best = Place{Controller: controller, Version: version, Top: top, Path: below}
+		}
+	}
+	switch {
+	case !mounted:
+		return Place{}, fmt.Errorf("%s: %w", controller, ErrNoController)
+	case best.Path == "":
+		return Place{}, fmt.Errorf("%s: %s: %w", controller, clip(groupPath), ErrOutside)
+	}
+	return best, nil
+}
+
+// cutRoot returns the path of a group from the directory that is mounted. Both
+// are seen from the same namespace, where "/.." is the parent of its root: how
+// the levels in between are called cannot be known from below, so that "/a"
+// under a mount of "/.." is not found.
+func cutRoot(groupPath, root string) (string, bool) {
+	below, ok := groupPath, true
+	if root != "/" {
+		below, ok = strings.CutPrefix(groupPath, root)
+	}
+	if !ok || below != "" && below[0] != '/' {
+		return "", false
+	}
+	if slices.Contains(strings.Split(below, "/"), "..") {
+		return "", false
+	}
+	return path.Clean("/" + below), true
+}
+
+// level is one group on the way up.
+type level struct{ path, dir string }
+
+// levels returns the group of a place and its ancestors, bottom up.
+func (p Place) levels() []level {
+	var all []level
+	for at := p.Path; ; at = path.Dir(at) {
+		all = append(all, level{path: at, dir: filepath.Join(p.Top, at)})
+		if at == "/" {
+			return all
+		}
+	}
+}
+
+// isWholeTree reports whether the topmost visible group is certainly the root of
+// its hierarchy. The kernel marks it by files that only the root has (release_agent,
+// version 1) or that only the root lacks (cgroup.events, version 2;
+// kernel/cgroup/cgroup.c cgroup_base_files, cgroup-v1.c cgroup1_base_files).
+func isWholeTree(p Place) bool {
+	if p.Version == 1 {
+		_, err := os.Stat(filepath.Join(p.Top, "release_agent"))
+		return err == nil
+	}
+	if _, err := os.Stat(filepath.Join(p.Top, "cgroup.controllers")); err != nil {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(p.Top, "cgroup.events"))
+	return errors.Is(err, os.ErrNotExist)
+}
