@@ -124,6 +124,18 @@ func (r *Reader) Ports(f Fact) PortSet {
 // Table lists the rows of a kind, sorted by name. An unreadable table is an
 // error; a table that could be read in part is not: see Partial.
 func (r *Reader) Table(k Kind) []Row {
+	rows := r.Rows(k)
+	if rows == nil {
+		if x, ok := r.snapshot.Lookup(All(k)); ok {
+			r.stick(&Missing{All(k), x.Err})
+		}
+	}
+	return rows
+}
+
+// Rows lists the rows of a kind that could be read, sorted by name: for tables of which
+// one always sees what one may, such as processes.
+func (r *Reader) Rows(k Kind) []Row {
 	rest := All(k)
 	r.used[rest] = true
 	var rows []Row
@@ -133,11 +145,6 @@ func (r *Reader) Table(k Kind) []Row {
 		}
 	}
 	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Fact.Name, b.Fact.Name) })
-	if rows == nil {
-		if x, ok := r.snapshot.Lookup(rest); ok {
-			r.stick(&Missing{rest, x.Err})
-		}
-	}
 	return rows
 }
 

@@ -55,8 +55,7 @@ func acceptGauges(r *host.Reader, w Workload) []Gauge {
 func acceptGauge(r *host.Reader, g group) Gauge {
 	m := g.fullest()
 	out := Gauge{Subject: g.subject(), Bounds: Inbound, Ceiling: g.capacity(), Used: g.queued()}
-	uneven := len(g.members) > 1 && m.queue >= m.capacity() && out.Used*2 < out.Ceiling
-	if len(g.members) > 1 && (uneven || m.moved > 0) {
+	if g.uneven(m) || (len(g.members) > 1 && m.moved > 0) {
 		out.Ceiling, out.Used = m.capacity(), m.queue
 		out.Subject.Process, out.Subject.PID = m.process, m.pid
 	}
@@ -65,7 +64,8 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	out.Refusing = full || (m.moved > 0 && overflowed > 0)
 	out.Refused = max(m.moved, 0)
 	out.Harms = m.queue > 0 && m.oldest.AtLeast(stalled)
-	past := m.drops > 0 && !out.Refusing && !out.Harms && !out.IsNear()
+	ever, counted := r.Maybe(host.Counter("TcpExt.ListenOverflows"))
+	past := m.drops > 0 && (ever > 0 || !counted) && !out.Refusing && !out.Harms && !out.IsNear()
 	out.Notice = out.IsNear() || past
 	somaxconn, known := r.Maybe(host.Sysctl("net.core.somaxconn"))
 	out.Steps = acceptSteps(g, m, somaxconn, known)
@@ -124,7 +124,7 @@ func notAccepting(r *host.Reader, g group, m member) bool {
 
 func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known, stuck bool) string {
 	var parts []string
-	if len(g.members) > 1 && m.queue >= m.capacity() && g.queued()*2 < g.capacity() {
+	if g.uneven(m) {
 		parts = append(parts, "one slow member of a SO_REUSEPORT group of "+itoa(int64(len(g.members)))+", "+who(m.process, m.pid)+", has a full queue while the others have room: the kernel chooses by hash, not by load")
 	}
 	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && strings.EqualFold(p.Text("state"), "t") {
@@ -184,7 +184,7 @@ func acceptRemedies(g group, m member, somaxconn int64, known, stuck bool) []Rem
 	}
 	if !cut {
 		out = append(out, Remedy{Kind: ByApplication, Setting: "backlog argument of listen()", From: itoa(m.limit), To: itoa(want),
-			Text: "ask for a larger backlog in " + who(m.process, m.pid) + "; net.core.somaxconn is not what limits it", TakesEffect: "at the next listen()"})
+			Text: "ask for a larger backlog in " + who(m.process, m.pid) + notSomaxconn(known), TakesEffect: "at the next listen()"})
 	}
 	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name, From: itoa(m.limit), To: itoa(want),
 		Text: "listen() called again on the same socket raises the limit without a restart, also from another process that duplicates it (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
@@ -194,10 +194,18 @@ func acceptRemedies(g group, m member, somaxconn int64, known, stuck bool) []Rem
 	return out
 }
 
+// notSomaxconn spares the reader the popular advice, where it is known to be wrong.
+func notSomaxconn(known bool) string {
+	if !known {
+		return ""
+	}
+	return "; net.core.somaxconn is not what limits it"
+}
+
 // roundUp is the next power of two, 128 at least.
 func roundUp(n int64) int64 {
 	p := int64(128)
-	for p < n {
+	for p < min(n, most) {
 		p *= 2
 	}
 	return p

@@ -112,7 +112,7 @@ func poolEvidence(p pool) []Evidence {
 // largestBinder is the process that holds most ports by bind() alone.
 func largestBinder(r *host.Reader) (pid int64, name string) {
 	most := int64(0)
-	for _, row := range r.Table(host.BinderKind) {
+	for _, row := range r.Rows(host.BinderKind) {
 		ports, err := host.ParsePorts(row.Text("ports"))
 		if n := ports.Len(); err == nil && n > most {
 			most, name = n, row.Text("process")

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ type member struct {
 	backlog              int64 // argument of listen(), where inferred
 	backlogKnown, window bool
 }
+
+// most bounds figures of a snapshot that somebody else wrote, so that sums do not overflow; the kernel's are 32 bits wide.
+const most = 1 << 40
 
 // capacity is how many connections the queue holds: the full test is sk_ack_backlog > sk_max_ack_backlog.
 func (m member) capacity() int64 { return m.limit + 1 }
@@ -60,7 +64,8 @@ func listenerGroups(r *host.Reader) []group {
 
 func newMember(r *host.Reader, row host.Row) member {
 	m := member{row: row, process: row.Text("process"), oldest: host.Age(row.Text("oldest")), youngest: host.Age(row.Text("youngest"))}
-	m.queue, m.limit, m.drops, m.pid = row.Count("queue"), row.Count("limit"), row.Count("drops"), row.Count("pid")
+	m.queue, m.limit = row.Count("queue"), min(row.Count("limit"), most)
+	m.drops, m.pid = row.Count("drops"), row.Count("pid")
 	m.moved, m.window = r.Moved(row.Fact, "drops")
 	m.backlog, m.backlogKnown = row.Int("backlog")
 	return m
@@ -89,6 +94,12 @@ func (g group) capacity() (n int64) {
 		n += m.capacity()
 	}
 	return n
+}
+
+// uneven says whether one member's queue is full while another's is at most
+// half full: the kernel chooses the member by hash, not by load.
+func (g group) uneven(full member) bool {
+	return full.queue >= full.capacity() && slices.ContainsFunc(g.members, func(m member) bool { return m.queue*2 <= m.capacity() })
 }
 
 func (g group) queued() (n int64) {

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// checkFlags are what was asked of check.
+type checkFlags struct {
+	source
+	form
+	allNetns          bool
+	verbose           bool
+	outbound, inbound []string
+	limits            []string
+}
+
+func (a *app) check() *cobra.Command {
+	f := &checkFlags{}
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "say what limits this host's connections (the verb that is meant where none is given)",
+		Long: `check says how many connections this host can make to one destination and hold
+on each listener, what sets those figures, and what refuses connections now.
+A counter that was above zero before counts as history; --for watches whether
+it moves.
+
+A wanted workload is judged with --outbound and --inbound: as many connections
+held at one time (--inbound :443=100k) or as many new ones per second
+(--outbound 10.0.0.9:5432=500/s).
+
+Exit status: 0 nothing limits connections, 1 something does, 2 could not tell.`,
+		Example: `  maxconn check
+  maxconn check --for 10s
+  maxconn check --outbound 10.0.0.9:5432=500/s --outbound 10.0.0.9:5432=20k
+  maxconn check --limit time-wait --limit ephemeral-ports --verbose
+  maxconn check --all-netns --json
+  maxconn observe | maxconn check --from -`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return a.runCheck(c.Context(), f) },
+	}
+	f.form.flags(c)
+	f.source.flags(c, "look at the process with this `id` only, in its network namespace")
+	f.windowFlag(c)
+	f.fileFlag(c)
+	c.Flags().BoolVar(&f.allNetns, "all-netns", false, "report on each network namespace, one after the other")
+	c.Flags().StringArrayVar(&f.outbound, "outbound", nil, "judge a wanted flow out: `DEST=COUNT` held or DEST=RATE/s (repeatable)")
+	c.Flags().StringArrayVar(&f.inbound, "inbound", nil, "judge a wanted flow in: `LISTENER=COUNT` held or LISTENER=RATE/s (repeatable)")
+	c.Flags().StringSliceVar(&f.limits, "limit", nil, "judge this limit only, by its `id` (repeatable)")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show everything, not only what fits a first screen")
+	completeWith(c, "limit", limitNames)
+	completeWith(c, "outbound", nil)
+	completeWith(c, "inbound", nil)
+	return c
+}
+
+func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
+	options, err := f.options(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.form.conflict(); err != nil {
+		return err
+	}
+	if f.allNetns {
+		return a.checkAll(ctx, f, options)
+	}
+	s, err := a.snapshot(ctx, f.source)
+	if err != nil {
+		return err
+	}
+	if err := f.processSeen(s); err != nil {
+		return err
+	}
+	r := diagnose.Check(s, options)
+	a.status = statusOf(r.Verdict)
+	if err := a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.verbose)) }); err != nil {
+		return err
+	}
+	a.explainUnknown(r)
+	a.unmatched(diagnose.Unmatched(s, options.Workload), "here")
+	return nil
+}
+
+// options are what a diagnosis is narrowed and measured by.
+func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
+	o := diagnose.Options{Limits: f.limits, PID: f.pid}
+	for _, id := range f.limits {
+		if limit.Find(id) == nil {
+			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %q", id)
+		}
+	}
+	g := goals{ctx: ctx, local: f.from == ""}
+	for _, text := range f.outbound {
+		o.Workload.Outbound = append(o.Workload.Outbound, g.outbound(text))
+	}
+	for _, text := range f.inbound {
+		o.Workload.Inbound = append(o.Workload.Inbound, g.inbound(text))
+	}
+	return o, g.err
+}
+
+// processSeen says that --pid asks for a process that a file does not hold. Of this host's processes
+// the kernel has told already.
+func (f *checkFlags) processSeen(s host.Snapshot) error {
+	if f.from == "" || f.pid == 0 {
+		return nil
+	}
+	if _, ok := s.Read().Row(host.ProcessKind, strconv.FormatInt(f.pid, 10)); !ok {
+		return misuse("a snapshot holds only processes with TCP sockets", "--pid: the snapshot has no process %d", f.pid)
+	}
+	return nil
+}
+
+// unmatched says which wanted listeners nobody answers to: nothing can be told of them.
+func (a *app) unmatched(listeners []string, where string) {
+	if len(listeners) == 0 {
+		return
+	}
+	a.complain(fmt.Errorf("could not tell: nothing listens on %s %s", strings.Join(listeners, ", "), where), "maxconn --verbose lists the listeners")
+	if a.status == statusHolds {
+		a.status = statusUnknown
+	}
+}
+
+func (f *checkFlags) report(w io.Writer, r diagnose.Report, style render.Style) error {
+	switch {
+	case f.json:
+		return render.JSON(w, r)
+	case f.markdown:
+		return render.Markdown(w, r)
+	}
+	return render.Text(w, r, style)
+}
+
+// explainUnknown says on the standard error why there is no verdict.
+func (a *app) explainUnknown(r diagnose.Report) {
+	if r.Verdict != diagnose.Unknown {
+		return
+	}
+	hint := "maxconn check --verbose lists what was not seen"
+	if r.Host.User != "" && r.Host.User != "root" {
+		hint = "root sees more: sudo maxconn check"
+	}
+	a.complain(fmt.Errorf("could not tell: %s", render.Blocking(r)), hint)
+}
+
+// statusOf is the exit status of a verdict.
+func statusOf(v diagnose.Verdict) int {
+	switch v {
+	case diagnose.Holds:
+		return statusHolds
+	case diagnose.Binds:
+		return statusBinds
+	}
+	return statusUnknown
+}

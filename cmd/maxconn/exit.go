@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// Exit statuses. 64 and 70 are those of sysexits(3).
+const (
+	statusHolds       = 0 // nothing binds, or a verb without a verdict did its work
+	statusBinds       = 1
+	statusUnknown     = 2 // could not tell
+	statusUsage       = 64
+	statusFailed      = 70
+	statusInterrupted = 130
+)
+
+// failure is an error for the user: what was tried on what, and what to do about it.
+type failure struct {
+	status int
+	err    error
+	hint   string // "" where there is none
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// misuse is a failure that another command line would not have.
+func misuse(hint, format string, args ...any) error {
+	return &failure{statusUsage, fmt.Errorf(format, args...), hint}
+}
+
+// exit turns the error of a verb into words on the standard error and an exit status.
+func (a *app) exit(err error) int {
+	var f *failure
+	switch {
+	case err == nil:
+		return a.status
+	case errors.Is(err, context.Canceled):
+		return statusInterrupted
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrClosedPipe):
+		return a.status // the reader has seen what it wanted
+	case errors.As(err, &f):
+		a.complain(err, f.hint)
+		return f.status
+	}
+	a.complain(err, "")
+	return statusFailed
+}
+
+// complain writes an error and a hint, a line each, free of what a terminal would obey.
+func (a *app) complain(err error, hint string) {
+	fmt.Fprintf(a.stderr, "maxconn: error: %s\n", render.Clean(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
+	}
+}
+
+// write hands a whole result to the standard output in one piece.
+func (a *app) write(result func(w io.Writer) error) error {
+	if err := result(a.stdout); err != nil {
+		return fmt.Errorf("write to the standard output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// explainFlags are what was asked of explain.
+type explainFlags struct {
+	source
+	form
+}
+
+func (a *app) explain() *cobra.Command {
+	f := &explainFlags{}
+	c := &cobra.Command{
+		Use:   "explain [limit | sysctl | error or log line]",
+		Short: "explain a limit, a setting, or an error message, with this host's figures",
+		Long: `explain LIMIT shows the formula of a limit with this host's figures put in step by
+step, what is commonly believed and what is true, the settings that act on it and
+those that do not, and where in the kernel that stands.
+
+explain SYSCTL says what a setting does and does not do, and its value here; the
+last part of its name is enough, and a line of a sysctl.d file will do.
+
+explain 'TEXT' takes an error, a log line, or the name of an errno and says what it
+means, which limit it comes from and what to look at.
+
+Without a word it lists all that can be explained.`,
+		Example: `  maxconn explain
+  maxconn explain time-wait
+  maxconn explain tcp_fin_timeout
+  maxconn explain 'possible SYN flooding on port 443. Sending cookies.'
+  maxconn explain EADDRNOTAVAIL`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runExplain(c.Context(), f, strings.Join(args, " "))
+		},
+		ValidArgsFunction: completeWords,
+	}
+	f.form.flags(c)
+	f.source.flags(c, "look at the network namespace of the process with this `id`")
+	f.fileFlag(c)
+	return c
+}
+
+func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) error {
+	if err := f.form.conflict(); err != nil {
+		return err
+	}
+	if strings.TrimSpace(query) == "" {
+		return a.write(func(w io.Writer) error {
+			return f.catalogue(w, render.ListCatalogue(limit.Catalogue()), a.style(false))
+		})
+	}
+	if _, ok := render.Explain(query, host.Snapshot{}); !ok {
+		return misuse(didYouMean(limit.Suggest(query), "maxconn explain lists what it knows"), "nothing is known of %q", query)
+	}
+	s, missing, err := a.figures(ctx, f.source)
+	if err != nil {
+		return err
+	}
+	e, _ := render.Explain(query, s)
+	e.NoFigures = missing
+	return a.write(func(w io.Writer) error { return f.explanation(w, e, a.style(false)) })
+}
+
+// figures is a snapshot, or the reason why there is none: explain works without. What the user asked for and
+// cannot be had is an error all the same.
+func (a *app) figures(ctx context.Context, from source) (s host.Snapshot, missing string, err error) {
+	s, err = a.snapshot(ctx, from)
+	var f *failure
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return s, "", err
+	case errors.As(err, &f) && f.status == statusUsage:
+		return s, "", err
+	}
+	return host.Snapshot{}, err.Error(), nil
+}
+
+func (f *explainFlags) explanation(w io.Writer, e render.Explanation, style render.Style) error {
+	switch {
+	case f.json:
+		return render.ExplanationJSON(w, e)
+	case f.markdown:
+		return render.ExplanationMarkdown(w, e)
+	}
+	return render.ExplanationText(w, e, style)
+}
+
+func (f *explainFlags) catalogue(w io.Writer, c render.Catalogue, style render.Style) error {
+	switch {
+	case f.json:
+		return render.CatalogueJSON(w, c)
+	case f.markdown:
+		return render.CatalogueMarkdown(w, c)
+	}
+	return render.CatalogueText(w, c, style)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// goals reads what --outbound and --inbound say. The first error sticks.
+type goals struct {
+	ctx   context.Context
+	local bool // host names may be looked up: the snapshot is of this host
+	err   error
+}
+
+func (g *goals) outbound(text string) limit.Goal {
+	goal, err := parseGoal(text)
+	if err == nil {
+		goal.Subject, err = g.destination(goal.Subject)
+	}
+	return g.checked("--outbound", "write an address and port: --outbound 10.0.0.9:5432=500/s, --outbound [2001:db8::1]:443=20k", text, goal, err)
+}
+
+func (g *goals) inbound(text string) limit.Goal {
+	goal, err := parseGoal(text)
+	if err == nil {
+		goal.Subject, err = listener(goal.Subject)
+	}
+	return g.checked("--inbound", "write a listener: --inbound :443=100k, --inbound 0.0.0.0:8080=200/s", text, goal, err)
+}
+
+func (g *goals) checked(flag, hint, text string, goal limit.Goal, err error) limit.Goal {
+	if err != nil && g.err == nil {
+		g.err = misuse(hint, "%s %q: %w", flag, text, err)
+	}
+	return goal
+}
+
+// destination is an address and port; a host name is looked up, and its first address counts.
+func (g *goals) destination(text string) (string, error) {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String(), checkPort(at.Port())
+	}
+	name, port, err := net.SplitHostPort(text)
+	if err != nil || name == "" {
+		return "", fmt.Errorf("%q is not an address and port", text)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return "", fmt.Errorf("%q is not a port", port)
+	}
+	if !g.local {
+		return "", errors.New("a host name may mean something else where the snapshot comes from: write the address")
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(g.ctx, "ip", name)
+	if err != nil {
+		return "", err
+	}
+	return netip.AddrPortFrom(addresses[0].Unmap(), uint16(n)).String(), nil
+}
+
+// listener is "443", ":443" or an address and port.
+func listener(text string) (string, error) {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.String(), checkPort(at.Port())
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(text, ":"), 10, 16)
+	if err != nil || n == 0 {
+		return "", fmt.Errorf("%q is not a listener", text)
+	}
+	return ":" + strconv.FormatUint(n, 10), nil
+}
+
+func checkPort(port uint16) error {
+	if port == 0 {
+		return errors.New("0 is not a port")
+	}
+	return nil
+}
+
+// parseGoal reads SUBJECT=COUNT or SUBJECT=RATE/s.
+func parseGoal(text string) (limit.Goal, error) {
+	i := strings.LastIndexByte(text, '=')
+	if i <= 0 {
+		return limit.Goal{}, errors.New("it needs the form NAME=COUNT or NAME=RATE/s")
+	}
+	g := limit.Goal{Subject: text[:i]}
+	number, isRate := strings.CutSuffix(text[i+1:], "/s")
+	n, err := parseCount(number)
+	if isRate {
+		g.PerSecond = n
+	} else {
+		g.Held = n
+	}
+	return g, err
+}
+
+// parseCount reads 100000, 100,000, 100k, 1.5M: a whole number above zero.
+func parseCount(text string) (int64, error) {
+	digits, unit := text, 1.0
+	if n := len(text); n > 0 {
+		switch text[n-1] {
+		case 'k', 'K':
+			digits, unit = text[:n-1], 1e3
+		case 'M':
+			digits, unit = text[:n-1], 1e6
+		}
+	}
+	digits = withoutSeparators(digits)
+	if digits == "" || strings.Trim(digits, "0123456789.") != "" {
+		return 0, fmt.Errorf("%q is not a count such as 20000, 100k or 1M", text)
+	}
+	f, err := strconv.ParseFloat(digits, 64)
+	f = math.Round(f*unit*1e6) / 1e6 // 1.001k is a thousand and one
+	switch {
+	case err != nil || f != math.Trunc(f):
+		return 0, fmt.Errorf("%q is not a whole number", text)
+	case f < 1:
+		return 0, fmt.Errorf("%q is not above zero", text)
+	case f > 1e15:
+		return 0, fmt.Errorf("%q is more than any host can do", text)
+	}
+	return int64(f), nil
+}
+
+// withoutSeparators takes the commas out of 100,000 and leaves what is not grouped by three alone.
+func withoutSeparators(digits string) string {
+	groups := strings.Split(digits, ",")
+	for i, g := range groups {
+		if i > 0 && len(g) != 3 || i == 0 && len(groups) > 1 && (len(g) == 0 || len(g) > 3) {
+			return digits
+		}
+	}
+	return strings.Join(groups, "")
+}

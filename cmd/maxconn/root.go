@@ -1,0 +1,89 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// root is the command line. Without a verb it checks.
+func (a *app) root() *cobra.Command {
+	c := a.check()
+	c.Use = "maxconn [verb]"
+	c.Short = "how many TCP connections this host can make and hold, and what stops it first"
+	c.Long = `maxconn says how many TCP connections a Linux host can make and hold, what stops it
+first, and what would lift that. Without a verb it checks this host, as the verb
+check does. It changes nothing and needs no privileges; root sees more.
+
+Exit status: 0 nothing limits connections, 1 something does, 2 could not tell,
+64 bad usage, 70 failed, 130 interrupted.
+
+NO_COLOR turns colour off; COLUMNS is the width where the output is not a terminal.`
+	c.Version = version()
+	c.SetVersionTemplate("maxconn {{.Version}}\n")
+	c.Args = verbOnly
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.SuggestionsMinimumDistance = 2
+	c.SetUsageTemplate(usageTemplate)
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &failure{statusUsage, err, c.CommandPath() + " --help lists the flags"}
+	})
+	check := a.check()
+	c.AddCommand(check, a.observe(), a.explain(), a.man(), a.docs(), a.versionVerb())
+	c.SetHelpCommand(helpVerb())
+	return c
+}
+
+// verbOnly is what is wrong with a first word that is no verb.
+func verbOnly(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "maxconn --help lists the verbs"
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean maxconn " + near[0] + "?"
+	} else if limit.Find(args[0]) != nil || limit.FindKnobs(args[0]) != nil {
+		hint = "did you mean maxconn explain " + args[0] + "?"
+	}
+	return misuse(hint, "%q is not a verb", args[0])
+}
+
+// noArguments is for verbs that have flags only.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return misuse(c.CommandPath()+" --help lists the flags", "%s takes flags only, have %q", c.CommandPath(), strings.Join(args, " "))
+}
+
+// helpVerb is help VERB, which other than cobra's own fails where there is no such verb.
+func helpVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [verb]",
+		Short: "show help for a verb",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return verbOnly(c.Root(), args)
+			}
+			about.InitDefaultHelpFlag()
+			about.InitDefaultVersionFlag()
+			return about.Help()
+		},
+	}
+}
+
+const usageTemplate = `Usage:
+  {{.UseLine}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
+
+Verbs:{{range .Commands}}{{if (or .IsAvailableCommand (eq .Name "help"))}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}
+`

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// usualWidth is the width where the output is no terminal and COLUMNS does not say.
+const usualWidth = 100
+
+// style is how the standard output wants its text.
+func (a *app) style(verbose bool) render.Style {
+	s := render.Style{Width: usualWidth, Verbose: verbose}
+	if fd, ok := terminal(a.stdout); ok {
+		s.Color = a.env("NO_COLOR") == "" && a.env("TERM") != "dumb" && a.env("TERM") != ""
+		if w, _, err := term.GetSize(fd); err == nil && w > 0 {
+			s.Width = w
+			return s
+		}
+	}
+	if w, err := strconv.Atoi(a.env("COLUMNS")); err == nil && w > 0 {
+		s.Width = w
+	}
+	return s
+}
+
+// terminal is the descriptor of a stream that is a terminal.
+func terminal(w io.Writer) (fd int, ok bool) {
+	f, ok := w.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	return int(f.Fd()), true
+}
+
+// progress is the line that counts down while a window is open.
+type progress struct {
+	mu    sync.Mutex
+	w     io.Writer // nil where nobody looks
+	ended bool
+}
+
+func (a *app) progress() *progress {
+	if _, ok := terminal(a.stderr); !ok {
+		return &progress{}
+	}
+	return &progress{w: a.stderr}
+}
+
+// progressWidth is what the line covers and done clears.
+const progressWidth = 40
+
+// show says how much time is left. It may be called from any goroutine.
+func (p *progress) show(left time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.w != nil && !p.ended {
+		seconds := int((left + time.Second - 1) / time.Second)
+		fmt.Fprintf(p.w, "\r%-*s", progressWidth, fmt.Sprintf("maxconn: watching, %d s left", seconds))
+	}
+}
+
+// done clears the line; nothing is shown after it.
+func (p *progress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.w != nil && !p.ended {
+		fmt.Fprint(p.w, "\r"+strings.Repeat(" ", progressWidth)+"\r")
+	}
+	p.ended = true
+}

@@ -1,0 +1,195 @@
+//go:build linux
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Actor is a worker process that plays a program: it has a name, a descriptor
+// table, sockets. Its verbs run one at a time, in the order of the calls; use
+// two actors, or accept from a goroutine, where both ends must move at once.
+type Actor struct {
+	name    string
+	pid     int
+	control *control
+	process *os.Process
+}
+
+// Spawn starts an actor. The name, of 1 to 15 bytes, is what /proc/PID/comm says.
+func (l *Lab) Spawn(name string) (*Actor, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, fmt.Errorf("lab: spawn %s: the lab is closed", name)
+	}
+	control, theirs, err := socketPair(name)
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	control.said = l.said
+	a := &Actor{name: name, control: control}
+	if err := l.spawn(a, theirs); err != nil {
+		control.conn.Close()
+		return nil, err
+	}
+	l.actors = append(l.actors, a)
+	return a, nil
+}
+
+func (l *Lab) spawn(a *Actor, theirs *os.File) error {
+	var made spawned
+	if err := l.hold.call("spawn", a.name, &made, 0, int(theirs.Fd())); err != nil {
+		return err
+	}
+	a.pid = made.PID
+	// A handle to the process, not to its number (pidfd, Linux 5.3): the actor is
+	// a child of the first worker, which waits for it without telling us.
+	process, err := os.FindProcess(made.PID)
+	if err != nil {
+		return fmt.Errorf("lab: spawn %s: %w", a.name, err)
+	}
+	a.process = process
+	return a.order("name", a.name, nil)
+}
+
+// PID is the process ID, as everybody else on the host sees it.
+func (a *Actor) PID() int { return a.pid }
+
+// Name is what /proc/PID/comm says.
+func (a *Actor) Name() string { return a.name }
+
+func (a *Actor) order(verb string, args, result any) error {
+	return a.control.call(verb, args, result, 0)
+}
+
+// Listen opens a listening socket and says where it listens.
+func (a *Actor) Listen(spec ListenSpec) (Group, netip.AddrPort, error) {
+	var made listening
+	err := a.order("listen", spec, &made)
+	return made.Group, made.Addr, err
+}
+
+// Accept takes connections from a listener and keeps them. It waits until there
+// are N, the time is over (EAGAIN among the errors), or accept fails for another
+// reason, such as EMFILE.
+func (a *Actor) Accept(spec AcceptSpec) (Opened, error) {
+	var out Opened
+	err := a.control.call("accept", spec, &out, within(spec.Within))
+	return out, err
+}
+
+// Connect opens connections, one after the other, and keeps those that came about.
+func (a *Actor) Connect(spec ConnectSpec) (Opened, error) {
+	var out Opened
+	err := a.control.call("connect", spec, &out, within(spec.Within))
+	return out, err
+}
+
+// Bind opens sockets that are bound and neither listen nor connect.
+func (a *Actor) Bind(spec BindSpec) (Opened, error) {
+	var out Opened
+	err := a.control.call("bind", spec, &out, maxWithin)
+	return out, err
+}
+
+// Close closes sockets of a group and says how many. The side that closes first
+// gets the TIME_WAIT.
+func (a *Actor) Close(g Group, spec CloseSpec) (int, error) {
+	var out counted
+	err := a.control.call("close", closing{g, spec}, &out, maxWithin)
+	return out.Count, err
+}
+
+// Shutdown sends a FIN on each socket of a group, keeps the sockets open, and
+// says on how many it worked.
+func (a *Actor) Shutdown(g Group) (int, error) {
+	var out counted
+	err := a.order("shutdown", g, &out)
+	return out.Count, err
+}
+
+// States counts the sockets of a group by TCP state ("ESTABLISHED").
+func (a *Actor) States(g Group) (map[string]int, error) {
+	var out map[string]int
+	err := a.order("states", g, &out)
+	return out, err
+}
+
+// Queue reads the accept queue of a listener.
+func (a *Actor) Queue(listener Group) (Queue, error) {
+	var out Queue
+	err := a.order("queue", listener, &out)
+	return out, err
+}
+
+// Limit sets the soft RLIMIT_NOFILE of the process; the hard one stays. It bounds
+// the highest descriptor, not their number, and an actor has a handful open.
+func (a *Actor) Limit(soft uint64) error { return a.order("limit", soft, nil) }
+
+// FillFiles opens descriptors until the kernel refuses (EMFILE among the errors).
+func (a *Actor) FillFiles() (Opened, error) {
+	var out Opened
+	err := a.control.call("fill", nothing{}, &out, maxWithin)
+	return out, err
+}
+
+// RawSYN sends the first segment of N handshakes that are never finished, each
+// from another source, and says how many left. It routes 198.18.0.0/15 to lo and
+// switches the reverse-path filter off, in the lab.
+func (a *Actor) RawSYN(spec SYNSpec) (int, error) {
+	var out sent
+	if err := a.control.call("syn", spec, &out, maxWithin); err != nil {
+		return 0, err
+	}
+	if len(out.Errors) > 0 {
+		return out.Count, fmt.Errorf("lab: %s: syn: %v", a.name, out.Errors)
+	}
+	return out.Count, nil
+}
+
+// Stop freezes the process (SIGSTOP) as a hung program would be; verbs then end
+// in ErrNoAnswer. The signal has been sent, not yet acted on, when it returns.
+func (a *Actor) Stop() error { return a.signal(syscall.SIGSTOP) }
+
+// Continue thaws the process.
+func (a *Actor) Continue() error { return a.signal(syscall.SIGCONT) }
+
+// Kill ends the process as a crash would (SIGKILL): the kernel closes its sockets.
+// It returns when they are closed.
+func (a *Actor) Kill() error {
+	if err := a.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	a.control.mu.Lock()
+	defer a.control.mu.Unlock()
+	a.control.conn.SetDeadline(time.Now().Add(closeGrace))
+	for {
+		if _, err := a.control.in.next(); err != nil {
+			if isEnd(err) {
+				return nil
+			}
+			return a.control.fail("kill", err)
+		}
+	}
+}
+
+func (a *Actor) signal(s syscall.Signal) error {
+	if err := a.process.Signal(s); err != nil {
+		return fmt.Errorf("lab: %s: %v: %w", a.name, s, err)
+	}
+	return nil
+}
+
+// kill is for Close: the process may be gone already.
+func (a *Actor) kill() {
+	if err := a.process.Signal(syscall.SIGKILL); err == nil || errors.Is(err, os.ErrProcessDone) {
+		a.control.conn.Close()
+	}
+}

@@ -1,0 +1,138 @@
+//go:build linux
+
+package lab
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// control is the parent's end of a worker's socket. Calls take turns.
+type control struct {
+	name  string
+	said  *tail         // where the workers' standard error goes
+	grace time.Duration // what a worker may take beyond the time that its verb was given
+
+	mu   sync.Mutex
+	conn *net.UnixConn
+	in   lines
+	last uint64
+}
+
+// socketPair gives both ends of a control socket: the parent's and the worker's.
+// It has no name that anybody could connect to.
+func socketPair(name string) (*control, *os.File, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("lab: control socket of %s: %w", name, err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "control")
+	ours := os.NewFile(uintptr(fds[0]), "control")
+	defer ours.Close() // FileConn has made a copy
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("lab: control socket of %s: %w", name, err)
+	}
+	c := &control{name: name, grace: answerGrace, conn: conn.(*net.UnixConn)}
+	c.in.read = c.conn.Read
+	return c, theirs, nil
+}
+
+// ErrNoAnswer is a worker that did not answer in time: stopped, or too slow. A late
+// answer is dropped and the next call works again.
+var ErrNoAnswer = errors.New("no answer in time")
+
+// ErrEnded is a worker that has ended.
+var ErrEnded = errors.New("the worker has ended")
+
+// answerGrace is generous: on a loaded machine a worker may wait long for its turn.
+const answerGrace = 15 * time.Second
+
+// call sends one request and decodes its result. busy is the time that the verb
+// itself may take.
+func (c *control) call(verb string, args, result any, busy time.Duration, fds ...int) error {
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return c.fail(verb, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	line, err := encode(request{ID: c.last, Verb: verb, Args: raw})
+	if err != nil {
+		return c.fail(verb, err)
+	}
+	c.conn.SetDeadline(time.Now().Add(busy + c.grace))
+	if err := c.send(line, fds); err != nil {
+		return c.fail(verb, err)
+	}
+	resp, err := c.receive()
+	if err != nil {
+		return c.fail(verb, err)
+	}
+	if resp.Fault != nil {
+		return &Error{Worker: c.name, Verb: verb, Text: resp.Fault.Text, Errno: resp.Fault.Errno}
+	}
+	if result == nil {
+		return nil
+	}
+	if err := json.Unmarshal(resp.Result, result); err != nil {
+		return c.fail(verb, err)
+	}
+	return nil
+}
+
+func (c *control) send(line []byte, fds []int) error {
+	if len(fds) == 0 {
+		_, err := c.conn.Write(line)
+		return err
+	}
+	n, _, err := c.conn.WriteMsgUnix(line, syscall.UnixRights(fds...), nil)
+	if err == nil && n < len(line) {
+		_, err = c.conn.Write(line[n:])
+	}
+	return err
+}
+
+// receive waits for the answer to the last request and skips the late ones of
+// earlier requests.
+func (c *control) receive() (response, error) {
+	for {
+		line, err := c.in.next()
+		if err != nil {
+			return response{}, err
+		}
+		var resp response
+		if err := json.Unmarshal(line, &resp); err != nil {
+			return response{}, err
+		}
+		if resp.ID == c.last {
+			return resp, nil
+		}
+	}
+}
+
+func (c *control) fail(verb string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = ErrNoAnswer
+	case isEnd(err):
+		err = c.ended()
+	}
+	return fmt.Errorf("lab: %s: %s: %w", c.name, verb, err)
+}
+
+// ended adds what workers printed, in case the reason is there.
+func (c *control) ended() error {
+	if text := c.said.String(); text != "" {
+		return fmt.Errorf("%w; workers printed: %s", ErrEnded, text)
+	}
+	return ErrEnded
+}

@@ -1,0 +1,61 @@
+//go:build linux
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/maxconn/maxconn/internal/linux/tune"
+)
+
+// sent counts the segments that left, and what became of the others.
+type sent struct {
+	Count  int            `json:"count"`
+	Errors map[string]int `json:"errors"`
+}
+
+func sendSYN(_ *worker, spec SYNSpec) (sent, error) {
+	if !spec.To.Addr().Is4() {
+		return sent{}, fmt.Errorf("send SYN to %v: an IPv4 address is needed: %w", spec.To, syscall.EAFNOSUPPORT)
+	}
+	if err := swallowAnswers(); err != nil {
+		return sent{}, err
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, syscall.IPPROTO_RAW)
+	if err != nil {
+		return sent{}, fmt.Errorf("open a raw socket: %w", err)
+	}
+	defer syscall.Close(fd)
+	out := sent{Errors: map[string]int{}}
+	to := sockaddr(spec.To)
+	for i := range count(spec.N) {
+		segment := synSegment(spoofedSource(spec.First+i), spec.To, uint32(i)*64023+1)
+		err := eintr(func() error { return syscall.Sendto(fd, segment, 0, to) })
+		if err != nil {
+			out.Errors[errnoName(err)]++
+			continue
+		}
+		out.Count++
+	}
+	return out, nil
+}
+
+// swallowAnswers routes the spoofed sources to lo. The SYN-ACK then leaves on lo
+// with a route that is not local and is discarded on its way back in
+// (net/ipv4/route.c __mkroute_output: dst.input stays dst_discard). A reverse-path
+// filter, inherited from the host (net/ipv4/devinet.c inet_init_net), could drop
+// the SYN.
+func swallowAnswers() error {
+	for _, key := range []string{"net.ipv4.conf.all.rp_filter", "net.ipv4.conf.lo.rp_filter"} {
+		if err := tune.Sysctl(key, "0"); err != nil {
+			return err
+		}
+	}
+	if err := tune.AddRoute("lo", sourceNet()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}

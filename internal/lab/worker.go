@@ -1,0 +1,190 @@
+//go:build linux
+
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+)
+
+// worker is the state of a worker process. Its verbs run one at a time.
+type worker struct {
+	verbs    map[string]handler
+	groups   map[Group][]int // open descriptors, the oldest first
+	last     Group
+	passed   []int // descriptors that came with the request; whoever uses them closes them
+	children sync.WaitGroup
+}
+
+// handler does one verb: arguments and result are JSON.
+type handler func(w *worker, args json.RawMessage) (any, error)
+
+// verb makes a handler of a function with typed arguments.
+func verb[A, R any](do func(w *worker, args A) (R, error)) handler {
+	return func(w *worker, raw json.RawMessage) (any, error) {
+		var args A
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, fmt.Errorf("arguments: %w", err)
+		}
+		return do(w, args)
+	}
+}
+
+func verbs() map[string]handler {
+	return map[string]handler{
+		"name":     verb(nameSelf),
+		"spawn":    verb(spawnWorker),
+		"reap":     verb(reapWorkers),
+		"run":      verb(runCommand),
+		"sysctl":   verb(writeSysctl),
+		"value":    verb(readSysctl),
+		"up":       verb(linkUp),
+		"address":  verb(addAddress),
+		"listen":   verb(listen),
+		"accept":   verb(accept),
+		"connect":  verb(connect),
+		"bind":     verb(bind),
+		"close":    verb(closeSockets),
+		"shutdown": verb(shutdown),
+		"states":   verb(states),
+		"queue":    verb(queue),
+		"limit":    verb(limitFiles),
+		"fill":     verb(fillFiles),
+		"syn":      verb(sendSYN),
+	}
+}
+
+// nothing is the argument or result of a verb that has none.
+type nothing struct{}
+
+// serve answers requests until the parent closes its end.
+func (w *worker) serve(fd int) error {
+	in := &lines{read: func(b []byte) (int, error) { return w.receive(fd, b) }}
+	for {
+		line, err := in.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read request: %w", err)
+		}
+		answer, err := encode(w.answer(line))
+		if err != nil {
+			return fmt.Errorf("encode response: %w", err)
+		}
+		if err := writeAll(fd, answer); err != nil {
+			return fmt.Errorf("write response: %w", err)
+		}
+	}
+}
+
+func (w *worker) answer(line []byte) response {
+	var req request
+	if err := json.Unmarshal(line, &req); err != nil {
+		return response{Fault: faultOf(fmt.Errorf("request: %w", err))}
+	}
+	defer w.dropPassed()
+	do, ok := w.verbs[req.Verb]
+	if !ok {
+		return response{ID: req.ID, Fault: &fault{Text: "no such verb"}}
+	}
+	result, err := do(w, req.Args)
+	if err != nil {
+		return response{ID: req.ID, Fault: faultOf(err)}
+	}
+	raw, err := json.Marshal(result)
+	if err != nil {
+		return response{ID: req.ID, Fault: faultOf(err)}
+	}
+	return response{ID: req.ID, Result: raw}
+}
+
+// receive reads bytes and keeps the descriptors that come with them. The parent
+// waits for each answer, so they belong to the request being read. It blocks in
+// the system call: a worker has nothing else to do.
+func (w *worker) receive(fd int, b []byte) (n int, err error) {
+	oob := make([]byte, syscall.CmsgSpace(4*maxPassed))
+	var oobn int
+	err = eintr(func() (err error) {
+		n, oobn, _, _, err = syscall.Recvmsg(fd, b, oob, syscall.MSG_CMSG_CLOEXEC)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	fds, err := passedFDs(oob[:oobn])
+	w.passed = append(w.passed, fds...)
+	return n, err
+}
+
+// maxPassed is the number of descriptors in one message: a command's three.
+const maxPassed = 3
+
+func passedFDs(oob []byte) ([]int, error) {
+	messages, err := syscall.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	var fds []int
+	for _, m := range messages {
+		got, err := syscall.ParseUnixRights(&m)
+		if err != nil {
+			return fds, err
+		}
+		fds = append(fds, got...)
+	}
+	return fds, nil
+}
+
+func (w *worker) dropPassed() {
+	for _, fd := range w.passed {
+		syscall.Close(fd)
+	}
+	w.passed = nil
+}
+
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		var n int
+		err := eintr(func() (err error) {
+			// MSG_NOSIGNAL: a parent that went away is an end, not a SIGPIPE.
+			n, err = syscall.SendmsgN(fd, b, nil, nil, syscall.MSG_NOSIGNAL)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// keep makes a group of descriptors.
+func (w *worker) keep(fds []int) Group {
+	w.last++
+	w.groups[w.last] = fds
+	return w.last
+}
+
+func (w *worker) group(g Group) ([]int, error) {
+	fds, ok := w.groups[g]
+	if !ok {
+		return nil, fmt.Errorf("no group %d", g)
+	}
+	return fds, nil
+}
+
+// listener is the descriptor of a group made by listen.
+func (w *worker) listener(g Group) (int, error) {
+	fds, err := w.group(g)
+	if err != nil {
+		return 0, err
+	}
+	if len(fds) != 1 {
+		return 0, fmt.Errorf("group %d holds %d descriptors, a listener is one", g, len(fds))
+	}
+	return fds[0], nil
+}

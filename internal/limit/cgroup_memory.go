@@ -1,0 +1,207 @@
+package limit
+
+import (
+	"cmp"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var _ = register(Limit{
+	ID:      "cgroup-memory",
+	Title:   "connections that the memory limit of a cgroup leaves room for",
+	Measure: Held,
+	Scope:   Cgroup,
+	Doc: "The kernel memory of connections counts against the memory limit of the cgroup (container, service) whose process holds them: sockets, files and epoll entries, " +
+		"and in version 2 the data in their queues as well (`sock` in memory.stat). A container of 512 MiB that is otherwise empty ends at about 130,000 idle connections, however many the host can hold. " +
+		"When nothing can be given back, charges for data fail (windows shrink, transfers stall) and those for sockets end in the cgroup's OOM killer. " +
+		"Page cache counts as used but is given back on demand: usage close to the limit is normal and no fault by itself.",
+	Formula: "held = connections now + (limit - usage + page cache) / kernel memory of one connection; for each cgroup with a limit; " +
+		"the room is rounded down to two digits, because it moves all the time; at most, because the program's own memory is not known",
+	Myths: []Myth{
+		{"usage at the limit means that the container is out of memory", "page cache is charged too and given back first; only the event `oom` (version 1: oom_kill) says that it did not suffice", "mm/memcontrol.c try_charge_memcg; Documentation/admin-guide/cgroup-v2.rst memory.events"},
+		{"memory.events max counts failures", "it counts each time that the limit was met and pages were given back to stay below it; a cgroup that reads files does that all day", "Documentation/admin-guide/cgroup-v2.rst memory.events"},
+		{"socket buffers are the host's business, not the container's", "in version 2 they are charged to the cgroup in addition to tcp_mem (since 4.5, unless booted with cgroup.memory=nosocket); in version 1 only to memory.kmem.tcp, and only when that has a limit", "mm/memcontrol.c mem_cgroup_charge_skmem, f7e1cb6ec51b"},
+		{"the listener's cgroup pays for its connections", "a connection is charged to the cgroup of the process that calls accept(); before Linux 6.12 the socket itself, made while a packet was received, was not charged at all, only its file and data", "net/ipv4/inet_connection_sock.c inet_csk_accept, 9028cdeb38e1"},
+	},
+	Knobs: []Knob{
+		{Name: "memory.max", Does: "is the limit of a version 2 cgroup and all below it; a write acts at once; systemd writes it from MemoryMax=, container runtimes from --memory", Not: "raising that of a child does not lift that of an ancestor", Source: "mm/memcontrol.c memory_max_write; systemd.resource-control(5)"},
+		{Name: "memory.limit_in_bytes", Does: "is the limit of a version 1 cgroup; kernel memory counts against it, data in TCP queues does not", Source: "Documentation/admin-guide/cgroup-v1/memory.rst"},
+		{Name: "memory.kmem.tcp.limit_in_bytes", Does: "is a limit of its own for data in TCP queues of a version 1 cgroup, counted only from the time when it is set", Not: "does not bound the number of connections", Source: "Documentation/admin-guide/cgroup-v1/memory.rst"},
+		{Name: "memory.high", Does: "slows the processes of a version 2 cgroup down above it", Not: "refuses nothing", Source: "Documentation/admin-guide/cgroup-v2.rst memory.high"},
+		{Name: "cgroup.memory=nosocket", Does: "is a boot parameter: data in queues is not charged to cgroups", Not: "sockets, files and epoll entries are charged all the same", Since: "4.5", Source: "Documentation/admin-guide/kernel-parameters.txt, f7e1cb6ec51b"},
+		{Name: "net.core.bypass_prot_mem", Does: "takes sockets of a cgroup out of tcp_mem, so that only the cgroup counts them", Since: "6.19", Source: "net/core/sock.c __sk_mem_raise_allocated (patches of October 2025)"},
+	},
+	Signs: []Sign{
+		{Text: "Memory cgroup out of memory", Means: "a cgroup was at its memory limit with nothing left to give back, and the kernel killed a process in it; the log names the cgroup and the process", Look: "maxconn check --limit cgroup-memory; memory.events of that cgroup"},
+		{Text: "oom-kill:constraint=CONSTRAINT_MEMCG", Means: "the same, in the line that names the cgroup (oom_memcg=)", Look: "maxconn check --limit cgroup-memory"},
+		{Text: "cannot allocate memory", Errno: "ENOMEM", Call: "socket", Means: "the kernel memory of a socket could not be charged to the cgroup, or the host has none", Look: "maxconn check --limit cgroup-memory --limit connection-memory"},
+	},
+	Sources: []string{
+		"mm/memcontrol.c try_charge_memcg, mem_cgroup_charge_skmem (4.5-6.18)", "net/core/sock.c proto_register (SLAB_ACCOUNT, 4.5-6.18)",
+		"net/ipv4/inet_connection_sock.c inet_csk_accept (net/ipv4/af_inet.c __inet_accept since 6.18)",
+		"Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst",
+	},
+	Needs:  append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)}, endpointNeeds...),
+	Gauges: cgroupMemoryGauges,
+})
+
+func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
+	e := endpointSize(r)
+	r.Table(host.CgroupKind) // where no cgroup can be seen, the limit is unseen and not absent
+	var gauges []Gauge
+	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind)) {
+		if m, ok := newCgroupMemory(r, t); ok {
+			gauges = append(gauges, m.gauge(e))
+		}
+	}
+	return gauges
+}
+
+// memoryGroup is a cgroup with a memory limit, in bytes.
+type memoryGroup struct {
+	tenants
+	path           string
+	version        string
+	limit, current int64
+	cache          int64 // page cache that can be given back
+	cacheKnown     bool
+	sock           int64  // data in queues; part of current in version 2 only
+	oom            int64  // since the cgroup was made
+	oomMoved, met  int64  // in the window: not held by giving back; limit met
+	meter          string // the field that counts met
+}
+
+// newCgroupMemory is false for a cgroup without a limit, or whose figures are missing.
+func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
+	m = memoryGroup{tenants: t, path: t.row.Name(), version: t.row.Text("version")}
+	limit, ok1 := bounded(t.row, "memory_max", noCeiling)
+	current, ok2 := t.row.Int("memory_current")
+	m.limit, m.current = limit, current
+	m.cache, m.cacheKnown = t.row.Int("memory_file")
+	m.cacheKnown = m.cacheKnown && m.cache >= 0 && m.cache < noCeiling
+	m.sock, m.oom = max(t.row.Count("memory_sock"), 0), t.row.Count("memory_events_oom")
+	m.oomMoved, _ = r.Moved(t.row.Fact, "memory_events_oom")
+	m.meter = "memory_events_max"
+	if m.version == "1" {
+		m.meter = "memory_failcnt"
+	}
+	m.met, _ = r.Moved(t.row.Fact, m.meter)
+	return m, ok1 && ok2 && limit > 0 && limit < noCeiling && current >= 0 && current < noCeiling
+}
+
+// room is what the limit leaves for more, page cache given back. Without knowing the cache it is all
+// that connections do not take already: far too much rather than a false alarm.
+func (m memoryGroup) room(e endpoint) int64 {
+	if !m.cacheKnown {
+		return max(m.limit-m.connections*e.bytes, 0)
+	}
+	return min(max(m.limit-m.current+min(m.cache, m.current), 0), m.limit)
+}
+
+// exhausted: less than 5 % is left although page cache counts as free.
+func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(e) < m.limit/20 }
+
+func (m memoryGroup) gauge(e endpoint) Gauge {
+	room := e.fits(roughly(m.room(e)))
+	g := Gauge{
+		Subject: Subject{Name: m.path, Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Owner: "memory limit of " + m.path, Steps: m.steps(e, room), Unseen: m.unseen(),
+		Lift: func(need int64) []Remedy {
+			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) * e.bytes)}
+		},
+	}
+	g.Refusing, g.Refused = m.oomMoved > 0, max(m.oomMoved, 0)
+	// The limit is met with nothing left to give back; with page cache left it is daily routine.
+	g.Harms = m.met > 0 && m.exhausted(e)
+	g.Notice = m.oom > 0
+	left := "; about " + mebibytes(roughly(m.room(e))) + " are left of its limit of " + mebibytes(m.limit) + m.cacheWords()
+	switch {
+	case g.Refusing:
+		g.Cause = "cgroup " + m.path + " ran out of memory " + plural(m.oomMoved, "time") + " in the window" + left
+	case g.Harms:
+		g.Cause = "cgroup " + m.path + " meets its memory limit again and again" + left
+	case g.IsNear():
+		g.Cause = "the kernel memory of " + plural(m.connections, "connection") + " takes about " + mebibytes(m.connections*e.bytes) + " in cgroup " + m.path + left
+	case g.Notice:
+		g.Cause = "cgroup " + m.path + " has run out of memory " + plural(m.oom, "time") + " since it was made" + left
+	default:
+		return g
+	}
+	g.Evidence = m.evidence(e)
+	g.Remedies = []Remedy{m.raise(m.limit), closeIdle()}
+	if !g.Refusing && !g.Harms && !g.IsNear() {
+		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether it still happens", TakesEffect: "now"}}
+	}
+	return g
+}
+
+func (m memoryGroup) cacheWords() string {
+	if m.cacheKnown {
+		return " when its page cache is given back"
+	}
+	return " at most (its page cache could not be seen)"
+}
+
+func (m memoryGroup) steps(e endpoint, room int64) []Step {
+	from := "cgroup " + m.path + " "
+	left := Step{Label: "memory left when page cache is given back, rounded down to two digits", Value: roughly(m.room(e)), Unit: "bytes", How: Computed, From: from + "memory_current, memory_file"}
+	if !m.cacheKnown {
+		left.Label = "memory left at most, as if only connections took any, rounded down to two digits"
+		left.Sum, left.From = itoa(m.limit)+" - "+itoa(m.connections)+" * "+itoa(e.bytes), ""
+	}
+	return append(e.steps[:len(e.steps):len(e.steps)],
+		Step{Label: "memory limit of the cgroup", Value: m.limit, Unit: "bytes", How: Read, From: from + "memory_max"},
+		left,
+		Step{Label: "further connections that fit, rounded down to two digits", Sum: itoa(left.Value) + " / " + itoa(e.bytes), Value: room, Unit: "connections", How: Computed},
+		Step{Label: "connections of its processes now", Value: m.connections, Unit: "connections", How: Read, From: "sock_diag"},
+		Step{Label: "connections that the cgroup's memory holds", Sum: itoa(m.connections) + " + " + itoa(room), Value: m.connections + room, Unit: "connections", How: Computed})
+}
+
+func (m memoryGroup) unseen() (out []host.Missing) {
+	if !m.cacheKnown {
+		out = append(out, host.Missing{Fact: host.Fact{Kind: host.CgroupKind, Name: m.path + "#memory_file"}, Why: "the page cache of the cgroup is not known, so neither is what the limit leaves"})
+	}
+	if m.partly {
+		out = append(out, host.Missing{Fact: host.Fact{Kind: host.CgroupKind, Name: m.path}, Why: "not all descriptors of its processes were looked at: it may hold more connections"})
+	}
+	return out
+}
+
+func (m memoryGroup) evidence(e endpoint) []Evidence {
+	from := "cgroup " + m.path + " "
+	ev := []Evidence{{from + "memory_current", mebibytes(m.current) + " of " + mebibytes(m.limit), "programs, kernel objects and page cache; close to the limit is normal for a cgroup that reads files"}}
+	if m.cacheKnown {
+		ev = append(ev, Evidence{from + "memory_file", mebibytes(m.cache), "page cache, given back before anything is refused"})
+	}
+	ev = append(ev, Evidence{"sock_diag", itoa(m.connections), "connections of its processes, about " + mebibytes(m.connections*e.bytes) + " of kernel objects"})
+	if m.sock > 0 {
+		meaning := "data in the queues of its sockets, part of memory_current"
+		if m.version == "1" {
+			meaning = "data in the queues of its sockets, not counted against this limit"
+		}
+		ev = append(ev, Evidence{from + "memory_sock", mebibytes(m.sock), meaning})
+	}
+	switch {
+	case m.oomMoved > 0:
+		ev = append(ev, Evidence{from + "memory_events_oom", "+" + itoa(m.oomMoved), "times in the window that giving memory back did not suffice; a process may have been killed"})
+	case m.oom > 0:
+		ev = append(ev, Evidence{from + "memory_events_oom", itoa(m.oom), "times since the cgroup was made that giving memory back did not suffice; a process may have been killed"})
+	}
+	if m.met > 0 {
+		ev = append(ev, Evidence{from + m.meter, "+" + itoa(m.met), "times in the window that the limit was met and memory had to be given back; by itself no failure"})
+	}
+	return ev
+}
+
+// raise gives the cgroup so many bytes more.
+func (m memoryGroup) raise(more int64) Remedy {
+	const mib = 1 << 20
+	to := (m.limit + max(more, 0) + mib - 1) / mib * mib
+	name := "memory.max"
+	if m.version == "1" {
+		name = "memory.limit_in_bytes"
+	}
+	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)), "a higher limit: --memory of the container, or "+name+" of the cgroup")
+	return Remedy{Kind: BySetting, Setting: name + " of " + m.path, From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
+		Text: text + "; no higher than the host has memory for, and no use where an ancestor's limit is lower"}
+}

@@ -1,0 +1,67 @@
+package limit
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// tenants are the processes with sockets that live in one cgroup or below it; a limit of the cgroup binds them all.
+type tenants struct {
+	row         host.Row // of the cgroup
+	processes   []host.Row
+	connections int64
+	partly      bool // not all descriptors of all of them were looked at: connections is a lower bound
+}
+
+// cgroupTenants lists the cgroups that hold processes with sockets, ancestors included, sorted by path. Several limits share it:
+// cgroup-memory, threads. A cgroup that could not be read is left out.
+func cgroupTenants(r *host.Reader, processes []host.Row) []tenants {
+	byPath := map[string][]host.Row{}
+	for _, p := range processes {
+		for _, path := range ancestry(p.Text("cgroup")) {
+			byPath[path] = append(byPath[path], p)
+		}
+	}
+	var out []tenants
+	for path, rows := range byPath {
+		if row, ok := r.Row(host.CgroupKind, path); ok {
+			out = append(out, newTenants(row, rows))
+		}
+	}
+	slices.SortFunc(out, func(a, b tenants) int { return strings.Compare(a.row.Name(), b.row.Name()) })
+	return out
+}
+
+func newTenants(cgroup host.Row, processes []host.Row) tenants {
+	t := tenants{row: cgroup, processes: processes}
+	for _, p := range processes {
+		t.connections += min(max(p.Sockets(), 0), mostFiles)
+		t.partly = t.partly || p.Text("attributed") != "all"
+	}
+	return t
+}
+
+// ancestry is a path and all above it: /a/b, /a, /.
+func ancestry(path string) []string {
+	if !strings.HasPrefix(path, "/") {
+		return nil
+	}
+	var out []string
+	for path != "" && path != "/" {
+		out = append(out, path)
+		path = path[:strings.LastIndexByte(path, '/')]
+	}
+	return append(out, "/")
+}
+
+// byUnit says in the words of systemd how a limit of a cgroup is raised at once (systemctl(1) set-property), or "" where the
+// cgroup is no unit of systemd's own: the scope of a container belongs to its runtime.
+func byUnit(path, property, value string) string {
+	unit := path[strings.LastIndexByte(path, '/')+1:]
+	if strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".slice") {
+		return "systemctl set-property " + unit + " " + property + "=" + value + " acts at once and is kept"
+	}
+	return ""
+}

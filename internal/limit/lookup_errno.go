@@ -1,0 +1,66 @@
+package limit
+
+import "strings"
+
+// errnosIn finds the errnos that a line names, and where.
+func errnosIn(line []word) map[string]span {
+	found := map[string]span{}
+	for _, e := range errnos() {
+		for i, w := range line {
+			if w.text == strings.ToLower(e.name) || (w.text == e.number && i > 0 && strings.HasSuffix(line[i-1].text, "errno")) {
+				found[e.name] = span{i, i + 1}
+			}
+		}
+		for _, phrase := range e.texts {
+			if at, _, ok := matchWhole(line, "", words(phrase)); ok {
+				found[e.name] = at
+			}
+		}
+	}
+	for name, at := range found {
+		if insideLonger(at, name, found) {
+			delete(found, name)
+		}
+	}
+	return found
+}
+
+type errno struct {
+	name, number string
+	texts        []string
+}
+
+// errnos are those by which a limit on connections can show itself, with their numbers (asm-generic/errno.h;
+// a few architectures differ) and their texts in glibc and musl.
+func errnos() []errno {
+	return []errno{
+		{"EPERM", "1", []string{"operation not permitted"}},
+		{"EAGAIN", "11", []string{"resource temporarily unavailable", "try again"}},
+		{"ENOMEM", "12", []string{"cannot allocate memory"}},
+		{"ENFILE", "23", []string{"too many open files in system"}},
+		{"EMFILE", "24", []string{"too many open files", "no file descriptors available"}},
+		{"ENOSPC", "28", []string{"no space left on device"}},
+		{"EADDRINUSE", "98", []string{"address already in use", "address in use"}},
+		{"EADDRNOTAVAIL", "99", []string{"cannot assign requested address", "can't assign requested address", "address not available"}},
+		{"ECONNRESET", "104", []string{"connection reset by peer"}},
+		{"ENOBUFS", "105", []string{"no buffer space available"}},
+		{"ETIMEDOUT", "110", []string{"connection timed out", "operation timed out"}},
+		{"ECONNREFUSED", "111", []string{"connection refused"}},
+		{"EHOSTUNREACH", "113", []string{"no route to host", "host is unreachable"}},
+	}
+}
+
+// callsIn finds the system calls that a line names, in the catalogue's words.
+func callsIn(line []word) (calls []string) {
+	for _, w := range line {
+		switch w.text {
+		case "accept4":
+			calls = append(calls, "accept")
+		case "dial":
+			calls = append(calls, "connect")
+		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open", "pthread_create", "socket":
+			calls = append(calls, w.text)
+		}
+	}
+	return calls
+}

@@ -1,0 +1,233 @@
+package limit
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var _ = register(Limit{
+	ID:      "tcp-memory",
+	Title:   "memory for data in the queues of all TCP connections",
+	Measure: Held,
+	Scope:   Host,
+	Doc: "`tcp_mem` bounds the pages of data that all TCP sockets of the host, in all network namespaces, have queued: sent and not yet acknowledged, or received and not yet read. " +
+		"It does not count sockets: an idle connection takes none of it. Above the second number TCP is under pressure: receive windows stop growing, each socket keeps its minimum. " +
+		"Above the third, allocations are suppressed; received data is dropped and sent again by the peer, and a connection that times out or is closed with data queued is reset " +
+		"(TCPAbortOnMemory; log \"TCP: out of memory -- consider tuning tcp_mem\"). " +
+		"Usually the cause is not the number of connections but that somebody does not read: slow peers on the sending side, a slow program on the receiving side. " +
+		"The sysctl is visible in the initial network namespace only.",
+	Formula: "held = TCP sockets now x tcp_mem[2] / pages queued now: connections at the present average (rounded down to two digits below half of tcp_mem[2]); no ceiling while less than a quarter of tcp_mem[2] is queued",
+	Myths: []Myth{
+		{"tcp_mem limits the number of connections", "it counts pages of queued data; 30,000 idle connections moved `mem` in /proc/net/sockstat by 0", "net/core/sock.c __sk_mem_raise_allocated; measured"},
+		{"the worst case is connections x tcp_rmem[2]", "memory is taken for data that is really queued; a connection whose data is read at once stays near 0 whatever its maximum", "net/core/sock.c __sk_mem_raise_allocated"},
+		{"tcp_mem is in bytes", "it is in pages (4,096 bytes on x86-64), unlike tcp_rmem and tcp_wmem", "net/ipv4/tcp.c tcp_init_mem"},
+		{"larger net.core.rmem_max makes TCP faster or lets it hold more", "it caps what a program asks for with SO_RCVBUF; a program that does not ask has auto-tuning up to tcp_rmem[2], which ignores it", "net/core/sock.c sock_setsockopt SO_RCVBUF; net/ipv4/tcp_input.c tcp_rcv_space_adjust"},
+		{"TCPAbortOnMemory means that tcp_mem is too small", "it counts connections reset for want of tcp_mem and those reset because of tcp_max_orphans", "net/ipv4/tcp.c tcp_check_oom"},
+	},
+	Knobs: []Knob{
+		{Name: "net.ipv4.tcp_mem", Does: "three numbers of pages, one set for the host: below the first all is allowed, above the second pressure, above the third no more; acts at once; by default the second is 1/16 of the pages that buffers may use, the first 3/4 of it, the third 3/2 of it", Not: "does not count sockets, cannot be read or written in a child network namespace", Source: "net/core/sock.c __sk_mem_raise_allocated, net/ipv4/tcp.c tcp_init_mem"},
+		{Name: "net.ipv4.tcp_rmem", Does: "minimum, first and greatest receive buffer of a socket, in bytes; the minimum is granted even under pressure, the last bounds auto-tuning (6 MB, 32 MB since Linux 6.16); new sockets see the change; per network namespace since 4.15, a new one copies those of the initial one", Not: "is not memory taken at birth; a lower maximum saves only where peers fill the buffer", Source: "net/ipv4/tcp_input.c tcp_rcv_space_adjust, 356d1833b638, 572be9bf9d0d"},
+		{Name: "net.ipv4.tcp_wmem", Does: "minimum, first and greatest send buffer of a socket, in bytes; the minimum is granted even under pressure; new sockets see the change; per network namespace since 4.15, a new one copies those of the initial one", Not: "is not memory taken at birth; a lower maximum saves only where programs fill the buffer", Source: "net/ipv4/tcp_input.c tcp_sndbuf_expand, 356d1833b638"},
+		{Name: "net.ipv4.tcp_moderate_rcvbuf", Does: "lets the receive buffer of a socket grow up to tcp_rmem[2] as the program reads (on by default); per network namespace since 4.15", Not: "does not act on sockets whose program set SO_RCVBUF", Source: "net/ipv4/tcp_input.c tcp_rcv_space_adjust; Documentation/networking/ip-sysctl.rst"},
+		{Name: "net.core.rmem_max", Does: "caps what a program may ask for with SO_RCVBUF; 212,992 by default, 4 MB since Linux 6.17; read-only in a child network namespace since 6.11, absent there before", Not: "does not bound auto-tuning; has nothing to do with the number of connections", Source: "net/core/sock.c sock_setsockopt SO_RCVBUF, a6d4f25888b8, 19249c0724f2"},
+		{Name: "net.core.wmem_max", Does: "caps what a program may ask for with SO_SNDBUF; 212,992 by default, 4 MB since Linux 6.17; read-only in a child network namespace since 6.11, absent there before", Not: "does not bound auto-tuning; has nothing to do with the number of connections", Source: "net/core/sock.c sock_setsockopt SO_SNDBUF, a6d4f25888b8, 19249c0724f2"},
+		{Name: "net.core.rmem_default", Does: "is the first receive buffer of sockets of other protocols", Not: "does not act on TCP, which takes tcp_rmem[1]", Source: "net/ipv4/tcp.c tcp_init_sock"},
+		{Name: "net.core.wmem_default", Does: "is the first send buffer of sockets of other protocols", Not: "does not act on TCP, which takes tcp_wmem[1]", Source: "net/ipv4/tcp.c tcp_init_sock"},
+		{Name: "net.core.optmem_max", Does: "bounds the memory of socket options and control messages of one socket", Not: "is irrelevant to how many connections a host holds", Source: "net/core/sock.c sock_kmalloc"},
+		{Name: "net.core.mem_pcpu_rsv", Does: "is how many pages each CPU may hold back before it adds them to the common count (256), by which `mem` in sockstat may be off; host-wide", Not: "does not bound connections", Source: "include/net/proto_memory.h sk_memory_allocated_add"},
+		{Name: "net.ipv4.udp_mem", Does: "bounds the pages that all UDP sockets have queued", Not: "does not act on TCP", Source: "net/ipv4/udp.c udp_prot (sysctl_mem)"},
+	},
+	Signs: []Sign{
+		{Text: "out of memory -- consider tuning tcp_mem", Means: "all TCP sockets together had more than tcp_mem[2] pages queued when a connection with unsent data was closed or sent again; it was reset", Look: "maxconn check --for 10s --limit tcp-memory; mem in /proc/net/sockstat; ss -tm for who holds it"},
+		{Text: "no buffer space available", Errno: "ENOBUFS", Call: "send", Means: "the kernel had no memory for what a socket sends: for TCP rarely tcp_mem, rather short memory; the neighbour table gives the same errno", Look: "maxconn check --limit tcp-memory --limit connection-memory --limit neighbour-table"},
+		{Text: "no buffer space available", Errno: "ENOBUFS", Call: "socket", Means: "no memory for a new socket", Look: "maxconn check --limit connection-memory --limit cgroup-memory"},
+	},
+	Sources: []string{
+		"net/core/sock.c __sk_mem_raise_allocated (4.4-6.18)", "net/ipv4/tcp.c tcp_check_oom, tcp_enter_memory_pressure (4.4-6.18)",
+		"net/ipv4/tcp_timer.c tcp_out_of_resources", "net/ipv4/proc.c sockstat_seq_show (mem is host-wide)",
+	},
+	Needs: []host.Fact{
+		host.Sysctl("net.ipv4.tcp_mem"), host.Sockstat("TCP.mem"), host.Sockstat("TCP.alloc"), host.System("page-size"), host.System("cpus"), host.Meminfo("MemAvailable"),
+		host.Counter("TcpExt.TCPMemoryPressures"), host.Counter("TcpExt.TCPAbortOnMemory"), host.Counter("TcpExt.TCPMemoryPressuresChrono"),
+	},
+	Gauges: tcpMemoryGauges,
+})
+
+// tcpPages is what tcp_mem allows and what is queued, in pages.
+type tcpPages struct {
+	low, pressure, most int64
+	used, sockets       int64
+	held                int64 // pages that CPUs may hold back, and that used may be off by
+	pageSize            int64 // 0 where it is not known
+	available           int64 // bytes; 0 where it is not known
+	pressures, aborts   tcpCounter
+	chrono              tcpCounter
+}
+
+// tcpCounter is a counter of the namespace: since it was made, and in the window.
+type tcpCounter struct{ total, moved int64 }
+
+func newTCPCounter(r *host.Reader, name string) (c tcpCounter) {
+	c.total, _ = r.Maybe(host.Counter(name))
+	c.moved, _ = r.Moved(host.Counter(name))
+	return c
+}
+
+func tcpMemoryGauges(r *host.Reader, w Workload) []Gauge {
+	limits := r.Ints(host.Sysctl("net.ipv4.tcp_mem"), 3)
+	p := tcpPages{low: limits[0], pressure: limits[1], most: limits[2]}
+	p.used, p.sockets = max(r.Int(host.Sockstat("TCP.mem")), 0), max(r.Int(host.Sockstat("TCP.alloc")), 0)
+	if r.Err() != nil || p.sockets > mostFiles || min(p.low, p.pressure, p.most) < 0 {
+		return nil
+	}
+	cpus, _ := r.Maybe(host.System("cpus"))
+	p.held = min(max(cpus, 1), mostFiles) * heldByCPU
+	p.pageSize, _ = r.Maybe(host.System("page-size"))
+	kb, _ := r.Maybe(host.Meminfo("MemAvailable"))
+	p.available = max(kb, 0) << 10
+	p.pressures, p.aborts = newTCPCounter(r, "TcpExt.TCPMemoryPressures"), newTCPCounter(r, "TcpExt.TCPAbortOnMemory")
+	p.chrono = newTCPCounter(r, "TcpExt.TCPMemoryPressuresChrono")
+	return []Gauge{p.gauge()}
+}
+
+// heldByCPU is the pages that a CPU keeps for itself once they were in use (include/net/sock.h SK_MEMORY_PCPU_RESERVE, 1 MB; since 6.0).
+const heldByCPU = 256
+
+// idle: so little is queued that its average says nothing.
+func (p tcpPages) idle() bool {
+	return p.most >= noCeiling || (p.used <= p.most && p.used-p.held < p.most/4) || p.used == 0 || p.sockets == 0
+}
+
+// refusing: more than the third number is queued now, or connections were reset in the window while there was pressure. Without
+// pressure the counter speaks of orphans, which have a limit of their own.
+func (p tcpPages) refusing() bool {
+	pressed := p.used > p.low || p.pressures.moved > 0 || p.chrono.moved > 0
+	return p.used > p.most || (p.aborts.moved > 0 && pressed)
+}
+
+func (p tcpPages) gauge() Gauge {
+	g := Gauge{Subject: Subject{Name: "this host"}, Bounds: Both, Used: p.sockets, Unbounded: p.idle(), Owner: "net.ipv4.tcp_mem", Refusing: p.refusing()}
+	if g.Unbounded {
+		g.Used = roughly(p.sockets)
+	} else {
+		g.Ceiling = p.ceiling()
+	}
+	g.Steps = p.steps(g)
+	if g.Refusing {
+		g.Refused = max(p.aborts.moved, 0)
+	}
+	g.Harms = p.used > p.pressure || p.pressures.moved > 0
+	g.Notice = p.used > p.pressure/10*9 || p.pressures.total > 0
+	if g.Refusing || g.Harms || g.Notice || g.IsNear() {
+		g.Cause, g.Evidence, g.Remedies = p.cause(g), p.evidence(), p.remedies(g)
+	}
+	return g
+}
+
+// ceiling is how many connections would queue all pages at the present average.
+func (p tcpPages) ceiling() int64 {
+	n := int64(min(float64(p.sockets)*float64(p.most)/float64(p.used), float64(noCeiling)))
+	if unsettled(p.used, p.most) != "" {
+		return roughly(n)
+	}
+	return n
+}
+
+func (p tcpPages) steps(g Gauge) []Step {
+	rounded := unsettled(p.used, p.most)
+	now := []Step{
+		{Label: "pages queued on the host now" + rounded, Value: settled(p.used, p.most), Unit: "pages", How: Read, From: "sockstat TCP.mem"},
+		{Label: "TCP sockets of the host now", Value: g.Used, Unit: "connections", How: Read, From: "sockstat TCP.alloc"},
+	}
+	if g.Unbounded {
+		now[1].Label += ", rounded down to two digits"
+	}
+	if p.most >= noCeiling {
+		return now
+	}
+	steps := append([]Step{
+		{Label: "pages that may be queued (tcp_mem[2])", Value: p.most, Unit: "pages", How: Read, From: "net.ipv4.tcp_mem"},
+		{Label: "pages from which TCP is under pressure (tcp_mem[1])", Value: p.pressure, Unit: "pages", How: Read, From: "net.ipv4.tcp_mem"},
+	}, now...)
+	if g.Unbounded {
+		return steps
+	}
+	return append(steps, Step{Label: "connections with as much queued each" + rounded, Value: g.Ceiling, Unit: "connections", How: Computed,
+		Sum: itoa(p.sockets) + " * " + itoa(p.most) + " / " + itoa(now[0].Value)})
+}
+
+// pages writes a number of pages, and how much memory that is where the page size is known.
+func (p tcpPages) pages(n int64) string {
+	if p.pageSize <= 0 || p.pageSize > 1<<20 || n > noCeiling>>20 {
+		return plural(n, "page")
+	}
+	return plural(n, "page") + " (" + mebibytes(n*p.pageSize) + ")"
+}
+
+func (p tcpPages) cause(g Gauge) string {
+	holds := "TCP sockets of the host have " + p.pages(p.used) + " of data queued"
+	switch {
+	case p.used > p.most:
+		return holds + ", more than tcp_mem[2] = " + p.pages(p.most) + " allows"
+	case g.Refusing:
+		return "in the window " + plural(p.aborts.moved, "connection") + " of this network namespace were reset for want of buffer memory, or as orphans; now " + holds + ", tcp_mem[2] is " + p.pages(p.most)
+	case p.used > p.pressure:
+		return holds + ", more than tcp_mem[1] = " + p.pages(p.pressure) + ": TCP is under memory pressure and keeps windows small"
+	case p.pressures.moved > 0:
+		return "TCP came under memory pressure " + plural(p.pressures.moved, "time") + " in the window; now " + holds + ", tcp_mem[1] is " + p.pages(p.pressure)
+	case p.used > p.pressure/10*9:
+		return holds + ", close to tcp_mem[1] = " + p.pages(p.pressure) + ", from which TCP is under memory pressure"
+	}
+	return "TCP has been under memory pressure " + plural(p.pressures.total, "time") + " since this network namespace was made; now it is not"
+}
+
+func (p tcpPages) evidence() []Evidence {
+	ev := []Evidence{{"sockstat TCP.mem", itoa(p.used) + " of " + itoa(p.most),
+		"pages queued in all network namespaces; off by up to " + itoa(heldByCPU) + " pages a CPU"}}
+	add := func(name string, c tcpCounter, meaning string) {
+		switch {
+		case c.moved > 0:
+			ev = append(ev, Evidence{name, "+" + itoa(c.moved), meaning + ", in the window"})
+		case c.total > 0:
+			ev = append(ev, Evidence{name, itoa(c.total), meaning + ", since this network namespace was made"})
+		}
+	}
+	add("TcpExt.TCPMemoryPressures", p.pressures, "times that TCP came under pressure through a socket of this namespace, for tcp_mem[1] or because the host had no pages")
+	add("TcpExt.TCPMemoryPressuresChrono", p.chrono, "milliseconds under pressure, added when it ends")
+	add("TcpExt.TCPAbortOnMemory", p.aborts, "connections reset over tcp_mem[2] or over tcp_max_orphans; it does not tell which")
+	return ev
+}
+
+func (p tcpPages) remedies(g Gauge) []Remedy {
+	find := Remedy{Kind: ByApplication, TakesEffect: "as the data is read",
+		Text: "find who queues: ss -tm shows the memory of each socket; a program that reads too slowly (receive queues) or writes more than its peers take (send queues) is cured there, a larger tcp_mem only postpones the end"}
+	switch {
+	case !g.Refusing && !g.Harms && !g.IsNear() && p.used <= p.pressure/10*9:
+		return []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether it happens again", TakesEffect: "now"}}
+	case p.most == 0:
+		return []Remedy{{Kind: BySetting, Setting: "net.ipv4.tcp_mem", From: "0 0 0", Text: "0 allows no data at all: take the numbers of a host of the same size, or restart", TakesEffect: "now"}}
+	case p.affordable():
+		return []Remedy{find, p.raise()}
+	}
+	return append([]Remedy{find}, Remedy{Kind: ByTopology, Text: "more memory, or fewer busy connections on this host: doubling tcp_mem is more than the memory that is left", TakesEffect: "when the host or its share of the load changes"})
+}
+
+// affordable: as much again as tcp_mem[2] is at most half of the memory that can be had.
+func (p tcpPages) affordable() bool {
+	if p.pageSize <= 0 || p.available == 0 || p.most > noCeiling/p.pageSize {
+		return true // not known: the text of the remedy says what to look at
+	}
+	return p.most*p.pageSize <= p.available/2
+}
+
+func (p tcpPages) raise() Remedy {
+	from := []int64{p.low, p.pressure, p.most}
+	var was, to []string
+	for _, n := range from {
+		was, to = append(was, itoa(n)), append(to, strconv.FormatInt(2*min(n, noCeiling/4), 10))
+	}
+	return Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_mem", From: strings.Join(was, " "), To: strings.Join(to, " "), TakesEffect: "now",
+		Text: "allow twice as much, in the initial network namespace; the memory is taken only when it is queued, see that MemAvailable has it"}
+}

@@ -1,0 +1,268 @@
+package limit
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var _ = register(Limit{
+	ID:      "threads",
+	Title:   "threads, for servers with a thread for each connection",
+	Measure: Held,
+	Scope:   Host,
+	Doc: "A server that spends a thread or a process on each connection ends where no more can be made: clone() fails with EAGAIN, \"Resource temporarily unavailable\", and pthread_create() and " +
+		"fork() with it. The smallest of several numbers counts: `kernel.threads-max` and `kernel.pid_max` for the host, pids.max for a cgroup and all below it, RLIMIT_NPROC for a user, and " +
+		"`vm.max_map_count` for one process, whose threads need two mappings each. Servers with event loops (nginx, HAProxy, Node, Go's goroutines) use a few threads for any number of connections and never get here.",
+	Formula: "host: min(threads-max, pid_max - 300); cgroup: pids.max; process: min(RLIMIT_NPROC unless root, max_map_count / 2); one thread a connection",
+	Myths: []Myth{
+		{"each connection needs a thread", "epoll, io_uring and goroutines serve any number with a few; then none of these numbers bounds connections", "fs/eventpoll.c ep_insert; kernel/fork.c copy_process"},
+		{"kernel.threads-max is the limit", "a pid is needed for each thread as well, and kernel.pid_max is often the smaller one (measured: EAGAIN at 32,415 threads with pid_max 32768 and threads-max 192730)", "kernel/pid.c alloc_pid"},
+		{"\"Cannot allocate memory\" while threads are made means that memory is short", "the mapping of a stack fails with ENOMEM at vm.max_map_count, too; pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
+		{"RLIMIT_NPROC limits the processes of one service", "it counts all tasks of the real user, threads included, on the whole host; root and processes with CAP_SYS_RESOURCE or CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
+	},
+	Knobs: []Knob{
+		{Name: "kernel.threads-max", Does: "bounds all tasks of the host; the next clone() sees the change; by default memory / (8 x the size of a kernel stack)", Not: "does not raise kernel.pid_max or a cgroup's pids.max", Source: "kernel/fork.c copy_process, set_max_threads"},
+		{Name: "kernel.pid_max", Does: "is one above the highest pid; every thread needs one, and after the first wrap 1 to 299 are not given out again; the next clone() sees the change; since Linux 6.14 one for each pid namespace, those above still bind", Not: "does not bind alone: threads-max and pids.max still do", Source: "kernel/pid.c alloc_pid, 7863dcc72d0f"},
+		{Name: "pids.max", Does: "bounds the tasks of a cgroup and all below it; the next clone() sees the change; systemd sets it as TasksMax, 15 % of the host's by default (4,915 where pid_max is 32768)", Not: "does not stop what runs when it is lowered", Source: "kernel/cgroup/pids.c pids_can_fork; systemd-system.conf(5) DefaultTasksMax="},
+		{Name: "RLIMIT_NPROC", Does: "bounds the tasks of the real user when a process of his calls clone(); half of threads-max by default; prlimit --nproc changes it on a running process", Not: "does not bind root", Source: "kernel/fork.c copy_process, fork_init"},
+		{Name: "vm.max_map_count", Does: "bounds the mappings of one process, 65,530 by default; a thread of glibc 2.36 takes two, its stack and the guard page (measured); the next mmap() sees the change", Not: "does not bound memory", Source: "mm/mmap.c do_mmap; Documentation/admin-guide/sysctl/vm.rst"},
+	},
+	Signs: []Sign{
+		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "clone", Means: "no further thread or process: threads-max, pid_max, pids.max of a cgroup or RLIMIT_NPROC is reached (from read() or accept() on a non-blocking socket it is no error)", Look: "maxconn check --limit threads"},
+		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "pthread_create", Means: "no further thread: a limit on tasks, or vm.max_map_count or memory for its stack", Look: "maxconn check --limit threads; wc -l /proc/PID/maps"},
+		{Text: "cannot allocate memory", Errno: "ENOMEM", Call: "mmap", Means: "the process has vm.max_map_count mappings, or the memory is used up", Look: "wc -l /proc/PID/maps; sysctl vm.max_map_count"},
+		{Text: "cgroup: fork rejected by pids controller in …", Means: "a cgroup is at its pids.max (TasksMax of the unit, --pids-limit of the container)", Look: "maxconn check --limit threads; pids.max and pids.events of that cgroup"},
+		{Text: "unable to create native thread", Means: "a JVM was refused a thread; despite its name, OutOfMemoryError, it is a limit on tasks or mappings more often than memory", Look: "maxconn check --limit threads"},
+	},
+	Sources: []string{
+		"kernel/fork.c copy_process (4.4-6.18)", "kernel/pid.c alloc_pid (RESERVED_PIDS 300)", "kernel/cgroup/pids.c pids_can_fork (4.3-6.18)",
+		"mm/mmap.c do_mmap", "two mappings a thread: measured on Linux 6.18 with glibc 2.36",
+	},
+	Needs: []host.Fact{
+		{Kind: host.LoadavgKind, Name: "threads"}, host.Sysctl("kernel.threads-max"), host.Sysctl("kernel.pid_max"), host.Sysctl("vm.max_map_count"),
+		host.All(host.ProcessKind), host.All(host.CgroupKind),
+	},
+	Gauges: threadGauges,
+})
+
+// reservedPIDs are not given out again once the numbers have wrapped (include/linux/threads.h RESERVED_PIDS).
+const reservedPIDs = 300
+
+// mostPIDs is the largest kernel.pid_max (include/linux/threads.h PID_MAX_LIMIT, 64 bits).
+const mostPIDs = 4194304
+
+const (
+	// manyThreads is from where a process gets a gauge of its own: event loops and pools stay below.
+	manyThreads = 1000
+	// fewThreads is up to where a low limit is a sandbox and meant so: sshd before the login runs with
+	// RLIMIT_NPROC 0, units with TasksMax=1.
+	fewThreads = 16
+)
+
+func threadGauges(r *host.Reader, w Workload) []Gauge {
+	gauges := []Gauge{hostThreads(r)}
+	processes := r.Rows(host.ProcessKind)
+	for _, t := range cgroupTenants(r, processes) {
+		if g, ok := cgroupThreads(r, t); ok {
+			gauges = append(gauges, g)
+		}
+	}
+	maps, _ := r.Maybe(host.Sysctl("vm.max_map_count"))
+	for _, row := range processes {
+		if g, ok := processThreads(row, maps); ok {
+			gauges = append(gauges, g)
+		}
+	}
+	return gauges
+}
+
+// bar is one of the numbers that end the making of threads.
+type bar struct {
+	name    string // as settings name it
+	value   int64  // as read
+	ceiling int64  // in threads
+	exact   bool   // at the ceiling the kernel refuses; otherwise it is an estimate from above
+	step    Step
+}
+
+// lowestBar is the one that binds.
+func lowestBar(bars []bar) bar {
+	return slices.MinFunc(bars, func(a, b bar) int { return cmp.Compare(a.ceiling, b.ceiling) })
+}
+
+func barSteps(bars []bar) (out []Step) {
+	for _, b := range bars {
+		out = append(out, b.step)
+	}
+	return out
+}
+
+// hostThreads bounds no flow of connections: whether one needs a thread is up to the program.
+func hostThreads(r *host.Reader) Gauge {
+	now := max(r.Int(host.Fact{Kind: host.LoadavgKind, Name: "threads"}), 0)
+	bars, unseen := hostBars(r, now)
+	if len(bars) == 0 {
+		r.Int(unseen[len(unseen)-1].Fact) // what is left is the reason
+		return Gauge{}
+	}
+	b := lowestBar(bars)
+	g := Gauge{Subject: Subject{Name: "this host"}, Ceiling: b.ceiling, Used: settled(now, b.ceiling), Owner: b.name, AtMost: len(unseen) > 0, Unseen: unseen}
+	g.Steps = append(barSteps(bars),
+		Step{Label: "tasks of the host now" + unsettled(now, b.ceiling), Value: g.Used, Unit: "threads", How: Read, From: "loadavg"},
+		Step{Label: "connections, at one thread each and nothing else running", Value: b.ceiling, Unit: "connections", How: Computed})
+	g.Refusing = g.Full()
+	if g.Refusing || g.IsNear() {
+		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + count(b.ceiling)
+		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
+		g.Remedies = []Remedy{raiseBar(b, now), fewerThreads()}
+	}
+	return g
+}
+
+// hostBars are threads-max and pid_max, where they are known. More tasks than pid_max has pids means that pid_max is not that of the
+// host: since Linux 6.14 each pid namespace has its own, while loadavg counts all tasks.
+func hostBars(r *host.Reader, now int64) (bars []bar, unseen []host.Missing) {
+	threadsMax, pidMax := host.Sysctl("kernel.threads-max"), host.Sysctl("kernel.pid_max")
+	pids, known := r.Maybe(pidMax)
+	switch {
+	case !known:
+		unseen = append(unseen, host.Missing{Fact: pidMax, Why: cmp.Or(r.Why(pidMax), "it is not a number")})
+	case pids <= now:
+		unseen = append(unseen, host.Missing{Fact: pidMax, Why: "it is lower than the tasks of the host: that of a pid namespace of its own, or lowered while more were running"})
+	default:
+		n := max(pids-reservedPIDs, 1)
+		bars = append(bars, bar{pidMax.Name, pids, n, true,
+			Step{Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs), Value: n, Unit: "threads", How: Computed, From: pidMax.Name}})
+	}
+	if n, ok := r.Maybe(threadsMax); ok {
+		n = max(n, 0)
+		bars = append(bars, bar{threadsMax.Name, n, n, true, Step{Label: "tasks that the host may have", Value: n, Unit: "threads", How: Read, From: threadsMax.Name}})
+	} else {
+		unseen = append(unseen, host.Missing{Fact: threadsMax, Why: cmp.Or(r.Why(threadsMax), "it is not a number")})
+	}
+	return bars, unseen
+}
+
+// cgroupThreads is the ceiling of a cgroup with a limit of its own on tasks.
+func cgroupThreads(r *host.Reader, t tenants) (Gauge, bool) {
+	path := t.row.Name()
+	most, ok1 := bounded(t.row, "pids_max", noCeiling)
+	now, ok2 := t.row.Int("pids_current")
+	if !ok1 || !ok2 || most >= noCeiling || most < fewThreads || now < 0 {
+		return Gauge{}, false
+	}
+	b := bar{"pids.max of " + path, most, most, true, Step{Label: "tasks that the cgroup and all below it may have", Value: most, Unit: "threads", How: Read, From: "cgroup " + path + " pids_max"}}
+	g := Gauge{Subject: Subject{Name: path, Cgroup: path}, Ceiling: most, Used: now, Owner: b.name}
+	g.Steps = []Step{b.step, {Label: "tasks in it now", Value: now, Unit: "threads", How: Read, From: "cgroup " + path + " pids_current"}}
+	refused, _ := r.Moved(t.row.Fact, "pids_events_max")
+	before := t.row.Count("pids_events_max")
+	g.Refusing, g.Refused = g.Full() || refused > 0, max(refused, 0)
+	g.Notice = before > 0
+	switch {
+	case g.Refusing || g.IsNear():
+		g.Cause = "cgroup " + path + " has " + count(now) + " of " + plural(most, "task") + " (pids.max)"
+	case g.Notice:
+		g.Cause = "cgroup " + path + " was refused a task " + plural(before, "time") + " since it was made (pids.max = " + itoa(most) + "); it is not full now"
+	default:
+		return g, true
+	}
+	g.Evidence = cgroupThreadsEvidence(path, now, most, before, refused)
+	g.Remedies = []Remedy{raiseBar(b, max(now, most)), fewerThreads()}
+	if !g.Refusing && !g.IsNear() {
+		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether it still happens", TakesEffect: "now"}}
+	}
+	return g, true
+}
+
+func cgroupThreadsEvidence(path string, now, most, before, refused int64) []Evidence {
+	ev := []Evidence{{"cgroup " + path + " pids_current", itoa(now) + " of " + itoa(most), "threads and processes of the cgroup and all below it"}}
+	switch {
+	case refused > 0:
+		ev = append(ev, Evidence{"cgroup " + path + " pids_events_max", "+" + itoa(refused), "times that clone() was refused in the window; a program may try again"})
+	case before > 0:
+		ev = append(ev, Evidence{"cgroup " + path + " pids_events_max", itoa(before), "times that clone() was refused since the cgroup was made; a program may have tried again"})
+	}
+	return ev
+}
+
+// processThreads is the ceiling of a process with very many threads, or close to its user's limit.
+func processThreads(row host.Row, maps int64) (Gauge, bool) {
+	pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+	now, ok := row.Int("threads")
+	bars := processBars(row, now, maps)
+	if !ok || pid <= 0 || now < 1 || len(bars) == 0 {
+		return Gauge{}, false
+	}
+	b := lowestBar(bars)
+	if now < manyThreads && (now < fewThreads || now < b.ceiling/2) {
+		return Gauge{}, false
+	}
+	name := row.Text("name")
+	g := Gauge{Subject: Subject{Name: who(name, pid), Process: name, PID: pid}, Ceiling: b.ceiling, Used: now, AtMost: true, Owner: b.name}
+	if perConnection(row, now) {
+		g.Bounds = Both
+	}
+	g.Steps = append(barSteps(bars), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
+	g.Refusing = b.exact && g.Full()
+	if g.Refusing || g.IsNear() {
+		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + count(b.ceiling) + " at most"
+		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
+		g.Remedies = []Remedy{raiseBar(b, now), fewerThreads()}
+	}
+	return g, true
+}
+
+// processBars are RLIMIT_NPROC, which does not bind root, and the mappings that the stacks of threads take. A process that has
+// more threads than half its mappings takes one each (newer C libraries).
+func processBars(row host.Row, now, maps int64) (bars []bar) {
+	pid := row.Name()
+	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 && row.Text("uid") != "0" {
+		bars = append(bars, bar{"RLIMIT_NPROC of process " + pid, n, n, true,
+			Step{Label: "tasks that its user may have, if no other process of the user has any", Value: n, Unit: "threads", How: Read, From: "process " + pid + " nproc"}})
+	}
+	each := int64(2)
+	if now > maps/2 {
+		each = 1
+	}
+	if maps > 0 {
+		bars = append(bars, bar{"vm.max_map_count", maps, maps / each, false,
+			Step{Label: "threads that its mappings suffice for, " + plural(each, "mapping") + " each", Sum: itoa(maps) + " / " + itoa(each), Value: maps / each, Unit: "threads", How: Computed, From: "vm.max_map_count"}})
+	}
+	return bars
+}
+
+// perConnection says whether a process has about as many threads as connections: only then do threads bound them.
+func perConnection(row host.Row, threads int64) bool {
+	n := row.Sockets()
+	return n > 0 && threads*2 >= n && n*2 >= threads
+}
+
+// raiseBar raises the number that binds to the next power of two that holds twice of what is in use.
+func raiseBar(b bar, now int64) Remedy {
+	to := roundUp(2 * min(now, noCeiling/4))
+	out := Remedy{Kind: BySetting, Setting: b.name, From: itoa(b.value), To: itoa(to), TakesEffect: "now", Text: "allow more threads"}
+	path, isCgroup := strings.CutPrefix(b.name, "pids.max of ")
+	pid, isProcess := strings.CutPrefix(b.name, "RLIMIT_NPROC of process ")
+	switch {
+	case b.name == "kernel.pid_max":
+		out.To = itoa(min(to, mostPIDs))
+		out.Text = "allow more threads; " + itoa(mostPIDs) + " is the most"
+	case b.name == "vm.max_map_count":
+		out.To = itoa(4 * min(now, noCeiling/8))
+		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"
+	case isCgroup:
+		out.Text = cmp.Or(byUnit(path, "TasksMax", itoa(to)), "allow more tasks: --pids-limit of the container, or pids.max of the cgroup")
+	case isProcess:
+		out.Kind, out.Setting = Live, "prlimit --pid "+pid+" --nproc="+itoa(to)+":"
+		out.Text = "raise the soft limit of the running process, up to its hard limit; LimitNPROC= of its unit for the next start"
+	}
+	return out
+}
+
+func fewerThreads() Remedy {
+	return Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
+		Text: "an event loop (epoll) or a bounded pool instead of a thread for each connection; see whether the number of threads still grows, which is a leak"}
+}

@@ -1,0 +1,243 @@
+package limit
+
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+var _ = register(Limit{
+	ID:      "transmit-queue",
+	Title:   "packets that wait to be sent by a device",
+	Measure: Burst,
+	Scope:   Netns,
+	Doc: "A packet to be sent waits in the queueing discipline (qdisc) of its device. `txqueuelen` is the length of that queue only with pfifo_fast, with pfifo and bfifo that were made without a limit, in the direct queue of htb, with sfb, gred, teql and plug, and in the ring of tun and tap devices. " +
+		"fq, fq_codel and others have limits of their own; mq only holds one qdisc for each hardware queue; loopback, veth and bridges have no queue at all. " +
+		"The queue counts packets, so it sets no ceiling on connections: when it drops one, TCP notices at once, slows down and sends it again.",
+	Formula: "no ceiling in connections; txqueuelen packets on devices whose qdisc uses it (three bands of them with pfifo_fast), else the limit of the qdisc",
+	Myths: []Myth{
+		{"txqueuelen has to be raised for many connections", "it counts packets, and most devices of today do not use it: fq, fq_codel, mq, noqueue, veth and lo take no notice of it", "net/sched/sch_fifo.c __fifo_init; net/sched/sch_generic.c pfifo_fast_init"},
+		{"a device that shows \"qlen 1000\" has a queue of 1000 packets", "that is txqueuelen, shown for every device, also for those without a queue (noqueue)", "net/core/dev.c alloc_netdev_mqs (DEFAULT_TX_QUEUE_LEN)"},
+		{"a new txqueuelen acts at once", "with pfifo_fast and tun it does; pfifo, bfifo and htb copy it when they are made and keep their limit (measured)", "net/sched/sch_fifo.c __fifo_init; net/sched/sch_generic.c dev_qdisc_change_tx_queue_len"},
+		{"drops of fq_codel mean that the queue is too short", "it drops on purpose, to tell senders to slow down, and so do codel, cake, pie and red", "net/sched/sch_fq_codel.c fq_codel_dequeue"},
+	},
+	Knobs: []Knob{
+		{Name: "txqueuelen", Does: "is the queue length of a device in packets where its qdisc uses it: pfifo_fast (each of three bands) and the ring of tun and tap at once; pfifo, bfifo (times the packet size), htb, sfb, gred and plug when they are made; set with ip link set dev DEVICE txqueuelen N", Not: "does nothing with fq, fq_codel, mq, noqueue, on veth and lo; does not bound connections", Source: "net/sched/sch_generic.c pfifo_fast_init; net/sched/sch_fifo.c __fifo_init; drivers/net/tun.c tun_queue_resize"},
+		{Name: "net.core.default_qdisc", Does: "is the qdisc of devices that are brought up from now on (of each hardware queue where the card has several); initial network namespace only", Not: "does not change devices that are up, nor those without a queue (lo, veth, bridges)", Source: "net/sched/sch_generic.c default_qdisc_ops"},
+		{Name: "limit of a qdisc", Does: "is the queue length of fq (10000 packets), fq_codel (10240), pfifo, bfifo (bytes) and others; set with tc qdisc change dev DEVICE ... limit N, at once", Not: "is not changed by txqueuelen once the qdisc is there", Source: "net/sched/sch_fq.c fq_init; net/sched/sch_fq_codel.c fq_codel_init"},
+	},
+	Signs: []Sign{
+		{Text: "QDISC_DROP", Means: "drop reason of the tracepoint skb:kfree_skb: a qdisc dropped a packet that was to be sent", Look: "maxconn check --limit transmit-queue --for 10s; tc -s qdisc"},
+		{Text: "FULL_RING", Means: "drop reason of the tracepoint skb:kfree_skb: the ring of a tun or tap device (txqueuelen packets) was full, its reader is too slow", Look: "maxconn check --limit transmit-queue --for 10s; ip -s link"},
+	},
+	Sources: []string{
+		"net/sched/sch_generic.c pfifo_fast_init, dev_qdisc_change_tx_queue_len (4.4-6.18)", "net/sched/sch_fifo.c __fifo_init (4.4-6.18)",
+		"net/sched/sch_htb.c htb_init, sch_sfb.c sfb_change, sch_gred.c gred_init, sch_plug.c plug_init, sch_teql.c teql_enqueue (4.4-6.18)", "drivers/net/tun.c tun_queue_resize (4.8-6.18)",
+	},
+	Needs:  []host.Fact{host.All(host.LinkKind), host.All(host.QdiscKind)},
+	Gauges: transmitGauges,
+})
+
+// device is a link that is up, with its queueing disciplines.
+type device struct {
+	name, kind, root string // kind of the link ("tun"), kind of the root qdisc
+	length, mtu      int64
+	lengthKnown      bool
+	link             host.Row
+	qdiscs           []host.Row
+}
+
+func transmitGauges(r *host.Reader, _ Workload) []Gauge {
+	var gauges []Gauge
+	var idle []string
+	for _, d := range devices(r) {
+		user, ok := d.user()
+		g := d.gauge(r, user)
+		switch {
+		case ok || g.Harms || g.Notice:
+			gauges = append(gauges, g)
+		default:
+			idle = append(idle, d.name+" ("+d.root+")")
+		}
+	}
+	if len(idle) > 0 {
+		gauges = append(gauges, Gauge{
+			Subject: Subject{Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
+			Steps: []Step{{Label: "devices that take no notice of txqueuelen: " + few(idle), Value: int64(len(idle)), Unit: "devices", How: Read, From: "netlink"}},
+		})
+	}
+	return gauges
+}
+
+func devices(r *host.Reader) (out []device) {
+	byLink := map[string][]host.Row{}
+	if r.Partial(host.QdiscKind) == "" {
+		for _, q := range r.Table(host.QdiscKind) {
+			byLink[q.Text("link")] = append(byLink[q.Text("link")], q)
+		}
+	}
+	for _, row := range r.Table(host.LinkKind) {
+		d := device{name: row.Name(), kind: row.Text("kind"), root: row.Text("qdisc"), link: row, qdiscs: byLink[row.Name()]}
+		if row.Text("up") == "no" || d.root == "" {
+			continue
+		}
+		d.length, d.lengthKnown = row.Int("txqueuelen")
+		d.mtu, _ = row.Int("mtu")
+		out = append(out, d)
+	}
+	return out
+}
+
+// user is the kind of queue of the device that has its length from txqueuelen, "" for none.
+func (d device) user() (kind string, ok bool) {
+	if d.kind == "tun" {
+		return "tun", true
+	}
+	if len(d.qdiscs) == 0 {
+		return d.root, d.root == "pfifo_fast" // all that can be said without the list of qdiscs
+	}
+	for _, q := range d.qdiscs {
+		if d.uses(q) {
+			return q.Text("kind"), true
+		}
+	}
+	return "", false
+}
+
+// uses says whether a qdisc has its length from txqueuelen. pfifo and bfifo show it by a limit of that size.
+func (d device) uses(q host.Row) bool {
+	limit, known := q.Int("limit")
+	switch kind := q.Text("kind"); kind {
+	case "pfifo_fast", "htb", "sfb", "gred", "plug":
+		return true
+	case "pfifo", "pfifo_head_drop":
+		return !known || limit == d.length
+	case "bfifo":
+		return d.length > 0 && known && limit%d.length == 0 && limit/d.length >= d.mtu && limit/d.length <= d.mtu+64 // plus the link header
+	default:
+		return strings.HasPrefix(kind, "teql")
+	}
+}
+
+// counts is the row whose drops are those of the whole device: the root adds up what lies below it.
+func (d device) counts() (host.Row, bool) {
+	for _, q := range d.qdiscs {
+		if q.Text("root") == "yes" {
+			return q, true
+		}
+	}
+	return host.Row{}, false
+}
+
+// tail says whether the queue drops only when it is full. Others drop to shape traffic or to tell senders to slow down.
+func (d device) tail() bool {
+	kinds := append([]host.Row{}, d.qdiscs...)
+	for _, q := range kinds {
+		switch q.Text("kind") {
+		case "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop", "mq", "mqprio", "prio", "multiq", "noqueue":
+		default:
+			return false
+		}
+	}
+	return len(kinds) > 0
+}
+
+func (d device) gauge(r *host.Reader, user string) Gauge {
+	g := Gauge{Subject: Subject{Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
+	if user != "" {
+		g.Owner = "txqueuelen of " + d.name
+		g.Steps = d.steps(user)
+	}
+	if user == "tun" {
+		if moved, _ := r.Moved(d.link.Fact, "tx_dropped"); moved > 0 {
+			g.Notice, g.Refused = true, moved
+			g.Cause = "packets to " + d.name + " were dropped in the window (" + count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
+			g.Evidence = []Evidence{{"link " + d.name + " tx_dropped", "+" + itoa(moved), "packets to this device that were dropped, for whatever reason"}}
+			g.Remedies = []Remedy{d.longer(user)}
+		}
+		return g
+	}
+	q, ok := d.counts()
+	drops, known := q.Int("drops")
+	if !ok || !known {
+		g.Unseen = append(g.Unseen, d.uncounted(r))
+		return g
+	}
+	moved, _ := r.Moved(q.Fact, "drops")
+	sent, sentKnown := q.Int("packets")
+	g.Harms = moved > 0 && d.tail()
+	g.Notice = g.Harms || (drops > 0 && d.tail() && (!sentKnown || drops > sent/10_000))
+	if g.Notice {
+		d.explain(&g, user, drops, moved)
+	}
+	return g
+}
+
+// uncounted is why the drops of the device are not known.
+func (d device) uncounted(r *host.Reader) host.Missing {
+	if why := r.Partial(host.QdiscKind); why != "" {
+		return host.Missing{Fact: host.All(host.QdiscKind), Why: why}
+	}
+	return host.Missing{Fact: host.Fact{Kind: host.QdiscKind, Name: d.name}, Why: "drops of its root qdisc were not read"}
+}
+
+func (d device) explain(g *Gauge, user string, drops, moved int64) {
+	length := "its qdisc (" + d.root + ") has a limit of its own, txqueuelen does nothing"
+	if user != "" && d.lengthKnown {
+		length = "txqueuelen = " + itoa(d.length) + ", used by " + user
+	}
+	value := itoa(drops)
+	if moved > 0 {
+		g.Refused = moved
+		value += " (+" + itoa(moved) + " in the window)"
+		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + count(moved) + " of them); " + length
+	} else {
+		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + count(drops) + " of them); " + length
+	}
+	g.Evidence = []Evidence{{"tc -s qdisc " + d.name + " dropped", value, "packets, not connections; TCP is told at once, slows down and sends them again"}}
+	switch {
+	case !g.Harms:
+		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
+	case user != "":
+		g.Remedies = []Remedy{d.longer(user), d.fair()}
+	default:
+		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + d.name, Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
+	}
+}
+
+func (d device) steps(user string) []Step {
+	if !d.lengthKnown {
+		return nil
+	}
+	steps := []Step{{Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
+	if user == "pfifo_fast" {
+		label := "packets that its queue holds, in three bands by priority"
+		if d.root != user {
+			label = "packets that each of its hardware queues holds, in three bands by priority"
+		}
+		steps = append(steps, Step{Label: label, Sum: "3 * " + itoa(d.length), Value: 3 * min(d.length, 1<<32), Unit: "packets", How: Computed})
+	}
+	return steps
+}
+
+func (d device) longer(user string) Remedy {
+	m := Remedy{
+		Kind: BySetting, Setting: "ip link set dev " + d.name + " txqueuelen", TakesEffect: "now",
+		Text: "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
+	}
+	if d.lengthKnown {
+		m.From, m.To = itoa(d.length), itoa(2*min(max(d.length, 500), 1<<30))
+	}
+	if user != "pfifo_fast" && user != "tun" {
+		m.TakesEffect = "when the qdisc is made again (tc qdisc replace)"
+	}
+	return m
+}
+
+func (d device) fair() Remedy {
+	const text = "a queue for each flow, so that one burst does not push out the packets of others"
+	if strings.HasPrefix(d.root, "mq") {
+		return Remedy{Kind: BySetting, Setting: "net.core.default_qdisc", To: "fq_codel", Text: text, TakesEffect: "when the device is brought up again"}
+	}
+	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + d.name + " root", From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
+}

@@ -1,0 +1,88 @@
+//go:build linux
+
+package netns
+
+import (
+	"errors"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Do runs fn inside the namespace ns and returns its error, or an *Error when
+// the namespace could not be entered; fn did not run then.
+//
+// fn runs on a thread of its own, locked to it. Goroutines that fn starts are on
+// other threads and so in the old namespace; processes that fn starts are in the
+// new one. Inside fn, /proc/net and /proc/self/net still show the old namespace,
+// because they mean the main thread: read /proc/thread-self/net (Linux 3.17).
+// /proc/sys/net follows the calling thread. /sys does not: it shows the namespace
+// of whoever mounted it.
+//
+// A namespace that is already the thread's own needs no privilege; any other needs
+// CAP_SYS_ADMIN, both over the caller and over the target (net/core/
+// net_namespace.c netns_install). Do is safe for concurrent use.
+func Do(ns Path, fn func() error) error {
+	f, id, err := open("enter", ns)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	done := make(chan error, 1)
+	onFreshThread(func() {
+		err := errLeft
+		defer func() { done <- err }()
+		if err = enter(ns, int(f.Fd()), id); err != nil {
+			return
+		}
+		err = errLeft
+		err = fn()
+	})
+	return <-done
+}
+
+// errLeft answers for a fn that ended its goroutine (runtime.Goexit, which is
+// what testing.T.FailNow does) instead of returning.
+var errLeft = errors.New("run in network namespace: the function left its goroutine without returning")
+
+func enter(ns Path, fd int, id ID) error {
+	if own, err := Self(); err == nil && own == id {
+		return nil
+	}
+	err := unix.Setns(fd, unix.CLONE_NEWNET)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM):
+		return &Error{Op: "enter", Subject: string(ns), Reason: Permission, Err: err}
+	case errors.Is(err, unix.EINVAL):
+		return &Error{Op: "enter", Subject: string(ns), Reason: NotNamespace, Err: err}
+	}
+	return &Error{Op: "enter", Subject: string(ns), Reason: Failed, Err: err}
+}
+
+// onFreshThread runs fn in a goroutine that is locked to its thread and never
+// unlocked, so that the Go runtime ends the thread with it and the changed
+// namespace is never seen by another goroutine. New threads are not cloned from
+// such a thread either (runtime/proc.go startTemplateThread).
+//
+// The main thread is avoided: the runtime cannot end it and parks it for ever
+// instead (runtime/proc.go mexit), and /proc/PID/ns/net, which is the main
+// thread's, would name the foreign namespace from then on.
+func onFreshThread(fn func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			fn()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // not the main thread: that one is held above
+			fn()
+		}()
+		<-done
+	}()
+}

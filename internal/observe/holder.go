@@ -1,0 +1,64 @@
+package observe
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+// holder is a process that may hold sockets of the subject.
+type holder struct {
+	value    uint32 // its number in owners.table
+	pid      int
+	comm     string
+	name     uint32 // number of comm in owners.names
+	files    int    // open descriptors
+	read     int    // of these, looked at
+	complete bool   // all were looked at
+	before   int    // read before the dump
+	all      bool   // complete before the dump: all its sockets are counted
+	outside  bool   // lives in another network namespace
+	cgroup   string // that bounds its memory; "" where it was not looked up
+
+	sockets uint32 // TCP sockets found: connections, listeners, bound ones
+	states  states
+
+	process *procfs.Process // open as long as walk is
+	walk    *procfs.Files   // nil once it came to the end or was given up
+}
+
+// open reports whether further descriptors can be read.
+func (h *holder) open() bool { return h.walk != nil }
+
+// close lets the process go.
+func (h *holder) close() {
+	if h.walk != nil {
+		h.walk.Close()
+	}
+	if h.process != nil {
+		h.process.Close()
+	}
+	h.walk, h.process = nil, nil
+}
+
+// again opens the process for further reading. Its name tells whether the pid
+// belongs to another one by now.
+func (h *holder) again(root procfs.Root) (*procfs.Process, error) {
+	p, err := root.Open(h.pid)
+	if err != nil {
+		return nil, err
+	}
+	comm, err := p.Comm()
+	if err == nil && comm != h.comm {
+		err = procfs.ErrGone
+	}
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func isGone(err error) bool   { return errors.Is(err, procfs.ErrGone) }
+func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }

@@ -1,0 +1,65 @@
+package observe
+
+import "math/bits"
+
+// inodeTable maps socket inodes to small numbers above 0, by open addressing:
+// 8 bytes a slot and no pointers, so that most of it stays in a CPU's cache beside what the kernel
+// touches during a dump. It is never more than half full.
+type inodeTable struct {
+	slots []inodeSlot
+	shift uint // 32 less the bits of an index
+	used  int
+	max   int
+}
+
+type inodeSlot struct{ inode, value uint32 }
+
+// newInodeTable takes up to max inodes.
+func newInodeTable(max int) *inodeTable {
+	t := &inodeTable{max: max}
+	t.resize(16)
+	return t
+}
+
+// resize makes room for n slots, a power of two, and enters again what was there.
+func (t *inodeTable) resize(n int) {
+	old := t.slots
+	t.slots = make([]inodeSlot, n)
+	t.shift = 33 - uint(bits.Len(uint(n)))
+	for _, s := range old {
+		if s.inode != 0 {
+			*t.slot(s.inode) = s
+		}
+	}
+}
+
+// slot is where the inode stands, or where it would.
+func (t *inodeTable) slot(inode uint32) *inodeSlot {
+	mask := uint32(len(t.slots) - 1)
+	// Inode numbers come in runs; multiplying spreads them evenly (Knuth, 6.4).
+	for i := inode * 2654435769 >> t.shift; ; i = (i + 1) & mask {
+		if s := &t.slots[i]; s.inode == inode || s.inode == 0 {
+			return s
+		}
+	}
+}
+
+// put enters an inode unless it is there already: the first value counts. When
+// the table is full, what is new is passed over.
+func (t *inodeTable) put(inode, value uint32) {
+	if inode == 0 || t.used >= t.max || t.slot(inode).inode == inode {
+		return
+	}
+	if t.used++; t.used*2 > len(t.slots) {
+		t.resize(2 * len(t.slots))
+	}
+	*t.slot(inode) = inodeSlot{inode, value}
+}
+
+// find is the value of an inode, 0 where it is unknown.
+func (t *inodeTable) find(inode uint32) uint32 {
+	if inode == 0 {
+		return 0
+	}
+	return t.slot(inode).value
+}

@@ -1,0 +1,119 @@
+package observe
+
+import (
+	"strconv"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+// sockstat records the sockets in use of TCP, and its host-wide figures.
+func (s *subject) sockstat() {
+	needed := map[string][]host.Fact{
+		"sockstat":  {host.Sockstat("TCP.inuse"), host.Sockstat("TCP.tw"), host.Sockstat("TCP.orphan"), host.Sockstat("TCP.alloc"), host.Sockstat("TCP.mem")},
+		"sockstat6": {host.Sockstat("TCP6.inuse")},
+	}
+	for _, name := range sorted(needed) {
+		b, ok := s.file("thread-self/net/"+name, needed[name]...)
+		if !ok {
+			continue
+		}
+		reason := whyAbsent
+		err := procfs.ParseSockstat(b, func(proto, name, value string) {
+			if proto == "TCP" || proto == "TCP6" {
+				s.snapshot.Set(host.Sockstat(proto+"."+name), value)
+			}
+		})
+		if err != nil {
+			reason = err.Error()
+		}
+		s.miss(reason, needed[name]...)
+	}
+}
+
+// softnet records the receive queues of each CPU.
+func (s *subject) softnet() {
+	all := host.All(host.SoftnetKind)
+	b, ok := s.file("thread-self/net/softnet_stat", all)
+	if !ok {
+		return
+	}
+	rows, err := procfs.ParseSoftnet(b)
+	if err != nil {
+		s.miss(err.Error(), all)
+		return
+	}
+	for i, row := range rows {
+		cpu := uint64(i)
+		if n, ok := row.Column(procfs.SoftnetCPU); ok {
+			cpu = n
+		}
+		s.snapshot.Set(host.Fact{Kind: host.SoftnetKind, Name: "cpu" + strconv.FormatUint(cpu, 10)}, softnetFields(row).String())
+	}
+}
+
+func softnetFields(row procfs.SoftnetRow) (f host.Fields) {
+	for _, c := range []struct {
+		name   string
+		column procfs.SoftnetColumn
+	}{
+		{"processed", procfs.SoftnetProcessed}, {"dropped", procfs.SoftnetDropped}, {"squeezed", procfs.SoftnetSqueezed},
+		{"received_rps", procfs.SoftnetReceivedRPS}, {"flow_limit", procfs.SoftnetFlowLimit}, {"backlog", procfs.SoftnetBacklog},
+	} {
+		if n, ok := row.Column(c.column); ok {
+			f = f.AddInt(c.name, count(n))
+		}
+	}
+	return f
+}
+
+// conntrack records the use of the table of connections, where there is one.
+func (s *subject) conntrack() {
+	reason := whyNoConntrack
+	if _, err := s.root.Sysctl("net.netfilter.nf_conntrack_count"); err == nil {
+		reason = whyAbsent // CONFIG_NF_CONNTRACK_PROCFS is off
+	}
+	s.statTable("nf_conntrack", reason, host.ConntrackKind, "", "entries", "drop", "early_drop", "insert_failed")
+}
+
+const whyNoConntrack = "nf_conntrack is not loaded"
+
+// neighbours records the tables of next hops, which belong to the host and are
+// shown in the initial namespace alone (net/core/neighbour.c neigh_table_init: init_net.proc_net_stat).
+func (s *subject) neighbours() {
+	reason := whyAbsent
+	if !s.initial {
+		reason = whyChild
+	}
+	s.statTable("arp_cache", reason, host.NeighbourKind, "arp.", "entries", "table_fulls")
+	s.statTable("ndisc_cache", reason, host.NeighbourKind, "ndisc.", "entries", "table_fulls")
+}
+
+// statTable records sums of columns of a file of /proc/net/stat.
+func (s *subject) statTable(file, absent string, kind host.Kind, prefix string, columns ...string) {
+	facts := make([]host.Fact, len(columns))
+	for i, c := range columns {
+		facts[i] = host.Fact{Kind: kind, Name: prefix + c}
+	}
+	b, err := s.root.Read("thread-self/net/stat/" + file)
+	if err != nil {
+		reason := why(err)
+		if reason == whyAbsent {
+			reason = absent
+		}
+		s.miss(reason, facts...)
+		return
+	}
+	t, err := procfs.ParseTable(b)
+	if err != nil {
+		s.miss(err.Error(), facts...)
+		return
+	}
+	for i, c := range columns {
+		if n, ok := t.Total(c); ok {
+			s.snapshot.Set(facts[i], strconv.FormatUint(n, 10))
+		} else {
+			s.miss(whyAbsent, facts[i])
+		}
+	}
+}

@@ -1,0 +1,310 @@
+package observe
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+// How many descriptors are looked at. Each costs the kernel some 3
+// microseconds, three times as much as a socket in a dump, so a process with very many is sampled.
+const (
+	firstFiles  = 512   // of each process, which is all of most
+	spreadFiles = 8192  // of all processes, before the dump; spread evenly over those with more
+	chunkFiles  = 256   // at a time
+	maxInodes   = 65536 // remembered
+	searchFiles = 65536 // of all processes of the namespace, after the dump, for listeners without a holder
+	otherFiles  = 512   // of each process elsewhere, for the same
+	othersFiles = 16384 // of all of these
+	maxHolders  = 64    // named of one listener
+	maxWalks    = 128   // kept open: two files each
+	spareFiles  = 32    // descriptors that the rest of the program may need
+)
+
+// owners tells which process holds a socket.
+type owners struct {
+	root       procfs.Root
+	subject    netns.ID
+	holders    []*holder // in ascending order of pid; found later, at the end
+	others     []int     // processes of other namespaces, and this one
+	table      *inodeTable
+	watched    map[uint32]*watched
+	names      names
+	unreadable int    // processes whose descriptors this user may not read
+	concealed  uint64 // descriptors that they have open
+	processes  int    // that have descriptors, unreadable ones included
+	hidden     bool   // processes of other users are not even listed
+	walks      int    // that may still be kept open
+	reads      int
+	err        error // why there are no processes at all
+}
+
+// watched is a socket whose holders are all wanted: a listener.
+type watched struct {
+	holders []*holder
+	beyond  bool // more than maxHolders
+}
+
+// first is the holder with the lowest pid, or nil.
+func (w *watched) first() *holder {
+	if w == nil || len(w.holders) == 0 {
+		return nil
+	}
+	return slices.MinFunc(w.holders, func(a, b *holder) int { return cmp.Compare(a.pid, b.pid) })
+}
+
+// watch says which inodes to look for.
+func watch(inodes []uint32) map[uint32]*watched {
+	w := make(map[uint32]*watched, len(inodes))
+	for _, i := range inodes {
+		if i != 0 {
+			w[i] = &watched{}
+		}
+	}
+	return w
+}
+
+// findOwners looks at the descriptors of the processes in the namespace, those of most
+// processes all, those of large ones in part. Close the result.
+func findOwners(ctx context.Context, root procfs.Root, subject netns.ID, w map[uint32]*watched) *owners {
+	o := &owners{root: root, subject: subject, watched: w, table: newInodeTable(maxInodes), walks: ownWalks(root)}
+	pids, err := root.PIDs()
+	if err != nil {
+		o.err = err
+		return o
+	}
+	o.hidden = len(pids) > 0 && pids[0] != 1
+	for _, pid := range pids {
+		if ctx.Err() != nil {
+			return o
+		}
+		o.visit(pid)
+	}
+	o.spread(ctx, spreadFiles)
+	for _, h := range o.holders {
+		h.before, h.all = h.read, h.complete
+	}
+	return o
+}
+
+// ownWalks is how many walks may be kept open under this process's own limit.
+func ownWalks(root procfs.Root) int {
+	const unknown = 8
+	p, err := root.Open(os.Getpid())
+	if err != nil {
+		return unknown
+	}
+	defer p.Close()
+	limits, err := p.Limits()
+	if err != nil {
+		return unknown
+	}
+	open, ok := limits.Named(filesLimit)
+	switch {
+	case !ok:
+		return unknown
+	case open.Soft.Unlimited || open.Soft.N > 2*maxWalks+spareFiles:
+		return maxWalks
+	}
+	return max(0, int(open.Soft.N)-spareFiles) / 2
+}
+
+// visit opens a process and reads its first descriptors. Threads of the kernel have
+// none.
+func (o *owners) visit(pid int) {
+	p, err := o.root.Open(pid)
+	if err != nil {
+		return
+	}
+	files, err := p.OpenCount()
+	switch {
+	case isDenied(err) && isKernelThread(p), err == nil && files == 0, isGone(err):
+		p.Close()
+		return
+	case pid == os.Getpid():
+		p.Close()
+		o.others = append(o.others, pid)
+		return
+	}
+	o.processes++
+	space, err := p.NetNS()
+	if err != nil {
+		p.Close()
+		o.conceal(err, files)
+		return
+	}
+	if (netns.ID{Dev: space.Dev, Inode: space.Ino}) != o.subject {
+		p.Close()
+		o.others = append(o.others, pid)
+		return
+	}
+	o.enter(&holder{pid: pid, files: files, process: p}, firstFiles)
+}
+
+// conceal counts a process that cannot be looked into. Before 6.2 the number of
+// its descriptors is hidden as well.
+func (o *owners) conceal(err error, files int) {
+	if isGone(err) {
+		return
+	}
+	o.unreadable++
+	if files == 0 {
+		files = math.MaxInt32
+	}
+	o.concealed += uint64(files)
+}
+
+// hiddenFiles bounds the number of sockets that processes hold which could not be looked into.
+func (o *owners) hiddenFiles() uint32 {
+	if o.hidden {
+		return math.MaxUint32
+	}
+	return uint32(min(o.concealed, math.MaxUint32))
+}
+
+func isKernelThread(p *procfs.Process) bool {
+	stat, err := p.Stat()
+	return err == nil && stat.KernelThread()
+}
+
+// enter adds a process whose descriptors can be read, and reads at most max of them.
+func (o *owners) enter(h *holder, max int) {
+	walk, err := h.process.Files()
+	if err == nil {
+		h.comm, err = h.process.Comm()
+	}
+	h.walk = walk
+	if err != nil {
+		h.close()
+		o.conceal(err, h.files)
+		return
+	}
+	h.name = o.names.id(h.comm)
+	o.holders = append(o.holders, h)
+	h.value = uint32(len(o.holders))
+	o.read(h, max)
+	if h.complete || o.walks == 0 {
+		h.close()
+		return
+	}
+	o.walks--
+}
+
+// read looks at up to max further descriptors of a process.
+func (o *owners) read(h *holder, max int) {
+	n, complete, err := h.walk.Sockets(max, func(_ int, inode uint32) bool {
+		o.found(h, inode)
+		return true
+	})
+	h.read += n
+	o.reads += n
+	h.complete = complete && err == nil
+}
+
+func (o *owners) found(h *holder, inode uint32) {
+	o.table.put(inode, h.value)
+	w := o.watched[inode]
+	switch {
+	case w == nil, len(w.holders) > 0 && w.holders[len(w.holders)-1] == h:
+	case len(w.holders) < maxHolders:
+		w.holders = append(w.holders, h)
+		h.sockets++
+	default:
+		w.beyond = true
+	}
+}
+
+// spread reads on in the processes that have more, some of each in turn, until
+// so many descriptors have been read in all.
+func (o *owners) spread(ctx context.Context, limit int) {
+	for o.reads < limit && o.round(ctx, limit) {
+	}
+}
+
+// round reads a chunk more of each process, and says whether there was any.
+func (o *owners) round(ctx context.Context, limit int) (more bool) {
+	for _, h := range o.holders {
+		if !h.open() || o.reads >= limit || ctx.Err() != nil {
+			continue
+		}
+		before := h.read
+		o.read(h, chunkFiles)
+		if h.complete || h.read == before {
+			h.close()
+			o.walks++
+		}
+		more = true
+	}
+	return more
+}
+
+// of is the holder of a socket, or nil.
+func (o *owners) of(inode uint32) *holder {
+	v := o.table.find(inode)
+	if v == 0 {
+		return nil
+	}
+	return o.holders[v-1]
+}
+
+// search reads on, in no process anything twice, until every inode has a holder
+// or there is nothing left to read; first the processes of the namespace.
+func (o *owners) search(ctx context.Context, inodes []uint32) {
+	missing := func(limit int) bool {
+		inodes = slices.DeleteFunc(inodes, func(i uint32) bool { return i == 0 || o.holderOf(i) != nil })
+		return len(inodes) > 0 && o.reads < limit && ctx.Err() == nil
+	}
+	limit := o.reads + searchFiles
+	for missing(limit) && o.round(ctx, limit) {
+	}
+	limit = o.reads + othersFiles
+	for missing(limit) && len(o.others) > 0 {
+		o.visitOther(o.others[0])
+		o.others = o.others[1:]
+	}
+}
+
+// visitOther reads a process of another namespace, or this one.
+func (o *owners) visitOther(pid int) {
+	p, err := o.root.Open(pid)
+	if err != nil {
+		return
+	}
+	files, _ := p.OpenCount()
+	h := &holder{pid: pid, files: files, process: p, outside: true}
+	o.enter(h, otherFiles)
+	if h.open() {
+		h.close()
+		o.walks++
+	}
+}
+
+// holderOf is the holder of a socket that search looks for.
+func (o *owners) holderOf(inode uint32) *holder {
+	if w := o.watched[inode]; w != nil {
+		return w.first()
+	}
+	return o.of(inode)
+}
+
+// comm is the name of a process that was found, or "".
+func (o *owners) comm(pid int) string {
+	for _, h := range o.holders {
+		if h.pid == pid {
+			return h.comm
+		}
+	}
+	return ""
+}
+
+// close lets all processes go.
+func (o *owners) close() {
+	for _, h := range o.holders {
+		h.close()
+	}
+}

@@ -1,0 +1,118 @@
+package observe
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+const (
+	shownProcesses = 1024
+	// manyFiles is the number of descriptors from which a process without TCP
+	// sockets is compared with its limit.
+	manyFiles = 100
+)
+
+// processes records the processes of the subject that hold TCP sockets, and those that are close to
+// their limit of descriptors all the same.
+func (s *subject) processes(t *tally) {
+	s.missProcesses(t.owners)
+	shown := t.owners.shown()
+	if len(shown) > shownProcesses {
+		s.miss(fmt.Sprintf("%d further processes with fewer sockets are not shown", len(shown)-shownProcesses), host.All(host.ProcessKind))
+		shown = shown[:shownProcesses]
+	}
+	groups := newGroups(s)
+	for _, h := range shown {
+		s.process(h, groups)
+	}
+	groups.write()
+}
+
+// missProcesses records why processes may be missing.
+func (s *subject) missProcesses(o *owners) {
+	as, hint := user(), "; run as root to see owners"
+	if as == "root" {
+		hint = ""
+	}
+	switch {
+	case o.err != nil:
+		s.miss(why(o.err), host.All(host.ProcessKind))
+	case o.hidden:
+		s.miss("/proc hides the processes of other users from "+as+" (hidepid"+hint+")", host.All(host.ProcessKind))
+	case o.unreadable > 0:
+		s.miss(fmt.Sprintf("%d of %d processes not readable as %s%s", o.unreadable, o.processes, as, hint), host.All(host.ProcessKind))
+	}
+}
+
+// shown lists the processes worth a row, those with most sockets first.
+func (o *owners) shown() (out []*holder) {
+	for _, h := range o.holders {
+		mayBeFull := h.files >= manyFiles && !h.outside
+		if h.pid != os.Getpid() && (h.sockets > 0 || mayBeFull) {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b *holder) int {
+		return cmp.Or(cmp.Compare(b.sockets, a.sockets), cmp.Compare(b.files, a.files), cmp.Compare(a.pid, b.pid))
+	})
+	return out
+}
+
+// process records one process, unless it has ended or is of no interest.
+func (s *subject) process(h *holder, groups *groups) {
+	p, err := h.again(s.root)
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	row := host.Fields{}.Add("name", h.comm)
+	status, err := p.Status()
+	if err == nil {
+		row = row.AddInt("uid", int64(status.UIDs[procfs.EffectiveUID])).Add("state", string(rune(status.State)))
+	}
+	limits, limitsErr := p.Limits()
+	if h.sockets == 0 && !h.isNear(limits) {
+		return
+	}
+	row = groups.add(row, p)
+	h.cgroup, _ = row.Lookup("cgroup")
+	if limitsErr == nil {
+		row = limitFields(row, limits)
+	}
+	row = row.AddInt("files", int64(h.files))
+	if err == nil {
+		row = row.AddInt("threads", int64(status.Threads))
+	}
+	s.snapshot.Set(host.Fact{Kind: host.ProcessKind, Name: strconv.Itoa(h.pid)}, h.socketFields(row).String())
+}
+
+// isNear says whether a process without sockets is close to its limit of descriptors.
+func (h *holder) isNear(limits procfs.ResourceLimits) bool {
+	l, ok := limits.Named(filesLimit)
+	return ok && !l.Soft.Unlimited && uint64(h.files)*10 >= l.Soft.N*8
+}
+
+func limitFields(f host.Fields, limits procfs.ResourceLimits) host.Fields {
+	if l, ok := limits.Named(filesLimit); ok {
+		f = f.Add("soft", l.Soft.String()).Add("hard", l.Hard.String())
+	}
+	if l, ok := limits.Named(processesLimit); ok {
+		f = f.Add("nproc", l.Soft.String())
+	}
+	return f
+}
+
+// socketFields appends the sockets found, and how much was looked at.
+func (h *holder) socketFields(f host.Fields) host.Fields {
+	attributed := "all"
+	if !h.all {
+		attributed = strconv.Itoa(h.before)
+	}
+	return h.states.fields(f.AddInt("sockets", int64(h.sockets)).Add("attributed", attributed))
+}

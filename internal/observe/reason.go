@@ -1,0 +1,54 @@
+package observe
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// Reasons why a fact is missing.
+const (
+	whyDenied = "permission denied"
+	whyAbsent = "this kernel does not have it"
+	whyChild  = "not visible in a child network namespace"
+)
+
+// why is the reason to record for an error of reading a file.
+func why(err error) string {
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return whyDenied
+	case errors.Is(err, fs.ErrNotExist):
+		return whyAbsent
+	case errors.As(err, &at):
+		return at.Err.Error() // without the path: the fact says what was read
+	}
+	return err.Error()
+}
+
+// file reads a file below the root. An unreadable one is recorded as the reason
+// of the facts that it would have given.
+func (s *subject) file(name string, facts ...host.Fact) ([]byte, bool) {
+	b, err := s.root.Read(name)
+	if err != nil {
+		s.miss(whyNoFile(name, err), facts...)
+		return nil, false
+	}
+	return b, true
+}
+
+// whyNoFile does not blame the kernel for a file that is not there: a container may hide it.
+func whyNoFile(name string, err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "/proc/" + name + " does not exist"
+	}
+	return why(err)
+}
+
+func (s *subject) miss(why string, facts ...host.Fact) {
+	for _, f := range facts {
+		s.snapshot.Miss(f, why)
+	}
+}

@@ -1,0 +1,237 @@
+package observe
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
+)
+
+// Sizes of the tables that must not grow with the number of sockets.
+const (
+	maxPeers   = 8192 // rows of outbound in memory
+	maxSources = 512
+	maxUsers   = 4096
+	maxBinders = 256
+	maxUnowned = 4096
+	maxGone    = 1024 // listeners that are gone
+
+	waitingSample = 256 // unaccepted sockets of one group
+	closingSample = 32  // sockets in CLOSE_WAIT of one row
+	closingRows   = 512 // rows of outbound with such a sample
+	closingFirst  = 8   // so many in a row are nothing to look at
+)
+
+// tally counts the sockets of a namespace, one after the other. Its memory depends
+// on the sizes above, on the number of listeners and on the number of processes, not on that of connections.
+type tally struct {
+	pool      host.PortSet // that connect() chooses from; empty where unknown
+	poolKnown bool
+	listening *listening
+	owners    *owners
+	peers     *peers
+	sources   *sources
+	users     map[uint32]int64
+	usersLeft int64
+	bound     host.PortSet
+	binders   map[int]*host.PortSet // by pid, 0 for unknown
+	unknown   []unowned             // bound sockets whose owner is to be looked for
+	gone      int
+	closing   int // rows of outbound with a sample
+}
+
+// newTally counts for a pool of ports, nil where it is not known.
+func newTally(pool *host.PortSet, l *listening, o *owners) *tally {
+	t := &tally{
+		listening: l, owners: o, peers: newPeers(maxPeers), sources: newSources(maxSources),
+		users: map[uint32]int64{}, binders: map[int]*host.PortSet{},
+	}
+	if pool != nil {
+		t.pool, t.poolKnown = *pool, true
+	}
+	return t
+}
+
+// add counts one socket. It allocates nothing but table rows and samples.
+func (t *tally) add(s *sockdiag.Socket) {
+	switch s.State {
+	case sockdiag.BoundInactive:
+		t.addBound(s)
+		return
+	case sockdiag.Listen, sockdiag.Close:
+		return
+	}
+	if int(s.State) >= len(states{}) {
+		return
+	}
+	h := t.owners.of(s.Inode)
+	if h != nil {
+		h.states[s.State]++
+		h.sockets++
+	}
+	if s.Inode != 0 {
+		t.addUser(s.UID)
+	}
+	if g := t.group(s); g != nil {
+		t.inbound(g, s, h)
+	} else {
+		t.outbound(s, h)
+	}
+}
+
+// group is the listener whose connection this is, or nil for an outbound one. A connection from a
+// port outside the range to one inside it was accepted from a listener that
+// has been closed since, as servers do when they restart.
+func (t *tally) group(s *sockdiag.Socket) *group {
+	g := t.listening.of(s.Source)
+	if g != nil || t.pool.Has(s.Source.Port()) || !t.pool.Has(s.Destination.Port()) || t.gone >= maxGone {
+		return g
+	}
+	t.gone++
+	return t.listening.at(s.Source)
+}
+
+func (t *tally) inbound(g *group, s *sockdiag.Socket, h *holder) {
+	g.states[s.State]++
+	waits := s.State == sockdiag.Established || s.State == sockdiag.CloseWait
+	if waits && s.HasOwner && s.Inode == 0 {
+		g.unaccepted++
+		if s.State == sockdiag.CloseWait {
+			g.unreaped++
+		}
+		if g.wantsAges {
+			g.waiting.add(s, waitingSample)
+		}
+		return
+	}
+	t.vote(&g.votes, s, h)
+	if s.State == sockdiag.CloseWait && g.states[sockdiag.CloseWait] > closingFirst {
+		g.closing.add(s, closingSample)
+	}
+}
+
+func (t *tally) outbound(s *sockdiag.Socket, h *holder) {
+	k := peerKey{s.Source.Addr().As16(), s.Destination.Addr().As16(), s.Destination.Port()}
+	p := t.peers.at(&k)
+	p.states[s.State]++
+	p.sockets++
+	inRange := t.pool.Has(s.Source.Port())
+	if inRange {
+		p.ranged++
+	}
+	t.sources.add(&k.source, s.Source.Port(), inRange)
+	t.vote(&p.votes, s, h)
+	switch {
+	case s.State == sockdiag.Established && p.established.Cookie == 0:
+		p.established = s.ID()
+	case s.State == sockdiag.CloseWait && p.states[sockdiag.CloseWait] > closingFirst:
+		t.addClosing(p, s)
+	}
+}
+
+func (t *tally) addClosing(p *peer, s *sockdiag.Socket) {
+	if p.closing.ids == nil {
+		if t.closing >= closingRows {
+			return
+		}
+		t.closing++
+	}
+	p.closing.add(s, closingSample)
+}
+
+// vote counts who holds a socket. One without an inode has no holder.
+func (t *tally) vote(v *votes, s *sockdiag.Socket, h *holder) {
+	switch {
+	case h != nil:
+		v.add(h)
+	case s.Inode != 0:
+		v.unknown++
+	}
+}
+
+func (t *tally) addUser(uid uint32) {
+	if _, ok := t.users[uid]; !ok && len(t.users) >= maxUsers {
+		t.usersLeft++
+		return
+	}
+	t.users[uid]++
+}
+
+// unowned is a bound socket whose owner has not been found yet.
+type unowned struct {
+	inode uint32
+	port  uint16
+}
+
+func (t *tally) addBound(s *sockdiag.Socket) {
+	port := s.Source.Port()
+	t.bound.Add(port)
+	if s.Inode == 0 {
+		t.bind(nil, port)
+		return
+	}
+	t.addUser(s.UID)
+	h := t.owners.of(s.Inode)
+	switch {
+	case h == nil && len(t.unknown) < maxUnowned:
+		t.unknown = append(t.unknown, unowned{s.Inode, port})
+	default:
+		t.bind(h, port)
+	}
+}
+
+// bind enters a bound port under its holder, nil where that is unknown.
+func (t *tally) bind(h *holder, port uint16) {
+	pid := 0
+	if h != nil {
+		h.sockets++
+		pid = h.pid
+	}
+	if t.binders[pid] == nil && len(t.binders) >= maxBinders {
+		pid = 0
+	}
+	if t.binders[pid] == nil {
+		t.binders[pid] = new(host.PortSet)
+	}
+	t.binders[pid].Add(port)
+}
+
+// missing lists the inodes of listeners and bound sockets whose holders are not known yet.
+func (t *tally) missing(listeners []uint32) (inodes []uint32) {
+	for _, i := range listeners {
+		if t.owners.watched[i].first() == nil {
+			inodes = append(inodes, i)
+		}
+	}
+	for _, u := range t.unknown {
+		inodes = append(inodes, u.inode)
+	}
+	return inodes
+}
+
+// settle enters the bound sockets whose holders were looked for.
+func (t *tally) settle() {
+	for _, u := range t.unknown {
+		t.bind(t.owners.of(u.inode), u.port)
+	}
+	t.unknown = nil
+}
+
+// listeningPorts lists the ports on which something listens now.
+func (t *tally) listeningPorts() string {
+	var ports host.PortSet
+	for _, g := range t.listening.groups {
+		if len(g.members) > 0 {
+			ports.Add(g.local.Port())
+		}
+	}
+	return ports.String()
+}
+
+// userIDs lists the users that hold sockets, in ascending order.
+func (t *tally) userIDs() []uint32 { return slices.Sorted(maps.Keys(t.users)) }
+
+// addressOf undoes As16.
+func addressOf(a [16]byte) netip.Addr { return netip.AddrFrom16(a).Unmap() }

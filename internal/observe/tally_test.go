@@ -1,0 +1,194 @@
+package observe
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
+)
+
+func portsOf(t testing.TB, text string) *host.PortSet {
+	t.Helper()
+	p, err := host.ParsePorts(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &p
+}
+
+// someOwners know two processes of one name by the inodes 100-199 and 200-299.
+func someOwners() *owners {
+	o := &owners{table: newInodeTable(1000), watched: map[uint32]*watched{}}
+	for i, pid := range []int{11, 12} {
+		h := &holder{pid: pid, comm: "app", name: o.names.id("app"), value: uint32(i + 1)}
+		o.holders = append(o.holders, h)
+		for inode := range uint32(100) {
+			o.table.put(uint32(i+1)*100+inode, h.value)
+		}
+	}
+	return o
+}
+
+func newTestTally(t testing.TB, listeners ...listener) *tally {
+	return newTally(portsOf(t, "40000-49999"), newListening(listeners), someOwners())
+}
+
+func connection(state sockdiag.State, source, destination string, inode uint32) *sockdiag.Socket {
+	mini := state == sockdiag.TimeWait || state == sockdiag.SynRecv
+	return &sockdiag.Socket{
+		Family: 2, State: state, Source: at(source), Destination: at(destination), HasOwner: !mini, Inode: inode, UID: 33, Cookie: uint64(inode) + 1,
+	}
+}
+
+// describe writes all that was counted, one line a row.
+func (t *tally) describe() string {
+	var lines []string
+	line := func(name string, f host.Fields) { lines = append(lines, name+": "+f.String()) }
+	for _, g := range t.listening.groups {
+		row := g.states.fields(nil).AddInt("unaccepted", int64(g.unaccepted))
+		line("inbound "+g.local.String(), g.votes.fields(row, &t.owners.names, 0))
+	}
+	for i := range t.peers.rows {
+		p := &t.peers.rows[i]
+		line("outbound "+p.key.String(), p.votes.fields(p.states.fields(nil).AddInt("ranged", int64(p.ranged)), &t.owners.names, 0))
+	}
+	for _, s := range t.sources.sorted() {
+		line("source "+addressOf(s.address).String(), host.Fields{}.AddInt("sockets", int64(s.sockets)).
+			AddInt("ports", s.ports.Len()).AddInt("shared", s.shared.Len()).AddInt("opposite", s.opposite(40000)))
+	}
+	for _, h := range t.owners.holders {
+		line(fmt.Sprintf("process %d", h.pid), h.states.fields(host.Fields{}.AddInt("sockets", int64(h.sockets))))
+	}
+	for _, uid := range t.userIDs() {
+		line(fmt.Sprintf("user %d", uid), host.Fields{}.AddInt("sockets", t.users[uid]))
+	}
+	line("bound", host.Fields{}.Add("ports", t.bound.String()))
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func TestTally(t *testing.T) {
+	c := newTestTally(t, listenOn("0.0.0.0:80", 1, nil))
+	for _, s := range []*sockdiag.Socket{
+		connection(sockdiag.Established, "10.0.0.1:80", "10.9.9.9:50000", 100),
+		connection(sockdiag.Established, "10.0.0.1:80", "10.9.9.9:50001", 0), // not accepted yet
+		connection(sockdiag.CloseWait, "10.0.0.1:80", "10.9.9.9:50002", 0),   // nor this one
+		connection(sockdiag.FinWait2, "10.0.0.1:80", "10.9.9.9:50003", 0),    // closed by the application
+		connection(sockdiag.TimeWait, "10.0.0.1:80", "10.9.9.9:50004", 0),
+		connection(sockdiag.SynRecv, "10.0.0.1:80", "10.9.9.9:50005", 0),
+		connection(sockdiag.Established, "10.0.0.1:40000", "10.0.0.9:5432", 101),
+		connection(sockdiag.TimeWait, "10.0.0.1:40001", "10.0.0.9:5432", 0),
+		connection(sockdiag.Established, "10.0.0.1:40001", "10.0.0.8:5432", 200), // a port twice
+		connection(sockdiag.Established, "10.0.0.1:30000", "10.0.0.8:5432", 201), // outside the range
+		connection(sockdiag.Established, "10.0.0.1:443", "10.9.9.9:40007", 102),  // its listener is gone
+		connection(sockdiag.Close, "10.0.0.1:40005", "10.0.0.8:5432", 103),
+		connection(sockdiag.BoundInactive, "10.0.0.1:40002", "0.0.0.0:0", 202),
+		connection(sockdiag.BoundInactive, "0.0.0.0:40003", "0.0.0.0:0", 999), // nobody known
+	} {
+		c.add(s)
+	}
+	c.settle()
+	want := `bound: ports=40002-40003
+inbound 0.0.0.0:80: ESTABLISHED=2 SYN_RECV=1 FIN_WAIT_2=1 TIME_WAIT=1 CLOSE_WAIT=1 unaccepted=2 pid=11 process=app
+inbound 10.0.0.1:443: ESTABLISHED=1 unaccepted=0 pid=11 process=app
+outbound 10.0.0.1->10.0.0.8:5432: ESTABLISHED=2 ranged=1 pid=12 process=app
+outbound 10.0.0.1->10.0.0.9:5432: ESTABLISHED=1 TIME_WAIT=1 ranged=2 pid=11 process=app
+process 11: sockets=3 ESTABLISHED=3
+process 12: sockets=3 ESTABLISHED=2
+source 10.0.0.1: sockets=4 ports=2 shared=1 opposite=1
+user 33: sockets=7`
+	if got := c.describe(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if c.binders[12].String() != "40002" || c.binders[0].String() != "40003" {
+		t.Errorf("binders %v", c.binders)
+	}
+	if got := c.listeningPorts(); got != "80" {
+		t.Errorf("listening on %s", got)
+	}
+}
+
+// Where the range is not known nothing counts as ranged, and no listener is inferred.
+func TestTallyWithoutARange(t *testing.T) {
+	c := newTally(nil, newListening(nil), someOwners())
+	c.add(connection(sockdiag.Established, "10.0.0.1:443", "10.9.9.9:40007", 102))
+	if len(c.peers.rows) != 1 || c.peers.rows[0].ranged != 0 || len(c.listening.groups) != 0 {
+		t.Errorf("%s", c.describe())
+	}
+}
+
+// Samples are kept of unaccepted connections where they are wanted, of CLOSE_WAIT once a row has some.
+func TestTallyKeepsSamples(t *testing.T) {
+	c := newTestTally(t, listenOn("0.0.0.0:80", 1, nil), listenOn("0.0.0.0:81", 2, nil))
+	c.listening.groups[0].wantsAges = true
+	for i := range uint32(1000) {
+		from := fmt.Sprintf("10.9.9.9:%d", 50000+i)
+		c.add(connection(sockdiag.Established, "10.0.0.1:80", from, 0))
+		c.add(connection(sockdiag.Established, "10.0.0.1:81", from, 0))
+		c.add(connection(sockdiag.CloseWait, "10.0.0.1:81", from, 5000))
+		c.add(connection(sockdiag.CloseWait, fmt.Sprintf("10.0.0.1:%d", 40000+i), "10.0.0.9:5432", 5000))
+	}
+	a, b, p := c.listening.groups[0], c.listening.groups[1], &c.peers.rows[0]
+	if len(a.waiting.ids) != waitingSample || b.waiting.ids != nil {
+		t.Errorf("%d and %d unaccepted kept", len(a.waiting.ids), len(b.waiting.ids))
+	}
+	if len(b.closing.ids) != closingSample || len(p.closing.ids) != closingSample || p.established.Cookie != 0 {
+		t.Errorf("%d and %d in CLOSE_WAIT kept", len(b.closing.ids), len(p.closing.ids))
+	}
+}
+
+// A server of very many listeners that are gone, and very many addresses and users, stays bounded.
+func TestTallyIsBounded(t *testing.T) {
+	c := newTestTally(t)
+	for i := range 100_000 {
+		local := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		s := connection(sockdiag.Established, "10.0.0.1:443", "10.9.9.9:40007", 5000)
+		s.Source, s.UID = netip.AddrPortFrom(local, 443), uint32(i)
+		c.add(s)
+		s.Source = netip.AddrPortFrom(local, 40000)
+		c.add(s)
+		s.Inode, s.State = uint32(i+5000), sockdiag.BoundInactive
+		c.add(s)
+	}
+	for what, n := range map[string]int{
+		"listeners gone": len(c.listening.groups) - maxGone, "sources": len(c.sources.rows) - maxSources, "users": len(c.users) - maxUsers,
+		"peers": len(c.peers.rows) - maxPeers, "unowned": len(c.unknown) - maxUnowned,
+	} {
+		if n > 0 {
+			t.Errorf("%s: %d too many", what, n)
+		}
+	}
+	if c.sources.left == 0 || c.usersLeft == 0 {
+		t.Errorf("%d sources and %d users left over", c.sources.left, c.usersLeft)
+	}
+}
+
+// Counting a socket allocates nothing, once its rows are there.
+func TestTallyDoesNotAllocate(t *testing.T) {
+	c := newTestTally(t, listenOn("0.0.0.0:80", 1, nil))
+	in := connection(sockdiag.Established, "10.0.0.1:80", "10.9.9.9:50000", 100)
+	out := connection(sockdiag.Established, "10.0.0.1:40000", "10.0.0.9:5432", 101)
+	if n := testing.AllocsPerRun(1000, func() { c.add(in); c.add(out) }); n != 0 {
+		t.Errorf("%v allocations a pair of sockets", n)
+	}
+}
+
+// BenchmarkAggregate is what a socket costs beside the dump itself.
+func BenchmarkAggregate(b *testing.B) {
+	c := newTestTally(b, listenOn("0.0.0.0:80", 1, nil))
+	sockets := make([]*sockdiag.Socket, 8192)
+	for i := range sockets {
+		in, out := fmt.Sprintf("10.9.%d.%d:%d", i/256%256, i%256, 50000+i%1000), fmt.Sprintf("10.0.0.1:%d", 40000+i%10000)
+		if sockets[i] = connection(sockdiag.Established, "10.0.0.1:80", in, uint32(i)); i%2 == 0 {
+			sockets[i] = connection(sockdiag.Established, out, fmt.Sprintf("10.0.0.%d:5432", i%200), uint32(i))
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c.add(sockets[i%len(sockets)])
+	}
+}

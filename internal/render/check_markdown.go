@@ -1,0 +1,93 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+)
+
+// Markdown writes a report as a document to paste into a ticket: everything, nothing left out.
+func Markdown(w io.Writer, r diagnose.Report) error {
+	m := &markdown{}
+	m.report(r)
+	return m.flush(w)
+}
+
+func (m *markdown) report(r diagnose.Report) {
+	m.heading(2, "Connections of "+proseSpans(about(r.Host)[:1])+": "+string(r.Verdict))
+	m.paragraph(proseSpans(about(r.Host)))
+	m.paragraph("**" + proseSpans(verdictSpans(r)) + "**")
+	m.outbound(r)
+	m.inbound(r)
+	if len(r.Findings) > 0 {
+		m.heading(3, "Findings")
+	}
+	for _, f := range r.Findings {
+		m.finding(f)
+	}
+	if len(r.Unseen) > 0 {
+		m.heading(3, "Not seen")
+		m.b.WriteString("\n")
+	}
+	for _, u := range r.Unseen {
+		m.item(code(u.Fact) + ": " + prose(u.Why+usedBy(u)))
+	}
+	m.paragraph("Figures: plain ones were read from the kernel; `=` computed; `<=` computed, perhaps lower because something was not seen.")
+}
+
+func proseSpans(spans []span) string {
+	var b strings.Builder
+	for _, s := range spans {
+		b.WriteString(s.text)
+	}
+	return prose(b.String())
+}
+
+func (m *markdown) outbound(r diagnose.Report) {
+	if len(r.Capacity.Outbound) == 0 {
+		return
+	}
+	m.heading(3, "Outbound")
+	var rows [][]string
+	for _, o := range r.Capacity.Outbound {
+		row := outboundRow(o)
+		rows = append(rows, []string{code(row[0]), code(row[1]), row[2], code(row[3]), row[4], code(row[5]), row[6]})
+	}
+	m.table([]string{"from -> to", "process", "now:", "can hold:", "bound by", "new/s:", "bound by"}, rows)
+}
+
+func (m *markdown) inbound(r diagnose.Report) {
+	if len(r.Capacity.Inbound) == 0 {
+		return
+	}
+	m.heading(3, "Inbound")
+	var rows [][]string
+	for _, i := range r.Capacity.Inbound {
+		row := inboundRow(i)
+		rows = append(rows, []string{code(row[0]), code(row[1]), row[2], code(row[3]), row[4], code(row[5]), row[6]})
+	}
+	m.table([]string{"listener", "process", "now:", "can hold:", "bound by", "burst:", "bound by"}, rows)
+}
+
+func (m *markdown) finding(f diagnose.Finding) {
+	m.heading(4, severity(f).text+": "+f.Limit+" at "+code(subject(f)))
+	lines := []string{prose(use(f))}
+	say := func(label, words string) {
+		if words != "" {
+			lines = append(lines, label+": "+words)
+		}
+	}
+	say("cause", prose(f.Cause))
+	say("set by", prose(f.Owner))
+	for _, e := range f.Evidence {
+		say("evidence", prose(evidence(e)))
+	}
+	for _, r := range f.Remedies {
+		say("lift it", prose(remedy(r)))
+	}
+	for _, s := range f.Sources {
+		say("source", code(s))
+	}
+	m.items(lines...)
+}

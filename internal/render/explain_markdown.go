@@ -1,0 +1,128 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+)
+
+// ExplanationMarkdown writes an explanation as a document.
+func ExplanationMarkdown(w io.Writer, e Explanation) error {
+	m := &markdown{}
+	for _, p := range e.Limits {
+		m.heading(2, p.ID)
+		m.limitPage(p)
+		if e.NoFigures != "" {
+			m.paragraph("No figures of this host: " + prose(e.NoFigures))
+		} else {
+			m.heading(3, "On this host")
+			m.paragraph(proseSpans(about(e.Host)))
+			m.onHost(p.OnHost)
+		}
+	}
+	for _, p := range e.Knobs {
+		m.heading(2, code(p.Name)+prose(valueOf(p)))
+		m.knobTable([]KnobPage{p}, true)
+	}
+	for _, p := range e.Signs {
+		m.heading(2, prose(signName(p)))
+		lines := []string{"limit: " + code(p.Limit) + ", " + prose(p.Title), "means: " + prose(p.Means)}
+		if p.Look != "" {
+			lines = append(lines, "look at: "+code(p.Look))
+		}
+		if len(p.Quotes) > 0 {
+			lines = append(lines, "here: "+code(strings.Join(p.Quotes, ", ")))
+		}
+		m.items(lines...)
+		if e.NoFigures == "" {
+			m.onHost(p.OnHost)
+		}
+	}
+	return m.flush(w)
+}
+
+// limitPage is what the catalogue says; Doc is Markdown already.
+func (m *markdown) limitPage(p LimitPage) {
+	m.paragraph("**" + prose(p.Title) + "**. Counts connections " + string(p.Measure) + ", for each " + string(p.Scope) + ".")
+	m.paragraph(p.Doc)
+	m.paragraph(code(p.Formula))
+	var rows [][]string
+	for _, x := range p.Myths {
+		rows = append(rows, []string{prose(x.Belief), prose(x.Truth), code(x.Source)})
+	}
+	m.tableIfAny([]string{"believed", "true", "source"}, rows)
+	m.knobTable(p.Knobs, false)
+	rows = nil
+	for _, x := range p.Signs {
+		rows = append(rows, []string{prose(signName(x)), prose(x.Means), code(x.Look)})
+	}
+	m.tableIfAny([]string{"sign", "means", "look at"}, rows)
+	var sources []string
+	for _, s := range p.Sources {
+		sources = append(sources, code(s))
+	}
+	if len(sources) > 0 {
+		m.paragraph("Kernel source:")
+	}
+	m.items(sources...)
+}
+
+func (m *markdown) tableIfAny(heads []string, rows [][]string) {
+	if len(rows) > 0 {
+		m.table(heads, rows)
+	}
+}
+
+func (m *markdown) knobTable(pages []KnobPage, named bool) {
+	heads, rows := []string{"knob", "does", "but", "kernels", "source"}, [][]string(nil)
+	if named {
+		heads[0] = "limit"
+	}
+	for _, p := range pages {
+		for _, u := range p.Uses {
+			first := p.Name
+			if named {
+				first = u.Limit
+			}
+			rows = append(rows, []string{code(first), prose(u.Does), prose(u.Not), kernels(u), code(u.Source)})
+		}
+	}
+	m.tableIfAny(heads, rows)
+}
+
+// kernels is which versions have a knob.
+func kernels(u KnobUse) string {
+	switch {
+	case u.Since != "" && u.Until != "":
+		return u.Since + " to before " + u.Until
+	case u.Since != "":
+		return "since " + u.Since
+	case u.Until != "":
+		return "before " + u.Until
+	}
+	return "all"
+}
+
+func (m *markdown) onHost(h OnHost) {
+	if h.Unseen != "" {
+		m.paragraph("Could not be evaluated here: " + prose(h.Unseen))
+	}
+	for _, f := range h.Subjects {
+		found := f.finding()
+		m.paragraph(code(subject(found)) + ": " + prose(use(found)))
+		var lines []string
+		for _, s := range f.Steps {
+			lines = append(lines, code(stepFigure(s))+" "+prose(s.Label+origin(s)))
+		}
+		m.items(lines...)
+	}
+}
+
+// finding is the figures in the form that the words for findings take.
+func (f Figures) finding() diagnose.Finding {
+	return diagnose.Finding{
+		Subject: f.Subject, Process: f.Process, PID: f.PID, Measure: f.Measure, Ceiling: f.Ceiling,
+		Unbounded: f.Unbounded, AtMost: f.AtMost, CeilingHow: f.CeilingHow, Used: f.Used,
+	}
+}

@@ -1,0 +1,223 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"github.com/muesli/reflow/ansi"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+)
+
+// ExplanationText writes an explanation for a terminal.
+func ExplanationText(w io.Writer, e Explanation, style Style) error {
+	s := newScreen(style)
+	for _, p := range e.Limits {
+		s.limitPage(e, p)
+	}
+	for i, p := range e.Knobs {
+		if i > 0 {
+			s.rule()
+		}
+		s.para(0, 2, span{p.Name, bold}, text(valueOf(p)))
+		s.knobUses(p, true)
+	}
+	for i, p := range e.Signs {
+		if i > 0 {
+			s.rule()
+		}
+		s.matched(e, p)
+	}
+	if e.NoFigures != "" && len(e.Limits) == 0 {
+		s.blank()
+		s.para(0, 2, span{"No figures of this host", yellow}, text(": "+e.NoFigures))
+	}
+	return s.flush(w)
+}
+
+// ExplanationJSON writes an explanation in its stable form.
+func ExplanationJSON(w io.Writer, e Explanation) error { return writeJSON(w, e) }
+
+func (s *screen) head(words string) {
+	s.blank()
+	s.line(0, span{words, bold})
+}
+
+func (s *screen) limitPage(e Explanation, p LimitPage) {
+	s.para(0, 2, span{p.ID, bold}, text(": "+p.Title))
+	for paragraph := range strings.SplitSeq(p.Doc, "\n\n") {
+		s.blank()
+		s.para(0, 0, text(unmarked(paragraph)))
+	}
+	s.head("FORMULA")
+	s.para(2, 4, text(p.Formula))
+	s.head("ON THIS HOST")
+	if e.NoFigures != "" {
+		s.para(2, 2, text("no figures: "+e.NoFigures))
+	} else {
+		s.para(2, 4, about(e.Host)...)
+		s.onHost(p.OnHost, true)
+	}
+	s.head("BELIEVED, AND TRUE")
+	for _, m := range p.Myths {
+		s.labelled(2, "believed", 12, text(m.Belief))
+		s.labelled(2, "true", 12, text(m.Truth))
+		s.labelled(2, "source", 12, span{m.Source, dim})
+	}
+	s.head("KNOBS")
+	for _, k := range p.Knobs {
+		s.para(2, 4, span{k.Name, bold}, text(valueOf(k)))
+		s.knobUses(k, false)
+	}
+	s.head("SIGNS")
+	for _, x := range p.Signs {
+		s.para(2, 4, span{signName(x), bold})
+		s.sign(4, x)
+	}
+	s.head("KERNEL SOURCE")
+	for _, source := range p.Sources {
+		s.para(2, 4, text(source))
+	}
+}
+
+// unmarked is Markdown without its marks for code, on one line.
+func unmarked(paragraph string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(paragraph, "`", "")), " ")
+}
+
+// valueOf is what stands behind a knob's name.
+func valueOf(k KnobPage) string {
+	switch {
+	case k.Known && k.Value == "":
+		return " = (empty)"
+	case k.Known:
+		return " = " + k.Value
+	case k.Lacks != "":
+		return ": not on this kernel: " + k.Lacks
+	case k.Unread != "":
+		return ": value not seen: " + k.Unread
+	}
+	return ""
+}
+
+func (s *screen) knobUses(k KnobPage, named bool) {
+	for _, u := range k.Uses {
+		if named {
+			s.blank()
+			s.para(2, 4, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+")"))
+		}
+		say := func(label, words string) {
+			if words != "" {
+				s.labelled(4, label, 12, text(words))
+			}
+		}
+		say("does", u.Does)
+		say("but", u.Not)
+		say("since", prefixed("Linux ", u.Since))
+		say("until", prefixed("Linux ", u.Until))
+		say("source", u.Source)
+	}
+}
+
+func prefixed(prefix, words string) string {
+	if words == "" {
+		return ""
+	}
+	return prefix + words
+}
+
+// signName is a sign as people know it.
+func signName(p SignPage) string {
+	name := `"` + p.Text + `"`
+	if p.Text == "" {
+		name = p.Errno
+	}
+	var from []string
+	if p.Errno != "" && p.Text != "" {
+		from = append(from, p.Errno)
+	}
+	if p.Call != "" {
+		from = append(from, "from "+p.Call+"()")
+	}
+	if len(from) > 0 {
+		name += " (" + strings.Join(from, " ") + ")"
+	}
+	return name
+}
+
+func (s *screen) sign(indent int, p SignPage) {
+	s.labelled(indent, "means", indent+10, text(p.Means))
+	if p.Look != "" {
+		s.labelled(indent, "look at", indent+10, text(p.Look))
+	}
+}
+
+// matched is a sign that a text showed.
+func (s *screen) matched(e Explanation, p SignPage) {
+	s.para(0, 2, span{signName(p), bold})
+	if len(p.Quotes) > 0 {
+		s.labelled(2, "it names", 12, text(strings.Join(p.Quotes, ", ")))
+	}
+	s.labelled(2, "limit", 12, text(p.Limit+": "+p.Title))
+	s.sign(2, p)
+	s.labelled(2, "more", 12, text("maxconn explain "+p.Limit))
+	if e.NoFigures == "" {
+		s.onHost(p.OnHost, false)
+	}
+}
+
+// onHost writes the figures of a limit's busiest subjects, with each step of the formula or without.
+func (s *screen) onHost(h OnHost, steps bool) {
+	switch {
+	case h.Unseen != "":
+		s.para(2, 4, text("could not be evaluated here: "+h.Unseen))
+	case len(h.Subjects) == 0 && h.Port != "":
+		s.para(2, 4, text("here: nothing listens on port "+h.Port))
+	case len(h.Subjects) == 0:
+		s.para(2, 4, text("here: nothing that this limit would count"))
+	}
+	for _, f := range h.Subjects {
+		if steps {
+			s.blank()
+		}
+		found := f.finding()
+		s.para(2, 4, text("here: "+subject(found)+": "+use(found)))
+		if steps {
+			s.steps(f.Steps)
+			if f.Cause != "" {
+				s.para(4, 6, text(f.Cause))
+			}
+		}
+	}
+	if h.More > 0 {
+		s.line(2, span{"+ " + count(int64(h.More)) + " more, less full", dim})
+	}
+}
+
+// steps is the formula with figures: the result of each step on the left, how it came about on the right.
+func (s *screen) steps(steps []diagnose.Step) {
+	widest := 0
+	for _, x := range steps {
+		widest = max(widest, ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
+	}
+	for _, x := range steps {
+		lead := strings.Repeat(" ", widest-ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
+		s.para(4, min(4+widest+1, 20), text(lead+stepFigure(x)+": "+x.Label+origin(x)))
+	}
+}
+
+// stepFigure is the result of a step with its unit.
+func stepFigure(x diagnose.Step) string {
+	return strings.TrimSpace(figure(x.Value, x.How, false) + " " + Clean(x.Unit))
+}
+
+// origin is how a step's figure came about.
+func origin(x diagnose.Step) string {
+	switch {
+	case x.Sum != "":
+		return ": " + x.Sum
+	case x.From != "":
+		return " (" + x.From + ")"
+	}
+	return ""
+}

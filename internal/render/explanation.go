@@ -1,0 +1,152 @@
+package render
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// ExplanationSchema names the JSON form of an Explanation. Fields may be added, none renamed.
+const ExplanationSchema = "maxconn.explain/1"
+
+// Explanation is what the catalogue and a snapshot say of one question: a limit, knobs by the name asked for, or
+// the signs that a text shows, best first.
+type Explanation struct {
+	Schema string        `json:"schema"`
+	Query  string        `json:"query"`
+	Host   diagnose.Host `json:"host"`
+	// NoFigures is why there are no figures of a host, "" where there are.
+	NoFigures string      `json:"no_figures,omitempty"`
+	Limits    []LimitPage `json:"limits"`
+	Knobs     []KnobPage  `json:"knobs"`
+	Signs     []SignPage  `json:"signs"`
+}
+
+// LimitPage is all about one limit.
+type LimitPage struct {
+	ID      string        `json:"id"`
+	Title   string        `json:"title"`
+	Measure limit.Measure `json:"measure"`
+	Scope   limit.Scope   `json:"scope"`
+	Doc     string        `json:"doc"`
+	Formula string        `json:"formula"`
+	OnHost  OnHost        `json:"on_host"`
+	Myths   []Myth        `json:"myths"`
+	Knobs   []KnobPage    `json:"knobs"`
+	Signs   []SignPage    `json:"signs"`
+	Sources []string      `json:"sources"`
+}
+
+// OnHost is a limit with a host's figures put in, for its busiest subjects.
+type OnHost struct {
+	Subjects []Figures `json:"subjects"`
+	More     int       `json:"more"`             // further subjects
+	Port     string    `json:"port,omitempty"`   // only listeners on this port are subjects
+	Unseen   string    `json:"unseen,omitempty"` // why the limit could not be evaluated
+}
+
+// Figures is the formula step by step for one subject.
+type Figures struct {
+	Subject    string          `json:"subject"`
+	Process    string          `json:"process"`
+	PID        int64           `json:"pid"`
+	Measure    limit.Measure   `json:"measure"`
+	Ceiling    int64           `json:"ceiling"`
+	Unbounded  bool            `json:"unbounded,omitempty"`
+	AtMost     bool            `json:"at_most,omitempty"`
+	CeilingHow limit.How       `json:"ceiling_how,omitempty"`
+	Used       int64           `json:"used"`
+	Cause      string          `json:"cause,omitempty"`
+	Steps      []diagnose.Step `json:"steps"`
+}
+
+// Myth is a common belief and what is true instead.
+type Myth struct {
+	Belief string `json:"belief"`
+	Truth  string `json:"truth"`
+	Source string `json:"source"`
+}
+
+// mostSubjects is for how many subjects of a limit the arithmetic is shown.
+const mostSubjects = 3
+
+// Explain answers a question on a limit (by ID), a knob (by name), or an error or log line. ok is false where the
+// catalogue knows nothing of it. The snapshot may be empty: then there are no figures.
+func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
+	e = Explanation{Schema: ExplanationSchema, Query: query, Host: diagnose.About(s)}
+	if l := findLimit(query); l != nil {
+		e.Limits = append(e.Limits, limitPage(l, s))
+		return e, true
+	}
+	e.Knobs = knobPages(limit.FindKnobs(query), s)
+	if len(e.Knobs) > 0 {
+		return e, true
+	}
+	for _, m := range limit.FindSigns(query) {
+		e.Signs = append(e.Signs, matchedPage(m, s))
+	}
+	return e, len(e.Signs) > 0
+}
+
+// findLimit takes an ID as people and the kernel spell it: time-wait, time_wait, TIME_WAIT.
+func findLimit(query string) *limit.Limit {
+	return limit.Find(strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(strings.TrimSpace(query))))
+}
+
+func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
+	p := LimitPage{ID: l.ID, Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Sources: l.Sources}
+	for _, m := range l.Myths {
+		p.Myths = append(p.Myths, Myth(m))
+	}
+	for _, k := range l.Knobs {
+		p.Knobs = append(p.Knobs, knobPage([]limit.KnobUse{{Limit: l, Knob: k}}, s))
+	}
+	for _, sign := range l.Signs {
+		p.Signs = append(p.Signs, signPage(l, sign))
+	}
+	return p
+}
+
+// onHost evaluates a limit. Where port is not empty, only listeners on that port are subjects.
+func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
+	if s.Len() == 0 {
+		return OnHost{}
+	}
+	gauges, r := l.Evaluate(s, limit.Workload{})
+	if err := r.Err(); err != nil {
+		return OnHost{Unseen: err.Error()}
+	}
+	if port != "" {
+		gauges = slices.DeleteFunc(gauges, func(g limit.Gauge) bool { return !strings.HasSuffix(g.Subject.Listener, ":"+port) })
+	}
+	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int { return cmp.Compare(share(b), share(a)) })
+	out := OnHost{Port: port}
+	for _, g := range gauges[:min(len(gauges), mostSubjects)] {
+		out.Subjects = append(out.Subjects, figures(g))
+	}
+	out.More = len(gauges) - len(out.Subjects)
+	return out
+}
+
+// share is how full a subject is; one that is refused more than it holds comes first.
+func share(g limit.Gauge) float64 {
+	if g.Unbounded || g.Ceiling <= 0 {
+		return 0
+	}
+	return float64(g.Used) / float64(g.Ceiling)
+}
+
+func figures(g limit.Gauge) Figures {
+	f := Figures{
+		Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
+		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: diagnose.CeilingHow(g), Used: g.Used, Cause: g.Cause,
+	}
+	for _, s := range g.Steps {
+		f.Steps = append(f.Steps, diagnose.Step(s))
+	}
+	return f
+}

@@ -1,0 +1,116 @@
+package render
+
+import (
+	"io"
+	"strings"
+
+	"github.com/muesli/reflow/ansi"
+	"github.com/muesli/reflow/truncate"
+	"github.com/muesli/reflow/wordwrap"
+	"github.com/muesli/reflow/wrap"
+)
+
+// Style is how a result is put on a screen.
+type Style struct {
+	Width   int  // columns; fewer than 40 count as 40
+	Color   bool // escape sequences for colour
+	Verbose bool // everything, not only what fits a first screen
+}
+
+// narrowest is the width below which a screen only gets longer, not better.
+const narrowest = 40
+
+// paint is a colour or weight, an SGR parameter.
+type paint string
+
+const (
+	plain  paint = ""
+	bold   paint = "1"
+	dim    paint = "2"
+	red    paint = "1;31"
+	yellow paint = "1;33"
+	green  paint = "1;32"
+)
+
+// span is a text in one paint.
+type span struct {
+	text  string
+	paint paint
+}
+
+func text(s string) span { return span{s, plain} }
+
+// screen collects lines. All text passes through string(), which cleans it.
+type screen struct {
+	b     strings.Builder
+	style Style
+}
+
+func newScreen(s Style) *screen {
+	s.Width = max(s.Width, narrowest)
+	return &screen{style: s}
+}
+
+// flush writes all at once, so that an interrupted program leaves nothing half-written.
+func (s *screen) flush(w io.Writer) error {
+	_, err := io.WriteString(w, s.b.String())
+	return err
+}
+
+func (s *screen) string(spans []span) string {
+	var b strings.Builder
+	for _, x := range spans {
+		t := Clean(x.text)
+		if s.style.Color && x.paint != plain && t != "" {
+			t = "\x1b[" + string(x.paint) + "m" + t + "\x1b[0m"
+		}
+		b.WriteString(t)
+	}
+	return b.String()
+}
+
+func (s *screen) blank() { s.b.WriteByte('\n') }
+
+// line writes one line that is cut at the width.
+func (s *screen) line(indent int, spans ...span) {
+	t := strings.Repeat(" ", indent) + s.string(spans)
+	if ansi.PrintableRuneWidth(t) > s.style.Width {
+		t = truncate.StringWithTail(t, uint(s.style.Width), "...")
+	}
+	s.b.WriteString(strings.TrimRight(t, " ") + "\n")
+}
+
+// para writes words wrapped at the width; lines after the first begin at hang, which is not left of indent.
+func (s *screen) para(indent, hang int, spans ...span) {
+	lead := strings.Repeat(" ", indent)
+	for _, t := range s.wrapped(s.style.Width-hang, spans) {
+		s.b.WriteString(strings.TrimRight(lead+t, " ") + "\n")
+		lead = strings.Repeat(" ", hang)
+	}
+}
+
+// labelled writes a label and, in a column to its right, wrapped words.
+func (s *screen) labelled(indent int, label string, column int, spans ...span) {
+	lead := strings.Repeat(" ", indent) + s.string([]span{{label, dim}})
+	for _, t := range s.wrapped(s.style.Width-column, spans) {
+		gap := strings.Repeat(" ", max(0, column-ansi.PrintableRuneWidth(lead)))
+		s.b.WriteString(strings.TrimRight(lead+gap+t, " ") + "\n")
+		lead = ""
+	}
+}
+
+// wrapped breaks at spaces only (a hyphen is part of a name here), and anywhere in a word that is longer than a line.
+func (s *screen) wrapped(width int, spans []span) []string {
+	w := wordwrap.NewWriter(width)
+	w.Breakpoints = nil
+	_, _ = w.Write([]byte(s.string(spans))) // writes to memory
+	_ = w.Close()
+	return strings.Split(wrap.String(w.String(), width), "\n")
+}
+
+// rule parts two results.
+func (s *screen) rule() {
+	s.blank()
+	s.line(0, span{strings.Repeat("-", s.style.Width), dim})
+	s.blank()
+}

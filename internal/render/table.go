@@ -1,0 +1,168 @@
+package render
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/muesli/reflow/ansi"
+)
+
+// column is one column of a table.
+type column struct {
+	head  string
+	right bool // figures are aligned at their last digit
+	joins bool // stands on the line of the column before where the table is too wide
+	names bool // tells more of the row's name
+	spare bool // left out where it is empty, and where the table is too wide with it
+	wraps bool // the last column may: its words are broken over lines
+}
+
+// table is rows of words under heads. The first column names the row.
+type table struct {
+	columns []column
+	rows    [][]string
+}
+
+// gap is the space between columns.
+const gap = 2
+
+// table writes columns where they fit the width, without the spare ones where that helps, or else a few
+// lines a row.
+func (s *screen) table(t table) {
+	t = t.without(func(c column, i int) bool { return c.spare && (t.empty(i) || t.width() > s.style.Width) })
+	widths := t.widths()
+	if last := len(widths) - 1; t.columns[last].wraps {
+		widths[last] = min(widths[last], max(narrowest, s.style.Width-sum(widths[:last])))
+	}
+	if sum(widths) > s.style.Width+gap {
+		s.stacked(t)
+		return
+	}
+	heads := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		heads[i] = c.head
+	}
+	s.b.WriteString(s.paintLine(bold, t.aligned(heads, widths)))
+	for _, row := range t.rows {
+		for _, line := range s.broken(t, row, widths) {
+			s.b.WriteString(s.paintLine(plain, t.aligned(line, widths)))
+		}
+	}
+}
+
+// broken is a row as lines: several where its last cell wraps.
+func (s *screen) broken(t table, row []string, widths []int) (lines [][]string) {
+	last := len(row) - 1
+	if !t.columns[last].wraps {
+		return [][]string{row}
+	}
+	for i, words := range (&screen{}).wrapped(widths[last], []span{text(row[last])}) {
+		line := make([]string, len(row))
+		if i == 0 {
+			copy(line, row)
+		}
+		line[last] = words
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func (s *screen) paintLine(p paint, line string) string {
+	return strings.TrimRight(s.string([]span{{line, p}}), " ") + "\n"
+}
+
+func (t table) aligned(cells []string, widths []int) string {
+	var b strings.Builder
+	for i, c := range t.columns {
+		cell := Clean(cells[i])
+		pad := strings.Repeat(" ", widths[i]-ansi.PrintableRuneWidth(cell))
+		if c.right {
+			cell = pad + cell
+		} else {
+			cell += pad
+		}
+		if i > 0 {
+			b.WriteString(strings.Repeat(" ", gap))
+		}
+		b.WriteString(cell)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+func (t table) widths() []int {
+	widths := make([]int, len(t.columns))
+	for i, c := range t.columns {
+		widths[i] = ansi.PrintableRuneWidth(c.head)
+		for _, row := range t.rows {
+			widths[i] = max(widths[i], ansi.PrintableRuneWidth(Clean(row[i])))
+		}
+	}
+	return widths
+}
+
+func (t table) width() int { return sum(t.widths()) - gap }
+
+// sum is the width of columns with a gap behind each.
+func sum(widths []int) (n int) {
+	for _, w := range widths {
+		n += w + gap
+	}
+	return n
+}
+
+func (t table) empty(i int) bool {
+	return !slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "" })
+}
+
+// without is the table without some columns.
+func (t table) without(drop func(column, int) bool) table {
+	out := table{rows: make([][]string, len(t.rows))}
+	for i, c := range t.columns {
+		if drop(c, i) {
+			continue
+		}
+		out.columns = append(out.columns, c)
+		for j, row := range t.rows {
+			out.rows[j] = append(out.rows[j], row[i])
+		}
+	}
+	return out
+}
+
+// stacked writes each row as its name and a line for each figure.
+func (s *screen) stacked(t table) {
+	s.line(0, span{t.columns[0].head, bold})
+	labels := 0
+	for _, c := range t.columns[1:] {
+		if !c.joins && !c.names {
+			labels = max(labels, ansi.PrintableRuneWidth(c.head))
+		}
+	}
+	for _, row := range t.rows {
+		s.para(0, 2, text(t.rowName(row)))
+		for i := 1; i < len(t.columns); i++ {
+			if t.columns[i].names {
+				continue
+			}
+			label, words := t.columns[i].head, []string{row[i]}
+			for i+1 < len(t.columns) && t.columns[i+1].joins {
+				i++
+				words = append(words, row[i])
+			}
+			if said := strings.Join(words, "  "); strings.TrimSpace(said) != "" {
+				s.labelled(2, label, 2+labels+gap, text(said))
+			}
+		}
+	}
+}
+
+// rowName is the first cell and those that tell more of it.
+func (t table) rowName(row []string) string {
+	name := row[0]
+	for i, c := range t.columns {
+		if c.names && row[i] != "" {
+			name += ", " + row[i]
+		}
+	}
+	return name
+}
