@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+// TestMain makes the test binary two other programs as well: a worker of a lab, and maxconn itself for scripts.
+func TestMain(m *testing.M) {
+	lab.Main()
+	testscript.Main(m, map[string]func(){"maxconn": main})
+}
+
+// Each testdata/<verb>_*.txtar is a session. It finds the recorded hosts of testdata/hosts in its directory.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               copyHosts,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "isjson": isJSON},
+	})
+}
+
+func copyHosts(e *testscript.Env) error {
+	hosts, err := filepath.Glob("testdata/hosts/*.txt")
+	if err != nil || len(hosts) == 0 {
+		return errors.Join(err, errors.New("no recorded hosts"))
+	}
+	for _, h := range hosts {
+		text, err := os.ReadFile(h)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(e.WorkDir, filepath.Base(h)), text, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exits runs a program that must end with this very status: exits 64 maxconn --nonsense.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if err != nil || neg || len(args) < 2 {
+		ts.Fatalf("usage: exits status program [args...]")
+	}
+	err = ts.Exec(args[1], args[2:]...)
+	have := 0
+	var e *exec.ExitError
+	if errors.As(err, &e) {
+		have, err = e.ExitCode(), nil
+	}
+	if err != nil || have != want {
+		ts.Fatalf("exit status %d (%v), want %d", have, err, want)
+	}
+}
+
+// isJSON checks that a file, or stdout, is one JSON document with this schema.
+func isJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: isjson file schema")
+	}
+	var doc struct{ Schema string }
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc); err != nil || doc.Schema != args[1] {
+		ts.Fatalf("%s: schema %q, %v", args[0], doc.Schema, err)
+	}
+}
