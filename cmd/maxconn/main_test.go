@@ -14,9 +14,11 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
-// TestMain makes the test binary two other programs as well: a worker of a lab, and maxconn itself for scripts.
+// TestMain makes the test binary other programs as well: a worker of a lab, the bare dump and the stop-watch of the
+// benchmark, and maxconn itself for scripts.
 func TestMain(m *testing.M) {
 	lab.Main()
+	benchMain()
 	testscript.Main(m, map[string]func(){"maxconn": main})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -149,11 +150,13 @@ func uncoloured(s string) string {
 // The countdown is for people: on a terminal only, and gone at the end.
 func TestProgress(t *testing.T) {
 	tty, screen := openTerminal(t, 80)
-	if status := run(t.Context(), []string{"observe", "--for", "20ms"}, nil, io.Discard, tty, noEnv); status != statusHolds {
-		t.Errorf("status %d", status)
-	}
+	p := (&app{stderr: tty}).progress()
+	p.show(9*time.Second + time.Millisecond)
+	p.show(time.Millisecond)
+	p.done()
+	p.show(time.Second)
 	out := screen()
-	if !strings.Contains(out, "watching, 1 s left") || !strings.HasSuffix(out, "\r") || strings.Contains(out, "\n") {
+	if !strings.Contains(out, "watching, 10 s left") || !strings.Contains(out, "watching, 1 s left") || !strings.HasSuffix(out, " \r") || strings.Contains(out, "\n") {
 		t.Errorf("%q", out)
 	}
 	if _, _, stderr := called(t.Context(), "observe", "--for", "20ms"); stderr != "" {

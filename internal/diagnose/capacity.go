@@ -128,7 +128,7 @@ func listenerFlows(r *host.Reader) []flow {
 
 func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	held, burst := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.Burst)
-	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost || burst.atMost}
+	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost, BurstAtMost: burst.atMost}
 	line.HeldHow, line.BurstHow = held.how, burst.how
 	if len(f.pids) == 0 {
 		line.AtMost = true // the descriptor limit of its process could not be seen

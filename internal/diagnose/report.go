@@ -41,15 +41,6 @@ type Capacity struct {
 	Inbound  []Inbound  `json:"inbound"`
 }
 
-// Bound is one ceiling and the limit that sets it. Value is meaningless where
-// By is empty: nothing that could be seen bounds it.
-type Bound struct {
-	Value  int64     `json:"value"`
-	By     string    `json:"by"`
-	How    limit.How `json:"how"`
-	AtMost bool      `json:"at_most,omitempty"` // the true ceiling may be lower: something could not be seen
-}
-
 // Outbound is the capacity from a source address to one destination. Empty source and destination stand
 // for any that has no connections yet.
 type Outbound struct {
@@ -70,15 +61,16 @@ type Outbound struct {
 
 // Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
 type Inbound struct {
-	Listener string `json:"listener"`
-	Process  string `json:"process"`
-	PID      int64  `json:"pid"`
-	Now      int64  `json:"now"`
-	Held     int64  `json:"held"`
-	Burst    int64  `json:"burst"`
-	BoundBy  string `json:"bound_by"` // what bounds held
-	BurstBy  string `json:"burst_bound_by"`
-	AtMost   bool   `json:"at_most,omitempty"`
+	Listener    string `json:"listener"`
+	Process     string `json:"process"`
+	PID         int64  `json:"pid"`
+	Now         int64  `json:"now"`
+	Held        int64  `json:"held"`
+	Burst       int64  `json:"burst"`
+	BoundBy     string `json:"bound_by"` // what bounds held
+	BurstBy     string `json:"burst_bound_by"`
+	AtMost      bool   `json:"at_most,omitempty"` // of held
+	BurstAtMost bool   `json:"burst_at_most,omitempty"`
 	// How each ceiling was got, "" where there is none.
 	HeldHow  limit.How `json:"held_how,omitempty"`
 	BurstHow limit.How `json:"burst_how,omitempty"`

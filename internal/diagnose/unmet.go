@@ -1,9 +1,6 @@
 package diagnose
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -46,21 +43,41 @@ func goalFlows(r *host.Reader, goal limit.Goal) []flow {
 func exceeded(e *evaluation, f flow, goal limit.Goal) (out []Finding) {
 	for _, g := range e.gauges {
 		want := goal.Want(g.Measure)
-		if want == 0 || g.Unbounded || want <= g.Ceiling || !f.covers(g) {
+		if want == 0 || g.Unbounded || !f.covers(g) {
+			continue
+		}
+		want = f.share(want, g)
+		if want <= g.Ceiling {
 			continue
 		}
 		if g.Lift != nil {
 			g.Remedies = g.Lift(want)
 		}
-		found := newFinding(g, Warning)
-		found.Demand = want
-		if found.Subject == anyDestination {
-			found.Subject = goal.Subject
-		}
-		found.Cause = strings.TrimSuffix("wanted: "+strconv.FormatInt(want, 10)+" connections "+string(g.Measure)+", possible: "+strconv.FormatInt(g.Ceiling, 10)+"; "+g.Cause, "; ")
-		out = append(out, found)
+		out = append(out, unmetFinding(g, goal, want))
 	}
 	return out
+}
+
+// share is how much of a demand falls on a gauge: processes that share a
+// listener share its connections.
+func (f flow) share(want int64, g limit.Gauge) int64 {
+	if n := int64(len(f.pids)); g.Limit.Scope == limit.Process && g.Subject.PID != 0 && n > 1 {
+		return (want + n - 1) / n
+	}
+	return want
+}
+
+func unmetFinding(g limit.Gauge, goal limit.Goal, want int64) Finding {
+	found := newFinding(g, Warning)
+	found.Demand = want
+	if found.Subject == anyDestination {
+		found.Subject = goal.Subject
+	}
+	found.Cause = "wanted " + limit.Count(want) + " connections " + string(g.Measure) + ", possible " + limit.Count(g.Ceiling)
+	if g.Cause != "" {
+		found.Cause += "; " + g.Cause
+	}
+	return found
 }
 
 // Unmatched lists the inbound goals that no listener of the snapshot answers to.

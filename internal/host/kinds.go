@@ -61,6 +61,7 @@ const (
 	// (ESTABLISHED ...), unaccepted (of ESTABLISHED and CLOSE_WAIT: not yet taken by accept()), pid process
 	// (who holds the accepted sockets, where one process holds most), unaccepted_close_wait (of CLOSE_WAIT: not yet taken by accept()),
 	// close_wait_age (see Age: at least half of the CLOSE_WAIT sockets, unaccepted ones left out, have been in it this long).
+	// A row without a listener of its name is what is left of one that has been closed.
 	InboundKind Kind = "inbound"
 	// OutboundKind is a table by "source->destination:port": one field a TCP state,
 	// ranged (sockets whose local port is in ip_local_port_range and not reserved), local-ports known.

@@ -72,7 +72,7 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	out.Owner = backlogOwner(m, somaxconn, known)
 	switch {
 	case past:
-		out.Cause = count(m.drops) + " SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
+		out.Cause = Count(m.drops) + " SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
 		out.Evidence = acceptEvidence(r, m)
 		out.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
 	case out.Refusing || out.Harms || out.Notice:
@@ -143,13 +143,13 @@ func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known, stuc
 func backlogCause(m member, somaxconn int64, known bool) string {
 	switch {
 	case !known:
-		return "the queue limit is " + count(m.limit)
+		return "the queue limit is " + Count(m.limit)
 	case m.limit < somaxconn:
-		return "the application asked for a backlog of " + count(m.limit) + " (net.core.somaxconn is " + count(somaxconn) + " and does not cap it)"
+		return "the application asked for a backlog of " + Count(m.limit) + " (net.core.somaxconn is " + Count(somaxconn) + " and does not cap it)"
 	case m.limit == somaxconn:
-		return "net.core.somaxconn = " + count(somaxconn) + " cuts the backlog, the application asked for that or more"
+		return "net.core.somaxconn = " + Count(somaxconn) + " cuts the backlog, the application asked for that or more"
 	}
-	return "net.core.somaxconn was at least " + count(m.limit) + " when the application called listen(), now it is " + count(somaxconn)
+	return "net.core.somaxconn was at least " + Count(m.limit) + " when the application called listen(), now it is " + Count(somaxconn)
 }
 
 func acceptEvidence(r *host.Reader, m member) []Evidence {

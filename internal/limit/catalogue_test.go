@@ -104,11 +104,11 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	if g.Subject.Process != "" || g.Subject.PID != 0 {
 		fmt.Fprintf(b, " [%s]", who(g.Subject.Process, g.Subject.PID))
 	}
-	ceiling := count(g.Ceiling)
+	ceiling := Count(g.Ceiling)
 	if g.Unbounded {
 		ceiling = "no ceiling"
 	}
-	fmt.Fprintf(b, ": %s of %s, %s", count(g.Used), ceiling, g.Measure)
+	fmt.Fprintf(b, ": %s of %s, %s", Count(g.Used), ceiling, g.Measure)
 	for _, flag := range []struct {
 		on   bool
 		word string
@@ -129,7 +129,7 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	line("cause", g.Cause)
 	line("owner", g.Owner)
 	for _, s := range g.Steps {
-		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum, count(s.Value), s.Unit, s.How, s.From)))
+		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum, Count(s.Value), s.Unit, s.How, s.From)))
 	}
 	for _, e := range g.Evidence {
 		line("evidence", e.Fact+" = "+e.Value+": "+e.Meaning)

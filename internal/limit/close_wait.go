@@ -245,7 +245,7 @@ func (l leak) where() string {
 	}
 	var parts []string
 	for _, p := range l.places[:min(3, len(l.places))] {
-		parts = append(parts, count(p.waiting)+" at "+p.name)
+		parts = append(parts, Count(p.waiting)+" at "+p.name)
 	}
 	if n := int64(len(l.places)) - 3; n > 0 {
 		parts = append(parts, "the rest at "+plural(n, "other place"))

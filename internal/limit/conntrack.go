@@ -181,7 +181,7 @@ func (t conntrackTable) held(r *host.Reader) Gauge {
 }
 
 func (t conntrackTable) cause(g Gauge) string {
-	figures := count(t.entries) + " of " + count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
+	figures := Count(t.entries) + " of " + Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
 	switch {
 	case g.Full():
 		return "the connection tracking table is full: " + figures
@@ -261,7 +261,7 @@ func (t conntrackTable) lift(need int64) []Remedy {
 	if t.child {
 		effect = "now; it has to be written in the initial network namespace, here the file is read-only"
 	}
-	bytes := "up to " + wholeMiB(max(0, to-t.max)*t.entryBytes) + " more when full (" + count(t.entryBytes) + " bytes an entry"
+	bytes := "up to " + wholeMiB(max(0, to-t.max)*t.entryBytes) + " more when full (" + Count(t.entryBytes) + " bytes an entry"
 	if !t.sure {
 		bytes += " at least"
 	}
@@ -283,4 +283,4 @@ func (t conntrackTable) lift(need int64) []Remedy {
 }
 
 // wholeMiB rounds up, as for memory that has to be there.
-func wholeMiB(bytes int64) string { return count((bytes+(1<<20-1))>>20) + " MiB" }
+func wholeMiB(bytes int64) string { return Count((bytes+(1<<20-1))>>20) + " MiB" }

@@ -103,7 +103,7 @@ func roughly(n int64) int64 {
 // mebibytes writes an amount of memory; small ones in KiB.
 func mebibytes(bytes int64) string {
 	if bytes < 1<<20 {
-		return count(bytes>>10) + " KiB"
+		return Count(bytes>>10) + " KiB"
 	}
-	return count(bytes>>20) + " MiB"
+	return Count(bytes>>20) + " MiB"
 }

@@ -81,7 +81,7 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 
 // lostPorts says why a namespace has few ports although its range is wide.
 func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
-	left := "leaves " + plural(p.usable, "port") + " of " + count(p.size) + " for outbound connections"
+	left := "leaves " + plural(p.usable, "port") + " of " + Count(p.size) + " for outbound connections"
 	switch {
 	case p.reserved >= p.bound && p.reserved >= p.listening:
 		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range, which " + left, []Remedy{
@@ -105,7 +105,7 @@ func poolEvidence(p pool) []Evidence {
 	return []Evidence{
 		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high), plural(p.size, "port")},
 		{"net.ipv4.ip_local_reserved_ports", itoa(p.reserved), "ports of the range that connect() passes over"},
-		{"sock_diag", itoa(p.held), "further ports held by listeners (" + count(p.listening) + ") and bound sockets (" + count(p.bound) + ")"},
+		{"sock_diag", itoa(p.held), "further ports held by listeners (" + Count(p.listening) + ") and bound sockets (" + Count(p.bound) + ")"},
 	}
 }
 
@@ -163,11 +163,11 @@ func destinationCause(p pool, row host.Row, used int64) string {
 	}
 	switch {
 	case used >= p.usable && p.usable*2 <= p.size:
-		return holders + " use all " + plural(p.usable, "port") + " that reserved and bound ports leave of the range's " + count(p.size)
+		return holders + " use all " + plural(p.usable, "port") + " that reserved and bound ports leave of the range's " + Count(p.size)
 	case used >= p.usable:
 		return holders + " use all " + plural(p.usable, "port") + " of the range towards this destination"
 	}
-	return holders + " use " + count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
+	return holders + " use " + Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
 }
 
 // stateEvidence lists the states that a row's connections are in.
@@ -229,7 +229,7 @@ func (p pool) lift(need int64) []Remedy {
 	most := max(last-first+1-lost, 1)
 	return []Remedy{{
 		Kind: ByTopology, TakesEffect: "at the next connect()",
-		Text: count((need+most-1)/most) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
+		Text: Count((need+most-1)/most) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
 			itoa(min(p.low, first)) + " " + itoa(last) + ", each pair has " + plural(most, "port"),
 	}, {
 		Kind: ByApplication, Text: "keep connections and use them again, so that fewer are needed", TakesEffect: "at the next start of the process",
@@ -258,7 +258,7 @@ func boundBeforeConnect(p pool, row host.Row) (Gauge, bool) {
 	}
 	g.Refusing = g.Full()
 	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " + plural(destinations, "destination") + " share one set of " + plural(p.usable, "port") +
-		" (inferred: " + count(opposite) + " of " + count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
+		" (inferred: " + Count(opposite) + " of " + Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
 	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports), "distinct local ports of " + row.Name() + " in use"})
 	g.Remedies = []Remedy{
 		{Kind: ByApplication, Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not bind at all: then each destination has all " + plural(p.usable, "port"), TakesEffect: "at the next connect()"},

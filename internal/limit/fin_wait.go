@@ -117,7 +117,7 @@ func (f fins) fate(r *host.Reader) string {
 		timeout += " = " + itoa(f.timeout) + " s"
 	}
 	if held*2 > f.two {
-		return process + " holds " + count(held) + " of them open (shutdown() without close()), which no timeout ends"
+		return process + " holds " + Count(held) + " of them open (shutdown() without close()), which no timeout ends"
 	}
 	return "those that the application has closed end after " + timeout + ", those that it only shut down stay as long as the peer does"
 }
@@ -171,7 +171,7 @@ func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subj
 	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"), row.Sockets()
 	g := Gauge{Subject: s, Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
 		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(), Evidence: stateEvidence(row)}
-	g.Cause = "connections that this side has closed hold " + count(waiting) + " of " + plural(p.usable, "port") + " towards this destination; "
+	g.Cause = "connections that this side has closed hold " + Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination; "
 	if f.two*2 < waiting {
 		g.Cause += "the peer does not even acknowledge the close (FIN_WAIT_1)"
 		g.Remedies = []Remedy{{Kind: ByTopology, Text: "find out why the peer no longer answers: unreachable, or it reads nothing and its window is closed", TakesEffect: "now"}}

@@ -5,10 +5,12 @@ import (
 	"strings"
 )
 
-// count writes a whole number with separators: 28,232.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	digits := strings.TrimPrefix(s, "-")
+// Count writes a whole number with separators: 28,232.
+func Count(n int64) string { return Separate(strconv.FormatInt(n, 10)) }
+
+// Separate puts separators into a text of digits, with or without a sign.
+func Separate(s string) string {
+	digits := strings.TrimLeft(s, "+-")
 	var b strings.Builder
 	for i, d := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
@@ -28,11 +30,11 @@ func plural(n int64, one string) string {
 	case n == 1:
 		return "1 " + one
 	case strings.HasSuffix(one, "y"):
-		return count(n) + " " + strings.TrimSuffix(one, "y") + "ies"
+		return Count(n) + " " + strings.TrimSuffix(one, "y") + "ies"
 	case strings.HasSuffix(one, "s"), strings.HasSuffix(one, "ch"):
-		return count(n) + " " + one + "es"
+		return Count(n) + " " + one + "es"
 	}
-	return count(n) + " " + one + "s"
+	return Count(n) + " " + one + "s"
 }
 
 // who names a process, as people do.

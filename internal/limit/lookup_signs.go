@@ -45,7 +45,13 @@ func FindSigns(text string) []SignMatch {
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b SignMatch) int { return cmp.Compare(b.score, a.score) })
+	matches := map[*Limit]int{} // the limit that knows most of it comes first among equals
+	for _, m := range found {
+		matches[m.Limit]++
+	}
+	slices.SortStableFunc(found, func(a, b SignMatch) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(matches[b.Limit], matches[a.Limit]))
+	})
 	var out []SignMatch
 	for _, m := range found {
 		lesser := found[0].score >= byErrno-sameCall && m.score < byErrno-sameCall

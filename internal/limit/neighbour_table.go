@@ -167,7 +167,7 @@ func (n neighbours) cause(near bool) string {
 	case n.moved > 0:
 		return "the neighbour table was full in the window (" + plural(n.moved, "time") + "), and packets to hosts on the same link were dropped; " + ceiling
 	case near:
-		return "the neighbour table holds " + count(n.used) + " of " + count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
+		return "the neighbour table holds " + Count(n.used) + " of " + Count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
 	}
 	return "the neighbour table was full since boot (" + plural(n.overflows, "time") + ") and packets to hosts on the same link were dropped; " + ceiling
 }

@@ -190,22 +190,22 @@ func (t fileTable) owner() string {
 }
 
 func (t fileTable) cause() string {
-	text := who(t.name, t.pid) + " has " + count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
+	text := who(t.name, t.pid) + " has " + Count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
 	switch {
 	case t.files > t.soft:
-		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + count(t.soft) + " after that"
+		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + Count(t.soft) + " after that"
 	case t.hard == t.soft:
 		text += ", the hard limit is the same"
 	case t.hard >= noCeiling:
 		text += ", the hard limit is unlimited"
 	case t.hard > t.soft:
-		text += ", the hard limit is " + count(t.hard)
+		text += ", the hard limit is " + Count(t.hard)
 	}
 	switch {
 	case t.leak:
 		text += "; most of its connections are in CLOSE_WAIT: the peer has closed them, the program has not"
 	case t.all && t.connections*2 < t.files:
-		text += "; only " + count(t.connections) + " of them are TCP connections"
+		text += "; only " + Count(t.connections) + " of them are TCP connections"
 	}
 	return text
 }

@@ -157,7 +157,7 @@ func few(names []string) string {
 	if len(names) <= 4 {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:3], ", ") + " and " + count(int64(len(names)-3)) + " more"
+	return strings.Join(names[:3], ", ") + " and " + Count(int64(len(names)-3)) + " more"
 }
 
 func (s softnet) cause(users []string) string {
@@ -165,7 +165,7 @@ func (s softnet) cause(users []string) string {
 	if s.droppedNow > 0 {
 		when, dropped = "in the window", s.droppedNow
 	}
-	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + count(dropped) + " of them, most at " + s.worst + ")"
+	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + Count(dropped) + " of them, most at " + s.worst + ")"
 	if len(users) > 0 {
 		text += "; devices of this namespace that use it: " + few(users)
 	}

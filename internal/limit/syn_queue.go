@@ -188,10 +188,10 @@ func synNamespace(f synFacts) (Gauge, bool) {
 		g.Cause = "a SYN queue was full in the window and SYN cookies were sent; it is not full any more and the listener cannot be named"
 	case f.mayDrop() && total > 0:
 		g.Notice = true
-		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + count(total) + " of them); no SYN queue is full now"
+		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + Count(total) + " of them); no SYN queue is full now"
 	case f.doCookies.total > 0:
 		g.Notice = true
-		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + count(f.doCookies.total) + " of them); none is full now"
+		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + Count(f.doCookies.total) + " of them); none is full now"
 	default:
 		return g, false
 	}

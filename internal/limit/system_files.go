@@ -51,7 +51,7 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 	g.Steps = append(g.Steps, Step{Label: "open files that the host may have, one for each connection", Value: g.Ceiling, Unit: "connections", How: Read, From: "fs.file-max"})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = "the host has " + count(open) + " files open, fs.file-max is " + count(most)
+		g.Cause = "the host has " + Count(open) + " files open, fs.file-max is " + Count(most)
 		g.Evidence = []Evidence{{"fs.file-nr", itoa(open) + " of " + itoa(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
 		g.Remedies = []Remedy{
 			raiseFileMax(most, 2*min(open, noCeiling/4)),

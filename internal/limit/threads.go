@@ -115,7 +115,7 @@ func hostThreads(r *host.Reader) Gauge {
 		Step{Label: "connections, at one thread each and nothing else running", Value: b.ceiling, Unit: "connections", How: Computed})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + count(b.ceiling)
+		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling)
 		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
 		g.Remedies = []Remedy{raiseBar(b, now), fewerThreads()}
 	}
@@ -163,7 +163,7 @@ func cgroupThreads(r *host.Reader, t tenants) (Gauge, bool) {
 	g.Notice = before > 0
 	switch {
 	case g.Refusing || g.IsNear():
-		g.Cause = "cgroup " + path + " has " + count(now) + " of " + plural(most, "task") + " (pids.max)"
+		g.Cause = "cgroup " + path + " has " + Count(now) + " of " + plural(most, "task") + " (pids.max)"
 	case g.Notice:
 		g.Cause = "cgroup " + path + " was refused a task " + plural(before, "time") + " since it was made (pids.max = " + itoa(most) + "); it is not full now"
 	default:
@@ -208,7 +208,7 @@ func processThreads(row host.Row, maps int64) (Gauge, bool) {
 	g.Steps = append(barSteps(bars), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
 	g.Refusing = b.exact && g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + count(b.ceiling) + " at most"
+		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling) + " at most"
 		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
 		g.Remedies = []Remedy{raiseBar(b, now), fewerThreads()}
 	}

@@ -167,15 +167,15 @@ func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) 
 	case waiting >= p.usable:
 		b.WriteString("all " + plural(p.usable, "port") + " towards this destination, each for 60 s")
 	case free > 0:
-		b.WriteString(count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and " + count(free) + " are free")
+		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and " + Count(free) + " are free")
 	default:
-		b.WriteString(count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and none is free")
+		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and none is free")
 	}
 	b.WriteString("; " + t.why(s))
 	if s != twTaken {
 		return b.String()
 	}
-	b.WriteString(", so connect() fails only above " + count(p.usable*1000/t.delay) + " connections/s")
+	b.WriteString(", so connect() fails only above " + Count(p.usable*1000/t.delay) + " connections/s")
 	if row.Text("timestamps") != "yes" {
 		b.WriteString(", if the peer does timestamps too, which no open connection shows")
 	}

@@ -115,7 +115,7 @@ func (b buckets) cause(full bool) string {
 	setting := "net.ipv4.tcp_max_tw_buckets = " + itoa(b.limit)
 	small := ""
 	if b.atDefault && b.ownTable {
-		small = " (the namespace was made with a hash table of only " + count(b.entries) + " entries of its own)"
+		small = " (the namespace was made with a hash table of only " + Count(b.entries) + " entries of its own)"
 	}
 	switch {
 	case b.limit < 0:

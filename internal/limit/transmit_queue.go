@@ -151,7 +151,7 @@ func (d device) gauge(r *host.Reader, user string) Gauge {
 	if user == "tun" {
 		if moved, _ := r.Moved(d.link.Fact, "tx_dropped"); moved > 0 {
 			g.Notice, g.Refused = true, moved
-			g.Cause = "packets to " + d.name + " were dropped in the window (" + count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
+			g.Cause = "packets to " + d.name + " were dropped in the window (" + Count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
 			g.Evidence = []Evidence{{"link " + d.name + " tx_dropped", "+" + itoa(moved), "packets to this device that were dropped, for whatever reason"}}
 			g.Remedies = []Remedy{d.longer(user)}
 		}
@@ -190,9 +190,9 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	if moved > 0 {
 		g.Refused = moved
 		value += " (+" + itoa(moved) + " in the window)"
-		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + count(moved) + " of them); " + length
+		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + Count(moved) + " of them); " + length
 	} else {
-		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + count(drops) + " of them); " + length
+		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + Count(drops) + " of them); " + length
 	}
 	g.Evidence = []Evidence{{"tc -s qdisc " + d.name + " dropped", value, "packets, not connections; TCP is told at once, slows down and sends them again"}}
 	switch {

@@ -127,9 +127,9 @@ func isLoopback(address string) bool {
 // seconds writes milliseconds as people say them: "1 s", "300 ms".
 func seconds(ms int64) string {
 	if ms%1000 == 0 {
-		return count(ms/1000) + " s"
+		return Count(ms/1000) + " s"
 	}
-	return count(ms) + " ms"
+	return Count(ms) + " ms"
 }
 
 // kernelSince says whether the release ("6.1.0-13-amd64") is known and not older.

@@ -20,8 +20,8 @@ type noFinder struct{ err error }
 
 func (n noFinder) Find(sockdiag.ID, sockdiag.Request) (*sockdiag.Socket, error) { return nil, n.err }
 
-// look asks again for the sockets of a sample, with tcp_info, and calls each
-// for those that are still there.
+// look asks again for the sockets of a sample, with tcp_info, and calls each for those that are
+// still there.
 func look(ctx context.Context, f finder, ids []sockdiag.ID, each func(*sockdiag.Socket)) {
 	for _, id := range ids {
 		if ctx.Err() != nil {
@@ -33,10 +33,10 @@ func look(ctx context.Context, f finder, ids []sockdiag.ID, each func(*sockdiag.
 	}
 }
 
-// waits tells how long the connections of a sample have waited for accept().
-// The time since data was last sent is that since the connection was made,
-// because nobody can have sent anything (tcp_minisocks.c
-// tcp_create_openreq_child sets lsndtime); the times of receiving start anew with what the client sends.
+// waits tells how long the connections of a sample have waited for accept(). The time since data
+// was last sent is that since the connection was made, because nobody can have sent anything
+// (tcp_minisocks.c tcp_create_openreq_child sets lsndtime); the times of receiving start anew with
+// what the client sends.
 func waits(ctx context.Context, f finder, s *sample) (oldest, youngest host.Age) {
 	var low, high time.Duration
 	n := 0
@@ -56,8 +56,8 @@ func waits(ctx context.Context, f finder, s *sample) (oldest, youngest host.Age)
 	return host.AgeOf(high), host.AgeOf(low)
 }
 
-// closeWaitAge is a time that at least half of the sockets of a sample have been in
-// CLOSE_WAIT: each at least since the last ACK, for the FIN carried one.
+// closeWaitAge is a time that at least half of the sockets of a sample have been in CLOSE_WAIT:
+// each at least since the last ACK, for the FIN carried one.
 func closeWaitAge(ctx context.Context, f finder, s *sample) host.Age {
 	var ages []time.Duration
 	look(ctx, f, s.ids, func(k *sockdiag.Socket) {
@@ -72,8 +72,7 @@ func closeWaitAge(ctx context.Context, f finder, s *sample) host.Age {
 	return host.AgeOf(ages[(len(ages)-1)/2])
 }
 
-// timestamps tells whether a connection uses TCP timestamps: "yes", "no", or ""
-// where it is gone.
+// timestamps tells whether a connection uses TCP timestamps: "yes", "no", or "" where it is gone.
 func timestamps(ctx context.Context, f finder, id sockdiag.ID) (answer string) {
 	if id.Cookie == 0 {
 		return ""

@@ -16,8 +16,8 @@ type groups struct {
 	reason  string
 }
 
-// level is a group and the controller whose figures of it are recorded. In version 2,
-// and where version 1 mounts agree, one path has the figures of both.
+// level is a group and the controller whose figures of it are recorded. In version 2, and where
+// version 1 mounts agree, one path has the figures of both.
 type level struct{ controller, path string }
 
 func newGroups(s *subject) *groups {
@@ -32,8 +32,8 @@ func newGroups(s *subject) *groups {
 	return g
 }
 
-// add appends cgroup and unit of a process to its row, and reads its groups. The group
-// named is the one that bounds its memory; another one may bound its threads in version 1.
+// add appends cgroup and unit of a process to its row, and reads its groups. The group named is the
+// one that bounds its memory; another one may bound its threads in version 1.
 func (g *groups) add(f host.Fields, p *procfs.Process) host.Fields {
 	b, err := p.Read("cgroup")
 	if err != nil {
@@ -75,6 +75,7 @@ func (g *groups) readMemory(place cgroup.Place) {
 		}
 		row = addLimit(row, "memory_max", l.Limit)
 		row = addAmount(row, "memory_current", l.Usage)
+		row = addAmount(row, "memory_file", l.File)
 		row = addAmount(row, "memory_sock", l.Sockets)
 		if place.Version == 1 {
 			row = addAmount(row, "memory_failcnt", l.Hits)
@@ -101,8 +102,8 @@ func (g *groups) readPids(place cgroup.Place) {
 	}
 }
 
-// begin is the row of a path to write on, or false where the controller's
-// figures are in it already: groups share their ancestors.
+// begin is the row of a path to write on, or false where the controller's figures are in it
+// already: groups share their ancestors.
 func (g *groups) begin(place cgroup.Place, path string) (row host.Fields, ok bool) {
 	key := level{place.Controller, path}
 	if g.levels[key] {

@@ -8,8 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// alwaysCounted are the counters that are kept although no limit needs them:
-// what people look at when connections fail.
+// alwaysCounted are the counters that are kept although no limit needs them: what people look at
+// when connections fail.
 const alwaysCounted = `
 Tcp.ActiveOpens Tcp.PassiveOpens Tcp.AttemptFails Tcp.EstabResets Tcp.CurrEstab Tcp.InSegs Tcp.OutSegs Tcp.RetransSegs Tcp.InErrs Tcp.OutRsts
 TcpExt.SyncookiesSent TcpExt.SyncookiesRecv TcpExt.SyncookiesFailed TcpExt.EmbryonicRsts TcpExt.PruneCalled TcpExt.RcvPruned TcpExt.OfoPruned
@@ -22,8 +22,8 @@ TcpExt.TCPOFODrop TcpExt.TCPKeepAlive TcpExt.TCPChallengeACK TcpExt.TCPMigrateRe
 Ip.InReceives Ip.InDiscards Ip.OutDiscards Ip.OutNoRoutes
 `
 
-// counters reads /proc/net/snmp and netstat, and keeps what limits need and the
-// ones above. A counter that this kernel lacks is recorded as such if some limit needs it.
+// counters reads /proc/net/snmp and netstat, and keeps what limits need and the ones above. A
+// counter that this kernel lacks is recorded as such if some limit needs it.
 func (s *subject) counters() {
 	wanted := map[string]bool{}
 	for name := range strings.FieldsSeq(alwaysCounted) {

@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write what is observed into testdata")
 
-// Each testdata/*.txtar is a tree of /proc and, as "want", the facts that come of it. PPID in a path
-// is the parent of the test. Sockets and devices come from the kernel, so they are left out.
+// Each testdata/*.txtar is a tree of /proc and, as "want", the facts that come of it. PPID in a
+// path is the parent of the test. Sockets and devices come from the kernel, so they are left out.
 func TestFiles(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -77,7 +77,8 @@ func observeFiles(t *testing.T, root string) string {
 	return strings.Join(lines, "\n")
 }
 
-// ofTheTree leaves out what depends on the catalogue or on who runs the test: a new limit must not change the cases.
+// ofTheTree leaves out what depends on the catalogue or on who runs the test: a new limit must not
+// change the cases.
 func ofTheTree(line string) bool {
 	kind, rest, _ := strings.Cut(line, " ")
 	name, _, _ := strings.Cut(rest, " ")
@@ -94,8 +95,8 @@ func ofTheTree(line string) bool {
 	return true
 }
 
-// A /proc in which every file is garbage gives reasons and no value, and does not
-// stop the observation.
+// A /proc in which every file is garbage gives reasons and no value, and does not stop the
+// observation.
 func TestGarbage(t *testing.T) {
 	for _, junk := range []string{"", "\x00\x01\x02", "Tcp:\n", "a b c\n1 2\n", strings.Repeat("9", 1<<16), "TCP: inuse\n"} {
 		root := t.TempDir()

@@ -11,11 +11,13 @@ import (
 type holder struct {
 	value    uint32 // its number in owners.table
 	pid      int
-	comm     string
+	comm     string // "" unless it holds a socket of some kind
+	holds    bool   // a socket of some kind
 	name     uint32 // number of comm in owners.names
 	files    int    // open descriptors
 	read     int    // of these, looked at
 	complete bool   // all were looked at
+	epolls   int    // of those looked at, epoll instances
 	before   int    // read before the dump
 	all      bool   // complete before the dump: all its sockets are counted
 	outside  bool   // lives in another network namespace
@@ -42,7 +44,7 @@ func (h *holder) close() {
 	h.walk, h.process = nil, nil
 }
 
-// again opens the process for further reading. Its name tells whether the pid
+// again opens the process for further reading, and gives its name, which tells whether the pid
 // belongs to another one by now.
 func (h *holder) again(root procfs.Root) (*procfs.Process, error) {
 	p, err := root.Open(h.pid)
@@ -50,9 +52,10 @@ func (h *holder) again(root procfs.Root) (*procfs.Process, error) {
 		return nil, err
 	}
 	comm, err := p.Comm()
-	if err == nil && comm != h.comm {
+	if err == nil && h.holds && comm != h.comm {
 		err = procfs.ErrGone
 	}
+	h.comm = comm
 	if err != nil {
 		p.Close()
 		return nil, err

@@ -2,9 +2,9 @@ package observe
 
 import "math/bits"
 
-// inodeTable maps socket inodes to small numbers above 0, by open addressing:
-// 8 bytes a slot and no pointers, so that most of it stays in a CPU's cache beside what the kernel
-// touches during a dump. It is never more than half full.
+// inodeTable maps socket inodes to small numbers above 0, by open addressing: 8 bytes a slot and no
+// pointers, so that most of it stays in a CPU's cache beside what the kernel touches during a dump.
+// It is never more than half full.
 type inodeTable struct {
 	slots []inodeSlot
 	shift uint // 32 less the bits of an index
@@ -44,8 +44,8 @@ func (t *inodeTable) slot(inode uint32) *inodeSlot {
 	}
 }
 
-// put enters an inode unless it is there already: the first value counts. When
-// the table is full, what is new is passed over.
+// put enters an inode unless it is there already: the first value counts. When the table is full,
+// what is new is passed over.
 func (t *inodeTable) put(inode, value uint32) {
 	if inode == 0 || t.used >= t.max || t.slot(inode).inode == inode {
 		return

@@ -113,7 +113,7 @@ func qdiscFields(d link.Device, q link.Qdisc) host.Fields {
 		f = f.AddInt("limit", count(q.Limit.Value)).Add("unit", q.Limit.Unit)
 	}
 	if q.Stats != nil {
-		f = f.AddInt("backlog", int64(q.Stats.Queued)).AddInt("drops", int64(q.Stats.Drops)).AddInt("overlimits", int64(q.Stats.Overlimits))
+		f = f.AddInt("backlog", int64(q.Stats.Queued)).AddInt("packets", count(q.Stats.Packets)).AddInt("drops", int64(q.Stats.Drops)).AddInt("overlimits", int64(q.Stats.Overlimits))
 	}
 	return f.Add("root", yesNo(q.Root()))
 }

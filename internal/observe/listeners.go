@@ -23,9 +23,9 @@ type listener struct {
 	cookie       uint64
 }
 
-// group is all that listens on one address and port, in the order of their
-// inodes: a SO_REUSEPORT group, most often of one. A group without members is
-// a listener that is gone, known by its connections.
+// group is all that listens on one address and port, in the order of their inodes: a SO_REUSEPORT
+// group, most often of one. A group without members is a listener that is gone, known by its
+// connections.
 type group struct {
 	local      netip.AddrPort
 	members    []listener
@@ -35,7 +35,8 @@ type group struct {
 	votes      votes
 	waiting    sample // of the unaccepted; kept only where wanted
 	wantsAges  bool
-	closing    sample // of those in CLOSE_WAIT
+	closing    sample  // of those in CLOSE_WAIT
+	first      peerKey // connection from which a listener that is gone was inferred
 }
 
 // queued is the connections that wait in the queues of all members.
@@ -58,8 +59,8 @@ func localOf(a netip.AddrPort) local { return local{a.Addr().As16(), a.Port()} }
 type listening struct {
 	groups []*group
 	ports  host.PortSet // of all groups, also of those that are gone
-	// all is by address and port. A wildcard address is entered as itself; open6 are
-	// the ports where [::] takes IPv4 too.
+	// all is by address and port. A wildcard address is entered as itself; open6 are the ports
+	// where [::] takes IPv4 too.
 	all   map[local]*group
 	open6 host.PortSet
 }
@@ -93,8 +94,8 @@ func (l *listening) at(a netip.AddrPort) *group {
 	return g
 }
 
-// of finds the group of a socket's local address: the exact address goes before
-// a wildcard, and IPv4 also reaches [::] (inet_hashtables.c compute_score).
+// of finds the group of a socket's local address: the exact address goes before a wildcard, and
+// IPv4 also reaches [::] (inet_hashtables.c compute_score).
 func (l *listening) of(a netip.AddrPort) *group {
 	if !l.ports.Has(a.Port()) {
 		return nil

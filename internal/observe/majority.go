@@ -1,7 +1,7 @@
 package observe
 
-// majority finds what more than half of a stream is, with three counters
-// (Boyer and Moore, "MJRTY", 1991). The zero value is ready.
+// majority finds what more than half of a stream is, with three counters (Boyer and Moore, "MJRTY",
+// 1991). The zero value is ready.
 type majority struct {
 	candidate uint32
 	lead      uint32 // by how much the candidate is ahead
@@ -22,8 +22,8 @@ func (m *majority) add(x uint32) {
 	}
 }
 
-// winner is the value that is more than half of a whole of which the stream was a
-// fair sample, but for those of unknown that may be hidden from it. A narrow majority may be missed.
+// winner is the value that is more than half of a whole of which the stream was a fair sample, but
+// for those of unknown that may be hidden from it. A narrow majority may be missed.
 func (m *majority) winner(unknown, hidden uint32) (x uint32, ok bool) {
 	all := uint64(m.of) + uint64(unknown)
 	sampled := all - uint64(min(unknown, hidden))

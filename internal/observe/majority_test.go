@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// A winner is more than half of the stream, always; and more than two thirds in a
-// row always wins.
+// A winner is more than half of the stream, always; and more than two thirds in a row always wins.
 func TestMajority(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	won := 0

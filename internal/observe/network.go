@@ -78,8 +78,8 @@ func (s *subject) conntrack() {
 
 const whyNoConntrack = "nf_conntrack is not loaded"
 
-// neighbours records the tables of next hops, which belong to the host and are
-// shown in the initial namespace alone (net/core/neighbour.c neigh_table_init: init_net.proc_net_stat).
+// neighbours records the tables of next hops, which belong to the host and are shown in the initial
+// namespace alone (net/core/neighbour.c neigh_table_init: init_net.proc_net_stat).
 func (s *subject) neighbours() {
 	reason := whyAbsent
 	if !s.initial {

@@ -1,13 +1,13 @@
-// Package observe fills a host.Snapshot from the running kernel: one subject,
-// which is a network namespace and the processes that hold sockets in it. It
-// only reads; there is no path from here to a writer of kernel state.
+// Package observe fills a host.Snapshot from the running kernel: one subject, which is a network
+// namespace and the processes that hold sockets in it. It only reads; there is no path from here to
+// a writer of kernel state.
 //
-// Connections are counted while they stream out of sock_diag, in tables of
-// bounded size: memory does not grow with their number. Who holds them is told
-// from a bounded number of descriptors, read before that.
+// Connections are counted while they stream out of sock_diag, in tables of bounded size: memory
+// does not grow with their number. Who holds them is told from a bounded number of descriptors,
+// read before that.
 //
-// Each kind of fact has its file. What could not be read is in the snapshot
-// with the reason; only a namespace that cannot be entered is an error.
+// Each kind of fact has its file. What could not be read is in the snapshot with the reason; only a
+// namespace that cannot be entered is an error.
 package observe
 
 import (
@@ -26,13 +26,13 @@ type Options struct {
 	Namespace netns.Path
 	// Name is how the user called the namespace, "" where nobody did.
 	Name string
-	// Root is where proc is mounted, "" for /proc. Tests give a tree of files;
-	// sockets and devices come from the kernel all the same.
+	// Root is where proc is mounted, "" for /proc. Tests give a tree of files; sockets and devices
+	// come from the kernel all the same.
 	Root string
 }
 
-// Observe takes one snapshot. It is safe for concurrent use. The error is that
-// of a namespace that could not be entered (*netns.Error) or of the context.
+// Observe takes one snapshot. It is safe for concurrent use. The error is that of a namespace that
+// could not be entered (*netns.Error) or of the context.
 func Observe(ctx context.Context, o Options) (host.Snapshot, error) {
 	s := &subject{ctx: ctx, options: o, root: procfs.Root(o.Root)}
 	var err error
@@ -49,9 +49,9 @@ func Observe(ctx context.Context, o Options) (host.Snapshot, error) {
 	return s.snapshot, nil
 }
 
-// Window takes two snapshots, length apart, and returns the later one with what
-// moved in between. progress, unless nil, is called about once a second with the
-// time left. When ctx ends, so does the wait, with the error of the context.
+// Window takes two snapshots, length apart, and returns the later one with what moved in between.
+// progress, unless nil, is called about once a second with the time left. When ctx ends, so does
+// the wait, with the error of the context.
 func Window(ctx context.Context, o Options, length time.Duration, progress func(left time.Duration)) (host.Snapshot, error) {
 	start := time.Now()
 	before, err := Observe(ctx, o)
@@ -69,7 +69,7 @@ func Window(ctx context.Context, o Options, length time.Duration, progress func(
 	}
 	// From the middle of one observation to the middle of the other.
 	length = again.Sub(start)/2 + time.Since(taken)/2
-	return host.Window(before, after, length.Round(10*time.Millisecond)), nil
+	return host.Window(before, after, length.Round(max(length/100, time.Millisecond).Truncate(time.Millisecond))), nil
 }
 
 // wait returns at the time of end.
@@ -103,8 +103,8 @@ type subject struct {
 // observe runs on a thread that is in the namespace of the subject.
 func (s *subject) observe() error {
 	id, err := netns.Self()
-	if err != nil && s.options.Root == "" {
-		return err
+	if err != nil { // no /proc: then no process can be told to be in it either
+		s.miss(why(err), host.System("netns"))
 	}
 	s.id = id
 	steps := []func(){

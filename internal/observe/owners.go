@@ -11,8 +11,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// How many descriptors are looked at. Each costs the kernel some 3
-// microseconds, three times as much as a socket in a dump, so a process with very many is sampled.
+// How many descriptors are looked at. Each costs the kernel some 3 microseconds, three times as
+// much as a socket in a dump, so a process with very many is sampled.
 const (
 	firstFiles  = 512   // of each process, which is all of most
 	spreadFiles = 8192  // of all processes, before the dump; spread evenly over those with more
@@ -35,20 +35,17 @@ type owners struct {
 	table      *inodeTable
 	watched    map[uint32]*watched
 	names      names
-	unreadable int    // processes whose descriptors this user may not read
-	concealed  uint64 // descriptors that they have open
-	processes  int    // that have descriptors, unreadable ones included
-	hidden     bool   // processes of other users are not even listed
-	walks      int    // that may still be kept open
+	unreadable int     // processes whose descriptors this user may not read
+	closed     *holder // the first of them
+	concealed  uint64  // descriptors that they have open
+	hidden     bool    // processes of other users are not even listed
+	walks      int     // that may still be kept open
 	reads      int
 	err        error // why there are no processes at all
 }
 
 // watched is a socket whose holders are all wanted: a listener.
-type watched struct {
-	holders []*holder
-	beyond  bool // more than maxHolders
-}
+type watched struct{ holders []*holder } // at most maxHolders
 
 // first is the holder with the lowest pid, or nil.
 func (w *watched) first() *holder {
@@ -69,8 +66,8 @@ func watch(inodes []uint32) map[uint32]*watched {
 	return w
 }
 
-// findOwners looks at the descriptors of the processes in the namespace, those of most
-// processes all, those of large ones in part. Close the result.
+// findOwners looks at the descriptors of the processes in the namespace, those of most processes
+// all, those of large ones in part. Close the result.
 func findOwners(ctx context.Context, root procfs.Root, subject netns.ID, w map[uint32]*watched) *owners {
 	o := &owners{root: root, subject: subject, watched: w, table: newInodeTable(maxInodes), walks: ownWalks(root)}
 	pids, err := root.PIDs()
@@ -114,49 +111,50 @@ func ownWalks(root procfs.Root) int {
 	return max(0, int(open.Soft.N)-spareFiles) / 2
 }
 
-// visit opens a process and reads its first descriptors. Threads of the kernel have
-// none.
+// visit opens a process and reads its first descriptors. Threads of the kernel have none.
 func (o *owners) visit(pid int) {
 	p, err := o.root.Open(pid)
 	if err != nil {
 		return
 	}
 	files, err := p.OpenCount()
+	h := &holder{pid: pid, files: files, process: p}
 	switch {
-	case isDenied(err) && isKernelThread(p), err == nil && files == 0, isGone(err):
-		p.Close()
+	case isDenied(err) && isKernelThread(p), err == nil && files == 0:
+		h.close()
 		return
-	case pid == os.Getpid():
-		p.Close()
-		o.others = append(o.others, pid)
+	case err != nil:
+		o.conceal(err, h)
 		return
 	}
-	o.processes++
 	space, err := p.NetNS()
-	if err != nil {
-		p.Close()
-		o.conceal(err, files)
-		return
-	}
-	if (netns.ID{Dev: space.Dev, Inode: space.Ino}) != o.subject {
-		p.Close()
+	switch {
+	case err != nil:
+		o.conceal(err, h)
+	case pid == os.Getpid(), (netns.ID{Dev: space.Dev, Inode: space.Ino}) != o.subject:
+		h.close()
 		o.others = append(o.others, pid)
-		return
+	default:
+		o.enter(h, firstFiles)
 	}
-	o.enter(&holder{pid: pid, files: files, process: p}, firstFiles)
 }
 
-// conceal counts a process that cannot be looked into. Before 6.2 the number of
-// its descriptors is hidden as well.
-func (o *owners) conceal(err error, files int) {
+// conceal counts a process that cannot be looked into, and closes it. Before 6.2 the number of its
+// descriptors is hidden as well.
+func (o *owners) conceal(err error, h *holder) {
+	defer h.close()
 	if isGone(err) {
 		return
 	}
 	o.unreadable++
-	if files == 0 {
-		files = math.MaxInt32
+	if o.closed == nil {
+		h.comm, _ = h.process.Comm()
+		o.closed = h
 	}
-	o.concealed += uint64(files)
+	if h.files == 0 {
+		h.files = math.MaxInt32
+	}
+	o.concealed += uint64(h.files)
 }
 
 // hiddenFiles bounds the number of sockets that processes hold which could not be looked into.
@@ -172,22 +170,17 @@ func isKernelThread(p *procfs.Process) bool {
 	return err == nil && stat.KernelThread()
 }
 
-// enter adds a process whose descriptors can be read, and reads at most max of them.
-func (o *owners) enter(h *holder, max int) {
+// enter adds a process whose descriptors can be read, and reads at most so many of them.
+func (o *owners) enter(h *holder, most int) {
 	walk, err := h.process.Files()
-	if err == nil {
-		h.comm, err = h.process.Comm()
-	}
-	h.walk = walk
 	if err != nil {
-		h.close()
-		o.conceal(err, h.files)
+		o.conceal(err, h)
 		return
 	}
-	h.name = o.names.id(h.comm)
+	h.walk = walk
 	o.holders = append(o.holders, h)
 	h.value = uint32(len(o.holders))
-	o.read(h, max)
+	o.read(h, most)
 	if h.complete || o.walks == 0 {
 		h.close()
 		return
@@ -195,32 +188,35 @@ func (o *owners) enter(h *holder, max int) {
 	o.walks--
 }
 
-// read looks at up to max further descriptors of a process.
-func (o *owners) read(h *holder, max int) {
-	n, complete, err := h.walk.Sockets(max, func(_ int, inode uint32) bool {
+// read looks at up to most further descriptors of a process, and at no more than it has.
+func (o *owners) read(h *holder, most int) {
+	n, complete, err := h.walk.Sockets(max(1, min(most, h.files-h.read)), func(_ int, inode uint32) bool {
 		o.found(h, inode)
 		return true
 	})
 	h.read += n
+	h.epolls = h.walk.Epolls()
 	o.reads += n
-	h.complete = complete && err == nil
-}
-
-func (o *owners) found(h *holder, inode uint32) {
-	o.table.put(inode, h.value)
-	w := o.watched[inode]
-	switch {
-	case w == nil, len(w.holders) > 0 && w.holders[len(w.holders)-1] == h:
-	case len(w.holders) < maxHolders:
-		w.holders = append(w.holders, h)
-		h.sockets++
-	default:
-		w.beyond = true
+	h.complete = (complete || h.read >= h.files) && err == nil
+	if h.holds && h.name == 0 {
+		h.comm, _ = h.process.Comm()
+		h.name = o.names.id(h.comm)
 	}
 }
 
-// spread reads on in the processes that have more, some of each in turn, until
-// so many descriptors have been read in all.
+func (o *owners) found(h *holder, inode uint32) {
+	h.holds = true
+	o.table.put(inode, h.value)
+	w := o.watched[inode]
+	if w == nil || len(w.holders) == maxHolders || slices.Contains(w.holders, h) {
+		return
+	}
+	w.holders = append(w.holders, h)
+	h.sockets++
+}
+
+// spread reads on in the processes that have more, some of each in turn, until so many descriptors
+// have been read in all.
 func (o *owners) spread(ctx context.Context, limit int) {
 	for o.reads < limit && o.round(ctx, limit) {
 	}
@@ -252,8 +248,8 @@ func (o *owners) of(inode uint32) *holder {
 	return o.holders[v-1]
 }
 
-// search reads on, in no process anything twice, until every inode has a holder
-// or there is nothing left to read; first the processes of the namespace.
+// search reads on, in no process anything twice, until every inode has a holder or there is nothing
+// left to read; first the processes of the namespace.
 func (o *owners) search(ctx context.Context, inodes []uint32) {
 	missing := func(limit int) bool {
 		inodes = slices.DeleteFunc(inodes, func(i uint32) bool { return i == 0 || o.holderOf(i) != nil })
@@ -275,7 +271,11 @@ func (o *owners) visitOther(pid int) {
 	if err != nil {
 		return
 	}
-	files, _ := p.OpenCount()
+	files, err := p.OpenCount()
+	if err != nil {
+		p.Close()
+		return
+	}
 	h := &holder{pid: pid, files: files, process: p, outside: true}
 	o.enter(h, otherFiles)
 	if h.open() {

@@ -8,8 +8,7 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
 
-// peerKey is a local address and a destination. IPv4 addresses are in their
-// IPv6 form.
+// peerKey is a local address and a destination. IPv4 addresses are in their IPv6 form.
 type peerKey struct {
 	source, destination [16]byte
 	port                uint16
@@ -25,8 +24,8 @@ type peer struct {
 	states  states
 	sockets uint32
 	ranged  uint32
-	// fold is how many sockets the row may lack: those that came while the table
-	// was too full to hold it.
+	// fold is how many sockets the row may lack: those that came while the table was too full to
+	// hold it.
 	fold        uint32
 	votes       votes
 	established sockdiag.ID // one of them; its Cookie is 0 where there is none
@@ -36,12 +35,11 @@ type peer struct {
 // most is the largest number of sockets that the row can stand for.
 func (p *peer) most() uint32 { return p.sockets + p.fold }
 
-// peers is a table of at most max rows, however many destinations there are.
-// When it is full, the lighter half of the rows is summed up in rest and let go.
-// This is the summary of Misra and Gries ("Finding repeated elements", 1982) with
-// its decrements kept apart as floor: no row lacks more than floor sockets, no destination that has more is
-// missing, and floor never exceeds 2/max of all sockets, because each rise of floor by one takes
-// one socket from at least half of the rows.
+// peers is a table of at most max rows, however many destinations there are. When it is full, the
+// lighter half of the rows is summed up in rest and let go. This is the summary of Misra and Gries
+// ("Finding repeated elements", 1982) with its decrements kept apart as floor: no row lacks more
+// than floor sockets, no destination that has more is missing, and floor never exceeds 2/max of all
+// sockets, because each rise of floor by one takes one socket from at least half of the rows.
 type peers struct {
 	max   int
 	rows  []peer
@@ -67,8 +65,8 @@ func (t *peers) at(k *peerKey) *peer {
 	return &t.rows[len(t.rows)-1]
 }
 
-// shrink drops the lighter half of the rows, and all that are as light as the
-// heaviest of that half.
+// shrink drops the lighter half of the rows, and all that are as light as the heaviest of that
+// half.
 func (t *peers) shrink() {
 	weights := make([]uint32, len(t.rows))
 	for i := range t.rows {
@@ -90,12 +88,9 @@ func (t *peers) shrink() {
 	t.rows = kept
 }
 
-// folded says whether rows have been dropped.
-func (t *peers) folded() bool { return t.floor > 0 }
-
-// heaviest lists the rows to show, in the order of their keys: the n with most
-// sockets, and the few with most in a state that some limit is about. What is
-// left out is summed up; largest is the heaviest row among it, or the most that a dropped row may have.
+// heaviest lists the rows to show, in the order of their keys: the n with most sockets, and the few
+// with most in a state that some limit is about. What is left out is summed up; largest is the
+// heaviest row among it, or the most that a dropped row may have.
 func (t *peers) heaviest(n, few int) (shown []*peer, rest states, largest int64) {
 	byWeight := make([]*peer, len(t.rows))
 	for i := range t.rows {
@@ -122,8 +117,8 @@ func (t *peers) heaviest(n, few int) (shown []*peer, rest states, largest int64)
 	return shown, rest, largest
 }
 
-// worthShowing is the number of sockets in TIME_WAIT or CLOSE_WAIT from which a
-// row is shown although others have more sockets.
+// worthShowing is the number of sockets in TIME_WAIT or CLOSE_WAIT from which a row is shown
+// although others have more sockets.
 const worthShowing = 32
 
 func heavier(weight func(*peer) uint32) func(a, b *peer) int {

@@ -54,8 +54,8 @@ func checkPeers(t *testing.T, p *peers, truth map[uint32]uint32) {
 	}
 }
 
-// A million destinations of one socket each, and few with many: the table stays
-// small and the few stay right.
+// A million destinations of one socket each, and few with many: the table stays small and the few
+// stay right.
 func TestPeersAreBounded(t *testing.T) {
 	p, truth := newPeers(maxPeers), map[uint32]uint32{}
 	r := rand.New(rand.NewPCG(5, 6))

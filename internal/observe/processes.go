@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -13,8 +14,8 @@ import (
 
 const (
 	shownProcesses = 1024
-	// manyFiles is the number of descriptors from which a process without TCP
-	// sockets is compared with its limit.
+	// manyFiles is the number of descriptors from which a process without TCP sockets is compared
+	// with its limit.
 	manyFiles = 100
 )
 
@@ -34,7 +35,8 @@ func (s *subject) processes(t *tally) {
 	groups.write()
 }
 
-// missProcesses records why processes may be missing.
+// missProcesses records why processes may be missing. How many is not said: it changes whenever
+// somebody starts a program, and the reason does not.
 func (s *subject) missProcesses(o *owners) {
 	as, hint := user(), "; run as root to see owners"
 	if as == "root" {
@@ -44,10 +46,17 @@ func (s *subject) missProcesses(o *owners) {
 	case o.err != nil:
 		s.miss(why(o.err), host.All(host.ProcessKind))
 	case o.hidden:
-		s.miss("/proc hides the processes of other users from "+as+" (hidepid"+hint+")", host.All(host.ProcessKind))
-	case o.unreadable > 0:
-		s.miss(fmt.Sprintf("%d of %d processes not readable as %s%s", o.unreadable, o.processes, as, hint), host.All(host.ProcessKind))
+		s.miss("/proc hides the processes of other users from "+as+" (hidepid)"+hint, host.All(host.ProcessKind))
+	case o.unreadable == 1:
+		s.miss(o.closed.who()+" is not readable as "+as+hint, host.All(host.ProcessKind))
+	case o.unreadable > 1:
+		s.miss(o.closed.who()+" and others are not readable as "+as+hint, host.All(host.ProcessKind))
 	}
+}
+
+// who names a process for people.
+func (h *holder) who() string {
+	return strings.TrimSpace(h.comm + " (pid " + strconv.Itoa(h.pid) + ")")
 }
 
 // shown lists the processes worth a row, those with most sockets first.
@@ -114,5 +123,5 @@ func (h *holder) socketFields(f host.Fields) host.Fields {
 	if !h.all {
 		attributed = strconv.Itoa(h.before)
 	}
-	return h.states.fields(f.AddInt("sockets", int64(h.sockets)).Add("attributed", attributed))
+	return h.states.fields(f.AddInt("epoll", int64(h.epolls)).AddInt("sockets", int64(h.sockets)).Add("attributed", attributed))
 }

@@ -28,8 +28,8 @@ func why(err error) string {
 	return err.Error()
 }
 
-// file reads a file below the root. An unreadable one is recorded as the reason
-// of the facts that it would have given.
+// file reads a file below the root. An unreadable one is recorded as the reason of the facts that
+// it would have given.
 func (s *subject) file(name string, facts ...host.Fact) ([]byte, bool) {
 	b, err := s.root.Read(name)
 	if err != nil {

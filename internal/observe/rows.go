@@ -21,7 +21,8 @@ const (
 	agedClosing    = 16  // a row with fewer in CLOSE_WAIT has no age
 )
 
-// writeListeners records the listening sockets; queued is how many groups have a queue that is not looked into.
+// writeListeners records the listening sockets; queued is how many groups have a queue that is not
+// looked into.
 func (s *subject) writeListeners(f finder, t *tally, queued int) {
 	if queued > 0 {
 		s.miss(fmt.Sprintf("waiting times of %d further listeners with a queue were not looked at", queued), host.Fact{Kind: host.ListenerKind, Name: "*"})
@@ -60,8 +61,9 @@ func live(groups []*group) (out []*group) {
 	return out
 }
 
-// fields is what the kernel says of a listener. Its queue limit is the smaller of the argument of listen()
-// and somaxconn at the time of the call, so a smaller limit than somaxconn now is the argument.
+// fields is what the kernel says of a listener. Its queue limit is the smaller of the argument of
+// listen() and somaxconn at the time of the call, so a smaller limit than somaxconn now is the
+// argument.
 func (m *listener) fields(somaxconn int64) host.Fields {
 	family := int64(4)
 	if m.family == familyInet6 {
@@ -139,7 +141,8 @@ func (s *subject) writeOutbound(f finder, t *tally) {
 	}
 }
 
-// mostTimeWait chooses the rows for which timestamps matter: TIME_WAIT is used again only with them.
+// mostTimeWait chooses the rows for which timestamps matter: TIME_WAIT is used again only with
+// them.
 func mostTimeWait(rows []*peer) map[*peer]bool {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(p *peer) bool { return p.states[sockdiag.TimeWait] == 0 })
 	slices.SortStableFunc(rows, func(a, b *peer) int {

@@ -2,8 +2,8 @@ package observe
 
 import "github.com/maxconn/maxconn/internal/linux/sockdiag"
 
-// sample keeps a few sockets of a row for a second look (see ages). The kernel
-// dumps in the order of a hash, so the first ones are as good as any.
+// sample keeps a few sockets of a row for a second look (see ages). The kernel dumps in the order
+// of a hash, so the first ones are as good as any.
 type sample struct{ ids []sockdiag.ID }
 
 // add keeps a socket, if fewer than max are kept.

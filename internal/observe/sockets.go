@@ -10,23 +10,30 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
 
-// socketKinds are the tables that need sock_diag.
-var socketKinds = []host.Kind{host.ListenerKind, host.InboundKind, host.OutboundKind, host.SourceKind, host.BinderKind, host.UserKind}
-
-// sockets records listeners, connections, bound sockets and the processes that hold them. Listeners come first, for
-// they tell inbound from outbound; then the descriptors, for they tell whose a socket is; then all
-// other sockets in one pass.
+// sockets records listeners, connections, bound sockets and the processes that hold them.
 func (s *subject) sockets() {
 	conn, err := sockdiag.Open()
-	if err != nil {
-		s.missSockets(err)
+	if err == nil {
+		defer conn.Close()
+		err = s.countSockets(conn)
+	}
+	if err == nil {
 		return
 	}
-	defer conn.Close()
+	s.miss("sock_diag: "+err.Error(), host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"))
+	s.missTables(err, socketKinds()...)
+	o := findOwners(s.ctx, s.root, s.id, nil)
+	defer o.close()
+	s.processes(newTally(nil, newListening(nil), o)) // those close to their limit of descriptors
+}
+
+// countSockets begins with the listeners, for they tell inbound from outbound; then come the
+// descriptors, for they tell whose a socket is; then all other sockets in one pass. The error is
+// that there are no listeners to be had.
+func (s *subject) countSockets(conn *sockdiag.Conn) error {
 	found, err := listeners(conn)
 	if err != nil {
-		s.missSockets(err)
-		return
+		return err
 	}
 	l := newListening(found)
 	queued := l.fullest(agedGroups)
@@ -39,7 +46,7 @@ func (s *subject) sockets() {
 	t := newTally(s.pool(), l, o)
 	var f finder = conn
 	if err := s.connections(conn, t); err != nil {
-		s.missConnections(err)
+		s.missTables(err, socketKinds()[1:]...)
 		f = noFinder{err}
 	}
 	o.search(s.ctx, t.missing(inodes))
@@ -52,9 +59,23 @@ func (s *subject) sockets() {
 	s.writeSources(t)
 	s.writeBound(t)
 	s.writeUsers(t)
+	return nil
 }
 
-// listeners dumps LISTEN of both families. Its table is small and walked apart from that of connections.
+// socketKinds are the tables that need sock_diag; all but the first need the dump of connections.
+func socketKinds() []host.Kind {
+	return []host.Kind{host.ListenerKind, host.InboundKind, host.OutboundKind, host.SourceKind, host.BinderKind, host.UserKind}
+}
+
+// missTables records that tables are not whole.
+func (s *subject) missTables(err error, kinds ...host.Kind) {
+	for _, k := range kinds {
+		s.miss("sock_diag: "+err.Error(), host.All(k))
+	}
+}
+
+// listeners dumps LISTEN of both families. Its table is small and walked apart from that of
+// connections.
 func listeners(conn *sockdiag.Conn) (found []listener, err error) {
 	r := sockdiag.Request{States: sockdiag.Listen.Mask(), Memory: true}
 	err = conn.Dump(r, func(k *sockdiag.Socket) error {
@@ -80,8 +101,8 @@ func (s *subject) connections(conn *sockdiag.Conn, t *tally) error {
 	return ignoreInterrupted(err)
 }
 
-// ignoreInterrupted lets a dump pass during which sockets came and went: all of it
-// was delivered, and on a busy host the next one would be no different.
+// ignoreInterrupted lets a dump pass during which sockets came and went: all of it was delivered,
+// and on a busy host the next one would be no different.
 func ignoreInterrupted(err error) error {
 	if errors.Is(err, sockdiag.ErrInterrupted) {
 		return nil
@@ -89,8 +110,8 @@ func ignoreInterrupted(err error) error {
 	return err
 }
 
-// pool is the set of ports that connect() chooses from, as far as it is known
-// from sysctls, or nil; see limit.portPool for the rest.
+// pool is the set of ports that connect() chooses from, as far as it is known from sysctls, or nil;
+// see limit.portPool for the rest.
 func (s *subject) pool() *host.PortSet {
 	r := s.snapshot.Read()
 	low, high := r.Pair(host.Sysctl(portRange))
@@ -105,20 +126,6 @@ func (s *subject) pool() *host.PortSet {
 		}
 	}
 	return pool
-}
-
-func (s *subject) missSockets(err error) {
-	for _, k := range socketKinds {
-		s.miss("sock_diag: "+err.Error(), host.All(k))
-	}
-	s.miss("sock_diag: "+err.Error(), host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"))
-}
-
-// missConnections records that the tables of connections are not whole.
-func (s *subject) missConnections(err error) {
-	for _, k := range socketKinds[1:] {
-		s.miss("sock_diag: "+err.Error(), host.All(k))
-	}
 }
 
 // writeBound records which ports are held by bind() alone, and by whom.
@@ -141,8 +148,8 @@ func (s *subject) writeBound(t *tally) {
 	}
 }
 
-// listsBound says whether the kernel lists bound sockets: one that was listed
-// shows it, else the release has to do. To try it would take a port from the subject.
+// listsBound says whether the kernel lists bound sockets: one that was listed shows it, else the
+// release has to do. To try it would take a port from the subject.
 func (s *subject) listsBound(t *tally) bool {
 	if len(t.binders) > 0 {
 		return true

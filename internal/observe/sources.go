@@ -11,13 +11,12 @@ import (
 type source struct {
 	address [16]byte
 	sockets uint32
-	// ports are those in the range; shared those of them that were seen more than once. Two
-	// sockets of one address and port cannot have one destination.
+	// ports are those in the range; shared those of them that were seen more than once. Two sockets
+	// of one address and port cannot have one destination.
 	ports, shared *host.PortSet
 }
 
-// sources is a table of at most max rows: 16 KB each. What finds no room is
-// counted in left.
+// sources is a table of at most max rows: 16 KB each. What finds no room is counted in left.
 type sources struct {
 	max   int
 	rows  []source
@@ -74,8 +73,8 @@ func (t *sources) sorted() []*source {
 	return out
 }
 
-// opposite counts the ports of the parity that connect() takes last: not that of
-// the low end of the range (inet_hashtables.c __inet_hash_connect, since 4.5).
+// opposite counts the ports of the parity that connect() takes last: not that of the low end of the
+// range (inet_hashtables.c __inet_hash_connect, since 4.5).
 func (s *source) opposite(low uint16) (n int64) {
 	for p := int(low) + 1; p <= 65535; p += 2 {
 		if s.ports.Has(uint16(p)) {

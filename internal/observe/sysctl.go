@@ -10,8 +10,8 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// sysctls reads every sysctl that some limit needs or explains, so that a new limit needs
-// nothing here.
+// sysctls reads every sysctl that some limit needs or explains, so that a new limit needs nothing
+// here.
 func (s *subject) sysctls() {
 	for _, name := range sysctlNames(limit.Catalogue()) {
 		text, err := s.root.Sysctl(name)
@@ -49,8 +49,8 @@ const (
 	hostOnly      = "net.core.netdev_max_backlog" // net/core/sysctl_net_core.c: in net_core_table, which init_net alone has
 )
 
-// isSysctl tells the name of a sysctl from that of another knob, such as
-// "RLIMIT_NOFILE" or "backlog argument of listen()".
+// isSysctl tells the name of a sysctl from that of another knob, such as "RLIMIT_NOFILE" or
+// "backlog argument of listen()".
 func isSysctl(name string) bool {
 	top, rest, ok := strings.Cut(name, ".")
 	return ok && rest != "" && slices.Contains([]string{"fs", "kernel", "net", "user", "vm"}, top) &&
@@ -76,17 +76,21 @@ func isConntrack(name string) bool {
 	return strings.HasPrefix(name, "net.netfilter.nf_conntrack_") || name == conntrackAlias
 }
 
-// isHostOnly says whether a sysctl exists in the initial network namespace
-// alone (measured on 6.18; net/core/sysctl_net_core.c net_core_table,
-// net/ipv4/sysctl_net_ipv4.c ipv4_table, net/core/neighbour.c neigh_sysctl_register).
+// hostOnlyNames exist in the initial network namespace alone (net/core/sysctl_net_core.c
+// net_core_table, net/ipv4/sysctl_net_ipv4.c ipv4_table): measured on 6.18, but for the last line,
+// which child namespaces show since 6.11 (19249c0724f2).
+const hostOnlyNames = `
+net.core.busy_poll net.core.busy_read net.core.default_qdisc net.core.dev_weight net.core.dev_weight_rx_bias net.core.dev_weight_tx_bias
+net.core.flow_limit_cpu_bitmap net.core.flow_limit_table_len net.core.gro_normal_batch net.core.high_order_alloc_disable net.core.max_skb_frags
+net.core.mem_pcpu_rsv net.core.message_burst net.core.message_cost net.core.netdev_budget net.core.netdev_budget_usecs net.core.netdev_max_backlog
+net.core.netdev_tstamp_prequeue net.core.rps_sock_flow_entries net.core.skb_defer_max net.core.warnings
+net.ipv4.inet_peer_maxttl net.ipv4.inet_peer_minttl net.ipv4.inet_peer_threshold net.ipv4.tcp_available_ulp net.ipv4.tcp_low_latency
+net.ipv4.tcp_max_orphans net.ipv4.tcp_mem net.ipv4.udp_mem net.nf_conntrack_max
+net.core.rmem_max net.core.wmem_max net.core.rmem_default net.core.wmem_default net.core.optmem_max
+`
+
+// isHostOnly says whether a sysctl exists in the initial network namespace alone; of the neighbour
+// table that is all of "default".
 func isHostOnly(name string) bool {
-	switch name {
-	case "net.ipv4.tcp_mem", "net.ipv4.udp_mem", "net.ipv4.tcp_max_orphans", "net.core.mem_pcpu_rsv",
-		"net.core.default_qdisc", "net.core.rps_sock_flow_entries", conntrackAlias:
-		return true
-	case "net.core.rmem_max", "net.core.wmem_max", "net.core.rmem_default", "net.core.wmem_default", "net.core.optmem_max":
-		return true // before 6.11 (19249c0724f2)
-	}
-	return strings.HasPrefix(name, "net.core.netdev_") || strings.HasPrefix(name, "net.core.dev_weight") ||
-		strings.Contains(name, ".neigh.default.gc_thresh") || strings.Contains(name, ".neigh.default.gc_interval")
+	return strings.Contains(name, ".neigh.default.") || slices.Contains(strings.Fields(hostOnlyNames), name)
 }

@@ -83,8 +83,8 @@ func (s *subject) scope() {
 	}
 }
 
-// ownLimits records the descriptor limits that the user's shell gives to what
-// it starts: those of the parent, because the Go runtime raises the own one.
+// ownLimits records the descriptor limits that the user's shell gives to what it starts: those of
+// the parent, because the Go runtime raises the own one.
 func (s *subject) ownLimits() {
 	facts := []host.Fact{host.System("own-files-soft"), host.System("own-files-hard")}
 	p, err := s.root.Open(os.Getppid())

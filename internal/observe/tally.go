@@ -24,8 +24,8 @@ const (
 	closingFirst  = 8   // so many in a row are nothing to look at
 )
 
-// tally counts the sockets of a namespace, one after the other. Its memory depends
-// on the sizes above, on the number of listeners and on the number of processes, not on that of connections.
+// tally counts the sockets of a namespace, one after the other. Its memory depends on the sizes
+// above, on the number of listeners and on the number of processes, not on that of connections.
 type tally struct {
 	pool      host.PortSet // that connect() chooses from; empty where unknown
 	poolKnown bool
@@ -51,6 +51,11 @@ func newTally(pool *host.PortSet, l *listening, o *owners) *tally {
 	if pool != nil {
 		t.pool, t.poolKnown = *pool, true
 	}
+	for _, g := range l.groups {
+		for _, m := range g.members {
+			t.addUser(m.uid)
+		}
+	}
 	return t
 }
 
@@ -63,7 +68,7 @@ func (t *tally) add(s *sockdiag.Socket) {
 	case sockdiag.Listen, sockdiag.Close:
 		return
 	}
-	if int(s.State) >= len(states{}) {
+	if s.State == 0 || int(s.State) >= len(states{}) {
 		return
 	}
 	h := t.owners.of(s.Inode)
@@ -82,15 +87,17 @@ func (t *tally) add(s *sockdiag.Socket) {
 }
 
 // group is the listener whose connection this is, or nil for an outbound one. A connection from a
-// port outside the range to one inside it was accepted from a listener that
-// has been closed since, as servers do when they restart.
+// port outside the range to one inside it was accepted from a listener that has been closed since,
+// as servers do when they restart; if there are several.
 func (t *tally) group(s *sockdiag.Socket) *group {
 	g := t.listening.of(s.Source)
 	if g != nil || t.pool.Has(s.Source.Port()) || !t.pool.Has(s.Destination.Port()) || t.gone >= maxGone {
 		return g
 	}
 	t.gone++
-	return t.listening.at(s.Source)
+	g = t.listening.at(s.Source)
+	g.first = keyOf(s)
+	return g
 }
 
 func (t *tally) inbound(g *group, s *sockdiag.Socket, h *holder) {
@@ -112,8 +119,12 @@ func (t *tally) inbound(g *group, s *sockdiag.Socket, h *holder) {
 	}
 }
 
+func keyOf(s *sockdiag.Socket) peerKey {
+	return peerKey{s.Source.Addr().As16(), s.Destination.Addr().As16(), s.Destination.Port()}
+}
+
 func (t *tally) outbound(s *sockdiag.Socket, h *holder) {
-	k := peerKey{s.Source.Addr().As16(), s.Destination.Addr().As16(), s.Destination.Port()}
+	k := keyOf(s)
 	p := t.peers.at(&k)
 	p.states[s.State]++
 	p.sockets++
@@ -211,12 +222,31 @@ func (t *tally) missing(listeners []uint32) (inodes []uint32) {
 	return inodes
 }
 
-// settle enters the bound sockets whose holders were looked for.
+// settle ends the counting: it enters the bound sockets whose holders were looked for, and takes
+// back the listeners that were inferred from a single connection.
 func (t *tally) settle() {
 	for _, u := range t.unknown {
 		t.bind(t.owners.of(u.inode), u.port)
 	}
 	t.unknown = nil
+	for _, g := range t.listening.groups {
+		if len(g.members) == 0 && g.states.sum() == 1 {
+			t.turnAround(g)
+		}
+	}
+}
+
+// turnAround makes the one connection of a group an outbound one: of a client that chose its port
+// itself, as NFS does.
+func (t *tally) turnAround(g *group) {
+	p := t.peers.at(&g.first)
+	p.states.add(&g.states)
+	p.sockets++
+	if p.sockets == 1 {
+		p.votes = g.votes
+	}
+	t.sources.add(&g.first.source, g.local.Port(), false)
+	g.states = states{}
 }
 
 // listeningPorts lists the ports on which something listens now.

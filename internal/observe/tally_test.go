@@ -49,6 +49,9 @@ func (t *tally) describe() string {
 	var lines []string
 	line := func(name string, f host.Fields) { lines = append(lines, name+": "+f.String()) }
 	for _, g := range t.listening.groups {
+		if g.states.sum() == 0 {
+			continue
+		}
 		row := g.states.fields(nil).AddInt("unaccepted", int64(g.unaccepted))
 		line("inbound "+g.local.String(), g.votes.fields(row, &t.owners.names, 0))
 	}
@@ -85,6 +88,8 @@ func TestTally(t *testing.T) {
 		connection(sockdiag.Established, "10.0.0.1:40001", "10.0.0.8:5432", 200), // a port twice
 		connection(sockdiag.Established, "10.0.0.1:30000", "10.0.0.8:5432", 201), // outside the range
 		connection(sockdiag.Established, "10.0.0.1:443", "10.9.9.9:40007", 102),  // its listener is gone
+		connection(sockdiag.TimeWait, "10.0.0.1:443", "10.9.9.9:40008", 0),
+		connection(sockdiag.Established, "10.0.0.1:789", "10.0.0.7:40009", 104), // one is no listener
 		connection(sockdiag.Close, "10.0.0.1:40005", "10.0.0.8:5432", 103),
 		connection(sockdiag.BoundInactive, "10.0.0.1:40002", "0.0.0.0:0", 202),
 		connection(sockdiag.BoundInactive, "0.0.0.0:40003", "0.0.0.0:0", 999), // nobody known
@@ -94,13 +99,15 @@ func TestTally(t *testing.T) {
 	c.settle()
 	want := `bound: ports=40002-40003
 inbound 0.0.0.0:80: ESTABLISHED=2 SYN_RECV=1 FIN_WAIT_2=1 TIME_WAIT=1 CLOSE_WAIT=1 unaccepted=2 pid=11 process=app
-inbound 10.0.0.1:443: ESTABLISHED=1 unaccepted=0 pid=11 process=app
+inbound 10.0.0.1:443: ESTABLISHED=1 TIME_WAIT=1 unaccepted=0 pid=11 process=app
+outbound 10.0.0.1->10.0.0.7:40009: ESTABLISHED=1 ranged=0 pid=11 process=app
 outbound 10.0.0.1->10.0.0.8:5432: ESTABLISHED=2 ranged=1 pid=12 process=app
 outbound 10.0.0.1->10.0.0.9:5432: ESTABLISHED=1 TIME_WAIT=1 ranged=2 pid=11 process=app
-process 11: sockets=3 ESTABLISHED=3
+process 11: sockets=4 ESTABLISHED=4
 process 12: sockets=3 ESTABLISHED=2
-source 10.0.0.1: sockets=4 ports=2 shared=1 opposite=1
-user 33: sockets=7`
+source 10.0.0.1: sockets=5 ports=2 shared=1 opposite=1
+user 0: sockets=1
+user 33: sockets=8`
 	if got := c.describe(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
@@ -121,7 +128,8 @@ func TestTallyWithoutARange(t *testing.T) {
 	}
 }
 
-// Samples are kept of unaccepted connections where they are wanted, of CLOSE_WAIT once a row has some.
+// Samples are kept of unaccepted connections where they are wanted, of CLOSE_WAIT once a row has
+// some.
 func TestTallyKeepsSamples(t *testing.T) {
 	c := newTestTally(t, listenOn("0.0.0.0:80", 1, nil), listenOn("0.0.0.0:81", 2, nil))
 	c.listening.groups[0].wantsAges = true
@@ -165,6 +173,37 @@ func TestTallyIsBounded(t *testing.T) {
 	if c.sources.left == 0 || c.usersLeft == 0 {
 		t.Errorf("%d sources and %d users left over", c.sources.left, c.usersLeft)
 	}
+}
+
+// Whatever comes, every socket is counted once and nothing is made up.
+func FuzzTally(f *testing.F) {
+	f.Add([]byte("a listener, a client and the rest of the alphabet"))
+	f.Add([]byte{1, 0, 0, 1, 1, 2, 3, 4, 6, 1, 1, 1, 8, 2, 2, 2, 13, 3, 3, 3, 7, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := newTestTally(t, listenOn("0.0.0.0:80", 1, nil), listenOn("[::]:81", 2, nil))
+		c.peers = newPeers(4)
+		connections := int64(0)
+		for ; len(b) >= 4; b = b[4:] {
+			ports := []string{"80", "81", "443", "39999", "40000", "49999"}
+			source := fmt.Sprintf("10.0.0.%d:%s", b[1]%3, ports[int(b[1])%len(ports)])
+			s := connection(sockdiag.State(b[0]%16), source, fmt.Sprintf("10.0.0.%d:%s", b[2]%5, ports[int(b[2])%len(ports)]), uint32(b[3]))
+			c.add(s)
+			if s.State != 0 && fieldOf(s.State) != "" && int(s.State) < len(states{}) {
+				connections++
+			}
+		}
+		c.settle()
+		counted := c.peers.rest.sum()
+		for _, g := range c.listening.groups {
+			counted += g.states.sum()
+		}
+		for i := range c.peers.rows {
+			counted += int64(c.peers.rows[i].sockets)
+		}
+		if counted != connections {
+			t.Errorf("%d of %d connections counted:\n%s", counted, connections, c.describe())
+		}
+	})
 }
 
 // Counting a socket allocates nothing, once its rows are there.

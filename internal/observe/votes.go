@@ -2,8 +2,7 @@ package observe
 
 import "github.com/maxconn/maxconn/internal/host"
 
-// votes finds who holds most sockets of a row: one process, or else processes of
-// one name.
+// votes finds who holds most sockets of a row: one process, or else processes of one name.
 type votes struct {
 	process, name majority
 	unknown       uint32 // sockets whose holder was not found
@@ -14,9 +13,9 @@ func (v *votes) add(h *holder) {
 	v.name.add(h.name)
 }
 
-// fields appends pid and process, as far as there is a majority. The holders that were found
-// are a fair sample of those of processes that could be read; processes that could not may
-// hold at most so many sockets as hidden says.
+// fields appends pid and process, as far as there is a majority. The holders that were found are a
+// fair sample of those of processes that could be read; processes that could not may hold at most
+// so many sockets as hidden says.
 func (v *votes) fields(f host.Fields, names *names, hidden uint32) host.Fields {
 	if pid, ok := v.process.winner(v.unknown, hidden); ok {
 		f = f.AddInt("pid", int64(pid))

@@ -63,7 +63,7 @@ func (s *screen) inbound(r diagnose.Report) {
 
 func inboundRow(i diagnose.Inbound) []string {
 	held, by := ceiling(i.Held, i.BoundBy, i.HeldHow, i.AtMost)
-	burst, burstBy := ceiling(i.Burst, i.BurstBy, i.BurstHow, false)
+	burst, burstBy := ceiling(i.Burst, i.BurstBy, i.BurstHow, i.BurstAtMost)
 	return []string{i.Listener, orNotSeen(short(i.Process, i.PID)), count(i.Now), held, by, burst, burstBy}
 }
 

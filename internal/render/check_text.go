@@ -108,6 +108,9 @@ func holdsSpans(r diagnose.Report) []span {
 		}
 		return []span{{"Not limited now", green}, text(" by what was asked for: " + list(ids) + ".")}
 	}
+	if slices.ContainsFunc(r.Unseen, func(u diagnose.Unseen) bool { return strings.HasSuffix(u.Fact, " *") }) {
+		return []span{{"Nothing that could be seen limits this host's connections now.", green}} // some subjects were not
+	}
 	return []span{{"Nothing limits this host's connections now.", green}}
 }
 

@@ -44,7 +44,7 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 
 // limitPage is what the catalogue says; Doc is Markdown already.
 func (m *markdown) limitPage(p LimitPage) {
-	m.paragraph("**" + prose(p.Title) + "**. Counts connections " + string(p.Measure) + ", for each " + string(p.Scope) + ".")
+	m.paragraph("**" + prose(p.Title) + "**. Counts " + measured(p.Measure) + ", for each " + string(p.Scope) + ".")
 	m.paragraph(p.Doc)
 	m.paragraph(code(p.Formula))
 	var rows [][]string

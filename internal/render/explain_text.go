@@ -2,6 +2,7 @@ package render
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/muesli/reflow/ansi"
@@ -26,7 +27,7 @@ func ExplanationText(w io.Writer, e Explanation, style Style) error {
 		if i > 0 {
 			s.rule()
 		}
-		s.matched(e, p)
+		s.matched(e, p, slices.ContainsFunc(e.Signs[:i], func(before SignPage) bool { return before.Limit == p.Limit }))
 	}
 	if e.NoFigures != "" && len(e.Limits) == 0 {
 		s.blank()
@@ -152,14 +153,17 @@ func (s *screen) sign(indent int, p SignPage) {
 	}
 }
 
-// matched is a sign that a text showed.
-func (s *screen) matched(e Explanation, p SignPage) {
+// matched is a sign that a text showed; again says that its limit has been told of already.
+func (s *screen) matched(e Explanation, p SignPage, again bool) {
 	s.para(0, 2, span{signName(p), bold})
 	if len(p.Quotes) > 0 {
 		s.labelled(2, "it names", 12, text(strings.Join(p.Quotes, ", ")))
 	}
 	s.labelled(2, "limit", 12, text(p.Limit+": "+p.Title))
 	s.sign(2, p)
+	if again {
+		return
+	}
 	s.labelled(2, "more", 12, text("maxconn explain "+p.Limit))
 	if e.NoFigures == "" {
 		s.onHost(p.OnHost, false)

@@ -125,11 +125,24 @@ func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
 	}
 	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int { return cmp.Compare(share(b), share(a)) })
 	out := OnHost{Port: port}
+	if len(gauges) == 0 {
+		out.Unseen = unseenRows(l, s)
+	}
 	for _, g := range gauges[:min(len(gauges), mostSubjects)] {
 		out.Subjects = append(out.Subjects, figures(g))
 	}
 	out.More = len(gauges) - len(out.Subjects)
 	return out
+}
+
+// unseenRows is why rows of a table that a limit needs are missing, or "".
+func unseenRows(l *limit.Limit, s host.Snapshot) string {
+	for _, f := range l.Needs {
+		if why := s.Read().Partial(f.Kind); why != "" && f == host.All(f.Kind) {
+			return f.String() + ": " + why
+		}
+	}
+	return ""
 }
 
 // share is how full a subject is; one that is refused more than it holds comes first.

@@ -64,13 +64,16 @@ func (s *screen) finding(f diagnose.Finding) {
 	say("more", "maxconn explain "+f.Limit)
 }
 
-// brief is a finding in one line.
+// brief is a finding in one line: what is worth knowing, or how much is used.
 func (s *screen) brief(f diagnose.Finding) {
-	words := " at " + subject(f) + ": " + use(f)
-	if f.Cause != "" {
-		words += ": " + f.Cause
+	words := f.Cause
+	switch {
+	case words == "":
+		words = use(f)
+	case f.Severity != diagnose.Info:
+		words = use(f) + ": " + words
 	}
-	s.line(0, severity(f), text("  "+f.Limit+words))
+	s.line(0, severity(f), text("  "+f.Limit+" at "+subject(f)+": "+words))
 }
 
 // severity is a word, for those who do not see colours.
@@ -99,11 +102,10 @@ func subject(f diagnose.Finding) string {
 // use is how much of the limit is used, and how much is wanted. Refused is not said here: it counts packets,
 // retransmissions too, and would be taken for lost clients; the evidence has it with its meaning.
 func use(f diagnose.Finding) string {
-	figures := count(f.Used) + " of " + figure(f.Ceiling, f.CeilingHow, f.AtMost)
+	words := count(f.Used) + " of " + figure(f.Ceiling, f.CeilingHow, f.AtMost) + " " + measured(f.Measure)
 	if f.Unbounded {
-		figures = count(f.Used) + ", no ceiling"
+		words = count(f.Used) + " " + measured(f.Measure) + ", no ceiling"
 	}
-	words := figures + " " + measured(f.Measure)
 	if f.Demand > 0 {
 		words += ", wanted " + count(f.Demand)
 	}

@@ -8,25 +8,12 @@ import (
 )
 
 // count writes a whole number with separators: 28,232.
-func count(n int64) string { return separate(strconv.FormatInt(n, 10)) }
-
-// separate puts separators into a text of digits, with or without a sign.
-func separate(s string) string {
-	digits := strings.TrimLeft(s, "+-")
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return s[:len(s)-len(digits)] + b.String()
-}
+func count(n int64) string { return limit.Count(n) }
 
 // value is a text from the kernel; a lone number gets separators.
 func value(s string) string {
 	if digits := strings.TrimLeft(s, "+-"); digits != "" && len(s)-len(digits) <= 1 && strings.Trim(digits, "0123456789") == "" {
-		return separate(s)
+		return limit.Separate(s)
 	}
 	return s
 }

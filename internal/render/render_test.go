@@ -183,6 +183,7 @@ func TestVerdicts(t *testing.T) {
 		want string
 	}{
 		{"holds", diagnose.Report{Verdict: diagnose.Holds, Checked: all}, "Nothing limits this host's connections now."},
+		{"holds for those seen", diagnose.Report{Verdict: diagnose.Holds, Checked: all, Unseen: []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Limits: []string{"process-files"}}}}, "Nothing that could be seen limits this host's connections now."},
 		{"holds in part", diagnose.Report{Verdict: diagnose.Holds, Unseen: void}, "Nothing that could be seen limits this host's connections now; not judged: time-wait."},
 		{"holds for one", diagnose.Report{Verdict: diagnose.Holds, Checked: all[:1]}, "Not limited now by what was asked for: " + all[0].Limit + "."},
 		{"one", diagnose.Report{Verdict: diagnose.Binds, Findings: []diagnose.Finding{accept}}, "1 limit refuses connections now: accept-queue at :80."},

@@ -94,3 +94,19 @@ func readKeyed(dir, name, key string) Amount {
 	}
 	return parseKeyed(name, key, b)
 }
+
+// readSum adds up figures of one file. It is known where all of them are.
+func readSum(dir, name string, keys ...string) (sum Amount) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return Amount{Err: err}
+	}
+	for _, key := range keys {
+		a := parseKeyed(name, key, b)
+		if a.Err != nil {
+			return a
+		}
+		sum.N += a.N
+	}
+	return sum
+}

@@ -32,6 +32,10 @@ type MemoryLevel struct {
 
 	OOMKills Amount // processes killed, here or below; 4.13 and later
 
+	// File is page cache that can be given back, of this group and those below:
+	// on the lists of file pages, active and inactive.
+	File Amount
+
 	// Sockets is the buffers of sockets: part of Usage in version 2
 	// (memory.stat sock). In version 1 it is of TCP only, apart from Usage, and
 	// counted only from the moment when TCPLimit is set.
@@ -79,6 +83,7 @@ func memoryV2(at level) MemoryLevel {
 		High:     readAmount(at.dir, "memory.high"),
 		Usage:    readAmount(at.dir, "memory.current"),
 		OOMKills: readKeyed(at.dir, "memory.events", "oom_kill"),
+		File:     readSum(at.dir, "memory.stat", "inactive_file", "active_file"),
 		Sockets:  readKeyed(at.dir, "memory.stat", "sock"),
 		TCPLimit: notKept("limit for TCP alone", 2),
 		TCPHits:  notKept("limit for TCP alone", 2),
@@ -97,6 +102,7 @@ func memoryV1(at level) MemoryLevel {
 		Hits:     readAmount(at.dir, "memory.failcnt"),
 		HitsHere: true,
 		OOMKills: readKeyed(at.dir, "memory.oom_control", "oom_kill"),
+		File:     readSum(at.dir, "memory.stat", "total_inactive_file", "total_active_file"),
 		Sockets:  readAmount(at.dir, "memory.kmem.tcp.usage_in_bytes"),
 		TCPLimit: readAmount(at.dir, "memory.kmem.tcp.limit_in_bytes"),
 		TCPHits:  readAmount(at.dir, "memory.kmem.tcp.failcnt"),

@@ -22,6 +22,7 @@ type Files struct {
 	list    dirents
 	next    int // lowest descriptor that has not been read
 	done    bool
+	epolls  int
 	link    [32]byte // "socket:[4294967295]" needs 19; a cut link is no socket
 }
 
@@ -48,6 +49,10 @@ func (p *Process) Files() (*Files, error) {
 
 // Close ends the walk.
 func (f *Files) Close() error { return unix.Close(f.dir) }
+
+// Epolls returns how many of the descriptors that Sockets has read are epoll
+// instances.
+func (f *Files) Epolls() int { return f.epolls }
 
 // Sockets reads on, at most so many descriptors as max says (0: all), and calls
 // each for those that are sockets, with the inode number by which sock_diag
@@ -129,6 +134,9 @@ func (f *Files) socket(name []byte) (inode uint32, ok bool, err error) {
 	n, errno := readlinkat(f.dir, name, f.link[:])
 	switch errno {
 	case 0:
+		if string(f.link[:n]) == "anon_inode:[eventpoll]" {
+			f.epolls++
+		}
 		inode, ok = socketInode(f.link[:n])
 		return inode, ok, nil
 	case unix.ENOENT:
