@@ -54,34 +54,49 @@ func acceptGauges(r *host.Reader, w Workload) []Gauge {
 
 func acceptGauge(r *host.Reader, g group) Gauge {
 	m := g.fullest()
-	out := Gauge{Subject: g.subject(), Bounds: Inbound, Ceiling: g.capacity(), Used: g.queued()}
+	out := Gauge{Subject: g.subject(), Bounds: Inbound, Ceiling: g.capacity(), Used: g.queued(), Near: neverNear, Refused: max(m.moved, 0)}
 	if g.uneven(m) || (len(g.members) > 1 && m.moved > 0) {
 		out.Ceiling, out.Used = m.capacity(), m.queue
 		out.Subject.Process, out.Subject.PID = m.process, m.pid
 	}
-	overflowed, _ := r.Moved(host.Counter("TcpExt.ListenOverflows"))
-	full := m.queue >= m.capacity()
-	out.Refusing = full || (m.moved > 0 && overflowed > 0)
-	out.Refused = max(m.moved, 0)
-	out.Harms = m.queue > 0 && m.oldest.AtLeast(stalled)
-	ever, counted := r.Maybe(host.Counter("TcpExt.ListenOverflows"))
-	past := m.drops > 0 && (ever > 0 || !counted) && !out.Refusing && !out.Harms && !out.IsNear()
-	out.Notice = out.IsNear() || past
 	somaxconn, known := r.Maybe(host.Sysctl("net.core.somaxconn"))
 	out.Steps = acceptSteps(g, m, somaxconn, known)
 	out.Owner = backlogOwner(m, somaxconn, known)
+	pace := acceptPace(r, g, m)
+	overflowed, _ := r.Moved(host.Counter("TcpExt.ListenOverflows"))
+	full := m.queue >= m.capacity()
+	out.Refusing = (full && (m.refused() || pace != keepsUp)) || (m.moved > 0 && overflowed > 0)
+	out.Harms = m.queue > 0 && (pace != keepsUp || m.oldest.AtLeast(stalled))
 	switch {
-	case past:
-		out.Cause = Count(m.drops) + " SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
-		out.Evidence = acceptEvidence(r, m)
-		out.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
-	case out.Refusing || out.Harms || out.Notice:
-		stuck := notAccepting(r, g, m)
-		out.Cause = acceptCause(r, g, m, somaxconn, known, stuck)
-		out.Evidence = acceptEvidence(r, m)
-		out.Remedies = acceptRemedies(g, m, somaxconn, known, stuck)
+	case out.Refusing || out.Harms:
+		out.Cause = acceptCause(r, g, m, somaxconn, known, pace)
+		out.Remedies = acceptRemedies(g, m, somaxconn, known, pace)
+	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
+		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
+		out.Remedies = []Remedy{watchIt}
+	case m.drops > 0 && everOverflowed(r):
+		out.Notice, out.Cause = true, Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
+		out.Remedies = []Remedy{watchIt}
+	default:
+		return out
 	}
+	out.Evidence = acceptEvidence(r, m)
 	return out
+}
+
+var watchIt = Remedy{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}
+
+func nearFull(full bool) string {
+	if full {
+		return "the queue is full at this instant and has refused nobody that is known of"
+	}
+	return "the queue is nearly full at this instant, and is being served"
+}
+
+// everOverflowed says whether the namespace has had overflows, or whether that cannot be told.
+func everOverflowed(r *host.Reader) bool {
+	n, counted := r.Maybe(host.Counter("TcpExt.ListenOverflows"))
+	return n > 0 || !counted
 }
 
 func acceptSteps(g group, m member, somaxconn int64, known bool) []Step {
@@ -109,32 +124,50 @@ func backlogOwner(m member, somaxconn int64, known bool) string {
 	return "net.core.somaxconn at the time of listen() (it is lower now)"
 }
 
-// notAccepting says whether the queue stands because nobody serves it, rather than because it is short: the
-// process is stopped, or even the youngest connection has waited while the application has served others before or the queue is a large one.
-func notAccepting(r *host.Reader, g group, m member) bool {
-	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && (p.Text("state") == "T" || p.Text("state") == "t") {
-		return true
+// pace is how the application takes connections from the queue.
+type pace int
+
+const (
+	keepsUp pace = iota // or it cannot be told
+	tooSlow
+	notAtAll
+	processStopped
+)
+
+// acceptPace tells an application that does not serve its queue from a queue that is short. A
+// queue is first in, first out: while even the youngest has waited, nothing has been accepted for that long.
+func acceptPace(r *host.Reader, g group, m member) pace {
+	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && strings.EqualFold(p.Text("state"), "t") {
+		return processStopped
 	}
-	if m.queue == 0 || !m.oldest.AtLeast(stalled) {
-		return false
+	long := m.oldest.AtLeast(10 * time.Second)
+	served := g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity() // so a short queue is not the whole story
+	switch {
+	case m.queue == 0 || !m.oldest.AtLeast(stalled) || !(long || served):
+		return keepsUp
+	case m.youngest.AtLeast(stalled):
+		return notAtAll
 	}
-	waits := m.youngest.AtLeast(stalled) || m.oldest.AtLeast(10*time.Second)
-	return waits && (g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity())
+	return tooSlow
 }
 
-func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known, stuck bool) string {
+func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool, pace pace) string {
 	var parts []string
 	if g.uneven(m) {
 		parts = append(parts, "one slow member of a SO_REUSEPORT group of "+itoa(int64(len(g.members)))+", "+who(m.process, m.pid)+", has a full queue while the others have room: the kernel chooses by hash, not by load")
 	}
-	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && strings.EqualFold(p.Text("state"), "t") {
-		parts = append(parts, "the process is stopped (state "+p.Text("state")+") and does not accept")
-	} else if stuck {
-		parts = append(parts, "the application does not accept: "+plural(m.queue, "connection")+" wait, the oldest for more than "+string(m.oldest))
+	wait := plural(m.queue, "connection") + " wait, the oldest for more than " + string(m.oldest)
+	switch pace {
+	case processStopped:
+		parts = append(parts, "the process is stopped (state T) and does not accept")
+	case notAtAll:
+		parts = append(parts, "the application does not accept: "+wait+", the youngest for more than "+string(m.youngest))
+	case tooSlow:
+		parts = append(parts, "the application accepts too slowly, or not at all: "+wait)
 	}
 	parts = append(parts, backlogCause(m, somaxconn, known))
-	if !stuck && m.queue > 0 && m.oldest.AtLeast(stalled) {
-		parts = append(parts, "the oldest connection has waited for accept() for more than "+string(m.oldest))
+	if pace == keepsUp && m.queue > 0 && m.oldest.AtLeast(stalled) {
+		parts = append(parts, "nothing of it was accepted yet, and the oldest connection has waited for more than "+string(m.oldest))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -171,9 +204,12 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 	return ev
 }
 
-func acceptRemedies(g group, m member, somaxconn int64, known, stuck bool) []Remedy {
-	if stuck {
+func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) []Remedy {
+	switch pace {
+	case processStopped, notAtAll:
 		return []Remedy{{Kind: ByApplication, Text: "find out why " + who(m.process, m.pid) + " does not call accept() (blocked, stopped, out of descriptors or threads); a longer queue would only make clients wait longer", TakesEffect: "now"}}
+	case tooSlow:
+		return []Remedy{{Kind: ByApplication, Text: "have " + who(m.process, m.pid) + " call accept() sooner (an accept loop of its own, more workers); a longer queue would only make clients wait longer", TakesEffect: "at the next start of the process"}}
 	}
 	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
 	var out []Remedy

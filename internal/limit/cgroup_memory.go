@@ -49,7 +49,7 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	e := endpointSize(r)
 	r.Table(host.CgroupKind) // where no cgroup can be seen, the limit is unseen and not absent
 	var gauges []Gauge
-	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind)) {
+	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind), "cgroup") {
 		if m, ok := newCgroupMemory(r, t); ok {
 			gauges = append(gauges, m.gauge(e))
 		}

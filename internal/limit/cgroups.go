@@ -16,11 +16,12 @@ type tenants struct {
 }
 
 // cgroupTenants lists the cgroups that hold processes with sockets, ancestors included, sorted by path. Several limits share it:
-// cgroup-memory, threads. A cgroup that could not be read is left out.
-func cgroupTenants(r *host.Reader, processes []host.Row) []tenants {
+// cgroup-memory, threads. A cgroup that could not be read is left out. The path is in the first of the fields that a process has:
+// in version 1 each controller has a hierarchy of its own.
+func cgroupTenants(r *host.Reader, processes []host.Row, fields ...string) []tenants {
 	byPath := map[string][]host.Row{}
 	for _, p := range processes {
-		for _, path := range ancestry(p.Text("cgroup")) {
+		for _, path := range ancestry(firstField(p, fields)) {
 			byPath[path] = append(byPath[path], p)
 		}
 	}
@@ -32,6 +33,15 @@ func cgroupTenants(r *host.Reader, processes []host.Row) []tenants {
 	}
 	slices.SortFunc(out, func(a, b tenants) int { return strings.Compare(a.row.Name(), b.row.Name()) })
 	return out
+}
+
+func firstField(row host.Row, names []string) string {
+	for _, name := range names {
+		if v := row.Text(name); v != "" {
+			return v
+		}
+	}
+	return ""
 }
 
 func newTenants(cgroup host.Row, processes []host.Row) tenants {

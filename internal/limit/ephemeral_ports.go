@@ -39,8 +39,7 @@ var _ = register(Limit{
 	},
 	Needs: append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.All(host.ListenerKind), host.All(host.AddressKind),
-		host.Sysctl("net.ipv4.tcp_tw_reuse"),
-	}, poolNeeds...),
+	}, append(twReuseNeeds, poolNeeds...)...),
 	Gauges: ephemeralGauges,
 })
 
@@ -49,12 +48,13 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 	if r.Err() != nil {
 		return nil
 	}
+	t := readTWReuse(r)
 	gauges := []Gauge{anyDestination(r, p)}
 	for _, row := range r.Table(host.OutboundKind) {
-		gauges = append(gauges, oneDestination(r, p, row))
+		gauges = append(gauges, oneDestination(r, p, t, row))
 	}
 	for _, row := range r.Table(host.SourceKind) {
-		if g, ok := boundBeforeConnect(p, row); ok {
+		if g, ok := boundBeforeConnect(r, p, row); ok {
 			gauges = append(gauges, g)
 		}
 	}
@@ -73,29 +73,33 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 	g.Notice, g.Harms, g.Refusing = true, p.usable*10 <= p.size, p.usable == 0
 	g.Cause, g.Remedies = lostPorts(r, p)
 	g.Evidence = poolEvidence(p)
-	if pid, name := largestBinder(r); p.bound > p.reserved && pid != 0 {
-		g.Subject.PID, g.Subject.Process = pid, name
+	if b, _ := largestBinder(r); p.bound > p.reserved && p.bound >= p.listening {
+		g.Subject.PID, g.Subject.Process = b.pid, b.process
 	}
 	return g
 }
 
-// lostPorts says why a namespace has few ports although its range is wide.
+// lostPorts says why a namespace has few ports although its range is wide, and what would give them back.
 func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
-	left := "leaves " + plural(p.usable, "port") + " of " + Count(p.size) + " for outbound connections"
+	left := plural(p.usable, "port") + " of " + Count(p.size) + " left for outbound connections"
 	switch {
 	case p.reserved >= p.bound && p.reserved >= p.listening:
-		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range, which " + left, []Remedy{
-			{Kind: BySetting, Setting: "net.ipv4.ip_local_reserved_ports", Text: "reserve only the ports that servers need", TakesEffect: "now"},
+		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range: " + left, []Remedy{
+			{Kind: BySetting, Setting: "net.ipv4.ip_local_reserved_ports", Text: "reserve only the ports that servers need: " + plural(p.reserved, "port") + " of the range are reserved", TakesEffect: "now"},
 			widerRange(p),
 		}
 	case p.bound >= p.listening:
-		pid, name := largestBinder(r)
-		return plural(p.bound, "socket") + " that are bound and not connected (" + who(name, pid) + ") hold a port each, which " + left, []Remedy{
-			{Kind: ByApplication, Text: "close the bound sockets of " + who(name, pid) + " or set IP_BIND_ADDRESS_NO_PORT before bind(), so that no port is held before connect()", TakesEffect: "at the next bind()"},
+		most, sockets := largestBinder(r)
+		whose := who(most.process, most.pid)
+		if sockets < p.bound {
+			whose = Count(sockets) + " of them in " + whose
+		}
+		return plural(p.bound, "port") + " of the range are held by sockets that are bound and not connected (" + whose + "): " + left, []Remedy{
+			{Kind: ByApplication, Text: "close the bound sockets of " + who(most.process, most.pid) + " or set IP_BIND_ADDRESS_NO_PORT before bind(), so that no port is held before connect()", TakesEffect: "at the next bind()"},
 			widerRange(p),
 		}
 	}
-	return plural(p.listening, "listening port") + " inside ip_local_port_range " + left, []Remedy{
+	return plural(p.listening, "port") + " of the range are held by listeners: " + left, []Remedy{
 		{Kind: ByApplication, Text: "listen on ports outside ip_local_port_range", TakesEffect: "at the next bind()"},
 		widerRange(p),
 	}
@@ -109,40 +113,51 @@ func poolEvidence(p pool) []Evidence {
 	}
 }
 
-// largestBinder is the process that holds most ports by bind() alone.
-func largestBinder(r *host.Reader) (pid int64, name string) {
-	most := int64(0)
+// binder is a process with sockets that are bound and nothing else.
+type binder struct {
+	process string
+	pid     int64
+}
+
+// largestBinder is the process that holds most ports by bind() alone, and how many.
+func largestBinder(r *host.Reader) (b binder, most int64) {
 	for _, row := range r.Rows(host.BinderKind) {
 		ports, err := host.ParsePorts(row.Text("ports"))
 		if n := ports.Len(); err == nil && n > most {
-			most, name = n, row.Text("process")
-			pid, _ = host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+			most, b.process = n, row.Text("process")
+			b.pid, _ = host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
 		}
 	}
-	return pid, name
+	return b, most
 }
 
 // oneDestination is the ceiling of a source address to a destination that has connections now.
-func oneDestination(r *host.Reader, p pool, row host.Row) Gauge {
-	used := row.Count("ranged")
+func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	pid, _ := row.Int("pid")
 	source, destination, _ := strings.Cut(row.Name(), "->")
+	ranged := row.Count("ranged")
+	waiting := min(row.Count("TIME_WAIT"), ranged)
 	g := Gauge{
 		Subject: Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
-		Bounds:  Outbound, Ceiling: p.usable, Used: used, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
+		Bounds:  Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
-	if mostlyTimeWait(row) {
+	state := t.between(source, destination, row.Text("timestamps"))
+	if mostlyTimeWait(row) && state != twTaken {
 		g.Near = neverNear // the time-wait limit explains this one
 		return g
 	}
-	g.Refusing = g.Full() && used > 0
-	g.Notice = used*2 > p.usable
+	if state == twTaken && waiting > 0 { // connect() takes these over
+		g.Used = ranged - waiting
+		g.Steps = append(g.Steps, Step{Label: "in use: sockets on such ports, less those in TIME_WAIT that connect() may take over", Sum: itoa(ranged) + " - " + itoa(waiting), Value: g.Used, Unit: "ports", How: Computed})
+	}
+	g.Refusing = g.Full() && g.Used > 0
+	g.Notice = g.Used*2 > p.usable
 	if !g.Notice {
 		return g
 	}
-	g.Cause = destinationCause(p, row, used)
+	g.Cause = destinationCause(r, p, row, g.Used)
 	g.Evidence = append(poolEvidence(p), stateEvidence(row)...)
-	g.Remedies = portRemedies(r, p)
+	g.Remedies = portRemedies(r, p, t, state, row)
 	return g
 }
 
@@ -151,23 +166,36 @@ func mostlyTimeWait(row host.Row) bool {
 	return row.Count("TIME_WAIT")*2 >= row.Sockets() && row.Count("TIME_WAIT") > 0
 }
 
-func destinationCause(p pool, row host.Row, used int64) string {
-	holders := "connections"
-	switch {
-	case row.Count("CLOSE_WAIT")*2 > row.Sockets():
-		holders = "connections that the peer has closed and the application has not (CLOSE_WAIT)"
-	case row.Count("ESTABLISHED")*2 > row.Sockets():
-		holders = "established connections"
-	case (row.Count("FIN_WAIT_1")+row.Count("FIN_WAIT_2"))*2 > row.Sockets():
-		holders = "closing connections (FIN_WAIT)"
-	}
+func destinationCause(r *host.Reader, p pool, row host.Row, used int64) string {
+	holders := portHolders(row)
 	switch {
 	case used >= p.usable && p.usable*2 <= p.size:
-		return holders + " use all " + plural(p.usable, "port") + " that reserved and bound ports leave of the range's " + Count(p.size)
+		lost, _ := lostPorts(r, p)
+		return holders + " use all of what is left: " + lost
 	case used >= p.usable:
 		return holders + " use all " + plural(p.usable, "port") + " of the range towards this destination"
 	}
 	return holders + " use " + Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
+}
+
+// portHolders says in which states the connections to a destination are.
+func portHolders(row host.Row) string {
+	words := []struct{ state, words string }{
+		{"ESTABLISHED", "established connections"}, {"SYN_SENT", "connections under way (SYN_SENT)"},
+		{"CLOSE_WAIT", "connections that the peer has closed and the application has not (CLOSE_WAIT)"},
+		{"FIN_WAIT_2", "connections that the application has closed and the peer has not (FIN_WAIT_2)"},
+		{"TIME_WAIT", "connections in TIME_WAIT"},
+	}
+	var parts []string
+	for _, w := range words {
+		switch n := row.Count(w.state); {
+		case n == row.Sockets():
+			return w.words
+		case n > 0:
+			parts = append(parts, Count(n)+" "+w.words)
+		}
+	}
+	return strings.Join(parts, " and ")
 }
 
 // stateEvidence lists the states that a row's connections are in.
@@ -180,25 +208,28 @@ func stateEvidence(row host.Row) (out []Evidence) {
 	return out
 }
 
-func portRemedies(r *host.Reader, p pool) []Remedy {
-	remedies := []Remedy{
-		{Kind: ByApplication, Text: "keep connections and use them again (a pool, HTTP keep-alive): fewer connections to one destination", TakesEffect: "at the next start of the process"},
-		{Kind: ByTopology, Text: "more source addresses (bind with IP_BIND_ADDRESS_NO_PORT), or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own", TakesEffect: "at the next connect()"},
+func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row) (out []Remedy) {
+	if p.usable*2 <= p.size {
+		_, lost := lostPorts(r, p)
+		out = append(out, lost[0])
 	}
-	if p.reserved*2 > p.size {
-		remedies = append([]Remedy{{Kind: BySetting, Setting: "net.ipv4.ip_local_reserved_ports", Text: "reserve only the ports that servers need: " + plural(p.reserved, "port") + " of the range are reserved", TakesEffect: "now"}}, remedies...)
+	if p.size < 28232 { // narrower than the default: the first thing to mend
+		out = append(out, widerRange(p))
 	}
-	if p.bound*2 > p.size {
-		_, first := lostPorts(r, p)
-		remedies = append(first[:1], remedies...)
+	if row.Count("FIN_WAIT_2")*2 > row.Sockets() {
+		out = append(out, Remedy{Kind: ByTopology, Text: "have the peer close its end: until then, or until tcp_fin_timeout, the port stays taken", TakesEffect: "at the next close()"})
 	}
-	switch {
-	case p.size < 28232: // narrower than the default: the first thing to mend
-		return append([]Remedy{widerRange(p)}, remedies...)
-	case p.size < 65535-1024:
-		return append(remedies, widerRange(p))
+	out = append(out,
+		Remedy{Kind: ByApplication, Text: "keep connections and use them again (a pool, HTTP keep-alive): fewer connections to one destination", TakesEffect: "at the next start of the process"},
+		Remedy{Kind: ByTopology, Text: "more source addresses (bind with IP_BIND_ADDRESS_NO_PORT), or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own", TakesEffect: "at the next connect()"},
+	)
+	if row.Count("TIME_WAIT") > 0 && state != twTaken {
+		out = append(out, reuseRemedies(t, state)...)
 	}
-	return remedies
+	if p.size >= 28232 && p.size < 65535-1024 {
+		out = append(out, widerRange(p))
+	}
+	return out
 }
 
 // widerRange is the largest range that leaves the well-known ports alone. Servers inside it must be reserved.
@@ -240,7 +271,7 @@ func (p pool) lift(need int64) []Remedy {
 // bind(address, 0) before connect() and so shares one set of ports over all
 // destinations. sock_diag does not tell; the ports do: bind(0) takes the parity that connect() takes
 // last (inet_csk_find_open_port), and no port serves two destinations.
-func boundBeforeConnect(p pool, row host.Row) (Gauge, bool) {
+func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	ports, _ := row.Int("ports")
 	opposite, ok := row.Int("opposite")
 	destinations := row.Count("destinations")
@@ -256,6 +287,7 @@ func boundBeforeConnect(p pool, row host.Row) (Gauge, bool) {
 		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}
+	g.Subject.Process, g.Subject.PID = connectsFrom(r, row.Name())
 	g.Refusing = g.Full()
 	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " + plural(destinations, "destination") + " share one set of " + plural(p.usable, "port") +
 		" (inferred: " + Count(opposite) + " of " + Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
@@ -265,4 +297,19 @@ func boundBeforeConnect(p pool, row host.Row) (Gauge, bool) {
 		{Kind: ByTopology, Text: "more source addresses", TakesEffect: "at the next connect()"},
 	}
 	return g, true
+}
+
+// connectsFrom is the one process whose connections leave from an address, or none.
+func connectsFrom(r *host.Reader, source string) (process string, pid int64) {
+	for _, row := range r.Table(host.OutboundKind) {
+		from, _, _ := strings.Cut(row.Name(), "->")
+		switch p, known := row.Int("pid"); {
+		case from != source || !known:
+		case pid == 0:
+			process, pid = row.Text("process"), p
+		case p != pid:
+			return "", 0
+		}
+	}
+	return process, pid
 }

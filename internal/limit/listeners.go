@@ -19,6 +19,16 @@ type member struct {
 	oldest, youngest     host.Age
 	backlog              int64 // argument of listen(), where inferred
 	backlogKnown, window bool
+	dropsKnown           bool
+}
+
+// refused says whether the listener has dropped SYNs or ACKs: in the window
+// where there was one, else since it was opened, else nobody knows and it may have.
+func (m member) refused() bool {
+	if m.window {
+		return m.moved > 0
+	}
+	return m.drops > 0 || !m.dropsKnown
 }
 
 // most bounds figures of a snapshot that somebody else wrote, so that sums do not overflow; the kernel's are 32 bits wide.
@@ -64,8 +74,9 @@ func listenerGroups(r *host.Reader) []group {
 
 func newMember(r *host.Reader, row host.Row) member {
 	m := member{row: row, process: row.Text("process"), oldest: host.Age(row.Text("oldest")), youngest: host.Age(row.Text("youngest"))}
-	m.queue, m.limit = row.Count("queue"), min(row.Count("limit"), most)
-	m.drops, m.pid = row.Count("drops"), row.Count("pid")
+	m.queue, m.limit = max(row.Count("queue"), 0), min(max(row.Count("limit"), 0), most)
+	m.drops, m.dropsKnown = row.Int("drops")
+	m.pid = row.Count("pid")
 	m.moved, m.window = r.Moved(row.Fact, "drops")
 	m.backlog, m.backlogKnown = row.Int("backlog")
 	return m

@@ -88,6 +88,9 @@ func newFileTable(row host.Row) (t fileTable, ok bool) {
 	t.pid, _ = host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
 	soft, ok1 := bounded(row, "soft", mostFiles)
 	files, ok2 := row.Int("files")
+	if below, ok := row.Int("files_below"); ok && below < files {
+		files = below // the limit was lowered, and what lies above it takes nothing from it
+	}
 	t.soft, t.files = soft, files
 	t.hard, t.hardKnown = bounded(row, "hard", mostFiles)
 	if t.all = row.Text("attributed") == "all"; t.all {

@@ -44,9 +44,28 @@ func netdevMaxBacklog() host.Fact { return host.Sysctl("net.core.netdev_max_back
 type softnet struct {
 	processed, dropped, squeezed, limited int64 // since boot
 	processedNow, droppedNow              int64 // in the window
-	worst                                 string
-	worstDropped                          int64
+	sinceBoot, inWindow                   worstCPU
 	unseen                                []host.Missing
+}
+
+// worstCPU is the CPU that dropped most.
+type worstCPU struct {
+	name    string
+	dropped int64
+}
+
+func (w *worstCPU) see(name string, dropped int64) {
+	if dropped > w.dropped {
+		w.name, w.dropped = name, dropped
+	}
+}
+
+// worst is the CPU that the cause speaks of.
+func (s softnet) worst() string {
+	if s.droppedNow > 0 {
+		return s.inWindow.name
+	}
+	return s.sinceBoot.name
 }
 
 func readSoftnet(r *host.Reader) (s softnet) {
@@ -60,16 +79,12 @@ func readSoftnet(r *host.Reader) (s softnet) {
 		s.processed += row.Count("processed")
 		s.squeezed += row.Count("squeezed")
 		s.limited += row.Count("flow_limit")
-		moved, ok := r.Moved(row.Fact, "dropped")
+		moved, _ := r.Moved(row.Fact, "dropped")
 		s.droppedNow += max(0, moved)
 		processed, _ := r.Moved(row.Fact, "processed")
 		s.processedNow += max(0, processed)
-		if !ok {
-			moved = dropped
-		}
-		if moved > s.worstDropped {
-			s.worst, s.worstDropped = row.Name(), moved
-		}
+		s.sinceBoot.see(row.Name(), dropped)
+		s.inWindow.see(row.Name(), moved)
 	}
 	return s
 }
@@ -125,7 +140,7 @@ func receivePaths(r *host.Reader) (users, others, unknown []string) {
 			continue
 		}
 		switch row.Text("backlog") {
-		case "netif_rx", "rps":
+		case "netif_rx", "rps", "gro_cells": // gro_cells_receive has a queue of its own with the same bound
 			users = append(users, row.Name())
 		case "napi":
 			others = append(others, row.Name())
@@ -165,7 +180,7 @@ func (s softnet) cause(users []string) string {
 	if s.droppedNow > 0 {
 		when, dropped = "in the window", s.droppedNow
 	}
-	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + Count(dropped) + " of them, most at " + s.worst + ")"
+	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + Count(dropped) + " of them, most at " + s.worst() + ")"
 	if len(users) > 0 {
 		text += "; devices of this namespace that use it: " + few(users)
 	}
@@ -195,5 +210,5 @@ func receiveRemedies(s softnet, length int64, known bool) []Remedy {
 		raise.Text += "; to be written in the initial network namespace"
 	}
 	return []Remedy{raise,
-		{Kind: ByTopology, Text: "more CPUs for the packets, if " + s.worst + " is the only one that drops: receive queues of the card (RSS), RPS masks over more CPUs, or none where the card has a queue for each CPU", TakesEffect: "now"}}
+		{Kind: ByTopology, Text: "more CPUs for the packets, if " + s.worst() + " is the only one that drops: receive queues of the card (RSS), RPS masks over more CPUs, or none where the card has a queue for each CPU", TakesEffect: "now"}}
 }

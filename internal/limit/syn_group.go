@@ -269,7 +269,7 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 		m.queue, m.moved = 0, 0
 		one := q.group
 		one.members = []member{m}
-		out = append(out, acceptRemedies(one, m, q.somaxconn, q.somaxconnKnown, false)...)
+		out = append(out, acceptRemedies(one, m, q.somaxconn, q.somaxconnKnown, keepsUp)...)
 	}
 	return append(out, Remedy{Kind: ByTopology, Text: "if the half-open connections stay for a minute, and no cookie comes back (SyncookiesRecv), their peers do not answer: forged addresses, or SYN-ACKs that are lost. Then look at the route back and filter before this host; a larger backlog does not help", TakesEffect: "now"})
 }

@@ -65,7 +65,7 @@ const (
 func threadGauges(r *host.Reader, w Workload) []Gauge {
 	gauges := []Gauge{hostThreads(r)}
 	processes := r.Rows(host.ProcessKind)
-	for _, t := range cgroupTenants(r, processes) {
+	for _, t := range cgroupTenants(r, processes, "pids_cgroup", "cgroup") {
 		if g, ok := cgroupThreads(r, t); ok {
 			gauges = append(gauges, g)
 		}

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"strings"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -118,8 +119,7 @@ func anyRate(r *host.Reader, p pool, t twReuse) Gauge {
 // peerRate is the ceiling towards a destination that has connections now.
 func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	source, destination, _ := strings.Cut(row.Name(), "->")
-	address := destination[:strings.LastIndex(destination, ":")]
-	s := t.state(isLoopback(source) || isLoopback(address), row.Text("timestamps"))
+	s := t.between(source, destination, row.Text("timestamps"))
 	g := rateGauge(r, p, t, s)
 	pid, _ := row.Int("pid")
 	g.Subject = Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
@@ -138,14 +138,28 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	if !near || (s == twTaken && !full) {
 		return g
 	}
+	overtaken := full && s == twTaken && t.atCeiling(r, g.Ceiling)
 	g.Refusing = full && s != twTaken && s != twUnknown
-	g.Harms, g.Notice = s != twTaken, s == twTaken
+	g.Harms, g.Notice = s != twTaken || overtaken, s == twTaken
 	g.Cause = rateCause(p, t, s, row, waiting, p.usable-ranged)
 	g.Evidence = append(reuseEvidence(r, t), stateEvidence(row)...)
-	if s != twTaken {
+	switch {
+	case overtaken:
+		g.Cause += "; in the window they were taken over as fast as that"
 		g.Remedies = rateRemedies(r, p, t, s)
+	case s != twTaken:
+		g.Remedies = rateRemedies(r, p, t, s)
+	default:
+		g.Remedies = []Remedy{watchIt}
 	}
 	return g
+}
+
+// atCeiling says whether connect() took ports over, in the window, about as fast as the delay allows.
+func (t twReuse) atCeiling(r *host.Reader, ceiling int64) bool {
+	moved, ok := r.Moved(host.Counter("TcpExt.TWRecycled"))
+	length, err := time.ParseDuration(r.Optional(host.System("window")))
+	return ok && err == nil && float64(moved) >= 0.9*float64(ceiling)*length.Seconds()
 }
 
 // closingSteps is the rate at which this side closes, from what it has closed in the last 60 s.

@@ -92,9 +92,15 @@ func (t twReuse) why(s twState) string {
 		return reuse + " cannot take them over: although net.ipv4.tcp_timestamps = " + itoa(t.stamps) +
 			", these connections carry no timestamps, so the peer or something on the way does not do them"
 	case twTaken:
-		return "connect() takes them over " + seconds(t.delay) + " after they closed (" + reuse + ")"
+		return "connect() takes those over that it chose itself, " + seconds(t.delay) + " after they closed (" + reuse + "); a port that bind() chose stays taken for 60 s, towards every destination"
 	}
 	return "whether connect() may take them over could not be seen"
+}
+
+// between is the state for a source address and a destination with port.
+func (t twReuse) between(source, destination, stamps string) twState {
+	address := destination[:max(strings.LastIndex(destination, ":"), 0)]
+	return t.state(isLoopback(source) || isLoopback(address), stamps)
 }
 
 // unseen says which settings could not be read, where the gauge would differ.

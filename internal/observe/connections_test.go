@@ -109,10 +109,10 @@ func TestCloseWaitLeak(t *testing.T) {
 	out := s.connect(client, lab.ConnectSpec{To: at, N: 60})
 	s.accept(server, g, 60)
 	must(client.Close(out, lab.CloseSpec{}))(t)
-	have := s.await("all FINs are there", func(h host.Snapshot) bool {
-		return row(h, host.InboundKind, at.String())["CLOSE_WAIT"] == "60"
+	have := s.await("all FINs are there and acknowledged", func(h host.Snapshot) bool {
+		return row(h, host.OutboundKind, "127.0.0.1->127.0.0.1:8080")["FIN_WAIT_2"] == "60"
 	})
-	s.want(have, host.InboundKind, at.String(), fmt.Sprintf("unaccepted=0 close_wait_age=0s process=leaky pid=%d", server.PID()))
+	s.want(have, host.InboundKind, at.String(), fmt.Sprintf("CLOSE_WAIT=60 unaccepted=0 close_wait_age=0s process=leaky pid=%d", server.PID()))
 	s.want(have, host.ProcessKind, fmt.Sprint(server.PID()), "CLOSE_WAIT=60 sockets=61")
 	s.want(have, host.OutboundKind, "127.0.0.1->127.0.0.1:8080", "FIN_WAIT_2=60 ranged=60 pid= process=") // orphans
 }

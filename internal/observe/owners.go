@@ -11,19 +11,21 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// How many descriptors are looked at. Each costs the kernel some 3 microseconds, three times as
-// much as a socket in a dump, so a process with very many is sampled.
+// How many descriptors are looked at. Each costs the kernel some 3 to 5 microseconds, four times as
+// much as a socket in a dump, so a process with very many is sampled. Listeners are among the first
+// that a program opens.
 const (
-	firstFiles  = 512   // of each process, which is all of most
-	spreadFiles = 8192  // of all processes, before the dump; spread evenly over those with more
-	chunkFiles  = 256   // at a time
-	maxInodes   = 65536 // remembered
-	searchFiles = 65536 // of all processes of the namespace, after the dump, for listeners without a holder
-	otherFiles  = 512   // of each process elsewhere, for the same
-	othersFiles = 16384 // of all of these
-	maxHolders  = 64    // named of one listener
-	maxWalks    = 128   // kept open: two files each
-	spareFiles  = 32    // descriptors that the rest of the program may need
+	smallProcess = 512   // so many descriptors or fewer are all read
+	firstFiles   = 256   // of larger ones
+	spreadFiles  = 4096  // of all processes, before the dump; what is left after the first is spread evenly
+	chunkFiles   = 256   // at a time
+	searchFiles  = 65536 // of all processes of the namespace, after the dump, for listeners without a holder
+	otherFiles   = 512   // of each process elsewhere, for the same
+	othersFiles  = 16384 // of all of these
+	maxInodes    = 32768 // remembered
+	maxHolders   = 64    // named of one listener
+	maxWalks     = 128   // kept open: two files each
+	spareFiles   = 32    // descriptors that the rest of the program may need
 )
 
 // owners tells which process holds a socket.
@@ -134,6 +136,8 @@ func (o *owners) visit(pid int) {
 	case pid == os.Getpid(), (netns.ID{Dev: space.Dev, Inode: space.Ino}) != o.subject:
 		h.close()
 		o.others = append(o.others, pid)
+	case files <= smallProcess:
+		o.enter(h, smallProcess)
 	default:
 		o.enter(h, firstFiles)
 	}
