@@ -18,7 +18,7 @@ var rows = []struct {
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"},
 	{5, "internal/apply"},
-	{6, "internal/lab"}, {6, "internal/load"},
+	{6, "internal/lab"}, {6, "internal/lab/"}, {6, "internal/load"},
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},

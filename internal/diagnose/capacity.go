@@ -94,12 +94,13 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 	if pid != 0 {
 		f.pids = []int64{pid}
 	}
+	f.ownerless = pid == 0 && row.Sockets() > row.Count("TIME_WAIT")
 	return line, f.withProcess(r), ok && !strings.Contains(source, "*")
 }
 
 func outbound(e *evaluation, line Outbound, f flow) Outbound {
 	held, rate := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.PerSecond)
-	line.Held, line.BoundBy, line.AtMost = held.value, held.by, held.atMost || rate.atMost
+	line.Held, line.BoundBy, line.AtMost, line.RateAtMost = held.value, held.by, held.atMost || f.ownerless, rate.atMost
 	line.PerSecond, line.RateBy = rate.value, rate.by
 	line.HeldHow, line.RateHow = held.how, rate.how
 	return line
@@ -122,6 +123,7 @@ func listenerFlows(r *host.Reader) []flow {
 	}
 	for i := range flows {
 		flows[i] = flows[i].withProcess(r)
+		flows[i].ownerless = len(flows[i].pids) == 0
 	}
 	return flows
 }
@@ -130,13 +132,13 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	held, burst := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.Burst)
 	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost, BurstAtMost: burst.atMost}
 	line.HeldHow, line.BurstHow = held.how, burst.how
-	if len(f.pids) == 0 {
-		line.AtMost = true // the descriptor limit of its process could not be seen
+	if f.ownerless {
+		line.AtMost = true
 	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {
 		line.PID, line.Process = row.Count("pid"), row.Text("process")
 	}
 	if row, ok := r.Row(host.InboundKind, f.listener); ok {
-		line.Now = row.Sockets()
+		line.Now = row.Sockets() - row.Count("TIME_WAIT") - row.Count("SYN_RECV")
 	}
 	return line
 }

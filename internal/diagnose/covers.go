@@ -18,6 +18,7 @@ type flow struct {
 	source, destination string // outbound; empty = any
 	listener            string // inbound
 	pids                []int64
+	ownerless           bool // it has a process, whose descriptor limit could not be seen
 	uid, cgroup         string
 }
 

@@ -48,7 +48,7 @@ func TestWorstFirst(t *testing.T) {
 	r := Check(snapshot(t, ports+`
 listener 0.0.0.0:80 = family=4 queue=0 limit=128 drops=7 pid=5 process=web backlog=128
 listener 0.0.0.0:81 = family=4 queue=6 limit=5 drops=7 pid=6 process=app backlog=5
-listener 0.0.0.0:82 = family=4 queue=120 limit=128 drops=0 pid=7 process=near backlog=128
+listener 0.0.0.0:82 = family=4 queue=60 limit=128 drops=0 pid=7 process=slow backlog=128 oldest=10s youngest=0s
 `), Options{Limits: []string{"accept-queue"}})
 	var got []string
 	for _, f := range r.Findings {

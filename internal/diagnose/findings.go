@@ -19,7 +19,7 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 			out = append(out, newFinding(g, severity))
 		}
 	}
-	out = append(out, unmet(s, e, o.Workload)...)
+	out = merge(out, unmet(s, e, o.Workload))
 	slices.SortStableFunc(out, worse)
 	return out
 }
@@ -71,7 +71,7 @@ func newFinding(g limit.Gauge, severity Severity) Finding {
 		f.Evidence = append(f.Evidence, Evidence(e))
 	}
 	for _, m := range g.Remedies {
-		f.Remedies = append(f.Remedies, Remedy(m))
+		f.Remedies = append(f.Remedies, Remedy{m.Kind, m.Setting, m.From, m.To, m.Text, m.TakesEffect})
 	}
 	for _, s := range g.Steps {
 		f.Steps = append(f.Steps, Step(s))

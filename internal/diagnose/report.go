@@ -53,7 +53,8 @@ type Outbound struct {
 	PerSecond   int64  `json:"per_second"`
 	BoundBy     string `json:"bound_by"` // what bounds held
 	RateBy      string `json:"per_second_bound_by"`
-	AtMost      bool   `json:"at_most,omitempty"`
+	AtMost      bool   `json:"at_most,omitempty"` // of held
+	RateAtMost  bool   `json:"per_second_at_most,omitempty"`
 	// How each ceiling was got, "" where there is none.
 	HeldHow limit.How `json:"held_how,omitempty"`
 	RateHow limit.How `json:"per_second_how,omitempty"`
@@ -64,7 +65,7 @@ type Inbound struct {
 	Listener    string `json:"listener"`
 	Process     string `json:"process"`
 	PID         int64  `json:"pid"`
-	Now         int64  `json:"now"`
+	Now         int64  `json:"now"` // connections there now, without TIME_WAIT and half-open ones
 	Held        int64  `json:"held"`
 	Burst       int64  `json:"burst"`
 	BoundBy     string `json:"bound_by"` // what bounds held

@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"slices"
+
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -78,6 +80,27 @@ func unmetFinding(g limit.Gauge, goal limit.Goal, want int64) Finding {
 		found.Cause += "; " + g.Cause
 	}
 	return found
+}
+
+// merge puts a demand into the finding that already speaks of the same limit and
+// subject, so that nothing is said twice.
+func merge(present, wanted []Finding) []Finding {
+	for _, f := range wanted {
+		i := slices.IndexFunc(present, func(p Finding) bool { return p.Limit == f.Limit && p.Subject == f.Subject && p.Measure == f.Measure })
+		if i < 0 {
+			present = append(present, f)
+			continue
+		}
+		p := &present[i]
+		p.Demand, p.Cause = f.Demand, f.Cause
+		if len(f.Remedies) > 0 {
+			p.Remedies = f.Remedies
+		}
+		if p.Severity == Info {
+			p.Severity = Warning
+		}
+	}
+	return present
 }
 
 // Unmatched lists the inbound goals that no listener of the snapshot answers to.

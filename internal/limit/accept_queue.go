@@ -46,10 +46,35 @@ var _ = register(Limit{
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {
 	var gauges []Gauge
+	blamed, drops := false, true
 	for _, g := range listenerGroups(r) {
-		gauges = append(gauges, acceptGauge(r, g))
+		gauge := acceptGauge(r, g)
+		gauges = append(gauges, gauge)
+		blamed = blamed || gauge.Refusing
+		for _, m := range g.members {
+			drops = drops && m.dropsKnown
+		}
+	}
+	if n, _ := r.Moved(host.Counter("TcpExt.ListenOverflows")); n > 0 && !blamed {
+		gauges = append(gauges, unblamed(n, drops))
 	}
 	return gauges
+}
+
+// unblamed speaks of overflows in the window that no listener shows: it is gone, or
+// its queue had room again when it was looked at and the kernel keeps no counter for each listener.
+func unblamed(overflows int64, drops bool) Gauge {
+	why := "the listener is gone by now"
+	if !drops {
+		why = "this kernel counts no drops for each listener, and none was full when they were looked at"
+	}
+	return Gauge{
+		Subject: Subject{Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
+		Cause:    "an accept queue overflowed in the window, and it cannot be told whose: " + why,
+		Owner:    "listen() argument of the application or net.core.somaxconn",
+		Evidence: []Evidence{{"TcpExt.ListenOverflows", "+" + itoa(overflows), "SYNs and ACKs dropped at full accept queues in the window, retransmissions included"}},
+		Remedies: []Remedy{{Kind: Live, Setting: "maxconn check --for 60s --limit accept-queue", Text: "look again while it happens: the listener whose queue is full is named", TakesEffect: "now"}},
+	}
 }
 
 func acceptGauge(r *host.Reader, g group) Gauge {
@@ -61,6 +86,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	}
 	somaxconn, known := r.Maybe(host.Sysctl("net.core.somaxconn"))
 	out.Steps = acceptSteps(g, m, somaxconn, known)
+	if !m.dropsKnown {
+		out.Unseen = []host.Missing{{Fact: m.row.Fact, Why: "no counter of drops for each listener (sock_diag gives it since Linux 4.7)"}}
+	}
 	out.Owner = backlogOwner(m, somaxconn, known)
 	pace := acceptPace(r, g, m)
 	overflowed, _ := r.Moved(host.Counter("TcpExt.ListenOverflows"))
@@ -74,7 +102,7 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
-	case m.drops > 0 && everOverflowed(r):
+	case m.drops > 0 && !m.window && everOverflowed(r):
 		out.Notice, out.Cause = true, Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
 		out.Remedies = []Remedy{watchIt}
 	default:
@@ -197,7 +225,12 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 		ev = append(ev, Evidence{"tcp_info", "over " + string(m.oldest), "the longest wait for accept() in the queue"})
 	}
 	for _, name := range []string{"TcpExt.ListenOverflows", "TcpExt.ListenDrops"} {
-		if n, ok := r.Maybe(host.Counter(name)); ok && n > 0 {
+		moved, window := r.Moved(host.Counter(name))
+		n, _ := r.Maybe(host.Counter(name))
+		switch {
+		case window && moved > 0:
+			ev = append(ev, Evidence{name, "+" + itoa(moved), "of this network namespace in the window"})
+		case !window && n > 0:
 			ev = append(ev, Evidence{name, itoa(n), "of this network namespace since it was made"})
 		}
 	}

@@ -108,7 +108,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 func poolEvidence(p pool) []Evidence {
 	return []Evidence{
 		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high), plural(p.size, "port")},
-		{"net.ipv4.ip_local_reserved_ports", itoa(p.reserved), "ports of the range that connect() passes over"},
+		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range", "connect() passes over them"},
 		{"sock_diag", itoa(p.held), "further ports held by listeners (" + Count(p.listening) + ") and bound sockets (" + Count(p.bound) + ")"},
 	}
 }
@@ -155,7 +155,7 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	if !g.Notice {
 		return g
 	}
-	g.Cause = destinationCause(r, p, row, g.Used)
+	g.Cause = destinationCause(r, p, row, g.Used, state == twTaken)
 	g.Evidence = append(poolEvidence(p), stateEvidence(row)...)
 	g.Remedies = portRemedies(r, p, t, state, row)
 	return g
@@ -166,8 +166,8 @@ func mostlyTimeWait(row host.Row) bool {
 	return row.Count("TIME_WAIT")*2 >= row.Sockets() && row.Count("TIME_WAIT") > 0
 }
 
-func destinationCause(r *host.Reader, p pool, row host.Row, used int64) string {
-	holders := portHolders(row)
+func destinationCause(r *host.Reader, p pool, row host.Row, used int64, reused bool) string {
+	holders := portHolders(row, reused)
 	switch {
 	case used >= p.usable && p.usable*2 <= p.size:
 		lost, _ := lostPorts(r, p)
@@ -178,8 +178,9 @@ func destinationCause(r *host.Reader, p pool, row host.Row, used int64) string {
 	return holders + " use " + Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
 }
 
-// portHolders says in which states the connections to a destination are.
-func portHolders(row host.Row) string {
+// portHolders says in which states the connections to a destination are. TIME_WAIT does not count where connect()
+// takes its ports over.
+func portHolders(row host.Row, reused bool) string {
 	words := []struct{ state, words string }{
 		{"ESTABLISHED", "established connections"}, {"SYN_SENT", "connections under way (SYN_SENT)"},
 		{"CLOSE_WAIT", "connections that the peer has closed and the application has not (CLOSE_WAIT)"},
@@ -189,6 +190,7 @@ func portHolders(row host.Row) string {
 	var parts []string
 	for _, w := range words {
 		switch n := row.Count(w.state); {
+		case reused && w.state == "TIME_WAIT":
 		case n == row.Sockets():
 			return w.words
 		case n > 0:

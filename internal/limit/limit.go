@@ -125,6 +125,9 @@ type Remedy struct {
 	From, To    string
 	Text        string
 	TakesEffect string // "now", "at the next listen()", "at the next start of the process" ...
+	// Change is what a machine would write, for remedies that are one; the Fact's
+	// name may address a field of a row ("4711#soft"). Empty where only words help.
+	Change host.Setting
 }
 
 // RemedyKind is who has to act.

@@ -37,7 +37,7 @@ func outboundRow(o diagnose.Outbound) []string {
 		name, now = "to any one destination", ""
 	}
 	held, by := ceiling(o.Held, o.BoundBy, o.HeldHow, o.AtMost)
-	rate, rateBy := ceiling(o.PerSecond, o.RateBy, o.RateHow, o.AtMost)
+	rate, rateBy := ceiling(o.PerSecond, o.RateBy, o.RateHow, o.RateAtMost)
 	return []string{name, short(o.Process, o.PID), now, held, by, rate, rateBy}
 }
 

@@ -1,0 +1,105 @@
+// Package plan turns a wanted workload into ordered changes of settings, and
+// says what no setting lifts. It is pure: the same catalogue that judged the host
+// judges it again as it would be, so a plan is known to hold before anything is written.
+package plan
+
+import (
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// Schema names the JSON form of a Plan. Fields may be added, none renamed.
+const Schema = "maxconn.plan/1"
+
+// Plan is what would be changed, in the order that the kernel accepts. It is a file: reviewed,
+// carried, applied later; apply refuses it on another host, or where a value has changed meanwhile.
+type Plan struct {
+	Schema   string   `json:"schema"`
+	Host     Host     `json:"host"`
+	Workload Workload `json:"workload"`
+	Changes  []Change `json:"changes"`
+	// Left is what no setting lifts: more source addresses, connection reuse, who closes first.
+	Left []Left `json:"left"`
+	// Holds says whether the workload fits after the changes, by the same model.
+	Holds bool `json:"holds"`
+}
+
+// Host identifies where the plan was made.
+type Host struct {
+	Name   string `json:"name"`
+	Kernel string `json:"kernel"`
+	Netns  string `json:"netns"` // "net:[4026531840]"
+	Boot   string `json:"boot"`  // RFC 3339; running processes are named only within one boot
+}
+
+// Workload is what is wanted, as it was asked for.
+type Workload struct {
+	Outbound []Goal `json:"outbound"`
+	Inbound  []Goal `json:"inbound"`
+}
+
+// Goal is one wanted flow; see limit.Goal.
+type Goal struct {
+	Subject   string `json:"subject"`
+	Held      int64  `json:"held,omitempty"`
+	PerSecond int64  `json:"per_second,omitempty"`
+}
+
+// Target is what a change writes to.
+type Target struct {
+	// Kind is sysctl, process, listener or link.
+	Kind host.Kind `json:"kind"`
+	// Name is the sysctl's name, the pid, "address:port" or the device.
+	Name string `json:"name"`
+	// Field is "" for a sysctl, soft or hard for a process (descriptors), limit for a listener, txqueuelen for a link.
+	Field string `json:"field,omitempty"`
+	// Start is when the process started, in clock ticks since boot as /proc/PID/stat says: a pid alone may be
+	// somebody else's by now. For a listener it is that of its process.
+	Start uint64 `json:"start,omitempty"`
+	// PID is the process that holds the listener.
+	PID int64 `json:"pid,omitempty"`
+	// Inode is the listening socket's, so that the one member of a group is meant.
+	Inode uint64 `json:"inode,omitempty"`
+}
+
+// Change is a target with its old and its new value, and the reasons.
+type Change struct {
+	Target Target `json:"target"`
+	// Setting is the target in words: "net.core.somaxconn", "descriptor limit of nginx (pid 12)".
+	Setting string `json:"setting"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Why     string `json:"why"`   // formula with figures
+	Limit   string `json:"limit"` // ID
+	// TakesEffect is "now", "at the next listen()", "at the next start of the process", "in the next network namespace" or "at the next boot".
+	TakesEffect string `json:"takes_effect"`
+	Owner       string `json:"owner"` // who set the old value
+	Cost        string `json:"cost,omitempty"`
+	Risk        string `json:"risk,omitempty"`
+}
+
+// Left is what the plan cannot do.
+type Left struct {
+	Limit   string           `json:"limit"`
+	Subject string           `json:"subject"`
+	Kind    limit.RemedyKind `json:"kind"`
+	Text    string           `json:"text"`
+}
+
+// Fact is the fact of a snapshot that the target is.
+func (t Target) Fact() host.Fact {
+	name := t.Name
+	if t.Field != "" {
+		name += "#" + t.Field
+	}
+	return host.Fact{Kind: t.Kind, Name: name}
+}
+
+// Settings are the changes as a what-if for host.Snapshot.With.
+func (p Plan) Settings() []host.Setting {
+	out := make([]host.Setting, len(p.Changes))
+	for i, c := range p.Changes {
+		out[i] = host.Setting{Fact: c.Target.Fact(), Want: c.To}
+	}
+	return out
+}
