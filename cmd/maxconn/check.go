@@ -36,8 +36,8 @@ A counter that was above zero before counts as history; --for watches whether
 it moves.
 
 A wanted workload is judged with --outbound and --inbound: as many connections
-held at one time (--inbound :443=100k) or as many new ones per second
-(--outbound 10.0.0.9:5432=500/s).
+held at one time (--inbound :443=100k), as many new ones per second
+(--outbound 10.0.0.9:5432=500/s), or a burst (--inbound :443=2000@once).
 
 Exit status: 0 nothing limits connections, 1 something does, 2 could not tell.`,
 		Example: `  maxconn check
@@ -54,9 +54,9 @@ Exit status: 0 nothing limits connections, 1 something does, 2 could not tell.`,
 	f.windowFlag(c)
 	f.fileFlag(c)
 	c.Flags().BoolVar(&f.allNetns, "all-netns", false, "report on each network namespace, one after the other")
-	c.Flags().StringArrayVar(&f.outbound, "outbound", nil, "judge a wanted flow out: `DEST=COUNT` held or DEST=RATE/s (repeatable)")
-	c.Flags().StringArrayVar(&f.inbound, "inbound", nil, "judge a wanted flow in: `LISTENER=COUNT` held or LISTENER=RATE/s (repeatable)")
-	c.Flags().StringSliceVar(&f.limits, "limit", nil, "judge this limit only, by its `id` (repeatable)")
+	c.Flags().Var(wordList{to: &f.outbound}, "outbound", "judge a wanted flow out: `DEST=COUNT` held or DEST=RATE/s (repeatable)")
+	c.Flags().Var(wordList{to: &f.inbound}, "inbound", "judge a wanted flow in: `LISTENER=COUNT` held, LISTENER=RATE/s or LISTENER=BURST@once (repeatable)")
+	c.Flags().Var(wordList{to: &f.limits, split: true}, "limit", "judge this limit only, by its `id` (repeatable)")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show everything, not only what fits a first screen")
 	completeWith(c, "limit", limitNames)
 	completeWith(c, "outbound", nil)
@@ -97,7 +97,7 @@ func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	o := diagnose.Options{Limits: f.limits, PID: f.pid}
 	for _, id := range f.limits {
 		if limit.Find(id) == nil {
-			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %q", id)
+			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %s", quoted(id))
 		}
 	}
 	g := goals{ctx: ctx, local: f.from == ""}

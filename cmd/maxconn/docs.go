@@ -13,7 +13,7 @@ import (
 
 // docs writes docs/limits.md; it is for those who build maxconn.
 func (a *app) docs() *cobra.Command {
-	var output string
+	output := "-"
 	c := &cobra.Command{
 		Use:    "docs",
 		Short:  "write the catalogue of limits as Markdown",
@@ -30,6 +30,6 @@ func (a *app) docs() *cobra.Command {
 			return a.write(func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err })
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "-", "write to this `file`; - is the standard output")
+	c.Flags().VarP(word{&output}, "output", "o", "write to this `file`; - is the standard output")
 	return c
 }

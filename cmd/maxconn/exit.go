@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/render"
@@ -51,6 +52,23 @@ func (a *app) exit(err error) int {
 	}
 	a.complain(err, "")
 	return statusFailed
+}
+
+// mostQuoted is how much of a text from the command line is said back in an error, in characters.
+const mostQuoted = 60
+
+// quoted is what the user wrote, for an error.
+func quoted(text string) string { return strconv.Quote(cut(text, mostQuoted)) }
+
+// cut is the beginning of a text that is longer than n characters.
+func cut(text string, n int) string {
+	for i := range text {
+		if n == 0 {
+			return text[:i] + "..."
+		}
+		n--
+	}
+	return text
 }
 
 // complain writes an error and a hint, a line each, free of what a terminal would obey.

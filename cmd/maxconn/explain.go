@@ -32,7 +32,7 @@ explain SYSCTL says what a setting does and does not do, and its value here; the
 last part of its name is enough, and a line of a sysctl.d file will do.
 
 explain 'TEXT' takes an error, a log line, or the name of an errno and says what it
-means, which limit it comes from and what to look at.
+means, which limit it comes from, if any, and what to look at.
 
 Without a word it lists all that can be explained.`,
 		Example: `  maxconn explain
@@ -41,7 +41,11 @@ Without a word it lists all that can be explained.`,
   maxconn explain 'possible SYN flooding on port 443. Sending cookies.'
   maxconn explain EADDRNOTAVAIL`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runExplain(c.Context(), f, strings.Join(args, " "))
+			query := strings.Join(args, " ")
+			if len(args) > 0 && strings.TrimSpace(query) == "" {
+				return misuse("maxconn explain alone lists what it knows; a shell variable that is not set is empty", "the text to explain is empty")
+			}
+			return a.runExplain(c.Context(), f, query)
 		},
 		ValidArgsFunction: completeWords,
 	}
@@ -61,7 +65,7 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 		})
 	}
 	if _, ok := render.Explain(query, host.Snapshot{}); !ok {
-		return misuse(didYouMean(limit.Suggest(query), "maxconn explain lists what it knows"), "nothing is known of %q", query)
+		return misuse(didYouMean(limit.Suggest(query), "maxconn explain lists what it knows"), "nothing is known of %s", quoted(query))
 	}
 	s, missing, err := a.figures(ctx, f.source)
 	if err != nil {

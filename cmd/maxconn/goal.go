@@ -22,6 +22,9 @@ type goals struct {
 
 func (g *goals) outbound(text string) limit.Goal {
 	goal, err := parseGoal(text)
+	if err == nil && goal.Burst > 0 {
+		err = errors.New("a burst meets the queue of a listener: it is asked for with --inbound")
+	}
 	if err == nil {
 		goal.Subject, err = g.destination(goal.Subject)
 	}
@@ -33,12 +36,12 @@ func (g *goals) inbound(text string) limit.Goal {
 	if err == nil {
 		goal.Subject, err = listener(goal.Subject)
 	}
-	return g.checked("--inbound", "write a listener: --inbound :443=100k, --inbound 0.0.0.0:8080=200/s", text, goal, err)
+	return g.checked("--inbound", "write a listener: --inbound :443=100k, --inbound 0.0.0.0:8080=200/s, --inbound :80=2000@once", text, goal, err)
 }
 
 func (g *goals) checked(flag, hint, text string, goal limit.Goal, err error) limit.Goal {
 	if err != nil && g.err == nil {
-		g.err = misuse(hint, "%s %q: %w", flag, text, err)
+		g.err = misuse(hint, "%s %s: %w", flag, quoted(text), err)
 	}
 	return goal
 }
@@ -50,11 +53,11 @@ func (g *goals) destination(text string) (string, error) {
 	}
 	name, port, err := net.SplitHostPort(text)
 	if err != nil || name == "" {
-		return "", fmt.Errorf("%q is not an address and port", text)
+		return "", fmt.Errorf("%s is not an address and port", quoted(text))
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		return "", fmt.Errorf("%q is not a port", port)
+		return "", fmt.Errorf("%s is not a port", quoted(port))
 	}
 	if !g.local {
 		return "", errors.New("a host name may mean something else where the snapshot comes from: write the address")
@@ -73,7 +76,7 @@ func listener(text string) (string, error) {
 	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(text, ":"), 10, 16)
 	if err != nil || n == 0 {
-		return "", fmt.Errorf("%q is not a listener", text)
+		return "", fmt.Errorf("%s is not a listener", quoted(text))
 	}
 	return ":" + strconv.FormatUint(n, 10), nil
 }
@@ -85,21 +88,33 @@ func checkPort(port uint16) error {
 	return nil
 }
 
-// parseGoal reads SUBJECT=COUNT or SUBJECT=RATE/s.
+// parseGoal reads SUBJECT=COUNT, SUBJECT=RATE/s or SUBJECT=BURST@once.
 func parseGoal(text string) (limit.Goal, error) {
 	i := strings.LastIndexByte(text, '=')
 	if i <= 0 {
-		return limit.Goal{}, errors.New("it needs the form NAME=COUNT or NAME=RATE/s")
+		return limit.Goal{}, errors.New("it needs the form NAME=COUNT, NAME=RATE/s or NAME=BURST@once")
 	}
 	g := limit.Goal{Subject: text[:i]}
-	number, isRate := strings.CutSuffix(text[i+1:], "/s")
+	err := parseWant(&g, text[i+1:])
+	return g, err
+}
+
+// parseWant reads what is wanted: 100k held at one time, 500/s new ones each second, or 2000@once as a burst.
+func parseWant(g *limit.Goal, text string) error {
+	number, isRate := strings.CutSuffix(text, "/s")
+	number, isBurst := strings.CutSuffix(number, "@once")
 	n, err := parseCount(number)
-	if isRate {
+	switch {
+	case err == nil && isRate && isBurst:
+		return fmt.Errorf("%s is both a rate and a burst", quoted(text))
+	case isRate:
 		g.PerSecond = n
-	} else {
+	case isBurst:
+		g.Burst = n
+	default:
 		g.Held = n
 	}
-	return g, err
+	return err
 }
 
 // parseCount reads 100000, 100,000, 100k, 1.5M: a whole number above zero.
@@ -115,17 +130,17 @@ func parseCount(text string) (int64, error) {
 	}
 	digits = withoutSeparators(digits)
 	if digits == "" || strings.Trim(digits, "0123456789.") != "" {
-		return 0, fmt.Errorf("%q is not a count such as 20000, 100k or 1M", text)
+		return 0, fmt.Errorf("%s is not a count such as 20000, 100k or 1M", quoted(text))
 	}
 	f, err := strconv.ParseFloat(digits, 64)
 	f = math.Round(f*unit*1e6) / 1e6 // 1.001k is a thousand and one
 	switch {
 	case err != nil || f != math.Trunc(f):
-		return 0, fmt.Errorf("%q is not a whole number", text)
+		return 0, fmt.Errorf("%s is not a whole number", quoted(text))
 	case f < 1:
-		return 0, fmt.Errorf("%q is not above zero", text)
+		return 0, fmt.Errorf("%s is not above zero", quoted(text))
 	case f > 1e15:
-		return 0, fmt.Errorf("%q is more than any host can do", text)
+		return 0, fmt.Errorf("%s is more than any host can do", quoted(text))
 	}
 	return int64(f), nil
 }

@@ -32,12 +32,12 @@ type recorded struct {
 var recordedHosts = map[string]recorded{
 	"big-counters":      {status: statusHolds},
 	"busy-proxy":        {statusBinds, diagnose.Warning, "time-wait", "192.0.2.52:8080"},
-	"container":         {statusBinds, diagnose.Warning, "threads", "/"},
+	"container":         {statusBinds, diagnose.Warning, "threads", "cgroup"},
 	"fd-limit":          {statusBinds, diagnose.Warning, "process-files", "api (pid 874)"},
 	"laptop":            {status: statusHolds},
 	"memory-pressure":   {statusBinds, diagnose.Warning, "tcp-memory", "this host"},
 	"node-accept-queue": {statusBinds, diagnose.Critical, "accept-queue", "0.0.0.0:3000"},
-	"rhel7":             {status: statusHolds},
+	"rhel7":             {statusBinds, diagnose.Warning, "time-wait", "this network namespace"},
 	"small-vm":          {status: statusHolds},
 	"unprivileged":      {status: statusHolds},
 }

@@ -29,7 +29,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               copyHosts,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "isjson": isJSON},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "isjson": isJSON, "lab": startLab},
+		Condition:           condition,
 	})
 }
 

@@ -39,7 +39,7 @@ func (a *app) man() *cobra.Command {
 			return a.write(func(w io.Writer) error { _, err := w.Write(page); return err })
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "write all pages into this `directory`")
+	c.Flags().Var(word{&dir}, "dir", "write all pages into this `directory`")
 	_ = c.Flags().MarkHidden("dir") // fails only for a flag that does not exist
 	return c
 }

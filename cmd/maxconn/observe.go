@@ -39,7 +39,8 @@ stand-in everywhere.`,
 	f.source.flags(c, "look at the network namespace of the process with this `id`")
 	f.windowFlag(c)
 	c.Flags().BoolVar(&f.redact, "redact", false, "hide addresses and names, consistently")
-	c.Flags().StringVarP(&f.output, "output", "o", "-", "write to this `file`; - is the standard output")
+	f.output = "-"
+	c.Flags().VarP(word{&f.output}, "output", "o", "write to this `file`; - is the standard output")
 	return c
 }
 

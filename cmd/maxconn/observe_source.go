@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,26 @@ func namespaceError(err error) error {
 		f.status = statusFailed
 	}
 	return f
+}
+
+// wentAway is for a subject that was there when the command line was read: its end is nobody's misuse.
+func (s source) wentAway(err error) error {
+	var e *netns.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	process := "process " + strconv.FormatInt(s.pid, 10)
+	if s.pid == 0 {
+		process = "the process of network namespace " + s.netns
+	}
+	hint := "another process of its network namespace, or the name of the namespace (--netns), may last longer"
+	switch e.Reason {
+	case netns.Gone:
+		return &failure{statusUnknown, fmt.Errorf("could not tell: %s ended while it was observed", process), hint}
+	case netns.NoSuchName, netns.NotNamespace:
+		return &failure{statusUnknown, fmt.Errorf("could not tell: the network namespace %s was removed while it was observed", s.netns), ""}
+	}
+	return err
 }
 
 // namespaces lists every network namespace once, and counts those that cannot be seen.

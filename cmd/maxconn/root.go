@@ -27,11 +27,9 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SuggestionsMinimumDistance = 2
 	c.SetUsageTemplate(usageTemplate)
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &failure{statusUsage, err, c.CommandPath() + " --help lists the flags"}
-	})
+	c.SetFlagErrorFunc(flagError)
 	check := a.check()
-	c.AddCommand(check, a.observe(), a.explain(), a.man(), a.docs(), a.versionVerb())
+	c.AddCommand(check, a.observe(), a.explain(), a.completion(), a.man(), a.docs(), a.versionVerb())
 	c.SetHelpCommand(helpVerb())
 	return c
 }
@@ -42,12 +40,12 @@ func verbOnly(c *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := "maxconn --help lists the verbs"
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 && strings.TrimSpace(args[0]) != "" {
 		hint = "did you mean maxconn " + near[0] + "?"
 	} else if limit.Find(args[0]) != nil || limit.FindKnobs(args[0]) != nil {
 		hint = "did you mean maxconn explain " + args[0] + "?"
 	}
-	return misuse(hint, "%q is not a verb", args[0])
+	return misuse(hint, "%s is not a verb", quoted(args[0]))
 }
 
 // noArguments is for verbs that have flags only.
@@ -55,7 +53,7 @@ func noArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return misuse(c.CommandPath()+" --help lists the flags", "%s takes flags only, have %q", c.CommandPath(), strings.Join(args, " "))
+	return misuse(c.CommandPath()+" --help lists the flags", "%s takes flags only, have %s", c.CommandPath(), quoted(strings.Join(args, " ")))
 }
 
 // helpVerb is help VERB, which other than cobra's own fails where there is no such verb.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -134,6 +136,46 @@ func TestTerminal(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A process that ends while it is watched is nobody's misuse: nothing can be told of it.
+func TestProcessEndsInTheWindow(t *testing.T) {
+	t.Parallel()
+	for _, verb := range []string{"check", "observe"} {
+		process := exec.Command("sleep", "1000")
+		if err := process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		tty, screen := openTerminal(t, 80)
+		shown := watchFor(t, tty, "watching", func() { process.Process.Kill(); process.Wait() })
+		pid := strconv.Itoa(process.Process.Pid)
+		var stdout bytes.Buffer
+		status := run(t.Context(), []string{verb, "--pid", pid, "--for", "1s"}, nil, &stdout, shown, noEnv)
+		out := screen()
+		if status != statusUnknown || stdout.Len() > 0 || !strings.Contains(out, "maxconn: error: could not tell: process "+pid+" ended while it was observed") || !strings.Contains(out, "maxconn: hint: ") {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", verb, status, &stdout, out)
+		}
+	}
+}
+
+// watched is a terminal that calls seen once, when a word is written on it.
+type watched struct {
+	*os.File
+	word string
+	seen func()
+}
+
+func watchFor(t *testing.T, tty *os.File, word string, seen func()) *watched {
+	w := &watched{tty, word, sync.OnceFunc(seen)}
+	t.Cleanup(w.seen)
+	return w
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), w.word) {
+		w.seen()
+	}
+	return w.File.Write(b)
 }
 
 func uncoloured(s string) string {

@@ -26,19 +26,19 @@ type source struct {
 
 // flags adds those that choose a subject on this host; pid says what --pid does.
 func (s *source) flags(c *cobra.Command, pid string) {
-	c.Flags().StringVar(&s.netns, "netns", "", "look at this network namespace: its `name`, a path, or a process ID")
-	c.Flags().Int64Var(&s.pid, "pid", 0, pid)
+	c.Flags().Var(word{&s.netns}, "netns", "look at this network namespace: its `name`, a path, or a process ID")
+	c.Flags().Var(processID{&s.pid}, "pid", pid)
 	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
 	_ = c.RegisterFlagCompletionFunc("pid", cobra.NoFileCompletions)
 }
 
 // fileFlag adds --from.
 func (s *source) fileFlag(c *cobra.Command) {
-	c.Flags().StringVar(&s.from, "from", "", "read a snapshot from this `file`, which maxconn observe wrote; - is the standard input")
+	c.Flags().Var(word{&s.from}, "from", "read a snapshot from this `file`, which maxconn observe wrote; - is the standard input")
 }
 
 func (s *source) windowFlag(c *cobra.Command) {
-	c.Flags().StringVar(&s.window, "for", "", "take two samples this `time` apart, such as 10s: shows rates and what moved")
+	c.Flags().Var(word{&s.window}, "for", "take two samples this `time` apart, such as 10s: shows rates and what moved")
 	_ = c.RegisterFlagCompletionFunc("for", cobra.NoFileCompletions)
 }
 
@@ -58,7 +58,8 @@ func (a *app) snapshot(ctx context.Context, s source) (host.Snapshot, error) {
 	if err != nil {
 		return host.Snapshot{}, err
 	}
-	return a.watch(ctx, at, window)
+	snapshot, err := a.watch(ctx, at, window)
+	return snapshot, s.wentAway(err)
 }
 
 // conflict is what is wrong with a combination of flags.
@@ -70,8 +71,6 @@ func (s source) conflict() error {
 		return misuse("observe the namespace on its host: maxconn observe --netns "+s.netns, "--netns and --from: a file holds one namespace")
 	case s.netns != "" && s.pid != 0:
 		return misuse("--pid alone looks at the namespace of the process", "--netns and --pid: give one of them")
-	case s.pid < 0:
-		return misuse("a process ID is a number above zero: ps -e lists them", "--pid %d is not a process ID", s.pid)
 	}
 	return nil
 }
@@ -83,7 +82,7 @@ func (s source) length() (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s.window)
 	if err != nil || d <= 0 {
-		return 0, misuse("write a number with its unit: --for 10s, --for 2m", "--for %q is not a length of time", s.window)
+		return 0, misuse("write a number with its unit: --for 10s, --for 2m", "--for: %s is not a length of time", quoted(s.window))
 	}
 	return d, nil
 }

@@ -73,7 +73,7 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 		}
 	}
 	for _, f := range listenerFlows(r) {
-		if o.PID == 0 || hasPID(f.pids, o.PID) {
+		if o.PID == 0 || hasPID(f.holders, o.PID) {
 			c.Inbound = append(c.Inbound, inbound(r, e, f))
 		}
 	}
@@ -90,7 +90,7 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 	source, destination, ok := strings.Cut(row.Name(), "->")
 	pid := row.Count("pid")
 	line := Outbound{Source: source, Destination: destination, Process: row.Text("process"), PID: pid, Now: row.Sockets()}
-	f := flow{direction: limit.Outbound, source: source, destination: destination}
+	f := flow{direction: limit.Outbound, source: source, destination: destination, now: open(row)}
 	if pid != 0 {
 		f.pids = []int64{pid}
 	}
@@ -113,15 +113,16 @@ func listenerFlows(r *host.Reader) []flow {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		i := slices.IndexFunc(flows, func(f flow) bool { return f.listener == name })
 		if i < 0 {
-			i, flows = len(flows), append(flows, flow{direction: limit.Inbound, listener: name})
+			i, flows = len(flows), append(flows, flow{direction: limit.Inbound, listener: name, now: accepted(r, name)})
 		}
 		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {
-			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !hasPID(flows[i].pids, n) {
-				flows[i].pids = append(flows[i].pids, n)
+			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !hasPID(flows[i].holders, n) {
+				flows[i].holders = append(flows[i].holders, n)
 			}
 		}
 	}
 	for i := range flows {
+		flows[i].pids = serving(r, flows[i].holders)
 		flows[i] = flows[i].withProcess(r)
 		flows[i].ownerless = len(flows[i].pids) == 0
 	}
@@ -137,8 +138,34 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {
 		line.PID, line.Process = row.Count("pid"), row.Text("process")
 	}
-	if row, ok := r.Row(host.InboundKind, f.listener); ok {
-		line.Now = row.Sockets() - row.Count("TIME_WAIT") - row.Count("SYN_RECV")
-	}
+	line.Now = f.now
 	return line
 }
+
+// serving are those of the processes that hold a listener that take its connections: a master that only started its
+// workers (nginx) has no epoll instance, and they have.
+func serving(r *host.Reader, holders []int64) []int64 {
+	var waiting, others []int64
+	for _, pid := range holders {
+		row, _ := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10))
+		switch n, known := row.Int("epoll"); {
+		case n > 0:
+			waiting = append(waiting, pid)
+		case !known:
+			others = append(others, pid)
+		}
+	}
+	if len(waiting) == 0 {
+		return holders
+	}
+	return append(waiting, others...)
+}
+
+// accepted is how many connections a listener has now, those in its queue included.
+func accepted(r *host.Reader, listener string) int64 {
+	row, _ := r.Row(host.InboundKind, listener)
+	return open(row)
+}
+
+// open is the connections of a row that are neither half-open nor in TIME_WAIT.
+func open(row host.Row) int64 { return row.Sockets() - row.Count("TIME_WAIT") - row.Count("SYN_RECV") }

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,18 +16,21 @@ const anyDestination = "any one destination"
 // flow is one kind of connection: who opens or takes it, from where to where.
 type flow struct {
 	direction           limit.Direction
-	source, destination string // outbound; empty = any
-	listener            string // inbound
-	pids                []int64
-	ownerless           bool // it has a process, whose descriptor limit could not be seen
-	uid, cgroup         string
+	source, destination string  // outbound; empty = any
+	listener            string  // inbound
+	holders             []int64 // who has the listener open
+	pids                []int64 // who has the connections
+	ownerless           bool    // it has a process, whose descriptor limit could not be seen
+	uid                 string
+	cgroups             []string // one for each hierarchy of version 1
+	now                 int64    // connections there now, without TIME_WAIT and half-open ones
 }
 
 // withProcess fills in what the snapshot knows of the flow's processes.
 func (f flow) withProcess(r *host.Reader) flow {
 	for _, pid := range f.pids {
 		if row, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10)); ok {
-			f.uid, f.cgroup = row.Text("uid"), row.Text("cgroup")
+			f.uid, f.cgroups = row.Text("uid"), []string{row.Text("cgroup"), row.Text("pids_cgroup")}
 		}
 	}
 	return f
@@ -49,7 +53,7 @@ func (f flow) covers(g limit.Gauge) bool {
 	case g.Subject.PID != 0:
 		return hasPID(f.pids, g.Subject.PID)
 	case g.Subject.Cgroup != "":
-		return within(f.cgroup, g.Subject.Cgroup)
+		return slices.ContainsFunc(f.cgroups, func(c string) bool { return within(c, g.Subject.Cgroup) })
 	}
 	return true
 }

@@ -19,7 +19,7 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 			out = append(out, newFinding(g, severity))
 		}
 	}
-	out = merge(out, unmet(s, e, o.Workload))
+	out = merge(out, unmetFindings(exceeded(e.needs(s, o.Workload, AtOnce))))
 	slices.SortStableFunc(out, worse)
 	return out
 }
@@ -64,7 +64,7 @@ func share(f Finding) float64 {
 func newFinding(g limit.Gauge, severity Severity) Finding {
 	f := Finding{
 		Limit: g.Limit.ID, Severity: severity, Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
-		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: CeilingHow(g), Used: g.Used, Refused: g.Refused, Cause: g.Cause, Owner: g.Owner,
+		Unit: g.Unit, Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: CeilingHow(g), Used: g.Used, Refused: g.Refused, Cause: g.Cause, Owner: g.Owner,
 		Evidence: []Evidence{}, Remedies: []Remedy{}, Steps: []Step{}, Sources: g.Limit.Sources,
 	}
 	for _, e := range g.Evidence {

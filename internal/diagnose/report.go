@@ -94,6 +94,7 @@ type Finding struct {
 	Process   string        `json:"process"`
 	PID       int64         `json:"pid"`
 	Measure   limit.Measure `json:"measure"`
+	Unit      string        `json:"unit,omitempty"` // what Ceiling and Used count where that is not connections
 	Ceiling   int64         `json:"ceiling"`
 	Unbounded bool          `json:"unbounded,omitempty"` // the kernel sets no ceiling here
 	AtMost    bool          `json:"at_most,omitempty"`

@@ -2,26 +2,114 @@ package diagnose
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// unmet lists the limits that a wanted workload would run into.
-func unmet(s host.Snapshot, e *evaluation, w limit.Workload) []Finding {
-	r := s.Read()
-	var out []Finding
-	for _, goal := range w.Outbound {
-		for _, f := range goalFlows(r, goal) {
-			out = append(out, exceeded(e, f, goal)...)
+// Need is what a workload wants of a gauge.
+type Need struct {
+	Gauge limit.Gauge
+	Goal  limit.Goal // what asks for it; where several goals share the gauge, the first
+	// Want is what the goals want of the gauge, Others what else uses it and goes on to; both in the gauge's measure.
+	Want, Others int64
+	// Direction is that of the goal: the same address and port may be a destination and a listener.
+	Direction limit.Direction
+	// Sharers is over how many such gauges the goal's connections spread: the processes of a listener.
+	Sharers int64
+}
+
+// Total is what the gauge would have to hold.
+func (n Need) Total() int64 { return n.Want + n.Others }
+
+// Exceeds says whether the gauge does not hold it.
+func (n Need) Exceeds() bool { return n.Want > 0 && !n.Gauge.Unbounded && n.Total() > n.Gauge.Ceiling }
+
+// Together says how the goals of a workload are meant.
+type Together bool
+
+const (
+	// AtOnce: what goals share (a process, the host's memory) must hold all of them together.
+	AtOnce Together = true
+	// OneByOne: each goal has the host for itself, beside what is there already.
+	OneByOne Together = false
+)
+
+// Needs lists what a workload wants of each gauge that bounds it, and the facts for want of which whole limits could
+// not be judged.
+func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
+	e := evaluate(s, Options{Workload: w})
+	voided := slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
+		return !slices.ContainsFunc(u.Limits, func(id string) bool { return e.void[id] })
+	})
+	return e.needs(s, w, t), voided
+}
+
+// Unmet lists the gauges that a wanted workload does not fit.
+func Unmet(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
+	needs, voided := Needs(s, w, t)
+	return exceeded(needs), voided
+}
+
+func exceeded(needs []Need) []Need {
+	return slices.DeleteFunc(needs, func(n Need) bool { return !n.Exceeds() })
+}
+
+// Faults lists the gauges that check finds fault with. Want is the ceiling under which it would find none, 0 where a higher one
+// would not help or nobody knows how high.
+func Faults(s host.Snapshot) (needs []Need) {
+	for _, g := range evaluate(s, Options{}).gauges {
+		if severity := judge(g); severity == Critical || severity == Warning {
+			needs = append(needs, Need{Gauge: g, Want: g.Enough})
 		}
 	}
-	for _, goal := range w.Inbound {
-		for _, f := range listenerFlows(r) {
-			if meansListener(goal.Subject, f.listener) {
-				out = append(out, exceeded(e, f, goal)...)
+	return needs
+}
+
+func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) (needs []Need) {
+	demands := demandsOf(s.Read(), w)
+	for _, g := range e.gauges {
+		var shared Need
+		for _, d := range demands {
+			n, ok := d.of(g)
+			switch {
+			case !ok:
+			case apart(g):
+				needs = append(needs, n)
+			case t == OneByOne:
+				needs = append(needs, n.beside(g))
+			default:
+				shared = shared.plus(n)
 			}
 		}
+		if shared.Want > 0 {
+			needs = append(needs, shared.beside(g))
+		}
+	}
+	return needs
+}
+
+// demand is a goal and the flows of this host that it means.
+type demand struct {
+	goal  limit.Goal
+	flows []flow
+}
+
+func demandsOf(r *host.Reader, w limit.Workload) (out []demand) {
+	w = w.Merged()
+	for _, goal := range w.Outbound {
+		out = append(out, demand{goal, goalFlows(r, goal)})
+	}
+	listeners := listenerFlows(r)
+	for _, goal := range w.Inbound {
+		d := demand{goal: goal}
+		for _, f := range listeners {
+			if meansListener(goal.Subject, f.listener) {
+				d.flows = append(d.flows, f)
+			}
+		}
+		out = append(out, d)
 	}
 	return out
 }
@@ -41,45 +129,108 @@ func goalFlows(r *host.Reader, goal limit.Goal) []flow {
 	return flows
 }
 
-// exceeded is a finding for each limit of the flow whose ceiling lies below the goal.
-func exceeded(e *evaluation, f flow, goal limit.Goal) (out []Finding) {
-	for _, g := range e.gauges {
-		want := goal.Want(g.Measure)
-		if want == 0 || g.Unbounded || !f.covers(g) {
+// of is what the goal wants of a gauge, with -Others what of it is there already; false where it does not concern the gauge.
+func (d demand) of(g limit.Gauge) (n Need, ok bool) {
+	n = Need{Gauge: g, Goal: d.goal, Sharers: 1}
+	for _, f := range d.flows {
+		if !f.covers(g) {
 			continue
 		}
-		want = f.share(want, g)
-		if want <= g.Ceiling {
-			continue
-		}
-		if g.Lift != nil {
-			g.Remedies = g.Lift(want)
-		}
-		out = append(out, unmetFinding(g, goal, want))
+		n.Want = max(n.Want, f.share(d.goal.Want(g.Measure), g))
+		n.Sharers, n.Direction = f.sharers(g), f.direction
+		n.Others -= f.now / n.Sharers
 	}
-	return out
+	if apart(g) {
+		n.Others = 0
+	}
+	return n, n.Want > 0
+}
+
+// plus adds the demand of a further goal.
+func (n Need) plus(m Need) Need {
+	if n.Want == 0 {
+		return m
+	}
+	n.Want, n.Others = n.Want+m.Want, n.Others+m.Others
+	return n
+}
+
+// beside adds what else uses the gauge now. A use in connections held says nothing of rates.
+func (n Need) beside(g limit.Gauge) Need {
+	if n.Others = max(0, g.Used+n.Others); g.Measure != limit.Held {
+		n.Others = 0
+	}
+	return n
+}
+
+// apart says whether goals do not add up in a gauge: each destination and each listener has a ceiling of its own.
+func apart(g limit.Gauge) bool {
+	switch g.Limit.Scope {
+	case limit.Peer:
+		return g.Subject.Destination != "" || g.Subject.Source == ""
+	case limit.Listener:
+		return true
+	}
+	return false
 }
 
 // share is how much of a demand falls on a gauge: processes that share a
 // listener share its connections.
 func (f flow) share(want int64, g limit.Gauge) int64 {
-	if n := int64(len(f.pids)); g.Limit.Scope == limit.Process && g.Subject.PID != 0 && n > 1 {
-		return (want + n - 1) / n
-	}
-	return want
+	n := f.sharers(g)
+	return want/n + min(want%n, 1)
 }
 
-func unmetFinding(g limit.Gauge, goal limit.Goal, want int64) Finding {
-	found := newFinding(g, Warning)
-	found.Demand = want
-	if found.Subject == anyDestination {
-		found.Subject = goal.Subject
+// sharers is over how many gauges of the same limit the flow's connections spread.
+func (f flow) sharers(g limit.Gauge) int64 {
+	if n := int64(len(f.pids)); g.Limit.Scope == limit.Process && g.Subject.PID != 0 && n > 1 {
+		return n
 	}
-	found.Cause = "wanted " + limit.Count(want) + " connections " + string(g.Measure) + ", possible " + limit.Count(g.Ceiling)
-	if g.Cause != "" {
-		found.Cause += "; " + g.Cause
+	return 1
+}
+
+// unmetFindings says of each limit that a workload would run into what would lift it.
+func unmetFindings(needs []Need) (out []Finding) {
+	for _, n := range needs {
+		if n.Gauge.Lift != nil {
+			n.Gauge.Remedies = n.Gauge.Lift(n.Total())
+		}
+		out = append(out, n.finding())
+	}
+	return out
+}
+
+func (n Need) finding() Finding {
+	found := newFinding(n.Gauge, Warning)
+	found.Demand = n.Want
+	found.Subject = n.Subject()
+	found.Cause = n.Words()
+	if n.Gauge.Cause != "" {
+		found.Cause += "; " + n.Gauge.Cause
 	}
 	return found
+}
+
+// Subject is whose ceiling it is, or the destination that is asked for where there are no connections yet.
+func (n Need) Subject() string {
+	if n.Gauge.Subject.Name == anyDestination {
+		return n.Goal.Subject
+	}
+	return n.Gauge.Subject.Name
+}
+
+// Words are the two figures that do not fit.
+func (n Need) Words() string {
+	words := "wanted " + limit.Count(n.Want) + " connections "
+	if n.Gauge.Measure == limit.Burst {
+		words += "at once"
+	} else {
+		words += string(n.Gauge.Measure)
+	}
+	if n.Others > 0 {
+		words += " beside " + limit.Count(n.Others) + " others"
+	}
+	return words + ", possible " + limit.Count(n.Gauge.Ceiling)
 }
 
 // merge puts a demand into the finding that already speaks of the same limit and
@@ -101,6 +252,20 @@ func merge(present, wanted []Finding) []Finding {
 		}
 	}
 	return present
+}
+
+// Unowned lists the inbound goals whose connections are held by a process that could not be seen: nobody can say whether its
+// descriptors suffice.
+func Unowned(s host.Snapshot, w limit.Workload) (goals []string) {
+	r := s.Read()
+	for _, d := range demandsOf(r, limit.Workload{Inbound: w.Inbound}) {
+		unseen := func(pid int64) bool { _, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10)); return !ok }
+		hidden := func(f flow) bool { return f.ownerless || slices.ContainsFunc(f.pids, unseen) }
+		if d.goal.Held > 0 && slices.ContainsFunc(d.flows, hidden) {
+			goals = append(goals, d.goal.Subject)
+		}
+	}
+	return goals
 }
 
 // Unmatched lists the inbound goals that no listener of the snapshot answers to.

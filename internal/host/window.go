@@ -10,7 +10,7 @@ import (
 var monotonic = map[Kind][]string{
 	SoftnetKind:  {"dropped", "squeezed", "processed"},
 	LinkKind:     {"rx_dropped", "tx_dropped"},
-	QdiscKind:    {"drops", "overlimits"},
+	QdiscKind:    {"drops", "overlimits", "packets"},
 	ListenerKind: {"drops"},
 	CgroupKind:   {"memory_events_max", "memory_events_oom", "memory_failcnt", "pids_events_max"},
 }

@@ -31,6 +31,7 @@ var _ = register(Limit{
 	},
 	Signs: []Sign{
 		{Text: "connection timed out", Errno: "ETIMEDOUT", Call: "connect", Means: "the SYN was never answered: a full accept queue drops it in silence, and so do a full SYN queue, a full conntrack table and a firewall", Look: "maxconn check --for 10s, on the server"},
+		{Text: "connection reset by peer", Errno: "ECONNRESET", Call: "read", Means: "connect() had succeeded, and the server reset the connection before the application took it: its accept queue was full and net.ipv4.tcp_abort_on_overflow is 1 (TcpExt.EmbryonicRsts and ListenOverflows grow), or the listener, or its member of a SO_REUSEPORT group, was closed with connections in the queue, as in a restart (tcp_migrate_req=1 moves them to another member). Most resets have other causes", Look: "on the server: sysctl net.ipv4.tcp_abort_on_overflow; nstat -az TcpExtEmbryonicRsts TcpExtListenOverflows; maxconn check --limit accept-queue --for 10s"},
 		{Text: "times the listen queue of a socket overflowed", Means: "netstat -s: TcpExt ListenOverflows, dropped SYNs and ACKs at a full accept queue, retransmissions counted again", Look: "maxconn check --for 10s"},
 	},
 	Sources: []string{
@@ -38,7 +39,7 @@ var _ = register(Limit{
 		"net/ipv4/tcp_input.c tcp_conn_request (4.10-6.18)",
 	},
 	Needs: append([]host.Fact{
-		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind),
+		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind), host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
 	Gauges: acceptGauges,
@@ -90,6 +91,7 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		out.Unseen = []host.Missing{{Fact: m.row.Fact, Why: "no counter of drops for each listener (sock_diag gives it since Linux 4.7)"}}
 	}
 	out.Owner = backlogOwner(m, somaxconn, known)
+	out.Lift = newQueueLift(r, g.sharing(out, m)).to
 	pace := acceptPace(r, g, m)
 	overflowed, _ := r.Moved(host.Counter("TcpExt.ListenOverflows"))
 	full := m.queue >= m.capacity()
@@ -99,6 +101,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	case out.Refusing || out.Harms:
 		out.Cause = acceptCause(r, g, m, somaxconn, known, pace)
 		out.Remedies = acceptRemedies(g, m, somaxconn, known, pace)
+		if pace == keepsUp {
+			out.Enough = 2*out.Used + max(m.moved, 0)
+		}
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}

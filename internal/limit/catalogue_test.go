@@ -105,10 +105,14 @@ func describeGauge(b *strings.Builder, g Gauge) {
 		fmt.Fprintf(b, " [%s]", who(g.Subject.Process, g.Subject.PID))
 	}
 	ceiling := Count(g.Ceiling)
-	if g.Unbounded {
-		ceiling = "no ceiling"
+	used := Count(g.Used)
+	switch {
+	case g.Unbounded:
+		used, ceiling = strings.TrimSpace(used+" "+g.Unit), "no ceiling"
+	case g.Unit != "":
+		ceiling += " " + g.Unit
 	}
-	fmt.Fprintf(b, ": %s of %s, %s", Count(g.Used), ceiling, g.Measure)
+	fmt.Fprintf(b, ": %s of %s, %s", used, ceiling, g.Measure)
 	for _, flag := range []struct {
 		on   bool
 		word string

@@ -60,7 +60,8 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 // memoryGroup is a cgroup with a memory limit, in bytes.
 type memoryGroup struct {
 	tenants
-	path           string
+	path, name     string
+	windowed       bool
 	version        string
 	limit, current int64
 	cache          int64 // page cache that can be given back
@@ -73,7 +74,7 @@ type memoryGroup struct {
 
 // newCgroupMemory is false for a cgroup without a limit, or whose figures are missing.
 func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
-	m = memoryGroup{tenants: t, path: t.row.Name(), version: t.row.Text("version")}
+	m = memoryGroup{tenants: t, path: t.row.Name(), name: cgroupName(t.row.Name()), windowed: windowed(r), version: t.row.Text("version")}
 	limit, ok1 := bounded(t.row, "memory_max", noCeiling)
 	current, ok2 := t.row.Int("memory_current")
 	m.limit, m.current = limit, current
@@ -104,8 +105,8 @@ func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(
 func (m memoryGroup) gauge(e endpoint) Gauge {
 	room := e.fits(roughly(m.room(e)))
 	g := Gauge{
-		Subject: Subject{Name: m.path, Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
-		Owner: "memory limit of " + m.path, Steps: m.steps(e, room), Unseen: m.unseen(),
+		Subject: Subject{Name: cgroupSubject(m.path), Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Owner: "memory limit of " + m.name, Steps: m.steps(e, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {
 			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) * e.bytes)}
 		},
@@ -113,17 +114,17 @@ func (m memoryGroup) gauge(e endpoint) Gauge {
 	g.Refusing, g.Refused = m.oomMoved > 0, max(m.oomMoved, 0)
 	// The limit is met with nothing left to give back; with page cache left it is daily routine.
 	g.Harms = m.met > 0 && m.exhausted(e)
-	g.Notice = m.oom > 0
+	g.Notice = m.oom > 0 && !m.windowed
 	left := "; about " + mebibytes(roughly(m.room(e))) + " are left of its limit of " + mebibytes(m.limit) + m.cacheWords()
 	switch {
 	case g.Refusing:
-		g.Cause = "cgroup " + m.path + " ran out of memory " + plural(m.oomMoved, "time") + " in the window" + left
+		g.Cause = m.name + " ran out of memory " + plural(m.oomMoved, "time") + " in the window" + left
 	case g.Harms:
-		g.Cause = "cgroup " + m.path + " meets its memory limit again and again" + left
+		g.Cause = m.name + " meets its memory limit again and again" + left
 	case g.IsNear():
-		g.Cause = "the kernel memory of " + plural(m.connections, "connection") + " takes about " + mebibytes(m.connections*e.bytes) + " in cgroup " + m.path + left
+		g.Cause = "the kernel memory of " + plural(m.connections, "connection") + " takes about " + mebibytes(m.connections*e.bytes) + " in " + m.name + left
 	case g.Notice:
-		g.Cause = "cgroup " + m.path + " has run out of memory " + plural(m.oom, "time") + " since it was made" + left
+		g.Cause = m.name + " has run out of memory " + plural(m.oom, "time") + " since it was made" + left
 	default:
 		return g
 	}
@@ -202,6 +203,6 @@ func (m memoryGroup) raise(more int64) Remedy {
 		name = "memory.limit_in_bytes"
 	}
 	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)), "a higher limit: --memory of the container, or "+name+" of the cgroup")
-	return Remedy{Kind: BySetting, Setting: name + " of " + m.path, From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
+	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path), From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
 		Text: text + "; no higher than the host has memory for, and no use where an ancestor's limit is lower"}
 }

@@ -66,6 +66,18 @@ func ancestry(path string) []string {
 	return append(out, "/")
 }
 
+// cgroupName is how people know a cgroup. Limits at the root are those of a container that has a cgroup namespace of its own
+// (the root of the host has none: mm/memcontrol.c and kernel/cgroup/pids.c, CFTYPE_NOT_ON_ROOT).
+func cgroupName(path string) string {
+	if path == "/" {
+		return "this container's cgroup"
+	}
+	return "cgroup " + path
+}
+
+// cgroupSubject is the name where it is clear that a cgroup is meant.
+func cgroupSubject(path string) string { return strings.TrimPrefix(cgroupName(path), "cgroup ") }
+
 // byUnit says in the words of systemd how a limit of a cgroup is raised at once (systemctl(1) set-property), or "" where the
 // cgroup is no unit of systemd's own: the scope of a container belongs to its runtime.
 func byUnit(path, property, value string) string {

@@ -56,6 +56,7 @@ type leak struct {
 	soft         int64
 	softKnown    bool
 	processState string
+	windowed     bool
 }
 
 // place is where some of the connections are: a listener or a destination.
@@ -95,6 +96,7 @@ func leaks(r *host.Reader) []leak {
 			l.soft, l.softKnown = p.Int("soft")
 			l.processState = p.Text("state")
 		}
+		l.windowed = windowed(r)
 		slices.SortStableFunc(l.places, func(a, b place) int { return cmp.Compare(b.waiting, a.waiting) })
 		if l.subject.PID != 0 && len(l.places) == 1 && !strings.Contains(l.places[0].name, " -> ") {
 			l.subject.Listener = l.places[0].name
@@ -195,7 +197,7 @@ func (l leak) leaking() bool {
 
 func (l leak) gauge() Gauge {
 	// Bounds stays empty: process-files bounds what the process can hold.
-	g := Gauge{Subject: l.subject, Ceiling: l.soft, Used: l.waiting, Unbounded: !l.softKnown, Owner: "close() in the application; the kernel has no timeout for it"}
+	g := Gauge{Subject: l.subject, Unit: "descriptors in CLOSE_WAIT", Ceiling: l.soft, Used: l.waiting, Unbounded: !l.softKnown, Owner: "close() in the application; the kernel has no timeout for it"}
 	g.Steps = []Step{{Label: "in CLOSE_WAIT", Value: l.waiting, Unit: "connections", How: Read, From: "sock_diag"}}
 	if l.softKnown {
 		g.Steps = append(g.Steps, Step{Label: "descriptors that the process may have open", Value: l.soft, Unit: "descriptors", How: Read, From: "RLIMIT_NOFILE"})
@@ -204,12 +206,25 @@ func (l leak) gauge() Gauge {
 		g.Near = neverNear
 		return g
 	}
-	g.Harms = true
-	g.Cause = l.cause()
-	g.Evidence = l.evidence()
-	g.Remedies = l.remedies()
+	g.Cause, g.Evidence = l.cause(), l.evidence()
+	if l.young() && l.windowed && !g.IsNear() {
+		g.Notice = true // they come and go: the window was long enough to see them stay
+		return g
+	}
+	g.Harms, g.Remedies = true, l.remedies()
+	if l.young() && !l.windowed {
+		g.Remedies = append(g.Remedies, Remedy{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether they stay: a program that closes a little late is no fault, one that never does is a leak", TakesEffect: "now"})
+	}
 	return g
 }
+
+// young says that they have not been in CLOSE_WAIT for long, so that the application may be about to close them.
+func (l leak) young() bool {
+	age := l.age()
+	return age != "" && !age.AtLeast(stalled) && !l.stopped()
+}
+
+func (l leak) stopped() bool { return strings.EqualFold(l.processState, "t") }
 
 // holder names the process, as far as it is known.
 func (l leak) holder() string {
@@ -229,10 +244,10 @@ func (l leak) cause() string {
 	case age == "":
 		b.WriteString(l.holder() + " does not close: " + what)
 	default:
-		b.WriteString(l.holder() + " has not closed yet: " + what + ", for less than 2 s so far; maxconn check --for 10s tells whether they stay")
+		b.WriteString(l.holder() + " has not closed yet: " + what + ", for less than 2 s so far")
 	}
 	b.WriteString("; " + l.where())
-	if strings.EqualFold(l.processState, "t") {
+	if l.stopped() {
 		b.WriteString("; the process is stopped (state " + l.processState + ")")
 	}
 	return b.String()
@@ -265,7 +280,7 @@ func (l leak) evidence() []Evidence {
 }
 
 func (l leak) remedies() []Remedy {
-	if strings.EqualFold(l.processState, "t") {
+	if l.stopped() {
 		return []Remedy{{Kind: Live, Setting: "kill -CONT " + itoa(l.subject.PID), Text: "let the stopped process run again, unless a debugger holds it", TakesEffect: "now"}}
 	}
 	look := "ss -tnp state close-wait"

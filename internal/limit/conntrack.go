@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -14,8 +15,10 @@ var _ = register(Limit{
 	Doc: "Where a firewall or NAT rule needs it, netfilter keeps one entry for each connection (and each UDP flow and ping) that passes or ends here. " +
 		"At `nf_conntrack_max` entries the kernel first evicts an entry that has not seen traffic both ways (early_drop) and, where it finds none nearby, drops the first packet of the new connection. Connections that have an entry go on. " +
 		"A closed connection keeps its entry for `nf_conntrack_tcp_timeout_time_wait` seconds, so the table is also a ceiling on new connections each second. " +
+		"A proxy takes two entries for each client: one for the client's connection and one for its own to the server. " +
 		"A namespace in which no rule needs tracking has no entries and no ceiling.",
-	Formula: "held = nf_conntrack_max; per second = nf_conntrack_max / nf_conntrack_tcp_timeout_time_wait; for each network namespace that tracks",
+	Formula: "held = nf_conntrack_max - entries that others hold; per second = (nf_conntrack_max - entries of open connections) / nf_conntrack_tcp_timeout_time_wait; " +
+		"for each network namespace that tracks; what is subtracted is rounded down, because it moves all the time",
 	Myths: []Myth{
 		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (120 s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
 		{"raising nf_conntrack_max is enough", "the entries hang in nf_conntrack_buckets chains, and every packet of a tracked connection searches one: raise both, at 8 bytes a bucket", "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize"},
@@ -41,7 +44,7 @@ var _ = register(Limit{
 	},
 	Needs: []host.Fact{
 		conntrackMax, conntrackCount, conntrackBuckets, conntrackTimeWait, host.All(host.ConntrackKind), host.System("scope"),
-		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"),
+		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"), host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
 	},
 	Gauges: conntrackGauges,
 })
@@ -85,6 +88,8 @@ type conntrackTable struct {
 	child                             bool
 	drop, early                       int64 // since the namespace was made
 	dropped, evicted                  int64 // in the window
+	windowed                          bool
+	own, open                         int64 // entries of this namespace's connections, -1 where not known; of open ones
 	bucketsKnown, timeWaitKnown, sure bool
 }
 
@@ -92,16 +97,20 @@ func conntrackGauges(r *host.Reader, _ Workload) []Gauge {
 	if conntrackAbsent(r) {
 		return []Gauge{untracked("nf_conntrack is not loaded: nothing is tracked", 0, "net.netfilter.nf_conntrack_count")}
 	}
+	entries, known := conntrackEntries(r)
+	if known && entries <= 0 {
+		return []Gauge{untracked("entries of this namespace: nothing is tracked here", 0, conntrackCount.Name)}
+	}
 	t := readConntrack(r)
+	t.entries = entries
 	switch {
 	case r.Err() != nil:
 		return nil
 	case t.max <= 0:
 		return []Gauge{untracked("0 is no limit (__nf_conntrack_alloc)", 0, conntrackMax.Name)}
-	case t.entries <= 0:
-		return []Gauge{untracked("entries of this namespace: nothing is tracked here", 0, conntrackCount.Name)}
 	}
-	gauges := []Gauge{t.held(r)}
+	t.own, t.open = trackedConnections(r)
+	gauges := []Gauge{t.table(r), t.held()}
 	if g, ok := t.perSecond(r); ok {
 		gauges = append(gauges, g)
 	}
@@ -115,9 +124,11 @@ func conntrackAbsent(r *host.Reader) bool {
 	return gone(conntrackMax) && gone(conntrackCount) && gone(conntrackStat("entries")) && r.Has(host.Sysctl("net.core.somaxconn"))
 }
 
-// doesNotExist says whether a reason is that the file is not there.
+// doesNotExist says whether a reason is that the file or setting is not there, in the words of package observe or of the C
+// library. A fact that a snapshot just lacks is not known to be absent.
 func doesNotExist(why string) bool {
-	return strings.Contains(why, "no such file") || strings.Contains(why, "not exist")
+	return slices.Contains([]string{"nf_conntrack is not loaded", "this kernel has no such setting", "this kernel does not have it"}, why) ||
+		strings.Contains(why, "no such file") || strings.HasSuffix(why, "does not exist")
 }
 
 func untracked(label string, value int64, from string) Gauge {
@@ -127,15 +138,20 @@ func untracked(label string, value int64, from string) Gauge {
 	}
 }
 
+// conntrackEntries is the entries of this namespace, from either of the two places that show them.
+func conntrackEntries(r *host.Reader) (n int64, known bool) {
+	if n, known = r.Maybe(conntrackCount); known {
+		return n, true
+	}
+	return r.Maybe(conntrackStat("entries"))
+}
+
 func readConntrack(r *host.Reader) (t conntrackTable) {
 	t.max = r.Int(conntrackMax)
-	if n, ok := r.Maybe(conntrackCount); ok {
-		t.entries = n
-	} else if n, ok := r.Maybe(conntrackStat("entries")); ok {
-		t.entries = n
-	} else {
-		t.entries = r.Int(conntrackCount)
+	if _, known := conntrackEntries(r); !known {
+		r.Int(conntrackCount)
 	}
+	t.windowed = windowed(r)
 	t.buckets, t.bucketsKnown = r.Maybe(conntrackBuckets)
 	t.timeWait, t.timeWaitKnown = r.Maybe(conntrackTimeWait)
 	t.child = r.Optional(host.System("scope")) == "child"
@@ -152,10 +168,36 @@ func readConntrack(r *host.Reader) (t conntrackTable) {
 	return t
 }
 
-func (t conntrackTable) held(r *host.Reader) Gauge {
+// trackedConnections counts this namespace's connections, each of which has an entry, and how many of them are open. Where they
+// could not be listed it is -1: then nothing can be said of the entries of others.
+func trackedConnections(r *host.Reader) (own, open int64) {
+	for _, kind := range []host.Kind{host.InboundKind, host.OutboundKind, host.RestKind} {
+		if r.Partial(kind) != "" {
+			return -1, 0
+		}
+		for _, row := range r.Rows(kind) {
+			n := min(max(row.Sockets(), 0), most)
+			open += n - min(max(row.Count("TIME_WAIT"), 0), n)
+			own += n
+		}
+	}
+	return own, open
+}
+
+// coarse rounds a number of entries down to a power of ten that is a hundredth of the table or less: entries come and go.
+func (t conntrackTable) coarse(n int64) int64 {
+	unit := int64(1)
+	for unit*10 <= t.max/100 {
+		unit *= 10
+	}
+	return min(max(n, 0), t.max) / unit * unit
+}
+
+// table is the entries themselves.
+func (t conntrackTable) table(r *host.Reader) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Ceiling: t.max, Used: t.entries,
-		Owner: "net.netfilter.nf_conntrack_max (one value for the host)", Steps: t.steps(), Lift: t.lift,
+		Subject: Subject{Name: "this network namespace"}, Unit: "entries", Ceiling: t.max, Used: t.entries,
+		Owner: conntrackOwner, Steps: t.steps(),
 	}
 	if !t.bucketsKnown {
 		g.Unseen = append(g.Unseen, notANumber(r, conntrackBuckets))
@@ -169,13 +211,34 @@ func (t conntrackTable) held(r *host.Reader) Gauge {
 	if g.Refusing {
 		g.Refused = max(0, t.dropped)
 	}
-	g.Notice = g.IsNear() || t.dropped > 0 || t.drop > 0 || t.early > 0
+	g.Notice = g.IsNear() || t.dropped > 0 || (!t.windowed && (t.drop > 0 || t.early > 0))
 	if g.Refusing || g.Notice {
 		g.Cause, g.Evidence = t.cause(g), t.evidence(r)
+	}
+	switch {
+	case g.Refusing || g.IsNear():
+		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40), t.lift
+	case g.Notice && !t.windowed:
 		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counters still move", TakesEffect: "now"}}
 	}
-	if g.Refusing || g.IsNear() {
-		g.Remedies = t.lift(2 * min(t.max, 1<<40))
+	return g
+}
+
+const conntrackOwner = "net.netfilter.nf_conntrack_max (one value for the host)"
+
+// held is how many connections the table has room for beside the entries of others.
+func (t conntrackTable) held() Gauge {
+	others := int64(0)
+	if t.own >= 0 {
+		others = t.coarse(t.entries - t.own)
+	}
+	g := Gauge{
+		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
+		Owner: conntrackOwner, Lift: func(need int64) []Remedy { return t.lift(min(need, most) + others) },
+	}
+	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
+	if others > 0 {
+		g.Cause = "others hold about " + Count(others) + " of the " + Count(t.max) + " entries of the connection tracking table"
 	}
 	return g
 }
@@ -198,7 +261,7 @@ func (t conntrackTable) cause(g Gauge) string {
 }
 
 func (t conntrackTable) evidence(r *host.Reader) []Evidence {
-	ev := []Evidence{{"net.netfilter.nf_conntrack_count", itoa(t.entries) + " of " + itoa(t.max), "entries: open and closed connections, UDP and ICMP"}}
+	ev := []Evidence{{"net.netfilter.nf_conntrack_count", Count(t.entries) + " of " + Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
 	for _, c := range []struct{ name, meaning string }{
 		{"drop", "packets that connection tracking dropped: the first ones of new connections at a full table, retransmissions included; seldom for another reason"},
 		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
@@ -210,7 +273,7 @@ func (t conntrackTable) evidence(r *host.Reader) []Evidence {
 		}
 		value := itoa(n)
 		if moved, _ := r.Moved(conntrackStat(c.name)); moved > 0 {
-			value += " (+" + itoa(moved) + " in the window)"
+			value = Count(n) + " (+" + Count(moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/nf_conntrack " + c.name, value, c.meaning})
 	}
@@ -227,6 +290,18 @@ func (t conntrackTable) steps() []Step {
 	return steps
 }
 
+// lessBy is the table less the entries that are not free for what is asked about.
+func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
+	steps := []Step{{Label: "entries that each namespace may have", Value: t.max, Unit: "entries", How: Read, From: conntrackMax.Name}}
+	if entries > 0 {
+		steps = append(steps, Step{Label: what + ", rounded down", Value: entries, Unit: "entries", How: Computed, From: conntrackCount.Name + ", sock_diag"})
+	}
+	if result == "" {
+		return steps
+	}
+	return append(steps, Step{Label: result, Sum: itoa(t.max) + " - " + itoa(entries), Value: t.max - entries, Unit: "connections", How: Computed})
+}
+
 // perSecond is the rate of connections that are opened and closed for ever: each keeps its entry for
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
@@ -241,45 +316,20 @@ func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	if t.timeWait <= 0 {
 		return g, false
 	}
-	if g.Ceiling = t.max / t.timeWait; g.Ceiling == 0 {
+	open := t.coarse(min(t.open, t.entries)) // over loopback one entry has two sockets
+	if g.Ceiling = (t.max - open) / t.timeWait; g.Ceiling == 0 {
 		return g, false // less than one a second: the table itself tells more
 	}
-	g.Steps = []Step{
-		{Label: "entries that each namespace may have", Value: t.max, Unit: "entries", How: Read, From: conntrackMax.Name},
-		{Label: "seconds that a closed connection keeps its entry", Value: t.timeWait, Unit: "seconds", How: Read, From: conntrackTimeWait.Name},
-		{Label: "connections each second that are opened and closed", Sum: itoa(t.max) + " / " + itoa(t.timeWait), Value: g.Ceiling, Unit: "connections/s", How: Computed},
+	const label = "connections each second that are opened and closed; a proxy takes two entries for each"
+	sum := itoa(t.max) + " / " + itoa(t.timeWait)
+	if open > 0 {
+		sum = "(" + itoa(t.max) + " - " + itoa(open) + ") / " + itoa(t.timeWait)
 	}
-	g.Lift = func(need int64) []Remedy { return t.lift(min(need, 1<<40/t.timeWait) * t.timeWait) }
+	g.Steps = append(t.lessBy(open, "entries of connections that are open now", ""),
+		Step{Label: "seconds that a closed connection keeps its entry", Value: t.timeWait, Unit: "seconds", How: Read, From: conntrackTimeWait.Name},
+		Step{Label: label, Sum: sum, Value: g.Ceiling, Unit: "connections/s", How: Computed})
+	g.Lift = func(need int64) []Remedy { return t.lift(min(need, most/t.timeWait)*t.timeWait + open) }
 	return g, true
-}
-
-// lift raises the table to so many entries: always the hash table with the maximum, one bucket an entry
-// as the kernel itself has it since 5.15 (d532bcd0b269).
-func (t conntrackTable) lift(need int64) []Remedy {
-	to := roundUp(min(max(need, t.max), 1<<30))
-	effect := "now"
-	if t.child {
-		effect = "now; it has to be written in the initial network namespace, here the file is read-only"
-	}
-	bytes := "up to " + wholeMiB(max(0, to-t.max)*t.entryBytes) + " more when full (" + Count(t.entryBytes) + " bytes an entry"
-	if !t.sure {
-		bytes += " at least"
-	}
-	var out []Remedy
-	if t.max < to && t.buckets < to {
-		from := ""
-		if t.bucketsKnown {
-			from = itoa(t.buckets)
-		}
-		out = append(out, Remedy{Kind: BySetting, Setting: conntrackBuckets.Name, From: from, To: itoa(to),
-			Text: "the hash table grows with the maximum, so that each packet finds its entry fast; " + wholeMiB(to*8), TakesEffect: effect})
-	}
-	if t.max < to {
-		out = append(out, Remedy{Kind: BySetting, Setting: conntrackMax.Name, From: itoa(t.max), To: itoa(to), Text: "more entries, " + bytes + "), never without its hash table", TakesEffect: effect})
-	}
-	return append(out,
-		Remedy{Kind: ByTopology, Text: "rules that exempt ports from tracking (notrack in nft, -j CT --notrack in the raw table) where neither NAT nor a stateful rule needs it: their connections take no entry", TakesEffect: "at the next connection"},
-		Remedy{Kind: ByApplication, Text: "keep connections and use them again: each closed one keeps its entry for a while", TakesEffect: "at the next start of the process"})
 }
 
 // wholeMiB rounds up, as for memory that has to be there.

@@ -141,7 +141,7 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		Subject: Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
 		Bounds:  Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
-	state := t.between(source, destination, row.Text("timestamps"))
+	state := t.stateOf(r, p, row)
 	if mostlyTimeWait(row) && state != twTaken {
 		g.Near = neverNear // the time-wait limit explains this one
 		return g
@@ -158,6 +158,9 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	g.Cause = destinationCause(r, p, row, g.Used, state == twTaken)
 	g.Evidence = append(poolEvidence(p), stateEvidence(row)...)
 	g.Remedies = portRemedies(r, p, t, state, row)
+	if g.IsNear() {
+		g.Enough = g.Used + g.Used/4
+	}
 	return g
 }
 
@@ -232,41 +235,6 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 		out = append(out, widerRange(p))
 	}
 	return out
-}
-
-// widerRange is the largest range that leaves the well-known ports alone. Servers inside it must be reserved.
-func widerRange(p pool) Remedy {
-	return p.widen(min(p.low, 1024), 65535, "a wider range")
-}
-
-func (p pool) widen(low, high int64, text string) Remedy {
-	return Remedy{
-		Kind: BySetting, Setting: "net.ipv4.ip_local_port_range", From: itoa(p.low) + " " + itoa(p.high), To: itoa(low) + " " + itoa(high), TakesEffect: "now",
-		Text: text + ", with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
-	}
-}
-
-// lift is the smallest range that holds what is needed, or, beyond all ports,
-// how many source addresses or destinations it takes.
-func (p pool) lift(need int64) []Remedy {
-	const first, last = 1024, 65535
-	lost := p.size - p.usable
-	low := p.high + 1 - need - lost
-	high := p.high
-	if low < first {
-		low, high = first, first+need+lost-1
-	}
-	if high <= last {
-		return []Remedy{p.widen(low, max(high, p.high), "the smallest range with "+plural(need, "port"))}
-	}
-	most := max(last-first+1-lost, 1)
-	return []Remedy{{
-		Kind: ByTopology, TakesEffect: "at the next connect()",
-		Text: Count((need+most-1)/most) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
-			itoa(min(p.low, first)) + " " + itoa(last) + ", each pair has " + plural(most, "port"),
-	}, {
-		Kind: ByApplication, Text: "keep connections and use them again, so that fewer are needed", TakesEffect: "at the next start of the process",
-	}}
 }
 
 // boundBeforeConnect is the ceiling of a source address whose program calls

@@ -46,7 +46,7 @@ func epollGauges(r *host.Reader, w Workload) []Gauge {
 // epollGauge never says that the kernel refuses: the use is an estimate from above, and a program may not use epoll at all.
 func epollGauge(uid string, sockets, most int64) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "uid " + uid, UID: uid}, Bounds: Both, Ceiling: most, Used: sockets, Owner: "fs.epoll.max_user_watches",
+		Subject: Subject{Name: "uid " + uid, UID: uid}, Bounds: Both, Unit: "watches", Ceiling: most, Used: sockets, Owner: "fs.epoll.max_user_watches",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseWatches(most, need)} },
 	}
 	g.Steps = []Step{
@@ -58,6 +58,7 @@ func epollGauge(uid string, sockets, most int64) Gauge {
 		return g
 	}
 	if g.IsNear() {
+		g.Enough = 2 * min(sockets, noCeiling/4)
 		g.Cause = "uid " + uid + " has " + plural(sockets, "TCP socket") + " and may watch " + plural(most, "descriptor") + " with epoll (fs.epoll.max_user_watches), over all its processes"
 		g.Evidence = []Evidence{{"user " + uid + " sockets", itoa(sockets),
 			"an estimate of what is watched: the kernel shows no sum; sockets in other network namespaces and other descriptors count as well, programs without epoll do not"}}
@@ -68,6 +69,16 @@ func epollGauge(uid string, sockets, most int64) Gauge {
 
 func raiseWatches(from, need int64) Remedy {
 	to := roundUp(min(max(need, 8192), noCeiling/2))
-	return Remedy{Kind: BySetting, Setting: "fs.epoll.max_user_watches", From: itoa(from), To: itoa(to), TakesEffect: "now",
-		Text: "let a user watch more descriptors; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory"}
+	m := Remedy{Kind: BySetting, Setting: "fs.epoll.max_user_watches", From: itoa(from), To: itoa(to), TakesEffect: "now",
+		Text:   "let a user watch more descriptors; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory",
+		Change: host.Setting{Fact: host.Sysctl("fs.epoll.max_user_watches"), Want: itoa(to)},
+		Sum:    Count(need) + " watches, up to the next power of two",
+		Cost:   "none by itself; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory",
+		Risk:   "one value for the host: every user may take as much kernel memory",
+		Lasts:  untilBoot,
+	}
+	if to > 1<<31-1 { // the kernel keeps it in a long; a value that large is no wish for connections
+		m.Change = host.Setting{}
+	}
+	return m
 }

@@ -59,7 +59,7 @@ func finGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this network namespace"}, Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
+	g := Gauge{Subject: Subject{Name: "this network namespace"}, Unit: "connections in FIN_WAIT", Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
 	if !f.timeoutKnown {
 		g.Unseen = []host.Missing{{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"), Why: unreadable(r, host.Sysctl("net.ipv4.tcp_fin_timeout"))}}
 	}
@@ -169,7 +169,7 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subject) Gauge {
 	s.Process, s.PID = row.Text("process"), row.Count("pid")
 	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"), row.Sockets()
-	g := Gauge{Subject: s, Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
+	g := Gauge{Subject: s, Unit: "ports in FIN_WAIT", Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
 		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(), Evidence: stateEvidence(row)}
 	g.Cause = "connections that this side has closed hold " + Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination; "
 	if f.two*2 < waiting {

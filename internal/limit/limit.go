@@ -128,7 +128,15 @@ type Remedy struct {
 	// Change is what a machine would write, for remedies that are one; the Fact's
 	// name may address a field of a row ("4711#soft"). Empty where only words help.
 	Change host.Setting
+	// For a Change: Sum is how its value comes about, with figures and the margin; Cost is what it
+	// takes of kernel memory; Risk is what may go wrong; Lasts is how long it holds.
+	Sum, Cost, Risk, Lasts string
+	// Also marks what has to be seen to as well, because a Change alone may not suffice and nobody can tell from outside.
+	Also bool
 }
+
+// IsChange says whether a machine could carry the remedy out.
+func (m Remedy) IsChange() bool { return m.Change.Fact.Kind != "" }
 
 // RemedyKind is who has to act.
 type RemedyKind string
@@ -159,10 +167,13 @@ type Gauge struct {
 	Subject Subject
 	Measure Measure // "" means the limit's own
 	Bounds  Direction
-	// Ceiling and Used are in connections, or connections per second. Unbounded says
+	// Ceiling and Used are in connections, or connections per second, or in Unit. Unbounded says
 	// that the kernel sets no ceiling here (Ceiling is then 0 and says nothing).
 	Ceiling, Used int64
 	Unbounded     bool
+	// Unit is what Ceiling and Used count where that is not connections: "tasks", "entries". A gauge that
+	// bounds a flow (Bounds) has at most Ceiling connections all the same: each takes one or more of the unit.
+	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
 	// be seen: the true one may be lower.
 	AtMost bool
@@ -183,6 +194,9 @@ type Gauge struct {
 	// Lift says what would raise the ceiling to need; diagnose asks it where a
 	// wanted workload does not fit. nil: Remedies, if any, is all there is.
 	Lift func(need int64) []Remedy
+	// Enough is the ceiling under which what is there now would be no fault; plan asks Lift for it. 0: nothing is wrong, or a higher
+	// ceiling would not cure it. It follows from the use alone, never from the ceiling.
+	Enough int64
 	// Unseen are facts that would have sharpened this gauge, with the reason.
 	Unseen []host.Missing
 }

@@ -67,9 +67,9 @@ func Suggest(text string) []string {
 			n.offer(k.Name, lower)
 			n.offer(k.Name, lower[strings.LastIndexByte(lower, '.')+1:])
 		}
-		for _, s := range l.Signs {
-			n.offer(s.Errno, strings.ToLower(s.Errno))
-		}
+	}
+	for _, e := range Errnos() {
+		n.offer(e, strings.ToLower(e))
 	}
 	return n.names()
 }

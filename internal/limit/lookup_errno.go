@@ -3,7 +3,7 @@ package limit
 import "strings"
 
 // errnosIn finds the errnos that a line names, and where.
-func errnosIn(line []word) map[string]span {
+func errnosIn(line []word, text string) map[string]span {
 	found := map[string]span{}
 	for _, e := range errnos() {
 		for i, w := range line {
@@ -12,7 +12,7 @@ func errnosIn(line []word) map[string]span {
 			}
 		}
 		for _, phrase := range e.texts {
-			if at, _, ok := matchWhole(line, "", words(phrase)); ok {
+			if at, _, ok := matchWhole(line, text, words(phrase)); ok {
 				found[e.name] = at
 			}
 		}
@@ -30,23 +30,28 @@ type errno struct {
 	texts        []string
 }
 
-// errnos are those by which a limit on connections can show itself, with their numbers (asm-generic/errno.h;
-// a few architectures differ) and their texts in glibc and musl.
+// errnos are those of TCP connections, with their numbers (asm-generic/errno.h; a few architectures differ), their texts
+// in glibc and musl, and what Go writes for a connect() that it gave up.
 func errnos() []errno {
 	return []errno{
 		{"EPERM", "1", []string{"operation not permitted"}},
 		{"EAGAIN", "11", []string{"resource temporarily unavailable", "try again"}},
 		{"ENOMEM", "12", []string{"cannot allocate memory"}},
+		{"EACCES", "13", []string{"permission denied"}},
 		{"ENFILE", "23", []string{"too many open files in system"}},
 		{"EMFILE", "24", []string{"too many open files", "no file descriptors available"}},
 		{"ENOSPC", "28", []string{"no space left on device"}},
+		{"EPIPE", "32", []string{"broken pipe"}},
 		{"EADDRINUSE", "98", []string{"address already in use", "address in use"}},
 		{"EADDRNOTAVAIL", "99", []string{"cannot assign requested address", "can't assign requested address", "address not available"}},
+		{"ENETUNREACH", "101", []string{"network is unreachable", "network unreachable"}},
+		{"ECONNABORTED", "103", []string{"software caused connection abort", "connection aborted"}},
 		{"ECONNRESET", "104", []string{"connection reset by peer"}},
 		{"ENOBUFS", "105", []string{"no buffer space available"}},
-		{"ETIMEDOUT", "110", []string{"connection timed out", "operation timed out"}},
+		{"ETIMEDOUT", "110", []string{"connection timed out", "operation timed out", "dial … i/o timeout"}},
 		{"ECONNREFUSED", "111", []string{"connection refused"}},
 		{"EHOSTUNREACH", "113", []string{"no route to host", "host is unreachable"}},
+		{"EINPROGRESS", "115", []string{"operation now in progress", "operation in progress"}},
 	}
 }
 
@@ -58,7 +63,15 @@ func callsIn(line []word) (calls []string) {
 			calls = append(calls, "accept")
 		case "dial":
 			calls = append(calls, "connect")
-		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open", "pthread_create", "socket":
+		case "recvfrom", "recvmsg":
+			calls = append(calls, "recv")
+		case "sendmsg":
+			calls = append(calls, "send")
+		case "readv":
+			calls = append(calls, "read")
+		case "writev":
+			calls = append(calls, "write")
+		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open", "pthread_create", "read", "recv", "send", "sendto", "socket", "write":
 			calls = append(calls, w.text)
 		}
 	}

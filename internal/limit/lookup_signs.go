@@ -33,7 +33,7 @@ const (
 // a sign whose words a better one of the same limit has told.
 func FindSigns(text string) []SignMatch {
 	line := words(text)
-	errnos := errnosIn(line)
+	errnos := errnosIn(line, text)
 	calls := callsIn(line)
 	var found []SignMatch
 	for _, l := range Catalogue() {

@@ -155,7 +155,7 @@ func TestSuggest(t *testing.T) {
 
 func FuzzFindSigns(f *testing.F) {
 	for _, text := range []string{
-		"TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.  Check SNMP counters.", "OSError: [Errno 24] Too many open files", "nf_conntrack: table full, dropping packet", "… \xff é", "port…", "errno 99",
+		"TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.  Check SNMP counters.", "OSError: [Errno 24] Too many open files", "nf_conntrack: table full, dropping packet", "… \xff é", "port…", "errno 99", "dial tcp: i/o timeout", "read: connection reset by peer",
 	} {
 		f.Add(text)
 	}
@@ -169,6 +169,11 @@ func FuzzFindSigns(f *testing.F) {
 				if !strings.Contains(text, q) {
 					t.Errorf("%q: quotes %q", text, q)
 				}
+			}
+		}
+		for _, c := range FindOtherCauses(text) {
+			if c.Errno == "" || c.Means == "" {
+				t.Errorf("%q: %+v", text, c)
 			}
 		}
 		FindKnobs(text)

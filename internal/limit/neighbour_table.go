@@ -75,6 +75,7 @@ type neighbours struct {
 	usedKnown, ownKnown bool // entries of all namespaces; of this one alone
 	overflows, moved    int64
 	overflowsKnown      bool
+	windowed            bool
 }
 
 func neighbourGauges(r *host.Reader, _ Workload) (gauges []Gauge) {
@@ -95,6 +96,7 @@ func readNeighbours(r *host.Reader, f neighbourFamily) (n neighbours) {
 	n.mid, _ = r.Maybe(f.thresh2)
 	n.overflows, n.overflowsKnown = r.Maybe(f.fulls)
 	n.moved, _ = r.Moved(f.fulls)
+	n.windowed = windowed(r)
 	if n.used, n.usedKnown = r.Maybe(f.entries); !n.usedKnown {
 		n.used, n.ownKnown = r.Maybe(f.own)
 	}
@@ -114,9 +116,9 @@ func (n neighbours) gauge(r *host.Reader) Gauge {
 	exempt := n.used > n.max && n.overflowsKnown && n.overflows == 0
 	near := n.maxKnown && n.max > 0 && n.used*10 >= n.max*9 && !exempt
 	g.Refusing = n.moved > 0
-	g.Notice = near || n.overflows > 0
-	if near {
-		g.Unbounded, g.Ceiling, g.Used = false, n.max, n.used
+	g.Notice = near || (n.overflows > 0 && !n.windowed)
+	if near || (g.Refusing && n.maxKnown && n.usedKnown) {
+		g.Unbounded, g.Ceiling, g.Used, g.Unit = false, n.max, n.used, "entries"
 	}
 	if !g.Refusing && !g.Notice {
 		return g
@@ -124,7 +126,7 @@ func (n neighbours) gauge(r *host.Reader) Gauge {
 	g.Refused = max(0, n.moved)
 	g.Cause, g.Evidence = n.cause(near), n.evidence()
 	if g.Refusing || near {
-		g.Remedies = n.remedies()
+		g.Remedies, g.Enough, g.Lift = n.remedies(), 2*min(n.used, most), n.lift
 	} else {
 		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
 	}
@@ -181,36 +183,9 @@ func (n neighbours) evidence() (ev []Evidence) {
 	if n.overflowsKnown {
 		value := itoa(n.overflows)
 		if n.moved > 0 {
-			value += " (+" + itoa(n.moved) + " in the window)"
+			value = Count(n.overflows) + " (+" + Count(n.moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " table_fulls", value, "times that no entry could be made, on the whole host; each lost a packet, retransmissions included"})
 	}
 	return ev
-}
-
-// remedies raise the thresholds from the highest down, so that they stay in order all the time, in the
-// proportion that they have by default (1 : 4 : 8).
-func (n neighbours) remedies() (out []Remedy) {
-	effect := "now"
-	if n.child {
-		effect = "now; to be written in the initial network namespace"
-	}
-	to := roundUp(2 * min(max(n.max, n.used), 1<<28))
-	if !n.maxKnown {
-		to = 0
-	}
-	for _, x := range []struct {
-		fact     host.Fact
-		from, to int64
-		text     string
-	}{
-		{n.t3, n.max, to, "room for more hosts on the same link"},
-		{n.thresh2, n.mid, to / 2, "so that the kernel throws out entries in use no sooner than it must"},
-		{n.thresh1, n.min, to / 8, "so that entries are kept while there are few"},
-	} {
-		if x.from > 0 && x.to > x.from {
-			out = append(out, Remedy{Kind: BySetting, Setting: x.fact.Name, From: itoa(x.from), To: itoa(x.to), Text: x.text, TakesEffect: effect})
-		}
-	}
-	return append(out, Remedy{Kind: ByTopology, Text: "fewer hosts on one link: a route without a gateway to a wide prefix makes every host of it a neighbour; through a gateway they share one entry", TakesEffect: "now"})
 }

@@ -55,7 +55,7 @@ func orphanGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	limit = max(limit, 0) // compared as a signed number: below 0 is as good as 0
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this host"}, Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
+	g := Gauge{Subject: Subject{Name: "this host"}, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
 	counter := host.Counter("TcpExt.TCPAbortOnMemory")
 	if !r.Has(counter) {
 		g.Unseen = []host.Missing{{Fact: counter, Why: unreadable(r, counter)}}
@@ -72,6 +72,9 @@ func orphanGauges(r *host.Reader, _ Workload) []Gauge {
 	g.Cause = orphanCause(limit, used, g.Refused)
 	g.Evidence = orphanEvidence(r, used, reset)
 	g.Remedies = orphanRemedies(limit, used)
+	if g.Refusing || g.Harms || g.IsNear() {
+		g.Enough, g.Lift = max(5*min(used, math.MaxInt32), 4096), closedLift("net.ipv4.tcp_max_orphans", limit, 4096, "each orphan takes 2.4 KB of kernel memory, and up to 64 KB with a full send buffer")
+	}
 	return []Gauge{g}
 }
 

@@ -9,12 +9,17 @@ type pool struct {
 	size, reserved, held, usable int64
 	listening, bound             int64 // of held
 	boundListed                  bool
+	floor                        int64 // the kernel refuses a range that begins below it
+	ports                        *portSets
 }
+
+// portSets are the ports that connect() passes over, inside the range and outside.
+type portSets struct{ reserved, listening, bound, taken host.PortSet }
 
 // poolNeeds are the facts that portPool reads.
 var poolNeeds = []host.Fact{
 	host.Sysctl("net.ipv4.ip_local_port_range"), host.Sysctl("net.ipv4.ip_local_reserved_ports"),
-	host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"),
+	host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"), host.Sysctl("net.ipv4.ip_unprivileged_port_start"),
 }
 
 // portPool computes the pool: range minus reserved ports minus ports whose bind
@@ -23,14 +28,18 @@ var poolNeeds = []host.Fact{
 func portPool(r *host.Reader) pool {
 	var p pool
 	p.low, p.high = r.Pair(poolNeeds[0])
-	reserved := r.Ports(poolNeeds[1]).Within(p.low, p.high)
-	listening := r.Ports(poolNeeds[2]).Within(p.low, p.high)
-	held := listening
-	p.boundListed = r.Optional(poolNeeds[4]) == "listed"
-	if p.boundListed {
-		held = held.Union(r.Ports(poolNeeds[3]).Within(p.low, p.high))
+	all := &portSets{reserved: r.Ports(poolNeeds[1]), listening: r.Ports(poolNeeds[2])}
+	if p.boundListed = r.Optional(poolNeeds[4]) == "listed"; p.boundListed {
+		all.bound = r.Ports(poolNeeds[3])
 	}
-	taken := reserved.Union(held)
+	all.taken = all.reserved.Union(all.listening).Union(all.bound)
+	p.ports = all
+	p.floor = firstPort
+	if n, ok := r.Maybe(poolNeeds[5]); ok {
+		p.floor = max(p.floor, min(n, lastPort)) // ipv4_local_port_range: EINVAL below ip_unprivileged_port_start
+	}
+	reserved, listening := all.reserved.Within(p.low, p.high), all.listening.Within(p.low, p.high)
+	held, taken := listening.Union(all.bound.Within(p.low, p.high)), all.taken.Within(p.low, p.high)
 	p.size = max(0, p.high-p.low+1)
 	p.reserved, p.listening = reserved.Len(), listening.Len()
 	p.bound = held.Len() - p.listening

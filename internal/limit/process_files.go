@@ -141,6 +141,9 @@ func (t fileTable) gauge() Gauge {
 		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all, Unbounded: t.soft >= noCeiling,
 		Owner: t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,
 	}
+	if !t.all {
+		g.Unit = "descriptors"
+	}
 	if g.Unbounded {
 		g.Ceiling, g.AtMost, g.Steps = 0, false, g.Steps[1:2]
 		return g
@@ -148,6 +151,9 @@ func (t fileTable) gauge() Gauge {
 	g.Near, g.Harms = t.nearShare(g.Ceiling), t.near()
 	if t.near() {
 		g.Cause, g.Evidence, g.Remedies = t.cause(), t.evidence(), t.remedies(2*t.files)
+		if !t.leak {
+			g.Enough = 2*t.files - t.other()
+		}
 	}
 	return g
 }
@@ -214,7 +220,7 @@ func (t fileTable) cause() string {
 }
 
 func (t fileTable) evidence() []Evidence {
-	ev := []Evidence{{"process " + itoa(t.pid) + " files", itoa(t.files) + " of " + itoa(t.soft),
+	ev := []Evidence{{"process " + itoa(t.pid) + " files", Count(t.files) + " of " + Count(t.soft),
 		"descriptors in use; the kernel has no counter for refused ones, the program's log has EMFILE"}}
 	meaning := "connections of the process"
 	if !t.all {
@@ -256,7 +262,10 @@ func (t fileTable) raiseSoft(want int64) Remedy {
 		text += ", which is less than needed"
 	}
 	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" + itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: "now",
-		Text: text + "; of no use to a program with a bound of its own (nginx worker_connections, select() above 1,023)"}
+		Text:  text + "; of no use to a program with a bound of its own (nginx worker_connections, select() above 1,023)",
+		Cost:  tableCost(want),
+		Risk:  "of no use to a program with a bound of its own; one that uses select() breaks at descriptor 1,024 and above",
+		Lasts: "until the process ends; for the next start: " + t.nextStart(want).Text}
 }
 
 // raiseHard is for root of the host alone.
@@ -265,7 +274,8 @@ func (t fileTable) raiseHard(want int64) Remedy {
 	if t.nrOpen > 0 && want > t.nrOpen {
 		text += "; above fs.nr_open = " + itoa(t.nrOpen) + " it is refused with EPERM, raise that first"
 	}
-	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" + itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want), TakesEffect: "now", Text: text}
+	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" + itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want), TakesEffect: "now", Text: text,
+		Cost: "none by itself", Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, not of a container", Lasts: "until the process ends"}
 }
 
 // nextStart keeps the limit over a restart.
@@ -303,6 +313,3 @@ func keepHard(hard, want int64) string {
 	}
 	return ""
 }
-
-// lift says what lets the process hold so many connections.
-func (t fileTable) lift(need int64) []Remedy { return t.remedies(min(need, mostFiles) + t.other()) }

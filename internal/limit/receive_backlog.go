@@ -110,14 +110,15 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 	if g.Refusing {
 		g.Refused = s.droppedNow
 	}
-	g.Notice = s.droppedNow > 0 || s.worthALine()
+	g.Notice = s.droppedNow > 0 || (s.worthALine() && !windowed(r))
 	if !g.Notice {
 		return []Gauge{g}
 	}
 	g.Cause, g.Evidence = s.cause(users), s.evidence()
-	if g.Refusing {
+	switch {
+	case g.Refusing:
 		g.Remedies = receiveRemedies(s, length, known)
-	} else {
+	case !windowed(r):
 		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
 	}
 	return []Gauge{g}
@@ -190,7 +191,7 @@ func (s softnet) cause(users []string) string {
 func (s softnet) evidence() []Evidence {
 	value := itoa(s.dropped)
 	if s.droppedNow > 0 {
-		value += " (+" + itoa(s.droppedNow) + " of " + itoa(s.processedNow+s.droppedNow) + " packets in the window)"
+		value = Count(s.dropped) + " (+" + Count(s.droppedNow) + " of " + Count(s.processedNow+s.droppedNow) + " packets in the window)"
 	}
 	ev := []Evidence{{"/proc/net/softnet_stat dropped", value, "packets of any kind on the whole host, not connections; TCP sends them again. Older kernels also count packets of a device that was just taken down"}}
 	if s.limited > 0 {

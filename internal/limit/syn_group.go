@@ -70,10 +70,9 @@ func (q synGroup) standing() bool { return q.halfOpen >= 4 && (q.halfOpen+1)*2 >
 // mayDrop says whether a full SYN queue drops, as far as is known.
 func (f synFacts) mayDrop() bool { return !f.cookiesKnown || f.cookies == 0 }
 
-// struck says whether queues of this kind were full since the namespace was made.
+// struck says whether queues of this kind were full.
 func (q synGroup) struck() bool {
-	total, _ := q.lost(q.byMax)
-	return q.doCookies.total > 0 || (q.mayDrop() && total > 0)
+	return q.cookiesSent() || (q.mayDrop() && q.happened(q.lost(q.byMax)))
 }
 
 // blamed says whether this group's own drops in the window were at its SYN queue.
@@ -85,14 +84,15 @@ func (q synGroup) blamed() bool {
 // past says whether it dropped SYNs earlier, and none of the namespace's drops was at a full accept queue.
 func (q synGroup) past() bool {
 	total, _ := q.lost(q.byMax)
-	return q.mayDrop() && q.dropped > 0 && total > 0 && q.overflows.known && q.overflows.total == 0
+	return !q.windowed && q.mayDrop() && q.dropped > 0 && total > 0 && q.overflows.known && q.overflows.total == 0
 }
 
 func (q synGroup) gauge(r *host.Reader) Gauge {
 	out := Gauge{
-		Subject: q.subject(), Ceiling: q.ceiling, Used: q.halfOpen, AtMost: !q.cookiesKnown || (q.refuses() && !q.maxKnown),
+		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.ceiling, Used: q.halfOpen, AtMost: !q.cookiesKnown || (q.refuses() && !q.maxKnown),
 		Owner: backlogOwner(q.member, q.somaxconn, q.somaxconnKnown), Steps: q.steps(), Unseen: q.unseen,
 	}
+	out.Lift = newSynLift(r, q).to
 	if q.byMax {
 		out.Owner = "net.ipv4.tcp_max_syn_backlog"
 	}
@@ -138,7 +138,7 @@ func (q synGroup) judge(out *Gauge) {
 	if out.Refusing {
 		out.Refused = q.moved
 	}
-	out.Notice = out.IsNear() || q.pruned() || q.past() || (q.alone && q.doCookies.total > 0)
+	out.Notice = out.IsNear() || q.pruned() || q.past() || (q.alone && q.cookiesSent())
 }
 
 // over says that there is nothing but an old event to tell.
@@ -201,7 +201,7 @@ func (q synGroup) event(g Gauge) string {
 	if q.refuses() {
 		off = ", because SYN cookies are off (net.ipv4.tcp_syncookies = 0)"
 	}
-	cookies := q.doCookies.total > 0
+	cookies := q.cookiesSent()
 	switch {
 	case q.refuses() && q.ceiling == 0:
 		return "every SYN of a peer that the kernel does not know yet is dropped" + off
@@ -240,7 +240,7 @@ func (q synGroup) ownerCause() string {
 func (q synGroup) evidence(r *host.Reader) []Evidence {
 	var ev []Evidence
 	if q.halfOpen > 0 {
-		ev = append(ev, Evidence{"sock_diag " + q.name + " SYN_RECV", itoa(q.halfOpen) + " of " + itoa(q.ceiling), "half-open connections: the last ACK of their handshake has not come; one sample cannot tell a burst from peers that never answer"})
+		ev = append(ev, Evidence{"sock_diag " + q.name + " SYN_RECV", Count(q.halfOpen) + " of " + Count(q.ceiling), "half-open connections: the last ACK of their handshake has not come; one sample cannot tell a burst from peers that never answer"})
 	}
 	switch {
 	case q.moved > 0:

@@ -85,6 +85,7 @@ func readSynCount(r *host.Reader, name string) (c synCount) {
 type synFacts struct {
 	cookies, max, somaxconn                int64
 	cookiesKnown, maxKnown, somaxconnKnown bool
+	windowed                               bool
 	oneMore                                bool // the test is ">" (3479c7549fb1, 6.13); older stable kernels may have it too
 	doCookies, fullDrop, drops, overflows  synCount
 	unseen                                 []host.Missing
@@ -94,6 +95,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 	f.cookies, f.cookiesKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_syncookies"))
 	f.max, f.maxKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_max_syn_backlog"))
 	f.somaxconn, f.somaxconnKnown = r.Maybe(host.Sysctl("net.core.somaxconn"))
+	f.windowed = windowed(r)
 	f.oneMore = kernelSince(r.Optional(host.System("kernel")), 6, 13)
 	f.doCookies, f.fullDrop = readSynCount(r, "TcpExt.TCPReqQFullDoCookies"), readSynCount(r, "TcpExt.TCPReqQFullDrop")
 	f.drops, f.overflows = readSynCount(r, "TcpExt.ListenDrops"), readSynCount(r, "TcpExt.ListenOverflows")
@@ -112,6 +114,17 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 	}
 	return f
 }
+
+// happened is a counter as far as it tells of now: in the window where there was one, else since the namespace was made.
+func (f synFacts) happened(total, moved int64) bool {
+	if f.windowed {
+		return moved > 0
+	}
+	return total > 0
+}
+
+// cookiesSent says whether a SYN queue of the namespace was full and SYN cookies were sent.
+func (f synFacts) cookiesSent() bool { return f.happened(f.doCookies.total, f.doCookies.moved) }
 
 // refuses says whether a full SYN queue drops SYNs.
 func (f synFacts) refuses() bool { return f.cookiesKnown && f.cookies == 0 }
@@ -145,7 +158,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		{"TCPReqQFullDoCookies", "SYNs that met a full SYN queue and were answered with a cookie, in this namespace; not lost", false},
 		{"SyncookiesRecv", "cookies that came back in an ACK: connections of real peers", cookies},
 		{"TCPReqQFullDrop", "SYNs that met a SYN queue at the ceiling of its backlog and were dropped, in this namespace; drops by tcp_max_syn_backlog are not counted here", f.refuses()},
-		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + itoa(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
+		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
 		{"TCPDeferAcceptDrop", "ACKs held back by TCP_DEFER_ACCEPT: such connections stay half-open until data comes, and take places in the SYN queue", false},
 	} {
 		n := readSynCount(r, "TcpExt."+c.name)
@@ -154,7 +167,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		}
 		value := itoa(n.total)
 		if n.moved > 0 {
-			value += " (+" + itoa(n.moved) + " in the window)"
+			value = Count(n.total) + " (+" + Count(n.moved) + " in the window)"
 		}
 		if n.total == 0 && c.name == "SyncookiesRecv" {
 			c.meaning = "no cookie came back in an ACK: the peers that got one did not answer"
@@ -186,6 +199,8 @@ func synNamespace(f synFacts) (Gauge, bool) {
 	case f.doCookies.moved > 0:
 		g.Harms = true
 		g.Cause = "a SYN queue was full in the window and SYN cookies were sent; it is not full any more and the listener cannot be named"
+	case f.windowed:
+		return g, false
 	case f.mayDrop() && total > 0:
 		g.Notice = true
 		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + Count(total) + " of them); no SYN queue is full now"

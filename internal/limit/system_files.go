@@ -40,7 +40,7 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 		most = n
 	}
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Bounds: Both, Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
+		Subject: Subject{Name: "this host"}, Bounds: Both, Unit: "open files", Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseFileMax(most, min(need, noCeiling/2))} },
 	}
 	g.Steps = []Step{{Label: "files open on the host" + unsettled(open, most), Value: g.Used, Unit: "files", How: Read, From: "fs.file-nr"}}
@@ -51,8 +51,9 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 	g.Steps = append(g.Steps, Step{Label: "open files that the host may have, one for each connection", Value: g.Ceiling, Unit: "connections", How: Read, From: "fs.file-max"})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
+		g.Enough = 2 * min(open, noCeiling/4)
 		g.Cause = "the host has " + Count(open) + " files open, fs.file-max is " + Count(most)
-		g.Evidence = []Evidence{{"fs.file-nr", itoa(open) + " of " + itoa(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
+		g.Evidence = []Evidence{{"fs.file-nr", Count(open) + " of " + Count(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
 		g.Remedies = []Remedy{
 			raiseFileMax(most, 2*min(open, noCeiling/4)),
 			{Kind: ByApplication, Text: "see who has them open: the number of entries in /proc/PID/fd, by process; one that only grows is a leak, and a higher limit only postpones its end", TakesEffect: "now"},
@@ -62,8 +63,15 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 }
 
 func raiseFileMax(from, need int64) Remedy {
-	return Remedy{Kind: BySetting, Setting: "fs.file-max", From: itoa(from), To: itoa(roundUp(max(need, 8192))), TakesEffect: "now",
-		Text: "allow more open files; each takes about 1 KB of kernel memory with its inode and dentry, a socket about 3.9 KB"}
+	to := itoa(roundUp(max(need, 8192)))
+	return Remedy{Kind: BySetting, Setting: "fs.file-max", From: itoa(from), To: to, TakesEffect: "now",
+		Text:   "allow more open files; each takes about 1 KB of kernel memory with its inode and dentry, a socket about 3.9 KB",
+		Change: host.Setting{Fact: host.Sysctl("fs.file-max"), Want: to},
+		Sum:    Count(need) + " open files, up to the next power of two",
+		Cost:   "none by itself; each open file takes about 1 KB of kernel memory, a TCP socket about 3.9 KB",
+		Risk:   "one value for the host and all containers: programs that leak files may take more memory before they are stopped",
+		Lasts:  untilBoot,
+	}
 }
 
 // settled is a number that changes every second, rounded down to two digits as long as it is far (below half)

@@ -18,7 +18,7 @@ var _ = register(Limit{
 		"(TCPAbortOnMemory; log \"TCP: out of memory -- consider tuning tcp_mem\"). " +
 		"Usually the cause is not the number of connections but that somebody does not read: slow peers on the sending side, a slow program on the receiving side. " +
 		"The sysctl is visible in the initial network namespace only.",
-	Formula: "held = TCP sockets now x tcp_mem[2] / pages queued now: connections at the present average (rounded down to two digits below half of tcp_mem[2]); no ceiling while less than a quarter of tcp_mem[2] is queued",
+	Formula: "no ceiling in connections; pages queued by all TCP sockets of the host <= tcp_mem[2], under pressure from tcp_mem[1] on",
 	Myths: []Myth{
 		{"tcp_mem limits the number of connections", "it counts pages of queued data; 30,000 idle connections moved `mem` in /proc/net/sockstat by 0", "net/core/sock.c __sk_mem_raise_allocated; measured"},
 		{"the worst case is connections x tcp_rmem[2]", "memory is taken for data that is really queued; a connection whose data is read at once stays near 0 whatever its maximum", "net/core/sock.c __sk_mem_raise_allocated"},
@@ -36,7 +36,7 @@ var _ = register(Limit{
 		{Name: "net.core.rmem_default", Does: "is the first receive buffer of sockets of other protocols", Not: "does not act on TCP, which takes tcp_rmem[1]", Source: "net/ipv4/tcp.c tcp_init_sock"},
 		{Name: "net.core.wmem_default", Does: "is the first send buffer of sockets of other protocols", Not: "does not act on TCP, which takes tcp_wmem[1]", Source: "net/ipv4/tcp.c tcp_init_sock"},
 		{Name: "net.core.optmem_max", Does: "bounds the memory of socket options and control messages of one socket", Not: "is irrelevant to how many connections a host holds", Source: "net/core/sock.c sock_kmalloc"},
-		{Name: "net.core.mem_pcpu_rsv", Does: "is how many pages each CPU may hold back before it adds them to the common count (256), by which `mem` in sockstat may be off; host-wide", Not: "does not bound connections", Source: "include/net/proto_memory.h sk_memory_allocated_add"},
+		{Name: "net.core.mem_pcpu_rsv", Does: "is how many pages each CPU may hold back before it adds them to the common count (256), by which `mem` in sockstat may be off; host-wide; the pages are held back since 6.0, the sysctl is in 6.6 and 6.8 stable kernels too", Not: "does not bound connections", Since: "6.9", Source: "include/net/proto_memory.h sk_memory_allocated_add, 3cd3399dd7a8, 12a686c2e761"},
 		{Name: "net.ipv4.udp_mem", Does: "bounds the pages that all UDP sockets have queued", Not: "does not act on TCP", Source: "net/ipv4/udp.c udp_prot (sysctl_mem)"},
 	},
 	Signs: []Sign{
@@ -49,7 +49,8 @@ var _ = register(Limit{
 		"net/ipv4/tcp_timer.c tcp_out_of_resources", "net/ipv4/proc.c sockstat_seq_show (mem is host-wide)",
 	},
 	Needs: []host.Fact{
-		host.Sysctl("net.ipv4.tcp_mem"), host.Sockstat("TCP.mem"), host.Sockstat("TCP.alloc"), host.System("page-size"), host.System("cpus"), host.Meminfo("MemAvailable"),
+		host.Sysctl("net.ipv4.tcp_mem"), host.Sockstat("TCP.mem"), host.Sockstat("TCP.alloc"), host.System("page-size"), host.Meminfo("MemAvailable"),
+		host.Sysctl("net.core.mem_pcpu_rsv"), host.System("kernel"),
 		host.Counter("TcpExt.TCPMemoryPressures"), host.Counter("TcpExt.TCPAbortOnMemory"), host.Counter("TcpExt.TCPMemoryPressuresChrono"),
 	},
 	Gauges: tcpMemoryGauges,
@@ -59,7 +60,8 @@ var _ = register(Limit{
 type tcpPages struct {
 	low, pressure, most int64
 	used, sockets       int64
-	held                int64 // pages that CPUs may hold back, and that used may be off by
+	held                int64 // pages that each CPU may hold back, and that used may be off by
+	windowed            bool
 	pageSize            int64 // 0 where it is not known
 	available           int64 // bytes; 0 where it is not known
 	pressures, aborts   tcpCounter
@@ -78,12 +80,12 @@ func newTCPCounter(r *host.Reader, name string) (c tcpCounter) {
 func tcpMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	limits := r.Ints(host.Sysctl("net.ipv4.tcp_mem"), 3)
 	p := tcpPages{low: limits[0], pressure: limits[1], most: limits[2]}
-	p.used, p.sockets = max(r.Int(host.Sockstat("TCP.mem")), 0), max(r.Int(host.Sockstat("TCP.alloc")), 0)
-	if r.Err() != nil || p.sockets > mostFiles || min(p.low, p.pressure, p.most) < 0 {
+	p.used = max(r.Int(host.Sockstat("TCP.mem")), 0)
+	if r.Err() != nil || min(p.low, p.pressure, p.most) < 0 {
 		return nil
 	}
-	cpus, _ := r.Maybe(host.System("cpus"))
-	p.held = min(max(cpus, 1), mostFiles) * heldByCPU
+	p.sockets, _ = r.Maybe(host.Sockstat("TCP.alloc"))
+	p.held, p.windowed = heldByCPU(r), windowed(r)
 	p.pageSize, _ = r.Maybe(host.System("page-size"))
 	kb, _ := r.Maybe(host.Meminfo("MemAvailable"))
 	p.available = max(kb, 0) << 10
@@ -92,12 +94,16 @@ func tcpMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	return []Gauge{p.gauge()}
 }
 
-// heldByCPU is the pages that a CPU keeps for itself once they were in use (include/net/sock.h SK_MEMORY_PCPU_RESERVE, 1 MB; since 6.0).
-const heldByCPU = 256
-
-// idle: so little is queued that its average says nothing.
-func (p tcpPages) idle() bool {
-	return p.most >= noCeiling || (p.used <= p.most && p.used-p.held < p.most/4) || p.used == 0 || p.sockets == 0
+// heldByCPU is the pages that a CPU keeps for itself once they were in use: none before Linux 6.0 (3cd3399dd7a8), since then
+// 1 MB (include/net/sock.h SK_MEMORY_PCPU_RESERVE) or what the sysctl says.
+func heldByCPU(r *host.Reader) int64 {
+	if n, ok := r.Maybe(host.Sysctl("net.core.mem_pcpu_rsv")); ok {
+		return max(n, 0)
+	}
+	if kernelBefore(r.Optional(host.System("kernel")), 6, 0) {
+		return 0
+	}
+	return 256
 }
 
 // refusing: more than the third number is queued now, or connections were reset in the window while there was pressure. Without
@@ -107,55 +113,37 @@ func (p tcpPages) refusing() bool {
 	return p.used > p.most || (p.aborts.moved > 0 && pressed)
 }
 
+// gauge counts pages. It bounds no flow of connections: how much each of them queues is up to its two ends.
 func (p tcpPages) gauge() Gauge {
-	g := Gauge{Subject: Subject{Name: "this host"}, Bounds: Both, Used: p.sockets, Unbounded: p.idle(), Owner: "net.ipv4.tcp_mem", Refusing: p.refusing()}
-	if g.Unbounded {
-		g.Used = roughly(p.sockets)
-	} else {
-		g.Ceiling = p.ceiling()
+	g := Gauge{
+		Subject: Subject{Name: "this host"}, Unit: "pages of queued data", Ceiling: p.most, Used: settled(p.used, p.most), Unbounded: p.most >= noCeiling,
+		Owner: "net.ipv4.tcp_mem", Refusing: p.refusing(),
 	}
-	g.Steps = p.steps(g)
+	if g.Unbounded {
+		g.Ceiling, g.Used = 0, roughly(p.used)
+	}
+	g.Steps = p.steps()
 	if g.Refusing {
 		g.Refused = max(p.aborts.moved, 0)
 	}
 	g.Harms = p.used > p.pressure || p.pressures.moved > 0
-	g.Notice = p.used > p.pressure/10*9 || p.pressures.total > 0
+	g.Notice = p.used > p.pressure/10*9 || (p.pressures.total > 0 && !p.windowed)
 	if g.Refusing || g.Harms || g.Notice || g.IsNear() {
 		g.Cause, g.Evidence, g.Remedies = p.cause(g), p.evidence(), p.remedies(g)
 	}
 	return g
 }
 
-// ceiling is how many connections would queue all pages at the present average.
-func (p tcpPages) ceiling() int64 {
-	n := int64(min(float64(p.sockets)*float64(p.most)/float64(p.used), float64(noCeiling)))
-	if unsettled(p.used, p.most) != "" {
-		return roughly(n)
-	}
-	return n
-}
-
-func (p tcpPages) steps(g Gauge) []Step {
-	rounded := unsettled(p.used, p.most)
-	now := []Step{
-		{Label: "pages queued on the host now" + rounded, Value: settled(p.used, p.most), Unit: "pages", How: Read, From: "sockstat TCP.mem"},
-		{Label: "TCP sockets of the host now", Value: g.Used, Unit: "connections", How: Read, From: "sockstat TCP.alloc"},
-	}
-	if g.Unbounded {
-		now[1].Label += ", rounded down to two digits"
-	}
+func (p tcpPages) steps() []Step {
+	rounded, used := unsettled(p.used, p.most), settled(p.used, p.most)
 	if p.most >= noCeiling {
-		return now
+		return []Step{{Label: "pages queued on the host now, rounded down to two digits", Value: roughly(p.used), Unit: "pages", How: Read, From: "sockstat TCP.mem"}}
 	}
-	steps := append([]Step{
+	return []Step{
 		{Label: "pages that may be queued (tcp_mem[2])", Value: p.most, Unit: "pages", How: Read, From: "net.ipv4.tcp_mem"},
 		{Label: "pages from which TCP is under pressure (tcp_mem[1])", Value: p.pressure, Unit: "pages", How: Read, From: "net.ipv4.tcp_mem"},
-	}, now...)
-	if g.Unbounded {
-		return steps
+		{Label: "pages queued on the host now" + rounded, Value: used, Unit: "pages", How: Read, From: "sockstat TCP.mem"},
 	}
-	return append(steps, Step{Label: "connections with as much queued each" + rounded, Value: g.Ceiling, Unit: "connections", How: Computed,
-		Sum: itoa(p.sockets) + " * " + itoa(p.most) + " / " + itoa(now[0].Value)})
 }
 
 // pages writes a number of pages, and how much memory that is where the page size is known.
@@ -184,8 +172,14 @@ func (p tcpPages) cause(g Gauge) string {
 }
 
 func (p tcpPages) evidence() []Evidence {
-	ev := []Evidence{{"sockstat TCP.mem", itoa(p.used) + " of " + itoa(p.most),
-		"pages queued in all network namespaces; off by up to " + itoa(heldByCPU) + " pages a CPU"}}
+	meaning := "pages queued in all network namespaces"
+	if p.held > 0 {
+		meaning += "; off by up to " + plural(p.held, "page") + " a CPU"
+	}
+	if p.sockets > 0 && p.sockets <= mostFiles {
+		meaning += "; there are " + plural(p.sockets, "TCP socket")
+	}
+	ev := []Evidence{{"sockstat TCP.mem", Count(p.used) + " of " + Count(p.most), meaning}}
 	add := func(name string, c tcpCounter, meaning string) {
 		switch {
 		case c.moved > 0:

@@ -16,7 +16,8 @@ var _ = register(Limit{
 	Doc: "A server that spends a thread or a process on each connection ends where no more can be made: clone() fails with EAGAIN, \"Resource temporarily unavailable\", and pthread_create() and " +
 		"fork() with it. The smallest of several numbers counts: `kernel.threads-max` and `kernel.pid_max` for the host, pids.max for a cgroup and all below it, RLIMIT_NPROC for a user, and " +
 		"`vm.max_map_count` for one process, whose threads need two mappings each. Servers with event loops (nginx, HAProxy, Node, Go's goroutines) use a few threads for any number of connections and never get here.",
-	Formula: "host: min(threads-max, pid_max - 300); cgroup: pids.max; process: min(RLIMIT_NPROC unless root, max_map_count / 2); one thread a connection",
+	Formula: "host: min(threads-max, pid_max - 300); cgroup: pids.max; process: min(RLIMIT_NPROC unless root, max_map_count / 2); one thread a connection, " +
+		"where threads and connections are about as many",
 	Myths: []Myth{
 		{"each connection needs a thread", "epoll, io_uring and goroutines serve any number with a few; then none of these numbers bounds connections", "fs/eventpoll.c ep_insert; kernel/fork.c copy_process"},
 		{"kernel.threads-max is the limit", "a pid is needed for each thread as well, and kernel.pid_max is often the smaller one (measured: EAGAIN at 32,415 threads with pid_max 32768 and threads-max 192730)", "kernel/pid.c alloc_pid"},
@@ -43,7 +44,7 @@ var _ = register(Limit{
 	},
 	Needs: []host.Fact{
 		{Kind: host.LoadavgKind, Name: "threads"}, host.Sysctl("kernel.threads-max"), host.Sysctl("kernel.pid_max"), host.Sysctl("vm.max_map_count"),
-		host.All(host.ProcessKind), host.All(host.CgroupKind),
+		host.All(host.ProcessKind), host.All(host.CgroupKind), host.All(host.InboundKind), host.All(host.OutboundKind),
 	},
 	Gauges: threadGauges,
 })
@@ -65,14 +66,20 @@ const (
 func threadGauges(r *host.Reader, w Workload) []Gauge {
 	gauges := []Gauge{hostThreads(r)}
 	processes := r.Rows(host.ProcessKind)
+	taken := takenByProcess(r, processes)
 	for _, t := range cgroupTenants(r, processes, "pids_cgroup", "cgroup") {
-		if g, ok := cgroupThreads(r, t); ok {
+		p, ok := newTaskGroup(r, t)
+		if !ok {
+			continue
+		}
+		gauges = append(gauges, p.gauge())
+		if g, ok := p.connections(taken); ok {
 			gauges = append(gauges, g)
 		}
 	}
 	maps, _ := r.Maybe(host.Sysctl("vm.max_map_count"))
 	for _, row := range processes {
-		if g, ok := processThreads(row, maps); ok {
+		if g, ok := processThreads(row, maps, taken); ok {
 			gauges = append(gauges, g)
 		}
 	}
@@ -109,15 +116,14 @@ func hostThreads(r *host.Reader) Gauge {
 		return Gauge{}
 	}
 	b := lowestBar(bars)
-	g := Gauge{Subject: Subject{Name: "this host"}, Ceiling: b.ceiling, Used: settled(now, b.ceiling), Owner: b.name, AtMost: len(unseen) > 0, Unseen: unseen}
+	g := Gauge{Subject: Subject{Name: "this host"}, Unit: "tasks", Ceiling: b.ceiling, Used: settled(now, b.ceiling), Owner: b.name, AtMost: len(unseen) > 0, Unseen: unseen, Lift: b.lift}
 	g.Steps = append(barSteps(bars),
-		Step{Label: "tasks of the host now" + unsettled(now, b.ceiling), Value: g.Used, Unit: "threads", How: Read, From: "loadavg"},
-		Step{Label: "connections, at one thread each and nothing else running", Value: b.ceiling, Unit: "connections", How: Computed})
+		Step{Label: "tasks of the host now" + unsettled(now, b.ceiling), Value: g.Used, Unit: "tasks", How: Read, From: "loadavg"})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
 		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling)
 		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
-		g.Remedies = []Remedy{raiseBar(b, now), fewerThreads()}
+		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
 	}
 	return g
 }
@@ -135,61 +141,19 @@ func hostBars(r *host.Reader, now int64) (bars []bar, unseen []host.Missing) {
 	default:
 		n := max(pids-reservedPIDs, 1)
 		bars = append(bars, bar{pidMax.Name, pids, n, true,
-			Step{Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs), Value: n, Unit: "threads", How: Computed, From: pidMax.Name}})
+			Step{Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs), Value: n, Unit: "tasks", How: Computed, From: pidMax.Name}})
 	}
 	if n, ok := r.Maybe(threadsMax); ok {
 		n = max(n, 0)
-		bars = append(bars, bar{threadsMax.Name, n, n, true, Step{Label: "tasks that the host may have", Value: n, Unit: "threads", How: Read, From: threadsMax.Name}})
+		bars = append(bars, bar{threadsMax.Name, n, n, true, Step{Label: "tasks that the host may have", Value: n, Unit: "tasks", How: Read, From: threadsMax.Name}})
 	} else {
 		unseen = append(unseen, host.Missing{Fact: threadsMax, Why: cmp.Or(r.Why(threadsMax), "it is not a number")})
 	}
 	return bars, unseen
 }
 
-// cgroupThreads is the ceiling of a cgroup with a limit of its own on tasks.
-func cgroupThreads(r *host.Reader, t tenants) (Gauge, bool) {
-	path := t.row.Name()
-	most, ok1 := bounded(t.row, "pids_max", noCeiling)
-	now, ok2 := t.row.Int("pids_current")
-	if !ok1 || !ok2 || most >= noCeiling || most < fewThreads || now < 0 {
-		return Gauge{}, false
-	}
-	b := bar{"pids.max of " + path, most, most, true, Step{Label: "tasks that the cgroup and all below it may have", Value: most, Unit: "threads", How: Read, From: "cgroup " + path + " pids_max"}}
-	g := Gauge{Subject: Subject{Name: path, Cgroup: path}, Ceiling: most, Used: now, Owner: b.name}
-	g.Steps = []Step{b.step, {Label: "tasks in it now", Value: now, Unit: "threads", How: Read, From: "cgroup " + path + " pids_current"}}
-	refused, _ := r.Moved(t.row.Fact, "pids_events_max")
-	before := t.row.Count("pids_events_max")
-	g.Refusing, g.Refused = g.Full() || refused > 0, max(refused, 0)
-	g.Notice = before > 0
-	switch {
-	case g.Refusing || g.IsNear():
-		g.Cause = "cgroup " + path + " has " + Count(now) + " of " + plural(most, "task") + " (pids.max)"
-	case g.Notice:
-		g.Cause = "cgroup " + path + " was refused a task " + plural(before, "time") + " since it was made (pids.max = " + itoa(most) + "); it is not full now"
-	default:
-		return g, true
-	}
-	g.Evidence = cgroupThreadsEvidence(path, now, most, before, refused)
-	g.Remedies = []Remedy{raiseBar(b, max(now, most)), fewerThreads()}
-	if !g.Refusing && !g.IsNear() {
-		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether it still happens", TakesEffect: "now"}}
-	}
-	return g, true
-}
-
-func cgroupThreadsEvidence(path string, now, most, before, refused int64) []Evidence {
-	ev := []Evidence{{"cgroup " + path + " pids_current", itoa(now) + " of " + itoa(most), "threads and processes of the cgroup and all below it"}}
-	switch {
-	case refused > 0:
-		ev = append(ev, Evidence{"cgroup " + path + " pids_events_max", "+" + itoa(refused), "times that clone() was refused in the window; a program may try again"})
-	case before > 0:
-		ev = append(ev, Evidence{"cgroup " + path + " pids_events_max", itoa(before), "times that clone() was refused since the cgroup was made; a program may have tried again"})
-	}
-	return ev
-}
-
 // processThreads is the ceiling of a process with very many threads, or close to its user's limit.
-func processThreads(row host.Row, maps int64) (Gauge, bool) {
+func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bool) {
 	pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
 	now, ok := row.Int("threads")
 	bars := processBars(row, now, maps)
@@ -201,8 +165,11 @@ func processThreads(row host.Row, maps int64) (Gauge, bool) {
 		return Gauge{}, false
 	}
 	name := row.Text("name")
-	g := Gauge{Subject: Subject{Name: who(name, pid), Process: name, PID: pid}, Ceiling: b.ceiling, Used: now, AtMost: true, Owner: b.name}
-	if perConnection(row, now) {
+	g := Gauge{Subject: Subject{Name: who(name, pid), Process: name, PID: pid}, Unit: "threads", Ceiling: b.ceiling, Used: now, AtMost: true, Owner: b.name, Lift: b.lift}
+	switch {
+	case perConnection(now, taken[row.Name()]):
+		g.Bounds = Inbound
+	case perConnection(now, row.Sockets()):
 		g.Bounds = Both
 	}
 	g.Steps = append(barSteps(bars), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
@@ -210,7 +177,7 @@ func processThreads(row host.Row, maps int64) (Gauge, bool) {
 	if g.Refusing || g.IsNear() {
 		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling) + " at most"
 		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
-		g.Remedies = []Remedy{raiseBar(b, now), fewerThreads()}
+		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
 	}
 	return g, true
 }
@@ -221,7 +188,7 @@ func processBars(row host.Row, now, maps int64) (bars []bar) {
 	pid := row.Name()
 	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 && row.Text("uid") != "0" {
 		bars = append(bars, bar{"RLIMIT_NPROC of process " + pid, n, n, true,
-			Step{Label: "tasks that its user may have, if no other process of the user has any", Value: n, Unit: "threads", How: Read, From: "process " + pid + " nproc"}})
+			Step{Label: "tasks that its user may have, if no other process of the user has any", Value: n, Unit: "tasks", How: Read, From: "process " + pid + " nproc"}})
 	}
 	each := int64(2)
 	if now > maps/2 {
@@ -234,12 +201,6 @@ func processBars(row host.Row, now, maps int64) (bars []bar) {
 	return bars
 }
 
-// perConnection says whether a process has about as many threads as connections: only then do threads bound them.
-func perConnection(row host.Row, threads int64) bool {
-	n := row.Sockets()
-	return n > 0 && threads*2 >= n && n*2 >= threads
-}
-
 // raiseBar raises the number that binds to the next power of two that holds twice of what is in use.
 func raiseBar(b bar, now int64) Remedy {
 	to := roundUp(2 * min(now, noCeiling/4))
@@ -249,7 +210,7 @@ func raiseBar(b bar, now int64) Remedy {
 	switch {
 	case b.name == "kernel.pid_max":
 		out.To = itoa(min(to, mostPIDs))
-		out.Text = "allow more threads; " + itoa(mostPIDs) + " is the most"
+		out.Text = "allow more threads; " + Count(mostPIDs) + " is the most"
 	case b.name == "vm.max_map_count":
 		out.To = itoa(4 * min(now, noCeiling/8))
 		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"

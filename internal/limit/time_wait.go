@@ -16,7 +16,8 @@ var _ = register(Limit{
 		"cannot serve the same destination again in that time, so all usable ports divided by 60 s is the rate that can be kept up for ever; above it connect() fails with EADDRNOTAVAIL. " +
 		"`tcp_tw_reuse` lets connect() take such a port over after about a second, but only where both ends use TCP timestamps. " +
 		"When the other side closes first, this ceiling does not apply. TIME_WAIT costs 256 bytes of kernel memory and no descriptor.",
-	Formula: "per second = usable local ports / 60 s; with tcp_tw_reuse and timestamps: usable local ports / reuse delay; for each (source address, destination address, destination port)",
+	Formula: "per second = usable local ports / 60 s; with tcp_tw_reuse and timestamps: usable local ports / reuse delay; for each (source address, destination address, destination port), " +
+		"or for each source address where bind() chooses the ports",
 	Myths: []Myth{
 		{"a lower tcp_fin_timeout shortens TIME_WAIT: the range 15000-61000 with tcp_fin_timeout=30 gives 1,500 connections/s", "TIME_WAIT is the constant TCP_TIMEWAIT_LEN, 60 s, and no sysctl changes it; tcp_fin_timeout ends orphaned FIN_WAIT_2 only. 15000-61000 are 46,001 ports, and 46001 / 60 = 766 connections/s to one destination, not 1,500; the default range gives 28232 / 60 = 470", "net/ipv4/tcp_minisocks.c tcp_time_wait (if state is TCP_TIME_WAIT, timeo = TCP_TIMEWAIT_LEN)"},
 		{"470 connections/s is the ceiling of the host", "it counts for each source address and each destination address and port; two destinations have twice as many", "net/ipv4/inet_hashtables.c __inet_hash_connect"},
@@ -27,10 +28,10 @@ var _ = register(Limit{
 		{"tcp_tw_reuse=2, the default, covers all connections inside the host", "it covers addresses in 127.0.0.0/8 and ::1 and sockets bound to lo; connections between the host's other addresses run over lo too, and are not covered", "net/ipv4/tcp_ipv4.c tcp_twsk_unique"},
 	},
 	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_tw_reuse", Does: "lets connect() take over a port whose last connection to the same destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 (default since 4.19) only with a loopback address; the next connect() sees the change; per network namespace since 4.11, not inherited", Not: "does nothing for accepted connections, nothing without TCP timestamps, nothing for a port in FIN_WAIT_2 (since 6.12 and in many stable kernels); does not shorten TIME_WAIT", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038, 0d9e5df4a257"},
+		{Name: "net.ipv4.tcp_tw_reuse", Does: "lets connect() take over a port whose last connection to the same destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 (default since 4.19) only with a loopback address; the next connect() sees the change; per network namespace since 4.11, not inherited", Not: "does nothing for accepted connections, nothing without TCP timestamps, nothing for a port in FIN_WAIT_2 (since 6.12 and in many stable kernels), nothing for one that bind() chose; does not shorten TIME_WAIT", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038, 0d9e5df4a257"},
 		{Name: "net.ipv4.tcp_tw_reuse_delay", Does: "is how many milliseconds a port stays in TIME_WAIT before tcp_tw_reuse may take it over, 1 to 60000; per network namespace", Not: "does nothing where tcp_tw_reuse does not act; before 6.14 the delay was fixed: whole seconds are compared, so up to 1 s from 4.19 on and up to 2 s earlier", Since: "6.14", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, ca6a6f93867a, 19ce8cd30465, cca9bab1b72c"},
 		{Name: "net.ipv4.tcp_timestamps", Does: "turns TCP timestamps on (1 with a random offset for each connection, 2 without) or off (0) for new connections; both ends must have them on; per network namespace", Not: "off, it saves 12 bytes a packet and takes tcp_tw_reuse, the protection against old duplicates (PAWS) and the options of connections made by SYN cookies with it", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.ipv4.tcp_tw_recycle", Does: "ended TIME_WAIT early, and dropped clients behind NAT; writing it fails with ENOENT on today's kernels", Not: "is not a way to more connections on any kernel", Until: "4.12", Source: "4396e46187ca"},
+		{Name: "net.ipv4.tcp_tw_recycle", Does: "ends TIME_WAIT after 3.5 retransmission timeouts where both ends use timestamps, and drops in silence SYNs of clients that share an address (NAT), since their timestamps differ; off by default; writing it fails with ENOENT on today's kernels", Not: "is not a way to more connections on any kernel", Until: "4.12", Source: "net/ipv4/tcp_minisocks.c tcp_time_wait (recycle_ok), net/ipv4/tcp_input.c tcp_conn_request, net/ipv4/tcp_metrics.c tcp_peer_is_proven; 4396e46187ca"},
 		{Name: "net.ipv4.tcp_rfc1337", Does: "1 makes a socket in TIME_WAIT ignore RST; 0 (default) lets a RST end it", Not: "does not change how long TIME_WAIT lasts", Source: "net/ipv4/tcp_minisocks.c tcp_timewait_state_process"},
 		{Name: "SO_LINGER with 0 seconds", Does: "makes close() send RST instead of FIN, so that no TIME_WAIT arises", Not: "is not a remedy: data that the peer has not yet received is lost", Source: "net/ipv4/tcp.c __tcp_close, RFC 1337"},
 		{Name: "bind() to a port with SO_REUSEADDR before connect()", Does: "takes over a TIME_WAIT of the same addresses and ports at once, without tcp_tw_reuse and without delay, where timestamps were in use; the application then has to choose ports itself", Not: "does not work without timestamps (EADDRNOTAVAIL), and not with bind() to port 0", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp)"},
@@ -39,6 +40,7 @@ var _ = register(Limit{
 		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination; where ss -tan shows most of them in TIME_WAIT, this side closes first, more often than the ports come back after 60 s", Look: "maxconn check --limit time-wait --limit ephemeral-ports"},
 		{Text: "TIME_WAIT", Means: "netstat (ss writes TIME-WAIT): this side closed the connection first and keeps its addresses and ports for 60 s; the normal end of a connection, a limit only for a side that opens connections to one destination faster than ports / 60 s", Look: "maxconn check --limit time-wait"},
 		{Text: "TCP sockets finished time wait in fast timer", Means: "netstat -s: TcpExt TW, sockets that went through TIME_WAIT; the normal end of a connection that this side closed first, no fault", Look: "nstat -az TcpExtTW"},
+		{Text: "passive connections rejected because of time stamp", Means: "netstat -s: TcpExt PAWSPassive, SYNs that tcp_tw_recycle dropped because another client behind the same address had a later timestamp; kernels before 4.12", Look: "sysctl net.ipv4.tcp_tw_recycle"},
 		{Text: "time wait sockets recycled by time stamp", Means: "netstat -s: TcpExt TWRecycled, ports that connect() took over from TIME_WAIT; tcp_tw_reuse is at work, no fault", Look: "nstat -az TcpExtTWRecycled"},
 	},
 	Sources: []string{
@@ -46,7 +48,8 @@ var _ = register(Limit{
 		"net/ipv4/tcp_ipv4.c tcp_twsk_unique (4.4-6.18)", "net/ipv4/inet_hashtables.c __inet_check_established (4.5-6.18)",
 	},
 	Needs: append(append([]host.Fact{
-		host.All(host.OutboundKind), host.All(host.BinderKind), host.Counter("TcpExt.TWRecycled"), host.Sysctl("net.ipv4.tcp_fin_timeout"),
+		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.Counter("TcpExt.TWRecycled"), host.Counter("TcpExt.PAWSPassive"),
+		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
 	Gauges: timeWaitGauges,
 })
@@ -64,6 +67,9 @@ func timeWaitGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	t := readTWReuse(r)
 	gauges := []Gauge{anyRate(r, p, t)}
+	if t.recycle {
+		gauges = append(gauges, recycling(r, t))
+	}
 	for _, row := range r.Table(host.OutboundKind) {
 		source, destination, _ := strings.Cut(row.Name(), "->")
 		_, isNumber := row.Int("TIME_WAIT")
@@ -78,22 +84,28 @@ func timeWaitGauges(r *host.Reader, _ Workload) []Gauge {
 // rateGauge is what all gauges of the limit share.
 func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 	g := Gauge{
-		Bounds: Outbound, Near: neverNear, AtMost: !p.boundListed || (s == twTaken && t.delayGuessed),
+		Bounds: Outbound, Near: neverNear, AtMost: !p.boundListed || (s == twTaken && t.delayGuessed) || s == twRecycled,
 		Steps: p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
 		Owner: "net.ipv4.ip_local_port_range and the 60 s of TIME_WAIT (a constant of the kernel)",
 	}
 	remedies := rateRemedies(r, p, t, s)
 	g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
-	var step Step
-	if s == twTaken {
+	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.period(s)), Value: p.usable * 1000 / t.period(s)}
+	switch s {
+	case twTaken:
 		g.Owner = "net.ipv4.ip_local_port_range and the reuse delay (" + t.delayFrom + ")"
 		g.Steps = append(g.Steps, Step{Label: "time until tcp_tw_reuse may take a port over", Value: t.delay, Unit: "ms", How: Read, From: t.delayFrom})
-		step = Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.delay), Value: p.usable * 1000 / t.delay}
-	} else {
+	case twRecycled:
+		g.Owner = "net.ipv4.ip_local_port_range and net.ipv4.tcp_tw_recycle"
+		g.Steps = append(g.Steps, Step{Label: "shortest time that a port stays in TIME_WAIT with tcp_tw_recycle, 3.5 retransmission timeouts", Sum: "3.5 * 200", Value: recycledAfter, Unit: "ms", How: Computed, From: "include/net/tcp.h TCP_RTO_MIN"})
+	default:
 		g.Steps = append(g.Steps, Step{Label: "time that a port stays in TIME_WAIT (TCP_TIMEWAIT_LEN, a constant)", Value: timeWaitSeconds, Unit: "s", How: Read, From: "include/net/tcp.h"})
-		step = Step{Sum: itoa(p.usable) + " / " + itoa(timeWaitSeconds), Value: p.usable / timeWaitSeconds}
+		step.Sum = itoa(p.usable) + " / " + itoa(timeWaitSeconds)
 	}
 	step.Label, step.Unit, step.How = "new connections to one destination when this side closes first", "connections/s", Computed
+	if s == twBound {
+		step.Label = "new connections from this address, to all destinations together, when this side closes first"
+	}
 	if step.Value == 0 && p.usable > 0 {
 		step.Label, step.Value, g.AtMost = step.Label+" (less than one, rounded up)", 1, true
 	}
@@ -119,7 +131,8 @@ func anyRate(r *host.Reader, p pool, t twReuse) Gauge {
 // peerRate is the ceiling towards a destination that has connections now.
 func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	source, destination, _ := strings.Cut(row.Name(), "->")
-	s := t.between(source, destination, row.Text("timestamps"))
+	ports, _ := t.bindChose(r, p, source)
+	s := t.stateOf(r, p, row)
 	g := rateGauge(r, p, t, s)
 	pid, _ := row.Int("pid")
 	g.Subject = Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
@@ -133,15 +146,19 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	if n := row.Count("fold"); n > 0 {
 		g.Unseen = append(g.Unseen, host.Missing{Fact: row.Fact, Why: "up to " + plural(n, "socket") + " may be missing from the row: there were more destinations than are counted one by one"})
 	}
-	full := known && mostlyTimeWait(row) && ranged >= p.usable
-	near := known && mostlyTimeWait(row) && ranged*10 >= p.usable*9
+	taken := ranged
+	if s == twBound && ranged*2 > ports { // all destinations share the ports; the one with most of them speaks for all
+		taken = max(ports, ranged)
+	}
+	full := known && mostlyTimeWait(row) && taken >= p.usable
+	near := known && mostlyTimeWait(row) && taken*10 >= p.usable*9
 	if !near || (s == twTaken && !full) {
 		return g
 	}
 	overtaken := full && s == twTaken && t.atCeiling(r, g.Ceiling)
 	g.Refusing = full && s != twTaken && s != twUnknown
 	g.Harms, g.Notice = s != twTaken || overtaken, s == twTaken
-	g.Cause = rateCause(p, t, s, row, waiting, p.usable-ranged)
+	g.Cause = rateCause(p, t, s, row, waiting, p.usable-taken)
 	g.Evidence = append(reuseEvidence(r, t), stateEvidence(row)...)
 	switch {
 	case overtaken:
@@ -149,7 +166,7 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		g.Remedies = rateRemedies(r, p, t, s)
 	case s != twTaken:
 		g.Remedies = rateRemedies(r, p, t, s)
-	default:
+	case !windowed(r):
 		g.Remedies = []Remedy{watchIt}
 	}
 	return g
@@ -165,8 +182,11 @@ func (t twReuse) atCeiling(r *host.Reader, ceiling int64) bool {
 // closingSteps is the rate at which this side closes, from what it has closed in the last 60 s.
 func closingSteps(waiting int64, s twState) []Step {
 	label := "closed first by this side each second, over the last 60 s"
-	if s == twTaken {
+	switch s {
+	case twTaken:
 		label += " (at least: ports that were taken over are no longer in TIME_WAIT)"
+	case twRecycled:
+		label += " (at least: with tcp_tw_recycle ports do not stay that long)"
 	}
 	return []Step{
 		{Label: "ports in TIME_WAIT now", Value: waiting, Unit: "ports", How: Read, From: "sock_diag"},
@@ -175,15 +195,19 @@ func closingSteps(waiting int64, s twState) []Step {
 }
 
 func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) string {
+	length := ", each for 60 s"
+	if s == twRecycled {
+		length = ""
+	}
 	var b strings.Builder
 	b.WriteString("TIME_WAIT holds ")
 	switch {
 	case waiting >= p.usable:
-		b.WriteString("all " + plural(p.usable, "port") + " towards this destination, each for 60 s")
+		b.WriteString("all " + plural(p.usable, "port") + " towards this destination" + length)
 	case free > 0:
-		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and " + Count(free) + " are free")
+		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and " + Count(free) + " are free")
 	default:
-		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination, each for 60 s, and none is free")
+		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and none is free")
 	}
 	b.WriteString("; " + t.why(s))
 	if s != twTaken {
@@ -193,6 +217,7 @@ func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) 
 	if row.Text("timestamps") != "yes" {
 		b.WriteString(", if the peer does timestamps too, which no open connection shows")
 	}
+	b.WriteString("; ports that bind() chose stay taken for 60 s, towards every destination")
 	return b.String()
 }
 
@@ -231,56 +256,21 @@ func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
 	case p.size < 65535-1024:
 		last = append(last, widerRange(p))
 	}
+	pairs := "more source addresses, or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own"
+	if s == twBound {
+		pairs = "more source addresses: each has " + plural(p.usable, "port") + " of its own, for all destinations together"
+		first = append([]Remedy{noPort(p)}, first...)
+	}
 	out := append(first,
 		Remedy{Kind: ByApplication, Text: "keep connections and use them again (a pool, HTTP keep-alive): a connection that is not closed leaves no TIME_WAIT", TakesEffect: "at the next start of the process"},
 		Remedy{Kind: ByTopology, Text: "let the other side close first: TIME_WAIT then stands there, on the listener's side, where it keeps nobody out", TakesEffect: "at the next close()"},
-		Remedy{Kind: ByTopology, Text: "more source addresses, or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own", TakesEffect: "at the next connect()"},
+		Remedy{Kind: ByTopology, Text: pairs, TakesEffect: "at the next connect()"},
 	)
 	return append(out, last...)
 }
 
-// reuseRemedies are the settings that make tcp_tw_reuse act; none where they cannot be read.
-func reuseRemedies(t twReuse, s twState) []Remedy {
-	stamps := Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_timestamps", From: "0", To: "1", TakesEffect: "at the next connect()",
-		Text: "turn timestamps on, here and at the peer, so that connect() can take ports over; those that are in TIME_WAIT now stay for their 60 s"}
-	reuse := Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_tw_reuse", From: itoa(t.mode), To: "1", TakesEffect: "at the next connect()",
-		Text: "let connect() take ports over " + seconds(t.delay) + " after they closed, where both ends use timestamps; only the timestamps then tell late packets of the old connection apart"}
-	switch {
-	case s == twNoTimestamps:
-		return []Remedy{stamps}
-	case s == twPeerNoTimestamps:
-		return []Remedy{{Kind: ByTopology, Text: "turn TCP timestamps on at the peer, or at the proxy or firewall on the way that takes them out; tcp_tw_reuse then acts", TakesEffect: "at the next connect()"}}
-	case s != twOff && s != twLoopbackOnly, !t.stampsKnown:
-		return nil
-	case t.stamps == 0:
-		return []Remedy{stamps, reuse}
-	}
-	return []Remedy{reuse}
-}
-
-// liftRate picks from the remedies what would allow need connections per second: more ports where
-// that is enough, else tcp_tw_reuse, and what the application or the topology can do in any case.
-func liftRate(p pool, t twReuse, s twState, remedies []Remedy, need int64) (out []Remedy) {
-	widest := p.usable + (65535 - min(p.low, 1024) + 1) - p.size
-	byBoth := s != twUnknown && s != twPeerNoTimestamps && widest*1000/t.delay >= need
-	byPorts := widest/timeWaitSeconds >= need || (s == twTaken && byBoth)
-	byReuse := p.usable*1000/t.delay >= need
-	ports := need * timeWaitSeconds
-	if !byPorts || s == twTaken {
-		ports = (need*t.delay + 999) / 1000
-	}
-	for _, m := range remedies {
-		isPorts := strings.HasPrefix(m.Setting, "net.ipv4.ip_local_")
-		if exact := p.lift(ports); m.Setting == "net.ipv4.ip_local_port_range" && exact[0].Kind == BySetting {
-			m = exact[0]
-		}
-		switch {
-		case m.Kind != BySetting,
-			isPorts && byPorts,
-			isPorts && byBoth && !byReuse, // neither alone is enough
-			!isPorts && byBoth && !byPorts:
-			out = append(out, m)
-		}
-	}
-	return out
+// noPort leaves the choice to connect(), which has all ports for each destination and may take them over from TIME_WAIT.
+func noPort(p pool) Remedy {
+	return Remedy{Kind: ByApplication, TakesEffect: "at the next bind()",
+		Text: "set IP_BIND_ADDRESS_NO_PORT (Linux 4.2) before bind(), or do not bind at all: connect() then chooses among " + plural(p.usable, "port") + " for each destination, and tcp_tw_reuse can act"}
 }

@@ -46,6 +46,7 @@ type buckets struct {
 	limit, used         int64
 	overflowed, moved   int64 // since the namespace was made; in the window
 	counted             bool  // the counter could be read
+	windowed            bool
 	entries             int64 // size of the hash table, 0 = unknown
 	ownTable            bool  // a table of the namespace's own, not the host's
 	window              time.Duration
@@ -58,20 +59,21 @@ func bucketGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: a full table refuses no connection.
-	g := Gauge{Subject: Subject{Name: "this network namespace"}, Ceiling: max(b.limit, 0), Used: b.used, Unbounded: b.limit < 0, Owner: b.owner(), Steps: b.steps()}
+	g := Gauge{Subject: Subject{Name: "this network namespace"}, Unit: "sockets in TIME_WAIT", Ceiling: max(b.limit, 0), Used: b.used, Unbounded: b.limit < 0, Owner: b.owner(), Steps: b.steps()}
 	if !b.counted {
 		g.Unseen = []host.Missing{{Fact: host.Counter("TcpExt.TCPTimeWaitOverflow"), Why: unreadable(r, host.Counter("TcpExt.TCPTimeWaitOverflow"))}}
 	}
 	full := b.limit >= 0 && b.used >= b.limit && b.used > 0
 	g.Refusing, g.Refused = full || b.moved > 0, max(b.moved, 0)
 	g.Harms = b.tooSmall
-	g.Notice = b.overflowed > 0 || b.limit < 0
+	g.Notice = (b.overflowed > 0 && !b.windowed) || b.limit < 0
 	if !g.Refusing && !g.Harms && !g.Notice && !g.IsNear() {
 		return []Gauge{g}
 	}
 	g.Cause, g.Evidence = b.cause(full), b.evidence()
-	if b.limit >= 0 || b.overflowed > 0 {
+	if b.limit >= 0 || (b.overflowed > 0 && !b.windowed) {
 		g.Remedies = b.remedies()
+		g.Enough, g.Lift = max(2*min(b.used, math.MaxInt32), 4096), closedLift("net.ipv4.tcp_max_tw_buckets", b.limit, 4096, "each takes 256 bytes of kernel memory")
 	}
 	return []Gauge{g}
 }
@@ -81,6 +83,7 @@ func readBuckets(r *host.Reader) buckets {
 	counter := host.Counter("TcpExt.TCPTimeWaitOverflow")
 	b.overflowed, b.counted = r.Maybe(counter)
 	b.moved, _ = r.Moved(counter)
+	b.windowed = windowed(r)
 	b.window, _ = time.ParseDuration(r.Optional(host.System("window")))
 	if n, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_ehash_entries")); ok {
 		b.entries, b.ownTable = max(n, -n), n > 0 && r.Optional(host.System("scope")) == "child"
@@ -88,8 +91,9 @@ func readBuckets(r *host.Reader) buckets {
 	b.atDefault = b.entries > 0 && b.limit == b.entries/2
 	// A counter alone tells of the past. It speaks of a table that is too small where the table is more than
 	// half full again, or where more overflowed than it holds; the latter not for a table of 65,536, which one bad hour may
-	// have filled long ago.
-	b.tooSmall = b.limit == 0 || (b.limit > 0 && b.overflowed > 0 && (b.used*2 >= b.limit || (b.overflowed > b.limit && b.limit < 65536)))
+	// have filled long ago. A window in which it stood still says that this is over.
+	past := b.limit > 0 && b.overflowed > 0 && (!b.windowed || b.moved > 0)
+	b.tooSmall = b.limit == 0 || (past && (b.used*2 >= b.limit || (b.overflowed > b.limit && b.limit < 65536)))
 	return b
 }
 

@@ -164,14 +164,19 @@ func (d device) gauge(r *host.Reader, user string) Gauge {
 		return g
 	}
 	moved, _ := r.Moved(q.Fact, "drops")
-	sent, sentKnown := q.Int("packets")
-	g.Harms = moved > 0 && d.tail()
-	g.Notice = g.Harms || (drops > 0 && d.tail() && (!sentKnown || drops > sent/10_000))
+	sent, _ := q.Int("packets")
+	sentNow, _ := r.Moved(q.Fact, "packets")
+	g.Harms = moved > 0 && d.tail() && manyDropped(moved, sentNow)
+	g.Notice = d.tail() && (moved > 0 || (!windowed(r) && drops > 0 && manyDropped(drops, sent)))
 	if g.Notice {
 		d.explain(&g, user, drops, moved)
 	}
 	return g
 }
+
+// manyDropped says whether more than one packet in 10,000 was dropped. Fewer are what a burst costs now and then. How
+// many were sent may not be known (0): then any drop counts.
+func manyDropped(drops, sent int64) bool { return drops > max(sent, 0)/10_000 }
 
 // uncounted is why the drops of the device are not known.
 func (d device) uncounted(r *host.Reader) host.Missing {
@@ -189,13 +194,14 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	value := itoa(drops)
 	if moved > 0 {
 		g.Refused = moved
-		value += " (+" + itoa(moved) + " in the window)"
+		value = Count(drops) + " (+" + Count(moved) + " in the window)"
 		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + Count(moved) + " of them); " + length
 	} else {
 		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + Count(drops) + " of them); " + length
 	}
 	g.Evidence = []Evidence{{"tc -s qdisc " + d.name + " dropped", value, "packets, not connections; TCP is told at once, slows down and sends them again"}}
 	switch {
+	case moved > 0 && !g.Harms: // one burst, seen as it happened
 	case !g.Harms:
 		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
 	case user != "":

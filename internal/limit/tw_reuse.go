@@ -16,12 +16,14 @@ type twReuse struct {
 	delayFrom              string
 	delayGuessed           bool // the kernel may have another delay
 	everywhere             bool // a kernel before 4.19, where any value but 0 means every destination
+	recycle                bool // tcp_tw_recycle of a kernel before 4.12 is on
+	parity                 bool // a kernel whose connect() takes one parity first (4.5, 1580ab63fc9a)
 }
 
 // twReuseNeeds are the facts that readTWReuse reads.
 var twReuseNeeds = []host.Fact{
 	host.Sysctl("net.ipv4.tcp_tw_reuse"), host.Sysctl("net.ipv4.tcp_timestamps"),
-	host.Sysctl("net.ipv4.tcp_tw_reuse_delay"), host.System("kernel"),
+	host.Sysctl("net.ipv4.tcp_tw_reuse_delay"), host.System("kernel"), host.Sysctl("net.ipv4.tcp_tw_recycle"),
 }
 
 // readTWReuse reads the settings. Where tcp_tw_reuse_delay is there it holds
@@ -32,7 +34,9 @@ func readTWReuse(r *host.Reader) twReuse {
 	t.stamps, t.stampsKnown = r.Maybe(twReuseNeeds[1])
 	kernel := r.Optional(twReuseNeeds[3])
 	known, old, delayed := kernelSince(kernel, 0, 0), kernelBefore(kernel, 4, 19), kernelSince(kernel, 6, 14)
-	t.everywhere = old
+	t.everywhere, t.parity = old, !kernelBefore(kernel, 4, 5)
+	recycle, _ := r.Maybe(twReuseNeeds[4])
+	t.recycle = recycle != 0 && !kernelSince(kernel, 4, 12)
 	if ms, ok := r.Maybe(twReuseNeeds[2]); ok && ms > 0 {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
@@ -57,11 +61,15 @@ const (
 	twLoopbackOnly                    // tcp_tw_reuse=2 and neither address is a loopback address
 	twNoTimestamps                    // tcp_timestamps=0 here
 	twPeerNoTimestamps                // timestamps are on here, the connections carry none
+	twRecycled                        // tcp_tw_recycle ends TIME_WAIT early
+	twBound                           // bind() chose the port, which connect() then passes over
 )
 
 // state says what holds between two addresses; stamps is the field timestamps of their row.
 func (t twReuse) state(loopback bool, stamps string) twState {
 	switch {
+	case t.recycle && t.stampsKnown && t.stamps != 0 && stamps != "no":
+		return twRecycled
 	case !t.modeKnown:
 		return twUnknown
 	case t.mode == 0:
@@ -92,9 +100,56 @@ func (t twReuse) why(s twState) string {
 		return reuse + " cannot take them over: although net.ipv4.tcp_timestamps = " + itoa(t.stamps) +
 			", these connections carry no timestamps, so the peer or something on the way does not do them"
 	case twTaken:
-		return "connect() takes those over that it chose itself, " + seconds(t.delay) + " after they closed (" + reuse + "); a port that bind() chose stays taken for 60 s, towards every destination"
+		return "connect() takes over those that it chose itself, " + seconds(t.delay) + " after they closed (" + reuse + ")"
+	case twRecycled:
+		return "net.ipv4.tcp_tw_recycle ends TIME_WAIT after 3.5 retransmission timeouts, " + seconds(recycledAfter) + " at the earliest, where both ends use timestamps"
+	case twBound:
+		return "bind() chose these ports before connect() (inferred from their parity): each is taken towards every destination, and tcp_tw_reuse does not help"
 	}
 	return "whether connect() may take them over could not be seen"
+}
+
+// recycledAfter is 3.5 times the shortest retransmission timeout, in milliseconds (tcp_minisocks.c tcp_time_wait; TCP_RTO_MIN).
+const recycledAfter = 700
+
+// period is how long a port stays taken after its connection was closed here, in milliseconds; with tcp_tw_recycle at least.
+func (t twReuse) period(s twState) int64 {
+	switch s {
+	case twTaken:
+		return t.delay
+	case twRecycled:
+		return recycledAfter
+	}
+	return timeWaitSeconds * 1000
+}
+
+// couldReuse says whether settings can make connect() take the ports over.
+func (t twReuse) couldReuse(s twState) bool {
+	return s == twTaken || s == twOff || s == twLoopbackOnly || s == twNoTimestamps
+}
+
+// bindChose infers whether programs bind() to port 0 before they connect() from this address: bind(0) takes the parity first that
+// connect() takes last (inet_csk_find_open_port, __inet_hash_connect), and a port of bind(0) never serves two destinations.
+// ports is how many the address has in use, over all destinations.
+func (t twReuse) bindChose(r *host.Reader, p pool, source string) (ports int64, inferred bool) {
+	row, _ := r.Row(host.SourceKind, source)
+	ports, _ = row.Int("ports")
+	last, known := row.Int("opposite")
+	half := p.size / 2
+	if !known || !t.parity || ports < 8 || row.Count("shared") > 0 || last*20 < min(ports, half)*19 {
+		return ports, false
+	}
+	return ports, ports <= half || (ports-last)*20 < half*19 || row.Count("destinations") > 1 // both halves full tells nothing of one destination
+}
+
+// stateOf is the state for the connections of a row of outbound.
+func (t twReuse) stateOf(r *host.Reader, p pool, row host.Row) twState {
+	source, destination, _ := strings.Cut(row.Name(), "->")
+	s := t.between(source, destination, row.Text("timestamps"))
+	if _, bound := t.bindChose(r, p, source); bound && s != twRecycled {
+		return twBound
+	}
+	return s
 }
 
 // between is the state for a source address and a destination with port.

@@ -1,5 +1,7 @@
 package limit
 
+import "slices"
+
 // Workload is what is wanted of the host. The zero value wants nothing in particular.
 type Workload struct {
 	Outbound []Goal
@@ -13,16 +15,35 @@ type Goal struct {
 	Subject   string
 	Held      int64 // connections at one time; 0 = not asked
 	PerSecond int64 // new connections each second; 0 = not asked
+	Burst     int64 // new connections at once, of a listener; 0 = not asked
 }
 
-// Want is the goal's demand in this measure, 0 where it asks for nothing. A
-// burst is never asked for: a rate and a queue are not compared.
+// Want is the goal's demand in this measure, 0 where it asks for nothing. A rate
+// asks for no burst: the two are not compared.
 func (g Goal) Want(m Measure) int64 {
 	switch m {
 	case Held:
 		return g.Held
 	case PerSecond:
 		return g.PerSecond
+	case Burst:
+		return g.Burst
 	}
 	return 0
+}
+
+// Merged has one goal for each subject: the most that is asked of it in each measure.
+func (w Workload) Merged() Workload { return Workload{merged(w.Outbound), merged(w.Inbound)} }
+
+func merged(goals []Goal) (out []Goal) {
+	for _, g := range goals {
+		i := slices.IndexFunc(out, func(o Goal) bool { return o.Subject == g.Subject })
+		if i < 0 {
+			out = append(out, g)
+			continue
+		}
+		o := &out[i]
+		o.Held, o.PerSecond, o.Burst = max(o.Held, g.Held), max(o.PerSecond, g.PerSecond), max(o.Burst, g.Burst)
+	}
+	return out
 }

@@ -9,19 +9,22 @@ import (
 
 // holder is a process that may hold sockets of the subject.
 type holder struct {
-	value    uint32 // its number in owners.table
+	value    uint32 // that owners.table has for the next descriptor: twice its number, and sampled
 	pid      int
-	comm     string // "" unless it holds a socket of some kind
-	holds    bool   // a socket of some kind
-	name     uint32 // number of comm in owners.names
-	files    int    // open descriptors
-	read     int    // of these, looked at
-	complete bool   // all were looked at
-	epolls   int    // of those looked at, epoll instances
-	before   int    // read before the dump
-	all      bool   // complete before the dump: all its sockets are counted
-	outside  bool   // lives in another network namespace
-	cgroup   string // that bounds its memory; "" where it was not looked up
+	comm     string  // "" unless it holds a socket of some kind
+	holds    bool    // a socket of some kind
+	name     uint32  // number of comm in owners.names
+	files    int     // open descriptors
+	read     int     // of these, looked at
+	first    int     // of read, those in ascending order, from the lowest
+	passed   int     // of read, sockets for which owners.table had no room
+	complete bool    // all were looked at
+	epolls   int     // of those looked at, epoll instances
+	before   int     // read before the dump
+	all      bool    // complete before the dump: all its sockets are counted
+	weight   float64 // how many descriptors one stands for that was read since first
+	outside  bool    // lives in another network namespace
+	cgroup   string  // that bounds its memory; "" where it was not looked up
 
 	sockets uint32 // TCP sockets found: connections, listeners, bound ones
 	states  states

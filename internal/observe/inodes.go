@@ -45,15 +45,19 @@ func (t *inodeTable) slot(inode uint32) *inodeSlot {
 }
 
 // put enters an inode unless it is there already: the first value counts. When the table is full,
-// what is new is passed over.
-func (t *inodeTable) put(inode, value uint32) {
-	if inode == 0 || t.used >= t.max || t.slot(inode).inode == inode {
-		return
+// what is new is passed over, and the result is false.
+func (t *inodeTable) put(inode, value uint32) bool {
+	if inode == 0 || t.slot(inode).inode == inode {
+		return true
+	}
+	if t.used >= t.max {
+		return false
 	}
 	if t.used++; t.used*2 > len(t.slots) {
 		t.resize(2 * len(t.slots))
 	}
 	*t.slot(inode) = inodeSlot{inode, value}
+	return true
 }
 
 // find is the value of an inode, 0 where it is unknown.

@@ -21,6 +21,7 @@ type listener struct {
 	hasDrops     bool
 	uid, inode   uint32
 	cookie       uint64
+	id           sockdiag.ID
 }
 
 // group is all that listens on one address and port, in the order of their inodes: a SO_REUSEPORT
@@ -161,6 +162,6 @@ func newListener(s *sockdiag.Socket) listener {
 	return listener{
 		local: s.Source, family: s.Family, open6: s.Source.Addr() == netip.IPv6Unspecified() && !s.V6Only,
 		queue: s.ReceiveQueue, limit: s.SendQueue, drops: s.Drops, hasDrops: s.HasDrops,
-		uid: s.UID, inode: s.Inode, cookie: s.Cookie,
+		uid: s.UID, inode: s.Inode, cookie: s.Cookie, id: s.ID(),
 	}
 }

@@ -69,9 +69,10 @@ func softnetFields(row procfs.SoftnetRow) (f host.Fields) {
 
 // conntrack records the use of the table of connections, where there is one.
 func (s *subject) conntrack() {
-	reason := whyNoConntrack
-	if _, err := s.root.Sysctl("net.netfilter.nf_conntrack_count"); err == nil {
-		reason = whyAbsent // CONFIG_NF_CONNTRACK_PROCFS is off
+	const count = "net.netfilter.nf_conntrack_count"
+	reason := whyAbsent // CONFIG_NF_CONNTRACK_PROCFS is off
+	if _, err := s.root.Sysctl(count); err != nil {
+		reason = s.whyNoSysctl(count, err)
 	}
 	s.statTable("nf_conntrack", reason, host.ConntrackKind, "", "entries", "drop", "early_drop", "insert_failed")
 }
@@ -82,8 +83,11 @@ const whyNoConntrack = "nf_conntrack is not loaded"
 // namespace alone (net/core/neighbour.c neigh_table_init: init_net.proc_net_stat).
 func (s *subject) neighbours() {
 	reason := whyAbsent
-	if !s.initial {
+	switch {
+	case s.child:
 		reason = whyChild
+	case !s.initial:
+		reason = "/proc/net/stat does not have it, as in a child network namespace"
 	}
 	s.statTable("arp_cache", reason, host.NeighbourKind, "arp.", "entries", "table_fulls")
 	s.statTable("ndisc_cache", reason, host.NeighbourKind, "ndisc.", "entries", "table_fulls")

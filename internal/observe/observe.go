@@ -69,7 +69,7 @@ func Window(ctx context.Context, o Options, length time.Duration, progress func(
 	}
 	// From the middle of one observation to the middle of the other.
 	length = again.Sub(start)/2 + time.Since(taken)/2
-	return host.Window(before, after, length.Round(max(length/100, time.Millisecond).Truncate(time.Millisecond))), nil
+	return host.Window(aligned(before, after), after, length.Round(max(length/100, time.Millisecond).Truncate(time.Millisecond))), nil
 }
 
 // wait returns at the time of end.
@@ -96,7 +96,8 @@ type subject struct {
 	options  Options
 	root     procfs.Root
 	id       netns.ID
-	initial  bool // the initial network namespace, as far as its sysctls show
+	initial  bool // the initial network namespace, as its sysctls show
+	child    bool // another one; neither where they do not show
 	snapshot host.Snapshot
 }
 

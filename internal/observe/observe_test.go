@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,5 +114,41 @@ func TestTextRoundTrip(t *testing.T) {
 		if !kinds[k] {
 			t.Errorf("no %s among %v", k, slices.Collect(maps.Keys(kinds)))
 		}
+	}
+}
+
+// The first member of a group goes while it is watched: what it dropped is not taken for, or from,
+// what the other one did. Which one is first depends on the CPUs that made them.
+func TestWindowOfAGroupThatChanges(t *testing.T) {
+	s := start(t)
+	full, empty, client := s.spawn("full"), s.spawn("empty"), s.spawn("client")
+	spec := lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Backlog: 2, ReusePort: true}
+	group, at, err := full.Listen(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(client.Connect(lab.ConnectSpec{To: at, N: 9, NonBlocking: true}))(t)
+	other, _, err := empty.Listen(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drops := func(h host.Snapshot, name string) int {
+		n, err := strconv.Atoi(row(h, host.ListenerKind, name)["drops"])
+		if err != nil {
+			t.Errorf("drops of %s: %v", name, err)
+		}
+		return n
+	}
+	before := s.observe()
+	goes, stays := full, "empty"
+	if row(before, host.ListenerKind, at.String())["process"] == "empty" {
+		goes, stays, group = empty, "full", other
+	}
+	closed := sync.OnceFunc(func() { must(goes.Close(group, lab.CloseSpec{}))(t) })
+	have := must(observe.Window(context.Background(), s.options(), 200*time.Millisecond, func(time.Duration) { closed() }))(t)
+	s.want(have, host.ListenerKind, at.String(), "process="+stays)
+	most := drops(have, at.String()) - drops(before, at.String()+"~2")
+	if moved, _ := have.Read().Moved(host.Fact{Kind: host.ListenerKind, Name: at.String()}, "drops"); moved < 0 || moved > int64(most) {
+		t.Errorf("%d drops moved, at most %d did", moved, most)
 	}
 }

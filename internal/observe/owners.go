@@ -13,11 +13,12 @@ import (
 
 // How many descriptors are looked at. Each costs the kernel some 3 to 5 microseconds, four times as
 // much as a socket in a dump, so a process with very many is sampled. Listeners are among the first
-// that a program opens.
+// that a program opens, and those are of one kind: what comes after them is read all over the table.
 const (
 	smallProcess = 512   // so many descriptors or fewer are all read
-	firstFiles   = 256   // of larger ones
-	spreadFiles  = 4096  // of all processes, before the dump; what is left after the first is spread evenly
+	firstFiles   = 160   // of larger ones, in ascending order: what the kernel lists at a time
+	sampleFiles  = 96    // of larger ones, scattered
+	spreadFiles  = 4096  // of all processes, before the dump; what is left after these is spread evenly
 	chunkFiles   = 256   // at a time
 	searchFiles  = 65536 // of all processes of the namespace, after the dump, for listeners without a holder
 	otherFiles   = 512   // of each process elsewhere, for the same
@@ -41,7 +42,11 @@ type owners struct {
 	closed     *holder // the first of them
 	concealed  uint64  // descriptors that they have open
 	hidden     bool    // processes of other users are not even listed
-	walks      int     // that may still be kept open
+	partial    bool    // /proc may lack processes of this network namespace
+	unlisted   bool    // and it does
+	starved    error   // the first that came of having no descriptor left to read with
+	unread     unread
+	walks      int // that may still be kept open
 	reads      int
 	err        error // why there are no processes at all
 }
@@ -77,6 +82,8 @@ func findOwners(ctx context.Context, root procfs.Root, subject netns.ID, w map[u
 		o.err = err
 		return o
 	}
+	host, err := root.ShowsHost()
+	o.partial = !host || err != nil
 	o.hidden = len(pids) > 0 && pids[0] != 1
 	for _, pid := range pids {
 		if ctx.Err() != nil {
@@ -85,9 +92,7 @@ func findOwners(ctx context.Context, root procfs.Root, subject netns.ID, w map[u
 		o.visit(pid)
 	}
 	o.spread(ctx, spreadFiles)
-	for _, h := range o.holders {
-		h.before, h.all = h.read, h.complete
-	}
+	o.account()
 	return o
 }
 
@@ -95,6 +100,9 @@ func findOwners(ctx context.Context, root procfs.Root, subject netns.ID, w map[u
 func ownWalks(root procfs.Root) int {
 	const unknown = 8
 	p, err := root.Open(os.Getpid())
+	if isStarved(err) {
+		return 0
+	}
 	if err != nil {
 		return unknown
 	}
@@ -117,6 +125,7 @@ func ownWalks(root procfs.Root) int {
 func (o *owners) visit(pid int) {
 	p, err := o.root.Open(pid)
 	if err != nil {
+		o.starve(err)
 		return
 	}
 	files, err := p.OpenCount()
@@ -147,12 +156,12 @@ func (o *owners) visit(pid int) {
 // descriptors is hidden as well.
 func (o *owners) conceal(err error, h *holder) {
 	defer h.close()
-	if isGone(err) {
+	if o.starve(err) || isGone(err) {
 		return
 	}
 	o.unreadable++
 	if o.closed == nil {
-		h.comm, _ = h.process.Comm()
+		o.name(h)
 		o.closed = h
 	}
 	if h.files == 0 {
@@ -161,12 +170,22 @@ func (o *owners) conceal(err error, h *holder) {
 	o.concealed += uint64(h.files)
 }
 
-// hiddenFiles bounds the number of sockets that processes hold which could not be looked into.
-func (o *owners) hiddenFiles() uint32 {
-	if o.hidden {
-		return math.MaxUint32
+// starve notes an error that says nothing of a process, but of this one: it has no descriptor left to
+// read with.
+func (o *owners) starve(err error) bool {
+	if !isStarved(err) {
+		return false
 	}
-	return uint32(min(o.concealed, math.MaxUint32))
+	if o.starved == nil {
+		o.starved = err
+	}
+	return true
+}
+
+func (o *owners) name(h *holder) {
+	comm, err := h.process.Comm()
+	o.starve(err)
+	h.comm = comm
 }
 
 func isKernelThread(p *procfs.Process) bool {
@@ -183,13 +202,25 @@ func (o *owners) enter(h *holder, most int) {
 	}
 	h.walk = walk
 	o.holders = append(o.holders, h)
-	h.value = uint32(len(o.holders))
+	h.value = uint32(len(o.holders)) << 1
 	o.read(h, most)
+	if !h.complete && !h.outside {
+		o.scatter(h)
+	}
 	if h.complete || o.walks == 0 {
 		h.close()
 		return
 	}
 	o.walks--
+}
+
+// scatter has the rest of a process read all over its table, and makes a beginning.
+func (o *owners) scatter(h *holder) {
+	h.first = h.read
+	if h.walk.Scatter(h.files - h.read) {
+		h.value |= sampled
+		o.read(h, sampleFiles)
+	}
 }
 
 // read looks at up to most further descriptors of a process, and at no more than it has.
@@ -201,16 +232,19 @@ func (o *owners) read(h *holder, most int) {
 	h.read += n
 	h.epolls = h.walk.Epolls()
 	o.reads += n
-	h.complete = (complete || h.read >= h.files) && err == nil
+	h.complete = (complete || h.read >= h.files) && err == nil || isGone(err)
+	o.starve(err)
 	if h.holds && h.name == 0 {
-		h.comm, _ = h.process.Comm()
+		o.name(h)
 		h.name = o.names.id(h.comm)
 	}
 }
 
 func (o *owners) found(h *holder, inode uint32) {
 	h.holds = true
-	o.table.put(inode, h.value)
+	if !o.table.put(inode, h.value) {
+		h.passed++
+	}
 	w := o.watched[inode]
 	if w == nil || len(w.holders) == maxHolders || slices.Contains(w.holders, h) {
 		return
@@ -219,81 +253,26 @@ func (o *owners) found(h *holder, inode uint32) {
 	h.sockets++
 }
 
-// spread reads on in the processes that have more, some of each in turn, until so many descriptors
-// have been read in all.
-func (o *owners) spread(ctx context.Context, limit int) {
-	for o.reads < limit && o.round(ctx, limit) {
-	}
-}
-
-// round reads a chunk more of each process, and says whether there was any.
-func (o *owners) round(ctx context.Context, limit int) (more bool) {
-	for _, h := range o.holders {
-		if !h.open() || o.reads >= limit || ctx.Err() != nil {
-			continue
-		}
-		before := h.read
-		o.read(h, chunkFiles)
-		if h.complete || h.read == before {
-			h.close()
-			o.walks++
-		}
-		more = true
-	}
-	return more
-}
+// sampled marks, in owners.table, a descriptor that stands for others of its process.
+const sampled = 1
 
 // of is the holder of a socket, or nil.
 func (o *owners) of(inode uint32) *holder {
+	h, _ := o.weighed(inode)
+	return h
+}
+
+// weighed is the holder of a socket, or nil, and how many of its descriptors this one stands for.
+func (o *owners) weighed(inode uint32) (*holder, float64) {
 	v := o.table.find(inode)
 	if v == 0 {
-		return nil
+		return nil, 0
 	}
-	return o.holders[v-1]
-}
-
-// search reads on, in no process anything twice, until every inode has a holder or there is nothing
-// left to read; first the processes of the namespace.
-func (o *owners) search(ctx context.Context, inodes []uint32) {
-	missing := func(limit int) bool {
-		inodes = slices.DeleteFunc(inodes, func(i uint32) bool { return i == 0 || o.holderOf(i) != nil })
-		return len(inodes) > 0 && o.reads < limit && ctx.Err() == nil
+	h := o.holders[v>>1-1]
+	if v&sampled != 0 {
+		return h, h.weight
 	}
-	limit := o.reads + searchFiles
-	for missing(limit) && o.round(ctx, limit) {
-	}
-	limit = o.reads + othersFiles
-	for missing(limit) && len(o.others) > 0 {
-		o.visitOther(o.others[0])
-		o.others = o.others[1:]
-	}
-}
-
-// visitOther reads a process of another namespace, or this one.
-func (o *owners) visitOther(pid int) {
-	p, err := o.root.Open(pid)
-	if err != nil {
-		return
-	}
-	files, err := p.OpenCount()
-	if err != nil {
-		p.Close()
-		return
-	}
-	h := &holder{pid: pid, files: files, process: p, outside: true}
-	o.enter(h, otherFiles)
-	if h.open() {
-		h.close()
-		o.walks++
-	}
-}
-
-// holderOf is the holder of a socket that search looks for.
-func (o *owners) holderOf(inode uint32) *holder {
-	if w := o.watched[inode]; w != nil {
-		return w.first()
-	}
-	return o.of(inode)
+	return h, 1
 }
 
 // comm is the name of a process that was found, or "".

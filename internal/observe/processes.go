@@ -45,12 +45,16 @@ func (s *subject) missProcesses(o *owners) {
 	switch {
 	case o.err != nil:
 		s.miss(why(o.err), host.All(host.ProcessKind))
+	case o.starved != nil:
+		s.miss(why(o.starved), host.All(host.ProcessKind))
 	case o.hidden:
 		s.miss("/proc hides the processes of other users from "+as+" (hidepid)"+hint, host.All(host.ProcessKind))
 	case o.unreadable == 1:
 		s.miss(o.closed.who()+" is not readable as "+as+hint, host.All(host.ProcessKind))
 	case o.unreadable > 1:
 		s.miss(o.closed.who()+" and others are not readable as "+as+hint, host.All(host.ProcessKind))
+	case o.unlisted:
+		s.miss(whyUnlisted, host.All(host.ProcessKind))
 	}
 }
 
@@ -77,6 +81,7 @@ func (o *owners) shown() (out []*holder) {
 func (s *subject) process(h *holder, groups *groups) {
 	p, err := h.again(s.root)
 	if err != nil {
+		s.missStarved(err)
 		return
 	}
 	defer p.Close()
@@ -86,6 +91,7 @@ func (s *subject) process(h *holder, groups *groups) {
 		row = row.AddInt("uid", int64(status.UIDs[procfs.EffectiveUID])).Add("state", string(rune(status.State)))
 	}
 	limits, limitsErr := p.Limits()
+	s.missStarved(cmp.Or(err, limitsErr))
 	if h.sockets == 0 && !h.isNear(limits) {
 		return
 	}
@@ -99,6 +105,14 @@ func (s *subject) process(h *holder, groups *groups) {
 		row = row.AddInt("threads", int64(status.Threads))
 	}
 	s.snapshot.Set(host.Fact{Kind: host.ProcessKind, Name: strconv.Itoa(h.pid)}, h.socketFields(row).String())
+}
+
+// missStarved records that the processes are not whole, or not whole rows, where that is because
+// maxconn itself has no descriptor left to read with.
+func (s *subject) missStarved(err error) {
+	if isStarved(err) {
+		s.miss(why(err), host.All(host.ProcessKind))
+	}
 }
 
 // isNear says whether a process without sockets is close to its limit of descriptors.

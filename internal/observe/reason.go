@@ -3,6 +3,8 @@ package observe
 import (
 	"errors"
 	"io/fs"
+	"strconv"
+	"syscall"
 
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -12,12 +14,18 @@ const (
 	whyDenied = "permission denied"
 	whyAbsent = "this kernel does not have it"
 	whyChild  = "not visible in a child network namespace"
+	whyMasked = "/proc/sys is not visible here"
+	// A kernel's own sockets, as those of NFS, have an inode like those of programs (net/socket.c
+	// __sock_create).
+	whyUnlisted = "sockets of this namespace are held by processes that this /proc does not list (another pid namespace), or by the kernel"
 )
 
 // why is the reason to record for an error of reading a file.
 func why(err error) string {
 	var at *fs.PathError
 	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "maxconn itself ran out of descriptors" + ownLimit()
 	case errors.Is(err, fs.ErrPermission):
 		return whyDenied
 	case errors.Is(err, fs.ErrNotExist):
@@ -26,6 +34,21 @@ func why(err error) string {
 		return at.Err.Error() // without the path: the fact says what was read
 	}
 	return err.Error()
+}
+
+// isStarved says whether an error is that this process could not open one file more: neither it nor
+// the host has a descriptor left.
+func isStarved(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// ownLimit is " (limit 10)". It is asked of the kernel, for no file can be read to tell it.
+func ownLimit() string {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
+		return ""
+	}
+	return " (limit " + strconv.FormatUint(l.Cur, 10) + ")"
 }
 
 // file reads a file below the root. An unreadable one is recorded as the reason of the facts that

@@ -107,7 +107,7 @@ func (s *subject) writeInbound(f finder, t *tally) {
 		if g.unreaped > 0 {
 			row = row.AddInt("unaccepted_close_wait", int64(g.unreaped))
 		}
-		row = g.votes.fields(row, &t.owners.names, t.owners.hiddenFiles())
+		row = g.votes.fields(row, t.owners)
 		if g.states[sockdiag.CloseWait]-g.unreaped >= agedClosing {
 			row = row.Add("close_wait_age", string(closeWaitAge(s.ctx, f, &g.closing)))
 		}
@@ -124,7 +124,7 @@ func (s *subject) writeOutbound(f finder, t *tally) {
 		if t.poolKnown {
 			row = row.AddInt("ranged", int64(p.ranged))
 		}
-		row = p.votes.fields(row, &t.owners.names, t.owners.hiddenFiles())
+		row = p.votes.fields(row, t.owners)
 		if asked[p] {
 			row = row.Add("timestamps", timestamps(s.ctx, f, p.established))
 		}

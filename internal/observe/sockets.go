@@ -50,6 +50,7 @@ func (s *subject) countSockets(conn *sockdiag.Conn) error {
 		f = noFinder{err}
 	}
 	o.search(s.ctx, t.missing(inodes))
+	o.unlisted = s.unlisted(f, t, found)
 	t.settle()
 	l.sort()
 	s.processes(t) // before the listeners, which name its cgroups

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"slices"
@@ -61,12 +62,23 @@ func (s *subject) whyNoSysctl(name string, err error) string {
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return why(err)
+	case !s.shows(name):
+		return whyMasked
 	case isConntrack(name) && (s.initial || name != conntrackAlias):
 		return whyNoConntrack
 	case !s.initial && isHostOnly(name):
 		return whyChild
 	}
 	return "this kernel has no such setting"
+}
+
+// shows says whether the part of /proc/sys is there in which a sysctl would be: a container may hide
+// it, which says nothing of the kernel. Each part has a sysctl that no kernel lacks.
+func (s *subject) shows(name string) bool {
+	always := map[string]string{"fs": "fs.file-max", "net": somaxconn, "vm": "vm.overcommit_memory"}
+	top, _, _ := strings.Cut(name, ".")
+	_, err := s.root.Sysctl(cmp.Or(always[top], "kernel.osrelease"))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // conntrackAlias is the old name of nf_conntrack_max, in the initial namespace only.

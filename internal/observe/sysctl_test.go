@@ -2,11 +2,13 @@ package observe
 
 import (
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
 func TestSysctlNames(t *testing.T) {
@@ -28,22 +30,41 @@ func TestSysctlNames(t *testing.T) {
 }
 
 func TestWhyNoSysctl(t *testing.T) {
+	const none = "this kernel has no such setting"
+	whole := t.TempDir()
+	for _, name := range []string{"fs/file-max", "kernel/osrelease", "net/core/somaxconn", "vm/overcommit_memory"} {
+		writeFile(t, filepath.Join(whole, "sys", name), nil)
+	}
+	noNet := t.TempDir()
+	writeFile(t, filepath.Join(noNet, "sys/kernel/osrelease"), nil)
+	masked := t.TempDir()
+	writeFile(t, filepath.Join(masked, "uptime"), nil)
 	for _, c := range []struct {
+		root    string
 		name    string
 		initial bool
 		err     error
 		want    string
 	}{
-		{"net.ipv4.tcp_mem", true, fs.ErrNotExist, "this kernel has no such setting"},
-		{"net.ipv4.tcp_mem", false, fs.ErrNotExist, whyChild},
-		{"net.ipv4.tcp_mem", false, fs.ErrPermission, whyDenied},
-		{"net.ipv4.tcp_tw_recycle", false, fs.ErrNotExist, "this kernel has no such setting"},
-		{"net.ipv6.neigh.default.gc_thresh3", false, fs.ErrNotExist, whyChild},
-		{"net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, whyNoConntrack},
-		{"net.nf_conntrack_max", true, fs.ErrNotExist, whyNoConntrack},
-		{"net.nf_conntrack_max", false, fs.ErrNotExist, whyChild},
+		{whole, "net.ipv4.tcp_mem", true, fs.ErrNotExist, none},
+		{whole, "net.ipv4.tcp_mem", false, fs.ErrNotExist, whyChild},
+		{whole, "net.ipv4.tcp_mem", false, fs.ErrPermission, whyDenied},
+		{whole, "net.ipv4.tcp_tw_recycle", false, fs.ErrNotExist, none},
+		{whole, "net.ipv6.neigh.default.gc_thresh3", false, fs.ErrNotExist, whyChild},
+		{whole, "net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, whyNoConntrack},
+		{whole, "net.nf_conntrack_max", true, fs.ErrNotExist, whyNoConntrack},
+		{whole, "net.nf_conntrack_max", false, fs.ErrNotExist, whyChild},
+		{whole, "fs.epoll.max_user_watches", true, fs.ErrNotExist, none},
+		{whole, "user.max_net_namespaces", true, fs.ErrNotExist, none},
+		{noNet, "net.ipv4.tcp_mem", false, fs.ErrNotExist, whyMasked},
+		{noNet, "net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, whyMasked},
+		{noNet, somaxconn, false, fs.ErrNotExist, whyMasked},
+		{noNet, "fs.file-max", false, fs.ErrNotExist, whyMasked},
+		{noNet, "kernel.threads-max", false, fs.ErrNotExist, none},
+		{masked, "kernel.threads-max", false, fs.ErrNotExist, whyMasked},
+		{masked, "vm.max_map_count", false, fs.ErrNotExist, whyMasked},
 	} {
-		s := subject{initial: c.initial}
+		s := subject{root: procfs.Root(c.root), initial: c.initial, child: !c.initial}
 		if got := s.whyNoSysctl(c.name, c.err); got != c.want {
 			t.Errorf("%s, initial %v, %v: %q, want %q", c.name, c.initial, c.err, got, c.want)
 		}

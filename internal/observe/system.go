@@ -47,7 +47,7 @@ func (s *subject) kernel() {
 	for name, key := range map[string]string{"name": "kernel.hostname", "kernel": "kernel.osrelease"} {
 		text, err := s.root.Sysctl(key)
 		if err != nil {
-			s.miss(why(err), host.System(name))
+			s.miss(s.whyNoSysctl(key, err), host.System(name))
 			continue
 		}
 		s.snapshot.Set(host.System(name), text)
@@ -76,10 +76,11 @@ func (s *subject) scope() {
 	case err == nil:
 		s.initial = true
 		s.snapshot.Set(host.System("scope"), "initial")
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && s.shows(hostOnly):
+		s.child = true
 		s.snapshot.Set(host.System("scope"), "child")
 	default:
-		s.miss(why(err), host.System("scope"))
+		s.miss(s.whyNoSysctl(hostOnly, err), host.System("scope"))
 	}
 }
 

@@ -38,6 +38,7 @@ type tally struct {
 	bound     host.PortSet
 	binders   map[int]*host.PortSet // by pid, 0 for unknown
 	unknown   []unowned             // bound sockets whose owner is to be looked for
+	strays    strays
 	gone      int
 	closing   int // rows of outbound with a sample
 }
@@ -71,18 +72,19 @@ func (t *tally) add(s *sockdiag.Socket) {
 	if s.State == 0 || int(s.State) >= len(states{}) {
 		return
 	}
-	h := t.owners.of(s.Inode)
+	h, weight := t.owners.weighed(s.Inode)
 	if h != nil {
 		h.states[s.State]++
 		h.sockets++
 	}
 	if s.Inode != 0 {
 		t.addUser(s.UID)
+		t.strays.add(s, h, weight)
 	}
 	if g := t.group(s); g != nil {
-		t.inbound(g, s, h)
+		t.inbound(g, s, h, weight)
 	} else {
-		t.outbound(s, h)
+		t.outbound(s, h, weight)
 	}
 }
 
@@ -100,7 +102,7 @@ func (t *tally) group(s *sockdiag.Socket) *group {
 	return g
 }
 
-func (t *tally) inbound(g *group, s *sockdiag.Socket, h *holder) {
+func (t *tally) inbound(g *group, s *sockdiag.Socket, h *holder, weight float64) {
 	g.states[s.State]++
 	waits := s.State == sockdiag.Established || s.State == sockdiag.CloseWait
 	if waits && s.HasOwner && s.Inode == 0 {
@@ -113,7 +115,7 @@ func (t *tally) inbound(g *group, s *sockdiag.Socket, h *holder) {
 		}
 		return
 	}
-	t.vote(&g.votes, s, h)
+	g.votes.count(s, h, weight)
 	if s.State == sockdiag.CloseWait && g.states[sockdiag.CloseWait] > closingFirst {
 		g.closing.add(s, closingSample)
 	}
@@ -123,7 +125,7 @@ func keyOf(s *sockdiag.Socket) peerKey {
 	return peerKey{s.Source.Addr().As16(), s.Destination.Addr().As16(), s.Destination.Port()}
 }
 
-func (t *tally) outbound(s *sockdiag.Socket, h *holder) {
+func (t *tally) outbound(s *sockdiag.Socket, h *holder, weight float64) {
 	k := keyOf(s)
 	p := t.peers.at(&k)
 	p.states[s.State]++
@@ -133,7 +135,7 @@ func (t *tally) outbound(s *sockdiag.Socket, h *holder) {
 		p.ranged++
 	}
 	t.sources.add(&k.source, s.Source.Port(), inRange)
-	t.vote(&p.votes, s, h)
+	p.votes.count(s, h, weight)
 	switch {
 	case s.State == sockdiag.Established && p.established.Cookie == 0:
 		p.established = s.ID()
@@ -150,16 +152,6 @@ func (t *tally) addClosing(p *peer, s *sockdiag.Socket) {
 		t.closing++
 	}
 	p.closing.add(s, closingSample)
-}
-
-// vote counts who holds a socket. One without an inode has no holder.
-func (t *tally) vote(v *votes, s *sockdiag.Socket, h *holder) {
-	switch {
-	case h != nil:
-		v.add(h)
-	case s.Inode != 0:
-		v.unknown++
-	}
 }
 
 func (t *tally) addUser(uid uint32) {

@@ -24,7 +24,7 @@ func portsOf(t testing.TB, text string) *host.PortSet {
 func someOwners() *owners {
 	o := &owners{table: newInodeTable(1000), watched: map[uint32]*watched{}}
 	for i, pid := range []int{11, 12} {
-		h := &holder{pid: pid, comm: "app", name: o.names.id("app"), value: uint32(i + 1)}
+		h := &holder{pid: pid, comm: "app", name: o.names.id("app"), value: uint32(i+1) << 1, complete: true}
 		o.holders = append(o.holders, h)
 		for inode := range uint32(100) {
 			o.table.put(uint32(i+1)*100+inode, h.value)
@@ -53,11 +53,11 @@ func (t *tally) describe() string {
 			continue
 		}
 		row := g.states.fields(nil).AddInt("unaccepted", int64(g.unaccepted))
-		line("inbound "+g.local.String(), g.votes.fields(row, &t.owners.names, 0))
+		line("inbound "+g.local.String(), g.votes.fields(row, t.owners))
 	}
 	for i := range t.peers.rows {
 		p := &t.peers.rows[i]
-		line("outbound "+p.key.String(), p.votes.fields(p.states.fields(nil).AddInt("ranged", int64(p.ranged)), &t.owners.names, 0))
+		line("outbound "+p.key.String(), p.votes.fields(p.states.fields(nil).AddInt("ranged", int64(p.ranged)), t.owners))
 	}
 	for _, s := range t.sources.sorted() {
 		line("source "+addressOf(s.address).String(), host.Fields{}.AddInt("sockets", int64(s.sockets)).

@@ -1,6 +1,9 @@
 package observe
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
+)
 
 // votes finds who holds most sockets of a row: one process, or else processes of one name.
 type votes struct {
@@ -8,20 +11,27 @@ type votes struct {
 	unknown       uint32 // sockets whose holder was not found
 }
 
-func (v *votes) add(h *holder) {
-	v.process.add(uint32(h.pid))
-	v.name.add(h.name)
+// count takes who holds a socket, nil where that was not found; it stands for so many sockets of its
+// holder. One without an inode has no holder.
+func (v *votes) count(s *sockdiag.Socket, h *holder, weight float64) {
+	switch {
+	case h != nil:
+		v.process.add(uint32(h.pid), weight)
+		v.name.add(h.name, weight)
+	case s.Inode != 0:
+		v.unknown++
+	}
 }
 
-// fields appends pid and process, as far as there is a majority. The holders that were found are a
-// fair sample of those of processes that could be read; processes that could not may hold at most
-// so many sockets as hidden says.
-func (v *votes) fields(f host.Fields, names *names, hidden uint32) host.Fields {
-	if pid, ok := v.process.winner(v.unknown, hidden); ok {
+// fields appends pid and process, as far as a majority is sure.
+func (v *votes) fields(f host.Fields, o *owners) host.Fields {
+	own, others := o.unread.of(o.unread.process, v.process.candidate)
+	if pid, ok := v.process.winner(v.unknown, own, others); ok {
 		f = f.AddInt("pid", int64(pid))
 	}
-	if id, ok := v.name.winner(v.unknown, hidden); ok {
-		f = f.Add("process", names.text(id))
+	own, others = o.unread.of(o.unread.name, v.name.candidate)
+	if id, ok := v.name.winner(v.unknown, own, others); ok {
+		f = f.Add("process", o.names.text(id))
 	}
 	return f
 }

@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -17,12 +18,27 @@ type Plan struct {
 	Schema   string   `json:"schema"`
 	Host     Host     `json:"host"`
 	Workload Workload `json:"workload"`
-	Changes  []Change `json:"changes"`
+	// Aim is what the plan is for: "workload"; "mend", what check complains of; "most", as far as settings go.
+	Aim     Aim      `json:"aim"`
+	Changes []Change `json:"changes"`
 	// Left is what no setting lifts: more source addresses, connection reuse, who closes first.
 	Left []Left `json:"left"`
 	// Holds says whether the workload fits after the changes, by the same model.
 	Holds bool `json:"holds"`
+	// Verdict says the same in one word: holds, binds, or unknown where it could not be told.
+	Verdict diagnose.Verdict `json:"verdict"`
+	// Unseen are facts for want of which limits could not be judged.
+	Unseen []diagnose.Unseen `json:"unseen"`
 }
+
+// Aim is what a plan is for.
+type Aim string
+
+const (
+	Fit  Aim = "workload" // a wanted workload
+	Mend Aim = "mend"     // what check complains of
+	Most Aim = "most"     // as far as settings go, each listener and destination for itself
+)
 
 // Host identifies where the plan was made.
 type Host struct {
@@ -43,13 +59,14 @@ type Goal struct {
 	Subject   string `json:"subject"`
 	Held      int64  `json:"held,omitempty"`
 	PerSecond int64  `json:"per_second,omitempty"`
+	Burst     int64  `json:"burst,omitempty"`
 }
 
 // Target is what a change writes to.
 type Target struct {
 	// Kind is sysctl, process, listener or link.
 	Kind host.Kind `json:"kind"`
-	// Name is the sysctl's name, the pid, "address:port" or the device.
+	// Name is the sysctl's name, the pid, "address:port" ("address:port~2" for a further member of a SO_REUSEPORT group) or the device.
 	Name string `json:"name"`
 	// Field is "" for a sysctl, soft or hard for a process (descriptors), limit for a listener, txqueuelen for a link.
 	Field string `json:"field,omitempty"`
@@ -76,6 +93,7 @@ type Change struct {
 	Owner       string `json:"owner"` // who set the old value
 	Cost        string `json:"cost,omitempty"`
 	Risk        string `json:"risk,omitempty"`
+	Lasts       string `json:"lasts,omitempty"` // until when it holds if nobody persists it
 }
 
 // Left is what the plan cannot do.
@@ -84,6 +102,14 @@ type Left struct {
 	Subject string           `json:"subject"`
 	Kind    limit.RemedyKind `json:"kind"`
 	Text    string           `json:"text"`
+	// Cause is what does not fit, with figures.
+	Cause string `json:"cause,omitempty"`
+	// Binds says that the workload does not fit because of it: Wanted is more than Possible. Without it, it is
+	// something to see to as well, which nobody can tell from outside.
+	Binds    bool          `json:"binds"`
+	Wanted   int64         `json:"wanted,omitempty"`
+	Possible int64         `json:"possible,omitempty"`
+	Measure  limit.Measure `json:"measure,omitempty"`
 }
 
 // Fact is the fact of a snapshot that the target is.

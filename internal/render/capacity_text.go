@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
@@ -75,13 +76,10 @@ func ceiling(n int64, by string, how limit.How, atMost bool) (string, string) {
 	return figure(n, how, atMost), by
 }
 
-// orNotSeen stands in place of what could not be seen.
-func orNotSeen(s string) string {
-	if s == "" {
-		return "process not seen"
-	}
-	return s
-}
+// notSeen stands in place of what could not be seen.
+const notSeen = "not seen"
+
+func orNotSeen(s string) string { return cmp.Or(s, notSeen) }
 
 // short names a process in a column.
 func short(name string, pid int64) string {

@@ -27,23 +27,17 @@ type LimitLine struct {
 	Scope   limit.Scope   `json:"scope"`
 }
 
-// ListCatalogue lists limits by ID, and what knobs and errnos they know.
+// ListCatalogue lists limits by ID, the knobs they know, and the errnos that can be explained.
 func ListCatalogue(limits []*limit.Limit) Catalogue {
-	c := Catalogue{Schema: CatalogueSchema}
+	c := Catalogue{Schema: CatalogueSchema, Errnos: limit.Errnos()}
 	for _, l := range limits {
 		c.Limits = append(c.Limits, LimitLine{l.ID, l.Title, l.Measure, l.Scope})
 		for _, k := range l.Knobs {
 			c.Knobs = append(c.Knobs, k.Name)
 		}
-		for _, s := range l.Signs {
-			if s.Errno != "" {
-				c.Errnos = append(c.Errnos, s.Errno)
-			}
-		}
 	}
 	slices.Sort(c.Knobs)
-	slices.Sort(c.Errnos)
-	c.Knobs, c.Errnos = slices.Compact(c.Knobs), slices.Compact(c.Errnos)
+	c.Knobs = slices.Compact(c.Knobs)
 	return c
 }
 

@@ -39,6 +39,10 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 			m.onHost(p.OnHost)
 		}
 	}
+	for _, c := range e.OtherCauses {
+		m.heading(2, prose(signName(c.sign())))
+		m.items("limit: "+prose(c.limits()), "means: "+prose(c.Means), "look at: "+code(c.Look), "source: "+code(c.Source))
+	}
 	return m.flush(w)
 }
 
@@ -122,7 +126,7 @@ func (m *markdown) onHost(h OnHost) {
 // finding is the figures in the form that the words for findings take.
 func (f Figures) finding() diagnose.Finding {
 	return diagnose.Finding{
-		Subject: f.Subject, Process: f.Process, PID: f.PID, Measure: f.Measure, Ceiling: f.Ceiling,
+		Subject: f.Subject, Process: f.Process, PID: f.PID, Measure: f.Measure, Unit: f.Unit, Ceiling: f.Ceiling,
 		Unbounded: f.Unbounded, AtMost: f.AtMost, CeilingHow: f.CeilingHow, Used: f.Used,
 	}
 }

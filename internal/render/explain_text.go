@@ -29,7 +29,13 @@ func ExplanationText(w io.Writer, e Explanation, style Style) error {
 		}
 		s.matched(e, p, slices.ContainsFunc(e.Signs[:i], func(before SignPage) bool { return before.Limit == p.Limit }))
 	}
-	if e.NoFigures != "" && len(e.Limits) == 0 {
+	for i, c := range e.OtherCauses {
+		if i+len(e.Signs) > 0 {
+			s.rule()
+		}
+		s.otherCause(c)
+	}
+	if e.NoFigures != "" && len(e.Knobs)+len(e.Signs) > 0 {
 		s.blank()
 		s.para(0, 2, span{"No figures of this host", yellow}, text(": "+e.NoFigures))
 	}
@@ -138,7 +144,7 @@ func signName(p SignPage) string {
 		from = append(from, p.Errno)
 	}
 	if p.Call != "" {
-		from = append(from, "from "+p.Call+"()")
+		from = append(from, "from "+strings.Join(strings.Fields(p.Call), "(), ")+"()")
 	}
 	if len(from) > 0 {
 		name += " (" + strings.Join(from, " ") + ")"
@@ -169,6 +175,26 @@ func (s *screen) matched(e Explanation, p SignPage, again bool) {
 		s.onHost(p.OnHost, false)
 	}
 }
+
+// otherCause is what an errno means apart from the limits.
+func (s *screen) otherCause(c OtherCause) {
+	s.para(0, 2, span{signName(c.sign()), bold})
+	s.labelled(2, "limit", 12, text(c.limits()))
+	s.labelled(2, "means", 12, text(c.Means))
+	s.labelled(2, "look at", 12, text(c.Look))
+	s.labelled(2, "source", 12, text(c.Source))
+}
+
+// limits says that it is none, or which it may be.
+func (c OtherCause) limits() string {
+	if len(c.Limits) == 0 {
+		return "none: this is not a limit"
+	}
+	return "mostly none; perhaps " + list(c.Limits) + " of the other end"
+}
+
+// sign is the errno in the form that the words for signs take.
+func (c OtherCause) sign() SignPage { return SignPage{Errno: c.Errno, Call: c.Call} }
 
 // onHost writes the figures of a limit's busiest subjects, with each step of the formula or without.
 func (s *screen) onHost(h OnHost, steps bool) {

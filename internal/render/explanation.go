@@ -14,7 +14,7 @@ import (
 const ExplanationSchema = "maxconn.explain/1"
 
 // Explanation is what the catalogue and a snapshot say of one question: a limit, knobs by the name asked for, or
-// the signs that a text shows, best first.
+// the signs that a text shows, best first, and what else may be behind it.
 type Explanation struct {
 	Schema string        `json:"schema"`
 	Query  string        `json:"query"`
@@ -24,6 +24,19 @@ type Explanation struct {
 	Limits    []LimitPage `json:"limits"`
 	Knobs     []KnobPage  `json:"knobs"`
 	Signs     []SignPage  `json:"signs"`
+	// OtherCauses are what the errno may mean apart from these.
+	OtherCauses []OtherCause `json:"other_causes"`
+}
+
+// OtherCause is what an errno means apart from the limits of the catalogue.
+type OtherCause struct {
+	Errno  string `json:"errno"`
+	Call   string `json:"call,omitempty"` // "" where several calls return it
+	Means  string `json:"means"`
+	Look   string `json:"look"`
+	Source string `json:"source"`
+	// Limits are those, by ID, that may be behind it all the same, on the other end.
+	Limits []string `json:"limits"`
 }
 
 // LimitPage is all about one limit.
@@ -55,6 +68,7 @@ type Figures struct {
 	Process    string          `json:"process"`
 	PID        int64           `json:"pid"`
 	Measure    limit.Measure   `json:"measure"`
+	Unit       string          `json:"unit,omitempty"` // what Ceiling and Used count where that is not connections
 	Ceiling    int64           `json:"ceiling"`
 	Unbounded  bool            `json:"unbounded,omitempty"`
 	AtMost     bool            `json:"at_most,omitempty"`
@@ -89,7 +103,10 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 	for _, m := range limit.FindSigns(query) {
 		e.Signs = append(e.Signs, matchedPage(m, s))
 	}
-	return e, len(e.Signs) > 0
+	for _, c := range limit.FindOtherCauses(query) {
+		e.OtherCauses = append(e.OtherCauses, OtherCause(c))
+	}
+	return e, len(e.Signs)+len(e.OtherCauses) > 0
 }
 
 // findLimit takes an ID as people and the kernel spell it: time-wait, time_wait, TIME_WAIT.
@@ -139,7 +156,7 @@ func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
 func unseenRows(l *limit.Limit, s host.Snapshot) string {
 	for _, f := range l.Needs {
 		if why := s.Read().Partial(f.Kind); why != "" && f == host.All(f.Kind) {
-			return f.String() + ": " + why
+			return factName(f.String()) + ": " + why
 		}
 	}
 	return ""
@@ -155,7 +172,7 @@ func share(g limit.Gauge) float64 {
 
 func figures(g limit.Gauge) Figures {
 	f := Figures{
-		Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
+		Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit,
 		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: diagnose.CeilingHow(g), Used: g.Used, Cause: g.Cause,
 	}
 	for _, s := range g.Steps {

@@ -102,14 +102,28 @@ func subject(f diagnose.Finding) string {
 // use is how much of the limit is used, and how much is wanted. Refused is not said here: it counts packets,
 // retransmissions too, and would be taken for lost clients; the evidence has it with its meaning.
 func use(f diagnose.Finding) string {
-	words := count(f.Used) + " of " + figure(f.Ceiling, f.CeilingHow, f.AtMost) + " " + measured(f.Measure)
-	if f.Unbounded {
-		words = count(f.Used) + " " + measured(f.Measure) + ", no ceiling"
+	words := count(f.Used) + " of " + figure(f.Ceiling, f.CeilingHow, f.AtMost) + " " + counted(f)
+	switch {
+	case f.Unbounded && f.Used == 0:
+		words = "no ceiling in connections"
+	case f.Unbounded:
+		words = count(f.Used) + " " + counted(f) + ", no ceiling"
 	}
-	if f.Demand > 0 {
+	switch {
+	case f.Demand > 0 && f.Unit != "":
+		words += ", wanted " + count(f.Demand) + " connections"
+	case f.Demand > 0:
 		words += ", wanted " + count(f.Demand)
 	}
 	return words
+}
+
+// counted is what the figures of a finding count.
+func counted(f diagnose.Finding) string {
+	if f.Unit != "" {
+		return f.Unit
+	}
+	return measured(f.Measure)
 }
 
 // measured is a measure in words.

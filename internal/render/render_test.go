@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -173,6 +174,7 @@ func TestVerdicts(t *testing.T) {
 	ports := diagnose.Finding{Limit: "ephemeral-ports", Severity: diagnose.Warning, Subject: "a -> b"}
 	wanted := diagnose.Finding{Limit: "time-wait", Severity: diagnose.Warning, Subject: "b", Demand: 900}
 	void := []diagnose.Unseen{{Fact: "sysctl x", Why: "permission denied", Limits: []string{"time-wait"}}}
+	partly := []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Limits: []string{"threads", "process-files", "close-wait"}}}
 	all := make([]diagnose.Checked, len(limit.Catalogue()))
 	for i, l := range limit.Catalogue() {
 		all[i] = diagnose.Checked{Limit: l.ID}
@@ -183,8 +185,13 @@ func TestVerdicts(t *testing.T) {
 		want string
 	}{
 		{"holds", diagnose.Report{Verdict: diagnose.Holds, Checked: all}, "Nothing limits this host's connections now."},
-		{"holds for those seen", diagnose.Report{Verdict: diagnose.Holds, Checked: all, Unseen: []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Limits: []string{"process-files"}}}}, "Nothing that could be seen limits this host's connections now."},
-		{"holds in part", diagnose.Report{Verdict: diagnose.Holds, Unseen: void}, "Nothing that could be seen limits this host's connections now; not judged: time-wait."},
+		{"holds for those seen", diagnose.Report{Verdict: diagnose.Holds, Checked: all, Unseen: []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Limits: []string{"process-files"}}}}, "Nothing that could be seen limits this host's connections now; process-files only for the processes that could be seen."},
+		{"holds in part", diagnose.Report{Verdict: diagnose.Holds, Checked: without(all, "time-wait"), Unseen: void}, "Nothing that could be seen limits this host's connections now; not judged: time-wait."},
+		{"holds in part, for those seen", diagnose.Report{Verdict: diagnose.Holds, Checked: without(all, "time-wait"), Unseen: append(partly, void...)}, "Nothing that could be seen limits this host's connections now; not judged: time-wait; close-wait and process-files only for the processes that could be seen."},
+		{"holds without a detail", diagnose.Report{Verdict: diagnose.Holds, Checked: all, Unseen: []diagnose.Unseen{{Fact: "ports bound", Why: "not listed", Limits: []string{"ephemeral-ports"}}}}, "Nothing that could be seen limits this host's connections now."},
+		{"holds for some of one", diagnose.Report{Verdict: diagnose.Holds, Checked: []diagnose.Checked{{Limit: "process-files"}}, Unseen: []diagnose.Unseen{{Fact: "process *", Limits: []string{"process-files"}}}}, "Not limited now as far as could be seen by what was asked for: process-files; process-files only for the processes that could be seen."},
+		{"warning for those seen", diagnose.Report{Verdict: diagnose.Binds, Findings: []diagnose.Finding{ports}, Unseen: partly}, "Nothing that could be seen refuses connections now, but 1 limit needs attention: ephemeral-ports at a -> b."},
+		{"wanted of those seen", diagnose.Report{Verdict: diagnose.Binds, Findings: []diagnose.Finding{wanted}, Unseen: partly}, "The wanted workload does not fit: time-wait at b. Nothing that could be seen refuses connections now."},
 		{"holds for one", diagnose.Report{Verdict: diagnose.Holds, Checked: all[:1]}, "Not limited now by what was asked for: " + all[0].Limit + "."},
 		{"one", diagnose.Report{Verdict: diagnose.Binds, Findings: []diagnose.Finding{accept}}, "1 limit refuses connections now: accept-queue at :80."},
 		{"same limit twice", diagnose.Report{Verdict: diagnose.Binds, Findings: []diagnose.Finding{accept, other, ports}}, "1 limit refuses connections now: accept-queue at :80 (and 1 other)."},
@@ -201,6 +208,55 @@ func TestVerdicts(t *testing.T) {
 		}
 		if have.String() != c.want {
 			t.Errorf("%s:\nhave %s\nwant %s", c.name, have.String(), c.want)
+		}
+	}
+}
+
+func without(checked []diagnose.Checked, id string) []diagnose.Checked {
+	return slices.DeleteFunc(slices.Clone(checked), func(c diagnose.Checked) bool { return c.Limit == id })
+}
+
+// What was not seen takes two lines at most, at any width, and names the processes first.
+func TestNotSeenIsBrief(t *testing.T) {
+	var r diagnose.Report
+	r.Host.User = "uid 65534"
+	for _, name := range []string{"arp.entries", "arp.table_fulls", "ndisc.entries", "ndisc.table_fulls"} {
+		r.Unseen = append(r.Unseen, diagnose.Unseen{Fact: "neighbour " + name, Why: "not visible in a child network namespace"})
+	}
+	r.Unseen = append(r.Unseen, diagnose.Unseen{Fact: "process *", Why: "init (pid 1) and others are not readable as uid 65534; run as root to see owners"}, diagnose.Unseen{Fact: "slab *", Why: "permission denied"})
+	for width := 40; width <= 130; width++ {
+		out := textOf(t, r, Style{Width: width})
+		_, brief, _ := strings.Cut(out, "\nNot seen: ")
+		brief, _, _ = strings.Cut(brief, "\n\n")
+		if n := strings.Count(brief, "\n") + 1; n > 2 || brief == "" {
+			t.Errorf("width %d: %d lines:\n%s", width, n, brief)
+		}
+		if width >= 80 && !strings.HasPrefix(brief, "processes: init (pid 1) and others are not readable as uid 65534") {
+			t.Errorf("width %d: %s", width, brief)
+		}
+	}
+}
+
+// A line that is too long ends behind a word.
+func TestCutAtAWord(t *testing.T) {
+	for _, c := range []struct {
+		width int
+		spans []span
+		want  string
+	}{
+		{20, []span{text("one two three"), text(" four")}, "one two three four"},
+		{17, []span{text("one two three"), text(" four")}, "one two three ..."},
+		{16, []span{text("one two three"), text(" four")}, "one two ..."},
+		{16, []span{text("one two, three"), text(" four")}, "one two ..."},
+		{20, []span{{"info", dim}, text("  1234567890123456789")}, "info  1234567890 ..."},
+		{11, []span{text("ééé ééé ééé")}, "ééé ééé ééé"},
+		{10, []span{text("ééé ééé ééé")}, "ééé ..."},
+		{10, []span{text("123456 8 ab")}, "123456 ..."},
+	} {
+		s := &screen{style: Style{Width: c.width}}
+		s.line(0, c.spans...)
+		if have := strings.TrimSuffix(s.b.String(), "\n"); have != c.want {
+			t.Errorf("width %d: have %q, want %q", c.width, have, c.want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/muesli/reflow/ansi"
 	"github.com/muesli/reflow/truncate"
@@ -71,13 +72,37 @@ func (s *screen) string(spans []span) string {
 
 func (s *screen) blank() { s.b.WriteByte('\n') }
 
-// line writes one line that is cut at the width.
+// line writes one line; what does not fit the width is cut off behind a word.
 func (s *screen) line(indent int, spans ...span) {
-	t := strings.Repeat(" ", indent) + s.string(spans)
-	if ansi.PrintableRuneWidth(t) > s.style.Width {
-		t = truncate.StringWithTail(t, uint(s.style.Width), "...")
+	t := s.string(spans)
+	if room := s.style.Width - indent; ansi.PrintableRuneWidth(t) > room {
+		t = s.string(cutSpans(spans, room))
 	}
-	s.b.WriteString(strings.TrimRight(t, " ") + "\n")
+	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
+}
+
+// cutSpans is the beginning of the spans that fits the width with " ..." behind it. It ends with a whole word, unless
+// that would leave less than half of the line.
+func cutSpans(spans []span, width int) (out []span) {
+	var whole strings.Builder
+	for _, x := range spans {
+		whole.WriteString(Clean(x.text))
+	}
+	room := width - len(" ...")
+	short := truncate.String(whole.String(), uint(max(room, 0)))
+	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
+		if i := strings.LastIndexByte(short, ' '); ansi.PrintableRuneWidth(short[:max(i, 0)]) >= room/2 {
+			short = short[:i]
+		}
+	}
+	left := len(strings.TrimRight(short, " :;,"))
+	for _, x := range spans {
+		t := Clean(x.text)
+		t = t[:min(left, len(t))]
+		left -= len(t)
+		out = append(out, span{t, x.paint})
+	}
+	return append(out, text(" ..."))
 }
 
 // para writes words wrapped at the width; lines after the first begin at hang, which is not left of indent.

@@ -26,16 +26,18 @@ type table struct {
 // gap is the space between columns.
 const gap = 2
 
-// table writes columns where they fit the width, without the spare ones where that helps, or else a few
-// lines a row.
+// table writes columns where they fit the width, without the spare ones and those that say the same in each row where
+// that helps, or else a few lines a row.
 func (s *screen) table(t table) {
-	t = t.without(func(c column, i int) bool { return c.spare && (t.empty(i) || t.width() > s.style.Width) })
+	whole := t.without(func(c column, i int) bool { return c.spare && t.empty(i) })
+	t = whole.without(func(c column, _ int) bool { return c.spare && whole.width() > s.style.Width })
+	t, same := t.folded(s.style.Width)
 	widths := t.widths()
 	if last := len(widths) - 1; t.columns[last].wraps {
 		widths[last] = min(widths[last], max(narrowest, s.style.Width-sum(widths[:last])))
 	}
 	if sum(widths) > s.style.Width+gap {
-		s.stacked(t)
+		s.stacked(whole)
 		return
 	}
 	heads := make([]string, len(t.columns))
@@ -48,6 +50,40 @@ func (s *screen) table(t table) {
 			s.b.WriteString(s.paintLine(plain, t.aligned(line, widths)))
 		}
 	}
+	for _, words := range same {
+		s.line(2, span{words, dim})
+	}
+}
+
+// folded is the table without columns that say the same in each row, and what they say, if it fits then.
+func (t table) folded(width int) (narrow table, same []string) {
+	narrow = t
+	for i := len(t.columns) - 1; i > 0 && narrow.width() > width; i-- {
+		words, ok := t.constant(i)
+		if !t.columns[i].joins || !ok {
+			continue
+		}
+		narrow = narrow.without(func(_ column, j int) bool { return j == i })
+		same = append([]string{t.columns[i-1].head + " is " + t.columns[i].head + " " + words}, same...)
+	}
+	if narrow.width() > width {
+		return t, nil
+	}
+	return narrow, same
+}
+
+// constant is what a column says in each row that says anything, if that is one thing.
+func (t table) constant(i int) (words string, ok bool) {
+	for _, row := range t.rows {
+		switch {
+		case row[i] == "" || row[i] == words:
+		case words == "":
+			words = row[i]
+		default:
+			return "", false
+		}
+	}
+	return words, words != ""
 }
 
 // broken is a row as lines: several where its last cell wraps.
@@ -161,7 +197,11 @@ func (t table) rowName(row []string) string {
 	name := row[0]
 	for i, c := range t.columns {
 		if c.names && row[i] != "" {
-			name += ", " + row[i]
+			name += ", "
+			if row[i] == notSeen {
+				name += c.head + " "
+			}
+			name += row[i]
 		}
 	}
 	return name

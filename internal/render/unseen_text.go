@@ -5,9 +5,13 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
 )
 
-// unseen is one line on what could not be seen, or all of it.
+// mostUnseenLines is how long the brief word on what was not seen may get.
+const mostUnseenLines = 2
+
+// unseen is a brief word on what could not be seen, or all of it.
 func (s *screen) unseen(r diagnose.Report) {
 	if len(r.Unseen) == 0 {
 		return
@@ -16,11 +20,24 @@ func (s *screen) unseen(r diagnose.Report) {
 	if s.style.Verbose {
 		s.line(0, span{"NOT SEEN", bold})
 		for _, u := range r.Unseen {
-			s.para(2, 4, text(u.Fact+": "+u.Why+usedBy(u)))
+			s.para(2, 4, text(factName(u.Fact)+": "+u.Why+usedBy(u)))
 		}
 		return
 	}
-	s.para(0, 2, span{"Not seen", yellow}, text(": "+unseenBrief(r)+" (--verbose lists it"+asRoot(r)+")"))
+	for _, words := range unseenBrief(r) {
+		spans := []span{{"Not seen", yellow}, text(": " + words + " (--verbose lists " + pronoun(len(r.Unseen)) + asRoot(r) + ")")}
+		if len(s.wrapped(s.style.Width-2, spans)) <= mostUnseenLines {
+			s.para(0, 2, spans...)
+			return
+		}
+	}
+}
+
+func pronoun(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
 }
 
 func usedBy(u diagnose.Unseen) string {
@@ -38,25 +55,72 @@ func asRoot(r diagnose.Report) string {
 	return "; root sees more"
 }
 
-// unseenBrief counts what was not seen by reason, most first: "3 facts: permission denied".
-func unseenBrief(r diagnose.Report) string {
-	facts := map[string][]string{}
-	var reasons []string
-	for _, u := range r.Unseen {
+// factName is a fact for people: tables have the name of their rows.
+func factName(fact string) string {
+	table, ok := strings.CutSuffix(fact, " *")
+	if !ok {
+		return fact
+	}
+	switch kind := host.Kind(table); kind {
+	case host.OutboundKind, host.InboundKind:
+		return table + " connections"
+	case host.ProcessKind:
+		return "processes"
+	case host.AddressKind:
+		return "addresses"
+	case host.RestKind:
+		return "further connections"
+	case host.ConntrackKind, host.SoftnetKind, host.NeighbourKind, host.ProtocolKind, host.SlabKind:
+		return table + " figures"
+	}
+	return table + "s"
+}
+
+// byReason groups facts by the reason that they were not seen: processes first, then what hides most.
+func byReason(unseen []diagnose.Unseen) (reasons []string, facts map[string][]string) {
+	facts = map[string][]string{}
+	for _, u := range unseen {
 		if facts[u.Why] == nil {
 			reasons = append(reasons, u.Why)
 		}
-		facts[u.Why] = append(facts[u.Why], strings.TrimSuffix(u.Fact, " *"))
+		facts[u.Why] = append(facts[u.Why], factName(u.Fact))
 	}
-	slices.SortStableFunc(reasons, func(a, b string) int { return len(facts[b]) - len(facts[a]) })
-	var parts []string
-	for _, why := range reasons[:min(len(reasons), 2)] {
-		parts = append(parts, someOf(facts[why])+": "+why)
+	weight := func(why string) int {
+		if slices.Contains(facts[why], factName(host.All(host.ProcessKind).String())) {
+			return len(unseen) + 1
+		}
+		return len(facts[why])
 	}
-	if more := len(reasons) - len(parts); more > 0 {
-		parts = append(parts, "+ "+count(int64(more))+" more")
+	slices.SortStableFunc(reasons, func(a, b string) int { return weight(b) - weight(a) })
+	return reasons, facts
+}
+
+// unseenBrief says what was not seen, by reason, in ever fewer words: "listener :80, listener :81 and 3 other
+// facts: permission denied; ...", at last the number of facts alone.
+func unseenBrief(r diagnose.Report) (forms []string) {
+	reasons, facts := byReason(r.Unseen)
+	form := func(most int, name func([]string) string, say func(string) string) {
+		var parts []string
+		for _, why := range reasons[:min(len(reasons), most)] {
+			parts = append(parts, name(facts[why])+": "+say(why))
+		}
+		if more := len(reasons) - len(parts); more > 0 {
+			parts = append(parts, "+ "+count(int64(more))+" more")
+		}
+		forms = append(forms, strings.Join(parts, "; "))
 	}
-	return strings.Join(parts, "; ")
+	whole := func(why string) string { return why }
+	form(2, someOf, whole)
+	form(2, someOf, firstClause)
+	form(2, oneOf, firstClause)
+	form(1, oneOf, firstClause)
+	return append(forms, plural(len(r.Unseen), "fact"))
+}
+
+// firstClause leaves out what a reason adds behind ";": hints and consequences.
+func firstClause(why string) string {
+	first, _, _ := strings.Cut(why, ";")
+	return first
 }
 
 // someOf names up to three facts.
@@ -65,4 +129,12 @@ func someOf(facts []string) string {
 		return strings.Join(facts, ", ")
 	}
 	return strings.Join(facts[:2], ", ") + " and " + plural(len(facts)-2, "other fact")
+}
+
+// oneOf names a fact, or says how many there are.
+func oneOf(facts []string) string {
+	if len(facts) == 1 {
+		return facts[0]
+	}
+	return plural(len(facts), "fact")
 }

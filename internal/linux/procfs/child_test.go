@@ -34,10 +34,14 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "sockets":
 		beSockets(arg)
+	case "gap":
+		beGapped(arg)
 	case "headless":
 		beHeadless(arg)
 	case "look":
 		beLooking(arg)
+	case "starve":
+		beStarving(arg)
 	}
 	io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
@@ -59,7 +63,26 @@ func beSockets(arg string) {
 	check(out.Flush())
 }
 
-// beHeadless does the same and then ends its first thread only.
+// beGapped opens sockets as beSockets does, after it has made room for more
+// descriptors: "low" has no further one, "high" another at the end.
+func beGapped(arg string) {
+	end, count, _ := strings.Cut(arg, " ")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(err)
+	const last = 4000
+	check(unix.Dup3(fd, last, unix.O_CLOEXEC))
+	var st unix.Stat_t
+	check(unix.Fstat(fd, &st))
+	check(unix.Close(fd))
+	if end == "low" {
+		check(unix.Close(last))
+	} else {
+		fmt.Println(last, st.Ino)
+	}
+	beSockets(count)
+}
+
+// beHeadless does what beSockets does and then ends its first thread only.
 func beHeadless(arg string) {
 	go func() {
 		for {
@@ -92,6 +115,23 @@ func beLooking(arg string) {
 	fmt.Println("netns", errors.Is(err, os.ErrPermission), errors.Is(err, unix.EACCES))
 	_, err = p.Limits()
 	fmt.Println("limits", err == nil)
+	fmt.Println("ready")
+}
+
+// beStarving prints what can be learned of a process whose first thread has
+// exited when no descriptor is left to read with.
+func beStarving(arg string) {
+	pid, err := strconv.Atoi(arg)
+	check(err)
+	p, err := procfs.Root("").Open(pid)
+	check(err)
+	check(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3}))
+	_, err = p.OpenCount()
+	fmt.Println("count", errors.Is(err, unix.EMFILE), errors.Is(err, procfs.ErrGone))
+	_, err = p.Files()
+	fmt.Println("files", errors.Is(err, unix.EMFILE), errors.Is(err, procfs.ErrGone))
+	_, err = p.Stat()
+	fmt.Println("stat", errors.Is(err, unix.EMFILE), errors.Is(err, procfs.ErrGone))
 	fmt.Println("ready")
 }
 

@@ -55,3 +55,15 @@ func FuzzSysctlFile(f *testing.F) {
 		}
 	})
 }
+
+// ScatterOrder is the order in which a table is scattered.
+func ScatterOrder(first, size int) (order []int) {
+	s := newScatter(first, size)
+	for {
+		_, fd, ok := s.next()
+		if !ok {
+			return order
+		}
+		order = append(order, fd)
+	}
+}

@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files walks the open descriptors of a process in ascending order, each at
-// most once: a walk that was stopped goes on where it was. The process must
-// stay open for as long. Not for concurrent use. Close it.
+// Files walks the open descriptors of a process in ascending order, unless
+// [Files.Scatter] says otherwise, each at most once: a walk that was stopped goes
+// on where it was. The process must stay open for as long. Not for concurrent
+// use. Close it.
 //
 // A descriptor costs two visits to the kernel's directory cache, some 5
 // microseconds for the first reader and 3 for the next. Threads that unshared
@@ -20,7 +21,8 @@ type Files struct {
 	dir     int
 	thread  string // whose table is walked, as by liveThread
 	list    dirents
-	next    int // lowest descriptor that has not been read
+	next    int      // lowest descriptor that has not been read, in ascending order
+	order   *scatter // in which the rest is read; nil: ascending
 	done    bool
 	epolls  int
 	link    [32]byte // "socket:[4294967295]" needs 19; a cut link is no socket
@@ -29,6 +31,10 @@ type Files struct {
 // direntBytes is room for some 170 descriptors: the kernel looks up as many
 // ahead of time, in vain if the walk is stopped. More room was not faster.
 const direntBytes = 4096
+
+// beforeFirst is how many entries are before descriptor 0 in the directory,
+// whose positions are numbers of descriptors (fs/proc/fd.c proc_readfd_common).
+const beforeFirst = 2
 
 // Files begins a walk. Without the permission that ptrace asks for, it is an
 // error that fs.ErrPermission matches.
@@ -71,21 +77,36 @@ func (f *Files) Sockets(max int, each func(fd int, inode uint32) bool) (read int
 		if !ok {
 			break
 		}
-		inode, ok, err := f.socket(name)
+		inode, kind, err := f.look(name)
 		if err != nil {
 			return read, false, err
 		}
-		f.next = fd + 1
+		if kind == closed && f.order != nil {
+			continue // a number, and no descriptor
+		}
+		f.advance(fd)
 		read++
-		if ok && !each(fd, inode) {
+		if kind == socket && !each(fd, inode) {
 			break
 		}
 	}
 	return read, f.done, nil
 }
 
+// advance notes that a descriptor was read.
+func (f *Files) advance(fd int) {
+	if f.order != nil {
+		f.order.free = 0
+		return
+	}
+	f.next = fd + 1
+}
+
 // descriptor returns the next entry that is one, or false at the end.
 func (f *Files) descriptor() (name []byte, fd int, ok bool, err error) {
+	if f.order != nil {
+		return f.scattered()
+	}
 	for {
 		name, ok, err := f.list.next()
 		if err != nil {
@@ -105,8 +126,7 @@ func (f *Files) descriptor() (name []byte, fd int, ok bool, err error) {
 
 // atEnd tells the end of the table from that of the thread: the directory of a
 // thread that has begun to exit is empty. Another one of the process shares the
-// table, and the walk goes on there; a position in the directory is the
-// descriptor plus 2 (fs/proc/fd.c proc_readfd_common).
+// table, and the walk goes on there.
 func (f *Files) atEnd() (bool, error) {
 	thread, err := f.process.liveThread()
 	if err != nil {
@@ -122,27 +142,37 @@ func (f *Files) atEnd() (bool, error) {
 	unix.Close(f.dir)
 	f.dir, f.thread = dir, thread
 	f.list = newDirents(dir, f.list.buf)
-	if _, err := unix.Seek(dir, int64(f.next)+2, unix.SEEK_SET); err != nil {
+	if _, err := unix.Seek(dir, int64(f.next)+beforeFirst, unix.SEEK_SET); err != nil {
 		return false, f.process.failure("seek", thread+"fd", err)
 	}
 	return false, nil
 }
 
-// socket reads the link of one descriptor. One that has been closed meanwhile
-// is no socket.
-func (f *Files) socket(name []byte) (inode uint32, ok bool, err error) {
+// What a descriptor is.
+type kind int
+
+const (
+	closed kind = iota // or was never open
+	socket
+	other
+)
+
+// look reads the link of one descriptor.
+func (f *Files) look(name []byte) (inode uint32, is kind, err error) {
 	n, errno := readlinkat(f.dir, name, f.link[:])
 	switch errno {
 	case 0:
 		if string(f.link[:n]) == "anon_inode:[eventpoll]" {
 			f.epolls++
 		}
-		inode, ok = socketInode(f.link[:n])
-		return inode, ok, nil
+		if inode, ok := socketInode(f.link[:n]); ok {
+			return inode, socket, nil
+		}
+		return 0, other, nil
 	case unix.ENOENT:
-		return 0, false, nil
+		return 0, closed, nil
 	}
-	return 0, false, f.process.failure("readlink", f.thread+"fd/"+unix.ByteSliceToString(name), errno)
+	return 0, other, f.process.failure("readlink", f.thread+"fd/"+unix.ByteSliceToString(name), errno)
 }
 
 // readlinkat takes a name that ends in a 0 byte: unix.Readlinkat would copy it

@@ -243,6 +243,16 @@ func TestUnprivileged(t *testing.T) {
 	}
 }
 
+// TestOutOfFiles: what could not be read for want of a descriptor is not taken
+// for a process that has ended.
+func TestOutOfFiles(t *testing.T) {
+	c := start(t, "headless 20", "headless", nil)
+	said := start(t, fmt.Sprint("starve ", c.pid), "ready", nil).said
+	if diff := cmp.Diff([]string{"count true false", "files true false", "stat true false"}, said); diff != "" {
+		t.Errorf("without a descriptor (-want +got):\n%s", diff)
+	}
+}
+
 // sizedDirectories reports whether this kernel counts descriptors as a size.
 func sizedDirectories(t *testing.T) bool {
 	t.Helper()

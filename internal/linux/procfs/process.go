@@ -104,7 +104,7 @@ func (p *Process) gone() bool {
 		return true
 	}
 	_, err := p.liveThread()
-	return err != nil
+	return err == ErrGone
 }
 
 // reaped reports whether the pid is free or belongs to another process: until
@@ -122,16 +122,23 @@ func (p *Process) reaped() bool {
 // before the others (pthread_exit in main); it is then a zombie without
 // descriptors, and liveThread returns the directory of a thread that has them,
 // such as "task/12/". ErrGone means that none is left. What cannot be read, as
-// in a copy of /proc without stat files, counts as living.
+// in a copy of /proc without stat files, counts as living; but where there is no
+// descriptor left to read it with, that is the error, for it says nothing of the
+// process.
 func (p *Process) liveThread() (string, error) {
-	live, ok := p.live("")
-	if !ok && p.reaped() {
+	live, err := p.live("")
+	switch {
+	case outOfFiles(err):
+		return "", err
+	case err != nil && p.reaped():
 		return "", ErrGone
-	}
-	if live || !ok {
+	case live || err != nil:
 		return "", nil
 	}
 	task, err := openDir(p.dir, "task")
+	if outOfFiles(err) {
+		return "", err
+	}
 	if err != nil {
 		return "", ErrGone
 	}
@@ -147,22 +154,30 @@ func (p *Process) liveThread() (string, error) {
 			continue
 		}
 		thread := "task/" + strconv.Itoa(tid) + "/"
-		if live, ok := p.live(thread); ok && live {
+		live, err := p.live(thread)
+		switch {
+		case live:
 			return thread, nil
+		case outOfFiles(err):
+			return "", err
 		}
 	}
 }
 
-// live reports whether a thread has not begun to exit; ok is false when that
+// live reports whether a thread has not begun to exit; an error is that this
 // cannot be told.
-func (p *Process) live(thread string) (live, ok bool) {
+func (p *Process) live(thread string) (bool, error) {
 	b, err := readFile(p.dir, thread+"stat")
 	if err != nil {
-		return false, false
+		return false, err
 	}
 	stat, err := ParseProcessStat(b)
 	if err != nil {
-		return false, false
+		return false, err
 	}
-	return !stat.Exiting(), true
+	return !stat.Exiting(), nil
 }
+
+// outOfFiles reports whether the reader itself could open nothing more: it has
+// all descriptors that its limit allows, or the host has.
+func outOfFiles(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }

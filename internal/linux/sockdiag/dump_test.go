@@ -198,7 +198,8 @@ func TestNoAllocation(t *testing.T) {
 			seen = 0
 			must(t, c.Dump(r, count), "Dump")
 		})
-		if allocations != 0 || seen < sockets {
+		// The runtime counts for the whole process: a few may be its own, one a socket would be hundreds.
+		if allocations > float64(sockets)/100 || seen < sockets {
 			t.Errorf("%s: %v allocations for %d sockets, of at least %d", r, allocations, seen, sockets)
 		}
 	}
