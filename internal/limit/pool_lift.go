@@ -29,7 +29,7 @@ func (p pool) lift(need int64) []Remedy {
 		return nil
 	}
 	for _, margin := range []int64{need / 10, 0} {
-		if low, high, usable := p.stretch(need + margin); usable >= need {
+		if low, high, usable := p.stretch(need + margin); usable >= need+margin {
 			return p.widen(low, high, usable, need, margin)
 		}
 	}

@@ -236,9 +236,21 @@ func (d device) longer(user string) Remedy {
 	}
 	if user != "pfifo_fast" && user != "tun" {
 		m.TakesEffect = "when the qdisc is made again (tc qdisc replace)"
+		return m
+	}
+	if d.lengthKnown && d.length >= 0 && d.length < usualLength {
+		m.To = itoa(usualLength)
+		m.Change = host.Setting{Fact: host.Fact{Kind: host.LinkKind, Name: d.name + "#txqueuelen"}, Want: m.To}
+		m.Sum = "somebody made it shorter than the " + itoa(usualLength) + " packets that the kernel gives a device"
+		m.Cost = "none by itself; a full queue of " + itoa(usualLength) + " packets takes about 2 MiB of kernel memory"
+		m.Risk = "more delay when the link is full"
+		m.Lasts = "until the device is made again"
 	}
 	return m
 }
+
+// usualLength is what the kernel gives a device (net/core/dev.c DEFAULT_TX_QUEUE_LEN). Longer ones are nobody's to choose from afar.
+const usualLength = 1000
 
 func (d device) fair() Remedy {
 	const text = "a queue for each flow, so that one burst does not push out the packets of others"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,14 +98,36 @@ func (s *subject) process(h *holder, groups *groups) {
 	}
 	row = groups.add(row, p)
 	h.cgroup, _ = row.Lookup("cgroup")
+	if stat, err := p.Stat(); err == nil {
+		row = row.AddInt("start", int64(stat.StartTime))
+	}
 	if limitsErr == nil {
 		row = limitFields(row, limits)
 	}
 	row = row.AddInt("files", int64(h.files))
+	if n, ok := s.filesBelow(h, limits); ok {
+		row = row.AddInt("files_below", n)
+	}
 	if err == nil {
 		row = row.AddInt("threads", int64(status.Threads))
 	}
 	s.snapshot.Set(host.Fact{Kind: host.ProcessKind, Name: strconv.Itoa(h.pid)}, h.socketFields(row).String())
+}
+
+// filesBelow counts the descriptors that are numbered below the soft limit, where there are more than that: the
+// limit was lowered, and only the numbers below it are to be had.
+func (s *subject) filesBelow(h *holder, limits procfs.ResourceLimits) (n int64, ok bool) {
+	l, known := limits.Named(filesLimit)
+	if !known || l.Soft.Unlimited || uint64(h.files) <= l.Soft.N {
+		return 0, false
+	}
+	entries, err := os.ReadDir(filepath.Join(cmp.Or(string(s.root), "/proc"), strconv.Itoa(h.pid), "fd"))
+	for _, e := range entries {
+		if fd, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && fd < l.Soft.N {
+			n++
+		}
+	}
+	return n, err == nil
 }
 
 // missStarved records that the processes are not whole, or not whole rows, where that is because

@@ -94,6 +94,10 @@ type Change struct {
 	Cost        string `json:"cost,omitempty"`
 	Risk        string `json:"risk,omitempty"`
 	Lasts       string `json:"lasts,omitempty"` // until when it holds if nobody persists it
+	// Unit is the systemd unit of the process, and Limits its descriptor limits after the plan, "soft:hard": what a unit
+	// file or limits.conf has to say at its next start.
+	Unit   string `json:"unit,omitempty"`
+	Limits string `json:"limits,omitempty"`
 }
 
 // Left is what the plan cannot do.

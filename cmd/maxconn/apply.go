@@ -1,0 +1,380 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/plan"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// applyFlags are what was asked of apply.
+type applyFlags struct {
+	journalFlags
+	pid       int64
+	listeners []string
+	within    string
+	persist   bool
+	yes       bool
+}
+
+// remoteWindow is how long a confirmation is awaited on a session over the network that asks for nothing else.
+const remoteWindow = time.Minute
+
+func (a *app) apply() *cobra.Command {
+	f := &applyFlags{}
+	c := &cobra.Command{
+		Use:   "apply [PLAN|-]",
+		Short: "carry out a plan, or lengthen the accept queue of a running listener",
+		Long: `apply writes the changes of a plan in its order. Each is compared with what is
+there, written, and read back; on any error everything done so far is undone. A
+journal on the disk knows of each change before it is made, so that maxconn
+rollback restores the old values whatever happened.
+
+--listener lengthens the accept queue of a program while it runs: apply takes a
+copy of the listening socket out of the process and calls listen() on it, and
+raises net.core.somaxconn first where that is lower.
+
+With --confirm-within everything is taken back when the time is over, unless
+maxconn confirm comes; a process that outlives the session sees to that. It is
+the default, with 60 s, on a session over the network; --confirm-within 0 turns
+it off. --persist writes files for the next boot, after the confirmation;
+maxconn verify says which values they cannot keep.
+
+Exit status: 0 applied, 64 bad usage, 70 refused or failed: nothing is changed, or
+what is left is named.`,
+		Example: `  maxconn apply plan.json
+  maxconn plan --inbound :443=100k -o - | maxconn apply --yes -
+  maxconn apply --listener :8080=4096
+  maxconn apply --confirm-within 5m plan.json && maxconn confirm`,
+		Args: func(_ *cobra.Command, args []string) error { return f.arguments(args) },
+		RunE: func(c *cobra.Command, args []string) error { return a.runApply(c.Context(), f, args) },
+	}
+	f.journalFlags.flags(c)
+	c.Flags().Var(wordList{to: &f.listeners}, "listener", "lengthen the accept queue of a running `LISTENER=LENGTH`, such as :8080=4096 (repeatable)")
+	c.Flags().Var(processID{&f.pid}, "pid", "with --listener: of the process with this `id` only, in its network namespace")
+	c.Flags().Var(word{&f.within}, "confirm-within", "take everything back after this `time` unless confirmed; 0 waits for nobody")
+	c.Flags().BoolVar(&f.persist, "persist", false, "write the files that make it last over the next boot, too, once it is confirmed")
+	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
+	completeWith(c, "listener", nil)
+	completeWith(c, "confirm-within", nil)
+	completeWith(c, "pid", nil)
+	return c
+}
+
+func (f *applyFlags) arguments(args []string) error {
+	switch {
+	case len(args) > 1:
+		return misuse("one plan at a time", "apply takes one plan, have %d", len(args))
+	case len(args) == 1 && len(f.listeners) > 0:
+		return misuse("give one of them", "a plan and --listener")
+	case len(args) == 0 && len(f.listeners) == 0:
+		return misuse("maxconn apply plan.json, or maxconn apply --listener :8080=4096", "apply needs a plan or --listener")
+	case f.pid != 0 && len(f.listeners) == 0:
+		return misuse("a plan names its processes itself", "--pid goes with --listener")
+	case f.pid != 0 && f.netns != "":
+		return misuse("--pid alone looks in the namespace of the process", "--netns and --pid: give one of them")
+	}
+	return nil
+}
+
+func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error {
+	window, err := f.window(a.env)
+	if err != nil {
+		return err
+	}
+	if f.pid != 0 {
+		f.netns = "/proc/" + strconv.FormatInt(f.pid, 10) + "/ns/net"
+	}
+	e, err := a.engine(f.journalFlags)
+	if err != nil {
+		return err
+	}
+	p, err := a.planToApply(e, f, args)
+	if err != nil {
+		return applyError(err)
+	}
+	if len(p.Changes) == 0 {
+		return a.nothingToApply(f)
+	}
+	if ok, err := a.agreed(p, f.yes, args, window); !ok {
+		return err
+	}
+	// A hangup or the end of the session must not leave half of it: what was done is undone.
+	ctx, stop := signal.NotifyContext(ctx, endings()...)
+	defer stop()
+	report, err := e.Apply(ctx, p, apply.Options{Within: window, Persist: f.persist})
+	if err != nil {
+		return applyError(err)
+	}
+	return a.writeReport(f.journalFlags, report, "applied", window)
+}
+
+// endings are the signals that end an apply in an orderly way; a hangup that nohup has switched off stays so.
+func endings() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
+}
+
+// window is how long a confirmation is awaited.
+func (f *applyFlags) window(env func(string) string) (time.Duration, error) {
+	switch f.within {
+	case "":
+		if apply.Remote(env) {
+			return remoteWindow, nil
+		}
+		return 0, nil
+	case "0":
+		return 0, nil
+	}
+	d, err := time.ParseDuration(f.within)
+	if err != nil || d < time.Second && d != 0 || d > 24*time.Hour {
+		return 0, misuse("write a number with its unit, from 1s to 24h, or 0: --confirm-within 60s", "--confirm-within: %s is not a time to wait", quoted(f.within))
+	}
+	return d, nil
+}
+
+func (a *app) planToApply(e *apply.Engine, f *applyFlags, args []string) (plan.Plan, error) {
+	if len(args) == 1 {
+		return a.readPlan(args[0])
+	}
+	var p plan.Plan
+	for _, text := range f.listeners {
+		w, err := parseWish(text)
+		if err != nil {
+			return p, misuse("write a listener and a length: --listener :8080=4096, --listener 127.0.0.1:8080=4096", "--listener %s: %w", quoted(text), err)
+		}
+		w.PID = int(f.pid)
+		more, err := e.RaiseListener(w)
+		if err != nil {
+			return p, err
+		}
+		p = joined(p, more)
+	}
+	return p, nil
+}
+
+// joined adds the changes of a further listener; somaxconn stands once, first, with the larger value.
+func joined(p, more plan.Plan) plan.Plan {
+	if p.Schema == "" {
+		return more
+	}
+	for _, c := range more.Changes {
+		at := -1
+		for i, have := range p.Changes {
+			if have.Target == c.Target {
+				at = i
+			}
+		}
+		switch {
+		case at < 0 && c.Target.PID == 0:
+			p.Changes = append([]plan.Change{c}, p.Changes...)
+		case at < 0:
+			p.Changes = append(p.Changes, c)
+		case len(c.To) > len(p.Changes[at].To) || len(c.To) == len(p.Changes[at].To) && c.To > p.Changes[at].To:
+			p.Changes[at] = c
+		}
+	}
+	return p
+}
+
+// parseWish reads LISTENER=LENGTH.
+func parseWish(text string) (apply.Wish, error) {
+	goal, err := parseGoal(text)
+	if err != nil {
+		return apply.Wish{}, err
+	}
+	if goal.PerSecond != 0 || goal.Held > 1<<31-1 {
+		return apply.Wish{}, errors.New("it is not the length of a queue")
+	}
+	name, err := listener(goal.Subject)
+	if err != nil {
+		return apply.Wish{}, err
+	}
+	w := apply.Wish{Limit: uint32(goal.Held)}
+	if port, any := strings.CutPrefix(name, ":"); any {
+		n, err := strconv.ParseUint(port, 10, 16)
+		w.Port = uint16(n)
+		return w, err
+	}
+	at, err := netip.ParseAddrPort(name)
+	w.Address, w.Port = at.Addr(), at.Port()
+	return w, err
+}
+
+// readPlan reads a plan from a file or from the standard input.
+func (a *app) readPlan(name string) (plan.Plan, error) {
+	in, shown := a.stdin, "the standard input"
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return plan.Plan{}, planFileError(name, err)
+		}
+		defer f.Close()
+		in, shown = f, name
+	}
+	p, err := apply.ReadPlan(in)
+	if err != nil {
+		return p, planFileError(shown, err)
+	}
+	return p, nil
+}
+
+func planFileError(name string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return &failure{statusUsage, fmt.Errorf("read the plan %s: %w", name, err), "a plan is what maxconn plan -o plan.json writes"}
+}
+
+func (a *app) nothingToApply(f *applyFlags) error {
+	if f.json {
+		return a.writeJSON(apply.Report{Schema: apply.ReceiptSchema, State: apply.InEffect, Receipts: []apply.Receipt{}})
+	}
+	return a.write(func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, "nothing to change: what is asked for is there, or more")
+		return err
+	})
+}
+
+// agreed shows the plan and asks, on a terminal; elsewhere --yes has to say it.
+func (a *app) agreed(p plan.Plan, yes bool, args []string, window time.Duration) (bool, error) {
+	if yes {
+		return true, nil
+	}
+	fromInput := len(args) == 1 && args[0] == "-"
+	if _, ok := terminal(a.stdout); !ok || fromInput || !isTerminal(a.stdin) {
+		return false, misuse("look at the plan, then add --yes", "apply asks on a terminal, and there is none: --yes is needed")
+	}
+	return a.ask(p, window)
+}
+
+// ask shows a plan and reads the answer.
+func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
+	if err := a.write(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
+		return false, err
+	}
+	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true, nil
+	}
+	return false, a.write(func(w io.Writer) error { _, err := fmt.Fprintln(w, "nothing was changed"); return err })
+}
+
+func isTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	_, ok = terminal(f)
+	return ok
+}
+
+func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
+	var b strings.Builder
+	for i, c := range p.Changes {
+		fmt.Fprintf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
+		if c.TakesEffect != "" {
+			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+		}
+		fmt.Fprintln(&b)
+		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"risk", c.Risk}} {
+			if line.text != "" {
+				fmt.Fprintf(&b, "   %s: %s\n", line.name, render.Clean(line.text))
+			}
+		}
+	}
+	if window > 0 {
+		fmt.Fprintf(&b, "Everything is taken back after %s unless confirmed.\n", window)
+	}
+	b.WriteString("Apply? [y/N] ")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func clean(text, otherwise string) string {
+	if text == "" {
+		text = otherwise
+	}
+	return render.Clean(text)
+}
+
+// value is the text of a setting; some are empty (ip_local_reserved_ports).
+func value(text string) string {
+	if text == "" {
+		return "(empty)"
+	}
+	return render.Clean(text)
+}
+
+// writeReport writes what came of a run, and, where files were written for the next boot, what they cannot keep.
+func (a *app) writeReport(f journalFlags, r apply.Report, what string, window time.Duration) error {
+	unkept, err := a.unkept(f, r)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return a.writeJSON(struct {
+			apply.Report
+			NotKept []apply.Comparison `json:"not_kept,omitempty"`
+		}{r, unkept})
+	}
+	return a.write(func(w io.Writer) error {
+		if err := showReport(w, r, what, window); err != nil {
+			return err
+		}
+		for _, u := range unkept {
+			if _, err := fmt.Fprintf(w, "Not kept over a boot: %s: %s\n", render.Clean(u.Setting), render.Clean(u.Why)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func showReport(w io.Writer, r apply.Report, what string, window time.Duration) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %d: %s\n", r.Run, what)
+	for _, c := range r.Receipts {
+		fmt.Fprintf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From), value(c.Became))
+		if c.Kept {
+			fmt.Fprintf(&b, ", which the kernel made of %s", value(c.Wanted))
+		}
+		if c.TakesEffect != "" && c.TakesEffect != "now" {
+			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+		}
+		fmt.Fprintln(&b)
+	}
+	for _, f := range r.Files {
+		fmt.Fprintf(&b, "  wrote %s\n", render.Clean(f))
+	}
+	switch {
+	case r.State == apply.Pending:
+		fmt.Fprintf(&b, "Taken back at %s, in %s, unless confirmed: maxconn confirm\n", r.Until.Local().Format(time.TimeOnly), window)
+	default:
+		fmt.Fprintf(&b, "Taken back by: maxconn rollback %d\n", r.Run)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/apply"
+)
+
+func (a *app) confirm() *cobra.Command {
+	f := &journalFlags{}
+	c := &cobra.Command{
+		Use:   "confirm [RUN]",
+		Short: "keep what apply --confirm-within has changed",
+		Long: `confirm keeps the changes of the last run of apply, or of the run with this
+number, which would be taken back otherwise when the time is over.
+
+Exit status: 0 kept, 64 bad usage, 70 too late, or nothing waits.`,
+		Example:           "  maxconn confirm",
+		Args:              oneRun,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, args []string) error {
+			e, err := a.engine(*f)
+			if err != nil {
+				return err
+			}
+			report, err := e.Confirm(runID(args))
+			if err != nil {
+				return applyError(err)
+			}
+			return a.writeReport(*f, report, "kept", 0)
+		},
+	}
+	f.flags(c)
+	return c
+}
+
+// oneRun is for verbs that take the number of a run, or none.
+func oneRun(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return misuse("maxconn history lists the runs", "%s takes one run, have %d", c.CommandPath(), len(args))
+	}
+	if len(args) == 1 {
+		if n, err := strconv.Atoi(args[0]); err != nil || n <= 0 {
+			return misuse("maxconn history lists the runs", "%s is not the number of a run", quoted(args[0]))
+		}
+	}
+	return nil
+}
+
+// runID is the run that oneRun accepted; 0 is the last.
+func runID(args []string) int {
+	if len(args) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(args[0])
+	return n
+}
+
+// awaitVerb is the verb of the process that takes a run back when nobody confirms. It is not for people.
+const awaitVerb = "await-confirmation"
+
+// Its exit statuses besides 0, kept, and 70, failed.
+const (
+	statusLeft     = 1
+	statusReverted = 3
+)
+
+func (a *app) await() *cobra.Command {
+	f := &journalFlags{}
+	c := &cobra.Command{
+		Use:    awaitVerb + " RUN",
+		Short:  "take a run back unless it is confirmed in time",
+		Hidden: true,
+		Args:   oneRun,
+		RunE: func(c *cobra.Command, args []string) error {
+			e, err := a.engine(*f)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context()), syscall.SIGTERM)
+			defer stop()
+			if err := apply.Detached(); err != nil {
+				return err
+			}
+			came, err := e.Watch(ctx, runID(args))
+			a.status = map[apply.Watched]int{apply.WatchedReverted: statusReverted, apply.WatchedLeft: statusLeft}[came]
+			return err
+		},
+	}
+	f.flags(c)
+	return c
+}
+
+// applyError adds a status and a hint to an error of package apply.
+func applyError(err error) error {
+	var own *failure
+	var refused *apply.Refusal
+	var undone *apply.UndoneError
+	switch {
+	case err == nil || errors.As(err, &own):
+		return err
+	case errors.As(err, &refused):
+		return &failure{statusFailed, err, refused.Hint}
+	case errors.As(err, &undone):
+		f := &failure{statusFailed, oneLine{err}, ""}
+		if undone.Undo.Left > 0 {
+			f.hint = fmt.Sprintf("maxconn status shows it; maxconn rollback %d tries again", undone.Undo.Run)
+		}
+		return f
+	case errors.Is(err, fs.ErrPermission):
+		return &failure{statusFailed, err, "run as the user who applied it, or as root"}
+	}
+	return namespaceError(err)
+}
+
+// oneLine keeps the text of an error and not its causes: an interrupted apply that was undone is a failure, not an interrupt
+// without words.
+type oneLine struct{ error }

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/lint"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// lintFlags are what was asked of lint.
+type lintFlags struct {
+	source
+	json, sarif, all bool
+	kernel, root     string
+	failOn           []string
+}
+
+func (a *app) lint() *cobra.Command {
+	f := &lintFlags{}
+	c := &cobra.Command{
+		Use:   "lint [file...]",
+		Short: "say what each line of a tuning file does on this kernel",
+		Long: `lint reads sysctl.d files, limits.conf, unit files, scripts and pasted advice, and says
+of each line that sets something what it does on this kernel and where that stands: effective,
+no-effect, harmful, gone, below-default, out-of-bounds, overridden by another line,
+duplicate, or unknown-key with the nearest real name. It changes nothing.
+
+Without a file it reads what this host reads at boot: the sysctl.d directories, sysctl.conf,
+limits.conf and limits.d, rc.local. Files of sysctl.d are judged together, by their names, as
+systemd-sysctl and sysctl --system order them; a directory stands for its *.conf files, and -
+is the standard input.
+
+Verdicts are for the running kernel and this host, for those of a snapshot (--from), or for a
+kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do
+with connections are passed over (--all shows them).
+
+Exit status: 0 clean, 1 some line has a fault (see --fail-on), 64 bad usage, 70 failed.`,
+		Example: `  maxconn lint
+  maxconn lint /etc/sysctl.d/99-tuning.conf
+  maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
+  maxconn lint --from box.txt --fail-on harmful,gone tuning.conf
+  wget -qO- example.org/tuning.txt | maxconn lint -`,
+		RunE: func(c *cobra.Command, args []string) error { return a.runLint(c.Context(), f, args) },
+	}
+	c.Flags().BoolVar(&f.json, "json", false, "write JSON")
+	c.Flags().BoolVar(&f.sarif, "sarif", false, "write SARIF 2.1.0, for code review: faults only")
+	c.Flags().BoolVar(&f.all, "all", false, "show settings that have nothing to do with connections as well")
+	c.Flags().Var(word{&f.kernel}, "kernel", "judge for this kernel `release`, such as 4.9, with nothing else known")
+	c.Flags().Var(word{&f.root}, "root", "without a file: read the files of the system below this `directory`")
+	c.Flags().Var(wordList{&f.failOn, true}, "fail-on", "exit with 1 only for these `verdicts`; none: never (every fault, where this is not given)")
+	f.source.flags(c, "judge for the network namespace of the process with this `id`")
+	f.fileFlag(c)
+	completeWith(c, "kernel", nil)
+	completeWith(c, "fail-on", verdictNames)
+	return c
+}
+
+func verdictNames() (names []cobra.Completion) {
+	for _, v := range lint.Verdicts {
+		names = append(names, cobra.Completion(v))
+	}
+	return append(names, "none")
+}
+
+func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
+	fatal, err := f.check(args)
+	if err != nil {
+		return err
+	}
+	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(f, args) })
+	if err != nil {
+		return err
+	}
+	target, err := a.lintTarget(ctx, f)
+	if err != nil {
+		return err
+	}
+	target.Boot = len(args) == 0
+	r := lint.Lint(files, target)
+	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
+		a.status = statusBinds
+	}
+	if !f.all {
+		r = r.Brief()
+	}
+	return a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.all)) })
+}
+
+// check is what is wrong with a combination of flags; fatal are the verdicts of --fail-on.
+func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
+	switch {
+	case f.json && f.sarif:
+		return nil, misuse("one result has one form", "--json and --sarif: give one of them")
+	case f.kernel != "" && (f.from != "" || f.netns != "" || f.pid != 0):
+		return nil, misuse("--kernel judges for a kernel of which nothing else is known", "--kernel with --from, --netns or --pid: give one of them")
+	case f.kernel != "" && !lint.ValidKernel(f.kernel):
+		return nil, misuse("write a release such as 4.9 or 6.1.0-13-amd64", "--kernel: %s is not a kernel release", quoted(f.kernel))
+	case f.root != "" && len(args) > 0:
+		return nil, misuse("--root reads the files of a whole system", "--root with files: give one of them")
+	case f.from == "-" && contains(args, "-"):
+		return nil, misuse("write one of them to a file", "--from - and the file -: both are the standard input")
+	}
+	for _, name := range f.failOn {
+		v, ok := verdictOf(name)
+		if !ok {
+			return nil, misuse("verdicts are "+listOfVerdicts(), "--fail-on: there is no verdict %s", quoted(name))
+		}
+		if v != "" {
+			fatal = append(fatal, v)
+		}
+	}
+	return fatal, nil
+}
+
+func contains(all []string, one string) bool {
+	for _, s := range all {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+// verdictOf is a verdict by its name, "" for none.
+func verdictOf(name string) (lint.Verdict, bool) {
+	if name == "none" {
+		return "", true
+	}
+	for _, v := range lint.Verdicts {
+		if string(v) == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+func listOfVerdicts() string {
+	var names []string
+	for _, v := range lint.Verdicts {
+		if v.Fault() {
+			names = append(names, string(v))
+		}
+	}
+	return strings.Join(names, ", ") + " and none"
+}
+
+func (f *lintFlags) report(w io.Writer, r lint.Report, style render.Style) error {
+	switch {
+	case f.json:
+		return render.LintJSON(w, r)
+	case f.sarif:
+		return render.LintSARIF(w, r, version())
+	}
+	return render.LintText(w, r, style)
+}
+
+// lintTarget is the kernel to judge for.
+func (a *app) lintTarget(ctx context.Context, f *lintFlags) (lint.Target, error) {
+	if f.kernel != "" {
+		return lint.Target{Kernel: f.kernel}, nil
+	}
+	s, err := a.snapshot(ctx, f.source)
+	if err != nil {
+		return lint.Target{}, err
+	}
+	t := lint.Target{Snapshot: s}
+	if f.from == "" && f.netns == "" && f.pid == 0 {
+		t.Has = kernelHas
+	}
+	return t, nil
+}
+
+// kernelHas asks /proc/sys for settings that lint does not know: those of modules and of a vendor's kernel.
+func kernelHas(name string) bool {
+	path := filepath.Join("/proc/sys", strings.NewReplacer(".", "/", "/", ".").Replace(name))
+	info, err := os.Lstat(path)
+	return strings.HasPrefix(path, "/proc/sys/") && err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+func (a *app) rollback() *cobra.Command {
+	f := &journalFlags{}
+	force := false
+	c := &cobra.Command{
+		Use:   "rollback [RUN]",
+		Short: "take back what apply has changed",
+		Long: `rollback restores the values that were there before the last run of apply, or
+before the run with this number, also when apply was killed half-way. What
+somebody else has changed since is left as it is and named. Where an old value
+is below what is in use now, nothing is done, unless --force. After a reboot
+there are only files to take back.
+
+Exit status: 0 everything is as before, 1 something stayed, 64 bad usage, 70
+refused or failed.`,
+		Example:           "  maxconn rollback\n  maxconn rollback 3",
+		Args:              oneRun,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, args []string) error {
+			e, err := a.engine(*f)
+			if err != nil {
+				return err
+			}
+			taken, err := e.Rollback(runID(args), force)
+			if err != nil {
+				return applyError(err)
+			}
+			if taken.Left > 0 {
+				a.status = statusLeft
+			}
+			if f.json {
+				return a.writeJSON(taken)
+			}
+			return a.write(func(w io.Writer) error { return showTaken(w, taken) })
+		},
+	}
+	f.flags(c)
+	c.Flags().BoolVar(&force, "force", false, "go below what is in use, too")
+	return c
+}
+
+func showTaken(w io.Writer, t apply.Taken) error {
+	var b strings.Builder
+	switch {
+	case t.Run == 0:
+		b.WriteString("nothing is applied\n")
+	case len(t.Items) == 0:
+		fmt.Fprintf(&b, "run %d: nothing to take back\n", t.Run)
+	default:
+		fmt.Fprintf(&b, "run %d: %s\n", t.Run, t.State)
+	}
+	for _, i := range t.Items {
+		fmt.Fprintf(&b, "  %s: %s\n", render.Clean(i.Setting), outcome(i))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// outcome says what became of one thing.
+func outcome(i apply.Item) string {
+	switch i.Outcome {
+	case apply.Restored:
+		if i.To == "" {
+			return "as before"
+		}
+		return "back to " + value(i.To)
+	case apply.Already:
+		return "was as before"
+	case apply.Gone:
+		return "gone, nothing to restore"
+	case apply.Changed:
+		return "left: " + render.Clean(i.Text)
+	}
+	return "failed: " + render.Clean(i.Text)
+}

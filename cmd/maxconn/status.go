@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/observe"
+	"github.com/maxconn/maxconn/internal/persist"
+	"github.com/maxconn/maxconn/internal/plan"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+func (a *app) statusVerb() *cobra.Command {
+	f := &journalFlags{}
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "say what apply has changed and what became of it",
+		Long: `status compares what apply has written, and was not taken back, with what is there
+now: as applied, as before, or changed by somebody else since. It changes nothing.
+
+Exit status: 0 all is settled, 1 a run waits for a confirmation, was interrupted,
+or somebody else changed something, 64 bad usage, 70 failed.`,
+		Example: "  maxconn status",
+		Args:    noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			e, err := a.engine(*f)
+			if err != nil {
+				return err
+			}
+			s, err := e.Status()
+			if err != nil {
+				return applyError(err)
+			}
+			if !s.Settled() {
+				a.status = statusLeft
+			}
+			if f.json {
+				return a.writeJSON(s)
+			}
+			return a.write(func(w io.Writer) error { return showStatus(w, s) })
+		},
+	}
+	f.flags(c)
+	return c
+}
+
+func showStatus(w io.Writer, s apply.Status) error {
+	var b strings.Builder
+	if len(s.Runs) == 0 && len(s.Unreadable) == 0 {
+		b.WriteString("nothing is applied" + byWhom() + "\n")
+	}
+	for _, r := range s.Runs {
+		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r))
+		for _, c := range r.Changes {
+			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(c.Setting), nowOf(c))
+		}
+		for _, f := range r.Files {
+			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(f.Path), f.Now)
+		}
+	}
+	for _, u := range s.Unreadable {
+		fmt.Fprintln(&b, render.Clean(u))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// byWhom says that another user's journal is another one.
+func byWhom() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	return " by this user; what root applied, root sees"
+}
+
+// whatOf says what a run has come to, and what to do about it.
+func whatOf(r apply.RunStatus) string {
+	switch r.State {
+	case apply.Pending:
+		if !r.Guarded {
+			return fmt.Sprintf("waits %d s more for maxconn confirm; nothing would take it back then: maxconn rollback %d", r.SecondsLeft, r.Run)
+		}
+		return fmt.Sprintf("taken back in %d s unless confirmed: maxconn confirm", r.SecondsLeft)
+	case apply.Overdue:
+		return fmt.Sprintf("nobody confirmed in time, and it was not taken back: maxconn rollback %d", r.Run)
+	case apply.Interrupted:
+		text := "interrupted"
+		if r.Why != "" {
+			text += ", " + render.Clean(r.Why)
+		}
+		return fmt.Sprintf("%s: maxconn rollback %d", text, r.Run)
+	case apply.Persisting:
+		return "in effect, but not for the next boot: maxconn confirm writes the files"
+	case apply.Rebooted:
+		return "the host was booted since, its running values are gone"
+	}
+	return string(r.State)
+}
+
+func nowOf(c apply.ChangeStatus) string {
+	switch c.Now {
+	case apply.NowNew:
+		return fmt.Sprintf("%s, was %s", value(c.Value), value(c.From))
+	case apply.NowOld:
+		return value(c.Value) + ", as before"
+	case apply.NowOther:
+		applied := c.Wanted
+		if c.Became != "" {
+			applied = c.Became
+		}
+		return fmt.Sprintf("%s, changed by somebody else since: it was %s, and %s was applied", value(c.Value), value(c.From), value(applied))
+	case apply.NowGone:
+		return "gone"
+	}
+	return "cannot be seen: " + render.Clean(c.Why)
+}
+
+// journalFlags are those of all verbs that work on the journal.
+type journalFlags struct {
+	dir, netns string
+	json       bool
+}
+
+func (f *journalFlags) flags(c *cobra.Command) {
+	c.Flags().Var(word{&f.dir}, "state-dir", "keep the journal in this `directory` instead of /var/lib/maxconn, or $XDG_STATE_HOME/maxconn for users other than root")
+	c.Flags().Var(word{&f.netns}, "netns", "work in this network namespace: its `name`, a path, or a process ID")
+	c.Flags().BoolVar(&f.json, "json", false, "write JSON")
+	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
+}
+
+// engine opens the journal and the kernel, seen from the wanted namespace.
+func (a *app) engine(f journalFlags) (*apply.Engine, error) {
+	dir := f.dir
+	if dir == "" {
+		dir = apply.DefaultDir(a.env)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	path, err := f.namespace()
+	if err != nil {
+		return nil, err
+	}
+	e, err := apply.Open(dir, path)
+	if err != nil {
+		return nil, namespaceError(err)
+	}
+	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, path) }
+	e.NextBoot = atNextBoot
+	e.Guard = func(id int) (int, error) {
+		args := []string{awaitVerb, "--state-dir", dir, strconv.Itoa(id)}
+		if path != "" {
+			args = append(args, "--netns", string(path))
+		}
+		return apply.Detach("/proc/self/exe", args)
+	}
+	return e, nil
+}
+
+// namespace is the absolute path of --netns, "" for the own one.
+func (f journalFlags) namespace() (netns.Path, error) {
+	if f.netns == "" {
+		return "", nil
+	}
+	path, err := netns.System().Resolve(f.netns)
+	if err != nil {
+		return "", namespaceError(err)
+	}
+	absolute, err := filepath.Abs(string(path))
+	return netns.Path(absolute), err
+}
+
+// nextBoot is what files for the next boot are made from.
+func nextBoot(ns netns.Path) (persist.Options, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return persist.Options{}, err
+	}
+	s, err := observe.Observe(context.Background(), observe.Options{Namespace: ns})
+	return persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}, err
+}
+
+// filesFor renders the files that make a plan's values those of the next boot.
+func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
+	options, err := nextBoot(ns)
+	if err != nil {
+		return nil, err
+	}
+	files, err := persist.Files(p, options)
+	if err == nil && len(files) == 0 {
+		err = errors.New("nothing of this plan can be kept over a boot")
+	}
+	var out []apply.File
+	for _, f := range files {
+		out = append(out, apply.File{Path: f.Path, Mode: f.Mode, Content: f.Content})
+	}
+	return out, err
+}
+
+// unkept are the changes that the files of a run do not keep: those that none can, and those that another file or program overrules.
+func (a *app) unkept(f journalFlags, r apply.Report) (out []apply.Comparison, err error) {
+	if len(r.Files) == 0 {
+		return nil, nil
+	}
+	path, err := f.namespace()
+	if err != nil {
+		return nil, err
+	}
+	options, err := nextBoot(path)
+	if err != nil {
+		return nil, err
+	}
+	left, err := persist.Left(r.Plan, options)
+	for _, u := range left {
+		out = append(out, apply.Comparison{Setting: u.Setting, Why: u.Why})
+	}
+	for _, c := range atNextBoot(r.Plan, r.Written) {
+		if !c.Holds {
+			out = append(out, c)
+		}
+	}
+	return out, err
+}
+
+// atNextBoot says of the sysctls of a plan which values win at the next boot, as the files are now.
+func atNextBoot(p plan.Plan, files []apply.File) (out []apply.Comparison) {
+	var ours []persist.File
+	for _, f := range files {
+		ours = append(ours, persist.File{Path: f.Path, Mode: f.Mode, Content: f.Content})
+	}
+	for _, c := range persist.Claims(os.DirFS("/"), p, ours) {
+		value, _, known := c.Winner.Last()
+		if !known {
+			value = "the kernel's default"
+		}
+		out = append(out, apply.Comparison{Setting: c.Key + " at the next boot", Wanted: c.Want, Value: value, Holds: c.Outlook == persist.Holds, Why: c.Why})
+	}
+	return out
+}
+
+func (a *app) writeJSON(result any) error {
+	text, err := json.MarshalIndent(result, "", "  ")
+	if err != nil {
+		return err
+	}
+	return a.write(func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err })
+}

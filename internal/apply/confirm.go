@@ -1,0 +1,176 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Confirm keeps the run that waits for it, 0 being the last one, and writes its files for the next boot. A run that is kept already
+// is no error. When the window is over it refuses. Where the files cannot be written, those that were are taken back, and
+// the running values stay.
+func (e *Engine) Confirm(id int) (Report, error) {
+	unlock, err := e.store().lock()
+	if err != nil {
+		return Report{}, err
+	}
+	defer unlock()
+	r, err := e.find(id)
+	if err != nil {
+		return Report{}, err
+	}
+	now, err := e.situation(false)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := confirmable(r, now); err != nil {
+		return Report{}, err
+	}
+	l, err := e.store().reopen(r, e.Now)
+	if err == nil && r.Within > 0 && !r.Confirmed {
+		err = l.add(entry{Do: doConfirmed})
+	}
+	if err == nil && r.Persist && !r.Persisted {
+		err = e.persistOrNothing(l)
+	}
+	return e.report(r), err
+}
+
+// persistOrNothing leaves no file behind where not all of them can be written.
+func (e *Engine) persistOrNothing(l *log) error {
+	err := e.persist(l)
+	if err == nil {
+		return nil
+	}
+	for i := len(l.run.Files) - 1; i >= 0; i-- {
+		item := l.store.disk.restore(l.run.Files[i])
+		err = errors.Join(err, l.add(entry{Do: doUndone, FileNo: i + 1, Outcome: item.Outcome, Text: item.Text}))
+	}
+	return fmt.Errorf("the running values stay, no file for the next boot was written: %w", err)
+}
+
+func confirmable(r *Run, now Situation) error {
+	if r == nil {
+		return &Refusal{Why: "nothing waits for a confirmation"}
+	}
+	switch s := r.State(now); s {
+	case Pending, InEffect, Persisting:
+		return nil
+	case Overdue:
+		return &Refusal{Why: fmt.Sprintf("too late: %s was to be confirmed %s ago, and is taken back", r.name(), (-r.remaining(now)).Round(time.Second)),
+			Hint: fmt.Sprintf("maxconn status shows whether it was; maxconn rollback %d does it", r.ID)}
+	case Undone, PartlyLeft:
+		return &Refusal{Why: fmt.Sprintf("%s was taken back: %s", r.name(), r.Undo), Hint: "apply the plan again"}
+	case Rebooted:
+		return &Refusal{Why: fmt.Sprintf("the host was booted since %s: its running values are gone", r.name()), Hint: "apply the plan again"}
+	default:
+		return &Refusal{Why: fmt.Sprintf("%s does not wait for a confirmation: it is %s", r.name(), s), Hint: s.hint(r.ID)}
+	}
+}
+
+// Watched is what the process that awaits a confirmation came to.
+type Watched string
+
+const (
+	WatchedKept     Watched = "kept"     // confirmed, or ended by somebody else
+	WatchedReverted Watched = "reverted" // taken back, all of it
+	WatchedLeft     Watched = "left"     // taken back, but not all of it
+)
+
+// watchEvery is how often the journal is looked at: a process whose run was confirmed ends that soon.
+const watchEvery = 250 * time.Millisecond
+
+// Watch takes a run back when its window ends without a confirmation, at once when the process that applies it died half-way,
+// and when ctx ends: nobody would do it after that. It returns when the run needs no watching any more.
+func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		due, over, err := e.look(ctx, id)
+		if over {
+			return WatchedKept, err
+		}
+		if due {
+			result, done, err := e.revert(ctx, id)
+			if done {
+				return result, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// look reads the journal without the lock. What cannot be read now may be readable at the next look.
+func (e *Engine) look(ctx context.Context, id int) (due, over bool, err error) {
+	r, err := e.store().read(id)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, true, err
+		}
+		return false, false, nil
+	}
+	now, err := e.situation(e.store().busy())
+	if err != nil {
+		return false, false, nil
+	}
+	switch r.State(now) {
+	case Applying, Undoing:
+		return false, false, nil
+	case Pending:
+		return ctx.Err() != nil, false, nil
+	case Overdue, Interrupted:
+		return true, false, nil
+	case NotBegun:
+		// The lock was free, so the program that began it is dead.
+		return true, false, nil
+	}
+	return false, true, nil
+}
+
+// revert takes a run back under the lock, if it still has to be.
+func (e *Engine) revert(ctx context.Context, id int) (result Watched, done bool, err error) {
+	unlock, err := e.store().lock()
+	if err != nil {
+		return "", false, nil // somebody is at work: look again
+	}
+	defer unlock()
+	r, err := e.store().read(id)
+	if err != nil {
+		return "", false, nil
+	}
+	now, err := e.situation(false)
+	if err != nil {
+		return "", false, nil
+	}
+	s := r.State(now)
+	switch {
+	case s == Pending && ctx.Err() == nil:
+		return "", false, nil // the window has begun meanwhile
+	case !s.open() && s != NotBegun:
+		return WatchedKept, true, nil
+	}
+	l, err := e.store().reopen(r, e.Now)
+	if err != nil {
+		return WatchedLeft, true, err
+	}
+	t := e.undo(l, reason(s))
+	if t.Left > 0 {
+		return WatchedLeft, true, nil
+	}
+	return WatchedReverted, true, t.Journal
+}
+
+// reason is why a watched run is taken back.
+func reason(s State) string {
+	switch s {
+	case Pending:
+		return "the process that awaited the confirmation was told to end"
+	case Overdue:
+		return "nobody confirmed it in time"
+	}
+	return "the program that applied it was ended half-way"
+}

@@ -1,0 +1,123 @@
+package apply
+
+import (
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/tune"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// File is a file for the next boot.
+type File struct {
+	Path    string // absolute
+	Mode    fs.FileMode
+	Content []byte
+}
+
+// Engine carries out plans on one host, seen from one network namespace. Its methods may be called concurrently, from
+// any number of processes: the lock in Dir lets one write at a time.
+type Engine struct {
+	Dir    string // the state directory
+	Kernel Kernel
+	Usage  Usage // nil: nothing is in use
+	Here   Place
+	Uptime func() (time.Duration, error)
+	Now    func() time.Time
+	// Files are the files that make a plan's values those of the next boot; nil where none can be written.
+	Files func(plan.Plan) ([]File, error)
+	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
+	NextBoot func(plan.Plan, []File) []Comparison
+	// Guard starts the process that calls Watch for a run and outlives this one, and returns once it
+	// cannot be ended by the end of the session any more.
+	Guard func(id int) (pid int, err error)
+	// Enter opens the network namespace of a run by the path that its journal names; nil: only runs of this one are reached.
+	Enter func(netns.Path) (*Engine, error)
+	Step  Step
+}
+
+// Open is an engine for the running kernel, seen from a network namespace ("" is that of the calling thread).
+func Open(dir string, ns netns.Path) (*Engine, error) {
+	here, err := Here(ns)
+	if err != nil {
+		return nil, err
+	}
+	system := System{Namespace: ns}
+	return &Engine{
+		Dir: dir, Kernel: system, Usage: system, Here: here, Uptime: Uptime, Now: time.Now,
+		Enter: func(ns netns.Path) (*Engine, error) { return Open(dir, ns) },
+	}, nil
+}
+
+// at is the engine of the network namespace of a run, or this one where that cannot be entered or is another by now.
+func (e *Engine) at(r *Run) *Engine {
+	if r.Place.Netns == e.Here.Netns || r.Place.BootID != e.Here.BootID || r.Place.Path == "" || e.Enter == nil {
+		return e
+	}
+	other, err := e.Enter(netns.Path(r.Place.Path))
+	if err != nil || other.Here.Netns != r.Place.Netns {
+		return e
+	}
+	other.Dir, other.Files, other.NextBoot, other.Step, other.Now, other.Uptime = e.Dir, e.Files, e.NextBoot, e.Step, e.Now, e.Uptime
+	return other
+}
+
+func (e *Engine) store() store { return store{e.Dir, disk{e.Step}} }
+
+// situation is what states depend on.
+func (e *Engine) situation(busy bool) (Situation, error) {
+	up, err := e.Uptime()
+	return Situation{BootID: e.Here.BootID, Uptime: up, Busy: busy}, err
+}
+
+// write sets a value; what the kernel made of it is no error here.
+func (e *Engine) write(t plan.Target, value string) (became string, err error) {
+	became = value
+	err = e.Step.do("kernel", words(t), func() error {
+		err := e.Kernel.Write(t, value)
+		if kept, ok := err.(*Kept); ok {
+			became, err = kept.Got, nil
+		}
+		return err
+	})
+	if err != nil {
+		if _, ok := err.(*TargetError); !ok {
+			err = &TargetError{Op: "write", Setting: words(t), Value: value, Err: err, Need: need("write", t, err)}
+		}
+	}
+	return became, err
+}
+
+// Receipt is what came of one change.
+type Receipt struct {
+	Setting string `json:"setting"`
+	From    string `json:"from"`
+	Wanted  string `json:"wanted"`
+	Became  string `json:"became"`
+	// Kept says that the kernel made another value of the wanted one.
+	Kept        bool   `json:"kept_another_value,omitempty"`
+	TakesEffect string `json:"takes_effect,omitempty"`
+}
+
+func (r *Run) receipts() (out []Receipt) {
+	for i, c := range r.Plan.Changes {
+		if p := r.Progress[i]; p.Wrote {
+			out = append(out, Receipt{Setting: c.Setting, From: c.From, Wanted: c.To, Became: p.Became,
+				Kept: !tune.Same(c.To, p.Became), TakesEffect: c.TakesEffect})
+		}
+	}
+	return out
+}
+
+// describe is how errors name a change.
+func describe(c plan.Change) string {
+	if c.Setting != "" {
+		return c.Setting
+	}
+	return words(c.Target)
+}
+
+// ID is "run 3" in messages.
+func (r *Run) name() string { return fmt.Sprintf("run %d", r.ID) }

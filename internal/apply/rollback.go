@@ -1,0 +1,179 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// Rollback takes a run back, 0 being the last one. Values that are neither those before nor those of the run belong to somebody else: they
+// stay and are reported. Unless forced it refuses, and changes nothing, where an old value is below what is in use. A run that is
+// taken back already is no error, and nothing is done. After a reboot there are only files to take back.
+func (e *Engine) Rollback(id int, force bool) (Taken, error) {
+	unlock, err := e.store().lock()
+	if err != nil {
+		return Taken{}, err
+	}
+	defer unlock()
+	r, err := e.find(id)
+	if err != nil || r == nil {
+		return Taken{Schema: RollbackSchema, State: Undone, Items: []Item{}}, err
+	}
+	now, err := e.situation(false)
+	if err != nil {
+		return Taken{}, err
+	}
+	state := r.State(now)
+	if r.Ended && r.Left == 0 {
+		return Taken{Schema: RollbackSchema, Run: r.ID, State: state, Items: []Item{}}, nil
+	}
+	e = e.at(r)
+	if err := e.sameNamespace(r); err != nil {
+		return Taken{}, err
+	}
+	if err := e.overlaid(r, now); err != nil {
+		return Taken{}, err
+	}
+	if err := e.notBelowUse(r); err != nil && !force {
+		return Taken{}, err
+	}
+	l, err := e.store().reopen(r, e.Now)
+	if err != nil {
+		return Taken{}, err
+	}
+	t := e.undo(l, "rollback")
+	return t, t.Journal
+}
+
+// find is a run by its number; 0 is the last that did not fail by itself, or nil where there is none.
+func (e *Engine) find(id int) (*Run, error) {
+	if id > 0 {
+		r, err := e.store().read(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &Refusal{Why: fmt.Sprintf("there is no run %d", id), Hint: "maxconn history lists them"}
+		}
+		if err != nil {
+			return nil, &Unreadable{id, e.store().journal(id), bare(err)}
+		}
+		return r, nil
+	}
+	runs, bad, err := e.store().load()
+	if err != nil {
+		return nil, err
+	}
+	for i := len(runs) - 1; i >= 0; i-- {
+		r := runs[i]
+		if len(bad) > 0 && bad[len(bad)-1].ID > r.ID {
+			break
+		}
+		if r.Ended && r.Left == 0 && strings.HasPrefix(r.Undo, failedBecause) || r.untouched() && !r.Applied {
+			continue // nothing of it was ever in effect
+		}
+		return r, nil
+	}
+	if len(bad) > 0 {
+		return nil, bad[len(bad)-1]
+	}
+	return nil, nil
+}
+
+// sameNamespace refuses to touch the values of one network namespace from another.
+func (e *Engine) sameNamespace(r *Run) error {
+	if r.Place.BootID != e.Here.BootID || r.Place.Netns == e.Here.Netns {
+		return nil
+	}
+	return &Refusal{Why: fmt.Sprintf("%s changed network namespace %s, this is %s", r.name(), r.Place.Netns, e.Here.Netns),
+		Hint: fmt.Sprintf("say where that is: maxconn rollback %d --netns NAME", r.ID)}
+}
+
+// overlaid refuses to take back a run under a later one that is in effect and changed the same setting or file: the last one first.
+func (e *Engine) overlaid(r *Run, now Situation) error {
+	runs, _, err := e.store().load()
+	if err != nil {
+		return err
+	}
+	for _, later := range slices.Backward(runs) {
+		if later.ID <= r.ID {
+			break
+		}
+		s := later.State(now)
+		if what := r.shares(later); what != "" && s != Undone && s != PartlyLeft && s != NotBegun && s != Rebooted {
+			return &Refusal{Why: fmt.Sprintf("%s changed %s after %s did", later.name(), what, r.name()),
+				Hint: fmt.Sprintf("take that back first: maxconn rollback %d", later.ID)}
+		}
+	}
+	return nil
+}
+
+// shares names a setting or file that both runs changed.
+func (r *Run) shares(other *Run) string {
+	for _, f := range r.Files {
+		if slices.ContainsFunc(other.Files, func(g fileNote) bool { return f.Path == g.Path }) {
+			return f.Path
+		}
+	}
+	if r.Place.BootID != other.Place.BootID || r.Place.Netns != other.Place.Netns {
+		return ""
+	}
+	for _, c := range r.Plan.Changes {
+		if slices.ContainsFunc(other.Plan.Changes, func(d plan.Change) bool { return c.Target == d.Target }) {
+			return describe(c)
+		}
+	}
+	return ""
+}
+
+// notBelowUse refuses where an old value is below what is in use now.
+func (e *Engine) notBelowUse(r *Run) error {
+	if e.Usage == nil || r.Place.BootID != e.Here.BootID {
+		return nil
+	}
+	var why []string
+	for i := range r.Progress {
+		if !r.mayHaveWritten(i) {
+			continue
+		}
+		if text := e.below(r, i); text != "" {
+			why = append(why, text)
+		}
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	return &Refusal{Why: "nothing was changed: " + strings.Join(why, "; "), Hint: "wait until less is in use, or --force"}
+}
+
+// below says why an old value would be too low now, "" where it would not be written or is high enough.
+func (e *Engine) below(r *Run, i int) string {
+	c := r.change(i)
+	have, err := e.Kernel.Read(c.Target)
+	if err != nil || !e.isOurs(r, i, have) || c.Target.Kind == host.ProcessKind && c.Target.Field == fieldHard {
+		return "" // nothing will be written, or the soft limit is what counts
+	}
+	old, ok := amount(c)
+	if !ok {
+		return ""
+	}
+	n, of, err := e.Usage.InUse(c.Target)
+	switch {
+	case errors.Is(err, ErrGone):
+		return ""
+	case err != nil:
+		return fmt.Sprintf("%s cannot be compared with what is in use: %v", describe(c), err)
+	case of != "" && n > old:
+		return fmt.Sprintf("%s was %d, and %d %s", describe(c), old, n, of)
+	}
+	return ""
+}
+
+// amount is the old value as a number, where it is one.
+func amount(c plan.Change) (int64, bool) {
+	n, err := strconv.ParseInt(c.From, 10, 64)
+	return n, err == nil
+}

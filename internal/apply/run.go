@@ -1,0 +1,144 @@
+package apply
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// Run is what a journal tells of one run.
+type Run struct {
+	Begin
+	Started   time.Time
+	Guard     int        // the process that takes it back when the window ends, 0 for none
+	Progress  []Progress // one a change of the plan
+	Applied   bool
+	UntilUp   float64 // the confirm window ends so many seconds after boot
+	Until     time.Time
+	Confirmed bool
+	Files     []fileNote
+	Persisted bool
+	Undo      string // why it was taken back, "" if it was not begun
+	Ended     bool
+	EndedAt   time.Time
+	Left      int // things that stayed when it was taken back
+	// Damaged says what in the journal cannot be read; what comes after that is lost, and any change may have been written.
+	Damaged string
+
+	valid int64 // bytes of whole entries
+}
+
+// Progress is how far one change came.
+type Progress struct {
+	Intended bool // it may have been written
+	Wrote    bool
+	Became   string
+	Undone   Outcome
+	Text     string
+}
+
+var errNoBegin = errors.New("the journal has no beginning")
+
+// parseRun reads a journal. The end of a line is written last, so what follows the last one never
+// happened. An error means that not even the beginning can be read.
+func parseRun(text []byte) (*Run, error) {
+	r := &Run{}
+	for n := 1; ; n++ {
+		end := bytes.IndexByte(text[r.valid:], '\n')
+		if end < 0 {
+			break
+		}
+		err := r.line(text[r.valid : r.valid+int64(end)])
+		if err != nil && n == 1 {
+			return nil, fmt.Errorf("line 1: %w", err)
+		}
+		if err != nil {
+			r.Damaged = fmt.Sprintf("line %d: %v", n, err)
+			return r, nil
+		}
+		r.valid += int64(end) + 1
+	}
+	if r.Schema == "" {
+		return nil, errNoBegin
+	}
+	return r, nil
+}
+
+func (r *Run) line(text []byte) error {
+	var e entry
+	if err := json.Unmarshal(text, &e); err != nil {
+		return errors.New("it is not an entry of a journal")
+	}
+	return r.take(e)
+}
+
+// take adds what an entry says.
+func (r *Run) take(e entry) error {
+	if (e.Do == doBegin) != (r.Schema == "") {
+		return fmt.Errorf("%q is out of place", e.Do)
+	}
+	if e.Do == doBegin {
+		return r.begin(e)
+	}
+	if e.Change < 0 || e.Change > len(r.Progress) || e.FileNo < 0 || e.FileNo > len(r.Files) {
+		return fmt.Errorf("there is no change %d or file %d", e.Change, e.FileNo)
+	}
+	var change Progress // for entries that are not about one
+	at := &change
+	if e.Change > 0 {
+		at = &r.Progress[e.Change-1]
+	}
+	switch e.Do {
+	case doGuard:
+		r.Guard = e.PID
+	case doWrite:
+		at.Intended = true
+	case doWrote:
+		at.Wrote, at.Became = true, e.Became
+	case doApplied:
+		r.Applied, r.UntilUp = true, e.UntilUp
+		r.Until = e.Time.Add(r.within())
+	case doConfirmed:
+		r.Confirmed = true
+	case doFile:
+		if e.File == nil {
+			return errors.New("a file without a name")
+		}
+		r.Files = append(r.Files, *e.File)
+	case doPersisted:
+		r.Persisted = true
+	case doUndo:
+		r.Undo = e.Why
+	case doUndone:
+		at.Undone, at.Text = e.Outcome, e.Text
+	case doEnded:
+		r.Ended, r.EndedAt, r.Left = true, e.Time, e.Left
+	default:
+		return fmt.Errorf("%.20q is no entry of this version", e.Do)
+	}
+	return nil
+}
+
+func (r *Run) begin(e entry) error {
+	if e.Begin == nil || e.Begin.Schema != JournalSchema || e.Begin.ID <= 0 {
+		return fmt.Errorf("it does not begin a journal of %s", JournalSchema)
+	}
+	if err := Check(e.Begin.Plan); err != nil {
+		return err
+	}
+	r.Begin, r.Started = *e.Begin, e.Time
+	r.Progress = make([]Progress, len(r.Plan.Changes))
+	return nil
+}
+
+func (r *Run) within() time.Duration { return time.Duration(r.Within * float64(time.Second)) }
+
+// mayHaveWritten says whether a change may have been written, and what it would have become.
+func (r *Run) mayHaveWritten(i int) bool { return r.Progress[i].Intended || r.Damaged != "" }
+
+// change is a change of the plan by its index.
+func (r *Run) change(i int) plan.Change { return r.Plan.Changes[i] }

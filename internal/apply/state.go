@@ -1,0 +1,93 @@
+package apply
+
+import "time"
+
+// State is what a run has come to.
+type State string
+
+const (
+	Applying    State = "applying"      // the changes are being written now
+	NotBegun    State = "not begun"     // it ended before it wrote anything
+	Interrupted State = "interrupted"   // it ended while it wrote, or took back; some changes may be there
+	Pending     State = "pending"       // written; waits for confirm
+	Overdue     State = "overdue"       // nobody confirmed, and nothing has taken it back yet
+	InEffect    State = "in effect"     // written, and confirmed where that was asked for
+	Persisting  State = "not persisted" // in effect; its files for the next boot are not all written
+	Undoing     State = "undoing"       // it is being taken back now
+	Undone      State = "undone"        // everything is as before
+	PartlyLeft  State = "partly undone" // taken back, but for what somebody else changed or the kernel refused
+	Rebooted    State = "rebooted"      // the host was booted since: its running values are gone
+)
+
+// Situation is what a state depends on besides the journal.
+type Situation struct {
+	BootID string
+	Uptime time.Duration
+	Busy   bool // somebody holds the lock now
+}
+
+// State tells what the run has come to.
+func (r *Run) State(now Situation) State {
+	switch {
+	case r.Ended && r.Left > 0:
+		return PartlyLeft
+	case r.Ended:
+		return Undone
+	case r.Undo != "" && now.Busy:
+		return Undoing
+	case r.Place.BootID != now.BootID:
+		return r.afterBoot()
+	case r.Undo != "" || r.Damaged != "":
+		return Interrupted
+	case !r.Applied && now.Busy:
+		return Applying
+	case !r.Applied && r.untouched():
+		return NotBegun
+	case !r.Applied:
+		return Interrupted
+	case r.Within > 0 && !r.Confirmed:
+		return r.waiting(now)
+	case r.Persist && !r.Persisted:
+		return Persisting
+	}
+	return InEffect
+}
+
+// afterBoot is the state of a run of an earlier boot: what has files is in effect through them.
+func (r *Run) afterBoot() State {
+	if r.Undo == "" && r.Persisted && r.Damaged == "" {
+		return InEffect
+	}
+	return Rebooted
+}
+
+func (r *Run) waiting(now Situation) State {
+	if r.remaining(now) > 0 {
+		return Pending
+	}
+	return Overdue
+}
+
+// remaining is what is left of the confirm window.
+func (r *Run) remaining(now Situation) time.Duration {
+	return time.Duration(r.UntilUp*float64(time.Second)) - now.Uptime
+}
+
+// open says whether something of the run has to be finished before another may begin.
+func (s State) open() bool {
+	switch s {
+	case Applying, Interrupted, Pending, Overdue, Undoing:
+		return true
+	}
+	return false
+}
+
+// untouched says that no change was so much as intended.
+func (r *Run) untouched() bool {
+	for _, p := range r.Progress {
+		if p.Intended {
+			return false
+		}
+	}
+	return r.Damaged == ""
+}

@@ -1,0 +1,218 @@
+package apply
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/tune"
+)
+
+// StatusSchema, HistorySchema and VerifySchema name the JSON forms.
+const (
+	StatusSchema  = "maxconn.status/1"
+	HistorySchema = "maxconn.history/1"
+	VerifySchema  = "maxconn.verify/1"
+)
+
+// Status is what maxconn has changed on this host and not taken back.
+type Status struct {
+	Schema string      `json:"schema"`
+	Runs   []RunStatus `json:"runs"` // the oldest first
+	// Unreadable are journals of which nothing can be told.
+	Unreadable []string `json:"unreadable,omitempty"`
+}
+
+// Settled says that nothing waits for anybody: no run is half-way, overdue or pending, and nobody else changed anything.
+func (s Status) Settled() bool {
+	for _, r := range s.Runs {
+		if r.State != InEffect && r.State != Rebooted {
+			return false
+		}
+		for _, c := range r.Changes {
+			if c.Now == NowOther || c.Now == NowUnknown {
+				return false
+			}
+		}
+	}
+	return len(s.Unreadable) == 0
+}
+
+// RunStatus is one run.
+type RunStatus struct {
+	Run     int       `json:"run"`
+	State   State     `json:"state"`
+	Started time.Time `json:"started"`
+	Netns   string    `json:"netns"`
+	// SecondsLeft is what is left of the confirm window of a pending run; Guarded says whether the process that takes it
+	// back is up.
+	SecondsLeft int            `json:"seconds_left,omitempty"`
+	Guarded     bool           `json:"guarded,omitempty"`
+	Why         string         `json:"why,omitempty"` // why it was, or is to be, taken back; what is damaged
+	Changes     []ChangeStatus `json:"changes"`
+	Files       []FileStatus   `json:"files,omitempty"`
+}
+
+// Now says what is there now, as this run sees it.
+type Now string
+
+const (
+	NowNew     Now = "as applied"
+	NowOld     Now = "as before"
+	NowOther   Now = "changed by somebody else"
+	NowGone    Now = "gone"
+	NowUnknown Now = "unknown"
+)
+
+// ChangeStatus is one change of a run.
+type ChangeStatus struct {
+	Setting string `json:"setting"`
+	From    string `json:"from"`
+	Wanted  string `json:"wanted"`
+	Became  string `json:"became,omitempty"` // "" where that was not recorded
+	Value   string `json:"value,omitempty"`  // now
+	Now     Now    `json:"now"`
+	Why     string `json:"why,omitempty"` // why it is unknown
+}
+
+// FileStatus is one file for the next boot.
+type FileStatus struct {
+	Path string `json:"path"`
+	Now  Now    `json:"now"`
+}
+
+// Status compares what is there with what was applied and not taken back. It takes no lock and writes nothing.
+func (e *Engine) Status() (Status, error) {
+	out := Status{Schema: StatusSchema, Runs: []RunStatus{}}
+	busy := e.store().busy()
+	runs, bad, err := e.store().load()
+	if err != nil {
+		return out, err
+	}
+	for _, u := range bad {
+		out.Unreadable = append(out.Unreadable, u.Error())
+	}
+	now, err := e.situation(busy)
+	if err != nil {
+		return out, err
+	}
+	for _, r := range runs {
+		if s := r.State(now); s != Undone && s != NotBegun {
+			out.Runs = append(out.Runs, e.runStatus(r, s, now))
+		}
+	}
+	return out, nil
+}
+
+func (e *Engine) runStatus(r *Run, s State, now Situation) RunStatus {
+	out := RunStatus{Run: r.ID, State: s, Started: r.Started, Netns: r.Place.Netns, Why: r.Undo, Changes: []ChangeStatus{}}
+	if r.Damaged != "" {
+		out.Why = "its journal is damaged: " + r.Damaged
+	}
+	if s == Pending {
+		out.SecondsLeft = int(math.Ceil(r.remaining(now).Seconds()))
+		out.Guarded = r.Guard > 0 && alive(r.Guard)
+	}
+	e = e.at(r)
+	for i := range r.Progress {
+		out.Changes = append(out.Changes, e.changeStatus(r, i))
+	}
+	for _, f := range r.Files {
+		out.Files = append(out.Files, FileStatus{f.Path, f.now()})
+	}
+	return out
+}
+
+// alive says whether there is a process of that number. It is for people: the journal decides.
+func alive(pid int) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	return err == nil
+}
+
+func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
+	c := r.change(i)
+	out := ChangeStatus{Setting: describe(c), From: c.From, Wanted: c.To, Became: r.Progress[i].Became}
+	switch {
+	case r.Place.BootID != e.Here.BootID:
+		out.Now = NowGone
+		return out
+	case r.Place.Netns != e.Here.Netns:
+		out.Now, out.Why = NowUnknown, "it is in network namespace "+r.Place.Netns
+		return out
+	}
+	have, err := e.Kernel.Read(c.Target)
+	out.Value = have
+	switch {
+	case errors.Is(err, ErrGone):
+		out.Now = NowGone
+	case err != nil:
+		out.Now, out.Why = NowUnknown, err.Error()
+	case r.mayHaveWritten(i) && e.isOurs(r, i, have):
+		out.Now = NowNew
+	case tune.Same(c.From, have):
+		out.Now = NowOld
+	default:
+		out.Now = NowOther
+	}
+	return out
+}
+
+func (n fileNote) now() Now {
+	have, err := os.ReadFile(n.Path)
+	switch {
+	case err == nil && bytes.Equal(have, n.New):
+		return NowNew
+	case err == nil && n.Existed && bytes.Equal(have, n.Old), os.IsNotExist(err) && !n.Existed:
+		return NowOld
+	case err != nil && !os.IsNotExist(err):
+		return NowUnknown
+	}
+	return NowOther
+}
+
+// History is every run, the oldest first.
+type History struct {
+	Schema string       `json:"schema"`
+	Runs   []HistoryRun `json:"runs"`
+	// Unreadable are journals of which nothing can be told.
+	Unreadable []string `json:"unreadable,omitempty"`
+}
+
+// HistoryRun is one run in few words.
+type HistoryRun struct {
+	Run      int        `json:"run"`
+	Started  time.Time  `json:"started"`
+	State    State      `json:"state"`
+	Settings []string   `json:"settings"`
+	Why      string     `json:"why,omitempty"` // why it was taken back
+	Ended    *time.Time `json:"ended,omitempty"`
+	Left     int        `json:"left,omitempty"`
+}
+
+// History lists every run.
+func (e *Engine) History() (History, error) {
+	out := History{Schema: HistorySchema, Runs: []HistoryRun{}}
+	busy := e.store().busy()
+	runs, bad, err := e.store().load()
+	if err != nil {
+		return out, err
+	}
+	now, err := e.situation(busy)
+	for _, r := range runs {
+		h := HistoryRun{Run: r.ID, Started: r.Started, State: r.State(now), Why: r.Undo, Left: r.Left, Settings: []string{}}
+		if r.Ended {
+			h.Ended = &r.EndedAt
+		}
+		for i := range r.Progress {
+			h.Settings = append(h.Settings, describe(r.change(i)))
+		}
+		out.Runs = append(out.Runs, h)
+	}
+	for _, u := range bad {
+		out.Unreadable = append(out.Unreadable, u.Error())
+	}
+	return out, err
+}

@@ -1,0 +1,194 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/link"
+	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/pidfd"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+	"github.com/maxconn/maxconn/internal/linux/tune"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// The fields of targets; see plan.Target.
+const (
+	fieldSoft       = "soft"
+	fieldHard       = "hard"
+	fieldLimit      = "limit"
+	fieldTxQueueLen = "txqueuelen"
+)
+
+// System is the running kernel, seen from one network namespace. It is safe for concurrent use.
+type System struct {
+	// Namespace is where sysctls, devices and sockets are; "" is that of the calling thread.
+	Namespace netns.Path
+}
+
+// inside runs fn on a thread in the namespace.
+func (s System) inside(fn func() error) error {
+	if s.Namespace == "" {
+		return fn()
+	}
+	return netns.Do(s.Namespace, fn)
+}
+
+// Read gives the present value of a target.
+func (s System) Read(t plan.Target) (value string, err error) {
+	err = s.inside(func() (err error) {
+		switch t.Kind {
+		case host.SysctlKind:
+			value, err = procfs.Root("").Sysctl(t.Name)
+		case host.ProcessKind:
+			value, err = readProcess(t)
+		case host.ListenerKind:
+			value, err = readListener(t)
+		case host.LinkKind:
+			value, err = readLink(t)
+		default:
+			err = fmt.Errorf("a target of kind %q cannot be read", t.Kind)
+		}
+		return err
+	})
+	return value, edge("read", t, "", err)
+}
+
+// Write sets a value and reads it back.
+func (s System) Write(t plan.Target, value string) error {
+	err := s.inside(func() error {
+		switch t.Kind {
+		case host.SysctlKind:
+			return tune.Sysctl(t.Name, value)
+		case host.ProcessKind:
+			return writeProcess(t, value)
+		case host.ListenerKind:
+			return writeListener(t, value)
+		case host.LinkKind:
+			return writeLink(t, value)
+		}
+		return fmt.Errorf("a target of kind %q cannot be written", t.Kind)
+	})
+	return edge("write", t, value, err)
+}
+
+// Probe finds out without writing whether a change is permitted, as far as that can be told.
+func (s System) Probe(t plan.Target, value string) error {
+	err := s.inside(func() error {
+		switch t.Kind {
+		case host.SysctlKind:
+			return probeSysctl(t.Name)
+		case host.ListenerKind:
+			return withListener(t, func(*os.File) error { return nil })
+		case host.ProcessKind:
+			return probeProcess(t)
+		}
+		return nil
+	})
+	return edge("write", t, value, err)
+}
+
+// probeSysctl opens for writing and writes nothing.
+func probeSysctl(name string) error {
+	f, err := os.OpenFile("/proc/sys/"+sysctlPath(name), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// sysctlPath is the file of a name that validName has accepted: dots separate, and a slash stands for a
+// dot in a device's name, as in sysctl(8).
+func sysctlPath(name string) string { return strings.NewReplacer(".", "/", "/", ".").Replace(name) }
+
+func readLink(t plan.Target) (string, error) {
+	report, err := link.List("/sys")
+	if err != nil {
+		return "", err
+	}
+	for _, d := range report.Devices {
+		if d.Name == t.Name {
+			return strconv.Itoa(d.TxQueueLen), nil
+		}
+	}
+	return "", ErrGone
+}
+
+func writeLink(t plan.Target, value string) error {
+	n, err := strconv.ParseUint(value, 10, 32)
+	if err != nil {
+		return errNotNumber
+	}
+	return tune.LinkTxQueueLen(t.Name, uint32(n))
+}
+
+var errNotNumber = errors.New("not a whole number in its range")
+
+// edge turns what the layers below say into the errors of Kernel.
+func edge(op string, t plan.Target, value string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var written *tune.Error
+	if errors.As(err, &written) {
+		if written.Kept() {
+			return &Kept{Want: value, Got: strings.Join(strings.Fields(written.Got), " ")}
+		}
+		err = written.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	if errors.Is(err, procfs.ErrGone) || errors.Is(err, syscall.ESRCH) {
+		err = ErrGone
+	}
+	return &TargetError{Op: op, Setting: words(t), Value: value, Err: err, Need: need(op, t, err)}
+}
+
+// words names a target for people.
+func words(t plan.Target) string {
+	switch t.Kind {
+	case host.ProcessKind:
+		return fmt.Sprintf("%s descriptor limit of process %s", t.Field, t.Name)
+	case host.ListenerKind:
+		return fmt.Sprintf("accept queue of %s (pid %d)", t.Name, t.PID)
+	case host.LinkKind:
+		return t.Field + " of " + t.Name
+	}
+	return t.Name
+}
+
+// need says which right is missing.
+func need(op string, t plan.Target, err error) string {
+	if errors.Is(err, syscall.EROFS) {
+		return "/proc/sys is mounted read-only here, as in a container: apply it on the host, in this namespace"
+	}
+	if op != "write" || !errors.Is(err, fs.ErrPermission) {
+		return ""
+	}
+	switch t.Kind {
+	case host.SysctlKind:
+		if strings.HasPrefix(t.Name, "net.") { // net/sysctl_net.c net_ctl_permissions
+			return "needs root or CAP_NET_ADMIN in the user namespace that owns this network namespace; some keys only the host's root may write"
+		}
+		return "needs root of the host, in the first user namespace"
+	case host.ProcessKind: // kernel/sys.c do_prlimit, check_prlimit_permission
+		if t.Field == fieldHard {
+			return "raising a hard limit needs CAP_SYS_RESOURCE in the first user namespace, and a value not above fs.nr_open"
+		}
+		return "needs the process's user or CAP_SYS_RESOURCE"
+	case host.ListenerKind:
+		if refused := (*pidfd.Error)(nil); errors.As(err, &refused) {
+			return "" // it says so itself
+		}
+		return "needs the right to trace the process: its user or CAP_SYS_PTRACE"
+	}
+	return "needs CAP_NET_ADMIN over this network namespace"
+}

@@ -1,0 +1,109 @@
+package apply
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/maxconn/maxconn/internal/linux/pidfd"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
+	"github.com/maxconn/maxconn/internal/linux/tune"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// listeners asks the kernel for the listening sockets on one port (0: all) of the calling thread's namespace.
+func listeners(port uint16, each func(*sockdiag.Socket)) error {
+	c, err := sockdiag.Open()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Dump(sockdiag.Request{States: 1 << sockdiag.Listen, SourcePort: port}, func(s *sockdiag.Socket) error {
+		each(s)
+		return nil
+	})
+}
+
+// socketOf finds the listening socket of a target by its inode.
+func socketOf(t plan.Target) (found sockdiag.Socket, err error) {
+	at, err := listenerAddress(t.Name)
+	if err != nil {
+		return found, err
+	}
+	ok := false
+	err = listeners(at.Port(), func(s *sockdiag.Socket) {
+		if s.HasOwner && uint64(s.Inode) == t.Inode {
+			found, ok = *s, true
+		}
+	})
+	if err == nil && !ok {
+		err = fmt.Errorf("the socket does not listen any more: %w", ErrGone)
+	}
+	return found, err
+}
+
+func readListener(t plan.Target) (string, error) {
+	s, err := socketOf(t)
+	return strconv.FormatUint(uint64(s.SendQueue), 10), err
+}
+
+func writeListener(t plan.Target, value string) error {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return errNotNumber
+	}
+	if err := withListener(t, func(f *os.File) error { return tune.Listen(f, uint32(n)) }); err != nil {
+		return err
+	}
+	s, err := socketOf(t)
+	if err == nil && uint64(s.SendQueue) != n {
+		return &tune.Error{Op: "listen() again on", Subject: t.Name, Want: value, Got: strconv.FormatUint(uint64(s.SendQueue), 10)}
+	}
+	return err
+}
+
+// withListener runs fn on a copy of the socket, taken out of the running process.
+func withListener(t plan.Target, fn func(*os.File) error) error {
+	held, err := pidfd.Open(int(t.PID))
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	return withProcess(int(t.PID), t.Start, func(p *procfs.Process) error {
+		fd, err := descriptorOf(p, t.Inode)
+		if err != nil {
+			return err
+		}
+		f, err := held.Copy(fd)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		// The number may have come to mean another socket since it was read.
+		if link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); err != nil || link != fmt.Sprintf("socket:[%d]", t.Inode) {
+			return fmt.Errorf("the process closed the socket meanwhile: %w", ErrGone)
+		}
+		return fn(f)
+	})
+}
+
+// descriptorOf finds the number under which a process has a socket open.
+func descriptorOf(p *procfs.Process, inode uint64) (int, error) {
+	files, err := p.Files()
+	if err != nil {
+		return 0, err
+	}
+	defer files.Close()
+	found := -1
+	_, _, err = files.Sockets(0, func(fd int, i uint32) bool {
+		if uint64(i) == inode {
+			found = fd
+		}
+		return found < 0
+	})
+	if err == nil && found < 0 {
+		err = fmt.Errorf("process %d does not hold the socket: %w", p.PID, ErrGone)
+	}
+	return found, err
+}

@@ -1,0 +1,222 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// workerWord makes the test binary a worker, which does one job on the real kernel, in a lab, and may be killed at any step of it.
+const workerWord = "apply-worker"
+
+func TestMain(m *testing.M) {
+	lab.Main()
+	if len(os.Args) > 1 && os.Args[1] == workerWord {
+		os.Exit(work(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// job is what a worker is told on its standard input.
+type job struct {
+	Verb   string // plan, apply, confirm, rollback, revert, status, watch, values
+	Dir    string // the state directory
+	Etc    string // where files for the next boot go, "" for none
+	Plan   plan.Plan
+	Server int // plan: the process whose limits are raised
+	Within time.Duration
+	KillAt int  // ends itself by SIGKILL after so many steps; 0 never
+	Closed bool // /proc/sys is mounted read-only first
+	Slow   bool // apply: of a session of its own, stops for good at the last kernel write, until somebody kills it
+	Alone  bool // apply: nothing watches, as after a kill -9 of what does
+	Nobody bool // gives up all rights first
+}
+
+// answer is what a worker prints.
+type answer struct {
+	Steps  int
+	Err    string
+	Plan   plan.Plan
+	Report Report
+	Taken  Taken
+	Status Status
+	Values []string // of the targets of the plan, now
+}
+
+func work(args []string) int {
+	var j job
+	if len(args) > 0 { // watch: the process that outlives the others has no standard input
+		j = job{Verb: "watch", Dir: args[0]}
+	} else if err := json.NewDecoder(os.Stdin).Decode(&j); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if j.Closed {
+		if err := closeProcSys(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+	}
+	if j.Nobody {
+		if err := syscall.Setuid(65534); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+	}
+	e, err := Open(j.Dir, "")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if j.Verb == "watch" {
+		return watchWork(e, args[1])
+	}
+	var a answer
+	e.Step.After = func(op, subject string) {
+		if a.Steps++; a.Steps == j.KillAt {
+			dieNow()
+		}
+	}
+	if j.Slow {
+		if _, err := syscall.Setsid(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		e.Step.Before = func(op, subject string) error {
+			if op == "kernel" && strings.HasPrefix(subject, "accept queue") {
+				select {}
+			}
+			return nil
+		}
+	}
+	if j.Etc != "" {
+		e.Files = func(plan.Plan) ([]File, error) {
+			return []File{{Path: filepath.Join(j.Etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("a = 1\n")}}, nil
+		}
+	}
+	e.Guard = guardOf(j)
+	a.do(e, j)
+	for _, c := range j.Plan.Changes {
+		v, err := e.Kernel.Read(c.Target)
+		if err != nil {
+			v = err.Error()
+		}
+		a.Values = append(a.Values, v)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
+		return 2
+	}
+	return 0
+}
+
+func (a *answer) do(e *Engine, j job) {
+	var err error
+	switch j.Verb {
+	case "plan":
+		a.Plan, err = realPlan(e, j.Server)
+	case "apply":
+		a.Report, err = e.Apply(context.Background(), j.Plan, Options{Within: j.Within, Persist: j.Etc != ""})
+	case "confirm":
+		a.Report, err = e.Confirm(0)
+	case "revert": // what the watching process does when it is told to end
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, err = e.Watch(ctx, 1)
+	case "rollback":
+		a.Taken, err = e.Rollback(0, false)
+	case "status":
+		a.Status, err = e.Status()
+	}
+	if err != nil {
+		a.Err = err.Error()
+	}
+}
+
+func dieNow() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {} // the signal is on its way
+}
+
+// closeProcSys mounts /proc/sys read-only for this process alone, as container runtimes do.
+func closeProcSys() error {
+	for _, err := range []error{
+		unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS),
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""),
+		unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// realPlan is a plan for the process of a lab: its listener's queue with somaxconn, its soft limit, and the range of ports.
+func realPlan(e *Engine, server int) (plan.Plan, error) {
+	p, err := e.RaiseListener(Wish{Address: netip.MustParseAddr("127.0.0.1"), Port: 8080, Limit: 4096, PID: server})
+	if err != nil {
+		return p, err
+	}
+	queue := p.Changes[len(p.Changes)-1].Target
+	more := []plan.Change{
+		{Target: plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(server), Field: fieldSoft, Start: queue.Start}, To: "256"},
+		{Target: plan.Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, To: "20000 60999"},
+		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen}, To: "500"},
+	}
+	for _, c := range more {
+		c.Setting = words(c.Target)
+		if c.From, err = e.Kernel.Read(c.Target); err != nil {
+			return p, err
+		}
+		p.Changes = append([]plan.Change{c}, p.Changes...)
+	}
+	return p, nil
+}
+
+// guardOf starts the watching process as the program does: of its own session, deaf to hangups.
+func guardOf(j job) func(int) (int, error) {
+	return func(id int) (int, error) {
+		if j.Alone || j.KillAt > 0 {
+			return os.Getpid(), nil
+		}
+		return Detach("/proc/self/exe", []string{workerWord, j.Dir, strconv.Itoa(id)})
+	}
+}
+
+func watchWork(e *Engine, id string) int {
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := Detached(); err != nil {
+		return 2
+	}
+	w, err := e.Watch(ctx, n)
+	switch {
+	case err != nil:
+		return 70
+	case w == WatchedReverted:
+		return 3
+	case w == WatchedLeft:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,167 @@
+package lint
+
+import (
+	"path"
+	"strings"
+)
+
+// absent is the verdict for a key that the kernel does not have.
+func (c *call) absent() (Note, bool) {
+	if variable(c.key) || isGlob(c.key) && knownNames().exact[c.key] == nil {
+		return Note{Unrelated, "The name is a pattern, or made by a shell: what it stands for is not known here.", ""}, true
+	}
+	n := knownNames().find(c.key)
+	if _, runs := c.running(c.key); runs || c.on.Has != nil && c.on.Has(c.key) {
+		if n == nil {
+			return Note{Unrelated, "This kernel has the setting; maxconn does not know it (one of a module, or of a vendor's kernel).", "/proc/sys"}, true
+		}
+		return Note{}, false // whatever its version says: vendors take changes back
+	}
+	if n == nil {
+		return c.unknown(), true
+	}
+	at := c.kernel
+	if !at.known() {
+		at = latest
+	}
+	if yes, sure := n.until.reached(at); !n.until.none() && yes && sure {
+		return c.gone(n), true
+	}
+	if yes, sure := n.since.reached(at); !n.since.none() && !yes && sure {
+		return Note{Gone, "Not there yet: this is a setting of " + n.since.String() + " and newer. The write fails (no such file) and is passed over.", sourceOf(c.key)}, true
+	}
+	return Note{}, false
+}
+
+func sourceOf(key string) string {
+	if r := ruleOf(key); r != nil {
+		return r.source
+	}
+	return "net/ (sysctl tables of 4.4-6.18)"
+}
+
+// successors are what took the place of settings that are gone.
+var successors = map[string]string{
+	"net.ipv4.tcp_tw_recycle":                    "Before, it dropped connections of clients behind NAT.",
+	"net.ipv4.ip_conntrack_max":                  "Its place took net.netfilter.nf_conntrack_max.",
+	"net.ipv4.tcp_thin_dupack":                   "RACK does its work.",
+	"net.ipv4.tcp_frto_response":                 "F-RTO was rewritten and has tcp_frto alone.",
+	"net.ipv4.tcp_abc":                           "Appropriate byte counting is always on.",
+	"net.ipv4.tcp_max_ssthresh":                  "It was of limited slow start, which is gone.",
+	"net.ipv4.route.secret_interval":             "The IPv4 route cache is gone since Linux 3.6.",
+	"net.ipv4.rt_cache_rebuild_count":            "The IPv4 route cache is gone since Linux 3.6.",
+	"fs.inode-max":                               "Inodes are not limited any more.",
+	"net.netfilter.nf_conntrack_udplite_timeout": "UDP-Lite flows take the times of UDP.",
+}
+
+// gone says since when, and what is there instead.
+func (c *call) gone(n *name) Note {
+	why := "Gone since " + n.until.String() + ". "
+	if n.until.by == oldest && !n.until.after.known() {
+		why = "Gone: Linux 4.4 and newer have no such setting, older kernels had. "
+	}
+	if n.until.after.known() {
+		why = "Gone: Linux " + n.until.after.String() + " had it, " + n.until.by.String() + " and newer do not. "
+	}
+	why += "The write fails (no such file) and is passed over."
+	if instead, ok := successors[n.key]; ok {
+		why += " " + instead
+	} else if old, ok := strings.CutPrefix(n.key, "net.ipv4.netfilter.ip_conntrack_"); ok {
+		why += " Its place took net.netfilter.nf_conntrack_" + old + "."
+	}
+	source := "net/ (sysctl tables of 4.4-6.18)"
+	if n.key == "net.ipv4.tcp_tw_recycle" {
+		source = ruleOf(n.key).source
+	}
+	return Note{Gone, why, source}
+}
+
+// complete are the directories of which names.txt has everything that Linux itself has.
+var complete = []string{"net.core.", "net.ipv4.", "net.ipv6.", "net.netfilter."}
+
+// unknown is the verdict for a name that no kernel has.
+func (c *call) unknown() Note {
+	near := c.there(nearestNames(c.key))
+	if len(near) > 0 {
+		return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name; the nearest that exists is " + near[0] + ". The write fails (no such file) and is passed over.", "net/, kernel/, fs/, mm/ (sysctl tables of 4.4-6.18)"}
+	}
+	for _, dir := range complete {
+		if strings.HasPrefix(c.key, dir) {
+			return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name (a vendor's kernel may). The write fails (no such file) and is passed over.", "net/ (sysctl tables of 4.4-6.18)"}
+		}
+	}
+	if !looksLikeKey(c.key) {
+		return Note{UnknownKey, "There is no setting of this name: names begin with a directory of /proc/sys (net, fs, kernel, vm). The write fails (no such file) and is passed over.", "sysctl.d(5)"}
+	}
+	return Note{Unrelated, "Is not about connections; maxconn does not know it (one of a module, a driver, or a vendor's kernel).", ""}
+}
+
+// there are those names that this kernel has; one that is gone stands for what took its place.
+func (c *call) there(names []string) (out []string) {
+	at := c.kernel
+	if !at.known() {
+		at = latest
+	}
+	for _, key := range names {
+		n := knownNames().exact[key]
+		gone, _ := n.until.reached(at)
+		come, _ := n.since.reached(at)
+		switch {
+		case !n.until.none() && gone && identity(key) != key:
+			out = append(out, identity(key))
+		case (n.until.none() || !gone) && (n.since.none() || come):
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// outOfReach is the verdict for a setting that the network namespace does not have or may not write.
+func (c *call) outOfReach() (Note, bool) {
+	n := knownNames().find(c.key)
+	if !c.child() || n == nil {
+		return Note{}, false
+	}
+	if _, runs := c.running(c.key); runs {
+		if yes, _ := n.readonly.reached(c.kernel); !n.readonly.none() && yes {
+			return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and read-only here. It has to be set on the host.", scopeSource(n)}, true
+		}
+		return Note{}, false
+	}
+	yes, sure := n.netns.reached(c.kernel)
+	if n.initial || (!n.netns.none() && !yes && sure) {
+		return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and not there in a container. It has to be set on the host.", scopeSource(n)}, true
+	}
+	return Note{}, false
+}
+
+func scopeSource(n *name) string {
+	switch {
+	case strings.Contains(n.key, "conntrack"):
+		return "net/netfilter/nf_conntrack_standalone.c; 2671fa4dc010 (5.13)"
+	case strings.HasPrefix(n.key, "net.core."):
+		return "net/core/sysctl_net_core.c sysctl_core_net_init; 19249c0724f2 (6.11)"
+	case strings.Contains(n.key, ".neigh."):
+		return "net/core/neighbour.c neigh_sysctl_register"
+	}
+	return "net/ipv4/sysctl_net_ipv4.c ipv4_table (initial network namespace), ipv4_net_table"
+}
+
+// familyNote is what can be said of a setting that has no rule.
+func familyNote(name string) Note {
+	key := identity(name)
+	switch {
+	case strings.HasPrefix(key, "net.ipv4.tcp_"):
+		return Note{Unrelated, "Is a setting of TCP that says how connections send, measure or recover, not how many there can be.", "net/ipv4/sysctl_net_ipv4.c; " + ipSysctl}
+	case strings.HasPrefix(key, "net.core."):
+		return Note{Unrelated, "Is a setting of the network core that sets no ceiling on connections.", "net/core/sysctl_net_core.c"}
+	case strings.HasPrefix(key, "net.netfilter."):
+		return Note{Unrelated, "Is a setting of connection tracking that does not say how many connections there can be.", trackDoc}
+	}
+	return Note{Unrelated, "Is not about how many connections there can be.", ""}
+}
+
+// matches compares a glob of systemd with a name; a "*" of the list stands for "all".
+func matches(glob, key string) (bool, error) {
+	return path.Match(strings.ReplaceAll(glob, ".", "/"), strings.ReplaceAll(strings.ReplaceAll(key, "*", "all"), ".", "/"))
+}

@@ -1,0 +1,82 @@
+package lint
+
+import (
+	"strings"
+)
+
+// call is one setting under judgement.
+type call struct {
+	setting
+	*ground
+	rule  *rule
+	n     []int64 // the value's numbers
+	rest  string  // what stands behind them
+	notes []Note
+	// peer finds what another key is set to by the lines that are read together with this one.
+	peer func(key string) (setting, bool)
+	// earlier does so among the lines that act before this one.
+	earlier func(key string) (setting, bool)
+	// at names the line of a setting.
+	at func(setting) string
+}
+
+func (c *call) note(v Verdict, why, source string) {
+	c.notes = append(c.notes, Note{v, why, source})
+}
+
+// caution adds a sentence to the verdict that was given last.
+func (c *call) caution(why string) {
+	if last := len(c.notes) - 1; last >= 0 {
+		c.notes[last].Why += " " + why
+	}
+}
+
+// say gives the rule's own text with this verdict.
+func (c *call) say(v Verdict, text string) { c.note(v, c.fill(text), c.rule.source) }
+
+// fill puts value and default into a text.
+func (c *call) fill(text string) string {
+	text = strings.ReplaceAll(text, "{v}", c.shown())
+	if c.rule != nil && c.rule.def != nil {
+		d := c.rule.def(c.ground)
+		text = strings.ReplaceAll(text, "{d}", about(d)+d.words)
+	}
+	return text
+}
+
+// shown is the value for people.
+func (c *call) shown() string {
+	if len(c.n) == 0 {
+		return c.value
+	}
+	var words []string
+	for _, n := range c.n {
+		words = append(words, count(n))
+	}
+	return strings.Join(words, " ")
+}
+
+// other is what another setting is or will be: by these files, else as it is now, else by default. from says which, as words.
+func (c *call) other(key string) (n int64, from string, ok bool) { return c.from(c.peer, key) }
+
+// before is what another setting is when this line acts.
+func (c *call) before(key string) (n int64, from string, ok bool) { return c.from(c.earlier, key) }
+
+func (c *call) from(peer func(string) (setting, bool), key string) (n int64, from string, ok bool) {
+	if s, found := peer(key); found {
+		if v := numbers(s.value, 1); v.wrong == "" {
+			return v.n[0], c.at(s), true
+		}
+	}
+	if text, found := c.running(key); found {
+		if v := numbers(text, 1); v.wrong == "" {
+			return v.n[0], "the running value", true
+		}
+	}
+	if r := ruleOf(key); r != nil && r.def != nil {
+		if d := r.def(c.ground); d.known {
+			return d.n, "the default", true
+		}
+	}
+	return 0, "", false
+}

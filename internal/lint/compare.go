@@ -1,0 +1,90 @@
+package lint
+
+import (
+	"fmt"
+	"math"
+)
+
+// rareHost is the memory in GiB above which a host is no common one: a value that only they have a higher default than is not called low.
+const rareHost = 8
+
+// compare judges a number where more is better: does is what it does, and where it is below the default the verdict is less, with lower as the
+// reason.
+func (c *call) compare(d amount, v int64, does string, less Verdict, lower string) {
+	switch {
+	case d.known && (v == d.n || d.rough && nearly(v, d.n)):
+		c.note(Effective, does+" That is the default of this kernel"+aside(d)+".", c.rule.source)
+	case d.known && v < d.n && less != "":
+		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s", count(v), about(d), aside(d), lower), c.rule.source)
+	case d.known:
+		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d), aside(d)), c.rule.source)
+	case d.hosts == nil:
+		c.note(Effective, does, c.rule.source)
+	default:
+		c.compareHosts(d, v, does, less, lower)
+	}
+	if now, ok := c.runningNumber(); ok && now > v && (!d.known || v >= d.n) && less != "" {
+		c.caution("This host has " + count(now) + " now: the line lowers it.")
+	}
+}
+
+// compareHosts does so without knowing the host's memory.
+func (c *call) compareHosts(d amount, v int64, does string, less Verdict, lower string) {
+	gib := d.hosts(v)
+	switch {
+	case gib == 0:
+		c.note(Effective, does+" No host has a higher default.", c.rule.source)
+	case gib > rareHost || less == "":
+		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+" of memory have a higher default"+aside(d)+".", c.rule.source)
+	default:
+		c.note(less, fmt.Sprintf("On hosts with more than %s of memory %s is below the default%s: %s", gibibytes(gib), count(v), aside(d), lower), c.rule.source)
+	}
+}
+
+// runningNumber is the setting's value now.
+func (c *call) runningNumber() (int64, bool) {
+	if c.key == "" {
+		return 0, false
+	}
+	text, ok := c.running(identity(c.key))
+	if !ok {
+		return 0, false
+	}
+	v := numbers(text, 1)
+	return first(v.n), v.wrong == ""
+}
+
+func first(n []int64) int64 {
+	if len(n) == 0 {
+		return 0
+	}
+	return n[0]
+}
+
+func about(d amount) string {
+	if d.rough {
+		return "about " + count(twoDigits(d.n))
+	}
+	return count(d.n)
+}
+
+func aside(d amount) string { return d.words }
+
+// twoDigits rounds down to two digits, as figures that follow the memory are no more exact.
+func twoDigits(n int64) int64 {
+	p := int64(1)
+	for n/p >= 100 {
+		p *= 10
+	}
+	return n / p * p
+}
+
+func gibibytes(g float64) string {
+	if g < 1 {
+		return fmt.Sprintf("%d MiB", int64(math.Ceil(g*1024)))
+	}
+	if g >= 100 {
+		return count(int64(g)) + " GiB"
+	}
+	return fmt.Sprintf("%.3g GiB", g)
+}

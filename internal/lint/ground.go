@@ -1,0 +1,70 @@
+package lint
+
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// ground is the kernel and host that lines are judged for.
+type ground struct {
+	on     Target
+	kernel release
+	text   string // the release as written
+	read   *host.Reader
+}
+
+func newGround(t Target) *ground {
+	g := &ground{on: t, read: t.Snapshot.Read()}
+	g.text = t.Kernel
+	if g.text == "" {
+		g.text = g.read.Optional(host.System("kernel"))
+	}
+	g.kernel, _ = parseRelease(g.text)
+	return g
+}
+
+// since says whether the kernel is this release or newer. An unknown one is.
+func (g *ground) since(major, minor int) bool {
+	return !g.kernel.known() || !g.kernel.before(release{major, minor})
+}
+
+// child says whether the subject is a network namespace other than the initial one.
+func (g *ground) child() bool { return g.read.Optional(host.System("scope")) == "child" }
+
+// seen says whether anything was observed.
+func (g *ground) seen() bool { return g.on.Kernel == "" && g.on.Snapshot.Len() > 0 }
+
+// running is the value of a sysctl now.
+func (g *ground) running(key string) (string, bool) {
+	f := host.Sysctl(key)
+	if !g.read.Has(f) {
+		return "", false
+	}
+	return g.read.Text(f), true
+}
+
+// missing says whether the running kernel was asked for a sysctl and does not have it.
+func (g *ground) missing(key string) bool {
+	_, ok := g.on.Snapshot.Lookup(host.Sysctl(key))
+	return ok && !g.read.Has(host.Sysctl(key))
+}
+
+// memory is the host's memory in bytes.
+func (g *ground) memory() (int64, bool) {
+	kb, ok := g.read.Maybe(host.Meminfo("MemTotal"))
+	return kb << 10, ok && kb > 0
+}
+
+// pageSize is that of the host; 4096 where it is not known.
+func (g *ground) pageSize() int64 {
+	if n, ok := g.read.Maybe(host.System("page-size")); ok && n > 0 {
+		return n
+	}
+	return 4096
+}
+
+// sameText compares values as the kernel prints them, whatever blanks are in them.
+func sameText(a, b string) bool {
+	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
+}

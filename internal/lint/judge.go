@@ -1,0 +1,291 @@
+package lint
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Lint says what each line of the files does on the target. Unrelated lines are in the report too; Brief takes them out.
+func Lint(files []File, target Target) Report {
+	g := newGround(target)
+	j := &judge{ground: g, files: files}
+	r := Report{Schema: "maxconn.lint/1", Kernel: g.text, Cautions: g.cautions()}
+	for i, f := range files {
+		if f.Same == "" {
+			j.load(i, f)
+			r.Files = append(r.Files, f.Name)
+		}
+	}
+	r.Lines = j.lines(target.Boot)
+	return r
+}
+
+// lines judges every setting by itself, which shows what the kernel refuses, and then in the order of all.
+func (j *judge) lines(boot bool) (out []Line) {
+	j.order = newOrder(j.files, j.settings, boot)
+	for i, s := range j.settings {
+		j.order.refused[i] = s.flaw == nil && j.isRefused(s)
+	}
+	calls := make([]*call, len(j.settings))
+	for i := range j.settings {
+		calls[i] = j.call(i)
+		calls[i].judge()
+	}
+	for i, c := range calls {
+		j.order.refused[i] = c.setsNothing()
+	}
+	for i, c := range calls {
+		out = append(out, j.line(i, c))
+	}
+	return out
+}
+
+// setsNothing says whether the kernel refuses the line, or has no such setting.
+func (c *call) setsNothing() bool {
+	return slices.ContainsFunc(c.notes, func(n Note) bool {
+		return n.Verdict == OutOfBounds || n.Verdict == Gone || n.Verdict == UnknownKey
+	})
+}
+
+// cautions are what holds of all verdicts.
+func (g *ground) cautions() (out []string) {
+	switch {
+	case g.kernel.known() && g.kernel.before(oldest):
+		out = append(out, "Linux "+g.kernel.String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
+	case latest.before(g.kernel):
+		out = append(out, "Linux "+g.kernel.String()+" is newer than "+latest.String()+", the newest whose sources maxconn knows.")
+	case backports(g.text):
+		out = append(out, "This is a kernel of Red Hat's kind, which has changes of newer ones: where a verdict rests on a version, look at the running value as well.")
+	}
+	return out
+}
+
+// judge is one run over the files.
+type judge struct {
+	*ground
+	files    []File
+	settings []setting
+	order    *order
+}
+
+// load parses a file.
+func (j *judge) load(i int, f File) {
+	if notText(f.Text) {
+		s := stray("", "", Note{NoEffect, "The file is no text: it has NUL bytes (perhaps UTF-16, or a binary). Nothing that reads settings can read it.", ""})
+		s.file, s.row = i, 1
+		j.settings = append(j.settings, s)
+		return
+	}
+	all, marked := rows(f.Text)
+	for _, s := range parse(roleOf(f.Name), all) {
+		s.file = i
+		if marked && s.row == 1 && s.form == asConf && roleOf(f.Name) == sysctlRole {
+			s.flaw = &markInFront
+		}
+		j.settings = append(j.settings, expand(s)...)
+	}
+}
+
+// expand gives each setting that a glob matches its own verdict; those outside of TCP are not worth one each.
+func expand(s setting) []setting {
+	if (s.form != asConf && s.form != asWrite) || !isGlob(s.key) || knownNames().exact[s.key] != nil {
+		return []setting{s}
+	}
+	var out []setting
+	for _, n := range knownNames().all {
+		if ok, err := matches(s.key, n.key); err == nil && ok && isTCP(n.key) && ruleOf(n.key) != nil {
+			one := s
+			one.key, one.glob = n.key, s.key
+			out = append(out, one)
+		}
+	}
+	if len(out) == 0 {
+		return []setting{s}
+	}
+	return out
+}
+
+// isRefused says whether the form of the value alone makes the kernel refuse it.
+func (j *judge) isRefused(s setting) bool {
+	r := ruleOf(s.key)
+	return (s.form == asConf || s.form == asWrite) && r != nil && !variable(s.value) && r.takes.refused(s.value, j.kernel) != ""
+}
+
+// line puts together what is known of one setting.
+func (j *judge) line(i int, c *call) Line {
+	s := j.settings[i]
+	sysctl := s.form == asConf || s.form == asWrite
+	out := Line{File: j.files[s.file].Name, Line: s.row, Key: s.key, Value: s.value, TCP: isTCP(s.key)}
+	if !sysctl {
+		out.TCP = s.form != asLimits || s.key == "nofile" || s.key == "nproc"
+	}
+	notes := c.notes
+	if s.flaw == nil {
+		notes = append(notes, j.order.verdicts(i)...)
+	}
+	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Compare(gravity(a.Verdict), gravity(b.Verdict)) })
+	if aside, ok := j.order.aside(i); ok && s.flaw == nil {
+		notes = append(notes, aside)
+	}
+	if where, ok := j.placement(s); ok {
+		notes = append([]Note{where}, notes...)
+	}
+	if s.flaw != nil {
+		notes = append([]Note{*s.flaw}, notes...)
+	}
+	first := notes[0]
+	out.Verdict, out.Why, out.Source, out.Notes = first.Verdict, first.Why, first.Source, notes[1:]
+	if s.glob != "" {
+		out.Why = "Matched by " + s.glob + ". " + out.Why
+	}
+	if now, ok := j.running(identity(s.key)); ok && sysctl && !sameText(now, s.value) {
+		out.Running = now
+	}
+	return out
+}
+
+func gravity(v Verdict) int { return slices.Index(Verdicts, v) }
+
+func (j *judge) call(i int) *call {
+	s := j.settings[i]
+	return &call{
+		setting: s, ground: j.ground, rule: ruleOf(s.key),
+		peer:    func(key string) (setting, bool) { return j.peer(i, key, false) },
+		earlier: func(key string) (setting, bool) { return j.peer(i, key, true) },
+		at:      func(p setting) string { return j.order.lineOf(s.file, p) },
+	}
+}
+
+// peer is the last setting of a key among those that are read together with setting i, or in its file; with earlier, the last before i.
+func (j *judge) peer(i int, key string, earlier bool) (found setting, ok bool) {
+	best := -1
+	for _, k := range j.order.byKey[identity(key)] {
+		s := j.settings[k]
+		apart := s.file != j.settings[i].file && j.order.groups[k] != j.order.groups[i]
+		if k == i || j.order.refused[k] || j.order.skipped(s.file) || s.where != j.settings[i].where || apart {
+			continue
+		}
+		if earlier && !j.order.before(k, i, false) {
+			continue
+		}
+		if best < 0 || j.order.before(best, k, false) {
+			best = k
+		}
+	}
+	if best < 0 {
+		return setting{}, false
+	}
+	return j.settings[best], true
+}
+
+// placement is why a line is not read where it stands.
+func (j *judge) placement(s setting) (Note, bool) {
+	f := j.files[s.file]
+	rcLocal := roleOf(s.target) == rcLocalRole || (s.target == "" && roleOf(f.Name) == rcLocalRole && f.Mode != Executable)
+	switch {
+	case rcLocal && s.target == "" && f.Mode == NotExecutable:
+		return Note{NoEffect, "/etc/rc.local does not run: it is not executable, and systemd starts it only where it is (rc-local.service).", rcLocalSource}, true
+	case rcLocal:
+		return Note{NoEffect, "/etc/rc.local does not run by itself: systemd starts it only where it exists and is executable (rc-local.service), and today's distributions have none. " + instead(s), rcLocalSource}, true
+	case j.order.unread(s.file) && s.target == "" && s.form == asConf:
+		return Note{NoEffect, "/etc/sysctl.conf is not read at boot here: systemd-sysctl reads sysctl.d only, and no file there links to it. sysctl -p and sysctl --system read it. Move the line to a file in /etc/sysctl.d.", orderSource}, true
+	case s.target == "" && s.form == asConf && j.order.hidden(s.file):
+		return Note{NoEffect, "systemd-sysctl passes over files whose name begins with a dot.", orderSource}, true
+	}
+	return Note{}, false
+}
+
+const rcLocalSource = "systemd-rc-local-generator(8)"
+
+// instead says where a setting of rc.local belongs.
+func instead(s setting) string {
+	switch s.form {
+	case asQueue:
+		return "A .link file (TransmitQueueLength=) or a udev rule sets the length of a device's queue."
+	case asUlimit:
+		return "LimitNOFILE= of the unit sets the limit of a service."
+	}
+	return "A file in /etc/sysctl.d sets it at boot."
+}
+
+// judge finds the notes of a setting by itself.
+func (c *call) judge() {
+	switch c.form {
+	case asStray:
+	case asLimits, asUlimit, asUnit:
+		c.rlimit()
+	case asQueue:
+		c.queue()
+	case asModule, asOption:
+		c.module()
+	default:
+		c.sysctl()
+	}
+	if len(c.notes) == 0 && c.flaw == nil {
+		c.note(Unrelated, "Is not about how many connections there can be.", "")
+	}
+}
+
+// sysctl judges a line that sets one.
+func (c *call) sysctl() {
+	if note, ok := c.absent(); ok {
+		c.notes = append(c.notes, note)
+		return
+	}
+	if note, ok := c.outOfReach(); ok {
+		c.notes = append(c.notes, note)
+		return
+	}
+	switch {
+	case c.rule == nil:
+		c.notes = append(c.notes, familyNote(c.key))
+		return
+	case variable(c.value):
+		c.note(Effective, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule.does), c.rule.source)
+		return
+	}
+	if why := c.rule.takes.refused(c.value, c.kernel); why != "" {
+		c.note(OutOfBounds, "The kernel refuses the value and nothing is set: "+why+".", c.rule.source)
+		return
+	}
+	v := vector{}
+	if c.rule.takes.n > 0 {
+		v = numbers(c.value, c.rule.takes.n)
+		c.n, c.rest = v.n, v.rest
+	}
+	c.apply()
+	c.asWritten(v)
+}
+
+// whatItDoes is a rule's text where it fits a value that is not known.
+func whatItDoes(does string) string {
+	if does == "" || strings.Contains(does, "{v}") {
+		return ""
+	}
+	return " " + does
+}
+
+// apply uses the rule.
+func (c *call) apply() {
+	switch r := c.rule; {
+	case r.judge != nil:
+		r.judge(c)
+	case r.unrelated:
+		c.say(Unrelated, r.does)
+	case r.less != "":
+		c.compare(r.def(c.ground), first(c.n), c.fill(r.does), r.less, c.fill(r.lessWhy))
+	default:
+		c.say(Effective, r.does)
+	}
+}
+
+// asWritten adds what is odd about the way in which the value is written.
+func (c *call) asWritten(v vector) {
+	if v.rest != "" {
+		c.caution("What stands behind the number is no comment in sysctl.d: the kernel reads the number and passes over the rest (measured).")
+	}
+	if v.octal {
+		c.caution("A leading zero makes the number octal: it counts as " + c.shown() + ".")
+	}
+}

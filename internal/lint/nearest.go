@@ -1,0 +1,129 @@
+package lint
+
+import (
+	"slices"
+	"strings"
+)
+
+// longestName is the length from which a text is no misspelt name.
+const longestName = 80
+
+// spelling is a name in the ways in which it is compared.
+type spelling struct {
+	whole, joined, last string
+	words               []string
+}
+
+func spell(s string) spelling {
+	return spelling{s, strings.Map(lettersOnly, s), lastPart(s), strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' || r == '/' })}
+}
+
+// lettersOnly takes the separators out.
+func lettersOnly(r rune) rune {
+	if strings.ContainsRune("./_-", r) {
+		return -1
+	}
+	return r
+}
+
+// nearestNames are up to five real names that are spelled alike, nearest first. Besides slips inside a name it finds parts left out,
+// parts too many, and separators that are wrong: net.ipv4_timestamps, tcp_tw_reuse, net.core.tcp_rmem.
+func nearestNames(key string) (out []string) {
+	if len(key) > longestName {
+		return nil
+	}
+	type candidate struct {
+		name string
+		d    int
+	}
+	var all []candidate
+	most := max(2, len(key)/5)
+	written := spell(strings.ToLower(key))
+	for _, n := range knownNames().all {
+		if d := distance(written, n.spelled, most); d <= most {
+			if isTCP(n.key) {
+				d = 2*d - 1 // of two that are as near, the one about connections
+			} else {
+				d *= 2
+			}
+			all = append(all, candidate{n.key, d})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return a.d - b.d })
+	for _, c := range all[:min(5, len(all))] {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+// distance is the number of slips that make one of the other; above most it is just more.
+func distance(key, name spelling, most int) int {
+	if key.joined == name.joined {
+		return 1
+	}
+	d := min(edits(key.whole, name.whole, most), edits(key.joined, name.joined, most-1)+1)
+	if d > 2 && oneWordOff(key.words, name.words) {
+		d = 2
+	}
+	switch {
+	case len(name.last) >= 8 && key.last == name.last:
+		d = min(d, 2)
+	case len(name.last) >= 10:
+		if slips := edits(key.last, name.last, 2); slips <= 2 {
+			d = min(d, 2+slips)
+		}
+	}
+	return d
+}
+
+// oneWordOff says whether the words of one, in their order, are those of the other but for one.
+func oneWordOff(a, b []string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 3 || len(b)-len(a) != 1 {
+		return false
+	}
+	missing := 0
+	for i := range a {
+		if missing == 0 && a[i] != b[i] {
+			missing = 1
+		}
+		if a[i] != b[i+missing] {
+			return false
+		}
+	}
+	return true
+}
+
+// edits is the Levenshtein distance in bytes, or most+1 where it is larger.
+func edits(a, b string, most int) int {
+	if most < 0 || max(len(a)-len(b), len(b)-len(a)) > most {
+		return most + 1
+	}
+	var space [longestName + 40]int
+	row := space[:]
+	if len(b) >= len(space) {
+		row = make([]int, len(b)+1)
+	}
+	for j := range len(b) + 1 {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal, least := row[0], i+1
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(row[j+1]+1, row[j]+1, change)
+			least = min(least, row[j+1])
+		}
+		if least > most {
+			return most + 1
+		}
+	}
+	return min(row[len(b)], most+1)
+}

@@ -1,0 +1,121 @@
+package lint
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// vector is what the kernel reads from a text of numbers.
+type vector struct {
+	n     []int64
+	big   bool   // a number is above 2^63-1
+	rest  string // behind the numbers; the kernel passes over it
+	wrong string // why it refuses the text, "" where it does not
+	octal bool   // a number with a leading zero, which counts as octal
+}
+
+// numbers reads up to most numbers as the kernel does (kernel/sysctl.c proc_get_long): blanks between them, decimal, 0x or
+// octal with a leading 0, one "-" in front. What stands behind the last one and a blank is not looked at; a number that
+// anything but a blank follows is refused, quotes and commas too (all measured on 6.18).
+func numbers(text string, most int) vector {
+	var v vector
+	words := strings.Fields(text)
+	for i, w := range words {
+		if i == most {
+			v.rest = strings.Join(words[i:], " ")
+			return v
+		}
+		n, big, ok := number(w)
+		if !ok {
+			v.wrong = refusal(w)
+			return v
+		}
+		v.octal = v.octal || isOctal(w)
+		v.big = v.big || big
+		v.n = append(v.n, n)
+	}
+	if len(words) == 0 {
+		v.wrong = "there is no value"
+	}
+	return v
+}
+
+func number(w string) (n int64, big, ok bool) {
+	digits := strings.TrimPrefix(w, "-")
+	if digits == "" || digits[0] < '0' || digits[0] > '9' || !plainDigits(digits) {
+		return 0, false, false
+	}
+	u, err := strconv.ParseUint(digits, 0, 64)
+	if err != nil {
+		return math.MaxInt64, true, strings.Contains(err.Error(), strconv.ErrRange.Error())
+	}
+	if u > math.MaxInt64 {
+		return math.MaxInt64, true, true
+	}
+	if digits != w {
+		return -int64(u), false, true
+	}
+	return int64(u), false, true
+}
+
+// plainDigits keeps out what strconv takes with base 0 and the kernel does not: 1_000, 0b1, 0o7.
+func plainDigits(s string) bool {
+	hex := strings.HasPrefix(s, "0x") || strings.HasPrefix(s, "0X")
+	return !strings.Contains(s, "_") && (hex || !strings.ContainsAny(s, "oObB"))
+}
+
+func isOctal(w string) bool {
+	digits := strings.TrimPrefix(w, "-")
+	return len(digits) > 1 && digits[0] == '0' && digits[1] != 'x' && digits[1] != 'X'
+}
+
+// refusal says what is wrong with a word that is no number.
+func refusal(w string) string {
+	switch {
+	case strings.ContainsAny(w, `"'`):
+		return "quotes are part of the value here, and the kernel takes no number with a quote"
+	case strings.Contains(w, ","):
+		return "the kernel wants blanks between numbers, not commas, and no commas inside them"
+	case strings.ContainsAny(w, ";#"):
+		return "what follows a number without a blank makes it no number: a comment has to stand on a line of its own"
+	case strings.HasSuffix(w, `\`):
+		return "a backslash does not join lines in sysctl.d, it is part of the value"
+	case strings.TrimRight(w, "kKmMgGtTbB") != w && w[0] >= '0' && w[0] <= '9':
+		return "the kernel takes plain numbers, without k, M or G"
+	case strings.Contains(w, "-") && !strings.HasPrefix(w, "-"):
+		return "the kernel wants two numbers with a blank between them, not a range with a hyphen"
+	}
+	return "it is not a number that the kernel takes"
+}
+
+// variable says whether a value is made by a shell or a template, so that it is not known here.
+func variable(value string) bool {
+	return strings.Contains(value, "$") || strings.Contains(value, "{{") || strings.Contains(value, "`") || strings.Contains(value, "<%")
+}
+
+// count writes a number for people.
+func count(n int64) string { return limit.Count(n) }
+
+// memory writes an amount of memory for people: 212,992 bytes, 6 MiB.
+func memory(n int64) string {
+	switch {
+	case n >= 10<<30 || (n >= 1<<30 && n%(1<<30) == 0):
+		return count(n>>30) + " GiB"
+	case n >= 10<<20 || (n >= 1<<20 && n%(1<<20) == 0):
+		return count(n>>20) + " MiB"
+	case n >= 10<<10:
+		return count(n>>10) + " KiB"
+	}
+	return count(n) + " bytes"
+}
+
+// times says how often: once, 5 times.
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return count(n) + " times"
+}

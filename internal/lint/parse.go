@@ -1,0 +1,167 @@
+package lint
+
+import (
+	"regexp"
+	"strings"
+)
+
+// parser collects the settings of one file.
+type parser struct {
+	role     role
+	row      int
+	settings []setting
+	section  string // of the last [section] line
+	here     *document
+	named    string // treeRole: the sysctl whose value is still to come
+	depth    int    // of commands inside quotes
+	where    string // the command that carries what follows elsewhere
+}
+
+// document is an open here-document.
+type document struct {
+	end     string
+	targets []string
+}
+
+// deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
+const deepest = 4
+
+// parse finds all settings of a file.
+func parse(role role, all []row) []setting {
+	p := &parser{role: role}
+	for i := 0; i < len(all); i++ {
+		p.row = all[i].n
+		text := all[i].text
+		for p.continues(text) && i+1 < len(all) {
+			i++
+			text = strings.TrimSuffix(text, `\`) + " " + trim(all[i].text)
+		}
+		p.line(text)
+	}
+	return p.settings
+}
+
+// continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
+// there (measured with systemd 252 and procps 4.0.2).
+func (p *parser) continues(text string) bool {
+	return (p.role == anyRole || p.role == rcLocalRole) && p.here == nil && strings.HasSuffix(text, `\`) && !isComment(trim(text))
+}
+
+func (p *parser) line(text string) {
+	if p.here != nil {
+		p.hereLine(text)
+		return
+	}
+	p.as(p.role, text)
+}
+
+// as reads a line as a file of this role would be read.
+func (p *parser) as(r role, text string) {
+	t := trim(text)
+	if t == "" || isComment(t) {
+		return
+	}
+	switch r {
+	case sysctlRole:
+		p.confLine(t)
+	case limitsRole:
+		p.limitsFile(t)
+	case unitRole:
+		p.unitLine(t)
+	case moduleRole:
+		p.moduleLine(t)
+	case treeRole:
+		p.treeLine(t)
+	default:
+		p.anyLine(t)
+	}
+}
+
+func isComment(t string) bool { return strings.HasPrefix(t, "#") || strings.HasPrefix(t, ";") }
+
+func (p *parser) add(s setting) {
+	s.row, s.where = p.row, p.where
+	p.settings = append(p.settings, s)
+}
+
+// into runs a step whose settings are written into another file.
+func (p *parser) into(target string, step func()) {
+	first := len(p.settings)
+	step()
+	for i := first; i < len(p.settings); i++ {
+		p.settings[i].target = target
+	}
+}
+
+// hereLine is a line of a here-document: it is read as the file is that it goes to.
+func (p *parser) hereLine(text string) {
+	if trim(text) == p.here.end {
+		p.here = nil
+		return
+	}
+	p.content(p.here.targets, text)
+}
+
+// content is a line that goes to files, or to a command where there is none.
+func (p *parser) content(targets []string, text string) {
+	if len(targets) == 0 {
+		p.as(anyRole, text)
+		return
+	}
+	for _, t := range targets {
+		p.write(t, text)
+	}
+}
+
+var (
+	section  = regexp.MustCompile(`^\[[A-Za-z0-9 _.-]+\]$`)
+	prompt   = regexp.MustCompile(`^(?:\[?[A-Za-z0-9_.-]+@[^ #$\]]*(?: [^#$\]]*)?\]?\s*[#$]|[$>%])\s+`)
+	bullet   = regexp.MustCompile(`^(?:[0-9]+[.)]|[*+\x{2022}-])\s+`)
+	backtick = regexp.MustCompile("^`+([^`]+)`+[.,;:]?$")
+)
+
+// anyLine looks for every form.
+func (p *parser) anyLine(t string) {
+	if section.MatchString(t) {
+		p.section = strings.Trim(t, "[]")
+		return
+	}
+	first := len(p.settings)
+	if p.limitsLine(t) || p.unitItem(t) {
+		return
+	}
+	t = undressed(t)
+	if p.assignment(t) || p.moduleOption(t) {
+		return
+	}
+	p.commands(t)
+	if len(p.settings) == first && p.here == nil {
+		p.stray(t)
+	}
+}
+
+// undressed takes off what answers put around a command: a shell's prompt, a list's mark, backticks.
+func undressed(t string) string {
+	t = prompt.ReplaceAllString(t, "")
+	if rest := bullet.ReplaceAllString(t, ""); rest != t && !looksLikeKey(strings.TrimPrefix(t, "-")) {
+		t = rest
+	}
+	return trim(backtick.ReplaceAllString(t, "$1"))
+}
+
+// stray reports a line that begins with the name of a setting, or with the words of a limit, and sets nothing.
+func (p *parser) stray(t string) {
+	words := strings.Fields(t)
+	if len(words) < 2 {
+		return
+	}
+	name := strings.Trim(words[0], "\"',:`")
+	value := strings.Trim(words[1], "\"'`")
+	if looksLikeKey(name) && value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1) && (knownNames().find(canonical(name)) != nil || len(nearestNames(name)) > 0) {
+		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
+		return
+	}
+	if (words[0] == "soft" || words[0] == "hard") && oneOf(words[1], limitItems) {
+		p.add(strayLimit(t, noDomain))
+	}
+}

@@ -1,0 +1,146 @@
+package lint
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	notAssignment = Note{NoEffect, "The line is not an assignment: sysctl.d files and sysctl.conf hold key = value, and systemd-sysctl and sysctl pass over everything else with a warning.", "sysctl.d(5), sysctl.conf(5); measured with systemd 252 and procps 4.0.2"}
+	commandInConf = Note{NoEffect, "A sysctl.d file holds key = value and no commands: sysctl is taken for part of the name, there is no such setting, and nothing is set. Take the command away and leave the assignment.", "sysctl.d(5); measured with systemd 252 and procps 4.0.2"}
+	procInConf    = Note{NoEffect, "Names in sysctl.d files and sysctl.conf stand without /proc/sys: systemd-sysctl and sysctl look for /proc/sys/proc/sys/... and set nothing.", "sysctl.d(5); measured with systemd 252 and procps 4.0.2"}
+	markInFront   = Note{NoEffect, "The file begins with a byte order mark (an editor's mark of UTF-8), which becomes part of the name: systemd-sysctl and sysctl find no such setting and pass over this line. Save the file without the mark.", "measured with systemd 252 and procps 4.0.2"}
+)
+
+// confLine reads a line as systemd-sysctl and sysctl -p do.
+func (p *parser) confLine(t string) {
+	name, value, ok := strings.Cut(t, "=")
+	switch {
+	case !ok && strings.HasPrefix(t, "-"): // takes a name out of globs
+		return
+	case !ok:
+		p.add(strayLine(t))
+		return
+	}
+	name = trim(name)
+	s := setting{form: asConf, value: trim(value)}
+	if rest, ok := strings.CutPrefix(name, "-"); ok {
+		s.optional, name = true, trim(rest)
+	}
+	words := strings.Fields(name)
+	switch {
+	case len(words) > 1 && strings.Contains(t, "sysctl") && looksLikeKey(words[len(words)-1]):
+		s.flaw, name = &commandInConf, words[len(words)-1]
+	case strings.HasPrefix(name, "/proc/sys/"):
+		s.flaw, name = &procInConf, strings.TrimPrefix(name, "/proc/sys")
+	}
+	s.key = canonical(name)
+	p.add(s)
+}
+
+// strayLine is a line of sysctl.d that is no assignment.
+func strayLine(t string) setting {
+	name, rest := firstWord(t), ""
+	if len(name) < len(t) {
+		rest = trim(t[len(name):])
+	}
+	name = strings.TrimSuffix(name, ":")
+	if looksLikeKey(name) {
+		return stray(canonical(name), rest, notAssignment)
+	}
+	return stray(name, rest, notAssignment)
+}
+
+// assignment takes a line of sysctl.d in a file that may be anything.
+func (p *parser) assignment(t string) bool {
+	name, value, ok := strings.Cut(t, "=")
+	name = trim(name)
+	bare := trim(strings.TrimPrefix(name, "-"))
+	switch {
+	case !ok || strings.ContainsAny(bare, blank):
+		return false
+	case strings.HasPrefix(bare, "/proc/sys/"):
+		p.confLine(t)
+		return true
+	case !looksLikeKey(bare) && !isShortName(bare) && !isMisspelt(bare):
+		return false
+	}
+	if p.section == "sysctl" { // a profile of tuned: "=>" raises only
+		value = strings.TrimPrefix(value, ">")
+	}
+	p.add(setting{form: asConf, key: canonical(bare), value: trim(value), optional: bare != name})
+	return true
+}
+
+// isShortName says whether a word is the last part of a sysctl about connections, written without the rest.
+func isShortName(word string) bool {
+	if !strings.Contains(word, "_") && word != "somaxconn" {
+		return false
+	}
+	for _, n := range knownNames().all {
+		if lastPart(n.key) == word && isTCP(n.key) {
+			return true
+		}
+	}
+	return false
+}
+
+// isMisspelt says whether a word with parts is nearly the name of a setting: ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
+func isMisspelt(word string) bool {
+	return strings.Count(word, ".") > 0 && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(nearestNames(word)) > 0
+}
+
+// moduleArguments are those of ansible's sysctl module on one line, moduleMap the same in braces.
+var moduleMap = regexp.MustCompile(`\b(?:name|key):\s*["']?([A-Za-z0-9_./*-]+)["']?\s*,\s*value:\s*("[^"]*"|'[^']*'|[^,}]+)`)
+
+var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+value=("[^"]*"|'[^']*'|\S+)`)
+
+// treeLine reads YAML, JSON, TOML and the like: "name: value", or name and value on lines of their own.
+func (p *parser) treeLine(t string) {
+	t = trim(strings.TrimPrefix(t, "- "))
+	t = strings.Trim(t, "{} ,")
+	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
+		if m := form.FindStringSubmatch(t); m != nil && looksLikeKey(m[1]) {
+			p.add(setting{form: asConf, key: canonical(m[1]), value: bareWord(m[2])})
+			return
+		}
+	}
+	if _, rest, ok := strings.Cut(t, `sysctl."`); ok { // boot.kernel.sysctl."net.core.somaxconn" = 4096;
+		t = rest
+	}
+	if p.assignment(strings.Trim(t, `"';,`)) {
+		return
+	}
+	if strings.Contains(t, "sysctl ") || strings.Contains(t, "/proc/sys/") || strings.Contains(t, "ulimit ") {
+		p.commands(strings.Trim(t, `"',[]`))
+		return
+	}
+	name, value, ok := strings.Cut(t, ":")
+	if before, after, isSet := strings.Cut(t, "="); !ok || (isSet && len(before) < len(name)) {
+		name, value, ok = before, after, isSet
+	}
+	name, value = bareWord(name), bareWord(value)
+	switch {
+	case ok && looksLikeKey(name) && value != "":
+		p.add(setting{form: asConf, key: canonical(name), value: value})
+	case ok && (name == "name" || name == "key") && looksLikeKey(firstWord(value)):
+		p.named = canonical(firstWord(value))
+	case ok && name == "value" && p.named != "":
+		p.treeValue(value)
+	}
+}
+
+func (p *parser) treeValue(value string) {
+	p.add(setting{form: asConf, key: p.named, value: value})
+	p.named = ""
+}
+
+// bareWord is a scalar without the marks around it.
+func bareWord(s string) string { return strings.Trim(trim(s), "\"'`,;{} \t") }
+
+func firstWord(s string) string {
+	if i := strings.IndexAny(s, " \t,\"'"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}

@@ -1,0 +1,152 @@
+// Package lint says what each line of a tuning file does on a given kernel: sysctl.d files, limits.conf, unit
+// files, and the commands of scripts and forum answers. It is pure: files go in as bytes, the kernel as a
+// host.Snapshot or a release, and a Report comes out.
+//
+// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form they are written in;
+// order.go finds out which of several lines wins; rules_*.go hold what is known of each setting, one table a
+// theme, and judge.go applies it.
+//
+// All functions are safe for concurrent use.
+package lint
+
+import "github.com/maxconn/maxconn/internal/host"
+
+// Verdict is what a line does.
+type Verdict string
+
+const (
+	Effective    Verdict = "effective"
+	NoEffect     Verdict = "no-effect"
+	Harmful      Verdict = "harmful"
+	Gone         Verdict = "gone" // not a setting of this kernel any more, or not yet
+	BelowDefault Verdict = "below-default"
+	OutOfBounds  Verdict = "out-of-bounds"
+	Overridden   Verdict = "overridden"
+	Duplicate    Verdict = "duplicate"
+	UnknownKey   Verdict = "unknown-key"
+	Unrelated    Verdict = "unrelated" // not about the number of connections
+)
+
+// Verdicts lists all of them, the gravest first: where several hold of a line, the first is its verdict and the
+// others are notes.
+var Verdicts = []Verdict{Gone, UnknownKey, OutOfBounds, Overridden, Harmful, NoEffect, BelowDefault, Duplicate, Effective, Unrelated}
+
+// Fault says whether a line with this verdict should be looked at.
+func (v Verdict) Fault() bool { return v != Effective && v != Unrelated }
+
+// Note is one thing that holds of a line. Source names a file and function of the kernel, a commit, or a manual
+// page, with the first version where it matters.
+type Note struct {
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why"`
+	Source  string  `json:"source"`
+}
+
+// Line is what one line does. A line that sets several things has several.
+type Line struct {
+	File    string  `json:"file"`
+	Line    int     `json:"line"`
+	Key     string  `json:"key"`
+	Value   string  `json:"value"`
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why"`
+	Source  string  `json:"source"`
+	// Running is the value now, where the snapshot has it and it is another one.
+	Running string `json:"running,omitempty"`
+	// Notes are what else holds, gravest first.
+	Notes []Note `json:"notes"`
+	// TCP says that the setting is of TCP, the network core or connection tracking, or has to do with connections: it is never passed over.
+	TCP bool `json:"-"`
+}
+
+// Shown says whether a line is told of without being asked for: all of TCP, and of others those that set nothing.
+func (l Line) Shown() bool {
+	return l.TCP || (l.Verdict != Unrelated && l.Verdict != Overridden && l.Verdict != Duplicate)
+}
+
+// Report is what all lines do, in the order of the files given.
+type Report struct {
+	Schema string `json:"schema"`
+	// Kernel is the release that was judged for, "" where it is not known.
+	Kernel string `json:"kernel"`
+	// Cautions hold of the report as a whole.
+	Cautions []string `json:"cautions"`
+	Files    []string `json:"files"`
+	Lines    []Line   `json:"lines"`
+	// PassedOver is how many lines were left out because they are unrelated.
+	PassedOver int `json:"passed_over"`
+}
+
+// Count is how many lines have the verdict.
+func (r Report) Count(v Verdict) (n int) {
+	for _, l := range r.Lines {
+		if l.Verdict == v {
+			n++
+		}
+	}
+	return n
+}
+
+// Faults is how many lines have one of the verdicts, or where none is given, one that is a fault.
+func (r Report) Faults(among ...Verdict) (n int) {
+	for _, v := range Verdicts {
+		if (len(among) == 0 && v.Fault()) || contains(among, v) {
+			n += r.Count(v)
+		}
+	}
+	return n
+}
+
+func contains(all []Verdict, v Verdict) bool {
+	for _, x := range all {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+// Brief is the report without the lines that are passed over unless asked for.
+func (r Report) Brief() Report {
+	var kept []Line
+	for _, l := range r.Lines {
+		if l.Shown() {
+			kept = append(kept, l)
+		}
+	}
+	r.PassedOver = len(r.Lines) - len(kept)
+	r.Lines = kept
+	return r
+}
+
+// File is one file to judge.
+type File struct {
+	Name string // as it is shown; its directory and extension tell what kind of file it is
+	Text []byte
+	// Mode is what the file system says of it, 0 where that is not known.
+	Mode Mode
+	// Same names the file that this one is a symbolic link to, "" for none. Its lines are told of once, under Name.
+	Same string
+}
+
+// Mode is what lint needs of a file's mode.
+type Mode uint8
+
+const (
+	ModeUnknown Mode = iota
+	Executable
+	NotExecutable
+)
+
+// Target is the kernel to judge for.
+type Target struct {
+	// Snapshot is what was observed of the host; it may be empty.
+	Snapshot host.Snapshot
+	// Kernel is a release such as "4.9" that is judged for with nothing else known; "" takes the snapshot's.
+	Kernel string
+	// Has says whether the running kernel has a setting of this name, for names that are not known here (those of
+	// modules and of a vendor's kernel). nil where that cannot be asked.
+	Has func(name string) bool
+	// Boot says that the files are all that the host reads at boot, so that what is not among them is not read.
+	Boot bool
+}

@@ -1,0 +1,252 @@
+package lint
+
+import (
+	"fmt"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
+
+// conntrackRules are about the table of tracked connections.
+var conntrackRules = []rule{
+	{
+		key: "net.netfilter.nf_conntrack_max", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{6, 18}, low: 0, top: 1<<31 - 1}}}, def: trackedMax,
+		source: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, nf_conntrack_init_start; d532bcd0b269 (5.15)", judge: judgeTracked,
+	},
+	{
+		key: "net.netfilter.nf_conntrack_buckets", takes: single(notBelow(0)),
+		source: "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize; net/netfilter/nf_conntrack_standalone.c nf_conntrack_hash_sysctl", judge: judgeTrackBuckets,
+	},
+	{
+		key:    "net.netfilter.nf_conntrack_count",
+		source: "net/netfilter/nf_conntrack_standalone.c nf_ct_sysctl_table (mode 0444)", judge: nothing("Is how many entries there are and cannot be written: the write fails."),
+	},
+	{
+		key: "net.netfilter.nf_conntrack_tcp_loose", takes: single(anyInt), def: always(1),
+		source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_new; Documentation/networking/nf_conntrack-sysctl.rst", judge: judgeLoose,
+	},
+	{
+		key: "net.netfilter.nf_conntrack_tcp_be_liberal", takes: single(anyInt), unrelated: true,
+		does:   "With 1 packets outside of the window are not marked INVALID. It makes no room in the table.",
+		source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_in_window; Documentation/networking/nf_conntrack-sysctl.rst",
+	},
+	{
+		key: "net.netfilter.nf_conntrack_tcp_max_retrans", takes: single(oneByte), unrelated: true,
+		does:   "After {v} repeated packets (3 by default) the entry gets the time of nf_conntrack_tcp_timeout_max_retrans.",
+		source: "net/netfilter/nf_conntrack_proto_tcp.c nf_conntrack_tcp_packet; Documentation/networking/nf_conntrack-sysctl.rst",
+	},
+}
+
+// tracking says whether nf_conntrack is loaded; seen is false where nobody looked.
+func (g *ground) tracking() (loaded, seen bool) {
+	const key = "net.netfilter.nf_conntrack_count"
+	if _, ok := g.running(key); ok {
+		return true, true
+	}
+	return false, g.missing(key)
+}
+
+// notLoaded gives the verdict for a setting of a module that is not there.
+func (c *call) notLoaded() bool {
+	if loaded, seen := c.tracking(); loaded || !seen {
+		return false
+	}
+	c.note(NoEffect, "nf_conntrack is not loaded here, so there is no such setting and no table that could be full; at boot the write comes too early as well unless modules-load.d loads the module first.", "sysctl.d(5); net/netfilter/nf_conntrack_standalone.c")
+	return true
+}
+
+// longChains is how many entries there may be for each bucket before lookups cost: the kernel's own factor was 4 until 5.14.
+const longChains = 4
+
+func judgeTracked(c *call) {
+	if c.notLoaded() {
+		return
+	}
+	v := c.n[0]
+	if v <= 0 {
+		if v == 0 {
+			c.say(Effective, "0 is no limit: the table grows as long as there is memory (256 bytes and more for each entry).")
+		} else {
+			c.say(Harmful, "A negative number counts as a very large one: nothing bounds the table. Write the number that is meant.")
+		}
+		return
+	}
+	if why, ok := c.fewBuckets(v); ok {
+		c.note(Harmful, why, c.rule.source)
+		c.hostToo()
+		return
+	}
+	does := fmt.Sprintf("Lets each network namespace track %s connections (%s of kernel memory when full); a closed one counts for nf_conntrack_tcp_timeout_time_wait. The setting is there only after nf_conntrack is loaded, which may be later than sysctl.d is read.", count(v), memory(v*256))
+	c.compare(c.rule.def(c.ground), v, does, BelowDefault, "the table is full sooner, and a full one drops the first packet of new connections.")
+	c.hostToo()
+}
+
+// hostToo warns of a write in a container that reaches the host (until 2671fa4dc010, 5.13).
+func (c *call) hostToo() {
+	if c.child() && !c.since(5, 13) {
+		c.caution("Before Linux 5.13 a write in this network namespace changes the value of the whole host.")
+	}
+}
+
+// fewBuckets says why a maximum is too large for the hash table that there will be.
+func (c *call) fewBuckets(v int64) (why string, few bool) {
+	n, from, ok := c.other("net.netfilter.nf_conntrack_buckets")
+	if s, found := c.peer("hashsize"); found {
+		if h := numbers(s.value, 1); h.wrong == "" {
+			n, from, ok = h.n[0], "hashsize of the module", true
+		}
+	}
+	if !ok { // no host has more by default
+		n, from, ok = 65536, "the most that any host has by default", true
+		if c.since(5, 15) {
+			n = 262144
+		}
+	}
+	if !ok || n <= 0 || v <= longChains*n {
+		return "", false
+	}
+	return fmt.Sprintf("%s entries share %s buckets (%s): when the table fills, every packet of a tracked connection searches a chain of about %s. Raise nf_conntrack_buckets with it, at 8 bytes each.", count(v), count(n), from, count(2*v/n)), true
+}
+
+func judgeTrackBuckets(c *call) {
+	if !c.since(4, 9) && c.kernel == oldest {
+		c.say(NoEffect, "Cannot be written on Linux 4.4 (it can on 4.9): give hashsize to the module (options nf_conntrack hashsize=N in modprobe.d).")
+		return
+	}
+	if c.notLoaded() {
+		return
+	}
+	v := c.n[0]
+	if v == 0 {
+		c.note(OutOfBounds, "The kernel refuses it (EINVAL): a table needs buckets.", c.rule.source)
+		return
+	}
+	c.note(Effective, fmt.Sprintf("Makes the hash table %s buckets long (%s), for all network namespaces, and rebuilds it at once. It does not change nf_conntrack_max. The setting is there only after nf_conntrack is loaded, which may be later than sysctl.d is read.", count(v), memory(v*8)), c.rule.source)
+	if now, ok := c.runningNumber(); ok && v < now {
+		c.notes = nil
+		c.note(BelowDefault, fmt.Sprintf("%s is below what this host has, %s buckets: chains get longer.", count(v), count(now)), c.rule.source)
+	}
+}
+
+func judgeLoose(c *call) {
+	if c.notLoaded() {
+		return
+	}
+	if c.n[0] == 0 {
+		c.say(Effective, "Connections that the table does not know are no longer picked up in the middle: after the rules, the module or the host are started again, or an entry was given up too early, their packets are INVALID. The default is 1.")
+		return
+	}
+	c.say(Effective, "Picks up connections that the table does not know in the middle; that is the default.")
+}
+
+// trackTimes are the times that entries stay, with their defaults and what they are for.
+var trackTimes = []struct {
+	state string
+	def   int64
+	what  string
+}{
+	{"established", 432000, "an established connection"},
+	{"time_wait", 120, "a closed connection"},
+	{"fin_wait", 120, "a connection of which one side has sent FIN"},
+	{"syn_sent", 120, "a connection of which only the SYN was seen"},
+	{"syn_recv", 60, "a connection whose SYN was answered and not yet acknowledged"},
+	{"close_wait", 60, "a connection whose FIN was acknowledged and whose other side has not closed"},
+	{"last_ack", 30, "a connection that waits for the last ACK"},
+	{"close", 10, "a connection that ended with RST"},
+	{"unacknowledged", 300, "a connection with data that nobody acknowledges"},
+	{"max_retrans", 300, "a connection whose packets are sent again and again"},
+}
+
+var trackTimeRules = makeTrackTimes()
+
+func makeTrackTimes() (out []rule) {
+	for _, t := range trackTimes {
+		what := t.what
+		out = append(out, rule{
+			key: "net.netfilter.nf_conntrack_tcp_timeout_" + t.state, takes: inSeconds(), def: always(t.def),
+			source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts; Documentation/networking/nf_conntrack-sysctl.rst",
+			judge:  func(c *call) { c.trackTime(what) },
+		})
+	}
+	return out
+}
+
+func (c *call) trackTime(what string) {
+	if c.notLoaded() {
+		return
+	}
+	v, def := c.n[0], c.rule.def(c.ground).n
+	if v <= 0 {
+		c.note(Harmful, fmt.Sprintf("The entry of %s goes at once: later packets of the connection are new or INVALID to the rules. The default is %s s.", what, count(def)), c.rule.source)
+		return
+	}
+	if lastPart(c.key) == "nf_conntrack_tcp_timeout_established" && c.tooShort(v) {
+		return
+	}
+	why := fmt.Sprintf("Keeps the entry of %s for %s s after its last packet", what, count(v))
+	switch {
+	case v == def:
+		why += ", the default."
+	case v < def:
+		why += fmt.Sprintf(" (%s by default): it leaves the table sooner.", count(def))
+	default:
+		why += fmt.Sprintf(" (%s by default): it takes room in the table for longer.", count(def))
+	}
+	c.note(Effective, why+c.tracksPerSecond(v)+" It changes no timer of TCP itself.", c.rule.source)
+}
+
+// tooShort weighs the time of idle connections against keepalive, which alone keeps their entries.
+func (c *call) tooShort(v int64) bool {
+	idle, from, _ := c.other("net.ipv4.tcp_keepalive_time")
+	if v >= idle {
+		return false
+	}
+	c.note(Harmful, fmt.Sprintf("A connection that is idle for %s s loses its entry, and its next packet is new or INVALID to the rules, so it hangs behind NAT or a firewall. Keepalive probes come after %s s only (tcp_keepalive_time, %s), on sockets that use them. The default is 432,000 s; RFC 5382 wants 7,440 s at least.",
+		count(v), count(idle), from), c.rule.source)
+	return true
+}
+
+// tracksPerSecond is the ceiling that the time of closed connections sets.
+func (c *call) tracksPerSecond(v int64) string {
+	if lastPart(c.key) != "nf_conntrack_tcp_timeout_time_wait" {
+		return ""
+	}
+	most, from, ok := c.other("net.netfilter.nf_conntrack_max")
+	if !ok || most <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" nf_conntrack_max = %s (%s) then carries %s new short connections each second.", count(most), from, count(most/v))
+}
+
+// moduleLine judges modprobe and options of nf_conntrack.
+func (c *call) module() {
+	const source = "net/netfilter/nf_conntrack_standalone.c; net/netfilter/nf_conntrack_core.c nf_conntrack_set_hashsize; modprobe.d(5)"
+	switch {
+	case c.form == asModule && c.value == "ip_conntrack":
+		c.note(Effective, "Loads nf_conntrack: ip_conntrack is an old name that the module still answers to. Loaded so, its settings are there until the next boot; modules-load.d makes it last.", source)
+	case c.form == asModule:
+		c.note(Effective, "Loads connection tracking, so that its settings are there from now on; a line in modules-load.d does so before sysctl.d is read at boot.", source)
+	case c.subject == "ip_conntrack":
+		c.note(NoEffect, "Acts only where the module is loaded by its old name, which nothing does any more: write options nf_conntrack.", "modprobe.d(5)")
+	case c.key == "hashsize":
+		c.hashSize(source)
+	default:
+		c.note(Unrelated, "Is an option of nf_conntrack that does not set how many connections it tracks.", source)
+	}
+}
+
+func (c *call) hashSize(source string) {
+	v := numbers(c.value, 1)
+	if v.wrong != "" || first(v.n) <= 0 {
+		c.note(OutOfBounds, "The module takes a number above zero here.", source)
+		return
+	}
+	n := first(v.n)
+	why := fmt.Sprintf("Makes the hash table of connection tracking %s buckets long (%s) when the module is loaded; where nothing else sets it, nf_conntrack_max is 8 times as much then.", count(n), memory(n*8))
+	if c.subject == "running" {
+		why = fmt.Sprintf("Makes the hash table of connection tracking %s buckets long (%s) at once, until the module or the host is started again. It does not change nf_conntrack_max.", count(n), memory(n*8))
+	}
+	c.note(Effective, why, source)
+	if now, ok := c.read.Maybe(host.Sysctl("net.netfilter.nf_conntrack_buckets")); ok && n < now {
+		c.caution("This host has " + count(now) + " now.")
+	}
+}

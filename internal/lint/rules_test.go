@@ -1,0 +1,243 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// kernels are those that properties are tried on.
+var kernels = []string{"", "4.4", "4.9", "4.19", "5.4", "5.15", "6.1", "6.6", "6.18", "7.1"}
+
+func lintText(name, text, kernel string) Report {
+	return Lint([]File{{Name: name, Text: []byte(text)}}, Target{Kernel: kernel})
+}
+
+// No setting of TCP, the network core or connection tracking is left without a verdict and a source, whatever its value.
+func TestEveryNameHasAVerdict(t *testing.T) {
+	values := []string{"0", "1", "-1", "1000000", "4096 87380 6291456", "x", "", "99999999999999999999"}
+	for _, n := range knownNames().all {
+		if !isTCP(n.key) {
+			continue
+		}
+		key := strings.ReplaceAll(n.key, "*", "eth0")
+		for _, k := range []string{"", "4.4", "5.4", "6.18"} {
+			for _, v := range values {
+				r := lintText("x.conf", key+" = "+v+"\n", k)
+				if len(r.Lines) != 1 {
+					t.Fatalf("%s = %s on %q: %d lines", key, v, k, len(r.Lines))
+				}
+				l := r.Lines[0]
+				checkLine(t, l, 1)
+				if l.Source == "" || !l.Shown() || l.Key != key {
+					t.Errorf("%s = %s on %q: %s, source %q, shown %v", key, v, k, l.Verdict, l.Source, l.Shown())
+				}
+			}
+		}
+	}
+}
+
+// Every rule is for a name that there is, has a source, and says something.
+func TestRules(t *testing.T) {
+	for key, r := range rules {
+		if knownNames().find(key) == nil {
+			t.Errorf("%s is not in names.txt", key)
+		}
+		if r.source == "" || (r.does == "" && r.judge == nil) || (r.less != "") != (r.lessWhy != "") || (r.less != "" && r.def == nil) {
+			t.Errorf("%s: source %q, does %q", key, r.source, r.does)
+		}
+		if strings.HasPrefix(key, "net.") && !isTCP(key) && !r.unrelated {
+			t.Errorf("%s would be passed over", key)
+		}
+	}
+}
+
+// A line that sets the kernel's default is no fault, but for those that do nothing whatever they are set to.
+func TestDefaultsAreNoFaults(t *testing.T) {
+	doesNothing := []string{"net.ipv4.tcp_max_syn_backlog", "net.core.rmem_default", "net.core.wmem_default"}
+	for key, r := range rules {
+		if r.def == nil || slices.Contains(doesNothing, key) {
+			continue
+		}
+		for _, k := range kernels {
+			g := newGround(Target{Kernel: k})
+			d := r.def(g)
+			l := lintText("x.conf", key+" = "+strconv.FormatInt(d.n, 10), k).Lines[0]
+			if d.known && l.Verdict.Fault() && l.Verdict != Gone {
+				t.Errorf("%s = %d on %q: %s: %s", key, d.n, k, l.Verdict, l.Why)
+			}
+		}
+	}
+}
+
+// More is never called less: a verdict of below-default never comes back when a number grows.
+func TestBelowDefaultIsMonotonic(t *testing.T) {
+	for key, r := range rules {
+		if r.takes.kind != ints || r.takes.n != 1 {
+			continue
+		}
+		for _, k := range kernels {
+			enough := false
+			for n := int64(64); n < 1<<31; n *= 2 {
+				v := lintText("x.conf", fmt.Sprintf("%s = %d", key, n), k).Lines[0].Verdict
+				if v == BelowDefault && enough {
+					t.Errorf("%s = %d on %q is below the default, half of it was not", key, n, k)
+				}
+				enough = enough || v == Effective
+			}
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	k := knownNames()
+	if len(k.all) < 850 {
+		t.Errorf("%d names", len(k.all))
+	}
+	for _, n := range k.all {
+		if !looksLikeKey(n.key) {
+			t.Errorf("%q is no name", n.key)
+		}
+	}
+	for key, want := range map[string]string{
+		"net.ipv4.tcp_tw_reuse":                  "net.ipv4.tcp_tw_reuse",
+		"net.ipv4.conf.eth0.rp_filter":           "net.ipv4.conf.*.rp_filter",
+		"net.ipv4.conf.eth0/100.rp_filter":       "net.ipv4.conf.*.rp_filter",
+		"net.ipv4.neigh.default.gc_thresh3":      "net.ipv4.neigh.default.gc_thresh3",
+		"net.ipv4.conf.all.eth0.rp_filter":       "",
+		"net.ipv4.tcp":                           "",
+		"net.netfilter.nf_conntrack_max":         "net.netfilter.nf_conntrack_max",
+		"net.ipv4.netfilter.ip_conntrack_max":    "net.ipv4.netfilter.ip_conntrack_max",
+		"net.ipv6.conf.all.disable_ipv6":         "net.ipv6.conf.*.disable_ipv6",
+		"net.ipv4.vs.conn_reuse_mode":            "net.ipv4.vs.conn_reuse_mode",
+		"kernel.perf_event_max_sample_rate":      "kernel.perf_event_max_sample_rate",
+		"net.bridge.bridge-nf-call-iptables":     "net.bridge.bridge-nf-call-iptables",
+		"fs.inotify.max_user_instances":          "fs.inotify.max_user_instances",
+		"vm.dirty_background_ratio":              "vm.dirty_background_ratio",
+		"net.ipv4.ip_local_reserved_ports":       "net.ipv4.ip_local_reserved_ports",
+		"net.core.rps_sock_flow_entries":         "net.core.rps_sock_flow_entries",
+		"net.ipv4.icmp_echo_ignore_broadcasts":   "net.ipv4.icmp_echo_ignore_broadcasts",
+		"net.ipv4.fib_multipath_hash_policy":     "net.ipv4.fib_multipath_hash_policy",
+		"net.ipv4.tcp_available_congestion_ctrl": "",
+	} {
+		have := ""
+		if n := k.find(key); n != nil {
+			have = n.key
+		}
+		if have != want {
+			t.Errorf("%s is %q, want %q", key, have, want)
+		}
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	for written, want := range map[string]string{
+		"net.core.somaxconn":                  "net.core.somaxconn",
+		"net/core/somaxconn":                  "net.core.somaxconn",
+		"/net/core/somaxconn":                 "net.core.somaxconn",
+		"net/ipv4/conf/enp3s0.200/forwarding": "net.ipv4.conf.enp3s0/200.forwarding",
+		"net.ipv4.conf.enp3s0/200.forwarding": "net.ipv4.conf.enp3s0/200.forwarding",
+		"net/ipv4.tcp_fin_timeout":            "net.ipv4/tcp_fin_timeout",
+		"somaxconn":                           "somaxconn",
+		"":                                    "",
+		"kernel/core_pattern":                 "kernel.core_pattern",
+		"net/ipv4/neigh/default/gc_thresh1":   "net.ipv4.neigh.default.gc_thresh1",
+		"net.ipv4.conf.*.forwarding":          "net.ipv4.conf.*.forwarding",
+	} {
+		if have := canonical(written); have != want {
+			t.Errorf("%q is %q, want %q", written, have, want)
+		}
+	}
+}
+
+// What proc_get_long takes and refuses (measured on 6.18).
+func TestNumbers(t *testing.T) {
+	for text, want := range map[string]string{
+		"30": "[30]", "0x24": "[36]", "010": "[8]", "-5": "[-5]", "-0": "[0]", "38 39": "[38] rest 39", "31 # c": "[31] rest # c", "41\t# x": "[41] rest # x", "  39": "[39]",
+		"32# c": "wrong", "33;": "wrong", `"34"`: "wrong", "+37": "wrong", "1k": "wrong", "1e3": "wrong", "1,000": "wrong", "": "wrong", "4.5": "wrong", "abc": "wrong", "0o12": "wrong", "0b1": "wrong",
+		"1_000": "wrong", "0x": "wrong", "-": "wrong", "08": "wrong", "0x1_0": "wrong", "18446744073709551615": "[9223372036854775807] big", "99999999999999999999999": "[9223372036854775807] big",
+	} {
+		v := numbers(text, 1)
+		have := fmt.Sprint(v.n)
+		if v.rest != "" {
+			have += " rest " + v.rest
+		}
+		if v.big {
+			have += " big"
+		}
+		if v.wrong != "" {
+			have = "wrong"
+		}
+		if have != want {
+			t.Errorf("%q: %s, want %s", text, have, want)
+		}
+	}
+}
+
+func TestShellLine(t *testing.T) {
+	for line, want := range map[string]string{
+		`sysctl -w a=1 b=2`:                          `[sysctl -w a=1 b=2]`,
+		`echo "1 2" > /x`:                            `[echo 1 2]>/x`,
+		`echo 1 >/x 2>/dev/null`:                     `[echo 1]>/x>/dev/null`,
+		`echo 1 2>&1 | sudo tee -a /x >/dev/null; b`: `[echo 1]|[sudo tee -a /x]>/dev/null;[b]`,
+		`a && b || c & d`:                            `[a];[b];[c];[d]`,
+		`a # comment`:                                `[a]`,
+		`a#b 'c d' "e\"f" g\ h`:                      `[a#b c d e"f g h]`,
+		`cat <<EOF > /x`:                             `[cat]<<EOF>/x`,
+		`cat >>/x <<-'E F'`:                          `[cat]<<E F>/x`,
+		`cat <<<"x"`:                                 `[cat]`,
+		`(a; b)`:                                     `[a];[b]`,
+		`a "unclosed`:                                `[a unclosed]`,
+		`echo '' x`:                                  `[echo  x]`,
+		`>`:                                          ``,
+		`a |`:                                        `[a]`,
+		`a=$(b)`:                                     `[a=$(b)]`,
+	} {
+		if have := showShell(shellLine(line)); have != want {
+			t.Errorf("%s\nhave %s\nwant %s", line, have, want)
+		}
+	}
+}
+
+func showShell(all []pipeline) string {
+	var pipes []string
+	for _, p := range all {
+		var cmds []string
+		for _, c := range p {
+			s := fmt.Sprint(c.words)
+			if c.here != "" {
+				s += "<<" + c.here
+			}
+			for _, o := range c.out {
+				s += ">" + o
+			}
+			cmds = append(cmds, s)
+		}
+		pipes = append(pipes, strings.Join(cmds, "|"))
+	}
+	return strings.Join(pipes, ";")
+}
+
+// A large file of nonsense takes no time to speak of: nothing is quadratic that an attacker, or a mistake, could feed.
+func TestLargeFiles(t *testing.T) {
+	for name, line := range map[string]string{
+		"properties": "some.property.of.a.program.%d = 12\n", "typos": "net.ipv4.tcp_tw_resue%d = 1\n", "same": "net.core.somaxconn = %d\n",
+		"shell": "echo %d > /proc/sys/net/core/somaxconn | tee x\n", "words": "net.core.somaxconn %d\n",
+	} {
+		var b strings.Builder
+		for i := range 2000 {
+			fmt.Fprintf(&b, line, i)
+		}
+		r := lintText("x.conf", b.String(), "6.1")
+		for _, l := range r.Lines[:min(10, len(r.Lines))] {
+			checkLine(t, l, 3000)
+		}
+		t.Logf("%s: %d lines", name, len(r.Lines))
+	}
+	long := strings.Repeat("x", 1<<20)
+	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1", strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16), "sh -c '" + strings.Repeat(`sh -c "`, 100)} {
+		lintText("x.conf", text, "6.1")
+	}
+}

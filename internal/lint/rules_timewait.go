@@ -1,0 +1,138 @@
+package lint
+
+import "fmt"
+
+// timeWaitRules are about connections that are closed.
+var timeWaitRules = []rule{
+	{
+		key: "net.ipv4.tcp_fin_timeout", takes: inSeconds(), def: always(60),
+		source: "net/ipv4/tcp_minisocks.c tcp_time_wait (TCP_TIMEWAIT_LEN, 4.4-6.18); net/ipv4/tcp_input.c tcp_rcv_state_process", judge: judgeFinTimeout,
+	},
+	{
+		key: "net.ipv4.tcp_tw_reuse", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{4, 19}, low: 0, top: 2}}},
+		def:    since(0, release{4, 19}, 2),
+		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.19)", judge: judgeReuse,
+	},
+	{
+		key: "net.ipv4.tcp_tw_reuse_delay", takes: single(between(1, 60000)), def: always(1000),
+		does:   "With tcp_tw_reuse, connect() takes over a port {v} ms after its last connection went into TIME_WAIT (1,000 by default). It must not be shorter than the peer's timestamp clock ticks.",
+		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; ca6a6f93867a, 19ce8cd30465 (6.14)",
+	},
+	{
+		key: "net.ipv4.tcp_tw_recycle", takes: single(anyInt), def: always(0),
+		source: "4396e46187ca (4.12)", judge: judgeRecycle,
+	},
+	{
+		key: "net.ipv4.tcp_max_tw_buckets", takes: single(anyInt), def: halfOfBuckets,
+		source: "net/ipv4/inet_timewait_sock.c inet_twsk_alloc; net/ipv4/tcp_ipv4.c tcp_set_hashinfo; Documentation/networking/ip-sysctl.rst", judge: judgeBuckets,
+	},
+	{
+		key: "net.ipv4.tcp_timestamps", takes: single(oneByte), def: always(1),
+		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; net/ipv4/tcp_input.c tcp_paws_check; Documentation/networking/ip-sysctl.rst", judge: judgeTimestamps,
+	},
+	{
+		key: "net.ipv4.tcp_rfc1337", takes: single(oneByte), def: always(0),
+		source: "net/ipv4/tcp_minisocks.c tcp_timewait_state_process (4.4-6.18)", judge: judgeRFC1337,
+	},
+}
+
+func judgeFinTimeout(c *call) {
+	const not = "Does not shorten TIME_WAIT, which lasts 60 s whatever stands here. "
+	const what = "FIN_WAIT_2 of connections that the application has closed and the peer has not"
+	v := c.n[0]
+	why := not + fmt.Sprintf("What it ends after %s s (60 by default) is %s.", count(v), what)
+	switch {
+	case v == 60:
+		why = not + "What it ends after 60 s, as it does by default, is " + what + "."
+	case v > 60:
+		why += fmt.Sprintf(" For the %s s beyond 60 each of them is a full socket and an orphan (tcp_max_orphans).", count(v-60))
+	case v <= 0:
+		why = not + "What it ends, after 3.5 retransmission timeouts, the least there is, is " + what + "; the default is 60 s."
+	}
+	c.note(Effective, why, c.rule.source)
+}
+
+func judgeReuse(c *call) {
+	v := c.n[0]
+	old := !c.since(4, 19)
+	if v == 0 {
+		why := "connect() takes over no port whose last connection is in TIME_WAIT"
+		if old {
+			c.note(Effective, why+"; that is the default before Linux 4.19.", c.rule.source)
+		} else {
+			c.note(Effective, why+", not even over loopback, which the default of 2 allows since Linux 4.19. Fewer new connections to one destination are possible.", c.rule.source)
+		}
+		return
+	}
+	stamps, from, _ := c.other("net.ipv4.tcp_timestamps")
+	if stamps == 0 {
+		c.note(NoEffect, fmt.Sprintf("Reuses nothing without TCP timestamps, and tcp_timestamps is 0 (%s).", from), c.rule.source)
+		return
+	}
+	if v == 2 && !old {
+		c.note(Effective, "connect() takes over a port in TIME_WAIT over loopback only (127.0.0.0/8, ::1 or a socket bound to lo); that is the default since Linux 4.19.", c.rule.source)
+		return
+	}
+	c.note(Effective, "connect() takes over a port of this host whose last connection is in TIME_WAIT "+c.reuseDelay()+
+		", towards any destination, where that connection used timestamps. It works for outbound connections of the side that closed first; a server gains nothing, and needs nothing, since a new SYN is accepted straight from TIME_WAIT.", c.rule.source)
+}
+
+// reuseDelay is from when on, in words.
+func (c *call) reuseDelay() string {
+	switch {
+	case c.since(6, 14):
+		ms, _, ok := c.other("net.ipv4.tcp_tw_reuse_delay")
+		if ok && ms != 1000 {
+			return "after " + count(ms) + " ms (tcp_tw_reuse_delay)"
+		}
+		return "after 1 s"
+	case c.since(4, 19):
+		return "after up to 1 s"
+	}
+	return "after 1 to 2 s"
+}
+
+// judgeRecycle is asked only for kernels that have it.
+func judgeRecycle(c *call) {
+	if c.n[0] == 0 {
+		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the setting is gone since Linux 4.12.")
+		return
+	}
+	c.say(Harmful, "Drops SYNs of clients behind NAT: their timestamps come from several hosts and look old to a server that keeps one for each address. It is gone since Linux 4.12; take the line out.")
+}
+
+func judgeBuckets(c *call) {
+	v := c.n[0]
+	switch {
+	case v < 0:
+		c.say(Harmful, "A negative number counts as a very large one on newer kernels, so that nothing bounds the table, and lets no socket into TIME_WAIT on older ones. Write the number that is meant.")
+		return
+	case v == 0:
+		c.say(Harmful, "No closed connection goes into TIME_WAIT: the peer's late packets are answered with RST, and old duplicates may reach new connections.")
+		return
+	}
+	lower := "closed connections beyond it skip TIME_WAIT, so that a FIN or data that the peer sends later is answered with RST (measured: 11 RSTs for 15 overflows). The kernel's documentation says not to lower it; nothing is gained, a TIME_WAIT takes 256 bytes."
+	does := fmt.Sprintf("Lets %s closed connections be in TIME_WAIT and FIN_WAIT_2, %s when it is full. It bounds no connection that is in use and shortens no TIME_WAIT.", count(v), memory(v*256))
+	c.compare(c.rule.def(c.ground), v, does, Harmful, lower)
+}
+
+func judgeTimestamps(c *call) {
+	switch v := c.n[0]; {
+	case v == 0:
+		c.say(Harmful, "Without timestamps tcp_tw_reuse reuses nothing, old duplicates are not told from new packets (PAWS), and connections made with SYN cookies lose window scaling and SACK. The default is 1.")
+	case v == 1:
+		c.say(Effective, "Timestamps are on; that is the default, and tcp_tw_reuse needs it.")
+	case !c.since(4, 10):
+		c.say(Effective, "Timestamps are on, as with 1, the default; the random offset that tells 1 from 2 came with Linux 4.10.")
+	default:
+		c.say(Effective, "Timestamps are on without the random offset of each connection that 1, the default, adds since Linux 4.10: they show how long the host has been up.")
+	}
+}
+
+func judgeRFC1337(c *call) {
+	if c.n[0] == 0 {
+		c.say(Effective, "A RST ends TIME_WAIT early; that is the default.")
+		return
+	}
+	c.say(Effective, "A RST no longer ends TIME_WAIT early. It protects against old duplicates and keeps ports no longer than the usual 60 s.")
+}

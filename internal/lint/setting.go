@@ -1,0 +1,36 @@
+package lint
+
+// form is how a line sets something, and so when it acts and what reads it.
+type form uint8
+
+const (
+	asConf   form = iota // key = value of a sysctl.d file: at boot, or when sysctl -p reads it
+	asWrite              // sysctl -w, echo > /proc/sys: now, until the next boot
+	asLimits             // a line of limits.conf
+	asUlimit             // ulimit, prlimit
+	asUnit               // LimitNOFILE= and the like
+	asQueue              // txqueuelen of a device
+	asModule             // modprobe nf_conntrack
+	asOption             // options nf_conntrack hashsize=
+	asStray              // looks like a setting and is none
+)
+
+// setting is one thing that a line sets.
+type setting struct {
+	file     int // index of the file
+	row      int
+	form     form
+	key      string // canonical; for other forms the item: "nofile", "LimitNOFILE", "txqueuelen"
+	value    string
+	subject  string // domain of limits.conf with its type, device, process
+	where    string // the command that carries it to another host or a container: "ssh", "docker"
+	target   string // the file that the line writes the setting into, "" where it stands in its own
+	optional bool   // "-" in front: failing is not reported
+	flaw     *Note  // why the line does nothing, whatever it sets
+	glob     string // the pattern that stands in the line, where key is one of its matches
+}
+
+// stray is a line that looks like a setting and is none.
+func stray(key, value string, why Note) setting {
+	return setting{form: asStray, key: key, value: value, flaw: &why}
+}

@@ -1,0 +1,81 @@
+package persist
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/plan"
+	"github.com/maxconn/maxconn/internal/sysctld"
+)
+
+// File is one regular file to be there at the next boot.
+type File struct {
+	Path    string // absolute
+	Mode    fs.FileMode
+	Content []byte
+	Why     string // what it does, and what makes it take effect before the next boot, if anything
+}
+
+// Unkept is a change that no file makes last, with the reason.
+type Unkept struct {
+	Setting string // the target in words, as in the plan
+	Why     string
+}
+
+// Options say what there is on the host that the plan is for.
+type Options struct {
+	// Snapshot tells the scope, the units of processes and the kinds of links. It is the one that the plan was made from, or
+	// a later one of the same boot.
+	Snapshot host.Snapshot
+	// Program is the absolute path of maxconn, for the unit that verifies.
+	Program string
+	// Root is the host's root directory: os.DirFS("/"). Own files there are added to, and units are read.
+	Root fs.FS
+}
+
+// The files that maxconn owns.
+const (
+	SysctlFile   = "/etc/sysctl.d/zz-maxconn.conf"
+	ModulesFile  = "/etc/modules-load.d/maxconn.conf"
+	ModprobeFile = "/etc/modprobe.d/zz-maxconn.conf"
+	VerifyUnit   = "/etc/systemd/system/maxconn-verify.service"
+	verifyWants  = "/etc/systemd/system/multi-user.target.d/maxconn.conf"
+	dropInName   = "zz-maxconn.conf"
+	unitDir      = "/etc/systemd/system/"
+	rulesPrefix  = "/etc/udev/rules.d/90-maxconn-"
+)
+
+const header = "# maxconn owns this file: maxconn apply writes it, maxconn rollback takes it back.\n"
+
+// InvalidError is a change of a plan that cannot stand in a file: somebody edited the plan.
+type InvalidError struct {
+	Setting string
+	Why     string
+}
+
+func (e *InvalidError) Error() string { return fmt.Sprintf("persist %q: %s", e.Setting, e.Why) }
+
+// Files renders what the plan needs at the next boot, the verifying unit last; none where nothing can be kept. What cannot
+// be kept is Left's to say. The error is an *InvalidError.
+func Files(p plan.Plan, o Options) ([]File, error) {
+	w, err := sorted(p, o)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	files = append(files, w.sysctlFiles(o)...)
+	files = append(files, w.moduleFiles()...)
+	files = append(files, w.unitFiles()...)
+	files = append(files, w.linkFiles()...)
+	if len(files) > 0 && boots(o.Root) == sysctld.Systemd {
+		files = append(files, verifyFiles(o.Program)...)
+	}
+	return files, nil
+}
+
+// Left lists the changes of a plan that Files does not keep, in the plan's order.
+func Left(p plan.Plan, o Options) ([]Unkept, error) {
+	w, err := sorted(p, o)
+	return w.left, err
+}

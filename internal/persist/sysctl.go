@@ -1,0 +1,60 @@
+package persist
+
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/sysctld"
+)
+
+// sysctlFiles is the one file, with what it held before and the plan does not touch.
+func (w work) sysctlFiles(o Options) []File {
+	if len(w.sysctls) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString(header)
+	b.WriteString("# Files are read in the order of their names, and this name comes last. Other settings belong into other files.\n")
+	for _, block := range w.untouched(o) {
+		b.WriteString("\n" + block)
+	}
+	for _, c := range w.sysctls {
+		b.WriteString("\n" + comment(c.Limit+": "+c.Why) + c.Target.Name + " = " + c.To + "\n")
+	}
+	return []File{{
+		Path: SysctlFile, Mode: 0o644, Content: []byte(b.String()),
+		Why: "sets " + count(len(w.sysctls), "sysctl") + " at each boot, as they are now",
+	}}
+}
+
+// untouched are the assignments of the file as it is, with the comments right above them.
+func (w work) untouched(o Options) (blocks []string) {
+	have, err := sysctld.ReadFile(o.Root, SysctlFile[1:])
+	if err != nil {
+		return nil // not there; what may not be read may not be written either
+	}
+	var above string
+	for line := range strings.Lines(string(have)) {
+		line = strings.TrimRight(line, "\r\n") + "\n"
+		found := sysctld.Parse(sysctld.Systemd, SysctlFile, []byte(line))
+		switch {
+		case strings.HasPrefix(line, "#"):
+			above += line
+			continue
+		case len(found) == 1 && !w.sets(found[0].Key):
+			blocks = append(blocks, above+line)
+		}
+		above = ""
+	}
+	return blocks
+}
+
+func (w work) sets(key string) bool {
+	for _, c := range w.sysctls {
+		for _, name := range sysctld.Names(c.Target.Name) {
+			if name == key {
+				return true
+			}
+		}
+	}
+	return false
+}

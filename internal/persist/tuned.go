@@ -1,0 +1,109 @@
+package persist
+
+import (
+	"io/fs"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/sysctld"
+)
+
+// tuned is the TuneD daemon: it sets what its active profile names, and after that, unless reapply_sysctl is off, what
+// /run/sysctl.d, /etc/sysctl.d and, last, /etc/sysctl.conf say (see sysctld.Tuned). So with it /etc/sysctl.conf counts
+// on a host whose systemd does not read it.
+func tuned(root fs.FS, reapplied []sysctld.Setting) []claimant {
+	active := strings.Fields(text(root, "etc/tuned/active_profile"))
+	if len(active) == 0 {
+		return nil
+	}
+	starts := enabled(root, "tuned.service")
+	var entries []profileEntry
+	for _, name := range active {
+		entries = append(entries, profile(root, name, 0)...)
+	}
+	out := []claimant{func(key string) (Owner, bool) {
+		return ofProfile(entries, key, starts)
+	}}
+	if again(root) {
+		out = append(out, func(key string) (Owner, bool) {
+			w := sysctld.Decide(sysctld.Tuned, reapplied, key)
+			return Owner{Program: "tuned", File: w.File, Line: w.Line, Value: w.Value, Sure: starts,
+				Why: "writes this file's value again after its profile (reapply_sysctl)"}, w.Set
+		})
+	}
+	return out
+}
+
+// again says whether files are applied again; the daemon's default is yes (tuned/consts.py CFG_DEF_REAPPLY_SYSCTL).
+func again(root fs.FS) bool {
+	switch strings.ToLower(variable(text(root, "etc/tuned/tuned-main.conf"), "reapply_sysctl")) {
+	case "0", "no", "false", "off":
+		return false
+	}
+	return true
+}
+
+// profileEntry is a sysctl of a profile.
+type profileEntry struct {
+	file  string
+	line  int
+	key   string
+	value string
+}
+
+const maxIncludes = 16
+
+// profile reads a profile and those that it includes, which come first.
+func profile(root fs.FS, name string, depth int) (out []profileEntry) {
+	if depth > maxIncludes || strings.ContainsAny(name, "/$") {
+		return nil
+	}
+	for _, dir := range []string{"etc/tuned/profiles", "etc/tuned", "usr/lib/tuned/profiles", "usr/lib/tuned"} {
+		file := dir + "/" + name + "/tuned.conf"
+		data := text(root, file)
+		if data == "" {
+			continue
+		}
+		entries := parseINI([]byte(data))
+		for _, e := range entries {
+			if e.section == "main" && e.key == "include" {
+				for _, parent := range strings.FieldsFunc(e.value, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
+					out = append(out, profile(root, strings.TrimPrefix(parent, "-"), depth+1)...)
+				}
+			}
+		}
+		return append(out, sysctlsOf(entries, file)...)
+	}
+	return nil
+}
+
+// sysctlsOf are the settings of [sysctl] and of sections with type=sysctl.
+func sysctlsOf(entries []iniEntry, file string) (out []profileEntry) {
+	kind := map[string]string{"sysctl": "sysctl"}
+	for _, e := range entries {
+		if e.key == "type" {
+			kind[e.section] = e.value
+		}
+	}
+	for _, e := range entries {
+		if kind[e.section] == "sysctl" && strings.ContainsAny(e.key, "./") {
+			out = append(out, profileEntry{"/" + file, e.line, sysctld.Key(e.key), e.value})
+		}
+	}
+	return out
+}
+
+// ofProfile is the last entry of a key. "key=>N" only raises and "key=<N" only lowers; ${name} is worked out by the daemon, so that
+// the value cannot be told and the owner is no sure one.
+func ofProfile(entries []profileEntry, key string, starts bool) (o Owner, ok bool) {
+	for _, e := range entries {
+		if e.key != sysctld.Key(key) {
+			continue
+		}
+		o = Owner{Program: "tuned", File: e.file, Line: e.line, Value: strings.Trim(e.value, `"`), Sure: starts, Why: "sets it by its active profile"}
+		if strings.ContainsAny(e.value, "${") {
+			o.Value, o.Sure, o.Why = "", false, "sets it by its active profile to "+e.value
+		}
+		ok = true
+	}
+	return o, ok
+}

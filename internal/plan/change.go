@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// change puts what is taken into the form of a plan.
+func (m *maker) change(t taken) Change {
+	c := t.remedy.Change
+	from, _ := value(m.now, c.Fact)
+	out := Change{
+		Target: target(m.now, c.Fact), From: from, To: c.Want, Limit: t.need.Gauge.Limit.ID, Why: why(t),
+		TakesEffect: effect(t.remedy), Owner: m.owner(t, from), Cost: t.remedy.Cost, Risk: t.remedy.Risk, Lasts: t.remedy.Lasts,
+	}
+	out.Setting = setting(m.now, out.Target)
+	if c.Fact.Kind == host.ProcessKind {
+		row, _ := m.then.Read().Row(host.ProcessKind, out.Target.Name)
+		out.Unit, out.Limits = row.Text("unit"), row.Text("soft")+":"+row.Text("hard")
+	}
+	return out
+}
+
+// target finds the thing that a fact speaks of, so that another that has its name by then is not mistaken for it.
+func target(s host.Snapshot, f host.Fact) Target {
+	name, field, _ := strings.Cut(f.Name, "#")
+	t := Target{Kind: f.Kind, Name: name, Field: field}
+	r := s.Read()
+	switch f.Kind {
+	case host.ProcessKind:
+		t.Start = started(r, name)
+	case host.ListenerKind:
+		row, _ := r.Row(f.Kind, name)
+		t.PID = row.Count("pid")
+		t.Inode, _ = strconv.ParseUint(row.Text("inode"), 10, 64)
+		t.Start = started(r, strconv.FormatInt(t.PID, 10))
+	}
+	return t
+}
+
+func started(r *host.Reader, pid string) uint64 {
+	row, _ := r.Row(host.ProcessKind, pid)
+	n, _ := strconv.ParseUint(row.Text("start"), 10, 64)
+	return n
+}
+
+// setting is the target in words.
+func setting(s host.Snapshot, t Target) string {
+	r := s.Read()
+	switch t.Kind {
+	case host.ProcessKind:
+		row, _ := r.Row(t.Kind, t.Name)
+		return t.Field + " descriptor limit of " + process(row.Text("name"), t.Name)
+	case host.ListenerKind:
+		row, _ := r.Row(t.Kind, t.Name)
+		return "accept queue of " + t.Name + ", " + process(row.Text("process"), strconv.FormatInt(t.PID, 10))
+	case host.LinkKind:
+		return t.Field + " of " + t.Name
+	}
+	return t.Name
+}
+
+func process(name, pid string) string {
+	if name == "" {
+		return "pid " + pid
+	}
+	return name + " (pid " + pid + ")"
+}
+
+// why is whose ceiling is too low, by which formula, and how the new value comes about.
+func why(t taken) string {
+	n := t.need
+	text := n.Subject() + ": " + n.Words()
+	if n.Goal.Subject == "" { // nothing is wanted: something is wrong
+		text = n.Gauge.Cause
+	} else if f := formula(n.Gauge); f != "" {
+		text += " (" + f + ")"
+	}
+	if t.remedy.Sum != "" {
+		text += "; " + t.remedy.Sum
+	}
+	return text
+}
+
+// formula is the last step that leads to the ceiling, with its figures.
+func formula(g limit.Gauge) (sum string) {
+	for _, s := range g.Steps {
+		if s.Value == g.Ceiling && s.Sum != "" {
+			sum = s.Sum
+		}
+	}
+	return sum
+}
+
+// effect is when a change takes effect, in the words that are promised. A setting that connect() asks for each time acts now.
+func effect(r limit.Remedy) string {
+	if r.TakesEffect == "at the next connect()" || strings.HasPrefix(r.TakesEffect, "now") {
+		return "now"
+	}
+	return r.TakesEffect
+}
+
+// Unknown is the kind of what is left because it could not be seen.
+const Unknown limit.RemedyKind = "unknown"
+
+// leftOf is a remedy that no plan can carry out.
+func leftOf(n diagnose.Need, r limit.Remedy) Left {
+	text := r.Text
+	switch {
+	case r.Setting != "" && r.To != "" && r.From != "":
+		text = r.Setting + " from " + r.From + " to " + r.To + ": " + text
+	case r.Setting != "" && r.To != "":
+		text = r.Setting + " to " + r.To + ": " + text
+	case r.Setting != "":
+		text = r.Setting + ": " + text
+	}
+	if e := r.TakesEffect; e != "" && e != "now" {
+		text += " (takes effect " + e + ")"
+	}
+	l := Left{Limit: n.Gauge.Limit.ID, Subject: n.Subject(), Kind: r.Kind, Text: text, Binds: true, Cause: n.Gauge.Cause}
+	if n.Goal.Subject != "" {
+		l.Cause, l.Wanted, l.Possible, l.Measure = n.Words(), n.Total(), n.Gauge.Ceiling, n.Gauge.Measure
+	}
+	return l
+}
+
+// binding is what still binds when all is changed that can be, and what could not be told.
+func (m *maker) binding() (out []Left) {
+	for _, n := range m.left {
+		out = append(out, leftovers(n)...)
+	}
+	for _, goal := range diagnose.Unmatched(m.now, m.workload) {
+		out = append(out, Left{Limit: "accept-queue", Subject: goal, Kind: Unknown, Text: "nothing listens there: start the server first, a plan is for what runs"})
+	}
+	for _, goal := range m.unowned {
+		out = append(out, Left{Limit: "process-files", Subject: goal, Kind: Unknown, Text: "the process that takes its connections could not be seen, so whether its descriptors suffice is not known; root sees it"})
+	}
+	return out
+}
+
+// leftovers is what the limit would have done about it.
+func leftovers(n diagnose.Need) (out []Left) {
+	remedies := n.Gauge.Remedies
+	if n.Gauge.Lift != nil && n.Want > 0 {
+		remedies = n.Gauge.Lift(n.Total())
+	}
+	for _, r := range remedies {
+		if !r.Also {
+			out = append(out, leftOf(n, r))
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, leftOf(n, limit.Remedy{Kind: limit.ByTopology, Text: "no setting lifts it: " + n.Words()}))
+	}
+	return out
+}

@@ -1,0 +1,138 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// mostFlows bounds how many listeners, and how many destinations, are looked at.
+const mostFlows = 256
+
+// most asks of each listener and each destination as many connections held as fit under the lowest ceiling that no setting
+// lifts. fs.nr_open counts as one: programs that walk over all descriptors suffer from a higher one.
+func (m *maker) most() {
+	m.aim, m.together, m.fixed = Most, diagnose.OneByOne, []string{"fs.nr_open"}
+	m.workload = present(m.now)
+	m.unowned = diagnose.Unowned(m.now, m.workload)
+	needs, _ := diagnose.Needs(m.now, m.workload, m.together)
+	walls := map[asked]wall{}
+	peers := map[pool]int64{} // all destinations choose from the same ports
+	for _, n := range needs {
+		key := pool{n.Gauge.Limit, n.Gauge.Ceiling}
+		h, known := peers[key]
+		if !known || n.Gauge.Limit.Scope != limit.Peer {
+			h = m.highest(n.Gauge)
+			peers[key] = h
+		}
+		if !n.Gauge.Unbounded && h < noWall {
+			w, goal := wall{n, max(h-n.Others, 0) * n.Sharers}, asked{n.Direction, n.Goal.Subject}
+			walls[goal] = w.lower(walls[goal])
+		}
+	}
+	m.raise(m.workload.Inbound, limit.Inbound, walls)
+	m.raise(m.workload.Outbound, limit.Outbound, walls)
+	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool { return unasked(g) || slices.Contains(m.unowned, g.Subject) })
+	m.workload.Outbound = slices.DeleteFunc(m.workload.Outbound, unasked)
+	m.fit()
+}
+
+// pool is a limit and the ceiling that it has for every destination alike.
+type pool struct {
+	limit   *limit.Limit
+	ceiling int64
+}
+
+// asked is a goal without its figures.
+type asked struct {
+	direction limit.Direction
+	subject   string
+}
+
+// wall is the ceiling of a goal that no setting lifts.
+type wall struct {
+	need diagnose.Need
+	held int64
+}
+
+// noWall is beyond what any host holds.
+const noWall = int64(1) << 32
+
+// lower is the lower of two; the zero value is none.
+func (w wall) lower(o wall) wall {
+	if o.need.Gauge.Limit == nil || cmp.Or(cmp.Compare(w.held, o.held), strings.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0 {
+		return w
+	}
+	return o
+}
+
+// raise puts the walls into the goals, and says what they are.
+func (m *maker) raise(goals []limit.Goal, d limit.Direction, walls map[asked]wall) {
+	for i, g := range goals {
+		w, ok := walls[asked{d, g.Subject}]
+		goals[i].Held = w.held
+		if !ok || d == limit.Inbound && slices.Contains(m.unowned, g.Subject) {
+			continue
+		}
+		text := "ends at " + limit.Count(w.held) + " connections held, by " + w.need.Gauge.Limit.ID + " at " + w.need.Subject() + ", which no setting lifts further"
+		if w.need.Gauge.Limit.ID == "process-files" {
+			text += " (fs.nr_open stays as it is: some programs walk over all descriptor numbers)"
+		}
+		m.also = append(m.also, Left{Limit: w.need.Gauge.Limit.ID, Subject: g.Subject, Kind: limit.ByTopology, Text: text, Possible: w.held, Measure: limit.Held})
+	}
+}
+
+// present is a goal of one connection for each listener and each destination that has connections, the busiest first.
+func present(s host.Snapshot) (w limit.Workload) {
+	r := s.Read()
+	for _, row := range busiest(r.Rows(host.ListenerKind)) {
+		name, _, _ := strings.Cut(row.Name(), "~")
+		w.Inbound = append(w.Inbound, limit.Goal{Subject: name, Held: 1})
+	}
+	for _, row := range busiest(r.Rows(host.OutboundKind)) {
+		if source, destination, ok := strings.Cut(row.Name(), "->"); ok && !strings.Contains(source+destination, "*") {
+			w.Outbound = append(w.Outbound, limit.Goal{Subject: destination, Held: 1})
+		}
+	}
+	return w.Merged()
+}
+
+func busiest(rows []host.Row) []host.Row {
+	slices.SortStableFunc(rows, func(a, b host.Row) int { return cmp.Compare(b.Sockets(), a.Sockets()) })
+	return rows[:min(len(rows), mostFlows)]
+}
+
+// highest is how far settings lift a gauge.
+func (m *maker) highest(g limit.Gauge) int64 {
+	low, high := g.Ceiling, noWall
+	for low < high {
+		middle := low + (high-low+1)/2
+		if m.lifts(g, middle) {
+			low = middle
+		} else {
+			high = middle - 1
+		}
+	}
+	return low
+}
+
+// lifts says whether settings alone make room for so many.
+func (m *maker) lifts(g limit.Gauge, need int64) bool {
+	if g.Lift == nil {
+		return false
+	}
+	any := false
+	for _, r := range g.Lift(need) {
+		if r.IsChange() && !m.allowed(r.Change) {
+			return false
+		}
+		any = any || r.IsChange()
+	}
+	return any
+}
+
+func unasked(g limit.Goal) bool { return g.Held == 0 }

@@ -1,0 +1,161 @@
+package render
+
+import (
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/lint"
+)
+
+// LintJSON writes what lines of files do, in its stable form.
+func LintJSON(w io.Writer, r lint.Report) error { return writeJSON(w, r) }
+
+// LintText writes it for a terminal: file by file, line by line. Settings of TCP that do not say how many connections
+// there can be share one paragraph, unless the style is verbose.
+func LintText(w io.Writer, r lint.Report, style Style) error {
+	s := newScreen(style)
+	s.para(0, 2, span{"lint", bold}, text(" for "+lintKernel(r)+": "+plural(len(r.Lines)+r.PassedOver, "setting")+" in "+plural(len(r.Files), "file")))
+	for _, c := range r.Cautions {
+		s.para(0, 2, span{"caution", yellow}, text(": "+c))
+	}
+	for _, name := range r.Files {
+		s.lintFile(name, linesOf(r, name))
+	}
+	s.blank()
+	s.lintSummary(r)
+	return s.flush(w)
+}
+
+// lintKernel is what was judged for.
+func lintKernel(r lint.Report) string {
+	if r.Kernel == "" {
+		return "a kernel that is not known (verdicts are those of Linux 6.18)"
+	}
+	return "Linux " + r.Kernel
+}
+
+func linesOf(r lint.Report, name string) (lines []lint.Line) {
+	for _, l := range r.Lines {
+		if l.File == name {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+func (s *screen) lintFile(name string, lines []lint.Line) {
+	s.blank()
+	s.line(0, span{name, bold})
+	width := 1
+	for _, l := range lines {
+		width = max(width, len(strconv.Itoa(l.Line)))
+	}
+	var apart []string
+	for _, l := range lines {
+		if l.Verdict == lint.Unrelated && !s.style.Verbose {
+			apart = append(apart, shortKey(l.Key)+" ("+strconv.Itoa(l.Line)+")")
+			continue
+		}
+		s.lintLine(l, width)
+	}
+	switch {
+	case len(lines) == 0:
+		s.para(2, 2, text("nothing here is about connections"))
+	case len(apart) > 0:
+		s.para(2, 4, span{"not about how many connections there can be", dim}, text(": "+strings.Join(apart, ", ")))
+	}
+}
+
+// shortKey leaves the directory out.
+func shortKey(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
+
+// longestSetting is how much of a line is said back.
+const longestSetting = 160
+
+// settingOf is what the line sets, cut where it is very long.
+func settingOf(l lint.Line) string {
+	what := l.Key
+	if l.Value != "" {
+		what += " = " + l.Value
+	}
+	n := 0
+	for i := range what {
+		if n++; n > longestSetting {
+			return what[:i] + "..."
+		}
+	}
+	return what
+}
+
+// widestVerdict is the width of the longest one.
+const widestVerdict = len(lint.BelowDefault)
+
+func (s *screen) lintLine(l lint.Line, width int) {
+	number := strconv.Itoa(l.Line)
+	verdict := string(l.Verdict) + strings.Repeat(" ", widestVerdict-len(l.Verdict))
+	head := strings.Repeat(" ", width-len(number)) + number
+	what := settingOf(l)
+	spans := []span{{head, dim}, text("  "), {verdict, lintPaint(l.Verdict)}, text("  "), {what, bold}}
+	if l.Running != "" {
+		spans = append(spans, span{"  (now " + l.Running + ")", dim})
+	}
+	s.para(2, 6, spans...)
+	indent := 2 + width + 2
+	s.para(indent, indent, text(l.Why))
+	for _, n := range l.Notes {
+		if n.Verdict.Fault() || s.style.Verbose {
+			s.para(indent, indent, span{"also " + string(n.Verdict), lintPaint(n.Verdict)}, text(": "+n.Why))
+		}
+	}
+	if l.Source != "" {
+		s.para(indent, indent+2, span{l.Source, dim})
+	}
+}
+
+// lintPaint is for those who see colours; the words say it too.
+func lintPaint(v lint.Verdict) paint {
+	switch v {
+	case lint.Gone, lint.UnknownKey, lint.OutOfBounds, lint.Harmful:
+		return red
+	case lint.Effective:
+		return green
+	case lint.Unrelated:
+		return dim
+	}
+	return yellow
+}
+
+// lintSummary counts the verdicts, the gravest first.
+func (s *screen) lintSummary(r lint.Report) {
+	var faults, rest []string
+	for _, v := range lint.Verdicts {
+		n := r.Count(v)
+		switch {
+		case n == 0:
+		case v.Fault():
+			faults = append(faults, count(int64(n))+" "+string(v))
+		default:
+			rest = append(rest, count(int64(n))+" "+string(v))
+		}
+	}
+	if len(faults) == 0 {
+		s.para(0, 2, span{"clean", green}, text(after(rest)+passedOver(r)))
+		return
+	}
+	s.para(0, 2, span{plural(r.Faults(), "fault"), red}, text(": "+strings.Join(faults, ", ")+after(rest)+passedOver(r)))
+}
+
+func after(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(words, ", ")
+}
+
+func passedOver(r lint.Report) string {
+	if r.PassedOver == 0 {
+		return ""
+	}
+	return "; " + count(int64(r.PassedOver)) + " passed over that have nothing to do with connections (--all shows them)"
+}

@@ -1,0 +1,161 @@
+package sysctld
+
+// Winner is the line that has the last word on a key.
+type Winner struct {
+	// Setting is that line. Without one it is zero; where a "-key" has the last word, it is that line and Set is false.
+	Setting
+	// Set says that a value is written.
+	Set bool
+	// Turn is when, in the order of writes, counted in settings: of two names of one value, the later one stays.
+	Turn int
+	// Lost are the other lines that name the key in full or by a glob, in the order of reading.
+	Lost []Setting
+}
+
+// Decide finds the winner of a key among settings that a program reads in this order. The key may be written
+// either way. Other names of the same value (see Names) are not looked at: Tree.Winner does.
+func Decide(p Program, settings []Setting, key string) Winner {
+	want := below(key)
+	full, globs := entries(settings, want)
+	var w Winner
+	switch {
+	case p == Systemd:
+		w = systemd(settings, full, globs)
+	case p == Tuned:
+		w = last(settings, full)
+	default:
+		w = procps(settings, full, globs, want)
+	}
+	for _, i := range merge(full, globs) {
+		if s := settings[i]; s != w.Setting {
+			w.Lost = append(w.Lost, s)
+		}
+	}
+	return w
+}
+
+// entries are the indices of the settings that name a key in full, and of the globs that it matches.
+func entries(settings []Setting, want string) (full, globs []int) {
+	for i, s := range settings {
+		switch name := below(s.Key); {
+		case name == want:
+			full = append(full, i)
+		case IsGlob(name) && (matchPath(name, want) || s.Exclude && match(name, want)):
+			globs = append(globs, i)
+		}
+	}
+	return full, globs
+}
+
+// merge joins two ascending lists.
+func merge(a, b []int) (out []int) {
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] < b[0] {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// systemd is src/sysctl/sysctl.c parse_line and apply_all: an ordered map with one entry a name.
+func systemd(settings []Setting, full, globs []int) Winner {
+	if len(full) > 0 {
+		return entry(settings, full)
+	}
+	byName := map[string][]int{}
+	for _, i := range globs {
+		byName[settings[i].Key] = append(byName[settings[i].Key], i)
+	}
+	var best Winner
+	for _, same := range byName {
+		w := entry(settings, same)
+		if w.Set && (!best.Set || w.Turn > best.Turn) {
+			best = w
+		}
+	}
+	return best
+}
+
+// entry is what systemd-sysctl keeps of several lines with one name: the last, at the place of the first line of those
+// at the end that say the same, because only another value moves the entry to the end.
+func entry(settings []Setting, same []int) Winner {
+	i := len(same) - 1
+	w := Winner{Setting: settings[same[i]], Set: !settings[same[i]].Exclude, Turn: same[i]}
+	for ; i >= 0 && settings[same[i]].Value == w.Value && settings[same[i]].Exclude == w.Exclude; i-- {
+		w.Turn = same[i]
+	}
+	return w
+}
+
+// procps is src/sysctl.c write_setting_list and settinglist_findpath.
+func procps(settings []Setting, full, globs []int, want string) Winner {
+	if w := last(settings, full); w.Set {
+		return w
+	}
+	if len(full) > 0 { // "-key" keeps the globs away
+		return Winner{Setting: settings[full[len(full)-1]]}
+	}
+	for _, i := range globs {
+		if settings[i].Exclude {
+			return Winner{Setting: settings[i]}
+		}
+	}
+	return last(settings, globs)
+}
+
+// last is the last of these settings that writes.
+func last(settings []Setting, of []int) Winner {
+	for i := len(of) - 1; i >= 0; i-- {
+		if s := settings[of[i]]; !s.Exclude {
+			return Winner{Setting: s, Set: true, Turn: of[i]}
+		}
+	}
+	return Winner{}
+}
+
+// Winner finds the line that has the last word on a key, under whatever name of the value.
+func (t Tree) Winner(p Program, key string) Winner { return Winners(p, t.Settings(p), key) }
+
+// Winners is Decide over all names of the value that the key names.
+func Winners(p Program, settings []Setting, key string) Winner {
+	var best Winner
+	for i, name := range Names(key) {
+		w := Decide(p, settings, name)
+		switch {
+		case i == 0:
+			best = w
+		case w.Set && (!best.Set || w.Turn > best.Turn):
+			w.Lost = append(w.Lost, best.all()...)
+			best = w
+		default:
+			best.Lost = append(best.Lost, w.all()...)
+		}
+	}
+	return best
+}
+
+// all are the lines that a winner knows of.
+func (w Winner) all() []Setting {
+	if w.File == "" {
+		return w.Lost
+	}
+	return append(w.Lost, w.Setting)
+}
+
+// Unseen are the files that a program reads, whose content is not known, and which could hold a later word than the
+// winner; with the reason each.
+func (t Tree) Unseen(p Program, w Winner) (out []string) {
+	out = append(out, t.Unread...)
+	behind := w.File == "" || IsGlob(w.Key) || p == Procps && !w.Set
+	for _, f := range t.Order(p) {
+		if f.Path == w.File {
+			behind = true
+		}
+		if behind && f.Unread != "" {
+			out = append(out, f.Path+": "+f.Unread)
+		}
+	}
+	return out
+}
