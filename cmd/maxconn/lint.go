@@ -83,11 +83,11 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	}
 	target.Boot = len(args) == 0
 	r := lint.Lint(files, target)
-	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
-		a.status = statusBinds
-	}
 	if !f.all {
 		r = r.Brief()
+	}
+	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
+		a.status = statusBinds
 	}
 	return a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.all)) })
 }

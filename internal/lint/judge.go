@@ -12,10 +12,12 @@ func Lint(files []File, target Target) Report {
 	j := &judge{ground: g, files: files}
 	r := Report{Schema: "maxconn.lint/1", Kernel: g.text, Cautions: g.cautions()}
 	for i, f := range files {
-		if f.Same == "" {
-			j.load(i, f)
-			r.Files = append(r.Files, f.Name)
+		if f.Same != "" {
+			j.branches = append(j.branches, false)
+			continue
 		}
+		j.load(i, f)
+		r.Files = append(r.Files, f.Name)
 	}
 	r.Lines = j.lines(target.Boot)
 	return r
@@ -24,6 +26,7 @@ func Lint(files []File, target Target) Report {
 // lines judges every setting by itself, which shows what the kernel refuses, and then in the order of all.
 func (j *judge) lines(boot bool) (out []Line) {
 	j.order = newOrder(j.files, j.settings, boot)
+	j.order.branches = j.branches
 	for i, s := range j.settings {
 		j.order.refused[i] = s.flaw == nil && j.isRefused(s)
 	}
@@ -66,6 +69,7 @@ type judge struct {
 	*ground
 	files    []File
 	settings []setting
+	branches []bool // by file: its lines need not all run
 	order    *order
 }
 
@@ -74,11 +78,13 @@ func (j *judge) load(i int, f File) {
 	if notText(f.Text) {
 		s := stray("", "", Note{NoEffect, "The file is no text: it has NUL bytes (perhaps UTF-16, or a binary). Nothing that reads settings can read it.", ""})
 		s.file, s.row = i, 1
-		j.settings = append(j.settings, s)
+		j.settings, j.branches = append(j.settings, s), append(j.branches, false)
 		return
 	}
 	all, marked := rows(f.Text)
-	for _, s := range parse(roleOf(f.Name), all) {
+	found, branches := parse(roleOf(f.Name), all)
+	j.branches = append(j.branches, branches)
+	for _, s := range found {
 		s.file = i
 		if marked && s.row == 1 && s.form == asConf && roleOf(f.Name) == sysctlRole {
 			s.flaw = &markInFront
@@ -240,6 +246,9 @@ func (c *call) sysctl() {
 	switch {
 	case c.rule == nil:
 		c.notes = append(c.notes, familyNote(c.key))
+		return
+	case variable(c.value) && c.rule.unrelated:
+		c.note(Unrelated, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule.does), c.rule.source)
 		return
 	case variable(c.value):
 		c.note(Effective, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule.does), c.rule.source)

@@ -15,6 +15,7 @@ type order struct {
 	atBoot   []bool  // by file: whether it has a place
 	links    []File  // sysctl.d files that are links to sysctl.conf
 	boot     bool    // the files are all that the host reads
+	branches []bool  // by file: its lines need not all run
 	refused  []bool  // by setting: the kernel does not take it
 	groups   []string
 	values   []string         // by setting, to compare
@@ -104,7 +105,7 @@ func (o *order) before(i, j int, procps bool) bool {
 // rivals are the other settings of the same key that are read together with i and do something.
 func (o *order) rivals(i int) (out []int) {
 	s := o.settings[i]
-	if !oneOfForms(s.form, asConf, asWrite, asLimits, asUnit, asQueue) || roleOf(o.files[s.file].Name) == treeRole {
+	if !oneOfForms(s.form, asConf, asWrite, asLimits, asUnit, asQueue) || o.branches[s.file] || roleOf(o.files[s.file].Name) == treeRole {
 		return nil // in a tree, two names of one setting belong to two things
 	}
 	for _, j := range o.rival[o.rivalKey(i)] {

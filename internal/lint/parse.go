@@ -15,6 +15,7 @@ type parser struct {
 	named    string // treeRole: the sysctl whose value is still to come
 	depth    int    // of commands inside quotes
 	where    string // the command that carries what follows elsewhere
+	branches bool   // there are lines that may not run
 }
 
 // document is an open here-document.
@@ -26,8 +27,8 @@ type document struct {
 // deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
 const deepest = 4
 
-// parse finds all settings of a file.
-func parse(role role, all []row) []setting {
+// parse finds all settings of a file; branches says that not all of them need be made.
+func parse(role role, all []row) (settings []setting, branches bool) {
 	p := &parser{role: role}
 	for i := 0; i < len(all); i++ {
 		p.row = all[i].n
@@ -38,7 +39,7 @@ func parse(role role, all []row) []setting {
 		}
 		p.line(text)
 	}
-	return p.settings
+	return p.settings, p.branches
 }
 
 // continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
@@ -126,19 +127,44 @@ func (p *parser) anyLine(t string) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
+	p.branches = p.branches || branch.MatchString(t)
 	first := len(p.settings)
-	if p.limitsLine(t) || p.unitItem(t) {
+	if p.openQuote(t) || p.plain(t) {
 		return
 	}
-	t = undressed(t)
-	if p.assignment(t) || p.moduleOption(t) {
-		return
+	if bare := undressed(t); bare != t {
+		t = bare
+		if p.plain(t) {
+			return
+		}
 	}
 	p.commands(t)
 	if len(p.settings) == first && p.here == nil {
 		p.stray(t)
 	}
 }
+
+// plain takes a line of a file that is read as it stands.
+func (p *parser) plain(t string) bool {
+	return p.limitsLine(t) || p.unitItem(t) || p.assignment(t) || p.moduleOption(t)
+}
+
+// openQuote takes the first and the last line of a string over several lines: echo "a = 1, and b = 2" >> file.
+func (p *parser) openQuote(t string) bool {
+	for _, quote := range []string{`"`, "'"} {
+		if strings.Count(t, quote)%2 == 0 {
+			continue
+		}
+		before, after := t[:strings.LastIndex(t, quote)], t[strings.Index(t, quote)+1:]
+		if p.plain(trim(before)) || p.plain(trim(after)) {
+			return true
+		}
+	}
+	return false
+}
+
+// branch is a line that begins something that may not run, or not in this order: then no line overrides another.
+var branch = regexp.MustCompile(`^(if|case|for|while|until|else|elif|function|select)\b|\{\s*$|^[A-Za-z_][A-Za-z0-9_-]*\s*\(\)`)
 
 // undressed takes off what answers put around a command: a shell's prompt, a list's mark, backticks.
 func undressed(t string) string {

@@ -130,7 +130,7 @@ func (p *parser) otherCommand(args []string) {
 			p.sysctl(args[i+1:])
 			return
 		case strings.ContainsAny(w, blank):
-			p.commands(w)
+			p.commands(unquote.Replace(w))
 		case strings.HasPrefix(w, "--sysctl="):
 			p.sysctl([]string{strings.TrimPrefix(w, "--sysctl=")})
 		case w == "--sysctl" && i+1 < len(args):
@@ -140,6 +140,9 @@ func (p *parser) otherCommand(args []string) {
 		}
 	}
 }
+
+// unquote undoes what a level of quoting left.
+var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 
 // argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {

@@ -16,7 +16,7 @@ var (
 func (p *parser) confLine(t string) {
 	name, value, ok := strings.Cut(t, "=")
 	switch {
-	case !ok && strings.HasPrefix(t, "-"): // takes a name out of globs
+	case !ok && (strings.HasPrefix(t, "-") || strings.HasPrefix(t, "$")): // takes a name out of globs; lines that a shell makes
 		return
 	case !ok:
 		p.add(strayLine(t))
@@ -59,16 +59,28 @@ func (p *parser) assignment(t string) bool {
 	switch {
 	case !ok || strings.ContainsAny(bare, blank):
 		return false
+	case strings.HasPrefix(bare, "["):
+		return p.element(bare, trim(value))
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
 	case !looksLikeKey(bare) && !isShortName(bare) && !isMisspelt(bare):
 		return false
 	}
-	if p.section == "sysctl" { // a profile of tuned: "=>" raises only
-		value = strings.TrimPrefix(value, ">")
+	if p.section == "sysctl" { // a profile of tuned: "=>" raises only, quotes are taken off
+		value = strings.Trim(trim(strings.TrimPrefix(value, ">")), `"'`)
 	}
 	p.add(setting{form: asConf, key: canonical(bare), value: trim(value), optional: bare != name})
+	return true
+}
+
+// element takes ["net.core.somaxconn"]="4096" of a table in a script.
+func (p *parser) element(name, value string) bool {
+	key, value := canonical(strings.Trim(name, `[]"'`)), bareWord(value)
+	if !looksLikeKey(key) || value == "" || value[0] < '0' || value[0] > '9' {
+		return false
+	}
+	p.add(setting{form: asConf, key: key, value: value})
 	return true
 }
 
@@ -87,7 +99,7 @@ func isShortName(word string) bool {
 
 // isMisspelt says whether a word with parts is nearly the name of a setting: ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
 func isMisspelt(word string) bool {
-	return strings.Count(word, ".") > 0 && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(nearestNames(word)) > 0
+	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(nearestNames(word)) > 0
 }
 
 // moduleArguments are those of ansible's sysctl module on one line, moduleMap the same in braces.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // kernels are those that properties are tried on.
@@ -240,4 +242,36 @@ func TestLargeFiles(t *testing.T) {
 	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1", strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16), "sh -c '" + strings.Repeat(`sh -c "`, 100)} {
 		lintText("x.conf", text, "6.1")
 	}
+}
+
+// Every sysctl that the catalogue of limits explains has a rule here, and the two agree on its versions.
+func TestCatalogueAgrees(t *testing.T) {
+	for _, l := range limit.Catalogue() {
+		for _, k := range l.Knobs {
+			if !looksLikeKey(k.Name) || strings.ContainsAny(k.Name, " ") {
+				continue
+			}
+			n := knownNames().find(k.Name)
+			if n == nil {
+				if k.Since == "" || !latest.before(releaseOf(k.Since)) {
+					t.Errorf("%s: %s is not in names.txt", l.ID, k.Name)
+				}
+				continue
+			}
+			if ruleOf(k.Name) == nil {
+				t.Errorf("%s: %s has no rule", l.ID, k.Name)
+			}
+			if k.Until != "" && n.until.by != releaseOf(k.Until) {
+				t.Errorf("%s: %s is gone since %s, here %s", l.ID, k.Name, k.Until, n.until)
+			}
+			if since := releaseOf(k.Since); k.Since != "" && oldest.before(since) && (since.before(n.since.after) || n.since.by.before(since)) {
+				t.Errorf("%s: %s is there since %s, here %s", l.ID, k.Name, k.Since, n.since)
+			}
+		}
+	}
+}
+
+func releaseOf(s string) release {
+	r, _ := parseRelease(s)
+	return r
 }
