@@ -258,6 +258,9 @@ func TestCatalogueAgrees(t *testing.T) {
 				}
 				continue
 			}
+			if n.until.by == oldest {
+				continue // gone before the oldest kernel that names.txt knows: absent.go has a word on it
+			}
 			if ruleOf(k.Name) == nil {
 				t.Errorf("%s: %s has no rule", l.ID, k.Name)
 			}
