@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -21,7 +22,9 @@ type order struct {
 	values   []string         // by setting, to compare
 	ranks    []rank           // by setting, as systemd-sysctl orders them
 	procps   []rank           // as sysctl --system does
+	masks    []int            // by file: see maskedBy
 	rival    map[string][]int // settings by group and key
+	ladders  map[string]*ladder
 	byKey    map[string][]int // settings by key
 }
 
@@ -30,13 +33,16 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 		files: files, settings: settings, boot: boot,
 		places: make([]place, len(files)), atBoot: make([]bool, len(files)),
 		refused: make([]bool, len(settings)), groups: make([]string, len(settings)), values: make([]string, len(settings)),
-		rival: map[string][]int{}, byKey: map[string][]int{},
+		rival: map[string][]int{}, byKey: map[string][]int{}, ladders: map[string]*ladder{},
 	}
 	for i, f := range files {
 		o.places[i], o.atBoot[i] = placeOf(f.Name)
 		if f.Same != "" && o.atBoot[i] {
 			o.links = append(o.links, f)
 		}
+	}
+	for i := range files {
+		o.masks = append(o.masks, o.findMask(i))
 	}
 	for i, s := range settings {
 		o.groups[i], o.values[i] = o.together(i), valueOf(s)
@@ -102,24 +108,87 @@ func (o *order) before(i, j int, procps bool) bool {
 	return i < j
 }
 
-// rivals are the other settings of the same key that are read together with i and do something.
-func (o *order) rivals(i int) (out []int) {
+// ladder is the settings of one key that are read together and do something, so that the first and the last are at hand.
+type ladder struct {
+	taken   []int // in systemd's order, without those that the kernel refuses
+	last    int   // the one that wins with systemd, -1 for none, as all below
+	other   int   // the last whose value is another than the winner's
+	refused int   // the last that the kernel refuses
+	procps  int   // the one that wins with sysctl --system
+}
+
+// ladder is what setting i stands among; it is empty where nothing overrides it. All refusals are known by then.
+func (o *order) ladder(i int) *ladder {
 	s := o.settings[i]
 	if !oneOfForms(s.form, asConf, asWrite, asLimits, asUnit, asQueue) || o.branches[s.file] || roleOf(o.files[s.file].Name) == treeRole {
-		return nil // in a tree, two names of one setting belong to two things
+		return &ladder{last: -1, other: -1, refused: -1, procps: -1} // in a tree, two names of one setting belong to two things
 	}
-	for _, j := range o.rival[o.rivalKey(i)] {
-		if file := o.settings[j].file; j != i && !o.skipped(file) {
-			out = append(out, j)
+	key := o.rivalKey(i)
+	if o.ladders[key] == nil {
+		o.ladders[key] = o.build(o.rival[key])
+	}
+	return o.ladders[key]
+}
+
+func (o *order) build(all []int) *ladder {
+	l := &ladder{last: -1, other: -1, refused: -1, procps: -1}
+	for _, j := range all {
+		switch {
+		case o.skipped(o.settings[j].file):
+		case o.refused[j]:
+			l.refused = o.later(l.refused, j, false)
+		default:
+			l.taken, l.procps = append(l.taken, j), o.later(l.procps, j, true)
 		}
 	}
-	return out
+	slices.SortFunc(l.taken, func(a, b int) int {
+		switch {
+		case o.before(a, b, false):
+			return -1
+		case o.before(b, a, false):
+			return 1
+		}
+		return 0
+	})
+	for _, j := range l.taken {
+		if l.last >= 0 && !o.same(l.last, j) {
+			l.other = l.last
+		}
+		l.last = j
+	}
+	return l
+}
+
+// later is the one of two settings that comes later; the first may be -1.
+func (o *order) later(a, b int, procps bool) int {
+	if a < 0 || o.before(a, b, procps) {
+		return b
+	}
+	return a
+}
+
+// after is j where it comes after i, else -1.
+func (o *order) after(i, j int, procps bool) int {
+	if j < 0 || !o.before(i, j, procps) {
+		return -1
+	}
+	return j
+}
+
+// differing is the last setting after i with another value than i.
+func (o *order) differing(i int, l *ladder) int {
+	if l.last >= 0 && !o.same(i, l.last) {
+		return o.after(i, l.last, false)
+	}
+	return o.after(i, l.other, false)
 }
 
 func oneOfForms(f form, all ...form) bool { return slices.Contains(all, f) }
 
 // maskedBy is the file because of which one is not read: it has the same name and stands in a directory that goes first. -1 for none.
-func (o *order) maskedBy(file int) int {
+func (o *order) maskedBy(file int) int { return o.masks[file] }
+
+func (o *order) findMask(file int) int {
 	p := o.places[file]
 	return slices.IndexFunc(indexesOf(o.places), func(j int) bool {
 		q := o.places[j]
@@ -149,15 +218,14 @@ func (o *order) verdicts(i int) (notes []Note) {
 	if o.refused[i] {
 		return nil
 	}
-	rivals := o.rivals(i)
-	later := o.pick(i, rivals, func(j int) bool { return o.before(i, j, false) && !o.refused[j] && !o.same(i, j) })
-	if later >= 0 {
-		return []Note{o.overridden(i, later, rivals)}
+	l := o.ladder(i)
+	if later := o.differing(i, l); later >= 0 {
+		return []Note{o.overridden(i, later, l)}
 	}
-	if j := o.pick(i, rivals, func(j int) bool { return o.before(i, j, false) && o.refused[j] }); j >= 0 && s.form == asConf {
+	if j := o.after(i, l.refused, false); j >= 0 && s.form == asConf {
 		notes = append(notes, Note{Overridden, upper(o.at(i, j)) + " sets it again to a value that the kernel refuses: systemd-sysctl writes the last one alone, so that nothing is set; sysctl -p writes both, and this one stays.", orderSource})
 	}
-	if j := o.twin(i, rivals); j >= 0 {
+	if j := o.twin(i, l); j >= 0 {
 		notes = append(notes, Note{Duplicate, upper(o.at(i, j)) + " sets it to the same value already: one of the two can go.", orderSourceOf(s.form)})
 	}
 	return notes
@@ -168,9 +236,9 @@ func (o *order) aside(i int) (Note, bool) {
 	if !o.atBoot[o.settings[i].file] || o.refused[i] || o.maskedBy(o.settings[i].file) >= 0 {
 		return Note{}, false
 	}
-	rivals := o.rivals(i)
-	j := o.pickProcps(i, rivals)
-	if j < 0 || o.same(i, j) || o.pick(i, rivals, func(k int) bool { return o.before(i, k, false) && !o.refused[k] }) >= 0 {
+	l := o.ladder(i)
+	j := o.after(i, l.procps, true)
+	if j < 0 || o.same(i, j) || o.after(i, l.last, false) >= 0 {
 		return Note{}, false
 	}
 	return Note{Overridden, "This line wins at boot, where systemd-sysctl reads the files; sysctl --system reads sysctl.conf last, and then " + o.at(i, j) + " wins with " + value(o.settings[j]) + ".", orderSource}, true
@@ -191,20 +259,9 @@ func orderSourceOf(f form) string {
 	return "the lines run one after the other"
 }
 
-// pick is the last of the rivals, in the order of systemd, of which ok holds; -1 for none.
-func (o *order) pick(i int, rivals []int, ok func(j int) bool) int {
-	best := -1
-	for _, j := range rivals {
-		if ok(j) && (best < 0 || o.before(best, j, false)) {
-			best = j
-		}
-	}
-	return best
-}
-
 // overridden names the line that wins in the end.
-func (o *order) overridden(i, later int, rivals []int) Note {
-	winner := o.pick(i, rivals, func(j int) bool { return o.before(i, j, false) && !o.refused[j] })
+func (o *order) overridden(i, later int, l *ladder) Note {
+	winner := l.last
 	why := upper(o.at(i, winner)) + " wins: it sets " + value(o.settings[winner]) + "."
 	switch {
 	case o.same(i, winner):
@@ -212,7 +269,7 @@ func (o *order) overridden(i, later int, rivals []int) Note {
 	case o.settings[i].glob != "" && o.settings[winner].glob == "":
 		why = upper(o.at(i, winner)) + " names the setting in full and wins over the pattern: it sets " + value(o.settings[winner]) + "."
 	}
-	if p := o.pickProcps(i, rivals); p != winner && p >= 0 && !o.same(p, winner) {
+	if p := o.after(i, l.procps, true); p != winner && p >= 0 && !o.same(p, winner) {
 		why += " sysctl --system reads sysctl.conf last; then " + o.at(i, p) + " wins with " + value(o.settings[p]) + "."
 	} else if p < 0 && o.atBoot[o.settings[i].file] {
 		why += " Where sysctl --system reads the files, sysctl.conf comes last and this line wins."
@@ -220,27 +277,11 @@ func (o *order) overridden(i, later int, rivals []int) Note {
 	return Note{Overridden, why, orderSourceOf(o.settings[i].form)}
 }
 
-// pickProcps is the line that wins with sysctl --system, -1 where that is i itself.
-func (o *order) pickProcps(i int, rivals []int) int {
-	best := -1
-	for _, j := range rivals {
-		if o.before(i, j, true) && !o.refused[j] && (best < 0 || o.before(best, j, true)) {
-			best = j
-		}
-	}
-	return best
-}
-
 // twin is an earlier line with the same value and nothing else between.
-func (o *order) twin(i int, rivals []int) int {
-	best := -1
-	for _, j := range rivals {
-		if o.before(j, i, false) && !o.refused[j] && (best < 0 || o.before(best, j, false)) {
-			best = j
-		}
-	}
-	if best >= 0 && o.same(i, best) {
-		return best
+func (o *order) twin(i int, l *ladder) int {
+	n := sort.Search(len(l.taken), func(k int) bool { return !o.before(l.taken[k], i, false) })
+	if n > 0 && o.same(i, l.taken[n-1]) {
+		return l.taken[n-1]
 	}
 	return -1
 }

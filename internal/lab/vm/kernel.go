@@ -1,0 +1,107 @@
+//go:build linux
+
+package vm
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// ErrUnavailable says that this host cannot run virtual machines, or cannot fetch kernels:
+// a program is not installed, or the processor is no x86-64. The message names what is missing.
+var ErrUnavailable = errors.New("vm: virtual machines cannot be run here")
+
+// Kernel is one kernel on this host's disk.
+type Kernel struct {
+	Series  string `json:"series"`  // as asked of Fetch: "6.1", "newest"
+	Release string `json:"release"` // as uname -r prints it: "6.1.0-50-cloud-amd64"
+	Version string `json:"version"` // of the Debian package: "6.1.176-1" has the upstream version
+	Image   string `json:"-"`       // path of the bzImage
+	Modules string `json:"-"`       // path of the directory that holds kernel/ and modules.builtin
+}
+
+// cacheDir is where fetched kernels are kept, a directory for each release.
+func cacheDir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("vm: find the cache directory: %w", err)
+	}
+	return filepath.Join(base, "maxconn", "kernels"), nil
+}
+
+// Kernels lists the kernels that Fetch has left in the cache
+// ($XDG_CACHE_HOME/maxconn/kernels), the oldest first.
+func Kernels() ([]Kernel, error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*", recordName))
+	if err != nil {
+		return nil, fmt.Errorf("vm: list kernels: %w", err)
+	}
+	var kernels []Kernel
+	for _, record := range found {
+		k, err := readKernel(filepath.Dir(record))
+		if err != nil {
+			return nil, err
+		}
+		kernels = append(kernels, k)
+	}
+	slices.SortFunc(kernels, func(a, b Kernel) int { return compareReleases(a.Release, b.Release) })
+	return kernels, nil
+}
+
+// recordName is the file that says what a cached kernel is. Its directory appears in
+// one rename, so a kernel that has it is whole.
+const recordName = "kernel.json"
+
+func readKernel(dir string) (Kernel, error) {
+	text, err := os.ReadFile(filepath.Join(dir, recordName))
+	if err != nil {
+		return Kernel{}, fmt.Errorf("vm: cached kernel: %w", err)
+	}
+	var k Kernel
+	if err := json.Unmarshal(text, &k); err != nil {
+		return Kernel{}, fmt.Errorf("vm: cached kernel %s: %w", dir, err)
+	}
+	k.Image, k.Modules = filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "modules")
+	return k, nil
+}
+
+func (k Kernel) write(dir string) error {
+	text, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, recordName), append(text, '\n'), 0o666)
+}
+
+// compareReleases orders "5.10.0-32" before "6.1.0-50": by their numbers, one after
+// the other.
+func compareReleases(a, b string) int {
+	if c := slices.Compare(numbers(a), numbers(b)); c != 0 {
+		return c
+	}
+	return cmp.Compare(a, b)
+}
+
+func numbers(release string) []int {
+	var n []int
+	for _, digits := range strings.FieldsFunc(release, func(r rune) bool { return !unicode.IsDigit(r) }) {
+		v, err := strconv.Atoi(digits)
+		if err != nil {
+			break // longer than an int: no version
+		}
+		n = append(n, v)
+	}
+	return n
+}
