@@ -96,7 +96,7 @@ func TestAutoRevertAfterKill(t *testing.T) {
 	client := make(chan bool)
 	go func() {
 		defer close(client)
-		s.run(job{Verb: "apply", Within: time.Hour, Slow: true})
+		s.run(job{Verb: "apply", Within: time.Minute, Slow: true})
 	}()
 	last := len(s.job.Plan.Changes) - 1
 	r := s.journaled(func(r *Run) bool { return r.Progress[last].Intended })
