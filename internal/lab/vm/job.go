@@ -32,6 +32,6 @@ func persistent() []string { return []string{"etc", "var"} }
 // roleEnv makes the first process of a machine its init. The kernel turns parameters that it does not
 // know into the environment of init (init/main.c unknown_bootoption).
 const (
-	roleEnv  = "MAXCONN_VM"
+	roleEnv  = "MAXCONN_VM_ROLE"
 	roleInit = "init"
 )
