@@ -39,6 +39,7 @@ func verbs() map[string]handler {
 		"spawn":    verb(spawnWorker),
 		"reap":     verb(reapWorkers),
 		"run":      verb(runCommand),
+		"observe":  verb(observeSelf),
 		"sysctl":   verb(writeSysctl),
 		"value":    verb(readSysctl),
 		"up":       verb(linkUp),

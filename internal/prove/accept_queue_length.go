@@ -1,0 +1,37 @@
+package prove
+
+import "time"
+
+var _ = register(Claim{
+	ID:     "accept-queue-length",
+	Limit:  "accept-queue",
+	Says:   "an accept queue takes min(backlog, somaxconn) + 1 connections; further ones wait and are counted as overflows",
+	Source: "include/net/sock.h sk_acceptq_is_full; net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock",
+	Unit:   "connections",
+	Takes:  2 * time.Second,
+	Busy:   Waits,
+	Trial: func(b *Bench) Outcome {
+		const extra = 5
+		w := b.World("net.core.somaxconn=7")
+		server, client := w.Actor("server"), w.Actor("client")
+		listener, addr := listenOn(server, 8080, 64)
+		g := w.Gauge("accept-queue", addr.String())
+		knock(client, addr, int(g.Ceiling)+extra)
+		b.Await(5*time.Second, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
+		o := Exactly(g.Ceiling, int64(must(server.Queue(listener)).Used))
+		o.Formula = Formula(g)
+		g = w.Gauge("accept-queue", addr.String())
+		o.Expect("check sees the queue refuse", true, g.Refusing)
+		overflows := w.Counter("TcpExt.ListenOverflows")
+		o.ExpectThat("TcpExt.ListenOverflows", "at least 1", overflows, overflows > 0)
+
+		control := b.World("net.core.somaxconn=64")
+		server, client = control.Actor("server"), control.Actor("client")
+		listener, addr = listenOn(server, 8080, 64)
+		knock(client, addr, int(o.Predicted)+extra)
+		b.Await(5*time.Second, func() bool { return must(server.Queue(listener)).Used == int(o.Predicted)+extra })
+		o.Without("connections in a queue of 64", int(o.Predicted)+extra, must(server.Queue(listener)).Used)
+		o.Without("TcpExt.ListenOverflows", 0, control.Counter("TcpExt.ListenOverflows"))
+		return o
+	},
+})

@@ -1,0 +1,218 @@
+package prove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+// Bench is where one trial works: its labs, and the model that predicts. Its
+// methods end the trial when the lab fails (not when the kernel refuses: that is
+// a result). It is for one trial on one goroutine, but for Together.
+type Bench struct {
+	ctx     context.Context
+	model   Model
+	mu      sync.Mutex
+	closers []func() error
+}
+
+// Model gives the limit of an ID: limit.Find, or in tests a broken one.
+type Model func(id string) *limit.Limit
+
+// World is a lab and what happens in it. Host is the machine itself in a trial that
+// needs one.
+type World struct {
+	*lab.Lab
+	b *Bench
+}
+
+// abort carries an error out of a trial to run, which recovers it.
+type abort struct{ err error }
+
+// Must ends the trial on an error.
+func (b *Bench) Must(err error) {
+	if err != nil {
+		panic(abort{err})
+	}
+}
+
+// must gives the value, or ends the trial.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(abort{err})
+	}
+	return v
+}
+
+// Context ends with the run.
+func (b *Bench) Context() context.Context { return b.ctx }
+
+// CannotRun ends the trial without a verdict.
+func (b *Bench) CannotRun(why string) { panic(abort{&Impossible{why}}) }
+
+// Impossible says why a trial cannot give a verdict here.
+type Impossible struct{ Why string }
+
+func (e *Impossible) Error() string { return e.Why }
+
+// World makes a lab that ends with the trial. Settings are "key=value".
+func (b *Bench) World(settings ...string) World {
+	w := World{must(lab.Start(b.ctx)), b}
+	b.later(w.Close)
+	for _, s := range settings {
+		key, value, _ := strings.Cut(s, "=")
+		w.Sysctl(key, value)
+	}
+	return w
+}
+
+// later runs when the trial has ended, last first.
+func (b *Bench) later(f func() error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closers = append(b.closers, f)
+}
+
+func (b *Bench) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		errs = append(errs, b.closers[i]())
+	}
+	b.closers = nil
+	return errors.Join(errs...)
+}
+
+// Together runs functions side by side and waits for all; one that ends the trial ends it when all are done.
+func (b *Bench) Together(fs ...func()) {
+	errs := make([]error, len(fs))
+	var wg sync.WaitGroup
+	for i, f := range fs {
+		wg.Go(func() { errs[i] = caught(f) })
+	}
+	wg.Wait()
+	b.Must(errors.Join(errs...))
+}
+
+// caught gives the error with which f ended the trial.
+func caught(f func()) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case abort:
+			err = v.err
+		default:
+			panic(v)
+		}
+	}()
+	f()
+	return nil
+}
+
+// Await polls until done or the time is over, and says which. For states that the
+// kernel announces to nobody; the step is a hundredth of the time, 1 ms at least.
+func (b *Bench) Await(within time.Duration, done func() bool) bool {
+	end := time.NewTimer(within)
+	defer end.Stop()
+	tick := time.NewTicker(max(within/100, time.Millisecond))
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			return done()
+		case <-b.ctx.Done():
+			b.Must(b.ctx.Err())
+		}
+	}
+	return true
+}
+
+// Pause waits for a time that is part of the experiment (a TIME_WAIT, a rate), never for an event.
+func (b *Bench) Pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-b.ctx.Done():
+		b.Must(b.ctx.Err())
+	}
+}
+
+// Sysctl writes a setting; a kernel without it means that the trial cannot run.
+func (w World) Sysctl(key, value string) {
+	if _, err := w.Value(key); err != nil {
+		w.b.CannotRun(fmt.Sprintf("%s cannot be read in a network namespace here: %v", key, err))
+	}
+	w.b.Must(w.Set(key, value))
+}
+
+// Actor starts a process in the world.
+func (w World) Actor(name string) *lab.Actor { return must(w.Spawn(name)) }
+
+// Snapshot observes the world as check does.
+func (w World) Snapshot() host.Snapshot { return must(w.Observe()) }
+
+// Gauge has the model evaluate a limit on the world as it is, and picks the gauge
+// whose subject contains the text.
+func (w World) Gauge(id, subject string) limit.Gauge { return w.GaugeOf(w.Snapshot(), id, subject) }
+
+// GaugeOf is Gauge on a snapshot.
+func (w World) GaugeOf(s host.Snapshot, id, subject string) limit.Gauge {
+	gauges, r := w.b.model(id).Evaluate(s, limit.Workload{})
+	w.b.Must(r.Err())
+	for _, g := range gauges {
+		if strings.Contains(g.Subject.Name, subject) {
+			return g
+		}
+	}
+	panic(abort{fmt.Errorf("%s gives no gauge for %q, but %s", id, subject, names(gauges))})
+}
+
+func names(gauges []limit.Gauge) string {
+	var all []string
+	for _, g := range gauges {
+		all = append(all, fmt.Sprintf("%q", g.Subject.Name))
+	}
+	return "[" + strings.Join(all, " ") + "]"
+}
+
+// Counter reads a counter of the world's namespace, such as TcpExt.ListenDrops; a kernel without it cannot run the trial.
+func (w World) Counter(name string) int64 {
+	for _, file := range []string{"netstat", "snmp"} {
+		text := must(os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", w.PID(), file)))
+		value := ""
+		procfs.ParseCounters(text, func(proto, counter, v string) {
+			if proto+"."+counter == name {
+				value = v
+			}
+		})
+		if value != "" {
+			return must(strconv.ParseInt(value, 10, 64))
+		}
+	}
+	w.b.CannotRun("this kernel has no counter " + name)
+	return 0
+}
+
+// Formula is the arithmetic of a gauge in one line: its last step.
+func Formula(g limit.Gauge) string {
+	for i := len(g.Steps) - 1; i >= 0; i-- {
+		if s := g.Steps[i]; s.Sum != "" {
+			return fmt.Sprintf("%s: %s = %d %s", s.Label, s.Sum, s.Value, s.Unit)
+		}
+	}
+	if g.Limit != nil {
+		return g.Limit.Formula
+	}
+	return ""
+}

@@ -1,0 +1,69 @@
+package prove
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Claim is a sentence about the kernel that a trial can confirm or refute.
+type Claim struct {
+	ID     string // stable: argument of `maxconn prove`, row of docs/proofs.md
+	Limit  string // the limit of the catalogue that it is about
+	Says   string // the claim, one sentence, no full stop
+	Source string // kernel file and function, and since which version
+	Unit   string // of the figure: "connections", "s", "connections/s"
+	// Takes is about how long the trial runs; more than Fast runs only with --all or by name.
+	Takes time.Duration
+	// Busy is how the trial uses the CPU.
+	Busy Busy
+	// Machine is why only an expendable machine can show it, "" where a namespace can.
+	Machine string
+	// Needs is the first kernel that has what the trial uses, "5.10" and so on; "" for any.
+	Needs string
+	Trial func(*Bench) Outcome
+}
+
+// Busy is how much of the machine a trial takes.
+type Busy int
+
+const (
+	Waits Busy = iota // waits most of the time; any number may run at once
+	Works             // keeps about one CPU busy
+	Alone             // needs quiet: no other trial works meanwhile
+)
+
+// Fast is the longest that a trial of the fast set takes.
+const Fast = 8 * time.Second
+
+// Slow says whether the claim is left out of the fast set.
+func (c *Claim) Slow() bool { return c.Takes > Fast }
+
+// claims is filled by register while the package is initialised and never changes after that.
+var claims []*Claim
+
+// register adds a claim; each file of a claim calls it once.
+func register(c Claim) *Claim {
+	claims = append(claims, &c)
+	return &c
+}
+
+// Claims lists all claims, sorted by limit and ID.
+func Claims() []*Claim {
+	return slices.SortedFunc(slices.Values(claims), func(a, b *Claim) int {
+		if d := strings.Compare(a.Limit, b.Limit); d != 0 {
+			return d
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+}
+
+// About lists the claims with this ID or about the limit with this ID.
+func About(id string) (found []*Claim) {
+	for _, c := range Claims() {
+		if c.ID == id || c.Limit == id {
+			found = append(found, c)
+		}
+	}
+	return found
+}

@@ -1,0 +1,96 @@
+package prove
+
+import (
+	"fmt"
+	"math"
+)
+
+// Outcome is what a trial found.
+type Outcome struct {
+	// Predicted is the catalogue's figure, Measured the kernel's, both in the
+	// claim's unit. Low and High bound what agrees with the prediction.
+	Predicted, Measured float64
+	Low, High           float64
+	// Formula is how the prediction came about, with the lab's figures.
+	Formula string
+	// Evidence is what must be there when the limit binds, Control what must not
+	// be there without the cause.
+	Evidence, Control []Check
+	// Series are the measured points, for plots.
+	Series []Series
+	// Note is worth telling beside the verdict, one sentence.
+	Note string
+}
+
+// Check is one observation that must be as wanted.
+type Check struct {
+	What string `json:"what"`
+	Want string `json:"want"`
+	Got  string `json:"got"`
+	OK   bool   `json:"ok"`
+}
+
+// Series is a measured curve.
+type Series struct {
+	Name   string  `json:"name"`
+	X      string  `json:"x"` // what the axes are, with units
+	Y      string  `json:"y"`
+	Points []Point `json:"points"`
+	// Marks are predicted levels or moments to draw into the plot.
+	Marks []Mark `json:"marks,omitempty"`
+}
+
+// Point is one measurement.
+type Point struct{ X, Y float64 }
+
+// Mark is a straight line of a plot: at X, or at Y.
+type Mark struct {
+	Name string   `json:"name"`
+	X    *float64 `json:"x,omitempty"`
+	Y    *float64 `json:"y,omitempty"`
+}
+
+// Exactly is an outcome of a count: it agrees or it does not.
+func Exactly(predicted, measured int64) Outcome {
+	p := float64(predicted)
+	return Outcome{Predicted: p, Measured: float64(measured), Low: p, High: p}
+}
+
+// Within is an outcome of a quantity that may be off by a share of the prediction, 0.02 for 2 %.
+func Within(share, predicted, measured float64) Outcome {
+	d := math.Abs(share * predicted)
+	return Outcome{Predicted: predicted, Measured: measured, Low: predicted - d, High: predicted + d}
+}
+
+// Between is an outcome whose prediction is a range, low being the figure.
+func Between(low, high, measured float64) Outcome {
+	return Outcome{Predicted: low, Measured: measured, Low: low, High: high}
+}
+
+// Agrees says whether the measured figure is what was predicted.
+func (o Outcome) Agrees() bool { return o.Low <= o.Measured && o.Measured <= o.High }
+
+// Expect adds evidence: got must equal want.
+func (o *Outcome) Expect(what string, want, got any) {
+	o.Evidence = append(o.Evidence, check(what, want, got))
+}
+
+// Without adds an observation of the control run: got must equal want.
+func (o *Outcome) Without(what string, want, got any) {
+	o.Control = append(o.Control, check(what, want, got))
+}
+
+// ExpectThat and WithoutThat are for what is more than an equality; want is its words.
+func (o *Outcome) ExpectThat(what, want string, got any, ok bool) {
+	o.Evidence = append(o.Evidence, Check{what, want, fmt.Sprint(got), ok})
+}
+
+// WithoutThat is ExpectThat for the control run.
+func (o *Outcome) WithoutThat(what, want string, got any, ok bool) {
+	o.Control = append(o.Control, Check{what, want, fmt.Sprint(got), ok})
+}
+
+func check(what string, want, got any) Check {
+	w, g := fmt.Sprint(want), fmt.Sprint(got)
+	return Check{what, w, g, w == g}
+}

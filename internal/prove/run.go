@@ -1,0 +1,187 @@
+package prove
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// Options narrow and steer a run. The zero value runs nothing.
+type Options struct {
+	Claims []*Claim
+	// Kernel is the running kernel's release, for Needs.
+	Kernel string
+	// Expendable says that the whole machine may be spoiled: claims that need a machine run.
+	Expendable bool
+	// Model predicts; nil means the catalogue.
+	Model Model
+	// Progress, unless nil, is told of each start and end; calls do not overlap.
+	Progress func(Event)
+}
+
+// Event is a step of a run.
+type Event struct {
+	Claim     *Claim
+	Proof     *Proof // nil when the trial starts
+	Done, All int
+	Left      time.Duration // about how long the rest takes
+}
+
+// run is the state of one Run.
+type run struct {
+	Options
+	cpus    int64
+	tokens  *semaphore.Weighted
+	started time.Time
+	mu      sync.Mutex
+	done    map[*Claim]bool
+}
+
+// Run tries the claims, side by side where they allow it. The error is that of the
+// context; the report then holds what had ended by then. Safe for concurrent use, though two
+// runs disturb each other's quiet.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if o.Model == nil {
+		o.Model = limit.Find
+	}
+	cpus := int64(runtime.NumCPU())
+	r := &run{Options: o, cpus: cpus, tokens: semaphore.NewWeighted(cpus), started: time.Now(), done: map[*Claim]bool{}}
+	proofs := make([]*Proof, len(o.Claims))
+	var wg sync.WaitGroup
+	for _, i := range r.order() {
+		if r.acquire(ctx, o.Claims[i]) != nil {
+			break
+		}
+		wg.Go(func() {
+			defer r.release(o.Claims[i])
+			proofs[i] = r.prove(ctx, o.Claims[i])
+		})
+	}
+	wg.Wait()
+	return r.report(proofs), ctx.Err()
+}
+
+// order starts with those that wait longest, so that the rest runs meanwhile.
+func (r *run) order() []int {
+	order := make([]int, len(r.Claims))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := r.Claims[i], r.Claims[j]
+		return cmp.Or(cmp.Compare(a.Busy, b.Busy), cmp.Compare(b.Takes, a.Takes))
+	})
+	return order
+}
+
+// weight is how many CPUs' tokens a claim takes.
+func (r *run) weight(c *Claim) int64 { return []int64{Waits: 0, Works: 1, Alone: r.cpus}[c.Busy] }
+
+func (r *run) acquire(ctx context.Context, c *Claim) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.Busy == Waits {
+		return nil
+	}
+	return r.tokens.Acquire(ctx, r.weight(c))
+}
+
+func (r *run) release(c *Claim) {
+	if c.Busy != Waits {
+		r.tokens.Release(r.weight(c))
+	}
+}
+
+// prove runs one trial to its verdict.
+func (r *run) prove(ctx context.Context, c *Claim) *Proof {
+	r.tell(c, nil)
+	p := &Proof{ID: c.ID, Limit: c.Limit, Claim: c.Says, Unit: c.Unit, Source: c.Source}
+	start := time.Now()
+	if why := r.unfit(c); why != "" {
+		p.Verdict, p.Why = CouldNotRun, why
+	} else if o, err := r.try(ctx, c); err != nil {
+		p.Verdict, p.Why = CouldNotRun, err.Error()
+	} else {
+		p.judge(o)
+	}
+	p.Seconds = time.Since(start).Seconds()
+	r.tell(c, p)
+	return p
+}
+
+// unfit is why the claim is not for this machine, "" where it is.
+func (r *run) unfit(c *Claim) string {
+	if c.Machine != "" && !r.Expendable {
+		return "only a machine of its own can show it: " + c.Machine + " (maxconn prove --kernels)"
+	}
+	if c.Needs != "" && older(r.Kernel, c.Needs) {
+		return "needs Linux " + c.Needs
+	}
+	return ""
+}
+
+func (r *run) try(ctx context.Context, c *Claim) (o Outcome, err error) {
+	b := &Bench{ctx: ctx, model: r.Model}
+	defer func() { err = errors.Join(err, b.close()) }()
+	err = caught(func() { o = c.Trial(b) })
+	if errors.Is(err, lab.ErrUnavailable) {
+		err = fmt.Errorf("%w: run it as root, or allow user namespaces", err)
+	}
+	return o, err
+}
+
+func (r *run) tell(c *Claim, p *Proof) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p != nil {
+		r.done[c] = true
+	}
+	if r.Progress != nil {
+		r.Progress(Event{Claim: c, Proof: p, Done: len(r.done), All: len(r.Claims), Left: r.left()})
+	}
+}
+
+// left is about how long the rest takes: the longest that waits, or the sum of those that take turns.
+func (r *run) left() time.Duration {
+	var waits, turns time.Duration
+	for _, c := range r.Claims {
+		if r.done[c] || r.unfit(c) != "" {
+			continue
+		}
+		if c.Busy == Waits {
+			waits = max(waits, c.Takes)
+		} else {
+			turns += c.Takes * time.Duration(r.weight(c)) / time.Duration(r.cpus)
+		}
+	}
+	return max(waits-time.Since(r.started), turns, 0)
+}
+
+func (r *run) report(proofs []*Proof) *Report {
+	out := &Report{Schema: Schema, Kernel: r.Kernel, CPUs: int(r.cpus), User: user(), Seconds: time.Since(r.started).Seconds()}
+	for _, p := range proofs {
+		if p != nil {
+			out.Proofs = append(out.Proofs, *p)
+		}
+	}
+	return out
+}
+
+func user() string {
+	if os.Geteuid() == 0 {
+		return "root"
+	}
+	return fmt.Sprintf("uid %d", os.Geteuid())
+}
