@@ -8,9 +8,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
 func main() {
+	vm.Main()  // the init of a virtual machine, for prove --kernels
+	lab.Main() // a process in a namespace, for prove and load
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process whatever it is doing
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))

@@ -41,7 +41,7 @@ func terminal(w io.Writer) (fd int, ok bool) {
 	return int(f.Fd()), true
 }
 
-// progress is the line that counts down while a window is open.
+// progress is the line that says how far long work has come.
 type progress struct {
 	mu    sync.Mutex
 	w     io.Writer // nil where nobody looks
@@ -56,15 +56,19 @@ func (a *app) progress() *progress {
 }
 
 // progressWidth is what the line covers and done clears.
-const progressWidth = 40
+const progressWidth = 60
 
 // show says how much time is left. It may be called from any goroutine.
 func (p *progress) show(left time.Duration) {
+	p.say(fmt.Sprintf("watching, %d s left", int((left+time.Second-1)/time.Second)))
+}
+
+// say puts words in the place of those before. It may be called from any goroutine.
+func (p *progress) say(words string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.w != nil && !p.ended {
-		seconds := int((left + time.Second - 1) / time.Second)
-		fmt.Fprintf(p.w, "\r%-*s", progressWidth, fmt.Sprintf("maxconn: watching, %d s left", seconds))
+		fmt.Fprintf(p.w, "\r%-*s", progressWidth, cut("maxconn: "+words, progressWidth-len("...")))
 	}
 }
 

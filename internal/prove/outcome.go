@@ -41,7 +41,10 @@ type Series struct {
 }
 
 // Point is one measurement.
-type Point struct{ X, Y float64 }
+type Point struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+}
 
 // Mark is a straight line of a plot: at X, or at Y.
 type Mark struct {

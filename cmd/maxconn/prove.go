@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// proveFlags are what was asked of prove.
+type proveFlags struct {
+	form
+	all, list, expendable, verbose bool
+	html                           string
+	kernels                        []string
+}
+
+func (a *app) prove() *cobra.Command {
+	f := &proveFlags{}
+	c := &cobra.Command{
+		Use:   "prove [claim|limit...]",
+		Short: "show by experiment what is true on this kernel",
+		Long: `prove tries what maxconn claims about the kernel, on the running kernel: in network
+namespaces of its own, with real sockets. Each claim has a figure that the formula of its limit
+predicts; the trial measures it, looks whether the evidence that check relies on is there, and
+repeats the run without the cause, when the effect must be absent.
+
+Without an argument it runs the claims that take no more than a few seconds; --all adds the
+slow ones (TIME_WAIT is 60 s), a name runs one claim, or all claims about one limit. Nothing
+outside of the namespaces is changed, and they end with the program, however it ends. Root is
+not needed where the kernel allows user namespaces.
+
+--kernels runs everything in virtual machines on Debian's kernels, host-wide limits too
+(needs qemu-system-x86; kernels are fetched once from the mirror that apt uses).
+
+Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 failed.`,
+		Example: `  maxconn prove
+  maxconn prove accept-queue
+  maxconn prove time-wait-length --verbose
+  maxconn prove --all --html report.html
+  maxconn prove --kernels 5.10,6.1,6.12,newest --md > proofs.md`,
+		RunE:              func(c *cobra.Command, args []string) error { return a.runProve(c.Context(), f, args) },
+		ValidArgsFunction: completeClaims,
+	}
+	f.form.flags(c)
+	c.Flags().BoolVar(&f.all, "all", false, "run the slow claims as well (3 minutes)")
+	c.Flags().BoolVar(&f.list, "list", false, "list the claims and run nothing")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show formula, evidence and control run of each claim")
+	c.Flags().Var(word{&f.html}, "html", "write the report with plots to this `file`, one page that stands alone")
+	c.Flags().Var(wordList{&f.kernels, true}, "kernels", "run everything in virtual machines on these `kernels`: "+kernelSeries()+" or all")
+	c.Flags().BoolVar(&f.expendable, "expendable", false, "this machine may be spoiled: run what changes host-wide settings as well")
+	c.Flags().MarkHidden("expendable")
+	return c
+}
+
+func completeClaims(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+	for _, c := range prove.Claims() {
+		names = append(names, cobra.CompletionWithDesc(c.ID, c.Says))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error {
+	if err := f.conflict(); err != nil {
+		return err
+	}
+	claims, err := f.claims(args)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.list:
+		return a.write(func(w io.Writer) error { return render.Claims(w, claims, a.style(f.verbose)) })
+	case len(f.kernels) > 0:
+		return a.proveKernels(ctx, f, args)
+	}
+	r, err := a.proofs(ctx, f, claims)
+	if err != nil && len(r.Proofs) == 0 {
+		return err
+	}
+	if failed := a.report(f, *r); failed != nil {
+		return failed
+	}
+	a.status = proofStatus(*r)
+	return err
+}
+
+// claims are those asked for. Without a name those that only an expendable machine can show are left out elsewhere.
+func (f *proveFlags) claims(args []string) (chosen []*prove.Claim, err error) {
+	for _, id := range args {
+		found := prove.About(id)
+		if len(found) == 0 {
+			return nil, misuse("maxconn prove --list shows all claims"+nearClaim(id), "there is no claim and no limit %s", quoted(id))
+		}
+		chosen = append(chosen, found...)
+	}
+	if len(args) > 0 {
+		return once(chosen), nil
+	}
+	for _, c := range prove.Claims() {
+		if f.list || f.expendable || c.Machine == "" && (f.all || !c.Slow()) {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen, nil
+}
+
+// once drops what is there again.
+func once(claims []*prove.Claim) (out []*prove.Claim) {
+	seen := map[*prove.Claim]bool{}
+	for _, c := range claims {
+		if !seen[c] {
+			out = append(out, c)
+		}
+		seen[c] = true
+	}
+	return out
+}
+
+// nearClaim continues a hint with claims whose names share the most with a word.
+func nearClaim(word string) string {
+	var near []string
+	for _, c := range prove.Claims() {
+		if strings.Contains(c.ID, word) || strings.Contains(word, c.ID) {
+			near = append(near, c.ID)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(near, " or ") + "?"
+}
+
+// proofs runs the claims on this kernel. Interrupted, it gives what had ended by then and the error.
+func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) (*prove.Report, error) {
+	p := a.progress()
+	defer p.done()
+	return prove.Run(ctx, prove.Options{
+		Claims: claims, Kernel: runningKernel(), Expendable: f.expendable,
+		Progress: func(e prove.Event) {
+			p.say(fmt.Sprintf("%d of %d claims tried, %d s left", e.Done, e.All, int(e.Left.Seconds())))
+		},
+	})
+}
+
+// runningKernel is the release of the running kernel, "" where /proc does not say.
+func runningKernel() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return strings.TrimSpace(string(text))
+}
+
+// proofStatus is the exit status for a report.
+func proofStatus(r prove.Report) int {
+	switch {
+	case r.Count(prove.Differs) > 0:
+		return statusBinds
+	case r.Count(prove.CouldNotRun) > 0:
+		return statusUnknown
+	}
+	return statusHolds
+}
+
+// report writes the result in the form that was asked for, and the page beside it.
+func (a *app) report(f *proveFlags, r prove.Report) error {
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := render.ProofHTML(&page, r); err != nil {
+			return err
+		}
+		if err := writeFile(f.html, page.Bytes()); err != nil {
+			return err
+		}
+	}
+	return a.write(func(w io.Writer) error {
+		switch {
+		case f.json:
+			return render.ProofJSON(w, r)
+		case f.markdown:
+			return render.ProofMarkdown(w, r)
+		}
+		return render.ProofText(w, r, a.style(f.verbose))
+	})
+}

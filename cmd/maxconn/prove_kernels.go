@@ -1,0 +1,116 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/maxconn/maxconn/internal/lab/vm"
+	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// kernelTime is the longest that one machine may run.
+const kernelTime = 8 * time.Minute
+
+// kernelModules are what trials use besides what a machine has anyway.
+var kernelModules = []string{"sch_fq_codel", "sch_tbf", "dummy"}
+
+func kernelSeries() string { return strings.Join(vm.Series(), ", ") }
+
+// proveKernels runs the claims on other kernels, as many machines at once as there are CPUs.
+func (a *app) proveKernels(ctx context.Context, f *proveFlags, args []string) error {
+	series, err := seriesOf(f.kernels)
+	if err != nil {
+		return err
+	}
+	p := a.progress()
+	defer p.done()
+	reports := make([]prove.Report, len(series))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.NumCPU())
+	started := time.Now()
+	for i, s := range series {
+		group.Go(func() (err error) {
+			p.say(fmt.Sprintf("Linux %s runs, %d s so far", s, int(time.Since(started).Seconds())))
+			reports[i], err = proveKernel(ctx, s, args)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return unavailable(err)
+	}
+	p.done()
+	for _, r := range reports {
+		a.status = cmp.Or(min(a.status, proofStatus(r)), max(a.status, proofStatus(r)))
+	}
+	return a.reportKernels(f, reports)
+}
+
+// seriesOf are the kernels asked for, each once.
+func seriesOf(names []string) (series []string, err error) {
+	if slices.Equal(names, []string{"all"}) {
+		return vm.Series(), nil
+	}
+	for _, n := range names {
+		if !slices.Contains(vm.Series(), n) {
+			return nil, misuse("kernels are "+kernelSeries()+" and all", "--kernels: there is no kernel %s", quoted(n))
+		}
+		if !slices.Contains(series, n) {
+			series = append(series, n)
+		}
+	}
+	return series, nil
+}
+
+// proveKernel runs this program in a machine and reads its report.
+func proveKernel(ctx context.Context, series string, args []string) (r prove.Report, err error) {
+	kernel, err := vm.Fetch(ctx, series)
+	if err != nil {
+		return r, err
+	}
+	out, err := vm.Run(ctx, vm.Spec{
+		Kernel: kernel, Args: append([]string{"prove", "--all", "--json", "--expendable"}, args...),
+		Modules: kernelModules, Memory: 1024, Timeout: kernelTime,
+	})
+	if err != nil {
+		return r, fmt.Errorf("prove on Linux %s: %w", kernel.Release, err)
+	}
+	if err := json.Unmarshal(out.Stdout, &r); err != nil {
+		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release, out.Code, lastLine(out.Stderr))
+	}
+	return r, nil
+}
+
+func lastLine(text []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, vm.ErrUnavailable) {
+		return &failure{statusUnknown, err, "Debian: apt install qemu-system-x86; or maxconn prove for the running kernel"}
+	}
+	return err
+}
+
+func (a *app) reportKernels(f *proveFlags, reports []prove.Report) error {
+	return a.write(func(w io.Writer) error {
+		switch {
+		case f.json:
+			return render.ProofsJSON(w, reports)
+		case f.markdown:
+			return render.ProofsDoc(w, reports)
+		}
+		return render.ProofsText(w, reports, a.style(f.verbose))
+	})
+}

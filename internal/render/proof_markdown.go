@@ -1,0 +1,106 @@
+package render
+
+import (
+	"cmp"
+	"io"
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/prove"
+)
+
+// ProofMarkdown writes proofs as a document to paste into a ticket.
+func ProofMarkdown(w io.Writer, r prove.Report) error {
+	m := &markdown{}
+	m.heading(1, "Proofs on Linux "+r.Kernel)
+	m.paragraph(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + ".")
+	var rows [][]string
+	for _, p := range r.Proofs {
+		rows = append(rows, []string{"`" + p.ID + "`: " + Clean(p.Claim), predictedFigure(p), measuredFigure(p), ran(p, p.Unit),
+			string(p.Verdict) + because(p), seconds(p.Seconds)})
+	}
+	m.table([]string{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
+	return m.flush(w)
+}
+
+func because(p prove.Proof) string {
+	if p.Why == "" {
+		return ""
+	}
+	return ": " + Clean(p.Why)
+}
+
+// ProofsDoc writes docs/proofs.md: claims down, kernels across, measured figures in the cells.
+func ProofsDoc(w io.Writer, reports []prove.Report) error {
+	m := &markdown{}
+	m.heading(1, "Proofs")
+	m.paragraph("Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
+		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured. Debian's kernels ran in virtual machines " +
+		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
+	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel.")
+	heads := []string{"claim", "unit"}
+	for _, r := range reports {
+		heads = append(heads, "Linux "+r.Kernel+":")
+	}
+	byLimit := map[string][][]string{}
+	var limits []string
+	for _, p := range everyClaim(reports) {
+		if _, ok := byLimit[p.Limit]; !ok {
+			limits = append(limits, p.Limit)
+		}
+		row := []string{"`" + p.ID + "`: " + Clean(p.Claim), p.Unit}
+		for _, r := range reports {
+			row = append(row, cell(r, p.ID))
+		}
+		byLimit[p.Limit] = append(byLimit[p.Limit], row)
+	}
+	slices.Sort(limits)
+	for _, id := range limits {
+		m.heading(2, cmp.Or(id, "others"))
+		m.table(heads, byLimit[id])
+	}
+	m.heading(2, "Could not run")
+	m.items(couldNotRun(reports)...)
+	return m.flush(w)
+}
+
+// everyClaim is each claim of any report once, in the order of the first that has it.
+func everyClaim(reports []prove.Report) (all []prove.Proof) {
+	seen := map[string]bool{}
+	for _, r := range reports {
+		for _, p := range r.Proofs {
+			if !seen[p.ID] {
+				seen[p.ID] = true
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+func cell(r prove.Report, id string) string {
+	i := slices.IndexFunc(r.Proofs, func(p prove.Proof) bool { return p.ID == id })
+	if i < 0 {
+		return ""
+	}
+	switch p := r.Proofs[i]; p.Verdict {
+	case prove.Holds:
+		return decimal(p.Measured)
+	case prove.Differs:
+		return "differs: " + predictedFigure(p) + ", " + measuredFigure(p)
+	}
+	return "-"
+}
+
+func couldNotRun(reports []prove.Report) (words []string) {
+	for _, r := range reports {
+		for _, p := range r.Proofs {
+			if p.Verdict == prove.CouldNotRun {
+				words = append(words, "Linux "+r.Kernel+", `"+p.ID+"`: "+Clean(p.Why))
+			}
+		}
+	}
+	if len(words) == 0 {
+		return []string{"Nothing: each claim ran on each kernel."}
+	}
+	return words
+}

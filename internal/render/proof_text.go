@@ -1,0 +1,165 @@
+package render
+
+import (
+	"cmp"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/prove"
+)
+
+// ProofJSON writes proofs in their stable form.
+func ProofJSON(w io.Writer, r prove.Report) error { return writeJSON(w, r) }
+
+// ProofText writes proofs for a terminal, a limit at a time. Formula, evidence and control runs
+// are shown where the style is verbose, or where they speak against the claim.
+func ProofText(w io.Writer, r prove.Report, style Style) error {
+	s := newScreen(style)
+	s.para(0, 2, span{"prove", bold}, text(" on Linux "+r.Kernel+", "+plural(r.CPUs, "CPU")+", as "+r.User+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s"))
+	if len(r.Proofs) > 0 {
+		s.blank()
+		s.table(proofTable(r))
+	}
+	s.blank()
+	s.proofDetails(r)
+	s.line(0, span{"=N predicted by the formula of the limit (maxconn explain LIMIT), ~N measured on this kernel", dim})
+	return s.flush(w)
+}
+
+// proofCounts is the sum of a report in words.
+func proofCounts(r prove.Report) string {
+	words := plural(r.Count(prove.Holds), "claim") + " hold"
+	if r.Count(prove.Holds) == 1 {
+		words += "s"
+	}
+	if n := r.Count(prove.Differs); n > 0 {
+		words += ", " + count(int64(n)) + " differ"
+	}
+	if n := r.Count(prove.CouldNotRun); n > 0 {
+		words += ", " + count(int64(n)) + " could not run"
+	}
+	return words
+}
+
+func proofTable(r prove.Report) table {
+	t := table{columns: []column{{head: "CLAIM"}, {head: "limit", spare: true}, {head: "predicted", right: true}, {head: "measured", right: true},
+		{head: "unit", joins: true}, {head: "verdict"}, {head: "s", right: true}}}
+	for _, p := range r.Proofs {
+		t.rows = append(t.rows, []string{p.ID, p.Limit, predictedFigure(p), measuredFigure(p), ran(p, p.Unit), string(p.Verdict), seconds(p.Seconds)})
+	}
+	return t
+}
+
+// ran is the words, or nothing for a trial without a result.
+func ran(p prove.Proof, words string) string {
+	if p.Verdict == prove.CouldNotRun {
+		return ""
+	}
+	return words
+}
+
+// predictedFigure is the figure, or the range where a range agrees with it.
+func predictedFigure(p prove.Proof) string {
+	if p.Low == p.Predicted && p.High > p.Low {
+		return ran(p, "="+decimal(p.Low)+"-"+decimal(p.High))
+	}
+	return ran(p, "="+decimal(p.Predicted))
+}
+
+func measuredFigure(p prove.Proof) string { return ran(p, "~"+decimal(p.Measured)) }
+
+// decimal is a figure with three digits that matter, whole from 100 on.
+func decimal(v float64) string {
+	switch {
+	case v == math.Trunc(v) || math.Abs(v) >= 100:
+		return limit.Count(int64(math.Round(v)))
+	case math.Abs(v) >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
+func seconds(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
+
+// proofDetails says what each claim is and what speaks against it.
+func (s *screen) proofDetails(r prove.Report) {
+	for _, p := range r.Proofs {
+		if p.Verdict == prove.Holds && !s.style.Verbose {
+			continue
+		}
+		s.para(0, 2, span{strings.ToUpper(string(p.Verdict)), proofPaint(p.Verdict)}, text("  "), span{p.ID, bold}, text(": "+p.Claim))
+		if p.Why != "" {
+			s.labelled(2, "why", proofColumn, text(p.Why))
+		}
+		if p.Verdict != prove.CouldNotRun {
+			s.proofChecks(p)
+		}
+		s.labelled(2, "source", proofColumn, span{p.Source, dim})
+		s.blank()
+	}
+}
+
+// proofColumn is where the words of a detail begin.
+const proofColumn = 12
+
+func (s *screen) proofChecks(p prove.Proof) {
+	if p.Formula != "" {
+		s.labelled(2, "formula", proofColumn, text(p.Formula))
+	}
+	if p.Note != "" {
+		s.labelled(2, "note", proofColumn, text(p.Note))
+	}
+	for _, c := range p.Evidence {
+		s.proofCheck("evidence", c)
+	}
+	for _, c := range p.Control {
+		s.proofCheck("control", c)
+	}
+}
+
+func (s *screen) proofCheck(label string, c prove.Check) {
+	if c.OK {
+		s.labelled(2, label, proofColumn, text(c.What+": "+c.Got))
+		return
+	}
+	s.labelled(2, label, proofColumn, text(c.What+": "), span{c.Got, red}, text(", expected "+c.Want))
+}
+
+func proofPaint(v prove.Verdict) paint {
+	switch v {
+	case prove.Holds:
+		return green
+	case prove.Differs:
+		return red
+	}
+	return yellow
+}
+
+// Claims lists claims for a terminal.
+func Claims(w io.Writer, claims []*prove.Claim, style Style) error {
+	s := newScreen(style)
+	of := "-"
+	for _, c := range claims {
+		if c.Limit != of {
+			of = c.Limit
+			s.blank()
+			s.line(0, span{cmp.Or(of, "others"), bold})
+		}
+		s.para(2, 6, text(c.ID), span{claimTier(c), dim}, text(": "+c.Says))
+	}
+	return s.flush(w)
+}
+
+// claimTier is when a claim runs, "" for the fast set.
+func claimTier(c *prove.Claim) string {
+	switch {
+	case c.Machine != "":
+		return " (--kernels)"
+	case c.Slow():
+		return " (--all)"
+	}
+	return ""
+}
