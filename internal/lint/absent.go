@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"path"
 	"strings"
 )
 
@@ -20,17 +19,41 @@ func (c *call) absent() (Note, bool) {
 	if n == nil {
 		return c.unknown(), true
 	}
-	at := c.kernel
-	if !at.known() {
-		at = latest
-	}
-	if yes, sure := n.until.reached(at); !n.until.none() && yes && sure {
+	if c.past(n) {
 		return c.gone(n), true
 	}
-	if yes, sure := n.since.reached(at); !n.since.none() && !yes && sure {
+	if c.future(n) {
 		return Note{Gone, "Not there yet: this is a setting of " + n.since.String() + " and newer. The write fails (no such file) and is passed over.", sourceOf(c.key)}, true
 	}
 	return Note{}, false
+}
+
+// past says whether a setting is gone from this kernel, future whether it is not there yet.
+func (g *ground) past(n *name) bool {
+	yes, sure := n.until.reached(g.release())
+	return !n.until.none() && yes && sure
+}
+
+func (g *ground) future(n *name) bool {
+	yes, sure := n.since.reached(g.release())
+	return !n.since.none() && !yes && sure
+}
+
+// release is the kernel's, or the newest where it is not known.
+func (g *ground) release() release {
+	if !g.kernel.known() {
+		return latest
+	}
+	return g.kernel
+}
+
+// lacks says whether the kernel does not have a setting that others have.
+func (g *ground) lacks(key string) bool {
+	n := knownNames().find(key)
+	if _, runs := g.running(key); n == nil || runs || g.on.Has != nil && g.on.Has(key) {
+		return false
+	}
+	return g.past(n) || g.future(n)
 }
 
 func sourceOf(key string) string {
@@ -161,7 +184,7 @@ func familyNote(name string) Note {
 	return Note{Unrelated, "Is not about how many connections there can be.", ""}
 }
 
-// matches compares a glob of systemd with a name; a "*" of the list stands for "all".
-func matches(glob, key string) (bool, error) {
-	return path.Match(strings.ReplaceAll(glob, ".", "/"), strings.ReplaceAll(strings.ReplaceAll(key, "*", "all"), ".", "/"))
+// pathOf is a name's path below /proc/sys; a "*" of the list stands for "all".
+func pathOf(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "*", "all"), ".", "/")
 }

@@ -19,6 +19,9 @@ func Lint(files []File, target Target) Report {
 		j.load(i, f)
 		r.Files = append(r.Files, f.Name)
 	}
+	if j.matches > mostCounted {
+		r.Cautions = append(r.Cautions, tooManyPatterns)
+	}
 	r.Lines = j.lines(target.Boot)
 	return r
 }
@@ -28,8 +31,10 @@ func (j *judge) lines(boot bool) (out []Line) {
 	j.order = newOrder(j.files, j.settings, boot)
 	j.order.branches = j.branches
 	for i, s := range j.settings {
-		j.order.refused[i] = s.flaw == nil && j.isRefused(s)
+		j.order.absent[i] = oneOfForms(s.form, asConf, asWrite, asExclude) && j.lacks(s.key)
+		j.order.refused[i] = s.flaw == nil && (j.order.absent[i] || j.isRefused(s))
 	}
+	j.order.rank()
 	calls := make([]*call, len(j.settings))
 	for i := range j.settings {
 		calls[i] = j.call(i)
@@ -39,7 +44,9 @@ func (j *judge) lines(boot bool) (out []Line) {
 		j.order.refused[i] = c.setsNothing()
 	}
 	for i, c := range calls {
-		out = append(out, j.line(i, c))
+		if !j.settings[i].silent {
+			out = append(out, j.line(i, c))
+		}
 	}
 	return out
 }
@@ -71,6 +78,8 @@ type judge struct {
 	settings []setting
 	branches []bool // by file: its lines need not all run
 	order    *order
+	matches  int                 // of patterns, so far
+	matched  map[string][]string // by pattern
 }
 
 // load parses a file.
@@ -84,32 +93,16 @@ func (j *judge) load(i int, f File) {
 	all, marked := rows(f.Text)
 	found, branches := parse(roleOf(f.Name), all)
 	j.branches = append(j.branches, branches)
+	before := len(j.settings)
 	for _, s := range found {
 		s.file = i
 		if marked && s.row == 1 && s.form == asConf && roleOf(f.Name) == sysctlRole {
 			s.flaw = &markInFront
 		}
-		j.settings = append(j.settings, expand(s)...)
+		j.settings = append(j.settings, s)
 	}
-}
-
-// expand gives each setting that a glob matches its own verdict; those outside of TCP are not worth one each.
-func expand(s setting) []setting {
-	if (s.form != asConf && s.form != asWrite) || !isGlob(s.key) || knownNames().exact[s.key] != nil {
-		return []setting{s}
-	}
-	var out []setting
-	for _, n := range knownNames().all {
-		if ok, err := matches(s.key, n.key); err == nil && ok && isTCP(n.key) && ruleOf(n.key) != nil {
-			one := s
-			one.key, one.glob = n.key, s.key
-			out = append(out, one)
-		}
-	}
-	if len(out) == 0 {
-		return []setting{s}
-	}
-	return out
+	markRepeated(j.settings[before:])
+	j.settings = append(j.settings[:before], j.expandAll(j.settings[before:])...)
 }
 
 // isRefused says whether the form of the value alone makes the kernel refuse it.
@@ -121,13 +114,13 @@ func (j *judge) isRefused(s setting) bool {
 // line puts together what is known of one setting.
 func (j *judge) line(i int, c *call) Line {
 	s := j.settings[i]
-	sysctl := s.form == asConf || s.form == asWrite
-	out := Line{File: j.files[s.file].Name, Line: s.row, Key: s.key, Value: s.value, TCP: isTCP(s.key)}
+	sysctl := oneOfForms(s.form, asConf, asWrite, asExclude)
+	out := Line{File: j.files[s.file].Name, Line: s.row, Key: s.key, Value: s.value, TCP: isTCP(s.key) || s.again > 0 || s.matches > 0}
 	if !sysctl {
 		out.TCP = s.form != asLimits || s.key == "nofile" || s.key == "nproc"
 	}
 	notes := c.notes
-	if s.flaw == nil {
+	if s.flaw == nil && !(s.form == asExclude && len(notes) > 0) {
 		notes = append(notes, j.order.verdicts(i)...)
 	}
 	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Compare(gravity(a.Verdict), gravity(b.Verdict)) })
@@ -145,7 +138,7 @@ func (j *judge) line(i int, c *call) Line {
 	if s.glob != "" {
 		out.Why = "Matched by " + s.glob + ". " + out.Why
 	}
-	if now, ok := j.running(identity(s.key)); ok && sysctl && !sameText(now, s.value) {
+	if now, ok := j.running(identity(s.key)); ok && sysctl && s.form != asExclude && !sameText(now, s.value) {
 		out.Running = now
 	}
 	return out
@@ -157,32 +150,10 @@ func (j *judge) call(i int) *call {
 	s := j.settings[i]
 	return &call{
 		setting: s, ground: j.ground, rule: ruleOf(s.key),
-		peer:    func(key string) (setting, bool) { return j.peer(i, key, false) },
-		earlier: func(key string) (setting, bool) { return j.peer(i, key, true) },
+		peer:    func(key string) (setting, bool) { return j.order.peer(i, key, false) },
+		earlier: func(key string) (setting, bool) { return j.order.peer(i, key, true) },
 		at:      func(p setting) string { return j.order.lineOf(s.file, p) },
 	}
-}
-
-// peer is the last setting of a key among those that are read together with setting i, or in its file; with earlier, the last before i.
-func (j *judge) peer(i int, key string, earlier bool) (found setting, ok bool) {
-	best := -1
-	for _, k := range j.order.byKey[identity(key)] {
-		s := j.settings[k]
-		apart := s.file != j.settings[i].file && j.order.groups[k] != j.order.groups[i]
-		if k == i || j.order.refused[k] || j.order.skipped(s.file) || s.where != j.settings[i].where || apart {
-			continue
-		}
-		if earlier && !j.order.before(k, i, false) {
-			continue
-		}
-		if best < 0 || j.order.before(best, k, false) {
-			best = k
-		}
-	}
-	if best < 0 {
-		return setting{}, false
-	}
-	return j.settings[best], true
 }
 
 // placement is why a line is not read where it stands.
@@ -194,9 +165,9 @@ func (j *judge) placement(s setting) (Note, bool) {
 		return Note{NoEffect, "/etc/rc.local does not run: it is not executable, and systemd starts it only where it is (rc-local.service).", rcLocalSource}, true
 	case rcLocal:
 		return Note{NoEffect, "/etc/rc.local does not run by itself: systemd starts it only where it exists and is executable (rc-local.service), and today's distributions have none. " + instead(s), rcLocalSource}, true
-	case j.order.unread(s.file) && s.target == "" && s.form == asConf:
+	case j.order.unread(s.file) && s.target == "" && oneOfForms(s.form, asConf, asExclude):
 		return Note{NoEffect, "/etc/sysctl.conf is not read at boot here: systemd-sysctl reads sysctl.d only, and no file there links to it. sysctl -p and sysctl --system read it. Move the line to a file in /etc/sysctl.d.", orderSource}, true
-	case s.target == "" && s.form == asConf && j.order.hidden(s.file):
+	case s.target == "" && oneOfForms(s.form, asConf, asExclude) && j.order.hidden(s.file):
 		return Note{NoEffect, "systemd-sysctl passes over files whose name begins with a dot.", orderSource}, true
 	}
 	return Note{}, false
@@ -217,8 +188,16 @@ func instead(s setting) string {
 
 // judge finds the notes of a setting by itself.
 func (c *call) judge() {
+	if c.again > 0 {
+		return // the later line is judged
+	}
 	switch c.form {
 	case asStray:
+	case asExclude:
+		if note, ok := c.absent(); ok && c.glob == "" && !isGlob(c.key) {
+			c.notes = append(c.notes, note)
+		}
+		return // what it does follows from the order
 	case asLimits, asUlimit, asUnit:
 		c.rlimit()
 	case asQueue:
@@ -235,6 +214,10 @@ func (c *call) judge() {
 
 // sysctl judges a line that sets one.
 func (c *call) sysctl() {
+	if c.matches > 0 {
+		c.note(Effective, "Sets what the pattern matches, "+count(int64(c.matches))+" settings about connections among them. There are too many such lines to tell of each setting.", orderSource)
+		return
+	}
 	if note, ok := c.absent(); ok {
 		c.notes = append(c.notes, note)
 		return

@@ -1,23 +1,16 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/sysctld"
+)
 
 // roots are the directories of /proc/sys.
 var roots = []string{"abi", "crypto", "debug", "dev", "fs", "fscache", "kernel", "net", "sunrpc", "user", "vm"}
 
-// canonical is a sysctl's name as sysctl(8) prints it, from either way of writing it. Where the first separator is a
-// dot, dots and slashes change places; where it is a slash, both stay (sysctl.d(5)). A dot inside a part is a slash in the result:
-// net/ipv4/conf/eth0.100/forwarding is net.ipv4.conf.eth0/100.forwarding.
-func canonical(written string) string {
-	i := strings.IndexAny(written, "./")
-	if i < 0 {
-		return written
-	}
-	if written[i] == '.' {
-		return written
-	}
-	return strings.Trim(strings.Map(swapSeparators, written), ".")
-}
+// canonical is a sysctl's name as sysctl(8) prints it, from either way of writing it (see sysctld.Key).
+func canonical(written string) string { return sysctld.Key(written) }
 
 func swapSeparators(r rune) rune {
 	switch r {
@@ -63,7 +56,7 @@ func oneOf(s string, all []string) bool {
 }
 
 // isGlob says whether systemd-sysctl expands the name.
-func isGlob(key string) bool { return strings.ContainsAny(key, "*?[") }
+func isGlob(key string) bool { return sysctld.IsGlob(key) }
 
 // identity is the name under which two lines are compared: some values have a second name.
 func identity(key string) string {

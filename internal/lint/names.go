@@ -18,18 +18,20 @@ type name struct {
 	initial  bool // in the initial network namespace alone, always
 	readonly span // read-only in other network namespaces since then
 	spelled  spelling
+	parts    []string // of a key with "*"
+	path     string   // below /proc/sys, with "all" for "*"
 }
 
 // known is the list of names.txt.
 type known struct {
 	exact map[string]*name
-	globs []*name // those with "*"
+	globs map[int][]*name // those with "*", by the number of their parts
 	all   []*name
 }
 
 // knownNames reads the list once.
 var knownNames = sync.OnceValue(func() known {
-	k := known{exact: map[string]*name{}}
+	k := known{exact: map[string]*name{}, globs: map[int][]*name{}}
 	for line := range strings.Lines(namesText) {
 		words := strings.Fields(line)
 		if len(words) == 0 || words[0] == "#" {
@@ -39,14 +41,15 @@ var knownNames = sync.OnceValue(func() known {
 		k.all = append(k.all, n)
 		k.exact[n.key] = n
 		if strings.Contains(n.key, "*") {
-			k.globs = append(k.globs, n)
+			n.parts = strings.Split(n.key, ".")
+			k.globs[len(n.parts)] = append(k.globs[len(n.parts)], n)
 		}
 	}
 	return k
 })
 
 func parseName(words []string) *name {
-	n := &name{key: words[0], spelled: spell(words[0])}
+	n := &name{key: words[0], spelled: spell(words[0]), path: pathOf(words[0])}
 	for _, w := range words[1:] {
 		field, value, _ := strings.Cut(w, "=")
 		switch field {
@@ -75,20 +78,21 @@ func (k known) find(key string) *name {
 	if n, ok := k.exact[key]; ok {
 		return n
 	}
+	n := strings.Count(key, ".") + 1
+	if k.globs[n] == nil {
+		return nil
+	}
 	parts := strings.Split(key, ".")
-	for _, n := range k.globs {
-		if fits(strings.Split(n.key, "."), parts) {
+	for _, n := range k.globs[n] {
+		if fits(n.parts, parts) {
 			return n
 		}
 	}
 	return nil
 }
 
-// fits compares part by part; "*" stands for any one part.
+// fits compares part by part, of which there are as many; "*" stands for any one part.
 func fits(pattern, parts []string) bool {
-	if len(pattern) != len(parts) {
-		return false
-	}
 	for i, p := range pattern {
 		if p != "*" && p != parts[i] {
 			return false
@@ -96,3 +100,13 @@ func fits(pattern, parts []string) bool {
 	}
 	return true
 }
+
+// connectionNames are those about connections that have a rule.
+var connectionNames = sync.OnceValue(func() (found []*name) {
+	for _, n := range knownNames().all {
+		if isTCP(n.key) && ruleOf(n.key) != nil {
+			found = append(found, n)
+		}
+	}
+	return found
+})

@@ -3,6 +3,8 @@ package lint
 import (
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/near"
 )
 
 // longestName is the length from which a text is no misspelt name.
@@ -61,7 +63,7 @@ func distance(key, name spelling, most int) int {
 	if key.joined == name.joined {
 		return 1
 	}
-	d := min(edits(key.whole, name.whole, most), edits(key.joined, name.joined, most-1)+1)
+	d := min(near.Edits(key.whole, name.whole, most), near.Edits(key.joined, name.joined, most-1)+1)
 	if d > 2 && oneWordOff(key.words, name.words) {
 		d = 2
 	}
@@ -69,7 +71,7 @@ func distance(key, name spelling, most int) int {
 	case len(name.last) >= 8 && key.last == name.last:
 		d = min(d, 2)
 	case len(name.last) >= 10:
-		if slips := edits(key.last, name.last, 2); slips <= 2 {
+		if slips := near.Edits(key.last, name.last, 2); slips <= 2 {
 			d = min(d, 2+slips)
 		}
 	}
@@ -94,36 +96,4 @@ func oneWordOff(a, b []string) bool {
 		}
 	}
 	return true
-}
-
-// edits is the Levenshtein distance in bytes, or most+1 where it is larger.
-func edits(a, b string, most int) int {
-	if most < 0 || max(len(a)-len(b), len(b)-len(a)) > most {
-		return most + 1
-	}
-	var space [longestName + 40]int
-	row := space[:]
-	if len(b) >= len(space) {
-		row = make([]int, len(b)+1)
-	}
-	for j := range len(b) + 1 {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal, least := row[0], i+1
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(row[j+1]+1, row[j]+1, change)
-			least = min(least, row[j+1])
-		}
-		if least > most {
-			return most + 1
-		}
-	}
-	return min(row[len(b)], most+1)
 }

@@ -16,7 +16,12 @@ var (
 func (p *parser) confLine(t string) {
 	name, value, ok := strings.Cut(t, "=")
 	switch {
-	case !ok && (strings.HasPrefix(t, "-") || strings.HasPrefix(t, "$")): // takes a name out of globs; lines that a shell makes
+	case !ok && strings.HasPrefix(t, "$"): // lines that a shell makes
+		return
+	case !ok && looksLikeKey(trim(strings.TrimPrefix(t, "-"))) && strings.HasPrefix(t, "-"):
+		p.add(setting{form: asExclude, key: canonical(trim(t[1:]))})
+		return
+	case !ok && strings.HasPrefix(t, "-"): // leaves alone what is no setting
 		return
 	case !ok:
 		p.add(strayLine(t))
@@ -57,6 +62,9 @@ func (p *parser) assignment(t string) bool {
 	name = trim(name)
 	bare := trim(strings.TrimPrefix(name, "-"))
 	switch {
+	case !ok && bare != "" && name == "-"+bare && !strings.ContainsAny(bare, blank) && looksLikeKey(bare):
+		p.add(setting{form: asExclude, key: canonical(bare)})
+		return true
 	case !ok || strings.ContainsAny(bare, blank):
 		return false
 	case strings.HasPrefix(bare, "["):

@@ -27,6 +27,11 @@ var portRules = []rule{
 		source: "net/ipv4/inet_connection_sock.c inet_csk_find_open_port; 4b01a9674231 (5.7); Documentation/networking/ip-sysctl.rst", judge: judgeAutobind,
 	},
 	{
+		key: "net.ipv4.ip_local_port_step_width", takes: single(between(0, 1<<32-1)),
+		does:   "Where a port is taken, connect() goes on by a random step of at most {v} (0, the default: by one step after the other), so that the ports behind reserved ones are not used more often than others. All ports are tried before it fails: the line adds none, and a step as wide as the range makes the search of a full one slower.",
+		source: "net/ipv4/inet_hashtables.c __inet_hash_connect; 7da62262ec96 (7.1); Documentation/networking/ip-sysctl.rst",
+	},
+	{
 		key: "net.ipv4.ip_nonlocal_bind", takes: single(anyInt), unrelated: true,
 		does: "Lets programs bind to addresses that the host does not have. It sets no ceiling on connections.", source: "net/ipv4/af_inet.c __inet_bind",
 	},

@@ -64,6 +64,7 @@ var coreRules = []rule{
 	{key: "net.core.warnings", judge: nothing("Nothing reads this setting."), source: "Documentation/admin-guide/sysctl/net.rst"},
 	{key: "net.core.netdev_rss_key", judge: nothing("Shows a key and cannot be written: the write fails."), source: "net/core/sysctl_net_core.c (mode 0444)"},
 	{key: "net.core.flow_limit_cpu_bitmap", source: "net/core/dev.c skb_flow_limit", does: "On the CPUs named, drops packets of a flow that fills more than half of an input queue that is half full, to keep room for the others (off by default). It does not enlarge the queue, which net.core.netdev_max_backlog bounds."},
+	{key: "net.core.bypass_prot_mem", takes: single(between(0, 1)), source: "net/core/sock.c sk_alloc; Documentation/admin-guide/sysctl/net.rst (6.19)", judge: judgeBypass},
 	{key: "net.core.mem_pcpu_rsv", takes: single(notBelow(256)), source: "include/net/proto_memory.h sk_memory_allocated_add; net/core/sysctl_net_core.c min_mem_pcpu_rsv (1 MB)", does: "Is how many pages of protocol memory each CPU counts on its own before it adds them to the total that net.ipv4.tcp_mem bounds ({v}; 256, the least, by default). It makes the counting cheaper and less exact, and moves no ceiling."},
 	{key: "net.netfilter.nf_conntrack_udp_timeout", takes: inSeconds(), def: always(30), source: trackDoc, does: "Keeps the entry of a UDP flow that was not answered for {v} s (30 by default). UDP flows share the table with TCP connections."},
 	{key: "net.netfilter.nf_conntrack_udp_timeout_stream", takes: inSeconds(), source: trackDoc, does: "Keeps the entry of a UDP flow with answers for {v} s. UDP flows share the table with TCP connections."},
@@ -89,4 +90,12 @@ func makeRoutes() (out []rule) {
 		}
 		c.say(Unrelated, "Bounds cached IPv6 routes, not connections.")
 	}})
+}
+
+func judgeBypass(c *call) {
+	if first(c.n) == 0 {
+		c.say(Effective, "New sockets count in net.ipv4.tcp_mem. That is the default.")
+		return
+	}
+	c.say(Effective, "What new sockets of this network namespace queue no longer counts in net.ipv4.tcp_mem, the bound of the whole host: only the memory limit of their cgroup bounds it, and where it has none nothing but the host's memory does. It moves no ceiling on connections.")
 }

@@ -4,15 +4,16 @@ package lint
 type form uint8
 
 const (
-	asConf   form = iota // key = value of a sysctl.d file: at boot, or when sysctl -p reads it
-	asWrite              // sysctl -w, echo > /proc/sys: now, until the next boot
-	asLimits             // a line of limits.conf
-	asUlimit             // ulimit, prlimit
-	asUnit               // LimitNOFILE= and the like
-	asQueue              // txqueuelen of a device
-	asModule             // modprobe nf_conntrack
-	asOption             // options nf_conntrack hashsize=
-	asStray              // looks like a setting and is none
+	asConf    form = iota // key = value of a sysctl.d file: at boot, or when sysctl -p reads it
+	asWrite               // sysctl -w, echo > /proc/sys: now, until the next boot
+	asLimits              // a line of limits.conf
+	asUlimit              // ulimit, prlimit
+	asUnit                // LimitNOFILE= and the like
+	asQueue               // txqueuelen of a device
+	asModule              // modprobe nf_conntrack
+	asOption              // options nf_conntrack hashsize=
+	asStray               // looks like a setting and is none
+	asExclude             // -key without a value: patterns, and for systemd-sysctl earlier lines, leave the key alone
 )
 
 // setting is one thing that a line sets.
@@ -28,6 +29,11 @@ type setting struct {
 	optional bool   // "-" in front: failing is not reported
 	flaw     *Note  // why the line does nothing, whatever it sets
 	glob     string // the pattern that stands in the line, where key is one of its matches
+	silent   bool   // one match of many: the line is told of once
+	matches  int    // of a line that is told of once: how many names about connections its pattern matches
+	// again is the row of a later line with the same pattern, 0 for none, and againSame says that it has the same value.
+	again     int
+	againSame bool
 }
 
 // stray is a line that looks like a setting and is none.

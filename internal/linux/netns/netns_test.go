@@ -335,17 +335,3 @@ func TestProcessState(t *testing.T) {
 		t.Error("a cut line has a state")
 	}
 }
-
-func FuzzEdits(f *testing.F) {
-	f.Add("blue", "bleu")
-	f.Add("", "x")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if len(a) > 255 || len(b) > 255 {
-			return // longer than a file name can be
-		}
-		d := edits(a, b)
-		if d != edits(b, a) || (d == 0) != (a == b) || d > max(len(a), len(b)) {
-			t.Errorf("edits(%q, %q) = %d", a, b, d)
-		}
-	})
-}

@@ -52,7 +52,7 @@ func (v View) find(word string) (Path, error) {
 	}
 	known := v.names()
 	return "", &Error{Op: "resolve", Subject: word, Reason: NoSuchName,
-		Near: near(word, known), Known: known}
+		Near: alike(word, known), Known: known}
 }
 
 func (v View) byName(name string) (Path, bool) {

@@ -1,0 +1,48 @@
+package lint
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The files that once took seconds: what a line costs must not grow with the number of lines.
+func BenchmarkLint(b *testing.B) {
+	for name, text := range map[string]string{
+		"two keys in turn, 20,000 lines":  inTurn(20000, "net.ipv4.tcp_rmem = 4096 131072 %d\n", "net.core.rmem_max = %d\n"),
+		"conntrack in turn, 20,000 lines": inTurn(20000, "net.netfilter.nf_conntrack_max = %d\n", "net.nf_conntrack_max = %d\n", "net.netfilter.nf_conntrack_buckets = %d\n"),
+		"reuse in turn, 20,000 lines":     inTurn(20000, "net.ipv4.tcp_tw_reuse = 1\n", "net.ipv4.tcp_timestamps = %d\n"),
+		"one pattern, 5,000 lines":        inTurn(5000, "net.*.*.* = %d\n"),
+		"two patterns, 5,000 lines":       inTurn(5000, "net.*.*.* = %d\n", "net.ipv4.* = %d\n"),
+		"many patterns, 5,000 lines":      patterns(5000),
+		"names taken back, 20,000 lines":  inTurn(20000, "net.core.somaxconn = %d\n", "-net.core.somaxconn\n"),
+		"unknown names, 2,000 lines":      inTurn(2000, "net.ipv4.tcp_foobar%d = 1\n"),
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				Lint([]File{{Name: "etc/sysctl.d/50-x.conf", Text: []byte(text)}}, Target{Kernel: "6.1"})
+			}
+		})
+	}
+}
+
+func inTurn(n int, forms ...string) string {
+	var s strings.Builder
+	for i := range n {
+		f := forms[i%len(forms)]
+		if strings.Contains(f, "%d") {
+			f = fmt.Sprintf(f, i+1)
+		}
+		s.WriteString(f)
+	}
+	return s.String()
+}
+
+// patterns are as many different ones, which all match the same names.
+func patterns(n int) string {
+	var s strings.Builder
+	for i := range n {
+		fmt.Fprintf(&s, "net.%s*.%s*.* = %d\n", strings.Repeat("*", i%70), strings.Repeat("*", i/70), i)
+	}
+	return s.String()
+}

@@ -1,0 +1,95 @@
+package lint
+
+import (
+	"path"
+	"strings"
+)
+
+// Patterns match some hundred names each. Above the first number of matches a pattern is told of once and its matches only count for
+// the order; above the second they do not count any more, and the report says so. No file that a person wrote comes near.
+const (
+	mostTold    = 10000
+	mostCounted = 20000
+)
+
+const tooManyPatterns = "These files have so many patterns that not all of them are counted in the order of the lines."
+
+// markRepeated notes of each pattern of a file that it stands there again further down: then the lines above set nothing that lasts, and are told
+// of once each.
+func markRepeated(settings []setting) {
+	later := map[string]*setting{}
+	for i := len(settings) - 1; i >= 0; i-- {
+		s := &settings[i]
+		if !oneOfForms(s.form, asConf, asWrite) || !isGlob(s.key) {
+			continue
+		}
+		key := string(rune(s.form)) + s.key + "\x00" + s.target + "\x00" + s.where
+		if l := later[key]; l != nil && !variable(l.value) {
+			s.again, s.againSame = l.row, value(*l) == value(*s)
+			continue
+		}
+		later[key] = s
+	}
+}
+
+func (j *judge) expandAll(settings []setting) (out []setting) {
+	for _, s := range settings {
+		out = append(out, j.expand(s)...)
+	}
+	return out
+}
+
+// expand gives each setting that a glob matches its own verdict; those outside of TCP are not worth one each. What "-key" matches
+// only counts for the order.
+func (j *judge) expand(s setting) []setting {
+	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !isGlob(s.key) || s.flaw != nil || knownNames().exact[s.key] != nil {
+		return []setting{s}
+	}
+	names := j.matching(s.key)
+	switch {
+	case len(names) == 0:
+		s.again = 0
+		return []setting{s}
+	case s.again > 0:
+		return []setting{s}
+	}
+	j.matches += len(names)
+	whole := s
+	whole.matches = len(names)
+	switch {
+	case j.matches > mostCounted:
+		return []setting{whole}
+	case s.form == asExclude || j.matches > mostTold:
+		return append([]setting{whole}, each(s, names, true)...)
+	}
+	return each(s, names, false)
+}
+
+// each is a setting for each name that its pattern matches.
+func each(s setting, names []string, silent bool) (out []setting) {
+	for _, key := range names {
+		one := s
+		one.key, one.glob, one.silent = key, s.key, silent
+		out = append(out, one)
+	}
+	return out
+}
+
+// matching are the names about connections that a pattern matches.
+func (j *judge) matching(pattern string) []string {
+	if names, ok := j.matched[pattern]; ok {
+		return names
+	}
+	var names []string
+	below := strings.ReplaceAll(pattern, ".", "/")
+	for _, n := range connectionNames() {
+		if ok, err := path.Match(below, n.path); err == nil && ok {
+			names = append(names, n.key)
+		}
+	}
+	if j.matched == nil {
+		j.matched = map[string][]string{}
+	}
+	j.matched[pattern] = names
+	return names
+}

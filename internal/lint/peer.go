@@ -1,0 +1,71 @@
+package lint
+
+import (
+	"slices"
+	"sort"
+	"strconv"
+)
+
+// peersOf are the settings of a key that a name stands for (of a group of lines that are read together, or of a file), in systemd's order. Those
+// that the kernel refuses, that nobody reads, and that are taken back are left out.
+func (o *order) peersOf(name, key string) []int { return o.peers[name+"\x00"+identity(key)] }
+
+// rank sorts them, once it is known what the kernel refuses by its form.
+func (o *order) rank() {
+	o.peers = map[string][]int{}
+	excluded := map[string]bool{}
+	for i, s := range o.settings {
+		if s.form == asExclude {
+			excluded[o.rivalKey(i)] = true
+		}
+	}
+	add := func(name string, i int) {
+		name += "\x00" + identity(o.settings[i].key)
+		o.peers[name] = append(o.peers[name], i)
+	}
+	for i, s := range o.settings {
+		if s.flaw != nil || o.refused[i] || s.form == asExclude || o.skipped(s.file) {
+			continue
+		}
+		if excluded[o.rivalKey(i)] && o.ladder(i).excluded >= 0 {
+			continue
+		}
+		add(o.groups[i]+"\x00"+s.where, i)
+		add(fileName(s), i)
+	}
+	for _, all := range o.peers {
+		slices.SortFunc(all, func(a, b int) int { return o.compare(a, b, o.systemd) })
+	}
+	clear(o.ladders) // what is refused for its value comes out later
+}
+
+func fileName(s setting) string { return "file\x00" + strconv.Itoa(s.file) + "\x00" + s.where }
+
+// peer is the last setting of a key among those that are read together with setting i, or in its file; with earlier, the last before i.
+func (o *order) peer(i int, key string, earlier bool) (found setting, ok bool) {
+	best := -1
+	for _, all := range [][]int{o.peersOf(o.groups[i]+"\x00"+o.settings[i].where, key), o.peersOf(fileName(o.settings[i]), key)} {
+		if j := o.lastOf(all, i, earlier); j >= 0 && (best < 0 || o.before(best, j, o.systemd)) {
+			best = j
+		}
+	}
+	if best < 0 {
+		return setting{}, false
+	}
+	return o.settings[best], true
+}
+
+// lastOf is the last of a sorted list that is not i itself, and with earlier comes before it.
+func (o *order) lastOf(all []int, i int, earlier bool) int {
+	n := len(all)
+	if earlier {
+		n = sort.Search(n, func(k int) bool { return !o.before(all[k], i, o.systemd) })
+	}
+	if n > 0 && all[n-1] == i {
+		n--
+	}
+	if n == 0 {
+		return -1
+	}
+	return all[n-1]
+}
