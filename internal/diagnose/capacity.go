@@ -31,7 +31,7 @@ func lowest(gauges []limit.Gauge, f flow, m limit.Measure) (b bound) {
 			perProcess[g.Limit.ID] = bound{sum.value + g.Ceiling, g.Limit.ID, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost, CeilingHow(g)})
+		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost || f.maySpare(g), CeilingHow(g)})
 	}
 	for _, p := range perProcess {
 		b = b.tighter(p) // tighter does not depend on the order

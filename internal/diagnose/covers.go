@@ -55,7 +55,22 @@ func (f flow) covers(g limit.Gauge) bool {
 	case g.Subject.Cgroup != "":
 		return slices.ContainsFunc(f.cgroups, func(c string) bool { return within(c, g.Subject.Cgroup) })
 	}
-	return true
+	return !f.spared(g)
+}
+
+// spared says whether a gauge of all processes binds none of those of the flow.
+func (f flow) spared(g limit.Gauge) bool {
+	for _, pid := range f.pids {
+		if !slices.Contains(g.Spares, pid) {
+			return false
+		}
+	}
+	return len(f.pids) > 0
+}
+
+// maySpare says whether it is not known of one of the processes.
+func (f flow) maySpare(g limit.Gauge) bool {
+	return slices.ContainsFunc(f.pids, func(pid int64) bool { return slices.Contains(g.MaySpare, pid) })
 }
 
 // coversPeer prefers the gauge of the very pair; a flow without connections

@@ -62,6 +62,59 @@ listener 0.0.0.0:82 = family=4 queue=60 limit=128 drops=0 pid=7 process=slow bac
 	}
 }
 
+// Ports that connections in FIN_WAIT_2 hold are that limit's to explain: they come first, and once.
+func TestFinWaitIsTheCause(t *testing.T) {
+	s := snapshot(t, ports+`sysctl net.ipv4.tcp_fin_timeout = 60
+outbound 10.0.0.1->10.0.0.9:5432 = FIN_WAIT_2=28232 ranged=28232 pid=5 process=app timestamps=yes
+`)
+	r := Check(s, Options{Limits: []string{"ephemeral-ports", "fin-wait"}})
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, string(f.Severity)+" "+f.Limit+" "+f.Subject)
+	}
+	if d := cmp.Diff([]string{"critical fin-wait 10.0.0.1 -> 10.0.0.9:5432", "warning fin-wait this network namespace"}, got); d != "" {
+		t.Error(d)
+	}
+	if o := r.Capacity.Outbound[1]; o.Held != 28232 || o.BoundBy != "ephemeral-ports" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// A program that binds before it connects has one set of ports for all destinations.
+func TestBoundBeforeConnectSharesPorts(t *testing.T) {
+	r := Check(snapshot(t, ports+`
+outbound 10.0.0.1->10.0.0.9:5432 = ESTABLISHED=3000 ranged=3000 pid=5 process=app timestamps=yes
+outbound 10.0.0.1->10.0.0.8:5432 = ESTABLISHED=1000 ranged=1000 pid=5 process=app timestamps=yes
+source 10.0.0.1 = sockets=4000 destinations=2 ports=4000 shared=0 opposite=4000
+`), Options{})
+	for i, want := range []int64{28232, 27232, 25232} {
+		if have := r.Capacity.Outbound[i].Held; have != want {
+			t.Errorf("row %d: %d, want %d", i, have, want)
+		}
+	}
+}
+
+// fs.file-max binds nobody who has CAP_SYS_ADMIN (fs/file_table.c alloc_empty_file).
+func TestSystemFilesSparesAdministrators(t *testing.T) {
+	facts := ports + `sysctl fs.file-nr = 500 0 10000
+sysctl fs.file-max = 10000
+listener 0.0.0.0:443 = family=4 queue=0 limit=128 drops=0 pid=5 process=web
+`
+	for process, want := range map[string]Inbound{
+		"uid=0 sysadmin=yes": {Held: 60000, BoundBy: "process-files"},
+		"uid=0 sysadmin=no":  {Held: 10000, BoundBy: "system-files"},
+		"uid=33 sysadmin=no": {Held: 10000, BoundBy: "system-files"},
+		"uid=33":             {Held: 10000, BoundBy: "system-files"},
+		"uid=0":              {Held: 10000, BoundBy: "system-files", AtMost: true},
+	} {
+		s := snapshot(t, facts+"process 5 = name=web "+process+" soft=60000 hard=60000 files=0 sockets=0 attributed=all\n")
+		have := Check(s, Options{}).Capacity.Inbound[0]
+		if have.Held != want.Held || have.BoundBy != want.BoundBy || have.AtMost != want.AtMost {
+			t.Errorf("%s: %d by %s, at most %v", process, have.Held, have.BoundBy, have.AtMost)
+		}
+	}
+}
+
 func TestVerdictUnknownWithoutEssentials(t *testing.T) {
 	s := snapshot(t, ports)
 	if v := Check(s, Options{}).Verdict; v != Holds {

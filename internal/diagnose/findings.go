@@ -65,16 +65,10 @@ func newFinding(g limit.Gauge, severity Severity) Finding {
 	f := Finding{
 		Limit: g.Limit.ID, Severity: severity, Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
 		Unit: g.Unit, Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: CeilingHow(g), Used: g.Used, Refused: g.Refused, Cause: g.Cause, Owner: g.Owner,
-		Evidence: []Evidence{}, Remedies: []Remedy{}, Steps: []Step{}, Sources: g.Limit.Sources,
-	}
-	for _, e := range g.Evidence {
-		f.Evidence = append(f.Evidence, Evidence(e))
-	}
-	for _, m := range g.Remedies {
-		f.Remedies = append(f.Remedies, Remedy{m.Kind, m.Setting, m.From, m.To, m.Text, m.TakesEffect})
-	}
-	for _, s := range g.Steps {
-		f.Steps = append(f.Steps, Step(s))
+		Evidence: listed(g.Evidence), Remedies: listed(g.Remedies), Steps: listed(g.Steps), Sources: g.Limit.Sources,
 	}
 	return f
 }
+
+// listed is a list that JSON writes as [] where it is empty.
+func listed[T any](all []T) []T { return append([]T{}, all...) }

@@ -4,6 +4,8 @@
 package diagnose
 
 import (
+	"strconv"
+
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -18,6 +20,8 @@ type Report struct {
 	Capacity Capacity  `json:"capacity"`
 	Findings []Finding `json:"findings"`
 	Unseen   []Unseen  `json:"unseen"`
+	// Asked are the limits that were asked for, by ID; none: all of the catalogue.
+	Asked []string `json:"asked,omitempty"`
 	// Checked are all limits that could be evaluated, with how many subjects each.
 	Checked []Checked `json:"checked"`
 	// Verdict is "holds", "binds" or "unknown": exit status 0, 1 and 2.
@@ -33,6 +37,9 @@ type Host struct {
 	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
 	User      string `json:"user,omitempty"`
 	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
+	// Process and PID are set where the report is about one process alone. Process is "" where it could not be seen.
+	Process string `json:"process,omitempty"`
+	PID     int64  `json:"pid,omitempty"`
 }
 
 // Capacity is the answer in two tables: towards destinations, and for each listener.
@@ -99,43 +106,16 @@ type Finding struct {
 	Unbounded bool          `json:"unbounded,omitempty"` // the kernel sets no ceiling here
 	AtMost    bool          `json:"at_most,omitempty"`
 	// CeilingHow says how the ceiling was got, "" where there is none.
-	CeilingHow limit.How  `json:"ceiling_how,omitempty"`
-	Used       int64      `json:"used"`
-	Demand     int64      `json:"demand,omitempty"` // what was asked for with --inbound, --outbound
-	Refused    int64      `json:"refused,omitempty"`
-	Cause      string     `json:"cause"`
-	Owner      string     `json:"owner"`
-	Evidence   []Evidence `json:"evidence"`
-	Remedies   []Remedy   `json:"remedies"`
-	Steps      []Step     `json:"steps"`
-	Sources    []string   `json:"sources"`
-}
-
-// Evidence is a fact that shows what happens.
-type Evidence struct {
-	Fact    string `json:"fact"`
-	Value   string `json:"value"`
-	Meaning string `json:"meaning"`
-}
-
-// Remedy is something that would lift it.
-type Remedy struct {
-	Kind        limit.RemedyKind `json:"kind"`
-	Setting     string           `json:"setting"`
-	From        string           `json:"from"`
-	To          string           `json:"to"`
-	Text        string           `json:"text"`
-	TakesEffect string           `json:"takes_effect"`
-}
-
-// Step is one line of the formula with this host's figures.
-type Step struct {
-	Label string    `json:"label"`
-	Sum   string    `json:"sum,omitempty"`
-	Value int64     `json:"value"`
-	Unit  string    `json:"unit,omitempty"`
-	How   limit.How `json:"how"`
-	From  string    `json:"from,omitempty"`
+	CeilingHow limit.How        `json:"ceiling_how,omitempty"`
+	Used       int64            `json:"used"`
+	Demand     int64            `json:"demand,omitempty"` // what was asked for with --inbound, --outbound
+	Refused    int64            `json:"refused,omitempty"`
+	Cause      string           `json:"cause"`
+	Owner      string           `json:"owner"`
+	Evidence   []limit.Evidence `json:"evidence"`
+	Remedies   []limit.Remedy   `json:"remedies"`
+	Steps      []limit.Step     `json:"steps"`
+	Sources    []string         `json:"sources"`
 }
 
 // Unseen is a fact that could not be read, and which limits would have used it.
@@ -171,7 +151,11 @@ type Options struct {
 // Check evaluates the whole catalogue on a snapshot.
 func Check(s host.Snapshot, o Options) Report {
 	e := evaluate(s, o)
-	r := Report{Schema: Schema, Host: About(s), Checked: e.checked, Unseen: e.unseenList()}
+	r := Report{Schema: Schema, Host: About(s), Asked: o.Limits, Checked: e.checked, Unseen: e.unseenList()}
+	if r.Host.PID = o.PID; o.PID != 0 {
+		row, _ := s.Read().Row(host.ProcessKind, strconv.FormatInt(o.PID, 10))
+		r.Host.Process = row.Text("name")
+	}
 	r.Capacity = capacity(s, e, o)
 	r.Findings = findings(s, e, o)
 	count(r.Checked, r.Findings)
@@ -183,7 +167,7 @@ func Check(s host.Snapshot, o Options) Report {
 func About(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
-	return Host{text("name"), text("kernel"), text("netns"), text("netns-name"), text("scope"), text("user"), text("window")}
+	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), NetnsName: text("netns-name"), Scope: text("scope"), User: text("user"), Window: text("window")}
 }
 
 func count(checked []Checked, findings []Finding) {

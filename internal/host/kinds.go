@@ -82,6 +82,7 @@ const (
 	// files_below (of files, those numbered below soft; only where files exceed soft)
 	// sockets (TCP sockets found) attributed ("all", or "512" of its descriptors were read) and one field a TCP state;
 	// pids_cgroup (the cgroup that bounds its threads, where that is not the one in cgroup: version 1).
+	// sysadmin (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from fs.file-max).
 	ProcessKind Kind = "process"
 	// CgroupKind is a table by cgroup path, ancestors included: version (1, 2) memory_max ("max" is a word) memory_current
 	// memory_sock memory_events_max memory_events_oom memory_failcnt pids_max pids_current pids_events_max.

@@ -29,7 +29,7 @@ var _ = register(Limit{
 		{Name: "memory.kmem.tcp.limit_in_bytes", Does: "is a limit of its own for data in TCP queues of a version 1 cgroup, counted only from the time when it is set", Not: "does not bound the number of connections", Source: "Documentation/admin-guide/cgroup-v1/memory.rst"},
 		{Name: "memory.high", Does: "slows the processes of a version 2 cgroup down above it", Not: "refuses nothing", Source: "Documentation/admin-guide/cgroup-v2.rst memory.high"},
 		{Name: "cgroup.memory=nosocket", Does: "is a boot parameter: data in queues is not charged to cgroups", Not: "sockets, files and epoll entries are charged all the same", Since: "4.5", Source: "Documentation/admin-guide/kernel-parameters.txt, f7e1cb6ec51b"},
-		{Name: "net.core.bypass_prot_mem", Does: "takes sockets of a cgroup out of tcp_mem, so that only the cgroup counts them", Since: "6.19", Source: "net/core/sock.c __sk_mem_raise_allocated (patches of October 2025)"},
+		{Name: "net.core.bypass_prot_mem", Does: "1 takes new sockets of the network namespace out of tcp_mem, so that only their cgroup counts what they queue; 0 by default; per network namespace", Not: "does not change sockets that are open, and does not lift the memory limit of the cgroup", Since: "6.19", Source: "net/core/sock.c sk_alloc, __sk_mem_raise_allocated; Documentation/admin-guide/sysctl/net.rst bypass_prot_mem"},
 	},
 	Signs: []Sign{
 		{Text: "Memory cgroup out of memory", Means: "a cgroup was at its memory limit with nothing left to give back, and the kernel killed a process in it; the log names the cgroup and the process", Look: "maxconn check --limit cgroup-memory; memory.events of that cgroup"},
@@ -202,7 +202,7 @@ func (m memoryGroup) raise(more int64) Remedy {
 	if m.version == "1" {
 		name = "memory.limit_in_bytes"
 	}
-	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)), "a higher limit: --memory of the container, or "+name+" of the cgroup")
+	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)), byOwner("a higher limit", "--memory", cgroupFile(m.row, "memory", name), itoa(to)))
 	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path), From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
 		Text: text + "; no higher than the host has memory for, and no use where an ancestor's limit is lower"}
 }

@@ -1,9 +1,6 @@
 package limit
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -120,15 +117,8 @@ func conntrackGauges(r *host.Reader, _ Workload) []Gauge {
 // conntrackAbsent says that the kernel runs without connection tracking, as opposed to hiding it: kernels may keep these
 // sysctls from user namespaces, but not /proc/net/stat.
 func conntrackAbsent(r *host.Reader) bool {
-	gone := func(f host.Fact) bool { return !r.Has(f) && doesNotExist(r.Why(f)) }
+	gone := func(f host.Fact) bool { return !r.Has(f) && host.IsAbsence(r.Why(f)) }
 	return gone(conntrackMax) && gone(conntrackCount) && gone(conntrackStat("entries")) && r.Has(host.Sysctl("net.core.somaxconn"))
-}
-
-// doesNotExist says whether a reason is that the file or setting is not there, in the words of package observe or of the C
-// library. A fact that a snapshot just lacks is not known to be absent.
-func doesNotExist(why string) bool {
-	return slices.Contains([]string{"nf_conntrack is not loaded", "this kernel has no such setting", "this kernel does not have it"}, why) ||
-		strings.Contains(why, "no such file") || strings.HasSuffix(why, "does not exist")
 }
 
 func untracked(label string, value int64, from string) Gauge {

@@ -39,16 +39,3 @@ inbound 0.0.0.0:443 = ESTABLISHED=30000
 		}
 	}
 }
-
-// The reasons that package observe writes for what this kernel or namespace does not have, and those it writes otherwise.
-func TestDoesNotExist(t *testing.T) {
-	for why, want := range map[string]bool{
-		"nf_conntrack is not loaded": true, "this kernel has no such setting": true, "this kernel does not have it": true,
-		"/proc/thread-self/net/sockstat does not exist": true, "open /proc/sys/x: no such file or directory": true,
-		"the snapshot does not have it": false, "permission denied": false, "not visible in a child network namespace": false, "": false,
-	} {
-		if doesNotExist(why) != want {
-			t.Errorf("%q means absent: %v, want %v", why, !want, want)
-		}
-	}
-}

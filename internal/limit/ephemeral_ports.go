@@ -23,6 +23,7 @@ var _ = register(Limit{
 	},
 	Knobs: []Knob{
 		{Name: "net.ipv4.ip_local_port_range", Does: "the ports that connect() and bind(0) choose from; the next connect() sees the change; per network namespace, IPv4 and IPv6 alike; low end must be at least ip_unprivileged_port_start", Not: "does not touch connections that exist; a new namespace does not inherit it", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
+		{Name: "net.ipv4.ip_local_port_step_width", Does: "lets connect() go on by a random step of at most so many ports where the one it tried is taken, so that the ports behind reserved ones are not used more often than others; 0, the default, by one step after the other; the step has no divisor in common with the range, so that all ports are tried; the next connect() sees a change; per network namespace", Not: "does not add a port, and does not speed up the search of a full range: a value as large as the range slows it down", Since: "7.1", Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 7da62262ec96; Documentation/networking/ip-sysctl.rst"},
 		{Name: "net.ipv4.ip_local_reserved_ports", Does: "ports of the range that connect() and bind(0) pass over; a write replaces the whole list; per network namespace", Not: "does not stop an explicit bind()", Source: "include/net/ip.h inet_is_local_reserved_port"},
 		{Name: "net.ipv4.ip_unprivileged_port_start", Does: "is the lowest value that the low end of ip_local_port_range may take", Not: "does not enlarge the range by itself", Since: "4.11", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
 		{Name: "net.ipv4.ip_autobind_reuse", Does: "lets bind(0) return a port in use when all its users set SO_REUSEADDR", Not: "does not help: the port is picked without regard to the destination, so connect() then fails at random", Since: "5.7", Source: "net/ipv4/inet_connection_sock.c inet_csk_find_open_port"},
@@ -142,8 +143,12 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		Bounds:  Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	state := t.stateOf(r, p, row)
-	if mostlyTimeWait(row) && state != twTaken {
-		g.Near = neverNear // the time-wait limit explains this one
+	if ports, bound := t.bindChose(r, p, source); bound && ports > ranged {
+		g.shareOut(p, ports-ranged)
+		return g // the gauge of all destinations of the address explains this one
+	}
+	if mostlyTimeWait(row) && state != twTaken || mostlyFinWait(p, row) {
+		g.Near = neverNear // the limits time-wait and fin-wait explain this one
 		return g
 	}
 	if state == twTaken && waiting > 0 { // connect() takes these over
@@ -162,6 +167,15 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		g.Enough = g.Used + g.Used/4
 	}
 	return g
+}
+
+// shareOut takes off the ports that other destinations of the address use: bind() chose all of them before connect(), and so none
+// serves two destinations.
+func (g *Gauge) shareOut(p pool, others int64) {
+	g.Ceiling, g.Near = max(p.usable-others, 0), neverNear
+	g.Lift = func(need int64) []Remedy { return p.lift(min(need, most) + others) }
+	g.Steps = append(g.Steps, Step{Label: "left to this destination: bind() chooses before connect() (inferred), and other destinations of the address use the rest",
+		Sum: itoa(p.usable) + " - " + itoa(others), Value: g.Ceiling, Unit: "ports", How: Computed})
 }
 
 // mostlyTimeWait says whether at least half the ports to a destination are held by TIME_WAIT.

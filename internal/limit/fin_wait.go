@@ -153,25 +153,36 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 	p := portPool(r)
 	for _, row := range r.Table(host.OutboundKind) {
 		source, destination, ok := strings.Cut(row.Name(), "->")
-		ranged, known := row.Int("ranged")
-		waiting := row.Count("FIN_WAIT_1") + row.Count("FIN_WAIT_2")
-		if known {
-			waiting = min(waiting, ranged)
-		}
-		if !ok || strings.Contains(source, "*") || p.usable == 0 || waiting*2 <= p.usable {
+		if !ok || strings.Contains(source, "*") || !mostlyFinWait(p, row) {
 			continue
 		}
-		gauges = append(gauges, finPeer(r, p, f, row, waiting, Subject{Name: source + " -> " + destination, Source: source, Destination: destination}))
+		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{Name: source + " -> " + destination, Source: source, Destination: destination}))
 	}
 	return gauges
 }
+
+// finWaiting is how many local ports to a destination connections in FIN_WAIT hold.
+func finWaiting(row host.Row) int64 {
+	waiting := row.Count("FIN_WAIT_1") + row.Count("FIN_WAIT_2")
+	if ranged, known := row.Int("ranged"); known {
+		return min(waiting, ranged)
+	}
+	return waiting
+}
+
+// mostlyFinWait says whether that is more than half of what there is.
+func mostlyFinWait(p pool, row host.Row) bool { return p.usable > 0 && finWaiting(row)*2 > p.usable }
 
 func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subject) Gauge {
 	s.Process, s.PID = row.Text("process"), row.Count("pid")
 	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"), row.Sockets()
 	g := Gauge{Subject: s, Unit: "ports in FIN_WAIT", Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
 		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(), Evidence: stateEvidence(row)}
-	g.Cause = "connections that this side has closed hold " + Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination; "
+	g.Cause = "connections that this side has closed hold " + Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination"
+	if g.Refusing = row.Count("ranged") >= p.usable; g.Refusing {
+		g.Cause += ", and no port is left for a new one"
+	}
+	g.Cause += "; "
 	if f.two*2 < waiting {
 		g.Cause += "the peer does not even acknowledge the close (FIN_WAIT_1)"
 		g.Remedies = []Remedy{{Kind: ByTopology, Text: "find out why the peer no longer answers: unreachable, or it reads nothing and its window is closed", TakesEffect: "now"}}

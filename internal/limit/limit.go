@@ -73,7 +73,11 @@ type Limit struct {
 }
 
 // Myth is a common belief and what is true instead.
-type Myth struct{ Belief, Truth, Source string }
+type Myth struct {
+	Belief string `json:"belief"`
+	Truth  string `json:"truth"`
+	Source string `json:"source"`
+}
 
 // Knob is a setting and what it does.
 type Knob struct {
@@ -105,34 +109,40 @@ const (
 
 // Step is one line of a formula with this host's figures put in.
 type Step struct {
-	Label string // "ports in ip_local_port_range"
-	Sum   string // "60999 - 32768 + 1", or "" for a figure that was read
-	Value int64
-	Unit  string // "ports", "connections", "" where plain
-	How   How
-	From  string // the fact, for figures that were read
+	Label string `json:"label"`         // "ports in ip_local_port_range"
+	Sum   string `json:"sum,omitempty"` // "60999 - 32768 + 1", or "" for a figure that was read
+	Value int64  `json:"value"`
+	Unit  string `json:"unit,omitempty"` // "ports", "connections", "" where plain
+	How   How    `json:"how"`
+	From  string `json:"from,omitempty"` // the fact, for figures that were read
 }
 
 // Evidence is a fact that shows what happens, with its meaning in words.
 type Evidence struct {
-	Fact, Value, Meaning string
+	Fact    string `json:"fact"`
+	Value   string `json:"value"`
+	Meaning string `json:"meaning"`
 }
 
 // Remedy is something that would lift the limit or the fault.
 type Remedy struct {
-	Kind        RemedyKind
-	Setting     string // sysctl name or command, for Setting and Live
-	From, To    string
-	Text        string
-	TakesEffect string // "now", "at the next listen()", "at the next start of the process" ...
+	Kind        RemedyKind `json:"kind"`
+	Setting     string     `json:"setting"` // sysctl name or command, for Setting and Live
+	From        string     `json:"from"`
+	To          string     `json:"to"`
+	Text        string     `json:"text"`
+	TakesEffect string     `json:"takes_effect"` // "now", "at the next listen()", "at the next start of the process" ...
 	// Change is what a machine would write, for remedies that are one; the Fact's
 	// name may address a field of a row ("4711#soft"). Empty where only words help.
-	Change host.Setting
+	Change host.Setting `json:"-"`
 	// For a Change: Sum is how its value comes about, with figures and the margin; Cost is what it
 	// takes of kernel memory; Risk is what may go wrong; Lasts is how long it holds.
-	Sum, Cost, Risk, Lasts string
+	Sum   string `json:"-"`
+	Cost  string `json:"-"`
+	Risk  string `json:"-"`
+	Lasts string `json:"-"`
 	// Also marks what has to be seen to as well, because a Change alone may not suffice and nobody can tell from outside.
-	Also bool
+	Also bool `json:"-"`
 }
 
 // IsChange says whether a machine could carry the remedy out.
@@ -197,6 +207,9 @@ type Gauge struct {
 	// Enough is the ceiling under which what is there now would be no fault; plan asks Lift for it. 0: nothing is wrong, or a higher
 	// ceiling would not cure it. It follows from the use alone, never from the ceiling.
 	Enough int64
+	// Spares are the ids of processes whose connections it does not bind although it bounds all others, MaySpare those of which that is
+	// not known.
+	Spares, MaySpare []int64
 	// Unseen are facts that would have sharpened this gauge, with the reason.
 	Unseen []host.Missing
 }

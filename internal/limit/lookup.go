@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/near"
 )
 
 // KnobUse is a knob and a limit that it acts on, or is believed to act on.
@@ -101,9 +103,9 @@ func (n nearest) offer(name, spelled string) {
 	if name == "" || n.text == "" || len(n.text) > longestWord {
 		return
 	}
-	d := edits(n.text, spelled)
-	near := d <= max(2, len(n.text)/4) || (len(n.text) >= 4 && strings.Contains(spelled, n.text))
-	if was, ok := n.best[name]; near && (!ok || d < was) {
+	d := near.Edits(n.text, spelled, longestWord)
+	alike := d <= max(2, len(n.text)/4) || (len(n.text) >= 4 && strings.Contains(spelled, n.text))
+	if was, ok := n.best[name]; alike && (!ok || d < was) {
 		n.best[name] = d
 	}
 }
@@ -111,25 +113,4 @@ func (n nearest) offer(name, spelled string) {
 func (n nearest) names() []string {
 	all := slices.SortedFunc(maps.Keys(n.best), func(a, b string) int { return cmp.Or(cmp.Compare(n.best[a], n.best[b]), strings.Compare(a, b)) })
 	return all[:min(3, len(all))]
-}
-
-// edits is the Levenshtein distance in bytes. Both are short.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next := min(row[j+1]+1, row[j]+1, diagonal+cost)
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
 }

@@ -8,13 +8,13 @@ import (
 
 // OtherCause is what an errno of a connection means apart from the limits of the catalogue.
 type OtherCause struct {
-	Errno  string // ECONNREFUSED
-	Call   string // which call returns it, "" where several do
-	Means  string
-	Look   string // what to look at next
-	Source string // kernel file and function
+	Errno  string `json:"errno"`          // ECONNREFUSED
+	Call   string `json:"call,omitempty"` // which call returns it, "" where several do
+	Means  string `json:"means"`
+	Look   string `json:"look"`   // what to look at next
+	Source string `json:"source"` // kernel file and function
 	// Limits are those, by ID, that may be behind it all the same, on the other end.
-	Limits []string
+	Limits []string `json:"limits"`
 }
 
 // OtherCauses lists all of them.

@@ -105,7 +105,7 @@ func readNeighbours(r *host.Reader, f neighbourFamily) (n neighbours) {
 
 // gone says that the initial namespace has no such table: a kernel without IPv6.
 func (n neighbours) gone(r *host.Reader) bool {
-	return !n.child && !n.usedKnown && !n.maxKnown && doesNotExist(r.Why(n.t3)) && doesNotExist(r.Why(n.entries))
+	return !n.child && !n.usedKnown && !n.maxKnown && host.IsAbsence(r.Why(n.t3)) && host.IsAbsence(r.Why(n.entries))
 }
 
 func (n neighbours) gauge(r *host.Reader) Gauge {

@@ -117,7 +117,7 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 	g.Cause, g.Evidence = s.cause(users), s.evidence()
 	switch {
 	case g.Refusing:
-		g.Remedies = receiveRemedies(s, length, known)
+		g.Remedies = s.remedies(length, known, len(users) > 0)
 	case !windowed(r):
 		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
 	}
@@ -201,15 +201,4 @@ func (s softnet) evidence() []Evidence {
 		ev = append(ev, Evidence{"/proc/net/softnet_stat squeezed", itoa(s.squeezed), "runs that stopped at their budget (netdev_budget, netdev_budget_usecs) and went on later: no loss"})
 	}
 	return ev
-}
-
-func receiveRemedies(s softnet, length int64, known bool) []Remedy {
-	raise := Remedy{Kind: BySetting, Setting: netdevMaxBacklog().Name, Text: "a longer queue takes longer bursts and adds delay; it does not help a CPU that is busy all the time", TakesEffect: "now"}
-	if known {
-		raise.From, raise.To = itoa(length), itoa(roundUp(2*min(max(0, length), 1<<30)))
-	} else {
-		raise.Text += "; to be written in the initial network namespace"
-	}
-	return []Remedy{raise,
-		{Kind: ByTopology, Text: "more CPUs for the packets, if " + s.worst() + " is the only one that drops: receive queues of the card (RSS), RPS masks over more CPUs, or none where the card has a queue for each CPU", TakesEffect: "now"}}
 }

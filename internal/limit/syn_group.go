@@ -51,7 +51,7 @@ func (f synFacts) places(m member) (n int64, byMax bool) {
 }
 
 func (f synFacts) backlogPlaces(m member) int64 {
-	if f.oneMore {
+	if f.oneMore == yes {
 		return m.limit + 1
 	}
 	return m.limit
@@ -149,10 +149,13 @@ func (q synGroup) over(g Gauge) bool {
 func (q synGroup) steps() []Step {
 	m := q.member
 	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
-	if q.oneMore {
+	switch q.oneMore {
+	case yes:
 		steps = append(steps, Step{Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
-	} else {
-		steps = append(steps, Step{Label: "half-open connections that it allows (one more on stable kernels with 3479c7549fb1)", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+	case no:
+		steps = append(steps, Step{Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+	default:
+		steps = append(steps, Step{Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
 	}
 	if q.cookiesKnown {
 		steps = append(steps, Step{Label: q.cookieWords(), Value: q.cookies, How: Read, From: "net.ipv4.tcp_syncookies"})

@@ -11,7 +11,7 @@ var _ = register(Limit{
 		"Since Linux 4.4 that queue has the same limit as the accept queue: the smaller of the backlog argument of listen() and net.core.somaxconn. " +
 		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1, the default): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
 		"With `tcp_syncookies` = 0 further SYNs are dropped in silence, and `tcp_max_syn_backlog` sets a second, often lower, ceiling.",
-	Formula: "burst = min(backlog, somaxconn) + 1 (before Linux 6.13: no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
+	Formula: "burst = min(backlog, somaxconn) + 1 (before Linux 6.13, and before 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290 of the stable kernels: no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
 	Myths: []Myth{
 		{"net.ipv4.tcp_max_syn_backlog is the size of the SYN queue", "since Linux 4.4 the backlog of the listener is; tcp_max_syn_backlog acts only with tcp_syncookies=0 (measured: with cookies on and a value of 16 a listener held 300 half-open connections)", "net/ipv4/tcp_input.c tcp_conn_request; ef547f2ac16b"},
 		{"\"possible SYN flooding\" in the log means an attack", "it means that a SYN queue was full once; usually the backlog is too small for a burst. It is logged once in the life of a listener", "net/ipv4/tcp_input.c tcp_syn_flood_action"},
@@ -39,7 +39,7 @@ var _ = register(Limit{
 	},
 	Sources: []string{
 		"net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action (4.4-6.18)",
-		"include/net/inet_connection_sock.h inet_csk_reqsk_queue_is_full (4.4: ef547f2ac16b; 6.13 and later stable kernels: 3479c7549fb1)",
+		"include/net/inet_connection_sock.h inet_csk_reqsk_queue_is_full (4.4: ef547f2ac16b; 6.13, 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290: 3479c7549fb1)",
 		"net/ipv4/inet_connection_sock.c reqsk_timer_handler (4.4-6.18)",
 	},
 	Needs: append([]host.Fact{
@@ -81,12 +81,16 @@ func readSynCount(r *host.Reader, name string) (c synCount) {
 	return c
 }
 
+// oneMoreStable are the stable releases that took 3479c7549fb1 back (their announcements, January and February 2025; measured with 5.10.223,
+// 6.1.176 and 6.12.107).
+var oneMoreStable = []backport{{5, 4, 290}, {5, 10, 234}, {5, 15, 177}, {6, 1, 125}, {6, 6, 72}, {6, 12, 10}}
+
 // synFacts is what all listeners of a namespace share.
 type synFacts struct {
 	cookies, max, somaxconn                int64
 	cookiesKnown, maxKnown, somaxconnKnown bool
 	windowed                               bool
-	oneMore                                bool // the test is ">" (3479c7549fb1, 6.13); older stable kernels may have it too
+	oneMore                                answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
 	doCookies, fullDrop, drops, overflows  synCount
 	unseen                                 []host.Missing
 }
@@ -96,7 +100,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 	f.max, f.maxKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_max_syn_backlog"))
 	f.somaxconn, f.somaxconnKnown = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	f.windowed = windowed(r)
-	f.oneMore = kernelSince(r.Optional(host.System("kernel")), 6, 13)
+	f.oneMore = hasChange(r.Optional(host.System("kernel")), 6, 13, oneMoreStable)
 	f.doCookies, f.fullDrop = readSynCount(r, "TcpExt.TCPReqQFullDoCookies"), readSynCount(r, "TcpExt.TCPReqQFullDrop")
 	f.drops, f.overflows = readSynCount(r, "TcpExt.ListenDrops"), readSynCount(r, "TcpExt.ListenOverflows")
 	miss := func(fact host.Fact, known bool) {

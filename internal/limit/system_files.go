@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"strconv"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 var _ = register(Limit{
 	ID:      "system-files",
@@ -29,7 +33,7 @@ var _ = register(Limit{
 		{Text: "VFS: file-max limit … reached", Means: "somebody was refused an open file; printed only when the number is higher than at the last message", Look: "maxconn check --limit system-files; lsof counts by process"},
 	},
 	Sources: []string{"fs/file_table.c alloc_empty_file (get_empty_filp before 4.19)", "fs/file_table.c files_maxfiles_init (4.4-6.18)", "systemd NEWS, version 240: fs.file-max"},
-	Needs:   []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max")},
+	Needs:   []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max"), host.All(host.ProcessKind)},
 	Gauges:  systemFilesGauges,
 })
 
@@ -43,6 +47,7 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 		Subject: Subject{Name: "this host"}, Bounds: Both, Unit: "open files", Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseFileMax(most, min(need, noCeiling/2))} },
 	}
+	g.Spares, g.MaySpare = spared(r)
 	g.Steps = []Step{{Label: "files open on the host" + unsettled(open, most), Value: g.Used, Unit: "files", How: Read, From: "fs.file-nr"}}
 	if g.Unbounded {
 		g.Ceiling = 0
@@ -60,6 +65,21 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 		}
 	}
 	return []Gauge{g}
+}
+
+// spared are the processes that open files above fs.file-max. In snapshots that do not say who has CAP_SYS_ADMIN, root may.
+func spared(r *host.Reader) (sure, perhaps []int64) {
+	for _, row := range r.Rows(host.ProcessKind) {
+		pid, err := strconv.ParseInt(row.Name(), 10, 64)
+		switch sysadmin := row.Text("sysadmin"); {
+		case err != nil:
+		case sysadmin == "yes":
+			sure = append(sure, pid)
+		case sysadmin == "" && row.Text("uid") == "0":
+			perhaps = append(perhaps, pid)
+		}
+	}
+	return sure, perhaps
 }
 
 func raiseFileMax(from, need int64) Remedy {

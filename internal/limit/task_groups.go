@@ -19,7 +19,7 @@ func newTaskGroup(r *host.Reader, t tenants) (p taskGroup, ok bool) {
 	now, ok2 := t.row.Int("pids_current")
 	p.most, p.now = most, now
 	p.bar = bar{pidsMaxOf + cgroupSubject(p.path), most, most, true,
-		Step{Label: "tasks that the cgroup and all below it may have", Value: most, Unit: "tasks", How: Read, From: "cgroup " + p.path + " pids_max"}}
+		Step{Label: "tasks that the cgroup and all below it may have", Value: most, Unit: "tasks", How: Read, From: "cgroup " + p.path + " pids_max"}, cgroupFile(t.row, "pids", "pids.max")}
 	p.before = t.row.Count("pids_events_max")
 	p.refused, _ = r.Moved(t.row.Fact, "pids_events_max")
 	return p, ok1 && ok2 && most < noCeiling && most >= fewThreads && now >= 0

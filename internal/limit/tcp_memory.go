@@ -1,9 +1,6 @@
 package limit
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -126,6 +123,9 @@ func (p tcpPages) gauge() Gauge {
 	if g.Refusing {
 		g.Refused = max(p.aborts.moved, 0)
 	}
+	if p.used > p.pressure {
+		g.Enough, g.Lift = 2*min(p.used, noCeiling/4), p.lift
+	}
 	g.Harms = p.used > p.pressure || p.pressures.moved > 0
 	g.Notice = p.used > p.pressure/10*9 || (p.pressures.total > 0 && !p.windowed)
 	if g.Refusing || g.Harms || g.Notice || g.IsNear() {
@@ -194,6 +194,15 @@ func (p tcpPages) evidence() []Evidence {
 	return ev
 }
 
+// wanted is twice what is queued now or, where that is allowed without pressure already, twice what is allowed: the peak was higher
+// and nobody saw it.
+func (p tcpPages) wanted() int64 {
+	if want := 2 * min(p.used, noCeiling/4); want > p.most || want/6*4 > p.pressure {
+		return want
+	}
+	return 2 * min(p.most, noCeiling/4)
+}
+
 func (p tcpPages) remedies(g Gauge) []Remedy {
 	find := Remedy{Kind: ByApplication, TakesEffect: "as the data is read",
 		Text: "find who queues: ss -tm shows the memory of each socket; a program that reads too slowly (receive queues) or writes more than its peers take (send queues) is cured there, a larger tcp_mem only postpones the end"}
@@ -202,26 +211,6 @@ func (p tcpPages) remedies(g Gauge) []Remedy {
 		return []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether it happens again", TakesEffect: "now"}}
 	case p.most == 0:
 		return []Remedy{{Kind: BySetting, Setting: "net.ipv4.tcp_mem", From: "0 0 0", Text: "0 allows no data at all: take the numbers of a host of the same size, or restart", TakesEffect: "now"}}
-	case p.affordable():
-		return []Remedy{find, p.raise()}
 	}
-	return append([]Remedy{find}, Remedy{Kind: ByTopology, Text: "more memory, or fewer busy connections on this host: doubling tcp_mem is more than the memory that is left", TakesEffect: "when the host or its share of the load changes"})
-}
-
-// affordable: as much again as tcp_mem[2] is at most half of the memory that can be had.
-func (p tcpPages) affordable() bool {
-	if p.pageSize <= 0 || p.available == 0 || p.most > noCeiling/p.pageSize {
-		return true // not known: the text of the remedy says what to look at
-	}
-	return p.most*p.pageSize <= p.available/2
-}
-
-func (p tcpPages) raise() Remedy {
-	from := []int64{p.low, p.pressure, p.most}
-	var was, to []string
-	for _, n := range from {
-		was, to = append(was, itoa(n)), append(to, strconv.FormatInt(2*min(n, noCeiling/4), 10))
-	}
-	return Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_mem", From: strings.Join(was, " "), To: strings.Join(to, " "), TakesEffect: "now",
-		Text: "allow twice as much, in the initial network namespace; the memory is taken only when it is queued, see that MemAvailable has it"}
+	return append([]Remedy{find}, p.lift(p.wanted())...)
 }

@@ -93,6 +93,7 @@ type bar struct {
 	ceiling int64  // in threads
 	exact   bool   // at the ceiling the kernel refuses; otherwise it is an estimate from above
 	step    Step
+	file    string // of a cgroup
 }
 
 // lowestBar is the one that binds.
@@ -141,11 +142,11 @@ func hostBars(r *host.Reader, now int64) (bars []bar, unseen []host.Missing) {
 	default:
 		n := max(pids-reservedPIDs, 1)
 		bars = append(bars, bar{pidMax.Name, pids, n, true,
-			Step{Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs), Value: n, Unit: "tasks", How: Computed, From: pidMax.Name}})
+			Step{Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs), Value: n, Unit: "tasks", How: Computed, From: pidMax.Name}, ""})
 	}
 	if n, ok := r.Maybe(threadsMax); ok {
 		n = max(n, 0)
-		bars = append(bars, bar{threadsMax.Name, n, n, true, Step{Label: "tasks that the host may have", Value: n, Unit: "tasks", How: Read, From: threadsMax.Name}})
+		bars = append(bars, bar{threadsMax.Name, n, n, true, Step{Label: "tasks that the host may have", Value: n, Unit: "tasks", How: Read, From: threadsMax.Name}, ""})
 	} else {
 		unseen = append(unseen, host.Missing{Fact: threadsMax, Why: cmp.Or(r.Why(threadsMax), "it is not a number")})
 	}
@@ -188,7 +189,7 @@ func processBars(row host.Row, now, maps int64) (bars []bar) {
 	pid := row.Name()
 	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 && row.Text("uid") != "0" {
 		bars = append(bars, bar{"RLIMIT_NPROC of process " + pid, n, n, true,
-			Step{Label: "tasks that its user may have, if no other process of the user has any", Value: n, Unit: "tasks", How: Read, From: "process " + pid + " nproc"}})
+			Step{Label: "tasks that its user may have, if no other process of the user has any", Value: n, Unit: "tasks", How: Read, From: "process " + pid + " nproc"}, ""})
 	}
 	each := int64(2)
 	if now > maps/2 {
@@ -196,7 +197,7 @@ func processBars(row host.Row, now, maps int64) (bars []bar) {
 	}
 	if maps > 0 {
 		bars = append(bars, bar{"vm.max_map_count", maps, maps / each, false,
-			Step{Label: "threads that its mappings suffice for, " + plural(each, "mapping") + " each", Sum: itoa(maps) + " / " + itoa(each), Value: maps / each, Unit: "threads", How: Computed, From: "vm.max_map_count"}})
+			Step{Label: "threads that its mappings suffice for, " + plural(each, "mapping") + " each", Sum: itoa(maps) + " / " + itoa(each), Value: maps / each, Unit: "threads", How: Computed, From: "vm.max_map_count"}, ""})
 	}
 	return bars
 }
@@ -215,10 +216,10 @@ func raiseBar(b bar, now int64) Remedy {
 		out.To = itoa(4 * min(now, noCeiling/8))
 		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"
 	case isCgroup:
-		out.Text = cmp.Or(byUnit(path, "TasksMax", itoa(to)), "allow more tasks: --pids-limit of the container, or pids.max of the cgroup")
+		out.Text = cmp.Or(byUnit(path, "TasksMax", itoa(to)), byOwner("allow more tasks", "--pids-limit", b.file, itoa(to)))
 	case isProcess:
 		out.Kind, out.Setting = Live, "prlimit --pid "+pid+" --nproc="+itoa(to)+":"
-		out.Text = "raise the soft limit of the running process, up to its hard limit; LimitNPROC= of its unit for the next start"
+		out.Text = "raise the soft limit of the running process, up to its hard limit; LimitNPROC= of its unit for the next start; only by hand, because it counts the tasks of all programs of the user"
 	}
 	return out
 }

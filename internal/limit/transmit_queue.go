@@ -245,6 +245,11 @@ func (d device) longer(user string) Remedy {
 		m.Cost = "none by itself; a full queue of " + itoa(usualLength) + " packets takes about 2 MiB of kernel memory"
 		m.Risk = "more delay when the link is full"
 		m.Lasts = "until the device is made again"
+		return m
+	}
+	m.Text += "; only by hand, because how much delay the link may have is not seen from here"
+	if m.To != "" {
+		m.Text += ": " + m.Setting + " " + m.To
 	}
 	return m
 }

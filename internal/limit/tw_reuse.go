@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -191,27 +190,4 @@ func seconds(ms int64) string {
 		return Count(ms/1000) + " s"
 	}
 	return Count(ms) + " ms"
-}
-
-// kernelSince says whether the release ("6.1.0-13-amd64") is known and not older.
-func kernelSince(release string, major, minor int64) bool {
-	a, b, ok := majorMinor(release)
-	return ok && (a > major || (a == major && b >= minor))
-}
-
-// kernelBefore says whether the release is known and older.
-func kernelBefore(release string, major, minor int64) bool {
-	_, _, ok := majorMinor(release)
-	return ok && !kernelSince(release, major, minor)
-}
-
-func majorMinor(release string) (major, minor int64, ok bool) {
-	first, rest, _ := strings.Cut(release, ".")
-	second := rest
-	if i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
-		second = rest[:i]
-	}
-	major, err1 := strconv.ParseInt(first, 10, 32)
-	minor, err2 := strconv.ParseInt(second, 10, 32)
-	return major, minor, err1 == nil && err2 == nil
 }

@@ -38,7 +38,7 @@ func (s *subject) counters() {
 			}
 		}
 	}
-	reason := whyAbsent
+	reason := host.Absent
 	for _, name := range []string{"snmp", "netstat"} {
 		b, err := s.root.Read("thread-self/net/" + name)
 		if err == nil {

@@ -41,7 +41,7 @@ func (s *subject) meminfo() {
 		if n, ok := figures[f.Name]; ok {
 			s.snapshot.Set(f, strconv.FormatUint(n, 10))
 		} else {
-			s.miss(whyAbsent, f)
+			s.miss(host.Absent, f)
 		}
 	}
 }

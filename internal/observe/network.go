@@ -18,7 +18,7 @@ func (s *subject) sockstat() {
 		if !ok {
 			continue
 		}
-		reason := whyAbsent
+		reason := host.Absent
 		err := procfs.ParseSockstat(b, func(proto, name, value string) {
 			if proto == "TCP" || proto == "TCP6" {
 				s.snapshot.Set(host.Sockstat(proto+"."+name), value)
@@ -70,22 +70,20 @@ func softnetFields(row procfs.SoftnetRow) (f host.Fields) {
 // conntrack records the use of the table of connections, where there is one.
 func (s *subject) conntrack() {
 	const count = "net.netfilter.nf_conntrack_count"
-	reason := whyAbsent // CONFIG_NF_CONNTRACK_PROCFS is off
+	reason := host.Absent // CONFIG_NF_CONNTRACK_PROCFS is off
 	if _, err := s.root.Sysctl(count); err != nil {
 		reason = s.whyNoSysctl(count, err)
 	}
 	s.statTable("nf_conntrack", reason, host.ConntrackKind, "", "entries", "drop", "early_drop", "insert_failed")
 }
 
-const whyNoConntrack = "nf_conntrack is not loaded"
-
 // neighbours records the tables of next hops, which belong to the host and are shown in the initial
 // namespace alone (net/core/neighbour.c neigh_table_init: init_net.proc_net_stat).
 func (s *subject) neighbours() {
-	reason := whyAbsent
+	reason := host.Absent
 	switch {
 	case s.child:
-		reason = whyChild
+		reason = host.InChild
 	case !s.initial:
 		reason = "/proc/net/stat does not have it, as in a child network namespace"
 	}
@@ -102,7 +100,7 @@ func (s *subject) statTable(file, absent string, kind host.Kind, prefix string, 
 	b, err := s.root.Read("thread-self/net/stat/" + file)
 	if err != nil {
 		reason := why(err)
-		if reason == whyAbsent {
+		if reason == host.Absent {
 			reason = absent
 		}
 		s.miss(reason, facts...)
@@ -117,7 +115,7 @@ func (s *subject) statTable(file, absent string, kind host.Kind, prefix string, 
 		if n, ok := t.Total(c); ok {
 			s.snapshot.Set(facts[i], strconv.FormatUint(n, 10))
 		} else {
-			s.miss(whyAbsent, facts[i])
+			s.miss(host.Absent, facts[i])
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (s *subject) missProcesses(o *owners) {
 	case o.unreadable > 1:
 		s.miss(o.closed.who()+" and others are not readable as "+as+hint, host.All(host.ProcessKind))
 	case o.unlisted:
-		s.miss(whyUnlisted, host.All(host.ProcessKind))
+		s.miss(host.Unlisted, host.All(host.ProcessKind))
 	}
 }
 
@@ -90,6 +90,7 @@ func (s *subject) process(h *holder, groups *groups) {
 	status, err := p.Status()
 	if err == nil {
 		row = row.AddInt("uid", int64(status.UIDs[procfs.EffectiveUID])).Add("state", string(rune(status.State)))
+		row = sysadmin(row, p, status)
 	}
 	limits, limitsErr := p.Limits()
 	s.missStarved(cmp.Or(err, limitsErr))

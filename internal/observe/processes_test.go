@@ -33,11 +33,23 @@ func TestProcessAtItsLimit(t *testing.T) {
 	}
 	must(idle.FillFiles())(t)
 	have := s.observe()
-	s.want(have, host.ProcessKind, fmt.Sprint(server.PID()), "name=full soft=200 files=200 sockets=1")
+	s.want(have, host.ProcessKind, fmt.Sprint(server.PID()), "name=full soft=200 files=200 sockets=1 sysadmin="+mayAdminister(t, server.PID()))
 	s.want(have, host.ProcessKind, fmt.Sprint(idle.PID()), "name=idle soft=200 files=200 sockets=0")
 	if slices.Contains(names(have, host.ProcessKind), fmt.Sprint(s.PID())) {
 		t.Error("the lab's first worker is shown: it has neither sockets nor many files")
 	}
+}
+
+// mayAdminister says whether a process has CAP_SYS_ADMIN in the initial user namespace.
+func mayAdminister(t *testing.T, pid int) string {
+	status := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)))(t))
+	_, rest, _ := strings.Cut(status, "CapEff:\t")
+	effective := must(strconv.ParseUint(rest[:16], 16, 64))(t)
+	ids := strings.Fields(string(must(os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", pid)))(t)))
+	if effective&(1<<21) != 0 && slices.Equal(ids, []string{"0", "0", "4294967295"}) {
+		return "yes"
+	}
+	return "no"
 }
 
 func TestListenerOfALargeProcess(t *testing.T) {

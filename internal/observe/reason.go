@@ -9,17 +9,6 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// Reasons why a fact is missing.
-const (
-	whyDenied = "permission denied"
-	whyAbsent = "this kernel does not have it"
-	whyChild  = "not visible in a child network namespace"
-	whyMasked = "/proc/sys is not visible here"
-	// A kernel's own sockets, as those of NFS, have an inode like those of programs (net/socket.c
-	// __sock_create).
-	whyUnlisted = "sockets of this namespace are held by processes that this /proc does not list (another pid namespace), or by the kernel"
-)
-
 // why is the reason to record for an error of reading a file.
 func why(err error) string {
 	var at *fs.PathError
@@ -27,9 +16,9 @@ func why(err error) string {
 	case errors.Is(err, syscall.EMFILE):
 		return "maxconn itself ran out of descriptors" + ownLimit()
 	case errors.Is(err, fs.ErrPermission):
-		return whyDenied
+		return host.Denied
 	case errors.Is(err, fs.ErrNotExist):
-		return whyAbsent
+		return host.Absent
 	case errors.As(err, &at):
 		return at.Err.Error() // without the path: the fact says what was read
 	}
@@ -65,7 +54,7 @@ func (s *subject) file(name string, facts ...host.Fact) ([]byte, bool) {
 // whyNoFile does not blame the kernel for a file that is not there: a container may hide it.
 func whyNoFile(name string, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return "/proc/" + name + " does not exist"
+		return host.NoFile(name)
 	}
 	return why(err)
 }

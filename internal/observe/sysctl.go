@@ -63,13 +63,13 @@ func (s *subject) whyNoSysctl(name string, err error) string {
 	case !errors.Is(err, fs.ErrNotExist):
 		return why(err)
 	case !s.shows(name):
-		return whyMasked
+		return host.Masked
 	case isConntrack(name) && (s.initial || name != conntrackAlias):
-		return whyNoConntrack
+		return host.NoConntrack
 	case !s.initial && isHostOnly(name):
-		return whyChild
+		return host.InChild
 	}
-	return "this kernel has no such setting"
+	return host.NoSetting
 }
 
 // shows says whether the part of /proc/sys is there in which a sysctl would be: a container may hide

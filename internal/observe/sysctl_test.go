@@ -30,7 +30,7 @@ func TestSysctlNames(t *testing.T) {
 }
 
 func TestWhyNoSysctl(t *testing.T) {
-	const none = "this kernel has no such setting"
+	const none = host.NoSetting
 	whole := t.TempDir()
 	for _, name := range []string{"fs/file-max", "kernel/osrelease", "net/core/somaxconn", "vm/overcommit_memory"} {
 		writeFile(t, filepath.Join(whole, "sys", name), nil)
@@ -47,22 +47,22 @@ func TestWhyNoSysctl(t *testing.T) {
 		want    string
 	}{
 		{whole, "net.ipv4.tcp_mem", true, fs.ErrNotExist, none},
-		{whole, "net.ipv4.tcp_mem", false, fs.ErrNotExist, whyChild},
-		{whole, "net.ipv4.tcp_mem", false, fs.ErrPermission, whyDenied},
+		{whole, "net.ipv4.tcp_mem", false, fs.ErrNotExist, host.InChild},
+		{whole, "net.ipv4.tcp_mem", false, fs.ErrPermission, host.Denied},
 		{whole, "net.ipv4.tcp_tw_recycle", false, fs.ErrNotExist, none},
-		{whole, "net.ipv6.neigh.default.gc_thresh3", false, fs.ErrNotExist, whyChild},
-		{whole, "net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, whyNoConntrack},
-		{whole, "net.nf_conntrack_max", true, fs.ErrNotExist, whyNoConntrack},
-		{whole, "net.nf_conntrack_max", false, fs.ErrNotExist, whyChild},
+		{whole, "net.ipv6.neigh.default.gc_thresh3", false, fs.ErrNotExist, host.InChild},
+		{whole, "net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, host.NoConntrack},
+		{whole, "net.nf_conntrack_max", true, fs.ErrNotExist, host.NoConntrack},
+		{whole, "net.nf_conntrack_max", false, fs.ErrNotExist, host.InChild},
 		{whole, "fs.epoll.max_user_watches", true, fs.ErrNotExist, none},
 		{whole, "user.max_net_namespaces", true, fs.ErrNotExist, none},
-		{noNet, "net.ipv4.tcp_mem", false, fs.ErrNotExist, whyMasked},
-		{noNet, "net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, whyMasked},
-		{noNet, somaxconn, false, fs.ErrNotExist, whyMasked},
-		{noNet, "fs.file-max", false, fs.ErrNotExist, whyMasked},
+		{noNet, "net.ipv4.tcp_mem", false, fs.ErrNotExist, host.Masked},
+		{noNet, "net.netfilter.nf_conntrack_max", false, fs.ErrNotExist, host.Masked},
+		{noNet, somaxconn, false, fs.ErrNotExist, host.Masked},
+		{noNet, "fs.file-max", false, fs.ErrNotExist, host.Masked},
 		{noNet, "kernel.threads-max", false, fs.ErrNotExist, none},
-		{masked, "kernel.threads-max", false, fs.ErrNotExist, whyMasked},
-		{masked, "vm.max_map_count", false, fs.ErrNotExist, whyMasked},
+		{masked, "kernel.threads-max", false, fs.ErrNotExist, host.Masked},
+		{masked, "vm.max_map_count", false, fs.ErrNotExist, host.Masked},
 	} {
 		s := subject{root: procfs.Root(c.root), initial: c.initial, child: !c.initial}
 		if got := s.whyNoSysctl(c.name, c.err); got != c.want {

@@ -101,7 +101,7 @@ func (s *subject) ownLimits() {
 	}
 	open, ok := limits.Named(filesLimit)
 	if !ok {
-		s.miss(whyAbsent, facts...)
+		s.miss(host.Absent, facts...)
 		return
 	}
 	s.snapshot.Set(facts[0], open.Soft.String())

@@ -57,6 +57,8 @@ func usual(name, kernel string) (value string, fixed bool) {
 		return "2", true
 	case "net.ipv4.tcp_timestamps", "net.ipv4.tcp_syncookies":
 		return "1", true
+	case "net.core.netdev_max_backlog":
+		return "1000", true
 	case "vm.max_map_count":
 		return "65530", true
 	}

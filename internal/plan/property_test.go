@@ -74,7 +74,7 @@ func (y *tally) check(t *testing.T, n uint64) {
 	for _, name := range []string{
 		"workload holds", "workload binds", "workload unknown", "mend holds", "mend binds", "most holds", "fs.nr_open", "fs.file-max", "fs.epoll.max_user_watches",
 		"process hard", "process soft", "listener limit", "net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
-		"net.ipv4.tcp_timestamps", "net.ipv4.tcp_tw_reuse", "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_buckets",
+		"net.ipv4.tcp_mem", "net.core.netdev_max_backlog", "net.ipv4.tcp_timestamps", "net.ipv4.tcp_tw_reuse", "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_buckets",
 	} {
 		if n == cases && y.counts[name] < 3 {
 			t.Errorf("%s: only %d times", name, y.counts[name])
@@ -215,6 +215,11 @@ func lowersNothing(t *testing.T, x Change) {
 	switch x.Target.Name {
 	case "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_tw_reuse":
 		return // a list, and a mode of which 1 is the most
+	case "net.ipv4.tcp_mem":
+		if !grows(x.From, x.To) {
+			t.Errorf("tcp_mem %s to %s", x.From, x.To)
+		}
+		return
 	case "net.ipv4.ip_local_port_range":
 		from, to := strings.Fields(x.From), strings.Fields(x.To)
 		low, _ := strconv.Atoi(to[0])

@@ -66,7 +66,7 @@ func (g generator) host() host.Snapshot {
 func (g generator) mutate(s *host.Snapshot) {
 	facts := s.Facts()
 	set := func(name string, values ...string) { s.Set(host.Sysctl(name), g.pick(values...)) }
-	switch g.IntN(17) {
+	switch g.IntN(19) {
 	case 0:
 		low := 1024 + g.IntN(60000)
 		s.Set(host.Sysctl("net.ipv4.ip_local_port_range"), fmt.Sprintf("%d %d", low, min(low+g.IntN(40000), 65535)))
@@ -105,6 +105,17 @@ func (g generator) mutate(s *host.Snapshot) {
 		s.Set(host.Sysctl("fs.epoll.max_user_watches"), g.text(1<<24))
 	case 14:
 		s.Set(host.Sysctl("net.ipv4.ip_unprivileged_port_start"), g.pick("0", "80", "1024", "2000", "40000"))
+	case 15:
+		n := 3 + g.number(1<<22)
+		s.Set(host.Sysctl("net.ipv4.tcp_mem"), fmt.Sprint(n/2, n*2/3, n))
+		s.Set(host.Sockstat("TCP.mem"), g.text(2*n))
+		s.Set(host.Meminfo("MemAvailable"), g.text(1<<26))
+	case 16:
+		set("net.core.netdev_max_backlog", "100", "1000", "3000", "4096", "30000")
+		s.Set(host.System("window"), "10s")
+		for _, row := range s.Read().Rows(host.SoftnetKind) {
+			s.Set(host.Fact{Kind: host.MovedKind, Name: "softnet/" + row.Name() + "/dropped"}, g.text(1000))
+		}
 	default:
 		g.row(s, facts[g.IntN(len(facts))])
 	}

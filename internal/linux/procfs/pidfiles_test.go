@@ -38,7 +38,7 @@ func TestParseLimits(t *testing.T) {
 
 func TestParseStatus(t *testing.T) {
 	for file, want := range map[string]procfs.Status{
-		"status-6.18": {Name: "python3", State: 'R', PID: 18979, Threads: 1, FDSize: 256, NSPIDs: []int{18979}},
+		"status-6.18": {Name: "python3", State: 'R', PID: 18979, Threads: 1, FDSize: 256, NSPIDs: []int{18979}, Capabilities: 0x1fffeffffff, Capable: true},
 		"status-3.10": {Name: "a\nb\\c", State: 'S', PID: 812, Threads: 4, FDSize: 128, UIDs: [4]uint32{33, 33, 33, 33}},
 	} {
 		got, err := procfs.ParseStatus(capture(t, "process", file))

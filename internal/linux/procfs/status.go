@@ -14,6 +14,9 @@ type Status struct {
 	Threads int
 	FDSize  int   // slots of the descriptor table; never shrinks, so no count of open ones
 	NSPIDs  []int // PID in each nested pid namespace, outermost first; nil before 4.1
+	// Capabilities are the effective ones, a bit each (linux/capability.h), in the user namespace of the process.
+	Capabilities uint64
+	Capable      bool // whether there is a line of them
 }
 
 // Places in Status.UIDs.
@@ -79,6 +82,12 @@ func (l *lines) status(s *Status, name, text string) (err error) {
 		s.Threads, err = l.count(name, value)
 	case "FDSize":
 		s.FDSize, err = l.count(name, value)
+	case "CapEff":
+		s.Capabilities, err = strconv.ParseUint(value, 16, 64)
+		s.Capable = err == nil
+		if err != nil {
+			return l.errorf("CapEff is %s, want a hexadecimal number", clip(value))
+		}
 	case "NSpid":
 		s.NSPIDs, err = l.counts(name, value)
 	}

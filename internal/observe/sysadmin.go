@@ -1,0 +1,33 @@
+package observe
+
+import (
+	"bytes"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+// capSysAdmin is CAP_SYS_ADMIN (include/uapi/linux/capability.h).
+const capSysAdmin = 21
+
+// wholeMap is /proc/PID/uid_map of the initial user namespace (kernel/user.c init_user_ns).
+const wholeMap = "0 0 4294967295"
+
+// sysadmin says whether the process passes capable(CAP_SYS_ADMIN), which asks for it in the initial user namespace: root of a
+// container with a user namespace of its own has the bit and does not pass.
+func sysadmin(f host.Fields, p *procfs.Process, status procfs.Status) host.Fields {
+	switch {
+	case !status.Capable:
+		return f
+	case status.Capabilities>>capSysAdmin&1 == 0:
+		return f.Add("sysadmin", "no")
+	}
+	ids, err := p.Read("uid_map")
+	switch {
+	case err != nil:
+		return f // not known
+	case string(bytes.Join(bytes.Fields(ids), []byte(" "))) == wholeMap:
+		return f.Add("sysadmin", "yes")
+	}
+	return f.Add("sysadmin", "no")
+}
