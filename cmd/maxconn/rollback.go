@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -20,8 +21,8 @@ func (a *app) rollback() *cobra.Command {
 		Long: `rollback restores the values that were there before the last run of apply, or
 before the run with this number, also when apply was killed half-way. What
 somebody else has changed since is left as it is and named. Where an old value
-is below what is in use now, nothing is done, unless --force. After a reboot
-there are only files to take back.
+is below what is in use now, nothing is done, unless --force. After a reboot it
+removes the files that have set the values again, and takes those values back.
 
 Exit status: 0 everything is as before, 1 something stayed, 64 bad usage, 70
 refused or failed.`,
@@ -79,7 +80,7 @@ func outcome(i apply.Item) string {
 	case apply.Already:
 		return "was as before"
 	case apply.Gone:
-		return "gone, nothing to restore"
+		return because("nothing to restore", cmp.Or(i.Text, "it is gone"))
 	case apply.Changed:
 		return "left: " + render.Clean(i.Text)
 	}

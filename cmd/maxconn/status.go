@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,9 @@ func showStatus(w io.Writer, s apply.Status) error {
 	}
 	for _, r := range s.Runs {
 		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r))
+		if r.State == apply.Rebooted {
+			continue
+		}
 		for _, c := range r.Changes {
 			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(c.Setting), nowOf(c))
 		}
@@ -104,7 +108,7 @@ func whatOf(r apply.RunStatus) string {
 	case apply.Persisting:
 		return "in effect, but not for the next boot: maxconn confirm writes the files"
 	case apply.Rebooted:
-		return "the host was booted since, its running values are gone"
+		return "it ended with its boot, nothing of it is left"
 	}
 	return string(r.State)
 }
@@ -115,6 +119,8 @@ func nowOf(c apply.ChangeStatus) string {
 		return fmt.Sprintf("%s, was %s", value(c.Value), value(c.From))
 	case apply.NowOld:
 		return value(c.Value) + ", as before"
+	case apply.NowLater:
+		return fmt.Sprintf("%s, by a later run; it was %s, and %s was applied", value(c.Value), value(c.From), value(c.Wanted))
 	case apply.NowOther:
 		applied := c.Wanted
 		if c.Became != "" {
@@ -122,9 +128,17 @@ func nowOf(c apply.ChangeStatus) string {
 		}
 		return fmt.Sprintf("%s, changed by somebody else since: it was %s, and %s was applied", value(c.Value), value(c.From), value(applied))
 	case apply.NowGone:
-		return "gone"
+		return because("gone", c.Why)
 	}
 	return "cannot be seen: " + render.Clean(c.Why)
+}
+
+// because adds a reason where there is one.
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + render.Clean(why)
 }
 
 // journalFlags are those of all verbs that work on the journal.
@@ -160,6 +174,8 @@ func (a *app) engine(f journalFlags) (*apply.Engine, error) {
 	}
 	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, path) }
 	e.NextBoot = atNextBoot
+	files := sync.OnceValue(func() func(key, value string) string { return persist.SetBy(os.DirFS("/")) })
+	e.SetBy = func(key, value string) string { return files()(key, value) }
 	e.Guard = func(id int) (int, error) {
 		args := []string{awaitVerb, "--state-dir", dir, strconv.Itoa(id)}
 		if path != "" {
@@ -205,7 +221,7 @@ func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
 	}
 	var out []apply.File
 	for _, f := range files {
-		out = append(out, apply.File{Path: f.Path, Mode: f.Mode, Content: f.Content})
+		out = append(out, apply.File{Path: f.Path, Mode: f.Mode, Content: f.Content, Keeps: f.Keeps})
 	}
 	return out, err
 }

@@ -76,9 +76,6 @@ func (a *app) verified(e *apply.Engine, boot bool, args []string) (apply.Verifie
 
 func showVerified(w io.Writer, v apply.Verified) error {
 	var b strings.Builder
-	if len(v.Checks) == 0 {
-		b.WriteString("nothing to compare\n")
-	}
 	for _, c := range v.Checks {
 		fmt.Fprintf(&b, "%s: ", render.Clean(c.Setting))
 		switch {
@@ -94,6 +91,25 @@ func showVerified(w io.Writer, v apply.Verified) error {
 			fmt.Fprintf(&b, "%s is wanted, it is %s\n", value(c.Wanted), value(c.Value))
 		}
 	}
+	b.WriteString(sum(v))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// sum is the last line: what does not hold may stand far above it.
+func sum(v apply.Verified) string {
+	differ := 0
+	for _, c := range v.Checks {
+		if !c.Holds {
+			differ++
+		}
+	}
+	switch all := len(v.Checks); {
+	case all == 0:
+		return "nothing to compare\n"
+	case differ == 0:
+		return fmt.Sprintf("%d compared, all hold\n", all)
+	default:
+		return fmt.Sprintf("%d compared, not as wanted: %d\n", all, differ)
+	}
 }

@@ -243,43 +243,6 @@ func TestWatchToldToEnd(t *testing.T) {
 	}
 }
 
-// After a reboot the running values are gone: only files go back, and a run that waited is over.
-func TestReboot(t *testing.T) {
-	b := newBench(t)
-	before := tree(t, b.etc)
-	if _, err := b.Apply(t.Context(), thePlan(), Options{Persist: true}); err != nil {
-		t.Fatal(err)
-	}
-	b.Here.BootID, b.up = "second", time.Second
-	b.wantState(t, InEffect)
-	n := len(b.kernel.written)
-	v, err := b.Verify(false)
-	if err != nil || !v.Holds {
-		t.Errorf("verify: %+v, %v", v, err)
-	}
-	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 || len(b.kernel.written) != n {
-		t.Errorf("%+v, %v; wrote %q", taken, err, b.kernel.written[n:])
-	}
-	delete(before, "/old.conf")
-	if diff := cmp.Diff(before, tree(t, b.etc)); diff != "" {
-		t.Error(diff)
-	}
-
-	b = newBench(t)
-	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Minute}); err != nil {
-		t.Fatal(err)
-	}
-	b.Here.BootID, b.up = "second", time.Second
-	b.wantState(t, Rebooted)
-	p := thePlan()
-	for i := range p.Changes {
-		p.Changes[i].From = b.kernel.values[p.Changes[i].Target]
-	}
-	if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
-		t.Errorf("a run of an earlier boot is in the way: %v", err)
-	}
-}
-
 // An error at any one step, of any kind: everything is undone, the error says what it was, and the next apply is free to begin.
 func TestErrorAtEveryStep(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.ENOSPC, syscall.EROFS} {

@@ -15,6 +15,7 @@ type File struct {
 	Path    string // absolute
 	Mode    fs.FileMode
 	Content []byte
+	Keeps   []plan.Target // what it sets at each boot
 }
 
 // Engine carries out plans on one host, seen from one network namespace. Its methods may be called concurrently, from
@@ -30,6 +31,8 @@ type Engine struct {
 	Files func(plan.Plan) ([]File, error)
 	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
 	NextBoot func(plan.Plan, []File) []Comparison
+	// SetBy names the file or program that sets a sysctl to a value; "" where none does. Nil where that cannot be told.
+	SetBy func(key, value string) string
 	// Guard starts the process that calls Watch for a run and outlives this one, and returns once it
 	// cannot be ended by the end of the session any more.
 	Guard func(id int) (pid int, err error)
@@ -60,7 +63,7 @@ func (e *Engine) at(r *Run) *Engine {
 	if err != nil || other.Here.Netns != r.Place.Netns {
 		return e
 	}
-	other.Dir, other.Files, other.NextBoot, other.Step, other.Now, other.Uptime = e.Dir, e.Files, e.NextBoot, e.Step, e.Now, e.Uptime
+	other.Dir, other.Files, other.NextBoot, other.SetBy, other.Step, other.Now, other.Uptime = e.Dir, e.Files, e.NextBoot, e.SetBy, e.Step, e.Now, e.Uptime
 	return other
 }
 

@@ -60,6 +60,8 @@ type fileNote struct {
 	Existed bool        `json:"existed"`
 	Old     []byte      `json:"old,omitempty"`
 	OldMode fs.FileMode `json:"old_mode,omitempty"`
+	// Keeps are the targets that it sets at each boot.
+	Keeps []plan.Target `json:"keeps,omitempty"`
 	// Made are the directories that did not exist, the outermost first.
 	Made []string `json:"made,omitempty"`
 }

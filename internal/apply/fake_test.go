@@ -121,7 +121,7 @@ func memoryDir(t testing.TB) string {
 // files is one new file in a new directory, and one that replaces another.
 func (b *bench) files(plan.Plan) ([]File, error) {
 	return []File{
-		{Path: filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("net.core.somaxconn = 4096\n")},
+		{Path: filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("net.core.somaxconn = 4096\n"), Keeps: []plan.Target{cap1}},
 		{Path: filepath.Join(b.etc, "old.conf"), Mode: 0o640, Content: []byte("new\n")},
 	}, nil
 }

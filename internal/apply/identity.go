@@ -20,13 +20,20 @@ type Place struct {
 	BootID string `json:"boot_id"`
 	// Path is how the namespace was entered, "" for the own one.
 	Path string `json:"netns_path,omitempty"`
+	// Initial says that this is the host's own network namespace, which files for the next boot act on.
+	Initial bool `json:"netns_initial,omitempty"`
 }
+
+// hostOnly is a sysctl that the host's own network namespace alone has (net/core/sysctl_net_core.c net_core_table).
+const hostOnly = "net.core.netdev_max_backlog"
 
 // Here is this host seen from a network namespace; "" is that of the calling thread.
 func Here(ns netns.Path) (Place, error) {
 	here := Place{Path: string(ns)}
 	root := procfs.Root("")
 	err := System{Namespace: ns}.inside(func() error {
+		_, absent := root.Sysctl(hostOnly)
+		here.Initial = absent == nil
 		id, err := netns.Self()
 		here.Netns = id.String()
 		return err

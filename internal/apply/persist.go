@@ -70,7 +70,18 @@ func (e *Engine) persistOne(l *log, f File) error {
 func (r *Run) written() (out []File) {
 	for _, n := range r.Files {
 		if !slices.ContainsFunc(out, func(f File) bool { return f.Path == n.Path }) {
-			out = append(out, File{n.Path, n.Mode, n.New})
+			out = append(out, File{n.Path, n.Mode, n.New, n.Keeps})
+		}
+	}
+	return out
+}
+
+// present are the files that a run wrote, as they are now: a later run may have added to them.
+func (r *Run) present() (out []File) {
+	for _, f := range r.written() {
+		if text, err := os.ReadFile(f.Path); err == nil {
+			f.Content = text
+			out = append(out, f)
 		}
 	}
 	return out
@@ -78,7 +89,7 @@ func (r *Run) written() (out []File) {
 
 // before notes what is at the place of a file.
 func before(f File) (fileNote, error) {
-	n := fileNote{Path: f.Path, Mode: f.Mode.Perm(), New: f.Content}
+	n := fileNote{Path: f.Path, Mode: f.Mode.Perm(), New: f.Content, Keeps: f.Keeps}
 	if !filepath.IsAbs(f.Path) || filepath.Clean(f.Path) != f.Path {
 		return n, fmt.Errorf("%q is not the path of a file for the next boot", f.Path)
 	}

@@ -14,7 +14,8 @@ import (
 
 // Rollback takes a run back, 0 being the last one. Values that are neither those before nor those of the run belong to somebody else: they
 // stay and are reported. Unless forced it refuses, and changes nothing, where an old value is below what is in use. A run that is
-// taken back already is no error, and nothing is done. After a reboot there are only files to take back.
+// taken back already is no error, and nothing is done. After a reboot there are the files to take back, and the values that they
+// have set.
 func (e *Engine) Rollback(id int, force bool) (Taken, error) {
 	unlock, err := e.store().lock()
 	if err != nil {
@@ -85,11 +86,25 @@ func (e *Engine) find(id int) (*Run, error) {
 
 // sameNamespace refuses to touch the values of one network namespace from another.
 func (e *Engine) sameNamespace(r *Run) error {
-	if r.Place.BootID != e.Here.BootID || r.Place.Netns == e.Here.Netns {
+	if r.Place.BootID != e.Here.BootID {
+		return e.ownNamespace(r)
+	}
+	if r.Place.Netns == e.Here.Netns {
 		return nil
 	}
 	return &Refusal{Why: fmt.Sprintf("%s changed network namespace %s, this is %s", r.name(), r.Place.Netns, e.Here.Netns),
 		Hint: fmt.Sprintf("say where that is: maxconn rollback %d --netns NAME", r.ID)}
+}
+
+// ownNamespace refuses to take back what files have set at boot from a namespace that they do not act on.
+func (e *Engine) ownNamespace(r *Run) error {
+	for _, c := range r.Plan.Changes {
+		if _, elsewhere := e.reach(r, c); elsewhere != "" {
+			return &Refusal{Why: fmt.Sprintf("the files of %s set %s in the host's own network namespace, this is another one", r.name(), describe(c)),
+				Hint: fmt.Sprintf("on the host: maxconn rollback %d", r.ID)}
+		}
+	}
+	return nil
 }
 
 // overlaid refuses to take back a run under a later one that is in effect and changed the same setting or file: the last one first.
@@ -118,10 +133,14 @@ func (r *Run) shares(other *Run) string {
 			return f.Path
 		}
 	}
-	if r.Place.BootID != other.Place.BootID || r.Place.Netns != other.Place.Netns {
+	sameBoot := r.Place.BootID == other.Place.BootID
+	if sameBoot && r.Place.Netns != other.Place.Netns {
 		return ""
 	}
 	for _, c := range r.Plan.Changes {
+		if !sameBoot && !r.keeps(c.Target) {
+			continue
+		}
 		if slices.ContainsFunc(other.Plan.Changes, func(d plan.Change) bool { return c.Target == d.Target }) {
 			return describe(c)
 		}
@@ -131,7 +150,7 @@ func (r *Run) shares(other *Run) string {
 
 // notBelowUse refuses where an old value is below what is in use now.
 func (e *Engine) notBelowUse(r *Run) error {
-	if e.Usage == nil || r.Place.BootID != e.Here.BootID {
+	if e.Usage == nil {
 		return nil
 	}
 	var why []string
@@ -152,6 +171,9 @@ func (e *Engine) notBelowUse(r *Run) error {
 // below says why an old value would be too low now, "" where it would not be written or is high enough.
 func (e *Engine) below(r *Run, i int) string {
 	c := r.change(i)
+	if past, elsewhere := e.reach(r, c); past || elsewhere != "" {
+		return ""
+	}
 	have, err := e.Kernel.Read(c.Target)
 	if err != nil || !e.isOurs(r, i, have) || c.Target.Kind == host.ProcessKind && c.Target.Field == fieldHard {
 		return "" // nothing will be written, or the soft limit is what counts

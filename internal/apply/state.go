@@ -53,14 +53,6 @@ func (r *Run) State(now Situation) State {
 	return InEffect
 }
 
-// afterBoot is the state of a run of an earlier boot: what has files is in effect through them.
-func (r *Run) afterBoot() State {
-	if r.Undo == "" && r.Persisted && r.Damaged == "" {
-		return InEffect
-	}
-	return Rebooted
-}
-
 func (r *Run) waiting(now Situation) State {
 	if r.remaining(now) > 0 {
 		return Pending

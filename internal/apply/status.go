@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/tune"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // StatusSchema, HistorySchema and VerifySchema name the JSON forms.
@@ -62,6 +64,7 @@ type Now string
 const (
 	NowNew     Now = "as applied"
 	NowOld     Now = "as before"
+	NowLater   Now = "changed by a later run"
 	NowOther   Now = "changed by somebody else"
 	NowGone    Now = "gone"
 	NowUnknown Now = "unknown"
@@ -75,7 +78,7 @@ type ChangeStatus struct {
 	Became  string `json:"became,omitempty"` // "" where that was not recorded
 	Value   string `json:"value,omitempty"`  // now
 	Now     Now    `json:"now"`
-	Why     string `json:"why,omitempty"` // why it is unknown
+	Why     string `json:"why,omitempty"` // why it is unknown, or gone
 }
 
 // FileStatus is one file for the next boot.
@@ -99,18 +102,25 @@ func (e *Engine) Status() (Status, error) {
 	if err != nil {
 		return out, err
 	}
-	for _, r := range runs {
+	var later []*Run
+	for _, r := range slices.Backward(runs) {
 		if s := r.State(now); s != Undone && s != NotBegun {
-			out.Runs = append(out.Runs, e.runStatus(r, s, now))
+			out.Runs = append(out.Runs, e.runStatus(r, s, now, later))
+			later = append(later, r)
 		}
 	}
+	slices.Reverse(out.Runs)
 	return out, nil
 }
 
-func (e *Engine) runStatus(r *Run, s State, now Situation) RunStatus {
+// runStatus looks at one run. What a run of later left behind is that run's.
+func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStatus {
 	out := RunStatus{Run: r.ID, State: s, Started: r.Started, Netns: r.Place.Netns, Why: r.Undo, Changes: []ChangeStatus{}}
 	if r.Damaged != "" {
 		out.Why = "its journal is damaged: " + r.Damaged
+	}
+	if s == Interrupted && out.Why == "" && r.Place.BootID != e.Here.BootID {
+		out.Why = endedBetween
 	}
 	if s == Pending {
 		out.SecondsLeft = int(math.Ceil(r.remaining(now).Seconds()))
@@ -118,12 +128,35 @@ func (e *Engine) runStatus(r *Run, s State, now Situation) RunStatus {
 	}
 	e = e.at(r)
 	for i := range r.Progress {
-		out.Changes = append(out.Changes, e.changeStatus(r, i))
+		c := e.changeStatus(r, i)
+		if target := r.change(i).Target; c.Now == NowOther && slices.ContainsFunc(later, func(l *Run) bool { return l.reaches(e, target) }) {
+			c.Now = NowLater
+		}
+		out.Changes = append(out.Changes, c)
 	}
 	for _, f := range r.Files {
-		out.Files = append(out.Files, FileStatus{f.Path, f.now()})
+		s := FileStatus{f.Path, f.now()}
+		if s.Now == NowOther && slices.ContainsFunc(later, func(l *Run) bool { return l.wrote(f.Path) }) {
+			s.Now = NowLater
+		}
+		out.Files = append(out.Files, s)
 	}
 	return out
+}
+
+// reaches says whether a run has set a target that can be looked at from here.
+func (r *Run) reaches(e *Engine, t plan.Target) bool {
+	for i, c := range r.Plan.Changes {
+		if past, elsewhere := e.reach(r, c); c.Target == t && r.mayHaveWritten(i) && !past && elsewhere == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// wrote says whether a run may have written a file.
+func (r *Run) wrote(path string) bool {
+	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return n.Path == path })
 }
 
 // alive says whether there is a process of that number. It is for people: the journal decides.
@@ -135,12 +168,12 @@ func alive(pid int) bool {
 func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 	c := r.change(i)
 	out := ChangeStatus{Setting: describe(c), From: c.From, Wanted: c.To, Became: r.Progress[i].Became}
-	switch {
-	case r.Place.BootID != e.Here.BootID:
-		out.Now = NowGone
+	switch past, elsewhere := e.reach(r, c); {
+	case past:
+		out.Now, out.Why = NowGone, "its boot is over"
 		return out
-	case r.Place.Netns != e.Here.Netns:
-		out.Now, out.Why = NowUnknown, "it is in network namespace "+r.Place.Netns
+	case elsewhere != "":
+		out.Now, out.Why = NowUnknown, elsewhere
 		return out
 	}
 	have, err := e.Kernel.Read(c.Target)

@@ -103,8 +103,12 @@ func (e *Engine) undo(l *log, why string) Taken {
 func (e *Engine) undoOne(r *Run, i int) Item {
 	c := r.change(i)
 	item := Item{Setting: describe(c), To: c.From}
-	if r.Place.BootID != e.Here.BootID {
-		item.Outcome = Gone
+	switch past, elsewhere := e.reach(r, c); {
+	case past:
+		item.Outcome, item.Text = Gone, "its boot is over"
+		return item
+	case elsewhere != "":
+		item.Outcome, item.Text = Failed, elsewhere
 		return item
 	}
 	have, err := e.Kernel.Read(c.Target)
@@ -123,10 +127,10 @@ func (e *Engine) undoOne(r *Run, i int) Item {
 	return item
 }
 
-// isOurs says whether a value is the one that this run left there. Where the run was ended between a write and its entry, that is
-// the wanted value, or what the kernel makes of it.
+// isOurs says whether a value is the one that this run left there. Where the run was ended between a write and its entry, or a file has
+// set it at a later boot, that is the wanted value, or what the kernel makes of it.
 func (e *Engine) isOurs(r *Run, i int, have string) bool {
-	if p := r.Progress[i]; p.Wrote {
+	if p := r.Progress[i]; p.Wrote && r.Place.BootID == e.Here.BootID {
 		return tune.Same(p.Became, have)
 	}
 	c := r.change(i)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -40,7 +41,7 @@ func (e *Engine) VerifyPlan(p plan.Plan) (Verified, error) {
 }
 
 // Verify compares what is applied, and not taken back, with the running values and with the files for the next boot. Of several runs that changed one
-// setting the last counts. Processes, listeners and devices of an earlier boot are passed over. With bootOnly only what has files
+// setting the last counts. Of an earlier boot only what files have set again is compared. With bootOnly only what has files
 // for the next boot counts: what was to last.
 func (e *Engine) Verify(bootOnly bool) (Verified, error) {
 	out := Verified{Schema: VerifySchema, Holds: true, Checks: []Comparison{}}
@@ -55,7 +56,7 @@ func (e *Engine) Verify(bootOnly bool) (Verified, error) {
 	if err != nil {
 		return out, err
 	}
-	seen := map[plan.Target]bool{}
+	seen := superseded{map[plan.Target]bool{}, map[string]bool{}}
 	for i := len(runs) - 1; i >= 0; i-- {
 		r := runs[i]
 		if s := r.State(now); (s == InEffect || s == Pending || s == Persisting) && (r.Persisted || !bootOnly) {
@@ -65,36 +66,70 @@ func (e *Engine) Verify(bootOnly bool) (Verified, error) {
 	return out, nil
 }
 
-func (e *Engine) verifyRun(out *Verified, r *Run, seen map[plan.Target]bool) {
+// superseded are the targets and files on which a later run has the last word.
+type superseded struct {
+	targets map[plan.Target]bool
+	files   map[string]bool
+}
+
+func (e *Engine) verifyRun(out *Verified, r *Run, seen superseded) {
 	e = e.at(r)
+	last := r.Plan
+	last.Changes = nil
 	for i, c := range r.Plan.Changes {
-		otherBoot := r.Place.BootID != e.Here.BootID && (c.Target.Start != 0 || c.Target.Inode != 0)
-		if seen[c.Target] || otherBoot {
+		if seen.targets[c.Target] {
 			continue
 		}
-		seen[c.Target] = true
-		if r.Place.BootID == e.Here.BootID && r.Place.Netns != e.Here.Netns {
-			out.add(Comparison{Setting: describe(c), Wanted: c.To, Why: "it is in network namespace " + r.Place.Netns})
+		last.Changes = append(last.Changes, c)
+		past, elsewhere := e.reach(r, c)
+		if past {
+			continue
+		}
+		seen.targets[c.Target] = true
+		if elsewhere != "" {
+			out.add(Comparison{Setting: describe(c), Wanted: c.To, Why: elsewhere})
 			continue
 		}
 		check := e.verifyOne(c, c.To)
-		if became := r.Progress[i].Became; !check.Holds && check.Why == "" && tune.Same(became, check.Value) {
-			check.Why = "the kernel kept this value when it was applied"
+		if !check.Holds && check.Why == "" {
+			check.Why = e.whyOther(r, i, check.Value)
 		}
 		out.add(check)
 	}
 	for _, f := range r.Files {
-		if n := f.now(); n != NowNew {
-			out.add(Comparison{Setting: f.Path, Wanted: "as written", Value: string(n)})
-			continue
+		if !seen.files[f.Path] {
+			seen.files[f.Path] = true
+			out.add(f.verify())
 		}
-		out.add(Comparison{Setting: f.Path, Wanted: "as written", Value: "as written", Holds: true})
 	}
 	if r.Persisted && e.NextBoot != nil {
-		for _, c := range e.NextBoot(r.Plan, r.written()) {
+		for _, c := range e.NextBoot(last, r.present()) {
 			out.add(c)
 		}
 	}
+}
+
+func (n fileNote) verify() Comparison {
+	const asWritten = "as written"
+	if now := n.now(); now != NowNew {
+		return Comparison{Setting: n.Path, Wanted: asWritten, Value: string(now)}
+	}
+	return Comparison{Setting: n.Path, Wanted: asWritten, Value: asWritten, Holds: true}
+}
+
+// whyOther says where a value comes from that is not the wanted one, "" where nothing shows it.
+func (e *Engine) whyOther(r *Run, i int, have string) string {
+	c := r.change(i)
+	if tune.Same(r.Progress[i].Became, have) {
+		return "the kernel kept this value when it was applied"
+	}
+	if c.Target.Kind != host.SysctlKind || e.SetBy == nil || !e.Here.Initial {
+		return ""
+	}
+	if owner := e.SetBy(c.Target.Name, have); owner != "" {
+		return owner + " sets it"
+	}
+	return ""
 }
 
 func (e *Engine) verifyOne(c plan.Change, want string) Comparison {

@@ -15,6 +15,8 @@ type File struct {
 	Mode    fs.FileMode
 	Content []byte
 	Why     string // what it does, and what makes it take effect before the next boot, if anything
+	// Keeps are the running values of the plan that it sets at each boot. A drop-in has none: it acts on processes to come.
+	Keeps []plan.Target
 }
 
 // Unkept is a change that no file makes last, with the reason.

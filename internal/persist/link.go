@@ -1,5 +1,7 @@
 package persist
 
+import "github.com/maxconn/maxconn/internal/plan"
+
 // linkFiles are udev rules, one file a device.
 func (w work) linkFiles() (files []File) {
 	for _, c := range w.links {
@@ -10,7 +12,8 @@ func (w work) linkFiles() (files []File) {
 				"# Two lines: a device that is renamed has its name in NAME and, in the event of the renaming, in KERNEL.\n" +
 				`ACTION=="add|move", SUBSYSTEM=="net", NAME=="` + dev + `", ATTR{tx_queue_len}="` + to + "\"\n" +
 				`ACTION=="add|move", SUBSYSTEM=="net", KERNEL=="` + dev + `", NAME=="", ATTR{tx_queue_len}="` + to + "\"\n"),
-			Why: "sets txqueuelen of " + dev + " to " + to + " when the device appears, at each boot",
+			Why:   "sets txqueuelen of " + dev + " to " + to + " when the device appears, at each boot",
+			Keeps: []plan.Target{c.Target},
 		})
 	}
 	return files

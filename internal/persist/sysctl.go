@@ -3,6 +3,7 @@ package persist
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -22,8 +23,16 @@ func (w work) sysctlFiles(o Options) []File {
 	}
 	return []File{{
 		Path: SysctlFile, Mode: 0o644, Content: []byte(b.String()),
-		Why: "sets " + count(len(w.sysctls), "sysctl") + " at each boot, as they are now",
+		Why:   "sets " + count(len(w.sysctls), "sysctl") + " at each boot, as they are now",
+		Keeps: targets(w.sysctls),
 	}}
+}
+
+func targets(changes []plan.Change) (out []plan.Target) {
+	for _, c := range changes {
+		out = append(out, c.Target)
+	}
+	return out
 }
 
 // untouched are the assignments of the file as it is, with the comments right above them.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -27,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func required() bool { return strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "vm") }
+func required() bool { return Required(os.Getenv) }
 
 // skip is for what this host lacks.
 func skip(t testing.TB, why any) {
@@ -44,25 +43,16 @@ func kernel(t testing.TB, series string) Kernel {
 	if testing.Short() {
 		t.Skip("machines take seconds to boot: not for -short")
 	}
-	if !required() && os.Getenv("MAXCONN_VM") == "" && os.Getenv("MAXCONN_VM_FETCH") == "" {
-		t.Skip("virtual machines are asked for with MAXCONN_VM=1 (kernels that are in the cache), MAXCONN_VM_FETCH=1 or MAXCONN_REQUIRE=vm")
-	}
-	if _, err := findQemu(); err != nil {
+	k, err := Asked(t.Context(), os.Getenv, series)
+	switch {
+	case errors.Is(err, ErrUnasked):
+		t.Skip(err)
+	case errors.Is(err, ErrUnavailable):
 		skip(t, err)
+	case err != nil:
+		t.Fatal(err)
 	}
-	if required() || os.Getenv("MAXCONN_VM_FETCH") == "1" {
-		k, err := Fetch(t.Context(), series)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	kernels := must(Kernels())(t)
-	i := slices.IndexFunc(kernels, func(k Kernel) bool { return k.Series == series })
-	if i < 0 {
-		t.Skipf("kernel %s is not in the cache: MAXCONN_VM_FETCH=1 fetches it", series)
-	}
-	return kernels[i]
+	return k
 }
 
 // several are all series where machines are required, and otherwise the oldest and the newest: each costs

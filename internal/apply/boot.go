@@ -1,0 +1,53 @@
+package apply
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// What a run changed ends with its boot, except for what its files set again at the next one. Those values are there as
+// if the run had just written them: status compares them, rollback takes them back.
+
+// keeps says whether a file of the run sets a target at each boot.
+func (r *Run) keeps(t plan.Target) bool {
+	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return slices.Contains(n.Keeps, t) })
+}
+
+// reach says whether a change of a run can be looked at from here. past: it ended with its boot. elsewhere, where not
+// empty, says in which network namespace it is.
+func (e *Engine) reach(r *Run, c plan.Change) (past bool, elsewhere string) {
+	switch {
+	case r.Place.BootID == e.Here.BootID && r.Place.Netns != e.Here.Netns:
+		return false, "it is in network namespace " + r.Place.Netns
+	case r.Place.BootID == e.Here.BootID:
+		return false, ""
+	case !r.keeps(c.Target):
+		return true, ""
+	case namespaced(c.Target) && !e.Here.Initial:
+		return false, "it is in the host's own network namespace"
+	}
+	return false, ""
+}
+
+// namespaced targets are others in each network namespace; what files set at boot is in the first.
+func namespaced(t plan.Target) bool {
+	return t.Kind != host.SysctlKind || strings.HasPrefix(t.Name, "net.")
+}
+
+// afterBoot is the state of a run of an earlier boot. What has all its files is in effect through them. Where the boot ended while files were
+// written or taken back, some may be there and act.
+func (r *Run) afterBoot() State {
+	switch {
+	case r.Undo == "" && r.Persisted && r.Damaged == "":
+		return InEffect
+	case len(r.Files) > 0:
+		return Interrupted
+	}
+	return Rebooted
+}
+
+// endedBetween is why a run of an earlier boot is half there.
+const endedBetween = "its boot ended while its files for the next one were being written or taken back"
