@@ -33,10 +33,12 @@ type Lab struct {
 	process *os.Process // the first worker
 	said    *tail
 	ended   chan struct{} // closed when the first worker has been waited for
+	origin  *Lab          // the lab that it is beside, whose first worker waits for this one's; nil for the first
 
 	mu     sync.Mutex
 	detach func() bool // from the context
 	actors []*Actor
+	beside []*Lab // made by Beside: they end with this one
 	closed bool
 }
 
@@ -196,18 +198,29 @@ func (l *Lab) Close() error {
 	}
 	l.closed = true
 	l.detach()
+	var errs []error
+	for _, peer := range l.beside {
+		errs = append(errs, peer.Close())
+	}
 	for _, a := range l.actors {
 		a.kill()
 	}
-	var reaped error
 	if len(l.actors) > 0 {
-		reaped = l.hold.call("reap", nothing{}, nil, closeGrace)
+		errs = append(errs, l.hold.call("reap", nothing{}, nil, closeGrace))
 	}
 	l.process.Kill() // no error matters: either it is killed or it has ended
 	l.hold.conn.Close()
+	return errors.Join(append(errs, l.awaitEnd())...)
+}
+
+// awaitEnd waits for the end of the first worker, which has been killed.
+func (l *Lab) awaitEnd() error {
+	if l.origin != nil {
+		return l.origin.forget(l)
+	}
 	select {
 	case <-l.ended:
-		return reaped
+		return nil
 	case <-time.After(closeGrace):
 		return fmt.Errorf("lab: worker %d still runs %v after SIGKILL", l.process.Pid, closeGrace)
 	}

@@ -232,6 +232,15 @@ func holdLab() (kin, error) {
 		}
 	}
 	go l.Run(context.Background(), nil, "sleep", "60")
+	peer, err := l.Beside(context.Background())
+	if err != nil {
+		return k, err
+	}
+	far, err := peer.Spawn("far")
+	if err != nil {
+		return k, err
+	}
+	k.PIDs = append(k.PIDs, peer.PID(), far.PID())
 	k.NetNS, err = netns.Identify(netns.Path(l.NetNS()))
 	return k, err
 }
@@ -252,7 +261,7 @@ func TestKillParent(t *testing.T) {
 	if err := json.Unmarshal(line, &k); err != nil {
 		t.Fatal(err)
 	}
-	if !inhabited(t, k.NetNS) || len(k.PIDs) != 4 {
+	if !inhabited(t, k.NetNS) || len(k.PIDs) != 6 {
 		t.Fatalf("there is no lab: %+v", k)
 	}
 	cmd.Process.Kill()

@@ -124,7 +124,7 @@ func errnoNames() map[syscall.Errno]string {
 		syscall.ECONNRESET: "ECONNRESET", syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.EINPROGRESS: "EINPROGRESS",
 		syscall.EINVAL: "EINVAL", syscall.EISCONN: "EISCONN", syscall.EMFILE: "EMFILE", syscall.ENETUNREACH: "ENETUNREACH",
 		syscall.ENFILE: "ENFILE", syscall.ENOBUFS: "ENOBUFS", syscall.ENODEV: "ENODEV", syscall.ENOMEM: "ENOMEM",
-		syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOTCONN: "ENOTCONN", syscall.EPERM: "EPERM",
+		syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOSPC: "ENOSPC", syscall.ENOTCONN: "ENOTCONN", syscall.EPERM: "EPERM",
 		syscall.EPIPE: "EPIPE", syscall.ETIMEDOUT: "ETIMEDOUT",
 	}
 }

@@ -1,0 +1,78 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// ReopenSpec describes a connection that is closed, the connecting end first, and opened again until that works.
+type ReopenSpec struct {
+	Listen netip.AddrPort `json:"listen"` // both ends are the actor's
+	From   netip.AddrPort `json:"from"`   // bound before connecting when valid, with SO_REUSEADDR when it has a port
+	Every  time.Duration  `json:"every"`  // between two attempts
+	Within time.Duration  `json:"within"` // at most 1 min
+}
+
+// Reopened is what came of it.
+type Reopened struct {
+	Again bool `json:"again"` // whether it worked in time
+	// After is the time from the close to the connect() that worked, or to the last that failed.
+	After time.Duration `json:"after"`
+	// Failed is the time from the close to the last connect() that failed; 0 when none did.
+	Failed time.Duration  `json:"failed"`
+	Errors map[string]int `json:"errors"`
+}
+
+// Reopen measures how long after a close the same source port can be used again. The lab's local
+// port range decides how many ports there are: with one the answer is exact.
+func (a *Actor) Reopen(spec ReopenSpec) (Reopened, error) {
+	var out Reopened
+	err := a.control.call("reopen", spec, &out, within(spec.Within)+churnTimeout)
+	return out, err
+}
+
+func reopen(_ *worker, spec ReopenSpec) (Reopened, error) {
+	listener, err := openListener(ListenSpec{Addr: spec.Listen, Backlog: 16})
+	if err != nil {
+		return Reopened{}, fmt.Errorf("listen %v: %w", spec.Listen, err)
+	}
+	defer syscall.Close(listener)
+	one := ConnectSpec{To: spec.Listen, From: spec.From, ReuseAddr: spec.From.Port() != 0, NoPort: spec.From.IsValid() && spec.From.Port() == 0}
+	if err := openAndClose(one, listener); err != nil {
+		return Reopened{}, fmt.Errorf("connect to %v: %w", spec.Listen, err)
+	}
+	closed, out := time.Now(), Reopened{Errors: map[string]int{}}
+	for {
+		out.After = time.Since(closed)
+		fd, err := connectOne(one, churnTimeout)
+		if err == nil {
+			out.Again = true
+			return out, syscall.Close(fd)
+		}
+		out.Errors[errnoName(err)]++
+		out.Failed = out.After
+		if out.After > within(spec.Within) {
+			return out, nil
+		}
+		time.Sleep(max(spec.Every, time.Millisecond))
+	}
+}
+
+// openAndClose leaves a TIME_WAIT on the connecting side. On loopback each packet is dealt with before the call that sent it
+// returns, so both FINs have been seen at the end (net/core/dev.c __local_bh_enable_ip runs the softirq).
+func openAndClose(one ConnectSpec, listener int) error {
+	client, err := connectOne(one, churnTimeout)
+	if err != nil {
+		return err
+	}
+	server, err := acceptBefore(listener, time.Now().Add(churnTimeout))
+	syscall.Close(client)
+	if err != nil {
+		return err
+	}
+	return syscall.Close(server)
+}
