@@ -17,8 +17,9 @@ import (
 // proveFlags are what was asked of prove.
 type proveFlags struct {
 	form
+	wanted
 	all, list, expendable, verbose bool
-	html                           string
+	html, plan                     string
 	kernels                        []string
 }
 
@@ -37,6 +38,9 @@ slow ones (TIME_WAIT is 60 s), a name runs one claim, or all claims about one li
 outside of the namespaces is changed, and they end with the program, however it ends. Root is
 not needed where the kernel allows user namespaces.
 
+--plan, --inbound and --outbound drive a wanted workload in a lab with today's settings of this
+host and again with those of the plan, and put both side by side. prove advice does so for the popular recipe.
+
 --kernels runs everything in virtual machines on Debian's kernels, host-wide limits too
 (needs qemu-system-x86; kernels are fetched once from the mirror that apt uses).
 
@@ -45,11 +49,15 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
   maxconn prove accept-queue
   maxconn prove time-wait-length --verbose
   maxconn prove --all --html report.html
+  maxconn prove advice
+  maxconn prove --inbound :443=20k --outbound 10.0.0.9:5432=900/s
   maxconn prove --kernels 5.10,6.1,6.12,newest --md > proofs.md`,
 		RunE:              func(c *cobra.Command, args []string) error { return a.runProve(c.Context(), f, args) },
 		ValidArgsFunction: completeClaims,
 	}
 	f.form.flags(c)
+	f.wanted.flags(c)
+	c.Flags().Var(word{&f.plan}, "plan", "drive the workload of this plan `file` with today's settings and with the plan's")
 	c.Flags().BoolVar(&f.all, "all", false, "run the slow claims as well (3 minutes)")
 	c.Flags().BoolVar(&f.list, "list", false, "list the claims and run nothing")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show formula, evidence and control run of each claim")
@@ -57,6 +65,7 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
 	c.Flags().Var(wordList{&f.kernels, true}, "kernels", "run everything in virtual machines on these `kernels`: "+kernelSeries()+" or all")
 	c.Flags().BoolVar(&f.expendable, "expendable", false, "this machine may be spoiled: run what changes host-wide settings as well")
 	c.Flags().MarkHidden("expendable")
+	c.AddCommand(a.proveAdvice())
 	return c
 }
 
@@ -70,6 +79,9 @@ func completeClaims(_ *cobra.Command, args []string, _ string) (names []cobra.Co
 func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error {
 	if err := f.conflict(); err != nil {
 		return err
+	}
+	if f.comparing() {
+		return a.proveCompare(ctx, f, args)
 	}
 	claims, err := f.claims(args)
 	if err != nil {

@@ -8,11 +8,14 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/lab/vm"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
 func TestMain(m *testing.M) {
+	vm.Main()
 	lab.Main()
+	playVictim()
 	os.Exit(m.Run())
 }
 

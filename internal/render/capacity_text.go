@@ -2,12 +2,23 @@ package render
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
+
+// asksOutbound says whether the limits that were asked for bound outbound connections; otherwise the table would hold dashes alone.
+func asksOutbound(r diagnose.Report) bool {
+	return len(r.Asked) == 0 || slices.ContainsFunc(r.Capacity.Outbound, func(o diagnose.Outbound) bool { return o.BoundBy != "" || o.RateBy != "" })
+}
+
+// asksInbound says so of inbound ones.
+func asksInbound(r diagnose.Report) bool {
+	return len(r.Asked) == 0 || slices.ContainsFunc(r.Capacity.Inbound, func(i diagnose.Inbound) bool { return i.BoundBy != "" || i.BurstBy != "" })
+}
 
 func (s *screen) outbound(r diagnose.Report) {
 	all := r.Capacity.Outbound

@@ -45,7 +45,7 @@ func proseSpans(spans []span) string {
 }
 
 func (m *markdown) outbound(r diagnose.Report) {
-	if len(r.Capacity.Outbound) == 0 {
+	if len(r.Capacity.Outbound) == 0 || !asksOutbound(r) {
 		return
 	}
 	m.heading(3, "Outbound")
@@ -58,7 +58,7 @@ func (m *markdown) outbound(r diagnose.Report) {
 }
 
 func (m *markdown) inbound(r diagnose.Report) {
-	if len(r.Capacity.Inbound) == 0 {
+	if len(r.Capacity.Inbound) == 0 || !asksInbound(r) {
 		return
 	}
 	m.heading(3, "Inbound")

@@ -27,10 +27,14 @@ func (s *screen) report(r diagnose.Report) {
 	s.para(0, 2, about(r.Host)...)
 	s.blank()
 	s.para(0, 2, verdictSpans(r)...)
-	s.blank()
-	s.outbound(r)
-	s.blank()
-	s.inbound(r)
+	if asksOutbound(r) {
+		s.blank()
+		s.outbound(r)
+	}
+	if asksInbound(r) {
+		s.blank()
+		s.inbound(r)
+	}
 	s.findings(r.Findings)
 	s.unseen(r)
 	s.legend()

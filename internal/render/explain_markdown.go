@@ -40,8 +40,8 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 		}
 	}
 	for _, c := range e.OtherCauses {
-		m.heading(2, prose(signName(c.sign())))
-		m.items("limit: "+prose(c.limits()), "means: "+prose(c.Means), "look at: "+code(c.Look), "source: "+code(c.Source))
+		m.heading(2, prose(signName(otherSign(c))))
+		m.items("limit: "+prose(otherLimits(c)), "means: "+prose(c.Means), "look at: "+code(c.Look), "source: "+code(c.Source))
 	}
 	return m.flush(w)
 }

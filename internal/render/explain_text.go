@@ -7,7 +7,7 @@ import (
 
 	"github.com/muesli/reflow/ansi"
 
-	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // ExplanationText writes an explanation for a terminal.
@@ -177,24 +177,24 @@ func (s *screen) matched(e Explanation, p SignPage, again bool) {
 }
 
 // otherCause is what an errno means apart from the limits.
-func (s *screen) otherCause(c OtherCause) {
-	s.para(0, 2, span{signName(c.sign()), bold})
-	s.labelled(2, "limit", 12, text(c.limits()))
+func (s *screen) otherCause(c limit.OtherCause) {
+	s.para(0, 2, span{signName(otherSign(c)), bold})
+	s.labelled(2, "limit", 12, text(otherLimits(c)))
 	s.labelled(2, "means", 12, text(c.Means))
 	s.labelled(2, "look at", 12, text(c.Look))
 	s.labelled(2, "source", 12, text(c.Source))
 }
 
-// limits says that it is none, or which it may be.
-func (c OtherCause) limits() string {
+// otherLimits says that it is none, or which it may be.
+func otherLimits(c limit.OtherCause) string {
 	if len(c.Limits) == 0 {
 		return "none: this is not a limit"
 	}
 	return "mostly none; perhaps " + list(c.Limits) + " of the other end"
 }
 
-// sign is the errno in the form that the words for signs take.
-func (c OtherCause) sign() SignPage { return SignPage{Errno: c.Errno, Call: c.Call} }
+// otherSign is the errno in the form that the words for signs take.
+func otherSign(c limit.OtherCause) SignPage { return SignPage{Errno: c.Errno, Call: c.Call} }
 
 // onHost writes the figures of a limit's busiest subjects, with each step of the formula or without.
 func (s *screen) onHost(h OnHost, steps bool) {
@@ -225,7 +225,7 @@ func (s *screen) onHost(h OnHost, steps bool) {
 }
 
 // steps is the formula with figures: the result of each step on the left, how it came about on the right.
-func (s *screen) steps(steps []diagnose.Step) {
+func (s *screen) steps(steps []limit.Step) {
 	widest := 0
 	for _, x := range steps {
 		widest = max(widest, ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
@@ -237,12 +237,12 @@ func (s *screen) steps(steps []diagnose.Step) {
 }
 
 // stepFigure is the result of a step with its unit.
-func stepFigure(x diagnose.Step) string {
+func stepFigure(x limit.Step) string {
 	return strings.TrimSpace(figure(x.Value, x.How, false) + " " + Clean(x.Unit))
 }
 
 // origin is how a step's figure came about.
-func origin(x diagnose.Step) string {
+func origin(x limit.Step) string {
 	switch {
 	case x.Sum != "":
 		return ": " + x.Sum

@@ -25,18 +25,7 @@ type Explanation struct {
 	Knobs     []KnobPage  `json:"knobs"`
 	Signs     []SignPage  `json:"signs"`
 	// OtherCauses are what the errno may mean apart from these.
-	OtherCauses []OtherCause `json:"other_causes"`
-}
-
-// OtherCause is what an errno means apart from the limits of the catalogue.
-type OtherCause struct {
-	Errno  string `json:"errno"`
-	Call   string `json:"call,omitempty"` // "" where several calls return it
-	Means  string `json:"means"`
-	Look   string `json:"look"`
-	Source string `json:"source"`
-	// Limits are those, by ID, that may be behind it all the same, on the other end.
-	Limits []string `json:"limits"`
+	OtherCauses []limit.OtherCause `json:"other_causes"`
 }
 
 // LimitPage is all about one limit.
@@ -48,7 +37,7 @@ type LimitPage struct {
 	Doc     string        `json:"doc"`
 	Formula string        `json:"formula"`
 	OnHost  OnHost        `json:"on_host"`
-	Myths   []Myth        `json:"myths"`
+	Myths   []limit.Myth  `json:"myths"`
 	Knobs   []KnobPage    `json:"knobs"`
 	Signs   []SignPage    `json:"signs"`
 	Sources []string      `json:"sources"`
@@ -64,25 +53,18 @@ type OnHost struct {
 
 // Figures is the formula step by step for one subject.
 type Figures struct {
-	Subject    string          `json:"subject"`
-	Process    string          `json:"process"`
-	PID        int64           `json:"pid"`
-	Measure    limit.Measure   `json:"measure"`
-	Unit       string          `json:"unit,omitempty"` // what Ceiling and Used count where that is not connections
-	Ceiling    int64           `json:"ceiling"`
-	Unbounded  bool            `json:"unbounded,omitempty"`
-	AtMost     bool            `json:"at_most,omitempty"`
-	CeilingHow limit.How       `json:"ceiling_how,omitempty"`
-	Used       int64           `json:"used"`
-	Cause      string          `json:"cause,omitempty"`
-	Steps      []diagnose.Step `json:"steps"`
-}
-
-// Myth is a common belief and what is true instead.
-type Myth struct {
-	Belief string `json:"belief"`
-	Truth  string `json:"truth"`
-	Source string `json:"source"`
+	Subject    string        `json:"subject"`
+	Process    string        `json:"process"`
+	PID        int64         `json:"pid"`
+	Measure    limit.Measure `json:"measure"`
+	Unit       string        `json:"unit,omitempty"` // what Ceiling and Used count where that is not connections
+	Ceiling    int64         `json:"ceiling"`
+	Unbounded  bool          `json:"unbounded,omitempty"`
+	AtMost     bool          `json:"at_most,omitempty"`
+	CeilingHow limit.How     `json:"ceiling_how,omitempty"`
+	Used       int64         `json:"used"`
+	Cause      string        `json:"cause,omitempty"`
+	Steps      []limit.Step  `json:"steps"`
 }
 
 // mostSubjects is for how many subjects of a limit the arithmetic is shown.
@@ -103,9 +85,7 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 	for _, m := range limit.FindSigns(query) {
 		e.Signs = append(e.Signs, matchedPage(m, s))
 	}
-	for _, c := range limit.FindOtherCauses(query) {
-		e.OtherCauses = append(e.OtherCauses, OtherCause(c))
-	}
+	e.OtherCauses = limit.FindOtherCauses(query)
 	return e, len(e.Signs)+len(e.OtherCauses) > 0
 }
 
@@ -115,10 +95,7 @@ func findLimit(query string) *limit.Limit {
 }
 
 func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
-	p := LimitPage{ID: l.ID, Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Sources: l.Sources}
-	for _, m := range l.Myths {
-		p.Myths = append(p.Myths, Myth(m))
-	}
+	p := LimitPage{ID: l.ID, Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
 	for _, k := range l.Knobs {
 		p.Knobs = append(p.Knobs, knobPage([]limit.KnobUse{{Limit: l, Knob: k}}, s))
 	}
@@ -173,10 +150,7 @@ func share(g limit.Gauge) float64 {
 func figures(g limit.Gauge) Figures {
 	f := Figures{
 		Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit,
-		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: diagnose.CeilingHow(g), Used: g.Used, Cause: g.Cause,
-	}
-	for _, s := range g.Steps {
-		f.Steps = append(f.Steps, diagnose.Step(s))
+		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: diagnose.CeilingHow(g), Used: g.Used, Cause: g.Cause, Steps: g.Steps,
 	}
 	return f
 }

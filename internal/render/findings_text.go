@@ -137,7 +137,7 @@ func measured(m limit.Measure) string {
 	return "connections held"
 }
 
-func evidence(e diagnose.Evidence) string {
+func evidence(e limit.Evidence) string {
 	words := e.Fact
 	if e.Value != "" {
 		words += " = " + value(e.Value)
@@ -149,7 +149,7 @@ func evidence(e diagnose.Evidence) string {
 }
 
 // remedy says who acts, what changes, when it takes effect, and why it helps.
-func remedy(m diagnose.Remedy) string {
+func remedy(m limit.Remedy) string {
 	words := string(m.Kind)
 	if m.Setting != "" {
 		words += ": " + m.Setting

@@ -39,16 +39,16 @@ func proofCounts(r prove.Report) string {
 		words += ", " + count(int64(n)) + " differ"
 	}
 	if n := r.Count(prove.CouldNotRun); n > 0 {
-		words += ", " + count(int64(n)) + " could not run"
+		words += ", " + count(int64(n)) + " not run"
 	}
 	return words
 }
 
 func proofTable(r prove.Report) table {
 	t := table{columns: []column{{head: "CLAIM"}, {head: "limit", spare: true}, {head: "predicted", right: true}, {head: "measured", right: true},
-		{head: "unit", joins: true}, {head: "verdict"}, {head: "s", right: true}}}
+		{head: "verdict"}, {head: "s", right: true}, {head: "unit", wraps: true}}}
 	for _, p := range r.Proofs {
-		t.rows = append(t.rows, []string{p.ID, p.Limit, predictedFigure(p), measuredFigure(p), ran(p, p.Unit), string(p.Verdict), seconds(p.Seconds)})
+		t.rows = append(t.rows, []string{p.ID, p.Limit, predictedFigure(p), measuredFigure(p), verdictWords(p.Verdict), seconds(p.Seconds), ran(p, p.Unit)})
 	}
 	return t
 }
@@ -90,7 +90,7 @@ func (s *screen) proofDetails(r prove.Report) {
 		if p.Verdict == prove.Holds && !s.style.Verbose {
 			continue
 		}
-		s.para(0, 2, span{strings.ToUpper(string(p.Verdict)), proofPaint(p.Verdict)}, text("  "), span{p.ID, bold}, text(": "+p.Claim))
+		s.para(0, 2, span{strings.ToUpper(verdictWords(p.Verdict)), proofPaint(p.Verdict)}, text("  "), span{p.ID, bold}, text(": "+p.Claim))
 		if p.Why != "" {
 			s.labelled(2, "why", proofColumn, text(p.Why))
 		}
@@ -126,6 +126,14 @@ func (s *screen) proofCheck(label string, c prove.Check) {
 		return
 	}
 	s.labelled(2, label, proofColumn, text(c.What+": "), span{c.Got, red}, text(", expected "+c.Want))
+}
+
+// verdictWords is a verdict on a screen.
+func verdictWords(v prove.Verdict) string {
+	if v == prove.CouldNotRun {
+		return "not run"
+	}
+	return string(v)
 }
 
 func proofPaint(v prove.Verdict) paint {

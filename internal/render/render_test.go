@@ -36,8 +36,8 @@ func report() diagnose.Report {
 	r.Findings = []diagnose.Finding{
 		{
 			Limit: "accept-queue", Severity: diagnose.Critical, Subject: "0.0.0.0:80", Process: hostile, PID: 7, Measure: limit.Burst, Ceiling: 6, CeilingHow: limit.Computed, Used: 6, Refused: 40,
-			Cause: "the queue is full", Owner: "the application", Evidence: []diagnose.Evidence{{Fact: "drops", Value: "12345", Meaning: "since it was opened"}},
-			Remedies: []diagnose.Remedy{{Kind: limit.ByApplication, Setting: "backlog", From: "5", To: "128", Text: "ask for more", TakesEffect: "at the next listen()"}},
+			Cause: "the queue is full", Owner: "the application", Evidence: []limit.Evidence{{Fact: "drops", Value: "12345", Meaning: "since it was opened"}},
+			Remedies: []limit.Remedy{{Kind: limit.ByApplication, Setting: "backlog", From: "5", To: "128", Text: "ask for more", TakesEffect: "at the next listen()"}},
 		},
 		{Limit: "time-wait", Severity: diagnose.Info, Subject: "any", Measure: limit.PerSecond, Ceiling: 470, CeilingHow: limit.Computed, Cause: strings.Repeat("a long cause ", 20)},
 	}

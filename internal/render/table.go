@@ -26,6 +26,9 @@ type table struct {
 // gap is the space between columns.
 const gap = 2
 
+// narrowestCell is the least width of a cell whose words are broken over lines.
+const narrowestCell = 16
+
 // table writes columns where they fit the width, without the spare ones and those that say the same in each row where
 // that helps, or else a few lines a row.
 func (s *screen) table(t table) {
@@ -34,7 +37,7 @@ func (s *screen) table(t table) {
 	t, same := t.folded(s.style.Width)
 	widths := t.widths()
 	if last := len(widths) - 1; t.columns[last].wraps {
-		widths[last] = min(widths[last], max(narrowest, s.style.Width-sum(widths[:last])))
+		widths[last] = min(widths[last], max(narrowestCell, s.style.Width-sum(widths[:last])))
 	}
 	if sum(widths) > s.style.Width+gap {
 		s.stacked(whole)

@@ -22,7 +22,7 @@ func verdictSpans(r diagnose.Report) []span {
 
 // holdsSpans says how far the good news goes: which limits were judged, and for whom.
 func holdsSpans(r diagnose.Report) []span {
-	head, tail := nothing(r)+" limits this host's connections now", reservations(r)
+	head, tail := nothing(r)+" limits "+whose(r.Host)+" connections now", reservations(r)
 	if len(r.Checked)+len(unjudged(r)) < len(limit.Catalogue()) {
 		var ids []string
 		for _, c := range r.Checked {
@@ -34,6 +34,14 @@ func holdsSpans(r diagnose.Report) []span {
 		}
 	}
 	return []span{{head, green}, text(tail + ".")}
+}
+
+// whose is who the report is about, before "connections".
+func whose(h diagnose.Host) string {
+	if h.PID != 0 {
+		return "the process " + who(h.Process, h.PID) + " in its"
+	}
+	return "this host's"
 }
 
 // nothing is the subject of good news.

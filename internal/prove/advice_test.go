@@ -1,0 +1,51 @@
+package prove
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestAdviceVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		a    Advised
+		want Effect
+	}{
+		{"the same", Advised{Before: Flow{470, 28232}, Measured: Flow{465, 28232}}, NoEffect},
+		{"more held", Advised{Before: Flow{470, 28232}, Measured: Flow{766, 46001}}, Helps},
+		{"fewer", Advised{Before: Flow{470, 28232}, Measured: Flow{235, 28232}}, Harmful},
+		{"one figure better, one worse", Advised{Before: Flow{1, 1}, Measured: Flow{1, 1}, Figures: []Figure{{Without: 129, Measured: 1025}, {Without: 4097, Measured: 1025}}}, Harmful},
+		{"less is better", Advised{Before: Flow{1, 1}, Measured: Flow{1, 1}, Figures: []Figure{{Without: 10000, Measured: 61, Less: true}}}, Helps},
+		{"nothing dropped before or after", Advised{Before: Flow{1, 1}, Measured: Flow{1, 1}, Figures: []Figure{{Less: true}}}, NoEffect},
+		{"said by the kernel", Advised{Verdict: Gone}, Gone},
+	} {
+		if c.a.judge(false); c.a.Verdict != c.want {
+			t.Errorf("%s: %s, want %s", c.name, c.a.Verdict, c.want)
+		}
+	}
+}
+
+// Each step waits for TIME_WAIT, side by side: 80 s.
+func TestAdvice(t *testing.T) {
+	if !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "slow") {
+		t.Skip("takes 80 s: asked for with MAXCONN_REQUIRE=slow")
+	}
+	r, err := Advice(context.Background(), AdviceOptions{Progress: func(done, all int, step string) { t.Logf("%d of %d: %s", done, all, step) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := json.Marshal(r); err != nil {
+		t.Error(err)
+	}
+	want := []Effect{Starts, Helps, NoEffect, Helps, Gone, NoEffect, Harmful, NoEffect, NoEffect, NoEffect, Helps, Helps}
+	for i, a := range r.Advice {
+		t.Logf("%-50s %-9s predicted %.0f/s %d, measured %.0f/s %d: %s", a.Step, a.Verdict, a.Predicted.PerSecond, a.Predicted.Held, a.Measured.PerSecond, a.Measured.Held, a.Why)
+		if a.Verdict != want[i] {
+			t.Errorf("%s: %s, want %s", a.Step, a.Verdict, want[i])
+		}
+	}
+	t.Logf("%.0f s", r.Seconds)
+}

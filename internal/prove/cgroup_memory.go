@@ -1,0 +1,50 @@
+package prove
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+var _ = register(Claim{
+	ID:      "connections-in-a-cgroup",
+	Limit:   "cgroup-memory",
+	Says:    "the kernel memory of connections counts against the cgroup of the process that opened them",
+	Source:  "net/core/sock.c proto_register (SLAB_ACCOUNT); mm/memcontrol.c",
+	Unit:    "bytes a connection",
+	Takes:   4 * time.Second,
+	Busy:    Alone,
+	Machine: "a cgroup outlives the program that made it",
+	Trial: func(b *Bench) Outcome {
+		const n = 3000
+		w := b.Machine()
+		c := w.group("maxconn-memory", "memory", "memory.max", fmt.Sprint(256<<20))
+		e := b.between(loopback)
+		b.later(e.client.Kill)
+		b.Must(c.Join(e.client))
+		b.hold(e, 500) // what the process itself takes, and the kernel charges ahead
+		side := stepOf(e.Gauge("connection-memory", "this host"), "kernel memory of one idle connection")
+		before := charged(c)
+		b.hold(e, n)
+		o := Within(0.05, float64(side+bindBuckets), float64(charged(c)-before)/n)
+		o.High += float64(reservedPages(1)) * float64(os.Getpagesize())
+		o.Formula = fmt.Sprintf("%d + %d bytes of bind buckets", side, bindBuckets)
+		o.Note = "the process itself takes some memory, and the kernel charges pages ahead, so 5 % either way count as the same, and before Linux 6.0 a page that a socket may keep in reserve"
+
+		outside := b.between(loopback)
+		before = charged(c)
+		outside.pairs(n / 3)
+		moved := charged(c) - before
+		o.WithoutThat("bytes that connections of processes outside of the cgroup take from it", "less than 1 % of that", moved, moved < side*n/300)
+		return o
+	},
+})
+
+// charged is what a cgroup has taken, in bytes.
+func charged(c *lab.Cgroup) int64 {
+	return must(strconv.ParseInt(strings.TrimSpace(must(c.Read("memory.current"))), 10, 64))
+}

@@ -1,0 +1,74 @@
+package prove
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+var _ = register(Claim{
+	ID:    "time-wait-rate",
+	Limit: "time-wait",
+	Says: "where the connecting side closes first and nothing is reused, new connections to one destination are limited to ports / 60 s, for ever " +
+		"(with 600 ports here; the rate is in proportion to the ports, the 60 s are not)",
+	Source: "net/ipv4/inet_hashtables.c __inet_check_established; net/ipv4/tcp_minisocks.c tcp_time_wait",
+	Unit:   "connections/s",
+	Takes:  140 * time.Second,
+	Busy:   Waits,
+	Trial: func(b *Bench) Outcome {
+		var o Outcome
+		var control lab.Churned
+		b.Together(func() { o = steadyRate(b) }, func() {
+			e := b.between(ordinary, waitRange)
+			b.Must(e.server.Serve(e.listener, lab.CloseFirst))
+			control = must(e.client.Churn(lab.ChurnSpec{To: e.to, PerSecond: 50, For: 30 * time.Second, Second: true}))
+		})
+		o.Without("connections refused where the server closes first, at five times the rate for 30 s", 0, control.Attempted-len(control.At))
+		return o
+	},
+})
+
+// steadyRate takes every port as soon as it is free, for two lengths of TIME_WAIT after the first use of each.
+func steadyRate(b *Bench) Outcome {
+	e := b.between(ordinary, waitRange)
+	b.Must(e.server.Serve(e.listener, lab.CloseSecond))
+	g := e.Gauge("time-wait", "any one destination")
+	got := must(e.client.Churn(lab.ChurnSpec{To: e.to, PerSecond: 50, For: 138 * time.Second, Eager: true}))
+	most := float64(g.Ceiling)
+	o := Outcome{Predicted: most, High: most, Low: most * 60 / (60 + slackHere(time.Minute).Seconds())}
+	o.Measured = steady(got.At, waitPorts)
+	o.Formula = Formula(g) + fmt.Sprintf("; TIME_WAIT ends up to %.1f s late, as coarse as the kernel's timer is", slackHere(time.Minute).Seconds())
+	o.ExpectThat("connect() before a port is free", "EADDRNOTAVAIL, and nothing else", got.Errors, got.Errors["EADDRNOTAVAIL"] > 0 && len(got.Errors) == 1)
+	o.ExpectThat("connections", "each port used three times", len(got.At), len(got.At) >= 3*waitPorts)
+	o.Expect("check sees the flow refuse", true, e.Gauge("time-wait", " -> "+e.to.String()).Refusing)
+	o.Series = []Series{opened(got.At, waitPorts)}
+	return o
+}
+
+// steady is the rate at which ports are used again: how many there are, by the mean time between two uses. at are the moments of the
+// connections, in ms; 0 where no port was used twice.
+func steady(at []int64, ports int) float64 {
+	var sum int64
+	uses := 0
+	for i := 0; i+ports < len(at); i++ {
+		sum += at[i+ports] - at[i]
+		uses++
+	}
+	if sum == 0 {
+		return 0
+	}
+	return float64(ports) * 1000 * float64(uses) / float64(sum)
+}
+
+// opened is the curve of connections made so far, a point a second.
+func opened(at []int64, ports int) Series {
+	first := float64(ports)
+	s := Series{Name: "connections opened", X: "s", Y: "connections so far", Marks: []Mark{{Name: "every port used once", Y: &first}}}
+	for i, ms := range at {
+		if i+1 == len(at) || at[i+1]/1000 != ms/1000 {
+			s.Points = append(s.Points, Point{float64(ms) / 1000, float64(i + 1)})
+		}
+	}
+	return s
+}

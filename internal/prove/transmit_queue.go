@@ -1,0 +1,100 @@
+package prove
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+// crawl is the rate of a device that sends next to nothing, in bytes a second. Its token bucket (1600 bytes) lets one packet leave at
+// once, the next more than 3 s later.
+const (
+	crawl      = 400
+	packetData = 1400 // bytes of a datagram; 1442 with all headers
+)
+
+var _ = register(Claim{
+	ID:     "txqueuelen",
+	Limit:  "transmit-queue",
+	Says:   "txqueuelen is the length of a device's queue only where its qdisc takes it over, and pfifo does that when it is made",
+	Source: "net/sched/sch_fifo.c __fifo_init",
+	Unit:   "packets",
+	Takes:  2 * time.Second,
+	Busy:   Waits,
+	Trial: func(b *Bench) Outcome {
+		const length, burst = 20, 100
+		q := b.slowDevice(length)
+		q.use("pfifo")
+		g := q.here.Gauge("transmit-queue", "cable")
+		q.send(burst)
+		drops := q.field("pfifo", "drops")
+		o := Exactly(stepOf(g, "txqueuelen of cable"), burst-1-drops)
+		o.Formula = fmt.Sprintf("txqueuelen of cable = %d, used by pfifo; %d packets came at once and one of them left at once", length, burst)
+		o.ExpectThat("packets that the queue dropped", "more than 0", drops, drops > 0)
+
+		late := b.slowDevice(1000)
+		late.use("pfifo")
+		b.Must(late.here.TxQueueLen("cable", length))
+		late.send(burst)
+		o.Without("packets dropped when txqueuelen is lowered after pfifo was made", 0, late.field("pfifo", "drops"))
+		fair := b.slowDevice(length)
+		if err := fair.here.Qdisc("cable", "fq_codel", crawl); err == nil {
+			fair.send(burst)
+			waiting := fair.field("fq_codel", "backlog")
+			o.WithoutThat("packets that wait in fq_codel, which takes no notice of txqueuelen", fmt.Sprintf("more than %d", length), waiting, waiting > length)
+		} else if !errors.Is(err, syscall.ENOENT) {
+			b.Must(err)
+		}
+		return o
+	},
+})
+
+// slowDevice is a sender on one side of a cable and an address that takes datagrams on the other.
+type slowDevice struct {
+	here   World
+	sender *lab.Actor
+	to     netip.AddrPort
+}
+
+func (b *Bench) slowDevice(txQueueLen int) slowDevice {
+	here, there := b.joined(1, txQueueLen)
+	here.Set("net.ipv6.conf.cable.disable_ipv6", "1") // its own packets would take tokens; a kernel without IPv6 sends none
+	d := slowDevice{here, here.Actor("sender"), netip.AddrPortFrom(cablePrefix(2).Addr(), 9)}
+	// The first packet asks who the other is; that answer must not wait in the slow queue.
+	_, at, err := there.Actor("server").Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(d.to.Addr(), 8080), Backlog: 1})
+	b.Must(err)
+	connect(d.sender, at, 1)
+	return d
+}
+
+// use gives the device a queue that is emptied at a crawl.
+func (d slowDevice) use(kind string) {
+	err := d.here.Qdisc("cable", kind, crawl)
+	if errors.Is(err, syscall.ENOENT) {
+		d.here.b.CannotRun(fmt.Sprintf("this kernel lacks a qdisc: %v", err))
+	}
+	d.here.b.Must(err)
+}
+
+func (d slowDevice) send(n int) {
+	if sent := must(d.sender.SendDatagrams(lab.DatagramSpec{To: d.to, N: n, Size: packetData})); sent != n {
+		d.here.b.Must(fmt.Errorf("%d of %d datagrams were sent", sent, n))
+	}
+}
+
+// field reads a figure of the device's queue of a kind.
+func (d slowDevice) field(kind, field string) int64 {
+	for _, row := range d.here.Snapshot().Read().Rows(host.QdiscKind) {
+		if row.Text("link") == "cable" && row.Text("kind") == kind {
+			if n, ok := row.Int(field); ok {
+				return n
+			}
+		}
+	}
+	panic(abort{fmt.Errorf("cable has no %s with %s", kind, field)})
+}
