@@ -14,9 +14,10 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
-// TestMain makes the test binary other programs as well: a worker of a lab, the bare dump and the stop-watch of the
+// TestMain makes the test binary other programs as well: the init of a machine, a worker of a lab, the bare dump and the stop-watch of the
 // benchmark, and maxconn itself for scripts.
 func TestMain(m *testing.M) {
+	machineMain()
 	lab.Main()
 	benchMain()
 	testscript.Main(m, map[string]func(){"maxconn": main})
