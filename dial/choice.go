@@ -1,0 +1,56 @@
+package dial
+
+import "fmt"
+
+// Choice says who chooses source ports, and how.
+type Choice int
+
+const (
+	// AutoPort is MovingWindow where the kernel has IP_LOCAL_PORT_RANGE, else KernelPort; and ExplicitPort for a
+	// pool of addresses on a kernel without IP_BIND_ADDRESS_NO_PORT. What the kernel has is tried at the first dial.
+	AutoPort Choice = iota
+
+	// MovingWindow has the kernel choose out of at most 512 ports at a time (IP_LOCAL_PORT_RANGE, Linux 6.3 and
+	// distributions that took it back into older ones), so that its search stays short however full the range is.
+	MovingWindow
+
+	// KernelPort has the kernel choose out of the whole range. Past half of the range each connect(2)
+	// searches that half. On Linux 4.2 and later the port is chosen by the destination. Of a range with an odd number of
+	// ports one may stay unused: the kernel rounds down to an even number.
+	KernelPort
+
+	// ExplicitPort chooses the port here and binds it with SO_REUSEADDR, on any Linux. Its cost is flat too. But a port
+	// taken this way, until its TIME_WAIT ends, is taken from every program on the host that lets the kernel choose,
+	// whatever its destination; and the 60 s of TIME_WAIT are not kept when TCP timestamps are on
+	// (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). Reserved ports are left out.
+	ExplicitPort
+)
+
+// String gives the name in lower case.
+func (c Choice) String() string {
+	names := [...]string{"auto", "window", "kernel", "explicit"}
+	if c < 0 || int(c) >= len(names) {
+		return fmt.Sprintf("Choice(%d)", int(c))
+	}
+	return names[c]
+}
+
+// features are what this kernel has.
+type features struct {
+	lateBind bool // IP_BIND_ADDRESS_NO_PORT
+	window   bool // IP_LOCAL_PORT_RANGE
+	explicit bool // binding inside of Control, as ExplicitPort needs it
+}
+
+// settle gives the choice that can be had. An explicit wish that cannot is KernelPort.
+func (c Choice) settle(f features, pool, ranged bool) Choice {
+	switch {
+	case c == AutoPort && f.window && ranged, c == MovingWindow && f.window && ranged:
+		return MovingWindow
+	case c == ExplicitPort && f.explicit && ranged:
+		return ExplicitPort
+	case c == AutoPort && pool && !f.lateBind && f.explicit && ranged:
+		return ExplicitPort
+	}
+	return KernelPort
+}

@@ -1,0 +1,123 @@
+package dial
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// defaultWait is what a MaxWait of zero means.
+const defaultWait = time.Second
+
+// A Dialer opens connections. Its zero value is ready to use: the kernel chooses the source address
+// and nothing is limited. All methods may be called concurrently. The fields must not be changed, nor
+// the Dialer copied, after the first call.
+type Dialer struct {
+	// Base has the options of net.Dialer; all of them apply. Timeout and Deadline
+	// bound the whole dial, waiting included. Control or ControlContext is called before the socket is bound, and again for each
+	// further socket that a dial needs; it must neither bind nor connect. (Only the deprecated Cancel ends no wait.)
+	//
+	// A LocalAddr without a port is a pool of one address when Sources and Device are empty. With a port, the dial is left to net.Dialer.
+	Base net.Dialer
+
+	// Sources is the pool of source addresses. Destinations of a family of which the pool
+	// has no address are not dialled. An empty pool leaves the address to the kernel's routes.
+	Sources []netip.Addr
+
+	// Device adds all addresses of a network device to the pool: those that it has at the first
+	// dial, and at each Refresh. Link-local addresses serve link-local destinations only.
+	Device string
+
+	// Ports narrows the source ports, both ends included. The zero value means the system's range
+	// (net.ipv4.ip_local_port_range). A kernel that chooses takes only what lies in its own
+	// range too; ExplicitPort takes any.
+	Ports PortRange
+
+	// Choice says who chooses the source port. The zero value takes the best that the kernel has.
+	Choice Choice
+
+	// MaxOpen is the greatest number of connections to one destination (an IP address and a
+	// port), those being dialled included. Zero means no limit.
+	MaxOpen int
+
+	// MaxPerSecond is the greatest rate of dials to one destination, evenly spaced; up to a
+	// tenth of a second's worth may come at once. Zero means no limit.
+	MaxPerSecond float64
+
+	// MaxWait bounds how long a dial waits for a port when the destination has none
+	// left. Zero means one second; below zero, a dial does not wait.
+	MaxWait time.Duration
+
+	once sync.Once
+	core *core
+}
+
+// Dial is DialContext with the background context.
+func (d *Dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+// DialContext connects to the address; network and address are those of net.Dial. The
+// connection is a *Conn when the network is "tcp", "tcp4" or "tcp6". Errors are *net.OpError as in net.Dialer;
+// with errors.Is they match ErrPortsExhausted, ErrLimit, ErrNoSource, or the system's errno. When the time is up while a
+// handshake is under way the error is net.Dialer's, with Timeout true.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if !tcp(network) || d.fixed() {
+		return d.Base.DialContext(ctx, network, address)
+	}
+	c := d.start()
+	if end, ok := d.deadline(ctx); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end)
+		defer cancel()
+	}
+	first, second, err := c.resolve(ctx, network, address)
+	if err != nil {
+		return nil, opError(network, nil, err)
+	}
+	conn, err := c.race(ctx, network, first, second)
+	if err != nil {
+		return nil, err // a nil *Conn in a net.Conn would not be nil
+	}
+	return conn, nil
+}
+
+// Refresh reads the addresses of Device and the kernel's port settings again, and gives back to the
+// pool the addresses that were dropped because the host had lost them. Connections are
+// left alone. When the device cannot be read the pool stays as it is.
+func (d *Dialer) Refresh() error {
+	return d.start().refresh()
+}
+
+func (d *Dialer) start() *core {
+	d.once.Do(func() { d.core = newCore(d) })
+	return d.core
+}
+
+// fixed says that the user has chosen the one source port, or a local address that is not TCP's.
+func (d *Dialer) fixed() bool {
+	if d.Base.LocalAddr == nil {
+		return false
+	}
+	local, ok := d.Base.LocalAddr.(*net.TCPAddr)
+	return !ok || local.Port != 0
+}
+
+func (d *Dialer) deadline(ctx context.Context) (time.Time, bool) {
+	end := d.Base.Deadline
+	if d.Base.Timeout != 0 {
+		if t := time.Now().Add(d.Base.Timeout); end.IsZero() || t.Before(end) {
+			end = t
+		}
+	}
+	if given, ok := ctx.Deadline(); end.IsZero() || ok && given.Before(end) {
+		return time.Time{}, false
+	}
+	return end, true
+}
+
+func tcp(network string) bool {
+	return network == "tcp" || network == "tcp4" || network == "tcp6"
+}

@@ -1,0 +1,136 @@
+package dial
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+// gate lets dials through one after the other, in the order in which they came, as a
+// limit of open connections and a rate allow.
+type gate struct {
+	maxOpen int     // 0: any number
+	rate    float64 // a second; 0: any rate
+
+	mu      sync.Mutex
+	open    int
+	tokens  float64 // of the rate: up to burst
+	filled  time.Time
+	waiting list.List // of *turn
+	timer   *time.Timer
+}
+
+// turn is one dial that waits. Its channel is closed when it may go; given says so under the lock.
+type turn struct {
+	ready chan struct{}
+	given bool
+}
+
+func newGate(maxOpen int, rate float64) *gate {
+	return &gate{maxOpen: max(0, maxOpen), rate: max(0, rate), tokens: burst(rate)}
+}
+
+// burst is how many dials may go at once after a pause.
+func burst(rate float64) float64 { return max(1, rate/10) }
+
+// limits says whether the gate can hold anybody up.
+func (g *gate) limits() bool { return g.maxOpen > 0 || g.rate > 0 }
+
+// enter waits for a turn; leave gives it back. The limit that held it up last, and how many were ahead, come with
+// the context's error.
+func (g *gate) enter(ctx context.Context) (limit string, ahead int, err error) {
+	g.mu.Lock()
+	ahead = g.waiting.Len()
+	t := &turn{ready: make(chan struct{})}
+	e := g.waiting.PushBack(t)
+	g.pump(time.Now())
+	given := t.given
+	g.mu.Unlock()
+	if given {
+		return "", 0, nil
+	}
+	select {
+	case <-t.ready:
+		return "", 0, nil
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	limit = g.holds()
+	if t.given {
+		g.open--
+		g.tokens++ // as if it had not come
+	} else {
+		g.waiting.Remove(e)
+	}
+	g.pump(time.Now())
+	return limit, ahead, ctx.Err()
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	g.open--
+	g.pump(time.Now())
+	g.mu.Unlock()
+}
+
+func (g *gate) holds() string {
+	if g.maxOpen > 0 && g.open >= g.maxOpen {
+		return "MaxOpen"
+	}
+	return "MaxPerSecond"
+}
+
+// pump lets through who may go, and sets the timer when it is the rate that holds up the first.
+func (g *gate) pump(now time.Time) {
+	g.fill(now)
+	for e := g.waiting.Front(); e != nil; e = g.waiting.Front() {
+		if g.maxOpen > 0 && g.open >= g.maxOpen {
+			return
+		}
+		if g.rate > 0 && g.tokens < 1 {
+			g.wake(time.Duration((1 - g.tokens) / g.rate * float64(time.Second)))
+			return
+		}
+		t := g.waiting.Remove(e).(*turn)
+		g.open++
+		g.tokens--
+		t.given = true
+		close(t.ready)
+	}
+}
+
+func (g *gate) fill(now time.Time) {
+	if g.rate > 0 {
+		g.tokens = min(burst(g.rate), g.tokens+g.rate*now.Sub(g.filled).Seconds())
+		g.filled = now
+	}
+}
+
+// wake pumps again after d. One timer at a time is under way; it does nothing once nobody waits.
+func (g *gate) wake(d time.Duration) {
+	if g.timer != nil {
+		g.timer.Reset(d)
+		return
+	}
+	g.timer = time.AfterFunc(d, func() {
+		g.mu.Lock()
+		g.pump(time.Now())
+		g.mu.Unlock()
+	})
+}
+
+func (g *gate) queue() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting.Len()
+}
+
+// idle says that a new gate would be no different: nobody is through or waits, and the rate is all there.
+func (g *gate) idle(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fill(now)
+	return g.open == 0 && g.waiting.Len() == 0 && (g.rate == 0 || g.tokens >= burst(g.rate))
+}

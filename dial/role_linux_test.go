@@ -1,0 +1,230 @@
+package dial
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+// roleVar makes the test binary a program that runs inside a lab, and specVar says what it does.
+const (
+	roleVar = "MAXCONN_DIAL_TEST_ROLE"
+	specVar = "MAXCONN_DIAL_TEST_SPEC"
+)
+
+// job is what a program in a lab does: to each destination it dials so many times, or until it fails.
+type job struct {
+	Plain    bool // net.Dialer
+	Choice   Choice
+	Sources  []netip.Addr
+	Device   string
+	Dial     []leg
+	NoServer bool // nobody listens
+	Churn    bool // close each connection at once, this side first
+	Wait     time.Duration
+	Bind     []netip.AddrPort // plain binders hold these ports
+	Remove   string           // an address that lo loses before the second leg
+	Restore  bool             // ... and has again, with a Refresh, before the third
+}
+
+type leg struct {
+	To netip.AddrPort
+	N  int
+}
+
+// report is what came of it.
+type report struct {
+	Legs  []legReport
+	Stats Stats
+}
+
+type legReport struct {
+	Made      int
+	Err       string
+	Exhausted bool // errors.Is(err, ErrPortsExhausted)
+	NotAvail  bool // errors.Is(err, syscall.EADDRNOTAVAIL)
+	NoSource  bool
+	From      map[string]int // connections by source address
+	Took      time.Duration
+}
+
+// play runs one role and gives the exit status.
+func play(role string) int {
+	if role == fillRole {
+		if err := playFill(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
+	if role == unprivilegedRole {
+		if err := dialUnprivileged(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Println(os.Getuid(), "done")
+		return 0
+	}
+	var j job
+	if err := json.Unmarshal([]byte(os.Getenv(specVar)), &j); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	r, err := j.run()
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, role, err)
+		return 1
+	}
+	return 0
+}
+
+func (j job) run() (r report, err error) {
+	for _, b := range j.Bind {
+		if err := bindPlainly(b); err != nil {
+			return r, err
+		}
+	}
+	served := map[netip.AddrPort]bool{}
+	for _, l := range j.Dial {
+		if !served[l.To] && !j.NoServer {
+			served[l.To] = true
+			if err := serveAt(l.To, j.Churn); err != nil {
+				return r, err
+			}
+		}
+	}
+	d := &Dialer{Choice: j.Choice, Sources: j.Sources, Device: j.Device, MaxWait: j.Wait}
+	dial := d.DialContext
+	if j.Plain {
+		dial = (&net.Dialer{}).DialContext
+	}
+	for i, l := range j.Dial {
+		if err := j.disturb(i, d); err != nil {
+			return r, err
+		}
+		r.Legs = append(r.Legs, j.leg(l, dial))
+	}
+	r.Stats = d.Stats()
+	return r, nil
+}
+
+func (j job) leg(l leg, dial func(context.Context, string, string) (net.Conn, error)) legReport {
+	began := time.Now()
+	out := legReport{From: map[string]int{}}
+	for range l.N {
+		c, err := dial(context.Background(), "tcp", l.To.String())
+		if err != nil {
+			out.Err = err.Error()
+			out.Exhausted, out.NotAvail = errors.Is(err, ErrPortsExhausted), errors.Is(err, syscall.EADDRNOTAVAIL)
+			out.NoSource = errors.Is(err, ErrNoSource)
+			break
+		}
+		out.Made++
+		out.From[c.LocalAddr().(*net.TCPAddr).IP.String()]++
+		if j.Churn {
+			c.Close()
+		}
+	}
+	out.Took = time.Since(began)
+	return out
+}
+
+// disturb takes an address from lo, or gives it back, before a leg.
+func (j job) disturb(i int, d *Dialer) error {
+	if j.Remove == "" || i == 0 {
+		return nil
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	addr, err := netlink.ParseAddr(j.Remove)
+	if err != nil {
+		return err
+	}
+	switch {
+	case i == 1:
+		return netlink.AddrDel(lo, addr)
+	case i == 2 && j.Restore:
+		if err := netlink.AddrAdd(lo, addr); err != nil {
+			return err
+		}
+		return d.Refresh()
+	}
+	return nil
+}
+
+// bindPlainly takes a port as programs do that know nothing of others. The descriptor lives as long as the program.
+func bindPlainly(at netip.AddrPort) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Bind(fd, sockaddr(at))
+}
+
+// serveAt accepts; a server of churn closes after its peer.
+func serveAt(at netip.AddrPort, churn bool) error {
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if churn {
+				go func() { io.Copy(io.Discard, c); c.Close() }()
+			} else {
+				keepAlive(c)
+			}
+		}
+	}()
+	return nil
+}
+
+// keepAlive keeps a connection open as long as the program runs: its descriptor, without the net.Conn.
+func keepAlive(c net.Conn) {
+	if f, err := c.(*net.TCPConn).File(); err == nil {
+		unix.Dup(int(f.Fd()))
+		f.Close()
+	}
+	c.Close()
+}
+
+// inside runs a job in a lab.
+func inside(t *testing.T, l *lab.Lab, j job) report {
+	t.Helper()
+	spec := must(json.Marshal(j))(t)
+	t.Setenv(roleVar, "job")
+	t.Setenv(specVar, string(spec))
+	defer os.Unsetenv(roleVar)
+	exe := must(os.Executable())(t)
+	out, err := l.Run(t.Context(), nil, exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(out.Stdout, &r); err != nil || out.Code != 0 {
+		t.Fatalf("exit status %d, %v\n%s%s", out.Code, err, out.Stdout, out.Stderr)
+	}
+	return r
+}
