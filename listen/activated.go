@@ -1,0 +1,76 @@
+package listen
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Activation is a listening socket that the service manager made.
+type Activation struct {
+	Name     string // of the socket unit or its FileDescriptorName; "" when none was given
+	Listener net.Listener
+}
+
+// firstActivated is where they begin (sd_listen_fds(3), SD_LISTEN_FDS_START).
+const firstActivated = 3
+
+// Activated returns the sockets that systemd passed to this process (LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES; sd_listen_fds(3)),
+// in its order, for [Config.Adopt]. None is no error. It takes them over: it must be called once, early,
+// before anything else uses these descriptors, and it removes the variables from the environment. Sockets that do not listen are an
+// error, and then all are closed.
+func Activated() ([]Activation, error) {
+	names, err := parseActivation(os.Getpid(), os.Getenv)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	for _, name := range []string{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} {
+		os.Unsetenv(name)
+	}
+	var made []Activation
+	var failed error
+	for i, name := range names {
+		f := os.NewFile(uintptr(firstActivated+i), name)
+		ln, err := net.FileListener(f) // a duplicate, closed in programs that this one starts
+		f.Close()
+		if err != nil {
+			failed = fmt.Errorf("activated socket %d %q: %w", firstActivated+i, name, err)
+			continue
+		}
+		made = append(made, Activation{Name: name, Listener: ln})
+	}
+	if failed != nil {
+		for _, a := range made {
+			a.Listener.Close()
+		}
+		return nil, failed
+	}
+	return made, nil
+}
+
+// maxActivated is above what a service manager can pass: the default hard limit of open files.
+const maxActivated = 524288
+
+// parseActivation gives a name for each passed descriptor.
+func parseActivation(pid int, env func(string) string) ([]string, error) {
+	count, forPID := env("LISTEN_FDS"), env("LISTEN_PID")
+	if count == "" || forPID == "" {
+		return nil, nil
+	}
+	if p, err := strconv.Atoi(forPID); err != nil {
+		return nil, fmt.Errorf("LISTEN_PID %q is no process ID", forPID)
+	} else if p != pid {
+		return nil, nil // meant for a parent
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 0 || n > maxActivated {
+		return nil, fmt.Errorf("LISTEN_FDS %q is no number of sockets", count)
+	}
+	names := make([]string, n)
+	if given := env("LISTEN_FDNAMES"); given != "" {
+		copy(names, strings.Split(given, ":"))
+	}
+	return names, nil
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package listen
+
+import "syscall"
+
+// reserve is not held: accepting without package net takes system calls that differ from system to system.
+type reserve struct{ wanted bool }
+
+func (r *reserve) open()  {}
+func (r *reserve) close() {}
+
+func (r *reserve) refuse(syscall.RawConn, []byte) refusal { return reserveLost }

@@ -1,0 +1,141 @@
+package listen
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// shard is one listening socket.
+type shard struct {
+	l     *Listener
+	inner socket
+	raw   syscall.RawConn
+	limit atomic.Int64 // of the accept queue, as last set; Unknown
+	last  atomic.Pointer[queue]
+
+	accepted atomic.Uint64
+	aborted  atomic.Uint64
+	pauses   atomic.Uint64
+	atLimit  atomic.Uint64 // refused for MaxConnections
+	noFiles  atomic.Uint64 // refused for lack of descriptors
+	atClose  atomic.Uint64 // refused because nobody took them in time
+}
+
+// errClosing ends accept when Close has begun.
+var errClosing = errors.New("closing")
+
+func newShard(l *Listener, inner socket) (*shard, error) {
+	raw, err := inner.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return &shard{l: l, inner: inner, raw: raw}, nil
+}
+
+// accept takes the next connection out of the queue, whatever comes between.
+func (s *shard) accept() (net.Conn, error) {
+	var wait backoff
+	for !s.l.closing.Load() {
+		c, err := s.inner.Accept()
+		if err == nil {
+			s.accepted.Add(1)
+			return c, nil
+		}
+		switch {
+		case s.l.closing.Load():
+		case lacking(err):
+			s.overload(err, &wait)
+		case transient(err):
+			s.aborted.Add(1)
+			s.l.warn(err)
+			wait.hurry(s)
+		default:
+			return nil, err
+		}
+	}
+	return nil, errClosing
+}
+
+// overload answers an accept that failed for lack of something.
+func (s *shard) overload(err error, wait *backoff) {
+	s.l.warn(err)
+	if s.l.cfg.OnOverload == Wait || !noFile(err) {
+		wait.longer(s)
+		return
+	}
+	var message []byte
+	if s.l.cfg.OnOverload == RefuseMessage {
+		message = s.l.cfg.Message
+	}
+	switch s.l.reserve.refuse(s.raw, message) {
+	case refusedOne:
+		s.noFiles.Add(1)
+		*wait = backoff{}
+	case queueEmpty:
+		// accept(2) takes a descriptor before it looks at the queue (net/socket.c __sys_accept4_file), so it fails
+		// at once and cannot be used to wait.
+		s.pause(idlePause)
+	case reserveLost:
+		wait.longer(s)
+	}
+}
+
+const (
+	idlePause  = 20 * time.Millisecond // while no client is there to be refused
+	firstPause = 5 * time.Millisecond
+	longPause  = 100 * time.Millisecond // bounds the time to recover
+	inARow     = 8                      // errors that cost no pause: each takes one connection off the queue
+)
+
+// backoff counts what failed in a row.
+type backoff struct {
+	next  time.Duration
+	quick int
+}
+
+func (b *backoff) longer(s *shard) {
+	b.next = min(max(2*b.next, firstPause), longPause)
+	s.pause(b.next)
+}
+
+// hurry pauses only when the errors do not end: they may be no connection's, but the socket's.
+func (b *backoff) hurry(s *shard) {
+	if b.quick++; b.quick > inARow {
+		b.longer(s)
+	}
+}
+
+// pause sleeps, or until Close.
+func (s *shard) pause(d time.Duration) {
+	s.pauses.Add(1)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.l.closed:
+	}
+}
+
+// file duplicates the socket's descriptor.
+func (s *shard) file() (*os.File, error) {
+	type filer interface{ File() (*os.File, error) }
+	if u, ok := s.inner.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return s.inner.(filer).File() // both kinds of socket have it
+}
+
+// warn passes an error on, at most once a second.
+func (l *Listener) warn(err error) {
+	if l.cfg.Warn == nil {
+		return
+	}
+	now, last := time.Now().UnixNano(), l.warned.Load()
+	if now-last >= int64(time.Second) && l.warned.CompareAndSwap(last, now) {
+		l.cfg.Warn(err)
+	}
+}
