@@ -1,0 +1,105 @@
+// Package coalesce turns many small writes to a network connection into few
+// large ones, without making any of them wait for a timer.
+//
+// A program that writes many short messages to one connection pays for a
+// system call, and often for a packet, with each of them. [Conn] wraps a
+// [net.Conn] and is used in its place. Write copies the message into a bounded
+// buffer and returns; the buffer goes to the kernel in one piece as soon as
+// the goroutines that were ready to write have done so:
+//
+//	conn, err := net.Dial("tcp", addr)
+//	if err != nil {
+//		return err
+//	}
+//	c := coalesce.New(conn, coalesce.Config{})
+//	defer c.Close()
+//	// Any number of goroutines:
+//	c.Write(message)
+//
+// All methods may be called by any number of goroutines at the same time.
+//
+// # When bytes are sent
+//
+// The first Write to an idle connection starts a goroutine, the flusher. It
+// gives way to goroutines that are ready to run, once more if that brought
+// messages, then writes everything that has come together, and ends when
+// nothing is left. Where CPU-bound
+// goroutines make giving way slow (more than [Config].MaxDelay), it stops
+// giving way for a time. A writer that finds a full buffer, or bytes older than
+// MaxDelay, that nobody writes yet, writes them itself. A connection that sees
+// lone messages only, such as a ping-pong of requests and replies, is written
+// to directly, in the caller's goroutine, like a plain net.Conn. Read
+// sends what is pending before it waits for input. Other rules are
+// [Immediate], [Manual], [Config].ReadDriven and [Conn.Hold].
+//
+// So no byte waits for a timer (but in a ReadDriven connection whose owner
+// does not read), and the delay added is one turn of the Go scheduler. When all
+// CPUs are taken by other goroutines, that turn is as long as theirs are.
+//
+// # Order
+//
+// Writes are sent in the order in which they were accepted, and the writes of
+// one goroutine in the order in which it made them. The bytes of one Write
+// follow each other on the wire, whatever its size.
+//
+// # Who owns the bytes
+//
+// Write never keeps its argument. A Write of less than half of
+// [Config].BufferSize is copied, and a nil error means accepted, not sent. A
+// larger one is not copied: Write waits until the kernel has taken all of it,
+// and its count and error are exact.
+//
+// # When an error surfaces
+//
+// The first failure to send is kept. What was pending is dropped, and each
+// Write, Flush and Close from then on returns an [*Error] that says how many
+// of the accepted bytes were not sent. A goroutine that waits in Read is woken
+// and gets the same error, after the input that has already arrived. A write
+// deadline that expires is no failure: the Write that was waiting for room
+// returns [os.ErrDeadlineExceeded] with nothing accepted, and the connection
+// goes on.
+//
+// # What Flush and Close wait for
+//
+// [Conn.Flush] returns when the kernel has every byte accepted before.
+// [Conn.Close] does the same, for at most [Config].CloseTimeout, and then
+// closes. Neither means that the peer has anything: TCP sends a reset, and drops
+// what was sent, when a connection is closed with input unread, and a
+// kernel short of TCP memory may abort closed connections that still hold
+// data (tcp_check_oom in net/ipv4/tcp.c). Only a reply proves delivery.
+//
+// # Slow peers
+//
+// At most [Config].MaxPending bytes, and one buffer on its way, are held for
+// a connection. Then Write waits, fails or closes the connection as
+// [Config].OnFull says, and [Conn.TryWrite] returns [ErrFull]. A [Budget]
+// bounds the buffers of many connections together; when it is used up Write
+// goes straight to the connection, so that one stalled peer never blocks
+// writers to another. A peer that takes no byte for [Config].WriteTimeout is
+// a failure.
+//
+// A program in which both ends only read when they do not write can lock up,
+// as with any connection, once buffers on both sides are full. A server
+// should not let its only reader wait in Write; use TryWrite or OnFull.
+//
+// # Idle connections
+//
+// An idle Conn has no goroutine, no timer and no buffer; it is a struct of
+// less than 300 bytes.
+//
+// # TLS
+//
+// Wrap above TLS, coalesce.New(tls.Client(conn, ...), ...), to make a batch one
+// record instead of a record for each message, and set
+// tls.Config.DynamicRecordSizingDisabled, since otherwise the first records carry
+// one packet each. TLS makes one system call for each record of 16 KiB; a second
+// Conn below TLS merges these.
+//
+// # Systems
+//
+// The package works on all systems. On Linux, connections of type
+// [*net.TCPConn] and [*net.UnixConn] are written to with attempts that never block,
+// which lets callers do work that otherwise needs the flusher. Elsewhere, and
+// for other types of connection, the flusher does all writes that might
+// block. TCP_NODELAY stays as it is; TCP_CORK is not used.
+package coalesce

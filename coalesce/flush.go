@@ -1,0 +1,236 @@
+package coalesce
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// startFlusher starts the goroutine that writes what is pending. mu is held.
+func (c *Conn) startFlusher() {
+	if c.flag&scheduled != 0 {
+		return
+	}
+	c.flag |= scheduled
+	go c.work.run()
+}
+
+// flusher writes until nothing is due, and ends.
+func (c *Conn) flusher(w *work) {
+	c.mu.Lock()
+	c.giveWay()
+	for c.facts().flusherLooks() == take {
+		c.writeHead(w)
+		c.giveWay()
+	}
+	c.flag &^= scheduled
+	c.dispatch()
+	if w.flushes.head != nil {
+		c.awaken()
+	}
+	c.rest()
+	c.mu.Unlock()
+}
+
+// giveWay lets other writers add to a small batch. mu is held.
+func (c *Conn) giveWay() {
+	head := c.work.head
+	if head == nil || head.end-head.start >= c.set.MinBatch || head != c.fill || c.flag&(writing|stalled|urgent) != 0 || c.gate&gateEager != 0 {
+		return
+	}
+	now := clock()
+	if !yields.allows(now) {
+		c.counts.refused++
+		return
+	}
+	for range maxYields {
+		before := c.messages
+		c.counts.yields++
+		c.mu.Unlock()
+		now = yields.yield(now, c.set.MaxDelay)
+		c.mu.Lock()
+		if c.messages == before || !yields.allows(now) {
+			return
+		}
+	}
+}
+
+// maxYields is how often the flusher gives way before a write as long as that
+// brings messages. With 64 callers on one connection the second time saved a third of
+// the system calls, at no higher p50 and p99.
+const maxYields = 2
+
+// writeHead writes the oldest buffer completely, waiting for the peer if it
+// must. mu is held, and free meanwhile.
+func (c *Conn) writeHead(w *work) {
+	why := causeDry
+	if c.work.head != c.fill {
+		why = causeFull
+	}
+	b := c.swap(why)
+	try := c.raw != nil && c.flag&stalled == 0
+	c.mu.Unlock()
+	n, err := 0, error(nil)
+	if try {
+		n, err = w.try.write(c, b.bytes())
+	}
+	for err == nil && n < b.end-b.start {
+		n, err = c.writeBlocking(b, n)
+	}
+	c.mu.Lock()
+	c.flag &^= stalled
+	c.finish(b, n, err)
+}
+
+// writeBlocking writes what is left of b after n bytes, for at most
+// WriteTimeout. A timeout with progress is no error.
+func (c *Conn) writeBlocking(b *buffer, n int) (int, error) {
+	c.mu.Lock()
+	c.arm()
+	c.counts.calls++
+	c.mu.Unlock()
+	m, err := c.inner.Write(b.bytes()[n:])
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n + m, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = 0
+	switch {
+	case c.cause != nil:
+		return n + m, c.cause
+	case c.raw == nil || m == 0:
+		return n + m, stuck(err)
+	}
+	c.counts.slow++
+	return n + m, nil
+}
+
+func stuck(err error) error { return errors.Join(ErrStuck, err) }
+
+// arm sets the deadline of a background write. It is set anew when less than
+// half of it is left, since setting costs more than asking. mu is held.
+func (c *Conn) arm() {
+	limit := c.set.WriteTimeout
+	if limit < 0 {
+		if c.armed != 0 {
+			c.disarm()
+		}
+		return
+	}
+	now := clock()
+	if c.armed-now > int64(limit/2) {
+		return
+	}
+	c.armed = now + int64(limit)
+	c.inner.SetWriteDeadline(time.Now().Add(limit))
+}
+
+// disarm removes the deadline of a background write. mu is held.
+func (c *Conn) disarm() {
+	c.armed = 0
+	c.inner.SetWriteDeadline(time.Time{})
+}
+
+// swap takes the oldest buffer and the right to write. mu is held.
+func (c *Conn) swap(why cause) *buffer {
+	w := c.work
+	c.counts.pending(c.accepted - c.sent)
+	c.counts.age(clock() - w.head.born)
+	c.counts.causes[why]++
+	b := c.pop()
+	if b.end-b.start > firstBuffer {
+		c.flag |= bulky
+	} else if w.head == nil {
+		c.flag &^= bulky
+	}
+	c.learn(c.messages - w.seen)
+	w.seen = c.messages
+	c.flag |= writing
+	c.flag &^= urgent
+	return b
+}
+
+// singlesToInline is the number of flushes of one message after which the next
+// one is written by its caller.
+const singlesToInline = 8
+
+// learn is told how many messages a flush carried. mu is held.
+func (c *Conn) learn(messages int64) {
+	switch {
+	case messages > 1:
+		c.singles = 0
+		c.flag &^= inline
+	case messages == 1 && c.singles < singlesToInline:
+		c.singles++
+		if c.singles == singlesToInline {
+			c.flag |= inline
+		}
+	}
+}
+
+// attemptHead writes the oldest buffer once, without waiting for the peer. The
+// connection must be raw and nobody writing. mu is held, and free meanwhile. It reports
+// whether all of the buffer went out.
+func (c *Conn) attemptHead(why cause) bool {
+	w := c.work
+	b := c.swap(why)
+	c.mu.Unlock()
+	n, err := w.try.write(c, b.bytes())
+	c.mu.Lock()
+	all := n == b.end-b.start
+	if err == nil && !all {
+		c.flag |= stalled
+	}
+	c.finish(b, n, err)
+	return all
+}
+
+// finish accounts for a write of b of which n bytes went out, gives up the
+// right to write and does all that waited for it. mu is held.
+func (c *Conn) finish(b *buffer, n int, err error) {
+	c.sent += int64(n)
+	c.set.Totals.wrote(n)
+	c.putAway(b, n, err)
+	c.settle(err)
+}
+
+// settle ends a time of writing: it records a failure, lets waiters go on and
+// starts a flusher if one is needed. mu is held.
+func (c *Conn) settle(err error) {
+	c.flag &^= writing
+	c.counts.calls += c.work.try.calls
+	c.work.try.calls = 0
+	if err != nil {
+		c.fail(err)
+	}
+	w := c.work
+	if w.flushes.head != nil {
+		c.awaken()
+	}
+	if w.queue.head != nil && (c.accepted-c.sent <= int64(c.set.MaxPending)/2 || w.queue.head.turn) {
+		c.admit()
+	}
+	c.dispatch()
+	if c.set.Totals != nil {
+		c.report(w)
+	}
+	c.rest()
+}
+
+// fail records the first failure and drops what is pending. mu is held.
+func (c *Conn) fail(err error) {
+	if c.cause != nil {
+		return
+	}
+	c.cause = err
+	c.gate |= gateFailed
+	c.discard()
+	c.refuseAll(c.failure())
+	if c.work != nil && c.work.flushes.head != nil {
+		c.awaken()
+	}
+	if !c.set.KeepReading && c.closing == nil {
+		c.stopReading()
+	}
+}

@@ -1,0 +1,51 @@
+package coalesce
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// epoch is what clock counts from.
+var epoch = time.Now()
+
+// clock is a monotonic time in nanoseconds. time.Since costs half of time.Now.
+func clock() int64 { return int64(time.Since(epoch)) }
+
+// guard keeps flushers from giving way while that is slow, which is when
+// CPU-bound goroutines fill the run queues: one runtime.Gosched can then take 10 to 20 ms. It
+// is one for the process because scheduler pressure is.
+type guard struct {
+	until   atomic.Int64 // no yields before this clock
+	penalty atomic.Int64 // how long the last bad yield forbade them, ns
+}
+
+// yields is the guard of this process.
+var yields guard
+
+// maxPenalty bounds how long a bad yield forbids others.
+const maxPenalty = int64(time.Second)
+
+func (g *guard) allows(now int64) bool { return now >= g.until.Load() }
+
+// yield lets all goroutines that are ready run once, and reports the time after it.
+func (g *guard) yield(now int64, slow time.Duration) int64 {
+	runtime.Gosched()
+	after := clock()
+	g.judge(after-now, after, int64(slow))
+	return after
+}
+
+// judge doubles the penalty after a slow yield and halves it after a good one.
+func (g *guard) judge(took, now, slow int64) {
+	penalty := g.penalty.Load()
+	if took <= slow {
+		if penalty != 0 {
+			g.penalty.Store(penalty / 2)
+		}
+		return
+	}
+	penalty = min(max(2*penalty, 10*slow), maxPenalty)
+	g.penalty.Store(penalty)
+	g.until.Store(now + penalty)
+}
