@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# The speed of maxconn load against the floor (floor.c, raw.c: the same system calls from C, as few as possible) and against
+# other load generators where they are installed (wrk, ab), in turn and each in a network namespace of its own that
+# goes away with it. Prints medians and ratios. Root, gcc, iproute2. Nothing of the host is changed.
+#   bench/load.sh [churn] [ends] [peers] [cost] [raw] [hold] [rawhold]      all but the last two if none is named
+#   ROUNDS=3 SECONDS_EACH=3 HOLD=1000000 bench/load.sh hold                 a million connections take 8.4 GB of kernel memory
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${ROUNDS:-3} each=${SECONDS_EACH:-3} hold=${HOLD:-1000000}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+gcc -O2 -pthread -o "$tmp/floor" bench/floor.c
+gcc -O2 -o "$tmp/raw" bench/raw.c
+go build -o "$tmp/maxconn" ./cmd/maxconn
+mc=$tmp/maxconn floor=$tmp/floor
+export mc floor tmp each hold
+
+# inside runs a script in a namespace with lo up and all ports; whatever it leaves running ends with it.
+inside() {
+  unshare --net --pid --fork --kill-child --mount-proc bash -euo pipefail -c "
+    ip link set lo up
+    sysctl -qw net.ipv4.ip_local_port_range='1024 65535' net.ipv4.tcp_tw_reuse=1 net.core.somaxconn=65535 net.ipv4.tcp_max_syn_backlog=262144
+    $1" 2>>"$tmp/errors" || { echo "failed: $1" >&2; cat "$tmp/errors" >&2; exit 1; }
+}
+# Each of these prints "rate cpu": connections a second, microseconds of CPU time for each at this end (floor pair, load pair: both).
+floor_says='sed -nE "s|.* = ([0-9]+)/s .*\(([0-9.]+) us/conn\).*|\1 \2|p"'
+load_says='python3 -c "import json,sys; r=json.load(sys.stdin); print(round(r[\"rate\"]), round(r[\"cpu_us_per_connection\"],2))"'
+export floor_says load_says
+
+# compare NAME FLOOR MAXCONN: medians of both, in turn.
+compare() {
+  : >"$tmp/a"; : >"$tmp/b"
+  for _ in $(seq "$rounds"); do
+    inside "$2" >>"$tmp/a"
+    inside "$3" >>"$tmp/b"
+  done
+  python3 - "$1" "$tmp/a" "$tmp/b" <<'PY'
+import statistics, sys
+def med(f):
+    rows = [l.split() for l in open(f) if l.strip()]
+    return [statistics.median(float(r[i]) for r in rows) for i in (0, 1)]
+(fr, fc), (mr, mcpu) = med(sys.argv[2]), med(sys.argv[3])
+print(f"{sys.argv[1]:<44} {fr:>9,.0f}/s {fc:>7.2f} us   {mr:>9,.0f}/s {mcpu:>7.2f} us   rate {mr/fr:5.2f}  CPU {mcpu/fc if fc else float('nan'):5.2f}")
+PY
+}
+
+head_line() { printf '\n%-44s %20s   %20s\n' "$1" "$2" "$3"; }
+
+churn() {
+  head_line 'both ends in one process, two threads' 'floor pair' 'load pair'
+  while read -r name flags close; do
+    compare "$name" "$floor pair -t 2 -T $each ${flags//_/ } | eval \"\$floor_says\"" "$mc load pair --threads 2 --for ${each}s --close $close --json | eval \"\$load_says\""
+  done <<'LIST'
+client_resets -c_rst rst
+socket_reused -c_unspec_-L reuse
+server_resets -c_peer_-L server-rst
+client_closes -c_fin fin
+server_closes -c_peer server-fin
+LIST
+}
+
+ends() {
+  head_line 'two processes, a thread each; CPU of the client' 'floor srv, cli' 'load serve, connect'
+  compare 'client resets' "$floor srv -t 1 -T 60 >/dev/null & sleep 0.5; $floor cli -t 1 -T $each -c rst | eval \"\$floor_says\"" \
+    "$mc load serve 127.0.0.1:7000 --threads 1 >/dev/null & sleep 0.5; $mc load connect 127.0.0.1:7000 --threads 1 --for ${each}s --json | eval \"\$load_says\""
+  compare 'client closes' "$floor srv -t 1 -T 60 >/dev/null & sleep 0.5; $floor cli -t 1 -T $each -c fin | eval \"\$floor_says\"" \
+    "$mc load serve 127.0.0.1:7000 --threads 1 >/dev/null & sleep 0.5; $mc load connect 127.0.0.1:7000 --threads 1 --for ${each}s --close fin --json | eval \"\$load_says\""
+}
+
+http='GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+peers() {
+  head_line 'a request and an answer on each' 'the peer' 'load connect'
+  local ours="$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; $mc load connect 127.0.0.1:7000 --threads 1 --window 50 --for ${each}s --close fin --send '$http' --expect 59 --json | eval \"\$load_says\""
+  if command -v wrk >/dev/null; then
+    compare 'wrk -t1 -c50 (its CPU is not shown by it)' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; wrk -t1 -c50 -d${each}s -H 'Connection: close' http://127.0.0.1:7000/ | awk '/Requests.sec/ {print \$2, 0}'" "$ours"
+  else echo "wrk: not installed, passed over"; fi
+  if command -v ab >/dev/null; then
+    compare 'ab -c50' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; ab -q -c 50 -t $each -n 10000000 http://127.0.0.1:7000/ | awk '/Requests per second/ {print \$4, 0}'" "$ours"
+  else echo "ab: not installed, passed over"; fi
+  for p in neper tcpkali; do command -v "$p" >/dev/null || echo "$p: not installed, passed over"; done
+}
+
+cost() {
+  head_line 'what measuring costs, both ends here' 'without times' 'with times and a live line'
+  compare 'client resets' "$mc load pair --threads 2 --for ${each}s --no-histogram --json | eval \"\$load_says\"" \
+    "script -qec '$mc load pair --threads 2 --for ${each}s --json >$tmp/out.json' /dev/null >/dev/null; eval \"\$load_says\" <$tmp/out.json"
+}
+
+# A veth pair: the client's end has no address, the server's answers for it by a static neighbour.
+link='ip link add va type veth peer name vb
+unshare --net sleep 600 & sleep 0.3; other=$!; ip link set va netns $other
+nsenter -t $other -n ip link set va up; ip link set vb up; ip addr add 10.64.0.1/11 dev vb
+sysctl -qw net.ipv4.tcp_syncookies=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.vb.rp_filter=0
+va=$(nsenter -t $other -n ip -br link show va | awk "{print \$3}"); vb=$(ip -br link show vb | awk "{print \$3}")
+for i in $(seq 0 79); do ip neigh replace 10.64.1.$i lladdr $va dev vb nud permanent; done'
+
+raw() {
+  head_line 'without client sockets, churn; CPU of the client' 'raw.c' 'load connect --raw'
+  compare 'floor srv accepts' "$link; $floor srv -d 10.64.0.1 -t 1 -T 60 >/dev/null & sleep 0.5; nsenter -t \$other -n $tmp/raw -i va -x \$vb -s 10.64.1.0 -S 16 -d 10.64.0.1 -m crr -T $each -w 4096 | eval \"\$floor_says\"" \
+    "$link; $floor srv -d 10.64.0.1 -t 1 -T 60 >/dev/null & sleep 0.5; nsenter -t \$other -n $mc load connect 10.64.0.1:7000 --raw --device va --source 10.64.1.0-10.64.1.15 --ports 1024-65535 --window 4096 --for ${each}s --i-own-the-target --json | eval \"\$load_says\""
+}
+
+hold() {
+  local n=$hold t=$((hold / 18000 + 1))
+  head_line "$n held, both ends here; CPU of the client or both" 'floor srv, cli' 'load pair'
+  rounds=1 compare 'opened and held' "$floor srv -t $t -U -T 300 >/dev/null & sleep 1; $floor cli -n $n -t $t -U -b explicit -s 127.1.0.1 -S $((n / 64512 + 1)) -q $n -H 1 >$tmp/held; awk '/^held/ {gsub(/[^0-9]/,\"\",\$6); r=\$6} END {print r, 0}' $tmp/held" \
+    "$mc load pair --connections $n --hold 5s --json >$tmp/held.json; eval \"\$load_says\" <$tmp/held.json"
+  python3 - "$tmp/held.json" <<'PY'
+import json, sys
+r = json.load(open(sys.argv[1]))
+b, s = r["bytes_per_connection"], [x for x in r["series"] if x["t"] > r["seconds"] + 1 and x["open"] == r["held"]]
+idle = (s[-1]["cpu_s"] - s[0]["cpu_s"]) / (s[-1]["t"] - s[0]["t"]) if len(s) > 1 else float("nan")
+rates = [x["per_second"] for x in r["series"] if 1.5 < x["t"] < r["seconds"] - 1]
+print(f"  established {r['established']:,} in {r['seconds']:.1f} s; kernel {b['kernel']} B, user {b['user']} B a connection ({b['user_total']>>20} MiB); kernel counts {r['sockstat_held']['inuse']:,} sockets;"
+      f" idle CPU {100*idle:.2f} %; rate by second: first third {sum(rates[:len(rates)//3])/max(len(rates)//3,1):,.0f}, last third {sum(rates[-(len(rates)//3 or 1):])/(len(rates)//3 or 1):,.0f}")
+PY
+}
+
+rawhold() {
+  head_line "$hold held by the server alone; CPU of the client" 'raw.c' 'load connect --raw'
+  local t=$((hold / 18000 + 2)) n=$((hold / 64512 + 1))
+  rounds=1 compare 'opened and held' "$link; $floor srv -d 10.64.0.1 -t $t -U -T 300 >/dev/null & sleep 1; nsenter -t \$other -n $tmp/raw -i va -x \$vb -s 10.64.1.0 -S $n -n $hold -d 10.64.0.1 -w 2048 -H 1 | eval \"\$floor_says\"" \
+    "$link; $floor srv -d 10.64.0.1 -t $t -U -T 300 >/dev/null & sleep 1; nsenter -t \$other -n $mc load connect 10.64.0.1:7000 --raw --device va --source 10.64.1.0-10.64.1.$((n - 1)) --ports 1024-65535 --window 2048 --connections $hold --hold 1s --i-own-the-target --json | eval \"\$load_says\""
+}
+
+for what in "${@:-churn ends peers cost raw}"; do for w in $what; do "$w"; done; done

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/maxconn/maxconn/internal/load"
+)
+
+func (a *app) loadVerb() *cobra.Command {
+	f := &loadFlags{}
+	c := &cobra.Command{
+		Use:   "load",
+		Short: "open and hold connections, as many and as fast as the kernel allows",
+		Long: `load opens TCP connections and says what was reached, what each cost, and which limit
+stopped it. Any server may be the target; load serve is one, and --self is both ends
+in one command, in a network namespace of its own that goes away with it.
+
+With --connections that many are held at one time; with --rate, or neither, they are
+opened and closed all the time. Where one address has too few ports, give more with
+--source; over loopback all of 127.0.0.0/8 are used without being asked for. The
+limit of open files binds for each thread, not for the whole program (--one-table
+keeps to it).
+
+Only loopback, addresses of this host and --self are loaded, unless you say that the
+target is yours. Ctrl-C closes all connections and prints what was reached.
+
+Exit status: 0 the goal was met, 1 it was not, 64 bad usage, 70 failed.`,
+		Example: `  maxconn load --self
+  maxconn load --self --connections 1M --hold 60s
+  maxconn load serve :7000
+  maxconn load connect 127.0.0.1:7000 --connections 100k --ramp 20k/s --hold 10s
+  maxconn load connect 127.0.0.1:6379 --rate 5k/s --for 30s --send 'PING\r\n' --expect 7
+  maxconn load connect 10.0.0.9:443 --source 10.0.0.1-10.0.0.50 --connections 1M --i-own-the-target`,
+		Args: verbOrNothing,
+		RunE: func(c *cobra.Command, _ []string) error { return a.loadSelf(c, f) },
+	}
+	f.register(c)
+	c.Flags().BoolVar(&f.self, "self", false, "load this host with itself: both ends in a network namespace of their own")
+	c.AddCommand(a.loadConnect(), a.loadServe(), a.loadPair(), a.loadWorker())
+	return c
+}
+
+// verbOrNothing is for a verb that has verbs of its own.
+func verbOrNothing(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return misuse(c.CommandPath()+" --help lists the verbs", "%s has no verb %s", c.CommandPath(), quoted(args[0]))
+}
+
+func (a *app) loadConnect() *cobra.Command {
+	f := &loadFlags{}
+	c := &cobra.Command{
+		Use:   "connect HOST:PORT[,PORT...]",
+		Short: "open connections to a server",
+		Long: `connect opens connections to any TCP server. Several ports of the same host multiply
+the connections that one source address can have.`,
+		Example: `  maxconn load connect 127.0.0.1:7000 --connections 20k --hold 10s
+  maxconn load connect 127.0.0.1:7000-7003 --connections 200k
+  maxconn load connect [::1]:80 --rate 10k/s --for 10s --close fin`,
+		Args:              oneTarget,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(c *cobra.Command, args []string) error { return a.runConnect(c.Context(), f, args[0]) },
+	}
+	f.register(c)
+	f.inside.register(c)
+	return c
+}
+
+func oneTarget(c *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return misuse("for example "+c.CommandPath()+" 127.0.0.1:7000", "%s takes one HOST:PORT", c.CommandPath())
+}
+
+func (a *app) runConnect(ctx context.Context, f *loadFlags, text string) error {
+	s, err := f.spec(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Targets, err = targets(ctx, text); err != nil {
+		return misuse("write HOST:PORT, HOST:PORT,PORT or HOST:FIRST-LAST", "%s: %w", quoted(text), err)
+	}
+	s.Sources = load.OfFamily(s.Sources, s.Targets[0].Addr().Is4())
+	if len(f.sources) > 0 && len(s.Sources) == 0 {
+		return misuse("give addresses of the family of the target", "--source: no address to reach %s from", s.Targets[0].Addr())
+	}
+	if err := f.allowed(s.Targets[0].Addr()); err != nil {
+		return err
+	}
+	ctx, end, err := f.inside.begin(ctx, a, &s)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if f.raw {
+		return a.runRaw(ctx, f, s)
+	}
+	return a.runLoad(ctx, f, s, load.Connect, false)
+}
+
+// allowed refuses to load what may be somebody else's.
+func (f *loadFlags) allowed(to netip.Addr) error {
+	if f.owned || load.IsOwn(to) {
+		return nil
+	}
+	return misuse("a load test is an attack on whoever did not ask for it: --i-own-the-target says that you may", "%s is no address of this host", to)
+}
+
+// runLoad runs one end and writes what it reached.
+func (a *app) runLoad(ctx context.Context, f *loadFlags, s load.Spec, run func(context.Context, load.Spec) (*load.Report, error), both bool) error {
+	if err := a.foresee(ctx, f, &s, both); err != nil {
+		return err
+	}
+	live := a.live()
+	if s.Progress == nil {
+		s.Progress = live.show
+	}
+	r, err := run(ctx, s)
+	live.done()
+	if err != nil {
+		return &failure{statusUsage, err, "maxconn load --help shows examples"}
+	}
+	return a.loaded(f, r)
+}
+
+// loaded writes a report in the form that is wanted.
+func (a *app) loaded(f *loadFlags, r *load.Report) error {
+	if !r.GoalMet {
+		a.status = statusBinds
+	}
+	if err := f.files(r); err != nil {
+		return err
+	}
+	return a.write(func(w io.Writer) error {
+		if f.json {
+			return load.JSON(w, r)
+		}
+		return load.Text(w, r)
+	})
+}
+
+// files writes the series and the page, where they are wanted.
+func (f *loadFlags) files(r *load.Report) error {
+	for name, write := range map[string]func(io.Writer, *load.Report) error{f.csv: load.CSV, f.html: load.HTML} {
+		if name == "" {
+			continue
+		}
+		var text strings.Builder
+		if err := write(&text, r); err != nil {
+			return err
+		}
+		if err := writeFile(name, []byte(text.String())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targets reads HOST:PORT, HOST:PORT,PORT and HOST:FIRST-LAST.
+func targets(ctx context.Context, text string) (out []netip.AddrPort, err error) {
+	i := strings.LastIndexByte(text, ':')
+	if i <= 0 {
+		return nil, errors.New("it is not a host and a port")
+	}
+	name, list := strings.Trim(text[:i], "[]"), text[i+1:]
+	addr, err := netip.ParseAddr(name)
+	if err != nil {
+		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+		if err != nil {
+			return nil, err
+		}
+		addr = found[0]
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		p, err := load.ParsePorts(part)
+		if err != nil || int(p.Last)-int(p.First) >= mostTargets || len(out) >= mostTargets {
+			return nil, fmt.Errorf("%s is not a port", quoted(part))
+		}
+		for port := int(p.First); port <= int(p.Last); port++ {
+			out = append(out, netip.AddrPortFrom(addr.Unmap(), uint16(port)))
+		}
+	}
+	return out, nil
+}
+
+// mostTargets is how many ports one server is taken to have.
+const mostTargets = 4096
+
+// live is the line that shows how a run goes, on a terminal only.
+type live struct {
+	w     io.Writer
+	width int
+}
+
+func (a *app) live() *live {
+	fd, ok := terminal(a.stderr)
+	if !ok {
+		return &live{}
+	}
+	l := &live{a.stderr, usualWidth}
+	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
+		l.width = width - 1 // a line that fills the last column may wrap
+	}
+	return l
+}
+
+func (l *live) show(s load.Sample) {
+	if l.w != nil {
+		line := "maxconn: " + s.Line()
+		fmt.Fprintf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
+	}
+}
+
+func (l *live) done() {
+	if l.w != nil {
+		fmt.Fprint(l.w, "\r"+strings.Repeat(" ", l.width)+"\r")
+	}
+}
+
+// rate reads 20k, 20k/s.
+func rate(text string) (float64, error) {
+	n, err := parseCount(strings.TrimSuffix(text, "/s"))
+	return float64(n), err
+}
+
+// bytesOf reads text with the escapes of Go and C: GET / HTTP/1.0\r\n\r\n.
+func bytesOf(text string) ([]byte, error) {
+	s, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`)
+	return []byte(s), err
+}
+
+// ready says on the standard error where a server listens.
+func (a *app) ready(at []netip.AddrPort) {
+	for _, p := range at {
+		fmt.Fprintf(a.stderr, "maxconn: listening on %s\n", p)
+	}
+}

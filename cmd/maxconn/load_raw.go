@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/load"
+)
+
+// runRaw connects by frames. Limits of sockets do not touch it.
+func (a *app) runRaw(ctx context.Context, f *loadFlags, s load.Spec) error {
+	if f.device == "" {
+		return misuse("for example --raw --device veth0 --source 10.0.1.0-10.0.1.15", "--raw needs a --device")
+	}
+	raw := load.Raw{Device: f.device}
+	if f.gateway != "" {
+		var err error
+		if raw.Gateway, err = netip.ParseAddr(f.gateway); err != nil || !raw.Gateway.Is4() {
+			return misuse("write an IPv4 address", "--gateway: %s is not an address of a next hop", quoted(f.gateway))
+		}
+	}
+	live := a.live()
+	if s.Progress == nil {
+		s.Progress = live.show
+	}
+	r, err := load.ConnectRaw(ctx, s, raw)
+	live.done()
+	if errors.Is(err, syscall.EPERM) {
+		return &failure{statusFailed, err, "frames take CAP_NET_RAW: run as root, or load --self --raw"}
+	}
+	if err != nil {
+		return &failure{statusUsage, err, "maxconn load connect --help lists the flags"}
+	}
+	return a.loaded(f, r)
+}
+
+// The two namespaces of --self --raw: the server's has an address with room for sources, the client's has none at all.
+const (
+	rawServer  = "10.64.0.1"
+	rawPort    = 7000
+	rawSources = "10.64.1.0-10.64.4.255" // 1,024 neighbours is what a host keeps (gc_thresh3)
+	rawDevice  = "client"
+)
+
+// selfRaw has a server in the lab and a raw client in another beside it.
+func (a *app) selfRaw(c *cobra.Command, f *loadFlags, l *lab.Lab) error {
+	peer, err := l.Beside(context.WithoutCancel(c.Context()))
+	if err != nil {
+		return err
+	}
+	defer peer.Close()
+	at := netip.PrefixFrom(netip.MustParseAddr(rawServer), 11)
+	err = errors.Join(
+		l.Set("net.ipv4.tcp_max_syn_backlog", "262144"),
+		l.Wire(peer, lab.Cable{Here: lab.Plug{Device: "server", Addresses: []netip.Prefix{at}}, There: lab.Plug{Device: rawDevice}}))
+	if err != nil {
+		return err
+	}
+	stop, err := serveIn(c.Context(), l)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	r, status, err := a.pairIn(c.Context(), peer, append([]string{
+		"load", "connect", rawServer + ":" + strconv.Itoa(rawPort), "--json", "--i-own-the-target", "--raw", "--device=" + rawDevice, "--source=" + rawSources}, passed(c)...))
+	if err != nil || r == nil {
+		a.status = status
+		return err
+	}
+	return a.loaded(f, r)
+}
+
+// serveIn starts a server in a lab and waits until it listens.
+func serveIn(ctx context.Context, l *lab.Lab) (stop func(), err error) {
+	dir, err := os.MkdirTemp("", "maxconn-load-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "ready")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		return nil, err
+	}
+	ready, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	running, end := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load", "serve", rawServer+":"+strconv.Itoa(rawPort), "--while-input=true", "--ready-to="+name)
+		if err == nil && out.Code != 0 {
+			err = errors.New(string(out.Stderr))
+		}
+		ended <- err
+	}()
+	stop = func() { end.Close(); <-ended }
+	if err := ready.SetReadDeadline(time.Now().Add(serverStart)); err != nil {
+		stop()
+		return nil, err
+	}
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		end.Close()
+		return nil, errors.Join(errors.New("the server in the lab does not listen"), <-ended)
+	}
+	return stop, nil
+}
+
+// serverStart is how long a server may take until it listens.
+const serverStart = 30 * time.Second

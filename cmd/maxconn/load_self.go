@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/load"
+)
+
+// loadSelf runs load pair in a network namespace of its own: nobody else's ports, queues or TIME_WAIT are touched, and whatever
+// is left is gone with the namespace.
+func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
+	if !f.self {
+		return misuse("maxconn load --self, maxconn load connect HOST:PORT, or maxconn load serve :PORT", "what is to be loaded?")
+	}
+	s, err := f.spec(c.Context())
+	if err != nil {
+		return err
+	}
+	if err := s.Check(true); err != nil {
+		return &failure{statusUsage, err, "maxconn load --help shows examples"}
+	}
+	l, err := lab.Start(context.WithoutCancel(c.Context()))
+	if err != nil {
+		f := &failure{statusFailed, err, ""}
+		if errors.Is(err, lab.ErrUnavailable) {
+			f.hint = "run as root, allow user namespaces, or load serve and load connect on loopback"
+		}
+		return f
+	}
+	defer l.Close()
+	if err := prepareLab(l); err != nil {
+		return err
+	}
+	if f.raw {
+		return a.selfRaw(c, f, l)
+	}
+	r, status, err := a.pairIn(c.Context(), l, append([]string{"load", "pair", "--json"}, passed(c)...))
+	if err != nil || r == nil {
+		a.status = status
+		return err
+	}
+	return a.loaded(f, r)
+}
+
+// prepareLab gives the namespace all the ports, and queues that are not the subject.
+func prepareLab(l *lab.Lab) error {
+	for _, s := range [][2]string{{"net.ipv4.ip_local_port_range", "1024 65535"}, {"net.core.somaxconn", "65535"}} {
+		if err := l.Set(s[0], s[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passed are the flags that the inner program is to have, too.
+func passed(c *cobra.Command) (args []string) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if slices.Contains([]string{"self", "json", "csv", "html", "device", "source", "gateway"}, f.Name) {
+			return
+		}
+		args = append(args, "--"+f.Name+"="+f.Value.String())
+	})
+	return args
+}
+
+// pairIn runs the program itself in the lab and reads its report. Its report is nil where it has said on the standard error what was wrong.
+func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Report, int, error) {
+	live := a.live()
+	samples, err := live.from()
+	if err != nil {
+		return nil, statusFailed, err
+	}
+	defer samples.Close()
+	asking, stop := io.Pipe() // the inner program ends orderly when its standard input does
+	defer stop.Close()
+	defer context.AfterFunc(ctx, func() { stop.Close() })()
+	// It has a minute to close what it holds; then the lab ends it.
+	bounded, cancel := boundedAfter(ctx, time.Minute)
+	defer cancel()
+	argv = append([]string{"/proc/self/exe"}, argv...)
+	out, err := l.Run(bounded, asking, append(argv, "--while-input=true", "--samples="+samples.name)...)
+	live.done()
+	if err != nil {
+		return nil, statusFailed, err
+	}
+	for line := range strings.Lines(string(out.Stderr)) {
+		fmt.Fprint(a.stderr, line)
+	}
+	var r load.Report
+	if err := json.NewDecoder(bytes.NewReader(out.Stdout)).Decode(&r); err != nil {
+		if out.Code != 0 && len(out.Stderr) > 0 {
+			return nil, out.Code, nil
+		}
+		return nil, statusFailed, fmt.Errorf("load pair ended with status %d and no report: %w", out.Code, err)
+	}
+	return &r, out.Code, nil
+}
+
+// boundedAfter is a context that ends some time after ctx does.
+func boundedAfter(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	bounded, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return bounded, func() { stop(); cancel() }
+}
+
+// fifo is where the inner program writes its samples, a line of JSON each; "" and nothing where nobody looks.
+type fifo struct {
+	name string
+	file *os.File
+}
+
+// from shows the samples that are written to the pipe.
+func (l *live) from() (*fifo, error) {
+	if l.w == nil {
+		return &fifo{name: os.DevNull}, nil
+	}
+	dir, err := os.MkdirTemp("", "maxconn-load-")
+	if err != nil {
+		return nil, err
+	}
+	f := &fifo{name: filepath.Join(dir, "samples")}
+	if err := syscall.Mkfifo(f.name, 0o600); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("make a pipe %s: %w", f.name, err)
+	}
+	if f.file, err = os.OpenFile(f.name, os.O_RDWR, 0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	go func() {
+		d := json.NewDecoder(f.file)
+		for {
+			var s load.Sample
+			if d.Decode(&s) != nil {
+				return
+			}
+			l.show(s)
+		}
+	}()
+	return f, nil
+}
+
+// Close removes the pipe.
+func (f *fifo) Close() {
+	if f.file != nil {
+		f.file.Close()
+	}
+	if f.name != os.DevNull {
+		os.RemoveAll(filepath.Dir(f.name))
+	}
+}
+
+// loadPair is both ends in this network namespace: what --self runs inside.
+func (a *app) loadPair() *cobra.Command {
+	f := &loadFlags{}
+	c := &cobra.Command{
+		Use:    "pair",
+		Short:  "open connections from this process to itself, in the network namespace that it is in",
+		Hidden: true,
+		Args:   noArguments,
+		RunE:   func(c *cobra.Command, _ []string) error { return a.runPair(c.Context(), f) },
+	}
+	f.register(c)
+	f.inside.register(c)
+	return c
+}
+
+// inside are flags of a load that another maxconn runs in a lab.
+type inside struct {
+	samples string
+	input   bool
+}
+
+func (i *inside) register(c *cobra.Command) {
+	c.Flags().Var(word{&i.samples}, "samples", "write the samples to this `file`")
+	c.Flags().BoolVar(&i.input, "while-input", false, "end when the standard input does")
+	_ = errors.Join(c.Flags().MarkHidden("samples"), c.Flags().MarkHidden("while-input")) // fail only for flags that do not exist
+}
+
+// begin gives the spec and the context what the flags ask for; the result ends it.
+func (i *inside) begin(ctx context.Context, a *app, s *load.Spec) (context.Context, func(), error) {
+	end := func() {}
+	if i.samples != "" {
+		out, err := os.OpenFile(i.samples, os.O_WRONLY, 0)
+		if err != nil {
+			return ctx, end, err
+		}
+		end = func() { out.Close() }
+		e := json.NewEncoder(out)
+		s.Progress = func(one load.Sample) { _ = e.Encode(one) } // a display that is gone is no reason to end
+	}
+	if i.input {
+		bounded, cancel := a.whileInput(ctx)
+		closing := end
+		return bounded, func() { cancel(); closing() }, nil
+	}
+	return ctx, end, nil
+}
+
+func (a *app) runPair(ctx context.Context, f *loadFlags) error {
+	s, err := f.spec(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, end, err := f.inside.begin(ctx, a, &s)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return a.runLoad(ctx, f, s, load.Pair, true)
+}
+
+// whileInput is a context that ends with the standard input.
+func (a *app) whileInput(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, a.stdin) // however it ends, it ends
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// foresee says before anything is opened which limit will stop the run, at which number; with --fit it asks for no more than
+// that. Memory is not tried: too little of it harms everybody on the host.
+func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool) error {
+	if s.Mode == load.Churn {
+		return nil
+	}
+	forecast, err := load.Foresee(ctx, *s, both)
+	if err != nil {
+		return &failure{statusUsage, err, "maxconn load --help shows examples"}
+	}
+	low, ok := forecast.Tightest(s.Connections)
+	memory, short := forecast.Of("connection-memory")
+	switch {
+	case !ok:
+		return nil
+	case !f.fit && short && memory.Connections < s.Connections:
+		return misuse("--fit opens as many as fit, --keep-free leaves less free", "%d connections need %d MiB, and memory is enough for %d (%s)", s.Connections, forecast.Bytes>>20, memory.Connections, memory.Why)
+	case f.fit && low.Connections == 0:
+		return &failure{statusBinds, fmt.Errorf("not one connection fits: %s (%s)", low.Limit, low.Why), ""}
+	case f.fit:
+		fmt.Fprintf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections, low.Limit, low.Why)
+		s.Connections = low.Connections
+	default:
+		fmt.Fprintf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
+	}
+	return nil
+}
+
+// loadWorker is a worker process of a load.
+func (a *app) loadWorker() *cobra.Command {
+	return &cobra.Command{
+		Use:    "worker",
+		Short:  "do what the standard input says; load starts it",
+		Hidden: true,
+		Args:   noArguments,
+		RunE:   func(c *cobra.Command, _ []string) error { return load.Work(c.Context(), a.stdin, a.stdout) },
+	}
+}

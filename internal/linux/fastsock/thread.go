@@ -1,0 +1,92 @@
+//go:build linux
+
+package fastsock
+
+import (
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// UnshareFiles gives the calling thread a descriptor table of its own, a copy of the process's (unshare(2), CLONE_FILES), so
+// that RLIMIT_NOFILE binds for this thread alone (fs/file.c alloc_fd looks at the table's next free number). The caller has locked its goroutine to the
+// thread and never unlocks it: the table goes with the thread. It takes no privilege.
+//
+// The copy keeps the runtime's own descriptors; they must stay open, because the runtime may wake its poller from here.
+func UnshareFiles() syscall.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_UNSHARE, unix.CLONE_FILES, 0, 0)
+	return e
+}
+
+// OnThread runs do on a thread of its own that ends with it, and with it a table that do made. The process's first thread is no
+// such thread: the runtime never ends it (runtime/proc.go gdestroy, mexit of m0).
+func OnThread(do func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			do()
+			return
+		}
+		elsewhere := make(chan struct{})
+		go func() { // not here: this thread is taken
+			runtime.LockOSThread()
+			close(elsewhere)
+			do()
+		}()
+		<-elsewhere
+		runtime.UnlockOSThread()
+	}()
+}
+
+// FineTimers lets waits of the calling thread end when they should, not up to 50 us later (prctl(2), PR_SET_TIMERSLACK).
+func FineTimers() {
+	_, _, _ = syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0) // without it waits are only less exact
+}
+
+// Nap sleeps this thread.
+func Nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_, _, _ = syscall.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // shorter after a signal
+}
+
+// Bell is an eventfd that stays readable once rung. Made before UnshareFiles, it has the same number in every table.
+type Bell int
+
+// NewBell makes one that is silent.
+func NewBell() (Bell, syscall.Errno) {
+	r, _, e := syscall.RawSyscall(unix.SYS_EVENTFD2, 0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK, 0)
+	return Bell(r), e
+}
+
+// Ring makes it readable for ever.
+func (b Bell) Ring() {
+	one := uint64(1)
+	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one)) // EAGAIN after 2^64-2 rings
+}
+
+// Close closes this table's descriptor of it.
+func (b Bell) Close() { Close(int(b)) }
+
+// FileLimit is the soft RLIMIT_NOFILE: the number of descriptors that one table may have.
+func FileLimit() uint64 {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return 1024 // the kernel's default (include/uapi/linux/resource.h INR_OPEN_CUR)
+	}
+	return r.Cur
+}
+
+// CPUTime is what this process has used, in user and kernel mode.
+func CPUTime() time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// ErrnoName is the name of an errno, such as "ECONNREFUSED".
+func ErrnoName(e syscall.Errno) string { return unix.ErrnoName(e) }

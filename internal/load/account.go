@@ -1,0 +1,208 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/fastsock"
+)
+
+// account is what is read of the host before, during and after a run.
+type account struct {
+	*run
+	counters       map[string]int64
+	before, peak   *Sockstat
+	memory, loaded Memory
+	known          bool // both memories were read
+	resident, used int64
+	cpu, cpuAtPeak time.Duration
+	openAtPeak     int64
+	held           int64
+	verdict        *verdict
+}
+
+func newAccount(ctx context.Context, r *run) *account {
+	a := &account{run: r, counters: counters(), before: sockstat(), resident: resident()}
+	if r.spec.Diagnose || r.serve.Diagnose {
+		a.verdict = newVerdict(ctx)
+	}
+	a.memory, a.known = readMemory()
+	a.cpu = fastsock.CPUTime() // after the look at the host, which is no connection's
+	return a
+}
+
+func sockstat() *Sockstat {
+	if s, ok := readSockstat(); ok {
+		return &s
+	}
+	return nil
+}
+
+// atPeak is called when all connections are open.
+func (a *account) atPeak(ctx context.Context) {
+	var ok bool
+	a.loaded, ok = readMemory()
+	a.known = a.known && ok
+	a.used, a.openAtPeak, a.peak = resident(), a.allOpen(), sockstat()
+	a.cpuAtPeak = fastsock.CPUTime()
+	if a.failures.total() > 0 || len(a.steps.list()) > 0 {
+		a.verdict.look(ctx)
+	}
+}
+
+// highest takes the figures of a server where more connections are open than ever, and passes the sample on.
+func (a *account) highest(s Sample, progress func(Sample)) {
+	if s.Open > a.openAtPeak {
+		var ok bool
+		if a.loaded, ok = readMemory(); ok {
+			a.used, a.openAtPeak, a.peak = resident(), a.allOpen(), sockstat()
+		}
+	}
+	if progress != nil {
+		progress(s)
+	}
+}
+
+// atEnd is called before what is held is closed.
+func (a *account) atEnd() { a.held = a.allOpen() }
+
+// fewest is the number of connections below which memory for one is not told: other programs and the
+// kernel's reserves move as much.
+const fewest = 2000
+
+func (a *account) bytesPer() BytesPer {
+	b := BytesPer{UserTotal: max(a.used, resident())}
+	n := a.openAtPeak
+	if n < fewest || !a.known {
+		return b
+	}
+	per := func(bytes int64) *int64 { v := bytes / n; return &v }
+	user := max(a.used-a.resident, 0)
+	b.User = per(user)
+	b.Kernel = per(max(a.memory.Free-a.loaded.Free-user, 0))
+	b.Slab = per(max(a.loaded.Slab-a.memory.Slab, 0))
+	return b
+}
+
+// report puts everything together after the workers have ended.
+func (a *account) report(series []Sample, highest int64) *Report {
+	s := a.spec
+	r := &Report{
+		Schema: Schema, Role: a.role, Mode: s.Mode, Target: targetNames(s.Targets), Wanted: s.Connections, WantedRate: s.Rate,
+		Attempted: a.allAttempted(), Established: a.allEstablished(), Held: a.held, Total: float64(a.now()) / 1e9, FileLimit: fileLimit(),
+		Answered: a.sum(func(t *tally) *atomic.Int64 { return &t.answered }), Messages: a.sum(func(t *tally) *atomic.Int64 { return &t.messages }),
+		Resent: a.resent.Load(), PortsSkipped: a.sum(func(t *tally) *atomic.Int64 { return &t.skipped }),
+		Failures: a.failures.list(), SYNSteps: a.steps.list(), Connect: a.times.summed(), Tables: a.tables,
+		Before: a.before, AtPeak: a.peak, Bytes: a.bytesPer(), Counters: moved(a.counters, counters()), Series: series,
+	}
+	if s.Mode == Churn {
+		r.Close = s.Close
+	}
+	if t := a.answers.summed(); t.Seen > 0 {
+		r.Answer = &t
+	}
+	r.Seconds = float64(a.done.last.Load()) / 1e9
+	if r.Seconds > 0 {
+		r.Rate = float64(r.Established) / r.Seconds
+	}
+	for _, one := range series {
+		r.PeakOpen = max(r.PeakOpen, one.Open)
+	}
+	r.PeakOpen = max(r.PeakOpen, a.openAtPeak, highest)
+	if r.Established > 0 {
+		if a.cpuAtPeak == 0 {
+			a.cpuAtPeak = fastsock.CPUTime() // churn: all of it
+		}
+		cpu := float64((a.cpuAtPeak - a.cpu).Nanoseconds()) / 1e3 / float64(r.Established)
+		r.CPU = &cpu
+	}
+	r.times, r.cpuSeconds = a.times, (a.cpuAtPeak - a.cpu).Seconds()
+	r.classify()
+	a.remote.addTo(r)
+	if why := a.why.Load(); why != nil {
+		r.Stopped = *why
+	}
+	r.After = sockstat()
+	a.bound(r)
+	r.judge()
+	return r
+}
+
+// classify sums the failures up.
+func (r *Report) classify() {
+	r.Errors = map[string]int64{}
+	for _, f := range r.Failures {
+		r.Errors[f.Errno] += f.Count
+		switch {
+		case f.Phase == AtHeld:
+			r.Lost += f.Count
+		case f.Errno == "ETIMEDOUT":
+			r.TimedOut += f.Count
+		case f.Errno == "ECONNREFUSED":
+			r.Refused += f.Count
+		case f.Errno == "ECONNRESET":
+			r.Reset += f.Count
+		}
+	}
+}
+
+// enoughRate is the share of a wanted rate that counts as reached: the schedule ends in the middle of a connection.
+const enoughRate = 0.99
+
+// judge says whether the goal was met.
+func (r *Report) judge() {
+	miss := func(format string, args ...any) { r.Missed = append(r.Missed, fmt.Sprintf(format, args...)) }
+	if r.Role == "serve" {
+		r.GoalMet = true // it wants nothing
+		return
+	}
+	if r.Mode != Churn && r.Established < r.Wanted {
+		miss("%d of %d connections were established", r.Established, r.Wanted)
+	}
+	if r.Mode == Churn && r.Wanted > 0 && r.Established < r.Wanted {
+		miss("%d of %d connections were made", r.Established, r.Wanted)
+	}
+	if r.Mode == Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
+		miss("%.0f of %.0f connections/s", r.Rate, r.WantedRate)
+	}
+	if r.Mode == Churn && r.Established == 0 {
+		miss("no connection was made")
+	}
+	if r.Lost > 0 {
+		miss("%d connections were lost while they were held", r.Lost)
+	}
+	if n := r.failed(); n > 0 && r.Lost < n {
+		miss("failures: %d", n-r.Lost)
+	}
+	if r.Stopped == "interrupted" {
+		miss("interrupted")
+	}
+	r.GoalMet = len(r.Missed) == 0
+}
+
+func (r *Report) failed() (n int64) {
+	for _, f := range r.Failures {
+		n += f.Count
+	}
+	return n
+}
+
+// targetNames is "127.0.0.1:7000" or "127.0.0.1:7000,7001".
+func targetNames(targets []netip.AddrPort) string {
+	var names []string
+	for i, t := range targets {
+		if i > 0 && t.Addr() == targets[0].Addr() {
+			names = append(names, strconv.Itoa(int(t.Port())))
+			continue
+		}
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ",")
+}

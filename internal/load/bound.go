@@ -1,0 +1,148 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/observe"
+)
+
+// verdict is the diagnosis of a run: what check would say of the time between its start and its end.
+type verdict struct {
+	before   host.Snapshot
+	taken    time.Time
+	findings []diagnose.Finding // critical ones, in the window of the run
+	looked   bool
+}
+
+// observeTime bounds one look at the host. A dump of a million sockets takes two seconds.
+const observeTime = 20 * time.Second
+
+// newVerdict looks at the host before a run; nil where that fails: then only errnos tell.
+func newVerdict(ctx context.Context) *verdict {
+	ctx, cancel := context.WithTimeout(ctx, observeTime)
+	defer cancel()
+	s, err := observe.Observe(ctx, observe.Options{})
+	if err != nil {
+		return nil
+	}
+	return &verdict{before: s, taken: time.Now()}
+}
+
+// look observes again and diagnoses what moved in between, once.
+func (v *verdict) look(ctx context.Context) {
+	if v == nil || v.looked {
+		return
+	}
+	v.looked = true
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), observeTime)
+	defer cancel()
+	s, err := observe.Observe(ctx, observe.Options{})
+	if err != nil {
+		return
+	}
+	for _, f := range diagnose.Check(host.Window(v.before, s, time.Since(v.taken)), diagnose.Options{}).Findings {
+		if f.Severity == diagnose.Critical {
+			v.findings = append(v.findings, f)
+		}
+	}
+}
+
+// found is the first critical finding of one of these limits; of any where there are none.
+func (v *verdict) found(ids []string) (diagnose.Finding, bool) {
+	if v == nil {
+		return diagnose.Finding{}, false
+	}
+	for _, f := range v.findings {
+		if len(ids) == 0 || slices.Contains(ids, f.Limit) {
+			return f, true
+		}
+	}
+	return diagnose.Finding{}, false
+}
+
+// callOf is the system call of a phase, in the catalogue's words.
+func callOf(p Phase) string {
+	switch p {
+	case AtWatch:
+		return "epoll_ctl"
+	case AtAnswer:
+		return "read"
+	case AtHeld:
+		return "read"
+	case AtBind:
+		return "connect" // the program's own choice of ports stands for the kernel's
+	}
+	return string(p)
+}
+
+// limitsBehind are the limits of the catalogue that show themselves by this errno of this call.
+func limitsBehind(f Failure) (ids []string) {
+	for _, l := range limit.Catalogue() {
+		for _, s := range l.Signs {
+			if s.Errno == f.Errno && s.Call == callOf(f.Phase) && !slices.Contains(ids, l.ID) {
+				ids = append(ids, l.ID)
+			}
+		}
+	}
+	return ids
+}
+
+// bound names the limit that bound first. A finding of the diagnosis that explains the first failure counts most, then one that
+// explains waiting for SYNs, then the errno alone where only one limit gives it.
+func (a *account) bound(r *Report) {
+	if r.Stopped == "memory" {
+		r.BoundBy, r.Because = "connection-memory", fmt.Sprintf("free memory and page cache fell below %d MiB with %d connections open", a.keepFree()>>20, r.PeakOpen)
+		return
+	}
+	if len(r.Failures) == 0 && len(r.SYNSteps) == 0 {
+		return
+	}
+	a.verdict.look(context.Background())
+	for _, f := range r.Failures {
+		ids := limitsBehind(f)
+		if len(ids) == 0 {
+			continue
+		}
+		if found, ok := a.verdict.found(ids); ok {
+			r.BoundBy, r.Because = found.Limit, found.Subject+": "+found.Cause
+			return
+		}
+		if sole := surely(f.Errno); sole != "" {
+			r.BoundBy, r.Because = sole, fmt.Sprintf("%s at %s with %d connections open", f.Errno, f.Phase, f.Open)
+			return
+		}
+	}
+	if found, ok := a.verdict.found([]string{"accept-queue", "syn-queue", "conntrack", "receive-backlog", "tcp-memory"}); ok {
+		r.BoundBy, r.Because = found.Limit, found.Subject+": "+found.Cause
+	}
+}
+
+// surely is the limit that an errno of ours means by itself: no other gives it where this program gets it.
+func surely(errno string) string {
+	switch errno {
+	case "EMFILE":
+		return "process-files"
+	case "ENFILE":
+		return "system-files"
+	case "EADDRNOTAVAIL":
+		return "ephemeral-ports"
+	case "ENOSPC":
+		return "epoll-watches"
+	}
+	return ""
+}
+
+func (a *account) keepFree() int64 {
+	if a.spec.KeepFree > 0 {
+		return a.spec.KeepFree
+	}
+	return keepFree(a.memory)
+}

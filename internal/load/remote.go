@@ -1,0 +1,272 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Worker processes do what threads with descriptor tables of their own do, where the kernel lets nobody have
+// those (a seccomp filter may forbid unshare), or where the user wants it. Each is this program again, with a share of
+// the connections that fits one table. It is told its share on its standard input, and says on its standard output how
+// it goes; it ends when the input does. One that is killed costs its connections and nothing else.
+
+// order is what a worker process is told.
+type order struct {
+	Role  string
+	Spec  Spec
+	Share uint64 // which of Of this one is: of the space of tuples it takes every Of-th chunk
+	Of    uint64
+}
+
+// word is what it says, one of them at a time or a sample with Opened.
+type word struct {
+	Sample *Sample `json:"sample,omitempty"`
+	Opened bool    `json:"opened,omitempty"`
+	Result *result `json:"result,omitempty"`
+}
+
+// result is what it found.
+type result struct {
+	Report   *Report
+	Times    *hdrhistogram.Snapshot
+	Resident int64
+	CPU      float64 // seconds
+}
+
+// remoteWorkers are the worker processes of a run.
+type remoteWorkers struct {
+	mu      sync.Mutex
+	started int
+	lost    int
+	bytes   int64   // resident, all together
+	cpu     float64 // seconds
+}
+
+// workerEvery is how often a worker process says how it goes.
+const workerEvery = 100 * time.Millisecond
+
+// Work is a worker process: it does what the order on in says, until that is done or in ends. Only a program that Spec.Program
+// names calls it.
+func Work(ctx context.Context, in io.Reader, out io.Writer) error {
+	d := json.NewDecoder(in)
+	var o order
+	if err := d.Decode(&o); err != nil {
+		return fmt.Errorf("load: read the order of a worker: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, in) // however it ends, it ends
+		cancel()
+	}()
+	var mu sync.Mutex
+	e := json.NewEncoder(out)
+	say := func(w word) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Encode(w) != nil {
+			cancel() // nobody listens
+		}
+	}
+	s := o.Spec
+	s.OneTable, s.Processes, s.Threads, s.Every, s.share, s.of = true, false, 1, workerEvery, o.Share, o.Of
+	if s.Mode != Churn {
+		s.Duration = forEver
+	}
+	s.Progress = func(one Sample) { say(word{Sample: &one}) }
+	s.onOpen = func(now Sample) { say(word{Sample: &now, Opened: true}) }
+	work := (*worker).client
+	if o.Role == "pair" {
+		work = (*worker).pair
+	}
+	r, err := open(ctx, o.Role, s, work)
+	if err != nil {
+		return err
+	}
+	found := result{Report: r, Resident: r.Bytes.UserTotal, CPU: r.cpuSeconds}
+	if r.times.times != nil {
+		found.Times = r.times.times.Export()
+	}
+	say(word{Result: &found})
+	return nil
+}
+
+// forEver is until the input ends.
+const forEver = 1000 * time.Hour
+
+// shares is how many worker processes are needed, and how many connections one takes.
+func (r *run) shares() (n, each int64) {
+	capacity := fileLimit() - spareFiles
+	if r.role == "pair" {
+		capacity /= 2
+	}
+	if r.spec.Connections == 0 {
+		return int64(r.spec.Threads), 0
+	}
+	n = max((r.spec.Connections+capacity-1)/capacity, min(int64(r.spec.Threads), r.spec.Connections))
+	return n, (r.spec.Connections + n - 1) / n
+}
+
+// startRemote starts all worker processes.
+func (r *run) startRemote() {
+	n, each := r.shares()
+	left := r.spec.Connections
+	for i := range n {
+		o := order{Role: r.role, Spec: r.spec, Share: uint64(i), Of: uint64(n)}
+		o.Spec.Connections = min(each, left)
+		o.Spec.Rate /= float64(n)
+		o.Spec.MessageRate /= float64(n)
+		left -= o.Spec.Connections
+		r.opening.Add(1)
+		r.workers.Add(1)
+		go r.remote.keep(r, o)
+	}
+	r.remote.started = int(n)
+}
+
+// keep starts one worker process and stays with it until it ends, on one thread: the kernel kills the
+// process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
+func (m *remoteWorkers) keep(r *run, o order) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer r.workers.Done()
+	opened := sync.OnceFunc(r.opening.Done)
+	defer opened()
+	t := r.count()
+	found, err := m.attend(r, o, t, opened)
+	if err != nil || found == nil {
+		r.failNamed(AtWorker, lostName(err), max(t.open.Load(), 1))
+		m.mu.Lock()
+		m.lost++
+		m.mu.Unlock()
+		t.open.Store(0)
+		return
+	}
+	m.take(r, found, t)
+}
+
+// lostName is how the end of a process is counted.
+func lostName(err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if w, ok := exit.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+			return "KILLED"
+		}
+		return "EXITED"
+	}
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		return errnoName(e)
+	}
+	return "EXITED"
+}
+
+// attend runs the process and listens to it.
+func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*result, error) {
+	cmd := exec.Command(r.spec.Program[0], r.spec.Program[1:]...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // Ctrl-C is for us, and we end it
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := json.NewEncoder(in).Encode(o); err != nil {
+		in.Close()
+		return nil, errors.Join(err, cmd.Wait())
+	}
+	go func() {
+		<-r.over
+		in.Close()
+	}()
+	var found *result
+	d := json.NewDecoder(out)
+	for {
+		var w word
+		if d.Decode(&w) != nil {
+			break
+		}
+		if w.Sample != nil {
+			t.follow(w.Sample)
+		}
+		if w.Opened {
+			opened()
+		}
+		if w.Result != nil {
+			found = w.Result
+		}
+	}
+	return found, cmd.Wait()
+}
+
+// follow makes a tally say what a worker process said.
+func (t *tally) follow(s *Sample) {
+	t.attempted.Store(s.Attempted)
+	t.established.Store(s.Established)
+	t.open.Store(s.Open)
+	t.messages.Store(s.Messages)
+}
+
+// take adds the result of a process to the run.
+func (m *remoteWorkers) take(r *run, found *result, t *tally) {
+	report := found.Report
+	t.attempted.Store(report.Attempted)
+	t.established.Store(report.Established)
+	t.answered.Store(report.Answered)
+	t.messages.Store(report.Messages)
+	t.skipped.Store(report.PortsSkipped)
+	t.open.Store(0)
+	for _, f := range report.Failures {
+		r.failures.add(f.Phase, f.Errno, f.Count, f.First, func() int64 { return f.Open })
+	}
+	for _, s := range report.SYNSteps {
+		r.steps.add(s)
+	}
+	r.done.note(int64(report.Seconds * 1e9))
+	if found.Times != nil {
+		r.finished(&latency{times: hdrhistogram.Import(found.Times)}, &latency{})
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bytes += found.Resident
+	m.cpu += found.CPU
+}
+
+// addTo puts what only worker processes have into the report.
+func (m *remoteWorkers) addTo(r *Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.Processes, r.WorkersLost = m.started, m.lost
+	if m.started == 0 {
+		return
+	}
+	r.Tables = m.started
+	r.Bytes.UserTotal += m.bytes
+	if n := r.PeakOpen; n >= fewest {
+		user := r.Bytes.UserTotal / n
+		r.Bytes.User = &user
+	}
+	if r.Established > 0 && r.CPU != nil {
+		cpu := *r.CPU + m.cpu*1e6/float64(r.Established)
+		r.CPU = &cpu
+	}
+}

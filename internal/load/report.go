@@ -1,0 +1,160 @@
+//go:build linux
+
+package load
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Schema names the JSON form of a Report. Fields may be added, none renamed.
+const Schema = "maxconn.load/1"
+
+// Report is what a run reached. All figures are measured, unless they say otherwise; what could not be
+// measured is null.
+type Report struct {
+	Schema string `json:"schema"`
+	Role   string `json:"role"` // "connect", "pair", "serve", "raw"
+	Mode   Mode   `json:"mode,omitempty"`
+	Target string `json:"target,omitempty"`
+	Close  Close  `json:"close,omitempty"`
+
+	Wanted      int64   `json:"wanted,omitempty"`      // connections
+	WantedRate  float64 `json:"wanted_rate,omitempty"` // connections a second
+	Attempted   int64   `json:"attempted"`
+	Established int64   `json:"established"` // for serve: accepted
+	PeakOpen    int64   `json:"peak_open"`
+	Held        int64   `json:"held"`    // open at the end, before the run closed them
+	Rate        float64 `json:"rate"`    // established connections a second, from the start to the last one
+	Seconds     float64 `json:"seconds"` // from the start to the last connection
+	Total       float64 `json:"total_seconds"`
+	Answered    int64   `json:"answered,omitempty"`
+	Messages    int64   `json:"messages,omitempty"`
+
+	Errors   map[string]int64 `json:"errors"` // by errno
+	Failures []Failure        `json:"failures"`
+	Lost     int64            `json:"lost"` // ended while held, not by this run
+	TimedOut int64            `json:"timed_out"`
+	Refused  int64            `json:"refused"`
+	Reset    int64            `json:"reset"`
+	// PortsSkipped is source ports that somebody else had.
+	PortsSkipped int64 `json:"ports_skipped"`
+	// Resent is SYNs that a raw client sent again.
+	Resent int64 `json:"resent,omitempty"`
+
+	Connect  Times     `json:"connect_us"`
+	Answer   *Times    `json:"answer_us,omitempty"`
+	SYNSteps []SYNStep `json:"syn_retransmits"`
+
+	Bytes BytesPer `json:"bytes_per_connection"`
+	CPU   *float64 `json:"cpu_us_per_connection"` // of this process, both ends for pair
+
+	Counters []Moved   `json:"counters"`
+	Before   *Sockstat `json:"sockstat_before"`
+	AtPeak   *Sockstat `json:"sockstat_held,omitempty"`
+	After    *Sockstat `json:"sockstat_after"`
+
+	Tables      int   `json:"tables"`       // descriptor tables used
+	Processes   int   `json:"processes"`    // worker processes, 0: threads of this one
+	WorkersLost int   `json:"workers_lost"` // processes that ended before they should
+	FileLimit   int64 `json:"file_limit"`   // of one table
+
+	Stopped string   `json:"stopped,omitempty"` // why the run ended before its goal: "memory", "interrupted"
+	BoundBy string   `json:"bound_by"`          // the limit that bound first, "" for none
+	Because string   `json:"because,omitempty"` // how that was seen
+	Missed  []string `json:"missed"`            // what of the goal was not reached
+	GoalMet bool     `json:"goal_met"`
+	Series  []Sample `json:"series"`
+
+	times      latency // of connects, for whoever merges reports
+	cpuSeconds float64
+}
+
+// Times are of one kind of event, in microseconds. Seen is how many were measured.
+type Times struct {
+	Seen int64   `json:"count"`
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+	// Buckets are the whole distribution: how many took at most so long.
+	Buckets []Bucket `json:"buckets,omitempty"`
+}
+
+// Bucket is Count events that took at most UpTo and more than the one before.
+type Bucket struct {
+	UpTo  float64 `json:"us"`
+	Count int64   `json:"count"`
+}
+
+// BytesPer is memory for one connection, null where there were too few to tell. Kernel is the loss of free memory and page
+// cache, the user's part taken off; Slab is the growth of the kernel's object caches, which other programs disturb less.
+type BytesPer struct {
+	Kernel *int64 `json:"kernel"`
+	User   *int64 `json:"user"`
+	Slab   *int64 `json:"slab"`
+	// UserTotal is the resident memory of the whole process or processes, in bytes.
+	UserTotal int64 `json:"user_total"`
+}
+
+// Moved is a counter of this network namespace that is higher, or lower, than before the run.
+type Moved struct {
+	Name string `json:"name"`
+	By   int64  `json:"by"`
+}
+
+// summed are the times of a histogram.
+func (l *latency) summed() Times {
+	h := l.times
+	if h == nil || h.TotalCount() == 0 {
+		return Times{}
+	}
+	us := func(ns int64) float64 { return float64(ns) / 1e3 }
+	return Times{
+		Seen: h.TotalCount() + l.over, P50: us(h.ValueAtQuantile(50)), P90: us(h.ValueAtQuantile(90)), P99: us(h.ValueAtQuantile(99)), P999: us(h.ValueAtQuantile(99.9)),
+		Max: us(h.Max()), Mean: h.Mean() / 1e3, Buckets: buckets(h),
+	}
+}
+
+// buckets are powers of two, as a plot wants them.
+func buckets(h *hdrhistogram.Histogram) (out []Bucket) {
+	upTo := int64(1000)
+	for _, bar := range h.Distribution() {
+		if bar.Count == 0 {
+			continue
+		}
+		for bar.To > upTo {
+			upTo *= 2
+		}
+		if n := len(out); n > 0 && out[n-1].UpTo == float64(upTo)/1e3 {
+			out[n-1].Count += bar.Count
+		} else {
+			out = append(out, Bucket{float64(upTo) / 1e3, bar.Count})
+		}
+	}
+	return out
+}
+
+func sortFailures(all []Failure) {
+	slices.SortFunc(all, func(a, b Failure) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), strings.Compare(string(a.Phase)+a.Errno, string(b.Phase)+b.Errno))
+	})
+}
+
+// moved is what differs, sorted by name. Packets and bytes are no news.
+func moved(before, after map[string]int64) []Moved {
+	out := []Moved{}
+	for name, now := range after {
+		was, ok := before[name]
+		if ok && now != was {
+			out = append(out, Moved{name, now - was})
+		}
+	}
+	slices.SortFunc(out, func(a, b Moved) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

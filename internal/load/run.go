@@ -1,0 +1,208 @@
+//go:build linux
+
+package load
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/fastsock"
+)
+
+// run is one Connect, Pair or Serve under way: what all its workers share.
+type run struct {
+	role   string // as in Report
+	spec   Spec
+	serve  ServeSpec
+	space  *space
+	start  time.Time
+	due    time.Duration // from one connection to the next, 0: at once
+	limit  int64         // connections to open
+	until  int64         // ns from start: no connect after it
+	next   atomic.Int64  // ticket of the next connection
+	halted atomic.Bool   // no further connections, for the reason in why
+	ended  atomic.Bool   // workers shall close all and end
+	talked atomic.Bool   // talk: all shall ask now
+	why    atomic.Pointer[string]
+	over   chan struct{} // closed with ended
+	ending fastsock.Bell
+	asking fastsock.Bell
+
+	failures failures
+	steps    synSteps
+	mu       sync.Mutex
+	tallies  []*tally
+	times    latency // of workers that have ended
+	answers  latency
+	tables   int          // descriptor tables used
+	resent   atomic.Int64 // SYNs, by a raw client
+	done     openTime
+	workers  sync.WaitGroup
+	opening  sync.WaitGroup // workers that have not yet opened all that they will
+	talkers  sync.WaitGroup // talk: workers with questions open
+	remote   remoteWorkers
+	local    bool // the target is an address of this host
+}
+
+// openTime is when the last connection was established, ns from start.
+type openTime struct{ last atomic.Int64 }
+
+func (o *openTime) note(at int64) {
+	for {
+		have := o.last.Load()
+		if at <= have || o.last.CompareAndSwap(have, at) {
+			return
+		}
+	}
+}
+
+func newRun(role string, s Spec) (*run, error) {
+	r := &run{role: role, spec: s, limit: math.MaxInt64, until: math.MaxInt64, over: make(chan struct{})}
+	if s.Connections > 0 {
+		r.limit = s.Connections
+	}
+	if s.Rate > 0 {
+		r.due = time.Duration(float64(time.Second) / s.Rate)
+	}
+	var e syscall.Errno
+	if r.ending, e = fastsock.NewBell(); e == 0 {
+		r.asking, e = fastsock.NewBell()
+	}
+	if e != 0 {
+		return nil, fmt.Errorf("load: make an eventfd: %w", e)
+	}
+	if s.Mode == Churn {
+		r.until = int64(s.Duration)
+	}
+	return r, nil
+}
+
+// now is the time since the start, in ns.
+func (r *run) now() int64 { return int64(time.Since(r.start)) }
+
+// ticket is the right to open one connection: when it is due, in ns since the start. Not ok: there are
+// none left, or not by then.
+func (r *run) ticket() (due int64, ok bool) {
+	if r.halted.Load() {
+		return 0, false
+	}
+	n := r.next.Add(1) - 1
+	if n >= r.limit {
+		return 0, false
+	}
+	if r.due > 0 {
+		due = int64(float64(n) / r.spec.Rate * 1e9)
+		if due >= r.until {
+			return 0, false
+		}
+	}
+	return due, true
+}
+
+// halt ends the opening of connections, and says why.
+func (r *run) halt(why string) {
+	r.why.CompareAndSwap(nil, &why)
+	r.halted.Store(true)
+	if r.remote.started > 0 {
+		r.end() // worker processes know no halt but the end
+	}
+}
+
+// end makes all workers close what they hold and finish.
+func (r *run) end() {
+	r.halted.Store(true)
+	if !r.ended.Swap(true) {
+		close(r.over)
+	}
+	r.ending.Ring()
+}
+
+// count makes the tally of a new worker.
+func (r *run) count() *tally {
+	t := &tally{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tallies = append(r.tallies, t)
+	return t
+}
+
+// sum adds up one count over all workers.
+func (r *run) sum(of func(*tally) *atomic.Int64) (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.tallies {
+		n += of(t).Load()
+	}
+	return n
+}
+
+func (r *run) allOpen() int64 { return r.sum(func(t *tally) *atomic.Int64 { return &t.open }) }
+
+func (r *run) allEstablished() int64 {
+	return r.sum(func(t *tally) *atomic.Int64 { return &t.established })
+}
+
+// fail counts a failure.
+func (r *run) fail(phase Phase, e syscall.Errno) { r.failNamed(phase, errnoName(e), 1) }
+
+func (r *run) failNamed(phase Phase, errno string, n int64) {
+	r.failures.add(phase, errno, n, float64(r.now())/1e9, r.allOpen)
+}
+
+func errnoName(e syscall.Errno) string {
+	if e == 0 {
+		return "EOF"
+	}
+	if name := fastsock.ErrnoName(e); name != "" {
+		return name
+	}
+	return fmt.Sprintf("errno %d", int(e))
+}
+
+// finished takes over what a worker measured.
+func (r *run) finished(times, answers *latency) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.times.merge(times)
+	r.answers.merge(answers)
+}
+
+// newTable counts the tables in use.
+func (r *run) newTable() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tables++
+}
+
+// opened is closed when all lanes have opened what they were to open.
+func (r *run) opened() <-chan struct{} { return after(&r.opening) }
+
+func after(g *sync.WaitGroup) <-chan struct{} {
+	c := make(chan struct{})
+	go func() { g.Wait(); close(c) }()
+	return c
+}
+
+// await waits for one of the things that end a phase: it happened, the time is over, or the context ends. Then halted
+// is its reason and the result is false.
+func (r *run) await(ctx context.Context, happened <-chan struct{}, most time.Duration) bool {
+	var over <-chan time.Time
+	if most > 0 {
+		t := time.NewTimer(most)
+		defer t.Stop()
+		over = t.C
+	}
+	select {
+	case <-happened:
+	case <-over:
+	case <-ctx.Done():
+		r.halt("interrupted")
+		return false
+	}
+	return true
+}

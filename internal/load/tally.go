@@ -1,0 +1,137 @@
+//go:build linux
+
+package load
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// tally is what one worker counts while it works. One thread writes, anyone reads; counts are since the run began.
+type tally struct {
+	attempted   atomic.Int64 // connects begun
+	established atomic.Int64
+	open        atomic.Int64 // established and not closed, at this end; of Pair: at the client's end
+	answered    atomic.Int64
+	messages    atomic.Int64
+	skipped     atomic.Int64 // ports that could not be bound
+	_           [64]byte     // another worker's tally stands on another cache line
+}
+
+// latency is the times of one worker, in nanoseconds to within 1 %. It is HdrHistogram's own: recording takes 7 ns here
+// (BenchmarkRecord), a quarter of a thousandth of a connection, so a structure of our own would win nothing.
+type latency struct {
+	times *hdrhistogram.Histogram // nil: not wanted
+	over  int64                   // times beyond the last bucket
+}
+
+// Bounds of what is measured, in nanoseconds: below the one nothing is told apart, above the other all is one.
+const (
+	shortest = int64(time.Microsecond)
+	longest  = int64(5 * time.Minute)
+)
+
+func newLatency() latency { return latency{times: hdrhistogram.New(shortest, longest, 2)} }
+
+func (l *latency) record(d int64) {
+	if l.times != nil && l.times.RecordValue(max(d, 0)) != nil {
+		l.over++
+	}
+}
+
+// add records where it may be the first.
+func (l *latency) add(d int64) {
+	if l.times == nil {
+		*l = newLatency()
+	}
+	l.record(d)
+}
+
+func (l *latency) merge(o *latency) {
+	if o.times == nil {
+		return
+	}
+	if l.times == nil {
+		*l = newLatency()
+	}
+	l.times.Merge(o.times)
+	l.over += o.over
+}
+
+// Phase is what a connection was about when it failed.
+type Phase string
+
+const (
+	AtSocket  Phase = "socket"
+	AtSource  Phase = "source address" // bind() of one that is none of this host
+	AtBind    Phase = "bind"
+	AtConnect Phase = "connect"
+	AtAccept  Phase = "accept"
+	AtWatch   Phase = "watch" // epoll
+	AtSend    Phase = "send"
+	AtAnswer  Phase = "first byte"
+	AtHeld    Phase = "while held"
+	AtWorker  Phase = "worker" // of which it was one
+)
+
+// Failure is connections that failed alike.
+type Failure struct {
+	Phase Phase  `json:"phase"`
+	Errno string `json:"errno"` // "ECONNREFUSED"; "EOF" where the peer closed, "SHORT" where an answer was cut off, "KILLED"
+	Count int64  `json:"count"`
+	// First is when the first one failed, in seconds from the start; Open how many were open then.
+	First float64 `json:"first_s"`
+	Open  int64   `json:"first_open"`
+}
+
+type failureKey struct {
+	phase Phase
+	errno string
+}
+
+// failures collects them for all workers.
+type failures struct {
+	mu  sync.Mutex
+	all map[failureKey]*Failure
+}
+
+// add counts n failures; first and open matter for the first of its kind.
+func (f *failures) add(phase Phase, errno string, n int64, first float64, open func() int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == nil {
+		f.all = map[failureKey]*Failure{}
+	}
+	key := failureKey{phase, errno}
+	have, ok := f.all[key]
+	if !ok {
+		have = &Failure{Phase: phase, Errno: errno, First: first, Open: open()}
+		f.all[key] = have
+	}
+	have.Count += n
+}
+
+// list is a copy, in order of appearance.
+func (f *failures) list() []Failure {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]Failure, 0, len(f.all))
+	for _, one := range f.all {
+		out = append(out, *one)
+	}
+	sortFailures(out)
+	return out
+}
+
+// total is all failures so far.
+func (f *failures) total() (n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, one := range f.all {
+		n += one.Count
+	}
+	return n
+}
