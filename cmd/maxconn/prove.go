@@ -20,7 +20,7 @@ type proveFlags struct {
 	wanted
 	all, list, expendable, verbose bool
 	html, plan                     string
-	kernels                        []string
+	kernels, from                  []string
 }
 
 func (a *app) prove() *cobra.Command {
@@ -42,7 +42,8 @@ not needed where the kernel allows user namespaces.
 host and again with those of the plan, and put both side by side. prove advice does so for the popular recipe.
 
 --kernels runs everything in virtual machines on Debian's kernels, host-wide limits too
-(needs qemu-system-x86; kernels are fetched once from the mirror that apt uses).
+(needs qemu-system-x86; kernels are fetched once from the mirror that apt uses). With names it
+runs only those claims there. --from runs nothing and shows reports that --json has saved.
 
 Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 failed.`,
 		Example: `  maxconn prove
@@ -51,7 +52,8 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
   maxconn prove --all --html report.html
   maxconn prove advice
   maxconn prove --inbound :443=20k --outbound 10.0.0.9:5432=900/s
-  maxconn prove --kernels 5.10,6.1,6.12,newest --md > proofs.md`,
+  maxconn prove --kernels 5.10,6.1,6.12,newest --md > proofs.md
+  maxconn prove --from run.json --html report.html`,
 		RunE:              func(c *cobra.Command, args []string) error { return a.runProve(c.Context(), f, args) },
 		ValidArgsFunction: completeClaims,
 	}
@@ -63,6 +65,7 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show formula, evidence and control run of each claim")
 	c.Flags().Var(word{&f.html}, "html", "write the report with plots to this `file`, one page that stands alone")
 	c.Flags().Var(wordList{&f.kernels, true}, "kernels", "run everything in virtual machines on these `kernels`: "+kernelSeries()+" or all")
+	c.Flags().Var(wordList{&f.from, true}, "from", "run nothing: show the reports in these `files`, saved with --json (repeatable)")
 	c.Flags().BoolVar(&f.expendable, "expendable", false, "this machine may be spoiled: run what changes host-wide settings as well")
 	c.Flags().MarkHidden("expendable")
 	c.AddCommand(a.proveAdvice())
@@ -80,6 +83,9 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	if err := f.conflict(); err != nil {
 		return err
 	}
+	if len(f.from) > 0 {
+		return a.proveSaved(f, args)
+	}
 	if f.comparing() {
 		return a.proveCompare(ctx, f, args)
 	}
@@ -93,7 +99,13 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	case len(f.kernels) > 0:
 		return a.proveKernels(ctx, f, args)
 	}
+	if err := writable(f.html); err != nil {
+		return err
+	}
 	r, err := a.proofs(ctx, f, claims)
+	if err != nil {
+		fmt.Fprintf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
+	}
 	if err != nil && len(r.Proofs) == 0 {
 		return err
 	}
@@ -157,9 +169,17 @@ func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) 
 	return prove.Run(ctx, prove.Options{
 		Claims: claims, Kernel: runningKernel(), Expendable: f.expendable,
 		Progress: func(e prove.Event) {
-			p.say(fmt.Sprintf("%d of %d claims tried, %d s left", e.Done, e.All, int(e.Left.Seconds())))
+			p.say(proofProgress(e))
+			if f.expendable { // nobody watches a terminal in a machine, but the program that started it does
+				fmt.Fprintf(a.stderr, "%d of %d\n", e.Done, e.All)
+			}
 		},
 	})
+}
+
+// proofProgress is how far a run is.
+func proofProgress(e prove.Event) string {
+	return fmt.Sprintf("%d of %d claims tried, about %d s left", e.Done, e.All, int(e.Left.Seconds()))
 }
 
 // runningKernel is the release of the running kernel, "" where /proc does not say.
@@ -187,7 +207,7 @@ func (a *app) report(f *proveFlags, r prove.Report) error {
 			return err
 		}
 		if err := writeFile(f.html, page.Bytes()); err != nil {
-			return err
+			return pageError(err)
 		}
 	}
 	return a.write(func(w io.Writer) error {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/prove"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -20,13 +21,7 @@ import (
 // A browser that shows the page of a run shows its plots: pixels in the colours of the measured curve and
 // of the predicted mark, which are nowhere else on the page; a page without series has none.
 func TestReportInABrowser(t *testing.T) {
-	browser := anyOf("chromium", "chromium-browser", "google-chrome")
-	if browser == "" {
-		if strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "browser") {
-			t.Fatal("no chromium is installed")
-		}
-		t.Skip("no chromium is installed")
-	}
+	browser := chromium(t)
 	level := 100.0
 	r := prove.Report{Kernel: "6.18", Proofs: []prove.Proof{{ID: "a", Claim: "a claim", Verdict: prove.Holds, Series: []prove.Series{{
 		Name: "sockets in TIME_WAIT", X: "s", Y: "sockets", Points: []prove.Point{{X: 0, Y: 100}, {X: 30, Y: 90}, {X: 60, Y: 0}}, Marks: []prove.Mark{{Name: "predicted", Y: &level}}}}}}}
@@ -38,6 +33,40 @@ func TestReportInABrowser(t *testing.T) {
 	if curve, mark = plotPixels(t, browser, r); curve+mark > 0 {
 		t.Errorf("%d and %d pixels of a plot on a page without one", curve, mark)
 	}
+}
+
+// The page of a real run shows what was measured: the step in the cost of connect(), and where it was predicted.
+func TestReportOfARunInABrowser(t *testing.T) {
+	browser := chromium(t)
+	r, err := prove.Run(t.Context(), prove.Options{Claims: append(prove.About("connect-cost-step"), prove.About("ports-per-destination")...), Kernel: "this one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Proofs {
+		if strings.Contains(p.Why, lab.ErrUnavailable.Error()) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
+			t.Skip(p.Why)
+		}
+		if len(p.Series) == 0 || len(p.Series[0].Points) < 10 {
+			t.Fatalf("%s (%s: %s) has no curve: %+v", p.ID, p.Verdict, p.Why, p.Series)
+		}
+	}
+	curve, mark := plotPixels(t, browser, *r)
+	if curve < 200 || mark < 100 {
+		t.Errorf("%d pixels of curves and %d of marks: the plots are not to be seen", curve, mark)
+	}
+}
+
+// chromium is a browser that is installed, or ends the test.
+func chromium(t *testing.T) string {
+	t.Helper()
+	browser := anyOf("chromium", "chromium-browser", "google-chrome")
+	if browser == "" {
+		if strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "browser") {
+			t.Fatal("no chromium is installed")
+		}
+		t.Skip("no chromium is installed")
+	}
+	return browser
 }
 
 func anyOf(programs ...string) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,10 +20,15 @@ import (
 )
 
 // kernelTime is the longest that one machine may run.
-const kernelTime = 8 * time.Minute
+const kernelTime = 15 * time.Minute
 
-// kernelModules are what trials use besides what a machine has anyway.
-var kernelModules = []string{"sch_fq_codel", "sch_tbf", "dummy"}
+// kernelMemory is what a machine has, in MiB: 66,000 connections on one port take 550 of them.
+const kernelMemory = 2048
+
+// kernelModules are what trials use besides what a machine has anyway: queues, devices, a rule that tracks connections.
+func kernelModules() []string {
+	return []string{"sch_fq_codel", "sch_tbf", "dummy", "nf_tables", "nft_ct"}
+}
 
 func kernelSeries() string { return strings.Join(vm.Series(), ", ") }
 
@@ -38,11 +43,12 @@ func (a *app) proveKernels(ctx context.Context, f *proveFlags, args []string) er
 	reports := make([]prove.Report, len(series))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
-	started := time.Now()
+	far := machineProgress{said: make([]string, len(series)), say: p.say}
 	for i, s := range series {
 		group.Go(func() (err error) {
-			p.say(fmt.Sprintf("Linux %s runs, %d s so far", s, int(time.Since(started).Seconds())))
-			reports[i], err = proveKernel(ctx, s, args)
+			progress := far.of(i, s)
+			io.WriteString(progress, "boots")
+			reports[i], err = proveKernel(ctx, s, args, progress)
 			return err
 		})
 	}
@@ -51,7 +57,7 @@ func (a *app) proveKernels(ctx context.Context, f *proveFlags, args []string) er
 	}
 	p.done()
 	for _, r := range reports {
-		a.status = cmp.Or(min(a.status, proofStatus(r)), max(a.status, proofStatus(r)))
+		a.status = worse(a.status, proofStatus(r))
 	}
 	return a.reportKernels(f, reports)
 }
@@ -73,14 +79,14 @@ func seriesOf(names []string) (series []string, err error) {
 }
 
 // proveKernel runs this program in a machine and reads its report.
-func proveKernel(ctx context.Context, series string, args []string) (r prove.Report, err error) {
+func proveKernel(ctx context.Context, series string, args []string, progress io.Writer) (r prove.Report, err error) {
 	kernel, err := vm.Fetch(ctx, series)
 	if err != nil {
 		return r, err
 	}
 	out, err := vm.Run(ctx, vm.Spec{
 		Kernel: kernel, Args: append([]string{"prove", "--all", "--json", "--expendable"}, args...),
-		Modules: kernelModules, Memory: 1024, Timeout: kernelTime,
+		Modules: kernelModules(), Memory: kernelMemory, Timeout: kernelTime, Stderr: progress,
 	})
 	if err != nil {
 		return r, fmt.Errorf("prove on Linux %s: %w", kernel.Release, err)
@@ -89,6 +95,31 @@ func proveKernel(ctx context.Context, series string, args []string) (r prove.Rep
 		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release, out.Code, lastLine(out.Stderr))
 	}
 	return r, nil
+}
+
+// machineProgress is one line about all machines.
+type machineProgress struct {
+	mu   sync.Mutex
+	said []string
+	say  func(string)
+}
+
+// of takes what one machine says on its standard error: a line for each step.
+func (m *machineProgress) of(i int, series string) io.Writer {
+	return writerFunc(func(text []byte) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.said[i] = "Linux " + series + ": " + lastLine(text)
+		m.say("claims tried: " + strings.Join(slices.DeleteFunc(slices.Clone(m.said), func(s string) bool { return s == "" }), ", "))
+	})
+}
+
+// writerFunc is a function as a writer.
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(text []byte) (int, error) {
+	f(text)
+	return len(text), nil
 }
 
 func lastLine(text []byte) string {

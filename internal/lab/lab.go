@@ -21,10 +21,10 @@ import (
 // ErrUnavailable says that this user on this kernel cannot make network
 // namespaces: no CAP_SYS_ADMIN and user namespaces switched off, counted out
 // (user.max_user_namespaces) or without privileges (a security module).
-var ErrUnavailable = errors.New("lab: network namespaces cannot be made here")
+var ErrUnavailable = errors.New("network namespaces cannot be made here")
 
-// closeGrace bounds the wait for processes that were killed.
-const closeGrace = 10 * time.Second
+// closeGrace bounds the wait for processes that were killed: on an emulated CPU the kernel takes half a minute to close 66,000 sockets.
+const closeGrace = 40 * time.Second
 
 // Lab is one network namespace and the workers in it. It is safe for concurrent
 // use.
@@ -76,7 +76,7 @@ func cloneFlags() []uintptr {
 }
 
 func startHolder(tries []uintptr) (*Lab, error) {
-	var errs []error
+	var all error
 	for _, flags := range tries {
 		l, err := startFirst(flags)
 		if err == nil {
@@ -85,9 +85,17 @@ func startHolder(tries []uintptr) (*Lab, error) {
 		if !refused(err) {
 			return nil, err
 		}
-		errs = append(errs, err)
+		kind := "as it is"
+		if flags&syscall.CLONE_NEWUSER != 0 {
+			kind = "in a user namespace"
+		}
+		if all == nil {
+			all = fmt.Errorf("%s: %w", kind, err)
+		} else {
+			all = fmt.Errorf("%w; %s: %w", all, kind, err)
+		}
 	}
-	return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(errs...))
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, all)
 }
 
 // refused tells a kernel that does not let this user have namespaces from any
@@ -118,7 +126,11 @@ func startFirst(flags uintptr) (*Lab, error) {
 	go l.keep(cmd, started)
 	if err := <-started; err != nil {
 		hold.conn.Close()
-		return nil, fmt.Errorf("lab: start the first worker: %w", err)
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err // the path says nothing: it is this program
+		}
+		return nil, fmt.Errorf("start the first worker: %w", err)
 	}
 	l.process = cmd.Process
 	return l, nil

@@ -31,7 +31,8 @@ type Churned struct {
 	At []int64 `json:"at"`
 	// Refused is when the first attempt failed, in milliseconds since the start; -1 when none did.
 	Refused int64 `json:"refused"`
-	// Late is how far behind its pace the client was at worst.
+	// Late is how long after the moment at which it wanted to try the client did so at worst. Where Eager is set it counts from the first refused
+	// attempt on, and is also the longest that a free port may have waited while the client took others.
 	Late time.Duration `json:"late"`
 }
 
@@ -56,9 +57,12 @@ func churn(_ *worker, spec ChurnSpec) (Churned, error) {
 	one := ConnectSpec{To: spec.To, From: spec.From, NoPort: spec.From.IsValid()}
 	step := time.Duration(float64(time.Second) / spec.PerSecond)
 	start := time.Now()
-	for due := start; due.Sub(start) <= spec.For; out.Attempted++ {
+	refused := start // when an attempt was last
+	for due := start; time.Since(start) <= spec.For; out.Attempted++ {
 		time.Sleep(time.Until(due))
-		out.Late = max(out.Late, time.Since(due))
+		if !spec.Eager || out.Refused >= 0 {
+			out.Late = max(out.Late, time.Since(due))
+		}
 		fd, err := connectOne(one, churnTimeout)
 		out.note(time.Since(start), err)
 		if err == nil {
@@ -69,8 +73,10 @@ func churn(_ *worker, spec ChurnSpec) (Churned, error) {
 			due = due.Add(step)
 		case err == nil:
 			due = time.Now()
+			out.Late = max(out.Late, due.Sub(refused))
 		default:
-			due = time.Now().Add(step)
+			refused = time.Now()
+			due = refused.Add(step)
 		}
 	}
 	return out, nil

@@ -23,7 +23,9 @@ type Reopened struct {
 	// After is the time from the close to the connect() that worked, or to the last that failed.
 	After time.Duration `json:"after"`
 	// Failed is the time from the close to the last connect() that failed; 0 when none did.
-	Failed time.Duration  `json:"failed"`
+	Failed time.Duration `json:"failed"`
+	// Doubt is how well After is known: the time that the close took until the socket was in TIME_WAIT, and that between the last two attempts.
+	Doubt  time.Duration  `json:"doubt"`
 	Errors map[string]int `json:"errors"`
 }
 
@@ -42,15 +44,17 @@ func reopen(_ *worker, spec ReopenSpec) (Reopened, error) {
 	}
 	defer syscall.Close(listener)
 	one := ConnectSpec{To: spec.Listen, From: spec.From, ReuseAddr: spec.From.Port() != 0, NoPort: spec.From.IsValid() && spec.From.Port() == 0}
-	if err := openAndClose(one, listener); err != nil {
+	closed, err := openAndClose(one, listener)
+	if err != nil {
 		return Reopened{}, fmt.Errorf("connect to %v: %w", spec.Listen, err)
 	}
-	closed, out := time.Now(), Reopened{Errors: map[string]int{}}
+	settled, out := time.Since(closed), Reopened{Errors: map[string]int{}}
 	for {
 		out.After = time.Since(closed)
 		fd, err := connectOne(one, churnTimeout)
 		if err == nil {
 			out.Again = true
+			out.Doubt = settled + time.Since(closed) - out.Failed
 			return out, syscall.Close(fd)
 		}
 		out.Errors[errnoName(err)]++
@@ -62,17 +66,21 @@ func reopen(_ *worker, spec ReopenSpec) (Reopened, error) {
 	}
 }
 
-// openAndClose leaves a TIME_WAIT on the connecting side. On loopback each packet is dealt with before the call that sent it
-// returns, so both FINs have been seen at the end (net/core/dev.c __local_bh_enable_ip runs the softirq).
-func openAndClose(one ConnectSpec, listener int) error {
+// openAndClose leaves a TIME_WAIT on the connecting side and says when that can have begun. On loopback each packet is dealt with before the call
+// that sent it returns (kernel/softirq.c __local_bh_enable_ip), on a busy machine by a thread of the kernel some time later: the server
+// closes when it has seen the client's FIN.
+func openAndClose(one ConnectSpec, listener int) (closed time.Time, err error) {
 	client, err := connectOne(one, churnTimeout)
 	if err != nil {
-		return err
+		return closed, err
 	}
 	server, err := acceptBefore(listener, time.Now().Add(churnTimeout))
 	syscall.Close(client)
 	if err != nil {
-		return err
+		return closed, err
 	}
-	return syscall.Close(server)
+	setTimeout(server, syscall.SO_RCVTIMEO, churnTimeout)
+	untilEnd(server)
+	closed = time.Now()
+	return closed, syscall.Close(server)
 }

@@ -16,10 +16,14 @@ var _ = register(Claim{
 		server, client := w.Actor("server"), w.Actor("client")
 		listener, addr := listenOn(server, 8080, 64)
 		g := w.Gauge("accept-queue", addr.String())
-		knock(client, addr, int(g.Ceiling)+extra)
-		b.Await(5*time.Second, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
+		filling := Series{Name: "accept queue with somaxconn = 7 and a backlog of 64", X: "connections begun", Y: "in the queue", Marks: []Mark{level("predicted", g.Ceiling)}}
+		for i := range int(g.Ceiling) + extra {
+			knock(client, addr, 1)
+			filling.Points = append(filling.Points, Point{float64(i + 1), float64(must(server.Queue(listener)).Used)})
+		}
+		b.Await(settling, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
 		o := Exactly(g.Ceiling, int64(must(server.Queue(listener)).Used))
-		o.Formula = Formula(g)
+		o.Formula, o.Series = Formula(g), []Series{filling}
 		g = w.Gauge("accept-queue", addr.String())
 		o.Expect("check sees the queue refuse", true, g.Refusing)
 		overflows := w.Counter("TcpExt.ListenOverflows")
@@ -29,7 +33,7 @@ var _ = register(Claim{
 		server, client = control.Actor("server"), control.Actor("client")
 		listener, addr = listenOn(server, 8080, 64)
 		knock(client, addr, int(o.Predicted)+extra)
-		b.Await(5*time.Second, func() bool { return must(server.Queue(listener)).Used == int(o.Predicted)+extra })
+		b.Await(settling, func() bool { return must(server.Queue(listener)).Used == int(o.Predicted)+extra })
 		o.Without("connections in a queue of 64", int(o.Predicted)+extra, must(server.Queue(listener)).Used)
 		o.Without("TcpExt.ListenOverflows", 0, control.Counter("TcpExt.ListenOverflows"))
 		return o

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/limit"
@@ -50,7 +51,14 @@ type Advised struct {
 type Flow struct {
 	PerSecond float64 `json:"per_second"` // sustained
 	Held      int64   `json:"held"`       // at one time
+	// BoundBy is what the rate ended at: "ports", where it is that of the model, or "processors", which had no more to give at that moment.
+	BoundBy string `json:"bound_by"`
 }
+
+const (
+	byPorts      = "ports"
+	byProcessors = "processors"
+)
 
 // Figure is a further measurement of a step, not scaled.
 type Figure struct {
@@ -62,6 +70,8 @@ type Figure struct {
 	Measured  float64  `json:"measured"`
 	// Less says that less is better.
 	Less bool `json:"less"`
+	// Aside is worth knowing and says nothing for or against the step.
+	Aside bool `json:"aside"`
 }
 
 // Effect is what a step of a recipe does on this kernel.
@@ -76,11 +86,17 @@ const (
 	Untried  Effect = "could-not-run"
 )
 
-// adviceScale is by how much the port ranges are made smaller. Rates and connections are in proportion to the ports; the
-// 60 s of TIME_WAIT are not scaled.
-const adviceScale = 64
+// scaleOf is by how much a port range is made smaller. Rates and connections are in proportion to the ports; the 60 s of TIME_WAIT are not
+// scaled. Where ports come back after a second there are still fewer, so that they bind and not the processors.
+func scaleOf(full map[string]string) int {
+	if full["net.ipv4.tcp_tw_reuse"] == "1" {
+		return 512
+	}
+	return 64
+}
 
-const adviceScaling = "measured with a 64th of the ports and multiplied by 64: connections are in proportion to ports; the 60 s of TIME_WAIT are not scaled; what the processors can do is a ceiling of its own"
+const adviceScaling = "measured with a 64th of the ports (from tcp_tw_reuse on a 512th) and multiplied by as much: connections are in proportion to ports, " +
+	"and with so few the ports bind and not the processors, which are a ceiling of their own in full size; the 60 s of TIME_WAIT are not scaled"
 
 // Advice measures the popular recipe, all steps side by side, each in a network namespace of its own; it takes about 80 s. The error is that of the
 // context, or that labs cannot be made; a step that fails alone says so.
@@ -120,9 +136,12 @@ func Advice(ctx context.Context, o AdviceOptions) (*AdviceReport, error) {
 
 // judge gives the verdict by what was measured with the step and without it.
 func (a *Advised) judge(first bool) {
-	rate, held := change(a.Before.PerSecond, a.Measured.PerSecond), change(float64(a.Before.Held), float64(a.Measured.Held))
+	rate, held := a.rateChange(), change(float64(a.Before.Held), float64(a.Measured.Held))
 	worst, best := min(rate, held), max(rate, held)
 	for _, f := range a.Figures {
+		if f.Aside {
+			continue
+		}
 		c := change(f.Without, f.Measured)
 		if f.Less {
 			c = -c
@@ -145,6 +164,24 @@ func (a *Advised) judge(first bool) {
 	}
 }
 
+// rateChange compares rates as far as ports made them: what the processors could do at the moment is no effect of a step. More than the ports
+// gave before is more, whatever bounds it now.
+func (a *Advised) rateChange() int {
+	c := change(a.Before.PerSecond, a.Measured.PerSecond)
+	if c > 0 && a.Before.BoundBy == byPorts || c < 0 && a.Measured.BoundBy == byPorts {
+		return c
+	}
+	return 0
+}
+
+// boundBy says what a measured rate ended at.
+func boundBy(predicted, measured float64) string {
+	if change(predicted, measured) < 0 {
+		return byProcessors
+	}
+	return byPorts
+}
+
 // change is 1 for more, -1 for less, 0 for the same within a tenth.
 func change(before, after float64) int {
 	switch {
@@ -156,11 +193,17 @@ func change(before, after float64) int {
 	return 0
 }
 
+// whole writes a rate without a fraction.
+func whole(rate float64) string { return limit.Count(int64(math.Round(rate))) }
+
 // words are the measurements in one sentence.
 func (a *Advised) words(first bool) string {
-	text := fmt.Sprintf("%.0f connections/s sustained to one destination and %d held", a.Measured.PerSecond, a.Measured.Held)
+	text := fmt.Sprintf("%s connections/s sustained to one destination and %s held", whole(a.Measured.PerSecond), limit.Count(a.Measured.Held))
+	if a.Measured.BoundBy == byProcessors {
+		text += " (the processors had no more to give: not compared)"
+	}
 	if !first {
-		text += fmt.Sprintf("; %.0f and %d without this step", a.Before.PerSecond, a.Before.Held)
+		text += fmt.Sprintf("; %s and %s without this step", whole(a.Before.PerSecond), limit.Count(a.Before.Held))
 	}
 	for _, f := range a.Figures {
 		text += fmt.Sprintf("; %s: %.4g %s, %.4g without", f.What, f.Measured, f.Unit, f.Without)

@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
-	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
 // burst is how many connections at once a listener takes whose application is busy: with the kernel's somaxconn and one backlog, and
@@ -31,7 +29,9 @@ func queued(b *Bench, backlog int, settings ...string) (used, predicted int64) {
 	b.Must(err)
 	predicted = w.Gauge("accept-queue", at.String()).Ceiling
 	knock(client, at, int(predicted)+100)
-	b.Await(settling, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
+	if !b.Await(settling, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 }) {
+		b.NotQuiet("the accept queue was not full within %v", settling)
+	}
 	return int64(must(server.Queue(g)).Used), predicted
 }
 
@@ -40,12 +40,7 @@ func queued(b *Bench, backlog int, settings ...string) (used, predicted int64) {
 func halfOpen(b *Bench) Figure {
 	const sent = 300
 	count := func(backlog string) int64 {
-		w := b.World("net.core.somaxconn=4096", "net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_max_syn_backlog="+backlog)
-		server := w.Actor("server")
-		_, at := listenOn(server, 8080, 4096)
-		must(server.RawSYN(lab.SYNSpec{To: at, N: sent}))
-		b.Await(settling/5, func() bool { return w.halfOpen(at.Port()) == sent })
-		return w.halfOpen(at.Port())
+		return b.flood(4096, sent, "net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_max_syn_backlog="+backlog).half
 	}
 	return figure("half-open connections of 300 (tcp_max_syn_backlog = 16 without)", "connections", sent, float64(count("16")), float64(count("2048")))
 }
@@ -78,18 +73,9 @@ func buffering(b *Bench) []Figure {
 	calls.Less = true
 	return []Figure{
 		calls,
-		{What: "segments sent, with their acknowledgements", Unit: "segments", Without: float64(oneSegments), Measured: float64(manySegments), Less: true},
+		{What: "segments sent, with their acknowledgements", Unit: "segments", Without: float64(oneSegments), Measured: float64(manySegments), Less: true, Aside: true}, // up to how far the receiver is behind
 		{What: "CPU time of the sender", Unit: "ms", Without: one.CPU.Seconds() * 1000, Measured: many.CPU.Seconds() * 1000, Less: true},
 	}
-}
-
-// softnetDrops is how many packets the host's processors have dropped because their input queue was full.
-func softnetDrops() (n uint64) {
-	for _, row := range must(procfs.ParseSoftnet(must(os.ReadFile("/proc/net/softnet_stat")))) {
-		dropped, _ := row.Column(procfs.SoftnetDropped)
-		n += dropped
-	}
-	return n
 }
 
 // figure is one whose value the model predicts.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
 // advised tries one step on top of those before it.
@@ -24,11 +25,12 @@ func (b *Bench) advised(steps []recipeStep, i int) Advised {
 		if s.txQueueLen > 0 {
 			b.Must(w.TxQueueLen("lo", s.txQueueLen))
 		}
-		drops := softnetDrops()
+		drops := softnet(procfs.SoftnetDropped)
 		a.Predicted = w.predicted(full)
-		a.Measured = w.measured(a.Predicted)
-		if s.name == "netdev_max_backlog 2000" {
-			a.Figures = []Figure{{What: "packets dropped by full input queues meanwhile, on the whole host", Unit: "packets", Measured: float64(softnetDrops() - drops), Without: float64(softnetDrops() - drops), Less: true}}
+		a.Measured = w.measured(a.Predicted, scaleOf(full))
+		if s.inputQueue {
+			n := float64(softnet(procfs.SoftnetDropped) - drops)
+			a.Figures = []Figure{{What: "packets that full input queues of the whole host dropped meanwhile", Unit: "packets", Measured: n, Without: n, Less: true, Aside: true}}
 		}
 		if s.figures != nil {
 			a.Figures = s.figures(b)
@@ -40,12 +42,12 @@ func (b *Bench) advised(steps []recipeStep, i int) Advised {
 	return a
 }
 
-// adviceWorld has the settings of a step, with a 64th of the ports.
+// adviceWorld has the settings of a step, with a part of the ports.
 func (b *Bench) adviceWorld(full map[string]string) ends {
 	e := b.between(ordinary)
 	for key, value := range full {
 		if key == portRange {
-			value = scaledRange(value)
+			value = scaledRange(value, scaleOf(full))
 		}
 		e.Sysctl(key, value)
 	}
@@ -54,13 +56,13 @@ func (b *Bench) adviceWorld(full map[string]string) ends {
 
 const portRange = "net.ipv4.ip_local_port_range"
 
-// scaledRange keeps the low end and a 64th of the ports, rounded.
-func scaledRange(full string) string {
+// scaledRange keeps the low end and a part of the ports, rounded.
+func scaledRange(full string, scale int) string {
 	var low, high int
 	if _, err := fmt.Sscan(full, &low, &high); err != nil {
 		panic(abort{fmt.Errorf("port range %q: %w", full, err)})
 	}
-	return fmt.Sprintf("%d %d", low, low+(high-low+1+adviceScale/2)/adviceScale-1)
+	return fmt.Sprintf("%d %d", low, low+(high-low+1+scale/2)/scale-1)
 }
 
 // predicted is what the catalogue says of this world with the full port range.
@@ -69,12 +71,13 @@ func (e ends) predicted(full map[string]string) Flow {
 	return Flow{
 		PerSecond: float64(e.GaugeOf(s, "time-wait", "any one destination").Ceiling),
 		Held:      e.GaugeOf(s, "ephemeral-ports", "any one destination").Ceiling,
+		BoundBy:   byPorts,
 	}
 }
 
 // measured drives the world until connect() is refused, and further: what is held, and how fast ports come back.
-func (e ends) measured(expected Flow) Flow {
-	ports := int(expected.Held / adviceScale)
+func (e ends) measured(expected Flow, scale int) Flow {
+	ports := int(expected.Held) / scale
 	keeper, holder := e.Actor("keeper"), e.Actor("holder")
 	idle, target, err := keeper.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(ordinary, 8081), Backlog: 4096})
 	e.b.Must(err)
@@ -83,8 +86,9 @@ func (e ends) measured(expected Flow) Flow {
 	must(holder.Close(held.Group, lab.CloseSpec{Reset: true}))
 
 	e.b.Must(e.server.Serve(e.listener, lab.CloseSecond))
-	got := must(e.client.Churn(churnFor(e.to, expected.PerSecond/adviceScale, held.Count)))
-	return Flow{PerSecond: adviceScale * steady(got.At, held.Count), Held: adviceScale * int64(held.Count)}
+	got := must(e.client.Churn(churnFor(e.to, expected.PerSecond/float64(scale), held.Count)))
+	rate := float64(scale) * steady(got.At, held.Count)
+	return Flow{PerSecond: rate, Held: int64(scale * held.Count), BoundBy: boundBy(expected.PerSecond, rate)}
 }
 
 // churnFor uses up all ports in a tenth of the time after which they come back by the expected rate, and then takes each as soon as

@@ -14,6 +14,8 @@ type recipeStep struct {
 	gone string
 	// figures measures what else the step is said to change.
 	figures func(*Bench) []Figure
+	// inputQueue says that the step is about the input queues of the host's processors.
+	inputQueue bool
 	// txQueueLen, unless 0, is set on the lab's device.
 	txQueueLen int
 }
@@ -43,7 +45,7 @@ func recipe() []recipeStep {
 		{name: "tcp_max_syn_backlog 2048", lines: []string{"sysctl -w net.ipv4.tcp_max_syn_backlog=2048"},
 			promise: "more half-open connections", model: "it acts only where tcp_syncookies = 0; otherwise the listener's backlog is the ceiling",
 			set: map[string]string{"net.ipv4.tcp_max_syn_backlog": "2048"}, figures: func(b *Bench) []Figure { return []Figure{halfOpen(b)} }},
-		{name: "netdev_max_backlog 2000", lines: []string{"sysctl -w net.core.netdev_max_backlog=2000"},
+		{name: "netdev_max_backlog 2000", inputQueue: true, lines: []string{"sysctl -w net.core.netdev_max_backlog=2000"},
 			promise: "no packets lost on their way in", model: "it acts where a processor's input queue overflows; a setting of the host, which a namespace cannot have, so the queue's own drops are counted instead"},
 		{name: "txqueuelen 5000", lines: []string{"ifconfig eth0 txqueuelen 5000"}, txQueueLen: 5000,
 			promise: "more connections", model: "the length of a transmit queue, in packets, and only of some queueing disciplines; it says nothing of connections"},

@@ -14,18 +14,32 @@ func TestAdviceVerdicts(t *testing.T) {
 		a    Advised
 		want Effect
 	}{
-		{"the same", Advised{Before: Flow{470, 28232}, Measured: Flow{465, 28232}}, NoEffect},
-		{"more held", Advised{Before: Flow{470, 28232}, Measured: Flow{766, 46001}}, Helps},
-		{"fewer", Advised{Before: Flow{470, 28232}, Measured: Flow{235, 28232}}, Harmful},
-		{"one figure better, one worse", Advised{Before: Flow{1, 1}, Measured: Flow{1, 1}, Figures: []Figure{{Without: 129, Measured: 1025}, {Without: 4097, Measured: 1025}}}, Harmful},
-		{"less is better", Advised{Before: Flow{1, 1}, Measured: Flow{1, 1}, Figures: []Figure{{Without: 10000, Measured: 61, Less: true}}}, Helps},
-		{"nothing dropped before or after", Advised{Before: Flow{1, 1}, Measured: Flow{1, 1}, Figures: []Figure{{Less: true}}}, NoEffect},
+		{"the same", flows(470, 28232, 465, 28232), NoEffect},
+		{"more held", flows(470, 28232, 766, 46001), Helps},
+		{"fewer", flows(470, 28232, 235, 28232), Harmful},
+		{"one figure better, one worse", Advised{Figures: []Figure{{Without: 129, Measured: 1025}, {Without: 4097, Measured: 1025}}}, Harmful},
+		{"less is better", Advised{Figures: []Figure{{Without: 10000, Measured: 61, Less: true}}}, Helps},
+		{"nothing dropped before or after", Advised{Figures: []Figure{{Less: true}}}, NoEffect},
+		{"what is told aside", Advised{Figures: []Figure{{Without: 9, Measured: 99, Less: true, Aside: true}}}, NoEffect},
+		{"less because the processors are busy", slower(flows(46001, 1, 30000, 1)), NoEffect},
+		{"more than when the processors were busy", Advised{Before: Flow{30000, 1, byProcessors}, Measured: Flow{46001, 1, byPorts}}, NoEffect},
+		{"more than the ports gave before, though the processors are busy", slower(flows(766, 1, 30000, 1)), Helps},
 		{"said by the kernel", Advised{Verdict: Gone}, Gone},
 	} {
 		if c.a.judge(false); c.a.Verdict != c.want {
 			t.Errorf("%s: %s, want %s", c.name, c.a.Verdict, c.want)
 		}
 	}
+}
+
+// flows are a step before and after, both bound by ports.
+func flows(rateBefore float64, heldBefore int64, rate float64, held int64) Advised {
+	return Advised{Before: Flow{rateBefore, heldBefore, byPorts}, Measured: Flow{rate, held, byPorts}}
+}
+
+func slower(a Advised) Advised {
+	a.Measured.BoundBy = byProcessors
+	return a
 }
 
 // Each step waits for TIME_WAIT, side by side: 80 s.

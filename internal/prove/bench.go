@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -24,6 +25,24 @@ type Bench struct {
 	model   Model
 	mu      sync.Mutex
 	closers []func() error
+	settled func() // nil outside of a run
+}
+
+// Settled says that the trial only waits from now on: others may have its share of the CPU.
+func (b *Bench) Settled() {
+	if b.settled != nil {
+		b.settled()
+	}
+}
+
+// settledAfter is a function whose n-th call is Settled.
+func (b *Bench) settledAfter(n int64) func() {
+	var calls atomic.Int64
+	return func() {
+		if calls.Add(1) == n {
+			b.Settled()
+		}
+	}
 }
 
 // Model gives the limit of an ID: limit.Find, or in tests a broken one.
@@ -94,7 +113,7 @@ func (b *Bench) close() error {
 	return errors.Join(errs...)
 }
 
-// Together runs functions side by side and waits for all; one that ends the trial ends it when all are done.
+// Together runs functions side by side and waits for all; the first of them that ends the trial ends it when all are done.
 func (b *Bench) Together(fs ...func()) {
 	errs := make([]error, len(fs))
 	var wg sync.WaitGroup
@@ -102,7 +121,9 @@ func (b *Bench) Together(fs ...func()) {
 		wg.Go(func() { errs[i] = caught(f) })
 	}
 	wg.Wait()
-	b.Must(errors.Join(errs...))
+	for _, err := range errs {
+		b.Must(err)
+	}
 }
 
 // caught gives the error with which f ended the trial.
@@ -121,11 +142,16 @@ func caught(f func()) (err error) {
 }
 
 // Await polls until done or the time is over, and says which. For states that the
-// kernel announces to nobody; the step is a hundredth of the time, 1 ms at least.
+// kernel announces to nobody; the step is a hundredth of the time, 1 to 50 ms.
 func (b *Bench) Await(within time.Duration, done func() bool) bool {
+	return b.often(min(max(within/100, time.Millisecond), 50*time.Millisecond), within, done)
+}
+
+// often is Await with a step of its own.
+func (b *Bench) often(step, within time.Duration, done func() bool) bool {
 	end := time.NewTimer(within)
 	defer end.Stop()
-	tick := time.NewTicker(max(within/100, time.Millisecond))
+	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for !done() {
 		select {

@@ -26,7 +26,7 @@ var _ = register(Claim{
 		o.Formula = Formula(g) + ", for three destinations together"
 		o.Expect("connections to three destinations, one after the other", fmt.Sprintf("%d/0/0", g.Ceiling), counts(bound))
 		o.ExpectThat("bind() beyond it", "EADDRINUSE, and nothing else", boundErrors, boundErrors["EADDRINUSE"] > 0 && len(boundErrors) == 1)
-		o.Expect("check sees it", true, sharesPorts(b))
+		o.Expect("check sees a program that binds before it connects", true, sharesPorts(b))
 		o.Without("connections with IP_BIND_ADDRESS_NO_PORT", fmt.Sprintf("%d/%d/%d", g.Ceiling, g.Ceiling, g.Ceiling), counts(free))
 		o.WithoutThat("connect() beyond it", "EADDRNOTAVAIL, and nothing else", freeErrors, freeErrors["EADDRNOTAVAIL"] > 0 && len(freeErrors) == 1)
 		return o

@@ -29,7 +29,7 @@ type Busy int
 
 const (
 	Waits Busy = iota // waits most of the time; any number may run at once
-	Works             // keeps about one CPU busy
+	Works             // keeps about one CPU busy, or must not wait for one
 	Alone             // needs quiet: no other trial works meanwhile
 )
 

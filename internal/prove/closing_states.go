@@ -29,7 +29,7 @@ var _ = register(Claim{
 		o.Expect("connections that were closed", 40, g.Used)
 		o.Expect("entries of the TIME_WAIT table", 40, e.GaugeOf(s, "time-wait-buckets", "").Used)
 		o.Expect("in CLOSE_WAIT at the peer", 40, must(e.server.States(server))["CLOSE_WAIT"])
-		o.Expect("connect() meanwhile", 1, connect(e.client, e.to, 1).Errors["EADDRNOTAVAIL"])
+		o.Expect("EADDRNOTAVAIL of one connect() meanwhile", 1, connect(e.client, e.to, 1).Errors["EADDRNOTAVAIL"])
 		o.Expect("check sees the ports that they hold", true, strings.Contains(e.GaugeOf(s, "fin-wait", " -> "+e.to.String()).Cause, "FIN_WAIT_2"))
 
 		must(e.server.Close(server, lab.CloseSpec{}))
@@ -53,13 +53,13 @@ var _ = register(Claim{
 		client, server := e.pairs(40)
 		must(e.client.Close(client, lab.CloseSpec{}))
 		e.arrived(server, 40)
-		if !b.Await(8*time.Second, func() bool { return e.Sockstat("tw") == 0 }) {
-			b.Must(fmt.Errorf("FIN_WAIT_2 did not end within 8 s of tcp_fin_timeout = 3"))
+		if !b.Await(settling, func() bool { return e.Sockstat("tw") == 0 }) {
+			b.Must(fmt.Errorf("FIN_WAIT_2 did not end within %v with tcp_fin_timeout = 3", settling))
 		}
 		g := e.Gauge("close-wait", "server")
 		o := Exactly(g.Used, int64(must(e.server.States(server))["CLOSE_WAIT"]))
 		o.Formula = "connections in CLOSE_WAIT of the process by sock_diag"
-		o.Expect("of them after FIN_WAIT_2 at the peer has ended", 40, g.Used)
+		o.Expect("of 40, there after FIN_WAIT_2 at the peer has ended", 40, g.Used)
 		o.ExpectThat("what check says", "names the process", g.Cause, strings.Contains(g.Cause, "server"))
 		must(e.server.Close(server, lab.CloseSpec{}))
 		o.Without("in CLOSE_WAIT once the application has closed", 0, strings.Count(string(e.Snapshot().Text()), "CLOSE_WAIT="))

@@ -18,9 +18,9 @@ var _ = register(Claim{
 		const allowed, wanted = 100, 250
 		w := b.Machine(fmt.Sprintf("fs.epoll.max_user_watches=%d", allowed))
 		user := w.Actor("user")
-		b.Must(user.Become(nobodyElse))
+		b.Must(user.Become(nobodyElse()))
 		listenOn(user, 8080, 16) // check looks at users with sockets
-		g := w.Gauge("epoll-watches", fmt.Sprintf("uid %d", nobodyElse))
+		g := w.Gauge("epoll-watches", fmt.Sprintf("uid %d", nobodyElse()))
 		got := must(user.Watch(wanted))
 		o := Exactly(g.Ceiling, int64(got.Count))
 		o.Formula = "fs.epoll.max_user_watches"

@@ -23,7 +23,7 @@ var _ = register(Claim{
 		const first, more = 300, 512
 		w := b.Machine()
 		user, root := w.Actor("user"), w.Actor("root")
-		b.Must(user.Become(nobodyElse))
+		b.Must(user.Become(nobodyElse()))
 		open := must(strconv.Atoi(strings.Fields(must(w.Value("fs.file-nr")))[0]))
 		w.Sway("fs.file-max", fmt.Sprint(open+first))
 		full := must(user.FillFiles())
@@ -71,7 +71,7 @@ var _ = register(Claim{
 		o.Expect("a hard limit above fs.nr_open", "EPERM", refusal(w.Prlimit(server, high, nrOpen+1)))
 
 		b.Must(w.Prlimit(user, low, low))
-		b.Must(user.Become(nobodyElse))
+		b.Must(user.Become(nobodyElse()))
 		o.Without("an ordinary user raises the own hard limit", "EPERM", refusal(user.Raise(low, high)))
 		return o
 	},

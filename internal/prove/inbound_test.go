@@ -11,19 +11,6 @@ func inboundClaims() []string {
 	}
 }
 
-func TestInboundClaimsHold(t *testing.T) {
-	for _, p := range tried(t, nil, inboundClaims()...) {
-		if p.Verdict == CouldNotRun {
-			t.Logf("%s: %s", p.ID, p.Why)
-			continue
-		}
-		t.Logf("%s: %v of %v, %.2f s", p.ID, p.Measured, p.Predicted, p.Seconds)
-		if p.Verdict != Holds {
-			t.Errorf("%s: %s: predicted %v (%v to %v), measured %v: %s\n%v\n%v", p.ID, p.Verdict, p.Predicted, p.Low, p.High, p.Measured, p.Why, p.Evidence, p.Control)
-		}
-	}
-}
-
 func TestMoreThan65535(t *testing.T) {
 	if testing.Short() {
 		t.Skip("66,000 connections take some seconds: not for -short")

@@ -25,13 +25,13 @@ var _ = register(Claim{
 		listener, addr := listenOn(server, 8080, 3)
 		before := w.Gauge("accept-queue", addr.String())
 		knock(client, addr, knocks)
-		b.Await(5*time.Second, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
+		b.Await(settling, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
 		full := must(server.Queue(listener)).Used
 
 		_, alone := listenOn(server, 8081, 3)
 		must(other.Relisten(b.borrow(other, server, listener), 10))
 		g := w.Gauge("accept-queue", addr.String())
-		b.Await(5*time.Second, func() bool { return must(server.Queue(listener)).Used >= int(g.Ceiling) })
+		b.Await(settling, func() bool { return must(server.Queue(listener)).Used >= int(g.Ceiling) })
 		o := Exactly(g.Ceiling, int64(must(server.Queue(listener)).Used))
 		o.Formula = Formula(g)
 		o.Expect("connections in the queue before", before.Ceiling, full)

@@ -31,9 +31,13 @@ var _ = register(Claim{
 			shared := b.borrow(server, first, listener)
 			crowd = append(crowd, func() {
 				source := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i)}), 0)
-				must(client.Connect(lab.ConnectSpec{To: addr, N: wanted / clients, From: source, NoPort: true, Within: time.Minute}))
+				inParts(wanted/clients, func(n int) lab.Opened {
+					return must(client.Connect(lab.ConnectSpec{To: addr, N: n, From: source, NoPort: true, Within: time.Minute}))
+				})
 			}, func() {
-				held[i] = must(server.Accept(lab.AcceptSpec{Listener: shared, N: wanted / clients, Within: time.Minute})).Count
+				held[i] = inParts(wanted/clients, func(n int) lab.Opened {
+					return must(server.Accept(lab.AcceptSpec{Listener: shared, N: n, Within: time.Minute}))
+				})
 			})
 		}
 		b.Together(crowd...)
@@ -52,6 +56,19 @@ var _ = register(Claim{
 		return o
 	},
 })
+
+// inParts opens n connections, as many at a time as the slowest machine does within a minute, until one part is not complete.
+func inParts(n int, open func(n int) lab.Opened) (count int) {
+	const part = 1500
+	for n > count {
+		want := min(part, n-count)
+		got := open(want).Count
+		if count += got; got < want {
+			break
+		}
+	}
+	return count
+}
 
 // needMemory ends the trial where so many bytes would be more than half of what can be had.
 func (b *Bench) needMemory(bytes int64) {

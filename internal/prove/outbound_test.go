@@ -8,23 +8,12 @@ import (
 	"time"
 )
 
-// The fast claims of outbound connections.
-func outboundClaims() []string {
-	return []string{
-		"ports-per-source", "ports-in-total", "ports-reserved-and-bound", "bind-before-connect", "connect-cost-step", "port-windows-cost",
-		"time-wait-timer", "fin-wait-2-length", "tw-reuse-modes", "tw-reuse-delay", "who-closes-first", "time-wait-overflow", "tw-recycle-gone",
-		"namespace-inherits-nothing", "fin-wait-count", "close-wait-stays", "conntrack-rate",
-	}
-}
-
-func TestOutboundClaimsHold(t *testing.T) { mustHold(t, tried(t, nil, outboundClaims()...)) }
-
 // Two lengths of TIME_WAIT take more than two minutes.
 func TestSlowOutboundClaimsHold(t *testing.T) {
 	if !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "slow") {
 		t.Skip("takes 140 s: asked for with MAXCONN_REQUIRE=slow")
 	}
-	mustHold(t, tried(t, nil, "time-wait-length", "time-wait-rate"))
+	mustHold(t, tried(t, nil, "time-wait-length", "time-wait-rate", "conntrack-rate"))
 }
 
 // Claims about limits of the whole host: in a virtual machine, which runs this very test.

@@ -1,8 +1,12 @@
 package prove
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Outcome is what a trial found.
@@ -53,6 +57,12 @@ type Mark struct {
 	Y    *float64 `json:"y,omitempty"`
 }
 
+// level is a predicted level of a plot.
+func level(name string, y int64) Mark {
+	v := float64(y)
+	return Mark{Name: name, Y: &v}
+}
+
 // Exactly is an outcome of a count: it agrees or it does not.
 func Exactly(predicted, measured int64) Outcome {
 	p := float64(predicted)
@@ -85,15 +95,28 @@ func (o *Outcome) Without(what string, want, got any) {
 
 // ExpectThat and WithoutThat are for what is more than an equality; want is its words.
 func (o *Outcome) ExpectThat(what, want string, got any, ok bool) {
-	o.Evidence = append(o.Evidence, Check{what, want, fmt.Sprint(got), ok})
+	o.Evidence = append(o.Evidence, Check{what, want, said(got), ok})
 }
 
 // WithoutThat is ExpectThat for the control run.
 func (o *Outcome) WithoutThat(what, want string, got any, ok bool) {
-	o.Control = append(o.Control, Check{what, want, fmt.Sprint(got), ok})
+	o.Control = append(o.Control, Check{what, want, said(got), ok})
 }
 
 func check(what string, want, got any) Check {
-	w, g := fmt.Sprint(want), fmt.Sprint(got)
+	w, g := said(want), said(got)
 	return Check{what, w, g, w == g}
+}
+
+// said is a value in words: errors by name and how often, the most usual values as they are.
+func said(v any) string {
+	errs, ok := v.(map[string]int)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(errs)) {
+		words = append(words, fmt.Sprintf("%d %s", errs[name], name))
+	}
+	return cmp.Or(strings.Join(words, ", "), "none")
 }

@@ -28,7 +28,7 @@ var _ = register(Claim{
 		o := Exactly(ceilings, measured)
 		o.Formula = "3 source addresses, " + Formula(e.GaugeOf(s, "ephemeral-ports", "127.0.0.11 -> "))
 		again := from(e.client, "127.0.0.11", e.to, 20)
-		o.Expect("connect() from an address that has used its ports", 20, again.Errors["EADDRNOTAVAIL"])
+		o.Expect("EADDRNOTAVAIL of 20 connect() from an address that has used its ports", 20, again.Errors["EADDRNOTAVAIL"])
 		o.Expect("check sees the address full", true, e.Gauge("ephemeral-ports", "127.0.0.11 -> ").Full())
 		o.Without("connections from a fourth address meanwhile", 20, from(e.client, "127.0.0.14", e.to, 20).Count)
 		return o
@@ -92,7 +92,7 @@ var _ = register(Claim{
 		if g.AtMost {
 			o.Note = "this kernel does not list the bound socket (Linux 6.8 does); one port is subtracted for it here, and check says \"at most\""
 		}
-		o.Expect("bind() to a reserved port", 1, must(e.server.Bind(lab.BindSpec{Addr: netip.MustParseAddrPort("127.0.0.9:40010")})).Count)
+		o.Expect("explicit bind() to a reserved port that worked, of 1", 1, must(e.server.Bind(lab.BindSpec{Addr: netip.MustParseAddrPort("127.0.0.9:40010")})).Count)
 
 		free := b.between(loopback, "net.ipv4.ip_local_port_range=40000 40099")
 		o.Without("connections with nothing reserved or bound", 100, connect(free.client, free.to, 120).Count)

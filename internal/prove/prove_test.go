@@ -43,10 +43,22 @@ func tried(t *testing.T, model Model, ids ...string) []Proof {
 	return r.Proofs
 }
 
-func TestTrueClaimsHold(t *testing.T) {
-	for _, p := range tried(t, nil, "accept-queue-length", "ports-per-destination") {
-		if p.Verdict != Holds {
-			t.Errorf("%s: %s: predicted %v, measured %v: %s\n%v\n%v", p.ID, p.Verdict, p.Predicted, p.Measured, p.Why, p.Evidence, p.Control)
+// Every claim of the fast set holds on this kernel; one that finds the machine too busy says so.
+func TestFastSetHolds(t *testing.T) {
+	var ids []string
+	for _, c := range Claims() {
+		if c.Machine == "" && !c.Slow() {
+			ids = append(ids, c.ID)
+		}
+	}
+	proofs := tried(t, nil, ids...)
+	if len(proofs) != len(ids) || len(ids) < 30 {
+		t.Errorf("%d proofs of %d claims", len(proofs), len(ids))
+	}
+	mustHold(t, proofs)
+	for _, p := range proofs {
+		if p.Verdict == Holds && len(p.Control) == 0 {
+			t.Errorf("%s has no control run", p.ID)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
 // The burst of this experiment is one large packet that a router must cut: the fragments leave in one run of the receive softirq, so that
@@ -54,12 +55,12 @@ func backlogTrial(b *Bench, length int) Outcome {
 	before := c.far.Snapshot()
 	g := c.far.GaugeOf(before.With(host.Setting{Fact: host.Sysctl("net.core.netdev_max_backlog"), Want: fmt.Sprint(length)}), "receive-backlog", "")
 	packets := length + beyondTheBacklog
-	passed, whole := c.burst(packets, length+1)
+	passed, whole := c.undisturbed(packets, length+1)
 	o := Exactly(stepOf(g, "input queue of a CPU")+1, passed)
 	o.Formula = fmt.Sprintf("netdev_max_backlog + 1 = %d packets of %d that come at once", length+1, packets)
 	o.Expect("datagrams that arrived whole", 0, whole)
 	window := host.Window(before, c.far.Snapshot(), time.Second)
-	o.Expect("check sees the queue refuse", true, c.far.GaugeOf(window, "receive-backlog", "").Refusing)
+	o.Expect("check --for sees packets dropped", true, c.far.GaugeOf(window, "receive-backlog", "").Notice)
 
 	fits := length - length/10
 	passed, whole = c.burst(fits, fits)
@@ -91,7 +92,7 @@ func (b *Bench) cutter() cutter {
 	c := cutter{far, here.Actor("sender"), netip.MustParseAddrPort("10.78.0.2:9")}
 	// The first packet asks for the hardware addresses on the way.
 	c.send(1)
-	if !b.Await(5*time.Second, func() bool { return far.Counter("Udp.NoPorts") == 1 }) {
+	if !b.Await(settling, func() bool { return far.Counter("Udp.NoPorts") == 1 }) {
 		b.CannotRun("no packet came through the router")
 	}
 	return c
@@ -103,13 +104,40 @@ func (c cutter) send(bytes int) {
 	}
 }
 
+// undisturbed sends bursts until one has the queue for itself: it belongs to a CPU, not to a namespace, and what others have in it leaves less
+// room. No burst can have more of it than there is.
+func (c cutter) undisturbed(packets, length int) (passed, whole int64) {
+	const tries = 5
+	var others int64
+	for range tries {
+		before := softnet(procfs.SoftnetProcessed)
+		if passed, whole = c.burst(packets, length); passed >= int64(length) {
+			return passed, whole
+		}
+		if others = int64(softnet(procfs.SoftnetProcessed)-before) - passed; others < passed/100 {
+			return passed, whole // nobody else was there
+		}
+	}
+	c.far.b.NotQuiet("others had %d packets in the input queues of this host meanwhile, and the burst got %d places", others, passed)
+	return 0, 0
+}
+
+// softnet is the sum of a column of /proc/net/softnet_stat over the CPUs of the host.
+func softnet(column procfs.SoftnetColumn) (n uint64) {
+	for _, row := range must(procfs.ParseSoftnet(must(os.ReadFile("/proc/net/softnet_stat")))) {
+		v, _ := row.Column(column)
+		n += v
+	}
+	return n
+}
+
 // burst sends a datagram that is cut into so many packets and says how many of them came, and how many datagrams were whole. It waits
 // for as many as there should be at least: the softirq may run after the call that sends has returned.
 func (c cutter) burst(packets, least int) (passed, whole int64) {
 	before, done := c.far.Counter("Ip.ReasmReqds"), c.far.Counter("Ip.ReasmOKs")
 	c.send(packets*fragmentData - udpHeader)
 	count := func() int64 { return c.far.Counter("Ip.ReasmReqds") - before }
-	c.far.b.Await(5*time.Second, func() bool { return count() >= int64(least) })
+	c.far.b.Await(settling, func() bool { return count() >= int64(least) })
 	c.far.b.Pause(50 * time.Millisecond) // for more than there should be
 	return count(), c.far.Counter("Ip.ReasmOKs") - done
 }

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -56,7 +55,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Model = limit.Find
 	}
 	cpus := int64(runtime.NumCPU())
-	r := &run{Options: o, cpus: cpus, tokens: semaphore.NewWeighted(cpus), started: time.Now(), done: map[*Claim]bool{}}
+	r := &run{Options: o, cpus: cpus, tokens: semaphore.NewWeighted(cpus * share), started: time.Now(), done: map[*Claim]bool{}}
 	proofs := make([]*Proof, len(o.Claims))
 	var wg sync.WaitGroup
 	var spoil []int
@@ -69,15 +68,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			break
 		}
 		wg.Go(func() {
-			defer r.release(o.Claims[i])
-			proofs[i] = r.prove(ctx, o.Claims[i])
+			release := sync.OnceFunc(func() { r.tokens.Release(r.weight(o.Claims[i])) })
+			defer release()
+			proofs[i] = r.prove(ctx, o.Claims[i], release)
 		})
 	}
 	wg.Wait()
 	// What changes the whole machine has it for itself.
 	for _, i := range spoil {
 		if ctx.Err() == nil {
-			proofs[i] = r.prove(ctx, o.Claims[i])
+			proofs[i] = r.prove(ctx, o.Claims[i], func() {})
 		}
 	}
 	return r.report(proofs), ctx.Err()
@@ -96,38 +96,47 @@ func (r *run) order() []int {
 	return order
 }
 
-// weight is how many CPUs' tokens a claim takes.
-func (r *run) weight(c *Claim) int64 { return []int64{Waits: 0, Works: 1, Alone: r.cpus}[c.Busy] }
+// share is how many trials that wait most of the time one CPU carries: each starts some processes, and on an emulated CPU
+// a crowd of them would be too late for its own deadlines.
+const share = 4
+
+// weight is how many shares a claim takes. What waits for a minute has a CPU until it waits (Bench.Settled) and then none, so that all of those
+// wait at the same time.
+func (r *run) weight(c *Claim) int64 {
+	switch {
+	case c.Busy == Alone:
+		return r.cpus * share
+	case c.Busy == Works || c.Slow():
+		return share
+	}
+	return 1
+}
 
 func (r *run) acquire(ctx context.Context, c *Claim) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if c.Busy == Waits {
-		return nil
-	}
 	return r.tokens.Acquire(ctx, r.weight(c))
 }
 
-func (r *run) release(c *Claim) {
-	if c.Busy != Waits {
-		r.tokens.Release(r.weight(c))
-	}
-}
-
-// prove runs one trial to its verdict.
-func (r *run) prove(ctx context.Context, c *Claim) *Proof {
+// prove runs one trial to its verdict; nil when the run was interrupted before.
+func (r *run) prove(ctx context.Context, c *Claim, settled func()) *Proof {
 	r.tell(c, nil)
 	p := &Proof{ID: c.ID, Limit: c.Limit, Claim: c.Says, Unit: c.Unit, Source: c.Source}
 	start := time.Now()
 	if why := r.unfit(c); why != "" {
 		p.Verdict, p.Why = CouldNotRun, why
-	} else if o, err := r.try(ctx, c); err != nil {
+	} else if o, err := r.try(ctx, c, settled); err != nil {
 		p.Verdict, p.Why = CouldNotRun, err.Error()
 	} else {
 		p.judge(o)
 	}
-	p.Seconds = time.Since(start).Seconds()
+	took := time.Since(start)
+	p.Seconds = took.Seconds()
+	p.doubt(c, took)
+	if ctx.Err() != nil && p.Verdict == CouldNotRun {
+		return nil // it was interrupted: there is nothing to say of it
+	}
 	r.tell(c, p)
 	return p
 }
@@ -143,14 +152,11 @@ func (r *run) unfit(c *Claim) string {
 	return ""
 }
 
-func (r *run) try(ctx context.Context, c *Claim) (o Outcome, err error) {
-	b := &Bench{ctx: ctx, model: r.Model}
+func (r *run) try(ctx context.Context, c *Claim, settled func()) (o Outcome, err error) {
+	b := &Bench{ctx: ctx, model: r.Model, settled: settled}
 	defer func() { err = errors.Join(err, b.close()) }()
 	err = caught(func() { o = c.Trial(b) })
-	if errors.Is(err, lab.ErrUnavailable) {
-		err = fmt.Errorf("%w: run it as root, or allow user namespaces", err)
-	}
-	return o, err
+	return o, reasoned(err)
 }
 
 func (r *run) tell(c *Claim, p *Proof) {
@@ -164,18 +170,18 @@ func (r *run) tell(c *Claim, p *Proof) {
 	}
 }
 
-// left is about how long the rest takes: the longest that waits, or the sum of those that take turns.
+// left is about how long the rest takes: the longest that waits from the start, or all shares of time that are still to be had.
 func (r *run) left() time.Duration {
 	var waits, turns time.Duration
 	for _, c := range r.Claims {
 		if r.done[c] || r.unfit(c) != "" {
 			continue
 		}
-		if c.Busy == Waits {
-			waits = max(waits, c.Takes)
-		} else {
-			turns += c.Takes * time.Duration(r.weight(c)) / time.Duration(r.cpus)
+		waits = max(waits, c.Takes)
+		if c.Busy == Waits && c.Slow() {
+			continue
 		}
+		turns += c.Takes * time.Duration(r.weight(c)) / time.Duration(r.cpus*share)
 	}
 	return max(waits-time.Since(r.started), turns, 0)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
-// nobodyElse is a user that has no tasks: a number that distributions and containers do not give out.
-const nobodyElse = 1<<31 - 77
+// nobodyElse is a user that has no tasks: a number that distributions and containers do not give out, another one for each run.
+func nobodyElse() int { return 2_000_000_000 + os.Getpid() }
 
 var _ = register(Claim{
 	ID:     "tasks-of-a-user",
@@ -25,7 +25,7 @@ var _ = register(Claim{
 			b.CannotRun("only root takes a user whose tasks are all known")
 		}
 		a := b.World().Actor("maker")
-		got, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse, Limit: limit})
+		got, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(), Limit: limit})
 		if err != nil {
 			b.CannotRun(fmt.Sprintf("another user cannot be taken here: %v", err))
 		}
@@ -33,7 +33,7 @@ var _ = register(Claim{
 		o.Formula = fmt.Sprintf("RLIMIT_NPROC = %d tasks", limit)
 		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
 
-		free := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse, Limit: 4 * wanted}))
+		free := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(), Limit: 4 * wanted}))
 		o.Without("tasks with a higher limit", wanted+1, free.Count)
 		root := must(a.FillTasks(lab.TaskSpec{N: wanted, Limit: limit}))
 		o.Without("tasks of root with the same limit", wanted+1, root.Count)

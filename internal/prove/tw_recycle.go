@@ -33,9 +33,9 @@ var _ = register(Claim{
 		o := Exactly(predicted, there)
 		o.Formula = "the catalogue: first version without it is " + knob.Until
 		if predicted == 0 {
-			o.Expect("writing it fails because", fs.ErrNotExist, reason(err))
+			o.Expect("error of writing it", fs.ErrNotExist, reason(err))
 		}
-		o.Without("writing net.ipv4.tcp_tw_reuse fails because", nil, reason(w.Set("net.ipv4.tcp_tw_reuse", "1")))
+		o.Without("error of writing net.ipv4.tcp_tw_reuse", "none", reason(w.Set("net.ipv4.tcp_tw_reuse", "1")))
 		return o
 	},
 })
@@ -50,10 +50,13 @@ func recycleKnob(l *limit.Limit) limit.Knob {
 	panic(abort{fmt.Errorf("the catalogue has no net.ipv4.tcp_tw_recycle")})
 }
 
-// reason is fs.ErrNotExist for whatever means that, or the error itself.
-func reason(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fs.ErrNotExist
+// reason is fs.ErrNotExist in words for whatever means that, or the error itself.
+func reason(err error) string {
+	switch {
+	case err == nil:
+		return "none"
+	case errors.Is(err, fs.ErrNotExist):
+		return fs.ErrNotExist.Error()
 	}
-	return err
+	return err.Error()
 }

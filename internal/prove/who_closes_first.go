@@ -33,10 +33,11 @@ var _ = register(Claim{
 		o.Expect("TIME_WAIT on the client's side before", 0, states(s, host.OutboundKind, "TIME_WAIT"))
 
 		c := b.between(ordinary, ports)
-		c.wait(40)
+		since := c.wait(40)
 		s = c.Snapshot()
 		o.Without("TIME_WAIT on the client's side where the client closes first", 40, states(s, host.OutboundKind, "TIME_WAIT"))
 		o.Without("connections at once after that", 0, connect(c.client, c.to, 60).Count)
+		c.stillWaiting(since)
 		return o
 	},
 })

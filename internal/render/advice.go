@@ -35,7 +35,7 @@ func adviceFigures(a prove.Advised) []string {
 	if a.Verdict == prove.Untried {
 		return []string{a.Step, "", "", ""}
 	}
-	return []string{a.Step, "=" + decimal(a.Predicted.PerSecond), "~" + decimal(a.Measured.PerSecond), "~" + count(a.Measured.Held)}
+	return []string{a.Step, "=" + threeDigits(a.Predicted.PerSecond), "~" + threeDigits(a.Measured.PerSecond), "~" + count(a.Measured.Held)}
 }
 
 // advised is one step in words.
@@ -48,7 +48,7 @@ func (s *screen) advised(a prove.Advised) {
 	s.labelled(2, "promise", proofColumn, text(a.Promise))
 	s.labelled(2, "model", proofColumn, text(a.Model))
 	for _, f := range a.Figures {
-		s.labelled(2, "measured", proofColumn, text(f.What+": ~"+decimal(f.Measured)+" "+f.Unit+foretold(f)+", ~"+decimal(f.Without)+" without the step"))
+		s.labelled(2, "measured", proofColumn, text(f.What+": ~"+threeDigits(f.Measured)+" "+f.Unit+foretold(f)+", ~"+threeDigits(f.Without)+" without the step"))
 	}
 	if a.Why != "" && (len(a.Figures) == 0 || a.Verdict == prove.Untried) {
 		s.labelled(2, "measured", proofColumn, text(a.Why))
@@ -59,7 +59,7 @@ func foretold(f prove.Figure) string {
 	if f.Predicted == nil {
 		return ""
 	}
-	return " (=" + decimal(*f.Predicted) + " predicted)"
+	return " (=" + threeDigits(*f.Predicted) + " predicted)"
 }
 
 func advicePaint(e prove.Effect) paint {
@@ -91,7 +91,7 @@ func AdviceMarkdown(w io.Writer, r prove.AdviceReport) error {
 func adviceExtras(a prove.Advised) string {
 	var words []string
 	for _, f := range a.Figures {
-		words = append(words, Clean(f.What)+": "+decimal(f.Measured)+" "+f.Unit+", "+decimal(f.Without)+" without")
+		words = append(words, Clean(f.What)+": "+threeDigits(f.Measured)+" "+f.Unit+", "+threeDigits(f.Without)+" without")
 	}
 	return strings.Join(words, "; ")
 }

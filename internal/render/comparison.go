@@ -51,9 +51,9 @@ func drivenFigure(d prove.Driven) string {
 		return "-"
 	}
 	if d.Predicted == nil {
-		return "~" + decimal(d.Measured)
+		return "~" + threeDigits(d.Measured)
 	}
-	return "~" + decimal(d.Measured) + " (=" + count(*d.Predicted) + ")"
+	return "~" + threeDigits(d.Measured) + " (=" + count(*d.Predicted) + ")"
 }
 
 // comparedWords is what the plan does for a demand.

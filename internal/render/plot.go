@@ -12,7 +12,15 @@ import (
 type Plot struct {
 	Title, X, Y string // what the axes are, with units
 	Curves      []Curve
+	Bars        []Bar // in place of curves: the X axis has their names
 	Marks       []PlotMark
+}
+
+// Bar is a column, as wide as the others. Says is shown where the pointer is.
+type Bar struct {
+	Name string
+	Y    float64
+	Says string
 }
 
 // Curve is points in the order of X.
@@ -55,6 +63,7 @@ func (p Plot) SVG() string {
 		plotWidth, plotHeight, html.EscapeString(Clean(p.Title)), plotInk)
 	label(&b, plotLeft, 16, "start", p.Title, `font-weight="600"`)
 	p.axes(&b, x, y)
+	p.bars(&b, x, y)
 	for _, m := range p.Marks {
 		m.draw(&b, x, y)
 	}
@@ -85,6 +94,10 @@ func (p Plot) scales() (x, y scale) {
 			see(pt[0], pt[1])
 		}
 	}
+	for i, bar := range p.Bars {
+		see(float64(i), bar.Y)
+		see(float64(i+1), bar.Y)
+	}
 	for _, m := range p.Marks {
 		see(m.X, m.Y)
 	}
@@ -102,12 +115,40 @@ func (p Plot) axes(b *strings.Builder, x, y scale) {
 		fmt.Fprintf(b, `<line x1="%g" x2="%g" y1="%.1f" y2="%.1f" stroke="%s"/>`+"\n", x.from, x.to, y.at(v), y.at(v), plotGrid)
 		label(b, x.from-6, y.at(v)+4, "end", tickWords(v), "")
 	}
-	for _, v := range ticks(x.low, x.high) {
+	for _, v := range p.ticksX(x) {
 		label(b, x.at(v), y.from+15, "middle", tickWords(v), "")
 	}
 	fmt.Fprintf(b, `<path d="M%g %gV%gH%g" fill="none" stroke="%s"/>`+"\n", x.from, y.to, y.from, x.to, plotInk)
 	label(b, (x.from+x.to)/2, plotHeight-8, "middle", p.X, "")
 	label(b, 0, 0, "middle", p.Y, fmt.Sprintf(`transform="translate(14 %g) rotate(-90)"`, (y.from+y.to)/2))
+}
+
+// ticksX are the figures at the X axis; columns have names.
+func (p Plot) ticksX(x scale) []float64 {
+	if len(p.Bars) > 0 {
+		return nil
+	}
+	return ticks(x.low, x.high)
+}
+
+// mostBarNames is how many names stand beside each other below the frame.
+const mostBarNames = 10
+
+// bars draws columns; one that is not empty can be seen.
+func (p Plot) bars(b *strings.Builder, x, y scale) {
+	color, _, _ := strings.Cut(plotColors, " ")
+	every := (len(p.Bars) + mostBarNames - 1) / mostBarNames
+	for i, bar := range p.Bars {
+		left, right, top := x.at(float64(i))+1, x.at(float64(i+1))-1, y.at(bar.Y)
+		if bar.Y > 0 {
+			top = min(top, y.from-1)
+		}
+		fmt.Fprintf(b, `<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"><title>%s</title></rect>`+"\n",
+			left, top, right-left, y.from-top, color, html.EscapeString(Clean(bar.Says)))
+		if (len(p.Bars)-1-i)%every == 0 {
+			label(b, (left+right)/2, y.from+15, "middle", bar.Name, "")
+		}
+	}
 }
 
 func (c Curve) draw(b *strings.Builder, x, y scale, color string) {

@@ -3,7 +3,9 @@ package render
 import (
 	"cmp"
 	"io"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/prove"
 )
@@ -34,13 +36,16 @@ func ProofsDoc(w io.Writer, reports []prove.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs")
 	m.paragraph("Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
-		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured. Debian's kernels ran in virtual machines " +
+		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
+		"for the reason at the end. Debian's kernels ran in virtual machines " +
 		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
-	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel.")
-	heads := []string{"claim", "unit"}
+	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel, `maxconn prove --list` says which need a machine of their own.")
+	heads, sums := []string{"claim", "unit"}, []string{}
 	for _, r := range reports {
 		heads = append(heads, "Linux "+r.Kernel+":")
+		sums = append(sums, "Linux "+r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s.")
 	}
+	m.items(sums...)
 	byLimit := map[string][][]string{}
 	var limits []string
 	for _, p := range everyClaim(reports) {
@@ -58,9 +63,34 @@ func ProofsDoc(w io.Writer, reports []prove.Report) error {
 		m.heading(2, cmp.Or(id, "others"))
 		m.table(heads, byLimit[id])
 	}
+	m.heading(2, "Different from kernel to kernel")
+	m.items(versionWords(reports)...)
 	m.heading(2, "Could not run")
 	m.items(couldNotRun(reports)...)
 	return m.flush(w)
+}
+
+// versionWords are the claims that hold with another figure on another kernel, or with a word of explanation there.
+func versionWords(reports []prove.Report) (words []string) {
+	for _, p := range everyClaim(reports) {
+		low, high := math.Inf(1), math.Inf(-1)
+		var each []string
+		for _, r := range reports {
+			for _, q := range r.Proofs {
+				if q.ID == p.ID && q.Verdict == prove.Holds {
+					low, high = min(low, q.Measured), max(high, q.Measured)
+					each = append(each, threeDigits(q.Measured)+" on "+r.Kernel)
+				}
+			}
+		}
+		if len(each) > 1 && high > low*1.05 && high-low >= 1 {
+			words = append(words, "`"+p.ID+"` ("+p.Unit+"): "+strings.Join(each, ", "))
+		}
+	}
+	if len(words) == 0 {
+		return []string{"Nothing: each figure is the same on each kernel."}
+	}
+	return words
 }
 
 // everyClaim is each claim of any report once, in the order of the first that has it.
@@ -84,7 +114,7 @@ func cell(r prove.Report, id string) string {
 	}
 	switch p := r.Proofs[i]; p.Verdict {
 	case prove.Holds:
-		return decimal(p.Measured)
+		return threeDigits(p.Measured)
 	case prove.Differs:
 		return "differs: " + predictedFigure(p) + ", " + measuredFigure(p)
 	}

@@ -31,7 +31,7 @@ func TestProofText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"1 claim holds, 1 differ, 1 not run, in 61.2 s",
+		"1 claim holds, 1 differs, 1 not run, in 61.2 s",
 		"accept-queue-length  accept-queue         =8        ~8  holds     0.1  connections",
 		"=60-62     ~30.2  differs  61.0  s",
 		"DIFFERS  time-wait-length: TIME_WAIT lasts 60 s <b>",

@@ -37,6 +37,9 @@ func proofCounts(r prove.Report) string {
 	}
 	if n := r.Count(prove.Differs); n > 0 {
 		words += ", " + count(int64(n)) + " differ"
+		if n == 1 {
+			words += "s"
+		}
 	}
 	if n := r.Count(prove.CouldNotRun); n > 0 {
 		words += ", " + count(int64(n)) + " not run"
@@ -64,15 +67,15 @@ func ran(p prove.Proof, words string) string {
 // predictedFigure is the figure, or the range where a range agrees with it.
 func predictedFigure(p prove.Proof) string {
 	if p.Low == p.Predicted && p.High > p.Low {
-		return ran(p, "="+decimal(p.Low)+"-"+decimal(p.High))
+		return ran(p, "="+threeDigits(p.Low)+"-"+threeDigits(p.High))
 	}
-	return ran(p, "="+decimal(p.Predicted))
+	return ran(p, "="+threeDigits(p.Predicted))
 }
 
-func measuredFigure(p prove.Proof) string { return ran(p, "~"+decimal(p.Measured)) }
+func measuredFigure(p prove.Proof) string { return ran(p, "~"+threeDigits(p.Measured)) }
 
-// decimal is a figure with three digits that matter, whole from 100 on.
-func decimal(v float64) string {
+// threeDigits is a figure with three digits that matter, whole from 100 on.
+func threeDigits(v float64) string {
 	switch {
 	case v == math.Trunc(v) || math.Abs(v) >= 100:
 		return limit.Count(int64(math.Round(v)))

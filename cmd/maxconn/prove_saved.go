@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// proveSaved shows reports that a run has written with --json: one as that run would have shown it, several side by side.
+func (a *app) proveSaved(f *proveFlags, args []string) error {
+	if len(args) > 0 || f.all || f.list || f.comparing() || len(f.kernels) > 0 {
+		return misuse("maxconn prove --from run.json --html report.html", "--from runs nothing: claims, --all, --list, --kernels and a workload go without it")
+	}
+	var reports []prove.Report
+	for _, name := range f.from {
+		found, err := savedReports(name)
+		if err != nil {
+			return err
+		}
+		reports = append(reports, found...)
+	}
+	for _, r := range reports {
+		a.status = worse(a.status, proofStatus(r))
+	}
+	if len(reports) == 1 {
+		return a.report(f, reports[0])
+	}
+	if f.html != "" {
+		return misuse("one page for each: maxconn prove --from one.json --html one.html", "--html shows one report, and there are %d", len(reports))
+	}
+	return a.reportKernels(f, reports)
+}
+
+// savedReports reads a file of either schema: one report, or those of several kernels.
+func savedReports(name string) ([]prove.Report, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, misuse("--from takes a file that maxconn prove --json has written", "%w", err)
+	}
+	var one prove.Report
+	err = json.Unmarshal(text, &one)
+	switch {
+	case err != nil:
+	case one.Schema == prove.Schema && bytes.Contains(text, []byte(`"proofs"`)):
+		return []prove.Report{one}, nil
+	case one.Schema == render.ProofsSchema:
+		var several render.Proofs
+		err = json.Unmarshal(text, &several)
+		if err == nil && len(several.Reports) > 0 {
+			return several.Reports, nil
+		}
+		err = errors.Join(err, errors.New("it holds no report"))
+	default:
+		err = fmt.Errorf("its schema is %q, not %s or %s", one.Schema, prove.Schema, render.ProofsSchema)
+	}
+	return nil, misuse("--from takes a file that maxconn prove --json has written", "%s is not a report of proofs: %w", quoted(name), err)
+}
+
+// worse is the exit status that says more: differing before not run before holding.
+func worse(a, b int) int {
+	for _, s := range []int{statusBinds, statusUnknown} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return statusHolds
+}

@@ -1,0 +1,52 @@
+package prove
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+// NotQuiet ends a trial that the rest of the machine was too busy for.
+func (b *Bench) NotQuiet(format string, args ...any) {
+	b.CannotRun("not quiet: " + fmt.Sprintf(format, args...))
+}
+
+// Promptly does a part of an experiment that is worth something only while the kernel's own timers have not ended what it looks at. The
+// part says how long that took; where it was longer than the time given, the part is done again from its beginning, and
+// the third time the trial ends without a verdict.
+func (b *Bench) Promptly(within time.Duration, part func() time.Duration) {
+	const tries = 3
+	var took time.Duration
+	for range tries {
+		if took = part(); took <= within {
+			return
+		}
+	}
+	b.NotQuiet("%v passed between cause and measurement, %d times; %v are allowed", took.Round(time.Millisecond), tries, within)
+}
+
+// lateness is how long a trial may take until a verdict against its claim is no longer believed: sockets end by themselves meanwhile
+// (TIME_WAIT after 60 s, half-open connections after some seconds) and other things happen that no trial of a few seconds reckons with.
+func lateness(c *Claim) time.Duration { return 20*time.Second + 5*c.Takes }
+
+// doubt takes back a verdict against a claim whose trial was held up.
+func (p *Proof) doubt(c *Claim, took time.Duration) {
+	if p.Verdict != Differs || took <= lateness(c) {
+		return
+	}
+	p.Verdict = CouldNotRun
+	p.Why = fmt.Sprintf("not quiet: it took %.0f s instead of about %.0f; then %s", took.Seconds(), c.Takes.Seconds(), p.Why)
+}
+
+// reasoned says in the words of a report why a trial ended early.
+func reasoned(err error) error {
+	switch {
+	case errors.Is(err, lab.ErrUnavailable):
+		return fmt.Errorf("%w (run it as root, or allow user namespaces)", err)
+	case errors.Is(err, lab.ErrNoAnswer):
+		return fmt.Errorf("not quiet: %w", err)
+	}
+	return err
+}
