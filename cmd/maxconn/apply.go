@@ -200,7 +200,7 @@ func parseWish(text string) (apply.Wish, error) {
 	if err != nil {
 		return apply.Wish{}, err
 	}
-	if goal.PerSecond != 0 || goal.Held > 1<<31-1 {
+	if goal.PerSecond != 0 || goal.Burst != 0 || goal.Held > 1<<31-1 {
 		return apply.Wish{}, errors.New("it is not the length of a queue")
 	}
 	name, err := listener(goal.Subject)
@@ -299,7 +299,7 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
 		}
 		fmt.Fprintln(&b)
-		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"risk", c.Risk}} {
+		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
 				fmt.Fprintf(&b, "   %s: %s\n", line.name, render.Clean(line.text))
 			}
@@ -341,7 +341,7 @@ func (a *app) writeReport(f journalFlags, r apply.Report, what string, window ti
 		}{r, unkept})
 	}
 	return a.write(func(w io.Writer) error {
-		if err := showReport(w, r, what, window); err != nil {
+		if err := showReport(w, r, what, window, f); err != nil {
 			return err
 		}
 		for _, u := range unkept {
@@ -353,7 +353,7 @@ func (a *app) writeReport(f journalFlags, r apply.Report, what string, window ti
 	})
 }
 
-func showReport(w io.Writer, r apply.Report, what string, window time.Duration) error {
+func showReport(w io.Writer, r apply.Report, what string, window time.Duration, f journalFlags) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %d: %s\n", r.Run, what)
 	for _, c := range r.Receipts {
@@ -371,9 +371,9 @@ func showReport(w io.Writer, r apply.Report, what string, window time.Duration) 
 	}
 	switch {
 	case r.State == apply.Pending:
-		fmt.Fprintf(&b, "Taken back at %s, in %s, unless confirmed: maxconn confirm\n", r.Until.Local().Format(time.TimeOnly), window)
+		fmt.Fprintf(&b, "Taken back at %s, in %s, unless confirmed: %s\n", r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
 	default:
-		fmt.Fprintf(&b, "Taken back by: maxconn rollback %d\n", r.Run)
+		fmt.Fprintf(&b, "Taken back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

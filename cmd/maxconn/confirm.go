@@ -104,6 +104,7 @@ func applyError(err error) error {
 	var own *failure
 	var refused *apply.Refusal
 	var undone *apply.UndoneError
+	var lost *apply.Unreadable
 	switch {
 	case err == nil || errors.As(err, &own):
 		return err
@@ -115,6 +116,8 @@ func applyError(err error) error {
 			f.hint = fmt.Sprintf("maxconn status shows it; maxconn rollback %d tries again", undone.Undo.Run)
 		}
 		return f
+	case errors.As(err, &lost):
+		return &failure{statusFailed, err, "nobody can tell what it changed: look at it, compare the settings by hand, and move the file away"}
 	case errors.Is(err, fs.ErrPermission):
 		return &failure{statusFailed, err, "run as the user who applied it, or as root"}
 	}

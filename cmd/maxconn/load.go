@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -14,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/render"
 )
 
 func (a *app) loadVerb() *cobra.Command {
@@ -140,20 +143,29 @@ func (a *app) loaded(f *loadFlags, r *load.Report) error {
 	if !r.GoalMet {
 		a.status = statusBinds
 	}
-	if err := f.files(r); err != nil {
-		return err
-	}
-	return a.write(func(w io.Writer) error {
+	err := f.files(r)
+	return errors.Join(err, a.write(func(w io.Writer) error {
 		if f.json {
-			return load.JSON(w, r)
+			return render.LoadJSON(w, r)
 		}
-		return load.Text(w, r)
-	})
+		return render.LoadText(w, r, a.style(false))
+	}))
+}
+
+// places refuses files that cannot be written, before the load rather than after it.
+func (f *loadFlags) places() error {
+	for flag, name := range map[string]string{"--csv": f.csv, "--html": f.html} {
+		dir := filepath.Dir(name)
+		if info, err := os.Stat(dir); name != "" && (err != nil || !info.IsDir()) {
+			return misuse("give a file in a directory that exists", "%s: there is no directory %s", flag, quoted(dir))
+		}
+	}
+	return nil
 }
 
 // files writes the series and the page, where they are wanted.
 func (f *loadFlags) files(r *load.Report) error {
-	for name, write := range map[string]func(io.Writer, *load.Report) error{f.csv: load.CSV, f.html: load.HTML} {
+	for name, write := range map[string]func(io.Writer, *load.Report) error{f.csv: render.LoadCSV, f.html: render.LoadHTML} {
 		if name == "" {
 			continue
 		}
@@ -171,10 +183,10 @@ func (f *loadFlags) files(r *load.Report) error {
 // targets reads HOST:PORT, HOST:PORT,PORT and HOST:FIRST-LAST.
 func targets(ctx context.Context, text string) (out []netip.AddrPort, err error) {
 	i := strings.LastIndexByte(text, ':')
-	if i <= 0 {
+	if i <= 0 || strings.HasPrefix(text, "[") != strings.HasSuffix(text[:i], "]") {
 		return nil, errors.New("it is not a host and a port")
 	}
-	name, list := strings.Trim(text[:i], "[]"), text[i+1:]
+	name, list := strings.TrimSuffix(strings.TrimPrefix(text[:i], "["), "]"), text[i+1:]
 	addr, err := netip.ParseAddr(name)
 	if err != nil {
 		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
@@ -218,7 +230,7 @@ func (a *app) live() *live {
 
 func (l *live) show(s load.Sample) {
 	if l.w != nil {
-		line := "maxconn: " + s.Line()
+		line := "maxconn: " + render.LoadLine(s)
 		fmt.Fprintf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
 	}
 }

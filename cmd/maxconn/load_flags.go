@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,8 +83,8 @@ func (f *loadFlags) spec(ctx context.Context) (s load.Spec, err error) {
 		p.note("--source", list, err)
 		s.Sources = append(s.Sources, ranges...)
 	}
-	if p.err != nil {
-		return s, p.err
+	if err := cmp.Or(p.err, f.places()); err != nil {
+		return s, err
 	}
 	return s, f.combine(&s, ramp, hold, length)
 }
@@ -97,6 +99,8 @@ func (f *loadFlags) combine(s *load.Spec, ramp float64, hold, length time.Durati
 	}
 	churn := s.Mode == load.Churn
 	switch {
+	case !slices.Contains([]load.Mode{load.Hold, load.Churn, load.Burst, load.Talk}, s.Mode):
+		return misuse("it is hold, churn, burst or talk", "--mode: there is no mode %s", quoted(string(s.Mode)))
 	case churn && (ramp > 0 || hold > 0):
 		return misuse("churn has --rate and --for", "--ramp and --hold are for connections that are held: give --connections")
 	case !churn && (s.Rate > 0 || length > 0):

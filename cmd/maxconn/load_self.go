@@ -236,7 +236,7 @@ func (a *app) whileInput(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // foresee says before anything is opened which limit will stop the run, at which number; with --fit it asks for no more than
-// that. Memory is not tried: too little of it harms everybody on the host.
+// that. What everybody on the host shares is not tried: too little memory, or too few files in fs.file-max, harms others.
 func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool) error {
 	if s.Mode == load.Churn {
 		return nil
@@ -246,12 +246,11 @@ func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool
 		return &failure{statusUsage, err, "maxconn load --help shows examples"}
 	}
 	low, ok := forecast.Tightest(s.Connections)
-	memory, short := forecast.Of("connection-memory")
 	switch {
+	case !f.fit && tooMuch(forecast, s.Connections) != "":
+		return misuse("--fit opens as many as fit, and as root more than fs.file-max, while others can open nothing; --keep-free leaves less memory free", "%d connections need %s", s.Connections, tooMuch(forecast, s.Connections))
 	case !ok:
 		return nil
-	case !f.fit && short && memory.Connections < s.Connections:
-		return misuse("--fit opens as many as fit, --keep-free leaves less free", "%d connections need %d MiB, and memory is enough for %d (%s)", s.Connections, forecast.Bytes>>20, memory.Connections, memory.Why)
 	case f.fit && low.Connections == 0:
 		return &failure{statusBinds, fmt.Errorf("not one connection fits: %s (%s)", low.Limit, low.Why), ""}
 	case f.fit:
@@ -261,6 +260,18 @@ func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool
 		fmt.Fprintf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
 	}
 	return nil
+}
+
+// tooMuch says what of the host's is not enough for so many connections, "" for nothing.
+func tooMuch(forecast load.Forecast, wanted int64) string {
+	var said []string
+	if c, ok := forecast.Of("connection-memory"); ok && c.Connections < wanted {
+		said = append(said, fmt.Sprintf("%d MiB, and memory is enough for %d (%s)", forecast.Bytes>>20, c.Connections, c.Why))
+	}
+	if c, ok := forecast.Of("system-files"); ok && c.Connections < wanted {
+		said = append(said, fmt.Sprintf("%d open files, which are enough for %d (%s)", wanted*forecast.Ends, c.Connections, c.Why))
+	}
+	return strings.Join(said, "; and ")
 }
 
 // loadWorker is a worker process of a load.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/render"
 )
 
 // serveFlags are what was asked of load serve.
@@ -90,9 +91,9 @@ func (a *app) runServe(ctx context.Context, f *serveFlags, text string) error {
 	}
 	return a.write(func(w io.Writer) error {
 		if f.json {
-			return load.JSON(w, r)
+			return render.LoadJSON(w, r)
 		}
-		return load.Text(w, r)
+		return render.LoadText(w, r, a.style(false))
 	})
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"go.yaml.in/yaml/v3"
 
@@ -19,12 +21,9 @@ func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
 	bad := func(err error) error {
 		return misuse("maxconn plan --help shows what such a file looks like", "read %s: %w", shown, err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	doc, err := oneDocument(text)
+	if err != nil {
 		return w, bad(err)
-	}
-	if len(doc.Content) == 0 {
-		return w, bad(errors.New("no goals in it"))
 	}
 	err = pairs(doc.Content[0], func(key, value *yaml.Node) error {
 		switch key.Value {
@@ -42,6 +41,22 @@ func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
 		return w, bad(err)
 	}
 	return w, nil
+}
+
+// oneDocument parses a file of one document: the goals of a second one would be lost without a word.
+func oneDocument(text []byte) (doc yaml.Node, err error) {
+	var more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err = d.Decode(&doc); err == io.EOF {
+		return doc, errors.New("no goals in it")
+	}
+	if err != nil {
+		return doc, err
+	}
+	if err := d.Decode(&more); err != io.EOF {
+		return doc, errors.New("it has more than one document (---)")
+	}
+	return doc, nil
 }
 
 // notGoals keeps the words of an error and drops the advice on snapshots.

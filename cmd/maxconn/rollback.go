@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,10 @@ before the run with this number, also when apply was killed half-way. What
 somebody else has changed since is left as it is and named. Where an old value
 is below what is in use now, nothing is done, unless --force. After a reboot it
 removes the files that have set the values again, and takes those values back.
+
+Without a number it is always the last run that is meant, also when that one is
+taken back already: an earlier one needs its number, and is named where it is
+still in effect.
 
 Exit status: 0 everything is as before, 1 something stayed, 64 bad usage, 70
 refused or failed.`,
@@ -44,7 +49,7 @@ refused or failed.`,
 			if f.json {
 				return a.writeJSON(taken)
 			}
-			return a.write(func(w io.Writer) error { return showTaken(w, taken) })
+			return a.write(func(w io.Writer) error { return showTaken(w, taken, *f) })
 		},
 	}
 	f.flags(c)
@@ -52,7 +57,7 @@ refused or failed.`,
 	return c
 }
 
-func showTaken(w io.Writer, t apply.Taken) error {
+func showTaken(w io.Writer, t apply.Taken, f journalFlags) error {
 	var b strings.Builder
 	switch {
 	case t.Run == 0:
@@ -64,6 +69,9 @@ func showTaken(w io.Writer, t apply.Taken) error {
 	}
 	for _, i := range t.Items {
 		fmt.Fprintf(&b, "  %s: %s\n", render.Clean(i.Setting), outcome(i))
+	}
+	for _, id := range t.InEffect {
+		fmt.Fprintf(&b, "Run %d is in effect still: %s\n", id, f.verb("rollback "+strconv.Itoa(id)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -50,20 +50,20 @@ or somebody else changed something, 64 bad usage, 70 failed.`,
 			if f.json {
 				return a.writeJSON(s)
 			}
-			return a.write(func(w io.Writer) error { return showStatus(w, s) })
+			return a.write(func(w io.Writer) error { return showStatus(w, s, *f) })
 		},
 	}
 	f.flags(c)
 	return c
 }
 
-func showStatus(w io.Writer, s apply.Status) error {
+func showStatus(w io.Writer, s apply.Status, f journalFlags) error {
 	var b strings.Builder
 	if len(s.Runs) == 0 && len(s.Unreadable) == 0 {
 		b.WriteString("nothing is applied" + byWhom() + "\n")
 	}
 	for _, r := range s.Runs {
-		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r))
+		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
 		if r.State == apply.Rebooted {
 			continue
 		}
@@ -90,23 +90,24 @@ func byWhom() string {
 }
 
 // whatOf says what a run has come to, and what to do about it.
-func whatOf(r apply.RunStatus) string {
+func whatOf(r apply.RunStatus, f journalFlags) string {
+	undo, keep := f.verb("rollback "+strconv.Itoa(r.Run)), f.verb("confirm")
 	switch r.State {
 	case apply.Pending:
 		if !r.Guarded {
-			return fmt.Sprintf("waits %d s more for maxconn confirm; nothing would take it back then: maxconn rollback %d", r.SecondsLeft, r.Run)
+			return fmt.Sprintf("waits %d s more for %s; nothing would take it back then: %s", r.SecondsLeft, keep, undo)
 		}
-		return fmt.Sprintf("taken back in %d s unless confirmed: maxconn confirm", r.SecondsLeft)
+		return fmt.Sprintf("taken back in %d s unless confirmed: %s", r.SecondsLeft, keep)
 	case apply.Overdue:
-		return fmt.Sprintf("nobody confirmed in time, and it was not taken back: maxconn rollback %d", r.Run)
+		return "nobody confirmed in time, and it was not taken back: " + undo
 	case apply.Interrupted:
 		text := "interrupted"
 		if r.Why != "" {
 			text += ", " + render.Clean(r.Why)
 		}
-		return fmt.Sprintf("%s: maxconn rollback %d", text, r.Run)
+		return text + ": " + undo
 	case apply.Persisting:
-		return "in effect, but not for the next boot: maxconn confirm writes the files"
+		return "in effect, but not for the next boot: " + keep + " writes the files"
 	case apply.Rebooted:
 		return "it ended with its boot, nothing of it is left"
 	}
@@ -147,6 +148,27 @@ type journalFlags struct {
 	json       bool
 }
 
+// verb is a command line that finds the same journal; that knows its namespace.
+func (f journalFlags) verb(words string) string {
+	words = "maxconn " + words
+	if f.dir != "" {
+		dir, err := filepath.Abs(f.dir)
+		if err != nil {
+			dir = f.dir
+		}
+		words += " --state-dir " + shellWord(dir)
+	}
+	return render.Clean(words)
+}
+
+// shellWord is a word as a shell takes it.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 func (f *journalFlags) flags(c *cobra.Command) {
 	c.Flags().Var(word{&f.dir}, "state-dir", "keep the journal in this `directory` instead of /var/lib/maxconn, or $XDG_STATE_HOME/maxconn for users other than root")
 	c.Flags().Var(word{&f.netns}, "netns", "work in this network namespace: its `name`, a path, or a process ID")
@@ -158,7 +180,10 @@ func (f *journalFlags) flags(c *cobra.Command) {
 func (a *app) engine(f journalFlags) (*apply.Engine, error) {
 	dir := f.dir
 	if dir == "" {
-		dir = apply.DefaultDir(a.env)
+		dir = apply.DefaultDir(os.Geteuid(), a.env)
+	}
+	if dir == "" {
+		return nil, misuse("say where: --state-dir DIRECTORY", "the journal has no place: neither HOME nor XDG_STATE_HOME is set")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {

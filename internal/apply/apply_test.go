@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,6 +103,31 @@ func TestRollbackBelowUse(t *testing.T) {
 	}
 	b.wantState(t, InEffect)
 	if taken, err := b.Rollback(0, true); err != nil || taken.Left != 0 {
+		t.Errorf("%+v, %v", taken, err)
+	}
+	b.wantBefore(t)
+}
+
+// A value of several numbers is compared as well: the last bound of tcp_mem, the size of a range.
+func TestRollbackBelowUseOfSeveralNumbers(t *testing.T) {
+	b := newBench(t)
+	mem := sysctl(tcpMem)
+	b.kernel.values[mem], b.before[mem] = "10 20 30", "10 20 30"
+	p := thePlan()
+	p.Changes = []plan.Change{change(mem, "10\t20\t30", "100 200 300"), change(ports, "32768 60999", "1024 65535")}
+	if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	b.kernel.used[mem], b.kernel.used[ports] = 30, 28232
+	for _, more := range []plan.Target{mem, ports} {
+		b.kernel.used[more]++
+		_, err := b.Rollback(0, false)
+		if want := fmt.Sprintf("%s was %d, and %d are in use", more.Name, b.kernel.used[more]-1, b.kernel.used[more]); err == nil || err.Error() != "nothing was changed: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		b.kernel.used[more]--
+	}
+	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	b.wantBefore(t)
@@ -389,6 +415,28 @@ func TestInterrupted(t *testing.T) {
 	}
 	b.wantBefore(t)
 	b.wantState(t, Undone)
+}
+
+// Rollback without a number stays at the last run, and says what earlier one is in effect still.
+func TestRollbackTwice(t *testing.T) {
+	b := newBench(t)
+	one, two := thePlan(), thePlan()
+	one.Changes, two.Changes = one.Changes[:1], two.Changes[1:2]
+	for _, p := range []plan.Plan{one, two} {
+		if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, items := range []int{1, 0} {
+		taken, err := b.Rollback(0, false)
+		if err != nil || taken.Run != 2 || len(taken.Items) != items || !slices.Equal(taken.InEffect, []int{1}) {
+			t.Errorf("%+v, %v", taken, err)
+		}
+	}
+	if taken, err := b.Rollback(1, false); err != nil || taken.Left > 0 || taken.InEffect != nil {
+		t.Errorf("%+v, %v", taken, err)
+	}
+	b.wantBefore(t)
 }
 
 // Rollback without a number passes over runs that failed by themselves.

@@ -16,8 +16,8 @@ import (
 // largestPlan bounds what is read as a plan, in bytes.
 const largestPlan = 4 << 20
 
-// ReadPlan reads a plan and checks that each change is one that maxconn could have proposed, in form: a file edited by hand, or
-// one that came from elsewhere, writes to settings of connections only.
+// ReadPlan reads a plan and checks that each change is one that maxconn could have proposed: a file edited by hand, or
+// one that came from elsewhere, writes to settings of connections only, lowers none, and says what it writes.
 func ReadPlan(r io.Reader) (plan.Plan, error) {
 	text, err := io.ReadAll(io.LimitReader(r, largestPlan+1))
 	if err != nil {
@@ -34,7 +34,10 @@ func ReadPlan(r io.Reader) (plan.Plan, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return plan.Plan{}, fmt.Errorf("not a plan: more follows after its end")
 	}
-	return p, Check(p)
+	if err := Check(p); err != nil {
+		return p, err
+	}
+	return p, admit(p)
 }
 
 // Check says what in a plan is not of the form that a plan has.

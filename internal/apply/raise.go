@@ -81,8 +81,9 @@ func (l heldListener) change(to string) plan.Change {
 		From:    strconv.FormatUint(l.limit, 10), To: to,
 		Why:   "asked for; the queue takes one connection more than its limit",
 		Limit: "accept-queue", TakesEffect: "now", Owner: "listen() of " + l.comm,
-		Cost: "about 1 kB of kernel memory a waiting connection, while it waits",
-		Risk: "lasts until the program listens again",
+		Cost:  "none while nobody waits; 2.4 KB of kernel memory for each connection that waits",
+		Risk:  "a program that is slow to accept makes its clients wait longer instead of refusing them sooner",
+		Lasts: "until the socket is closed or its program calls listen() again",
 	}
 }
 

@@ -32,7 +32,7 @@ func (e *Engine) Rollback(id int, force bool) (Taken, error) {
 	}
 	state := r.State(now)
 	if r.Ended && r.Left == 0 {
-		return Taken{Schema: RollbackSchema, Run: r.ID, State: state, Items: []Item{}}, nil
+		return Taken{Schema: RollbackSchema, Run: r.ID, State: state, Items: []Item{}, InEffect: e.inEffect(r, now)}, nil
 	}
 	e = e.at(r)
 	if err := e.sameNamespace(r); err != nil {
@@ -49,7 +49,19 @@ func (e *Engine) Rollback(id int, force bool) (Taken, error) {
 		return Taken{}, err
 	}
 	t := e.undo(l, "rollback")
+	t.InEffect = e.inEffect(r, now)
 	return t, t.Journal
+}
+
+// inEffect are the runs besides one that are in effect. It is for people: where they cannot be read it is empty.
+func (e *Engine) inEffect(but *Run, now Situation) (out []int) {
+	runs, _, _ := e.store().load()
+	for _, r := range runs {
+		if s := r.State(now); r.ID != but.ID && (s == InEffect || s == Persisting) {
+			out = append(out, r.ID)
+		}
+	}
+	return out
 }
 
 // find is a run by its number; 0 is the last that did not fail by itself, or nil where there is none.
@@ -194,8 +206,24 @@ func (e *Engine) below(r *Run, i int) string {
 	return ""
 }
 
-// amount is the old value as a number, where it is one.
-func amount(c plan.Change) (int64, bool) {
-	n, err := strconv.ParseInt(c.From, 10, 64)
+// amount is the old value in the unit in which its use is counted: of the three bounds of tcp_mem the last, above which the kernel refuses
+// memory; of a range of ports their number. ok is false where it is no number.
+func amount(c plan.Change) (n int64, ok bool) {
+	fields := strings.Fields(c.From)
+	switch {
+	case c.Target.Kind == host.SysctlKind && c.Target.Name == tcpMem && len(fields) == 3:
+		return whole(fields[2])
+	case c.Target.Kind == host.SysctlKind && c.Target.Name == portRange && len(fields) == 2:
+		low, ok1 := whole(fields[0])
+		high, ok2 := whole(fields[1])
+		return high - low + 1, ok1 && ok2
+	case len(fields) == 1:
+		return whole(fields[0])
+	}
+	return 0, false
+}
+
+func whole(text string) (int64, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil
 }

@@ -14,15 +14,19 @@ import (
 	"time"
 )
 
-// DefaultDir is the state directory: one for root of the host, one for each other user.
-func DefaultDir(env func(string) string) string {
-	if os.Geteuid() == 0 {
+// DefaultDir is the state directory: one for root of the host, one for each other user; "" where the user has no home. It never
+// depends on the working directory: a rollback from elsewhere has to find the journal.
+func DefaultDir(uid int, env func(string) string) string {
+	if uid == 0 {
 		return "/var/lib/maxconn"
 	}
 	if base := env("XDG_STATE_HOME"); filepath.IsAbs(base) {
 		return filepath.Join(base, "maxconn")
 	}
-	return filepath.Join(env("HOME"), ".local", "state", "maxconn")
+	if home := env("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "maxconn")
+	}
+	return ""
 }
 
 // store is the state directory.

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -53,46 +52,5 @@ func highestFile(t plan.Target) (n int64, err error) {
 		_, _, err = files.Sockets(0, func(fd int, _ uint32) bool { n = max(n, int64(fd)+1); return true })
 		return err
 	})
-	return n, err
-}
-
-func sysctlUse(name string) (int64, string, error) {
-	switch name {
-	case "net.netfilter.nf_conntrack_max", "net.nf_conntrack_max":
-		n, err := firstNumber("net.netfilter.nf_conntrack_count")
-		return n, "connections are tracked", err
-	case "fs.file-max":
-		n, err := firstNumber("fs.file-nr")
-		return n, "files are open on this host", err
-	case "net.ipv4.tcp_max_tw_buckets":
-		n, err := timeWait()
-		return n, "sockets are in TIME_WAIT", err
-	}
-	return 0, "", nil
-}
-
-func firstNumber(key string) (int64, error) {
-	text, err := procfs.Root("").Sysctl(key)
-	if err != nil {
-		return 0, err
-	}
-	first, _, _ := strings.Cut(text, " ")
-	return strconv.ParseInt(first, 10, 64)
-}
-
-func timeWait() (n int64, err error) {
-	b, err := procfs.Root("").Read("thread-self/net/sockstat")
-	if err != nil {
-		return 0, err
-	}
-	var bad error
-	err = procfs.ParseSockstat(b, func(proto, name, value string) {
-		if proto == "TCP" && name == "tw" {
-			n, bad = strconv.ParseInt(value, 10, 64)
-		}
-	})
-	if err == nil {
-		err = bad
-	}
 	return n, err
 }

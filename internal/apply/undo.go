@@ -37,6 +37,9 @@ type Taken struct {
 	// Items are what was taken back, in that order: files, then changes, the last first. Empty where nothing had to be done.
 	Items []Item `json:"items"`
 	Left  int    `json:"left"` // of these, how many are not as before
+	// InEffect are the other runs that are still in effect, the oldest first. Rollback never goes on to them by itself: a script that
+	// takes back twice must not undo what an earlier day has set.
+	InEffect []int `json:"in_effect,omitempty"`
 	// Journal is an error of the journal; the kernel was written all the same.
 	Journal error `json:"-"`
 }

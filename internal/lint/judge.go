@@ -198,7 +198,7 @@ func (c *call) judge() {
 			c.notes = append(c.notes, note)
 		}
 		return // what it does follows from the order
-	case asLimits, asUlimit, asUnit:
+	case asLimits, asUlimit, asUnit, asContainer:
 		c.rlimit()
 	case asQueue:
 		c.queue()
@@ -245,6 +245,10 @@ func (c *call) sysctl() {
 	if c.rule.takes.n > 0 {
 		v = numbers(c.value, c.rule.takes.n)
 		c.n, c.rest = v.n, v.rest
+	}
+	if note, ok := c.stays(); ok {
+		c.notes = append(c.notes, note)
+		return
 	}
 	c.apply()
 	c.asWritten(v)

@@ -12,10 +12,15 @@ type parser struct {
 	settings []setting
 	section  string // of the last [section] line
 	here     *document
-	named    string // treeRole: the sysctl whose value is still to come
-	depth    int    // of commands inside quotes
-	where    string // the command that carries what follows elsewhere
-	branches bool   // there are lines that may not run
+	named    string              // treeRole: the sysctl whose value is still to come
+	looped   int                 // how many settings loops have made
+	limits   bool                // treeRole: among the ulimits of a container
+	item     string              // treeRole: the limit whose soft and hard value are still to come
+	valued   string              // treeRole: the value whose sysctl is still to come
+	loops    map[string][]string // the names of sysctls that a loop puts into a variable
+	depth    int                 // of commands inside quotes
+	where    string              // the command that carries what follows elsewhere
+	branches bool                // there are lines that may not run
 }
 
 // document is an open here-document.
@@ -45,7 +50,7 @@ func parse(role role, all []row) (settings []setting, branches bool) {
 // continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
 // there (measured with systemd 252 and procps 4.0.2).
 func (p *parser) continues(text string) bool {
-	return (p.role == anyRole || p.role == rcLocalRole) && p.here == nil && strings.HasSuffix(text, `\`) && !isComment(trim(text))
+	return oneOfRoles(p.role, anyRole, rcLocalRole, unitRole) && p.here == nil && strings.HasSuffix(text, `\`) && !isComment(trim(text))
 }
 
 func (p *parser) line(text string) {
@@ -180,6 +185,9 @@ func (p *parser) stray(t string) {
 	words := strings.Fields(t)
 	if len(words) < 2 {
 		return
+	}
+	if words[1] == ":" && len(words) > 2 { // key : value
+		words = append(words[:1], words[2:]...)
 	}
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")

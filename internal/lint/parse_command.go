@@ -34,6 +34,10 @@ func (p *parser) pipeline(pipe pipeline) {
 		for _, later := range pipe[i+1 : min(len(pipe), i+1+longestPipe)] {
 			targets = append(targets, append(teed(unwrapped(later.words)), later.out...)...)
 		}
+		if c.feed != "" {
+			p.fed(c, words, files(targets))
+			continue
+		}
 		if c.here != "" {
 			p.here = &document{end: c.here, targets: files(targets)}
 			continue
@@ -106,10 +110,17 @@ func (p *parser) command(words, targets []string) {
 		p.queueLength(args)
 	case "ip":
 		p.ip(args)
+	case "sed":
+		p.sed(args)
+	case "for":
+		p.loop(args)
 	case "modprobe", "insmod":
 		p.modprobe(args)
-	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "sed", "awk", "git", "tee":
+	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git", "tee":
 	default:
+		if p.elements(words) {
+			return
+		}
 		was := p.where
 		if name := path.Base(words[0]); oneOf(name, carriers) {
 			p.where = name
@@ -124,7 +135,8 @@ var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsente
 
 // otherCommand looks into commands that run others: sh -c '...', ssh host '...', docker run --sysctl k=v, nsenter sysctl -w.
 func (p *parser) otherCommand(args []string) {
-	for i, w := range args {
+	for i := 0; i < len(args); i++ {
+		w := args[i]
 		switch {
 		case path.Base(w) == "sysctl":
 			p.sysctl(args[i+1:])
@@ -134,7 +146,13 @@ func (p *parser) otherCommand(args []string) {
 		case strings.HasPrefix(w, "--sysctl="):
 			p.sysctl([]string{strings.TrimPrefix(w, "--sysctl=")})
 		case w == "--sysctl" && i+1 < len(args):
-			p.sysctl(args[i+1 : i+2])
+			i++
+			p.sysctl(args[i : i+1])
+		case w == "--ulimit" && i+1 < len(args):
+			i++
+			p.containerUlimit(args[i])
+		case strings.HasPrefix(w, "--ulimit="):
+			p.containerUlimit(strings.TrimPrefix(w, "--ulimit="))
 		default:
 			p.argument(w, args[i+1:])
 		}
@@ -175,7 +193,9 @@ func (p *parser) sysctl(args []string) {
 		name = trim(name)
 		switch {
 		case ok && name != "":
-			p.add(setting{form: asWrite, key: canonical(name), value: trim(value)})
+			for _, key := range p.keysOf(name) {
+				p.add(setting{form: asWrite, key: canonical(key), value: trim(value)})
+			}
 		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1], "="):
 			rest := strings.Join(args[i+1:], " ")
 			p.add(setting{form: asWrite, key: canonical(name), value: trim(strings.TrimPrefix(rest, "=")), flaw: &blanksInSysctl})
@@ -196,20 +216,6 @@ func (p *parser) echo(args, targets []string) {
 		text = unescaped(text)
 	}
 	p.printed(text, targets)
-}
-
-// printf is taken as its format alone, or as its arguments where the format only says how to print them.
-func (p *parser) printf(args, targets []string) {
-	if len(args) > 1 && strings.Contains(args[0], "%s") {
-		args = []string{strings.Join(args[1:], "\n")}
-	}
-	if len(args) > 0 {
-		p.printed(unescaped(args[0]), targets)
-	}
-}
-
-func unescaped(s string) string {
-	return strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\\`, `\`).Replace(s)
 }
 
 func (p *parser) printed(text string, targets []string) {

@@ -1,9 +1,6 @@
 package lint
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 var (
 	notAssignment = Note{NoEffect, "The line is not an assignment: sysctl.d files and sysctl.conf hold key = value, and systemd-sysctl and sysctl pass over everything else with a warning.", "sysctl.d(5), sysctl.conf(5); measured with systemd 252 and procps 4.0.2"}
@@ -75,10 +72,14 @@ func (p *parser) assignment(t string) bool {
 	case !looksLikeKey(bare) && !isShortName(bare) && !isMisspelt(bare):
 		return false
 	}
-	if p.section == "sysctl" { // a profile of tuned: "=>" raises only, quotes are taken off
-		value = strings.Trim(trim(strings.TrimPrefix(value, ">")), `"'`)
+	oneWay := ""
+	if p.section == "sysctl" { // a profile of tuned: "=>" raises only, "=<" lowers only, quotes are taken off
+		if value = trim(value); value != "" && (value[0] == '>' || value[0] == '<') {
+			oneWay, value = value[:1], value[1:]
+		}
+		value = strings.Trim(trim(value), `"'`)
 	}
-	p.add(setting{form: asConf, key: canonical(bare), value: trim(value), optional: bare != name})
+	p.add(setting{form: asConf, key: canonical(bare), value: trim(value), optional: bare != name, oneWay: oneWay})
 	return true
 }
 
@@ -108,59 +109,4 @@ func isShortName(word string) bool {
 // isMisspelt says whether a word with parts is nearly the name of a setting: ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
 func isMisspelt(word string) bool {
 	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(nearestNames(word)) > 0
-}
-
-// moduleArguments are those of ansible's sysctl module on one line, moduleMap the same in braces.
-var moduleMap = regexp.MustCompile(`\b(?:name|key):\s*["']?([A-Za-z0-9_./*-]+)["']?\s*,\s*value:\s*("[^"]*"|'[^']*'|[^,}]+)`)
-
-var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+value=("[^"]*"|'[^']*'|\S+)`)
-
-// treeLine reads YAML, JSON, TOML and the like: "name: value", or name and value on lines of their own.
-func (p *parser) treeLine(t string) {
-	t = trim(strings.TrimPrefix(t, "- "))
-	t = strings.Trim(t, "{} ,")
-	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
-		if m := form.FindStringSubmatch(t); m != nil && looksLikeKey(m[1]) {
-			p.add(setting{form: asConf, key: canonical(m[1]), value: bareWord(m[2])})
-			return
-		}
-	}
-	if _, rest, ok := strings.Cut(t, `sysctl."`); ok { // boot.kernel.sysctl."net.core.somaxconn" = 4096;
-		t = rest
-	}
-	if p.assignment(strings.Trim(t, `"';,`)) {
-		return
-	}
-	if strings.Contains(t, "sysctl ") || strings.Contains(t, "/proc/sys/") || strings.Contains(t, "ulimit ") {
-		p.commands(strings.Trim(t, `"',[]`))
-		return
-	}
-	name, value, ok := strings.Cut(t, ":")
-	if before, after, isSet := strings.Cut(t, "="); !ok || (isSet && len(before) < len(name)) {
-		name, value, ok = before, after, isSet
-	}
-	name, value = bareWord(name), bareWord(value)
-	switch {
-	case ok && looksLikeKey(name) && value != "":
-		p.add(setting{form: asConf, key: canonical(name), value: value})
-	case ok && (name == "name" || name == "key") && looksLikeKey(firstWord(value)):
-		p.named = canonical(firstWord(value))
-	case ok && name == "value" && p.named != "":
-		p.treeValue(value)
-	}
-}
-
-func (p *parser) treeValue(value string) {
-	p.add(setting{form: asConf, key: p.named, value: value})
-	p.named = ""
-}
-
-// bareWord is a scalar without the marks around it.
-func bareWord(s string) string { return strings.Trim(trim(s), "\"'`,;{} \t") }
-
-func firstWord(s string) string {
-	if i := strings.IndexAny(s, " \t,\"'"); i >= 0 {
-		return s[:i]
-	}
-	return s
 }

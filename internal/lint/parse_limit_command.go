@@ -24,6 +24,13 @@ func (p *parser) ulimit(args []string) {
 	}
 }
 
+// containerUlimit takes docker run --ulimit nofile=1024:4096.
+func (p *parser) containerUlimit(arg string) {
+	if name, value, ok := strings.Cut(arg, "="); ok && (name == "nofile" || name == "nproc") && value != "" {
+		p.add(setting{form: asContainer, key: name, value: value})
+	}
+}
+
 // limitTypes says in words which of the two limits flags name.
 func limitTypes(flags string) string {
 	soft, hard := strings.Contains(flags, "S"), strings.Contains(flags, "H")

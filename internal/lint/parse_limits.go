@@ -52,6 +52,10 @@ func (p *parser) unitLine(t string) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
+	if name, line, ok := strings.Cut(t, "="); ok && strings.HasPrefix(name, "Exec") {
+		p.commands(strings.TrimLeft(trim(line), "@-:+!|"))
+		return
+	}
 	p.unitItem(t)
 }
 

@@ -3,6 +3,7 @@ package lint
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,8 @@ const (
 	rcLocalRole             // /etc/rc.local
 	treeRole                // YAML, JSON and the like: name and value apart
 )
+
+func oneOfRoles(r role, all ...role) bool { return slices.Contains(all, r) }
 
 // directories are those of sysctl.d, by precedence: where a file of the same name is in several, the first is read
 // (sysctl.d(5), sysctl(8) --system; measured with systemd 252 and procps 4.0.2).

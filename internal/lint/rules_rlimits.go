@@ -42,6 +42,8 @@ func (c *call) reach() string {
 			return "all units that say nothing else, from their next start on"
 		}
 		return "the processes of the unit, from its next start on"
+	case asContainer:
+		return "the processes of the container, when it is made again"
 	}
 	if c.key == "prlimit --nofile" {
 		return "that process, from its next descriptor on"
@@ -78,7 +80,7 @@ var noLimit = []string{"unlimited", "infinity", "-1"}
 
 // reader is the manual page of what reads the line.
 func (c *call) reader() string {
-	return map[form]string{asLimits: "limits.conf(5)", asUnit: "systemd.exec(5)"}[c.form] + map[bool]string{true: "getrlimit(2)"}[c.form == asUlimit]
+	return map[form]string{asLimits: "limits.conf(5)", asUnit: "systemd.exec(5)", asContainer: "getrlimit(2)"}[c.form] + map[bool]string{true: "getrlimit(2)"}[c.form == asUlimit]
 }
 
 func (c *call) unlimitedFiles() {
@@ -86,6 +88,8 @@ func (c *call) unlimitedFiles() {
 	switch c.form {
 	case asUlimit:
 		c.note(OutOfBounds, "The kernel refuses a descriptor limit above fs.nr_open (EPERM), and unlimited is above it: nothing is set.", rlimitSource)
+	case asContainer:
+		c.note(OutOfBounds, "The kernel refuses a descriptor limit above fs.nr_open (EPERM), and unlimited is above it: the container does not start.", rlimitSource)
 	case asLimits:
 		c.note(Harmful, "pam_limits puts fs.nr_open in its place, a million or a thousand million: "+walk+".", "limits.conf(5); moby issue 38814")
 	default:

@@ -4,16 +4,17 @@ package lint
 type form uint8
 
 const (
-	asConf    form = iota // key = value of a sysctl.d file: at boot, or when sysctl -p reads it
-	asWrite               // sysctl -w, echo > /proc/sys: now, until the next boot
-	asLimits              // a line of limits.conf
-	asUlimit              // ulimit, prlimit
-	asUnit                // LimitNOFILE= and the like
-	asQueue               // txqueuelen of a device
-	asModule              // modprobe nf_conntrack
-	asOption              // options nf_conntrack hashsize=
-	asStray               // looks like a setting and is none
-	asExclude             // -key without a value: patterns, and for systemd-sysctl earlier lines, leave the key alone
+	asConf      form = iota // key = value of a sysctl.d file: at boot, or when sysctl -p reads it
+	asWrite                 // sysctl -w, echo > /proc/sys: now, until the next boot
+	asLimits                // a line of limits.conf
+	asUlimit                // ulimit, prlimit
+	asUnit                  // LimitNOFILE= and the like
+	asContainer             // ulimits of a compose file
+	asQueue                 // txqueuelen of a device
+	asModule                // modprobe nf_conntrack
+	asOption                // options nf_conntrack hashsize=
+	asStray                 // looks like a setting and is none
+	asExclude               // -key without a value: patterns, and for systemd-sysctl earlier lines, leave the key alone
 )
 
 // setting is one thing that a line sets.
@@ -27,6 +28,7 @@ type setting struct {
 	where    string // the command that carries it to another host or a container: "ssh", "docker"
 	target   string // the file that the line writes the setting into, "" where it stands in its own
 	optional bool   // "-" in front: failing is not reported
+	oneWay   string // ">": only raises, "<": only lowers (profiles of TuneD)
 	flaw     *Note  // why the line does nothing, whatever it sets
 	glob     string // the pattern that stands in the line, where key is one of its matches
 	silent   bool   // one match of many: the line is told of once

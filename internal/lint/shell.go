@@ -3,11 +3,12 @@ package lint
 import "strings"
 
 // command is one simple command of a shell line: its words without quotes, the files it writes to, and the end mark
-// of a here-document that feeds it.
+// of a here-document that feeds it, or the string that does.
 type command struct {
 	words []string
 	out   []string
 	here  string
+	feed  string // what "<<<" gives it to read
 }
 
 // pipeline is commands joined by "|".
@@ -105,7 +106,7 @@ func (l *lexer) redirect(c byte) {
 	}
 	switch {
 	case strings.HasPrefix(mark, "<<<"):
-		l.into = "<"
+		l.into = "<<<"
 	case strings.HasPrefix(mark, "<<"):
 		l.into = "<<"
 	default:
@@ -125,6 +126,8 @@ func (l *lexer) endWord() {
 		l.cmd.out = append(l.cmd.out, w)
 	case "<<":
 		l.cmd.here = w
+	case "<<<":
+		l.cmd.feed = w
 	case "<":
 	default:
 		l.cmd.words = append(l.cmd.words, w)

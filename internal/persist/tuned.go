@@ -2,6 +2,7 @@ package persist
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/sysctld"
@@ -9,11 +10,11 @@ import (
 
 // tuned is the TuneD daemon: it sets what its active profile names, and after that, unless reapply_sysctl is off, what
 // /run/sysctl.d, /etc/sysctl.d and, last, /etc/sysctl.conf say (see sysctld.Tuned). So with it /etc/sysctl.conf counts
-// on a host whose systemd does not read it.
+// on a host whose systemd does not read it. Without an active profile it chooses one when it starts: see recommended.
 func tuned(root fs.FS, reapplied []sysctld.Setting) []claimant {
 	active := strings.Fields(text(root, "etc/tuned/active_profile"))
 	if len(active) == 0 {
-		return nil
+		return recommended(root, reapplied)
 	}
 	starts := enabled(root, "tuned.service")
 	var entries []profileEntry
@@ -35,11 +36,12 @@ func tuned(root fs.FS, reapplied []sysctld.Setting) []claimant {
 
 // again says whether files are applied again; the daemon's default is yes (tuned/consts.py CFG_DEF_REAPPLY_SYSCTL).
 func again(root fs.FS) bool {
-	switch strings.ToLower(variable(text(root, "etc/tuned/tuned-main.conf"), "reapply_sysctl")) {
-	case "0", "no", "false", "off":
-		return false
-	}
-	return true
+	return !off(variable(text(root, "etc/tuned/tuned-main.conf"), "reapply_sysctl"))
+}
+
+// off says whether a switch of tuned-main.conf is off.
+func off(value string) bool {
+	return slices.Contains([]string{"0", "no", "false", "off"}, strings.ToLower(value))
 }
 
 // profileEntry is a sysctl of a profile.

@@ -137,7 +137,7 @@ func (m *maker) binding() (out []Left) {
 		out = append(out, Left{Limit: "accept-queue", Subject: goal, Kind: Unknown, Text: "nothing listens there: start the server first, a plan is for what runs"})
 	}
 	for _, goal := range m.unowned {
-		out = append(out, Left{Limit: "process-files", Subject: goal, Kind: Unknown, Text: "the process that takes its connections could not be seen, so whether its descriptors suffice is not known; root sees it"})
+		out = append(out, Left{Limit: "process-files", Subject: goal, Kind: Unknown, Text: "the process that takes its connections could not be seen, so whether its descriptors suffice is not known; root of the host sees it"})
 	}
 	return out
 }

@@ -53,6 +53,7 @@ type File struct {
 // Export writes a plan for another tool. What the tool cannot do stands in comments: nothing is left out in silence. Pure.
 func Export(p Plan, f Format) ([]File, error) {
 	x := newExport(p)
+	x.files = f != Kubernetes && f != Shell
 	switch f {
 	case SysctlD:
 		return []File{{Path: sysctlFile, Text: x.sysctlD()}}, nil
@@ -91,6 +92,7 @@ type export struct {
 	processes []Change     // one a process, its soft limit
 	listeners []Change
 	links     []Change
+	files     bool // the format is of files that are read at boot, in the host's own network namespace
 }
 
 // unitLimits is what a service needs at its next start.
@@ -158,6 +160,11 @@ func (x export) about() []string {
 	out := []string{fmt.Sprintf("maxconn: plan for %s, Linux %s.", name, x.plan.Host.Kernel)}
 	if !x.plan.Holds {
 		out = append(out, "After it the workload does not fit yet, or that could not be told: see maxconn plan.")
+	}
+	elsewhere := func(c Change) bool { return strings.HasPrefix(c.Target.Name, "net.") }
+	if x.files && x.plan.Host.Scope == "child" && slices.ContainsFunc(x.sysctls, elsewhere) {
+		out = append(out, "It was made in a network namespace other than the host's own, such as that of a container; files like this one set the",
+			"net. values of the host's own only. There, use --format kubernetes, docker run --sysctl, or maxconn apply --netns.")
 	}
 	return out
 }

@@ -315,6 +315,15 @@ func TestCloudInitSchema(t *testing.T) {
 	accepts(t, "cloud-init", "schema", "--config-file", filepath.Join(dir, files[0].Path))
 }
 
+// systemPython is the interpreter that the distribution's packages are installed for; another one may come first in PATH.
+func systemPython(t *testing.T) string {
+	t.Helper()
+	if path, err := exec.LookPath("/usr/bin/python3"); err == nil {
+		return path
+	}
+	return tool(t, "python3")
+}
+
 // TuneD's own loader reads the profile.
 func TestTunedLoads(t *testing.T) {
 	p := exported(t)
@@ -335,7 +344,7 @@ p = Loader(Locator([sys.argv[1]]), Factory(), Merger(), None, Variables()).load(
 for k, v in p.units["sysctl"].options.items():
     print(k + "=" + v)
 `
-	out, err := exec.Command(tool(t, "python3"), "-c", loader, filepath.Join(dir, "etc/tuned")).CombinedOutput()
+	out, err := exec.Command(systemPython(t), "-c", loader, filepath.Join(dir, "etc/tuned")).CombinedOutput()
 	if bytes.HasPrefix(out, []byte("skip")) {
 		t.Skipf("TuneD is not installed: %s", out)
 	}
@@ -370,5 +379,20 @@ func TestKubernetesPatch(t *testing.T) {
 	}
 	if pod["containers"] == nil || !slices.Contains(names, "net.ipv4.tcp_tw_reuse=1") || slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "conntrack") }) {
 		t.Errorf("%v", pod)
+	}
+}
+
+// Files that are read at boot do not reach the network namespace of a container, and say so.
+func TestExportOfAChild(t *testing.T) {
+	p := exported(t)
+	for scope, wants := range map[string]bool{"child": true, "initial": false, "": false} {
+		p.Host.Scope = scope
+		for _, x := range Formats() {
+			f := x.Format
+			says := strings.Contains(exports(t, p, f)[0].Text, "network namespace other than the host's own")
+			if want := wants && f != Kubernetes && f != Shell; says != want {
+				t.Errorf("%s, scope %q: %v, want %v", f, scope, says, want)
+			}
+		}
 	}
 }

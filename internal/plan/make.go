@@ -261,7 +261,7 @@ func (w Workload) Asked() limit.Workload {
 func hostOf(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
-	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Boot: text("boot")}
+	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Scope: text("scope"), Boot: text("boot")}
 }
 
 // inOrder sorts by what the kernel asks to be first, then by name.

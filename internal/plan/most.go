@@ -86,14 +86,16 @@ func (m *maker) raise(goals []limit.Goal, d limit.Direction, walls map[asked]wal
 	}
 }
 
-// present is a goal of one connection for each listener and each destination that has connections, the busiest first.
+// present is a goal of one connection for each listener and each destination that has connections, the busiest first. A destination of
+// which only TIME_WAIT is left has none: on a host where both ends of a connection were, those are the ends of clients.
 func present(s host.Snapshot) (w limit.Workload) {
 	r := s.Read()
 	for _, row := range busiest(r.Rows(host.ListenerKind)) {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		w.Inbound = append(w.Inbound, limit.Goal{Subject: name, Held: 1})
 	}
-	for _, row := range busiest(r.Rows(host.OutboundKind)) {
+	ended := func(row host.Row) bool { return row.Sockets() == row.Count("TIME_WAIT") }
+	for _, row := range busiest(slices.DeleteFunc(r.Rows(host.OutboundKind), ended)) {
 		if source, destination, ok := strings.Cut(row.Name(), "->"); ok && !strings.Contains(source+destination, "*") {
 			w.Outbound = append(w.Outbound, limit.Goal{Subject: destination, Held: 1})
 		}

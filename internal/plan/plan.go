@@ -45,7 +45,9 @@ type Host struct {
 	Name   string `json:"name"`
 	Kernel string `json:"kernel"`
 	Netns  string `json:"netns"` // "net:[4026531840]"
-	Boot   string `json:"boot"`  // RFC 3339; running processes are named only within one boot
+	// Scope is what the namespace is: "initial", the host's own, or "child"; "" where that was not known.
+	Scope string `json:"scope,omitempty"`
+	Boot  string `json:"boot"` // RFC 3339; running processes are named only within one boot
 }
 
 // Workload is what is wanted, as it was asked for.

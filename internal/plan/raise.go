@@ -25,6 +25,9 @@ func value(s host.Snapshot, f host.Fact) (string, bool) {
 // does not shorten TIME_WAIT; ip_autobind_reuse makes connect() fail at random.
 var never = []string{"net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_fin_timeout", "net.ipv4.ip_autobind_reuse", "net.ipv4.tcp_abort_on_overflow"}
 
+// Raises says whether a change gives more than there was, as each change of a plan does, and is of no setting that no plan touches.
+func (c Change) Raises() bool { return raises(c.Target.Fact(), c.From, c.To) }
+
 // raises says whether a value gives more than another and nothing less: a plan lowers nothing.
 func raises(f host.Fact, from, to string) bool {
 	if f.Kind == host.SysctlKind {

@@ -40,14 +40,7 @@ func Untold(p plan.Plan) string {
 
 func (s *screen) plan(p plan.Plan) {
 	s.para(0, 2, planAbout(p)...)
-	if goals := planGoals(p.Workload); len(goals) > 0 {
-		s.blank()
-		label := "wanted"
-		for _, g := range goals {
-			s.labelled(0, label, 8, text(g))
-			label = ""
-		}
-	}
+	s.goals(p.Workload)
 	s.blank()
 	s.para(0, 2, planVerdict(p)...)
 	if len(p.Changes) > 0 {
@@ -57,6 +50,36 @@ func (s *screen) plan(p plan.Plan) {
 	s.changes(p.Changes)
 	s.leftovers(p)
 	s.notJudged(p)
+}
+
+// mostGoals and mostLeft are how many goals, and subjects of one limit, a first screen shows.
+const (
+	mostGoals = 12
+	mostLeft  = 6
+)
+
+func (s *screen) goals(w plan.Workload) {
+	goals := planGoals(w)
+	if len(goals) == 0 {
+		return
+	}
+	s.blank()
+	label, shown := "wanted", goals[:s.first(len(goals), mostGoals)]
+	for _, g := range shown {
+		s.labelled(0, label, 8, text(g))
+		label = ""
+	}
+	if n := len(goals) - len(shown); n > 0 {
+		s.labelled(0, "", 8, span{"and " + count(int64(n)) + " more (--verbose shows them)", dim})
+	}
+}
+
+// first is how many of n a screen shows: all where everything was asked for, or where one line more is no gain.
+func (s *screen) first(n, most int) int {
+	if s.style.Verbose || n <= most+1 {
+		return n
+	}
+	return most
 }
 
 // planAbout is the header line.
@@ -215,21 +238,40 @@ func leftTitles(p plan.Plan) [2]string {
 }
 
 func (s *screen) leftover(title string, p plan.Plan, binds bool) {
-	last := ""
-	for _, l := range p.Left {
-		if l.Binds != binds || l.Kind == plan.Unknown {
-			continue
-		}
-		if last == "" {
+	all := slices.DeleteFunc(slices.Clone(p.Left), func(l plan.Left) bool { return l.Binds != binds || l.Kind == plan.Unknown })
+	for i, group := range leftGroups(all) {
+		if i == 0 {
 			s.blank()
 			s.line(0, span{title, bold})
 		}
-		if head := leftHead(l); l.Limit+head != last {
-			s.para(0, 2, span{l.Limit, bold}, text(head))
-			last = l.Limit + head
+		shown := group[:s.first(len(group), mostLeft)]
+		for _, subject := range shown {
+			s.para(0, 2, span{subject[0].Limit, bold}, text(leftHead(subject[0])))
+			for _, l := range subject {
+				s.labelled(2, string(l.Kind), planLabels, text(l.Text))
+			}
 		}
-		s.labelled(2, string(l.Kind), planLabels, text(l.Text))
+		if n := len(group) - len(shown); n > 0 {
+			s.para(0, 2, span{group[0][0].Limit, bold}, span{" at " + count(int64(n)) + " more (--verbose shows them)", dim})
+		}
 	}
+}
+
+// leftGroups puts what follows each other into one group for each limit, and in it what is of one subject together.
+func leftGroups(all []plan.Left) (out [][][]plan.Left) {
+	for i, l := range all {
+		newLimit := i == 0 || l.Limit != all[i-1].Limit
+		if newLimit {
+			out = append(out, nil)
+		}
+		group := &out[len(out)-1]
+		if newLimit || leftHead(l) != leftHead(all[i-1]) {
+			*group = append(*group, nil)
+		}
+		subject := &(*group)[len(*group)-1]
+		*subject = append(*subject, l)
+	}
+	return out
 }
 
 func leftHead(l plan.Left) string {

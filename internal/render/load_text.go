@@ -1,0 +1,220 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/load"
+)
+
+// LoadText writes what a load reached for a terminal: one label and what belongs to it a line. All figures were
+// measured by the run.
+func LoadText(w io.Writer, r *load.Report, style Style) error {
+	t := loadScreen{newScreen(style)}
+	t.verdict(r)
+	t.connections(r)
+	t.times(r)
+	t.failures(r)
+	t.cost(r)
+	t.kernel(r)
+	t.line(0, span{"All figures were measured by this run.", dim})
+	return t.flush(w)
+}
+
+// loadScreen has labelled lines.
+type loadScreen struct{ *screen }
+
+// loadColumn is where the words behind a label begin.
+const loadColumn = 17
+
+func (t loadScreen) add(label, format string, args ...any) {
+	t.labelled(2, label, loadColumn, text(fmt.Sprintf(format, args...)))
+}
+
+func (t loadScreen) verdict(r *load.Report) {
+	switch {
+	case r.Role == "serve":
+		t.para(0, 2, text(count(r.Established)+" connections accepted on "+r.Target+", at most "+count(r.PeakOpen)+" at one time"))
+	case r.GoalMet:
+		t.para(0, 2, span{loadTitle(r), bold}, text(": "), span{"the goal was met", green})
+	default:
+		t.para(0, 2, span{loadTitle(r), bold}, text(": "), span{"the goal was not met", red})
+		for _, m := range r.Missed {
+			t.add("missed", "%s", m)
+		}
+	}
+	if r.Stopped != "" {
+		t.add("stopped", "%s", stopText(r.Stopped))
+	}
+	if r.BoundBy != "" {
+		t.add("bound by", "%s: %s", r.BoundBy, cmp.Or(r.Because, "maxconn explain "+r.BoundBy))
+	}
+}
+
+func stopText(why string) string {
+	if why == "memory" {
+		return "free memory and page cache fell to what is to be kept free"
+	}
+	return why
+}
+
+// loadTitle is what was asked for.
+func loadTitle(r *load.Report) string {
+	what := count(r.Wanted) + " connections"
+	if r.Wanted == 0 {
+		what = "connections"
+	}
+	at := ""
+	if r.Target != "" {
+		at = " to " + r.Target
+	}
+	if r.Role == "pair" {
+		at = ", both ends here"
+	}
+	switch r.Mode {
+	case load.Churn:
+		rate := "as fast as possible"
+		if r.WantedRate > 0 {
+			rate = fmt.Sprintf("at %s/s", count(int64(r.WantedRate)))
+		}
+		return fmt.Sprintf("churn%s, %s, closed by %s", at, rate, r.Close)
+	case load.Burst:
+		return "a burst of " + what + at
+	case load.Talk:
+		return what + at + ", idle and then talking"
+	}
+	return what + " held" + at
+}
+
+func (t loadScreen) connections(r *load.Report) {
+	if r.Role == "serve" {
+		return
+	}
+	t.add("established", "%s of %s attempted, in %s: %s/s", count(r.Established), count(r.Attempted), roundTime(r.Seconds), count(int64(r.Rate)))
+	if r.Mode != load.Churn {
+		t.add("open", "at most %s at one time, %s at the end", count(r.PeakOpen), count(r.Held))
+	}
+	if r.Answered > 0 {
+		t.add("answers", "%s", count(r.Answered))
+	}
+	if r.Messages > 0 {
+		t.add("messages", "%s", count(r.Messages))
+	}
+	if r.PortsSkipped > 0 {
+		t.add("ports", "%s were taken by others and passed over", count(r.PortsSkipped))
+	}
+}
+
+func (t loadScreen) times(r *load.Report) {
+	if r.Connect.Seen > 0 {
+		t.add("connect time", "%s", timesText(r.Connect))
+	}
+	if r.Answer != nil {
+		t.add("answer time", "%s", timesText(*r.Answer))
+	}
+	for _, s := range r.SYNSteps {
+		t.add("SYN again", "%s connections after %d s, their SYN sent again %d times", count(s.Connections), s.Seconds, s.Retransmits)
+	}
+}
+
+func timesText(t load.Times) string {
+	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", micros(t.P50), micros(t.P90), micros(t.P99), micros(t.P999), micros(t.Max))
+}
+
+func (t loadScreen) failures(r *load.Report) {
+	for _, f := range r.Failures {
+		t.add("failed", "%s at %s: %s, the first after %.1f s with %s open", count(f.Count), f.Phase, f.Errno, f.First, count(f.Open))
+	}
+	if r.WorkersLost > 0 {
+		t.add("workers", "%d ended before they should", r.WorkersLost)
+	}
+}
+
+func (t loadScreen) cost(r *load.Report) {
+	if k, u := r.Bytes.Kernel, r.Bytes.User; k != nil && u != nil {
+		t.add("memory", "%s bytes of the kernel and %s of this program for each connection%s; the program has %d MiB", count(*k), count(*u), slabText(r), r.Bytes.UserTotal>>20)
+	}
+	if r.CPU != nil {
+		ends := "at this end"
+		if r.Role == "pair" {
+			ends = "both ends"
+		}
+		t.add("CPU time", "%.1f us for each connection, %s", *r.CPU, ends)
+	}
+	how := "a descriptor table each"
+	switch {
+	case r.Processes > 0:
+		how = fmt.Sprintf("in %d processes", r.Processes)
+	case r.Tables == 1:
+		how = "one descriptor table"
+	}
+	t.add("workers", "%d, %s; a table takes %s descriptors", max(r.Tables, r.Processes), how, count(r.FileLimit))
+}
+
+func slabText(r *load.Report) string {
+	if r.Bytes.Slab == nil {
+		return ""
+	}
+	return " (object caches grew by " + count(*r.Bytes.Slab) + ")"
+}
+
+// tellingCounters say why connections fail or wait; others are in the JSON form.
+func tellingCounters() []string {
+	return []string{
+		"TcpExt.ListenOverflows", "TcpExt.ListenDrops", "TcpExt.TCPReqQFullDrop", "TcpExt.TCPReqQFullDoCookies", "TcpExt.SyncookiesSent", "TcpExt.SyncookiesFailed",
+		"TcpExt.TCPTimeWaitOverflow", "TcpExt.TCPAbortOnMemory", "TcpExt.TCPAbortOnTimeout", "TcpExt.TCPSynRetrans", "TcpExt.TCPTimeouts", "TcpExt.TCPMemoryPressures", "TcpExt.TW", "TcpExt.TWRecycled",
+		"TcpExt.PruneCalled", "TcpExt.TCPBacklogDrop", "Tcp.AttemptFails", "Tcp.EstabResets", "Tcp.RetransSegs",
+	}
+}
+
+func (t loadScreen) kernel(r *load.Report) {
+	var said []string
+	for _, c := range r.Counters {
+		if slices.Contains(tellingCounters(), c.Name) {
+			said = append(said, strings.TrimPrefix(c.Name, "TcpExt.")+" "+limit.Separate(fmt.Sprintf("%+d", c.By)))
+		}
+	}
+	if said != nil {
+		t.add("counters", "%s", strings.Join(said, ", "))
+	}
+	if r.Before != nil && r.After != nil {
+		held := ""
+		if r.AtPeak != nil {
+			held = fmt.Sprintf(", %s while held", count(r.AtPeak.Inuse))
+		}
+		t.add("sockets", "%s before%s, %s after (TIME_WAIT %s, then %s; orphans %s, then %s)", count(r.Before.Inuse), held, count(r.After.Inuse),
+			count(r.Before.TimeWait), count(r.After.TimeWait), count(r.Before.Orphans), count(r.After.Orphans))
+	}
+}
+
+// roundTime is 1.23s, 1m2s: what a run took.
+func roundTime(s float64) string { return time.Duration(s * 1e9).Round(10 * time.Millisecond).String() }
+
+// micros is a time of a histogram, known to 1 %.
+func micros(us float64) string {
+	switch {
+	case us >= 1e6:
+		return fmt.Sprintf("%.2f s", us/1e6)
+	case us >= 1e4:
+		return fmt.Sprintf("%.0f ms", us/1e3)
+	case us >= 1e3:
+		return fmt.Sprintf("%.1f ms", us/1e3)
+	case us >= 100:
+		return fmt.Sprintf("%.0f us", us)
+	}
+	return fmt.Sprintf("%.1f us", us)
+}
+
+// LoadLine is a sample in one line, for a live display.
+func LoadLine(s load.Sample) string {
+	failed := ""
+	if s.Failed > 0 {
+		failed = ", " + count(s.Failed) + " failed"
+	}
+	return fmt.Sprintf("%.0f s: %s established, %s/s, %s open%s, %d MiB free", s.Seconds, count(s.Established), count(int64(s.PerSecond)), count(s.Open), failed, s.Free>>20)
+}
