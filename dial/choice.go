@@ -6,8 +6,9 @@ import "fmt"
 type Choice int
 
 const (
-	// AutoPort is MovingWindow where the kernel has IP_LOCAL_PORT_RANGE, else KernelPort; and ExplicitPort for a
-	// pool of addresses on a kernel without IP_BIND_ADDRESS_NO_PORT. What the kernel has is tried at the first dial.
+	// AutoPort is MovingWindow where the kernel has IP_LOCAL_PORT_RANGE, else KernelPort; and ExplicitPort where the
+	// kernel could not do what is asked: Ports without IP_LOCAL_PORT_RANGE, or a pool of addresses without
+	// IP_BIND_ADDRESS_NO_PORT. What the kernel has is tried at the first dial.
 	AutoPort Choice = iota
 
 	// MovingWindow has the kernel choose out of at most 512 ports at a time (IP_LOCAL_PORT_RANGE, Linux 6.3 and
@@ -42,14 +43,14 @@ type features struct {
 	explicit bool // binding inside of Control, as ExplicitPort needs it
 }
 
-// settle gives the choice that can be had. An explicit wish that cannot is KernelPort.
-func (c Choice) settle(f features, pool, ranged bool) Choice {
+// settle gives the choice that can be had; an explicit wish that cannot is KernelPort. ranged: it is known which ports there are.
+// narrowed: Dialer.Ports is set.
+func (c Choice) settle(f features, pool, ranged, narrowed bool) Choice {
+	wanted := c == ExplicitPort || narrowed && !f.window || c == AutoPort && pool && !f.lateBind
 	switch {
-	case c == AutoPort && f.window && ranged, c == MovingWindow && f.window && ranged:
+	case (c == AutoPort || c == MovingWindow) && f.window && ranged:
 		return MovingWindow
-	case c == ExplicitPort && f.explicit && ranged:
-		return ExplicitPort
-	case c == AutoPort && pool && !f.lateBind && f.explicit && ranged:
+	case wanted && f.explicit && ranged:
 		return ExplicitPort
 	}
 	return KernelPort

@@ -2,23 +2,42 @@ package dial
 
 import (
 	"net"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
 
 // Conn is a TCP connection of a Dialer: a *net.TCPConn, with all its methods (ReadFrom, SyscallConn,
 // CloseWrite, writev by net.Buffers), that is counted until it is closed. A connection that is dropped without Close is
-// closed by the Go runtime but stays counted.
+// closed, and no longer counted, once the garbage collector has found it.
 type Conn struct {
 	*net.TCPConn
 
-	to     *destination
-	pair   *pair
-	core   *core
-	port   int
-	halved atomic.Bool // CloseWrite was called
-	resets atomic.Bool // SetLinger(0) was called
-	closed atomic.Bool
+	lease   *lease
+	dropped runtime.Cleanup
+	halved  atomic.Bool // CloseWrite was called
+	resets  atomic.Bool // SetLinger(0) was called
+	closed  atomic.Bool
+}
+
+// lease is what a connection holds of its Dialer. It does not refer to the Conn, whose end it sees.
+type lease struct {
+	core *core
+	to   *destination
+	pair *pair
+	port int
+}
+
+func newConn(conn *net.TCPConn, l *lease) *Conn {
+	c := &Conn{TCPConn: conn, lease: l}
+	c.dropped = runtime.AddCleanup(c, func(l *lease) { l.end(true) }, l)
+	return c
+}
+
+// end gives the port back, at once or after TIME_WAIT, and the place under the limits.
+func (l *lease) end(lingers bool) {
+	l.to.release(l.pair, l.port, lingers, time.Now())
+	l.core.leave(l.to)
 }
 
 // Close closes the connection and gives its port back: at once when the peer closed first, or after
@@ -29,8 +48,9 @@ func (c *Conn) Close() error {
 	}
 	lingers := !c.resets.Load() && lingers(c.TCPConn, c.halved.Load())
 	err := c.TCPConn.Close()
-	c.to.release(c.pair, c.port, lingers, time.Now())
-	c.core.leave(c.to)
+	c.dropped.Stop()
+	c.lease.end(lingers)
+	runtime.KeepAlive(c) // the cleanup cannot have begun
 	return err
 }
 

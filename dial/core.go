@@ -1,9 +1,13 @@
 package dial
 
 import (
+	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -16,7 +20,7 @@ type core struct {
 	set    atomic.Pointer[settings]
 
 	mu           sync.Mutex
-	sources      map[netip.Addr]*source // all that there ever were
+	sources      map[netip.Addr]*source // the pool's, and former ones that are still in use
 	destinations map[netip.AddrPort]*destination
 	sweepAt      int       // how many destinations make a sweep worth while
 	read         time.Time // when the settings were
@@ -27,21 +31,34 @@ type counters struct {
 	dials, waited, rotated, exhausted atomic.Uint64
 }
 
-func newCore(d *Dialer) *core {
+// newCore fails for lack of descriptors only. What else is wrong is each dial's error.
+func newCore(d *Dialer) (*core, error) {
+	has, err := probe()
+	if err != nil {
+		return nil, err
+	}
 	c := &core{
-		dialer: d, has: probe(), sweepAt: 64,
+		dialer: d, has: has, sweepAt: 64,
 		sources: map[netip.Addr]*source{}, destinations: map[netip.AddrPort]*destination{},
 	}
 	c.pool.Store(&pool{})
-	c.reload(time.Now())
-	if err := c.refresh(); err != nil {
+	if err := c.refresh(); lacking(err) {
+		return nil, err
+	} else if err != nil {
 		c.pool.Store(&pool{err: err})
 	}
-	return c
+	return c, nil
+}
+
+// lacking: the process or the system has run out of something, and a later call may do better.
+func lacking(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
 func (c *core) refresh() error {
-	c.reload(time.Now())
+	if err := c.reload(time.Now()); err != nil {
+		return err
+	}
 	addrs, err := c.dialer.addresses()
 	if err != nil {
 		return err
@@ -61,46 +78,69 @@ func (c *core) refresh() error {
 		}
 	}
 	c.pool.Store(p)
+	c.forget(p, time.Now())
 	return nil
 }
 
 // source gives the source of an address, present again.
 func (c *core) source(a netip.Addr) *source {
 	if c.sources[a] == nil {
-		c.sources[a] = &source{id: len(c.sources), addr: a}
+		c.sources[a] = &source{addr: a}
 	}
-	c.sources[a].gone.Store(false)
+	c.sources[a].lostAt.Store(0)
 	return c.sources[a]
 }
 
-// reload reads the kernel's settings.
-func (c *core) reload(now time.Time) {
+// forget drops the sources that have left the pool and of which nothing is left: addresses that come and go, as those of IPv6
+// privacy do, must not add up.
+func (c *core) forget(p *pool, now time.Time) {
+	keep := map[*source]bool{}
+	for _, s := range slices.Concat(p.v4, p.v6) {
+		keep[s] = true
+	}
+	used := map[*source]bool{}
+	for _, t := range c.destinations {
+		t.forget(keep, used, now)
+	}
+	maps.DeleteFunc(c.sources, func(_ netip.Addr, s *source) bool { return !keep[s] && !used[s] })
+}
+
+// reload reads the kernel's settings. What cannot be read for lack of descriptors stays as it was.
+func (c *core) reload(now time.Time) error {
+	ports, reserved, reuse, err := readSettings()
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	c.read = now
 	c.mu.Unlock()
-	ports, reserved, reuse := readSettings()
 	explicit := c.dialer.Choice == ExplicitPort
 	if want := c.dialer.Ports; want.set() && (explicit || !ports.set()) {
 		ports = want
 	} else if want.set() {
 		ports = want.within(ports) // an end outside of the kernel's range is ignored in silence (inet_sk_get_local_port_range)
 	}
-	c.set.Store(newSettings(ports, reserved, reuse))
+	if set := newSettings(ports, reserved, reuse); !set.same(c.set.Load()) {
+		c.set.Store(set)
+	}
+	return nil
 }
 
 // stale reloads settings that are older than a second, before anybody is told that ports are
-// exhausted: somebody may have widened the range.
-func (c *core) stale(now time.Time) {
+// exhausted, and while somebody waits: the range may have been widened. It says whether they changed.
+func (c *core) stale(now time.Time) bool {
 	c.mu.Lock()
 	old := now.Sub(c.read) > time.Second
 	c.mu.Unlock()
-	if old {
-		c.reload(now)
+	if !old {
+		return false
 	}
+	before := c.set.Load()
+	return c.reload(now) == nil && c.set.Load() != before
 }
 
 func (c *core) choice() Choice {
-	return c.dialer.Choice.settle(c.has, c.pool.Load().bound, c.set.Load().capacity > 0)
+	return c.dialer.Choice.settle(c.has, c.pool.Load().bound, c.set.Load().capacity > 0, c.dialer.Ports.set())
 }
 
 // enter finds what is known of a destination and counts a user of it.
@@ -150,7 +190,7 @@ func (t *destination) forgotten(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range t.pairs {
-		if p != nil && p.lingering(now) > 0 {
+		if p.lingering(now) > 0 {
 			return false
 		}
 	}

@@ -22,9 +22,9 @@ type destination struct {
 	users int // dials and open connections; under core.mu
 
 	mu             sync.Mutex
-	pairs          []*pair // by source.id; nil: never used
-	opened, closed *ring   // connections made; ports given back at once
-	exhausted      uint64  // dials that failed for want of a port
+	pairs          map[*source]*pair
+	opened, closed *ring  // connections made; ports given back at once
+	exhausted      uint64 // dials that failed for want of a port
 }
 
 // pair is a source address and a destination: what a source port belongs to.
@@ -33,7 +33,8 @@ type pair struct {
 	open   int                 // connections and dials
 	held   [windowCount]uint16 // of them, by window of their port
 	lately *ring               // ports that went into TIME_WAIT
-	rest   time.Time           // full until then
+	rest   time.Time           // full until then, or until the settings change
+	full   *settings           // that it was full of
 	cursor int                 // the window that is being filled; ExplicitPort: the port tried last
 	tries  int                 // windows to try before the whole range
 	taken  *portSet            // ExplicitPort: ports that this dialer holds
@@ -42,23 +43,21 @@ type pair struct {
 func newDestination(addr netip.AddrPort, d *Dialer) *destination {
 	return &destination{
 		addr: addr, gate: newGate(d.MaxOpen, d.MaxPerSecond), line: newLine(),
-		opened: newRing(growthSeconds + 2), closed: newRing(growthSeconds + 2),
+		pairs: map[*source]*pair{}, opened: newRing(growthSeconds + 2), closed: newRing(growthSeconds + 2),
 	}
 }
 
 // pair gives the pair of a source, made on first use.
 func (t *destination) pair(s *source, set *settings) *pair {
-	for len(t.pairs) <= s.id {
-		t.pairs = append(t.pairs, nil)
-	}
-	if t.pairs[s.id] == nil {
-		p := &pair{source: s, tries: windowTries}
+	p := t.pairs[s]
+	if p == nil {
+		p = &pair{source: s, tries: windowTries}
 		if n := set.ports.size(); n > 0 {
 			p.cursor = windowOf(int(set.ports.Low) + rand.IntN(n)) // RFC 6056: not where everybody begins
 		}
-		t.pairs[s.id] = p
+		t.pairs[s] = p
 	}
-	return t.pairs[s.id]
+	return p
 }
 
 // choose takes the source with most ports left, one of them at random, and counts a dial on it. It gives nil when all
@@ -92,14 +91,14 @@ func (t *destination) choose(sources []*source, set *settings, now time.Time) *p
 // left estimates the free ports of a source. It is false when there can be none: the kernel said so, or as many
 // connections as ports are open. TIME_WAIT is only a guess, so it cannot rule a source out.
 func (t *destination) left(s *source, set *settings, now time.Time) (int, bool) {
-	if s.gone.Load() || !s.serves(t.addr.Addr()) {
+	if s.gone(now) || !s.serves(t.addr.Addr()) {
 		return 0, false
 	}
-	if s.id >= len(t.pairs) || t.pairs[s.id] == nil {
+	p := t.pairs[s]
+	if p == nil {
 		return max(0, set.capacity), set.capacity != 0
 	}
-	p := t.pairs[s.id]
-	if now.Before(p.rest) {
+	if p.resting(set, now) {
 		return 0, false
 	}
 	if set.capacity < 0 {
@@ -108,12 +107,30 @@ func (t *destination) left(s *source, set *settings, now time.Time) (int, bool) 
 	return set.capacity - p.open - p.blocked(set, t.addr.Addr(), now), p.open < set.capacity
 }
 
-// full lets a pair rest; cause to do so is an error of the kernel, or that every port is held here.
-func (t *destination) full(p *pair, now time.Time) {
+// exhaust lets a pair rest; cause to do so is an error of the kernel, or that every port is held here.
+func (t *destination) exhaust(p *pair, set *settings, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p.open--
-	p.rest, p.tries = now.Add(restTime), 0
+	p.rest, p.full, p.tries = now.Add(restTime), set, 0
+}
+
+// resting: the kernel had no port a moment ago, and nothing has changed since.
+func (p *pair) resting(set *settings, now time.Time) bool { return p.full == set && now.Before(p.rest) }
+
+// forget drops the pairs of sources that are not to be kept, and notes which of those are still in use.
+func (t *destination) forget(keep, used map[*source]bool, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s, p := range t.pairs {
+		switch {
+		case keep[s]:
+		case p.open > 0 || p.lingering(now) > 0:
+			used[s] = true
+		default:
+			delete(t.pairs, s)
+		}
+	}
 }
 
 // drop uncounts a dial that came to nothing.
@@ -129,6 +146,7 @@ func (t *destination) keep(p *pair, port int, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p.held[windowOf(port)]++
+	p.source.lostAt.Store(0)
 	t.opened.add(now.Unix())
 }
 

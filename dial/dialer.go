@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,14 +33,15 @@ type Dialer struct {
 
 	// Ports narrows the source ports, both ends included. The zero value means the system's range
 	// (net.ipv4.ip_local_port_range). A kernel that chooses takes only what lies in its own
-	// range too; ExplicitPort takes any.
+	// range too; ExplicitPort takes any. A kernel without IP_LOCAL_PORT_RANGE cannot be told: there Ports
+	// makes every Choice ExplicitPort. On systems other than Linux a dial with Ports fails with errors.ErrUnsupported.
 	Ports PortRange
 
 	// Choice says who chooses the source port. The zero value takes the best that the kernel has.
 	Choice Choice
 
 	// MaxOpen is the greatest number of connections to one destination (an IP address and a
-	// port), those being dialled included. Zero means no limit.
+	// port), those being dialled included, and those that a client keeps idle. Zero means no limit.
 	MaxOpen int
 
 	// MaxPerSecond is the greatest rate of dials to one destination, evenly spaced; up to a
@@ -50,8 +52,8 @@ type Dialer struct {
 	// left. Zero means one second; below zero, a dial does not wait.
 	MaxWait time.Duration
 
-	once sync.Once
-	core *core
+	starting sync.Mutex
+	core     atomic.Pointer[core]
 }
 
 // Dial is DialContext with the background context.
@@ -61,13 +63,17 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext connects to the address; network and address are those of net.Dial. The
 // connection is a *Conn when the network is "tcp", "tcp4" or "tcp6". Errors are *net.OpError as in net.Dialer;
-// with errors.Is they match ErrPortsExhausted, ErrLimit, ErrNoSource, or the system's errno. When the time is up while a
-// handshake is under way the error is net.Dialer's, with Timeout true.
+// with errors.Is they match ErrPortsExhausted, ErrLimit, ErrNoSource, or the system's errno. When the context ended the dial they
+// match context.Canceled or context.DeadlineExceeded, and at the end of a Timeout or Deadline the latter. (net.Dialer's
+// error for a handshake that took too long is sometimes this one and sometimes os.ErrDeadlineExceeded; here it matches both.)
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if !tcp(network) || d.fixed() {
 		return d.Base.DialContext(ctx, network, address)
 	}
-	c := d.start()
+	c, err := d.start()
+	if err != nil {
+		return nil, opError(network, nil, err)
+	}
 	if end, ok := d.deadline(ctx); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, end)
@@ -84,16 +90,33 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return conn, nil
 }
 
-// Refresh reads the addresses of Device and the kernel's port settings again, and gives back to the
-// pool the addresses that were dropped because the host had lost them. Connections are
+// Refresh reads the addresses of Device and the kernel's port settings again, and has the
+// addresses that the host had lost tried again at once. Connections are
 // left alone. When the device cannot be read the pool stays as it is.
 func (d *Dialer) Refresh() error {
-	return d.start().refresh()
+	c, err := d.start()
+	if err != nil {
+		return err
+	}
+	return c.refresh()
 }
 
-func (d *Dialer) start() *core {
-	d.once.Do(func() { d.core = newCore(d) })
-	return d.core
+// start makes the core at the first call. That may fail for lack of descriptors; then the next call tries again, for
+// what was not seen because of it would be missed for ever.
+func (d *Dialer) start() (*core, error) {
+	if c := d.core.Load(); c != nil {
+		return c, nil
+	}
+	d.starting.Lock()
+	defer d.starting.Unlock()
+	if c := d.core.Load(); c != nil {
+		return c, nil
+	}
+	c, err := newCore(d)
+	if err == nil {
+		d.core.Store(c)
+	}
+	return c, err
 }
 
 // fixed says that the user has chosen the one source port, or a local address that is not TCP's.

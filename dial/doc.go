@@ -34,7 +34,8 @@
 //   - A dial tries every source address that may have a port before it says [ErrPortsExhausted]. The
 //     error says so only after the kernel did (EADDRNOTAVAIL), or when every port is held by open connections of this Dialer.
 //   - An address that failed for want of ports is not tried again for 100 ms, or until a connection
-//     of this Dialer gives one back. An address that the host has lost is not tried again until [Dialer.Refresh].
+//     of this Dialer gives one back, or the range changes. An address that the host has lost is not tried again for a
+//     second, or until [Dialer.Refresh].
 //   - Only a lack of ports or of the source address changes the source. A refused, reset or
 //     timed-out connection, or a lack of descriptors, is reported at once, as net.Dialer does.
 //   - No dial waits after its context, its Timeout or its Deadline has ended. Waiting takes neither a socket nor a
@@ -42,13 +43,15 @@
 //   - A dial that waits is not overtaken by a later one to the same destination.
 //   - Source and destination have the same address family. Names with addresses of both families are
 //     raced as in net.Dialer (RFC 6555); the connection that loses is closed.
-//   - Connections are [*Conn], a *net.TCPConn whose Close gives the port back. Networks other than TCP are
+//   - Connections are [*Conn], a *net.TCPConn whose Close gives the port back; one that is dropped without Close gives it
+//     back when it is garbage collected. Networks other than TCP are
 //     left to net.Dialer and are not counted.
-//   - A Dialer runs no goroutine of its own, and holds no descriptor.
+//   - A Dialer runs no goroutine of its own, and holds no descriptor. It remembers a destination (about 1.5 kB) and a former
+//     source address until the last connection has been closed and has left TIME_WAIT.
 //
 // What is counted is what this Dialer opened. Ports in TIME_WAIT and those of other programs are not visible to a
 // program; for them the count is an estimate, and the kernel's answer decides.
 //
 // On systems other than Linux source addresses are bound as net.Dialer does with LocalAddr, and the system
-// chooses the port; pool, rotation, limits and statistics are the same.
+// chooses the port; Dialer.Ports is refused there. Pool, rotation, limits and statistics are the same.
 package dial

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -113,7 +114,7 @@ func (e *sourceError) Error() string {
 		return fmt.Sprintf("no source address for %s: %v", e.what, e.err)
 	}
 	if e.lost {
-		return fmt.Sprintf("no source address for %s: the host has lost all of the pool; Refresh reads them again", e.what)
+		return fmt.Sprintf("no source address for %s: the host has lost all of the pool; they are tried again after a second, and at Refresh", e.what)
 	}
 	return fmt.Sprintf("no source address for %s: the pool has none of that family", e.what)
 }
@@ -131,5 +132,24 @@ func (e *sourceError) Unwrap() []error {
 
 // opError is the form in which net reports. An address that is not valid is left out.
 func opError(network string, to net.Addr, err error) error {
-	return &net.OpError{Op: "dial", Net: network, Addr: to, Err: err}
+	return &net.OpError{Op: "dial", Net: network, Addr: to, Err: timely(err)}
+}
+
+// deadlineError is both errors that net has for a deadline that has passed. Which of them a handshake ends with there depends on
+// whether the poller or the context is faster (net/fd_unix.go connect).
+type deadlineError struct{}
+
+func (deadlineError) Error() string   { return os.ErrDeadlineExceeded.Error() }
+func (deadlineError) Timeout() bool   { return true }
+func (deadlineError) Temporary() bool { return true }
+func (deadlineError) Is(err error) bool {
+	return err == context.DeadlineExceeded || err == os.ErrDeadlineExceeded
+}
+
+// timely knows net's two by their text, which is the same: the type of one is not exported.
+func timely(err error) error {
+	if err == context.DeadlineExceeded || err.Error() == os.ErrDeadlineExceeded.Error() {
+		return deadlineError{}
+	}
+	return err
 }

@@ -55,11 +55,11 @@ func (c *core) find(ctx context.Context, network string, t *destination, patient
 		conn, err = c.try(ctx, network, t, got)
 		return err != errNoPort
 	}
-	if t.line.len() == 0 && try(func() {}) {
+	alone := func() {} // nobody is behind
+	began := time.Now()
+	if t.line.len() == 0 && (try(alone) || c.stale(began) && try(alone)) {
 		return conn, err
 	}
-	began := time.Now()
-	c.stale(began)
 	wait := c.dialer.maxWait()
 	if !patient || wait < 0 {
 		return nil, c.exhausted(network, t, 0, nil)
@@ -67,7 +67,8 @@ func (c *core) find(ctx context.Context, network string, t *destination, patient
 	c.count.waited.Add(1)
 	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if t.line.wait(limited, try) == nil {
+	again := func(got func()) bool { c.stale(time.Now()); return try(got) }
+	if t.line.wait(limited, again) == nil {
 		return conn, err
 	}
 	return nil, c.exhausted(network, t, time.Since(began), ctx.Err())
@@ -84,13 +85,13 @@ func (d *Dialer) maxWait() time.Duration {
 func (c *core) try(ctx context.Context, network string, t *destination, got func()) (*Conn, error) {
 	for others := 0; ; {
 		set := c.set.Load()
-		if err := set.usable(c.dialer.Ports); err != nil {
+		if err := set.usable(c.dialer.Ports, c.has); err != nil {
 			return nil, opError(network, tcpAddr(t.addr), err)
 		}
-		sources := c.pool.Load().of(t.addr.Addr())
-		p := t.choose(sources, set, time.Now())
+		sources, now := c.pool.Load().of(t.addr.Addr()), time.Now()
+		p := t.choose(sources, set, now)
 		if p == nil {
-			if err := c.without(sources, t.addr.Addr()); err != nil {
+			if err := c.without(sources, t.addr.Addr(), now); err != nil {
 				return nil, opError(network, tcpAddr(t.addr), err)
 			}
 			return nil, errNoPort
@@ -101,14 +102,14 @@ func (c *core) try(ctx context.Context, network string, t *destination, got func
 			return conn, nil
 		case failed:
 			t.drop(p)
-			return nil, withSource(err, p.source.addr)
+			return nil, clarify(err, p.source.addr)
 		}
 		if v == taken {
 			if others++; others >= set.capacity { // as many as a source has ports: others have them all
 				others, v = 0, noPort
 			}
 		}
-		c.turnAway(t, p, v)
+		c.turnAway(t, p, set, v)
 		if ctx.Err() != nil {
 			return nil, opError(network, tcpAddr(t.addr), ctx.Err())
 		}
@@ -116,30 +117,30 @@ func (c *core) try(ctx context.Context, network string, t *destination, got func
 }
 
 // turnAway notes why a source could not be used.
-func (c *core) turnAway(t *destination, p *pair, v verdict) {
+func (c *core) turnAway(t *destination, p *pair, set *settings, v verdict) {
 	switch v {
 	case lost:
-		p.source.gone.Store(true)
+		p.source.lostAt.Store(time.Now().UnixNano())
 		t.drop(p)
 	case taken:
 		t.drop(p)
 		return
 	case inUse:
 		p.source.inUse.Add(1)
-		t.full(p, time.Now())
+		t.exhaust(p, set, time.Now())
 	default:
-		t.full(p, time.Now())
+		t.exhaust(p, set, time.Now())
 	}
 	c.count.rotated.Add(1)
 }
 
 // without says when there is no source at all, as opposed to no port.
-func (c *core) without(sources []*source, to netip.Addr) error {
+func (c *core) without(sources []*source, to netip.Addr, now time.Time) error {
 	some := false
 	for _, s := range sources {
 		if s.serves(to) {
 			some = true
-			if !s.gone.Load() {
+			if !s.gone(now) {
 				return nil
 			}
 		}
@@ -166,15 +167,20 @@ func (c *core) keep(t *destination, p *pair, conn *net.TCPConn) *Conn {
 		port = local.Port
 	}
 	t.keep(p, port, time.Now())
-	return &Conn{TCPConn: conn, to: t, pair: p, core: c, port: port}
+	return newConn(conn, &lease{core: c, to: t, pair: p, port: port})
 }
 
-// withSource names the source address in an error of net, which does not know that the
-// socket was bound.
-func withSource(err error, from netip.Addr) error {
-	if op, ok := err.(*net.OpError); ok && op.Source == nil && from.IsValid() {
+// clarify names the source address in an error of net, which does not know that the
+// socket was bound, and gives the end of a deadline its one form.
+func clarify(err error, from netip.Addr) error {
+	op, ok := err.(*net.OpError)
+	if !ok {
+		return err
+	}
+	if op.Source == nil && from.IsValid() {
 		op.Source = tcpAddr(netip.AddrPortFrom(from, 0))
 	}
+	op.Err = timely(op.Err)
 	return err
 }
 

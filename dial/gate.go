@@ -31,6 +31,9 @@ func newGate(maxOpen int, rate float64) *gate {
 	return &gate{maxOpen: max(0, maxOpen), rate: max(0, rate), tokens: burst(rate)}
 }
 
+// longestNap keeps the time until the next turn, at one dial in a thousand years, within a time.Duration.
+const longestNap = time.Hour
+
 // burst is how many dials may go at once after a pause.
 func burst(rate float64) float64 { return max(1, rate/10) }
 
@@ -76,7 +79,7 @@ func (g *gate) leave() {
 }
 
 func (g *gate) holds() string {
-	if g.maxOpen > 0 && g.open >= g.maxOpen {
+	if g.rate == 0 || g.maxOpen > 0 && g.open >= g.maxOpen {
 		return "MaxOpen"
 	}
 	return "MaxPerSecond"
@@ -90,7 +93,7 @@ func (g *gate) pump(now time.Time) {
 			return
 		}
 		if g.rate > 0 && g.tokens < 1 {
-			g.wake(time.Duration((1 - g.tokens) / g.rate * float64(time.Second)))
+			g.wake(time.Duration(min((1-g.tokens)/g.rate, longestNap.Seconds()) * float64(time.Second)))
 			return
 		}
 		t := g.waiting.Remove(e).(*turn)

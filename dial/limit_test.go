@@ -95,6 +95,20 @@ func TestMaxPerSecond(t *testing.T) {
 	})
 }
 
+// One dial in a thousand years: the wait neither ends early nor keeps the processor busy.
+func TestTinyRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(0, 1e-12)
+		g.enter(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		began := time.Now()
+		if limit, _, err := g.enter(ctx); limit != "MaxPerSecond" || err != context.DeadlineExceeded || time.Since(began) != 24*time.Hour {
+			t.Errorf("%s, %v after %v", limit, err, time.Since(began))
+		}
+	})
+}
+
 // Never more connections than allowed, seen from the server, under a thousand dials at once.
 func TestMaxOpenHolds(t *testing.T) {
 	const limit = 8

@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -83,29 +84,35 @@ func TestWindowsCoverTheRange(t *testing.T) {
 
 func TestUsable(t *testing.T) {
 	outside := newSettings(PortRange{1000, 2000}.within(PortRange{32768, 60999}), &portSet{}, -1)
-	if err := outside.usable(PortRange{1000, 2000}); err == nil || !strings.Contains(err.Error(), "1000-2000") {
+	if err := outside.usable(PortRange{1000, 2000}, features{window: true}); err == nil || !strings.Contains(err.Error(), "1000-2000") {
 		t.Errorf("a range outside of the kernel's: %v", err)
 	}
-	if err := newSettings(PortRange{}, &portSet{}, -1).usable(PortRange{}); err != nil {
+	unknown := newSettings(PortRange{}, &portSet{}, -1)
+	if err := unknown.usable(PortRange{}, features{}); err != nil {
 		t.Errorf("an unknown range: %v", err)
+	}
+	if err := unknown.usable(PortRange{1000, 2000}, features{}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Ports on a system that cannot keep to them: %v", err)
 	}
 }
 
 func TestChoiceSettles(t *testing.T) {
 	modern, old, oldest := features{true, true, true}, features{true, false, true}, features{false, false, true}
 	for _, c := range []struct {
-		wish         Choice
-		has          features
-		pool, ranged bool
-		want         Choice
+		wish                   Choice
+		has                    features
+		pool, ranged, narrowed bool
+		want                   Choice
 	}{
-		{AutoPort, modern, true, true, MovingWindow}, {AutoPort, modern, false, true, MovingWindow}, {AutoPort, modern, true, false, KernelPort},
-		{AutoPort, old, true, true, KernelPort}, {AutoPort, oldest, true, true, ExplicitPort}, {AutoPort, oldest, false, true, KernelPort},
-		{MovingWindow, old, true, true, KernelPort}, {ExplicitPort, modern, true, true, ExplicitPort}, {ExplicitPort, features{}, true, true, KernelPort},
-		{KernelPort, modern, true, true, KernelPort}, {AutoPort, features{}, true, false, KernelPort},
+		{AutoPort, old, true, true, true, ExplicitPort}, {AutoPort, old, false, true, true, ExplicitPort}, {MovingWindow, old, false, true, true, ExplicitPort},
+		{KernelPort, old, false, true, true, ExplicitPort}, {KernelPort, modern, false, true, true, KernelPort}, {AutoPort, modern, true, true, true, MovingWindow},
+		{AutoPort, modern, true, true, false, MovingWindow}, {AutoPort, modern, false, true, false, MovingWindow}, {AutoPort, modern, true, false, false, KernelPort},
+		{AutoPort, old, true, true, false, KernelPort}, {AutoPort, oldest, true, true, false, ExplicitPort}, {AutoPort, oldest, false, true, false, KernelPort},
+		{MovingWindow, old, true, true, false, KernelPort}, {ExplicitPort, modern, true, true, false, ExplicitPort}, {ExplicitPort, features{}, true, true, false, KernelPort},
+		{KernelPort, modern, true, true, false, KernelPort}, {AutoPort, features{}, true, false, false, KernelPort},
 	} {
-		if got := c.wish.settle(c.has, c.pool, c.ranged); got != c.want {
-			t.Errorf("%v with %+v, pool %v, range known %v: %v, want %v", c.wish, c.has, c.pool, c.ranged, got, c.want)
+		if got := c.wish.settle(c.has, c.pool, c.ranged, c.narrowed); got != c.want {
+			t.Errorf("%v with %+v, pool %v, range known %v, narrowed %v: %v, want %v", c.wish, c.has, c.pool, c.ranged, c.narrowed, got, c.want)
 		}
 	}
 }
@@ -115,24 +122,24 @@ func TestChooseByWhatIsLeft(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	set := newSettings(PortRange{1000, 1099}, &portSet{}, 0)
 	dest := newDestination(netip.MustParseAddrPort("192.0.2.1:80"), &Dialer{})
-	a := &source{id: 0, addr: netip.MustParseAddr("192.0.2.10")}
-	b := &source{id: 1, addr: netip.MustParseAddr("192.0.2.11")}
+	a := &source{addr: netip.MustParseAddr("192.0.2.10")}
+	b := &source{addr: netip.MustParseAddr("192.0.2.11")}
 	all := []*source{a, b}
 	for range 200 {
 		dest.choose(all, set, now)
 	}
-	if dest.pairs[0].open != 100 || dest.pairs[1].open != 100 || dest.choose(all, set, now) != nil {
-		t.Fatalf("open %d and %d of 100", dest.pairs[0].open, dest.pairs[1].open)
+	if dest.pairs[a].open != 100 || dest.pairs[b].open != 100 || dest.choose(all, set, now) != nil {
+		t.Fatalf("open %d and %d of 100", dest.pairs[a].open, dest.pairs[b].open)
 	}
 	for range 100 {
-		dest.keep(dest.pairs[0], 1000, now)
-		dest.release(dest.pairs[0], 1000, true, now)
+		dest.keep(dest.pairs[a], 1000, now)
+		dest.release(dest.pairs[a], 1000, true, now)
 	}
 	p := dest.choose(all, set, now)
 	if p == nil || p.source != a {
 		t.Fatal("an estimate of TIME_WAIT has ruled a source out")
 	}
-	dest.full(p, now)
+	dest.exhaust(p, set, now)
 	if dest.choose(all, set, now) != nil || dest.choose(all, set, now.Add(restTime)) == nil {
 		t.Error("a full pair rests for 100 ms")
 	}
@@ -176,12 +183,36 @@ func TestServes(t *testing.T) {
 // Destinations that nothing is left of are forgotten, so memory does not grow with what was ever dialled.
 func TestDestinationsAreForgotten(t *testing.T) {
 	d := &Dialer{}
-	c := d.start()
+	c := must(d.start())(t)
 	for i := range 10000 {
 		c.exit(c.enter(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)))
 	}
 	if n := len(c.destinations); n > 200 {
 		t.Errorf("%d destinations are remembered", n)
+	}
+}
+
+// Addresses that come and go do not add up: those that have left the pool are forgotten once nothing is left of them.
+func TestSourcesAreForgotten(t *testing.T) {
+	d := &Dialer{}
+	c := must(d.start())(t)
+	dest := c.enter(netip.MustParseAddrPort("192.0.2.1:80"))
+	held := netip.MustParseAddr("10.9.9.9")
+	for i := range 1000 {
+		d.Sources = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}
+		if i == 0 {
+			d.Sources = []netip.Addr{held}
+		}
+		if err := c.refresh(); err != nil {
+			t.Fatal(err)
+		}
+		p := dest.choose(c.pool.Load().v4, c.set.Load(), time.Now())
+		if i > 0 {
+			dest.drop(p)
+		}
+	}
+	if len(c.sources) != 2 || c.sources[held] == nil || len(dest.pairs) != 2 {
+		t.Errorf("%d sources and %d pairs are remembered, want those in the pool and in use", len(c.sources), len(dest.pairs))
 	}
 }
 

@@ -34,11 +34,13 @@ func (c *core) race(ctx context.Context, network string, first, second []netip.A
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan outcome) // not buffered: who finds nobody listening closes its connection
+	over := make(chan struct{})   // not ctx: that may end while the outcome is waited for
+	defer close(over)
 	start := func(list []netip.AddrPort, is bool) {
 		conn, err := c.serial(ctx, network, list)
 		select {
 		case results <- outcome{conn, err, is}:
-		case <-ctx.Done():
+		case <-over:
 			if conn != nil {
 				conn.Close()
 			}

@@ -24,6 +24,7 @@ func (c *core) resolve(ctx context.Context, network, address string) (first, sec
 	pool := c.pool.Load()
 	var unserved netip.Addr
 	for _, ip := range found {
+		ip = ip.Unmap()
 		switch {
 		case network == "tcp4" && !ip.Is4() || network == "tcp6" && ip.Is4():
 		case len(pool.of(ip)) == 0:
@@ -60,6 +61,9 @@ func (c *core) lookup(ctx context.Context, network, host string) ([]netip.Addr, 
 			return []netip.Addr{netip.IPv6Loopback()}, nil
 		}
 		return []netip.Addr{here(netip.IPv4Unspecified())}, nil
+	}
+	if network == "tcp4" { // AAAA is not asked for: it may be slow
+		return c.resolver().LookupNetIP(ctx, "ip4", host)
 	}
 	found, err := c.resolver().LookupIPAddr(ctx, host)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 const (
 	roleVar = "MAXCONN_DIAL_TEST_ROLE"
 	specVar = "MAXCONN_DIAL_TEST_SPEC"
+	jobRole = "job"
 )
 
 // job is what a program in a lab does: to each destination it dials so many times, or until it fails.
@@ -38,6 +40,8 @@ type job struct {
 	Bind     []netip.AddrPort // plain binders hold these ports
 	Remove   string           // an address that lo loses before the second leg
 	Restore  bool             // ... and has again, with a Refresh, before the third
+	Return   bool             // ... and has again, a second passes, and no Refresh
+	Widen    string           // the kernel's range from the second leg on
 }
 
 type leg struct {
@@ -63,35 +67,24 @@ type legReport struct {
 
 // play runs one role and gives the exit status.
 func play(role string) int {
-	if role == fillRole {
-		if err := playFill(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return 0
-	}
-	if role == unprivilegedRole {
-		if err := dialUnprivileged(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		fmt.Println(os.Getuid(), "done")
-		return 0
-	}
-	var j job
-	if err := json.Unmarshal([]byte(os.Getenv(specVar)), &j); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	r, err := j.run()
-	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(r)
-	}
-	if err != nil {
+	roles := map[string]func() error{fillRole: playFill, unprivilegedRole: dialUnprivileged, filesRole: dialWithoutFiles, jobRole: playJob}
+	if err := roles[role](); err != nil {
 		fmt.Fprintln(os.Stderr, role, err)
 		return 1
 	}
 	return 0
+}
+
+func playJob() error {
+	var j job
+	if err := json.Unmarshal([]byte(os.Getenv(specVar)), &j); err != nil {
+		return err
+	}
+	r, err := j.run()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
 func (j job) run() (r report, err error) {
@@ -118,15 +111,17 @@ func (j job) run() (r report, err error) {
 		if err := j.disturb(i, d); err != nil {
 			return r, err
 		}
-		r.Legs = append(r.Legs, j.leg(l, dial))
+		made, held := j.leg(l, dial)
+		r.Legs = append(r.Legs, made)
+		defer runtime.KeepAlive(held)
 	}
 	r.Stats = d.Stats()
 	return r, nil
 }
 
-func (j job) leg(l leg, dial func(context.Context, string, string) (net.Conn, error)) legReport {
+func (j job) leg(l leg, dial func(context.Context, string, string) (net.Conn, error)) (out legReport, held []net.Conn) {
 	began := time.Now()
-	out := legReport{From: map[string]int{}}
+	out.From = map[string]int{}
 	for range l.N {
 		c, err := dial(context.Background(), "tcp", l.To.String())
 		if err != nil {
@@ -139,14 +134,19 @@ func (j job) leg(l leg, dial func(context.Context, string, string) (net.Conn, er
 		out.From[c.LocalAddr().(*net.TCPAddr).IP.String()]++
 		if j.Churn {
 			c.Close()
+			continue
 		}
+		held = append(held, c)
 	}
 	out.Took = time.Since(began)
-	return out
+	return out, held
 }
 
 // disturb takes an address from lo, or gives it back, before a leg.
 func (j job) disturb(i int, d *Dialer) error {
+	if i == 1 && j.Widen != "" {
+		return os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte(j.Widen), 0)
+	}
 	if j.Remove == "" || i == 0 {
 		return nil
 	}
@@ -166,6 +166,9 @@ func (j job) disturb(i int, d *Dialer) error {
 			return err
 		}
 		return d.Refresh()
+	case i == 2 && j.Return:
+		time.Sleep(lostTime) // after which it is tried again
+		return netlink.AddrAdd(lo, addr)
 	}
 	return nil
 }
@@ -214,7 +217,7 @@ func keepAlive(c net.Conn) {
 func inside(t *testing.T, l *lab.Lab, j job) report {
 	t.Helper()
 	spec := must(json.Marshal(j))(t)
-	t.Setenv(roleVar, "job")
+	t.Setenv(roleVar, jobRole)
 	t.Setenv(specVar, string(spec))
 	defer os.Unsetenv(roleVar)
 	exe := must(os.Executable())(t)

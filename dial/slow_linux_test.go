@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,11 +22,9 @@ func TestBlackhole(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := d.DialContext(ctx, "tcp", to.String())
-	var timeout net.Error
-	if !errors.As(err, &timeout) || !timeout.Timeout() || errors.Is(err, ErrPortsExhausted) {
-		t.Errorf("error %v", err)
-	}
-	d.Base.Timeout = 0
+	checkTimeout(t, err)
+	_, err = (&Dialer{Base: net.Dialer{Timeout: 50 * time.Millisecond}}).Dial("tcp", to.String())
+	checkTimeout(t, err)
 	ctx, cancel = context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
@@ -44,6 +44,18 @@ func TestBlackhole(t *testing.T) {
 	if _, err := d.DialContext(ctx, "tcp", to.String()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with a deadline in the past: %v", err)
 	}
+	_, err = (&Dialer{Base: net.Dialer{Deadline: time.Unix(1, 0)}}).Dial("tcp", to.String())
+	checkTimeout(t, err)
+}
+
+// checkTimeout: the error is both that net.Dialer's may be, and reads the same.
+func checkTimeout(t *testing.T, err error) {
+	t.Helper()
+	var op net.Error
+	if !errors.As(err, &op) || !op.Timeout() || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.Is(err, ErrPortsExhausted) || !strings.HasSuffix(err.Error(), ": i/o timeout") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // The family that answers wins; the other's socket is closed.
@@ -51,7 +63,7 @@ func TestRace(t *testing.T) {
 	dead, good := deaf(t), server(t, "127.0.0.1:0")
 	d := &Dialer{Base: net.Dialer{FallbackDelay: 10 * time.Millisecond}}
 	for _, lists := range [][2][]netip.AddrPort{{{dead}, {good}}, {{good}, {dead}}} {
-		c, err := d.start().race(t.Context(), "tcp", lists[0], lists[1])
+		c, err := must(d.start())(t).race(t.Context(), "tcp", lists[0], lists[1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,15 +80,15 @@ func TestRace(t *testing.T) {
 	l.Close()
 	began := time.Now()
 	d = &Dialer{Base: net.Dialer{FallbackDelay: time.Hour}} // a failure does not wait for it
-	c, err := d.start().race(t.Context(), "tcp", []netip.AddrPort{refused}, []netip.AddrPort{good})
+	c, err := must(d.start())(t).race(t.Context(), "tcp", []netip.AddrPort{refused}, []netip.AddrPort{good})
 	if err != nil {
 		t.Fatal(err, time.Since(began))
 	}
 	c.Close()
-	if _, err = d.start().race(t.Context(), "tcp", []netip.AddrPort{refused}, []netip.AddrPort{refused}); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err = must(d.start())(t).race(t.Context(), "tcp", []netip.AddrPort{refused}, []netip.AddrPort{refused}); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("both refused: %v", err)
 	}
-	if c, err = d.start().serial(t.Context(), "tcp", []netip.AddrPort{refused, good}); err != nil {
+	if c, err = must(d.start())(t).serial(t.Context(), "tcp", []netip.AddrPort{refused, good}); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -15,41 +16,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probe asks the kernel which options it knows. Versions do not tell: distributions backport.
-func probe() features {
+// probe asks the kernel which options it knows. Versions do not tell: distributions backport. The error is a lack of descriptors.
+func probe() (features, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		if fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
-			return features{explicit: true}
-		}
+	if err != nil && !lacking(err) {
+		fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	}
+	switch {
+	case lacking(err):
+		return features{}, os.NewSyscallError("socket", err)
+	case err != nil:
+		return features{explicit: true}, nil
 	}
 	defer unix.Close(fd)
 	return features{
 		lateBind: unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) == nil,
 		window:   unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, 0) == nil,
 		explicit: true,
-	}
+	}, nil
 }
 
 // readSettings reads what the kernel says of this process's network namespace. What cannot be read is no range, no
-// reserved ports, and -1.
-func readSettings() (ports PortRange, reserved *portSet, reuse int) {
-	const dir = "/proc/sys/net/ipv4/"
+// reserved ports, and -1. The error is a lack of descriptors.
+func readSettings() (ports PortRange, reserved *portSet, reuse int, err error) {
 	reserved, reuse = &portSet{}, -1
-	if text, err := os.ReadFile(dir + "ip_local_port_range"); err == nil {
-		ports, _ = parseRange(string(text))
-	}
-	if text, err := os.ReadFile(dir + "ip_local_reserved_ports"); err == nil {
-		if set, err := parseReserved(string(text)); err == nil {
-			reserved = set
+	var texts [3]string
+	for i, name := range [...]string{"ip_local_port_range", "ip_local_reserved_ports", "tcp_tw_reuse"} {
+		text, err := os.ReadFile("/proc/sys/net/ipv4/" + name)
+		if lacking(err) {
+			return ports, reserved, reuse, err
 		}
+		texts[i] = string(text)
 	}
-	if text, err := os.ReadFile(dir + "tcp_tw_reuse"); err == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-			reuse = n
-		}
+	ports, _ = parseRange(texts[0])
+	if set, err := parseReserved(texts[1]); err == nil {
+		reserved = set
 	}
-	return ports, reserved, reuse
+	if n, err := strconv.Atoi(strings.TrimSpace(texts[2])); err == nil {
+		reuse = n
+	}
+	return ports, reserved, reuse, nil
 }
 
 // attempt is one call of net.Dialer: one socket, but for the second one that net takes when
@@ -86,7 +92,7 @@ func (c *core) connect(ctx context.Context, network string, t *destination, p *p
 	}
 	kept := c.keep(t, p, conn.(*net.TCPConn))
 	if a.whole {
-		t.found(p, kept.port)
+		t.found(p, kept.lease.port)
 	}
 	return kept, connected, nil
 }
@@ -136,6 +142,16 @@ func (a *attempt) open(ctx context.Context, fd int) error {
 	if a.choice == MovingWindow {
 		return a.windows(fd)
 	}
+	return a.anywhere(fd)
+}
+
+// anywhere has the kernel choose out of the whole range, or out of Dialer.Ports.
+func (a *attempt) anywhere(fd int) error {
+	if narrowed := a.core.dialer.Ports.set(); narrowed || a.whole {
+		if err := choosePorts(fd, a.set.ports); err != nil && narrowed {
+			return fmt.Errorf("keep to the ports %v: %w", a.set.ports, os.NewSyscallError("setsockopt IP_LOCAL_PORT_RANGE", err))
+		}
+	}
 	return a.judge(fd, connectTo(fd, a.to.addr))
 }
 
@@ -180,8 +196,8 @@ func (a *attempt) windows(fd int) error {
 		if whole {
 			break
 		}
-		if !choosePorts(fd, a.set.even(w)) {
-			return a.judge(fd, connectTo(fd, a.to.addr))
+		if choosePorts(fd, a.set.even(w)) != nil {
+			return a.anywhere(fd)
 		}
 		if err := connectTo(fd, a.to.addr); err != unix.EADDRNOTAVAIL {
 			return a.judge(fd, err)
@@ -189,14 +205,13 @@ func (a *attempt) windows(fd int) error {
 		a.to.windowFull(a.pair, w, a.set)
 	}
 	a.whole = true
-	choosePorts(fd, a.set.ports)
-	return a.judge(fd, connectTo(fd, a.to.addr))
+	return a.anywhere(fd)
 }
 
 // choosePorts narrows the kernel's choice (IP_LOCAL_PORT_RANGE). A socket may not know the option that
 // another one knows: MPTCP's did not at first.
-func choosePorts(fd int, r PortRange) bool {
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(uint32(r.High)<<16|uint32(r.Low))) == nil
+func choosePorts(fd int, r PortRange) error {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(uint32(r.High)<<16|uint32(r.Low)))
 }
 
 // judge gives connect's errno its meaning.

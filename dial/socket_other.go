@@ -11,11 +11,11 @@ import (
 )
 
 // probe: options to choose ports by are Linux's.
-func probe() features { return features{} }
+func probe() (features, error) { return features{}, nil }
 
 // readSettings: how many ports there are is not known here.
-func readSettings() (ports PortRange, reserved *portSet, reuse int) {
-	return PortRange{}, &portSet{}, -1
+func readSettings() (ports PortRange, reserved *portSet, reuse int, err error) {
+	return PortRange{}, &portSet{}, -1, nil
 }
 
 // connect makes one connection from one source. The system chooses the port when it binds the address, so it may be

@@ -7,14 +7,23 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // source is an address to dial from; the zero address leaves it to the kernel.
 type source struct {
-	id    int // its place in destination.pairs
-	addr  netip.Addr
-	gone  atomic.Bool   // the host has lost it
-	inUse atomic.Uint64 // EADDRINUSE at bind
+	addr   netip.Addr
+	lostAt atomic.Int64  // when the host did not have it, UnixNano; 0: it has
+	inUse  atomic.Uint64 // EADDRINUSE at bind
+}
+
+// lostTime is how long an address that the host has lost is left alone: it may come back, as that of a failover pair does.
+const lostTime = time.Second
+
+// gone tells whether the host lost it a moment ago.
+func (s *source) gone(now time.Time) bool {
+	at := s.lostAt.Load()
+	return at != 0 && now.Sub(time.Unix(0, at)) < lostTime
 }
 
 // serves tells whether a destination can be reached from here at all. A link-local address is of one

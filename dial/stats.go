@@ -24,7 +24,7 @@ type Stats struct {
 type SourceStats struct {
 	Addr  netip.Addr `json:"addr"`
 	Open  int        `json:"open"`   // connections and dials, to all destinations
-	Gone  bool       `json:"gone"`   // the host has lost it; Refresh tries it again
+	Gone  bool       `json:"gone"`   // the host did not have it when it was last tried
 	InUse uint64     `json:"in_use"` // EADDRINUSE at bind: other programs bind its ports
 }
 
@@ -54,7 +54,11 @@ type PairStats struct {
 
 // Stats takes a snapshot. Its cost grows with sources times destinations.
 func (d *Dialer) Stats() Stats {
-	c, now := d.start(), time.Now()
+	c, err := d.start()
+	if err != nil {
+		return Stats{Choice: d.Choice.String()} // nothing was dialled
+	}
+	now := time.Now()
 	set, pool := c.set.Load(), c.pool.Load()
 	s := Stats{
 		Choice: c.choice().String(), Dials: c.count.dials.Load(), Waited: c.count.waited.Load(),
@@ -73,7 +77,7 @@ func (d *Dialer) Stats() Stats {
 	}
 	for _, from := range slices.Concat(pool.v4, pool.v6) {
 		if from.addr.IsValid() {
-			s.Sources = append(s.Sources, SourceStats{from.addr, open[from.addr], from.gone.Load(), from.inUse.Load()})
+			s.Sources = append(s.Sources, SourceStats{from.addr, open[from.addr], from.lostAt.Load() != 0, from.inUse.Load()})
 		}
 	}
 	return s
@@ -118,13 +122,13 @@ func (t *destination) stats(sources []*source, set *settings, now time.Time) Des
 func (t *destination) pairStats(sources []*source, set *settings, now time.Time) []PairStats {
 	var all []PairStats
 	for _, s := range sources {
-		if s.serves(t.addr.Addr()) && (s.id >= len(t.pairs) || t.pairs[s.id] == nil) {
+		if s.serves(t.addr.Addr()) && t.pairs[s] == nil {
 			all = append(all, PairStats{Source: s.addr, Capacity: set.capacity})
 		}
 	}
 	for _, p := range t.pairs {
-		if p != nil && (p.open > 0 || slices.Contains(sources, p.source)) {
-			all = append(all, PairStats{p.source.addr, p.open, p.lingering(now), set.capacity, now.Before(p.rest)})
+		if p.open > 0 || slices.Contains(sources, p.source) {
+			all = append(all, PairStats{p.source.addr, p.open, p.lingering(now), set.capacity, p.resting(set, now)})
 		}
 	}
 	slices.SortFunc(all, func(a, b PairStats) int { return a.Source.Compare(b.Source) })
@@ -134,12 +138,12 @@ func (t *destination) pairStats(sources []*source, set *settings, now time.Time)
 // free estimates the ports left.
 func (t *destination) free(sources []*source, set *settings, now time.Time) (n int) {
 	for _, s := range sources {
+		p := t.pairs[s]
 		switch {
-		case s.gone.Load() || !s.serves(t.addr.Addr()):
-		case s.id >= len(t.pairs) || t.pairs[s.id] == nil:
+		case s.gone(now) || !s.serves(t.addr.Addr()):
+		case p == nil:
 			n += set.capacity
 		default:
-			p := t.pairs[s.id]
 			n += max(0, set.capacity-p.open-p.blocked(set, t.addr.Addr(), now))
 		}
 	}
@@ -151,9 +155,7 @@ func (t *destination) growth(set *settings, now time.Time) float64 {
 	end := now.Unix()
 	n := t.opened.sum(end-growthSeconds+1, end) - t.closed.sum(end-growthSeconds+1, end)
 	for _, p := range t.pairs {
-		if p != nil {
-			n -= p.thawed(set, t.addr.Addr(), now)
-		}
+		n -= p.thawed(set, t.addr.Addr(), now)
 	}
 	return float64(n) / growthSeconds
 }

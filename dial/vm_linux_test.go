@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,57 +12,46 @@ import (
 	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
+// kernels are the series to boot: MAXCONN_VM=5.10,newest lists them; otherwise one.
+func kernels() []string {
+	if asked := os.Getenv("MAXCONN_VM"); strings.Contains(asked, ".") || asked == vm.Newest {
+		return strings.Split(asked, ",")
+	}
+	return []string{"6.12"}
+}
+
 // machine gives the kernel of a series when machines are asked for.
 func machine(t *testing.T, series string) vm.Kernel {
 	t.Helper()
-	required := strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "vm")
+	k, err := vm.Asked(t.Context(), os.Getenv, series)
 	switch {
-	case testing.Short():
-		t.Skip("machines take seconds to boot: not for -short")
-	case required || os.Getenv("MAXCONN_VM_FETCH") == "1":
-		k, err := vm.Fetch(t.Context(), series)
-		if errors.Is(err, vm.ErrUnavailable) && !required {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	case os.Getenv("MAXCONN_VM") == "":
-		t.Skip("virtual machines are asked for with MAXCONN_VM=1 (kernels that are in the cache), MAXCONN_VM_FETCH=1 or MAXCONN_REQUIRE=vm")
+	case err == nil:
+	case !vm.Required(os.Getenv) && (errors.Is(err, vm.ErrUnasked) || errors.Is(err, vm.ErrUnavailable)):
+		t.Skip(err)
+	default:
+		t.Fatal(err)
 	}
-	kernels := must(vm.Kernels())(t)
-	i := slices.IndexFunc(kernels, func(k vm.Kernel) bool { return k.Series == series })
-	if i < 0 {
-		t.Skipf("kernel %s is not in the cache: MAXCONN_VM_FETCH=1 fetches it", series)
-	}
-	return kernels[i]
-}
-
-// several are all series where machines are required, and otherwise the oldest and the newest: each costs minutes.
-func several() []string {
-	all := vm.Series()
-	if strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "vm") || os.Getenv("MAXCONN_VM_FETCH") == "1" {
-		return all
-	}
-	return []string{all[0], all[len(all)-1]}
+	return k
 }
 
 // elsewhere are the tests that run on other kernels: those that depend on the kernel. A machine is emulated and slow, and its
 // clock may run ahead, so it is the host's clock that bounds a run.
-const elsewhere = "^Test(Lab(HoldsSources|ControlPlain|Churn|AddressVanished|OddRanges)|Conn|Refused|Blackhole|ManyAtOnce)/^(auto|explicit)$"
+const elsewhere = "^Test(Lab(HoldsSources|ControlPlain|Churn|AddressVanished|RangeIsWidened|OddRanges)|Conn|Refused|Blackhole|ManyAtOnce|PortsAreKept|WithoutDescriptors)/^auto$"
 
 // The figures of this package on other kernels: 5.10 has no IP_LOCAL_PORT_RANGE; Debian's 6.1 has it, though Linux got it in 6.3.
-func TestOtherKernels(t *testing.T) {
+func TestVMOtherKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("machines take seconds to boot: not for -short")
+	}
 	var binary string
 	temp := t.TempDir()
-	for _, series := range several() {
+	for _, series := range kernels() {
 		t.Run(series, func(t *testing.T) {
 			k := machine(t, series)
 			if binary == "" {
 				binary = static(t, temp)
 			}
-			out, err := vm.Run(t.Context(), vm.Spec{Kernel: k, Binary: binary, Memory: 1024, Timeout: 6 * time.Minute,
+			out, err := vm.Run(t.Context(), vm.Spec{Kernel: k, Binary: binary, Memory: 1024, Timeout: 8 * time.Minute,
 				Args: []string{"-test.v", "-test.timeout=0", "-test.run=" + elsewhere}, Env: []string{"MAXCONN_REQUIRE=lab"}})
 			if errors.Is(err, vm.ErrUnavailable) {
 				t.Skip(err)
@@ -72,7 +60,8 @@ func TestOtherKernels(t *testing.T) {
 			if err != nil || out.Code != 0 {
 				t.Fatalf("exit status %d, %v\n%s", out.Code, err, text)
 			}
-			for _, name := range []string{"TestLabHoldsSourcesTimesPorts", "TestLabControlPlainDialer", "TestLabChurn", "TestLabAddressVanished", "TestConnIsATCPConn"} {
+			for _, name := range []string{"TestLabHoldsSourcesTimesPorts", "TestLabControlPlainDialer", "TestLabChurn", "TestLabAddressVanished", "TestLabRangeIsWidened",
+				"TestPortsAreKept", "TestWithoutDescriptors", "TestConnIsATCPConn"} {
 				if !strings.Contains(text, "--- PASS: "+name+" (") {
 					t.Errorf("%s did not pass:\n%s", name, text)
 				}

@@ -3,6 +3,7 @@ package dial
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -54,6 +55,25 @@ func TestWaitsForAPort(t *testing.T) {
 		}
 		if s := d.Stats(); s.Waited != 1 || s.Exhausted != 0 {
 			t.Errorf("%v: stats %+v", choice, s)
+		}
+	}
+}
+
+// Ports says which ports are taken, whoever chooses.
+func TestPortsAreKept(t *testing.T) {
+	to := server(t, "127.0.0.1:0")
+	low := uint16(51240)
+	for _, choice := range []Choice{AutoPort, MovingWindow, KernelPort, ExplicitPort} {
+		for _, pool := range [][]netip.Addr{{netip.MustParseAddr("127.9.9.40")}, nil} {
+			d := &Dialer{Choice: choice, Ports: PortRange{low, low + 9}, Sources: pool}
+			for range 3 {
+				c := dialed(t, d, to)
+				c.SetLinger(0)
+				if port := c.LocalAddr().(*net.TCPAddr).AddrPort().Port(); port < low || port > low+9 {
+					t.Errorf("%v: port %d", choice, port)
+				}
+			}
+			low += 10
 		}
 	}
 }

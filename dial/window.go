@@ -1,6 +1,9 @@
 package dial
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A window is 512 neighbouring ports, cut at multiples of 512. It is small enough that a search through a
 // full one costs less than a handshake (0.06 us a port, __inet_hash_connect), and large enough that the one failing
@@ -37,8 +40,16 @@ func newSettings(ports PortRange, reserved *portSet, reuse int) *settings {
 	return s
 }
 
+// same: everything that was read is the same.
+func (s *settings) same(o *settings) bool {
+	return o != nil && s.ports == o.ports && s.reuse == o.reuse && *s.reserved == *o.reserved
+}
+
 // usable is false, with the reason, when no port can ever be chosen.
-func (s *settings) usable(want PortRange) error {
+func (s *settings) usable(want PortRange, has features) error {
+	if want.set() && !has.window && !has.explicit {
+		return fmt.Errorf("keep to the ports %v: %w", want, errors.ErrUnsupported)
+	}
 	if s.capacity != 0 {
 		return nil
 	}

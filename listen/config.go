@@ -107,7 +107,8 @@ const (
 	// RefuseReset accepts and resets them: the client sees ECONNRESET. On a Unix socket it sees the end of the stream.
 	RefuseReset
 	// RefuseMessage accepts them, sends Config.Message and closes. So that the message is not lost
-	// to a reset, what the client has sent is read and dropped, at the connection limit for up to a second.
+	// to a reset, what the client has sent is read and dropped: at the connection limit for up to a second, and
+	// while 256 clients are waited for in this way, what has arrived by then.
 	RefuseMessage
 )
 

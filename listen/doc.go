@@ -33,7 +33,8 @@
 //
 // Close does not wait for connections or for callers of Accept. It first has
 // the kernel ignore new handshakes (a client tries those again after a second, and
-// so reaches a successor on the same port) and gives those that have begun a moment to end ([Config.HandshakeGrace]).
+// so reaches a successor on the same port; a kernel that allows that only with CAP_NET_ADMIN, as some of 2026 do, refuses
+// them instead) and gives those that have begun a moment to end ([Config.HandshakeGrace]).
 // Then it takes all connections out of the queues and closes the sockets.
 // Accept then hands out what was taken and only afterwards says [net.ErrClosed]. So a loop that accepts until it gets an
 // error serves everybody whose handshake had finished.

@@ -56,6 +56,7 @@ func (l *Listener) turnAway() []bool {
 	if l.shared.Load() {
 		return ignoring
 	}
+	l.filtered.Store(true) // before there is one
 	for i, s := range l.shards {
 		ignoring[i] = ignoreHandshakes(s.raw) == nil
 		any = any || ignoring[i]
@@ -99,8 +100,7 @@ func (s *shard) drain(end time.Time, ignoring bool) {
 			s.atClose.Add(uint64(max(readQueue(s.raw).queued, 0))) // no descriptors: closing resets them
 			return
 		}
-		s.accepted.Add(1)
-		heedHandshakes(c)
+		s.took(c)
 		s.l.keep(s, c)
 	}
 }

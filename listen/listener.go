@@ -28,6 +28,7 @@ type Listener struct {
 
 	resizing sync.Mutex  // Resize, and Close, which ends it
 	shared   atomic.Bool // others may hold the sockets
+	filtered atomic.Bool // Close has attached its filter, which new connections inherit
 	closing  atomic.Bool
 	closed   chan struct{} // Close has begun
 	drained  chan struct{} // Close has taken everything out of the queues

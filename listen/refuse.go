@@ -4,12 +4,13 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
 const (
 	tellTime    = time.Second // for a refused client to read its message and close
-	maxPartings = 64          // refused clients that are waited for at once
+	maxPartings = 256         // refused clients that are waited for at once, each with its descriptor
 )
 
 // refuse ends an accepted connection by the policy AtLimit.
@@ -29,6 +30,15 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
+// discard reads what has arrived.
+func discard(c net.Conn) {
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			discardInput(raw)
+		}
+	}
+}
+
 // parting holds the refused clients that may not have read their message yet. Closing a socket with unread input sends
 // RST, which can overtake what was sent before (net/ipv4/tcp.c __tcp_close), so their input is read first.
 type parting struct {
@@ -41,11 +51,12 @@ type parting struct {
 func (p *parting) tell(c net.Conn, message []byte) {
 	c.SetDeadline(time.Now().Add(tellTime))
 	_, err := c.Write(message)
-	if err != nil || !p.add(c) {
-		c.Close()
+	if err == nil && p.add(c) {
+		go p.linger(c)
 		return
 	}
-	go p.linger(c)
+	discard(c)
+	c.Close()
 }
 
 func (p *parting) linger(c net.Conn) {

@@ -86,6 +86,10 @@ func (r *reserve) refuse(listener syscall.RawConn, message []byte) refusal {
 	return reserveLost
 }
 
+func discardInput(raw syscall.RawConn) {
+	control(raw, func(fd int) error { discardFrom(fd); return nil })
+}
+
 // end refuses a connection for which no goroutine can wait, since it sits in the reserve's place.
 func end(fd int, message []byte) {
 	defer unix.Close(fd)
@@ -95,8 +99,13 @@ func end(fd int, message []byte) {
 	}
 	unix.SendmsgN(fd, message, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	unix.Shutdown(fd, unix.SHUT_WR)
+	discardFrom(fd)
+}
+
+// discardFrom reads what has arrived: unread input would turn the close into a reset.
+func discardFrom(fd int) {
 	var input [4096]byte
-	for range 16 { // unread input would turn the close into a reset
+	for range 16 {
 		if n, _, err := unix.Recvfrom(fd, input[:], unix.MSG_DONTWAIT); n <= 0 || err != nil {
 			return
 		}

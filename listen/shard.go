@@ -42,7 +42,7 @@ func (s *shard) accept() (net.Conn, error) {
 	for !s.l.closing.Load() {
 		c, err := s.inner.Accept()
 		if err == nil {
-			s.accepted.Add(1)
+			s.took(c)
 			return c, nil
 		}
 		switch {
@@ -58,6 +58,14 @@ func (s *shard) accept() (net.Conn, error) {
 		}
 	}
 	return nil, errClosing
+}
+
+// took counts a connection, and frees it of the filter that it inherited while the listener was being closed.
+func (s *shard) took(c net.Conn) {
+	s.accepted.Add(1)
+	if s.l.filtered.Load() {
+		heedHandshakes(c)
+	}
 }
 
 // overload answers an accept that failed for lack of something.

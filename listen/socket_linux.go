@@ -171,10 +171,32 @@ func ready(raw syscall.RawConn) bool {
 	return is
 }
 
-// ignoreHandshakes attaches a filter that drops SYN segments and nothing else, so that a
-// handshake which has begun can end (net/ipv4/tcp_ipv4.c tcp_v4_rcv runs the listener's filter on every segment). It needs no
-// privileges. The data begins with the TCP header.
+// ignoreHandshakes keeps new clients out, and lets handshakes end which have begun. Best is a filter; where a kernel does
+// not allow it without CAP_NET_ADMIN (seen with 6.18.44, not with Debian's kernels up to 7.2), a device.
 func ignoreHandshakes(raw syscall.RawConn) error {
+	err := dropHandshakes(raw)
+	if err == unix.EPERM {
+		return refuseHandshakes(raw)
+	}
+	return err
+}
+
+// refuseHandshakes binds the socket to a device that does not exist, so that the kernel finds no listener for a new client
+// and refuses it. What handshakes have begun are found without the listener, and their connections get the device of
+// their first segment (net/ipv4/inet_hashtables.c compute_score, net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock). Since Linux 5.7
+// this takes no privileges (c427bfec18f2).
+func refuseHandshakes(raw syscall.RawConn) error {
+	return control(raw, func(fd int) error {
+		if protocol, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || protocol != unix.IPPROTO_TCP {
+			return unix.EOPNOTSUPP
+		}
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, math.MaxInt32)
+	})
+}
+
+// dropHandshakes attaches a filter that drops SYN segments and nothing else (net/ipv4/tcp_ipv4.c tcp_v4_rcv runs the
+// listener's filter on every segment). The data begins with the TCP header.
+func dropHandshakes(raw syscall.RawConn) error {
 	const flags, syn, ack = 13, 0x02, 0x10
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},

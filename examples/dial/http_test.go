@@ -1,11 +1,14 @@
 package dial_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"github.com/maxconn/maxconn/dial"
 )
 
 func TestHTTP(t *testing.T) {
@@ -37,4 +40,62 @@ func TestHTTP(t *testing.T) {
 	checkPool(t, d, server.Listener.Addr().String(), 8)
 	close(gate)
 	all.Wait()
+}
+
+// Before and after: where an address has a hundred ports, as here, one address holds a hundred connections to a server, and four hold
+// four hundred. (net.Dialer cannot be told the ports, so a Dialer with one address stands for it.)
+func TestHTTPBeforeAndAfter(t *testing.T) {
+	ports := hundredPorts(t)
+	before := &dial.Dialer{Ports: ports, Sources: pool().Sources[:1], MaxWait: -1}
+	after := &dial.Dialer{Ports: ports, Sources: pool().Sources, MaxWait: -1}
+	if made, err := hold(t, before, 400); made != 100 || !errors.Is(err, dial.ErrPortsExhausted) {
+		t.Errorf("before: %d requests under way, %v", made, err)
+	}
+	if made, err := hold(t, after, 400); made != 400 || err != nil {
+		t.Errorf("after: %d requests under way, %v", made, err)
+	}
+}
+
+// hundredPorts are in the upper part of the system's range.
+func hundredPorts(t *testing.T) dial.PortRange {
+	t.Helper()
+	whole := (&dial.Dialer{}).Stats().Ports
+	if whole == nil || whole.High-whole.Low < 1000 {
+		t.Skip("the system's range of ports is not known, or small")
+	}
+	return dial.PortRange{Low: whole.High - 99, High: whole.High}
+}
+
+// hold has n requests under way at once, and gives how many could be made, and the first error.
+func hold(t *testing.T, d *dial.Dialer, n int) (made int, first error) {
+	settled, release := make(chan error, n), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		settled <- nil
+		<-release
+	}))
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}
+	defer client.CloseIdleConnections()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			r, err := client.Get(server.URL)
+			if err != nil {
+				settled <- err
+				return
+			}
+			r.Body.Close()
+		})
+	}
+	for range n {
+		if err := <-settled; err == nil {
+			made++
+		} else if first == nil {
+			first = err
+		}
+	}
+	t.Logf("from %d addresses: %d of %d at once, %v", len(d.Stats().Sources), made, n, first)
+	close(release)
+	all.Wait()
+	return made, first
 }
