@@ -172,7 +172,7 @@ func ready(raw syscall.RawConn) bool {
 }
 
 // ignoreHandshakes keeps new clients out, and lets handshakes end which have begun. Best is a filter; where a kernel does
-// not allow it without CAP_NET_ADMIN (seen with 6.18.44, not with Debian's kernels up to 7.2), a device.
+// not allow it without CAP_NET_ADMIN (seen with 6.18.44), a device.
 func ignoreHandshakes(raw syscall.RawConn) error {
 	err := dropHandshakes(raw)
 	if err == unix.EPERM {
