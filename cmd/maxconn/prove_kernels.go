@@ -48,8 +48,10 @@ func (a *app) proveKernels(ctx context.Context, f *proveFlags, args []string) er
 		group.Go(func() (err error) {
 			progress := far.of(i, s)
 			io.WriteString(progress, "boots")
-			reports[i], err = proveKernel(ctx, s, args, progress)
-			return err
+			if reports[i], err = proveKernel(ctx, s, args, progress); err != nil {
+				return err
+			}
+			return again(ctx, s, &reports[i], progress)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -76,6 +78,24 @@ func seriesOf(names []string) (series []string, err error) {
 		}
 	}
 	return series, nil
+}
+
+// again tries once more, one after the other and each in a machine of its own, what had not the quiet it needs.
+func again(ctx context.Context, series string, r *prove.Report, progress io.Writer) error {
+	for i, p := range r.Proofs {
+		if !p.NotQuiet() {
+			continue
+		}
+		second, err := proveKernel(ctx, series, []string{p.ID}, progress)
+		if err != nil {
+			return err
+		}
+		if len(second.Proofs) == 1 {
+			r.Proofs[i] = second.Proofs[0]
+		}
+		r.Seconds += second.Seconds
+	}
+	return nil
 }
 
 // proveKernel runs this program in a machine and reads its report.
