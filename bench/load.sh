@@ -3,10 +3,10 @@
 # other load generators where they are installed (wrk, ab), in turn and each in a network namespace of its own that
 # goes away with it. Prints medians and ratios. Root, gcc, iproute2. Nothing of the host is changed.
 #   bench/load.sh [churn] [ends] [peers] [cost] [raw] [hold] [rawhold]      all but the last two if none is named
-#   ROUNDS=3 SECONDS_EACH=3 HOLD=1000000 bench/load.sh hold                 a million connections take 8.4 GB of kernel memory
+#   ROUNDS=3 SECONDS_EACH=3 FOREIGN=10 HOLD=1000000 bench/load.sh hold                 a million connections take 8.4 GB of kernel memory
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${ROUNDS:-3} each=${SECONDS_EACH:-3} hold=${HOLD:-1000000}
+rounds=${ROUNDS:-3} foreign=${FOREIGN:-10} each=${SECONDS_EACH:-3} hold=${HOLD:-1000000}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 gcc -O2 -pthread -o "$tmp/floor" bench/floor.c
@@ -15,32 +15,47 @@ go build -o "$tmp/maxconn" ./cmd/maxconn
 mc=$tmp/maxconn floor=$tmp/floor
 export mc floor tmp each hold
 
-# inside runs a script in a namespace with lo up and all ports; whatever it leaves running ends with it.
+# inside runs a script in a namespace with lo up and all ports; what it leaves running is ended and waited for, so that its CPU time is
+# counted as ours.
 inside() {
   unshare --net --pid --fork --kill-child --mount-proc bash -euo pipefail -c "
     ip link set lo up
     sysctl -qw net.ipv4.ip_local_port_range='1024 65535' net.ipv4.tcp_tw_reuse=1 net.core.somaxconn=65535 net.ipv4.tcp_max_syn_backlog=262144
-    $1" 2>>"$tmp/errors" || { echo "failed: $1" >&2; cat "$tmp/errors" >&2; exit 1; }
+    $1
+    { kill \$(jobs -p) && wait; } 2>/dev/null || true" 2>>"$tmp/errors" || { echo "failed: $1" >&2; cat "$tmp/errors" >&2; exit 1; }
 }
 # Each of these prints "rate cpu": connections a second, microseconds of CPU time for each at this end (floor pair, load pair: both).
 floor_says='sed -nE "s|.* = ([0-9]+)/s .*\(([0-9.]+) us/conn\).*|\1 \2|p"'
 load_says='python3 -c "import json,sys; r=json.load(sys.stdin); print(round(r[\"rate\"]), round(r[\"cpu_us_per_connection\"],2))"'
 export floor_says load_says
+export -f inside
 
-# compare NAME FLOOR MAXCONN: medians of both, in turn.
+# compare NAME FLOOR MAXCONN: medians of both, in turn. A round in which others took more than FOREIGN % of the CPUs is left
+# out (unless all are: then the line says so).
 compare() {
-  : >"$tmp/a"; : >"$tmp/b"
-  for _ in $(seq "$rounds"); do
-    inside "$2" >>"$tmp/a"
-    inside "$3" >>"$tmp/b"
-  done
-  python3 - "$1" "$tmp/a" "$tmp/b" <<'PY'
-import statistics, sys
-def med(f):
-    rows = [l.split() for l in open(f) if l.strip()]
-    return [statistics.median(float(r[i]) for r in rows) for i in (0, 1)]
-(fr, fc), (mr, mcpu) = med(sys.argv[2]), med(sys.argv[3])
-print(f"{sys.argv[1]:<44} {fr:>9,.0f}/s {fc:>7.2f} us   {mr:>9,.0f}/s {mcpu:>7.2f} us   rate {mr/fr:5.2f}  CPU {mcpu/fc if fc else float('nan'):5.2f}")
+  python3 - "$1" "$2" "$3" "$rounds" "$foreign" <<'PY'
+import os, resource, statistics, subprocess, sys, time
+name, floor, ours, rounds, most = *sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5])
+def busy():
+    f = [int(x) for x in open("/proc/stat").readline().split()[1:9]]
+    return (sum(f) - f[3] - f[4]) / os.sysconf("SC_CLK_TCK")
+def own():
+    r = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return r.ru_utime + r.ru_stime
+def run(script):
+    b, o, t = busy(), own(), time.time()
+    words = subprocess.run(["bash", "-c", 'inside "$0"', script], check=True, capture_output=True, text=True).stdout.split()
+    others = 100 * max(busy() - b - (own() - o), 0) / ((time.time() - t) * os.cpu_count())
+    return float(words[0]), float(words[1]), others
+all_ = [(run(floor), run(ours)) for _ in range(rounds)]
+quiet = [r for r in all_ if max(r[0][2], r[1][2]) <= most]
+rows = quiet or all_
+med = lambda end, i: statistics.median(r[end][i] for r in rows)
+ratio = statistics.median(o[0] / f[0] for f, o in rows)
+cpu = statistics.median(o[1] / f[1] for f, o in rows) if med(0, 1) else float("nan")
+others = max(max(r[0][2], r[1][2]) for r in rows)
+print(f"{name:<44} {med(0,0):>9,.0f}/s {med(0,1):>7.2f} us   {med(1,0):>9,.0f}/s {med(1,1):>7.2f} us   rate {ratio:5.2f}  CPU {cpu:5.2f}   "
+      f"{len(rows)} of {rounds} rounds, others up to {others:.0f} % of the CPUs{'' if quiet else ': DISTURBED'}", flush=True)
 PY
 }
 
@@ -75,7 +90,7 @@ peers() {
     compare 'wrk -t1 -c50 (its CPU is not shown by it)' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; wrk -t1 -c50 -d${each}s -H 'Connection: close' http://127.0.0.1:7000/ | awk '/Requests.sec/ {print \$2, 0}'" "$ours"
   else echo "wrk: not installed, passed over"; fi
   if command -v ab >/dev/null; then
-    compare 'ab -c50' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; ab -q -c 50 -t $each -n 10000000 http://127.0.0.1:7000/ | awk '/Requests per second/ {print \$4, 0}'" "$ours"
+    compare 'ab -c50 (its CPU is not shown by it)' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; ab -q -c 50 -t $each -n 10000000 http://127.0.0.1:7000/ | awk '/Requests per second/ {print \$4, 0}'" "$ours"
   else echo "ab: not installed, passed over"; fi
   for p in neper tcpkali; do command -v "$p" >/dev/null || echo "$p: not installed, passed over"; done
 }

@@ -23,6 +23,8 @@ type client struct {
 	spare    []spare // Close reuse: sockets for further connections
 	buffer   []byte
 	swept    int64 // when slots were last looked through for timeouts
+	looked   int64 // when events were last taken
+	listened int64 // time since the start, without that in which this thread did not come to look
 	retry    int64 // no connect before it: something has run out
 	retries  int
 	taken    int  // tuples in a row that somebody else had
@@ -58,6 +60,7 @@ type slot struct {
 	sent    int32
 	got     int32
 	asked   int64
+	since   int64 // what listened was when it began to wait
 }
 
 const (
@@ -99,15 +102,27 @@ func (c *client) turn() bool {
 		return false
 	}
 	wait = c.talking.ask(c, c.chatting.before(c, wait))
-	_, e := c.epoll.Wait(wait, c.happened)
+	n, e := c.epoll.Wait(wait, c.happened)
 	if e != 0 {
 		c.fail(AtWatch, e)
 	}
 	c.clock = c.now()
-	if c.busy > 0 && c.clock-c.swept > sweepEvery {
-		c.sweep()
+	c.listen()
+	if c.busy > 0 && n < batch && c.clock-c.swept > sweepEvery {
+		c.sweep() // not while further events wait: they may be the answers
 	}
 	return true
+}
+
+// longestLook is the most that may pass from one look at the events to the next and count as time in which an answer would have
+// been heard: the longest wait, and as much again for a busy CPU.
+const longestLook = 2 * sweepEvery
+
+// listen lets the time pass by which others are judged. Where this thread itself did not run for seconds (a busy machine, a
+// stopped process, a virtual machine that was moved), its peers are not late for that.
+func (c *client) listen() {
+	c.listened += min(c.clock-c.looked, longestLook)
+	c.looked = c.clock
 }
 
 // mayOpen says whether there is, or may be, another connection to begin here.
@@ -319,6 +334,7 @@ func (c *client) park(s slot, events uint32) {
 	i := c.free[n]
 	c.free = c.free[:n]
 	c.busy++
+	s.since = c.listened
 	c.slots[i] = s
 	data := slotMark | uint64(i)<<32 | uint64(s.fd)
 	if e := c.epoll.Add(int(s.fd), events|fastsock.PeerClosed|fastsock.Edge, data); e != 0 {

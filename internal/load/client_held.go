@@ -54,6 +54,9 @@ func (c *client) lose(fd int, e syscall.Errno) {
 
 // closeAll resets what is held and gives up what is under way.
 func (c *client) closeAll() {
+	if c.talking != nil {
+		c.drain()
+	}
 	for i := range c.slots {
 		if c.slots[i].stage != unused {
 			c.drop(int32(i))
@@ -69,6 +72,15 @@ func (c *client) closeAll() {
 	}
 	if c.talking != nil {
 		c.talking.finish(c)
+	}
+}
+
+// drain takes the events that are there: answers that came in time and were not read yet.
+func (c *client) drain() {
+	for range c.held.n/batch + 1 {
+		if n, e := c.epoll.Wait(0, c.happened); n < batch || e != 0 {
+			return
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func (c *client) connected(s *slot, i int32) {
 	}
 	switch {
 	case len(c.spec.Send) > 0:
-		s.stage, s.asked = sending, c.clock
+		s.stage, s.asked, s.since = sending, c.clock, c.listened
 		c.send(s, i)
 	case c.spec.Expect > 0:
 		c.wait(s, i, answer)
@@ -203,8 +203,7 @@ func (c *client) sweep() {
 	c.swept = c.clock
 	for i := range c.slots {
 		s := &c.slots[i]
-		since := max(s.started, s.asked)
-		if s.stage == unused || c.clock-since < int64(c.spec.Timeout) && !c.ended.Load() {
+		if s.stage == unused || c.listened-s.since < int64(c.spec.Timeout) {
 			continue
 		}
 		phase := AtConnect

@@ -148,11 +148,27 @@ func (r *run) runPhases(ctx context.Context, a *account) {
 	a.atEnd()
 }
 
-// talk has all workers ask, and waits for the answers.
+// talk has all workers ask, and waits for the answers until none comes for the time of one: a million take longer than that.
 func (r *run) talk(ctx context.Context) {
-	r.talked.Store(true)
 	r.asking.Ring()
-	r.await(ctx, after(&r.talkers), r.spec.Timeout+time.Second)
+	answered := func() int64 { return r.sum(func(t *tally) *atomic.Int64 { return &t.answered }) }
+	all := after(&r.talkers)
+	for have := int64(-1); have < answered() && !closed(all); {
+		have = answered()
+		if !r.await(ctx, all, r.spec.Timeout+time.Second) {
+			return
+		}
+	}
+}
+
+// closed says whether a channel that only ever is closed has been.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *run) close() {

@@ -5,6 +5,8 @@ package load
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -22,6 +24,9 @@ type Ceiling struct {
 	Limit       string
 	Connections int64
 	Why         string // the sum, in words
+	// Spared says that the limit binds others and not this process: as many as they like can be opened, and then other programs
+	// can open nothing.
+	Spared bool
 }
 
 // Forecast is what the limits of this host allow a run, the tightest first. Bytes is the memory that the run would take.
@@ -32,11 +37,11 @@ type Forecast struct {
 	Ends int64
 }
 
-// Tightest is the lowest ceiling that is below what is wanted.
+// Tightest is the lowest ceiling that is below what is wanted and binds this process.
 func (f Forecast) Tightest(wanted int64) (Ceiling, bool) {
 	var low Ceiling
 	for _, c := range f.Ceilings {
-		if c.Connections < wanted && (low.Limit == "" || c.Connections < low.Connections) {
+		if c.Connections < wanted && !c.Spared && (low.Limit == "" || c.Connections < low.Connections) {
 			low = c
 		}
 	}
@@ -88,7 +93,7 @@ func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {
 const spareFiles = 16
 
 func (f *Forecast) add(id string, n int64, why string, args ...any) {
-	f.Ceilings = append(f.Ceilings, Ceiling{id, n, fmt.Sprintf(why, args...)})
+	f.Ceilings = append(f.Ceilings, Ceiling{Limit: id, Connections: n, Why: fmt.Sprintf(why, args...)})
 }
 
 // ports counts tuples. Both ends in one process have a listener for each table: there are always enough.
@@ -129,8 +134,20 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
 		if g.Unbounded || g.Measure != limit.Held || !ofThisProcess(g.Subject) {
 			continue
 		}
+		if l.ID == "system-files" {
+			f.files(g, ends)
+			continue
+		}
 		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, limit.Count(g.Ceiling), g.Used)
 	}
+}
+
+// files leaves a sixteenth of fs.file-max to others: all programs of the host share it, and those of root go past it.
+func (f *Forecast) files(g limit.Gauge, ends int64) {
+	others := g.Ceiling / 16
+	f.add("system-files", max(g.Ceiling-g.Used-others, 0)/ends, "fs.file-max is %s for the whole host, %s are open, %s are left to others", limit.Count(g.Ceiling), limit.Count(g.Used), limit.Count(others))
+	own := int64(os.Getpid())
+	f.Ceilings[len(f.Ceilings)-1].Spared = slices.Contains(g.Spares, own) || slices.Contains(g.MaySpare, own)
 }
 
 // ofThisProcess says whether a subject covers connections of this process.

@@ -3,17 +3,16 @@
 package load
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
@@ -234,47 +233,6 @@ func TestMemoryGuard(t *testing.T) {
 	}
 }
 
-func TestForms(t *testing.T) {
-	r, err := Pair(t.Context(), Spec{Mode: Churn, Connections: 2000, Every: 10 * time.Millisecond, Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Failures = []Failure{{AtConnect, "ECONNREFUSED", 3, 0.5, 12}}
-	r.SYNSteps = []SYNStep{{1, 1, 7}}
-	var text, page, table, doc bytes.Buffer
-	for _, w := range []struct {
-		b     *bytes.Buffer
-		write func(*bytes.Buffer) error
-	}{
-		{&text, func(b *bytes.Buffer) error { return Text(b, r) }}, {&page, func(b *bytes.Buffer) error { return HTML(b, r) }},
-		{&table, func(b *bytes.Buffer) error { return CSV(b, r) }}, {&doc, func(b *bytes.Buffer) error { return JSON(b, r) }},
-	} {
-		if err := w.write(w.b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, want := range []string{"2,000 of 2,000 attempted", "3 at connect: ECONNREFUSED, the first after 0.5 s with 12 open", "7 connections after 1 s", "p99.9"} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("no %q in\n%s", want, &text)
-		}
-	}
-	if !strings.Contains(page.String(), "<polyline") || !strings.Contains(page.String(), "<rect") || strings.Contains(page.String(), "ZgotmplZ") {
-		t.Error(page.String())
-	}
-	if rows, err := csv.NewReader(&table).ReadAll(); err != nil || len(rows) != len(r.Series)+1 {
-		t.Errorf("%d rows, %v", len(rows), err)
-	}
-	var back Report
-	if err := json.Unmarshal(doc.Bytes(), &back); err != nil || back.Established != r.Established || back.Schema != "maxconn.load/1" {
-		t.Errorf("%+v %v", back, err)
-	}
-	for _, key := range []string{`"attempted"`, `"established"`, `"peak_open"`, `"rate"`, `"errors"`, `"connect_us"`, `"p50"`, `"p99"`, `"max"`, `"bytes_per_connection"`, `"kernel"`, `"user"`, `"bound_by"`, `"goal_met"`} {
-		if !bytes.Contains(doc.Bytes(), []byte(key)) {
-			t.Errorf("no %s", key)
-		}
-	}
-}
-
 func TestForecast(t *testing.T) {
 	s := Spec{Mode: Hold, Connections: 1_000_000, Targets: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:7000")}, Ports: Ports{First: 40000, Last: 40999}, KeepFree: 1}
 	var err error
@@ -298,6 +256,134 @@ func TestForecast(t *testing.T) {
 	}
 	files, ok := f.Of("process-files")
 	if _, ports := f.Of("ephemeral-ports"); !ok || ports || files.Connections >= int64(fastsock.FileLimit())/2 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// So many connections are made however long that takes; without a number it takes ten seconds.
+func TestCountIsNotCutOff(t *testing.T) {
+	for connections, want := range map[int64]time.Duration{0: defaultTime, 500: 0} {
+		s, err := Spec{Mode: Churn, Connections: connections}.completed(true)
+		if err != nil || s.Duration != want {
+			t.Errorf("%d connections: for %v, %v", connections, s.Duration, err)
+		}
+		r, err := newRun("pair", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.close()
+		if (r.until == int64(want)) != (want > 0) {
+			t.Errorf("%d connections: until %v", connections, time.Duration(r.until))
+		}
+	}
+}
+
+// waiting is a client with one connection that waits for an answer, and the other end of it.
+func waiting(t *testing.T) (c *client, server int) {
+	t.Helper()
+	r, err := newRun("connect", Spec{Mode: Churn, Timeout: time.Second, Expect: 4, NoHistogram: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	l, e := listenAt(netip.MustParseAddrPort("127.0.0.1:0"), listening{backlog: 8})
+	if e != 0 {
+		t.Fatal(e)
+	}
+	t.Cleanup(func() { fastsock.Close(l) })
+	to, _ := fastsock.Local(l)
+	fd, _ := fastsock.Socket(to.Family())
+	_ = fastsock.Connect(fd, &to)
+	if server, e = fastsock.Accept(l); e != 0 {
+		t.Fatal(e)
+	}
+	t.Cleanup(func() { fastsock.Close(server) })
+	epoll, e := fastsock.NewEpoll(batch)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	t.Cleanup(epoll.Close)
+	c = &client{worker: &worker{run: r, tally: r.count(), epoll: epoll}, slots: make([]slot, 1), free: []int32{0}, buffer: make([]byte, 64)}
+	c.open.Add(1)
+	c.park(slot{fd: int32(fd), stage: answer}, fastsock.Readable)
+	return c, server
+}
+
+// Time in which this program did not run is not the server's: after a stall of any length the answer is still waited for. Time in which
+// it looked in vain is.
+func TestStallIsNoTimeout(t *testing.T) {
+	c, server := waiting(t)
+	c.clock = int64(time.Hour)
+	c.listen()
+	c.sweep()
+	if n := c.failures.total(); n != 0 || c.busy != 1 {
+		t.Fatalf("%d failures after an hour's sleep: %+v", n, c.failures.list())
+	}
+	if _, e := fastsock.Send(server, []byte("pong")); e != 0 {
+		t.Fatal(e)
+	}
+	if n, e := c.epoll.Wait(time.Minute, c.happened); n != 1 || e != 0 || c.answered.Load() != 1 || c.busy != 0 {
+		t.Errorf("%d events, %v, %d answers", n, e, c.answered.Load())
+	}
+
+	c, _ = waiting(t)
+	for range 10 {
+		c.clock += sweepEvery
+		c.listen()
+	}
+	c.sweep()
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer || have[0].Errno != "ETIMEDOUT" || c.busy != 0 {
+		t.Errorf("%+v", have)
+	}
+}
+
+// An answer that is here when the run ends was not lost.
+func TestAnswersAtTheEnd(t *testing.T) {
+	c, server := waiting(t)
+	c.spec.Mode, c.spec.Send = Talk, []byte("ping")
+	s := c.slots[0]
+	c.keep(&s, 0)
+	c.talkers.Add(1)
+	c.startTalking()
+	if wait := c.talking.ask(c, -1); wait != 0 {
+		t.Fatal(wait)
+	}
+	if _, e := fastsock.Send(server, []byte("pong")); e != 0 {
+		t.Fatal(e)
+	}
+	c.closeAll()
+	if c.answered.Load() != 1 || c.failures.total() != 0 {
+		t.Errorf("%d answers, %+v", c.answered.Load(), c.failures.list())
+	}
+}
+
+// An event of a listener that was given up earlier in the same round is none.
+func TestListenerIsGivenUp(t *testing.T) {
+	r, err := newRun("serve", Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	s := &server{worker: &worker{run: r, tally: r.count()}}
+	if n := s.accept(1 << 20); n != 0 || r.failures.total() != 0 || s.paused {
+		t.Errorf("%d accepted, %+v", n, r.failures.list())
+	}
+}
+
+// Files are shared by the whole host: what others need is left to them.
+func TestForecastOfFiles(t *testing.T) {
+	f := Forecast{}
+	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000, MaySpare: []int64{int64(os.Getpid())}}, 2)
+	c, ok := f.Of("system-files")
+	if !ok || c.Connections != 700_000 || !c.Spared {
+		t.Errorf("%+v", c)
+	}
+	if low, bound := f.Tightest(800_000); bound {
+		t.Errorf("%+v binds a process that is spared", low)
+	}
+	f = Forecast{}
+	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2)
+	if low, bound := f.Tightest(800_000); !bound || low.Connections != 700_000 {
 		t.Errorf("%+v", f)
 	}
 }

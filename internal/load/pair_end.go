@@ -4,6 +4,7 @@ package load
 
 import (
 	"syscall"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
@@ -41,8 +42,10 @@ func (p *pair) exchange(fd, accepted int) {
 	}
 }
 
-// carry sends bytes and reads them at the other end. Over loopback they are there when send() returns.
+// carry sends bytes and reads them at the other end. Over loopback they are there when send() returns, unless the segment
+// was dropped: a CPU's queue of packets may be full (net.core.netdev_max_backlog).
 func (p *pair) carry(from, to int, bytes []byte) syscall.Errno {
+	waited := int64(0)
 	for sent, got := 0, 0; got < len(bytes); {
 		if sent < len(bytes) {
 			n, e := fastsock.Send(from, bytes[sent:])
@@ -61,10 +64,18 @@ func (p *pair) carry(from, to int, bytes []byte) syscall.Errno {
 			return e
 		case p.halted.Load():
 			return syscall.ECANCELED
+		case waited > int64(p.spec.Timeout):
+			return syscall.ETIMEDOUT
+		default:
+			fastsock.Nap(carryNap)
+			waited += int64(carryNap)
 		}
 	}
 	return 0
 }
+
+// carryNap is how long to sleep between two looks for a segment that has to be sent again.
+const carryNap = 100 * time.Microsecond
 
 func boolInt(b bool) int {
 	if b {

@@ -27,7 +27,6 @@ type run struct {
 	next   atomic.Int64  // ticket of the next connection
 	halted atomic.Bool   // no further connections, for the reason in why
 	ended  atomic.Bool   // workers shall close all and end
-	talked atomic.Bool   // talk: all shall ask now
 	why    atomic.Pointer[string]
 	over   chan struct{} // closed with ended
 	ending fastsock.Bell
@@ -76,7 +75,7 @@ func newRun(role string, s Spec) (*run, error) {
 	if e != 0 {
 		return nil, fmt.Errorf("load: make an eventfd: %w", e)
 	}
-	if s.Mode == Churn {
+	if s.Mode == Churn && s.Duration > 0 {
 		r.until = int64(s.Duration)
 	}
 	return r, nil

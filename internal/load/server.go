@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -114,6 +115,7 @@ func (w *worker) server(shard []int, shards [][]int) {
 	for !s.ended.Load() {
 		s.turn()
 	}
+	s.acceptLast()
 	s.held.each(func(fd int) { s.abort(fd) })
 	s.open.Store(0)
 	if s.own {
@@ -122,6 +124,15 @@ func (w *worker) server(shard []int, shards [][]int) {
 		}
 	}
 	w.leave()
+}
+
+// acceptLast takes what is in the queues at the end, so that it is counted; not what comes meanwhile.
+func (s *server) acceptLast() {
+	for _, fd := range s.shard {
+		for left := s.serve.Backlog; left > 0 && s.accept(fd) == batch; left -= batch {
+		}
+	}
+	s.settle()
 }
 
 // dropOthers closes this table's copies of the other workers' listeners.
@@ -169,9 +180,12 @@ func (s *server) happened(ev fastsock.Event) {
 	}
 }
 
-// accept takes a batch of connections.
-func (s *server) accept(listener int) {
-	for range batch {
+// accept takes a batch of connections and says how many. An event may be of a listener that was given up in the same round.
+func (s *server) accept(listener int) (n int) {
+	if !slices.Contains(s.shard, listener) {
+		return 0
+	}
+	for ; n < batch; n++ {
 		fd, e := fastsock.Accept(listener)
 		if e == syscall.EAGAIN {
 			break
@@ -191,6 +205,7 @@ func (s *server) accept(listener int) {
 	if len(s.young) > 0 && s.quick() {
 		s.settle()
 	}
+	return n
 }
 
 // quick says whether young connections are to be watched at once: where they are expected to stay or to ask.

@@ -47,7 +47,8 @@ type Spec struct {
 	// Rate is how many new connections a second are wanted, on a fixed schedule from the start: a late
 	// one counts its waiting time. 0 means as fast as possible.
 	Rate float64
-	// Duration is the length of churn (default 10 s), or how long all are held after the last is open.
+	// Duration is the length of churn (default 10 s where Connections is 0, else until so many were made), or how long all are
+	// held after the last is open.
 	Duration time.Duration
 	Close    Close // of churn; default rst. Held connections always end with RST
 	// Sources are addresses to bind; none means that the kernel chooses the address.
@@ -116,7 +117,7 @@ func (s Spec) settled() (Spec, error) {
 	set(&s.Window, defaultWindow)
 	set(&s.Timeout, defaultTime)
 	set(&s.Every, time.Second)
-	if s.Mode == Churn {
+	if s.Mode == Churn && s.Connections == 0 {
 		set(&s.Duration, defaultTime)
 	}
 	if s.Mode == Burst {
@@ -152,7 +153,7 @@ func (s Spec) check() error {
 		return bad("a time is too short")
 	case s.Threads < 1 || s.Threads > maxThreads || s.Window < 1 || s.Window > maxWindow:
 		return bad("%d threads with %d connects under way", s.Threads, s.Window)
-	case s.Expect < 0 || len(s.Send) > maxMessage:
+	case s.Expect < 0 || s.Expect > maxMessage || len(s.Send) > maxMessage:
 		return bad("a message has at most %d bytes", maxMessage)
 	case s.Mode == Talk && s.Processes:
 		return bad("worker processes do not talk; threads do")
