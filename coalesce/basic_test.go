@@ -11,11 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/net/nettest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pair returns the two ends of a TCP connection over loopback.
 func pair(t testing.TB) (a, b *net.TCPConn) {

@@ -76,7 +76,8 @@ type Config struct {
 
 	// ReadDriven is for servers that read requests, write replies, and read
 	// again in one goroutine: nothing is sent between two Reads but when MinBatch bytes
-	// are pending or one to two milliseconds have passed. With
+	// are pending or one to two milliseconds have passed (up to seventeen, when
+	// lately all owners read in time: a tick each millisecond would cost more than it is worth). With
 	// pipelined requests this is one system call a batch without any second
 	// goroutine. It has no effect with Immediate and Manual.
 	ReadDriven bool

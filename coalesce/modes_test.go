@@ -384,7 +384,7 @@ func TestGivingWayBatches(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	a, b := pair(t)
 	discard(b)
-	c := New(a, Config{})
+	c := New(a, Config{MaxDelay: time.Minute}) // no turn is slow, not on an emulated machine either
 	defer c.Close()
 	const writers, rounds = 64, 200
 	for range rounds {

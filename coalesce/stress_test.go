@@ -1,6 +1,7 @@
 package coalesce
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -99,6 +100,8 @@ type trial struct {
 	peer     peer
 	close    time.Duration // Close after this time, -1: when the writers are done
 	tamper   bool          // Flush, Hold, deadlines and the like
+	files    bool          // ReadFrom in place of deadlines, which could cut it in the middle of a frame
+	half     bool          // CloseWrite before Close
 }
 
 func (tr trial) String() string {
@@ -132,14 +135,22 @@ func (tr trial) run(t *testing.T) {
 	wg.Go(func() { c.Read(make([]byte, 1)) }) // the owner waits for input meanwhile
 	closed := make(chan error, 1)
 	if tr.close >= 0 {
-		time.AfterFunc(tr.close, func() { closed <- c.Close() })
+		time.AfterFunc(tr.close, func() { closed <- tr.end(c) })
 	} else {
-		go func() { tr.closeWhenSent(t, c, &k, &writers); closed <- c.Close() }()
+		go func() { tr.closeWhenSent(t, c, &k, &writers); closed <- tr.end(c) }()
 	}
 	err = <-closed
 	wg.Wait()
 	writers.Wait()
 	tr.verify(t, c, &k, err, received)
+}
+
+// end closes, in one step or in two.
+func (tr trial) end(c *Conn) error {
+	if tr.half {
+		c.CloseWrite()
+	}
+	return c.Close()
 }
 
 // closeWhenSent waits until all that was accepted has arrived without anybody
@@ -261,6 +272,9 @@ func (tr trial) writeOne(c *Conn, rnd *rand.Rand, p []byte) (err error) {
 		c.FlushContext(ctx)
 		_, err = c.Write(p)
 	case 6:
+		if tr.files {
+			return tr.readFrom(c, rnd, p)
+		}
 		c.SetWriteDeadline(time.Now().Add(time.Duration(rnd.IntN(2000)) * time.Microsecond))
 		_, err = c.Write(p)
 	case 7:
@@ -269,6 +283,37 @@ func (tr trial) writeOne(c *Conn, rnd *rand.Rand, p []byte) (err error) {
 		_, err = c.Write(p)
 	default:
 		_, err = c.Write(p)
+	}
+	return err
+}
+
+// readFrom sends p from a file or from memory. Only files, and only where the kernel moves
+// them, stay in one piece when they are long.
+func (tr trial) readFrom(c *Conn, rnd *rand.Rand, p []byte) error {
+	if len(p) >= min(copySize, c.set.large) && c.raw == nil {
+		_, err := c.Write(p)
+		return err
+	}
+	if rnd.IntN(2) == 0 && len(p) < min(copySize, c.set.large) {
+		_, err := c.ReadFrom(bytes.NewReader(p))
+		return err
+	}
+	f, err := os.CreateTemp("", "coalesce")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	os.Remove(f.Name())
+	if _, err := f.Write(p); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if rnd.IntN(2) == 0 {
+		_, err = c.ReadFrom(io.LimitReader(f, int64(len(p))))
+	} else {
+		_, err = c.ReadFrom(f)
 	}
 	return err
 }
@@ -298,6 +343,7 @@ func randomTrial(rnd *rand.Rand) trial {
 	tr.peer = []peer{peerReads, peerReads, peerReads, peerStalls, peerResets, peerHalfCloses}[rnd.IntN(6)]
 	tr.plain = rnd.IntN(4) == 0
 	tr.tamper = rnd.IntN(2) == 0
+	tr.files, tr.half = rnd.IntN(2) == 0, rnd.IntN(4) == 0
 	// A deadline that cuts a large write leaves part of a frame, so those stay small then.
 	buffer := settle(tr.cfg).BufferSize
 	tr.maxSize = []int{20, 400, buffer/2 - frameHead - 1}[rnd.IntN(3)]

@@ -6,9 +6,10 @@ import (
 )
 
 // sweeper sends what the owners of ReadDriven connections left behind: bytes
-// that were pending at two ticks in a row. There is one for the process, and its goroutine
+// older than a tick. There is one for the process, and its goroutine
 // runs while such connections are in use, because a timer for each connection cost
-// more than a quarter of the replies of a busy one.
+// more than a quarter of the replies of a busy one. So did a tick each millisecond (each
+// wakes a thread, which then looks for work): while owners send by themselves the ticks become rarer.
 type sweeper struct {
 	mu      sync.Mutex
 	entries []sweepEntry
@@ -17,14 +18,14 @@ type sweeper struct {
 
 type sweepEntry struct {
 	conn *Conn
-	mark int64 // when the oldest pending byte of the last tick was born
-	idle int   // ticks without anything pending
+	idle int // ticks without anything pending
 }
 
 var sweeping sweeper
 
 const (
-	tick = time.Millisecond
+	tick    = time.Millisecond
+	maxTick = 16 * time.Millisecond
 	// idleTicks is after how many of them a connection is forgotten; it comes
 	// back with its next deferred write.
 	idleTicks = 16
@@ -41,24 +42,34 @@ func (s *sweeper) add(c *Conn) {
 }
 
 func (s *sweeper) run() {
-	t := time.NewTicker(tick)
+	every := tick
+	t := time.NewTimer(every)
 	defer t.Stop()
 	for range t.C {
-		if !s.round() {
+		late, goOn := s.round()
+		if !goOn {
 			return
 		}
+		every = min(2*every, maxTick)
+		if late {
+			every = tick
+		}
+		t.Reset(every)
 	}
 }
 
-// round looks at each connection, and reports whether any is left.
-func (s *sweeper) round() bool {
+// round looks at each connection, and reports whether one was late and whether
+// any is left.
+func (s *sweeper) round() (late, goOn bool) {
 	s.mu.Lock()
 	list := s.entries
 	s.entries = nil
 	s.mu.Unlock()
-	kept := list[:0]
+	kept, now := list[:0], clock()
 	for _, e := range list {
-		if e.conn.sweep(&e) {
+		l, keep := e.conn.sweep(&e, now)
+		late = late || l
+		if keep {
 			kept = append(kept, e)
 		}
 	}
@@ -70,7 +81,7 @@ func (s *sweeper) round() bool {
 	if !s.running {
 		s.entries = nil
 	}
-	return s.running
+	return late, s.running
 }
 
 // leaveToSweeper makes sure that the sweeper knows of bytes left behind. mu is
@@ -82,24 +93,23 @@ func (c *Conn) leaveToSweeper() {
 	}
 }
 
-// sweep sends bytes that were pending at the tick before, and reports whether
-// the connection should be looked at again.
-func (c *Conn) sweep(e *sweepEntry) bool {
+// sweep sends bytes older than a tick, and reports whether there were any and
+// whether the connection should be looked at again.
+func (c *Conn) sweep(e *sweepEntry, now int64) (late, keep bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.work == nil || c.work.head == nil || c.held > 0 {
 		if e.idle++; e.idle > idleTicks || c.gate&(gateClosed|gateFailed) != 0 {
 			c.flag &^= swept
-			return false
+			return false, false
 		}
-		return true
+		return false, true
 	}
 	e.idle = 0
-	if born := c.work.head.born; born != e.mark {
-		e.mark = born
-		return true
+	if now-c.work.head.born < int64(tick) {
+		return false, true
 	}
 	c.flag |= urgent
 	c.dispatch()
-	return true
+	return true, true
 }

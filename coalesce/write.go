@@ -17,19 +17,32 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	b := c.fill
 	// The usual case, some 20 ns: there is a batch with room. Being one, it has a
-	// flusher or someone writing. A zero length wraps round and goes on below.
-	if b == nil || c.gate != 0 || uint(len(p)-1) >= uint(len(b.data)-b.end) {
+	// flusher or someone writing, or is left to its owner and the sweeper. A zero length wraps round and goes on below.
+	if b == nil || c.gate&^gateLazy != 0 || uint(len(p)-1) >= uint(len(b.data)-b.end) {
+		return c.write(p, c.set.OnFull)
+	}
+	if c.gate != 0 && c.fillsLazy(b, len(p)) {
 		return c.write(p, c.set.OnFull)
 	}
 	b.end += copy(b.data[b.end:], p)
 	c.accepted += int64(len(p))
 	c.messages++
-	if c.flag&(scheduled|writing) == scheduled && c.messages&3 == 0 && c.aged() {
+	if c.messages&3 == 0 && c.gate == 0 && c.flag&(scheduled|writing) == scheduled && (b.end < firstBuffer || c.messages&63 == 0) && c.aged() {
 		c.send(causeTakeOver)
 		return len(p), nil
 	}
 	c.mu.Unlock()
 	return len(p), nil
+}
+
+// fillsLazy says whether n more bytes in b are a reason to send although the
+// connection is lazy. mu is held.
+func (c *Conn) fillsLazy(b *buffer, n int) bool {
+	limit := len(b.data)
+	if c.set.ReadDriven {
+		limit = min(limit, c.set.MinBatch)
+	}
+	return b != c.work.head || b.end-b.start+n >= limit
 }
 
 // TryWrite accepts p, of any length, if there is room now, and returns ErrFull with

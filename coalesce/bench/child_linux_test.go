@@ -17,7 +17,7 @@ import (
 
 // order is what a child is told.
 type order struct {
-	Role  string // sink, echo or client
+	Role  string // sink, echo, client, tls, stall or awake
 	Addr  string
 	Conns int
 	Size  int // bytes of a message
@@ -95,6 +95,15 @@ func runChild(text string) error {
 	if err := json.Unmarshal([]byte(text), &c.order); err != nil {
 		return err
 	}
+	if c.Role == "awake" {
+		return spinForEver()
+	}
+	if c.Role == "tls" {
+		if err := c.readTLS(); err != nil {
+			return err
+		}
+		return c.report()
+	}
 	var err error
 	if c.ep, err = unix.EpollCreate1(0); err != nil {
 		return err
@@ -104,9 +113,18 @@ func runChild(text string) error {
 			return err
 		}
 	}
+	if c.Role == "stall" {
+		for {
+			unix.Pause()
+		}
+	}
 	if err := c.loop(); err != nil {
 		return err
 	}
+	return c.report()
+}
+
+func (c *child) report() error {
 	c.CPU = cpuTime()
 	return json.NewEncoder(os.Stdout).Encode(c.outcome)
 }

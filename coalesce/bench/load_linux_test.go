@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -32,10 +33,12 @@ type job struct {
 type run struct {
 	job
 	variant string
+	awake   *awake
 	stop    atomic.Bool
 	stamped atomic.Bool
 	counts  []counter
 	wake    []chan struct{}
+	trips   []trips
 }
 
 // counter is the number of messages of one writer, alone in its cache line.
@@ -44,10 +47,18 @@ type counter struct {
 	_ [56]byte
 }
 
+// trips are the times in ns that one caller waited for its echoes.
+type trips struct {
+	ns []int32
+	_  [40]byte
+}
+
 // figures are the results of one run.
 type figures struct {
 	rate     float64 // messages/s
-	p50, p99 float64 // us
+	p50, p99 float64 // us, one way
+	trip50   float64 // us, from before Write until the caller has its echo
+	trip99   float64
 	writes   float64 // system calls a message
 	cpu      float64 // ns a message, this process
 	childCPU float64 // ns a message, the other end
@@ -87,6 +98,7 @@ func (r *run) child(addr string) (*exec.Cmd, *bytes.Buffer, error) {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GOMAXPROCS=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out := new(bytes.Buffer)
 	cmd.Stdout = out
@@ -98,6 +110,7 @@ func (r *run) child(addr string) (*exec.Cmd, *bytes.Buffer, error) {
 func (r *run) load(conns []conn) (f figures) {
 	r.counts = make([]counter, r.conns*r.writers)
 	r.wake = make([]chan struct{}, len(r.counts))
+	r.trips = make([]trips, len(r.counts))
 	for i := range r.wake {
 		r.wake[i] = make(chan struct{}, 1)
 	}
@@ -135,11 +148,11 @@ func (r *run) load(conns []conn) (f figures) {
 func (r *run) between(f func()) figures {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	from, messages, calls, cpu, busy := time.Now(), r.sent(), writeCalls(), cpuTime(), busyTime()
+	from, messages, calls, cpu, busy := time.Now(), r.sent(), writeCalls(), cpuTime(), busyTime()-r.awake.cpuTime()
 	f()
 	wall := time.Since(from)
 	n := float64(r.sent() - messages)
-	calls, cpu, busy = writeCalls()-calls, cpuTime()-cpu, busyTime()-busy
+	calls, cpu, busy = writeCalls()-calls, cpuTime()-cpu, busyTime()-r.awake.cpuTime()-busy
 	runtime.ReadMemStats(&after)
 	return figures{
 		rate: n / wall.Seconds(), writes: float64(calls) / n, cpu: float64(cpu) / n,
@@ -165,9 +178,20 @@ func (r *run) judge(f *figures, text []byte) error {
 		return fmt.Errorf("%d messages sent, %d received", sent, o.Messages)
 	}
 	f.p50, f.p99 = float64(o.Lat.quantile(0.5))/1000, float64(o.Lat.quantile(0.99))/1000
+	f.trip50, f.trip99 = r.tripQuantiles()
 	f.childCPU = float64(o.CPU) / float64(o.Messages)
 	f.foreign -= f.childCPU * f.rate / 1e9
 	return nil
+}
+
+func (r *run) tripQuantiles() (p50, p99 float64) {
+	var h histogram
+	for i := range r.trips {
+		for _, ns := range r.trips[i].ns {
+			h.add(int64(ns))
+		}
+	}
+	return float64(h.quantile(0.5)) / 1000, float64(h.quantile(0.99)) / 1000
 }
 
 func (r *run) hog() {
@@ -206,6 +230,9 @@ func ask(r *run, c conn, id int) {
 		}
 		r.counts[id].Add(1)
 		<-r.wake[id]
+		if at := int64(binary.LittleEndian.Uint64(p)); at != 0 {
+			r.trips[id].ns = append(r.trips[id].ns, int32(stamp()-at))
+		}
 	}
 }
 
