@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -249,6 +250,23 @@ func TestConfirmTooLate(t *testing.T) {
 	b.wantState(t, Undone)
 	if _, err := b.Confirm(0); err == nil || !strings.Contains(err.Error(), "was taken back: nobody confirmed it in time") {
 		t.Error(err)
+	}
+}
+
+// A journal that is gone for good (a state directory that somebody removed) does not keep its watcher for ever.
+func TestWatchWithoutAJournal(t *testing.T) {
+	b := newBench(t)
+	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(b.store().journal(1)); err != nil {
+		t.Fatal(err)
+	}
+	now := b.Now
+	looked := time.Duration(0)
+	b.Now = func() time.Time { looked += watchGone / 3; return now().Add(looked) }
+	if w, err := b.Watch(t.Context(), 1); w != WatchedLeft || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, %v", w, err)
 	}
 }
 

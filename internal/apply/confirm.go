@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -81,15 +82,25 @@ const (
 // watchEvery is how often the journal is looked at: a process whose run was confirmed ends that soon.
 const watchEvery = 250 * time.Millisecond
 
+// watchGone is for how long a run's journal may be away (a state directory that is being moved) before the process that watches it
+// gives up: without it nobody knows what to take back.
+const watchGone = time.Minute
+
 // Watch takes a run back when its window ends without a confirmation, at once when the process that applies it died half-way,
 // and when ctx ends: nobody would do it after that. It returns when the run needs no watching any more.
 func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	seen := e.Now()
 	for {
 		due, over, err := e.look(ctx, id)
 		if over {
 			return WatchedKept, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			seen = e.Now()
+		} else if e.Now().Sub(seen) > watchGone {
+			return WatchedLeft, fmt.Errorf("the journal of run %d has been away for %v: nobody knows what to take back: %w", id, watchGone, err)
 		}
 		if due {
 			result, done, err := e.revert(ctx, id)
@@ -104,14 +115,11 @@ func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 	}
 }
 
-// look reads the journal without the lock. What cannot be read now may be readable at the next look.
+// look reads the journal without the lock. What cannot be read now, of which err tells, may be readable at the next look.
 func (e *Engine) look(ctx context.Context, id int) (due, over bool, err error) {
 	r, err := e.store().read(id)
 	if err != nil {
-		if ctx.Err() != nil {
-			return false, true, err
-		}
-		return false, false, nil
+		return false, ctx.Err() != nil, err
 	}
 	now, err := e.situation(e.store().busy())
 	if err != nil {
