@@ -127,10 +127,21 @@ func (g *guest) planFor(before values, changes ...plan.Change) plan.Plan {
 	for i := range changes {
 		c := &changes[i]
 		fact := c.Target.Fact().String()
-		c.From, c.Setting, c.Limit, c.Why, c.TakesEffect = before[fact], strings.TrimPrefix(fact, "sysctl "), "system-files", "a test wants it", "now"
+		c.From, c.Setting, c.Limit, c.Why, c.TakesEffect = before[fact], settingWords(c.Target), "system-files", "a test wants it", "now"
 	}
 	p.Changes = changes
 	return p
+}
+
+// settingWords is how a plan calls a target; apply refuses a file that calls it otherwise.
+func settingWords(t plan.Target) string {
+	switch t.Kind {
+	case host.ProcessKind:
+		return t.Field + " descriptor limit of pid " + t.Name
+	case host.LinkKind:
+		return t.Field + " of " + t.Name
+	}
+	return t.Name
 }
 
 func (g *guest) readPlan(file string) (p plan.Plan) {
