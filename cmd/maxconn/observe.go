@@ -88,7 +88,7 @@ func outputError(err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &failure{statusFailed, fmt.Errorf("write the snapshot: %w", err), ""}
+	f := &failure{statusFailed, fmt.Errorf("write the output: %w", err), ""}
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		f.hint = "another maxconn is writing it, or was killed while it did: remove the .part file"
