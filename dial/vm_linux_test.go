@@ -2,37 +2,13 @@ package dial
 
 import (
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab/vm"
+	"github.com/maxconn/maxconn/internal/lab/vm/vmtest"
 )
-
-// kernels are the series to boot: MAXCONN_VM=5.10,newest lists them; otherwise one.
-func kernels() []string {
-	if asked := os.Getenv("MAXCONN_VM"); strings.Contains(asked, ".") || asked == vm.Newest {
-		return strings.Split(asked, ",")
-	}
-	return []string{"6.12"}
-}
-
-// machine gives the kernel of a series when machines are asked for.
-func machine(t *testing.T, series string) vm.Kernel {
-	t.Helper()
-	k, err := vm.Asked(t.Context(), os.Getenv, series)
-	switch {
-	case err == nil:
-	case !vm.Required(os.Getenv) && (errors.Is(err, vm.ErrUnasked) || errors.Is(err, vm.ErrUnavailable)):
-		t.Skip(err)
-	default:
-		t.Fatal(err)
-	}
-	return k
-}
 
 // elsewhere are the tests that run on other kernels: those that depend on the kernel. A machine is emulated and slow, and its
 // clock may run ahead, so it is the host's clock that bounds a run.
@@ -40,35 +16,24 @@ const elsewhere = "^Test(Lab(HoldsSources|ControlPlain|Churn|AddressVanished|Ran
 
 // The figures of this package on other kernels: 5.10 has no IP_LOCAL_PORT_RANGE; Debian's 6.1 has it, though Linux got it in 6.3.
 func TestVMOtherKernels(t *testing.T) {
-	if testing.Short() {
-		t.Skip("machines take seconds to boot: not for -short")
-	}
-	var binary string
-	temp := t.TempDir()
-	for _, series := range kernels() {
-		t.Run(series, func(t *testing.T) {
-			k := machine(t, series)
-			if binary == "" {
-				binary = static(t, temp)
+	vmtest.OnKernels(t, func(t *testing.T, k vm.Kernel) {
+		out, err := vm.Run(t.Context(), vm.Spec{Kernel: k, Binary: vmtest.Static(t), Memory: 1024, Timeout: 8 * time.Minute,
+			Args: []string{"-test.v", "-test.timeout=0", "-test.run=" + elsewhere}, Env: []string{"MAXCONN_REQUIRE=lab"}})
+		if errors.Is(err, vm.ErrUnavailable) {
+			t.Skip(err)
+		}
+		text := string(out.Stdout) + string(out.Stderr)
+		if err != nil || out.Code != 0 {
+			t.Fatalf("exit status %d, %v\n%s", out.Code, err, text)
+		}
+		for _, name := range []string{"TestLabHoldsSourcesTimesPorts", "TestLabControlPlainDialer", "TestLabChurn", "TestLabAddressVanished", "TestLabRangeIsWidened",
+			"TestPortsAreKept", "TestWithoutDescriptors", "TestConnIsATCPConn"} {
+			if !strings.Contains(text, "--- PASS: "+name+" (") {
+				t.Errorf("%s did not pass:\n%s", name, text)
 			}
-			out, err := vm.Run(t.Context(), vm.Spec{Kernel: k, Binary: binary, Memory: 1024, Timeout: 8 * time.Minute,
-				Args: []string{"-test.v", "-test.timeout=0", "-test.run=" + elsewhere}, Env: []string{"MAXCONN_REQUIRE=lab"}})
-			if errors.Is(err, vm.ErrUnavailable) {
-				t.Skip(err)
-			}
-			text := string(out.Stdout) + string(out.Stderr)
-			if err != nil || out.Code != 0 {
-				t.Fatalf("exit status %d, %v\n%s", out.Code, err, text)
-			}
-			for _, name := range []string{"TestLabHoldsSourcesTimesPorts", "TestLabControlPlainDialer", "TestLabChurn", "TestLabAddressVanished", "TestLabRangeIsWidened",
-				"TestPortsAreKept", "TestWithoutDescriptors", "TestConnIsATCPConn"} {
-				if !strings.Contains(text, "--- PASS: "+name+" (") {
-					t.Errorf("%s did not pass:\n%s", name, text)
-				}
-			}
-			t.Logf("%s: %s, %d tests passed in %v", out.Release, chosen(text), strings.Count(text, "\n--- PASS: "), out.Took.Round(time.Second))
-		})
-	}
+		}
+		t.Logf("%s: %s, %d tests passed in %v", out.Release, chosen(text), strings.Count(text, "\n--- PASS: "), out.Took.Round(time.Second))
+	})
 }
 
 // chosen finds what AutoPort came to.
@@ -81,16 +46,4 @@ func chosen(text string) string {
 		}
 	}
 	return "choice unknown"
-}
-
-// static builds this test without cgo, so that it needs no libraries of the host.
-func static(t *testing.T, dir string) string {
-	t.Helper()
-	path := filepath.Join(dir, "dial.test")
-	cmd := exec.Command("go", "test", "-c", "-buildvcs=false", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go test -c: %v\n%s", err, out)
-	}
-	return path
 }

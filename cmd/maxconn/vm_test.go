@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab/vm"
+	"github.com/maxconn/maxconn/internal/lab/vm/vmtest"
 )
 
 // What only a whole machine shows: settings of the host, a boot, a power cut. The test binary is the init of the
@@ -33,37 +34,15 @@ func machineMain() {
 	}
 }
 
-// vmSeries are the kernels to boot: MAXCONN_VM=5.10,6.12 lists them; otherwise one.
-func vmSeries() []string {
-	if asked := os.Getenv("MAXCONN_VM"); strings.Contains(asked, ".") || asked == vm.Newest {
-		return strings.Split(asked, ",")
-	}
-	return []string{"6.12"}
-}
-
 // onKernels runs a test on each kernel that is asked for.
 func onKernels(t *testing.T, test func(t *testing.T, m *machine)) {
-	if testing.Short() {
-		t.Skip("machines take seconds to boot: not for -short")
-	}
-	for _, series := range vmSeries() {
-		t.Run(series, func(t *testing.T) {
-			k, err := vm.Asked(t.Context(), os.Getenv, series)
-			switch {
-			case err != nil && vm.Required(os.Getenv):
-				t.Fatal(err)
-			case errors.Is(err, vm.ErrUnasked), errors.Is(err, vm.ErrUnavailable):
-				t.Skip(err)
-			case err != nil:
-				t.Fatal(err)
-			}
-			d, err := vm.NewDisk(t.Context(), filepath.Join(t.TempDir(), "disk"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			test(t, &machine{T: t, kernel: k, disk: d})
-		})
-	}
+	vmtest.OnKernels(t, func(t *testing.T, k vm.Kernel) {
+		d, err := vm.NewDisk(t.Context(), filepath.Join(t.TempDir(), "disk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, &machine{T: t, kernel: k, disk: d})
+	})
 }
 
 // machine is one computer with its disk; each scene is a boot of it.

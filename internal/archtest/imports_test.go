@@ -29,6 +29,8 @@ var rows = []struct {
 var sameRow = map[string][]string{
 	// a machine's cgroup files are found through /proc
 	"internal/linux/cgroup": {"internal/linux/procfs"},
+	// what tests of machines share
+	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	// a name that is misspelt
 	"internal/linux/netns": {"internal/near"},
 }
