@@ -43,7 +43,7 @@ var _ = register(Claim{
 var _ = register(Claim{
 	ID:     "close-wait-stays",
 	Limit:  "close-wait",
-	Says:   "a connection that the peer has closed stays in CLOSE_WAIT until the application closes it; no timer of the kernel and no tcp_fin_timeout ends it",
+	Says:   "a connection that the peer has closed stays in CLOSE_WAIT until the application closes it; no timer of this host and no tcp_fin_timeout ends it",
 	Source: "net/ipv4/tcp_input.c tcp_fin",
 	Unit:   "connections in CLOSE_WAIT",
 	Takes:  5 * time.Second,
@@ -51,15 +51,22 @@ var _ = register(Claim{
 	Trial: func(b *Bench) Outcome {
 		e := b.between(ordinary, "net.ipv4.tcp_fin_timeout=3", "net.ipv4.tcp_keepalive_time=1", "net.ipv4.tcp_keepalive_intvl=1", "net.ipv4.tcp_keepalive_probes=1")
 		client, server := e.pairs(40)
+		before := e.Counter("Tcp.EstabResets")
 		must(e.client.Close(client, lab.CloseSpec{}))
 		e.arrived(server, 40)
-		if !b.Await(settling, func() bool { return e.Sockstat("tw") == 0 }) {
+		closing := func() int64 { return e.Gauge("fin-wait", "this network namespace").Used }
+		began := closing()
+		if !b.Await(settling, func() bool { return closing() == 0 }) {
 			b.Must(fmt.Errorf("FIN_WAIT_2 did not end within %v with tcp_fin_timeout = 3", settling))
 		}
+		// Where the FIN's acknowledgement met close() itself (softirqs put off on a busy machine), FIN_WAIT_2 is no entry of the
+		// TIME_WAIT table and ends with a RST to the peer (net/ipv4/tcp_timer.c tcp_keepalive_timer).
+		reset := e.Counter("Tcp.EstabResets") - before
 		g := e.Gauge("close-wait", "server")
 		o := Exactly(g.Used, int64(must(e.server.States(server))["CLOSE_WAIT"]))
 		o.Formula = "connections in CLOSE_WAIT of the process by sock_diag"
-		o.Expect("of 40, there after FIN_WAIT_2 at the peer has ended", 40, g.Used)
+		o.Expect("in FIN_WAIT at the peer before", 40, began)
+		o.Expect("of 40, there after FIN_WAIT_2 at the peer has ended, or reset by the peer", 40, g.Used+reset)
 		o.ExpectThat("what check says", "names the process", g.Cause, strings.Contains(g.Cause, "server"))
 		must(e.server.Close(server, lab.CloseSpec{}))
 		o.Without("in CLOSE_WAIT once the application has closed", 0, strings.Count(string(e.Snapshot().Text()), "CLOSE_WAIT="))
