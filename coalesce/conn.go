@@ -15,6 +15,8 @@ type Conn struct {
 	held uint16 // nesting depth of Hold
 
 	singles uint8 // flushes in a row that carried one message
+	vain    uint8 // times in a row that a reader gave way and nobody wrote
+	pass    uint8 // Reads to come that do not give way
 	fill    *buffer
 	work    *work // nil while idle
 	set     *settings

@@ -38,6 +38,12 @@ func (c *Conn) giveWay() {
 	if head == nil || head.end-head.start >= c.set.MinBatch || head != c.fill || c.flag&(writing|stalled|urgent) != 0 || c.gate&gateEager != 0 {
 		return
 	}
+	c.yield()
+}
+
+// yield lets goroutines that are ready run, and again if they wrote. mu is
+// held, and free meanwhile.
+func (c *Conn) yield() {
 	now := clock()
 	if !yields.allows(now) {
 		c.counts.refused++

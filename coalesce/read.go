@@ -26,11 +26,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) flushForRead() {
 	c.mu.Lock()
 	w := c.work
-	if w == nil || w.head == nil || c.flag&writing != 0 || c.held > 0 || c.set.NoFlushOnRead || c.set.Policy == Manual {
+	switch {
+	case c.held > 0 || c.set.NoFlushOnRead || c.set.Policy == Manual || c.flag&writing != 0:
 		c.mu.Unlock()
-		return
+	case w != nil && w.head != nil:
+		c.send(causeRead)
+	case c.mayCarry():
+		c.carry()
+	default:
+		c.mu.Unlock()
 	}
-	c.send(causeRead)
 }
 
 // readError gives a reader the reason why reading was ended.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -116,7 +117,7 @@ func (r *run) load(conns []conn) (f figures) {
 	}
 	var writers, readers, hogs sync.WaitGroup
 	for i, c := range conns {
-		if r.role == "echo" {
+		if r.role == "echo" && r.variant != "lockstep" {
 			readers.Go(func() { r.readEchoes(c) })
 		}
 		for w := range r.writers {
@@ -222,6 +223,10 @@ func (r *run) mark(p []byte, n int64) {
 
 // ask is a caller that waits for the echo of each message.
 func ask(r *run, c conn, id int) {
+	if r.variant == "lockstep" {
+		askAtOnce(r, c, id)
+		return
+	}
 	p := r.message(id)
 	for !r.stop.Load() {
 		r.mark(p, 0)
@@ -232,6 +237,32 @@ func ask(r *run, c conn, id int) {
 		<-r.wake[id]
 		if at := int64(binary.LittleEndian.Uint64(p)); at != 0 {
 			r.trips[id].ns = append(r.trips[id].ns, int32(stamp()-at))
+		}
+	}
+}
+
+// askAtOnce is the limit of batching: one goroutine that writes the messages of all callers at
+// once and reads all echoes, without any hand-over between goroutines.
+func askAtOnce(r *run, c conn, id int) {
+	if id != 0 {
+		return
+	}
+	all, echo := bytes.Repeat(r.message(0), r.writers), make([]byte, r.writers*r.size)
+	for !r.stop.Load() {
+		for p := all; len(p) > 0; p = p[r.size:] {
+			r.mark(p, 0)
+		}
+		if _, err := c.Write(all); err != nil {
+			panic(err)
+		}
+		r.counts[0].Add(int64(r.writers))
+		if _, err := io.ReadFull(c, echo); err != nil {
+			panic(err)
+		}
+		for p, now := all, stamp(); len(p) > 0; p = p[r.size:] {
+			if at := int64(binary.LittleEndian.Uint64(p)); at != 0 {
+				r.trips[0].ns = append(r.trips[0].ns, int32(now-at))
+			}
 		}
 	}
 }

@@ -39,7 +39,7 @@ func jobs() (all []job) {
 
 // compared are the variants of each table, the reference first.
 var compared = map[string][]string{
-	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "noread"},
+	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "noread", "lockstep"},
 	"sat":    {"naive", "bufio", "timer", "group", "flusher", "coalesce", "block"},
 	"paced":  {"naive", "timer", "group", "flusher", "coalesce"},
 	"bursts": {"naive", "timer", "group", "flusher", "coalesce"},

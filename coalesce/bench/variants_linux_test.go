@@ -28,6 +28,7 @@ var variants = map[string]func(*net.TCPConn) conn{
 	"coalesce":   func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{}) },
 	"noread":     func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{NoFlushOnRead: true}) },
 	"readdriven": func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{ReadDriven: true}) },
+	"lockstep":   func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
 	"block":      func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
 	"hand":       func(c *net.TCPConn) conn { return &flushOnRead{c, bufio.NewWriterSize(c, 64<<10)} },
 }

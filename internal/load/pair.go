@@ -48,37 +48,42 @@ func (w *worker) pair() {
 	fastsock.Close(p.listener)
 }
 
-// listen takes a port near the end of the range, so that the client's ports of an address that both ends share do not meet it.
+// listen takes a port near the end of the range, so that the client's ports of an address that both ends share do not meet it. No
+// worker tries a port of another: the kernel would look through all connections of that one's listener before it refused
+// (net/ipv4/inet_connection_sock.c inet_bhash2_conflict).
 func (p *pair) listen() syscall.Errno {
 	address := p.spec.Targets[0].Addr().Unmap()
 	p.ports = p.spec.Ports
 	reserve := min(listenerPorts, (int(p.ports.Last)-int(p.ports.First))/2)
-	port := p.ports.Last
+	first := p.ports.Last
+	p.ports.Last -= uint16(reserve)
 	last := syscall.Errno(syscall.EADDRINUSE)
 	for range reserve {
-		if !p.ports.skips(port) {
-			fd, e := listenAt(netip.AddrPortFrom(address, port), listening{backlog: 128, reset: p.spec.Close == ServerRST || p.spec.Close == Reuse || p.spec.Mode != Churn})
-			if e == 0 {
-				p.listener, p.to = fd, fastsock.NewAddr(netip.AddrPortFrom(address, port))
-				break
-			}
-			last = e
+		n := int(p.listeners.Add(1)-1) + reserve*int(p.spec.share)/max(int(p.spec.of), 1)
+		port := first - uint16(n%reserve)
+		if p.ports.skips(port) {
+			continue
 		}
-		port--
+		fd, e := listenAt(netip.AddrPortFrom(address, port), listening{backlog: 128, reset: p.spec.Close == ServerRST || p.spec.Close == Reuse || p.spec.Mode != Churn})
+		if e == 0 {
+			p.listener, p.to = fd, fastsock.NewAddr(netip.AddrPortFrom(address, port))
+			p.family = p.to.Family()
+			p.next = int(p.ports.First) + n*7919%(int(p.ports.Last)-int(p.ports.First)+1)
+			p.source = fastsock.NewAddr(netip.AddrPortFrom(p.sourceOf(uint64(n)), 0))
+			return 0
+		}
+		last = e
 	}
-	if p.listener < 0 {
-		return last
-	}
-	p.family = p.to.Family()
-	p.ports.Last -= uint16(reserve)
-	source := address
+	return last
+}
+
+// sourceOf is the source address of the n-th worker. One for all is the cheapest, in time and in memory: the kernel keeps a record for
+// each address and port that is bound (inet_bind2_bucket), and goes through the sockets of one only where somebody binds without SO_REUSEADDR.
+func (p *pair) sourceOf(n uint64) netip.Addr {
 	if len(p.spec.Sources) > 0 {
-		source = p.spec.Sources[0].First
+		return p.space.source(n % p.space.nsource)
 	}
-	p.source = fastsock.NewAddr(netip.AddrPortFrom(source, 0))
-	// Each worker begins elsewhere: the sockets bound to one port are one list.
-	p.next = int(p.ports.First) + int(p.to.Port())*7919%(int(p.ports.Last)-int(p.ports.First)+1)
-	return 0
+	return p.spec.Targets[0].Addr().Unmap()
 }
 
 // work opens one connection; false when there is nothing more to open here.

@@ -16,21 +16,22 @@ import (
 
 // run is one Connect, Pair or Serve under way: what all its workers share.
 type run struct {
-	role   string // as in Report
-	spec   Spec
-	serve  ServeSpec
-	space  *space
-	start  time.Time
-	due    time.Duration // from one connection to the next, 0: at once
-	limit  int64         // connections to open
-	until  int64         // ns from start: no connect after it
-	next   atomic.Int64  // ticket of the next connection
-	halted atomic.Bool   // no further connections, for the reason in why
-	ended  atomic.Bool   // workers shall close all and end
-	why    atomic.Pointer[string]
-	over   chan struct{} // closed with ended
-	ending fastsock.Bell
-	asking fastsock.Bell
+	role      string // as in Report
+	spec      Spec
+	serve     ServeSpec
+	space     *space
+	start     time.Time
+	due       time.Duration // from one connection to the next, 0: at once
+	limit     int64         // connections to open
+	until     int64         // ns from start: no connect after it
+	next      atomic.Int64  // ticket of the next connection
+	listeners atomic.Int64  // workers of pair that have listened
+	halted    atomic.Bool   // no further connections, for the reason in why
+	ended     atomic.Bool   // workers shall close all and end
+	why       atomic.Pointer[string]
+	over      chan struct{} // closed with ended
+	ending    fastsock.Bell
+	asking    fastsock.Bell
 
 	failures failures
 	steps    synSteps
