@@ -256,6 +256,9 @@ func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool
 	case f.fit:
 		fmt.Fprintf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections, low.Limit, low.Why)
 		s.Connections = low.Connections
+		if c, ok := forecast.Of("system-files"); ok && c.Connections < s.Connections {
+			fmt.Fprintln(a.stderr, "maxconn: that is more than fs.file-max leaves: until the end, programs without CAP_SYS_ADMIN may be unable to open files")
+		}
 	default:
 		fmt.Fprintf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
 	}

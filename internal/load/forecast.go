@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -113,13 +113,31 @@ func (f *Forecast) gauges(ctx context.Context) {
 	if err != nil {
 		return // what cannot be foreseen is met
 	}
-	for _, id := range []string{"system-files", "epoll-watches", "conntrack", "cgroup-memory"} {
+	for _, id := range []string{"system-files", "conntrack", "cgroup-memory"} {
 		ends := f.Ends
 		if id == "conntrack" {
 			ends = 1 // both directions are one entry
 		}
 		f.gauge(limit.Find(id), s, ends)
 	}
+	f.watches(s)
+}
+
+// watches are those of this user, one for each end, and few for each worker. The catalogue has no gauge for a user without sockets.
+func (f *Forecast) watches(s host.Snapshot) {
+	most, ok := s.Read().Maybe(host.Sysctl("fs.epoll.max_user_watches"))
+	if !ok {
+		return
+	}
+	const eachWorker = 4
+	used := eachWorker * (most/fileLimit() + 1)
+	gauges, _ := limit.Find("epoll-watches").Evaluate(s, limit.Workload{})
+	for _, g := range gauges {
+		if g.Subject.UID == strconv.Itoa(os.Geteuid()) {
+			used += g.Used
+		}
+	}
+	f.add("epoll-watches", max(most-used, 0)/f.Ends, "a user may watch %s descriptors with epoll, about %s are watched besides", limit.Count(most), limit.Count(used))
 }
 
 func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
@@ -135,19 +153,19 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
 			continue
 		}
 		if l.ID == "system-files" {
-			f.files(g, ends)
+			f.files(g, ends, observe.Administrator())
 			continue
 		}
 		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, limit.Count(g.Ceiling), g.Used)
 	}
 }
 
-// files leaves a sixteenth of fs.file-max to others: all programs of the host share it, and those of root go past it.
-func (f *Forecast) files(g limit.Gauge, ends int64) {
+// files leaves a sixteenth of fs.file-max to others: all programs of the host share it. Those with CAP_SYS_ADMIN go past it
+// (fs/file_table.c alloc_empty_file).
+func (f *Forecast) files(g limit.Gauge, ends int64, spared bool) {
 	others := g.Ceiling / 16
 	f.add("system-files", max(g.Ceiling-g.Used-others, 0)/ends, "fs.file-max is %s for the whole host, %s are open, %s are left to others", limit.Count(g.Ceiling), limit.Count(g.Used), limit.Count(others))
-	own := int64(os.Getpid())
-	f.Ceilings[len(f.Ceilings)-1].Spared = slices.Contains(g.Spares, own) || slices.Contains(g.MaySpare, own)
+	f.Ceilings[len(f.Ceilings)-1].Spared = spared
 }
 
 // ofThisProcess says whether a subject covers connections of this process.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -373,7 +372,7 @@ func TestListenerIsGivenUp(t *testing.T) {
 // Files are shared by the whole host: what others need is left to them.
 func TestForecastOfFiles(t *testing.T) {
 	f := Forecast{}
-	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000, MaySpare: []int64{int64(os.Getpid())}}, 2)
+	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2, true)
 	c, ok := f.Of("system-files")
 	if !ok || c.Connections != 700_000 || !c.Spared {
 		t.Errorf("%+v", c)
@@ -382,7 +381,7 @@ func TestForecastOfFiles(t *testing.T) {
 		t.Errorf("%+v binds a process that is spared", low)
 	}
 	f = Forecast{}
-	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2)
+	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2, false)
 	if low, bound := f.Tightest(800_000); !bound || low.Connections != 700_000 {
 		t.Errorf("%+v", f)
 	}

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"bytes"
+	"os"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -30,4 +31,19 @@ func sysadmin(f host.Fields, p *procfs.Process, status procfs.Status) host.Field
 		return f.Add("sysadmin", "yes")
 	}
 	return f.Add("sysadmin", "no")
+}
+
+// Administrator says whether this process passes capable(CAP_SYS_ADMIN); false where that cannot be told.
+func Administrator() bool {
+	p, err := procfs.Root("").Open(os.Getpid())
+	if err != nil {
+		return false
+	}
+	defer p.Close()
+	status, err := p.Status()
+	if err != nil {
+		return false
+	}
+	passes, _ := sysadmin(nil, p, status).Lookup("sysadmin")
+	return passes == "yes"
 }
