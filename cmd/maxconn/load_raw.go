@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/netip"
@@ -53,7 +54,14 @@ const (
 )
 
 // selfRaw has a server in the lab and a raw client in another beside it.
-func (a *app) selfRaw(c *cobra.Command, f *loadFlags, l *lab.Lab) error {
+func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) error {
+	args := passed(c)
+	if s.Mode != load.Churn {
+		if err := a.within(f, &s, load.ForeseeServer(c.Context(), s)); err != nil {
+			return err
+		}
+		args = append(args, "--connections="+strconv.FormatInt(s.Connections, 10))
+	}
 	peer, err := l.Beside(context.WithoutCancel(c.Context()))
 	if err != nil {
 		return err
@@ -70,18 +78,19 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, l *lab.Lab) error {
 	if err != nil {
 		return err
 	}
-	defer stop()
 	r, status, err := a.pairIn(c.Context(), peer, append([]string{
-		"load", "connect", rawServer + ":" + strconv.Itoa(rawPort), "--json", "--i-own-the-target", "--raw", "--device=" + rawDevice, "--source=" + rawSources}, passed(c)...))
-	if err != nil || r == nil {
+		"load", "connect", rawServer + ":" + strconv.Itoa(rawPort), "--json", "--i-own-the-target", "--raw", "--device=" + rawDevice, "--source=" + rawSources}, args...))
+	server, failed := stop()
+	if err = errors.Join(err, failed); err != nil || r == nil {
 		a.status = status
 		return err
 	}
+	r.Server = server
 	return a.loaded(f, r)
 }
 
-// serveIn starts a server in a lab and waits until it listens.
-func serveIn(ctx context.Context, l *lab.Lab) (stop func(), err error) {
+// serveIn starts a server in a lab and waits until it listens. stop ends it and gives its report.
+func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error), err error) {
 	dir, err := os.MkdirTemp("", "maxconn-load-")
 	if err != nil {
 		return nil, err
@@ -97,18 +106,21 @@ func serveIn(ctx context.Context, l *lab.Lab) (stop func(), err error) {
 	}
 	defer ready.Close()
 	running, end := io.Pipe()
-	ended := make(chan error, 1)
+	report, ended := &load.Report{}, make(chan error, 1)
 	go func() {
-		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load", "serve", rawServer+":"+strconv.Itoa(rawPort), "--while-input=true", "--ready-to="+name)
+		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load", "serve", rawServer+":"+strconv.Itoa(rawPort), "--json", "--while-input=true", "--ready-to="+name)
 		if err == nil && out.Code != 0 {
 			err = errors.New(string(out.Stderr))
 		}
+		if err == nil {
+			err = json.Unmarshal(out.Stdout, report)
+		}
 		ended <- err
 	}()
-	stop = func() { end.Close(); <-ended }
+	stop = func() (*load.Report, error) { end.Close(); return report, <-ended }
 	if err := ready.SetReadDeadline(time.Now().Add(serverStart)); err != nil {
-		stop()
-		return nil, err
+		_, failed := stop()
+		return nil, errors.Join(err, failed)
 	}
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		end.Close()

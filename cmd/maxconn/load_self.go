@@ -47,7 +47,7 @@ func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
 		return err
 	}
 	if f.raw {
-		return a.selfRaw(c, f, l)
+		return a.selfRaw(c, f, s, l)
 	}
 	r, status, err := a.pairIn(c.Context(), l, append([]string{"load", "pair", "--json"}, passed(c)...))
 	if err != nil || r == nil {
@@ -245,6 +245,11 @@ func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool
 	if err != nil {
 		return &failure{statusUsage, err, "maxconn load --help shows examples"}
 	}
+	return a.within(f, s, forecast)
+}
+
+// within holds a run to a forecast, or says that it is more.
+func (a *app) within(f *loadFlags, s *load.Spec, forecast load.Forecast) error {
 	low, ok := forecast.Tightest(s.Connections)
 	switch {
 	case !f.fit && tooMuch(forecast, s.Connections) != "":

@@ -68,6 +68,28 @@ func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {
 	if both || isLocal(s.Targets[0].Addr()) {
 		f.Ends = 2
 	}
+	f.ports(s, both)
+	if s.OneTable {
+		here := int64(1)
+		if both {
+			here = 2
+		}
+		f.add("process-files", (fileLimit()-spareFiles)/here, "one table of %d descriptors", fileLimit())
+	}
+	f.ofHost(ctx, s)
+	return f, nil
+}
+
+// ForeseeServer computes what this host allows where only a server's end of each connection is a socket here: for ConnectRaw to a
+// server of this host.
+func ForeseeServer(ctx context.Context, s Spec) Forecast {
+	f := Forecast{Ends: 1}
+	f.ofHost(ctx, s)
+	return f
+}
+
+// ofHost adds what all programs of the host share.
+func (f *Forecast) ofHost(ctx context.Context, s Spec) {
 	f.Bytes = s.Connections * f.Ends * BytesPerEnd
 	if m, ok := readMemory(); ok {
 		keep := s.KeepFree
@@ -77,16 +99,7 @@ func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {
 		f.add("connection-memory", max(m.Free-keep, 0)/(f.Ends*BytesPerEnd),
 			"%d MiB free, %d MiB of it kept, %d bytes for each connection", m.Free>>20, keep>>20, f.Ends*BytesPerEnd)
 	}
-	f.ports(s, both)
-	if s.OneTable {
-		here := int64(1)
-		if both {
-			here = 2
-		}
-		f.add("process-files", (fileLimit()-spareFiles)/here, "one table of %d descriptors", fileLimit())
-	}
 	f.gauges(ctx)
-	return f, nil
 }
 
 // spareFiles is what the program has open besides connections.

@@ -67,7 +67,9 @@ type Report struct {
 	Because string   `json:"because,omitempty"` // how that was seen
 	Missed  []string `json:"missed"`            // what of the goal was not reached
 	GoalMet bool     `json:"goal_met"`
-	Series  []Sample `json:"series"`
+	// Server is the report of the other end, where that was started for this run and is no part of it.
+	Server *Report  `json:"server,omitempty"`
+	Series []Sample `json:"series"`
 
 	times      latency // of connects, for whoever merges reports
 	cpuSeconds float64

@@ -22,6 +22,7 @@ func LoadText(w io.Writer, r *load.Report, style Style) error {
 	t.failures(r)
 	t.cost(r)
 	t.kernel(r)
+	t.server(r.Server)
 	t.line(0, span{"All figures were measured by this run.", dim})
 	return t.flush(w)
 }
@@ -189,6 +190,21 @@ func (t loadScreen) kernel(r *load.Report) {
 		}
 		t.add("sockets", "%s before%s, %s after (TIME_WAIT %s, then %s; orphans %s, then %s)", count(r.Before.Inuse), held, count(r.After.Inuse),
 			count(r.Before.TimeWait), count(r.After.TimeWait), count(r.Before.Orphans), count(r.After.Orphans))
+	}
+}
+
+// server is the other end of a run that needed one.
+func (t loadScreen) server(r *load.Report) {
+	if r == nil {
+		return
+	}
+	held := ""
+	if r.AtPeak != nil {
+		held = fmt.Sprintf("; the kernel counts %s sockets in its network namespace", count(r.AtPeak.Inuse))
+	}
+	t.add("server", "%s accepted, at most %s at one time%s", count(r.Established), count(r.PeakOpen), held)
+	for _, f := range r.Failures {
+		t.add("", "%s at %s: %s, the first with %s open", count(f.Count), f.Phase, f.Errno, count(f.Open))
 	}
 }
 

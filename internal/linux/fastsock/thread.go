@@ -52,6 +52,9 @@ func Nap(d time.Duration) {
 	_, _, _ = syscall.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // shorter after a signal
 }
 
+// Yield lets another thread have this CPU, if one wants it.
+func Yield() { _, _, _ = syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
 // Bell is an eventfd that stays readable once rung. Made before UnshareFiles, it has the same number in every table.
 type Bell int
 
