@@ -146,6 +146,7 @@ func playScene(name string, args []string) int {
 		"serve": sceneServe, "settings": sceneSettings, "workload": sceneWorkload,
 		"persist": scenePersist, "first boot": sceneFirstBoot, "rival": sceneRival,
 		"kill": sceneKill, "after the cut": sceneAfterCut, "half persisted": sceneHalfPersisted,
+		"tracked load": sceneTrackedLoad,
 	}
 	g := &guest{args: args}
 	scenes[name](g)
@@ -175,18 +176,29 @@ func (g *guest) maxconn(status int, args ...string) string {
 }
 
 func (g *guest) command(status int, program string, args ...string) string {
-	cmd := exec.Command(program, args...)
 	var screen bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &screen, &screen
+	g.run(status, exec.Command(program, args...), &screen, &screen)
+	return screen.String()
+}
+
+// maxconnOut is maxconn with what it wrote for another program.
+func (g *guest) maxconnOut(status int, args ...string) string {
+	var out, screen bytes.Buffer
+	g.run(status, exec.Command("/usr/local/bin/maxconn", args...), &out, &screen)
+	return out.String()
+}
+
+func (g *guest) run(status int, cmd *exec.Cmd, out, screen *bytes.Buffer) {
+	cmd.Stdout, cmd.Stderr = out, screen
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		g.check(err)
 	}
-	fmt.Printf("$ %s %s\n%s", filepath.Base(program), strings.Join(args, " "), &screen)
+	name, args := filepath.Base(cmd.Path), cmd.Args[1:]
+	fmt.Printf("$ %s %s\n%s", name, strings.Join(args, " "), screen)
 	if code := cmd.ProcessState.ExitCode(); code != status {
-		g.errorf("%s %q ended with %d, want %d\n%s", program, args, code, status, &screen)
+		g.errorf("%s %q ended with %d, want %d\n%s", name, args, code, status, screen)
 	}
-	return screen.String()
 }
 
 // says complains where a screen lacks something.

@@ -31,8 +31,8 @@ func readMemory() (m Memory, ok bool) {
 	return Memory{kB("MemTotal"), kB("MemFree") + kB("Active(file)") + kB("Inactive(file)"), kB("Slab")}, f["MemTotal"] > 0
 }
 
-// keepFree is what is left alone unless the user says otherwise: a sixteenth, at least half a GiB.
-func keepFree(m Memory) int64 { return max(m.Total/16, 512<<20) }
+// keepFree is what is left alone unless the user says otherwise: a sixteenth, at least half a GiB, or a quarter of a small machine.
+func keepFree(m Memory) int64 { return max(m.Total/16, min(512<<20, m.Total/4)) }
 
 // resident is the resident memory of this process, in bytes, 0 where it cannot be told.
 func resident() int64 {
