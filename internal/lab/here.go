@@ -16,12 +16,5 @@ func Here(ctx context.Context) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.setUp(); err != nil {
-		l.Close()
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.detach = context.AfterFunc(ctx, func() { l.Close() })
-	return l, nil
+	return l.readied(ctx)
 }

@@ -55,6 +55,11 @@ func Start(ctx context.Context) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.readied(ctx)
+}
+
+// readied sets a lab up that ends with ctx at the latest.
+func (l *Lab) readied(ctx context.Context) (*Lab, error) {
 	if err := l.setUp(); err != nil {
 		l.Close()
 		return nil, err
