@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -155,9 +156,15 @@ func (a *app) loaded(f *loadFlags, r *load.Report) error {
 // places refuses files that cannot be written, before the load rather than after it.
 func (f *loadFlags) places() error {
 	for flag, name := range map[string]string{"--csv": f.csv, "--html": f.html} {
+		if name == "" {
+			continue
+		}
 		dir := filepath.Dir(name)
-		if info, err := os.Stat(dir); name != "" && (err != nil || !info.IsDir()) {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return misuse("give a file in a directory that exists", "%s: there is no directory %s", flag, quoted(dir))
+		}
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return misuse("give the name of a file", "%s: %s is a directory", flag, quoted(name))
 		}
 	}
 	return nil
@@ -247,10 +254,29 @@ func rate(text string) (float64, error) {
 	return float64(n), err
 }
 
-// bytesOf reads text with the escapes of Go and C: GET / HTTP/1.0\r\n\r\n.
-func bytesOf(text string) ([]byte, error) {
-	s, err := strconv.Unquote(`"` + strings.ReplaceAll(text, `"`, `\"`) + `"`)
-	return []byte(s), err
+// bytesOf reads text with the escapes of Go and C: GET / HTTP/1.0\r\n\r\n. What a shell has made a byte of already is that byte.
+func bytesOf(text string) (out []byte, err error) {
+	for text != "" {
+		if text[0] != '\\' {
+			out, text = append(out, text[0]), text[1:]
+			continue
+		}
+		if len(text) > 1 && strings.ContainsRune(`"'`, rune(text[1])) {
+			out, text = append(out, text[1]), text[2:]
+			continue
+		}
+		r, multibyte, rest, err := strconv.UnquoteChar(text, 0)
+		if err != nil {
+			return nil, err
+		}
+		if multibyte {
+			out = utf8.AppendRune(out, r)
+		} else {
+			out = append(out, byte(r))
+		}
+		text = rest
+	}
+	return out, nil
 }
 
 // ready says on the standard error where a server listens.

@@ -114,6 +114,28 @@ func (f *loadFlags) combine(s *load.Spec, ramp float64, hold, length time.Durati
 	default:
 		s.Rate, s.Duration = ramp, hold
 	}
+	return f.unused(s)
+}
+
+// unused refuses flags that would do nothing.
+func (f *loadFlags) unused(s *load.Spec) error {
+	churn := s.Mode == load.Churn
+	asks := churn || s.Mode == load.Talk
+	switch {
+	case !f.raw && (f.device != "" || f.gateway != ""):
+		return misuse("give --raw, or leave them away", "--device and --gateway are for --raw")
+	case f.kernelPorts && f.ports != "":
+		return misuse("give one of them", "--kernel-ports and --ports: either connect() chooses the port or this program")
+	case f.processes && f.oneTable:
+		return misuse("give one of them", "--processes and --one-table: several processes have several tables")
+	case f.fit && churn:
+		return misuse("--fit is for --connections that are held", "--fit: connections that are closed again need no room")
+	case s.MessageRate > 0 && s.Mode != load.Hold && s.Mode != load.Burst:
+		return misuse("give --connections with --hold", "--message-rate is for connections that are held")
+	case !asks && s.Expect > 0 || !asks && len(s.Send) > 0 && s.MessageRate == 0:
+		return misuse("--mode talk asks on each held connection, --mode churn asks and closes, --message-rate sends and looks for no answer",
+			"connections that are only held ask nothing: --send and --expect would not be used")
+	}
 	return nil
 }
 

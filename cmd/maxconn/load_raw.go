@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -81,9 +82,13 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) e
 	r, status, err := a.pairIn(c.Context(), peer, append([]string{
 		"load", "connect", rawServer + ":" + strconv.Itoa(rawPort), "--json", "--i-own-the-target", "--raw", "--device=" + rawDevice, "--source=" + rawSources}, args...))
 	server, failed := stop()
-	if err = errors.Join(err, failed); err != nil || r == nil {
+	if err != nil || r == nil {
 		a.status = status
-		return err
+		return errors.Join(err, failed)
+	}
+	if failed != nil {
+		a.complain(fmt.Errorf("the server in the lab: %w", failed), "") // the client's report says what that cost
+		server = nil
 	}
 	r.Server = server
 	return a.loaded(f, r)
@@ -106,18 +111,19 @@ func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error)
 	}
 	defer ready.Close()
 	running, end := io.Pipe()
-	report, ended := &load.Report{}, make(chan error, 1)
+	var report *load.Report
+	ended := make(chan error, 1)
 	go func() {
-		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load", "serve", rawServer+":"+strconv.Itoa(rawPort), "--json", "--while-input=true", "--ready-to="+name)
-		if err == nil && out.Code != 0 {
-			err = errors.New(string(out.Stderr))
+		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load", "serve", rawServer+":"+strconv.Itoa(rawPort), "--json", "--reset", "--while-input=true", "--ready-to="+name)
+		if err == nil && out.Code != 0 && len(out.Stderr) > 0 {
+			err = errors.New(strings.TrimSpace(string(out.Stderr)))
 		}
 		if err == nil {
-			err = json.Unmarshal(out.Stdout, report)
+			report, err = reported(out)
 		}
 		ended <- err
 	}()
-	stop = func() (*load.Report, error) { end.Close(); return report, <-ended }
+	stop = func() (*load.Report, error) { end.Close(); err := <-ended; return report, err }
 	if err := ready.SetReadDeadline(time.Now().Add(serverStart)); err != nil {
 		_, failed := stop()
 		return nil, errors.Join(err, failed)

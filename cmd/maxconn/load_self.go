@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +26,9 @@ import (
 func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
 	if !f.self {
 		return misuse("maxconn load --self, maxconn load connect HOST:PORT, or maxconn load serve :PORT", "what is to be loaded?")
+	}
+	if len(f.sources) > 0 || f.device != "" || f.gateway != "" {
+		return misuse("leave them away, or load connect", "--self has a network of its own: --source, --device and --gateway would not be used")
 	}
 	s, err := f.spec(c.Context())
 	if err != nil {
@@ -94,6 +97,7 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Repo
 	defer cancel()
 	argv = append([]string{"/proc/self/exe"}, argv...)
 	out, err := l.Run(bounded, asking, append(argv, "--while-input=true", "--samples="+samples.name)...)
+	samples.Close() // no line is shown after it
 	live.done()
 	if err != nil {
 		return nil, statusFailed, err
@@ -101,15 +105,38 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Repo
 	for line := range strings.Lines(string(out.Stderr)) {
 		fmt.Fprint(a.stderr, line)
 	}
-	var r load.Report
-	if err := json.NewDecoder(bytes.NewReader(out.Stdout)).Decode(&r); err != nil {
-		if out.Code != 0 && len(out.Stderr) > 0 {
-			return nil, out.Code, nil
-		}
-		return nil, statusFailed, fmt.Errorf("load pair ended with status %d and no report: %w", out.Code, err)
+	r, err := reported(out)
+	if err != nil && out.Code != 0 && len(out.Stderr) > 0 {
+		return nil, out.Code, nil
 	}
-	return &r, out.Code, nil
+	if err != nil {
+		return nil, statusFailed, err
+	}
+	return r, out.Code, nil
 }
+
+// reported is the report that a load in a lab wrote. One that says of itself that its goal was missed, and not what of it, is no
+// report of this program.
+func reported(out lab.Output) (*load.Report, error) {
+	var r load.Report
+	err := json.Unmarshal(out.Stdout, &r)
+	switch {
+	case err != nil:
+	case r.Schema != load.Schema:
+		err = fmt.Errorf("its schema is %s", quoted(r.Schema))
+	case r.GoalMet != (len(r.Missed) == 0):
+		err = fmt.Errorf("it says goal_met %v and missed %q", r.GoalMet, r.Missed)
+	default:
+		return &r, nil
+	}
+	if out.Code > signalled {
+		return nil, fmt.Errorf("the load in the lab was killed by signal %d", out.Code-signalled)
+	}
+	return nil, fmt.Errorf("the load in the lab ended with status %d and without a report: %w", out.Code, err)
+}
+
+// signalled is what a lab adds to the number of the signal that ended a program.
+const signalled = 128
 
 // boundedAfter is a context that ends some time after ctx does.
 func boundedAfter(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
@@ -120,8 +147,9 @@ func boundedAfter(ctx context.Context, grace time.Duration) (context.Context, co
 
 // fifo is where the inner program writes its samples, a line of JSON each; "" and nothing where nobody looks.
 type fifo struct {
-	name string
-	file *os.File
+	name  string
+	file  *os.File
+	shown sync.WaitGroup
 }
 
 // from shows the samples that are written to the pipe.
@@ -142,7 +170,7 @@ func (l *live) from() (*fifo, error) {
 		f.Close()
 		return nil, err
 	}
-	go func() {
+	f.shown.Go(func() {
 		d := json.NewDecoder(f.file)
 		for {
 			var s load.Sample
@@ -151,14 +179,15 @@ func (l *live) from() (*fifo, error) {
 			}
 			l.show(s)
 		}
-	}()
+	})
 	return f, nil
 }
 
-// Close removes the pipe.
+// Close removes the pipe, and waits for who reads it. It may be called twice.
 func (f *fifo) Close() {
 	if f.file != nil {
 		f.file.Close()
+		f.shown.Wait()
 	}
 	if f.name != os.DevNull {
 		os.RemoveAll(filepath.Dir(f.name))

@@ -40,8 +40,8 @@ func (l *Lab) Run(ctx context.Context, stdin io.Reader, argv ...string) (Output,
 	return out, err
 }
 
-// runTime is the longest that a command may take, whatever the context says.
-const runTime = 10 * time.Minute
+// runTime is the longest that a command may take, whatever the context says. A load may be held for days.
+const runTime = 30 * 24 * time.Hour
 
 func (a *Actor) run(stdin io.Reader, c command) (Output, error) {
 	in, out, errs, err := stdio(stdin)

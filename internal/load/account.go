@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
@@ -77,17 +78,30 @@ func (a *account) atEnd() { a.held = a.allOpen() }
 // kernel's reserves move as much.
 const fewest = 2000
 
+// grown is growth for each of n, nil where it is below zero: others gave back more than the run took, and nothing was measured.
+func grown(bytes, n int64) *int64 {
+	if bytes < 0 {
+		return nil
+	}
+	per := bytes / n
+	return &per
+}
+
 func (a *account) bytesPer() BytesPer {
 	b := BytesPer{UserTotal: max(a.used, resident())}
 	n := a.openAtPeak
 	if n < fewest || !a.known {
 		return b
 	}
-	per := func(bytes int64) *int64 { v := bytes / n; return &v }
 	user := max(a.used-a.resident, 0)
-	b.User = per(user)
-	b.Kernel = per(max(a.memory.Free-a.loaded.Free-user, 0))
-	b.Slab = per(max(a.loaded.Slab-a.memory.Slab, 0))
+	if a.remote.started > 0 {
+		// The processes' own memory is gone from the host's, too, and is not known for this moment.
+		b.Slab = grown(a.loaded.Slab-a.memory.Slab, n)
+		return b
+	}
+	b.User = grown(user, n)
+	b.Kernel = grown(a.memory.Free-a.loaded.Free-user, n)
+	b.Slab = grown(a.loaded.Slab-a.memory.Slab, n)
 	return b
 }
 
@@ -115,6 +129,9 @@ func (a *account) report(series []Sample, highest int64) *Report {
 	for _, one := range series {
 		r.PeakOpen = max(r.PeakOpen, one.Open)
 	}
+	for _, f := range r.Failures {
+		r.PeakOpen = max(r.PeakOpen, f.Open)
+	}
 	r.PeakOpen = max(r.PeakOpen, a.openAtPeak, highest)
 	if r.Established > 0 {
 		if a.cpuAtPeak == 0 {
@@ -123,7 +140,7 @@ func (a *account) report(series []Sample, highest int64) *Report {
 		cpu := float64((a.cpuAtPeak - a.cpu).Nanoseconds()) / 1e3 / float64(r.Established)
 		r.CPU = &cpu
 	}
-	r.times, r.cpuSeconds = a.times, (a.cpuAtPeak - a.cpu).Seconds()
+	r.times, r.cpuSeconds, r.userGrown, r.began = a.times, (a.cpuAtPeak - a.cpu).Seconds(), max(a.used-a.resident, 0), a.began
 	r.classify()
 	a.remote.addTo(r)
 	if why := a.why.Load(); why != nil {
@@ -164,27 +181,35 @@ func (r *Report) judge() {
 		return
 	}
 	if r.Mode != Churn && r.Established < r.Wanted {
-		miss("%d of %d connections were established", r.Established, r.Wanted)
+		miss("%s of %s connections were established", limit.Count(r.Established), limit.Count(r.Wanted))
 	}
 	if r.Mode == Churn && r.Wanted > 0 && r.Established < r.Wanted {
-		miss("%d of %d connections were made", r.Established, r.Wanted)
+		miss("%s of %s connections were made", limit.Count(r.Established), limit.Count(r.Wanted))
 	}
 	if r.Mode == Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
-		miss("%.0f of %.0f connections/s", r.Rate, r.WantedRate)
+		miss("%s of %s connections/s", limit.Count(int64(r.Rate)), limit.Count(int64(r.WantedRate)))
 	}
 	if r.Mode == Churn && r.Established == 0 {
 		miss("no connection was made")
 	}
 	if r.Lost > 0 {
-		miss("%d connections were lost while they were held", r.Lost)
+		miss("%s connections were lost while they were held", limit.Count(r.Lost))
 	}
 	if n := r.failed(); n > 0 && r.Lost < n {
-		miss("failures: %d", n-r.Lost)
+		miss("failures: %s", limit.Count(n-r.Lost))
 	}
-	if r.Stopped == "interrupted" {
-		miss("interrupted")
+	if r.Stopped == "interrupted" || r.Stopped == "memory" && r.Mode == Churn {
+		miss("%s", stopWords(r.Stopped))
 	}
 	r.GoalMet = len(r.Missed) == 0
+}
+
+// stopWords is why a run ended before its time.
+func stopWords(why string) string {
+	if why == "memory" {
+		return "it ended early for lack of memory"
+	}
+	return why
 }
 
 func (r *Report) failed() (n int64) {

@@ -108,10 +108,7 @@ func (a *account) bound(r *Report) {
 	a.verdict.look(context.Background())
 	for _, f := range r.Failures {
 		ids := limitsBehind(f)
-		if len(ids) == 0 {
-			continue
-		}
-		if found, ok := a.verdict.found(ids); ok {
+		if found, ok := a.verdict.found(ids); ok && len(ids) > 0 {
 			r.BoundBy, r.Because = found.Limit, found.Subject+": "+found.Cause
 			return
 		}

@@ -132,7 +132,7 @@ func (c *client) mayOpen() bool {
 
 // openedAll is the end of this lane's opening.
 func (c *client) openedAll() {
-	c.done.note(c.clock)
+	c.done.note(c.last)
 	c.leave()
 }
 
@@ -227,6 +227,7 @@ func (c *client) refused(fd int, e syscall.Errno) {
 		c.next.Add(-1)
 		return
 	}
+	c.last = c.clock
 	c.fail(AtConnect, e)
 }
 
@@ -235,7 +236,6 @@ func (c *client) missed(e syscall.Errno) bool {
 	if e == errNoTuple || c.full(e) && c.spec.Mode != Churn {
 		c.next.Add(-1) // another worker opens it, if there is one that can
 		c.stalled = true
-		c.done.note(c.clock)
 		if e == errNoTuple {
 			c.space.empty.Store(true)
 		} else {
@@ -250,7 +250,7 @@ func (c *client) missed(e syscall.Errno) bool {
 	c.fail(AtSocket, e)
 	if exhausted(e) {
 		c.retry = c.clock + int64(backOff)
-		if c.retries++; c.retries >= patience && c.spec.Mode != Churn {
+		if c.retries++; c.retries >= maxMisses && c.spec.Mode != Churn {
 			c.stalled = true // for good
 			return false
 		}

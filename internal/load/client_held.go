@@ -56,6 +56,7 @@ func (c *client) lose(fd int, e syscall.Errno) {
 func (c *client) closeAll() {
 	if c.talking != nil {
 		c.drain()
+		c.talking.finish(c)
 	}
 	for i := range c.slots {
 		if c.slots[i].stage != unused {
@@ -69,9 +70,6 @@ func (c *client) closeAll() {
 	c.open.Store(0)
 	if c.opening {
 		c.openedAll()
-	}
-	if c.talking != nil {
-		c.talking.finish(c)
 	}
 }
 

@@ -53,6 +53,7 @@ func (c *client) shaken(i int32) {
 		c.connected(s, i)
 	case syscall.EALREADY, syscall.EINPROGRESS:
 	default:
+		c.last = c.clock
 		c.fail(AtConnect, e)
 		c.drop(i)
 	}
@@ -60,9 +61,7 @@ func (c *client) shaken(i int32) {
 
 // connected is an established connection, in slot i or (-1) in none yet.
 func (c *client) connected(s *slot, i int32) {
-	c.times.record(c.clock - s.due)
-	c.established.Add(1)
-	c.open.Add(1)
+	c.opened1(s.due)
 	if c.spec.Mode != Churn {
 		c.keep(s, i)
 		return
@@ -208,10 +207,14 @@ func (c *client) sweep() {
 		}
 		phase := AtConnect
 		switch s.stage {
+		case handshake:
+			c.last = c.clock
 		case sending:
 			phase = AtSend
-		case answer, goodbye:
+		case answer:
 			phase = AtAnswer
+		case goodbye:
+			phase = AtClose
 		}
 		c.fail(phase, syscall.ETIMEDOUT)
 		c.drop(int32(i))

@@ -47,7 +47,7 @@ func open(ctx context.Context, role string, s Spec, work func(*worker)) (*Report
 	r.local = isLocal(s.Targets[0].Addr())
 	r.space = newSpace(s, s.Targets)
 	a := newAccount(ctx, r)
-	r.start = time.Now()
+	r.begin()
 	w := r.watch(s.Every, s.KeepFree, s.Progress)
 	if r.byProcesses() {
 		r.startRemote()
@@ -153,12 +153,28 @@ func (r *run) talk(ctx context.Context) {
 	r.asking.Ring()
 	answered := func() int64 { return r.sum(func(t *tally) *atomic.Int64 { return &t.answered }) }
 	all := after(&r.talkers)
-	for have := int64(-1); have < answered() && !closed(all); {
-		have = answered()
-		if !r.await(ctx, all, r.spec.Timeout+time.Second) {
+	p := patience{most: int64(r.spec.Timeout + time.Second), looked: r.now()}
+	for !closed(all) && p.lasts(r.now(), answered()) {
+		if !r.await(ctx, all, time.Duration(sweepEvery)) {
 			return
 		}
 	}
+}
+
+// patience is how long is waited for the next of many answers. As in client.listen, time in which this program did not look is not
+// counted: its workers may not have asked yet.
+type patience struct {
+	most, waited, looked, answered int64
+}
+
+// lasts says whether to go on waiting.
+func (p *patience) lasts(now, answered int64) bool {
+	p.waited += min(now-p.looked, longestLook)
+	p.looked = now
+	if answered > p.answered {
+		p.answered, p.waited = answered, 0
+	}
+	return p.waited < p.most
 }
 
 // closed says whether a channel that only ever is closed has been.

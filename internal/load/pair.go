@@ -40,7 +40,7 @@ func (w *worker) pair() {
 	if p.spare >= 0 {
 		fastsock.Close(p.spare)
 	}
-	p.done.note(p.clock)
+	p.done.note(p.last)
 	p.leave()
 	if p.spec.Mode != Churn {
 		p.hold()
@@ -160,18 +160,21 @@ func acceptPhase(e syscall.Errno) Phase {
 
 // missed counts a failure; false where so many followed each other that something has run out for good.
 func (p *pair) missed(phase Phase, e syscall.Errno) bool {
+	if phase == AtConnect {
+		p.last = p.now()
+	}
 	p.fail(phase, e)
 	if !exhausted(e) {
 		return true
 	}
 	fastsock.Nap(backOff)
 	p.misses++
-	return p.spec.Mode == Churn || p.misses < patience
+	return p.spec.Mode == Churn || p.misses < maxMisses
 }
 
 const (
-	backOff  = 10 * time.Millisecond
-	patience = 100 // a second of failures
+	backOff   = 10 * time.Millisecond
+	maxMisses = 100 // a second of failures
 )
 
 // socket is the client's, bound if the program chooses the port.

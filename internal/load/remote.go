@@ -43,7 +43,9 @@ type result struct {
 	Report   *Report
 	Times    *hdrhistogram.Snapshot
 	Resident int64
+	Grown    int64   // of it, since before the connections
 	CPU      float64 // seconds
+	Began    int64   // ns on the clock that all processes share
 }
 
 // remoteWorkers are the worker processes of a run.
@@ -51,7 +53,10 @@ type remoteWorkers struct {
 	mu      sync.Mutex
 	started int
 	lost    int
-	bytes   int64   // resident, all together
+	first   int64 // when the first began, ns
+	last    int64 // when the last handshake of any ended, ns
+	bytes   int64 // resident, all together
+	grown   int64
 	cpu     float64 // seconds
 }
 
@@ -96,7 +101,7 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := result{Report: r, Resident: r.Bytes.UserTotal, CPU: r.cpuSeconds}
+	found := result{Report: r, Resident: r.Bytes.UserTotal, Grown: r.userGrown, CPU: r.cpuSeconds, Began: r.began}
 	if r.times.times != nil {
 		found.Times = r.times.times.Export()
 	}
@@ -235,19 +240,24 @@ func (m *remoteWorkers) take(r *run, found *result, t *tally) {
 	t.messages.Store(report.Messages)
 	t.skipped.Store(report.PortsSkipped)
 	t.open.Store(0)
+	later := float64(found.Began-r.began) / 1e9 // a process takes its time to start
 	for _, f := range report.Failures {
-		r.failures.add(f.Phase, f.Errno, f.Count, f.First, func() int64 { return f.Open })
+		r.failures.add(f.Phase, f.Errno, f.Count, f.First+later, func() int64 { return f.Open })
 	}
 	for _, s := range report.SYNSteps {
 		r.steps.add(s)
 	}
-	r.done.note(int64(report.Seconds * 1e9))
 	if found.Times != nil {
 		r.finished(&latency{times: hdrhistogram.Import(found.Times)}, &latency{})
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.first == 0 || found.Began < m.first {
+		m.first = found.Began
+	}
+	m.last = max(m.last, found.Began+int64(report.Seconds*1e9))
 	m.bytes += found.Resident
+	m.grown += found.Grown
 	m.cpu += found.CPU
 }
 
@@ -260,10 +270,13 @@ func (m *remoteWorkers) addTo(r *Report) {
 		return
 	}
 	r.Tables = m.started
+	if m.last > m.first { // from the first process's begin: none can open a connection before it runs
+		r.Seconds = float64(m.last-m.first) / 1e9
+		r.Rate = float64(r.Established) / r.Seconds
+	}
 	r.Bytes.UserTotal += m.bytes
 	if n := r.PeakOpen; n >= fewest {
-		user := r.Bytes.UserTotal / n
-		r.Bytes.User = &user
+		r.Bytes.User = grown(m.grown, n)
 	}
 	if r.Established > 0 && r.CPU != nil {
 		cpu := *r.CPU + m.cpu*1e6/float64(r.Established)

@@ -28,8 +28,8 @@ type Report struct {
 	Established int64   `json:"established"` // for serve: accepted
 	PeakOpen    int64   `json:"peak_open"`
 	Held        int64   `json:"held"`    // open at the end, before the run closed them
-	Rate        float64 `json:"rate"`    // established connections a second, from the start to the last one
-	Seconds     float64 `json:"seconds"` // from the start to the last connection
+	Rate        float64 `json:"rate"`    // established connections a second, over Seconds
+	Seconds     float64 `json:"seconds"` // from the start to the end of the last handshake
 	Total       float64 `json:"total_seconds"`
 	Answered    int64   `json:"answered,omitempty"`
 	Messages    int64   `json:"messages,omitempty"`
@@ -71,8 +71,11 @@ type Report struct {
 	Server *Report  `json:"server,omitempty"`
 	Series []Sample `json:"series"`
 
-	times      latency // of connects, for whoever merges reports
+	// For whoever merges reports.
+	times      latency // of connects
 	cpuSeconds float64
+	userGrown  int64
+	began      int64
 }
 
 // Times are of one kind of event, in microseconds. Seen is how many were measured.

@@ -21,6 +21,7 @@ type run struct {
 	serve     ServeSpec
 	space     *space
 	start     time.Time
+	began     int64         // the same, ns on the clock that all processes share
 	due       time.Duration // from one connection to the next, 0: at once
 	limit     int64         // connections to open
 	until     int64         // ns from start: no connect after it
@@ -49,7 +50,7 @@ type run struct {
 	local    bool // the target is an address of this host
 }
 
-// openTime is when the last connection was established, ns from start.
+// openTime is when the last handshake ended, ns from start.
 type openTime struct{ last atomic.Int64 }
 
 func (o *openTime) note(at int64) {
@@ -81,6 +82,9 @@ func newRun(role string, s Spec) (*run, error) {
 	}
 	return r, nil
 }
+
+// begin starts the clock.
+func (r *run) begin() { r.start, r.began = time.Now(), fastsock.Uptime() }
 
 // now is the time since the start, in ns.
 func (r *run) now() int64 { return int64(time.Since(r.start)) }

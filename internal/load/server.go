@@ -39,7 +39,7 @@ func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
 	}
 	defer closeShards(shards)
 	a := newAccount(ctx, r)
-	r.start = time.Now()
+	r.begin()
 	w := r.watch(s.Every, s.KeepFree, func(one Sample) { a.highest(one, s.Progress) })
 	for _, shard := range shards {
 		r.launch(func(w *worker) { w.server(shard, shards) })

@@ -28,10 +28,11 @@ type latency struct {
 	over  int64                   // times beyond the last bucket
 }
 
-// Bounds of what is measured, in nanoseconds: below the one nothing is told apart, above the other all is one.
+// Bounds of what is measured, in nanoseconds: below the one nothing is told apart, above the other all is one. A rate that is far beyond
+// what can be reached makes connections wait for most of the run, so the bound is longer than any run.
 const (
 	shortest = int64(time.Microsecond)
-	longest  = int64(5 * time.Minute)
+	longest  = int64(forEver)
 )
 
 func newLatency() latency { return latency{times: hdrhistogram.New(shortest, longest, 2)} }
@@ -73,6 +74,7 @@ const (
 	AtWatch   Phase = "watch" // epoll
 	AtSend    Phase = "send"
 	AtAnswer  Phase = "first byte"
+	AtClose   Phase = "close" // which was to come from the server
 	AtHeld    Phase = "while held"
 	AtWorker  Phase = "worker" // of which it was one
 )

@@ -19,6 +19,7 @@ type worker struct {
 	own     bool // the table is the worker's own
 	opening bool // it may open connections, or has handshakes under way
 	clock   int64
+	last    int64 // clock when the last handshake ended, well or not
 }
 
 // What epoll gives back for descriptors that are no connections.
@@ -86,6 +87,7 @@ func (w *worker) nap(until int64) {
 
 // opened1 counts a connection that was due and was established by now.
 func (w *worker) opened1(since int64) {
+	w.last = w.clock
 	w.times.record(w.clock - since)
 	w.established.Add(1)
 	w.open.Add(1)

@@ -92,6 +92,22 @@ func TestLoadJSONHasNoNullLists(t *testing.T) {
 	}
 }
 
+// What was not measured is left out; it is not zero.
+func TestLoadTextLeavesOut(t *testing.T) {
+	r := loadReport()
+	r.Bytes.Kernel = nil
+	r.Server = &load.Report{Role: "serve", Established: 61440}
+	var b strings.Builder
+	if err := LoadText(&b, r, Style{Width: 200}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"memory         4,130 bytes of this program for each connection; the program has 64 MiB\n", "server         61,440 accepted\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
 func TestLoadLine(t *testing.T) {
 	got := LoadLine(load.Sample{Seconds: 3, Established: 12345, PerSecond: 4000.4, Open: 12, Failed: 3, Free: 5 << 20})
 	if got != "3 s: 12,345 established, 4,000/s, 12 open, 3 failed, 5 MiB free" {

@@ -40,7 +40,7 @@ func (t loadScreen) add(label, format string, args ...any) {
 func (t loadScreen) verdict(r *load.Report) {
 	switch {
 	case r.Role == "serve":
-		t.para(0, 2, text(count(r.Established)+" connections accepted on "+r.Target+", at most "+count(r.PeakOpen)+" at one time"))
+		t.para(0, 2, text(count(r.Established)+" connections accepted on "+r.Target+peakText(r)))
 	case r.GoalMet:
 		t.para(0, 2, span{loadTitle(r), bold}, text(": "), span{"the goal was met", green})
 	default:
@@ -137,8 +137,8 @@ func (t loadScreen) failures(r *load.Report) {
 }
 
 func (t loadScreen) cost(r *load.Report) {
-	if k, u := r.Bytes.Kernel, r.Bytes.User; k != nil && u != nil {
-		t.add("memory", "%s bytes of the kernel and %s of this program for each connection%s; the program has %d MiB", count(*k), count(*u), slabText(r), r.Bytes.UserTotal>>20)
+	if per := memoryText(r.Bytes); per != "" {
+		t.add("memory", "%s for each connection; the program has %d MiB", per, r.Bytes.UserTotal>>20)
 	}
 	if r.CPU != nil {
 		ends := "at this end"
@@ -157,11 +157,18 @@ func (t loadScreen) cost(r *load.Report) {
 	t.add("workers", "%d, %s; a table takes %s descriptors", max(r.Tables, r.Processes), how, count(r.FileLimit))
 }
 
-func slabText(r *load.Report) string {
-	if r.Bytes.Slab == nil {
-		return ""
+// memoryText is what was measured of the memory for one connection, "" where nothing was.
+func memoryText(b load.BytesPer) string {
+	var said []string
+	for _, part := range []struct {
+		bytes *int64
+		of    string
+	}{{b.Kernel, "of the kernel"}, {b.Slab, "in its object caches"}, {b.User, "of this program"}} {
+		if part.bytes != nil {
+			said = append(said, count(*part.bytes)+" bytes "+part.of)
+		}
 	}
-	return " (object caches grew by " + count(*r.Bytes.Slab) + ")"
+	return strings.Join(said, ", ")
 }
 
 // tellingCounters say why connections fail or wait; others are in the JSON form.
@@ -193,6 +200,15 @@ func (t loadScreen) kernel(r *load.Report) {
 	}
 }
 
+// peakText is how many connections a server was seen to have. It is looked at some times a second: a short peak may have been higher,
+// or not seen at all.
+func peakText(r *load.Report) string {
+	if r.PeakOpen == 0 {
+		return ""
+	}
+	return ", " + count(r.PeakOpen) + " seen open at one time"
+}
+
 // server is the other end of a run that needed one.
 func (t loadScreen) server(r *load.Report) {
 	if r == nil {
@@ -202,7 +218,7 @@ func (t loadScreen) server(r *load.Report) {
 	if r.AtPeak != nil {
 		held = fmt.Sprintf("; the kernel counts %s sockets in its network namespace", count(r.AtPeak.Inuse))
 	}
-	t.add("server", "%s accepted, at most %s at one time%s", count(r.Established), count(r.PeakOpen), held)
+	t.add("server", "%s accepted%s%s", count(r.Established), peakText(r), held)
 	for _, f := range r.Failures {
 		t.add("", "%s at %s: %s, the first with %s open", count(f.Count), f.Phase, f.Errno, count(f.Open))
 	}

@@ -91,5 +91,12 @@ func CPUTime() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
+// Uptime is the monotonic clock, in ns: the same for all processes of a time namespace (clock_gettime(2), CLOCK_MONOTONIC).
+func Uptime() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // fails only for a clock that does not exist
+	return t.Nano()
+}
+
 // ErrnoName is the name of an errno, such as "ECONNREFUSED".
 func ErrnoName(e syscall.Errno) string { return unix.ErrnoName(e) }
