@@ -108,7 +108,8 @@ func TestLoadHold(t *testing.T) {
 	if r.Established != n || r.Held != n || r.PeakOpen != n || !r.GoalMet || r.AtPeak == nil || r.AtPeak.Inuse < 2*n || r.Connect.Seen != n {
 		t.Errorf("%+v", r)
 	}
-	if r.Bytes.Kernel == nil || r.CPU == nil || len(r.Series) == 0 {
+	// The kernel's part is not known where other programs gave back more memory meanwhile.
+	if r.Bytes.User == nil || r.CPU == nil || len(r.Series) == 0 {
 		t.Errorf("not measured: %+v", r)
 	}
 	if s := stop(); s.Established != n || s.PeakOpen > n {
