@@ -24,8 +24,9 @@ func (c *Conn) carry() {
 	before := c.messages
 	c.flag |= scheduled
 	w := c.attach()
-	c.yield()
-	c.carried(c.messages != before)
+	if c.yield() {
+		c.learnCarry(c.messages != before)
+	}
 	for range maxCarried {
 		if c.flag&stalled != 0 || c.facts().flusherLooks() != take || !c.attemptHead(causeRead) {
 			break
@@ -48,8 +49,8 @@ const maxCarried = 2
 // 1, 3, 7, up to 127.
 const maxVain = 7
 
-// carried learns whether giving way brought messages.
-func (c *Conn) carried(some bool) {
+// learnCarry is told whether giving way brought messages. mu is held.
+func (c *Conn) learnCarry(some bool) {
 	if some {
 		c.vain = 0
 		return

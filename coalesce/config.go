@@ -82,7 +82,8 @@ type Config struct {
 	// goroutine. It has no effect with Immediate and Manual.
 	ReadDriven bool
 
-	// NoFlushOnRead makes Read leave pending bytes to the flusher.
+	// NoFlushOnRead makes Read leave pending bytes to the flusher, and not give way to
+	// writers.
 	NoFlushOnRead bool
 
 	// KeepReading leaves the reading side alone when sending fails.

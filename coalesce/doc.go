@@ -29,7 +29,9 @@
 // MaxDelay, that nobody writes yet, writes them itself. A connection that sees
 // lone messages only, such as a ping-pong of requests and replies, is written
 // to directly, in the caller's goroutine, like a plain net.Conn. Read
-// sends what is pending before it waits for input. Other rules are
+// sends what is pending before it waits for input; if input made other goroutines
+// write lately, as replies do that are handed to their callers, it gives way
+// to them first and does the flusher's work. Other rules are
 // [Immediate], [Manual], [Config].ReadDriven and [Conn.Hold].
 //
 // So no byte waits for a timer (but in a ReadDriven connection whose owner

@@ -41,13 +41,13 @@ func (c *Conn) giveWay() {
 	c.yield()
 }
 
-// yield lets goroutines that are ready run, and again if they wrote. mu is
-// held, and free meanwhile.
-func (c *Conn) yield() {
+// yield lets goroutines that are ready run, and again if they wrote, unless
+// the guard forbids it. mu is held, and free meanwhile.
+func (c *Conn) yield() (allowed bool) {
 	now := clock()
 	if !yields.allows(now) {
 		c.counts.refused++
-		return
+		return false
 	}
 	for range maxYields {
 		before := c.messages
@@ -56,9 +56,10 @@ func (c *Conn) yield() {
 		now = yields.yield(now, c.set.MaxDelay)
 		c.mu.Lock()
 		if c.messages == before || !yields.allows(now) {
-			return
+			break
 		}
 	}
+	return true
 }
 
 // maxYields is how often the flusher gives way before a write as long as that
@@ -83,7 +84,7 @@ func (c *Conn) writeHead(w *work) {
 	for err == nil && n < b.end-b.start {
 		n, err = c.writeBlocking(b, n)
 	}
-	c.mu.Lock()
+	c.lock()
 	c.flag &^= stalled
 	c.finish(b, n, err)
 }

@@ -36,7 +36,9 @@ func (g *guard) yield(now int64, slow time.Duration) int64 {
 	return after
 }
 
-// judge doubles the penalty after a slow yield and halves it after a good one.
+// judge doubles the penalty after a slow yield and halves it after a good one. Slow yields
+// that were under way together count once: a thousand flushers that are ready at the same time are one
+// moment of pressure, and not a reason to forbid yields for a second.
 func (g *guard) judge(took, now, slow int64) {
 	penalty := g.penalty.Load()
 	if took <= slow {
@@ -45,7 +47,12 @@ func (g *guard) judge(took, now, slow int64) {
 		}
 		return
 	}
+	until := g.until.Load()
+	if now-took < until {
+		return
+	}
 	penalty = min(max(2*penalty, 10*slow), maxPenalty)
-	g.penalty.Store(penalty)
-	g.until.Store(now + penalty)
+	if g.until.CompareAndSwap(until, now+penalty) {
+		g.penalty.Store(penalty)
+	}
 }

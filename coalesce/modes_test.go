@@ -248,7 +248,7 @@ func TestTotals(t *testing.T) {
 func TestGuard(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	var g guard
-	now := int64(0)
+	now := 1000 * ms
 	for _, want := range []int64{10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
 		g.judge(5*ms, now, ms)
 		if g.allows(now+want*ms-1) || !g.allows(now+want*ms) {
@@ -260,6 +260,21 @@ func TestGuard(t *testing.T) {
 	g.judge(5*ms, now, ms)
 	if want := 1000 * ms; g.until.Load()-now != want {
 		t.Errorf("%d", (g.until.Load()-now)/ms)
+	}
+}
+
+// Slow yields that are under way together, as of a thousand connections that
+// become busy at once, count as one.
+func TestGuardCountsOnce(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	var g guard
+	now := 1000 * ms
+	for range 1000 {
+		g.judge(5*ms, now, ms)
+		now += ms / 1000
+	}
+	if want := 1000*ms + 10*ms; g.until.Load() != want {
+		t.Errorf("yields forbidden until %d us, want %d", g.until.Load()/1000, want/1000)
 	}
 }
 

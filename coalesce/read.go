@@ -8,7 +8,8 @@ import (
 )
 
 // Read reads from the wrapped connection. Before that it sends what is
-// pending, in this goroutine, without waiting for the peer.
+// pending, in this goroutine, without waiting for the peer. If nothing is, but
+// input made other goroutines write lately, it gives way to them once or twice first.
 //
 // When sending has failed, Read returns the input that has already arrived
 // (on connections of other types than *net.TCPConn and *net.UnixConn it may not), and

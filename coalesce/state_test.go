@@ -11,6 +11,7 @@ import (
 type model struct {
 	pending int
 	flusher int  // no goroutine, looking, writing
+	reader  bool // the flusher is a Read that gives way
 	writer  int  // nobody, or a caller writing
 	lazy    bool // held
 	driven  bool // ReadDriven
@@ -76,6 +77,21 @@ func (m model) steps() (next []model, names []string) {
 		n.flusher = looking
 		add(n.wrote(0, false), "flusher wrote")
 	}
+	if m.flusher == writingNow && m.reader { // its attempts do not wait for the peer
+		n := m
+		n.flusher, n.reader = gone, false
+		add(n.wrote(1, true), "reader wrote, 1 left")
+	}
+	if m.flusher == looking && m.reader {
+		n := m
+		n.flusher, n.reader = gone, false
+		add(n.dispatch(), "reader goes back to reading")
+	}
+	if m.flusher == gone && m.writer == gone && m.pending == 0 && !m.lazy && !m.driven && !m.eager {
+		n := m
+		n.flusher, n.reader = looking, true
+		add(n, "Read gives way")
+	}
 	if m.pending > 0 && m.writer == gone && m.flusher != writingNow {
 		add(m.takeBytes(false), "a caller takes (Read, Flush, Release)")
 	}
@@ -107,7 +123,7 @@ func (m model) takeBytes(flusher bool) model {
 
 func (m model) look() model {
 	if m.facts(false).flusherLooks() == end {
-		m.flusher = gone
+		m.flusher, m.reader = gone, false
 		return m.dispatch()
 	}
 	return m.takeBytes(true)

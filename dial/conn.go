@@ -9,13 +9,13 @@ import (
 
 // Conn is a TCP connection of a Dialer: a *net.TCPConn, with all its methods (ReadFrom, SyscallConn,
 // CloseWrite, writev by net.Buffers), that is counted until it is closed. A connection that is dropped without Close is
-// closed, and no longer counted, once the garbage collector has found it.
+// closed, and no longer counted, once the garbage collector has found it. So keep and close the Conn, not the TCPConn in it.
 type Conn struct {
 	*net.TCPConn
 
 	lease   *lease
 	dropped runtime.Cleanup
-	halved  atomic.Bool // CloseWrite was called
+	halved  atomic.Bool // CloseWrite was called, before the peer had closed
 	resets  atomic.Bool // SetLinger(0) was called
 	closed  atomic.Bool
 }
@@ -56,7 +56,9 @@ func (c *Conn) Close() error {
 
 // CloseWrite is that of net.TCPConn.
 func (c *Conn) CloseWrite() error {
-	c.halved.Store(true)
+	if whole(c.TCPConn) {
+		c.halved.Store(true)
+	}
 	return c.TCPConn.CloseWrite()
 }
 

@@ -139,8 +139,8 @@ func (c *core) stale(now time.Time) bool {
 	return c.reload(now) == nil && c.set.Load() != before
 }
 
-func (c *core) choice() Choice {
-	return c.dialer.Choice.settle(c.has, c.pool.Load().bound, c.set.Load().capacity > 0, c.dialer.Ports.set())
+func (c *core) choice(set *settings) Choice {
+	return c.dialer.Choice.settle(c.has, c.pool.Load().bound, set.capacity > 0, c.dialer.Ports.set())
 }
 
 // enter finds what is known of a destination and counts a user of it.

@@ -28,7 +28,7 @@ type Dialer struct {
 	Sources []netip.Addr
 
 	// Device adds all addresses of a network device to the pool: those that it has at the first
-	// dial, and at each Refresh. Link-local addresses serve link-local destinations only.
+	// dial, and at each Refresh. Link-local addresses of IPv6 serve link-local destinations only.
 	Device string
 
 	// Ports narrows the source ports, both ends included. The zero value means the system's range
@@ -42,6 +42,13 @@ type Dialer struct {
 
 	// MaxOpen is the greatest number of connections to one destination (an IP address and a
 	// port), those being dialled included, and those that a client keeps idle. Zero means no limit.
+	//
+	// A name with several addresses is as many destinations. A dial waits for its turn at the first of them; with a deadline,
+	// no longer than its share of the time, before it tries the next one.
+	//
+	// An http.Transport dials for each request that finds no idle connection, and goes on with that dial when another
+	// connection has become idle and served the request. Such dials would wait here by the thousand, and each would
+	// then make a connection that nobody needs. Set MaxConnsPerHost of the Transport to MaxOpen or less: then the requests wait there.
 	MaxOpen int
 
 	// MaxPerSecond is the greatest rate of dials to one destination, evenly spaced; up to a
@@ -62,7 +69,7 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 }
 
 // DialContext connects to the address; network and address are those of net.Dial. The
-// connection is a *Conn when the network is "tcp", "tcp4" or "tcp6". Errors are *net.OpError as in net.Dialer;
+// connection is a *Conn when the network is "tcp", "tcp4" or "tcp6" and Base.LocalAddr has no port. Errors are *net.OpError as in net.Dialer;
 // with errors.Is they match ErrPortsExhausted, ErrLimit, ErrNoSource, or the system's errno. When the context ended the dial they
 // match context.Canceled or context.DeadlineExceeded, and at the end of a Timeout or Deadline the latter. (net.Dialer's
 // error for a handshake that took too long is sometimes this one and sometimes os.ErrDeadlineExceeded; here it matches both.)
@@ -125,7 +132,7 @@ func (d *Dialer) fixed() bool {
 		return false
 	}
 	local, ok := d.Base.LocalAddr.(*net.TCPAddr)
-	return !ok || local.Port != 0
+	return !ok || local != nil && local.Port != 0
 }
 
 func (d *Dialer) deadline(ctx context.Context) (time.Time, bool) {

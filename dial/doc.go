@@ -11,7 +11,7 @@
 // __inet_hash_connect), which makes it ten to a hundred times dearer. With LocalAddr set it
 // does worse: the ports of that address are then shared by all destinations.
 //
-// A [Dialer] has the methods of net.Dialer and takes its place:
+// A [Dialer] has the methods Dial and DialContext of net.Dialer and takes its place:
 //
 //	d := &dial.Dialer{Sources: []netip.Addr{a, b, c, d}}
 //	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}

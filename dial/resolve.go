@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"reflect"
 )
 
 // resolve gives the addresses to dial: those of the first one's family, and those of the other family, which
@@ -27,7 +28,7 @@ func (c *core) resolve(ctx context.Context, network, address string) (first, sec
 		ip = ip.Unmap()
 		switch {
 		case network == "tcp4" && !ip.Is4() || network == "tcp6" && ip.Is4():
-		case len(pool.of(ip)) == 0:
+		case !pool.serves(ip):
 			unserved = ip
 		case len(first) == 0 || first[0].Addr().Is4() == ip.Is4():
 			first = append(first, netip.AddrPortFrom(ip, uint16(port)))
@@ -51,6 +52,27 @@ func (c *core) resolver() *net.Resolver {
 	return net.DefaultResolver
 }
 
+// quiet is the context in which a name is looked up. It hides the hooks of net/http/httptrace that tell of connects: those to
+// a name server are not the caller's. net.Dialer does the same (net/dial.go DialContext) with a type that only the standard library can name.
+type quiet struct{ context.Context }
+
+// Value gives a copy of the trace without these hooks.
+func (q quiet) Value(key any) any {
+	v := q.Context.Value(key)
+	trace := reflect.ValueOf(v)
+	if trace.Kind() != reflect.Pointer || trace.IsNil() || trace.Type().Elem().PkgPath() != "internal/nettrace" {
+		return v
+	}
+	shadow := reflect.New(trace.Type().Elem())
+	shadow.Elem().Set(trace.Elem())
+	for _, hook := range []string{"ConnectStart", "ConnectDone"} {
+		if f := shadow.Elem().FieldByName(hook); f.IsValid() {
+			f.SetZero()
+		}
+	}
+	return shadow.Interface()
+}
+
 // lookup resolves a name. An empty or unspecified host is this host, as in net.Dial.
 func (c *core) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -63,9 +85,9 @@ func (c *core) lookup(ctx context.Context, network, host string) ([]netip.Addr, 
 		return []netip.Addr{here(netip.IPv4Unspecified())}, nil
 	}
 	if network == "tcp4" { // AAAA is not asked for: it may be slow
-		return c.resolver().LookupNetIP(ctx, "ip4", host)
+		return c.resolver().LookupNetIP(quiet{ctx}, "ip4", host)
 	}
-	found, err := c.resolver().LookupIPAddr(ctx, host)
+	found, err := c.resolver().LookupIPAddr(quiet{ctx}, host)
 	if err != nil {
 		return nil, err
 	}

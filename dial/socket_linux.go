@@ -79,7 +79,7 @@ var errTurnedAway = errors.New("dial: the source cannot be used")
 
 // connect makes one connection from one source.
 func (c *core) connect(ctx context.Context, network string, t *destination, p *pair, set *settings, got func()) (*Conn, verdict, error) {
-	a := &attempt{base: c.dialer.Base, core: c, to: t, pair: p, set: set, choice: c.choice(), got: got}
+	a := &attempt{base: c.dialer.Base, core: c, to: t, pair: p, set: set, choice: c.choice(set), got: got}
 	a.base.Timeout, a.base.Deadline, a.base.LocalAddr = 0, time.Time{}, nil
 	a.base.ControlContext = a.control
 	conn, err := a.base.DialContext(ctx, network, t.addr.String())
@@ -317,19 +317,27 @@ const (
 // lingers tells whether closing leaves the port in TIME_WAIT on this side: unless the peer closed first.
 // A socket whose connection is in TIME_WAIT already is in state CLOSE itself (net/ipv4/tcp_minisocks.c tcp_time_wait).
 func lingers(conn *net.TCPConn, halved bool) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
-	state := -1
-	raw.Control(func(fd uintptr) { state = stateOf(int(fd)) })
-	switch state {
+	switch state(conn) {
 	case stateEstablished, stateFinWait1, stateFinWait2:
 		return true
 	case stateClose:
 		return halved
 	}
 	return false
+}
+
+// whole tells whether neither side has closed: who does so second never has TIME_WAIT (CLOSE_WAIT, LAST_ACK, CLOSE).
+func whole(conn *net.TCPConn) bool { return state(conn) == stateEstablished }
+
+// state is that of a connection, or -1.
+func state(conn *net.TCPConn) int {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return -1
+	}
+	state := -1
+	raw.Control(func(fd uintptr) { state = stateOf(int(fd)) })
+	return state
 }
 
 // stateOf reads the first byte of TCP_INFO.

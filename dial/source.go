@@ -53,6 +53,11 @@ func (p *pool) of(to netip.Addr) []*source {
 	return p.v6
 }
 
+// serves tells whether any source of the pool may reach the destination.
+func (p *pool) serves(to netip.Addr) bool {
+	return slices.ContainsFunc(p.of(to), func(s *source) bool { return s.serves(to) })
+}
+
 // addresses are what the fields of the Dialer name, without duplicates, in that order.
 func (d *Dialer) addresses() ([]netip.Addr, error) {
 	all := slices.Clone(d.Sources)

@@ -61,7 +61,7 @@ func (d *Dialer) Stats() Stats {
 	now := time.Now()
 	set, pool := c.set.Load(), c.pool.Load()
 	s := Stats{
-		Choice: c.choice().String(), Dials: c.count.dials.Load(), Waited: c.count.waited.Load(),
+		Choice: c.choice(set).String(), Dials: c.count.dials.Load(), Waited: c.count.waited.Load(),
 		Rotated: c.count.rotated.Load(), Exhausted: c.count.exhausted.Load(),
 	}
 	if set.ports.set() {

@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -153,53 +152,6 @@ func TestCloseUnderLoadControl(t *testing.T) {
 	t.Logf("package net: served %d, lost %d, %v", served, len(lost), lost)
 }
 
-// loadWhile has eight clients connect and ask without pause until f returns. Lost is one that was connected and got no answer.
-func loadWhile(addr string, f func()) (served int, lost []error) {
-	var mu sync.Mutex
-	var clients sync.WaitGroup
-	stop := make(chan struct{})
-	for range 8 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				err := visit(addr)
-				if errors.Is(err, syscall.ECONNREFUSED) {
-					continue // not listening any more
-				}
-				mu.Lock()
-				if err == nil {
-					served++
-				} else {
-					lost = append(lost, err)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	f()
-	close(stop)
-	clients.Wait()
-	return served, lost
-}
-
-// visit is one client. It is patient: one that gave up on a slow machine might have been accepted.
-func visit(addr string) error {
-	c, err := net.DialTimeout("tcp", addr, 20*time.Second)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
-		return err
-	}
-	_, err = http.ReadResponse(bufio.NewReader(c), nil)
-	return err
-}
-
 // Nobody calls Accept after Close: the clients are told in the end.
 func TestLeftoversExpire(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Millisecond, -1} {
@@ -211,6 +163,9 @@ func TestLeftoversExpire(t *testing.T) {
 		}
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v: Accept = %v", timeout, err)
+		}
+		if st := l.Stats(); st.RefusedClose != 1 {
+			t.Errorf("%v: %+v", timeout, st)
 		}
 	}
 }

@@ -37,8 +37,8 @@ type Config struct {
 	// MaxConnections bounds the connections that Accept has returned and that are not closed yet; 0 means
 	// no bound. AtLimit says what becomes of others. With a bound, Accept returns a wrapper
 	// that embeds the *net.TCPConn or *net.UnixConn, so all of its methods are there, and that has a method
-	// NetConn() net.Conn which returns it; closing it frees its place.
-	// A connection that the program never closes keeps its place forever.
+	// NetConn() net.Conn which returns it; closing the wrapper frees its place.
+	// A connection that the program never closes, or only inside of the wrapper, keeps its place forever.
 	MaxConnections int
 
 	// AtLimit is the policy when MaxConnections are open. Default means Wait: connections
@@ -159,6 +159,18 @@ func (c Config) complete() (Config, error) {
 		c.HandshakeGrace = defaultHandshakeGrace
 	}
 	return c, nil
+}
+
+// keepAlive is what the connections of an adopted socket are set to: package net gives each its own defaults, whatever
+// the socket has. It is nil when those are wanted.
+func (c Config) keepAlive() *net.KeepAliveConfig {
+	switch {
+	case c.KeepAliveConfig.Enable:
+		return &c.KeepAliveConfig
+	case c.KeepAlive != 0:
+		return &net.KeepAliveConfig{Enable: c.KeepAlive > 0, Idle: c.KeepAlive}
+	}
+	return nil
 }
 
 // maxShards is far above the number of processors of any machine; each shard costs a socket and a goroutine.

@@ -41,8 +41,9 @@
 // For [net/http.Server] close the listener before Shutdown: Shutdown closes it too, but once that has begun the server
 // closes connections without answering the requests that it still reads. A gRPC server that is being stopped does likewise.
 // What nobody asks for within [Config.DrainTimeout] is reset.
-// A handshake that takes longer than the grace is reset by the kernel, unless another
-// socket of the same SO_REUSEPORT group takes it over (net.ipv4.tcp_migrate_req, Linux 5.14; [Stats.MigrateReq]).
+// A handshake that takes longer than the grace, as does one whose last segment was dropped at a full queue, is forgotten by the kernel,
+// which resets the client when it next sends something, unless another socket of the same SO_REUSEPORT
+// group takes it over (net.ipv4.tcp_migrate_req, Linux 5.14; [Stats.MigrateReq]).
 //
 // # Systems
 //

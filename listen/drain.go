@@ -40,6 +40,9 @@ func (l *Listener) close() error {
 	for _, s := range l.shards {
 		last := readQueue(s.raw)
 		s.last.Store(&last)
+		if !l.shared.Load() {
+			s.atClose.Add(uint64(max(last.queued, 0))) // closing resets them
+		}
 		errs = append(errs, s.inner.Close())
 	}
 	close(l.drained)
@@ -53,6 +56,9 @@ func (l *Listener) close() error {
 // closes can be left without an answer or a reset (Linux 6.18: 2 of 49,726). It says for which it worked.
 func (l *Listener) turnAway() []bool {
 	ignoring, any := make([]bool, len(l.shards)), false
+	l.resizing.Lock()
+	l.leaving = true
+	l.resizing.Unlock()
 	if l.shared.Load() {
 		return ignoring
 	}
@@ -97,8 +103,7 @@ func (s *shard) drain(end time.Time, ignoring bool) {
 				s.aborted.Add(1)
 				continue
 			}
-			s.atClose.Add(uint64(max(readQueue(s.raw).queued, 0))) // no descriptors: closing resets them
-			return
+			return // no descriptors: closing resets the rest
 		}
 		s.took(c)
 		s.l.keep(s, c)

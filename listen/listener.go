@@ -17,16 +17,18 @@ type Listener struct {
 	unmet  []error
 
 	places  chan struct{} // one element for each open connection; nil: no limit
-	reserve reserve
+	reserve *reserve      // apart, so that it can outlive a Listener that was dropped without Close
 	parting parting
 	queued  leftovers
-	warned  atomic.Int64 // when Warn was last called, UnixNano
+	alive   *net.KeepAliveConfig // for each connection; nil: it has its settings from the socket or from package net
+	warned  atomic.Int64         // when Warn was last called, UnixNano
 
 	merging sync.Once
 	merged  chan accepted // from the shards to Accept, when there are several
 	pumps   sync.WaitGroup
 
-	resizing sync.Mutex  // Resize, and Close, which ends it
+	resizing sync.Mutex  // Resize and Files, and Close, which ends them
+	leaving  bool        // Close has begun to turn clients away; under resizing
 	shared   atomic.Bool // others may hold the sockets
 	filtered atomic.Bool // Close has attached its filter, which new connections inherit
 	closing  atomic.Bool
@@ -46,7 +48,7 @@ func newListener(cfg Config, addr net.Addr) *Listener {
 	if cfg.MaxConnections > 0 {
 		l.places = make(chan struct{}, cfg.MaxConnections)
 	}
-	l.reserve.wanted = cfg.OnOverload != Wait
+	l.reserve = &reserve{wanted: cfg.OnOverload != Wait}
 	l.queued.expired = make(chan struct{})
 	return l
 }
@@ -164,10 +166,13 @@ func (l *Listener) Serve(handle func(net.Conn)) error {
 // Files gives duplicates of the listening sockets, one for each shard, to pass on to a successor ([os/exec.Cmd.ExtraFiles],
 // [net.FileListener], [Config.Adopt]). The caller closes them. From then on Close leaves the sockets
 // open for whoever else holds them, as it does after Adopt, and the file of a Unix socket stays.
+//
+// On Linux, unlike those of package net's File method, the duplicates do not become blocking when their Fd method is called: that would hold for
+// this Listener too, and neither Close nor a deadline could end its Accept. Once Close has begun the error is net.ErrClosed.
 func (l *Listener) Files() ([]*os.File, error) {
 	l.resizing.Lock()
 	defer l.resizing.Unlock()
-	if l.closing.Load() {
+	if l.leaving { // a successor would get a socket that takes no clients
 		return nil, l.fail("files", net.ErrClosed)
 	}
 	var files []*os.File
@@ -177,7 +182,7 @@ func (l *Listener) Files() ([]*os.File, error) {
 			for _, f := range files {
 				f.Close()
 			}
-			return nil, err
+			return nil, l.fail("files", err)
 		}
 		files = append(files, f)
 	}

@@ -134,26 +134,29 @@ func TestPassedOn(t *testing.T) {
 	}
 }
 
-// Connections have the socket options that package net gives them.
-func TestKeepAlive(t *testing.T) {
-	options := func(c net.Conn) (values []int) {
-		raw, err := c.(*net.TCPConn).SyscallConn()
+// options are the socket options that package net gives a connection.
+func options(t *testing.T, c net.Conn) (values []int) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range [][2]int{{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_NODELAY}} {
+		err := control(raw, func(fd int) error {
+			v, err := unix.GetsockoptInt(fd, o[0], o[1])
+			values = append(values, v)
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range [][2]int{{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
-			{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_NODELAY}} {
-			err := control(raw, func(fd int) error {
-				v, err := unix.GetsockoptInt(fd, o[0], o[1])
-				values = append(values, v)
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		return values
 	}
+	return values
+}
+
+// Connections have the socket options that package net gives them.
+func TestKeepAlive(t *testing.T) {
 	for _, v := range []struct {
 		idle   time.Duration
 		config net.KeepAliveConfig
@@ -161,6 +164,7 @@ func TestKeepAlive(t *testing.T) {
 		{}, {idle: -1}, {idle: 3 * time.Second}, {idle: 1500 * time.Millisecond},
 		{config: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}},
 		{config: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -time.Hour, Count: -1}},
+		{idle: 3 * time.Second, config: net.KeepAliveConfig{Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}, // not enabled
 	} {
 		lc := net.ListenConfig{KeepAlive: v.idle, KeepAliveConfig: v.config}
 		lc.SetMultipathTCP(false)
@@ -181,7 +185,7 @@ func TestKeepAlive(t *testing.T) {
 		defer conn.Close()
 		l := open(t, Config{KeepAlive: v.idle, KeepAliveConfig: v.config}, "tcp", "127.0.0.1:0")
 		dial(t, l)
-		if got, want := options(accept(t, l)), options(conn); !slices.Equal(got, want) {
+		if got, want := options(t, accept(t, l)), options(t, conn); !slices.Equal(got, want) {
 			t.Errorf("%+v: options %v, package net gives %v", v, got, want)
 		}
 	}

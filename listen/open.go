@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -25,7 +26,7 @@ type socket interface {
 // Every error is a *net.OpError. It wraps a *BacklogError when a queue was cut, and errors.ErrUnsupported when this kernel or this
 // kind of socket cannot do what was asked; then nothing is left open.
 func (c Config) Listen(ctx context.Context, network, address string) (*Listener, error) {
-	o := opening{network: network}
+	o := opening{op: "listen", network: network}
 	cfg, err := c.complete()
 	if err == nil {
 		o.cfg = cfg
@@ -56,8 +57,8 @@ func (c Config) Adopt(listeners ...net.Listener) (*Listener, error) {
 	if len(listeners) == 0 {
 		return nil, &net.OpError{Op: "adopt", Err: errors.New("no listener given")}
 	}
-	c.Shards = len(listeners)
-	o := opening{network: listeners[0].Addr().Network(), adopted: true}
+	c.Shards = 1
+	o := opening{op: "adopt", network: listeners[0].Addr().Network(), adopted: true}
 	cfg, err := c.complete()
 	if err != nil {
 		return nil, &net.OpError{Op: "adopt", Net: o.network, Err: err}
@@ -73,11 +74,16 @@ func (c Config) Adopt(listeners ...net.Listener) (*Listener, error) {
 		}
 		o.inner = append(o.inner, inner)
 	}
+	if err := o.allow(); err != nil {
+		return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: listeners[0].Addr(), Err: err}
+	}
+	o.cfg.Shards = len(listeners)
 	return o.finish()
 }
 
 // opening is a Listener that is being made.
 type opening struct {
+	op      string // for errors
 	cfg     Config
 	network string
 	adopted bool
@@ -120,7 +126,10 @@ func (o *opening) miss(err error) error {
 	if !o.cfg.BestEffort {
 		return err
 	}
-	o.unmet = append(o.unmet, err)
+	same := func(e error) bool { return e.Error() == err.Error() }
+	if !slices.ContainsFunc(o.unmet, same) { // what all shards lack is said once
+		o.unmet = append(o.unmet, err)
+	}
 	return nil
 }
 
@@ -183,6 +192,9 @@ func (o *opening) options(raw syscall.RawConn) error {
 func (o *opening) finish() (*Listener, error) {
 	l := newListener(o.cfg, o.inner[0].Addr())
 	l.shared.Store(o.adopted)
+	if o.adopted {
+		l.alive = o.cfg.keepAlive()
+	}
 	for _, inner := range o.inner {
 		s, err := newShard(l, inner)
 		if err == nil {
@@ -190,12 +202,13 @@ func (o *opening) finish() (*Listener, error) {
 		}
 		if err != nil {
 			o.close()
-			return nil, &net.OpError{Op: "listen", Net: o.network, Addr: inner.Addr(), Err: err}
+			return nil, &net.OpError{Op: o.op, Net: o.network, Addr: inner.Addr(), Err: err}
 		}
 		l.shards = append(l.shards, s)
 	}
 	l.unmet = o.unmet
 	l.reserve.open()
+	runtime.AddCleanup(l, (*reserve).close, l.reserve) // package net closes sockets that are dropped
 	return l, nil
 }
 

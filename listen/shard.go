@@ -60,9 +60,12 @@ func (s *shard) accept() (net.Conn, error) {
 	return nil, errClosing
 }
 
-// took counts a connection, and frees it of the filter that it inherited while the listener was being closed.
+// took counts a connection, gives it its settings, and frees it of the filter that it inherited while the listener was being closed.
 func (s *shard) took(c net.Conn) {
 	s.accepted.Add(1)
+	if t, ok := c.(*net.TCPConn); ok && s.l.alive != nil {
+		t.SetKeepAliveConfig(*s.l.alive)
+	}
 	if s.l.filtered.Load() {
 		heedHandshakes(c)
 	}
@@ -130,11 +133,11 @@ func (s *shard) pause(d time.Duration) {
 
 // file duplicates the socket's descriptor.
 func (s *shard) file() (*os.File, error) {
-	type filer interface{ File() (*os.File, error) }
-	if u, ok := s.inner.(*net.UnixListener); ok {
+	f, err := duplicate(s.inner, s.raw)
+	if u, ok := s.inner.(*net.UnixListener); ok && err == nil {
 		u.SetUnlinkOnClose(false)
 	}
-	return s.inner.(filer).File() // both kinds of socket have it
+	return f, err
 }
 
 // warn passes an error on, at most once a second.

@@ -81,7 +81,7 @@ func setKeepAlive(raw syscall.RawConn, c Config) error {
 		return nil
 	}
 	if !k.Enable {
-		k.Idle = c.KeepAlive
+		k = net.KeepAliveConfig{Idle: c.KeepAlive}
 	}
 	if err := setOption(raw, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1, "SO_KEEPALIVE"); err != nil {
 		return err
@@ -110,6 +110,21 @@ func orDefault(n, otherwise int) int {
 		return otherwise
 	}
 	return n
+}
+
+// duplicate gives a socket a second descriptor. That of (*net.TCPListener).File makes the socket, which is one for both,
+// blocking once its Fd is called, as os/exec does. Accept would then sit in accept(2), where Close cannot wake it. os.NewFile leaves
+// a descriptor that does not block as it is.
+func duplicate(s socket, raw syscall.RawConn) (*os.File, error) {
+	var dup int
+	err := control(raw, func(fd int) (err error) {
+		dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(dup), s.Addr().Network()+":"+s.Addr().String()), nil
 }
 
 // relisten calls listen(2) on a socket that listens: only the limit of its queue changes

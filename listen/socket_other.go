@@ -5,6 +5,7 @@ package listen
 import (
 	"errors"
 	"net"
+	"os"
 	"syscall"
 	"time"
 )
@@ -24,6 +25,11 @@ func heedHandshakes(net.Conn)                             {}
 func ready(syscall.RawConn) bool                          { return false } // so Close does not drain
 func somaxconn() int                                      { return Unknown }
 func migrateReq() int                                     { return Unknown }
+
+// duplicate is package net's. Both kinds of socket have it.
+func duplicate(s socket, _ syscall.RawConn) (*os.File, error) {
+	return s.(interface{ File() (*os.File, error) }).File()
+}
 
 func readQueue(syscall.RawConn) queue {
 	return queue{queued: Unknown, limit: Unknown, drops: Unknown}

@@ -7,7 +7,7 @@ import "time"
 type Stats struct {
 	Queued int   // connections in the accept queues, waiting to be accepted
 	Limit  int   // sum of the queue limits; each queue takes one more than its limit
-	Drops  int64 // segments (SYN, last of a handshake) that the kernel dropped at these sockets; a client that retries counts again
+	Drops  int64 // segments (SYN, last of a handshake) that the kernel dropped at these sockets, modulo 2^32 for each; a client that retries counts again
 
 	Accepted uint64 // taken from the queues, those refused for MaxConnections included
 	Open     int    // returned by Accept and not closed; Unknown without MaxConnections
@@ -16,7 +16,7 @@ type Stats struct {
 
 	RefusedLimit uint64 // refused for MaxConnections
 	RefusedFiles uint64 // refused for lack of descriptors
-	RefusedClose uint64 // were queued at Close and nobody took them
+	RefusedClose uint64 // were queued at Close and nobody took them in time, or none was to (DrainTimeout below zero)
 
 	DeferAccept time.Duration // as the kernel rounded it; 0: off
 	FastOpen    int           // limit of the fast open queue of each shard; 0: off

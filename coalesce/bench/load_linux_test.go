@@ -35,6 +35,7 @@ type run struct {
 	job
 	variant string
 	awake   *awake
+	began   time.Time
 	stop    atomic.Bool
 	stamped atomic.Bool
 	counts  []counter
@@ -115,6 +116,7 @@ func (r *run) load(conns []conn) (f figures) {
 	for i := range r.wake {
 		r.wake[i] = make(chan struct{}, 1)
 	}
+	r.began = time.Now()
 	var writers, readers, hogs sync.WaitGroup
 	for i, c := range conns {
 		if r.role == "echo" && r.variant != "lockstep" {
@@ -316,30 +318,64 @@ func pourBlocks(r *run, c conn, id int) {
 	}
 }
 
-// pace writes one message a millisecond.
+// pace writes one message a millisecond. The writers take turns.
 func pace(r *run, c conn, id int) {
-	time.Sleep(time.Duration(id) * time.Millisecond / time.Duration(r.writers))
-	r.paced(c, id, 1, time.Millisecond)
+	r.paced(c, id, 1, time.Duration(id)*time.Millisecond/time.Duration(r.writers), time.Millisecond)
 }
 
 // burst writes four messages every 120 ms; the writers of a connection do so at the same time.
 func burst(r *run, c conn, id int) {
-	time.Sleep(time.Duration(id/r.writers) * 120 * time.Millisecond / time.Duration(r.conns))
-	r.paced(c, id, 4, 120*time.Millisecond)
+	r.paced(c, id, 4, time.Duration(id/r.writers)*120*time.Millisecond/time.Duration(r.conns), 120*time.Millisecond)
 }
 
-func (r *run) paced(c conn, id, count int, every time.Duration) {
+// paced writes count messages each time. The schedule is one for all writers: with clocks of their own, those
+// of a connection kept for ever the distance at which they happened to start, up to milliseconds.
+func (r *run) paced(c conn, id, count int, first, every time.Duration) {
 	p := r.message(id)
-	for next := time.Now(); !r.stop.Load(); {
-		for range count {
-			r.mark(p, 0)
-			if _, err := c.Write(p); err != nil {
-				panic(err)
-			}
-			r.counts[id].Add(1)
-		}
+	next := r.began.Add(first)
+	time.Sleep(time.Until(next))
+	for !r.stop.Load() {
+		r.writeSome(c, id, p, count)
 		next = next.Add(every)
 		time.Sleep(time.Until(next))
+	}
+}
+
+func (r *run) writeSome(c conn, id int, p []byte, count int) {
+	for range count {
+		r.mark(p, 0)
+		if _, err := c.Write(p); err != nil {
+			panic(err)
+		}
+		r.counts[id].Add(1)
+	}
+}
+
+// together is burst with one timer for the writers of a connection: the first
+// wakes the others. The runtime may fire timers that are due at the same time a millisecond apart, on
+// another processor.
+func together(r *run, c conn, id int) {
+	p := r.message(id)
+	if id%r.writers != 0 {
+		for range r.wake[id] {
+			r.writeSome(c, id, p, 4)
+		}
+		return
+	}
+	others := r.wake[id+1 : id+r.writers]
+	const every = 120 * time.Millisecond
+	next := r.began.Add(time.Duration(id/r.writers) * every / time.Duration(r.conns))
+	time.Sleep(time.Until(next))
+	for !r.stop.Load() {
+		for _, w := range others {
+			w <- struct{}{}
+		}
+		r.writeSome(c, id, p, 4)
+		next = next.Add(every)
+		time.Sleep(time.Until(next))
+	}
+	for _, w := range others {
+		close(w)
 	}
 }
 

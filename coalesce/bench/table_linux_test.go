@@ -27,6 +27,7 @@ func jobs() (all []job) {
 	}
 	all = append(all,
 		job{table: "bursts", name: "1000 conns x 3 x 4", role: "sink", conns: 1000, writers: 3, size: 64, sample: 1, drive: burst},
+		job{table: "bursts", name: "1000 conns x 3 x 4, woken together", role: "sink", conns: 1000, writers: 3, size: 64, sample: 1, drive: together},
 		job{table: "hogs", name: "8 x 1/ms, 4 busy", role: "sink", conns: 1, writers: 8, size: 64, hogs: 4, sample: 1, drive: pace})
 	for _, d := range [][2]int{{1, 1}, {1, 4}, {1, 16}, {64, 1}, {64, 16}} {
 		all = append(all, job{table: "pipe", name: fmt.Sprintf("%d clients, depth %d", d[0], d[1]), role: "client", conns: d[0], writers: 1, depth: d[1], size: 64, sample: 1, drive: serve})
@@ -41,7 +42,7 @@ func jobs() (all []job) {
 var compared = map[string][]string{
 	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "noread", "lockstep"},
 	"sat":    {"naive", "bufio", "timer", "group", "flusher", "coalesce", "block"},
-	"paced":  {"naive", "timer", "group", "flusher", "coalesce"},
+	"paced":  {"naive", "timer", "group", "flusher", "coalesce", "late"},
 	"bursts": {"naive", "timer", "group", "flusher", "coalesce"},
 	"hogs":   {"naive", "timer", "group", "flusher", "coalesce"},
 	"tls":    {"tls", "tls-above", "tls-16k", "tls-below", "tls-both"},

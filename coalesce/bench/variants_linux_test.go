@@ -30,6 +30,7 @@ var variants = map[string]func(*net.TCPConn) conn{
 	"readdriven": func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{ReadDriven: true}) },
 	"lockstep":   func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
 	"block":      func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
+	"late":       func(c *net.TCPConn) conn { return &late{TCPConn: c} },
 	"hand":       func(c *net.TCPConn) conn { return &flushOnRead{c, bufio.NewWriterSize(c, 64<<10)} },
 }
 
@@ -43,6 +44,26 @@ func (n *naive) Write(p []byte) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.TCPConn.Write(p)
+}
+
+// late sends nothing before Close: what is left is the cost of the writers
+// themselves.
+type late struct {
+	*net.TCPConn
+	mu   sync.Mutex
+	kept []byte
+}
+
+func (l *late) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, p...)
+	return len(p), nil
+}
+
+func (l *late) Close() error {
+	l.TCPConn.Write(l.kept)
+	return l.TCPConn.Close()
 }
 
 // flushEach is a bufio.Writer that is flushed after each message.

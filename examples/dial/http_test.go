@@ -42,6 +42,37 @@ func TestHTTP(t *testing.T) {
 	all.Wait()
 }
 
+// Ten thousand requests over eight connections. MaxConnsPerHost has the requests wait in the Transport. Without it the
+// Transport would dial for each request that finds no idle connection, and those dials would wait on in the Dialer when the requests
+// had long been served.
+func TestHTTPLimited(t *testing.T) {
+	const most, workers, each = 8, 100, 100
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }))
+	defer server.Close()
+	d := pool()
+	d.MaxOpen = most
+	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext, MaxConnsPerHost: most, MaxIdleConnsPerHost: most}}
+	defer client.CloseIdleConnections()
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for range each {
+				r, err := client.Get(server.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, r.Body)
+				r.Body.Close()
+			}
+		})
+	}
+	all.Wait()
+	if s := d.Stats(); s.Dials > most || s.Destinations[0].Open > most || s.Destinations[0].Waiting > 0 {
+		t.Errorf("%d dials, %+v", s.Dials, s.Destinations[0])
+	}
+}
+
 // Before and after: where an address has a hundred ports, as here, one address holds a hundred connections to a server, and four hold
 // four hundred. (net.Dialer cannot be told the ports, so a Dialer with one address stands for it.)
 func TestHTTPBeforeAndAfter(t *testing.T) {
