@@ -33,7 +33,7 @@ var _ = register(Claim{
 		o := Within(0.05, float64(side+bindBuckets), float64(charged(c)-before)/n)
 		o.High += float64(reservedPages(1)) * float64(os.Getpagesize())
 		o.Formula = fmt.Sprintf("%d + %d bytes of bind buckets", side, bindBuckets)
-		o.Note = "the process itself takes some memory, and the kernel charges pages ahead, so 5 % either way count as the same, and before Linux 6.0 a page that a socket may keep in reserve"
+		o.Note = "the kernel charges pages ahead, so 5 % either way count as the same, and before Linux 6.0 a page that a socket may keep in reserve"
 
 		outside := b.between(loopback)
 		before = charged(c)
@@ -44,7 +44,13 @@ var _ = register(Claim{
 	},
 })
 
-// charged is what a cgroup has taken, in bytes.
+// charged is what a cgroup has taken besides the memory of its programs themselves, in bytes.
 func charged(c *lab.Cgroup) int64 {
-	return must(strconv.ParseInt(strings.TrimSpace(must(c.Read("memory.current"))), 10, 64))
+	all := must(strconv.ParseInt(strings.TrimSpace(must(c.Read("memory.current"))), 10, 64))
+	for line := range strings.Lines(must(c.Read("memory.stat"))) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == "anon" || name == "file" {
+			all -= must(strconv.ParseInt(value, 10, 64))
+		}
+	}
+	return all
 }
