@@ -2,6 +2,7 @@ package listen
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -52,10 +53,10 @@ func (r *reserve) close() {
 	r.wanted = false
 }
 
-// refuse accepts one connection in place of the reserve and ends it, with a message or, if that is empty, a reset. Between
-// giving the place up and taking it somebody else in this process may be faster: then the reserve is lost, until hold finds a
-// descriptor again.
-func (r *reserve) refuse(listener syscall.RawConn, message []byte) refusal {
+// refuse accepts one connection in place of the reserve, counts it, and ends it, with a message or, if that is empty, a reset: a client
+// that has seen its end finds it counted. Between giving the place up and taking it somebody else in this process may be faster: then the
+// reserve is lost, until hold finds a descriptor again.
+func (r *reserve) refuse(listener syscall.RawConn, message []byte, count *atomic.Uint64) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !ready(listener) {
@@ -72,6 +73,7 @@ func (r *reserve) refuse(listener syscall.RawConn, message []byte) refusal {
 	err := control(listener, func(fd int) error {
 		c, _, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if err == nil {
+			count.Add(1)
 			end(c, message)
 		}
 		return err

@@ -82,9 +82,8 @@ func (s *shard) overload(err error, wait *backoff) {
 	if s.l.cfg.OnOverload == RefuseMessage {
 		message = s.l.cfg.Message
 	}
-	switch s.l.reserve.refuse(s.raw, message) {
+	switch s.l.reserve.refuse(s.raw, message, &s.noFiles) {
 	case refusedOne:
-		s.noFiles.Add(1)
 		*wait = backoff{}
 	case queueEmpty:
 		// accept(2) takes a descriptor before it looks at the queue (net/socket.c __sys_accept4_file), so it fails
