@@ -33,13 +33,7 @@ func (c *Conn) carry() {
 		}
 		c.giveWay()
 	}
-	c.flag &^= scheduled
-	c.dispatch()
-	if w.flushes.head != nil {
-		c.awaken()
-	}
-	c.rest()
-	c.mu.Unlock()
+	c.retire(w)
 }
 
 // maxCarried is how many batches a reader sends before it reads again.

@@ -23,6 +23,11 @@ func (c *Conn) flusher(w *work) {
 		c.writeHead(w)
 		c.giveWay()
 	}
+	c.retire(w)
+}
+
+// retire ends the turn of whoever was the flusher, a goroutine or a Read. mu is held, and released.
+func (c *Conn) retire(w *work) {
 	c.flag &^= scheduled
 	c.dispatch()
 	if w.flushes.head != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
@@ -384,5 +385,34 @@ func TestForecastOfFiles(t *testing.T) {
 	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2, false)
 	if low, bound := f.Tightest(800_000); !bound || low.Connections != 700_000 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A user without sockets has no gauge in the catalogue, and yet a bound on what may be watched with epoll.
+func TestForecastOfWatches(t *testing.T) {
+	s, err := host.Parse([]byte("maxconn.snapshot/1\nsysctl fs.epoll.max_user_watches = 1000000\nend\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := Forecast{Ends: 2}
+	f.watches(s)
+	besides := 4 * (1_000_000/fileLimit() + 1) // the workers' own
+	if c, ok := f.Of("epoll-watches"); !ok || c.Connections != (1_000_000-besides)/2 {
+		t.Errorf("%+v, %d are watched besides", c, besides)
+	}
+	f = Forecast{Ends: 2}
+	f.watches(host.Snapshot{})
+	if c, ok := f.Of("epoll-watches"); ok {
+		t.Errorf("from a host that does not say: %+v", c)
+	}
+}
+
+// What is left free fits the machine.
+func TestKeepFree(t *testing.T) {
+	const GiB = int64(1) << 30
+	for total, want := range map[int64]int64{GiB / 2: GiB / 8, 4 * GiB: GiB / 2, 64 * GiB: 4 * GiB} {
+		if have := keepFree(Memory{Total: total}); have != want {
+			t.Errorf("of %d bytes %d are kept free, want %d", total, have, want)
+		}
 	}
 }

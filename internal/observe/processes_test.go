@@ -40,6 +40,12 @@ func TestProcessAtItsLimit(t *testing.T) {
 	}
 }
 
+func TestAdministrator(t *testing.T) {
+	if have, want := observe.Administrator(), mayAdminister(t, os.Getpid()) == "yes"; have != want {
+		t.Errorf("%v, want %v", have, want)
+	}
+}
+
 // mayAdminister says whether a process has CAP_SYS_ADMIN in the initial user namespace.
 func mayAdminister(t *testing.T, pid int) string {
 	status := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)))(t))
