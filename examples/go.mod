@@ -4,7 +4,8 @@ go 1.26.0
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/maxconn/maxconn v0.0.0
+	github.com/maxconn/maxconn/dial v0.0.0
+	github.com/maxconn/maxconn/listen v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	google.golang.org/grpc v1.85.0
 )
@@ -23,4 +24,8 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace github.com/maxconn/maxconn => ../
+replace (
+	github.com/maxconn/maxconn/coalesce => ../coalesce
+	github.com/maxconn/maxconn/dial => ../dial
+	github.com/maxconn/maxconn/listen => ../listen
+)

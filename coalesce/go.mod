@@ -1,0 +1,5 @@
+module github.com/maxconn/maxconn/coalesce
+
+go 1.25.0
+
+require golang.org/x/sys v0.49.0

@@ -1,0 +1,17 @@
+module github.com/maxconn/maxconn/libtest
+
+go 1.26.0
+
+require (
+	github.com/maxconn/maxconn v0.0.0
+	github.com/maxconn/maxconn/coalesce v0.0.0
+	github.com/maxconn/maxconn/dial v0.0.0
+	github.com/maxconn/maxconn/listen v0.0.0
+)
+
+replace (
+	github.com/maxconn/maxconn => ../
+	github.com/maxconn/maxconn/coalesce => ../coalesce
+	github.com/maxconn/maxconn/dial => ../dial
+	github.com/maxconn/maxconn/listen => ../listen
+)
