@@ -44,6 +44,13 @@ func setDeferAccept(raw syscall.RawConn, d time.Duration) error {
 	return setOption(raw, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds(d), "TCP_DEFER_ACCEPT")
 }
 
+// setUserTimeout is inherited by what is accepted (net/ipv4/inet_connection_sock.c
+// inet_csk_clone_lock copies icsk_user_timeout with the socket).
+func setUserTimeout(raw syscall.RawConn, d time.Duration) error {
+	ms := int((d + time.Millisecond - 1) / time.Millisecond)
+	return setOption(raw, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, ms, "TCP_USER_TIMEOUT")
+}
+
 // seconds rounds up, and keeps the sign.
 func seconds(d time.Duration) int {
 	if d < 0 {
@@ -178,12 +185,17 @@ func drops(fd int) int64 {
 func ready(raw syscall.RawConn) bool {
 	is := false
 	control(raw, func(fd int) error {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(p, 0)
-		is = n == 1 && p[0].Revents&unix.POLLIN != 0
-		return err
+		is = readyFd(fd)
+		return nil
 	})
 	return is
+}
+
+// readyFd is true too for a socket that is broken: accept has the error.
+func readyFd(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n == 1
 }
 
 // ignoreHandshakes keeps new clients out, and lets handshakes end which have begun. Best is a filter; where a kernel does
@@ -232,7 +244,7 @@ func dropHandshakes(raw syscall.RawConn) error {
 // heedHandshakes takes the filter off a connection that got a copy of it: a peer that lost its state and calls again from
 // the same port must get an answer (RFC 5961, 4).
 func heedHandshakes(c net.Conn) {
-	sc, ok := c.(*net.TCPConn)
+	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return
 	}
