@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/maxconn/maxconn v0.0.0
+	github.com/maxconn/maxconn/dial v0.0.0
 	github.com/maxconn/maxconn/listen v0.0.0
 	github.com/vishvananda/netlink v1.3.1
 	go.uber.org/goleak v1.3.0
