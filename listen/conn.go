@@ -3,6 +3,7 @@ package listen
 import (
 	"io"
 	"net"
+	"reflect"
 	"runtime"
 	"sync"
 )
@@ -103,7 +104,23 @@ func (c *unixConn) ReadFrom(r io.Reader) (int64, error) {
 	if own, ok := r.(wrapper); ok {
 		r = own.inside()
 	}
-	return io.Copy(c.UnixConn, r)
+	return io.Copy(c.UnixConn, bare(r))
+}
+
+// bare gives the *net.TCPConn inside of the type in which package net passes it on when it does not
+// know the writer (net/tcpsock.go tcpConnWithoutWriteTo, net/net.go noWriteTo). What looks otherwise
+// stays as it is.
+func bare(r io.Reader) io.Reader {
+	v := reflect.ValueOf(r)
+	if v.Kind() != reflect.Struct || v.Type().PkgPath() != "net" {
+		return r
+	}
+	if f := v.FieldByName("TCPConn"); f.IsValid() {
+		if c, ok := f.Interface().(*net.TCPConn); ok {
+			return c
+		}
+	}
+	return r
 }
 
 // WriteTo copies to w, which splices if it is TCP.

@@ -32,7 +32,7 @@ type shard struct {
 var errClosing = errors.New("closing")
 
 func newShard(l *Listener, inner socket) (*shard, error) {
-	raw, err := inner.SyscallConn()
+	raw, err := rawOf(inner)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +41,19 @@ func newShard(l *Listener, inner socket) (*shard, error) {
 		s.bell, err = newBell(inner, raw)
 	}
 	return s, err
+}
+
+// rawOf looks through a Listener of this package, which has another holder from now on.
+func rawOf(inner socket) (syscall.RawConn, error) {
+	l, ours := inner.(*Listener)
+	if !ours {
+		return inner.SyscallConn()
+	}
+	if _, err := l.SyscallConn(); err != nil {
+		return nil, err
+	}
+	l.shared.Store(true)
+	return l.shards[0].raw, nil
 }
 
 // take gives the next connection that may be served, with its place.

@@ -49,20 +49,36 @@ func (l *Listener) File() (*os.File, error) {
 }
 
 // SyscallConn gives access to the socket, as that of *net.TCPListener does: Control works, Read and
-// Write do not. With several shards it fails. What is done with the descriptor cannot be seen, and
-// to duplicate it is the usual reason to ask for it (github.com/cloudflare/tableflip does), so from
-// then on Close treats the socket as one that others hold too: see [Listener.Files].
+// Write do not. With several shards it fails. When the function given to Control has duplicated the
+// descriptor (as github.com/cloudflare/tableflip does), Close treats the socket from then on as one
+// that others hold too: see [Listener.Files]. A descriptor that it passes on without duplicating it is
+// not seen; use Files for that.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	if err := l.alone("syscallconn"); err != nil {
 		return nil, err
 	}
-	l.resizing.Lock()
-	defer l.resizing.Unlock()
-	if l.leaving {
+	if l.closing.Load() {
 		return nil, l.fail("syscallconn", net.ErrClosed)
 	}
-	l.shared.Store(true)
-	return l.shards[0].raw, nil
+	return watched{l.shards[0].raw, l.shards[0]}, nil
+}
+
+// watched is a RawConn that notices duplicates.
+type watched struct {
+	syscall.RawConn
+	shard *shard
+}
+
+func (w watched) Control(f func(fd uintptr)) error {
+	err := w.RawConn.Control(f)
+	own := 1
+	if w.shard.bell != nil {
+		own++
+	}
+	if n := descriptors(w.RawConn); n == Unknown || n > own {
+		w.shard.l.shared.Store(true)
+	}
+	return err
 }
 
 // SetUnlinkOnClose says whether Close removes the file of a Unix socket, as that of

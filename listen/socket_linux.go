@@ -134,6 +134,25 @@ func duplicate(s socket, raw syscall.RawConn) (*os.File, error) {
 	return os.NewFile(uintptr(dup), s.Addr().Network()+":"+s.Addr().String()), nil
 }
 
+// descriptors counts those of this process for a socket, or gives Unknown.
+func descriptors(raw syscall.RawConn) int {
+	var is unix.Stat_t
+	if control(raw, func(fd int) error { return unix.Fstat(fd, &is) }) != nil {
+		return Unknown
+	}
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return Unknown
+	}
+	n, name := 0, fmt.Sprintf("socket:[%d]", is.Ino) // net/socket.c sockfs_dname
+	for _, e := range all {
+		if to, _ := os.Readlink("/proc/self/fd/" + e.Name()); to == name {
+			n++
+		}
+	}
+	return n
+}
+
 // relisten calls listen(2) on a socket that listens: only the limit of its queue changes
 // (net/ipv4/af_inet.c inet_listen, net/unix/af_unix.c unix_listen).
 func relisten(raw syscall.RawConn, backlog int) error {

@@ -24,6 +24,7 @@ func ignoreHandshakes(syscall.RawConn) error              { return errors.ErrUns
 func setKeepAlive(syscall.RawConn, Config) error          { return nil } // package net does it
 func heedHandshakes(net.Conn)                             {}
 func ready(syscall.RawConn) bool                          { return false } // so Close does not drain
+func descriptors(syscall.RawConn) int                     { return Unknown }
 func readyFd(int) bool                                    { return true }
 func somaxconn() int                                      { return Unknown }
 func migrateReq() int                                     { return Unknown }

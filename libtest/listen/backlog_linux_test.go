@@ -76,7 +76,7 @@ func TestBacklogIsCut(t *testing.T) {
 func TestResize(t *testing.T) {
 	l := open(t, listen.Config{Backlog: 5, Shards: 2}, "tcp", "127.0.0.1:0")
 	for range 6 {
-		dial(t, l)
+		connect(t, l)
 	}
 	for _, n := range []int{5, 64, 1000, 1, 50} {
 		if err := l.Resize(n); err != nil {

@@ -23,6 +23,10 @@ const insideVar = "MAXCONN_LISTEN_INSIDE"
 func TestMain(m *testing.M) {
 	vm.Main()
 	lab.Main()
+	if os.Getenv(copyVar) != "" {
+		copyAll()
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -67,7 +71,7 @@ func open(t testing.TB, c listen.Config, network, address string) *listen.Listen
 	return l
 }
 
-func dial(t testing.TB, l *listen.Listener) net.Conn {
+func connect(t testing.TB, l *listen.Listener) net.Conn {
 	t.Helper()
 	c, err := net.DialTimeout(l.Addr().Network(), l.Addr().String(), 10*time.Second)
 	if err != nil {
