@@ -2,6 +2,8 @@ package lint
 
 import (
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
 )
 
 // absent is the verdict for a key that the kernel does not have.
@@ -40,11 +42,11 @@ func (g *ground) future(n *name) bool {
 }
 
 // release is the kernel's, or the newest where it is not known.
-func (g *ground) release() release {
-	if !g.kernel.known() {
+func (g *ground) release() host.Version {
+	if !g.kernel.Known() {
 		return latest
 	}
-	return g.kernel
+	return g.kernel.Series()
 }
 
 // lacks says whether the kernel does not have a setting that others have.
@@ -80,10 +82,10 @@ var successors = map[string]string{
 // gone says since when, and what is there instead.
 func (c *call) gone(n *name) Note {
 	why := "Gone since " + n.until.String() + ". "
-	if n.until.by == oldest && !n.until.after.known() {
+	if n.until.by == oldest && !n.until.after.IsZero() {
 		why = "Gone: Linux 4.4 and newer have no such setting, older kernels had. "
 	}
-	if n.until.after.known() {
+	if !n.until.after.IsZero() {
 		why = "Gone: Linux " + n.until.after.String() + " had it, " + n.until.by.String() + " and newer do not. "
 	}
 	why += "The write fails (no such file) and is passed over."
@@ -121,10 +123,7 @@ func (c *call) unknown() Note {
 
 // there are those names that this kernel has; one that is gone stands for what took its place.
 func (c *call) there(names []string) (out []string) {
-	at := c.kernel
-	if !at.known() {
-		at = latest
-	}
+	at := c.release()
 	for _, key := range names {
 		n := knownNames().exact[key]
 		gone, _ := n.until.reached(at)
@@ -146,12 +145,12 @@ func (c *call) outOfReach() (Note, bool) {
 		return Note{}, false
 	}
 	if _, runs := c.running(c.key); runs {
-		if yes, _ := n.readonly.reached(c.kernel); !n.readonly.none() && yes {
+		if yes, _ := n.readonly.reached(c.kernel.Series()); !n.readonly.none() && yes {
 			return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and read-only here. It has to be set on the host.", scopeSource(n)}, true
 		}
 		return Note{}, false
 	}
-	yes, sure := n.netns.reached(c.kernel)
+	yes, sure := n.netns.reached(c.kernel.Series())
 	if n.initial || (!n.netns.none() && !yes && sure) {
 		return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and not there in a container. It has to be set on the host.", scopeSource(n)}, true
 	}

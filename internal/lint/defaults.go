@@ -132,7 +132,7 @@ func pidMax(g *ground) amount {
 // windowMax is the default of the third number of tcp_rmem: 6 MiB, 32 MiB since 6.16, and a 128th of memory at most
 // (net/ipv4/tcp.c tcp_init).
 func windowMax(g *ground) amount {
-	return g.cappedByMemory(since(6<<20, release{6, 16}, 32<<20)(g))
+	return g.cappedByMemory(since(6<<20, host.V(6, 16), 32<<20)(g))
 }
 
 // sendMax is that of tcp_wmem: 4 MiB.

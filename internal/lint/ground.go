@@ -9,7 +9,7 @@ import (
 // ground is the kernel and host that lines are judged for.
 type ground struct {
 	on     Target
-	kernel release
+	kernel host.Release
 	text   string // the release as written
 	read   *host.Reader
 }
@@ -20,13 +20,13 @@ func newGround(t Target) *ground {
 	if g.text == "" {
 		g.text = g.read.Optional(host.System("kernel"))
 	}
-	g.kernel, _ = parseRelease(g.text)
+	g.kernel, _ = host.ParseRelease(g.text)
 	return g
 }
 
 // since says whether the kernel is this release or newer. An unknown one is.
 func (g *ground) since(major, minor int) bool {
-	return !g.kernel.known() || !g.kernel.before(release{major, minor})
+	return !g.kernel.Known() || g.kernel.Since(major, minor)
 }
 
 // child says whether the subject is a network namespace other than the initial one.

@@ -61,11 +61,11 @@ func (c *call) setsNothing() bool {
 // cautions are what holds of all verdicts.
 func (g *ground) cautions() (out []string) {
 	switch {
-	case g.kernel.known() && g.kernel.before(oldest):
-		out = append(out, "Linux "+g.kernel.String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
-	case latest.before(g.kernel):
-		out = append(out, "Linux "+g.kernel.String()+" is newer than "+latest.String()+", the newest whose sources maxconn knows.")
-	case backports(g.text):
+	case g.kernel.Known() && g.kernel.Compare(oldest) < 0:
+		out = append(out, "Linux "+g.kernel.Series().String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
+	case latest.Compare(g.kernel.Series()) < 0:
+		out = append(out, "Linux "+g.kernel.Series().String()+" is newer than "+latest.String()+", the newest whose sources maxconn knows.")
+	case g.kernel.Backports():
 		out = append(out, "This is a kernel of Red Hat's kind, which has changes of newer ones: where a verdict rests on a version, look at the running value as well.")
 	}
 	return out

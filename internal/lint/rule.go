@@ -2,6 +2,8 @@ package lint
 
 import (
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
 )
 
 // rule is what is known of one sysctl. The texts may hold {v}, the value, and {d}, the default of this kernel with its history.
@@ -78,9 +80,9 @@ func isTCP(key string) bool {
 }
 
 // since is a default that changed once, in a release.
-func since(before int64, changed release, n int64) func(*ground) amount {
+func since(before int64, changed host.Version, n int64) func(*ground) amount {
 	return func(g *ground) amount {
-		if g.since(changed.major, changed.minor) {
+		if g.since(changed.Major, changed.Minor) {
 			return amount{n: n, known: true, words: " (" + count(before) + " before Linux " + changed.String() + ")"}
 		}
 		return amount{n: before, known: true, words: " (" + count(n) + " since Linux " + changed.String() + ")"}

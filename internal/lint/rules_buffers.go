@@ -1,6 +1,10 @@
 package lint
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // bufferRules are about buffers of single sockets.
 var bufferRules = []rule{
@@ -40,7 +44,7 @@ var bufferRules = []rule{
 }
 
 // socketMax is 4 MiB since 6.17.
-var socketMax = since(212992, release{6, 17}, 4<<20)
+var socketMax = since(212992, host.V(6, 17), 4<<20)
 
 func (c *call) buffers(d amount, way string) {
 	if len(c.n) < 3 {

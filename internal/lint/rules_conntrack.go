@@ -9,7 +9,7 @@ import (
 // conntrackRules are about the table of tracked connections.
 var conntrackRules = []rule{
 	{
-		key: "net.netfilter.nf_conntrack_max", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{6, 18}, low: 0, top: 1<<31 - 1}}}, def: trackedMax,
+		key: "net.netfilter.nf_conntrack_max", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: host.V(6, 18), low: 0, top: 1<<31 - 1}}}, def: trackedMax,
 		source: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, nf_conntrack_init_start; d532bcd0b269 (5.15)", judge: judgeTracked,
 	},
 	{
@@ -108,7 +108,7 @@ func (c *call) fewBuckets(v int64) (why string, few bool) {
 }
 
 func judgeTrackBuckets(c *call) {
-	if !c.since(4, 9) && c.kernel == oldest {
+	if c.kernel.Series() == oldest {
 		c.say(NoEffect, "Cannot be written on Linux 4.4 (it can on 4.9): give hashsize to the module (options nf_conntrack hashsize=N in modprobe.d).")
 		return
 	}

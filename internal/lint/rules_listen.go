@@ -1,13 +1,17 @@
 package lint
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // listenRules are about queues of listeners.
 var listenRules = []rule{
 	{
 		key: "net.core.somaxconn", takes: single(notBelow(0)),
 		does: "Caps the backlog argument of listen() at {v}, from the next listen() on. Listeners that are open keep their queue, and an application that asks for less keeps its own number.",
-		def:  since(128, release{5, 4}, 4096),
+		def:  since(128, host.V(5, 4), 4096),
 		less: BelowDefault, lessWhy: "the line lowers the cap on every accept queue.",
 		source: "net/socket.c __sys_listen_socket; 19f92a030ca6 (5.4)",
 	},
@@ -50,7 +54,7 @@ var listenRules = []rule{
 
 func judgeSynBacklog(c *call) {
 	v := c.n[0]
-	if c.kernel.known() && c.kernel.before(oldest) {
+	if c.kernel.Before(oldest.Major, oldest.Minor) {
 		c.note(Effective, "Bounds half-open connections of a listener, together with its backlog, before Linux 4.4. Since then it acts only without SYN cookies.", c.rule.source)
 		return
 	}

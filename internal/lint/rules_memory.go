@@ -36,7 +36,7 @@ func judgeTCPMem(c *call) {
 		return
 	}
 	not := " It does not bound the number of connections: idle ones hold no pages of it (measured: 30,000 moved it by 0)."
-	if c.kernel.known() && c.kernel.before(release{6, 0}) { // 4890b686f408: sockets give back what they have in reserve
+	if c.kernel.Before(6, 0) { // 4890b686f408: sockets give back what they have in reserve
 		not = " It does not bound the number of connections, though an idle one keeps a page in reserve before Linux 6.0, on the side that opened it (measured on 5.10), and gives it back under pressure."
 	}
 	does := fmt.Sprintf("Lets data in the queues of all TCP connections of the host take %s; from %s pages on it saves memory, above the ceiling connections are reset.", is, count(pressure)) + not

@@ -1,6 +1,10 @@
 package lint
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // orphanRules are about connections that the application has closed and that are not finished.
 var orphanRules = []rule{
@@ -17,7 +21,7 @@ var orphanRules = []rule{
 		source: "net/ipv4/tcp_timer.c tcp_write_timeout; Documentation/networking/ip-sysctl.rst", judge: judgeRetries2,
 	},
 	{
-		key: "net.ipv4.tcp_retries1", takes: single([]bound{{low: -1 << 31, top: 255}, {since: release{5, 13}, low: 0, top: 255}}), unrelated: true,
+		key: "net.ipv4.tcp_retries1", takes: single([]bound{{low: -1 << 31, top: 255}, {since: host.V(5, 13), low: 0, top: 255}}), unrelated: true,
 		does: "Is after how many repetitions TCP asks for another route ({v}; 3 by default). It ends no connection.", source: "net/ipv4/tcp_timer.c tcp_write_timeout",
 	},
 }

@@ -1,5 +1,7 @@
 package lint
 
+import "github.com/maxconn/maxconn/internal/host"
+
 // Rules of settings that do not say how many connections there can be. They are here because tuning files are full of them, and because some
 // of their values break connections, are refused, or have done nothing for years.
 
@@ -16,13 +18,13 @@ var tcpRules = []rule{
 	{key: "net.ipv4.tcp_slow_start_after_idle", takes: single(oneByte), unrelated: true, does: "With 0 a connection keeps its congestion window after a pause; with 1, the default, it begins anew. It sets how fast connections send, not how many there can be.", source: "net/ipv4/tcp_output.c tcp_cwnd_restart"},
 	{key: "net.ipv4.tcp_no_metrics_save", takes: single(oneByte), unrelated: true, does: "With 1 the kernel keeps no round trip times and thresholds of closed connections for later ones to the same host. It sets no ceiling.", source: "net/ipv4/tcp_metrics.c tcp_update_metrics"},
 	{key: "net.ipv4.tcp_mtu_probing", takes: single(oneByte), unrelated: true, does: "Looks for the packet size that a path takes: 0 never (the default), 1 after a black hole was met, 2 always. It sets no ceiling.", source: "net/ipv4/tcp_timer.c tcp_mtu_probing"},
-	{key: "net.ipv4.tcp_ecn", takes: single([]bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{5, 13}, low: 0, top: 255}, {since: release{5, 15}, low: 0, top: 2}, {since: release{6, 19}, low: 0, top: 255}}), unrelated: true, does: "Is whether connections use explicit congestion notification (2 by default: when the peer asks). It sets no ceiling.", source: ipSysctl},
+	{key: "net.ipv4.tcp_ecn", takes: single([]bound{{low: -1 << 31, top: 1<<31 - 1}, {since: host.V(5, 13), low: 0, top: 255}, {since: host.V(5, 15), low: 0, top: 2}, {since: host.V(6, 19), low: 0, top: 255}}), unrelated: true, does: "Is whether connections use explicit congestion notification (2 by default: when the peer asks). It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_notsent_lowat", takes: single(unsigned), unrelated: true, does: "Bounds data that a program has written and that is not sent yet, on each connection. It saves memory of busy connections and sets no ceiling.", source: "include/net/tcp.h tcp_stream_memory_free"},
 	{key: "net.ipv4.tcp_reordering", takes: single(anyInt), unrelated: true, does: "Is how many packets out of order count as a loss at first ({v}; 3 by default). It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_frto", takes: single(oneByte), unrelated: true, does: "Tells timeouts that were none from losses; any value but 0 turns it on (2 by default). It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_dsack", takes: single(oneByte), unrelated: true, does: "Tells the peer of packets that came twice (1 by default). It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_adv_win_scale", takes: single(between(-31, 31)), unrelated: true, does: "Is how much of a receive buffer is offered as window. It sets throughput and no ceiling.", source: ipSysctl},
-	{key: "net.ipv4.tcp_app_win", takes: single([]bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{5, 13}, low: 0, top: 255}, {since: release{6, 5}, low: 0, top: 31}}), unrelated: true, does: "Keeps a part of the window back for the application. It sets no ceiling.", source: ipSysctl},
+	{key: "net.ipv4.tcp_app_win", takes: single([]bound{{low: -1 << 31, top: 1<<31 - 1}, {since: host.V(5, 13), low: 0, top: 255}, {since: host.V(6, 5), low: 0, top: 31}}), unrelated: true, does: "Keeps a part of the window back for the application. It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_autocorking", takes: single(between(0, 1)), unrelated: true, does: "Puts small writes together into one packet (1 by default). It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_early_retrans", takes: single(between(0, 4)), unrelated: true, does: "Is whether a lost tail is probed for (3 by default). It sets no ceiling.", source: ipSysctl},
 	{key: "net.ipv4.tcp_limit_output_bytes", takes: single(anyInt), unrelated: true, does: "Bounds what one connection may have in the queue of a device. It sets no ceiling on connections.", source: ipSysctl},
@@ -38,7 +40,7 @@ func nothing(why string) func(*call) {
 
 // legacy is for settings that nothing reads any more.
 func legacy(major, minor int, why string) func(*call) {
-	gone := release{major, minor}
+	gone := host.V(major, minor)
 	return func(c *call) {
 		if c.since(major, minor) {
 			c.say(NoEffect, "Does nothing since Linux "+gone.String()+": "+why+". The file is there and takes what is written.")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -253,7 +254,7 @@ func TestCatalogueAgrees(t *testing.T) {
 			}
 			n := knownNames().find(k.Name)
 			if n == nil {
-				if k.Since == "" || !latest.before(releaseOf(k.Since)) {
+				if k.Since == "" || latest.Compare(releaseOf(k.Since)) >= 0 {
 					t.Errorf("%s: %s is not in names.txt", l.ID, k.Name)
 				}
 				continue
@@ -267,14 +268,14 @@ func TestCatalogueAgrees(t *testing.T) {
 			if k.Until != "" && n.until.by != releaseOf(k.Until) {
 				t.Errorf("%s: %s is gone since %s, here %s", l.ID, k.Name, k.Until, n.until)
 			}
-			if since := releaseOf(k.Since); k.Since != "" && oldest.before(since) && (since.before(n.since.after) || n.since.by.before(since)) {
+			if since := releaseOf(k.Since); k.Since != "" && oldest.Compare(since) < 0 && (since.Compare(n.since.after) < 0 || n.since.by.Compare(since) < 0) {
 				t.Errorf("%s: %s is there since %s, here %s", l.ID, k.Name, k.Since, n.since)
 			}
 		}
 	}
 }
 
-func releaseOf(s string) release {
-	r, _ := parseRelease(s)
-	return r
+func releaseOf(s string) host.Version {
+	v, _ := host.ParseVersion(s)
+	return v
 }

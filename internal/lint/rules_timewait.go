@@ -1,6 +1,10 @@
 package lint
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // timeWaitRules are about connections that are closed.
 var timeWaitRules = []rule{
@@ -9,8 +13,8 @@ var timeWaitRules = []rule{
 		source: "net/ipv4/tcp_minisocks.c tcp_time_wait (TCP_TIMEWAIT_LEN, 4.4-6.18); net/ipv4/tcp_input.c tcp_rcv_state_process", judge: judgeFinTimeout,
 	},
 	{
-		key: "net.ipv4.tcp_tw_reuse", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{4, 19}, low: 0, top: 2}}},
-		def:    since(0, release{4, 19}, 2),
+		key: "net.ipv4.tcp_tw_reuse", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: host.V(4, 19), low: 0, top: 2}}},
+		def:    since(0, host.V(4, 19), 2),
 		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.19)", judge: judgeReuse,
 	},
 	{

@@ -21,7 +21,7 @@ const (
 
 // bound is what a number may be from a release on.
 type bound struct {
-	since    release
+	since    host.Version
 	low, top int64
 }
 
@@ -37,7 +37,7 @@ var (
 	notBelow = func(low int64) []bound { return []bound{{low: low, top: math.MaxInt32}} }
 	between  = func(low, top int64) []bound { return []bound{{low: low, top: top}} }
 	// oneByte: proc_dou8vec_minmax since 5.13 (net/ipv4/sysctl_net_ipv4.c; proc_dointvec in 5.10, u8 in 5.14), an int before.
-	oneByte  = []bound{{low: math.MinInt32, top: math.MaxInt32}, {since: release{5, 13}, low: 0, top: 255}}
+	oneByte  = []bound{{low: math.MinInt32, top: math.MaxInt32}, {since: host.V(5, 13), low: 0, top: 255}}
 	unsigned = []bound{{low: 0, top: math.MaxInt64}}
 )
 
@@ -46,10 +46,10 @@ func vectorOf(n int, b []bound) shape { return shape{ints, n, b} }
 func inSeconds() shape                { return shape{seconds, 1, anyInt} }
 
 // at is the bound on this kernel; an unknown kernel has the latest.
-func (s shape) at(r release) bound {
+func (s shape) at(r host.Release) bound {
 	var b bound
 	for _, x := range s.bounds {
-		if !r.known() || !r.before(x.since) {
+		if !r.Known() || r.Compare(x.since) >= 0 {
 			b = x
 		}
 	}
@@ -61,7 +61,7 @@ func (s shape) at(r release) bound {
 const jiffies = math.MaxInt32 / 100
 
 // refused says why the kernel does not take the value, "" where it does.
-func (s shape) refused(value string, r release) string {
+func (s shape) refused(value string, r host.Release) string {
 	switch s.kind {
 	case plainText:
 		return ""
