@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -87,10 +88,8 @@ func validSysctl(t plan.Target) error {
 	if t.Field != "" {
 		return fmt.Errorf("a sysctl has no field %q", t.Field)
 	}
-	for part := range strings.SplitSeq(t.Name, ".") {
-		if part == "" || strings.HasPrefix(part, "/") || strings.HasSuffix(part, "/") || strings.Contains(part, "//") {
-			return fmt.Errorf("%q is not the name of a sysctl", t.Name)
-		}
+	if !knob.IsKey(t.Name) {
+		return fmt.Errorf("%q is not the name of a sysctl", t.Name)
 	}
 	if strings.HasPrefix(t.Name, "net.") {
 		return nil

@@ -87,3 +87,43 @@ func texts(c *ast.CallExpr) (out []string) {
 	}
 	return out
 }
+
+// A function that turns the spelling of a sysctl's name does so by a replacement of dots by slashes,
+// or rune by rune.
+func TestOnePlaceForSpellingsOfSysctls(t *testing.T) {
+	excused := map[string]string{
+		"internal/sysctld/parse.go parseKey": "TuneD itself makes every dot a slash",
+	}
+	files, fset := tree(t)
+	for _, f := range files {
+		if f.test || f.dir == "internal/knob" {
+			continue
+		}
+		for _, d := range f.syntax.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if ok && excused[f.path+" "+fn.Name.Name] == "" && turnsDots(fn) {
+				t.Errorf("%s: %s turns dots and slashes: knob.Key, Path and File do that",
+					fset.Position(fn.Pos()), fn.Name.Name)
+			}
+		}
+	}
+}
+
+func turnsDots(fn *ast.FuncDecl) (yes bool) {
+	dot, slash := false, false
+	ast.Inspect(fn, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			args := texts(n)
+			replaces := strings.HasPrefix(callee(n), "strings.")
+			yes = yes || replaces && slices.Contains(args, ".") && slices.Contains(args, "/")
+		case *ast.CaseClause:
+			for _, x := range n.List {
+				lit, ok := x.(*ast.BasicLit)
+				dot, slash = dot || ok && lit.Value == "'.'", slash || ok && lit.Value == "'/'"
+			}
+		}
+		return true
+	})
+	return yes || dot && slash
+}

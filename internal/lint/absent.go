@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // absent is the verdict for a key that the kernel does not have.
@@ -185,5 +186,5 @@ func familyNote(name string) Note {
 
 // pathOf is a name's path below /proc/sys; a "*" of the list stands for "all".
 func pathOf(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "*", "all"), ".", "/")
+	return knob.Path(strings.ReplaceAll(key, "*", "all"))
 }

@@ -2,7 +2,8 @@ package lint
 
 import (
 	"path"
-	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Patterns match some hundred names each. Above the first number of matches a pattern is told of once and its matches only count for
@@ -81,7 +82,7 @@ func (j *judge) matching(pattern string) []string {
 		return names
 	}
 	var names []string
-	below := strings.ReplaceAll(pattern, ".", "/")
+	below := knob.Path(pattern)
 	for _, n := range connectionNames() {
 		if ok, err := path.Match(below, n.path); err == nil && ok {
 			names = append(names, n.key)

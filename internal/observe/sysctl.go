@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -37,7 +38,7 @@ func sysctlNames(limits []*limit.Limit) []string {
 			names = append(names, k.Name)
 		}
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !isSysctl(n) })
+	names = slices.DeleteFunc(names, func(n string) bool { return !knob.IsSysctl(n) })
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -49,14 +50,6 @@ const (
 	somaxconn     = "net.core.somaxconn"
 	hostOnly      = "net.core.netdev_max_backlog" // net/core/sysctl_net_core.c: in net_core_table, which init_net alone has
 )
-
-// isSysctl tells the name of a sysctl from that of another knob, such as "RLIMIT_NOFILE" or
-// "backlog argument of listen()".
-func isSysctl(name string) bool {
-	top, rest, ok := strings.Cut(name, ".")
-	return ok && rest != "" && slices.Contains([]string{"fs", "kernel", "net", "user", "vm"}, top) &&
-		strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./") == ""
-}
 
 func (s *subject) whyNoSysctl(name string, err error) string {
 	switch {

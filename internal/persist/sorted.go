@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
-	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
 // work is a plan's changes by the kind of file that keeps them.
@@ -59,7 +59,7 @@ func (w *work) sysctl(c plan.Change, o Options) {
 		}
 	}
 	for i, have := range w.sysctls {
-		if sysctld.Key(have.Target.Name) == sysctld.Key(c.Target.Name) {
+		if knob.Key(have.Target.Name) == knob.Key(c.Target.Name) {
 			w.sysctls = append(w.sysctls[:i], w.sysctls[i+1:]...)
 			break
 		}
@@ -121,9 +121,7 @@ func isControl(r rune) bool {
 
 // plainKey: dots separate, a slash stands for a dot in a device's name; no glob, nothing that leads elsewhere.
 func plainKey(name string) bool {
-	top, _, ok := strings.Cut(name, ".")
-	return ok && only(name, "._-/:") && !strings.Contains(top, "/") && !strings.Contains("/"+sysctld.Key(name)+"/", "//") &&
-		!strings.Contains(name, "..") && name[0] != '-' && name[0] != '.'
+	return strings.Contains(name, ".") && knob.IsKey(name) && only(name, "._-/:") && name[0] != '-'
 }
 
 // plainDevice: dev_valid_name allows more, and udev gives a meaning to it.
