@@ -2,7 +2,6 @@ package persist
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/maxconn/maxconn/internal/knob"
 )
@@ -38,6 +37,6 @@ func (w work) moduleFiles() []File {
 }
 
 func isConntrack(key string) bool {
-	key = knob.Key(key)
-	return strings.HasPrefix(key, "net.netfilter.nf_conntrack_") || key == "net.nf_conntrack_max"
+	k := knob.Find(knob.Key(key))
+	return k != nil && k.Module == knob.Tracking
 }

@@ -52,7 +52,7 @@ func (w *work) leave(c plan.Change, why string) {
 // sysctl takes a sysctl. Files of sysctl.d act on the initial network namespace alone; what is not below net is the
 // host's whatever the namespace.
 func (w *work) sysctl(c plan.Change, o Options) {
-	if strings.HasPrefix(c.Target.Name, "net.") {
+	if knob.InNetns(c.Target.Name) {
 		if why := notInitial(o.Snapshot); why != "" {
 			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+"; give the value to what makes the namespace: docker run --sysctl, securityContext.sysctls of a pod, or the unit or script that runs ip netns")
 			return

@@ -1,9 +1,8 @@
 package plan
 
 import (
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // owner is who set the value that is there now.
@@ -34,33 +33,10 @@ func shown(value string) string {
 	return value
 }
 
-// usual is the default of a sysctl where it does not depend on the host, for kernels from 4.4 on.
+// usual is the default of a sysctl where it does not depend on the host.
 func usual(name string, kernel host.Release) (value string, fixed bool) {
-	switch name {
-	case "fs.nr_open":
-		return "1048576", true
-	case "net.core.somaxconn":
-		if kernel.Before(5, 4) {
-			return "128", true // 19f92a030ca6
-		}
-		return "4096", true
-	case "net.ipv4.ip_local_port_range":
-		return "32768 60999", true
-	case "net.ipv4.ip_local_reserved_ports":
-		return "", true
-	case "net.ipv4.tcp_tw_reuse":
-		if kernel.Before(4, 19) {
-			return "0", true // 79e9fed46038
-		}
-		return "2", true
-	case "net.ipv4.tcp_timestamps", "net.ipv4.tcp_syncookies":
-		return "1", true
-	case "net.core.netdev_max_backlog":
-		return "1000", true
-	case "vm.max_map_count":
-		return "65530", true
+	if k := knob.Lookup(name); k != nil {
+		return k.Default.Fixed(kernel)
 	}
-	thresholds := map[string]string{"gc_thresh1": "128", "gc_thresh2": "512", "gc_thresh3": "1024"}
-	value, fixed = thresholds[name[strings.LastIndexByte(name, '.')+1:]]
-	return value, fixed
+	return "", false
 }
