@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/lint"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -178,7 +178,10 @@ func (a *app) lintTarget(ctx context.Context, f *lintFlags) (lint.Target, error)
 
 // kernelHas asks /proc/sys for settings that lint does not know: those of modules and of a vendor's kernel.
 func kernelHas(name string) bool {
-	path := filepath.Join("/proc/sys", strings.NewReplacer(".", "/", "/", ".").Replace(name))
-	info, err := os.Lstat(path)
-	return strings.HasPrefix(path, "/proc/sys/") && err == nil && info.Mode().IsRegular()
+	file, err := knob.File(name)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(knob.Dir + file)
+	return err == nil && info.Mode().IsRegular()
 }
