@@ -11,7 +11,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 gcc -O2 -pthread -o "$tmp/floor" bench/floor.c
 gcc -O2 -o "$tmp/raw" bench/raw.c
-go build -o "$tmp/maxconn" ./cmd/maxconn
+go build -trimpath -o "$tmp/maxconn" ./cmd/maxconn
 mc=$tmp/maxconn floor=$tmp/floor
 export mc floor tmp each hold
 
