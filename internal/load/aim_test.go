@@ -166,6 +166,24 @@ func TestForeignSources(t *testing.T) {
 	}
 }
 
+func TestOneHost(t *testing.T) {
+	own, a, b := [6]byte{2, 1}, [6]byte{2, 2}, [6]byte{2, 3}
+	for _, c := range []struct {
+		answers [][6]byte
+		want    string
+	}{
+		{[][6]byte{a}, ""}, {[][6]byte{a, a, a}, ""}, {[][6]byte{a, b}, "two hosts"},
+		{[][6]byte{a, a, own}, "two hosts"}, {[][6]byte{own}, "this device"},
+		{[][6]byte{{}}, "not the hardware address"}, {[][6]byte{{1, 0, 0x5e}}, "not the hardware"},
+		{[][6]byte{{255, 255, 255, 255, 255, 255}}, "not the hardware address"},
+	} {
+		err := oneHost(c.answers, own)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v", c.answers, err)
+		}
+	}
+}
+
 // Whatever a range is, its foreign parts and nothing else are not of this host.
 func FuzzForeignSources(f *testing.F) {
 	f.Add("10.0.0.0-10.0.0.10")

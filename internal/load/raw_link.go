@@ -138,21 +138,33 @@ func (c *rawClient) resolve(ctx context.Context, hop uint32) error {
 		if !ok {
 			continue
 		}
-		until := time.Now().Add(doubt)
-		for other, more := mac, true; more; other, more = c.answer(ctx, hop, until) {
-			if other != mac {
-				return fmt.Errorf("load: two hosts answer for the next hop %s: %s and %s", dotted(hop),
-					net.HardwareAddr(mac[:]), net.HardwareAddr(other[:]))
-			}
+		answers, until := [][6]byte{mac}, time.Now().Add(doubt)
+		for other, more := c.answer(ctx, hop, until); more; other, more = c.answer(ctx, hop, until) {
+			answers = append(answers, other)
 		}
-		if mac[0]&1 == 1 || mac == c.ring.MAC || mac == [6]byte{} {
-			return fmt.Errorf("load: the next hop %s is at %s, which is not one other host",
-				dotted(hop), net.HardwareAddr(mac[:]))
+		if err := oneHost(answers, c.ring.MAC); err != nil {
+			return fmt.Errorf("load: the next hop %s: %w", dotted(hop), err)
 		}
 		c.path = c.ring.Path(mac)
 		return ctx.Err()
 	}
 	return errors.Join(ctx.Err(), errors.New("load: nobody answers for the next hop on the device"))
+}
+
+// oneHost says what is wrong with the hardware addresses that answered for one address.
+func oneHost(answers [][6]byte, own [6]byte) error {
+	name := func(mac [6]byte) string { return net.HardwareAddr(mac[:]).String() }
+	for _, mac := range answers {
+		switch {
+		case mac != answers[0]:
+			return fmt.Errorf("two hosts answer, %s and %s", name(answers[0]), name(mac))
+		case mac == own:
+			return fmt.Errorf("%s is this device itself", name(mac))
+		case mac[0]&1 == 1 || mac == [6]byte{}:
+			return fmt.Errorf("%s is not the hardware address of one host", name(mac))
+		}
+	}
+	return nil
 }
 
 // answer is who says that he has the address.

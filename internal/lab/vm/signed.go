@@ -101,7 +101,8 @@ func indexHash(release, suite string) (string, error) {
 	return "", fmt.Errorf("the signed Release file of %s has no %s", suite, indexName)
 }
 
-// verifiedIndex is the package index that apt has loaded, compared with the hash that Debian signed.
+// verifiedIndex is the package index that apt has loaded, compared with the hash that Debian
+// signed.
 func (a *apt) verifiedIndex(ctx context.Context, suite, keys string) ([]byte, error) {
 	lists := a.path("state/lists")
 	release, err := one(filepath.Join(lists, "*_dists_"+suite+"_InRelease"))

@@ -249,3 +249,23 @@ func TestCacheWithoutHashes(t *testing.T) {
 		t.Errorf("fetched anew: %v, %v", err, again.boots(t))
 	}
 }
+
+// What is read of signed files comes from a mirror until it is verified.
+func FuzzSigned(f *testing.F) {
+	f.Add("Codename: trixie\nSHA256:\n aa 1 "+indexName+"\n", "[GNUPG:] GOODSIG K A\n")
+	f.Add("Package: a\nSHA256: aa\n\nPackage: b\n", "[GNUPG:] BADSIG")
+	f.Fuzz(func(t *testing.T, text, status string) {
+		hash, err := indexHash(text, "trixie")
+		if err == nil && !strings.Contains(text, " "+hash) {
+			t.Errorf("%q: hash %q", text, hash)
+		}
+		for hash, name := range packageHashes([]byte(text), []string{"a", "b"}) {
+			if hash == "" || !strings.Contains(text, "Package: "+name) {
+				t.Errorf("%q: %q is of %q", text, hash, name)
+			}
+		}
+		if goodSignature(status) && !strings.Contains(status, "GOODSIG") {
+			t.Errorf("%q is good", status)
+		}
+	})
+}
