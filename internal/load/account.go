@@ -198,7 +198,7 @@ func (r *Report) judge() {
 	if n := r.failed(); n > 0 && r.Lost < n {
 		miss("failures: %s", limit.Count(n-r.Lost))
 	}
-	if r.Stopped == "interrupted" || r.Stopped == "memory" && r.Mode == Churn {
+	if r.Stopped != "" && (r.Stopped != "memory" || r.Mode == Churn) {
 		miss("%s", stopWords(r.Stopped))
 	}
 	r.GoalMet = len(r.Missed) == 0
