@@ -32,11 +32,11 @@ const (
 
 // Ends, by what ends a trial.
 const (
-	closeAfter  = iota // Close when all calls have been made
-	closeHalf          // CloseWrite, and Close
-	closeAmid          // Close at some moment
-	closeNow           // CloseNow at some moment
-	numEnds     = iota
+	closeAfter = iota // Close when all calls have been made
+	closeHalf         // CloseWrite, and Close
+	closeAmid         // Close at some moment
+	closeNow          // CloseNow at some moment
+	numEnds    = iota
 )
 
 const (
