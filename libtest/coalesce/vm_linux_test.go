@@ -1,6 +1,9 @@
 package coalesce
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,12 +12,17 @@ import (
 	"github.com/maxconn/maxconn/internal/lab/vm/vmtest"
 )
 
-// The tests of this package pass on other kernels.
+// The tests of the coalesce module pass on other kernels.
 func TestVMOtherKernels(t *testing.T) {
 	vmtest.OnKernels(t, func(t *testing.T, kernel vm.Kernel) {
+		const inside = "/coalesce.test"
 		out, err := vm.Run(t.Context(), vm.Spec{
-			Kernel: kernel, Binary: vmtest.Static(t), Args: []string{"-test.short", "-test.v", "-test.timeout=5m"},
-			Files:  map[string][]byte{"/etc/hosts": []byte("127.0.0.1 localhost\n")},
+			Kernel: kernel, Binary: vmtest.Static(t), Env: []string{insteadEnv + "=" + inside},
+			Args: []string{"-test.short", "-test.v", "-test.timeout=5m"},
+			Files: map[string][]byte{
+				"/etc/hosts": []byte("127.0.0.1 localhost\n"),
+				inside:       testsOf(t, "github.com/maxconn/maxconn/coalesce"),
+			},
 			Memory: 1024, Timeout: 6 * time.Minute,
 		})
 		for line := range strings.Lines(string(out.Stdout)) {
@@ -24,8 +32,25 @@ func TestVMOtherKernels(t *testing.T) {
 		}
 		passed := strings.Count(string(out.Stdout), "\n--- PASS: ")
 		if err != nil || out.Code != 0 || passed < 20 {
-			t.Errorf("%s: %v, exit status %d, %d passed\n%s%s", kernel.Release, err, out.Code, passed, out.Stdout, out.Stderr)
+			t.Errorf("%s: %v, exit status %d, %d passed\n%s%s",
+				kernel.Release, err, out.Code, passed, out.Stdout, out.Stderr)
 		}
 		t.Logf("%s: %d tests passed in %v", out.Release, passed, out.Took)
 	})
+}
+
+// testsOf is the test binary of another package, without C.
+func testsOf(t *testing.T, pkg string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "other.test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go test -c %s: %v\n%s", pkg, err, out)
+	}
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
