@@ -7,7 +7,11 @@ require (
 	github.com/maxconn/maxconn/coalesce v0.0.0
 	github.com/maxconn/maxconn/dial v0.0.0
 	github.com/maxconn/maxconn/listen v0.0.0
+	go.uber.org/goleak v1.3.0
+	golang.org/x/net v0.62.0
 )
+
+require golang.org/x/sys v0.49.0 // indirect
 
 replace (
 	github.com/maxconn/maxconn => ../
