@@ -9,14 +9,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/maxconn/maxconn/internal/lab"
-	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
 func main() {
-	vm.Main()  // the init of a virtual machine, for prove --kernels
-	lab.Main() // a process in a namespace, for prove and load
+	otherRoles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C or SIGTERM ends the process whatever it is doing
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))

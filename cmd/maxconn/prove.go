@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -95,7 +98,11 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	}
 	switch {
 	case f.list:
-		return a.write(func(w io.Writer) error { return render.Claims(w, claims, a.style(f.verbose)) })
+		var list []proof.Listed
+		for _, c := range claims {
+			list = append(list, c.Listed())
+		}
+		return a.write(func(w io.Writer) error { return render.Claims(w, list, a.style(f.verbose)) })
 	case len(f.kernels) > 0:
 		return a.proveKernels(ctx, f, args)
 	}

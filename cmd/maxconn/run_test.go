@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -17,8 +19,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-func noEnv(string) string { return "" }
 
 // called runs the program in this process.
 func called(ctx context.Context, args ...string) (status int, stdout, stderr string) {

@@ -54,12 +54,7 @@ func (a *app) snapshot(ctx context.Context, s source) (host.Snapshot, error) {
 	if s.from != "" {
 		return interruptible(ctx, func() (host.Snapshot, error) { return a.read(s.from) })
 	}
-	at, err := s.subject()
-	if err != nil {
-		return host.Snapshot{}, err
-	}
-	snapshot, err := a.watch(ctx, at, window)
-	return snapshot, s.wentAway(err)
+	return a.observed(ctx, s, window)
 }
 
 // conflict is what is wrong with a combination of flags.
