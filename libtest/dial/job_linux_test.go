@@ -1,4 +1,4 @@
-package dial
+package dial_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/maxconn/maxconn/dial"
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
@@ -30,12 +31,13 @@ const (
 // job is what a program in a lab does: to each destination it dials so many times, or until it fails.
 type job struct {
 	Plain    bool // net.Dialer
-	Choice   Choice
+	Choice   dial.Choice
 	Sources  []netip.Addr
 	Device   string
 	Dial     []leg
 	NoServer bool // nobody listens
 	Churn    bool // close each connection at once, this side first
+	Reset    bool // ... with a reset, which leaves no TIME_WAIT
 	Wait     time.Duration
 	Bind     []netip.AddrPort // plain binders hold these ports
 	Remove   string           // an address that lo loses before the second leg
@@ -52,13 +54,13 @@ type leg struct {
 // report is what came of it.
 type report struct {
 	Legs  []legReport
-	Stats Stats
+	Stats dial.Stats
 }
 
 type legReport struct {
 	Made      int
 	Err       string
-	Exhausted bool // errors.Is(err, ErrPortsExhausted)
+	Exhausted bool // errors.Is(err, dial.ErrPortsExhausted)
 	NotAvail  bool // errors.Is(err, syscall.EADDRNOTAVAIL)
 	NoSource  bool
 	From      map[string]int // connections by source address
@@ -67,7 +69,7 @@ type legReport struct {
 
 // play runs one role and gives the exit status.
 func play(role string) int {
-	roles := map[string]func() error{fillRole: playFill, unprivilegedRole: dialUnprivileged, filesRole: dialWithoutFiles, jobRole: playJob}
+	roles := map[string]func() error{fillRole: playFill, jobRole: playJob}
 	if err := roles[role](); err != nil {
 		fmt.Fprintln(os.Stderr, role, err)
 		return 1
@@ -102,16 +104,16 @@ func (j job) run() (r report, err error) {
 			}
 		}
 	}
-	d := &Dialer{Choice: j.Choice, Sources: j.Sources, Device: j.Device, MaxWait: j.Wait}
-	dial := d.DialContext
+	d := &dial.Dialer{Choice: j.Choice, Sources: j.Sources, Device: j.Device, MaxWait: j.Wait}
+	open := d.DialContext
 	if j.Plain {
-		dial = (&net.Dialer{}).DialContext
+		open = (&net.Dialer{}).DialContext
 	}
 	for i, l := range j.Dial {
 		if err := j.disturb(i, d); err != nil {
 			return r, err
 		}
-		made, held := j.leg(l, dial)
+		made, held := j.leg(l, open)
 		r.Legs = append(r.Legs, made)
 		defer runtime.KeepAlive(held)
 	}
@@ -119,19 +121,22 @@ func (j job) run() (r report, err error) {
 	return r, nil
 }
 
-func (j job) leg(l leg, dial func(context.Context, string, string) (net.Conn, error)) (out legReport, held []net.Conn) {
+func (j job) leg(l leg, open func(context.Context, string, string) (net.Conn, error)) (out legReport, held []net.Conn) {
 	began := time.Now()
 	out.From = map[string]int{}
 	for range l.N {
-		c, err := dial(context.Background(), "tcp", l.To.String())
+		c, err := open(context.Background(), "tcp", l.To.String())
 		if err != nil {
 			out.Err = err.Error()
-			out.Exhausted, out.NotAvail = errors.Is(err, ErrPortsExhausted), errors.Is(err, syscall.EADDRNOTAVAIL)
-			out.NoSource = errors.Is(err, ErrNoSource)
+			out.Exhausted, out.NotAvail = errors.Is(err, dial.ErrPortsExhausted), errors.Is(err, syscall.EADDRNOTAVAIL)
+			out.NoSource = errors.Is(err, dial.ErrNoSource)
 			break
 		}
 		out.Made++
 		out.From[c.LocalAddr().(*net.TCPAddr).IP.String()]++
+		if j.Reset {
+			c.(interface{ SetLinger(int) error }).SetLinger(0)
+		}
 		if j.Churn {
 			c.Close()
 			continue
@@ -143,7 +148,7 @@ func (j job) leg(l leg, dial func(context.Context, string, string) (net.Conn, er
 }
 
 // disturb takes an address from lo, or gives it back, before a leg.
-func (j job) disturb(i int, d *Dialer) error {
+func (j job) disturb(i int, d *dial.Dialer) error {
 	if i == 1 && j.Widen != "" {
 		return os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte(j.Widen), 0)
 	}
@@ -167,7 +172,7 @@ func (j job) disturb(i int, d *Dialer) error {
 		}
 		return d.Refresh()
 	case i == 2 && j.Return:
-		time.Sleep(lostTime) // after which it is tried again
+		time.Sleep(time.Second) // after which it is tried again
 		return netlink.AddrAdd(lo, addr)
 	}
 	return nil
@@ -179,7 +184,7 @@ func bindPlainly(at netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	return unix.Bind(fd, sockaddr(at))
+	return unix.Bind(fd, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()})
 }
 
 // serveAt accepts; a server of churn closes after its peer.

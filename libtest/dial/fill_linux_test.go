@@ -1,4 +1,4 @@
-package dial
+package dial_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/maxconn/maxconn/dial"
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
@@ -20,7 +21,7 @@ const fillRole = "fill"
 // fillJob dials To so many times with one dialer.
 type fillJob struct {
 	Plain  bool
-	Choice Choice
+	Choice dial.Choice
 	To     netip.AddrPort
 	Ports  int
 }
@@ -30,15 +31,15 @@ func fillSteps() []int { return []int{5, 25, 45, 52, 60, 75, 90, 95} }
 
 // fill opens connections up to the last step.
 func (j fillJob) fill() (map[int]float64, error) {
-	dial := (&Dialer{Choice: j.Choice}).DialContext
+	open := (&dial.Dialer{Choice: j.Choice}).DialContext
 	if j.Plain {
-		dial = (&net.Dialer{}).DialContext
+		open = (&net.Dialer{}).DialContext
 	}
 	steps := fillSteps()
 	took := map[int][]float64{}
 	for i := range j.Ports * steps[len(steps)-1] / 100 {
 		began := time.Now()
-		c, err := dial(context.Background(), "tcp", j.To.String())
+		c, err := open(context.Background(), "tcp", j.To.String())
 		if err != nil {
 			return nil, fmt.Errorf("dial %d: %w", i, err)
 		}
@@ -73,9 +74,9 @@ func BenchmarkFill(b *testing.B) {
 		job  fillJob
 	}{
 		{"net.Dialer", fillJob{Plain: true}},
-		{"window", fillJob{Choice: MovingWindow}},
-		{"kernel", fillJob{Choice: KernelPort}},
-		{"explicit", fillJob{Choice: ExplicitPort}},
+		{"window", fillJob{Choice: dial.MovingWindow}},
+		{"kernel", fillJob{Choice: dial.KernelPort}},
+		{"explicit", fillJob{Choice: dial.ExplicitPort}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			cost := map[int][]float64{}
@@ -126,4 +127,9 @@ func fillOnce(b *testing.B, j fillJob) map[int]float64 {
 		b.Fatal(err)
 	}
 	return cost
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return x[len(x)/2]
 }
