@@ -121,7 +121,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if err != nil {
 		return applyError(err)
 	}
-	return a.writeReport(f.journalFlags, report, "applied", window)
+	return a.writeReport(e, f.journalFlags, report, "applied", window)
 }
 
 // endings are the signals that end an apply in an orderly way; a hangup that nohup has switched off stays so.
@@ -329,8 +329,8 @@ func value(text string) string {
 }
 
 // writeReport writes what came of a run, and, where files were written for the next boot, what they cannot keep.
-func (a *app) writeReport(f journalFlags, r apply.Report, what string, window time.Duration) error {
-	unkept, err := a.unkept(f, r)
+func (a *app) writeReport(e *apply.Engine, f journalFlags, r apply.Report, what string, window time.Duration) error {
+	lost, err := unkept(e, r)
 	if err != nil {
 		return err
 	}
@@ -338,13 +338,13 @@ func (a *app) writeReport(f journalFlags, r apply.Report, what string, window ti
 		return a.writeJSON(struct {
 			apply.Report
 			NotKept []apply.Comparison `json:"not_kept,omitempty"`
-		}{r, unkept})
+		}{r, lost})
 	}
 	return a.write(func(w io.Writer) error {
 		if err := showReport(w, r, what, window, f); err != nil {
 			return err
 		}
-		for _, u := range unkept {
+		for _, u := range lost {
 			if _, err := fmt.Fprintf(w, "Not kept over a boot: %s: %s\n", render.Clean(u.Setting), render.Clean(u.Why)); err != nil {
 				return err
 			}
