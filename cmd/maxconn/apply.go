@@ -111,6 +111,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if len(p.Changes) == 0 {
 		return a.nothingToApply(f)
 	}
+	p = e.Hold(p) // before it is shown: what somebody agrees to is what is written to
 	if ok, err := a.agreed(p, f.yes, args, window); !ok {
 		return err
 	}
@@ -296,12 +297,12 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	for i, c := range p.Changes {
 		fmt.Fprintf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
 		if c.TakesEffect != "" {
-			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			fmt.Fprintf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
 		fmt.Fprintln(&b)
 		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
-				fmt.Fprintf(&b, "   %s: %s\n", line.name, render.Clean(line.text))
+				fmt.Fprintf(&b, "   %s: %s\n", line.name, shown(line.text))
 			}
 		}
 	}
@@ -312,6 +313,11 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// mostShown is how much of a text of a plan is put before a question, in characters: the reasons that a plan gives are shorter.
+const mostShown = 400
+
+func shown(text string) string { return cut(render.Clean(cut(text, mostShown)), mostShown) }
 
 func clean(text, otherwise string) string {
 	if text == "" {

@@ -211,7 +211,7 @@ func (f journalFlags) directory(env func(string) string) (string, error) {
 // was found; nothing looks there again.
 func equipped(e *apply.Engine, name netns.Path) *apply.Engine {
 	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, e.Namespace()) }
-	e.NextBoot = atNextBoot
+	e.NextBoot, e.Owns = atNextBoot, persist.Owns
 	files := sync.OnceValue(func() func(key, value string) string { return persist.SetBy(os.DirFS("/")) })
 	e.SetBy = func(key, value string) string { return files()(key, value) }
 	e.Guard = func(id int) (int, error) {

@@ -30,6 +30,8 @@ type Engine struct {
 	Now    func() time.Time
 	// Files are the files that make a plan's values those of the next boot; nil where none can be written.
 	Files func(plan.Plan) ([]File, error)
+	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with another one is not believed.
+	Owns func(path string) bool
 	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
 	NextBoot func(plan.Plan, []File) []Comparison
 	// SetBy names the file or program that sets a sysctl to a value; "" where none does. Nil where that cannot be told.
@@ -91,6 +93,7 @@ func (e *Engine) at(r *Run) *Engine {
 		return e
 	}
 	other.Dir, other.Files, other.NextBoot, other.SetBy, other.Step, other.Now, other.Uptime = e.Dir, e.Files, e.NextBoot, e.SetBy, e.Step, e.Now, e.Uptime
+	other.Owns = e.Owns
 	return other
 }
 
@@ -101,7 +104,7 @@ func (e *Engine) close() {
 	}
 }
 
-func (e *Engine) store() store { return store{e.Dir, disk{e.Step}} }
+func (e *Engine) store() store { return store{e.Dir, disk{e.Step}, e.Owns} }
 
 // situation is what states depend on.
 func (e *Engine) situation(busy bool) (Situation, error) {

@@ -80,13 +80,13 @@ func (here Place) checkHost(p plan.Plan) error {
 		{"host", p.Host.Name, here.Name}, {"kernel", p.Host.Kernel, here.Kernel}, {"network namespace", p.Host.Netns, here.Netns},
 	} {
 		if part.plan != part.here {
-			return &Refusal{Why: fmt.Sprintf("the plan is for %s %s, this is %s", part.name, orNothing(part.plan), part.here),
+			return &Refusal{Why: fmt.Sprintf("the plan is for %s %.60s, this is %s", part.name, orNothing(part.plan), part.here),
 				Hint: "make a plan here: maxconn plan"}
 		}
 	}
 	for _, c := range p.Changes {
 		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot(p.Host.Boot, here.Boot) {
-			return &Refusal{Why: fmt.Sprintf("the plan names processes of the boot at %s, this host was booted at %s", orNothing(p.Host.Boot), here.Boot),
+			return &Refusal{Why: fmt.Sprintf("the plan names processes of the boot at %.60s, this host was booted at %s", orNothing(p.Host.Boot), here.Boot),
 				Hint: "make a plan again: maxconn plan"}
 		}
 	}

@@ -71,6 +71,10 @@ func (e *Engine) find(id int) (*Run, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, &Refusal{Why: fmt.Sprintf("there is no run %d", id), Hint: "maxconn history lists them"}
 		}
+		var refused *Refusal
+		if errors.As(err, &refused) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, &Unreadable{id, e.store().journal(id), bare(err)}
 		}

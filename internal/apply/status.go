@@ -194,7 +194,7 @@ func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 }
 
 func (n fileNote) now() Now {
-	have, err := os.ReadFile(n.Path)
+	have, err := readPlain(n.Path)
 	switch {
 	case err == nil && bytes.Equal(have, n.New):
 		return NowNew

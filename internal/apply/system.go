@@ -88,7 +88,7 @@ func (s *System) Probe(t plan.Target, value string) error {
 	err := s.inside(func() error {
 		switch t.Kind {
 		case host.SysctlKind:
-			return probeSysctl(t.Name)
+			return errors.Join(probeSysctl(t.Name), fitsMemory(t.Name, value))
 		case host.ListenerKind:
 			return s.withListener(t, func(*os.File) error { return nil })
 		case host.ProcessKind:
@@ -106,6 +106,27 @@ func probeSysctl(name string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// fitsMemory refuses more pages for TCP than the host has: the catalogue proposes no more than half of those that are left.
+func fitsMemory(name, value string) error {
+	if name != tcpMem {
+		return nil
+	}
+	b, err := procfs.Root("").Read("meminfo")
+	if err != nil {
+		return nil // the kernel takes any value
+	}
+	rest, found := strings.CutPrefix(string(b), "MemTotal:")
+	var kilobytes, pages int64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil || !found {
+		return nil
+	}
+	fields := strings.Fields(value)
+	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > kilobytes*1024/int64(os.Getpagesize()) {
+		err = fmt.Errorf("that is more than the %d MiB of memory that this host has", kilobytes>>10)
+	}
+	return err
 }
 
 // sysctlPath is the file of a name that validName has accepted: dots separate, and a slash stands for a

@@ -8,10 +8,23 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 	"github.com/maxconn/maxconn/internal/plan"
 )
+
+// processOf is the process of a target that has one.
+func processOf(t plan.Target) (pid int, ok bool) {
+	switch t.Kind {
+	case host.ListenerKind:
+		return int(t.PID), true
+	case host.ProcessKind:
+		pid, err := strconv.Atoi(t.Name)
+		return pid, err == nil
+	}
+	return 0, false
+}
 
 // filesLimit is the name of RLIMIT_NOFILE in /proc/PID/limits.
 const filesLimit = "Max open files"

@@ -119,7 +119,7 @@ func work(args []string) int {
 			return []File{{Path: filepath.Join(j.Etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("a = 1\n")}}, nil
 		}
 	}
-	e.Guard = guardOf(e, j)
+	e.Guard, e.Owns = guardOf(e, j), func(string) bool { return true }
 	a.do(e, j)
 	for _, c := range j.Plan.Changes {
 		v, err := e.Kernel.Read(c.Target)
@@ -188,7 +188,7 @@ func realPlan(e *Engine, server int) (plan.Plan, error) {
 	more := []plan.Change{
 		{Target: plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(server), Field: fieldSoft, Start: queue.Start}, To: "256"},
 		{Target: plan.Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, To: "20000 60999"},
-		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen}, To: "500"},
+		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen}, To: "2000"},
 	}
 	for _, c := range more {
 		c.Setting = words(c.Target)

@@ -3,6 +3,7 @@ package persist
 import (
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -47,6 +48,24 @@ const (
 	unitDir      = "/etc/systemd/system/"
 	rulesPrefix  = "/etc/udev/rules.d/90-maxconn-"
 )
+
+// Owns says whether a path is that of a file that Files may give.
+func Owns(path string) bool {
+	switch path {
+	case SysctlFile, ModulesFile, ModprobeFile, VerifyUnit, verifyWants:
+		return true
+	}
+	if dev, ok := strings.CutPrefix(path, rulesPrefix); ok {
+		dev, ok = strings.CutSuffix(dev, ".rules")
+		return ok && plainDevice(dev)
+	}
+	unit, ok := strings.CutPrefix(path, unitDir)
+	if !ok {
+		return false
+	}
+	unit, ok = strings.CutSuffix(unit, ".d/"+dropInName)
+	return ok && strings.HasSuffix(unit, ".service") && plainUnit(unit)
+}
 
 const header = "# maxconn owns this file: maxconn apply writes it, maxconn rollback takes it back.\n"
 
