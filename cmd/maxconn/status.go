@@ -17,6 +17,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/apply"
 	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/trust"
 	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -244,7 +245,11 @@ func nextBoot(ns netns.Path) (persist.Options, error) {
 		return persist.Options{}, err
 	}
 	s, err := observe.Observe(context.Background(), observe.Options{Namespace: ns})
-	return persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}, err
+	o := persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}
+	if unsafe := trust.Program(program); unsafe != nil {
+		o.Untrusted = unsafe.Error()
+	}
+	return o, err
 }
 
 // filesFor renders the files that make a plan's values those of the next boot.

@@ -172,7 +172,12 @@ func (e *Engine) canPersist(p plan.Plan, wanted bool) error {
 		return nil
 	}
 	if _, err := e.nextFiles(p); err != nil {
-		return &Refusal{Why: "nothing was changed: " + err.Error(), Err: err}
+		r := &Refusal{Why: "nothing was changed: " + err.Error(), Err: err}
+		var advice interface{ Hint() string }
+		if errors.As(err, &advice) {
+			r.Hint = advice.Hint()
+		}
+		return r
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 
 // Namespace leads to the engine's network namespace, in this process only; "" is that of the calling thread.
 func (e *Engine) Namespace() netns.Path {
-	if e.held == nil || e.held.Name() == "" {
+	if e.held == nil || e.held.Own() {
 		return ""
 	}
 	return e.held.Path()

@@ -62,7 +62,6 @@ func TestBounds(t *testing.T) {
 			"a word more":       func(c *Change) { c.To += " 1" },
 			"a negative number": func(c *Change) { c.To = each(b, -5) },
 			"another limit":     func(c *Change) { c.Limit = "neighbour" },
-			"no limit":          func(c *Change) { c.Limit = "" },
 			"an old value in another form": func(c *Change) {
 				c.From = "x y"
 			},

@@ -18,6 +18,7 @@ type Handle struct {
 	f    *os.File
 	id   ID
 	name Path // how it was found, for messages
+	own  bool // it was opened as that of the calling thread
 }
 
 // Hold opens the namespace that a path leads to now; "" is that of the calling thread.
@@ -30,7 +31,7 @@ func Hold(p Path) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handle{f, id, name}, nil
+	return &Handle{f, id, name, name == ""}, nil
 }
 
 // Inherit makes a handle of a descriptor that the parent process has handed over. name is for messages.
@@ -39,7 +40,7 @@ func Inherit(f *os.File, name Path) (*Handle, error) {
 	if err != nil {
 		return nil, &Error{Op: "inherit", Subject: string(name), Reason: NotNamespace, Err: err}
 	}
-	return &Handle{f, id, name}, nil
+	return &Handle{f: f, id: id, name: name}, nil
 }
 
 // ID is the identity by device and inode; another namespace may get it once this one has ended.
@@ -57,8 +58,14 @@ func (h *Handle) File() *os.File { return h.f }
 // Close lets the namespace go.
 func (h *Handle) Close() error { return h.f.Close() }
 
-// Do runs fn inside the namespace, as the function Do does.
+// Own says whether it was held as the namespace of the calling thread.
+func (h *Handle) Own() bool { return h.own }
+
+// Do runs fn inside the namespace, as the function Do does; in the own one on the calling thread.
 func (h *Handle) Do(fn func() error) error {
+	if h.own {
+		return fn()
+	}
 	return doIn(h.name, int(h.f.Fd()), h.id, fn)
 }
 
