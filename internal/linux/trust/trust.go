@@ -36,13 +36,10 @@ func Directory(path string) error {
 	if err != nil {
 		return err
 	}
+	if !info.IsDir() {
+		return &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
+	}
 	return private(path, info)
-}
-
-// Parent checks what leads to a path, which itself need not be there.
-func Parent(path string) error {
-	_, err := walk(filepath.Dir(path), leads)
-	return err
 }
 
 // File checks an open file: regular, of root or this user, written by nobody else, and with no second name.
