@@ -12,7 +12,8 @@ var rows = []struct {
 	row  int
 	path string
 }{
-	{0, "internal/host"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{0, "internal/host"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/infile"},
+	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "internal/limit"},
 	{2, "internal/diagnose"},
 	{3, "internal/plan"}, {3, "internal/lint"},
@@ -22,7 +23,7 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"},
+	{10, "cmd/maxconn"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
