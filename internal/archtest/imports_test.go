@@ -15,7 +15,7 @@ var rows = []struct {
 	path string
 }{
 	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
-	{0, "internal/figure"},
+	{0, "internal/figure"}, {0, "internal/infile"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "internal/limit"},
@@ -27,7 +27,7 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "libtest"},
+	{10, "cmd/maxconn"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
