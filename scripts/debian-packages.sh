@@ -13,6 +13,7 @@ wanted=(
   "servers nginx-light wrk redis-server redis-tools"
   "exports ansible-core cloud-init tuned nix-bin"
   "browser chromium"
+  "strace strace"
   "vm qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring"
 )
 

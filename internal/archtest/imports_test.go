@@ -18,7 +18,7 @@ var rows = []struct {
 	{0, "internal/figure"}, {0, "internal/infile"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
-	{1, "internal/limit"},
+	{1, "internal/limit"}, {1, "coalesce/coalescetest"},
 	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"}, {4, "internal/persist"},
@@ -27,7 +27,7 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
+	{10, "cmd/maxconn"}, {10, "libtest"}, {10, "libtest/"}, {10, "examples/"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
@@ -73,6 +73,26 @@ func TestImportOrder(t *testing.T) {
 			}
 			if row, ok := rowOf(dir); !ok || row >= own {
 				t.Errorf("%s (row %d) imports %s (row %d)", f.path, own, dir, row)
+			}
+		}
+	}
+}
+
+// The libraries and their tests need golang.org/x/sys and nothing else: what a test of theirs imports, go mod tidy
+// asks of their importers too. Tests that need more stand in libtest.
+func TestLibrariesStandAlone(t *testing.T) {
+	files, _ := tree(t)
+	for _, f := range files {
+		library, _, _ := strings.Cut(f.dir, "/")
+		if !slices.Contains([]string{"coalesce", "dial", "listen"}, library) {
+			continue
+		}
+		own := module + "/" + library
+		for _, imp := range f.imports {
+			first, _, _ := strings.Cut(imp, "/")
+			ours := imp == own || strings.HasPrefix(imp, own+"/")
+			if strings.Contains(first, ".") && !ours && !strings.HasPrefix(imp, "golang.org/x/sys/") {
+				t.Errorf("%s imports %s", f.path, imp)
 			}
 		}
 	}
