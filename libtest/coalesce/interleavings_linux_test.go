@@ -11,7 +11,7 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// dialled is what a dial.Dialer makes.
+// dialled is what a dial.Dialer with a limit makes: a *dial.Conn.
 func dialled(t testing.TB) (wrap, peer net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -19,7 +19,7 @@ func dialled(t testing.TB) (wrap, peer net.Conn) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if wrap, err = new(dial.Dialer).Dial("tcp", l.Addr().String()); err != nil {
+	if wrap, err = (&dial.Dialer{MaxOpen: 10}).Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
 	if peer, err = l.Accept(); err != nil {
