@@ -11,11 +11,9 @@ import (
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/lab"
-	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
 func main() {
-	vm.Main()  // the init of a virtual machine, for prove --kernels
 	lab.Main() // a process in a namespace, for prove and load
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C or SIGTERM ends the process whatever it is doing

@@ -83,3 +83,18 @@ func TestBuildLinesTrimPaths(t *testing.T) {
 		t.Error("no line builds the program")
 	}
 }
+
+// What only maintainers use is in programs of theirs.
+func TestMaintainerToolsAreApart(t *testing.T) {
+	c := exec.Command("go", "list", "-deps", "./cmd/maxconn")
+	c.Dir = root(t)
+	out, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		if strings.HasPrefix(dep, module+"/internal/lab/vm") {
+			t.Errorf("cmd/maxconn depends on %s", strings.TrimSpace(dep))
+		}
+	}
+}

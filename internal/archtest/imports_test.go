@@ -22,7 +22,7 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"},
+	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"},
 }
 
 // sameRow are imports inside one row that the order allows.

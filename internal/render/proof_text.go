@@ -168,7 +168,7 @@ func Claims(w io.Writer, claims []*prove.Claim, style Style) error {
 func claimTier(c *prove.Claim) string {
 	switch {
 	case c.Machine != "":
-		return " (--kernels)"
+		return " (maxconn-proofs)"
 	case c.Slow():
 		return " (--all)"
 	}
