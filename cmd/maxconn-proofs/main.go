@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command maxconn-proofs tries all claims of maxconn prove on Debian's kernels in virtual machines.
 // It is for those who maintain maxconn.
 package main

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -168,6 +170,9 @@ func (f *loadFlags) places() error {
 		}
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
 			return misuse("give the name of a file", "%s: %s is a directory", flag, quoted(name))
+		}
+		if err := writable("the output", flag, name); err != nil {
+			return err
 		}
 	}
 	return nil

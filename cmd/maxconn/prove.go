@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -80,7 +83,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 		return err
 	}
 	if len(f.from) > 0 {
-		return a.proveSaved(f, args)
+		return a.proveSaved(ctx, f, args)
 	}
 	if f.comparing() {
 		return a.proveCompare(ctx, f, args)
@@ -90,11 +93,15 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 		return err
 	}
 	if f.list {
+		var list []proof.Listed
+		for _, c := range claims {
+			list = append(list, c.Listed())
+		}
 		return a.write(func(w io.Writer) error {
-			return render.Claims(w, claims, a.style(f.verbose))
+			return render.Claims(w, list, a.style(f.verbose))
 		})
 	}
-	if err := writable(f.html); err != nil {
+	if err := writable("the page", "--html", f.html); err != nil {
 		return err
 	}
 	r, err := a.proofs(ctx, f, claims)
@@ -104,7 +111,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	if err != nil && len(r.Proofs) == 0 {
 		return err
 	}
-	if failed := a.report(f, *r); failed != nil {
+	if failed := a.report(context.WithoutCancel(ctx), f, *r); failed != nil {
 		return failed
 	}
 	a.status = proofStatus(*r)
@@ -177,14 +184,17 @@ func proofStatus(r prove.Report) int {
 }
 
 // report writes the result in the form that was asked for, and the page beside it.
-func (a *app) report(f *proveFlags, r prove.Report) error {
+func (a *app) report(ctx context.Context, f *proveFlags, r prove.Report) error {
 	if f.html != "" {
-		var page bytes.Buffer
-		if err := render.ProofHTML(&page, r); err != nil {
+		page, err := interruptible(ctx, func() (page bytes.Buffer, err error) {
+			err = render.ProofHTML(&page, r)
+			return page, err
+		})
+		if err != nil {
 			return err
 		}
-		if err := writeFile(f.html, page.Bytes()); err != nil {
-			return pageError(err)
+		if err := writePage(f.html, page.Bytes()); err != nil {
+			return err
 		}
 	}
 	return a.write(func(w io.Writer) error {

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 var _ = register(Limit{
 	ID:      "syn-queue",
@@ -81,16 +85,23 @@ func readSynCount(r *host.Reader, name string) (c synCount) {
 	return c
 }
 
-// oneMoreStable are the stable releases that took 3479c7549fb1 back (their announcements, January and February 2025; measured with 5.10.223,
-// 6.1.176 and 6.12.107).
-var oneMoreStable = []backport{{5, 4, 290}, {5, 10, 234}, {5, 15, 177}, {6, 1, 125}, {6, 6, 72}, {6, 12, 10}}
+// oneMore is 3479c7549fb1: the queue holds one request more than the backlog. The stable releases
+// are from their announcements, January and February 2025; measured with 5.10.223, 6.1.176 and
+// 6.12.107.
+var oneMore = host.Change{
+	Since: host.V(6, 13),
+	Stable: []host.Version{
+		host.V(5, 4).At(290), host.V(5, 10).At(234), host.V(5, 15).At(177),
+		host.V(6, 1).At(125), host.V(6, 6).At(72), host.V(6, 12).At(10),
+	},
+}
 
 // synFacts is what all listeners of a namespace share.
 type synFacts struct {
 	cookies, max, somaxconn                int64
 	cookiesKnown, maxKnown, somaxconnKnown bool
 	windowed                               bool
-	oneMore                                answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
+	oneMore                                host.Answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
 	doCookies, fullDrop, drops, overflows  synCount
 	unseen                                 []host.Missing
 }
@@ -100,7 +111,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 	f.max, f.maxKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_max_syn_backlog"))
 	f.somaxconn, f.somaxconnKnown = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	f.windowed = windowed(r)
-	f.oneMore = hasChange(r.Optional(host.System("kernel")), 6, 13, oneMoreStable)
+	f.oneMore = r.Kernel().Has(oneMore)
 	f.doCookies, f.fullDrop = readSynCount(r, "TcpExt.TCPReqQFullDoCookies"), readSynCount(r, "TcpExt.TCPReqQFullDrop")
 	f.drops, f.overflows = readSynCount(r, "TcpExt.ListenDrops"), readSynCount(r, "TcpExt.ListenOverflows")
 	miss := func(fact host.Fact, known bool) {
@@ -162,7 +173,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		{"TCPReqQFullDoCookies", "SYNs that met a full SYN queue and were answered with a cookie, in this namespace; not lost", false},
 		{"SyncookiesRecv", "cookies that came back in an ACK: connections of real peers", cookies},
 		{"TCPReqQFullDrop", "SYNs that met a SYN queue at the ceiling of its backlog and were dropped, in this namespace; drops by tcp_max_syn_backlog are not counted here", f.refuses()},
-		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
+		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + figure.Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
 		{"TCPDeferAcceptDrop", "ACKs held back by TCP_DEFER_ACCEPT: such connections stay half-open until data comes, and take places in the SYN queue", false},
 	} {
 		n := readSynCount(r, "TcpExt."+c.name)
@@ -171,7 +182,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		}
 		value := itoa(n.total)
 		if n.moved > 0 {
-			value = Count(n.total) + " (+" + Count(n.moved) + " in the window)"
+			value = figure.Count(n.total) + " (+" + figure.Count(n.moved) + " in the window)"
 		}
 		if n.total == 0 && c.name == "SyncookiesRecv" {
 			c.meaning = "no cookie came back in an ACK: the peers that got one did not answer"
@@ -207,10 +218,10 @@ func synNamespace(f synFacts) (Gauge, bool) {
 		return g, false
 	case f.mayDrop() && total > 0:
 		g.Notice = true
-		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + Count(total) + " of them); no SYN queue is full now"
+		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + figure.Count(total) + " of them); no SYN queue is full now"
 	case f.doCookies.total > 0:
 		g.Notice = true
-		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + Count(f.doCookies.total) + " of them); none is full now"
+		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + figure.Count(f.doCookies.total) + " of them); none is full now"
 	default:
 		return g, false
 	}

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -97,7 +98,7 @@ func heldByCPU(r *host.Reader) int64 {
 	if n, ok := r.Maybe(host.Sysctl("net.core.mem_pcpu_rsv")); ok {
 		return max(n, 0)
 	}
-	if kernelBefore(r.Optional(host.System("kernel")), 6, 0) {
+	if r.Kernel().Before(6, 0) {
 		return 0
 	}
 	return 256
@@ -179,7 +180,7 @@ func (p tcpPages) evidence() []Evidence {
 	if p.sockets > 0 && p.sockets <= mostFiles {
 		meaning += "; there are " + plural(p.sockets, "TCP socket")
 	}
-	ev := []Evidence{{"sockstat TCP.mem", Count(p.used) + " of " + Count(p.most), meaning}}
+	ev := []Evidence{{"sockstat TCP.mem", figure.Count(p.used) + " of " + figure.Count(p.most), meaning}}
 	add := func(name string, c tcpCounter, meaning string) {
 		switch {
 		case c.moved > 0:

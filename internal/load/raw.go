@@ -45,7 +45,7 @@ func ConnectRaw(ctx context.Context, s Spec, raw Raw) (*Report, error) {
 		return nil, err
 	}
 	defer c.ring.Close()
-	return open(ctx, "raw", s, c.work)
+	return reported(open(ctx, "raw", s, c.work))
 }
 
 // rawClient is the state of all its connections.

@@ -31,7 +31,7 @@ func writeImage(ctx context.Context, to io.Writer, spec Spec) error {
 	if err != nil {
 		return err
 	}
-	j := job{Argv: argv, Env: spec.Env, Disk: spec.Disk != nil}
+	j := job{Secret: spec.secret, Argv: argv, Env: spec.Env, Disk: spec.Disk != nil}
 	for i, m := range modules {
 		file := fmt.Sprintf("%s/%02d-%s.ko", modulePath, i, m.name)
 		files[file] = m.image
