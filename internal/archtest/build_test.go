@@ -70,7 +70,7 @@ func TestBuildLinesTrimPaths(t *testing.T) {
 			continue // a directory
 		}
 		for line := range strings.Lines(string(text)) {
-			if !build.MatchString(line) {
+			if !build.MatchString(line) || strings.Contains(line, "-o /dev/null") {
 				continue
 			}
 			lines++
