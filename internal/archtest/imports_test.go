@@ -12,7 +12,7 @@ var rows = []struct {
 	row  int
 	path string
 }{
-	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/figure"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "internal/limit"},
 	{2, "internal/diagnose"},
 	{3, "internal/plan"}, {3, "internal/lint"},
@@ -30,7 +30,7 @@ var sameRow = map[string][]string{
 	// a machine's cgroup files are found through /proc
 	"internal/linux/cgroup": {"internal/linux/procfs"},
 	// releases, and facts that a default follows from
-	"internal/knob": {"internal/host"},
+	"internal/knob": {"internal/host", "internal/figure"},
 	// the spellings of a setting's name
 	"internal/sysctld":      {"internal/knob"},
 	"internal/linux/procfs": {"internal/knob"},
@@ -74,7 +74,7 @@ func TestImportOrder(t *testing.T) {
 }
 
 // pure packages compute and print; they touch no file, socket or process.
-var pure = []string{"internal/host", "internal/knob", "internal/near", "internal/sysctld", "internal/persist", "internal/limit", "internal/diagnose", "internal/plan", "internal/lint", "internal/render"}
+var pure = []string{"internal/host", "internal/knob", "internal/figure", "internal/near", "internal/sysctld", "internal/persist", "internal/limit", "internal/diagnose", "internal/plan", "internal/lint", "internal/render"}
 
 func TestPurity(t *testing.T) {
 	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog", "math/rand", "unsafe"}
