@@ -73,7 +73,7 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(f, args) })
+	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(ctx, f, args) })
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,15 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 		return err
 	}
 	target.Boot = len(args) == 0
-	r := lint.Lint(files, target)
-	if !f.all {
-		r = r.Brief()
+	r, err := computed(ctx, func() lint.Report {
+		if r := lint.Lint(files, target); f.all {
+			return r
+		} else {
+			return r.Brief()
+		}
+	})
+	if err != nil {
+		return err
 	}
 	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
 		a.status = statusBinds

@@ -30,9 +30,9 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.SetUsageTemplate(usageTemplate)
 	c.SetFlagErrorFunc(flagError)
 	check := a.check()
-	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.apply(), a.confirm(), a.rollback(), a.statusVerb(), a.history(), a.verify(), a.loadVerb(),
-		a.prove(),
-		a.completion(), a.man(), a.docs(), a.versionVerb(), a.await())
+	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(), a.docs(),
+		a.versionVerb())
+	c.AddCommand(a.linuxVerbs()...)
 	c.SetHelpCommand(helpVerb())
 	return c
 }

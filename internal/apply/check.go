@@ -38,22 +38,25 @@ func ReadPlan(r io.Reader) (plan.Plan, error) {
 	if err := Check(p); err != nil {
 		return p, err
 	}
-	return p, admit(p)
+	if err := admit(p); err != nil {
+		return p, err
+	}
+	return bounded(p), nil
 }
 
 // Check says what in a plan is not of the form that a plan has.
 func Check(p plan.Plan) error {
 	if p.Schema != plan.Schema {
-		return fmt.Errorf("its schema is %q, this maxconn applies %q", p.Schema, plan.Schema)
+		return fmt.Errorf("its schema is %.60q, this maxconn applies %q", p.Schema, plan.Schema)
 	}
 	seen := map[string]int{}
 	for i, c := range p.Changes {
 		if err := checkChange(c); err != nil {
-			return fmt.Errorf("change %d (%s): %w", i+1, orNothing(c.Setting), err)
+			return fmt.Errorf("change %d (%.60s): %w", i+1, orNothing(c.Setting), err)
 		}
 		key := fmt.Sprintf("%s %d", c.Target.Fact(), c.Target.Inode)
 		if first, twice := seen[key]; twice {
-			return fmt.Errorf("change %d (%s) is for the target of change %d", i+1, c.Setting, first)
+			return fmt.Errorf("change %d (%.60s) is for the target of change %d", i+1, c.Setting, first)
 		}
 		seen[key] = i + 1
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -221,16 +222,16 @@ func (n Need) Subject() string {
 
 // Words are the two figures that do not fit.
 func (n Need) Words() string {
-	words := "wanted " + limit.Count(n.Want) + " connections "
+	words := "wanted " + figure.Count(n.Want) + " connections "
 	if n.Gauge.Measure == limit.Burst {
 		words += "at once"
 	} else {
 		words += string(n.Gauge.Measure)
 	}
 	if n.Others > 0 {
-		words += " beside " + limit.Count(n.Others) + " others"
+		words += " beside " + figure.Count(n.Others) + " others"
 	}
-	return words + ", possible " + limit.Count(n.Gauge.Ceiling)
+	return words + ", possible " + figure.Count(n.Gauge.Ceiling)
 }
 
 // merge puts a demand into the finding that already speaks of the same limit and

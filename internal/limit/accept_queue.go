@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -106,7 +107,7 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
 	case m.drops > 0 && !m.window && everOverflowed(r):
-		out.Notice, out.Cause = true, Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
+		out.Notice, out.Cause = true, figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
 		out.Remedies = []Remedy{watchIt}
 	default:
 		return out
@@ -207,13 +208,13 @@ func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool,
 func backlogCause(m member, somaxconn int64, known bool) string {
 	switch {
 	case !known:
-		return "the queue limit is " + Count(m.limit)
+		return "the queue limit is " + figure.Count(m.limit)
 	case m.limit < somaxconn:
-		return "the application asked for a backlog of " + Count(m.limit) + " (net.core.somaxconn is " + Count(somaxconn) + " and does not cap it)"
+		return "the application asked for a backlog of " + figure.Count(m.limit) + " (net.core.somaxconn is " + figure.Count(somaxconn) + " and does not cap it)"
 	case m.limit == somaxconn:
-		return "net.core.somaxconn = " + Count(somaxconn) + " cuts the backlog, the application asked for that or more"
+		return "net.core.somaxconn = " + figure.Count(somaxconn) + " cuts the backlog, the application asked for that or more"
 	}
-	return "net.core.somaxconn was at least " + Count(m.limit) + " when the application called listen(), now it is " + Count(somaxconn)
+	return "net.core.somaxconn was at least " + figure.Count(m.limit) + " when the application called listen(), now it is " + figure.Count(somaxconn)
 }
 
 func acceptEvidence(r *host.Reader, m member) []Evidence {

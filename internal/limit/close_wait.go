@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -258,7 +259,7 @@ func (l leak) where() string {
 	}
 	var parts []string
 	for _, p := range l.places[:min(3, len(l.places))] {
-		parts = append(parts, Count(p.waiting)+" at "+p.name)
+		parts = append(parts, figure.Count(p.waiting)+" at "+p.name)
 	}
 	if n := int64(len(l.places)) - 3; n > 0 {
 		parts = append(parts, "the rest at "+plural(n, "other place"))

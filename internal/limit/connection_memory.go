@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 var _ = register(Limit{
 	ID:      "connection-memory",
@@ -87,7 +91,7 @@ func connectionMemoryGauges(r *host.Reader, w Workload) []Gauge {
 
 func memoryEvidence(m hostMemory, sockets int64, e endpoint) []Evidence {
 	ev := []Evidence{
-		{"sockstat TCP.alloc", itoa(sockets), "TCP sockets of all network namespaces, about " + Count(e.bytes) + " bytes each without their data"},
+		{"sockstat TCP.alloc", itoa(sockets), "TCP sockets of all network namespaces, about " + figure.Count(e.bytes) + " bytes each without their data"},
 		{"meminfo MemAvailable", mebibytes(m.available), "an estimate of what programs can get without swapping; page cache is counted as available"},
 	}
 	if m.total > 0 && m.unreclaimable > 0 {

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 )
@@ -212,13 +213,13 @@ func (t conntrackTable) held() Gauge {
 	}
 	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
 	if others > 0 {
-		g.Cause = "others hold about " + Count(others) + " of the " + Count(t.max) + " entries of the connection tracking table"
+		g.Cause = "others hold about " + figure.Count(others) + " of the " + figure.Count(t.max) + " entries of the connection tracking table"
 	}
 	return g
 }
 
 func (t conntrackTable) cause(g Gauge) string {
-	figures := Count(t.entries) + " of " + Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
+	figures := figure.Count(t.entries) + " of " + figure.Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
 	switch {
 	case g.Full():
 		return "the connection tracking table is full: " + figures
@@ -235,7 +236,7 @@ func (t conntrackTable) cause(g Gauge) string {
 }
 
 func (t conntrackTable) evidence(r *host.Reader) []Evidence {
-	ev := []Evidence{{"net.netfilter.nf_conntrack_count", Count(t.entries) + " of " + Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
+	ev := []Evidence{{"net.netfilter.nf_conntrack_count", figure.Count(t.entries) + " of " + figure.Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
 	for _, c := range []struct{ name, meaning string }{
 		{"drop", "packets that connection tracking dropped: the first ones of new connections at a full table, retransmissions included; seldom for another reason"},
 		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
@@ -247,7 +248,7 @@ func (t conntrackTable) evidence(r *host.Reader) []Evidence {
 		}
 		value := itoa(n)
 		if moved, _ := r.Moved(conntrackStat(c.name)); moved > 0 {
-			value = Count(n) + " (+" + Count(moved) + " in the window)"
+			value = figure.Count(n) + " (+" + figure.Count(moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/nf_conntrack " + c.name, value, c.meaning})
 	}
@@ -307,4 +308,4 @@ func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 }
 
 // wholeMiB rounds up, as for memory that has to be there.
-func wholeMiB(bytes int64) string { return Count((bytes+(1<<20-1))>>20) + " MiB" }
+func wholeMiB(bytes int64) string { return figure.Count((bytes+(1<<20-1))>>20) + " MiB" }

@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -78,7 +79,7 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 
 // lostPorts says why a namespace has few ports although its range is wide, and what would give them back.
 func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
-	left := plural(p.usable, "port") + " of " + Count(p.size) + " left for outbound connections"
+	left := plural(p.usable, "port") + " of " + figure.Count(p.size) + " left for outbound connections"
 	switch {
 	case p.reserved >= p.bound && p.reserved >= p.listening:
 		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range: " + left, []Remedy{
@@ -89,7 +90,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 		most, sockets := largestBinder(r)
 		whose := who(most.process, most.pid)
 		if sockets < p.bound {
-			whose = Count(sockets) + " of them in " + whose
+			whose = figure.Count(sockets) + " of them in " + whose
 		}
 		return plural(p.bound, "port") + " of the range are held by sockets that are bound and not connected (" + whose + "): " + left, []Remedy{
 			{Kind: ByApplication, Text: "close the bound sockets of " + who(most.process, most.pid) + " or set IP_BIND_ADDRESS_NO_PORT before bind(), so that no port is held before connect()", TakesEffect: "at the next bind()"},
@@ -106,7 +107,7 @@ func poolEvidence(p pool) []Evidence {
 	return []Evidence{
 		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high), plural(p.size, "port")},
 		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range", "connect() passes over them"},
-		{"sock_diag", itoa(p.held), "further ports held by listeners (" + Count(p.listening) + ") and bound sockets (" + Count(p.bound) + ")"},
+		{"sock_diag", itoa(p.held), "further ports held by listeners (" + figure.Count(p.listening) + ") and bound sockets (" + figure.Count(p.bound) + ")"},
 	}
 }
 
@@ -188,7 +189,7 @@ func destinationCause(r *host.Reader, p pool, row host.Row, used int64, reused b
 	case used >= p.usable:
 		return holders + " use all " + plural(p.usable, "port") + " of the range towards this destination"
 	}
-	return holders + " use " + Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
+	return holders + " use " + figure.Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
 }
 
 // portHolders says in which states the connections to a destination are. TIME_WAIT does not count where connect()
@@ -207,7 +208,7 @@ func portHolders(row host.Row, reused bool) string {
 		case n == row.Sockets():
 			return w.words
 		case n > 0:
-			parts = append(parts, Count(n)+" "+w.words)
+			parts = append(parts, figure.Count(n)+" "+w.words)
 		}
 	}
 	return strings.Join(parts, " and ")
@@ -270,7 +271,7 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	g.Subject.Process, g.Subject.PID = connectsFrom(r, row.Name())
 	g.Refusing = g.Full()
 	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " + plural(destinations, "destination") + " share one set of " + plural(p.usable, "port") +
-		" (inferred: " + Count(opposite) + " of " + Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
+		" (inferred: " + figure.Count(opposite) + " of " + figure.Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
 	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports), "distinct local ports of " + row.Name() + " in use"})
 	g.Remedies = []Remedy{
 		{Kind: ByApplication, Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not bind at all: then each destination has all " + plural(p.usable, "port"), TakesEffect: "at the next connect()"},

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 var _ = register(Limit{
 	ID:      "epoll-watches",
@@ -71,7 +75,7 @@ func raiseWatches(from, need int64) Remedy {
 	m := Remedy{Kind: BySetting, Setting: "fs.epoll.max_user_watches", From: itoa(from), To: itoa(to), TakesEffect: "now",
 		Text:   "let a user watch more descriptors; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory",
 		Change: host.Setting{Fact: host.Sysctl("fs.epoll.max_user_watches"), Want: itoa(to)},
-		Sum:    Count(need) + " watches, up to the next power of two",
+		Sum:    figure.Count(need) + " watches, up to the next power of two",
 		Cost:   "none by itself; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory",
 		Risk:   "one value for the host: every user may take as much kernel memory",
 		Lasts:  untilBoot,

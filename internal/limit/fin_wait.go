@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -116,7 +117,7 @@ func (f fins) fate(r *host.Reader) string {
 		timeout += " = " + itoa(f.timeout) + " s"
 	}
 	if held*2 > f.two {
-		return process + " holds " + Count(held) + " of them open (shutdown() without close()), which no timeout ends"
+		return process + " holds " + figure.Count(held) + " of them open (shutdown() without close()), which no timeout ends"
 	}
 	return "those that the application has closed end after " + timeout + ", those that it only shut down stay as long as the peer does"
 }
@@ -177,7 +178,7 @@ func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subj
 	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"), row.Sockets()
 	g := Gauge{Subject: s, Unit: "ports in FIN_WAIT", Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
 		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(), Evidence: stateEvidence(row)}
-	g.Cause = "connections that this side has closed hold " + Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination"
+	g.Cause = "connections that this side has closed hold " + figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination"
 	if g.Refusing = row.Count("ranged") >= p.usable; g.Refusing {
 		g.Cause += ", and no port is left for a new one"
 	}

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 var _ = register(Limit{
 	ID:      "neighbour-table",
@@ -164,7 +168,7 @@ func (n neighbours) cause(near bool) string {
 	case n.moved > 0:
 		return "the neighbour table was full in the window (" + plural(n.moved, "time") + "), and packets to hosts on the same link were dropped; " + ceiling
 	case near:
-		return "the neighbour table holds " + Count(n.used) + " of " + Count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
+		return "the neighbour table holds " + figure.Count(n.used) + " of " + figure.Count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
 	}
 	return "the neighbour table was full since boot (" + plural(n.overflows, "time") + ") and packets to hosts on the same link were dropped; " + ceiling
 }
@@ -178,7 +182,7 @@ func (n neighbours) evidence() (ev []Evidence) {
 	if n.overflowsKnown {
 		value := itoa(n.overflows)
 		if n.moved > 0 {
-			value = Count(n.overflows) + " (+" + Count(n.moved) + " in the window)"
+			value = figure.Count(n.overflows) + " (+" + figure.Count(n.moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " table_fulls", value, "times that no entry could be made, on the whole host; each lost a packet, retransmissions included"})
 	}

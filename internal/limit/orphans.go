@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -103,11 +104,11 @@ func orphanCause(limit, used, reset int64) string {
 	case used > limit:
 		return plural(used, "connection") + " that applications have closed are not finished, more than " + setting + ": each further one is reset at close() and what it has not delivered is lost"
 	case reset > 0:
-		return plural(reset, "closed connection") + " were reset in the window: " + Count(used) + " orphans are too many for " + setting + ", where those with a stalled peer count two or four times"
+		return plural(reset, "closed connection") + " were reset in the window: " + figure.Count(used) + " orphans are too many for " + setting + ", where those with a stalled peer count two or four times"
 	case used*2 >= limit:
-		return Count(used) + " connections that applications have closed are not finished, half of " + setting + " or more: those whose peer has stalled count twice and are reset"
+		return figure.Count(used) + " connections that applications have closed are not finished, half of " + setting + " or more: those whose peer has stalled count twice and are reset"
 	}
-	return Count(used) + " connections that applications have closed are not finished, a quarter of " + setting + " or more: those whose peer has stalled and that had an ICMP error count four times and are reset"
+	return figure.Count(used) + " connections that applications have closed are not finished, a quarter of " + setting + " or more: those whose peer has stalled and that had an ICMP error count four times and are reset"
 }
 
 func orphanEvidence(r *host.Reader, used, reset int64) []Evidence {

@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -193,28 +194,28 @@ func (t fileTable) owner() string {
 }
 
 func (t fileTable) cause() string {
-	text := who(t.name, t.pid) + " has " + Count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
+	text := who(t.name, t.pid) + " has " + figure.Count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
 	switch {
 	case t.files > t.soft:
-		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + Count(t.soft) + " after that"
+		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + figure.Count(t.soft) + " after that"
 	case t.hard == t.soft:
 		text += ", the hard limit is the same"
 	case t.hard >= noCeiling:
 		text += ", the hard limit is unlimited"
 	case t.hard > t.soft:
-		text += ", the hard limit is " + Count(t.hard)
+		text += ", the hard limit is " + figure.Count(t.hard)
 	}
 	switch {
 	case t.leak:
 		text += "; most of its connections are in CLOSE_WAIT: the peer has closed them, the program has not"
 	case t.all && t.connections*2 < t.files:
-		text += "; only " + Count(t.connections) + " of them are TCP connections"
+		text += "; only " + figure.Count(t.connections) + " of them are TCP connections"
 	}
 	return text
 }
 
 func (t fileTable) evidence() []Evidence {
-	ev := []Evidence{{"process " + itoa(t.pid) + " files", Count(t.files) + " of " + Count(t.soft),
+	ev := []Evidence{{"process " + itoa(t.pid) + " files", figure.Count(t.files) + " of " + figure.Count(t.soft),
 		"descriptors in use; the kernel has no counter for refused ones, the program's log has EMFILE"}}
 	meaning := "connections of the process"
 	if !t.all {

@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -171,7 +172,7 @@ func few(names []string) string {
 	if len(names) <= 4 {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:3], ", ") + " and " + Count(int64(len(names)-3)) + " more"
+	return strings.Join(names[:3], ", ") + " and " + figure.Count(int64(len(names)-3)) + " more"
 }
 
 func (s softnet) cause(users []string) string {
@@ -179,7 +180,7 @@ func (s softnet) cause(users []string) string {
 	if s.droppedNow > 0 {
 		when, dropped = "in the window", s.droppedNow
 	}
-	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + Count(dropped) + " of them, most at " + s.worst() + ")"
+	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + figure.Count(dropped) + " of them, most at " + s.worst() + ")"
 	if len(users) > 0 {
 		text += "; devices of this namespace that use it: " + few(users)
 	}
@@ -189,7 +190,7 @@ func (s softnet) cause(users []string) string {
 func (s softnet) evidence() []Evidence {
 	value := itoa(s.dropped)
 	if s.droppedNow > 0 {
-		value = Count(s.dropped) + " (+" + Count(s.droppedNow) + " of " + Count(s.processedNow+s.droppedNow) + " packets in the window)"
+		value = figure.Count(s.dropped) + " (+" + figure.Count(s.droppedNow) + " of " + figure.Count(s.processedNow+s.droppedNow) + " packets in the window)"
 	}
 	ev := []Evidence{{"/proc/net/softnet_stat dropped", value, "packets of any kind on the whole host, not connections; TCP sends them again. Older kernels also count packets of a device that was just taken down"}}
 	if s.limited > 0 {

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 var _ = register(Limit{
 	ID:      "syn-queue",
@@ -165,7 +169,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		{"TCPReqQFullDoCookies", "SYNs that met a full SYN queue and were answered with a cookie, in this namespace; not lost", false},
 		{"SyncookiesRecv", "cookies that came back in an ACK: connections of real peers", cookies},
 		{"TCPReqQFullDrop", "SYNs that met a SYN queue at the ceiling of its backlog and were dropped, in this namespace; drops by tcp_max_syn_backlog are not counted here", f.refuses()},
-		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
+		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + figure.Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
 		{"TCPDeferAcceptDrop", "ACKs held back by TCP_DEFER_ACCEPT: such connections stay half-open until data comes, and take places in the SYN queue", false},
 	} {
 		n := readSynCount(r, "TcpExt."+c.name)
@@ -174,7 +178,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		}
 		value := itoa(n.total)
 		if n.moved > 0 {
-			value = Count(n.total) + " (+" + Count(n.moved) + " in the window)"
+			value = figure.Count(n.total) + " (+" + figure.Count(n.moved) + " in the window)"
 		}
 		if n.total == 0 && c.name == "SyncookiesRecv" {
 			c.meaning = "no cookie came back in an ACK: the peers that got one did not answer"
@@ -210,10 +214,10 @@ func synNamespace(f synFacts) (Gauge, bool) {
 		return g, false
 	case f.mayDrop() && total > 0:
 		g.Notice = true
-		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + Count(total) + " of them); no SYN queue is full now"
+		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + figure.Count(total) + " of them); no SYN queue is full now"
 	case f.doCookies.total > 0:
 		g.Notice = true
-		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + Count(f.doCookies.total) + " of them); none is full now"
+		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + figure.Count(f.doCookies.total) + " of them); none is full now"
 	default:
 		return g, false
 	}

@@ -3,6 +3,7 @@ package limit
 import (
 	"strconv"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -54,8 +55,8 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
 		g.Enough = 2 * min(open, noCeiling/4)
-		g.Cause = "the host has " + Count(open) + " files open, fs.file-max is " + Count(most)
-		g.Evidence = []Evidence{{"fs.file-nr", Count(open) + " of " + Count(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
+		g.Cause = "the host has " + figure.Count(open) + " files open, fs.file-max is " + figure.Count(most)
+		g.Evidence = []Evidence{{"fs.file-nr", figure.Count(open) + " of " + figure.Count(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
 		g.Remedies = []Remedy{
 			raiseFileMax(most, 2*min(open, noCeiling/4)),
 			{Kind: ByApplication, Text: "see who has them open: the number of entries in /proc/PID/fd, by process; one that only grows is a leak, and a higher limit only postpones its end", TakesEffect: "now"},
@@ -84,7 +85,7 @@ func raiseFileMax(from, need int64) Remedy {
 	return Remedy{Kind: BySetting, Setting: "fs.file-max", From: itoa(from), To: to, TakesEffect: "now",
 		Text:   "allow more open files; each takes about 1 KB of kernel memory with its inode and dentry, a socket about 3.9 KB",
 		Change: host.Setting{Fact: host.Sysctl("fs.file-max"), Want: to},
-		Sum:    Count(need) + " open files, up to the next power of two",
+		Sum:    figure.Count(need) + " open files, up to the next power of two",
 		Cost:   "none by itself; each open file takes about 1 KB of kernel memory, a TCP socket about 3.9 KB",
 		Risk:   "one value for the host and all containers: programs that leak files may take more memory before they are stopped",
 		Lasts:  untilBoot,

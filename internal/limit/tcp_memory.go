@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -172,7 +173,7 @@ func (p tcpPages) evidence() []Evidence {
 	if p.sockets > 0 && p.sockets <= mostFiles {
 		meaning += "; there are " + plural(p.sockets, "TCP socket")
 	}
-	ev := []Evidence{{"sockstat TCP.mem", Count(p.used) + " of " + Count(p.most), meaning}}
+	ev := []Evidence{{"sockstat TCP.mem", figure.Count(p.used) + " of " + figure.Count(p.most), meaning}}
 	add := func(name string, c tcpCounter, meaning string) {
 		switch {
 		case c.moved > 0:

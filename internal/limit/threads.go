@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -119,7 +120,7 @@ func hostThreads(r *host.Reader) Gauge {
 		Step{Label: "tasks of the host now" + unsettled(now, b.ceiling), Value: g.Used, Unit: "tasks", How: Read, From: "loadavg"})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling)
+		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + figure.Count(b.ceiling)
 		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
 		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
 	}
@@ -173,7 +174,7 @@ func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bo
 	g.Steps = append(barSteps(bars), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
 	g.Refusing = b.exact && g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling) + " at most"
+		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + figure.Count(b.ceiling) + " at most"
 		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
 		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
 	}
@@ -208,7 +209,7 @@ func raiseBar(b bar, now int64) Remedy {
 	switch {
 	case b.name == "kernel.pid_max":
 		out.To = itoa(min(to, mostPIDs))
-		out.Text = "allow more threads; " + Count(mostPIDs) + " is the most"
+		out.Text = "allow more threads; " + figure.Count(mostPIDs) + " is the most"
 	case b.name == "vm.max_map_count":
 		out.To = itoa(4 * min(now, noCeiling/8))
 		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"

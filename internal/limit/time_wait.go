@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -204,15 +205,15 @@ func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) 
 	case waiting >= p.usable:
 		b.WriteString("all " + plural(p.usable, "port") + " towards this destination" + length)
 	case free > 0:
-		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and " + Count(free) + " are free")
+		b.WriteString(figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and " + figure.Count(free) + " are free")
 	default:
-		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and none is free")
+		b.WriteString(figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and none is free")
 	}
 	b.WriteString("; " + t.why(s))
 	if s != twTaken {
 		return b.String()
 	}
-	b.WriteString(", so connect() fails only above " + Count(p.usable*1000/t.delay) + " connections/s")
+	b.WriteString(", so connect() fails only above " + figure.Count(p.usable*1000/t.delay) + " connections/s")
 	if row.Text("timestamps") != "yes" {
 		b.WriteString(", if the peer does timestamps too, which no open connection shows")
 	}

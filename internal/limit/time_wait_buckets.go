@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -118,7 +119,7 @@ func (b buckets) cause(full bool) string {
 	setting := "net.ipv4.tcp_max_tw_buckets = " + itoa(b.limit)
 	small := ""
 	if b.atDefault && b.ownTable {
-		small = " (the namespace was made with a hash table of only " + Count(b.entries) + " entries of its own)"
+		small = " (the namespace was made with a hash table of only " + figure.Count(b.entries) + " entries of its own)"
 	}
 	switch {
 	case b.limit < 0:

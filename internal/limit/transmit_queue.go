@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -149,7 +150,7 @@ func (d device) gauge(r *host.Reader, user string) Gauge {
 	if user == "tun" {
 		if moved, _ := r.Moved(d.link.Fact, "tx_dropped"); moved > 0 {
 			g.Notice, g.Refused = true, moved
-			g.Cause = "packets to " + d.name + " were dropped in the window (" + Count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
+			g.Cause = "packets to " + d.name + " were dropped in the window (" + figure.Count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
 			g.Evidence = []Evidence{{"link " + d.name + " tx_dropped", "+" + itoa(moved), "packets to this device that were dropped, for whatever reason"}}
 			g.Remedies = []Remedy{d.longer(user)}
 		}
@@ -192,10 +193,10 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	value := itoa(drops)
 	if moved > 0 {
 		g.Refused = moved
-		value = Count(drops) + " (+" + Count(moved) + " in the window)"
-		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + Count(moved) + " of them); " + length
+		value = figure.Count(drops) + " (+" + figure.Count(moved) + " in the window)"
+		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + figure.Count(moved) + " of them); " + length
 	} else {
-		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + Count(drops) + " of them); " + length
+		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + figure.Count(drops) + " of them); " + length
 	}
 	g.Evidence = []Evidence{{"tc -s qdisc " + d.name + " dropped", value, "packets, not connections; TCP is told at once, slows down and sends them again"}}
 	switch {

@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -187,7 +188,7 @@ func isLoopback(address string) bool {
 // seconds writes milliseconds as people say them: "1 s", "300 ms".
 func seconds(ms int64) string {
 	if ms%1000 == 0 {
-		return Count(ms/1000) + " s"
+		return figure.Count(ms/1000) + " s"
 	}
-	return Count(ms) + " ms"
+	return figure.Count(ms) + " ms"
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // Claim is a sentence about the kernel that a trial can confirm or refute.
@@ -46,6 +48,13 @@ var claims []*Claim
 func register(c Claim) *Claim {
 	claims = append(claims, &c)
 	return &c
+}
+
+// Listed is the claim as a list shows it.
+func (c *Claim) Listed() proof.Listed {
+	return proof.Listed{
+		ID: c.ID, Limit: c.Limit, Says: c.Says, Slow: c.Slow(), Machine: c.Machine != "",
+	}
 }
 
 // Claims lists all claims, sorted by limit and ID.

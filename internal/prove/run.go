@@ -129,11 +129,11 @@ func (r *run) prove(ctx context.Context, c *Claim, settled func()) *Proof {
 	} else if o, err := r.try(ctx, c, settled); err != nil {
 		p.Verdict, p.Why = CouldNotRun, err.Error()
 	} else {
-		p.judge(o)
+		judge(p, o)
 	}
 	took := time.Since(start)
 	p.Seconds = took.Seconds()
-	p.doubt(c, took)
+	doubt(p, c, took)
 	if ctx.Err() != nil && p.Verdict == CouldNotRun {
 		return nil // it was interrupted: there is nothing to say of it
 	}

@@ -225,17 +225,17 @@ func (s *screen) onHost(h OnHost, steps bool) {
 func (s *screen) steps(steps []limit.Step) {
 	widest := 0
 	for _, x := range steps {
-		widest = max(widest, ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
+		widest = max(widest, ansi.PrintableRuneWidth(marked(x.Value, x.How, false)))
 	}
 	for _, x := range steps {
-		lead := strings.Repeat(" ", widest-ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
+		lead := strings.Repeat(" ", widest-ansi.PrintableRuneWidth(marked(x.Value, x.How, false)))
 		s.para(4, min(4+widest+1, 20), text(lead+stepFigure(x)+": "+x.Label+origin(x)))
 	}
 }
 
 // stepFigure is the result of a step with its unit.
 func stepFigure(x limit.Step) string {
-	return strings.TrimSpace(figure(x.Value, x.How, false) + " " + Clean(x.Unit))
+	return strings.TrimSpace(marked(x.Value, x.How, false) + " " + Clean(x.Unit))
 }
 
 // origin is how a step's figure came about.

@@ -23,6 +23,7 @@ type Kernel struct {
 	Series  string `json:"series"`  // as asked of Fetch: "6.1", "newest"
 	Release string `json:"release"` // as uname -r prints it: "6.1.0-50-cloud-amd64"
 	Version string `json:"version"` // of the Debian package: "6.1.176-1" has the upstream version
+	Sums    string `json:"sums"`    // SHA-256 of the file with the hashes of all others
 	Image   string `json:"-"`       // path of the bzImage
 	Modules string `json:"-"`       // path of the directory that holds kernel/ and modules.builtin
 }
@@ -76,7 +77,10 @@ func readKernel(dir string) (Kernel, error) {
 	return k, nil
 }
 
-func (k Kernel) write(dir string) error {
+func (k Kernel) write(dir string) (err error) {
+	if k.Sums, err = writeSums(dir); err != nil {
+		return err
+	}
 	text, err := json.Marshal(k)
 	if err != nil {
 		return err

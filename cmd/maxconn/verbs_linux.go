@@ -1,0 +1,22 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/lab/vm"
+)
+
+// otherRoles returns only in a process that runs a command line.
+func otherRoles() {
+	vm.Main()  // the init of a virtual machine, for prove --kernels
+	lab.Main() // a process in a namespace, for prove and load
+}
+
+// linuxVerbs are those that change the running kernel or experiment with it.
+func (a *app) linuxVerbs() []*cobra.Command {
+	return []*cobra.Command{
+		a.apply(), a.confirm(), a.rollback(), a.statusVerb(), a.history(), a.verify(),
+		a.loadVerb(), a.prove(), a.await(),
+	}
+}
