@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Search finds the described settings that a word names: the whole name, with "." or "/" between its
-// parts, as a path below /proc/sys, with "= value" behind it, another name of the same value, or the
-// last parts of it (tcp_fin_timeout). Several settings may share last parts (gc_thresh3). Sorted by
-// name.
+// Search finds the described settings that a word names: the whole name, with "." or "/" between
+// its parts, as a path below /proc/sys, with "= value" behind it, another name of the same value,
+// or the last parts of it (tcp_fin_timeout). Several settings may share last parts (gc_thresh3).
+// Sorted by name.
 func Search(word string) (found []*Knob) {
 	whole, name := strings.ToLower(strings.TrimSpace(word)), searched(word)
 	if name == "" {
@@ -42,7 +42,7 @@ func endsIn(lower, word string) bool {
 // searched is how a name is written that a user or a sysctl.d file writes.
 func searched(word string) string {
 	name, _, _ := strings.Cut(strings.ToLower(word), "=")
-	name = strings.TrimPrefix(strings.TrimSpace(name), "-") // sysctl.d: errors of this key are ignored
+	name = strings.TrimPrefix(strings.TrimSpace(name), "-") // of sysctl.d: errors are ignored
 	if rest, ok := strings.CutPrefix(name, Dir); ok {
 		return KeyAt(rest)
 	}

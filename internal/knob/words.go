@@ -7,8 +7,8 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// Says is what it does, and then its facts: default, bounds, whose value it is. It goes on after the
-// name.
+// Says is what it does, and then its facts: default, bounds, whose value it is. It goes on after
+// the name.
 func (k *Knob) Says() string {
 	return strings.Join(append([]string{k.Does}, k.Facts()...), "; ")
 }
@@ -24,8 +24,8 @@ func (k *Knob) Facts() []string {
 	return out
 }
 
-// standard is "4,096 by default (128 before Linux 5.4)", for the newest kernel and any host; "" where
-// it is not known.
+// standard is "4,096 by default (128 before Linux 5.4)", for the newest kernel and any host; ""
+// where it is not known.
 func (k *Knob) standard() string {
 	const byDefault = " by default"
 	d, nothing := k.Default, host.Snapshot{}
