@@ -35,7 +35,7 @@ var sameRow = map[string][]string{
 	// a machine's cgroup files are found through /proc
 	"internal/linux/cgroup": {"internal/linux/procfs"},
 	// releases, and facts that a default follows from
-	"internal/knob": {"internal/host"},
+	"internal/knob": {"internal/host", "internal/figure"},
 	// the spellings of a setting's name
 	"internal/sysctld":      {"internal/knob"},
 	"internal/linux/procfs": {"internal/knob"},
