@@ -187,7 +187,7 @@ func (e *Engine) carryOut(ctx context.Context, l *log) error {
 	if l.run.Within > 0 {
 		pid, err := e.guard(l.run.ID)
 		if err == nil {
-			err = l.add(entry{Do: doGuard, PID: pid})
+			err = l.add(entry{Do: doGuard, PID: pid, Start: startOf(pid)})
 		}
 		if err != nil {
 			return fmt.Errorf("start the process that takes it back: %w", err)

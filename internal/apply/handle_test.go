@@ -209,7 +209,7 @@ func TestLabelsAreThoseOfTheTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := change(plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(child.Process.Pid), Field: fieldSoft, Start: startOf(t, child.Process.Pid)}, "1", "2")
+	c := change(plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(child.Process.Pid), Field: fieldSoft, Start: startOf(child.Process.Pid)}, "1", "2")
 	c.Setting = fmt.Sprintf("soft descriptor limit of nginx (pid %d)", child.Process.Pid)
 	p := e.Hold(plan.Plan{Changes: []plan.Change{c}})
 	if want := fmt.Sprintf("soft descriptor limit of sleep (pid %d)", child.Process.Pid); p.Changes[0].Setting != want {
@@ -240,20 +240,6 @@ func awaitExec(t *testing.T, pid int, name string) {
 		}
 	}
 	t.Fatalf("process %d does not become %s", pid, name)
-}
-
-func startOf(t *testing.T, pid int) uint64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	start, err := strconv.ParseUint(strings.Fields(rest)[19], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return start
 }
 
 // A listener is closed and opened again at the same address between the check and the write: the new one is somebody's choice, and

@@ -232,3 +232,20 @@ func TestRunOfANamespaceThatEnded(t *testing.T) {
 		}
 	}
 }
+
+// A plan that was made for a namespace that has ended is not for another one with the same number.
+func TestPlanOfANamespaceThatEnded(t *testing.T) {
+	b, p := newBench(t), thePlan()
+	b.Here.Cookie, p.Host.Cookie = 7, 6
+	_, err := b.Apply(t.Context(), p, Options{})
+	if !errors.As(err, new(*Refusal)) || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("%v", err)
+	}
+	if len(b.kernel.written) > 0 {
+		t.Errorf("wrote %q", b.kernel.written)
+	}
+	p.Host.Cookie = 7
+	if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
+		t.Error(err)
+	}
+}

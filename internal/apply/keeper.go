@@ -93,6 +93,20 @@ func (p *heldProcess) running() bool {
 	return err == nil
 }
 
+// startOf is when a process started, 0 where there is none of that number.
+func startOf(pid int) uint64 {
+	p, err := procfs.Root("").Open(pid)
+	if err != nil {
+		return 0
+	}
+	defer p.Close()
+	stat, err := p.Stat()
+	if err != nil {
+		return 0
+	}
+	return stat.StartTime
+}
+
 // comm is what the process is called now.
 func (p *heldProcess) comm() string {
 	name, err := p.dir.Comm()

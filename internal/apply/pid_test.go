@@ -75,7 +75,7 @@ func numberComesBack(t *testing.T) (same bool, errno syscall.Errno) {
 	}
 	first := sleeper(t)
 	pid := first.Process.Pid
-	target := plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(pid), Field: fieldSoft, Start: startOf(t, pid)}
+	target := plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(pid), Field: fieldSoft, Start: startOf(pid)}
 	if _, err := e.Kernel.Read(target); err != nil { // the check
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func numberComesBack(t *testing.T) (same bool, errno syscall.Errno) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
 	}()
-	same = startOf(t, pid) == target.Start
+	same = startOf(pid) == target.Start
 	before := filesLimitOf(t, pid)
 	if err := e.Kernel.Write(target, "77"); !errors.Is(err, ErrGone) {
 		t.Errorf("write: %v", err)

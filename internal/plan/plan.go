@@ -45,6 +45,9 @@ type Host struct {
 	Name   string `json:"name"`
 	Kernel string `json:"kernel"`
 	Netns  string `json:"netns"` // "net:[4026531840]"
+	// Cookie is the kernel's number of the network namespace, which no other namespace of this boot gets, other than the one in
+	// Netns; 0 where it was not told.
+	Cookie uint64 `json:"netns_cookie,omitempty"`
 	// Scope is what the namespace is: "initial", the host's own, or "child"; "" where that was not known.
 	Scope string `json:"scope,omitempty"`
 	Boot  string `json:"boot"` // RFC 3339; running processes are named only within one boot
