@@ -314,7 +314,8 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	return err
 }
 
-// mostShown is how much of a text of a plan is put before a question, in characters: the reasons that a plan gives are shorter.
+// mostShown is how much of a text of a plan is put before a question, in characters: the reasons
+// that a plan gives are shorter.
 const mostShown = 400
 
 func shown(text string) string { return cut(render.Clean(cut(text, mostShown)), mostShown) }

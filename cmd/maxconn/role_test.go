@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Whoever chooses the environment, the arguments and the descriptors of maxconn cannot make it one of the processes that do as they are
-// told: no worker of a lab, no worker of a load, none that takes a run back.
+// Whoever chooses the environment, the arguments and the descriptors of maxconn cannot make it one
+// of the processes that do as they are told: no worker of a lab, no worker of a load, none that
+// takes a run back.
 func TestRolesAreNotForTheTaking(t *testing.T) {
 	order := `{"id":1,"verb":"name","args":"taken"}` + "\n"
 	for what, c := range map[string]struct {
@@ -33,7 +34,8 @@ func TestRolesAreNotForTheTaking(t *testing.T) {
 	}
 }
 
-// answers starts maxconn with a socket that orders come from, and gives what it says there until it ends.
+// answers starts maxconn with a socket that orders come from, and gives what it says there until it
+// ends.
 func answers(t *testing.T, order, env string, args []string) string {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

@@ -59,8 +59,8 @@ func known(name string) bool {
 	return false
 }
 
-// bounded takes from the texts of a plan what is too long to be read by anybody, and from its changes the names that
-// somebody gave them: Hold calls each by what it writes to.
+// bounded takes from the texts of a plan what is too long to be read by anybody, and from its
+// changes the names that somebody gave them: Hold calls each by what it writes to.
 func bounded(p plan.Plan) plan.Plan {
 	for i := range p.Changes {
 		c := &p.Changes[i]
@@ -74,9 +74,10 @@ func bounded(p plan.Plan) plan.Plan {
 	return p
 }
 
-// Hold takes hold of what a plan writes to, until the program ends: what is shown now is what will be written to, or nothing.
-// Each process is called by the name that it has now, and each listening socket is told apart from all others by its cookie. What
-// cannot be found is left for Apply to refuse.
+// Hold takes hold of what a plan writes to, until the program ends: what is shown now is what will
+// be written to, or nothing. Each process is called by the name that it has now, and each listening
+// socket is told apart from all others by its cookie. What cannot be found is left for Apply to
+// refuse.
 func (e *Engine) Hold(p plan.Plan) plan.Plan {
 	s, ok := e.Kernel.(*System)
 	if !ok {

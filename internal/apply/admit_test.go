@@ -13,7 +13,8 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// A plan that was edited by hand says what it writes, writes only what the limit would have it write, and lowers nothing.
+// A plan that was edited by hand says what it writes, writes only what the limit would have it
+// write, and lowers nothing.
 func TestPlanEditedByHand(t *testing.T) {
 	of := func(c plan.Change, limit string) plan.Change { c.Limit = limit; return c }
 	raise := func(limit, name, from, to string) plan.Change { return of(change(sysctl(name), from, to), limit) }

@@ -9,8 +9,9 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// admissible says what in a journal no maxconn has written: taking such a run back would write to something that no plan
-// changes, or a text into somebody else's file. owns says which files are maxconn's.
+// admissible says what in a journal no maxconn has written: taking such a run back would write to
+// something that no plan changes, or a text into somebody else's file. owns says which files are
+// maxconn's.
 func (r *Run) admissible(owns func(string) bool) error {
 	if err := plan.AdmitOld(r.Plan, known); err != nil {
 		return err

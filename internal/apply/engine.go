@@ -30,7 +30,8 @@ type Engine struct {
 	Now    func() time.Time
 	// Files are the files that make a plan's values those of the next boot; nil where none can be written.
 	Files func(plan.Plan) ([]File, error)
-	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with another one is not believed.
+	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with
+	// another one is not believed.
 	Owns func(path string) bool
 	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
 	NextBoot func(plan.Plan, []File) []Comparison
@@ -41,7 +42,8 @@ type Engine struct {
 	Guard func(id int) (pid int, err error)
 	// Enter opens the network namespace of a run by the path that its journal names; nil: only runs of this one are reached.
 	Enter func(netns.Path) (*Engine, error)
-	// Gone says whether the network namespace of a run of this boot is known to have ended; nil: it is not.
+	// Gone says whether the network namespace of a run of this boot is known to have ended; nil: it
+	// is not.
 	Gone func(Place) bool
 	Step Step
 
@@ -49,8 +51,9 @@ type Engine struct {
 	gone map[string]bool // what Gone has said
 }
 
-// Open is an engine for the running kernel, seen from a network namespace ("" is that of the calling thread). The path is
-// looked up once: whatever it leads to later, the engine stays with the namespace.
+// Open is an engine for the running kernel, seen from a network namespace ("" is that of the
+// calling thread). The path is looked up once: whatever it leads to later, the engine stays with
+// the namespace.
 func Open(dir string, ns netns.Path) (*Engine, error) {
 	held, err := netns.Hold(ns)
 	if err != nil {
@@ -71,7 +74,8 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 	}, nil
 }
 
-// Namespace leads to the engine's network namespace, in this process only; "" is that of the calling thread.
+// Namespace leads to the engine's network namespace, in this process only; "" is that of the
+// calling thread.
 func (e *Engine) Namespace() netns.Path {
 	if e.held == nil || e.held.Own() {
 		return ""

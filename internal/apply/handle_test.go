@@ -70,8 +70,9 @@ func raiseFrom(e *Engine, from, to string) plan.Plan {
 	return plan.Plan{Schema: plan.Schema, Host: e.Here.Host, Changes: []plan.Change{change(sysctl(somaxconn), from, to)}}
 }
 
-// The path of a namespace leads to another one after it was looked at: while somebody thinks about the plan, while a confirmation is
-// awaited, before it is taken back. The other one is never written to.
+// The path of a namespace leads to another one after it was looked at: while somebody thinks about
+// the plan, while a confirmation is awaited, before it is taken back. The other one is never
+// written to.
 func TestNamespaceIsSwitched(t *testing.T) {
 	a, b := newSpace(t), newSpace(t)
 	link, dir := filepath.Join(t.TempDir(), "ns"), filepath.Join(t.TempDir(), "state")
@@ -106,7 +107,8 @@ func TestNamespaceIsSwitched(t *testing.T) {
 	b.want("taken back", "4096")
 }
 
-// The process that awaits a confirmation inherits the namespace: where the path leads to by then does not matter.
+// The process that awaits a confirmation inherits the namespace: where the path leads to by then
+// does not matter.
 func TestGuardInheritsTheNamespace(t *testing.T) {
 	a, b := newSpace(t), newSpace(t)
 	adopt(t)
@@ -142,7 +144,8 @@ func TestGuardInheritsTheNamespace(t *testing.T) {
 	b.want("taken back", "4096")
 }
 
-// A namespace ends and another one gets its number. The run ended with the first, and nothing of it is looked for in the second.
+// A namespace ends and another one gets its number. The run ended with the first, and nothing of it
+// is looked for in the second.
 func TestNumberOfANamespaceComesBack(t *testing.T) {
 	first := newSpace(t)
 	dir := filepath.Join(t.TempDir(), "state")
@@ -202,7 +205,8 @@ func (s space) number() string {
 	return id.String()
 }
 
-// A plan names what is changed by what it writes to: the name of a process in a file is nobody's word.
+// A plan names what is changed by what it writes to: the name of a process in a file is nobody's
+// word.
 func TestLabelsAreThoseOfTheTarget(t *testing.T) {
 	child := sleeper(t)
 	e, err := Open(filepath.Join(t.TempDir(), "state"), "")
@@ -242,8 +246,9 @@ func awaitExec(t *testing.T, pid int, name string) {
 	t.Fatalf("process %d does not become %s", pid, name)
 }
 
-// A listener is closed and opened again at the same address between the check and the write: the new one is somebody's choice, and
-// is left alone. So is a socket with the number of the old one and another cookie.
+// A listener is closed and opened again at the same address between the check and the write: the
+// new one is somebody's choice, and is left alone. So is a socket with the number of the old one
+// and another cookie.
 func TestListenerIsReopened(t *testing.T) {
 	s := newSpace(t)
 	server, err := s.Spawn("server")

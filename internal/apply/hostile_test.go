@@ -24,8 +24,8 @@ func (b *bench) verbsOf(t *testing.T) map[string]error {
 	}
 }
 
-// A state directory, a lock or a journal that somebody else could have written is not used by any verb: nothing is changed, and the
-// error is one line with a hint.
+// A state directory, a lock or a journal that somebody else could have written is not used by any
+// verb: nothing is changed, and the error is one line with a hint.
 func TestStateOfSomebodyElse(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root gives files to others")
@@ -89,8 +89,8 @@ func TestStateOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// A journal that no maxconn has written is not believed, whoever owns it: it would put any text into any file, or any value
-// into any setting.
+// A journal that no maxconn has written is not believed, whoever owns it: it would put any text
+// into any file, or any value into any setting.
 func TestForgedJournal(t *testing.T) {
 	for name, forge := range map[string]func(b *bench, begin, file *entry){
 		"a file of somebody else":        func(b *bench, _, f *entry) { f.File.Path = filepath.Join(filepath.Dir(b.etc), "shadow") },
@@ -197,7 +197,8 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 	b.wantBefore(t)
 }
 
-// A run whose namespace has ended is over, but for what is the host's: the limits of processes and settings outside of net.
+// A run whose namespace has ended is over, but for what is the host's: the limits of processes and
+// settings outside of net.
 func TestRunOfANamespaceThatEnded(t *testing.T) {
 	for _, all := range []bool{true, false} {
 		b := newBench(t)

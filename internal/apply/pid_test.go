@@ -21,8 +21,8 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize uint64
 }
 
-// startAs starts /bin/sleep with a process ID of one's choice (clone3 set_tid, Linux 5.5), as a checkpointed process
-// comes back. It takes CAP_CHECKPOINT_RESTORE.
+// startAs starts /bin/sleep with a process ID of one's choice (clone3 set_tid, Linux 5.5), as a
+// checkpointed process comes back. It takes CAP_CHECKPOINT_RESTORE.
 func startAs(pid int) syscall.Errno {
 	tid := int32(pid)
 	args := &cloneArgs{exitSignal: uint64(syscall.SIGCHLD), setTID: uint64(uintptr(unsafe.Pointer(&tid))), setTIDSize: 1}
@@ -36,7 +36,8 @@ func startAs(pid int) syscall.Errno {
 	return errno
 }
 
-// cloneExec is what syscall.forkExec does: the child must not allocate, grow its stack or take a lock.
+// cloneExec is what syscall.forkExec does: the child must not allocate, grow its stack or take a
+// lock.
 //
 //go:noinline
 //go:norace
@@ -53,8 +54,8 @@ func cloneExec(args *cloneArgs, path *byte, argv, env **byte) (pid, r uintptr, e
 	}
 }
 
-// A process ends between the check and the write, and its number is given to another one, which even started within the same clock
-// tick. The other one keeps its limits.
+// A process ends between the check and the write, and its number is given to another one, which
+// even started within the same clock tick. The other one keeps its limits.
 func TestNumberOfAProcessComesBack(t *testing.T) {
 	for range 200 {
 		switch same, errno := numberComesBack(t); {

@@ -41,8 +41,8 @@ type store struct {
 func (s store) runs() string          { return filepath.Join(s.dir, "runs") }
 func (s store) journal(id int) string { return filepath.Join(s.runs(), strconv.Itoa(id)+".jsonl") }
 
-// trusted refuses a state directory in which somebody else could have written: a journal says which old values are to be put back, and
-// into which files. One that is not there is empty.
+// trusted refuses a state directory in which somebody else could have written: a journal says which
+// old values are to be put back, and into which files. One that is not there is empty.
 func (s store) trusted() error {
 	for _, dir := range []string{s.dir, s.runs()} {
 		err := trust.Directory(dir)
@@ -177,7 +177,8 @@ func (s store) load() (runs []*Run, bad []*Unreadable, err error) {
 	return runs, bad, nil
 }
 
-// largestJournal bounds what is read as a journal, in bytes: a plan, a few lines for each change, and some files.
+// largestJournal bounds what is read as a journal, in bytes: a plan, a few lines for each change,
+// and some files.
 const largestJournal = 64 << 20
 
 func (s store) read(id int) (*Run, error) {

@@ -64,8 +64,9 @@ func (s *System) writeListener(t plan.Target, value string) error {
 	return err
 }
 
-// withListener runs fn on a copy of the socket, taken out of the running process: what fn does happens to the socket that was
-// compared. The copy is not kept longer: it would keep the socket listening, and its port taken, after the program has closed it.
+// withListener runs fn on a copy of the socket, taken out of the running process: what fn does
+// happens to the socket that was compared. The copy is not kept longer: it would keep the socket
+// listening, and its port taken, after the program has closed it.
 func (s *System) withListener(t plan.Target, fn func(*os.File) error) error {
 	held, err := s.processes.hold(int(t.PID), t.Start)
 	if err != nil {

@@ -30,8 +30,8 @@ func (b bound) valid() Change {
 	return c
 }
 
-// Each row of the bounds is held to them: at its ends a change is admitted, beyond them, in another form, or for another limit it is not. What
-// has no row is not admitted at all.
+// Each row of the bounds is held to them: at its ends a change is admitted, beyond them, in another
+// form, or for another limit it is not. What has no row is not admitted at all.
 func TestBounds(t *testing.T) {
 	wider := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, Limit: "ephemeral-ports", From: "32768 60999", To: "1024 65535"}
 	for _, b := range bounds {
@@ -108,7 +108,8 @@ func TestReservedPortsLeaveSome(t *testing.T) {
 	}
 }
 
-// What a journal may take back: what plans of earlier versions changed too, but nothing that none did.
+// What a journal may take back: what plans of earlier versions changed too, but nothing that none
+// did.
 func TestAdmitOld(t *testing.T) {
 	known := func(name string) bool { return name == "net.ipv4.tcp_rmem" }
 	old := func(name, from, to string) Plan {

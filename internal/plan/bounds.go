@@ -1,6 +1,7 @@
 package plan
 
-// bound is what a plan may write to one setting. A row is what the catalogue proposes: TestAdmitsItsOwnPlans holds each to it.
+// bound is what a plan may write to one setting. A row is what the catalogue proposes:
+// TestAdmitsItsOwnPlans holds each to it.
 type bound struct {
 	name   string   // a sysctl, or the kind of another target and its field
 	limits []string // the limits that lift it, by their IDs
@@ -19,8 +20,9 @@ const (
 	portList
 )
 
-// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c sysctl_nr_open_max); process
-// numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers (include/uapi/linux/futex.h FUTEX_TID_MASK).
+// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c
+// sysctl_nr_open_max); process numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers
+// (include/uapi/linux/futex.h FUTEX_TID_MASK).
 const (
 	mostInt     = 1<<31 - 1
 	mostOpen    = 2147483584

@@ -30,8 +30,9 @@ func Main() {
 	select {}
 }
 
-// booted says whether a kernel has just started this process as the first of a machine that Run has made: nobody has mounted /proc
-// yet, as whoever makes a container has, and the job in the initramfs knows the secret of the kernel's command line.
+// booted says whether a kernel has just started this process as the first of a machine that Run has
+// made: nobody has mounted /proc yet, as whoever makes a container has, and the job in the
+// initramfs knows the secret of the kernel's command line.
 func booted(secret string) bool {
 	if _, err := os.Lstat("/proc/self"); err == nil || secret == "" {
 		return false

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A handle stays with its namespace when the path leads to another one, and its path and its descriptor do too.
+// A handle stays with its namespace when the path leads to another one, and its path and its
+// descriptor do too.
 func TestHandleStays(t *testing.T) {
 	first, second := throwAway(t), throwAway(t)
 	link := filepath.Join(t.TempDir(), "ns")

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// playEnv makes the test binary another process: "child" says what became of its role, "parent PROGRAM" starts that as its child.
+// playEnv makes the test binary another process: "child" says what became of its role, "parent
+// PROGRAM" starts that as its child.
 const playEnv = "ROLE_TEST"
 
 func TestMain(m *testing.M) {
@@ -75,7 +76,8 @@ func TestGranted(t *testing.T) {
 	}
 }
 
-// Whoever can choose the environment, the arguments and the descriptors of a process cannot give it a role.
+// Whoever can choose the environment, the arguments and the descriptors of a process cannot give it
+// a role.
 func TestNotGranted(t *testing.T) {
 	if out := says(t, child()); out != "taken false, error <nil>" {
 		t.Errorf("without a role: %s", out)
@@ -137,7 +139,8 @@ func pair(t *testing.T, text string) *os.File {
 	return os.NewFile(uintptr(fds[1]), "pair")
 }
 
-// A socket that another process than the parent has made proves nothing: here the grandparent's, handed on by a shell.
+// A socket that another process than the parent has made proves nothing: here the grandparent's,
+// handed on by a shell.
 func TestNotGrantedByTheParent(t *testing.T) {
 	cmd := exec.Command("sh", "-c", `"$0"; exit $?`, fmt.Sprintf("/proc/%d/exe", os.Getpid()))
 	cmd.Env = []string{playEnv + "=child", "PATH=" + os.Getenv("PATH"), variable + "=worker:3:SECRET"}

@@ -124,7 +124,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A program that root is to run at each boot is root's, and so is every directory that leads there, without exception.
+// A program that root is to run at each boot is root's, and so is every directory that leads there,
+// without exception.
 func TestProgram(t *testing.T) {
 	if os.Getuid() == 0 {
 		if err := Program("/usr/bin/env"); err != nil {

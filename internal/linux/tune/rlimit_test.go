@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that ends between the look at it and the call: whoever has its number by then gets its limits back.
+// A process that ends between the look at it and the call: whoever has its number by then gets its
+// limits back.
 func TestPrlimitHitsAnother(t *testing.T) {
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
