@@ -15,7 +15,12 @@ import (
 func admit(p plan.Plan) error {
 	for i, c := range p.Changes {
 		if c.Setting != "" && !names(c) {
-			return fmt.Errorf("change %d (%s): it is called %.60q, and that is something else", i+1, words(c.Target), c.Setting)
+			return fmt.Errorf(
+				"change %d (%s): it is called %.60q, and that is something else",
+				i+1,
+				words(c.Target),
+				c.Setting,
+			)
 		}
 	}
 	return plan.Admit(p)

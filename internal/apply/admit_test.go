@@ -19,7 +19,13 @@ func TestPlanEditedByHand(t *testing.T) {
 	of := func(c plan.Change, limit string) plan.Change { c.Limit = limit; return c }
 	raise := func(limit, name, from, to string) plan.Change { return of(change(sysctl(name), from, to), limit) }
 	called := func(c plan.Change, words string) plan.Change { c.Setting = words; return c }
-	files, queued := of(change(soft, "1024", "2048"), "process-files"), of(change(queue, "5", "50"), "accept-queue")
+	files, queued := of(
+		change(soft, "1024", "2048"),
+		"process-files",
+	), of(
+		change(queue, "5", "50"),
+		"accept-queue",
+	)
 	longer := of(change(device, "500", "1000"), "transmit-queue")
 	for _, c := range []struct {
 		want   string
@@ -45,15 +51,26 @@ func TestPlanEditedByHand(t *testing.T) {
 		{"", longer},
 	} {
 		c.change.Why = strings.Repeat("x\u202e", 3<<18)
-		text, err := json.Marshal(plan.Plan{Schema: plan.Schema, Host: here.Host, Changes: []plan.Change{c.change}})
+		text, err := json.Marshal(
+			plan.Plan{Schema: plan.Schema, Host: here.Host, Changes: []plan.Change{c.change}},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p, err := ReadPlan(bytes.NewReader(text))
-		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || len(err.Error()) > 300) {
-			t.Errorf("%s from %s to %s: %v, want %q", c.change.Setting, c.change.From, c.change.To, err, c.want)
+		if (err == nil) != (c.want == "") ||
+			err != nil && (!strings.Contains(err.Error(), c.want) || len(err.Error()) > 300) {
+			t.Errorf(
+				"%s from %s to %s: %v, want %q",
+				c.change.Setting,
+				c.change.From,
+				c.change.To,
+				err,
+				c.want,
+			)
 		}
-		if err == nil && (len(p.Changes[0].Why) > plan.MostText+3 || p.Changes[0].Setting != c.change.Target.Called("")) {
+		if err == nil &&
+			(len(p.Changes[0].Why) > plan.MostText+3 || p.Changes[0].Setting != c.change.Target.Called("")) {
 			t.Errorf("%d bytes of reasons, called %q", len(p.Changes[0].Why), p.Changes[0].Setting)
 		}
 	}
@@ -75,9 +92,17 @@ func TestAdmitsPlans(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		works := []limit.Workload{{}, {Outbound: []limit.Goal{{Subject: "198.51.100.1:443", Held: 40_000, PerSecond: 2_000}}}}
+		works := []limit.Workload{
+			{},
+			{Outbound: []limit.Goal{{Subject: "198.51.100.1:443", Held: 40_000, PerSecond: 2_000}}},
+		}
 		for _, row := range s.Read().Rows(host.ListenerKind) {
-			works = append(works, limit.Workload{Inbound: []limit.Goal{{Subject: row.Name(), Held: 200_000, Burst: 20_000}}})
+			works = append(
+				works,
+				limit.Workload{
+					Inbound: []limit.Goal{{Subject: row.Name(), Held: 200_000, Burst: 20_000}},
+				},
+			)
 		}
 		for i, w := range works {
 			p, err := plan.Make(s, w, plan.Options{ToMax: i == 0})

@@ -32,7 +32,12 @@ func (n fileNote) admissible(owns func(string) bool) error {
 	case owns == nil || !owns(n.Path):
 		return fmt.Errorf("%.100q is no file of maxconn", n.Path)
 	case n.Mode&^mostMode != 0 || n.OldMode&^mostMode != 0:
-		return fmt.Errorf("%s has the mode %v, was %v: no file of maxconn has", n.Path, n.Mode, n.OldMode)
+		return fmt.Errorf(
+			"%s has the mode %v, was %v: no file of maxconn has",
+			n.Path,
+			n.Mode,
+			n.OldMode,
+		)
 	case len(n.New) > largestFile || len(n.Old) > largestFile:
 		return fmt.Errorf("%s has more than %d KiB", n.Path, largestFile>>10)
 	}

@@ -57,7 +57,10 @@ func (e *Engine) Detach(program string, args []string) (pid int, err error) {
 	}
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil || line != ready {
-		err = errors.Join(fmt.Errorf("the process that awaits the confirmation did not start: %w", err), cmd.Process.Kill())
+		err = errors.Join(
+			fmt.Errorf("the process that awaits the confirmation did not start: %w", err),
+			cmd.Process.Kill(),
+		)
 		return 0, errors.Join(err, cmd.Wait())
 	}
 	return cmd.Process.Pid, nil // it is not waited for: whoever adopts it does that

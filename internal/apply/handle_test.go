@@ -67,7 +67,11 @@ func lead(t *testing.T, link, to string) netns.Path {
 }
 
 func raiseFrom(e *Engine, from, to string) plan.Plan {
-	return plan.Plan{Schema: plan.Schema, Host: e.Here.Host, Changes: []plan.Change{change(sysctl(somaxconn), from, to)}}
+	return plan.Plan{
+		Schema:  plan.Schema,
+		Host:    e.Here.Host,
+		Changes: []plan.Change{change(sysctl(somaxconn), from, to)},
+	}
 }
 
 // The path of a namespace leads to another one after it was looked at: while somebody thinks about
@@ -95,7 +99,9 @@ func TestNamespaceIsSwitched(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *Refusal
-	if _, err := later.Rollback(0, false); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") || refused.Hint == "" {
+	if _, err := later.Rollback(0, false); !errors.As(err, &refused) ||
+		strings.Contains(err.Error(), "\n") ||
+		refused.Hint == "" {
 		t.Errorf("by a path that leads elsewhere: %v", err)
 	}
 	a.want("not taken back", "4096")
@@ -120,7 +126,15 @@ func TestGuardInheritsTheNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(job{Verb: "apply", Dir: dir, Netns: string(path), Plan: raiseFrom(e, "64", "4096"), Within: time.Second})
+	text, err := json.Marshal(
+		job{
+			Verb:   "apply",
+			Dir:    dir,
+			Netns:  string(path),
+			Plan:   raiseFrom(e, "64", "4096"),
+			Within: time.Second,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +170,9 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 	}
 	number := e.Here.Netns
 	if e.Here.Cookie == 0 {
-		t.Skip("this kernel has no cookies of namespaces: before Linux 5.14 the inode number has to do")
+		t.Skip(
+			"this kernel has no cookies of namespaces: before Linux 5.14 the inode number has to do",
+		)
 	}
 	if _, err := e.Apply(t.Context(), raiseFrom(e, "64", "4096"), Options{}); err != nil {
 		t.Fatal(err)
@@ -178,11 +194,14 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := here.Status()
-	if err != nil || len(s.Runs) != 1 || s.Runs[0].State != Over || !s.Settled() || s.Runs[0].Changes[0].Now != NowGone {
+	if err != nil || len(s.Runs) != 1 || s.Runs[0].State != Over || !s.Settled() ||
+		s.Runs[0].Changes[0].Now != NowGone {
 		t.Errorf("status %+v, %v", s, err)
 	}
 	var refused *Refusal
-	if _, err := here.Rollback(1, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "has ended") || refused.Hint == "" {
+	if _, err := here.Rollback(1, false); !errors.As(err, &refused) ||
+		!strings.Contains(err.Error(), "has ended") ||
+		refused.Hint == "" {
 		t.Errorf("rollback in the other namespace: %v", err)
 	}
 	again.want("refused", "4096")
@@ -191,7 +210,8 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken, err := own.Rollback(1, false)
-	if err != nil || taken.State != Undone || len(taken.Items) != 1 || taken.Items[0].Outcome != Gone {
+	if err != nil || taken.State != Undone || len(taken.Items) != 1 ||
+		taken.Items[0].Outcome != Gone {
 		t.Errorf("rollback: %+v, %v", taken, err)
 	}
 	again.want("closed", "4096")
@@ -213,7 +233,16 @@ func TestLabelsAreThoseOfTheTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := change(plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(child.Process.Pid), Field: fieldSoft, Start: startOf(child.Process.Pid)}, "1", "2")
+	c := change(
+		plan.Target{
+			Kind:  host.ProcessKind,
+			Name:  strconv.Itoa(child.Process.Pid),
+			Field: fieldSoft,
+			Start: startOf(child.Process.Pid),
+		},
+		"1",
+		"2",
+	)
 	c.Setting = fmt.Sprintf("soft descriptor limit of nginx (pid %d)", child.Process.Pid)
 	p := e.Hold(plan.Plan{Changes: []plan.Change{c}})
 	if want := fmt.Sprintf("soft descriptor limit of sleep (pid %d)", child.Process.Pid); p.Changes[0].Setting != want {

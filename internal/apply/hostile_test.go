@@ -19,8 +19,12 @@ const stranger = 12345
 // verbsOf are all that reads a journal.
 func (b *bench) verbsOf(t *testing.T) map[string]error {
 	return map[string]error{
-		"rollback": second(b.Rollback(0, false)), "rollback 1": second(b.Rollback(1, true)), "confirm": second(b.Confirm(0)), "apply": second(b.Apply(t.Context(), thePlan(), Options{})),
-		"status": second(b.Status()), "history": second(b.History()), "verify": second(b.Verify(false)),
+		"rollback": second(
+			b.Rollback(0, false),
+		), "rollback 1": second(b.Rollback(1, true)), "confirm": second(b.Confirm(0)), "apply": second(b.Apply(t.Context(), thePlan(), Options{})),
+		"status": second(
+			b.Status(),
+		), "history": second(b.History()), "verify": second(b.Verify(false)),
 	}
 }
 
@@ -40,7 +44,10 @@ func TestStateOfSomebodyElse(t *testing.T) {
 	}
 	link := func(path func(*bench) string) func(*bench) error {
 		return func(b *bench) error {
-			return errors.Join(os.Rename(path(b), path(b)+"-real"), os.Symlink(path(b)+"-real", path(b)))
+			return errors.Join(
+				os.Rename(path(b), path(b)+"-real"),
+				os.Symlink(path(b)+"-real", path(b)),
+			)
 		}
 	}
 	dir := func(b *bench) string { return b.Dir }
@@ -82,7 +89,8 @@ func TestStateOfSomebodyElse(t *testing.T) {
 					t.Errorf("%s: %v, want an error: %v", verb, err, want)
 				}
 			}
-			if diff := cmp.Diff(etc, tree(t, b.etc)); diff != "" || len(b.kernel.written) != written {
+			if diff := cmp.Diff(etc, tree(t, b.etc)); diff != "" ||
+				len(b.kernel.written) != written {
 				t.Errorf("something was changed: %q, %s", b.kernel.written[written:], diff)
 			}
 		})
@@ -120,14 +128,17 @@ func TestForgedJournal(t *testing.T) {
 			rewrite(t, b, forge)
 			written, etc := len(b.kernel.written), tree(t, filepath.Dir(b.etc))
 			for verb, err := range b.verbsOf(t) {
-				if listed := verb == "status" || verb == "history"; (err == nil) != listed || err != nil && strings.Contains(err.Error(), "\n") {
+				if listed := verb == "status" || verb == "history"; (err == nil) != listed ||
+					err != nil && strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: %v", verb, err)
 				}
 			}
-			if s, err := b.Status(); err != nil || s.Settled() || len(s.Unreadable) != 1 || len(s.Unreadable[0]) > 400 {
+			if s, err := b.Status(); err != nil || s.Settled() || len(s.Unreadable) != 1 ||
+				len(s.Unreadable[0]) > 400 {
 				t.Errorf("status %+v, %v", s, err)
 			}
-			if diff := cmp.Diff(etc, tree(t, filepath.Dir(b.etc))); diff != "" || len(b.kernel.written) != written {
+			if diff := cmp.Diff(etc, tree(t, filepath.Dir(b.etc))); diff != "" ||
+				len(b.kernel.written) != written {
 				t.Errorf("something was changed: %q, %s", b.kernel.written[written:], diff)
 			}
 		})

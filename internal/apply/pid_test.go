@@ -25,7 +25,11 @@ type cloneArgs struct {
 // checkpointed process comes back. It takes CAP_CHECKPOINT_RESTORE.
 func startAs(pid int) syscall.Errno {
 	tid := int32(pid)
-	args := &cloneArgs{exitSignal: uint64(syscall.SIGCHLD), setTID: uint64(uintptr(unsafe.Pointer(&tid))), setTIDSize: 1}
+	args := &cloneArgs{
+		exitSignal: uint64(syscall.SIGCHLD),
+		setTID:     uint64(uintptr(unsafe.Pointer(&tid))),
+		setTIDSize: 1,
+	}
 	path, _ := syscall.BytePtrFromString("/bin/sleep")
 	word, _ := syscall.BytePtrFromString("600")
 	argv, env := []*byte{path, word, nil}, []*byte{nil}
@@ -42,13 +46,27 @@ func startAs(pid int) syscall.Errno {
 //go:noinline
 //go:norace
 //go:nosplit
-func cloneExec(args *cloneArgs, path *byte, argv, env **byte) (pid, r uintptr, errno syscall.Errno) {
-	pid, r, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0)
+func cloneExec(
+	args *cloneArgs,
+	path *byte,
+	argv, env **byte,
+) (pid, r uintptr, errno syscall.Errno) {
+	pid, r, errno = syscall.RawSyscall(
+		unix.SYS_CLONE3,
+		uintptr(unsafe.Pointer(args)),
+		unsafe.Sizeof(*args),
+		0,
+	)
 	if errno != 0 || pid != 0 {
 		return pid, r, errno
 	}
 	syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
-	syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(env)))
+	syscall.RawSyscall(
+		syscall.SYS_EXECVE,
+		uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(argv)),
+		uintptr(unsafe.Pointer(env)),
+	)
 	for {
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 127, 0, 0)
 	}
@@ -76,7 +94,12 @@ func numberComesBack(t *testing.T) (same bool, errno syscall.Errno) {
 	}
 	first := sleeper(t)
 	pid := first.Process.Pid
-	target := plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(pid), Field: fieldSoft, Start: startOf(pid)}
+	target := plan.Target{
+		Kind:  host.ProcessKind,
+		Name:  strconv.Itoa(pid),
+		Field: fieldSoft,
+		Start: startOf(pid),
+	}
 	if _, err := e.Kernel.Read(target); err != nil { // the check
 		t.Fatal(err)
 	}

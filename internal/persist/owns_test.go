@@ -38,7 +38,10 @@ func TestOwns(t *testing.T) {
 // All that Files gives is owned, and a program that others could replace is named by no unit.
 func TestUnitsNameTrustedPrograms(t *testing.T) {
 	p := plan.Plan{Changes: []plan.Change{{
-		Target: plan.Target{Kind: host.SysctlKind, Name: "net.core.somaxconn"}, From: "128", To: "4096",
+		Target: plan.Target{
+			Kind: host.SysctlKind,
+			Name: "net.core.somaxconn",
+		}, From: "128", To: "4096",
 		Setting: "net.core.somaxconn", Limit: "accept-queue",
 	}}}
 	facts := snapshot(t, "system scope = initial\n")
@@ -55,7 +58,8 @@ func TestUnitsNameTrustedPrograms(t *testing.T) {
 	}
 	o.Untrusted = "/tmp can be written by others"
 	var refused *ProgramError
-	if files, err := Files(p, o); !errors.As(err, &refused) || len(files) > 0 || refused.Hint() == "" ||
+	if files, err := Files(p, o); !errors.As(err, &refused) || len(files) > 0 ||
+		refused.Hint() == "" ||
 		!strings.Contains(err.Error(), o.Untrusted) {
 		t.Errorf("%v, %v", files, err)
 	}

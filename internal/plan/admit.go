@@ -39,7 +39,11 @@ func admit(c Change) error {
 		return fmt.Errorf("to %.60q: %w", c.To, err)
 	}
 	if !c.Raises() {
-		return fmt.Errorf("from %.60q to %.60q: a plan makes nothing less, and sets nothing that does harm", c.From, c.To)
+		return fmt.Errorf(
+			"from %.60q to %.60q: a plan makes nothing less, and sets nothing that does harm",
+			c.From,
+			c.To,
+		)
 	}
 	return nil
 }
@@ -52,9 +56,19 @@ func AdmitOld(p Plan, known func(sysctl string) bool) error {
 		b, ok := boundOf(c.Target)
 		switch {
 		case !ok && (c.Target.Kind != host.SysctlKind || !known(c.Target.Name)):
-			return fmt.Errorf("change %d: %.60q is no setting that a plan changes", i+1, c.Target.Name)
+			return fmt.Errorf(
+				"change %d: %.60q is no setting that a plan changes",
+				i+1,
+				c.Target.Name,
+			)
 		case ok && (b.inForm(c.From) != nil || b.inForm(c.To) != nil), !c.Raises():
-			return fmt.Errorf("change %d (%s): no plan goes from %.60q to %.60q", i+1, c.Target.Called(""), c.From, c.To)
+			return fmt.Errorf(
+				"change %d (%s): no plan goes from %.60q to %.60q",
+				i+1,
+				c.Target.Called(""),
+				c.From,
+				c.To,
+			)
 		}
 	}
 	return nil
@@ -118,7 +132,8 @@ func (b bound) holds(c Change) error {
 	}
 	from, _ := b.numbers(c.From)
 	for i, n := range to {
-		if stays := i < len(from) && from[i] == n && b.form != oneNumber; (n < b.least && !stays) || n > b.most {
+		if stays := i < len(from) && from[i] == n && b.form != oneNumber; (n < b.least && !stays) ||
+			n > b.most {
 			return fmt.Errorf("a plan goes from %d to %d", b.least, b.most)
 		}
 	}
@@ -129,7 +144,10 @@ func (b bound) holds(c Change) error {
 // catalogue adds servers to the list only where it widens the range, too.
 func leavesPorts(p Plan) error {
 	find := func(name string) int {
-		return slices.IndexFunc(p.Changes, func(c Change) bool { return c.Target == Target{Kind: host.SysctlKind, Name: name} })
+		return slices.IndexFunc(
+			p.Changes,
+			func(c Change) bool { return c.Target == Target{Kind: host.SysctlKind, Name: name} },
+		)
 	}
 	at, with := find("net.ipv4.ip_local_reserved_ports"), find("net.ipv4.ip_local_port_range")
 	if at < 0 {

@@ -14,7 +14,14 @@ import (
 func (b bound) valid() Change {
 	c := Change{Target: Target{Kind: host.SysctlKind, Name: b.name}, Limit: b.limits[0]}
 	if kind, field, ok := strings.Cut(b.name, "#"); ok {
-		c.Target = Target{Kind: host.Kind(kind), Name: "x", Field: field, PID: 7, Start: 1, Inode: 1}
+		c.Target = Target{
+			Kind:  host.Kind(kind),
+			Name:  "x",
+			Field: field,
+			PID:   7,
+			Start: 1,
+			Inode: 1,
+		}
 	}
 	least := fmt.Sprint(b.least)
 	switch b.form {
@@ -33,7 +40,12 @@ func (b bound) valid() Change {
 // Each row of the bounds is held to them: at its ends a change is admitted, beyond them, in another
 // form, or for another limit it is not. What has no row is not admitted at all.
 func TestBounds(t *testing.T) {
-	wider := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, Limit: "ephemeral-ports", From: "32768 60999", To: "1024 65535"}
+	wider := Change{
+		Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"},
+		Limit:  "ephemeral-ports",
+		From:   "32768 60999",
+		To:     "1024 65535",
+	}
 	for _, b := range bounds {
 		admitted := func(edit func(*Change)) error {
 			c := b.valid()
@@ -95,8 +107,18 @@ func each(b bound, n int64) string {
 
 // A list of reserved ports never takes the whole range, and comes with a wider range.
 func TestReservedPortsLeaveSome(t *testing.T) {
-	reserve := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports"}, Limit: "ephemeral-ports", From: "", To: "1024-65535"}
-	wider := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, Limit: "ephemeral-ports", From: "32768 60999", To: "32768 61999"}
+	reserve := Change{
+		Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports"},
+		Limit:  "ephemeral-ports",
+		From:   "",
+		To:     "1024-65535",
+	}
+	wider := Change{
+		Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"},
+		Limit:  "ephemeral-ports",
+		From:   "32768 60999",
+		To:     "32768 61999",
+	}
 	for _, changes := range [][]Change{{reserve}, {reserve, wider}} {
 		if err := Admit(Plan{Changes: changes}); err == nil {
 			t.Errorf("%d changes: admitted", len(changes))
@@ -113,7 +135,11 @@ func TestReservedPortsLeaveSome(t *testing.T) {
 func TestAdmitOld(t *testing.T) {
 	known := func(name string) bool { return name == "net.ipv4.tcp_rmem" }
 	old := func(name, from, to string) Plan {
-		return Plan{Changes: []Change{{Target: Target{Kind: host.SysctlKind, Name: name}, From: from, To: to}}}
+		return Plan{
+			Changes: []Change{
+				{Target: Target{Kind: host.SysctlKind, Name: name}, From: from, To: to},
+			},
+		}
 	}
 	for _, p := range []Plan{old("net.core.somaxconn", "128", "4096"), old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"), old("fs.nr_open", "1048576", "2147483584")} {
 		if err := AdmitOld(p, known); err != nil {

@@ -102,7 +102,8 @@ const (
 func Ended(cookie, inode uint64) (ended, known bool) {
 	own, err1 := Self()
 	number, err2 := Cookie()
-	if err1 != nil || err2 != nil || number == 0 || cookie == 0 || byHandle(number, own.Inode) != nil {
+	if err1 != nil || err2 != nil || number == 0 || cookie == 0 ||
+		byHandle(number, own.Inode) != nil {
 		return false, false
 	}
 	switch err := byHandle(cookie, inode); {
@@ -119,7 +120,11 @@ func byHandle(number, inode uint64) error {
 	b := binary.NativeEndian.AppendUint64(nil, number)
 	b = binary.NativeEndian.AppendUint32(b, unix.CLONE_NEWNET)
 	b = binary.NativeEndian.AppendUint32(b, uint32(inode))
-	fd, err := unix.OpenByHandleAt(nsfsRoot, unix.NewFileHandle(nsfsHandle, b), unix.O_RDONLY|unix.O_CLOEXEC)
+	fd, err := unix.OpenByHandleAt(
+		nsfsRoot,
+		unix.NewFileHandle(nsfsHandle, b),
+		unix.O_RDONLY|unix.O_CLOEXEC,
+	)
 	if err != nil {
 		return err
 	}

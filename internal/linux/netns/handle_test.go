@@ -36,7 +36,8 @@ func TestHandleStays(t *testing.T) {
 		"Do": h.Do, "Do by its path": func(fn func() error) error { return Do(h.Path(), fn) }, "Do of an heir": heir.Do,
 	} {
 		var in ID
-		if err := do(func() (err error) { in, err = Self(); return err }); err != nil || in != want {
+		if err := do(func() (err error) { in, err = Self(); return err }); err != nil ||
+			in != want {
 			t.Errorf("%s: in %v, %v, want %v", what, in, err, want)
 		}
 	}

@@ -32,7 +32,9 @@ const variable = "MAXCONN_ROLE"
 const firstExtra = 3
 
 // ErrSecure is a program that has more rights than the user who starts it.
-var ErrSecure = errors.New("a program with file capabilities or a set-user-ID bit does not run itself again: run it as root instead")
+var ErrSecure = errors.New(
+	"a program with file capabilities or a set-user-ID bit does not run itself again: run it as root instead",
+)
 
 // Grant gives the process that a command will start a role. The command's extra files must be
 // complete; the descriptor of the role comes last, and the child closes it. done is to be called
@@ -55,7 +57,10 @@ func Grant(c *exec.Cmd, name string) (done func(), err error) {
 	if c.Env == nil {
 		c.Env = os.Environ()
 	}
-	c.Env = append(c.Env, fmt.Sprintf("%s=%s:%d:%s", variable, name, firstExtra+len(c.ExtraFiles), secret))
+	c.Env = append(
+		c.Env,
+		fmt.Sprintf("%s=%s:%d:%s", variable, name, firstExtra+len(c.ExtraFiles), secret),
+	)
 	c.ExtraFiles = append(c.ExtraFiles, theirs)
 	return func() { theirs.Close() }, nil
 }

@@ -95,7 +95,11 @@ func TestNotGranted(t *testing.T) {
 		"the environment alone": "worker:3:SECRET", "no descriptor": "worker::SECRET", "a standard file": "worker:0:SECRET",
 		"no secret": "worker:3:", "a word": "worker", "many words": "worker:3:a:b", "no such descriptor": "worker:77:SECRET",
 	} {
-		if out := says(t, child(variable+"="+env)); !strings.HasPrefix(out, "taken false, error ") || out == "taken false, error <nil>" {
+		if out := says(t, child(variable+"="+env)); !strings.HasPrefix(
+			out,
+			"taken false, error ",
+		) ||
+			out == "taken false, error <nil>" {
 			t.Errorf("%s: %s", what, out)
 		}
 	}
@@ -143,7 +147,11 @@ func pair(t *testing.T, text string) *os.File {
 // handed on by a shell.
 func TestNotGrantedByTheParent(t *testing.T) {
 	cmd := exec.Command("sh", "-c", `"$0"; exit $?`, fmt.Sprintf("/proc/%d/exe", os.Getpid()))
-	cmd.Env = []string{playEnv + "=child", "PATH=" + os.Getenv("PATH"), variable + "=worker:3:SECRET"}
+	cmd.Env = []string{
+		playEnv + "=child",
+		"PATH=" + os.Getenv("PATH"),
+		variable + "=worker:3:SECRET",
+	}
 	theirs := pair(t, "worker:SECRET")
 	defer theirs.Close()
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -184,7 +192,9 @@ func TestSecure(t *testing.T) {
 		cmd := exec.Command(plain)
 		cmd.Env = []string{playEnv + "=parent " + program}
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
+		}
 		if out := says(t, cmd); out != want+" <nil>" {
 			t.Errorf("%s: %s", filepath.Base(program), out)
 		}

@@ -110,7 +110,10 @@ func walk(path string, check func(string, fs.FileInfo) error) (info fs.FileInfo,
 			}
 			return info, nil
 		}
-		at = filepath.Join(at, rest[0]) // ".." of a directory that was checked is above it, and was checked too
+		at = filepath.Join(
+			at,
+			rest[0],
+		) // ".." of a directory that was checked is above it, and was checked too
 		rest = rest[1:]
 	}
 }

@@ -74,7 +74,8 @@ func TestDirectory(t *testing.T) {
 			dir := filepath.Join(above, "dir")
 			must(t, os.MkdirAll(dir, 0o700), c.spoil(top, above, dir))
 			err := Directory(dir)
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			if (err == nil) != (c.want == "") ||
+				err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
@@ -114,7 +115,9 @@ func TestOpen(t *testing.T) {
 			must(t, c.make(path))
 			began := time.Now()
 			text, err := ReadFile(path, 1<<20)
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || err == nil && string(text) != "text" {
+			if (err == nil) != (c.want == "") ||
+				err != nil && !strings.Contains(err.Error(), c.want) ||
+				err == nil && string(text) != "text" {
 				t.Errorf("%q, %v, want %q", text, err, c.want)
 			}
 			if time.Since(began) > 5*time.Second {

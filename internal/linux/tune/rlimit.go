@@ -32,7 +32,11 @@ func Prlimit(pid int, soft, hard uint64) error {
 // they stay raised.
 func PrlimitHeld(pid int, running func() bool, was, want Files) error {
 	set, old := unix.Rlimit{Cur: want.Soft, Max: want.Hard}, unix.Rlimit{}
-	fail := &Error{Op: "set RLIMIT_NOFILE", Subject: fmt.Sprintf("of process %d", pid), Want: spell(set)}
+	fail := &Error{
+		Op:      "set RLIMIT_NOFILE",
+		Subject: fmt.Sprintf("of process %d", pid),
+		Want:    spell(set),
+	}
 	if !running() {
 		fail.Err = unix.ESRCH
 		return fail
