@@ -22,9 +22,12 @@ func TestRolesAreNotForTheTaking(t *testing.T) {
 		"a worker of a lab":                 {"MAXCONN_ROLE=lab-worker:3:x", []string{"version"}},
 		"a worker of a load":                {"MAXCONN_ROLE=load-worker:3:x", []string{"load", "worker"}},
 		"a worker of a load, by its verb":   {"A=", []string{"load", "worker"}},
-		"one that awaits a confirmation":    {"MAXCONN_ROLE=await-confirmation:3:x", []string{"await-confirmation", "1"}},
-		"the same, by its verb":             {"A=", []string{"await-confirmation", "1"}},
-		"the init of a machine":             {"MAXCONN_VM_ROLE=init", []string{"version"}},
+		"one that awaits a confirmation": {
+			"MAXCONN_ROLE=await-confirmation:3:x",
+			[]string{"await-confirmation", "1"},
+		},
+		"the same, by its verb": {"A=", []string{"await-confirmation", "1"}},
+		"the init of a machine": {"MAXCONN_VM_ROLE=init", []string{"version"}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			if said := answers(t, order, c.env, c.args); said != "" {

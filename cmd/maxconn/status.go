@@ -204,7 +204,10 @@ func (f journalFlags) directory(env func(string) string) (string, error) {
 		dir = apply.DefaultDir(os.Geteuid(), env)
 	}
 	if dir == "" {
-		return "", misuse("say where: --state-dir DIRECTORY", "the journal has no place: neither HOME nor XDG_STATE_HOME is set")
+		return "", misuse(
+			"say where: --state-dir DIRECTORY",
+			"the journal has no place: neither HOME nor XDG_STATE_HOME is set",
+		)
 	}
 	return filepath.Abs(dir)
 }

@@ -70,7 +70,9 @@ func bounded(p plan.Plan) plan.Plan {
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		c.Setting = c.Target.Called("")
-		for _, text := range []*string{&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit, &c.Limits} {
+		for _, text := range []*string{
+			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit, &c.Limits,
+		} {
 			if len(*text) > plan.MostText {
 				*text = strings.ToValidUTF8((*text)[:plan.MostText], "") + "..."
 			}

@@ -32,21 +32,54 @@ func TestPlanEditedByHand(t *testing.T) {
 		change plan.Change
 	}{
 		{"", raise("accept-queue", "net.core.somaxconn", "128", "4096")},
-		{`is called "net.core.somaxcon`, called(raise("orphans", "net.ipv4.tcp_max_orphans", "4096", "8192"), "net.core.somaxconn")},
-		{`"net.ipv4.ip_forward" is no setting that a plan changes`, raise("time-wait", "net.ipv4.ip_forward", "0", "1")},
-		{`"net.ipv4.conf.all.rp_filter" is no`, raise("time-wait", "net.ipv4.conf.all.rp_filter", "0", "1")},
-		{`"net.ipv4.tcp_rmem" is no`, raise("tcp-memory", "net.ipv4.tcp_rmem", "4096 131072 6291456", "4096 131072 2147483647")},
-		{`"net.ipv4.tcp_syn_retries" is no`, raise("ephemeral-ports", "net.ipv4.tcp_syn_retries", "6", "127")},
-		{`"net.ipv4.ip_unprivileged_port_start" is no`, raise("ephemeral-ports", "net.ipv4.ip_unprivileged_port_start", "1024", "32767")},
+		{
+			`is called "net.core.somaxcon`,
+			called(raise("orphans", "net.ipv4.tcp_max_orphans", "4096", "8192"), "net.core.somaxconn"),
+		},
+		{
+			`"net.ipv4.ip_forward" is no setting that a plan changes`,
+			raise("time-wait", "net.ipv4.ip_forward", "0", "1"),
+		},
+		{
+			`"net.ipv4.conf.all.rp_filter" is no`,
+			raise("time-wait", "net.ipv4.conf.all.rp_filter", "0", "1"),
+		},
+		{
+			`"net.ipv4.tcp_rmem" is no`,
+			raise("tcp-memory", "net.ipv4.tcp_rmem", "4096 131072 6291456", "4096 131072 2147483647"),
+		},
+		{
+			`"net.ipv4.tcp_syn_retries" is no`,
+			raise("ephemeral-ports", "net.ipv4.tcp_syn_retries", "6", "127"),
+		},
+		{
+			`"net.ipv4.ip_unprivileged_port_start" is no`,
+			raise("ephemeral-ports", "net.ipv4.ip_unprivileged_port_start", "1024", "32767"),
+		},
 		{`"net.ipv4.tcp_fin_timeout" is no`, raise("fin-wait", "net.ipv4.tcp_fin_timeout", "60", "90")},
 		{`the limit "orphans" does not lift it`, raise("orphans", "net.core.somaxconn", "128", "4096")},
-		{`from "4096" to "128": a plan makes nothing less`, raise("accept-queue", "net.core.somaxconn", "4096", "128")},
-		{`"1024 65535" to "32768 60999"`, raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "1024 65535", "32768 60999")},
+		{
+			`from "4096" to "128": a plan makes nothing less`,
+			raise("accept-queue", "net.core.somaxconn", "4096", "128"),
+		},
+		{
+			`"1024 65535" to "32768 60999"`,
+			raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "1024 65535", "32768 60999"),
+		},
 		{"(txqueuelen of eth0): it is called", called(longer, "txqueuelen of eth1")},
-		{"(soft descriptor limit of process 77)", called(files, "soft descriptor limit of nginx (pid 78)")},
-		{"(accept queue of 0.0.0.0:80 (pid 77))", called(queued, "accept queue of 0.0.0.0:80, nginx (pid 7)")},
+		{
+			"(soft descriptor limit of process 77)",
+			called(files, "soft descriptor limit of nginx (pid 78)"),
+		},
+		{
+			"(accept queue of 0.0.0.0:80 (pid 77))",
+			called(queued, "accept queue of 0.0.0.0:80, nginx (pid 7)"),
+		},
 		{"", called(files, "soft descriptor limit of nginx (pid 77)")},
-		{"", called(of(change(hard, "1024", "2048"), "process-files"), "hard descriptor limit of pid 77")},
+		{
+			"",
+			called(of(change(hard, "1024", "2048"), "process-files"), "hard descriptor limit of pid 77"),
+		},
 		{"", called(queued, "accept queue of 0.0.0.0:80, a (pid 1) (pid 77)")},
 		{"", longer},
 	} {

@@ -104,7 +104,8 @@ func (e *Engine) free() error {
 		return err
 	}
 	for _, r := range runs {
-		if s := r.State(now); s.open() && (r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID) {
+		here := r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID
+		if s := r.State(now); s.open() && here {
 			return &Refusal{Why: fmt.Sprintf("%s is not over: it is %s", r.name(), s), Hint: s.hint(r.ID)}
 		}
 	}

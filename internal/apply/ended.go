@@ -52,6 +52,8 @@ func (e *Engine) ended(p Place) bool {
 	case e.Gone == nil || p.Initial:
 		return false
 	}
+	e.goneMu.Lock()
+	defer e.goneMu.Unlock()
 	key := p.Host.Netns + "\x00" + p.Path
 	if e.gone == nil {
 		e.gone = map[string]bool{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/netns"
@@ -47,8 +48,10 @@ type Engine struct {
 	Gone func(Place) bool
 	Step Step
 
-	held *netns.Handle   // the namespace, where it is a real one
-	gone map[string]bool // what Gone has said
+	held *netns.Handle // the namespace, where it is a real one
+	// gone is what Gone has said.
+	gone   map[string]bool
+	goneMu sync.Mutex
 }
 
 // Open is an engine for the running kernel, seen from a network namespace ("" is that of the
@@ -85,7 +88,8 @@ func (e *Engine) Namespace() netns.Path {
 
 // at is the engine of the network namespace of a run, or this one where that cannot be entered or is another by now.
 func (e *Engine) at(r *Run) *Engine {
-	if r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID || r.Place.Path == "" || e.Enter == nil {
+	if r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID ||
+		r.Place.Path == "" || e.Enter == nil {
 		return e
 	}
 	other, err := e.Enter(netns.Path(r.Place.Path))

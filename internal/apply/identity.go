@@ -78,18 +78,21 @@ func (here Place) checkHost(p plan.Plan) error {
 		{"host", p.Host.Name, here.Name}, {"kernel", p.Host.Kernel, here.Kernel}, {"network namespace", p.Host.Netns, here.Netns},
 	} {
 		if part.plan != part.here {
-			return &Refusal{Why: fmt.Sprintf("the plan is for %s %.60s, this is %s", part.name, orNothing(part.plan), part.here),
-				Hint: "make a plan here: maxconn plan"}
+			why := fmt.Sprintf("the plan is for %s %.60s, this is %s",
+				part.name, orNothing(part.plan), part.here)
+			return &Refusal{Why: why, Hint: "make a plan here: maxconn plan"}
 		}
 	}
 	sameBoot := sameBoot(p.Host.Boot, here.Boot)
-	if other := p.Host.Cookie != 0 && here.Cookie != 0 && p.Host.Cookie != here.Cookie; sameBoot && other {
-		return &Refusal{Why: fmt.Sprintf("the plan is for a network namespace that has ended: %s is another one now", here.Netns),
-			Hint: "make a plan here: maxconn plan"}
+	told := p.Host.Cookie != 0 && here.Cookie != 0
+	if told && sameBoot && p.Host.Cookie != here.Cookie {
+		const why = "the plan is for a network namespace that has ended: %s is another one now"
+		return &Refusal{Why: fmt.Sprintf(why, here.Netns), Hint: "make a plan here: maxconn plan"}
 	}
 	for _, c := range p.Changes {
 		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot {
-			return &Refusal{Why: fmt.Sprintf("the plan names processes of the boot at %.60s, this host was booted at %s", orNothing(p.Host.Boot), here.Boot),
+			const why = "the plan names processes of the boot at %.60s, this host was booted at %s"
+			return &Refusal{Why: fmt.Sprintf(why, orNothing(p.Host.Boot), here.Boot),
 				Hint: "make a plan again: maxconn plan"}
 		}
 	}

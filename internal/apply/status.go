@@ -146,7 +146,8 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 // reaches says whether a run has set a target that can be looked at from here.
 func (r *Run) reaches(e *Engine, t plan.Target) bool {
 	for i, c := range r.Plan.Changes {
-		if past, elsewhere := e.reach(r, c); c.Target.Same(t) && r.mayHaveWritten(i) && past == "" && elsewhere == "" {
+		past, elsewhere := e.reach(r, c)
+		if c.Target.Same(t) && r.mayHaveWritten(i) && past == "" && elsewhere == "" {
 			return true
 		}
 	}

@@ -121,7 +121,8 @@ func fitsMemory(name, value string) error {
 		return nil
 	}
 	fields := strings.Fields(value)
-	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > kilobytes*1024/int64(os.Getpagesize()) {
+	has := kilobytes * 1024 / int64(os.Getpagesize())
+	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > has {
 		err = fmt.Errorf("that is more than the %d MiB of memory that this host has", kilobytes>>10)
 	}
 	return err

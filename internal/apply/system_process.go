@@ -98,7 +98,11 @@ func (s *System) writeProcess(t plan.Target, value string) error {
 		want.Soft = n
 	}
 	if want.Soft > want.Hard {
-		return fmt.Errorf("the soft limit %s would be above the hard limit %s", spell(want.Soft), spell(want.Hard))
+		return fmt.Errorf(
+			"the soft limit %s would be above the hard limit %s",
+			spell(want.Soft),
+			spell(want.Hard),
+		)
 	}
 	return tune.PrlimitHeld(pid, held.running, was, want)
 }

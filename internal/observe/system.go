@@ -30,7 +30,7 @@ func (s *subject) system() {
 	if s.id.Inode != 0 {
 		set("netns", s.id.String())
 	}
-	if cookie, err := netns.Cookie(); err == nil && cookie != 0 {
+	if cookie, err := netns.Cookie(); err == nil && cookie != 0 && s.options.Root == "" {
 		set("netns-cookie", strconv.FormatUint(cookie, 10))
 	}
 	set("netns-name", s.options.Name)

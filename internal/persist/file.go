@@ -93,7 +93,8 @@ func (e *ProgramError) Error() string {
 
 // Hint says what to do about it.
 func (e *ProgramError) Hint() string {
-	return "install it where only root writes, and run that one: install -o root -g root -m 755 maxconn /usr/local/bin/maxconn"
+	return "install it where only root writes, and run that one: " +
+		"install -o root -g root -m 755 maxconn /usr/local/bin/maxconn"
 }
 
 // Files renders what the plan needs at the next boot, the verifying unit last; none where nothing can be kept. What cannot

@@ -83,7 +83,10 @@ func TestBounds(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"net.ipv4.tcp_rmem", "net.ipv4.tcp_syn_retries", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_forward"} {
+	for _, name := range []string{
+		"net.ipv4.tcp_rmem", "net.ipv4.tcp_syn_retries",
+		"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_forward",
+	} {
 		c := bounds[0].valid()
 		c.Target.Name = name
 		if Admit(Plan{Changes: []Change{c}}) == nil {
@@ -141,13 +144,20 @@ func TestAdmitOld(t *testing.T) {
 			},
 		}
 	}
-	for _, p := range []Plan{old("net.core.somaxconn", "128", "4096"), old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"), old("fs.nr_open", "1048576", "2147483584")} {
+	for _, p := range []Plan{
+		old("net.core.somaxconn", "128", "4096"), old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"),
+		old("fs.nr_open", "1048576", "2147483584"),
+	} {
 		if err := AdmitOld(p, known); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, p := range []Plan{
-		old("kernel.core_pattern", "|/tmp/x", "core"), old("net.ipv4.ip_forward", "0", "1"), old("net.core.somaxconn", "4096", "128"),
+		old(
+			"kernel.core_pattern",
+			"|/tmp/x",
+			"core",
+		), old("net.ipv4.ip_forward", "0", "1"), old("net.core.somaxconn", "4096", "128"),
 		old("net.core.somaxconn", "x", "128"), old("net.ipv4.ip_local_port_range", "1", "2"),
 	} {
 		if err := AdmitOld(p, known); err == nil {

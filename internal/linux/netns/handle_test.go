@@ -33,7 +33,12 @@ func TestHandleStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, do := range map[string]func(func() error) error{
-		"Do": h.Do, "Do by its path": func(fn func() error) error { return Do(h.Path(), fn) }, "Do of an heir": heir.Do,
+		"Do": h.Do, "Do by its path": func(fn func() error) error {
+			return Do(
+				h.Path(),
+				fn,
+			)
+		}, "Do of an heir": heir.Do,
 	} {
 		var in ID
 		if err := do(func() (err error) { in, err = Self(); return err }); err != nil ||

@@ -33,7 +33,8 @@ const firstExtra = 3
 
 // ErrSecure is a program that has more rights than the user who starts it.
 var ErrSecure = errors.New(
-	"a program with file capabilities or a set-user-ID bit does not run itself again: run it as root instead",
+	"a program with file capabilities or a set-user-ID bit does not run itself again: " +
+		"run it as root instead",
 )
 
 // Grant gives the process that a command will start a role. The command's extra files must be
@@ -50,7 +51,8 @@ func Grant(c *exec.Cmd, name string) (done func(), err error) {
 	defer unix.Close(ends[0])
 	theirs := os.NewFile(uintptr(ends[1]), "role")
 	secret := rand.Text()
-	if _, err := unix.SendmsgN(ends[0], []byte(name+":"+secret), nil, nil, unix.MSG_NOSIGNAL); err != nil {
+	told := []byte(name + ":" + secret)
+	if _, err := unix.SendmsgN(ends[0], told, nil, nil, unix.MSG_NOSIGNAL); err != nil {
 		theirs.Close()
 		return nil, fmt.Errorf("hand over the secret of a role: %w", err)
 	}
