@@ -17,7 +17,9 @@ import (
 // write, and lowers nothing.
 func TestPlanEditedByHand(t *testing.T) {
 	of := func(c plan.Change, limit string) plan.Change { c.Limit = limit; return c }
-	raise := func(limit, name, from, to string) plan.Change { return of(change(sysctl(name), from, to), limit) }
+	raise := func(limit, name, from, to string) plan.Change {
+		return of(change(sysctl(name), from, to), limit)
+	}
 	called := func(c plan.Change, words string) plan.Change { c.Setting = words; return c }
 	files, queued := of(
 		change(soft, "1024", "2048"),

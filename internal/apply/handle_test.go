@@ -245,7 +245,8 @@ func TestLabelsAreThoseOfTheTarget(t *testing.T) {
 	)
 	c.Setting = fmt.Sprintf("soft descriptor limit of nginx (pid %d)", child.Process.Pid)
 	p := e.Hold(plan.Plan{Changes: []plan.Change{c}})
-	if want := fmt.Sprintf("soft descriptor limit of sleep (pid %d)", child.Process.Pid); p.Changes[0].Setting != want {
+	want := fmt.Sprintf("soft descriptor limit of sleep (pid %d)", child.Process.Pid)
+	if p.Changes[0].Setting != want {
 		t.Errorf("called %q, want %q", p.Changes[0].Setting, want)
 	}
 }

@@ -233,7 +233,8 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 	if err := b.store().prepare(); err != nil {
 		t.Fatal(err)
 	}
-	const begin = `{"do":"begin","time":"2026-01-01T01:00:00Z","begin":{"schema":"maxconn.journal/1",` +
+	const begin = `{"do":"begin","time":"2026-01-01T01:00:00Z",` +
+		`"begin":{"schema":"maxconn.journal/1",` +
 		`"id":1,"place":{"name":"box","kernel":"6.1.0","netns":"net:[1]",` +
 		`"boot":"2026-01-01T00:00:00Z","boot_id":"first"},"plan":{"schema":"maxconn.plan/1",` +
 		`"host":{"name":"box","kernel":"6.1.0","netns":"net:[1]",` +

@@ -36,7 +36,10 @@ func TestBadInput(t *testing.T) {
 				}
 			}
 		}, want: "the pid belongs to another process now: it is gone"},
-		"a process that exited": {edit: func(p *plan.Plan) { p.Changes[2].Target.Name = strconv.Itoa(dead.PID()) }, want: "of process " + strconv.Itoa(dead.PID()) + ": it is gone"},
+		"a process that exited": {
+			edit: func(p *plan.Plan) { p.Changes[2].Target.Name = strconv.Itoa(dead.PID()) },
+			want: "of process " + strconv.Itoa(dead.PID()) + ": it is gone",
+		},
 		"a key that vanished": {
 			edit: func(p *plan.Plan) { p.Changes[1].Target.Name = "net.core.netdev_max_backlog" },
 			want: "read net.core.netdev_max_backlog: no such file or directory",
@@ -48,7 +51,10 @@ func TestBadInput(t *testing.T) {
 			edit: func(p *plan.Plan) { p.Changes[1].To = "9 60999" },
 			want: "write net.ipv4.ip_local_port_range = 9 60999: invalid argument; everything is as before",
 		},
-		"above the hard limit": {edit: func(p *plan.Plan) { p.Changes[2].To = "999999999" }, want: "would be above the hard limit"},
+		"above the hard limit": {
+			edit: func(p *plan.Plan) { p.Changes[2].To = "999999999" },
+			want: "would be above the hard limit",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.job.Plan = whole

@@ -25,7 +25,8 @@ func TestOwns(t *testing.T) {
 		"", "/", "/etc/shadow", "/etc/sysctl.d/zz-maxconn.conf/../../shadow", SysctlFile + "x",
 		"etc/sysctl.d/zz-maxconn.conf", unitDir + "web.service.d/other.conf", unitDir + "web.service",
 		unitDir + "../web.service.d/" + dropInName, unitDir + "a/b.service.d/" + dropInName,
-		unitDir + ".d/" + dropInName, unitDir + ".service.d/" + dropInName, unitDir + "x.socket.d/" + dropInName,
+		unitDir + ".d/" + dropInName, unitDir + ".service.d/" + dropInName,
+		unitDir + "x.socket.d/" + dropInName,
 		rulesPrefix + ".rules", rulesPrefix + "../x.rules", rulesPrefix + "a/b.rules",
 		rulesPrefix + "eth0.conf", rulesPrefix + strings.Repeat("a", 16) + ".rules",
 	} {

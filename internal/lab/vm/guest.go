@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/linux/role"
+	launch "github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // Main turns the process into the init of a machine when a kernel started it as such, and then
@@ -20,7 +20,7 @@ import (
 // program that calls Run; in all other processes it does nothing.
 func Main() {
 	secret, named := strings.CutPrefix(os.Getenv(roleEnv), roleInit+":")
-	if os.Getpid() != 1 || !named || role.Secure() || !booted(secret) {
+	if os.Getpid() != 1 || !named || launch.Secure() || !booted(secret) {
 		return
 	}
 	os.Unsetenv(roleEnv)

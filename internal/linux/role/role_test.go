@@ -92,8 +92,10 @@ func TestNotGranted(t *testing.T) {
 	}
 	done()
 	for what, env := range map[string]string{
-		"the environment alone": "worker:3:SECRET", "no descriptor": "worker::SECRET", "a standard file": "worker:0:SECRET",
-		"no secret": "worker:3:", "a word": "worker", "many words": "worker:3:a:b", "no such descriptor": "worker:77:SECRET",
+		"the environment alone": "worker:3:SECRET", "no descriptor": "worker::SECRET",
+		"a standard file": "worker:0:SECRET",
+		"no secret":       "worker:3:", "a word": "worker", "many words": "worker:3:a:b",
+		"no such descriptor": "worker:77:SECRET",
 	} {
 		if out := says(t, child(variable+"="+env)); !strings.HasPrefix(
 			out,
@@ -114,10 +116,18 @@ func TestNotGranted(t *testing.T) {
 			}
 			return r, "worker:3:SECRET"
 		},
-		"an empty socket": func(t *testing.T) (*os.File, string) { return pair(t, ""), "worker:3:SECRET" },
-		"another secret":  func(t *testing.T) (*os.File, string) { return pair(t, "worker:SECRET"), "worker:3:TERCES" },
-		"another role":    func(t *testing.T) (*os.File, string) { return pair(t, "walker:SECRET"), "worker:3:SECRET" },
-		"a longer secret": func(t *testing.T) (*os.File, string) { return pair(t, "worker:SECRETS"), "worker:3:SECRET" },
+		"an empty socket": func(t *testing.T) (*os.File, string) {
+			return pair(t, ""), "worker:3:SECRET"
+		},
+		"another secret": func(t *testing.T) (*os.File, string) {
+			return pair(t, "worker:SECRET"), "worker:3:TERCES"
+		},
+		"another role": func(t *testing.T) (*os.File, string) {
+			return pair(t, "walker:SECRET"), "worker:3:SECRET"
+		},
+		"a longer secret": func(t *testing.T) (*os.File, string) {
+			return pair(t, "worker:SECRETS"), "worker:3:SECRET"
+		},
 	} {
 		theirs, env := make(t)
 		cmd := child(variable + "=" + env)
@@ -188,7 +198,8 @@ func TestSecure(t *testing.T) {
 	if err := unix.Setxattr(capable, "security.capability", caps, 0); err != nil {
 		t.Skipf("no file capabilities here: %v", err)
 	}
-	for program, want := range map[string]string{plain: given, capable: "taken false, error " + ErrSecure.Error()} {
+	refused := "taken false, error " + ErrSecure.Error()
+	for program, want := range map[string]string{plain: given, capable: refused} {
 		cmd := exec.Command(plain)
 		cmd.Env = []string{playEnv + "=parent " + program}
 		cmd.Dir = "/"

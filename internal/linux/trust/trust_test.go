@@ -186,7 +186,8 @@ func TestProgram(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "program") // below a sticky directory for all
 	must(t, os.WriteFile(file, nil, 0o755))
 	for path, want := range map[string]string{
-		file: "can be written by others", "/usr/bin": "is not a regular file", "relative": "absolute", "/usr/bin/none-such": "no such file",
+		file: "can be written by others", "/usr/bin": "is not a regular file",
+		"relative": "absolute", "/usr/bin/none-such": "no such file",
 	} {
 		if err := Program(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
