@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
@@ -266,7 +267,9 @@ func (w Workload) Asked() limit.Workload {
 func hostOf(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
-	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Scope: text("scope"), Boot: text("boot")}
+	cookie, _ := strconv.ParseUint(text("netns-cookie"), 10, 64)
+	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Cookie: cookie,
+		Scope: text("scope"), Boot: text("boot")}
 }
 
 // inOrder sorts by what the kernel asks to be first, then by name.

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/linux/role"
+	launch "github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // Main turns the process into the init of a machine when a kernel started it as such, and then
@@ -21,7 +21,7 @@ import (
 // program that calls Run; in all other processes it does nothing.
 func Main() {
 	secret, named := strings.CutPrefix(os.Getenv(roleEnv), roleInit+":")
-	if os.Getpid() != 1 || !named || role.Secure() || !booted(secret) {
+	if os.Getpid() != 1 || !named || launch.Secure() || !booted(secret) {
 		return
 	}
 	os.Unsetenv(roleEnv)
@@ -31,8 +31,9 @@ func Main() {
 	select {}
 }
 
-// booted says whether a kernel has just started this process as the first of a machine that Run has made: nobody has mounted /proc
-// yet, as whoever makes a container has, and the job in the initramfs knows the secret of the kernel's command line.
+// booted says whether a kernel has just started this process as the first of a machine that Run has
+// made: nobody has mounted /proc yet, as whoever makes a container has, and the job in the
+// initramfs knows the secret of the kernel's command line.
 func booted(secret string) bool {
 	if _, err := os.Lstat("/proc/self"); err == nil || secret == "" {
 		return false
