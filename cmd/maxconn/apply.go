@@ -1,12 +1,14 @@
+//go:build linux
+
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -226,29 +228,20 @@ func parseWish(text string) (apply.Wish, error) {
 
 // readPlan reads a plan from a file or from the standard input.
 func (a *app) readPlan(name string) (plan.Plan, error) {
-	in, shown := a.stdin, "the standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return plan.Plan{}, planFileError(name, err)
-		}
-		defer f.Close()
-		in, shown = f, name
-	}
-	p, err := apply.ReadPlan(in)
+	ctx := a.context()
+	text, shown, err := a.input(ctx, name, largestPlan)
 	if err != nil {
-		return p, planFileError(shown, err)
+		return plan.Plan{}, inputError("the plan "+shown, err, planHint)
 	}
-	return p, nil
+	p, err := interruptible(ctx, func() (plan.Plan, error) { return apply.ReadPlan(bytes.NewReader(text)) })
+	if err != nil && ctx.Err() == nil {
+		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err), planHint}
+	}
+	return p, err
 }
 
-func planFileError(name string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return &failure{statusUsage, fmt.Errorf("read the plan %s: %w", name, err), "a plan is what maxconn plan -o plan.json writes"}
-}
+// planHint is for what is no plan.
+const planHint = "a plan is what maxconn plan -o plan.json writes"
 
 func (a *app) nothingToApply(f *applyFlags) error {
 	if f.json {
@@ -272,12 +265,17 @@ func (a *app) agreed(p plan.Plan, yes bool, args []string, window time.Duration)
 	return a.ask(p, window)
 }
 
+// longestAnswer is far above "yes", in bytes.
+const longestAnswer = 1024
+
 // ask shows a plan and reads the answer.
 func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	if err := a.write(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
 		return false, err
 	}
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	answer, err := interruptible(a.context(), func() (string, error) {
+		return bufio.NewReader(io.LimitReader(a.stdin, longestAnswer)).ReadString('\n')
+	})
 	if err != nil && err != io.EOF {
 		return false, err
 	}

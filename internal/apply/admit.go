@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -52,16 +53,10 @@ func names(c plan.Change) bool {
 	return owner == "pid "+pid || strings.HasSuffix(owner, " (pid "+pid+")")
 }
 
-// known says whether the catalogue has a sysctl.
+// known says whether some limit names a sysctl.
 func known(name string) bool {
-	for _, l := range limit.Catalogue() {
-		for _, k := range l.Knobs {
-			if k.Name == name {
-				return true
-			}
-		}
-	}
-	return false
+	k := knob.Lookup(name)
+	return k != nil && k.IsSysctl() && len(limit.Using(name)) > 0
 }
 
 // bounded takes from the texts of a plan what is too long to be read by anybody, and from its

@@ -2,9 +2,9 @@ package apply
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -39,7 +39,7 @@ func (e *Engine) reach(r *Run, c plan.Change) (past, elsewhere string) {
 
 // namespaced targets are others in each network namespace; what files set at boot is in the first.
 func namespaced(t plan.Target) bool {
-	return t.Kind != host.SysctlKind || strings.HasPrefix(t.Name, "net.")
+	return t.Kind != host.SysctlKind || knob.InNetns(t.Name)
 }
 
 // afterBoot is the state of a run of an earlier boot. What has all its files is in effect through them. Where the boot ended while files were

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/linux/link"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/pidfd"
@@ -98,7 +99,11 @@ func (s *System) Probe(t plan.Target, value string) error {
 
 // probeSysctl opens for writing and writes nothing.
 func probeSysctl(name string) error {
-	f, err := os.OpenFile("/proc/sys/"+sysctlPath(name), os.O_WRONLY, 0)
+	file, err := knob.File(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(knob.Dir+file, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -127,10 +132,6 @@ func fitsMemory(name, value string) error {
 	}
 	return err
 }
-
-// sysctlPath is the file of a name that validName has accepted: dots separate, and a slash stands for a
-// dot in a device's name, as in sysctl(8).
-func sysctlPath(name string) string { return strings.NewReplacer(".", "/", "/", ".").Replace(name) }
 
 func readLink(t plan.Target) (string, error) {
 	report, err := link.List("/sys")

@@ -35,13 +35,13 @@ type order struct {
 
 // word is what it says, one of them at a time or a sample with Opened.
 type word struct {
-	Sample *Sample `json:"sample,omitempty"`
-	Opened bool    `json:"opened,omitempty"`
-	Result *result `json:"result,omitempty"`
+	Sample *Sample       `json:"sample,omitempty"`
+	Opened bool          `json:"opened,omitempty"`
+	Result *workerResult `json:"result,omitempty"`
 }
 
-// result is what it found.
-type result struct {
+// workerResult is what it found.
+type workerResult struct {
 	Report   *Report
 	Times    *hdrhistogram.Snapshot
 	Resident int64
@@ -114,7 +114,7 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := result{Report: r, Resident: r.Bytes.UserTotal, Grown: r.userGrown, CPU: r.cpuSeconds, Began: r.began}
+	found := workerResult{Report: &r.Report, Resident: r.Bytes.UserTotal, Grown: r.userGrown, CPU: r.cpuSeconds, Began: r.began}
 	if r.times.times != nil {
 		found.Times = r.times.times.Export()
 	}
@@ -193,7 +193,7 @@ func lostName(err error) string {
 }
 
 // attend runs the process and listens to it.
-func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*result, error) {
+func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*workerResult, error) {
 	cmd := exec.Command(r.spec.Program[0], r.spec.Program[1:]...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // Ctrl-C is for us, and we end it
@@ -221,7 +221,7 @@ func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*resul
 		<-r.over
 		in.Close()
 	}()
-	var found *result
+	var found *workerResult
 	d := json.NewDecoder(out)
 	for {
 		var w word
@@ -250,7 +250,7 @@ func (t *tally) follow(s *Sample) {
 }
 
 // take adds the result of a process to the run.
-func (m *remoteWorkers) take(r *run, found *result, t *tally) {
+func (m *remoteWorkers) take(r *run, found *workerResult, t *tally) {
 	report := found.Report
 	t.attempted.Store(report.Attempted)
 	t.established.Store(report.Established)

@@ -77,6 +77,7 @@ type maker struct {
 	aim      Aim
 	fixed    []string // sysctls that stay as they are
 	taken    []taken
+	places   map[host.Fact]int // of taken, by what is changed
 	left     []diagnose.Need // of the host as it would be
 	also     []Left
 	programs map[string]int // which of also speaks of a program
@@ -165,11 +166,15 @@ func (m *maker) recycles() bool {
 // take adds a change, or makes one that is there go further.
 func (m *maker) take(t taken) (changed bool) {
 	c := t.remedy.Change
-	i := slices.IndexFunc(m.taken, func(o taken) bool { return o.remedy.Change.Fact == c.Fact })
-	if i < 0 {
+	i, known := m.places[c.Fact]
+	if !known {
 		if from, _ := value(m.now, c.Fact); from == c.Want {
 			return false
 		}
+		if m.places == nil {
+			m.places = map[host.Fact]int{}
+		}
+		m.places[c.Fact] = len(m.taken)
 		m.taken = append(m.taken, t)
 		return true
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +41,15 @@ func booted(secret string) bool {
 	text, err := os.ReadFile(jobPath)
 	var j job
 	return err == nil && json.Unmarshal(text, &j) == nil && j.Secret == secret
+}
+
+// Inside says whether the running kernel is that of a machine which Run has started: what the
+// program does to it harms nobody.
+func Inside() bool {
+	text, err := os.ReadFile("/proc/cmdline")
+	return err == nil && slices.ContainsFunc(strings.Fields(string(text)), func(word string) bool {
+		return strings.HasPrefix(word, roleEnv+"="+roleInit)
+	})
 }
 
 // serve is the life of a machine. What goes wrong before there is a port is said on the console.

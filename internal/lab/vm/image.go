@@ -86,7 +86,7 @@ func checkPlace(name string) error {
 // modules are, in loading order, those of the machine's devices, so that what goes wrong later reaches the
 // host; the spec's, so that their parameters count; and the usual ones.
 func (s Spec) modules(ctx context.Context) ([]module, error) {
-	set, err := openModules(s.Kernel.Modules)
+	set, err := s.Kernel.openModules()
 	if err != nil {
 		return nil, err
 	}
