@@ -32,13 +32,13 @@ const (
 
 // bounds are all settings that a plan may write to.
 var bounds = []bound{
-	{"fs.nr_open", []string{"process-files"}, oneNumber, 1, mostOpen},
+	{"fs.nr_open", []string{"process-files"}, oneNumber, 64, mostOpen},
 	{"process#hard", []string{"process-files"}, oneNumber, 1, mostOpen},
 	{"process#soft", []string{"process-files"}, oneNumber, 1, mostOpen},
 	{"fs.file-max", []string{"system-files"}, oneNumber, 8192, 1 << 41},
 	{"fs.epoll.max_user_watches", []string{"epoll-watches"}, oneNumber, 8192, mostInt},
-	{"kernel.threads-max", []string{"threads"}, oneNumber, 1, mostThreads},
-	{"kernel.pid_max", []string{"threads"}, oneNumber, 1, mostPIDs},
+	{"kernel.threads-max", []string{"threads"}, oneNumber, 20, mostThreads},
+	{"kernel.pid_max", []string{"threads"}, oneNumber, 301, mostPIDs},
 	{"vm.max_map_count", []string{"threads"}, oneNumber, 1, mostInt},
 	{"net.core.somaxconn", []string{"accept-queue", "syn-queue"}, oneNumber, 1, mostInt},
 	{"listener#limit", []string{"accept-queue", "syn-queue"}, oneNumber, 1, mostInt},
