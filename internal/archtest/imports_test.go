@@ -18,7 +18,7 @@ var rows = []struct {
 	{0, "internal/figure"}, {0, "internal/infile"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
-	{1, "internal/limit"},
+	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
 	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"}, {4, "internal/persist"},
@@ -27,7 +27,7 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
+	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.

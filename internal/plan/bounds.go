@@ -1,6 +1,7 @@
 package plan
 
-// bound is what a plan may write to one setting. A row is what the catalogue proposes: TestAdmitsItsOwnPlans holds each to it.
+// bound is what a plan may write to one setting. A row is what the catalogue proposes:
+// TestAdmitsItsOwnPlans holds each to it.
 type bound struct {
 	name   string   // a sysctl, or the kind of another target and its field
 	limits []string // the limits that lift it, by their IDs
@@ -19,8 +20,9 @@ const (
 	portList
 )
 
-// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c sysctl_nr_open_max); process
-// numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers (include/uapi/linux/futex.h FUTEX_TID_MASK).
+// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c
+// sysctl_nr_open_max); process numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers
+// (include/uapi/linux/futex.h FUTEX_TID_MASK).
 const (
 	mostInt     = 1<<31 - 1
 	mostOpen    = 2147483584
@@ -43,8 +45,20 @@ var bounds = []bound{
 	{"net.ipv4.tcp_max_syn_backlog", []string{"syn-queue"}, oneNumber, 1, mostInt},
 	{"net.core.netdev_max_backlog", []string{"receive-backlog"}, oneNumber, 4096, 4096},
 	{"link#txqueuelen", []string{"transmit-queue"}, oneNumber, 1000, 1000},
-	{"net.ipv4.ip_local_port_range", []string{"ephemeral-ports", "time-wait"}, portPair, 1024, 65535},
-	{"net.ipv4.ip_local_reserved_ports", []string{"ephemeral-ports", "time-wait"}, portList, 0, 65535},
+	{
+		"net.ipv4.ip_local_port_range",
+		[]string{"ephemeral-ports", "time-wait"},
+		portPair,
+		1024,
+		65535,
+	},
+	{
+		"net.ipv4.ip_local_reserved_ports",
+		[]string{"ephemeral-ports", "time-wait"},
+		portList,
+		0,
+		65535,
+	},
 	{"net.ipv4.tcp_timestamps", []string{"time-wait"}, oneNumber, 1, 1},
 	{"net.ipv4.tcp_tw_reuse", []string{"time-wait"}, oneNumber, 1, 1},
 	{"net.ipv4.tcp_max_tw_buckets", []string{"time-wait-buckets"}, oneNumber, 4096, mostInt},
