@@ -133,7 +133,7 @@ func routes() (all []Knob) {
 	} {
 		all = append(all, Knob{
 			Name:  "net.ipv4.route." + last,
-			Scope: PerNetns,
+			Scope: InitialOnly,
 			Takes: one(anyInt),
 			Does: "sized the IPv4 route cache, which is gone since Linux 3.6; the " +
 				"file is there and takes what is written",

@@ -2,6 +2,19 @@ package knob
 
 import "github.com/maxconn/maxconn/internal/host"
 
+// How connect() takes over a port whose last connection is in TIME_WAIT changed at these releases
+// (net/ipv4/tcp_ipv4.c tcp_twsk_unique).
+var (
+	// LoopbackReuse is when tcp_tw_reuse got the value 2, for loopback addresses only, and that became
+	// the default; before, any value but 0 meant all destinations (79e9fed46038).
+	LoopbackReuse = host.V(4, 19)
+	// ReuseInOneSecond is when the delay became less than a second; before it was up to 2 s
+	// (cca9bab1b72c).
+	ReuseInOneSecond = host.V(4, 19)
+	// ReuseDelay is when the delay became a setting (ca6a6f93867a, 19ce8cd30465).
+	ReuseDelay = host.V(6, 14)
+)
+
 // ports are settings of local ports.
 var ports = []Knob{
 	{
@@ -115,8 +128,8 @@ var ports = []Knob{
 	{
 		Name:    "net.ipv4.tcp_tw_reuse",
 		Scope:   PerNetnsSince(Between(host.V(4, 9), host.V(4, 10))),
-		Takes:   one([]Bound{anyInt[0], from(4, 19, 0, 2)}),
-		Default: changed(0, host.V(4, 19), 2),
+		Takes:   one([]Bound{anyInt[0], {LoopbackReuse, 0, 2}}),
+		Default: changed(0, LoopbackReuse, 2),
 		After:   []string{"net.ipv4.tcp_timestamps"},
 		Does: "lets connect() take over a port whose last connection to the same " +
 			"destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 " +
@@ -129,7 +142,7 @@ var ports = []Knob{
 	},
 	{
 		Name:    "net.ipv4.tcp_tw_reuse_delay",
-		Since:   Since(6, 14),
+		Since:   Span{By: ReuseDelay},
 		Scope:   PerNetns,
 		Takes:   one(between(1, 60000)).in("milliseconds"),
 		Default: always(1000),
