@@ -3,6 +3,7 @@ package encode
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // Markdown is text in GitHub's flavour of Markdown (GFM, which extends CommonMark 0.31).
@@ -34,14 +35,29 @@ var magic = regexp.MustCompile(`(?i)://|www\.|(mailto|xmpp):|@[0-9a-z]|#[0-9]|\b
 
 func escapeProse(b *strings.Builder, word string) {
 	for i, r := range word {
-		switch {
-		case strings.ContainsRune("\\`*<>[]~#&", r):
-			b.WriteByte('\\')
-		case r == '_' && !insideWord(word, i):
+		if isMark(word, i, r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
 	}
+}
+
+// isMark says whether GFM takes a character for more than itself there.
+func isMark(word string, i int, r rune) bool {
+	next := word[i+utf8.RuneLen(r):]
+	switch r {
+	case '\\', '`', '*', '<', '>', '[', ']':
+		return true
+	case '_':
+		return !insideWord(word, i)
+	case '~': // before a number at the start of a word it ends no strikethrough (GFM 6.5)
+		return i > 0 || next == "" || !digit(next[0])
+	case '&': // begins an entity (CommonMark 2.5)
+		return next != "" && (next[0] == '#' || alphanumeric(next[0]))
+	case '#': // ends a heading, or begins one
+		return i == 0
+	}
+	return false
 }
 
 // insideWord says that a letter or digit stands on both sides, where "_" does not emphasise
@@ -51,8 +67,10 @@ func insideWord(s string, i int) bool {
 }
 
 func alphanumeric(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || digit(c)
 }
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 // Code is text in a code span, whatever it holds (CommonMark 6.1): the fence is longer than any run
 // of backticks in it, and a space keeps a backtick, or a space that would be stripped, apart from

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -105,7 +106,7 @@ func TestHostileNamesAreShownNotObeyed(t *testing.T) {
 		"markdown": written(t, func(w io.Writer) error { return Markdown(w, r) }),
 	} {
 		for i, c := range out {
-			if c != '\n' && c != utf8.RuneError && unfit(c) {
+			if c != '\n' && c != utf8.RuneError && func(r rune) bool { return !strconv.IsPrint(r) }(c) {
 				t.Errorf("%s: %q at byte %d: %q", name, c, i, out[max(0, i-20):i+4])
 			}
 		}
@@ -300,7 +301,7 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("%q is no UTF-8", clean)
 		}
 		for _, r := range clean {
-			if r != utf8.RuneError && unfit(r) {
+			if r != utf8.RuneError && !strconv.IsPrint(r) {
 				t.Errorf("%q holds %q", clean, r)
 			}
 		}
