@@ -90,9 +90,8 @@ func Code(s string) Markdown {
 	for strings.Contains(s, fence) {
 		fence += "`"
 	}
-	first, last := s[0], s[len(s)-1]
-	stripped := first == ' ' && last == ' ' && strings.Trim(s, " ") != ""
-	if first == '`' || last == '`' || stripped {
+	stripped := s[0] == ' ' && s[len(s)-1] == ' ' && strings.Trim(s, " ") != ""
+	if len(fence) > 1 || stripped {
 		s = " " + s + " "
 	}
 	return Markdown(fence + s + fence)

@@ -313,7 +313,7 @@ func FuzzClean(f *testing.F) {
 		if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["s"] != strings.ToValidUTF8(s, "�") && utf8.ValidString(s) {
 			t.Errorf("JSON of %q: %v, came back as %q", s, err, back["s"])
 		}
-		if strings.ContainsAny(code(s), "\n\x1b") || strings.ContainsAny(prose(s), "\n\x1b") {
+		if strings.ContainsAny(string(code(s)), "\n\x1b") || strings.ContainsAny(string(prose(s)), "\n\x1b") {
 			t.Errorf("Markdown of %q", s)
 		}
 	})
