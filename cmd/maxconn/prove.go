@@ -104,7 +104,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	}
 	r, err := a.proofs(ctx, f, claims)
 	if err != nil {
-		fmt.Fprintf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
+		printf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
 	}
 	if err != nil && len(r.Proofs) == 0 {
 		return err
@@ -171,7 +171,7 @@ func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) 
 		Progress: func(e prove.Event) {
 			p.say(proofProgress(e))
 			if f.expendable { // nobody watches a terminal in a machine, but the program that started it does
-				fmt.Fprintf(a.stderr, "%d of %d\n", e.Done, e.All)
+				printf(a.stderr, "%d of %d\n", e.Done, e.All)
 			}
 		},
 	})
