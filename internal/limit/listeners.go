@@ -2,10 +2,12 @@ package limit
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -122,3 +124,12 @@ func (g group) queued() (n int64) {
 
 // stalled is the waiting time from which a queue counts as not being served.
 const stalled = 2 * time.Second
+
+// listenerWord is a listener as a word of a command. A snapshot of somebody else may call one anything.
+func listenerWord(name string) string {
+	address, _, _ := strings.Cut(name, "~")
+	if _, err := netip.ParseAddrPort(address); err == nil {
+		return name
+	}
+	return encode.CommandWord(name)
+}
