@@ -155,7 +155,7 @@ func (x export) to(name string) string {
 }
 
 // hashSize is the wanted size of conntrack's hash table, "" where it stays. The module takes it when it is loaded.
-func (x export) hashSize() string { return x.to("net.netfilter.nf_conntrack_buckets") }
+func (x export) hashSize() string { return x.to(conntrackBuckets) }
 
 // tracks says whether a key of the plan is there only after nf_conntrack was loaded.
 func (x export) tracks() bool {

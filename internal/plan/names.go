@@ -2,6 +2,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +20,10 @@ func Unfit(c Change) string {
 		switch {
 		case !IsKey(t.Name):
 			return "not the name of a sysctl"
-		case !encode.IsPlain(c.To):
-			return "the value holds more than letters, digits, spaces and . _ - + : @ / ,"
+		case !isValue(c.To):
+			return "the value is no number, list of numbers or word"
+		case sysctld.Key(t.Name) == conntrackBuckets:
+			return notCount(c.To)
 		}
 	case host.LinkKind:
 		switch {
@@ -40,6 +43,16 @@ func Unfit(c Change) string {
 		return "a change of kind " + strconv.Quote(string(t.Kind)) + " is not known"
 	}
 	return ""
+}
+
+// conntrackBuckets is an option of a module at the next boot.
+const conntrackBuckets = "net.netfilter.nf_conntrack_buckets"
+
+// isValue says whether a text is a value that the settings of a plan have: a number, numbers with spaces
+// or commas between them, ranges, a word.
+func isValue(text string) bool {
+	return text != "" && only(text, " ,_-") && text[0] != ' ' && text[0] != ',' && encode.IsPlain(text) &&
+		(text[0] != '-' || len(text) > 1 && text[1] >= '0' && text[1] <= '9')
 }
 
 func notCount(value string) string {
@@ -77,10 +90,12 @@ func unfitForScript(c Change) string {
 // device's name; no glob, nothing that leads elsewhere.
 func IsKey(name string) bool {
 	top, _, ok := strings.Cut(name, ".")
-	return ok && only(name, "._-/:") && !strings.Contains(top, "/") &&
-		!strings.Contains("/"+sysctld.Key(name)+"/", "//") && !strings.Contains(name, "..") &&
-		name[0] != '-' && name[0] != '.'
+	return ok && slices.Contains(branches, top) && only(name, "._-/:") &&
+		!strings.Contains("/"+sysctld.Key(name)+"/", "//") && !strings.Contains(name, "..")
 }
+
+// branches are the directories of /proc/sys (Documentation/admin-guide/sysctl/index.rst).
+var branches = []string{"abi", "crypto", "debug", "dev", "fs", "kernel", "net", "sunrpc", "user", "vm"}
 
 // IsDevice says whether a text is the name of a device that nothing gives a meaning to: the kernel's
 // dev_valid_name allows more, and udev takes * ? [ ] | for patterns.
