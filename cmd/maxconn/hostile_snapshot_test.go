@@ -16,8 +16,8 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// spot is a text of a snapshot: the value of a fact, a field of the rows of a kind, the names of a kind's facts, or
-// a reason.
+// spot is a text of a snapshot: the value of a fact, a field of the rows of a kind, the names of a
+// kind's facts, or a reason.
 type spot struct {
 	kind        host.Kind
 	fact, field string
@@ -122,7 +122,8 @@ func verbs(file string) map[string][]string {
 	return out
 }
 
-// Every hostile text in every place of a snapshot, through every verb that reads one and every form of its output.
+// Every hostile text in every place of a snapshot, through every verb that reads one and every form
+// of its output.
 func TestHostileSnapshots(t *testing.T) {
 	s := full(t)
 	all := spots(s)
@@ -136,8 +137,18 @@ func TestHostileSnapshots(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, args := range verbs(file) {
-			if _, stdout, stderr := called(t.Context(), args...); hostileOutput(name, stdout, stderr) != nil {
-				t.Errorf("%q, %v is %.60q: %v", args[0:1], in, text, hostileOutput(name, stdout, stderr))
+			if _, stdout, stderr := called(t.Context(), args...); hostileOutput(
+				name,
+				stdout,
+				stderr,
+			) != nil {
+				t.Errorf(
+					"%q, %v is %.60q: %v",
+					args[0:1],
+					in,
+					text,
+					hostileOutput(name, stdout, stderr),
+				)
 			}
 		}
 	}
@@ -158,17 +169,25 @@ func TestHostileSnapshots(t *testing.T) {
 	}
 }
 
-// free are the spots whose text changes nothing of the verdict and the plan but words: with hostile texts there, all that is
-// to be said is said.
+// free are the spots whose text changes nothing of the verdict and the plan but words: with hostile
+// texts there, all that is to be said is said.
 func free(t *testing.T, s host.Snapshot, all []spot) (out []spot) {
 	t.Helper()
 	outcome := func(s host.Snapshot) [3]int {
-		p, err := plan.Make(s, limit.Workload{Inbound: []limit.Goal{{Subject: ":443", Held: 300000}},
-			Outbound: []limit.Goal{{Subject: "192.0.2.52:8080", PerSecond: 2000}}}, plan.Options{})
+		p, err := plan.Make(
+			s,
+			limit.Workload{Inbound: []limit.Goal{{Subject: ":443", Held: 300000}},
+				Outbound: []limit.Goal{{Subject: "192.0.2.52:8080", PerSecond: 2000}}},
+			plan.Options{},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return [3]int{len(p.Changes), len(p.Left), len(diagnose.Check(s, diagnose.Options{}).Findings)}
+		return [3]int{
+			len(p.Changes),
+			len(p.Left),
+			len(diagnose.Check(s, diagnose.Options{}).Findings),
+		}
 	}
 	for _, p := range all {
 		if outcome(put(s, harmless, p)) == outcome(s) {

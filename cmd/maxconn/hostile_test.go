@@ -35,8 +35,8 @@ import (
 // wide is a screen on which nothing is wrapped, so that lines can be counted.
 var wide = render.Style{Width: 1 << 20, Verbose: true}
 
-// outputs is one type of report with all forms in which it is written. T has every field that is text: Each finds a
-// new one by itself.
+// outputs is one type of report with all forms in which it is written. T has every field that is
+// text: Each finds a new one by itself.
 type outputs[T any] struct {
 	forms map[string]func(io.Writer, T) error
 	made  func(*T)               // what a report of this type needs to be shown in full
@@ -51,32 +51,57 @@ func styled[T any](write func(io.Writer, T, render.Style) error) func(io.Writer,
 }
 
 func TestHostileReports(t *testing.T) {
-	t.Run("check", outputs[diagnose.Report]{forms: map[string]func(io.Writer, diagnose.Report) error{
-		"text": styled(render.Text), "json": render.JSON, "md": render.Markdown,
-	}}.test)
-	t.Run("check --all-netns", outputs[render.Reports]{forms: map[string]func(io.Writer, render.Reports) error{
-		"text": styled(render.ReportsText), "json": render.ReportsJSON, "md": render.ReportsMarkdown,
-	}}.test)
-	t.Run("explain", outputs[render.Explanation]{forms: map[string]func(io.Writer, render.Explanation) error{
-		"text": styled(render.ExplanationText), "json": render.ExplanationJSON, "md": render.ExplanationMarkdown,
-	}, kept: func(path string) bool { return path == "Limits[].Doc" || path == "Limits[].Title" }, // the catalogue's own
-	}.test)
+	t.Run(
+		"check",
+		outputs[diagnose.Report]{forms: map[string]func(io.Writer, diagnose.Report) error{
+			"text": styled(render.Text), "json": render.JSON, "md": render.Markdown,
+		}}.test,
+	)
+	t.Run(
+		"check --all-netns",
+		outputs[render.Reports]{forms: map[string]func(io.Writer, render.Reports) error{
+			"text": styled(
+				render.ReportsText,
+			), "json": render.ReportsJSON, "md": render.ReportsMarkdown,
+		}}.test,
+	)
+	t.Run(
+		"explain",
+		outputs[render.Explanation]{forms: map[string]func(io.Writer, render.Explanation) error{
+			"text": styled(
+				render.ExplanationText,
+			), "json": render.ExplanationJSON, "md": render.ExplanationMarkdown,
+		}, kept: func(path string) bool { return path == "Limits[].Doc" || path == "Limits[].Title" }, // the catalogue's own
+		}.test,
+	)
 	t.Run("plan", outputs[plan.Plan]{forms: map[string]func(io.Writer, plan.Plan) error{
 		"text": styled(render.PlanText), "json": render.PlanJSON, "md": render.PlanMarkdown,
 		"text apply": func(w io.Writer, p plan.Plan) error { return showPlan(w, p, time.Minute) },
 	}}.test)
 	t.Run("prove", outputs[prove.Report]{forms: map[string]func(io.Writer, prove.Report) error{
-		"text": styled(render.ProofText), "json": render.ProofJSON, "md": render.ProofMarkdown, "html": render.ProofHTML,
+		"text": styled(
+			render.ProofText,
+		), "json": render.ProofJSON, "md": render.ProofMarkdown, "html": render.ProofHTML,
 		"text kernels": func(w io.Writer, r prove.Report) error { return render.ProofsText(w, []prove.Report{r, r}, wide) },
 		"json kernels": func(w io.Writer, r prove.Report) error { return render.ProofsJSON(w, []prove.Report{r, r}) },
 		"md kernels":   func(w io.Writer, r prove.Report) error { return render.ProofsDoc(w, []prove.Report{r, r}) },
 	}}.test)
-	t.Run("prove a workload", outputs[prove.Comparison]{forms: map[string]func(io.Writer, prove.Comparison) error{
-		"text": styled(render.ComparisonText), "json": render.ComparisonJSON, "md": render.ComparisonMarkdown,
-	}, made: func(c *prove.Comparison) { c.Comparison[0].Before.Errors = map[string]int{"EX": 1} }}.test)
-	t.Run("prove advice", outputs[prove.AdviceReport]{forms: map[string]func(io.Writer, prove.AdviceReport) error{
-		"text": styled(render.AdviceText), "json": render.AdviceJSON, "md": render.AdviceMarkdown,
-	}}.test)
+	t.Run(
+		"prove a workload",
+		outputs[prove.Comparison]{forms: map[string]func(io.Writer, prove.Comparison) error{
+			"text": styled(
+				render.ComparisonText,
+			), "json": render.ComparisonJSON, "md": render.ComparisonMarkdown,
+		}, made: func(c *prove.Comparison) { c.Comparison[0].Before.Errors = map[string]int{"EX": 1} }}.test,
+	)
+	t.Run(
+		"prove advice",
+		outputs[prove.AdviceReport]{forms: map[string]func(io.Writer, prove.AdviceReport) error{
+			"text": styled(
+				render.AdviceText,
+			), "json": render.AdviceJSON, "md": render.AdviceMarkdown,
+		}}.test,
+	)
 	t.Run("load", outputs[load.Report]{forms: map[string]func(io.Writer, load.Report) error{
 		"text": func(w io.Writer, r load.Report) error { return render.LoadText(w, &r, wide) },
 		"json": func(w io.Writer, r load.Report) error { return render.LoadJSON(w, &r) },
@@ -133,11 +158,14 @@ func (o outputs[T]) report() *T {
 // each is how many of the hostile texts a field gets alone; all fields at once get all of them.
 const each = 6
 
-// test puts hostile texts into every field, alone and together with all others, and reads every form as its consumer
-// does: it has to be what a harmless word makes, with the text as data.
+// test puts hostile texts into every field, alone and together with all others, and reads every
+// form as its consumer does: it has to be what a harmless word makes, with the text as data.
 func (o outputs[T]) test(t *testing.T) {
 	paths := map[string]bool{"": true} // "" is all at once
-	hostile.Each(o.report(), func(path string, _ reflect.Value) { paths[path] = o.kept == nil || !o.kept(path) })
+	hostile.Each(
+		o.report(),
+		func(path string, _ reflect.Value) { paths[path] = o.kept == nil || !o.kept(path) },
+	)
 	next, most := 0, each
 	if testing.Short() {
 		most = 2
@@ -171,7 +199,11 @@ func (o outputs[T]) test(t *testing.T) {
 	}
 }
 
-func (o outputs[T]) written(t *testing.T, write func(io.Writer, T) error, path, text string) string {
+func (o outputs[T]) written(
+	t *testing.T,
+	write func(io.Writer, T) error,
+	path, text string,
+) string {
 	t.Helper()
 	v := o.report()
 	hostile.Each(v, func(p string, field reflect.Value) {
@@ -239,11 +271,14 @@ func sortedKeys(m map[string]any) (keys []string) {
 	return keys
 }
 
-// markdownShape is the elements that GitHub's flavour makes of a document. A text is in prose or in a code span; only
-// those elements may stand there that maxconn itself writes.
+// markdownShape is the elements that GitHub's flavour makes of a document. A text is in prose or in
+// a code span; only those elements may stand there that maxconn itself writes.
 func markdownShape(text string) (string, error) {
 	var b bytes.Buffer
-	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(gmhtml.WithUnsafe()))
+	md := goldmark.New(
+		goldmark.WithExtensions(extension.GFM),
+		goldmark.WithRendererOptions(gmhtml.WithUnsafe()),
+	)
 	if err := md.Convert([]byte(text), &b); err != nil {
 		return "", err
 	}
@@ -251,7 +286,9 @@ func markdownShape(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	allowed := strings.Fields("html head body h1 h2 h3 h4 p ul li table thead tbody tr th td strong")
+	allowed := strings.Fields(
+		"html head body h1 h2 h3 h4 p ul li table thead tbody tr th td strong",
+	)
 	var shape []string
 	for n := range root.Descendants() {
 		switch {
@@ -311,7 +348,12 @@ func exportedAs(format, text string) error {
 		var doc yaml.Node
 		return yaml.Unmarshal([]byte(text), &doc)
 	case "shell":
-		_, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(text), "")
+		_, err := syntax.NewParser(
+			syntax.Variant(syntax.LangPOSIX),
+		).Parse(
+			strings.NewReader(text),
+			"",
+		)
 		return err
 	}
 	return nil

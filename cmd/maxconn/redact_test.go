@@ -27,7 +27,10 @@ func marked(s host.Snapshot) (out host.Snapshot) {
 		r, _ := s.Lookup(f)
 		marked := host.Fact{Kind: f.Kind, Name: mark.fact(f)}
 		if r.Err != "" {
-			out.Miss(marked, r.Err+"; "+secret+"-proc (pid 7), 10.9.9.9:80 and /"+secret+".slice/x-"+secret+".service")
+			out.Miss(
+				marked,
+				r.Err+"; "+secret+"-proc (pid 7), 10.9.9.9:80 and /"+secret+".slice/x-"+secret+".service",
+			)
 			continue
 		}
 		out.Set(marked, mark.text(f, r.Text))
@@ -40,10 +43,12 @@ type marker struct{}
 
 // name keeps the suffix of a unit and names that are everywhere.
 func (marker) name(s string) string {
-	if s == "" || s == "lo" || s == "*" || strings.HasSuffix(s, "system.slice") || strings.HasSuffix(s, "user.slice") {
+	if s == "" || s == "lo" || s == "*" || strings.HasSuffix(s, "system.slice") ||
+		strings.HasSuffix(s, "user.slice") {
 		return s
 	}
-	if i := strings.LastIndexByte(s, '.'); i >= 0 && slices.Contains([]string{".service", ".scope", ".slice"}, s[i:]) {
+	if i := strings.LastIndexByte(s, '.'); i >= 0 &&
+		slices.Contains([]string{".service", ".scope", ".slice"}, s[i:]) {
 		return s[:i] + secret + s[i:]
 	}
 	return secret + s
@@ -108,12 +113,19 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 			t.Errorf("a name is left: %.200s", text[max(0, i-100):])
 		}
 		for _, addr := range addressesOf(string(s.Text())) {
-			if strings.Contains(text, addr+" ") || strings.Contains(text, addr+":") || strings.Contains(text, addr+"-") {
+			if strings.Contains(text, addr+" ") || strings.Contains(text, addr+":") ||
+				strings.Contains(text, addr+"-") {
 				t.Errorf("the address %s is left", addr)
 			}
 		}
 		for _, o := range []diagnose.Options{{}, {Limits: []string{"transmit-queue", "cgroup-memory", "threads", "process-files"}}} {
-			want, have := anonymous(t, diagnose.Check(s, o)), anonymous(t, diagnose.Check(hidden, o))
+			want, have := anonymous(
+				t,
+				diagnose.Check(s, o),
+			), anonymous(
+				t,
+				diagnose.Check(hidden, o),
+			)
 			if d := gocmp.Diff(want, have); d != "" {
 				t.Errorf("(-as it is +redacted)\n%s", d)
 			}
@@ -124,7 +136,8 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 // addressesOf are those that could tell whose host it is.
 func addressesOf(text string) (out []string) {
 	for _, word := range anyAddress.FindAllString(text, -1) {
-		if a, err := netip.ParseAddr(strings.Trim(word, "[]")); err == nil && !a.IsLoopback() && !a.IsUnspecified() {
+		if a, err := netip.ParseAddr(strings.Trim(word, "[]")); err == nil && !a.IsLoopback() &&
+			!a.IsUnspecified() {
 			out = append(out, word)
 		}
 	}
@@ -132,12 +145,17 @@ func addressesOf(text string) (out []string) {
 }
 
 var (
-	anyAddress = regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:]*[0-9a-f]\]?`)
+	anyAddress = regexp.MustCompile(
+		`[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:]*[0-9a-f]\]?`,
+	)
 	// anyName is a name of a marked host, or the stand-in for one.
-	anyName = regexp.MustCompile(`[A-Za-z0-9_@.\\-]*` + secret + `[A-Za-z0-9_@\\-]*|\b(process|unit|cgroup|link|host|netns|name)-[0-9]+|kernel[0-9]+`)
+	anyName = regexp.MustCompile(
+		`[A-Za-z0-9_@.\\-]*` + secret + `[A-Za-z0-9_@\\-]*|\b(process|unit|cgroup|link|host|netns|name)-[0-9]+|kernel[0-9]+`,
+	)
 )
 
-// anonymous is a report with one word for every name and address, its lists in an order that does not depend on names.
+// anonymous is a report with one word for every name and address, its lists in an order that does
+// not depend on names.
 func anonymous(t *testing.T, r diagnose.Report) any {
 	t.Helper()
 	var b bytes.Buffer

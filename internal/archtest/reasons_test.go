@@ -29,7 +29,12 @@ func TestRedactionKnowsTheWordsOfReasons(t *testing.T) {
 				fact := host.Sysctl("a.b")
 				s.Miss(fact, why)
 				if r, _ := host.Redact(s).Lookup(fact); r.Err != why {
-					t.Errorf("%s: the reason %q would be redacted to %q: put its words into reasonWords", f.path, why, r.Err)
+					t.Errorf(
+						"%s: the reason %q would be redacted to %q: put its words into reasonWords",
+						f.path,
+						why,
+						r.Err,
+					)
 				}
 			}
 			return true

@@ -21,8 +21,8 @@ import (
 	"github.com/maxconn/maxconn/internal/encode/hostile"
 )
 
-// encoders are all of them, with what reads the result back. A reader returns the data that it found, or an error where
-// there is more than data.
+// encoders are all of them, with what reads the result back. A reader returns the data that it
+// found, or an error where there is more than data.
 var encoders = []struct {
 	name   string
 	encode func(s string) string // a document with one piece of data
@@ -30,20 +30,69 @@ var encoders = []struct {
 	lossy  bool // the data is Visible(s)
 }{
 	{"terminal", Visible, func(d string) (string, error) { return d, nil }, true},
-	{"Markdown prose", func(s string) string { return "x " + string(Prose(s)) + "\n" }, markdownText, true},
-	{"Markdown item", func(s string) string { return "- " + string(Block(Prose(s))) + "\n" }, markdownText, true},
-	{"Markdown heading", func(s string) string { return "## x " + string(Prose(s)) + "\n" }, markdownText, true},
-	{"Markdown code", func(s string) string { return "x " + string(Code(s)) + "\n" }, markdownText, true},
+	{
+		"Markdown prose",
+		func(s string) string { return "x " + string(Prose(s)) + "\n" },
+		markdownText,
+		true,
+	},
+	{
+		"Markdown item",
+		func(s string) string { return "- " + string(Block(Prose(s))) + "\n" },
+		markdownText,
+		true,
+	},
+	{
+		"Markdown heading",
+		func(s string) string { return "## x " + string(Prose(s)) + "\n" },
+		markdownText,
+		true,
+	},
+	{
+		"Markdown code",
+		func(s string) string { return "x " + string(Code(s)) + "\n" },
+		markdownText,
+		true,
+	},
 	{"Markdown cell", func(s string) string {
-		return "|a|b|\n|---|---|\n|x " + string(Cell(Prose(s))) + " |x " + string(Cell(Code(s))) + " |\n"
+		return "|a|b|\n|---|---|\n|x " + string(
+			Cell(Prose(s)),
+		) + " |x " + string(
+			Cell(Code(s)),
+		) + " |\n"
 	}, markdownCells, true},
 	{"HTML", htmlDocument, htmlText, true},
-	{"JSON", func(s string) string { b, _ := JSON([]string{s}); return string(b) }, jsonText, false},
+	{
+		"JSON",
+		func(s string) string { b, _ := JSON([]string{s}); return string(b) },
+		jsonText,
+		false,
+	},
 	{"YAML", func(s string) string { return "- " + string(YAMLString(s)) + "\n" }, yamlText, false},
-	{"YAML text", func(s string) string { return "- " + string(YAMLText("  ", s)) + "\n" }, yamlText, false},
-	{"YAML lines", func(s string) string { return "- " + string(YAMLText("  ", Lines(s)+"\n")) + "\n" }, yamlText, false},
-	{"Ansible", func(s string) string { return "- " + string(AnsibleText("  ", s)) + "\n" }, yamlText, false},
-	{"shell", func(s string) string { return "printf %s " + string(ShellWord(s)) + "\n" }, shellText, true},
+	{
+		"YAML text",
+		func(s string) string { return "- " + string(YAMLText("  ", s)) + "\n" },
+		yamlText,
+		false,
+	},
+	{
+		"YAML lines",
+		func(s string) string { return "- " + string(YAMLText("  ", Lines(s)+"\n")) + "\n" },
+		yamlText,
+		false,
+	},
+	{
+		"Ansible",
+		func(s string) string { return "- " + string(AnsibleText("  ", s)) + "\n" },
+		yamlText,
+		false,
+	},
+	{
+		"shell",
+		func(s string) string { return "printf %s " + string(ShellWord(s)) + "\n" },
+		shellText,
+		true,
+	},
 	{"Nix", func(s string) string { return string(NixString(s)) }, nixText, true},
 	{"comment", func(s string) string { return string(Comment("#", s)) }, commentText, true},
 }
@@ -107,14 +156,18 @@ func FuzzEncoders(f *testing.F) {
 // rendered is what GitHub's flavour makes of a document, with raw HTML let through.
 func rendered(document string) (*html.Node, error) {
 	var b bytes.Buffer
-	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(gmhtml.WithUnsafe()))
+	md := goldmark.New(
+		goldmark.WithExtensions(extension.GFM),
+		goldmark.WithRendererOptions(gmhtml.WithUnsafe()),
+	)
 	if err := md.Convert([]byte(document), &b); err != nil {
 		return nil, err
 	}
 	return html.Parse(&b)
 }
 
-// markdownText is the text of one paragraph, heading or item in which nothing but code spans may stand.
+// markdownText is the text of one paragraph, heading or item in which nothing but code spans may
+// stand.
 func markdownText(document string) (text string, err error) {
 	root, err := rendered(document)
 	if err != nil {
@@ -203,7 +256,8 @@ func yamlText(document string) (string, error) {
 		return "", fmt.Errorf("it is no list of one")
 	}
 	n := node.Content[0].Content[0]
-	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" && n.Tag != "!unsafe" || n.HeadComment+n.LineComment+n.FootComment != "" {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" && n.Tag != "!unsafe" ||
+		n.HeadComment+n.LineComment+n.FootComment != "" {
 		return "", fmt.Errorf("it is a %v %s", n.Kind, n.Tag)
 	}
 	return n.Value, nil
@@ -211,7 +265,12 @@ func yamlText(document string) (string, error) {
 
 // shellText wants one command of three words without expansions.
 func shellText(document string) (string, error) {
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(document), "")
+	file, err := syntax.NewParser(
+		syntax.Variant(syntax.LangPOSIX),
+	).Parse(
+		strings.NewReader(document),
+		"",
+	)
 	if err != nil || len(file.Stmts) != 1 {
 		return "", fmt.Errorf("it is not one statement: %w", err)
 	}
@@ -298,7 +357,8 @@ func TestHTMLCopies(t *testing.T) {
 		t.Errorf("changed: %+v", v)
 	}
 	want := `\x1b`
-	if h.P.S != want || h.P.n != 1 || h.L[0].S != `\u202e` || h.M[`\a`] != want || h.A != any(strconv.Quote("\x9b")[1:5]) {
+	if h.P.S != want || h.P.n != 1 || h.L[0].S != `\u202e` || h.M[`\a`] != want ||
+		h.A != any(strconv.Quote("\x9b")[1:5]) {
 		t.Errorf("%+v %+v", h, h.P)
 	}
 }

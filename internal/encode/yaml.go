@@ -58,10 +58,12 @@ func YAMLText(indent YAML, text string) YAML {
 // the first line, so that one has none of its own.
 func isLiteral(text string) bool {
 	body, ended := strings.CutSuffix(text, "\n")
-	if !ended || body == "" || strings.ContainsAny(body[:1], " \t\n") || strings.HasSuffix(body, "\n") {
+	if !ended || body == "" || strings.ContainsAny(body[:1], " \t\n") ||
+		strings.HasSuffix(body, "\n") {
 		return false
 	}
-	return IsVisible(strings.ReplaceAll(body, "\n", "")) && !strings.ContainsRune(body, utf8.RuneError)
+	return IsVisible(strings.ReplaceAll(body, "\n", "")) &&
+		!strings.ContainsRune(body, utf8.RuneError)
 }
 
 // Ansible is text of a playbook: YAML whose strings Ansible hands to Jinja, inside quotes and

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Redact is a copy that hides addresses and names, each always by the same stand-in, so that the verdict
-// stays as it was but for those words. What is hidden goes by the type of each fact and field
-// (redaction, in redact_kinds.go); what has no type is hidden unless it is a figure. Loopback and
-// unspecified addresses, ports, figures, sysctls, the suffixes of units and the device "lo" stay: they
-// say nothing about whose host it is.
+// Redact is a copy that hides addresses and names, each always by the same stand-in, so that the
+// verdict stays as it was but for those words. What is hidden goes by the type of each fact and
+// field (redaction, in redact_kinds.go); what has no type is hidden unless it is a figure. Loopback
+// and unspecified addresses, ports, figures, sysctls, the suffixes of units and the device "lo"
+// stay: they say nothing about whose host it is.
 func Redact(s Snapshot) Snapshot {
 	x := &redactor{addresses: map[netip.Addr]netip.Addr{}, names: map[string]string{}}
 	var c Snapshot
@@ -109,14 +109,17 @@ func letter(x *redactor, text string) string {
 // kept is for words of the kernel and of maxconn.
 func kept(_ *redactor, text string) string { return text }
 
-// aFigure is a number or range with a unit, a length of time or a time, and the words that stand in for
-// numbers.
-var aFigure = regexp.MustCompile(`^([-+]?[0-9]+(\.[0-9]+)?([-:][0-9]+)?(kB)?|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+|` +
-	`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]*(Z|[-+][0-9:]*)|max|unlimited|all|yes|no|[?]|net:\[[0-9]*\]|)$`)
+// aFigure is a number or range with a unit, a length of time or a time, and the words that stand in
+// for numbers.
+var aFigure = regexp.MustCompile(
+	`^([-+]?[0-9]+(\.[0-9]+)?([-:][0-9]+)?(kB)?|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+|` +
+		`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]*(Z|[-+][0-9:]*)|` +
+		`max|unlimited|all|yes|no|[?]|net:\[[0-9]*\]|)$`,
+)
 
 // isFigure says whether a text is figures, separated by commas or spaces.
 func isFigure(text string) bool {
-	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for part := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
 		if !aFigure.MatchString(part) {
 			return false
 		}
@@ -124,7 +127,8 @@ func isFigure(text string) bool {
 	return true
 }
 
-// aWord is a word of the kernel's, such as the name of a driver, a queueing discipline or a way to control congestion.
+// aWord is a word of the kernel's, such as the name of a driver, a queueing discipline or a way to
+// control congestion.
 var aWord = regexp.MustCompile(`^[a-z0-9_ -]+$`)
 
 // kernelWord keeps figures and words of the kernel's.
@@ -151,7 +155,8 @@ func device(x *redactor, name string) string {
 	return x.standIn("link", name)
 }
 
-// unitSuffixes are the types of units (systemd.unit(5)): what systemd does with a limit goes by them.
+// unitSuffixes are the types of units (systemd.unit(5)): what systemd does with a limit goes by
+// them.
 var unitSuffixes = []string{".service", ".scope", ".slice", ".socket", ".mount", ".swap"}
 
 // commonUnits are on every host with systemd.
@@ -173,7 +178,10 @@ func unit(x *redactor, name string) string {
 func cgroup(x *redactor, path string) string {
 	parts := strings.Split(path, "/")
 	for i, p := range parts {
-		isUnit := slices.ContainsFunc(unitSuffixes, func(s string) bool { return strings.HasSuffix(p, s) })
+		isUnit := slices.ContainsFunc(
+			unitSuffixes,
+			func(s string) bool { return strings.HasSuffix(p, s) },
+		)
 		switch {
 		case p == "" || p == "..":
 		case isUnit:
@@ -185,12 +193,18 @@ func cgroup(x *redactor, path string) string {
 	return strings.Join(parts, "/")
 }
 
-// releaseWords are what distributions put into the release of a kernel; names of their builders are not among them.
-var releaseWords = regexp.MustCompile(`^(v?[0-9]+|rc[0-9]+|el[0-9]+(_[0-9]+)?(uek)?|fc[0-9]+|amzn[0-9]+|deb[0-9]+(u[0-9]+)?|bpo[0-9]*|` +
-	`arch[0-9]*|amd64|x86|64|i[3-6]86|arm64|armhf|armmp|aarch64|s390x?|ppc64(le|el)?|riscv64|loong64|cloud|generic|hwe|lowlatency|virtual|` +
-	`kvm|azure|aws|gcp|gke|oracle|raspi|rpi|rt|lts|default|pve|linuxkit|microsoft|standard|WSL2|smp|edge|zen|hardened|uek|)$`)
+// releaseWords are what distributions put into the release of a kernel; names of their builders are
+// not among them.
+var releaseWords = regexp.MustCompile(
+	`^(v?[0-9]+|rc[0-9]+|el[0-9]+(_[0-9]+)?(uek)?|fc[0-9]+|amzn[0-9]+|deb[0-9]+(u[0-9]+)?|` +
+		`bpo[0-9]*|arch[0-9]*|amd64|x86|64|i[3-6]86|arm64|armhf|armmp|aarch64|s390x?|` +
+		`ppc64(le|el)?|riscv64|loong64|cloud|generic|hwe|lowlatency|virtual|kvm|azure|aws|gcp|gke|` +
+		`oracle|raspi|rpi|rt|lts|default|pve|linuxkit|microsoft|standard|WSL2|smp|edge|zen|` +
+		`hardened|uek|)$`,
+)
 
-// release keeps the numbers of a kernel's release and the words of distributions, which tell backports.
+// release keeps the numbers of a kernel's release and the words of distributions, which tell
+// backports.
 func release(x *redactor, text string) string {
 	return inWords(text, "-.+_~", func(word string) string {
 		if releaseWords.MatchString(word) {
@@ -225,7 +239,10 @@ func sysctlName(x *redactor, name string) string {
 		if before := parts[i-1]; before == "conf" || before == "neigh" {
 			if !slices.Contains([]string{"all", "default"}, parts[i]) {
 				last := len(parts) - 1 // a device's name may hold dots
-				return strings.Join(append(parts[:i:i], device(x, strings.Join(parts[i:last], ".")), parts[last]), ".")
+				return strings.Join(
+					append(parts[:i:i], device(x, strings.Join(parts[i:last], ".")), parts[last]),
+					".",
+				)
 			}
 		}
 	}

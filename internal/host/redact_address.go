@@ -1,6 +1,7 @@
 package host
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 )
@@ -34,8 +35,8 @@ func (x *redactor) endpoint(text string) string {
 	return x.standIn("address", text)
 }
 
-// address is the stand-in: 240.0.0.0/4 and 2001:db8::/32 belong to nobody. An address of IPv4 that is
-// written in IPv6 stays one.
+// address is the stand-in: 240.0.0.0/4 and 2001:db8::/32 belong to nobody. An address of IPv4 that
+// is written in IPv6 stays one.
 func (x *redactor) address(a netip.Addr) netip.Addr {
 	switch {
 	case a.IsLoopback() || a.IsUnspecified():
@@ -46,10 +47,13 @@ func (x *redactor) address(a netip.Addr) netip.Addr {
 	if _, ok := x.addresses[a]; !ok {
 		if a.Is4() {
 			x.v4++
-			x.addresses[a] = netip.AddrFrom4([4]byte{240, byte(x.v4 >> 16), byte(x.v4 >> 8), byte(x.v4)})
+			x.addresses[a] = netip.AddrFrom4(
+				[4]byte{240, byte(x.v4 >> 16), byte(x.v4 >> 8), byte(x.v4)},
+			)
 		} else {
 			x.v6++
-			b := [16]byte{0x20, 0x01, 0x0d, 0xb8, 12: byte(x.v6 >> 24), 13: byte(x.v6 >> 16), 14: byte(x.v6 >> 8), 15: byte(x.v6)}
+			b := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+			binary.BigEndian.PutUint32(b[12:], x.v6)
 			x.addresses[a] = netip.AddrFrom16(b)
 		}
 	}

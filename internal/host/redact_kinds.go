@@ -1,7 +1,8 @@
 package host
 
-// redacted says how facts of one kind are redacted. text is for the value of a fact that is no table's
-// row, fields for the fields of rows and for single facts by name; what is not named is a figure.
+// redacted says how facts of one kind are redacted. text is for the value of a fact that is no
+// table's row, fields for the fields of rows and for single facts by name; what is not named is a
+// figure.
 type redacted struct {
 	name   hide
 	text   hide
@@ -30,17 +31,25 @@ func init() { // moved refers to the table
 		NeighbourKind: {name: kept},
 		SlabKind:      {name: kept},
 		ProtocolKind:  {name: kept},
-		LinkKind:      {name: device, fields: map[string]hide{"kind": kernelWord, "qdisc": kernelWord, "backlog": kernelWord}},
-		QdiscKind:     {name: qdisc, fields: map[string]hide{"kind": kernelWord, "link": device, "unit": kernelWord}},
-		AddressKind:   {name: sockets, fields: map[string]hide{"link": device}},
-		ListenerKind:  {name: sockets, fields: holder},
-		InboundKind:   {name: sockets, fields: holder},
-		OutboundKind:  {name: sockets, fields: holder},
-		SourceKind:    {name: sockets},
-		BinderKind:    {name: figure, fields: holder},
-		PortsKind:     {name: kept},
+		LinkKind: {
+			name:   device,
+			fields: map[string]hide{"kind": kernelWord, "qdisc": kernelWord, "backlog": kernelWord},
+		},
+		QdiscKind: {
+			name:   qdisc,
+			fields: map[string]hide{"kind": kernelWord, "link": device, "unit": kernelWord},
+		},
+		AddressKind:  {name: sockets, fields: map[string]hide{"link": device}},
+		ListenerKind: {name: sockets, fields: holder},
+		InboundKind:  {name: sockets, fields: holder},
+		OutboundKind: {name: sockets, fields: holder},
+		SourceKind:   {name: sockets},
+		BinderKind:   {name: figure, fields: holder},
+		PortsKind:    {name: kept},
 		ProcessKind: {name: figure, fields: map[string]hide{
-			"name": named("process"), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
+			"name": named(
+				"process",
+			), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
 		}},
 		CgroupKind: {name: cgroup},
 		UserKind:   {name: figure},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// reason keeps the words that maxconn and the C library use for reasons, and figures. Another word is
-// the name of something: a name of the snapshot has its stand-in, others get one.
+// reason keeps the words that maxconn and the C library use for reasons, and figures. Another word
+// is the name of something: a name of the snapshot has its stand-in, others get one.
 func (x *redactor) reason(text string) string {
 	return inWords(text, " \t\n", func(word string) string {
 		core := strings.Trim(word, `.,;:()"'`)
@@ -34,8 +34,8 @@ func (x *redactor) quoted(name string) string {
 }
 
 // reasonWords are the words of the reasons in reason.go and package observe, and of the errors of
-// reading files and asking the kernel; internal/archtest holds it to them. They are words of English,
-// and a name that is one of them tells nothing.
+// reading files and asking the kernel; internal/archtest holds it to them. They are words of
+// English, and a name that is one of them tells nothing.
 var reasonWords = strings.Fields(`
 /proc /proc/loadavg /proc/meminfo /proc/net /proc/net/netstat /proc/net/protocols /proc/net/snmp
 /proc/net/sockstat /proc/net/sockstat6 /proc/net/softnet_stat /proc/net/stat /proc/self/limits

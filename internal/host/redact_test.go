@@ -63,7 +63,12 @@ func unclassified(t *testing.T, f Fact, text string) {
 	if f.Kind.IsTable() {
 		for _, field := range parseFields(text) {
 			if r.fields[field.Name] == nil && !isFigure(field.Value) {
-				t.Errorf("%s: nothing says how its field %s=%s is redacted", f, field.Name, field.Value)
+				t.Errorf(
+					"%s: nothing says how its field %s=%s is redacted",
+					f,
+					field.Name,
+					field.Value,
+				)
 			}
 		}
 	} else if r.fields[f.Name] == nil && r.text == nil && !isFigure(text) {
@@ -88,13 +93,20 @@ func TestUnknownFactsAreHidden(t *testing.T) {
 	s.Set(Fact{"novelty", "12"}, "12 34")
 	s.Set(System(secret), "1")
 	s.Set(System("novelty"), secret)
-	s.Set(Fact{ProcessKind, "7"}, Fields{{"name", "x"}, {"novelty", secret}, {"other", "7"}, {secret + "!", "1"}}.String())
+	s.Set(
+		Fact{ProcessKind, "7"},
+		Fields{{"name", "x"}, {"novelty", secret}, {"other", "7"}, {secret + "!", "1"}}.String(),
+	)
 	s.Set(Fact{ListenerKind, secret + ":80"}, "queue=0")
 	s.Set(Fact{QdiscKind, "eth0/" + secret}, "drops=0")
 	s.Set(Fact{MovedKind, "novelty/" + secret}, "1")
-	s.Miss(Fact{CgroupKind, "*"}, "cannot read "+secret+" (pid 3) at /a/"+secret+".service and 10.0.0.7:80")
+	s.Miss(
+		Fact{CgroupKind, "*"},
+		"cannot read "+secret+" (pid 3) at /a/"+secret+".service and 10.0.0.7:80",
+	)
 	text := string(Redact(s).Text())
-	if strings.Contains(strings.ReplaceAll(text, "system "+secret+" =", ""), secret) || strings.Contains(text, "10.0.0.7") {
+	if strings.Contains(strings.ReplaceAll(text, "system "+secret+" =", ""), secret) ||
+		strings.Contains(text, "10.0.0.7") {
 		t.Error(text)
 	}
 	if !strings.Contains(text, "novelty 12 = 12 34\n") || !strings.Contains(text, "other=7") {
@@ -125,7 +137,8 @@ func TestReasonsKeepTheirMeaning(t *testing.T) {
 		f := Sysctl("a.b")
 		s.Miss(f, why)
 		r, _ := Redact(s).Lookup(f)
-		if r.Err != why && why != NoFile("net/stat/arp_cache") || IsAbsence(r.Err) != IsAbsence(why) {
+		if r.Err != why && why != NoFile("net/stat/arp_cache") ||
+			IsAbsence(r.Err) != IsAbsence(why) {
 			t.Errorf("%q is %q", why, r.Err)
 		}
 	}

@@ -138,8 +138,8 @@ func escapeText(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-// isControl is what would not stay text on a terminal, or not come back: strconv.IsPrint leaves letters,
-// marks, numbers, punctuation, symbols and the space.
+// isControl is what would not stay text on a terminal, or not come back: strconv.IsPrint leaves
+// letters, marks, numbers, punctuation, symbols and the space.
 func isControl(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
 
 func unescapeText(text string) (string, error) {

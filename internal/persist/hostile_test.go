@@ -30,7 +30,13 @@ func assignments(t *testing.T, files []File) (out string) {
 
 // hostileScene is a plan of every kind of change that is kept.
 func hostileScene(t *testing.T) *scene {
-	s := &scene{root: fstest.MapFS{}, facts: snapshot(t, "process 11 = name=x start=100 unit=ours.service soft=1024 hard=524288\nsystem scope = initial\n")}
+	s := &scene{
+		root: fstest.MapFS{},
+		facts: snapshot(
+			t,
+			"process 11 = name=x start=100 unit=ours.service soft=1024 hard=524288\nsystem scope = initial\n",
+		),
+	}
 	for _, c := range []string{
 		"sysctl net.core.somaxconn: 128 => 4096; accept-queue; x", "sysctl net.netfilter.nf_conntrack_buckets: 1 => 2; conntrack; x",
 		"process 11#soft: 1024 => 65536; process-files; x", "link eth0#txqueuelen: 100 => 1000; transmit-queue; x",

@@ -30,8 +30,9 @@ func (w work) moduleFiles() []File {
 	}}
 	if _, err := strconv.ParseUint(buckets, 10, 31); err == nil {
 		files = append(files, File{
-			Path: ModprobeFile, Mode: 0o644, Content: file("options nf_conntrack hashsize=", plain(buckets), "\n"),
-			Why: "gives the hash table of nf_conntrack its size whenever the module is loaded, by whomever; without effect where it is built into the kernel",
+			Path: ModprobeFile, Mode: 0o644,
+			Content: file("options nf_conntrack hashsize=", plain(buckets), "\n"),
+			Why:     "gives the hash table of nf_conntrack its size whenever the module is loaded, by whomever; without effect where it is built into the kernel",
 		})
 	}
 	return files

@@ -14,7 +14,8 @@ func (w work) sysctlFiles(o Options) []File {
 		return nil
 	}
 	var b conf
-	b.Write(header, "# Files are read in the order of their names, and this name comes last. Other settings belong into other files.\n")
+	b.Write(header, "# Files are read in the order of their names, and this name comes last. ",
+		"Other settings belong into other files.\n")
 	for _, block := range w.untouched(o) {
 		b.Write("\n", block)
 	}
@@ -35,7 +36,8 @@ func targets(changes []plan.Change) (out []plan.Target) {
 	return out
 }
 
-// untouched are the assignments of the file as it is, with the comments right above them. maxconn wrote them, or root.
+// untouched are the assignments of the file as it is, with the comments right above them. maxconn
+// wrote them, or root.
 func (w work) untouched(o Options) (blocks []encode.Conf) {
 	have, err := sysctld.ReadFile(o.Root, SysctlFile[1:])
 	if err != nil {

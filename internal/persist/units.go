@@ -92,7 +92,8 @@ func (w work) unitFiles() (files []File) {
 	for _, u := range w.units {
 		limit := strconv.FormatUint(u.soft, 10) + ":" + strconv.FormatUint(u.hard, 10)
 		files = append(files, File{
-			Path: unitDir + u.name + ".d/" + dropInName, Mode: 0o644, Content: file(encode.Comment[encode.Conf]("#", u.why...), "[Service]\nLimitNOFILE=", plain(limit), "\n"),
+			Path: unitDir + u.name + ".d/" + dropInName, Mode: 0o644,
+			Content: file(encode.Comment[encode.Conf]("#", u.why...), "[Service]\nLimitNOFILE=", plain(limit), "\n"),
 			Why: "starts " + u.name + " with descriptor limits of " + limit + " (soft:hard); systemctl daemon-reload makes it known, the next start of the unit takes it; " +
 				"a program that sets a limit of its own, as nginx does with worker_rlimit_nofile, still does",
 		})

@@ -25,8 +25,10 @@ TimeoutStartSec=60
 RemainAfterExit=yes
 `
 	return []File{
-		{Path: VerifyUnit, Mode: 0o644, Content: file(unit), Why: "runs maxconn verify --boot after each boot; systemctl daemon-reload makes it known before"},
-		{Path: verifyWants, Mode: 0o644, Content: file("[Unit]\nWants=maxconn-verify.service\n"), Why: "has maxconn-verify.service started at each boot"},
+		{Path: VerifyUnit, Mode: 0o644, Content: file(unit),
+			Why: "runs maxconn verify --boot after each boot; systemctl daemon-reload makes it known before"},
+		{Path: verifyWants, Mode: 0o644, Content: file("[Unit]\nWants=maxconn-verify.service\n"),
+			Why: "has maxconn-verify.service started at each boot"},
 	}
 }
 

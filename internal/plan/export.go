@@ -197,8 +197,9 @@ func (x export) beyond(units bool) (out []string) {
 		}
 	}
 	for _, c := range x.listeners {
-		out = append(out, fmt.Sprintf("%s: %s in place of %s; the program has to ask for it, or on the"+
-			" running one: maxconn apply --listener %s=%s", c.Setting, c.To, c.From, plainListener(c), c.To))
+		out = append(out, fmt.Sprintf("%s: %s in place of %s; the program has to ask for it, or on"+
+			" the running one: maxconn apply --listener %s=%s",
+			c.Setting, c.To, c.From, plainListener(c), c.To))
 	}
 	if !units {
 		for _, c := range x.links {

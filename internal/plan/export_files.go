@@ -19,7 +19,11 @@ func (x export) sysctlD() string {
 	var b conf
 	b.Write(comments(x.about()...), x.assignments())
 	if more := x.beyond(false); len(more) > 0 {
-		b.Write("\n", comments("What is no sysctl, and so not done by this file:"), comments(more...))
+		b.Write(
+			"\n",
+			comments("What is no sysctl, and so not done by this file:"),
+			comments(more...),
+		)
 	}
 	return b.String()
 }
@@ -48,18 +52,34 @@ func (x export) systemd() (files []File) {
 		add(sysctlFile, x.assignments())
 	}
 	if x.tracks() {
-		add(modulesFile, comments("Before systemd-sysctl runs, so that the keys of nf_conntrack are there."),
-			"nf_conntrack\n")
+		add(
+			modulesFile,
+			comments("Before systemd-sysctl runs, so that the keys of nf_conntrack are there."),
+			"nf_conntrack\n",
+		)
 	}
 	if n := x.hashSize(); n != "" {
 		add(optionsFile, "options nf_conntrack hashsize=", plain(n), "\n")
 	}
 	for _, u := range x.units {
-		add(unitDir+u.unit+".d/"+dropIn, comments(u.why+"."), "[Service]\nLimitNOFILE=", plain(u.limits), "\n")
+		add(
+			unitDir+u.unit+".d/"+dropIn,
+			comments(u.why+"."),
+			"[Service]\nLimitNOFILE=",
+			plain(u.limits),
+			"\n",
+		)
 	}
 	for i, c := range x.links {
-		add(linkPrefix+strconv.Itoa(i+1)+".link", comments(reason(c)),
-			"[Match]\nOriginalName=", plain(c.Target.Name), "\n\n[Link]\nTransmitQueueLength=", plain(c.To), "\n")
+		add(
+			linkPrefix+strconv.Itoa(i+1)+".link",
+			comments(reason(c)),
+			"[Match]\nOriginalName=",
+			plain(c.Target.Name),
+			"\n\n[Link]\nTransmitQueueLength=",
+			plain(c.To),
+			"\n",
+		)
 	}
 	if more := x.beyond(true); len(more) > 0 || len(files) == 0 {
 		add(readme, comments("No file does this:"), comments(more...))
@@ -71,8 +91,12 @@ func (x export) systemd() (files []File) {
 // (tuned/profiles/functions): a plain value has none.
 func (x export) tuned() string {
 	var b conf
-	b.Write(comments(x.about()...), comments("Add include=PROFILE to [main] to keep what the present "+
-		"profile sets: tuned-adm active names it."), "[main]\nsummary=Connection limits by maxconn\n")
+	b.Write(
+		comments(x.about()...),
+		comments("Add include=PROFILE to [main] to keep what the present "+
+			"profile sets: tuned-adm active names it."),
+		"[main]\nsummary=Connection limits by maxconn\n",
+	)
 	if len(x.sysctls) > 0 {
 		b.Write("\n[sysctl]\n")
 	}
@@ -85,7 +109,12 @@ func (x export) tuned() string {
 	return b.String()
 }
 
-func nixComments(mark encode.Nix, texts ...string) encode.Nix { return encode.Comment(mark, texts...) }
+func nixComments(
+	mark encode.Nix,
+	texts ...string,
+) encode.Nix {
+	return encode.Comment(mark, texts...)
+}
 
 // nixos is a module.
 func (x export) nixos() string {
@@ -103,7 +132,11 @@ func (x export) nixos() string {
 		b.Write("  boot.kernelModules = [ \"nf_conntrack\" ];\n")
 	}
 	if n := x.hashSize(); n != "" {
-		b.Write("  boot.extraModprobeConfig = ", encode.NixString("options nf_conntrack hashsize="+n), ";\n")
+		b.Write(
+			"  boot.extraModprobeConfig = ",
+			encode.NixString("options nf_conntrack hashsize="+n),
+			";\n",
+		)
 	}
 	for _, u := range x.units {
 		b.Write("  systemd.services.", encode.NixString(strings.TrimSuffix(u.unit, ".service")),

@@ -8,8 +8,8 @@ import (
 )
 
 // scriptHead compares before it writes: a value that somebody has changed meanwhile is left alone.
-// The kernel separates numbers by tabs, so white space is levelled. echo may act on backslashes, printf
-// does not.
+// The kernel separates numbers by tabs, so white space is levelled. echo may act on backslashes,
+// printf does not.
 const scriptHead encode.Shell = `set -eu
 fail() { printf 'maxconn: %s\n' "$*" >&2; exit 1; }
 level() { tr -s ' \t' '  ' | sed 's/ $//'; }
@@ -37,8 +37,11 @@ limits_to() { # pid, start time, soft:hard
 func (x export) shell() string {
 	var b encode.Builder[encode.Shell]
 	b.Write("#!/bin/sh\n", shellComments(x.about()...))
-	b.Write(shellComments("It acts until the next boot. It stops at the first value that is neither "+
-		"the old nor the new one."), scriptHead)
+	b.Write(
+		shellComments("It acts until the next boot. It stops at the first value that is neither "+
+			"the old nor the new one."),
+		scriptHead,
+	)
 	for _, c := range x.changes {
 		if c.Target.Kind == host.ProcessKind && c.Target.Field == "hard" {
 			continue // the soft limit brings it along
@@ -51,7 +54,11 @@ func (x export) shell() string {
 	return b.String()
 }
 
-func shellComments(texts ...string) encode.Shell { return encode.Comment[encode.Shell]("#", texts...) }
+func shellComments(
+	texts ...string,
+) encode.Shell {
+	return encode.Comment[encode.Shell]("#", texts...)
+}
 
 // command is the line of a change.
 func command(c Change) encode.Shell {

@@ -13,16 +13,16 @@ func (x export) laid() []File {
 	return slices.DeleteFunc(x.systemd(), func(f File) bool { return f.Path == readme })
 }
 
-// playbook collects the text of a playbook: a string that is not a constant is one that Ansible does
-// not template.
+// playbook collects the text of a playbook: a string that is not a constant is one that Ansible
+// does not template.
 type playbook = encode.Builder[encode.Ansible]
 
 func playComments(texts ...string) encode.Ansible {
 	return encode.Comment[encode.Ansible]("#", texts...)
 }
 
-// ansible is a playbook of built-in modules: files, and what makes them act now. Ansible hands every
-// string of a playbook to Jinja, which can run commands on the controller.
+// ansible is a playbook of built-in modules: files, and what makes them act now. Ansible hands
+// every string of a playbook to Jinja, which can run commands on the controller.
 func (x export) ansible() string {
 	var b playbook
 	b.Write("---\n", playComments(x.about()...), x.play())
@@ -38,9 +38,12 @@ func (x export) ansible() string {
 		b.Write("    - name: Nothing that a file could do\n",
 			"      ansible.builtin.debug:\n        msg: \"see the comments\"\n")
 	}
-	b.Write("  handlers:\n    - name: Read the settings\n      ansible.builtin.command: sysctl -p ", sysctlFile,
+	b.Write(
+		"  handlers:\n    - name: Read the settings\n      ansible.builtin.command: sysctl -p ",
+		sysctlFile,
 		"\n      changed_when: true\n    - name: Read the units\n      ansible.builtin.systemd:\n",
-		"        daemon_reload: true\n")
+		"        daemon_reload: true\n",
+	)
 	if more := x.beyond(true); len(more) > 0 {
 		b.Write(playComments("What this playbook does not do:"), playComments(more...))
 	}
@@ -50,15 +53,17 @@ func (x export) ansible() string {
 // nobody is a pattern that matches no host.
 const nobody = "put-the-name-of-the-host-here"
 
-// play begins the play. hosts is the host that the plan was made for; a name that means more than one
-// host to Ansible would choose others.
+// play begins the play. hosts is the host that the plan was made for; a name that means more than
+// one host to Ansible would choose others.
 func (x export) play() (out encode.Ansible) {
 	name := x.plan.Host.Name
 	if !isHost(name) {
 		out = playComments("The name of the host cannot be told to Ansible: put it in at hosts.")
 		name = nobody
 	}
-	return out + "- name: Connection limits by maxconn\n  hosts: \"" + encode.Plain[encode.Ansible](name) +
+	return out + "- name: Connection limits by maxconn\n  hosts: \"" + encode.Plain[encode.Ansible](
+		name,
+	) +
 		"\"\n  become: true\n  tasks:\n"
 }
 
@@ -66,8 +71,14 @@ func (x export) play() (out encode.Ansible) {
 func task(f File) encode.Ansible {
 	place := encode.AnsibleString
 	var b playbook
-	b.Write("    - name: ", title("Make ", path.Dir(f.Path)), "\n      ansible.builtin.file:\n",
-		"        path: ", place(path.Dir(f.Path)), "\n        state: directory\n        mode: \"0755\"\n")
+	b.Write(
+		"    - name: ",
+		title("Make ", path.Dir(f.Path)),
+		"\n      ansible.builtin.file:\n",
+		"        path: ",
+		place(path.Dir(f.Path)),
+		"\n        state: directory\n        mode: \"0755\"\n",
+	)
 	b.Write("    - name: ", title("Write ", f.Path), "\n      ansible.builtin.copy:\n",
 		"        dest: ", place(f.Path), "\n        mode: \"0644\"\n",
 		"        content: ", encode.AnsibleText("          ", f.Text), "\n")
@@ -89,7 +100,8 @@ func yamlComments(mark encode.YAML, texts ...string) encode.YAML {
 	return encode.Comment(mark, texts...)
 }
 
-// cloudInit is user data: the files, and what makes them act in this boot, which has read sysctl.d already.
+// cloudInit is user data: the files, and what makes them act in this boot, which has read sysctl.d
+// already.
 func (x export) cloudInit() string {
 	var b encode.Builder[encode.YAML]
 	b.Write("#cloud-config\n", yamlComments("#", x.about()...))
@@ -115,17 +127,27 @@ func (x export) cloudInit() string {
 	return b.String()
 }
 
-// safe are the sysctls that a kubelet allows without being told to (Kubernetes documentation, Using sysctls in a
-// Kubernetes cluster).
-var safe = []string{"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_syncookies", "net.ipv4.ip_unprivileged_port_start"}
-
-// ofNode are settings that a pod has not of its own: one value for the host, or not writable in a child namespace.
-func ofNode(name string) bool {
-	return !strings.HasPrefix(name, "net.ipv4.") && name != "net.core.somaxconn" ||
-		slices.Contains([]string{"net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans"}, name) || strings.Contains(name, ".neigh.default.gc_")
+// safe are the sysctls that a kubelet allows without being told to (Kubernetes documentation, Using
+// sysctls in a Kubernetes cluster).
+var safe = []string{
+	"net.ipv4.ip_local_port_range",
+	"net.ipv4.ip_local_reserved_ports",
+	"net.ipv4.tcp_syncookies",
+	"net.ipv4.ip_unprivileged_port_start",
 }
 
-// kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its network namespace.
+// ofNode are settings that a pod has not of its own: one value for the host, or not writable in a
+// child namespace.
+func ofNode(name string) bool {
+	return !strings.HasPrefix(name, "net.ipv4.") && name != "net.core.somaxconn" ||
+		slices.Contains(
+			[]string{"net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans"},
+			name,
+		) || strings.Contains(name, ".neigh.default.gc_")
+}
+
+// kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its
+// network namespace.
 func (x export) kubernetes() string {
 	var pod, node []Change
 	for _, c := range x.sysctls {
@@ -137,10 +159,17 @@ func (x export) kubernetes() string {
 	}
 	var b encode.Builder[encode.YAML]
 	b.Write(yamlComments("#", x.about()...))
-	b.Write(yamlComments("#", "kubectl patch deployment NAME --patch-file FILE, or a patch of kustomize; "+
-		"a pod does not inherit settings of its node."))
-	b.Write("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n    spec:\n",
-		"      securityContext:\n        sysctls:")
+	b.Write(
+		yamlComments(
+			"#",
+			"kubectl patch deployment NAME --patch-file FILE, or a patch of kustomize; "+
+				"a pod does not inherit settings of its node.",
+		),
+	)
+	b.Write(
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n    spec:\n",
+		"      securityContext:\n        sysctls:",
+	)
 	if len(pod) == 0 {
 		b.Write(" []")
 	}
@@ -158,7 +187,10 @@ func podSysctl(c Change) encode.YAML {
 	const mark = "          #"
 	head := yamlComments(mark, reason(c))
 	if !slices.Contains(safe, c.Target.Name) {
-		head += yamlComments(mark, "Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name)
+		head += yamlComments(
+			mark,
+			"Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name,
+		)
 	}
 	return head + "          - name: " + yamlKey(c.Target.Name) +
 		"\n            value: " + encode.YAMLString(c.To) + "\n"

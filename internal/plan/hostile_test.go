@@ -53,13 +53,17 @@ func with(t *testing.T, p Plan, field, text string) Plan {
 	return c
 }
 
-// places are all files that an export may write: none is called as the plan says, but for the directory of a service.
-var places = regexp.MustCompile(`^(/etc/sysctl\.d/zz-maxconn-plan\.conf|/etc/modules-load\.d/maxconn-plan\.conf|` +
-	`/etc/modprobe\.d/zz-maxconn-plan\.conf|/etc/systemd/system/nginx\.service\.d/zz-maxconn-plan\.conf|` +
-	`/etc/systemd/network/10-maxconn-[0-9]+\.link|/etc/maxconn\.README|/etc/tuned/maxconn/tuned\.conf|` +
-	`maxconn\.yml|user-data|maxconn\.nix|maxconn-patch\.yaml|maxconn\.sh)$`)
+// places are all files that an export may write: none is called as the plan says, but for the
+// directory of a service.
+var places = regexp.MustCompile(
+	`^(/etc/sysctl\.d/zz-maxconn-plan\.conf|/etc/modules-load\.d/maxconn-plan\.conf|` +
+		`/etc/modprobe\.d/zz-maxconn-plan\.conf|/etc/systemd/system/nginx\.service\.d/zz-maxconn-plan\.conf|` +
+		`/etc/systemd/network/10-maxconn-[0-9]+\.link|/etc/maxconn\.README|/etc/tuned/maxconn/tuned\.conf|` +
+		`maxconn\.yml|user-data|maxconn\.nix|maxconn-patch\.yaml|maxconn\.sh)$`,
+)
 
-// Every hostile text in every field of a plan stays data in every export: it makes no line, key, command or path.
+// Every hostile text in every field of a plan stays data in every export: it makes no line, key,
+// command or path.
 func TestHostileFieldsStayData(t *testing.T) {
 	p := exported(t)
 	for _, field := range fields(p) {
@@ -78,19 +82,32 @@ func TestHostileFieldsStayData(t *testing.T) {
 						}
 					}
 				}
-				if have := shape(t, x.Format, files); have != want && have != refused && !plainChoice(field, text) {
-					t.Errorf("%s, %s is %.60q: %s\nwant the shape of a harmless word: %s", x.Format, field, text, have, want)
+				if have := shape(t, x.Format, files); have != want && have != refused &&
+					!plainChoice(field, text) {
+					t.Errorf(
+						"%s, %s is %.60q: %s\nwant the shape of a harmless word: %s",
+						x.Format,
+						field,
+						text,
+						have,
+						want,
+					)
 				}
 			}
 		}
 	}
 }
 
-// plainChoice says that a text is one that the field may well have: a plan may leave a name or a value
-// empty, or set it to a number or a word.
+// plainChoice says that a text is one that the field may well have: a plan may leave a name or a
+// value empty, or set it to a number or a word.
 func plainChoice(field, text string) bool {
 	switch field {
-	case "Host.Name", "Changes[].Target.Name", "Changes[].To", "Changes[].Unit", "Changes[].Target.Field", "Changes[].From":
+	case "Host.Name",
+		"Changes[].Target.Name",
+		"Changes[].To",
+		"Changes[].Unit",
+		"Changes[].Target.Field",
+		"Changes[].From":
 		return encode.IsPlain(text)
 	}
 	return false
@@ -121,7 +138,9 @@ func shape(t *testing.T, format Format, files []File) string {
 	return b.String()
 }
 
-var settingLine = regexp.MustCompile(`^([A-Za-z0-9._/-]+ ?= ?[A-Za-z0-9 :,@._-]+|\[[A-Za-z]+\]|nf_conntrack|options nf_conntrack hashsize=[0-9]+|)\n$`)
+var settingLine = regexp.MustCompile(
+	`^([A-Za-z0-9._/-]+ ?= ?[A-Za-z0-9 :,@._-]+|\[[A-Za-z]+\]|nf_conntrack|options nf_conntrack hashsize=[0-9]+|)\n$`,
+)
 
 func uncommented(text string) (out string) {
 	for line := range strings.Lines(text) {
@@ -132,7 +151,8 @@ func uncommented(text string) (out string) {
 	return out
 }
 
-// yamlShape is a document without the contents of files. What Ansible would template is marked as not to be.
+// yamlShape is a document without the contents of files. What Ansible would template is marked as
+// not to be.
 func yamlShape(t *testing.T, text string) string {
 	t.Helper()
 	var doc yaml.Node
@@ -143,7 +163,8 @@ func yamlShape(t *testing.T, text string) string {
 	var walk func(n *yaml.Node) string
 	walk = func(n *yaml.Node) (out string) {
 		if n.Kind == yaml.ScalarNode {
-			if strings.ContainsAny(n.Value, "{}") && n.Tag != "!unsafe" && strings.HasPrefix(text, "---") {
+			if strings.ContainsAny(n.Value, "{}") && n.Tag != "!unsafe" &&
+				strings.HasPrefix(text, "---") {
 				t.Errorf("Ansible templates %q", n.Value)
 			}
 			return n.Tag + " " + uncommented(n.Value) + "\n"
@@ -159,7 +180,12 @@ func yamlShape(t *testing.T, text string) string {
 // shellShape is the commands of a script; their words are data where they are one quoted string.
 func shellShape(t *testing.T, text string) (out string) {
 	t.Helper()
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(text), "")
+	file, err := syntax.NewParser(
+		syntax.Variant(syntax.LangPOSIX),
+	).Parse(
+		strings.NewReader(text),
+		"",
+	)
 	if err != nil {
 		t.Errorf("%v\n%s", err, text)
 		return ""
@@ -193,7 +219,10 @@ func hostilePlan(t *testing.T, dir string) Plan {
 	t.Helper()
 	p := exported(t)
 	all := hostile.Strings(dir)
-	p.Host.Name, p.Host.Kernel = `{{lookup('pipe','touch `+dir+`/zqcanary')}}`, strings.Join(all, " ")
+	p.Host.Name, p.Host.Kernel = `{{lookup('pipe','touch `+dir+`/zqcanary')}}`, strings.Join(
+		all,
+		" ",
+	)
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		c.Why = strings.Join(all, " ") + " " + all[i%len(all)]
@@ -222,16 +251,46 @@ func TestAnsibleRunsNothingOfAPlan(t *testing.T) {
 	canary, root, home := t.TempDir(), t.TempDir(), t.TempDir()
 	p := hostilePlan(t, canary)
 	play := exports(t, p, Ansible)[0].Text
-	play = strings.NewReplacer("become: true", "become: false", `!unsafe "/etc/`, `!unsafe "`+root+`/etc/`, nobody, "localhost",
-		"command: modprobe nf_conntrack", "command: 'true'", "command: sysctl -p "+sysctlFile, "command: 'true'",
-		"ansible.builtin.systemd:\n        daemon_reload: true", "ansible.builtin.debug:\n        msg: reloaded").Replace(play)
+	play = strings.NewReplacer(
+		"become: true",
+		"become: false",
+		`!unsafe "/etc/`,
+		`!unsafe "`+root+`/etc/`,
+		nobody,
+		"localhost",
+		"command: modprobe nf_conntrack",
+		"command: 'true'",
+		"command: sysctl -p "+sysctlFile,
+		"command: 'true'",
+		"ansible.builtin.systemd:\n        daemon_reload: true",
+		"ansible.builtin.debug:\n        msg: reloaded",
+	).Replace(
+		play,
+	)
 	file := filepath.Join(home, "play.yml")
 	if err := os.WriteFile(file, []byte(play), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"--syntax-check"}, nil} {
-		c := exec.Command(program, append(args, "-i", "localhost,", "-c", "local", "-e", "ansible_python_interpreter="+systemPython(t), file)...)
-		c.Env = append(os.Environ(), "HOME="+home, "ANSIBLE_LOCAL_TEMP="+home, "ANSIBLE_REMOTE_TEMP="+home, "ANSIBLE_NOCOWS=1")
+		c := exec.Command(
+			program,
+			append(
+				args,
+				"-i",
+				"localhost,",
+				"-c",
+				"local",
+				"-e",
+				"ansible_python_interpreter="+systemPython(t),
+				file,
+			)...)
+		c.Env = append(
+			os.Environ(),
+			"HOME="+home,
+			"ANSIBLE_LOCAL_TEMP="+home,
+			"ANSIBLE_REMOTE_TEMP="+home,
+			"ANSIBLE_NOCOWS=1",
+		)
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%.3000s", args, err, out)
 		}
@@ -266,10 +325,17 @@ func TestShellRunsNothingOfAPlan(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		if n := strings.Count(string(out), "\n"); n != len(exported(t).Changes)-hardLimits(exported(t)) {
+		if n := strings.Count(string(out), "\n"); n != len(
+			exported(t).Changes,
+		)-hardLimits(
+			exported(t),
+		) {
 			t.Errorf("%d commands:\n%s", n, out)
 		}
-		if want := "sysctl_to|net.core.somaxconn|" + encode.Visible(p.Changes[0].From) + "|8192|\n"; !strings.Contains(string(out), want) {
+		if want := "sysctl_to|net.core.somaxconn|" + encode.Visible(p.Changes[0].From) + "|8192|\n"; !strings.Contains(
+			string(out),
+			want,
+		) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
@@ -291,7 +357,14 @@ func TestNixEvaluatesToThePlan(t *testing.T) {
 	p := hostilePlan(t, canary)
 	files := exports(t, p, NixOS)
 	lay(t, dir, files)
-	c := exec.Command(tool(t, "nix-instantiate"), "--eval", "--strict", "--json", "-E", "import "+filepath.Join(dir, files[0].Path)+" {}")
+	c := exec.Command(
+		tool(t, "nix-instantiate"),
+		"--eval",
+		"--strict",
+		"--json",
+		"-E",
+		"import "+filepath.Join(dir, files[0].Path)+" {}",
+	)
 	c.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_STATE_DIR="+t.TempDir())
 	out, err := c.Output()
 	var module struct {
@@ -302,7 +375,8 @@ func TestNixEvaluatesToThePlan(t *testing.T) {
 	if err != nil || json.Unmarshal(out, &module) != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if len(module.Boot.Kernel.Sysctl) != 5 || module.Boot.Kernel.Sysctl["net.core.somaxconn"] != 8192.0 {
+	if len(module.Boot.Kernel.Sysctl) != 5 ||
+		module.Boot.Kernel.Sysctl["net.core.somaxconn"] != 8192.0 {
 		t.Errorf("%s", out)
 	}
 	untouched(t, canary)
@@ -320,9 +394,23 @@ func TestReadersOfHostileFiles(t *testing.T) {
 			t.Errorf("%v reads %v", program, have)
 		}
 	}
-	lay(t, dir, []File{{Path: "/etc/systemd/system/nginx.service", Text: "[Service]\nExecStart=/bin/true\n"}})
-	c := exec.Command(tool(t, "systemd-analyze"), "verify", filepath.Join(dir, "etc/systemd/system/nginx.service"))
-	c.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+filepath.Join(dir, "etc/systemd/system")+":", "SYSTEMD_LOG_LEVEL=warning")
+	lay(
+		t,
+		dir,
+		[]File{
+			{Path: "/etc/systemd/system/nginx.service", Text: "[Service]\nExecStart=/bin/true\n"},
+		},
+	)
+	c := exec.Command(
+		tool(t, "systemd-analyze"),
+		"verify",
+		filepath.Join(dir, "etc/systemd/system/nginx.service"),
+	)
+	c.Env = append(
+		os.Environ(),
+		"SYSTEMD_UNIT_PATH="+filepath.Join(dir, "etc/systemd/system")+":",
+		"SYSTEMD_LOG_LEVEL=warning",
+	)
 	if out, _ := c.CombinedOutput(); strings.Contains(string(out), dropIn) {
 		t.Errorf("%s", out)
 	}
@@ -330,7 +418,8 @@ func TestReadersOfHostileFiles(t *testing.T) {
 	lay(t, dir, user)
 	accepts(t, "cloud-init", "schema", "--config-file", filepath.Join(dir, user[0].Path))
 	out := accepts(t, "modprobe", "--showconfig", "-C", filepath.Join(dir, "etc/modprobe.d"))
-	if !strings.Contains(out, "options nf_conntrack hashsize=524288\n") || strings.Contains(out, "touch") {
+	if !strings.Contains(out, "options nf_conntrack hashsize=524288\n") ||
+		strings.Contains(out, "touch") {
 		t.Errorf("modprobe reads %s", out)
 	}
 	untouched(t, canary)

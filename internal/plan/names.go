@@ -11,8 +11,8 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// Unfit is why a change cannot stand in a file or a script, or "": a plan comes from a snapshot or a
-// file of somebody else, and files of settings have no quotes.
+// Unfit is why a change cannot stand in a file or a script, or "": a plan comes from a snapshot or
+// a file of somebody else, and files of settings have no quotes.
 func Unfit(c Change) string {
 	t := c.Target
 	switch t.Kind {
@@ -48,16 +48,19 @@ func Unfit(c Change) string {
 // conntrackBuckets is an option of a module at the next boot.
 const conntrackBuckets = "net.netfilter.nf_conntrack_buckets"
 
-// isValue says whether a text is a value that the settings of a plan have: a number, numbers with spaces
-// or commas between them, ranges, a word.
+// isValue says whether a text is a value that the settings of a plan have: a number, numbers with
+// spaces or commas between them, ranges, a word.
 func isValue(text string) bool {
-	return text != "" && only(text, " ,_-") && text[0] != ' ' && text[0] != ',' && encode.IsPlain(text) &&
+	return text != "" && only(text, " ,_-") && text[0] != ' ' && text[0] != ',' &&
+		encode.IsPlain(text) &&
 		(text[0] != '-' || len(text) > 1 && text[1] >= '0' && text[1] <= '9')
 }
 
 func notCount(value string) string {
 	if n, err := strconv.ParseUint(value, 10, 31); err != nil || n == 0 {
-		return "the value has to be a whole number from 1 to 2147483647, and is " + strconv.Quote(value)
+		return "the value has to be a whole number from 1 to 2147483647, and is " + strconv.Quote(
+			value,
+		)
 	}
 	return ""
 }
@@ -95,10 +98,21 @@ func IsKey(name string) bool {
 }
 
 // branches are the directories of /proc/sys (Documentation/admin-guide/sysctl/index.rst).
-var branches = []string{"abi", "crypto", "debug", "dev", "fs", "kernel", "net", "sunrpc", "user", "vm"}
+var branches = []string{
+	"abi",
+	"crypto",
+	"debug",
+	"dev",
+	"fs",
+	"kernel",
+	"net",
+	"sunrpc",
+	"user",
+	"vm",
+}
 
-// IsDevice says whether a text is the name of a device that nothing gives a meaning to: the kernel's
-// dev_valid_name allows more, and udev takes * ? [ ] | for patterns.
+// IsDevice says whether a text is the name of a device that nothing gives a meaning to: the
+// kernel's dev_valid_name allows more, and udev takes * ? [ ] | for patterns.
 func IsDevice(name string) bool {
 	return name != "" && len(name) < 16 && name != "." && name != ".." && only(name, "._-:@")
 }
@@ -107,7 +121,8 @@ func IsDevice(name string) bool {
 // directory, and nothing else.
 func IsService(name string) bool {
 	stem, ok := strings.CutSuffix(name, ".service")
-	return ok && stem != "" && len(name) < 250 && only(name, `:_.\@-`) && name[0] != '.' && name[0] != '-'
+	return ok && stem != "" && len(name) < 250 && only(name, `:_.\@-`) && name[0] != '.' &&
+		name[0] != '-'
 }
 
 // isHost says whether a text names one host to Ansible, and not a pattern, a group or the

@@ -9,8 +9,8 @@ import (
 // Canary is the word that a command, once executed, would leave behind as a file in Dir.
 const Canary = "zqcanary"
 
-// Strings are the hostile texts; each is to arrive as it is, or made visible, and nothing else may come of it. dir is
-// where executed commands leave a file.
+// Strings are the hostile texts; each is to arrive as it is, or made visible, and nothing else may
+// come of it. dir is where executed commands leave a file.
 func Strings(dir string) []string {
 	touch := "touch " + dir + "/" + Canary
 	return append(executed(touch), forged()...)
@@ -45,8 +45,8 @@ func forged() []string {
 	}
 }
 
-// Fill sets every string of a value, at whatever depth, to the text, and returns their paths. Names of types for which
-// keep says so stay: such as a schema, without which nothing is read.
+// Fill sets every string of a value, at whatever depth, to the text, and returns their paths. Names
+// of types for which keep says so stay: such as a schema, without which nothing is read.
 func Fill(v any, text string, keep func(path string) bool) (paths []string) {
 	Each(v, func(path string, field reflect.Value) {
 		if !keep(path) {
@@ -57,9 +57,14 @@ func Fill(v any, text string, keep func(path string) bool) (paths []string) {
 	return paths
 }
 
-// Each calls f for every string below a pointer, with its path: "Proofs[0].Claim". Values of maps are strings too; their
-// keys are not.
-func Each(v any, f func(path string, field reflect.Value)) { walk("", reflect.ValueOf(v).Elem(), f) }
+// Each calls f for every string below a pointer, with its path: "Proofs[0].Claim". Values of maps
+// are strings too; their keys are not.
+func Each(
+	v any,
+	f func(path string, field reflect.Value),
+) {
+	walk("", reflect.ValueOf(v).Elem(), f)
+}
 
 func walk(path string, v reflect.Value, f func(string, reflect.Value)) {
 	switch v.Kind() {
@@ -89,8 +94,8 @@ func walk(path string, v reflect.Value, f func(string, reflect.Value)) {
 	}
 }
 
-// Populate gives every nil slice and pointer below a value one element, and empty strings a word, so that Each finds
-// all fields. depth bounds types that hold themselves.
+// Populate gives every nil slice and pointer below a value one element, and empty strings a word,
+// so that Each finds all fields. depth bounds types that hold themselves.
 func Populate(v any, depth int) { populate(reflect.ValueOf(v).Elem(), depth) }
 
 func populate(v reflect.Value, depth int) {
