@@ -13,10 +13,7 @@ var rows = []struct {
 	row  int
 	path string
 }{
-	{
-		0,
-		"internal/host",
-	}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/encode"}, {0, "internal/encode/"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{0, "internal/host"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/encode"}, {0, "internal/encode/"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "internal/limit"},
 	{2, "internal/diagnose"},
 	{3, "internal/plan"}, {3, "internal/lint"},
@@ -72,32 +69,10 @@ func TestImportOrder(t *testing.T) {
 }
 
 // pure packages compute and print; they touch no file, socket or process.
-var pure = []string{
-	"internal/host",
-	"internal/encode",
-	"internal/encode/hostile",
-	"internal/near",
-	"internal/sysctld",
-	"internal/persist",
-	"internal/limit",
-	"internal/diagnose",
-	"internal/plan",
-	"internal/lint",
-	"internal/render",
-}
+var pure = []string{"internal/host", "internal/encode", "internal/encode/hostile", "internal/near", "internal/sysctld", "internal/persist", "internal/limit", "internal/diagnose", "internal/plan", "internal/lint", "internal/render"}
 
 func TestPurity(t *testing.T) {
-	banned := []string{
-		"os",
-		"net",
-		"net/http",
-		"syscall",
-		"os/exec",
-		"log",
-		"log/slog",
-		"math/rand",
-		"unsafe",
-	}
+	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog", "math/rand", "unsafe"}
 	files, _ := tree(t)
 	for _, f := range files {
 		if f.test || !slices.Contains(pure, f.dir) {
@@ -114,39 +89,32 @@ func TestPurity(t *testing.T) {
 func TestRawSystemCallsStayAtTheEdge(t *testing.T) {
 	files, _ := tree(t)
 	for _, f := range files {
-		library := slices.Contains([]string{"coalesce", "dial", "listen"}, f.dir) &&
-			strings.HasSuffix(f.path, "_linux.go")
+		library := slices.Contains([]string{"coalesce", "dial", "listen"}, f.dir) && strings.HasSuffix(f.path, "_linux.go")
 		if f.test || library || strings.HasPrefix(f.dir, "internal/linux/") {
 			continue
 		}
 		for _, imp := range f.imports {
 			if imp == "golang.org/x/sys/unix" || imp == "github.com/vishvananda/netlink" {
-				t.Errorf(
-					"%s imports %s: raw system calls stand under internal/linux only",
-					f.path,
-					imp,
-				)
+				t.Errorf("%s imports %s: raw system calls stand under internal/linux only", f.path, imp)
 			}
 		}
 	}
 }
 
-// Writers of kernel state stand in linux/tune; only apply and lab may reach it, so check, the
-// exporter and the web page have no path to a writer.
+// Writers of kernel state stand in linux/tune; only apply and lab may reach it, so check, the exporter and the web
+// page have no path to a writer.
 func TestWritersAreFenced(t *testing.T) {
 	const tune = module + "/internal/linux/tune"
 	files, _ := tree(t)
 	for _, f := range files {
-		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" &&
-			f.dir != "internal/lab" &&
-			!f.test {
+		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" && f.dir != "internal/lab" && !f.test {
 			t.Errorf("%s imports linux/tune", f.path)
 		}
 	}
 }
 
-// converted are the conversions to a type of internal/encode that are allowed outside of it, by
-// file and how many there are: text that is of that language already.
+// converted are the conversions to a type of internal/encode that are allowed outside of it, by file and how many there
+// are: text that is of that language already.
 var converted = map[string]int{
 	"internal/render/explain_markdown.go": 1, // the catalogue's own Markdown
 	"internal/render/load_html.go":        1, // drawn by Plot.SVG, which escapes
@@ -206,8 +174,7 @@ var (
 	pages     = []string{"CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"}
 )
 
-// What goes to a terminal passes one function of cmd/maxconn, or the screen of internal/render:
-// both make it visible.
+// What goes to a terminal passes one function of cmd/maxconn, or the screen of internal/render: both make it visible.
 func TestOneWayToTheTerminal(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
@@ -219,14 +186,9 @@ func TestOneWayToTheTerminal(t *testing.T) {
 			if !ok {
 				return true
 			}
-			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "fmt" &&
-				strings.Contains(call.Sel.Name, "rint") &&
+			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "fmt" && strings.Contains(call.Sel.Name, "rint") &&
 				!strings.HasPrefix(call.Sel.Name, "S") {
-				t.Errorf(
-					"%s: fmt.%s writes what may be anything: printf makes it visible",
-					fset.Position(call.Pos()),
-					call.Sel.Name,
-				)
+				t.Errorf("%s: fmt.%s writes what may be anything: printf makes it visible", fset.Position(call.Pos()), call.Sel.Name)
 			}
 			return true
 		})

@@ -13,27 +13,11 @@ func AdviceJSON(w io.Writer, r prove.AdviceReport) error { return writeJSON(w, r
 // AdviceText writes the recipe for a terminal, one step after the other: promise, model, measurement, verdict.
 func AdviceText(w io.Writer, r prove.AdviceReport, style Style) error {
 	s := newScreen(style)
-	s.para(
-		0,
-		2,
-		span{"prove advice", bold},
-		text(
-			" on Linux "+r.Kernel+": the popular recipe, each step on top of those before it, in "+seconds(
-				r.Seconds,
-			)+" s",
-		),
-	)
+	s.para(0, 2, span{"prove advice", bold}, text(" on Linux "+r.Kernel+": the popular recipe, each step on top of those before it, in "+seconds(r.Seconds)+" s"))
 	s.para(0, 2, span{r.Scaling, dim})
 	s.blank()
-	t := table{
-		columns: []column{
-			{head: "STEP"},
-			{head: "predicted/s", right: true},
-			{head: "measured/s", right: true},
-			{head: "held", right: true},
-			{head: "verdict"},
-		},
-	}
+	t := table{columns: []column{{head: "STEP"}, {head: "predicted/s", right: true}, {head: "measured/s", right: true},
+		{head: "held", right: true}, {head: "verdict"}}}
 	for _, a := range r.Advice {
 		t.rows = append(t.rows, append(adviceFigures(a), string(a.Verdict)))
 	}
@@ -42,13 +26,7 @@ func AdviceText(w io.Writer, r prove.AdviceReport, style Style) error {
 		s.advised(a)
 	}
 	s.blank()
-	s.line(
-		0,
-		span{
-			"connections/s sustained to one destination, and connections held; =N predicted, ~N measured",
-			dim,
-		},
-	)
+	s.line(0, span{"connections/s sustained to one destination, and connections held; =N predicted, ~N measured", dim})
 	return s.flush(w)
 }
 
@@ -57,12 +35,7 @@ func adviceFigures(a prove.Advised) []string {
 	if a.Verdict == prove.Untried {
 		return []string{a.Step, "", "", ""}
 	}
-	return []string{
-		a.Step,
-		"=" + threeDigits(a.Predicted.PerSecond),
-		"~" + threeDigits(a.Measured.PerSecond),
-		"~" + count(a.Measured.Held),
-	}
+	return []string{a.Step, "=" + threeDigits(a.Predicted.PerSecond), "~" + threeDigits(a.Measured.PerSecond), "~" + count(a.Measured.Held)}
 }
 
 // advised is one step in words.
@@ -75,20 +48,7 @@ func (s *screen) advised(a prove.Advised) {
 	s.labelled(2, "promise", proofColumn, text(a.Promise))
 	s.labelled(2, "model", proofColumn, text(a.Model))
 	for _, f := range a.Figures {
-		s.labelled(
-			2,
-			"measured",
-			proofColumn,
-			text(
-				f.What+": ~"+threeDigits(
-					f.Measured,
-				)+" "+f.Unit+foretold(
-					f,
-				)+", ~"+threeDigits(
-					f.Without,
-				)+" without the step",
-			),
-		)
+		s.labelled(2, "measured", proofColumn, text(f.What+": ~"+threeDigits(f.Measured)+" "+f.Unit+foretold(f)+", ~"+threeDigits(f.Without)+" without the step"))
 	}
 	if a.Why != "" && (len(a.Figures) == 0 || a.Verdict == prove.Untried) {
 		s.labelled(2, "measured", proofColumn, text(a.Why))
@@ -122,43 +82,16 @@ func AdviceMarkdown(w io.Writer, r prove.AdviceReport) error {
 	var rows [][]md
 	for _, a := range r.Advice {
 		figures := adviceFigures(a)
-		rows = append(
-			rows,
-			proseOf(
-				figures[0],
-				a.Promise,
-				a.Model,
-				figures[1],
-				figures[2],
-				figures[3],
-				string(a.Verdict),
-				adviceExtras(a),
-			),
-		)
+		rows = append(rows, proseOf(figures[0], a.Promise, a.Model, figures[1], figures[2], figures[3], string(a.Verdict), adviceExtras(a)))
 	}
-	m.table(
-		[]md{
-			"step",
-			"the recipe promises",
-			"the kernel's source says",
-			"predicted/s:",
-			"measured/s:",
-			"held:",
-			"verdict",
-			"also measured",
-		},
-		rows,
-	)
+	m.table([]md{"step", "the recipe promises", "the kernel's source says", "predicted/s:", "measured/s:", "held:", "verdict", "also measured"}, rows)
 	return m.flush(w)
 }
 
 func adviceExtras(a prove.Advised) string {
 	var words []string
 	for _, f := range a.Figures {
-		words = append(
-			words,
-			f.What+": "+threeDigits(f.Measured)+" "+f.Unit+", "+threeDigits(f.Without)+" without",
-		)
+		words = append(words, f.What+": "+threeDigits(f.Measured)+" "+f.Unit+", "+threeDigits(f.Without)+" without")
 	}
 	return strings.Join(words, "; ")
 }

@@ -41,27 +41,14 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 	}
 	for _, c := range e.OtherCauses {
 		m.heading(2, prose(signName(otherSign(c))))
-		m.items(
-			"limit: "+prose(otherLimits(c)),
-			"means: "+prose(c.Means),
-			"look at: "+code(c.Look),
-			"source: "+code(c.Source),
-		)
+		m.items("limit: "+prose(otherLimits(c)), "means: "+prose(c.Means), "look at: "+code(c.Look), "source: "+code(c.Source))
 	}
 	return m.flush(w)
 }
 
 // limitPage is what the catalogue says; Doc is Markdown already.
 func (m *markdown) limitPage(p LimitPage) {
-	m.paragraph(
-		"**" + prose(
-			p.Title,
-		) + "**. Counts " + prose(
-			measured(p.Measure),
-		) + ", for each " + prose(
-			string(p.Scope),
-		) + ".",
-	)
+	m.paragraph("**" + prose(p.Title) + "**. Counts " + prose(measured(p.Measure)) + ", for each " + prose(string(p.Scope)) + ".")
 	m.paragraph(md(p.Doc))
 	m.paragraph(code(p.Formula))
 	var rows [][]md
@@ -102,10 +89,7 @@ func (m *markdown) knobTable(pages []KnobPage, named bool) {
 			if named {
 				first = u.Limit
 			}
-			rows = append(
-				rows,
-				[]md{code(first), prose(u.Does), prose(u.Not), prose(kernels(u)), code(u.Source)},
-			)
+			rows = append(rows, []md{code(first), prose(u.Does), prose(u.Not), prose(kernels(u)), code(u.Source)})
 		}
 	}
 	m.tableIfAny(heads, rows)

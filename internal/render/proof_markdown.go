@@ -14,27 +14,10 @@ import (
 func ProofMarkdown(w io.Writer, r prove.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs on Linux "+prose(r.Kernel))
-	m.paragraph(
-		prose(
-			proofCounts(
-				r,
-			) + ", in " + seconds(
-				r.Seconds,
-			) + " s, on " + plural(
-				r.CPUs,
-				"CPU",
-			) + ", as " + r.User + ".",
-		),
-	)
+	m.paragraph(prose(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + "."))
 	var rows [][]md
 	for _, p := range r.Proofs {
-		cells := proseOf(
-			predictedFigure(p),
-			measuredFigure(p),
-			ran(p, p.Unit),
-			string(p.Verdict)+because(p),
-			seconds(p.Seconds),
-		)
+		cells := proseOf(predictedFigure(p), measuredFigure(p), ran(p, p.Unit), string(p.Verdict)+because(p), seconds(p.Seconds))
 		rows = append(rows, append([]md{claimed(p)}, cells...))
 	}
 	m.table([]md{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
@@ -55,22 +38,15 @@ func because(p prove.Proof) string {
 func ProofsDoc(w io.Writer, reports []prove.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs")
-	m.paragraph(
-		"Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
-			"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
-			"for the reason at the end. Debian's kernels ran in virtual machines " +
-			"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.",
-	)
-	m.paragraph(
-		"This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel, `maxconn prove --list` says which need a machine of their own.",
-	)
+	m.paragraph("Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
+		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
+		"for the reason at the end. Debian's kernels ran in virtual machines " +
+		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
+	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel, `maxconn prove --list` says which need a machine of their own.")
 	heads, sums := []md{"claim", "unit"}, []md{}
 	for _, r := range reports {
 		heads = append(heads, "Linux "+prose(r.Kernel)+":")
-		sums = append(
-			sums,
-			"Linux "+prose(r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s."),
-		)
+		sums = append(sums, "Linux "+prose(r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s."))
 	}
 	m.items(sums...)
 	byLimit := map[string][][]md{}
