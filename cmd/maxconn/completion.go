@@ -83,18 +83,3 @@ func completeWords(_ *cobra.Command, args []string, _ string) ([]cobra.Completio
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
-
-// completeNamespaces offers the names of network namespaces.
-func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	list, err := namespaces()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []cobra.Completion
-	for _, ns := range list.Namespaces {
-		for _, n := range ns.Names {
-			names = append(names, cobra.Completion(n))
-		}
-	}
-	return names, cobra.ShellCompDirectiveDefault // a path will do too
-}

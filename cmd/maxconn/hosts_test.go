@@ -58,6 +58,8 @@ func eachHost(t *testing.T, test func(t *testing.T, name string, want recorded))
 	}
 }
 
+func noEnv(string) string { return "" }
+
 // checkHost runs check --from on a recorded host.
 func checkHost(t *testing.T, name string, args ...string) (status int, stdout string) {
 	t.Helper()

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -19,8 +21,9 @@ func (f *proveFlags) comparing() bool {
 
 // proveCompare drives the wanted workload with today's settings and with the plan's.
 func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) error {
-	if len(args) > 0 || f.all || f.list || f.html != "" || len(f.kernels) > 0 {
-		return misuse("maxconn prove --plan plan.json compares, maxconn prove CLAIM tries a claim", "claims, --all, --list, --html and --kernels go without a workload")
+	if len(args) > 0 || f.all || f.list || f.html != "" {
+		return misuse("maxconn prove --plan plan.json compares, maxconn prove CLAIM tries a claim",
+			"claims, --all, --list and --html go without a workload")
 	}
 	s, err := a.snapshot(ctx, source{})
 	if err != nil {
@@ -53,7 +56,7 @@ func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) er
 
 // compared is the workload and the plan's settings: those of a plan file, or of a plan made now.
 func (a *app) compared(ctx context.Context, f *proveFlags, s host.Snapshot) (w limit.Workload, changes []host.Setting, err error) {
-	w, err = f.workload(ctx, a, true)
+	w, err = interruptible(ctx, func() (limit.Workload, error) { return f.workload(ctx, a, true) })
 	if err != nil {
 		return w, nil, err
 	}

@@ -112,7 +112,7 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 		if i := strings.Index(text, secret); i >= 0 || strings.Contains(text, "10.9.9.9") {
 			t.Errorf("a name is left: %.200s", text[max(0, i-100):])
 		}
-		for _, addr := range addressesOf(string(s.Text())) {
+		for _, addr := range tellingAddresses(string(s.Text())) {
 			if strings.Contains(text, addr+" ") || strings.Contains(text, addr+":") ||
 				strings.Contains(text, addr+"-") {
 				t.Errorf("the address %s is left", addr)
@@ -133,8 +133,8 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 	})
 }
 
-// addressesOf are those that could tell whose host it is.
-func addressesOf(text string) (out []string) {
+// tellingAddresses are those that could tell whose host it is.
+func tellingAddresses(text string) (out []string) {
 	for _, word := range anyAddress.FindAllString(text, -1) {
 		if a, err := netip.ParseAddr(strings.Trim(word, "[]")); err == nil && !a.IsLoopback() &&
 			!a.IsUnspecified() {

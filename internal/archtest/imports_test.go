@@ -2,6 +2,8 @@ package archtest
 
 import (
 	"go/ast"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +15,12 @@ var rows = []struct {
 	row  int
 	path string
 }{
-	{0, "internal/host"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/encode"}, {0, "internal/encode/"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
-	{1, "internal/limit"},
-	{2, "internal/diagnose"},
+	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
+	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/encode"}, {0, "internal/encode/"},
+	{0, "internal/load/result"},
+	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
+	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"}, {4, "internal/persist"},
 	{5, "internal/apply"},
@@ -23,13 +28,19 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"},
+	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
 var sameRow = map[string][]string{
 	// a machine's cgroup files are found through /proc
 	"internal/linux/cgroup": {"internal/linux/procfs"},
+	// releases, and facts that a default follows from
+	"internal/knob": {"internal/host", "internal/figure"},
+	// the spellings of a setting's name
+	"internal/sysctld":      {"internal/knob"},
+	"internal/linux/procfs": {"internal/knob"},
+	"internal/linux/tune":   {"internal/knob"},
 	// what tests of machines share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	// a name that is misspelt
@@ -68,8 +79,14 @@ func TestImportOrder(t *testing.T) {
 	}
 }
 
-// pure packages compute and print; they touch no file, socket or process.
-var pure = []string{"internal/host", "internal/encode", "internal/encode/hostile", "internal/near", "internal/sysctld", "internal/persist", "internal/limit", "internal/diagnose", "internal/plan", "internal/lint", "internal/render"}
+// pure packages compute and print; they touch no file, socket or process, and build on every system.
+var pure = []string{
+	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
+	"internal/encode", "internal/encode/hostile",
+	"internal/limit",
+	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/render",
+	"internal/load/result", "internal/prove/proof",
+}
 
 func TestPurity(t *testing.T) {
 	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog", "math/rand", "unsafe"}
@@ -79,9 +96,29 @@ func TestPurity(t *testing.T) {
 			continue
 		}
 		for _, imp := range f.imports {
-			if slices.Contains(banned, imp) {
+			dir, ours := strings.CutPrefix(imp, module+"/")
+			if slices.Contains(banned, imp) || ours && !slices.Contains(pure, dir) {
 				t.Errorf("%s is pure and imports %s", f.path, imp)
 			}
+		}
+	}
+}
+
+// Snapshots and tuning files are judged on every system that Go builds for; verbs that need Linux say so
+// there. libtest runs such a program.
+func TestCoreBuildsElsewhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library for two other systems")
+	}
+	packages := []string{"build", "-o", os.DevNull, "./cmd/maxconn"}
+	for _, dir := range pure {
+		packages = append(packages, "./"+dir)
+	}
+	for _, system := range []string{"darwin", "windows"} {
+		c := exec.Command("go", packages...)
+		c.Dir, c.Env = root(t), append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+		if text, err := c.CombinedOutput(); err != nil {
+			t.Errorf("GOOS=%s go %s: %v\n%s", system, strings.Join(packages, " "), err, text)
 		}
 	}
 }

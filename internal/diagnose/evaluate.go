@@ -3,7 +3,6 @@ package diagnose
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -16,6 +15,28 @@ type evaluation struct {
 	checked []Checked
 	unseen  map[missing][]string // fact and reason -> limits
 	void    map[string]bool      // limits that could not be evaluated at all
+	covers  *coverage            // of the gauges, made when it is asked for
+	mayBe   map[int]map[int64]bool
+}
+
+// coverage is made once, when all gauges are there.
+func (e *evaluation) coverage() *coverage {
+	if e.covers == nil {
+		e.covers = newCoverage(e.gauges)
+		e.mayBe = map[int]map[int64]bool{}
+		for i, g := range e.gauges {
+			if len(g.MaySpare) > 0 {
+				e.mayBe[i] = setOf(g.MaySpare)
+			}
+		}
+	}
+	return e.covers
+}
+
+// maySpare says whether it is not known of one of the flow's processes that the gauge bounds it.
+func (e *evaluation) maySpare(f flow, i int) bool {
+	set := e.mayBe[i]
+	return len(set) > 0 && slices.ContainsFunc(f.pids, func(pid int64) bool { return set[pid] })
 }
 
 // missing is a fact and the reason that it could not be read.
@@ -46,17 +67,11 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			}
 		}
 	}
-	if kernel := s.Read().Optional(host.System("kernel")); olderThan(kernel, 4, 4) {
-		e.unseen[missing{host.System("kernel").String(), "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel}] = nil
+	if kernel := s.Read().Kernel(); kernel.Before(4, 4) {
+		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel.String()
+		e.unseen[missing{host.System("kernel").String(), why}] = nil
 	}
 	return e
-}
-
-// olderThan says whether the release ("3.10.0-1160.el7") is known and older.
-func olderThan(release string, major, minor int) bool {
-	var a, b int
-	n, _ := fmt.Sscanf(release, "%d.%d", &a, &b)
-	return n == 2 && (a < major || (a == major && b < minor))
 }
 
 // partial is why rows of a table that a limit needs are missing, or "".

@@ -1,7 +1,9 @@
 package limit
 
 import (
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 var _ = register(Limit{
@@ -23,11 +25,9 @@ var _ = register(Limit{
 		{"connection tracking works wherever its module is loaded", "since Linux 4.10 a namespace tracks only when a rule needs it; look at nf_conntrack_count", "net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
 		{"a full table makes connect() fail with \"operation not permitted\"", "TCP takes no notice of the drop, sends the SYN again and ends with ETIMEDOUT; the error shows with sendto() on UDP and raw sockets", "net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
 	},
-	Knobs: append([]Knob{
-		{Name: "net.netfilter.nf_conntrack_max", Does: "is how many entries each network namespace may have; one value for the host, the next new connection sees a change; 0 is no limit", Not: "does not resize the hash table: set nf_conntrack_buckets with it; read-only in a child namespace; the key is there only after nf_conntrack has been loaded, so a sysctl.d file may come too early at boot", Source: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc"},
-		{Name: "net.nf_conntrack_max", Does: "is the same value under its older name; initial network namespace only", Source: "net/netfilter/nf_conntrack_standalone.c nf_ct_netfilter_table"},
-		{Name: "net.netfilter.nf_conntrack_buckets", Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a write rebuilds the table at once", Not: "does not change nf_conntrack_max once the module is loaded; read-only in a child namespace", Source: "net/netfilter/nf_conntrack_standalone.c nf_conntrack_hash_sysctl"},
-		{Name: "net.netfilter.nf_conntrack_count", Does: "is the number of entries of this namespace; read-only", Not: "is not the number of connections: closed ones, UDP and ICMP count as well", Source: "net/netfilter/nf_conntrack_standalone.c"},
+	Knobs: append([]string{
+		"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max",
+		"net.netfilter.nf_conntrack_buckets", "net.netfilter.nf_conntrack_count",
 	}, conntrackTimeouts()...),
 	Signs: []Sign{
 		{Text: "nf_conntrack: table full, dropping packet", Means: "the table had nf_conntrack_max entries: the first packets of new connections were dropped, established ones go on", Look: "maxconn check --limit conntrack; sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max"},
@@ -53,27 +53,12 @@ var (
 	conntrackTimeWait = host.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait")
 )
 
-// conntrackTimeouts are the times that an entry stays without a packet, by the tracker's state.
-func conntrackTimeouts() (knobs []Knob) {
-	for _, t := range []struct{ name, state, standard string }{
-		{"established", "an established connection", "432000 (five days)"},
-		{"time_wait", "a closed connection, counted from its last packet: nf_conntrack_max divided by it is the ceiling on new connections each second", "120"},
-		{"fin_wait", "a connection of which one side has sent FIN", "120"},
-		{"syn_sent", "a connection of which only the SYN was seen", "120"},
-		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", "60"},
-		{"close_wait", "a connection whose FIN was acknowledged and whose other side has not closed", "60"},
-		{"last_ack", "a connection that waits for the last ACK", "30"},
-		{"close", "a connection that ended with RST", "10"},
-		{"unacknowledged", "a connection with data that nobody acknowledges", "300"},
-		{"max_retrans", "a connection whose packets are sent again and again", "300"},
-	} {
-		knobs = append(knobs, Knob{
-			Name: "net.netfilter.nf_conntrack_tcp_timeout_" + t.name,
-			Does: "seconds without a packet after which the entry of " + t.state + " goes; " + t.standard + " by default; entries that get a packet take the new value; per network namespace",
-			Not:  "does not close the TCP connection and does not change TCP's own timers; an entry that goes too early makes later packets of its connection look new or invalid to the rules", Source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts; Documentation/networking/nf_conntrack-sysctl.rst",
-		})
+// conntrackTimeouts are the settings of the times that an entry stays without a packet.
+func conntrackTimeouts() (names []string) {
+	for _, state := range knob.TrackStates() {
+		names = append(names, state.Key())
 	}
-	return knobs
+	return names
 }
 
 func conntrackStat(name string) host.Fact { return host.Fact{Kind: host.ConntrackKind, Name: name} }
@@ -228,13 +213,13 @@ func (t conntrackTable) held() Gauge {
 	}
 	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
 	if others > 0 {
-		g.Cause = "others hold about " + Count(others) + " of the " + Count(t.max) + " entries of the connection tracking table"
+		g.Cause = "others hold about " + figure.Count(others) + " of the " + figure.Count(t.max) + " entries of the connection tracking table"
 	}
 	return g
 }
 
 func (t conntrackTable) cause(g Gauge) string {
-	figures := Count(t.entries) + " of " + Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
+	figures := figure.Count(t.entries) + " of " + figure.Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
 	switch {
 	case g.Full():
 		return "the connection tracking table is full: " + figures
@@ -251,7 +236,7 @@ func (t conntrackTable) cause(g Gauge) string {
 }
 
 func (t conntrackTable) evidence(r *host.Reader) []Evidence {
-	ev := []Evidence{{"net.netfilter.nf_conntrack_count", Count(t.entries) + " of " + Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
+	ev := []Evidence{{"net.netfilter.nf_conntrack_count", figure.Count(t.entries) + " of " + figure.Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
 	for _, c := range []struct{ name, meaning string }{
 		{"drop", "packets that connection tracking dropped: the first ones of new connections at a full table, retransmissions included; seldom for another reason"},
 		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
@@ -263,7 +248,7 @@ func (t conntrackTable) evidence(r *host.Reader) []Evidence {
 		}
 		value := itoa(n)
 		if moved, _ := r.Moved(conntrackStat(c.name)); moved > 0 {
-			value = Count(n) + " (+" + Count(moved) + " in the window)"
+			value = figure.Count(n) + " (+" + figure.Count(moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/nf_conntrack " + c.name, value, c.meaning})
 	}
@@ -323,4 +308,4 @@ func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 }
 
 // wholeMiB rounds up, as for memory that has to be there.
-func wholeMiB(bytes int64) string { return Count((bytes+(1<<20-1))>>20) + " MiB" }
+func wholeMiB(bytes int64) string { return figure.Count((bytes+(1<<20-1))>>20) + " MiB" }

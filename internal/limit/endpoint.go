@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -103,7 +104,7 @@ func roughly(n int64) int64 {
 // mebibytes writes an amount of memory; small ones in KiB.
 func mebibytes(bytes int64) string {
 	if bytes < 1<<20 {
-		return Count(bytes>>10) + " KiB"
+		return figure.Count(bytes>>10) + " KiB"
 	}
-	return Count(bytes>>20) + " MiB"
+	return figure.Count(bytes>>20) + " MiB"
 }

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // The ports that a range is ever proposed for: the well-known ones below are left alone.
 const (
@@ -37,7 +41,7 @@ func (p pool) lift(need int64) []Remedy {
 	widest = max(widest, 1)
 	return []Remedy{{
 		Kind: ByTopology, TakesEffect: "at the next connect()",
-		Text: Count((need-1)/widest+1) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
+		Text: figure.Count((need-1)/widest+1) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
 			itoa(low) + " " + itoa(high) + ", each pair has " + plural(widest, "port"),
 	}, {
 		Kind: ByApplication, Text: "keep connections and use them again, so that fewer are needed", TakesEffect: "at the next start of the process",
@@ -98,7 +102,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 		Kind: BySetting, Setting: portRange, From: itoa(p.low) + " " + itoa(p.high), To: to, TakesEffect: "now",
 		Text:   "the smallest range with " + plural(need, "port") + margined(margin) + ", with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
 		Change: host.Setting{Fact: host.Sysctl(portRange), Want: to},
-		Sum:    Count(need) + " ports" + margined(margin) + "; " + itoa(high) + " - " + itoa(low) + " + 1 = " + Count(size) + ", of which " + Count(size-usable) + " are reserved or taken",
+		Sum:    figure.Count(need) + " ports" + margined(margin) + "; " + itoa(high) + " - " + itoa(low) + " + 1 = " + figure.Count(size) + ", of which " + figure.Count(size-usable) + " are reserved or taken",
 		Cost:   "none by itself",
 		Risk:   p.newcomers(low, high),
 		Lasts:  untilBoot,

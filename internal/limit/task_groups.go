@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // taskGroup is a cgroup with a limit of its own on tasks.
 type taskGroup struct {
@@ -40,7 +44,7 @@ func (p taskGroup) gauge() Gauge {
 	g.Notice = p.before > 0 && !p.windowed
 	switch {
 	case g.Refusing || g.IsNear():
-		g.Cause = p.name + " has " + Count(p.now) + " of " + plural(p.most, "task") + " (pids.max)"
+		g.Cause = p.name + " has " + figure.Count(p.now) + " of " + plural(p.most, "task") + " (pids.max)"
 		if p.refused > 0 {
 			g.Cause += " and was refused further ones " + plural(p.refused, "time") + " in the window"
 		}
@@ -58,7 +62,7 @@ func (p taskGroup) gauge() Gauge {
 func (p taskGroup) raise(need int64) []Remedy { return []Remedy{raiseBar(p.bar, need), fewerThreads()} }
 
 func (p taskGroup) evidence() []Evidence {
-	ev := []Evidence{{"cgroup " + p.path + " pids_current", Count(p.now) + " of " + Count(p.most), "threads and processes of the cgroup and all below it"}}
+	ev := []Evidence{{"cgroup " + p.path + " pids_current", figure.Count(p.now) + " of " + figure.Count(p.most), "threads and processes of the cgroup and all below it"}}
 	switch {
 	case p.refused > 0:
 		ev = append(ev, Evidence{"cgroup " + p.path + " pids_events_max", "+" + itoa(p.refused), "times that clone() was refused in the window; a program may try again"})

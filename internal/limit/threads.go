@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -24,12 +25,9 @@ var _ = register(Limit{
 		{"\"Cannot allocate memory\" while threads are made means that memory is short", "the mapping of a stack fails with ENOMEM at vm.max_map_count, too; pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
 		{"RLIMIT_NPROC limits the processes of one service", "it counts all tasks of the real user, threads included, on the whole host; root and processes with CAP_SYS_RESOURCE or CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
 	},
-	Knobs: []Knob{
-		{Name: "kernel.threads-max", Does: "bounds all tasks of the host; the next clone() sees the change; by default memory / (8 x the size of a kernel stack)", Not: "does not raise kernel.pid_max or a cgroup's pids.max", Source: "kernel/fork.c copy_process, set_max_threads"},
-		{Name: "kernel.pid_max", Does: "is one above the highest pid; every thread needs one, and after the first wrap 1 to 299 are not given out again; the next clone() sees the change; since Linux 6.14 one for each pid namespace, those above still bind", Not: "does not bind alone: threads-max and pids.max still do", Source: "kernel/pid.c alloc_pid, 7863dcc72d0f"},
-		{Name: "pids.max", Does: "bounds the tasks of a cgroup and all below it; the next clone() sees the change; systemd sets it as TasksMax, 15 % of the host's by default (4,915 where pid_max is 32768)", Not: "does not stop what runs when it is lowered", Source: "kernel/cgroup/pids.c pids_can_fork; systemd-system.conf(5) DefaultTasksMax="},
-		{Name: "RLIMIT_NPROC", Does: "bounds the tasks of the real user when a process of his calls clone(); half of threads-max by default; prlimit --nproc changes it on a running process", Not: "does not bind root", Source: "kernel/fork.c copy_process, fork_init"},
-		{Name: "vm.max_map_count", Does: "bounds the mappings of one process, 65,530 by default; a thread of glibc 2.36 takes two, its stack and the guard page (measured); the next mmap() sees the change", Not: "does not bound memory", Source: "mm/mmap.c do_mmap; Documentation/admin-guide/sysctl/vm.rst"},
+	Knobs: []string{
+		"kernel.threads-max", "kernel.pid_max", "pids.max", "RLIMIT_NPROC",
+		"vm.max_map_count",
 	},
 	Signs: []Sign{
 		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "clone", Means: "no further thread or process: threads-max, pid_max, pids.max of a cgroup or RLIMIT_NPROC is reached (from read() or accept() on a non-blocking socket it is no error)", Look: "maxconn check --limit threads"},
@@ -122,7 +120,7 @@ func hostThreads(r *host.Reader) Gauge {
 		Step{Label: "tasks of the host now" + unsettled(now, b.ceiling), Value: g.Used, Unit: "tasks", How: Read, From: "loadavg"})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling)
+		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + figure.Count(b.ceiling)
 		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
 		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
 	}
@@ -176,7 +174,7 @@ func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bo
 	g.Steps = append(barSteps(bars), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
 	g.Refusing = b.exact && g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling) + " at most"
+		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + figure.Count(b.ceiling) + " at most"
 		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
 		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
 	}
@@ -211,7 +209,7 @@ func raiseBar(b bar, now int64) Remedy {
 	switch {
 	case b.name == "kernel.pid_max":
 		out.To = itoa(min(to, mostPIDs))
-		out.Text = "allow more threads; " + Count(mostPIDs) + " is the most"
+		out.Text = "allow more threads; " + figure.Count(mostPIDs) + " is the most"
 	case b.name == "vm.max_map_count":
 		out.To = itoa(4 * min(now, noCeiling/8))
 		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"

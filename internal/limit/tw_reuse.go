@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -31,17 +32,17 @@ func readTWReuse(r *host.Reader) twReuse {
 	var t twReuse
 	t.mode, t.modeKnown = r.Maybe(twReuseNeeds[0])
 	t.stamps, t.stampsKnown = r.Maybe(twReuseNeeds[1])
-	kernel := r.Optional(twReuseNeeds[3])
-	known, old, delayed := kernelSince(kernel, 0, 0), kernelBefore(kernel, 4, 19), kernelSince(kernel, 6, 14)
-	t.everywhere, t.parity = old, !kernelBefore(kernel, 4, 5)
+	kernel := r.Kernel()
+	old := kernel.Before(4, 19)
+	t.everywhere, t.parity = old, !kernel.Before(4, 5)
 	recycle, _ := r.Maybe(twReuseNeeds[4])
-	t.recycle = recycle != 0 && !kernelSince(kernel, 4, 12)
+	t.recycle = recycle != 0 && !kernel.Since(4, 12)
 	if ms, ok := r.Maybe(twReuseNeeds[2]); ok && ms > 0 {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
 	}
-	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel, delayed || !known
-	if old || !known {
+	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel.String(), kernel.Since(6, 14) || !kernel.Known()
+	if old || !kernel.Known() {
 		t.delay = 2000
 	}
 	if t.delayGuessed {
@@ -187,7 +188,7 @@ func isLoopback(address string) bool {
 // seconds writes milliseconds as people say them: "1 s", "300 ms".
 func seconds(ms int64) string {
 	if ms%1000 == 0 {
-		return Count(ms/1000) + " s"
+		return figure.Count(ms/1000) + " s"
 	}
-	return Count(ms) + " ms"
+	return figure.Count(ms) + " ms"
 }

@@ -20,16 +20,24 @@ import (
 // returns. The error is that of a spec that makes no sense; whatever the kernel refuses is in the report. When ctx ends, so
 // does the run, orderly.
 func Pair(ctx context.Context, s Spec) (*Report, error) {
-	return open(ctx, "pair", s, (*worker).pair)
+	return reported(open(ctx, "pair", s, (*worker).pair))
 }
 
 // Connect opens connections to a server. See Pair.
 func Connect(ctx context.Context, s Spec) (*Report, error) {
-	return open(ctx, "connect", s, (*worker).client)
+	return reported(open(ctx, "connect", s, (*worker).client))
+}
+
+// reported is the report alone.
+func reported(m *measured, err error) (*Report, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &m.Report, nil
 }
 
 // open is a run of the connecting side.
-func open(ctx context.Context, role string, s Spec, work func(*worker)) (*Report, error) {
+func open(ctx context.Context, role string, s Spec, work func(*worker)) (*measured, error) {
 	s, err := s.completed(role == "pair")
 	if err != nil {
 		return nil, err
@@ -239,9 +247,6 @@ func isLocal(a netip.Addr) bool {
 		return ok && ok2 && have.Unmap() == a
 	})
 }
-
-// IsOwn says whether an address is loopback or one of this network namespace: loading it harms nobody else.
-func IsOwn(a netip.Addr) bool { return isLocal(a) }
 
 // HasIPv6 says whether this kernel has IPv6.
 func HasIPv6() bool {

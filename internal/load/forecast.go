@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -150,7 +151,7 @@ func (f *Forecast) watches(s host.Snapshot) {
 			used += g.Used
 		}
 	}
-	f.add("epoll-watches", max(most-used, 0)/f.Ends, "a user may watch %s descriptors with epoll, about %s are watched besides", limit.Count(most), limit.Count(used))
+	f.add("epoll-watches", max(most-used, 0)/f.Ends, "a user may watch %s descriptors with epoll, about %s are watched besides", figure.Count(most), figure.Count(used))
 }
 
 func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
@@ -169,7 +170,7 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
 			f.files(g, ends, observe.Administrator())
 			continue
 		}
-		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, limit.Count(g.Ceiling), g.Used)
+		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, figure.Count(g.Ceiling), g.Used)
 	}
 }
 
@@ -177,7 +178,7 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
 // (fs/file_table.c alloc_empty_file).
 func (f *Forecast) files(g limit.Gauge, ends int64, spared bool) {
 	others := g.Ceiling / 16
-	f.add("system-files", max(g.Ceiling-g.Used-others, 0)/ends, "fs.file-max is %s for the whole host, %s are open, %s are left to others", limit.Count(g.Ceiling), limit.Count(g.Used), limit.Count(others))
+	f.add("system-files", max(g.Ceiling-g.Used-others, 0)/ends, "fs.file-max is %s for the whole host, %s are open, %s are left to others", figure.Count(g.Ceiling), figure.Count(g.Used), figure.Count(others))
 	f.Ceilings[len(f.Ceilings)-1].Spared = spared
 }
 

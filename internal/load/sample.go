@@ -10,20 +10,6 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
-// Sample is the state of a run at one time. Counts are since the start.
-type Sample struct {
-	Seconds     float64 `json:"t"`
-	Attempted   int64   `json:"attempted"`
-	Established int64   `json:"established"`
-	Open        int64   `json:"open"`
-	Failed      int64   `json:"failed"`
-	// PerSecond is established connections a second since the sample before.
-	PerSecond float64 `json:"per_second"`
-	Messages  int64   `json:"messages,omitempty"`
-	Free      int64   `json:"free_memory"` // MemFree + file pages, bytes
-	CPU       float64 `json:"cpu_s"`       // of this process
-}
-
 // mostSamples bounds the series; when it is full, every second one goes and the rest are twice as far apart.
 const mostSamples = 4096
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
@@ -61,7 +62,7 @@ func (w work) untouched(o Options) (blocks []encode.Conf) {
 
 func (w work) sets(key string) bool {
 	for _, c := range w.sysctls {
-		for _, name := range sysctld.Names(c.Target.Name) {
+		for _, name := range knob.Names(c.Target.Name) {
 			if name == key {
 				return true
 			}

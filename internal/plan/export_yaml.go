@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // laid are the files that a tool puts in place, without the one that only says what no file does.
@@ -127,13 +128,11 @@ func (x export) cloudInit() string {
 	return b.String()
 }
 
-// safe are the sysctls that a kubelet allows without being told to (Kubernetes documentation, Using
-// sysctls in a Kubernetes cluster).
-var safe = []string{
-	"net.ipv4.ip_local_port_range",
-	"net.ipv4.ip_local_reserved_ports",
-	"net.ipv4.tcp_syncookies",
-	"net.ipv4.ip_unprivileged_port_start",
+// inPod says whether a pod has the setting for itself: a value of its network namespace, which it may
+// write. safe says that a kubelet allows it without being told to.
+func inPod(name string) (own, safe bool) {
+	k := knob.Lookup(name)
+	return k != nil && k.Scope.OfNetns(), k != nil && k.SafeInPods
 }
 
 // ofNode are settings that a pod has not of its own: one value for the host, or not writable in a
@@ -151,10 +150,10 @@ func ofNode(name string) bool {
 func (x export) kubernetes() string {
 	var pod, node []Change
 	for _, c := range x.sysctls {
-		if ofNode(c.Target.Name) {
-			node = append(node, c)
-		} else {
+		if own, _ := inPod(c.Target.Name); own {
 			pod = append(pod, c)
+		} else {
+			node = append(node, c)
 		}
 	}
 	var b encode.Builder[encode.YAML]
@@ -186,7 +185,7 @@ func (x export) kubernetes() string {
 func podSysctl(c Change) encode.YAML {
 	const mark = "          #"
 	head := yamlComments(mark, reason(c))
-	if !slices.Contains(safe, c.Target.Name) {
+	if _, safe := inPod(c.Target.Name); !safe {
 		head += yamlComments(
 			mark,
 			"Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name,

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -78,7 +79,7 @@ func (m *maker) raise(goals []limit.Goal, d limit.Direction, walls map[asked]wal
 		if !ok || d == limit.Inbound && slices.Contains(m.unowned, g.Subject) {
 			continue
 		}
-		text := "ends at " + limit.Count(w.held) + " connections held, by " + w.need.Gauge.Limit.ID + " at " + w.need.Subject() + ", which no setting lifts further"
+		text := "ends at " + figure.Count(w.held) + " connections held, by " + w.need.Gauge.Limit.ID + " at " + w.need.Subject() + ", which no setting lifts further"
 		if w.need.Gauge.Limit.ID == "process-files" {
 			text += " (fs.nr_open stays as it is: some programs walk over all descriptor numbers)"
 		}

@@ -2,13 +2,12 @@ package plan
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
-	"github.com/maxconn/maxconn/internal/sysctld"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Unfit is why a change cannot stand in a file or a script, or "": a plan comes from a snapshot or
@@ -22,7 +21,7 @@ func Unfit(c Change) string {
 			return "not the name of a sysctl"
 		case !isValue(c.To):
 			return "the value is no number, list of numbers or word"
-		case sysctld.Key(t.Name) == conntrackBuckets:
+		case knob.Key(t.Name) == conntrackBuckets:
 			return notCount(c.To)
 		}
 	case host.LinkKind:
@@ -92,23 +91,8 @@ func unfitForScript(c Change) string {
 // IsKey says whether a text is the name of a sysctl: dots separate, a slash stands for a dot in a
 // device's name; no glob, nothing that leads elsewhere.
 func IsKey(name string) bool {
-	top, _, ok := strings.Cut(name, ".")
-	return ok && slices.Contains(branches, top) && only(name, "._-/:") &&
-		!strings.Contains("/"+sysctld.Key(name)+"/", "//") && !strings.Contains(name, "..")
-}
-
-// branches are the directories of /proc/sys (Documentation/admin-guide/sysctl/index.rst).
-var branches = []string{
-	"abi",
-	"crypto",
-	"debug",
-	"dev",
-	"fs",
-	"kernel",
-	"net",
-	"sunrpc",
-	"user",
-	"vm",
+	return knob.IsSysctl(name) && knob.IsKey(name) && only(name, "._-/:") &&
+		!strings.Contains(name, "..")
 }
 
 // IsDevice says whether a text is the name of a device that nothing gives a meaning to: the

@@ -10,6 +10,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // advised tries one step on top of those before it.
@@ -71,7 +72,7 @@ func (e ends) predicted(full map[string]string) Flow {
 	return Flow{
 		PerSecond: float64(e.GaugeOf(s, "time-wait", "any one destination").Ceiling),
 		Held:      e.GaugeOf(s, "ephemeral-ports", "any one destination").Ceiling,
-		BoundBy:   byPorts,
+		BoundBy:   proof.ByPorts,
 	}
 }
 

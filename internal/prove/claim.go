@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // Claim is a sentence about the kernel that a trial can confirm or refute.
@@ -48,6 +50,13 @@ func register(c Claim) *Claim {
 	return &c
 }
 
+// Listed is the claim as a list shows it.
+func (c *Claim) Listed() proof.Listed {
+	return proof.Listed{
+		ID: c.ID, Limit: c.Limit, Says: c.Says, Slow: c.Slow(), Machine: c.Machine != "",
+	}
+}
+
 // Claims lists all claims, sorted by limit and ID.
 func Claims() []*Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b *Claim) int {
@@ -66,4 +75,21 @@ func About(id string) (found []*Claim) {
 		}
 	}
 	return found
+}
+
+// Named are the claims with these IDs or about the limits with these IDs, each once; unknown is the
+// first ID that is neither.
+func Named(ids []string) (claims []*Claim, unknown string) {
+	for _, id := range ids {
+		found := About(id)
+		if len(found) == 0 {
+			return nil, id
+		}
+		for _, c := range found {
+			if !slices.Contains(claims, c) {
+				claims = append(claims, c)
+			}
+		}
+	}
+	return claims, ""
 }

@@ -146,7 +146,7 @@ func (e ends) lasting(n int64, expected time.Duration, settled func(), open func
 	}
 	made, there, gone := time.Since(start), time.Duration(0), time.Duration(0)
 	settled()
-	curve := []Point{{0, float64(n)}}
+	curve := []Point{{Y: float64(n)}}
 	look := func() bool {
 		before := time.Since(start)
 		left := e.Sockstat("tw")
@@ -154,7 +154,7 @@ func (e ends) lasting(n int64, expected time.Duration, settled func(), open func
 			there = before
 		}
 		gone = time.Since(start)
-		curve = append(curve, Point{gone.Seconds(), float64(left)})
+		curve = append(curve, Point{X: gone.Seconds(), Y: float64(left)})
 		return left == 0
 	}
 	for time.Since(start) < expected*19/20 && !look() {

@@ -87,7 +87,7 @@ func perSecond(at []int64, predicted float64) Series {
 		counts[ms/1000/stretch]++
 	}
 	for i, n := range counts[:len(counts)-1] { // the last one is not whole
-		s.Points = append(s.Points, Point{float64(i*stretch) + stretch/2.0, float64(n) / stretch})
+		s.Points = append(s.Points, Point{X: float64(i*stretch) + stretch/2.0, Y: float64(n) / stretch})
 	}
 	return s
 }
@@ -98,7 +98,7 @@ func opened(at []int64, ports int) Series {
 	s := Series{Name: "connections opened", X: "s", Y: "connections so far", Marks: []Mark{{Name: "every port used once", Y: &first}}}
 	for i, ms := range at {
 		if i+1 == len(at) || at[i+1]/1000 != ms/1000 {
-			s.Points = append(s.Points, Point{float64(ms) / 1000, float64(i + 1)})
+			s.Points = append(s.Points, Point{X: float64(ms) / 1000, Y: float64(i + 1)})
 		}
 	}
 	return s

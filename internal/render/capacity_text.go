@@ -84,7 +84,7 @@ func ceiling(n int64, by string, how limit.How, atMost bool) (string, string) {
 	if by == "" {
 		return "-", ""
 	}
-	return figure(n, how, atMost), by
+	return marked(n, how, atMost), by
 }
 
 // notSeen stands in place of what could not be seen.

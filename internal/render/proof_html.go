@@ -6,11 +6,11 @@ import (
 	"math"
 
 	"github.com/maxconn/maxconn/internal/encode"
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ProofHTML writes proofs as one page that stands alone: no script, no font, nothing to load.
-func ProofHTML(w io.Writer, r prove.Report) error {
+func ProofHTML(w io.Writer, r proof.Report) error {
 	return proofPage.Execute(w, encode.HTML(r))
 }
 
@@ -18,9 +18,9 @@ var proofPage = template.Must(template.New("proofs").Funcs(template.FuncMap{
 	"counts":    proofCounts,
 	"predicted": predictedFigure,
 	"measured":  measuredFigure,
-	"unit":      func(p prove.Proof) string { return ran(p, p.Unit) },
+	"unit":      func(p proof.Proof) string { return ran(p, p.Unit) },
 	"seconds":   seconds,
-	"plot":      func(s prove.Series) template.HTML { return template.HTML(seriesPlot(s).SVG()) },
+	"plot":      func(s proof.Series) template.HTML { return template.HTML(seriesPlot(s).SVG()) },
 }).Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -64,7 +64,7 @@ dl{display:grid;grid-template-columns:7rem 1fr;margin:.6rem 0}dt{color:#57606a}d
 `))
 
 // seriesPlot is a series as a plot of one curve.
-func seriesPlot(s prove.Series) Plot {
+func seriesPlot(s proof.Series) Plot {
 	c := Curve{Name: s.Name}
 	for _, pt := range s.Points {
 		c.Points = append(c.Points, [2]float64{pt.X, pt.Y})

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ProofMarkdown writes proofs as a document to paste into a ticket.
-func ProofMarkdown(w io.Writer, r prove.Report) error {
+func ProofMarkdown(w io.Writer, r proof.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs on Linux "+prose(r.Kernel))
 	m.paragraph(prose(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + "."))
@@ -25,9 +25,9 @@ func ProofMarkdown(w io.Writer, r prove.Report) error {
 }
 
 // claimed is the claim behind its name.
-func claimed(p prove.Proof) md { return code(p.ID) + ": " + prose(p.Claim) }
+func claimed(p proof.Proof) md { return code(p.ID) + ": " + prose(p.Claim) }
 
-func because(p prove.Proof) string {
+func because(p proof.Proof) string {
 	if p.Why == "" {
 		return ""
 	}
@@ -35,10 +35,10 @@ func because(p prove.Proof) string {
 }
 
 // ProofsDoc writes docs/proofs.md: claims down, kernels across, measured figures in the cells.
-func ProofsDoc(w io.Writer, reports []prove.Report) error {
+func ProofsDoc(w io.Writer, reports []proof.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs")
-	m.paragraph("Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
+	m.paragraph("Each claim was tried on each kernel by `maxconn-proofs`: predicted by the formula of the limit, measured with real sockets, with a " +
 		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
 		"for the reason at the end. Debian's kernels ran in virtual machines " +
 		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
@@ -74,13 +74,13 @@ func ProofsDoc(w io.Writer, reports []prove.Report) error {
 }
 
 // versionWords are the claims that hold with another figure on another kernel, or with a word of explanation there.
-func versionWords(reports []prove.Report) (words []md) {
+func versionWords(reports []proof.Report) (words []md) {
 	for _, p := range everyClaim(reports) {
 		low, high := math.Inf(1), math.Inf(-1)
 		var each []string
 		for _, r := range reports {
 			for _, q := range r.Proofs {
-				if q.ID == p.ID && q.Verdict == prove.Holds {
+				if q.ID == p.ID && q.Verdict == proof.Holds {
 					low, high = min(low, q.Measured), max(high, q.Measured)
 					each = append(each, threeDigits(q.Measured)+" on "+r.Kernel)
 				}
@@ -97,7 +97,7 @@ func versionWords(reports []prove.Report) (words []md) {
 }
 
 // everyClaim is each claim of any report once, in the order of the first that has it.
-func everyClaim(reports []prove.Report) (all []prove.Proof) {
+func everyClaim(reports []proof.Report) (all []proof.Proof) {
 	seen := map[string]bool{}
 	for _, r := range reports {
 		for _, p := range r.Proofs {
@@ -110,24 +110,24 @@ func everyClaim(reports []prove.Report) (all []prove.Proof) {
 	return all
 }
 
-func cell(r prove.Report, id string) string {
-	i := slices.IndexFunc(r.Proofs, func(p prove.Proof) bool { return p.ID == id })
+func cell(r proof.Report, id string) string {
+	i := slices.IndexFunc(r.Proofs, func(p proof.Proof) bool { return p.ID == id })
 	if i < 0 {
 		return ""
 	}
 	switch p := r.Proofs[i]; p.Verdict {
-	case prove.Holds:
+	case proof.Holds:
 		return threeDigits(p.Measured)
-	case prove.Differs:
+	case proof.Differs:
 		return "differs: " + predictedFigure(p) + ", " + measuredFigure(p)
 	}
 	return "-"
 }
 
-func couldNotRun(reports []prove.Report) (words []md) {
+func couldNotRun(reports []proof.Report) (words []md) {
 	for _, r := range reports {
 		for _, p := range r.Proofs {
-			if p.Verdict == prove.CouldNotRun {
+			if p.Verdict == proof.CouldNotRun {
 				words = append(words, "Linux "+prose(r.Kernel)+", "+code(p.ID)+": "+prose(p.Why))
 			}
 		}

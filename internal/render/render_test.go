@@ -281,8 +281,8 @@ func TestFirstScreenIsShort(t *testing.T) {
 
 func TestFigures(t *testing.T) {
 	for _, c := range []struct{ have, want string }{
-		{figure(28232, limit.Computed, false), "=28,232"}, {figure(28232, limit.Computed, true), "<=28,232"},
-		{figure(28232, limit.Read, false), "28,232"}, {figure(470, limit.Measured, false), "~470"},
+		{marked(28232, limit.Computed, false), "=28,232"}, {marked(28232, limit.Computed, true), "<=28,232"},
+		{marked(28232, limit.Read, false), "28,232"}, {marked(470, limit.Measured, false), "~470"},
 		{count(0), "0"}, {count(-1234567), "-1,234,567"}, {value("+1234"), "+1,234"}, {value("32768 60999"), "32768 60999"}, {value("-"), "-"}, {value(""), ""},
 	} {
 		if c.have != c.want {

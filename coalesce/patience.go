@@ -1,0 +1,217 @@
+package coalesce
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+// How long a write waits for the peer. A watcher looks from time to time at what the peer has taken,
+// while a write waits, and ends the write when that was nothing for WriteTimeout: never earlier, and at
+// most a tenth of it later. The write itself does not show that: the kernel lets a writer go on when
+// a third of the socket's buffer is free (sk_stream_is_writeable in include/net/sock.h), and a TLS
+// connection when all of a record has been taken.
+
+// bound is how long the peer may take nothing in the write that is under way, or 0 for no bound:
+// writes in the goroutine of a caller are bounded by its deadline, unless the Config says that
+// it must not wait for a slow peer. mu is held.
+func (c *Conn) bound() int64 {
+	if c.set.WriteTimeout < 0 || c.flag&direct != 0 && c.set.OnFull == Block {
+		return 0
+	}
+	return int64(c.set.WriteTimeout)
+}
+
+// beginWait is called before a write that may wait for the peer. mu is held.
+func (c *Conn) beginWait() {
+	c.work.since = clock()
+	c.work.began = c.work.since
+	c.arm()
+	c.startWatch()
+}
+
+// waits is called when the socket is full, with what happened since the last time.
+func (c *Conn) waits(took bool) {
+	if took {
+		c.mu.Lock()
+		c.work.since = clock()
+		c.mu.Unlock()
+	}
+}
+
+// endWait is called after a write that may have waited, and has sent n bytes. It returns what err
+// means. mu is held.
+func (c *Conn) endWait(n int, err error) error {
+	if n > 0 && c.set.WriteTimeout > 0 && clock()-c.work.began > int64(c.set.WriteTimeout) {
+		c.counts.slow++
+	}
+	c.work.since = 0
+	fired := c.watch != nil && c.watch.fired
+	if fired {
+		c.watch = nil
+		c.armed = 1
+		c.disarm()
+	}
+	switch {
+	case err == nil || !isTimeout(err):
+		return err
+	case fired:
+		return errStuck
+	case c.cause != nil:
+		return c.cause
+	}
+	return err
+}
+
+// mayGoOn says whether a write that was out of time may go on, since the deadline that has passed was
+// neither the caller's nor the watcher's. It is then set anew. mu is held.
+func (c *Conn) mayGoOn() bool {
+	at := c.callerClock()
+	if c.flag&direct != 0 && at != 0 && at <= clock() || c.watch != nil && c.watch.fired ||
+		c.cause != nil {
+		return false
+	}
+	c.armed = 1 // not zero: it has to be set anew
+	c.arm()
+	return true
+}
+
+// errStuck is the failure of a connection whose peer takes nothing.
+var errStuck = fmt.Errorf("%w: %w", ErrStuck, os.ErrDeadlineExceeded)
+
+// arm sets the write deadline of the wrapped connection: that of the caller, if it is the owner. mu is
+// held.
+func (c *Conn) arm() {
+	at := c.callerClock()
+	switch {
+	case c.flag&direct == 0 || at == 0:
+		c.disarm()
+	case c.armed != at:
+		c.armed = at
+		c.inner.SetWriteDeadline(epoch.Add(time.Duration(at)))
+	}
+}
+
+// disarm removes the write deadline of the wrapped connection. mu is held.
+func (c *Conn) disarm() {
+	if c.armed != 0 {
+		c.armed = 0
+		c.inner.SetWriteDeadline(time.Time{})
+	}
+}
+
+// writeInner writes p with the Write of the wrapped connection. The caller owns it for writing; mu
+// is not held.
+func (c *Conn) writeInner(p []byte) (total int, err error) {
+	piece := len(p)
+	for {
+		var n int
+		n, err = c.writePiece(p[total:min(len(p), total+piece)])
+		total += n
+		switch {
+		case err == errUnclear:
+			piece = pieceSize
+		case err != nil || total == len(p):
+			return total, err
+		}
+	}
+}
+
+// pieceSize is what is written at once when the peer is slow and nothing else shows what it takes.
+const pieceSize = 4 << 10
+
+// errUnclear says that WriteTimeout has passed, that the peer has taken some bytes, and
+// that nothing shows when.
+var errUnclear = errors.New("slow")
+
+func (c *Conn) writePiece(p []byte) (int, error) {
+	c.mu.Lock()
+	c.beginWait()
+	c.counts.calls++
+	c.mu.Unlock()
+	n, err := c.inner.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	blind := c.watch == nil || !c.watch.seen
+	err = c.endWait(n, err)
+	if err == errStuck && n > 0 && blind {
+		err = errUnclear
+	}
+	return n, err
+}
+
+// watcher ends a write when the peer has taken nothing for too long.
+type watcher struct {
+	timer *time.Timer
+	mark  progress
+	seen  bool // mark is valid
+	fired bool
+}
+
+// startWatch sees to it that there is a watcher, which stays for a while, since writes mostly
+// follow each other. mu is held.
+func (c *Conn) startWatch() {
+	if c.watch != nil || c.bound() == 0 {
+		return
+	}
+	w := &watcher{}
+	c.watch = w
+	w.timer = time.AfterFunc(time.Duration(c.bound()/watchTicks), func() { c.look(w) })
+}
+
+// watchTicks is how often a watcher looks in the time that the peer has.
+const watchTicks = 25
+
+// look is the tick of the watcher.
+func (c *Conn) look(w *watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := c.bound()
+	if c.watch != w || limit == 0 || c.work == nil || c.work.since == 0 || w.fired {
+		if c.watch == w && !w.fired {
+			c.watch = nil
+		}
+		return
+	}
+	c.sample()
+	left := c.work.since + limit - clock()
+	if left <= 0 {
+		w.fired = true
+		c.inner.SetWriteDeadline(epoch)
+		return
+	}
+	w.timer.Reset(min(time.Duration(limit/watchTicks), time.Duration(left)))
+}
+
+// sample takes note of what the peer has taken since the last time. mu is held.
+func (c *Conn) sample() {
+	w := c.watch
+	if w == nil || c.work == nil || c.work.since == 0 {
+		return
+	}
+	mark, ok := progressOf(c.inner)
+	if ok && (!w.seen || mark != w.mark) {
+		c.work.since = clock()
+	}
+	w.mark, w.seen = mark, ok
+}
+
+// progress is a value that changes when the peer takes bytes.
+type progress struct {
+	acked  uint64
+	queued int
+}
+
+// inside is the connection that c encloses, or nil. To look at that one is safe; to
+// write to it is not, for c may be a TLS connection.
+func inside(c net.Conn) net.Conn {
+	switch c := c.(type) {
+	case *Conn:
+		return c.inner
+	case interface{ NetConn() net.Conn }:
+		return c.NetConn()
+	}
+	return nil
+}
