@@ -73,8 +73,8 @@ func cut(text string, n int) string {
 
 // complain writes an error and a hint, a line each, free of what a terminal would obey.
 func (a *app) complain(err error, hint string) {
-	fmt.Fprintf(a.stderr, "maxconn: error: %s\n", render.Clean(err.Error()))
+	printf(a.stderr, "maxconn: error: %s\n", render.Clean(err.Error()))
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
+		printf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
 	}
 }

@@ -121,7 +121,7 @@ func (t *tree) skip(shown string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		why = "it is a link to what is not below " + t.name
 	}
-	fmt.Fprintf(t.app.stderr, "maxconn: skipped %s: %s\n", render.Clean(shown), render.Clean(why))
+	printf(t.app.stderr, "maxconn: skipped %s: %s\n", shown, why)
 }
 
 func isLarge(err error) bool { _, ok := errors.AsType[infile.TooLarge](err); return ok }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // header and trailer frame the text form: a file without the trailer was cut off.
@@ -179,9 +180,9 @@ func escapeText(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-func isControl(r rune) bool {
-	return r < ' ' || r == 0x7f || r == 0xfffd || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029
-}
+// isControl is what would not stay text on a terminal, or not come back: strconv.IsPrint leaves
+// letters, marks, numbers, punctuation, symbols and the space.
+func isControl(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
 
 func unescapeText(text string) (string, error) {
 	if !strings.HasPrefix(text, `"`) {
