@@ -10,9 +10,6 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// anyDestination is the subject of gauges towards a destination without connections.
-const anyDestination = "any one destination"
-
 // flow is one kind of connection: who opens or takes it, from where to where.
 type flow struct {
 	direction           limit.Direction
@@ -76,10 +73,10 @@ func (f flow) maySpare(g limit.Gauge) bool {
 // coversPeer prefers the gauge of the very pair; a flow without connections
 // has that of any destination.
 func (f flow) coversPeer(s limit.Subject) bool {
-	switch {
-	case s.Source == "" && s.Destination == "":
+	switch s.Kind {
+	case limit.AnyPeer:
 		return f.destination == ""
-	case s.Destination == "":
+	case limit.Source:
 		return s.Source == f.source
 	}
 	return s.Source == f.source && s.Destination == f.destination

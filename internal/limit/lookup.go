@@ -63,7 +63,7 @@ func knobsWhere(match func(lower string) bool) (uses []KnobUse) {
 func Suggest(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
-		n.offer(l.ID, l.ID)
+		n.offer(string(l.ID), string(l.ID))
 		for _, k := range l.Knobs {
 			lower := strings.ToLower(k.Name)
 			n.offer(k.Name, lower)
@@ -80,7 +80,7 @@ func Suggest(text string) []string {
 func SuggestLimit(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
-		n.offer(l.ID, l.ID)
+		n.offer(string(l.ID), string(l.ID))
 	}
 	return n.names()
 }

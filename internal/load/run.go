@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // run is one Connect, Pair or Serve under way: what all its workers share.
@@ -205,7 +206,7 @@ func (r *run) await(ctx context.Context, happened <-chan struct{}, most time.Dur
 	case <-happened:
 	case <-over:
 	case <-ctx.Done():
-		r.halt("interrupted")
+		r.halt(result.StoppedByUser)
 		return false
 	}
 	return true

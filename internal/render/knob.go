@@ -45,7 +45,7 @@ func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
 	p := KnobPage{Name: uses[0].Knob.Name}
 	for _, u := range uses {
 		k := u.Knob
-		p.Uses = append(p.Uses, KnobUse{u.Limit.ID, k.Does, k.Not, k.Since, k.Until, k.Source})
+		p.Uses = append(p.Uses, KnobUse{string(u.Limit.ID), k.Does, k.Not, k.Since, k.Until, k.Source})
 	}
 	r, seen := s.Lookup(host.Sysctl(p.Name))
 	p.Known = seen && r.Err == ""

@@ -17,11 +17,12 @@ func LimitsDoc(w io.Writer, limits []*limit.Limit) error {
 		"A ceiling counts connections held at one time, new connections per second, or connections at once (a burst); the three are never compared.")
 	var rows [][]string
 	for _, l := range limits {
-		rows = append(rows, []string{"[" + l.ID + "](#" + l.ID + ")", string(l.Measure), string(l.Scope), prose(l.Title)})
+		id := string(l.ID)
+		rows = append(rows, []string{"[" + id + "](#" + id + ")", string(l.Measure), string(l.Scope), prose(l.Title)})
 	}
 	m.table([]string{"limit", "of", "for each", "title"}, rows)
 	for _, l := range limits {
-		m.heading(2, l.ID)
+		m.heading(2, string(l.ID))
 		m.limitPage(limitPage(l, host.Snapshot{}))
 	}
 	return m.flush(w)
