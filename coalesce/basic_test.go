@@ -2,16 +2,16 @@ package coalesce
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/net/nettest"
 )
 
 // pair returns the two ends of a TCP connection over loopback.
@@ -43,52 +43,29 @@ func dialPair() (a, b *net.TCPConn, err error) {
 	return x.(*net.TCPConn), y.(*net.TCPConn), nil
 }
 
+// unixPair returns the two ends of a connection over a Unix socket.
+func unixPair(t testing.TB) (a, b *net.UnixConn) {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	x, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { x.Close(); y.Close() })
+	return x.(*net.UnixConn), y.(*net.UnixConn)
+}
+
 // plain hides the type of a connection, so that attempts that do not block
 // are not possible.
 type plain struct{ net.Conn }
-
-func TestNetConn(t *testing.T) {
-	const closeTimeout = 50 * time.Millisecond
-	tcp := func(c net.Conn) net.Conn { return c }
-	hidden := func(c net.Conn) net.Conn { return plain{c} }
-	for name, tc := range map[string]struct {
-		wrap func(net.Conn) net.Conn
-		cfg  Config
-	}{
-		"auto":             {tcp, Config{}},
-		"immediate":        {tcp, Config{Policy: Immediate}},
-		"readdriven":       {tcp, Config{ReadDriven: true}},
-		"small":            {tcp, Config{BufferSize: 1 << 10, MaxPending: 1 << 10}},
-		"budget":           {tcp, Config{Budget: NewBudget(1)}},
-		"plain auto":       {hidden, Config{}},
-		"plain immediate":  {hidden, Config{Policy: Immediate}},
-		"plain readdriven": {hidden, Config{ReadDriven: true}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tc.cfg.CloseTimeout = closeTimeout
-			nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
-				a, b, err := dialPair()
-				if err != nil {
-					return nil, nil, nil, err
-				}
-				c := New(tc.wrap(a), tc.cfg)
-				return c, b, func() { c.Close(); b.Close() }, nil
-			})
-		})
-	}
-}
-
-func TestNetConnBothEnds(t *testing.T) {
-	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
-		a, b, err := dialPair()
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		cfg := Config{CloseTimeout: 50 * time.Millisecond}
-		x, y := New(a, cfg), New(b, cfg)
-		return x, y, func() { x.Close(); y.Close() }, nil
-	})
-}
 
 func TestEverythingArrives(t *testing.T) {
 	for _, n := range []int{1, 100, 4095, 4096, 4097, 32767, 32768, 65536, 1 << 20} {
@@ -227,7 +204,10 @@ func TestPeerStopsReading(t *testing.T) {
 	unblocked := make(chan error)
 	go func() { _, err := c.Write(make([]byte, 1000)); unblocked <- err }()
 	awaitBlocked(t, c)
-	err := c.Close()
+	if err := c.Close(); !errors.Is(err, ErrLingering) {
+		t.Error("a Write waits, so Close does not:", err)
+	}
+	err := c.CloseContext(context.Background())
 	var failed *Error
 	if !errors.As(err, &failed) || failed.Accepted != accepted || failed.Unsent() == 0 || !failed.Timeout() {
 		t.Error("close:", err)

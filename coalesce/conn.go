@@ -11,15 +11,16 @@ import (
 type Conn struct {
 	mu   sync.Mutex
 	gate gate // reasons why Write may not simply append
-	flag flag
-	held uint16 // nesting depth of Hold
 
 	singles uint8 // flushes in a row that carried one message
 	vain    uint8 // times in a row that a reader gave way and nobody wrote
 	pass    uint8 // Reads to come that do not give way
-	fill    *buffer
-	work    *work // nil while idle
-	set     *settings
+
+	flag flag
+	held uint16 // nesting depth of Hold
+	fill *buffer
+	work *work // nil while idle
+	set  *settings
 
 	accepted, sent int64 // bytes
 	messages       int64
@@ -32,6 +33,7 @@ type Conn struct {
 
 	cause   error // the first failure
 	expiry  *expiry
+	watch   *watcher
 	closing *closing
 }
 
@@ -49,7 +51,7 @@ const (
 )
 
 // flag is the state of a Conn that is not a reason to refuse.
-type flag uint8
+type flag uint16
 
 const (
 	writing   flag = 1 << iota // someone owns the connection for writing
@@ -60,6 +62,10 @@ const (
 	direct                     // the owner is a caller, bounded by the write deadline
 	bulky                      // the last batch was larger than a first buffer
 	swept                      // the sweeper knows this connection
+	moving                     // the owner is a copy that the wrapped connection makes
+	halved                     // CloseWrite has shut the sending side down
+	through                    // NetConn was called: nothing may stay pending
+	abrupt                     // SetLinger(0): Close drops what is pending
 )
 
 // New returns a Conn that writes to c. From then on c must not be written to
@@ -73,19 +79,6 @@ func New(c net.Conn, cfg Config) *Conn {
 		n.gate |= gateEager
 	}
 	return n
-}
-
-// NetConn returns the wrapped connection. Writing to it breaks the order
-// of bytes.
-func (c *Conn) NetConn() net.Conn { return c.inner }
-
-// SyscallConn returns the raw form of the wrapped connection, for socket
-// options. It fails with errors.ErrUnsupported when there is none.
-func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	if s, ok := c.inner.(syscall.Conn); ok {
-		return s.SyscallConn()
-	}
-	return nil, c.opError("raw-control", errUnsupported)
 }
 
 // LocalAddr returns the local address of the wrapped connection.
@@ -110,7 +103,7 @@ func (c *Conn) Err() error {
 	if c.cause == nil {
 		return nil
 	}
-	return c.failure()
+	return c.lasting(c.cause)
 }
 
 // Hold keeps what is written from now on until Release, so that several
@@ -172,11 +165,13 @@ func (c *Conn) facts() facts {
 		return f
 	}
 	f.pending = true
-	f.full = w.head != c.fill || c.fill.end == len(c.fill.data) && len(c.fill.data) == c.set.BufferSize
+	f.full = w.head != c.fill ||
+		c.fill.end == len(c.fill.data) && len(c.fill.data) == c.set.BufferSize
 	if f.backstop {
 		f.full = f.full || w.head.end-w.head.start >= c.set.MinBatch
 	}
-	f.wanted = c.flag&(stalled|urgent) != 0 || w.queue.head != nil || w.flushes.head != nil || c.closing != nil
+	f.wanted = c.flag&(stalled|urgent) != 0 || w.queue.head != nil || w.flushes.head != nil ||
+		c.closing != nil
 	return f
 }
 

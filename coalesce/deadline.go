@@ -1,14 +1,16 @@
 package coalesce
 
 import (
+	"net"
 	"os"
 	"time"
 )
 
-// expiry is the timer of a write deadline that lies ahead.
+// expiry is the write deadline of callers. Once made it stays with the connection, so that to
+// set another deadline allocates nothing.
 type expiry struct {
 	timer *time.Timer
-	at    time.Time
+	at    int64 // clock; 0 for none that lies ahead
 }
 
 // SetDeadline sets the read and the write deadline.
@@ -23,8 +25,11 @@ func (c *Conn) SetDeadline(t time.Time) error {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cause != nil && !c.set.KeepReading && c.closing == nil {
-		return c.failure() // the deadline is what keeps readers awake
+	if c.closing != nil {
+		return c.opError("set", net.ErrClosed)
+	}
+	if c.cause != nil && !c.set.KeepReading {
+		return c.failure("set") // the deadline is what keeps readers awake
 	}
 	return c.inner.SetReadDeadline(t)
 }
@@ -41,42 +46,60 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gate&gateClosed != 0 {
-		return c.inner.SetWriteDeadline(t) // most likely net.ErrClosed
+	if c.closing != nil {
+		return c.opError("set", net.ErrClosed)
 	}
-	c.stopExpiry()
 	c.gate &^= gateExpired
-	if !t.IsZero() {
+	if t.IsZero() {
+		c.stopExpiry()
+	} else {
 		c.expireAt(t)
 	}
-	if c.flag&direct != 0 {
-		return c.inner.SetWriteDeadline(t)
+	if c.flag&direct != 0 && c.work != nil && c.work.since != 0 {
+		c.arm()
 	}
 	return nil
 }
 
 func (c *Conn) stopExpiry() {
-	if c.expiry != nil {
+	if c.expiry != nil && c.expiry.at != 0 {
+		c.expiry.at = 0
 		c.expiry.timer.Stop()
-		c.expiry = nil
 	}
 }
 
 func (c *Conn) expireAt(t time.Time) {
 	d := time.Until(t)
 	if d <= 0 {
+		c.stopExpiry()
 		c.expire()
 		return
 	}
-	e := &expiry{at: t}
-	e.timer = time.AfterFunc(d, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.expiry == e {
-			c.expire()
-		}
-	})
-	c.expiry = e
+	e := c.expiry
+	if e == nil {
+		e = &expiry{}
+		c.expiry = e
+		e.timer = time.AfterFunc(d, c.expired)
+	} else {
+		e.timer.Reset(d)
+	}
+	e.at = clock() + int64(d)
+}
+
+// expired is called by the timer, and may come late, when another deadline has been set.
+func (c *Conn) expired() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.expiry.at
+	if at == 0 {
+		return
+	}
+	if left := at - clock(); left > 0 {
+		c.expiry.timer.Reset(time.Duration(left))
+		return
+	}
+	c.expiry.at = 0
+	c.expire()
 }
 
 // expire sends away all callers that wait. mu is held.
@@ -100,13 +123,13 @@ func (c *Conn) expire() {
 	c.rest()
 }
 
-// callerDeadline is the write deadline, or zero. mu is held.
-func (c *Conn) callerDeadline() time.Time {
+// callerClock is the write deadline of callers on the clock, or 0. mu is held.
+func (c *Conn) callerClock() int64 {
 	switch {
 	case c.gate&gateExpired != 0:
-		return time.Unix(1, 0)
+		return 1
 	case c.expiry != nil:
 		return c.expiry.at
 	}
-	return time.Time{}
+	return 0
 }

@@ -16,12 +16,18 @@ var (
 	// for WriteTimeout. errors.Is also holds with os.ErrDeadlineExceeded.
 	ErrStuck = errors.New("peer takes no data")
 
-	errCloseTimeout = fmt.Errorf("close: %w", os.ErrDeadlineExceeded)
+	// ErrLingering is part of the error of Close when it leaves bytes to be sent after it has
+	// returned. errors.Is also holds with os.ErrDeadlineExceeded.
+	ErrLingering = errors.New("still sending in the background")
+
+	errLingering    = fmt.Errorf("%w: %w", ErrLingering, os.ErrDeadlineExceeded)
+	errCloseTimeout = fmt.Errorf("CloseTimeout: %w", os.ErrDeadlineExceeded)
 )
 
 // Error is the lasting error of a connection that could not send, and says
 // what became of the bytes that Write had accepted. Bytes sent are in the
-// kernel; whether the peer has them cannot be known here.
+// kernel; whether the peer has them cannot be known here. Methods of net.Conn return it
+// inside a *net.OpError, as those of the net package do.
 type Error struct {
 	Err            error // the first failure; errors.Is and errors.As see it
 	Accepted, Sent int64 // bytes, since the connection was wrapped
@@ -53,7 +59,19 @@ func (c *Conn) opError(op string, err error) error {
 	return e
 }
 
-// failure is the lasting error, with the counts of now. mu is held.
-func (c *Conn) failure() error {
-	return &Error{Err: c.cause, Accepted: c.accepted, Sent: c.sent}
+// failure is the lasting error as a call returns it, with the counts of now. mu is held.
+func (c *Conn) failure(op string) error { return c.opError(op, c.lasting(c.cause)) }
+
+// lasting gives a cause the counts of now. What the net package says around the cause is left out,
+// since opError says it. mu is held.
+func (c *Conn) lasting(cause error) *Error {
+	return &Error{Err: bareError(cause), Accepted: c.accepted, Sent: c.sent}
+}
+
+// bareError is what the net package has put into an error of its own.
+func bareError(err error) error {
+	if op, ok := err.(*net.OpError); ok {
+		return op.Err
+	}
+	return err
 }

@@ -1,11 +1,5 @@
 package coalesce
 
-import (
-	"errors"
-	"os"
-	"time"
-)
-
 // startFlusher starts the goroutine that writes what is pending. mu is held.
 func (c *Conn) startFlusher() {
 	if c.flag&scheduled != 0 {
@@ -40,7 +34,8 @@ func (c *Conn) retire(w *work) {
 // giveWay lets other writers add to a small batch. mu is held.
 func (c *Conn) giveWay() {
 	head := c.work.head
-	if head == nil || head.end-head.start >= c.set.MinBatch || head != c.fill || c.flag&(writing|stalled|urgent) != 0 || c.gate&gateEager != 0 {
+	if head == nil || head.end-head.start >= c.set.MinBatch || head != c.fill ||
+		c.flag&(writing|stalled|urgent) != 0 || c.gate&gateEager != 0 {
 		return
 	}
 	c.yield()
@@ -86,62 +81,25 @@ func (c *Conn) writeHead(w *work) {
 	if try {
 		n, err = w.try.write(c, b.bytes())
 	}
-	for err == nil && n < b.end-b.start {
-		n, err = c.writeBlocking(b, n)
+	if err == nil && n < b.end-b.start {
+		m := 0
+		m, err = c.writeWaiting(b.bytes()[n:])
+		n += m
 	}
 	c.lock()
 	c.flag &^= stalled
 	c.finish(b, n, err)
 }
 
-// writeBlocking writes what is left of b after n bytes, for at most
-// WriteTimeout. A timeout with progress is no error.
-func (c *Conn) writeBlocking(b *buffer, n int) (int, error) {
-	c.mu.Lock()
-	c.arm()
-	c.counts.calls++
-	c.mu.Unlock()
-	m, err := c.inner.Write(b.bytes()[n:])
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return n + m, err
+// writeWaiting writes p completely, waiting for the peer if it must. The caller owns the connection
+// for writing; mu is not held.
+func (c *Conn) writeWaiting(p []byte) (int, error) {
+	if c.raw == nil {
+		return c.writeInner(p)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.armed = 0
-	switch {
-	case c.cause != nil:
-		return n + m, c.cause
-	case c.raw == nil || m == 0:
-		return n + m, stuck(err)
-	}
-	c.counts.slow++
-	return n + m, nil
-}
-
-func stuck(err error) error { return errors.Join(ErrStuck, err) }
-
-// arm sets the deadline of a background write. It is set anew when less than
-// half of it is left, since setting costs more than asking. mu is held.
-func (c *Conn) arm() {
-	limit := c.set.WriteTimeout
-	if limit < 0 {
-		if c.armed != 0 {
-			c.disarm()
-		}
-		return
-	}
-	now := clock()
-	if c.armed-now > int64(limit/2) {
-		return
-	}
-	c.armed = now + int64(limit)
-	c.inner.SetWriteDeadline(time.Now().Add(limit))
-}
-
-// disarm removes the deadline of a background write. mu is held.
-func (c *Conn) disarm() {
-	c.armed = 0
-	c.inner.SetWriteDeadline(time.Time{})
+	w := c.work
+	w.vec[0] = p
+	return w.try.push(c, w.vec[:1])
 }
 
 // swap takes the oldest buffer and the right to write. mu is held.
@@ -220,7 +178,8 @@ func (c *Conn) settle(err error) {
 	if w.flushes.head != nil {
 		c.awaken()
 	}
-	if w.queue.head != nil && (c.accepted-c.sent <= int64(c.set.MaxPending)/2 || w.queue.head.turn) {
+	half := int64(c.set.MaxPending) / 2
+	if w.queue.head != nil && (c.accepted-c.sent <= half || w.queue.head.turn) {
 		c.admit()
 	}
 	c.dispatch()
@@ -238,7 +197,7 @@ func (c *Conn) fail(err error) {
 	c.cause = err
 	c.gate |= gateFailed
 	c.discard()
-	c.refuseAll(c.failure())
+	c.refuseAll(c.failure("write"))
 	if c.work != nil && c.work.flushes.head != nil {
 		c.awaken()
 	}

@@ -8,9 +8,10 @@ const backToBack = 1000
 // mayInline says whether the caller may write by itself: nothing is pending
 // and nobody writes. Otherwise, and when messages follow each other closely, the connection
 // goes back to collecting. mu is held.
-func (c *Conn) mayInline() bool {
-	lazy := c.gate == gateLazy && c.set.ReadDriven && c.held == 0 // requests come one by one: nothing to collect
-	if c.gate != 0 && !lazy || c.raw == nil && c.expiry != nil {
+func (c *Conn) mayInline(policy Overflow) bool {
+	// Requests that come one by one leave nothing to collect.
+	lazy := c.gate == gateLazy && c.set.ReadDriven && c.held == 0
+	if c.gate != 0 && !lazy || c.raw == nil && (policy != Block || c.callerClock() != 0) {
 		return false
 	}
 	if c.unused() && clock()-c.lastInline >= backToBack {
@@ -24,7 +25,8 @@ func (c *Conn) mayInline() bool {
 // that has yet to find that out does not count. mu is held.
 func (c *Conn) unused() bool {
 	w := c.work
-	return w == nil || w.head == nil && c.flag&writing == 0 && w.queue.head == nil && w.flushes.head == nil
+	return w == nil || w.head == nil && c.flag&writing == 0 &&
+		w.queue.head == nil && w.flushes.head == nil
 }
 
 // collect ends inline writing. mu is held.
@@ -33,77 +35,48 @@ func (c *Conn) collect() {
 	c.singles = 0
 }
 
-// writeInline writes p in the caller's goroutine. mu is held, and released.
-func (c *Conn) writeInline(p []byte) (int, error) {
+// writeInline writes p in the caller's goroutine. What the socket does not take at once is kept, ahead of
+// all that comes meanwhile; the room for it, of the given size, has been taken from
+// the Budget. mu is held, and released.
+func (c *Conn) writeInline(p []byte, size int) (int, error) {
 	w := c.attach()
 	c.messages++
 	w.seen = c.messages
 	c.accepted += int64(len(p))
 	c.counts.causes[causeInline]++
 	c.flag |= writing
-	n, err := c.oneWrite(w, p)
+	c.mu.Unlock()
+	var n int
+	var err error
+	if c.raw != nil {
+		n, err = w.try.write(c, p)
+	} else {
+		n, err = c.writeInner(p)
+	}
+	c.mu.Lock()
 	c.lastInline = clock()
 	c.sent += int64(n)
 	if c.messages != w.seen {
 		c.collect()
 	}
 	if err == nil && n < len(p) && c.cause == nil {
-		err = c.keepTail(p[n:])
+		b := newBuffer(size)
+		b.end = copy(b.data, p[n:])
+		c.unpop(b)
+		c.flag |= stalled
+	} else {
+		c.set.Budget.release(size)
+	}
+	if err != nil || c.cause != nil {
+		c.accepted -= int64(len(p) - n)
 	}
 	c.settle(err)
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		return n, c.failure()
+		return n, c.failure("write")
 	}
 	return len(p), nil
 }
 
-// oneWrite makes one system call with p. mu is held, and free meanwhile.
-func (c *Conn) oneWrite(w *work, p []byte) (int, error) {
-	defer c.mu.Lock()
-	if c.raw != nil {
-		c.mu.Unlock()
-		return w.try.write(c, p)
-	}
-	c.arm()
-	c.counts.calls++
-	c.mu.Unlock()
-	n, err := c.inner.Write(p)
-	if err != nil && isTimeout(err) {
-		err = stuck(err)
-	}
-	return n, err
-}
-
-// keepTail keeps what the socket did not take, ahead of all that came
-// meanwhile. Without memory for it in the Budget the caller waits for the peer. mu is held,
-// and may be free meanwhile.
-func (c *Conn) keepTail(tail []byte) error {
-	size := max(powerOfTwo(len(tail)), c.set.first)
-	if c.set.Budget.take(size) {
-		b := newBuffer(size)
-		b.end = copy(b.data, tail)
-		c.unpop(b)
-		c.flag |= stalled
-		return nil
-	}
-	for n := 0; n < len(tail); {
-		c.arm()
-		c.counts.calls++
-		c.mu.Unlock()
-		m, err := c.inner.Write(tail[n:])
-		c.mu.Lock()
-		c.sent += int64(m)
-		n += m
-		switch {
-		case err == nil:
-		case isTimeout(err) && m > 0:
-			c.armed = 0
-		case isTimeout(err):
-			return stuck(err)
-		default:
-			return err
-		}
-	}
-	return nil
-}
+// tailSize is the buffer that holds n bytes.
+func (c *Conn) tailSize(n int) int { return max(powerOfTwo(n), c.set.first) }

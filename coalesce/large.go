@@ -40,9 +40,9 @@ func (c *Conn) ownTurn() error {
 // turn.
 func (c *Conn) sendDirect(p []byte, v net.Buffers) (int64, error) {
 	c.mu.Lock()
-	c.beginDirect()
+	c.flag |= direct
 	if err := c.drain(c.raw != nil); err != nil {
-		return 0, c.endDirect(err)
+		return 0, c.endDirect("write", err)
 	}
 	w := c.work
 	var last *buffer
@@ -63,7 +63,7 @@ func (c *Conn) sendDirect(p []byte, v net.Buffers) (int64, error) {
 	if err != nil {
 		c.unaccept(before, total-n)
 	}
-	return n, c.endDirect(err)
+	return n, c.endDirect("write", err)
 }
 
 func length(v net.Buffers) (n int64) {
@@ -71,15 +71,6 @@ func length(v net.Buffers) (n int64) {
 		n += int64(len(p))
 	}
 	return n
-}
-
-// beginDirect bounds writes by the write deadline of callers. mu is held.
-func (c *Conn) beginDirect() {
-	c.flag |= direct
-	if at := c.callerDeadline(); !at.IsZero() || c.armed != 0 {
-		c.armed = 0
-		c.inner.SetWriteDeadline(at)
-	}
 }
 
 // openLine lets other writers add behind the owner's bytes. mu is held.
@@ -94,9 +85,8 @@ func (c *Conn) drain(keepLast bool) error {
 	w := c.work
 	for c.cause == nil && w.head != nil && (!keepLast || w.head != c.fill) {
 		b := c.swap(causeLarge)
-		c.counts.calls++
 		c.mu.Unlock()
-		n, err := c.inner.Write(b.bytes())
+		n, err := c.writeWaiting(b.bytes())
 		c.mu.Lock()
 		c.sent += int64(n)
 		c.putAway(b, n, err)
@@ -130,16 +120,14 @@ func (c *Conn) writePieces(w *work, last *buffer, p []byte, v net.Buffers) (int6
 		w.pieces = append(w.pieces, p)
 	}
 	w.pieces = append(w.pieces, v...)
-	defer clear(w.vec[:])
-	total := int64(0)
-	switch {
-	case len(w.pieces) > 1 && c.raw != nil:
-		w.try.calls++
-		return w.pieces.WriteTo(c.inner) // writev
+	defer func() { clear(w.vec[:]); w.pieces = nil }()
+	if c.raw != nil {
+		n, err := w.try.push(c, w.pieces)
+		return int64(n), err
 	}
+	total := int64(0)
 	for _, p := range w.pieces {
-		w.try.calls++
-		n, err := c.inner.Write(p)
+		n, err := c.writeInner(p)
 		total += int64(n)
 		if err != nil {
 			return total, err
@@ -163,7 +151,7 @@ func (c *Conn) settleLast(last *buffer, n int64, err error) int64 {
 // resumable says whether sending may go on after err: the deadline of a caller passed, and a
 // byte stream can go on at any byte.
 func (c *Conn) resumable(err error) bool {
-	return c.raw != nil && isTimeout(err)
+	return c.raw != nil && isTimeout(err) && !errors.Is(err, ErrStuck)
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
@@ -184,12 +172,10 @@ func (c *Conn) unaccept(before, n int64) {
 
 // endDirect gives up the turn, and returns the error for the caller. mu is
 // held, and released.
-func (c *Conn) endDirect(err error) error {
+func (c *Conn) endDirect(op string, err error) error {
 	c.gate &^= gateTurn
 	c.flag &^= direct
-	if !c.callerDeadline().IsZero() {
-		c.disarm()
-	}
+	c.disarm() // of the caller's deadline
 	lasting := err
 	if err != nil && c.resumable(err) {
 		lasting = nil
@@ -197,7 +183,7 @@ func (c *Conn) endDirect(err error) error {
 	c.settle(lasting)
 	defer c.mu.Unlock()
 	if c.cause != nil && err != nil {
-		return c.failure()
+		return c.failure(op)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package coalesce
 import (
 	"io"
 	"net"
-	"os"
 	"time"
 )
 
@@ -43,8 +42,12 @@ func (c *Conn) flushForRead() {
 func (c *Conn) readError(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cause != nil && c.closing == nil && !c.set.KeepReading {
-		return c.failure()
+	switch {
+	case err == io.EOF && c.cause == nil:
+	case c.closing != nil && c.closing.left && isTimeout(err):
+		return c.opError("read", net.ErrClosed)
+	case c.cause != nil && c.closing == nil && !c.set.KeepReading:
+		return c.failure("read")
 	}
 	return err
 }
@@ -60,76 +63,24 @@ func (c *Conn) stopReading() {
 	c.inner.SetReadDeadline(time.Unix(1, 0))
 }
 
-// WriteTo copies input to w until the end, as io.Copy does. Between TCP connections the
-// kernel moves the bytes (splice), unless the connection is ReadDriven, whose sending
-// needs to see each Read.
+// WriteTo copies input to w until the end, as io.Copy does. A wrapped connection that knows how
+// does this itself, so that the kernel may move the bytes (splice), unless the connection is ReadDriven,
+// whose sending needs to see each Read.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
-	if from, ok := c.inner.(*net.TCPConn); ok && !c.set.ReadDriven {
-		c.flushForRead()
-		n, err := from.WriteTo(w)
-		if err != nil {
-			err = c.readError(err)
-		}
-		return n, err
+	from, ok := c.inner.(io.WriterTo)
+	if _, unix := c.inner.(*net.UnixConn); !ok && !unix || c.set.ReadDriven {
+		return io.Copy(w, struct{ io.Reader }{c})
 	}
-	return io.Copy(w, struct{ io.Reader }{c})
-}
-
-// ReadFrom copies from r until the end, as io.Copy does. Files, TCP and Unix
-// connections, and io.LimitedReaders of these, are handed to the wrapped connection, where the kernel moves the bytes
-// (sendfile, splice), after all that was accepted before; the bytes of no
-// other writer come between. Other sources are copied through Write.
-func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	to, ok := c.inner.(io.ReaderFrom)
-	if !ok || c.raw == nil || !kernelCanMove(r) {
-		b := newBuffer(copySize)
-		defer b.free()
-		return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, b.data[:min(copySize, c.set.large-1)])
+	c.flushForRead()
+	var n int64
+	var err error
+	if ok {
+		n, err = from.WriteTo(w)
+	} else {
+		n, err = io.Copy(w, c.inner)
 	}
-	c.mu.Lock()
-	if err := c.refusal("readfrom"); err != nil {
-		c.mu.Unlock()
-		return 0, err
+	if err != nil {
+		err = c.readError(err)
 	}
-	if err := c.ownTurn(); err != nil {
-		return 0, err
-	}
-	return c.moveDirect(to, r)
-}
-
-const copySize = 16 << 10
-
-// kernelCanMove says whether sendfile or splice may take bytes from r.
-func kernelCanMove(r io.Reader) bool {
-	if l, ok := r.(*io.LimitedReader); ok {
-		r = l.R
-	}
-	switch r.(type) {
-	case *os.File, *net.TCPConn, *net.UnixConn:
-		return true
-	}
-	return false
-}
-
-// moveDirect sends what is pending and then r. The caller has the turn. An
-// error is not lasting, for it may be one of r; if it is not, the next write meets it.
-func (c *Conn) moveDirect(to io.ReaderFrom, r io.Reader) (int64, error) {
-	c.mu.Lock()
-	c.beginDirect()
-	if err := c.drain(false); err != nil {
-		return 0, c.endDirect(err)
-	}
-	c.openLine()
-	c.mu.Unlock()
-	n, err := to.ReadFrom(r)
-	c.mu.Lock()
-	c.accepted += n
-	c.sent += n
-	c.messages++
-	c.work.seen = c.messages
-	for f := c.work.flushes.head; f != nil; f = f.next {
-		f.target += n
-	}
-	c.endDirect(nil)
 	return n, err
 }

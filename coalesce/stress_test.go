@@ -93,7 +93,7 @@ const (
 type trial struct {
 	seed     uint64
 	cfg      Config
-	plain    bool
+	kind     int // of connection: see dial
 	writers  int
 	messages int
 	maxSize  int
@@ -112,19 +112,8 @@ func (tr trial) String() string {
 
 func (tr trial) run(t *testing.T) {
 	t.Helper()
-	a, b, err := dialPair()
-	if err != nil {
-		t.Fatal(err)
-	}
+	inner, b := tr.dial(t)
 	defer b.Close()
-	if tr.peer != peerReads { // so that it is felt soon
-		a.SetWriteBuffer(16 << 10)
-		b.SetReadBuffer(64 << 10)
-	}
-	inner := net.Conn(a)
-	if tr.plain {
-		inner = plain{a}
-	}
 	c := New(inner, tr.cfg)
 	var k checker
 	received := make(chan error, 1)
@@ -144,10 +133,29 @@ func (tr trial) run(t *testing.T) {
 	} else {
 		go func() { tr.closeWhenSent(t, c, &k, &writers); closed <- tr.end(c) }()
 	}
-	err = <-closed
+	err := <-closed
 	wg.Wait()
 	writers.Wait()
 	tr.verify(t, c, &k, err, received)
+}
+
+// dial returns a connection over TCP, over TCP hidden in another type, or over a Unix socket.
+func (tr trial) dial(t *testing.T) (inner, b net.Conn) {
+	if tr.kind == 2 {
+		return unixPair(t)
+	}
+	a, tcp, err := dialPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.peer != peerReads { // so that it is felt soon
+		a.SetWriteBuffer(16 << 10)
+		tcp.SetReadBuffer(64 << 10)
+	}
+	if tr.kind == 1 {
+		return plain{a}, tcp
+	}
+	return a, tcp
 }
 
 // end closes, in one step or in two.
@@ -155,7 +163,8 @@ func (tr trial) end(c *Conn) error {
 	if tr.half {
 		c.CloseWrite()
 	}
-	return c.Close()
+	c.Close()
+	return c.CloseContext(context.Background()) // what became of bytes that Close left behind
 }
 
 // closeWhenSent waits until all that was accepted has arrived without anybody
@@ -178,16 +187,18 @@ func (tr trial) closeWhenSent(t *testing.T, c *Conn, k *checker, writers *sync.W
 	}
 }
 
-func (tr trial) receive(b *net.TCPConn, k *checker) error {
+func (tr trial) receive(b net.Conn, k *checker) error {
 	switch tr.peer {
 	case peerStalls:
 		time.Sleep(30 * time.Millisecond)
 	case peerResets:
 		io.CopyN(io.Discard, b, 20_000)
-		b.SetLinger(0)
+		if tcp, ok := b.(*net.TCPConn); ok {
+			tcp.SetLinger(0)
+		}
 		return b.Close()
 	case peerHalfCloses:
-		b.CloseWrite()
+		b.(interface{ CloseWrite() error }).CloseWrite()
 	}
 	if tr.chatty {
 		return k.run(io.TeeReader(b, answers{b}))
@@ -303,13 +314,8 @@ func (tr trial) writeOne(c *Conn, rnd *rand.Rand, p []byte) (err error) {
 	return err
 }
 
-// readFrom sends p from a file or from memory. Only files, and only where the kernel moves
-// them, stay in one piece when they are long.
+// readFrom sends p from a file or from memory. Only files stay in one piece when they are long.
 func (tr trial) readFrom(c *Conn, rnd *rand.Rand, p []byte) error {
-	if len(p) >= min(copySize, c.set.large) && c.raw == nil {
-		_, err := c.Write(p)
-		return err
-	}
 	if rnd.IntN(2) == 0 && len(p) < min(copySize, c.set.large) {
 		_, err := c.ReadFrom(bytes.NewReader(p))
 		return err
@@ -359,7 +365,7 @@ func randomTrial(rnd *rand.Rand) trial {
 	tr.peer = []peer{peerReads, peerReads, peerReads, peerStalls, peerResets, peerHalfCloses}[rnd.IntN(6)]
 	// Not where the connection is closed with input unread, which makes TCP drop what was sent.
 	tr.chatty = tr.peer == peerReads && tr.close < 0 && tr.cfg.OnFull != Disconnect && rnd.IntN(2) == 0
-	tr.plain = rnd.IntN(4) == 0
+	tr.kind = max(0, rnd.IntN(6)-3)
 	tr.tamper = rnd.IntN(2) == 0
 	tr.files, tr.half = rnd.IntN(2) == 0, rnd.IntN(4) == 0
 	// A deadline that cuts a large write leaves part of a frame, so those stay small then.

@@ -25,16 +25,20 @@ func rawConn(c net.Conn) syscall.RawConn {
 	return raw
 }
 
-// attempt is one write(2) that does not wait.
+// attempt is a write(2) that does not wait, or writes that wait for the peer.
 type attempt struct {
-	buf   []byte
-	n     int
-	calls int64 // system calls since they were last counted
-	err   error
-	once  func(fd uintptr) bool
+	conn   *Conn
+	buf    []byte
+	pieces [][]byte // of push
+	n      int
+	calls  int64 // system calls since they were last counted
+	err    error
+	took   bool // the socket took bytes since push last waited
+	once   func(fd uintptr) bool
+	all    func(fd uintptr) bool
 }
 
-// bind makes the function for RawConn.Write once, so that writing does not
+// bind makes the functions for RawConn.Write once, so that writing does not
 // allocate.
 func (t *attempt) bind() {
 	t.once = func(fd uintptr) bool {
@@ -51,6 +55,7 @@ func (t *attempt) bind() {
 			return true // also when the socket is full: never wait here
 		}
 	}
+	t.all = t.writeAll
 }
 
 // write sends as much of b as the socket takes at once. The caller owns the
@@ -61,6 +66,7 @@ func (t *attempt) write(c *Conn, b []byte) (int, error) {
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		// A deadline of an earlier write passed while nothing was written.
 		c.mu.Lock()
+		c.armed = 1 // also when others have set it
 		c.disarm()
 		c.mu.Unlock()
 		err = c.raw.Write(t.once)
@@ -70,4 +76,77 @@ func (t *attempt) write(c *Conn, b []byte) (int, error) {
 		err = c.opError("write", t.err)
 	}
 	return t.n, err
+}
+
+// push sends all pieces, and waits for the peer as long as it takes bytes or the deadline of the
+// caller allows. It uses the pieces up. The caller owns the connection for writing; mu is not held.
+func (t *attempt) push(c *Conn, pieces [][]byte) (int, error) {
+	t.conn, t.pieces, t.n, t.err, t.took = c, pieces, 0, nil, true
+	defer func() { t.conn, t.pieces = nil, nil }()
+	c.mu.Lock()
+	c.beginWait()
+	c.mu.Unlock()
+	err := c.raw.Write(t.all)
+	for err != nil && isTimeout(err) {
+		c.mu.Lock()
+		verdict := c.judge()
+		c.mu.Unlock()
+		if verdict != nil {
+			err = verdict
+			break
+		}
+		err = c.raw.Write(t.all)
+	}
+	c.mu.Lock()
+	c.endWait(t.n)
+	c.mu.Unlock()
+	if err == nil && t.err != nil {
+		err = c.opError("write", t.err)
+	}
+	return t.n, err
+}
+
+// writeAll is called by RawConn.Write whenever the socket may have room.
+func (t *attempt) writeAll(fd uintptr) bool {
+	for len(t.pieces) > 0 {
+		t.calls++
+		n, err := t.writeSome(int(fd))
+		switch err {
+		case nil:
+			t.advance(n)
+			t.took = true
+		case unix.EINTR:
+		case unix.EAGAIN:
+			t.conn.waits(t.took)
+			t.took = false
+			return false
+		default:
+			t.err = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+	return true
+}
+
+// maxPieces is the most that writev takes at once (UIO_MAXIOV in include/uapi/linux/uio.h).
+const maxPieces = 1024
+
+func (t *attempt) writeSome(fd int) (int, error) {
+	if len(t.pieces) == 1 {
+		return unix.Write(fd, t.pieces[0])
+	}
+	return unix.Writev(fd, t.pieces[:min(len(t.pieces), maxPieces)])
+}
+
+// advance drops n bytes, and pieces that are empty then.
+func (t *attempt) advance(n int) {
+	t.n += n
+	for len(t.pieces) > 0 && n >= len(t.pieces[0]) {
+		n -= len(t.pieces[0])
+		t.pieces[0] = nil
+		t.pieces = t.pieces[1:]
+	}
+	if len(t.pieces) > 0 {
+		t.pieces[0] = t.pieces[0][n:]
+	}
 }

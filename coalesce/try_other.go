@@ -17,3 +17,5 @@ type attempt struct{ calls int64 }
 func (*attempt) bind() {}
 
 func (*attempt) write(*Conn, []byte) (int, error) { return 0, nil }
+
+func (*attempt) push(*Conn, [][]byte) (int, error) { return 0, nil }

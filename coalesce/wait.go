@@ -113,7 +113,8 @@ func (c *Conn) admit() {
 	if !c.admitOne() {
 		return
 	}
-	for w.queue.head != nil && c.accepted-c.sent < int64(c.set.BufferSize/2) && c.admitOne() {
+	half := int64(c.set.BufferSize / 2)
+	for w.queue.head != nil && c.accepted-c.sent < half && c.admitOne() {
 	}
 	w.credit = turnBytes
 }
@@ -183,13 +184,14 @@ func (c *Conn) refuseAll(err error) {
 func (c *Conn) awaken() {
 	w := c.work
 	for f := w.flushes.head; f != nil; f = w.flushes.head {
-		if f.quiet && (c.flag&(writing|scheduled) != 0 || w.head != nil) || !f.quiet && c.cause == nil && c.sent < f.target {
+		busy := c.flag&(writing|scheduled) != 0 || w.head != nil
+		if f.quiet && busy || !f.quiet && c.cause == nil && c.sent < f.target {
 			return
 		}
 		w.flushes.pop()
 		switch {
 		case c.cause != nil && !f.quiet:
-			f.done(c.failure())
+			f.done(c.failure("flush"))
 		default:
 			f.done(nil)
 		}

@@ -1,9 +1,6 @@
 package coalesce
 
-import (
-	"net"
-	"sync"
-)
+import "sync"
 
 // work is what a Conn holds while it has something to send, and gives back
 // when idle.
@@ -22,9 +19,11 @@ type work struct {
 	reported reported // what Totals has been told
 
 	try    attempt
-	pieces net.Buffers // of a large write
-	vec    [4][]byte   // its memory
-	run    func()      // conn.flusher, bound once since "go w.run()" then allocates nothing
+	pieces [][]byte  // of a large write
+	vec    [4][]byte // their memory, or that of the only one
+	since  int64     // clock at which a write that waits last saw bytes taken; 0 when none waits
+	began  int64     // clock at which it began
+	run    func()    // conn.flusher, bound once since "go w.run()" then allocates nothing
 }
 
 // works holds those of idle connections.
@@ -56,12 +55,13 @@ func (c *Conn) attach() *work {
 // rest gives it back when there is nothing to do. mu is held.
 func (c *Conn) rest() {
 	w := c.work
-	if w == nil || w.head != nil || c.flag&(writing|scheduled) != 0 || w.queue.head != nil || w.flushes.head != nil {
+	if w == nil || w.head != nil || c.flag&(writing|scheduled) != 0 ||
+		w.queue.head != nil || w.flushes.head != nil {
 		return
 	}
 	c.report(w)
 	c.work, c.fill, w.conn = nil, nil, nil
-	w.credit = 0
+	w.credit, w.since = 0, 0
 	works.Put(w)
 }
 

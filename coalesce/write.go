@@ -19,7 +19,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	b := c.fill
 	// The usual case, some 20 ns: there is a batch with room. Being one, it has a
-	// flusher or someone writing, or is left to its owner and the sweeper. A zero length wraps round and goes on below.
+	// flusher or someone writing, or is left to its owner and the sweeper. A zero length wraps
+	// round and goes on below.
 	if b == nil || c.gate&^gateLazy != 0 || uint(len(p)-1) >= uint(len(b.data)-b.end) {
 		return c.write(p, c.set.OnFull)
 	}
@@ -29,7 +30,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	b.end += copy(b.data[b.end:], p)
 	c.accepted += int64(len(p))
 	c.messages++
-	if c.messages&3 == 0 && c.gate == 0 && c.flag&(scheduled|writing) == scheduled && (b.end < firstBuffer || c.messages&63 == 0) && c.aged() {
+	if c.messages&3 == 0 && c.gate == 0 && c.flag&(scheduled|writing) == scheduled &&
+		(b.end < firstBuffer || c.messages&63 == 0) && c.aged() {
 		c.send(causeTakeOver)
 		return len(p), nil
 	}
@@ -93,7 +95,7 @@ func (c *Conn) WriteBuffers(v net.Buffers) (int64, error) {
 	total := int(length(v))
 	c.mu.Lock()
 	switch {
-	case total >= c.set.large:
+	case total >= c.set.large || c.flag&through != 0:
 		return c.writeLarge(nil, v)
 	case total == 0 || c.refusal("write") != nil || c.gate&gateEager != 0 || !c.mayAppend(total):
 		n, err := c.write(join(v, total), c.set.OnFull)
@@ -124,12 +126,14 @@ func (c *Conn) write(p []byte, policy Overflow) (int, error) {
 		c.mu.Unlock()
 		return 0, err
 	}
-	if len(p) >= c.set.large && policy != tryOnly {
+	if (len(p) >= c.set.large || c.flag&through != 0) && policy != tryOnly {
 		n, err := c.writeLarge(p, nil)
 		return int(n), err
 	}
-	if c.flag&inline != 0 && c.mayInline() {
-		return c.writeInline(p)
+	if c.flag&inline != 0 && len(p) < c.set.large && c.mayInline(policy) {
+		if size := c.tailSize(len(p)); c.set.Budget.take(size) {
+			return c.writeInline(p, size)
+		}
 	}
 	if !c.mayAppend(len(p)) {
 		return c.overflow(p, policy)
@@ -137,7 +141,7 @@ func (c *Conn) write(p []byte, policy Overflow) (int, error) {
 	c.add(p)
 	c.messages++
 	if c.gate&(gateEager|gateLazy) == gateEager {
-		return c.writeEager(len(p))
+		return c.writeEager(len(p), policy)
 	}
 	c.appended()
 	return len(p), nil
@@ -149,7 +153,7 @@ func (c *Conn) refusal(op string) error {
 	case c.gate&gateClosed != 0:
 		return c.opError(op, net.ErrClosed)
 	case c.cause != nil:
-		return c.failure()
+		return c.failure(op)
 	case c.gate&gateExpired != 0:
 		return c.opError(op, errExpired)
 	}
@@ -203,9 +207,9 @@ func (c *Conn) overflow(p []byte, policy Overflow) (int, error) {
 		return 0, c.opError("write", ErrFull)
 	case policy == Disconnect && full:
 		c.fail(ErrFull)
-		err := c.failure()
+		err := c.failure("write")
 		c.mu.Unlock()
-		c.inner.Close()
+		go c.closeHard() // above TLS it may wait for the peer
 		return 0, err
 	}
 	w := newWaiter()
@@ -223,7 +227,7 @@ func (c *Conn) overflow(p []byte, policy Overflow) (int, error) {
 
 // writeEager sends what is pending, and what arrives meanwhile, in the
 // caller's goroutine. The last n bytes are the caller's. mu is held, and released.
-func (c *Conn) writeEager(n int) (int, error) {
+func (c *Conn) writeEager(n int, policy Overflow) (int, error) {
 	upTo := c.accepted
 	if c.flag&writing != 0 {
 		c.mu.Unlock()
@@ -234,7 +238,7 @@ func (c *Conn) writeEager(n int) (int, error) {
 		case c.work == nil || c.work.head == nil || c.flag&writing != 0:
 		case c.raw != nil && c.flag&stalled == 0:
 			c.attemptHead(causeExplicit)
-		case c.raw == nil && c.expiry == nil:
+		case c.raw == nil && policy == Block && c.callerClock() == 0:
 			c.writeHead(c.work)
 		}
 	}
@@ -243,7 +247,9 @@ func (c *Conn) writeEager(n int) (int, error) {
 	}
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		return int(max(0, c.sent-(upTo-int64(n)))), c.failure()
+		told := min(n, int(max(0, c.sent-(upTo-int64(n)))))
+		c.accepted -= int64(n - told)
+		return told, c.failure("write")
 	}
 	return n, nil
 }

@@ -94,6 +94,9 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err // a nil *Conn in a net.Conn would not be nil
 	}
+	if c.plain(c.set.Load()) {
+		return conn.loosen(), nil
+	}
 	return conn, nil
 }
 

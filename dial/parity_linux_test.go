@@ -51,7 +51,7 @@ func TestTraceIsThatOfNet(t *testing.T) {
 // net.Dialer takes a nil *net.TCPAddr for no address.
 func TestNilLocalAddr(t *testing.T) {
 	var none *net.TCPAddr
-	d := &Dialer{Base: net.Dialer{LocalAddr: none}}
+	d := &Dialer{MaxOpen: 1, Base: net.Dialer{LocalAddr: none}}
 	dialed(t, d, server(t, "127.0.0.1:0"))
 	if s := d.Stats(); s.Dials != 1 || len(s.Sources) != 0 {
 		t.Errorf("stats %+v", s)
@@ -95,7 +95,7 @@ func TestHalfClosed(t *testing.T) {
 		weFirst   bool
 		lingering int
 	}{{"the peer closes first", false, 0}, {"we close first", true, 1}} {
-		d := &Dialer{}
+		d := &Dialer{MaxOpen: 1}
 		c := dialed(t, d, l.Addr().(*net.TCPAddr).AddrPort())
 		peer := must(l.Accept())(t)
 		if v.weFirst {

@@ -9,9 +9,13 @@ require (
 	github.com/maxconn/maxconn/dial v0.0.0
 	github.com/maxconn/maxconn/listen v0.0.0
 	github.com/tetratelabs/wazero v1.12.0
+	github.com/vishvananda/netlink v1.3.1
+	go.uber.org/goleak v1.3.0
+	golang.org/x/net v0.62.0
+	golang.org/x/sys v0.49.0
 )
 
-require golang.org/x/sys v0.49.0 // indirect
+require github.com/vishvananda/netns v0.0.5 // indirect
 
 replace (
 	github.com/maxconn/maxconn => ../

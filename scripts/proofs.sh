@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-CGO_ENABLED=0 go build -o "$work/maxconn" ./cmd/maxconn
+CGO_ENABLED=0 go build -trimpath -o "$work/maxconn" ./cmd/maxconn
 status=0
 if [ "${1:-}" = --quick ]; then
   quick=$(COLUMNS=200 "$work/maxconn" prove --list | sed -nE 's/^  ([a-z0-9-]+)( \(--kernels\))?: .*/\1/p')

@@ -4,11 +4,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -113,6 +113,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if len(p.Changes) == 0 {
 		return a.nothingToApply(f)
 	}
+	p = e.Hold(p) // before it is shown: what somebody agrees to is what is written to
 	if ok, err := a.agreed(p, f.yes, args, window); !ok {
 		return err
 	}
@@ -123,7 +124,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if err != nil {
 		return applyError(err)
 	}
-	return a.writeReport(f.journalFlags, report, "applied", window)
+	return a.writeReport(e, f.journalFlags, report, "applied", window)
 }
 
 // endings are the signals that end an apply in an orderly way; a hangup that nohup has switched off stays so.
@@ -222,29 +223,20 @@ func parseWish(text string) (apply.Wish, error) {
 
 // readPlan reads a plan from a file or from the standard input.
 func (a *app) readPlan(name string) (plan.Plan, error) {
-	in, shown := a.stdin, "the standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return plan.Plan{}, planFileError(name, err)
-		}
-		defer f.Close()
-		in, shown = f, name
-	}
-	p, err := apply.ReadPlan(in)
+	ctx := a.context()
+	text, shown, err := a.input(ctx, name, largestPlan)
 	if err != nil {
-		return p, planFileError(shown, err)
+		return plan.Plan{}, inputError("the plan "+shown, err, planHint)
 	}
-	return p, nil
+	p, err := interruptible(ctx, func() (plan.Plan, error) { return apply.ReadPlan(bytes.NewReader(text)) })
+	if err != nil && ctx.Err() == nil {
+		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err), planHint}
+	}
+	return p, err
 }
 
-func planFileError(name string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return &failure{statusUsage, fmt.Errorf("read the plan %s: %w", name, err), "a plan is what maxconn plan -o plan.json writes"}
-}
+// planHint is for what is no plan.
+const planHint = "a plan is what maxconn plan -o plan.json writes"
 
 func (a *app) nothingToApply(f *applyFlags) error {
 	if f.json {
@@ -268,12 +260,17 @@ func (a *app) agreed(p plan.Plan, yes bool, args []string, window time.Duration)
 	return a.ask(p, window)
 }
 
+// longestAnswer is far above "yes", in bytes.
+const longestAnswer = 1024
+
 // ask shows a plan and reads the answer.
 func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	if err := a.write(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
 		return false, err
 	}
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	answer, err := interruptible(a.context(), func() (string, error) {
+		return bufio.NewReader(io.LimitReader(a.stdin, longestAnswer)).ReadString('\n')
+	})
 	if err != nil && err != io.EOF {
 		return false, err
 	}
@@ -298,12 +295,12 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	for i, c := range p.Changes {
 		fmt.Fprintf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
 		if c.TakesEffect != "" {
-			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			fmt.Fprintf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
 		fmt.Fprintln(&b)
 		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
-				fmt.Fprintf(&b, "   %s: %s\n", line.name, render.Clean(line.text))
+				fmt.Fprintf(&b, "   %s: %s\n", line.name, shown(line.text))
 			}
 		}
 	}
@@ -314,6 +311,11 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// mostShown is how much of a text of a plan is put before a question, in characters: the reasons that a plan gives are shorter.
+const mostShown = 400
+
+func shown(text string) string { return cut(render.Clean(cut(text, mostShown)), mostShown) }
 
 func clean(text, otherwise string) string {
 	if text == "" {
@@ -331,8 +333,8 @@ func value(text string) string {
 }
 
 // writeReport writes what came of a run, and, where files were written for the next boot, what they cannot keep.
-func (a *app) writeReport(f journalFlags, r apply.Report, what string, window time.Duration) error {
-	unkept, err := a.unkept(f, r)
+func (a *app) writeReport(e *apply.Engine, f journalFlags, r apply.Report, what string, window time.Duration) error {
+	lost, err := unkept(e, r)
 	if err != nil {
 		return err
 	}
@@ -340,13 +342,13 @@ func (a *app) writeReport(f journalFlags, r apply.Report, what string, window ti
 		return a.writeJSON(struct {
 			apply.Report
 			NotKept []apply.Comparison `json:"not_kept,omitempty"`
-		}{r, unkept})
+		}{r, lost})
 	}
 	return a.write(func(w io.Writer) error {
 		if err := showReport(w, r, what, window, f); err != nil {
 			return err
 		}
-		for _, u := range unkept {
+		for _, u := range lost {
 			if _, err := fmt.Fprintf(w, "Not kept over a boot: %s: %s\n", render.Clean(u.Setting), render.Clean(u.Why)); err != nil {
 				return err
 			}

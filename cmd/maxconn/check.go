@@ -82,14 +82,18 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 	if err := f.processSeen(s); err != nil {
 		return err
 	}
-	r := diagnose.Check(s, options)
+	r, err := computed(ctx, func() diagnose.Report { return diagnose.Check(s, options) })
+	if err != nil {
+		return err
+	}
 	a.status = statusOf(r.Verdict)
 	if err := a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.verbose)) }); err != nil {
 		return err
 	}
 	a.explainUnknown(r)
-	a.unmatched(diagnose.Unmatched(s, options.Workload), "here")
-	return nil
+	listeners, err := computed(ctx, func() []string { return diagnose.Unmatched(s, options.Workload) })
+	a.unmatched(listeners, "here")
+	return err
 }
 
 // options are what a diagnosis is narrowed and measured by.

@@ -30,7 +30,10 @@ func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) e
 	if err != nil {
 		return err
 	}
-	all := reportAll(list, snapshots, errs, o)
+	all, err := computed(ctx, func() render.Reports { return reportAll(list, snapshots, errs, o) })
+	if err != nil {
+		return err
+	}
 	a.status = worst(all)
 	if err := a.write(func(w io.Writer) error { return f.reports(w, all, a.style(f.verbose)) }); err != nil {
 		return err

@@ -78,11 +78,3 @@ func (a *app) complain(err error, hint string) {
 		fmt.Fprintf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
 	}
 }
-
-// write hands a whole result to the standard output in one piece.
-func (a *app) write(result func(w io.Writer) error) error {
-	if err := result(a.stdout); err != nil {
-		return fmt.Errorf("write to the standard output: %w", err)
-	}
-	return nil
-}

@@ -71,7 +71,10 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 	if err != nil {
 		return err
 	}
-	e, _ := render.Explain(query, s)
+	e, err := computed(ctx, func() render.Explanation { e, _ := render.Explain(query, s); return e })
+	if err != nil {
+		return err
+	}
 	e.NoFigures = missing
 	return a.write(func(w io.Writer) error { return f.explanation(w, e, a.style(false)) })
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/lint"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -73,7 +73,7 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(f, args) })
+	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(ctx, f, args) })
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,15 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 		return err
 	}
 	target.Boot = len(args) == 0
-	r := lint.Lint(files, target)
-	if !f.all {
-		r = r.Brief()
+	r, err := computed(ctx, func() lint.Report {
+		if r := lint.Lint(files, target); f.all {
+			return r
+		} else {
+			return r.Brief()
+		}
+	})
+	if err != nil {
+		return err
 	}
 	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
 		a.status = statusBinds
@@ -178,7 +184,10 @@ func (a *app) lintTarget(ctx context.Context, f *lintFlags) (lint.Target, error)
 
 // kernelHas asks /proc/sys for settings that lint does not know: those of modules and of a vendor's kernel.
 func kernelHas(name string) bool {
-	path := filepath.Join("/proc/sys", strings.NewReplacer(".", "/", "/", ".").Replace(name))
-	info, err := os.Lstat(path)
-	return strings.HasPrefix(path, "/proc/sys/") && err == nil && info.Mode().IsRegular()
+	file, err := knob.File(name)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(knob.Dir + file)
+	return err == nil && info.Mode().IsRegular()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/role"
 	"github.com/maxconn/maxconn/internal/load"
 )
 
@@ -244,6 +245,9 @@ func (i *inside) begin(ctx context.Context, a *app, s *load.Spec) (context.Conte
 }
 
 func (a *app) runPair(ctx context.Context, f *loadFlags) error {
+	if role.Secure() {
+		return &failure{statusFailed, role.ErrSecure, "maxconn load --self as root, or without capabilities in a user namespace"}
+	}
 	s, err := f.spec(ctx)
 	if err != nil {
 		return err

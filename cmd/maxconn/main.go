@@ -21,7 +21,7 @@ func main() {
 // run executes one command line and returns the exit status. The end of ctx ends it at once. env looks up
 // environment variables; NO_COLOR, TERM and COLUMNS are the only ones.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, ctx: ctx}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -35,5 +35,6 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            func(string) string
-	status         int // what a verb that did its work wants to exit with
+	ctx            context.Context // ends when the program is told to end
+	status         int             // what a verb that did its work wants to exit with
 }

@@ -123,7 +123,7 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 	if err := f.conflicts(); err != nil {
 		return err
 	}
-	w, err := f.workload(ctx, a, f.from == "")
+	w, err := interruptible(ctx, func() (limit.Workload, error) { return f.workload(ctx, a, f.from == "") })
 	if err != nil {
 		return err
 	}
@@ -134,8 +134,13 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: f.owner(s)})
-	if err != nil {
+	p, err := interruptible(ctx, func() (plan.Plan, error) {
+		return plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: f.owner(s)})
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
 		return misuse("maxconn plan --help", "%w", err)
 	}
 	return a.show(f, p)

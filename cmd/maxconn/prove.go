@@ -87,7 +87,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 		return err
 	}
 	if len(f.from) > 0 {
-		return a.proveSaved(f, args)
+		return a.proveSaved(ctx, f, args)
 	}
 	if f.comparing() {
 		return a.proveCompare(ctx, f, args)
@@ -106,7 +106,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	case len(f.kernels) > 0:
 		return a.proveKernels(ctx, f, args)
 	}
-	if err := writable(f.html); err != nil {
+	if err := writable("the page", "--html", f.html); err != nil {
 		return err
 	}
 	r, err := a.proofs(ctx, f, claims)
@@ -116,7 +116,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	if err != nil && len(r.Proofs) == 0 {
 		return err
 	}
-	if failed := a.report(f, *r); failed != nil {
+	if failed := a.report(context.WithoutCancel(ctx), f, *r); failed != nil {
 		return failed
 	}
 	a.status = proofStatus(*r)
@@ -207,14 +207,17 @@ func proofStatus(r prove.Report) int {
 }
 
 // report writes the result in the form that was asked for, and the page beside it.
-func (a *app) report(f *proveFlags, r prove.Report) error {
+func (a *app) report(ctx context.Context, f *proveFlags, r prove.Report) error {
 	if f.html != "" {
-		var page bytes.Buffer
-		if err := render.ProofHTML(&page, r); err != nil {
+		page, err := interruptible(ctx, func() (page bytes.Buffer, err error) {
+			err = render.ProofHTML(&page, r)
+			return page, err
+		})
+		if err != nil {
 			return err
 		}
-		if err := writeFile(f.html, page.Bytes()); err != nil {
-			return pageError(err)
+		if err := writePage(f.html, page.Bytes()); err != nil {
+			return err
 		}
 	}
 	return a.write(func(w io.Writer) error {

@@ -55,7 +55,7 @@ func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) er
 
 // compared is the workload and the plan's settings: those of a plan file, or of a plan made now.
 func (a *app) compared(ctx context.Context, f *proveFlags, s host.Snapshot) (w limit.Workload, changes []host.Setting, err error) {
-	w, err = f.workload(ctx, a, true)
+	w, err = interruptible(ctx, func() (limit.Workload, error) { return f.workload(ctx, a, true) })
 	if err != nil {
 		return w, nil, err
 	}

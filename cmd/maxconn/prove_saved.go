@@ -4,23 +4,23 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/maxconn/maxconn/internal/prove"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
 // proveSaved shows reports that a run has written with --json: one as that run would have shown it, several side by side.
-func (a *app) proveSaved(f *proveFlags, args []string) error {
+func (a *app) proveSaved(ctx context.Context, f *proveFlags, args []string) error {
 	if len(args) > 0 || f.all || f.list || f.comparing() || len(f.kernels) > 0 {
 		return misuse("maxconn prove --from run.json --html report.html", "--from runs nothing: claims, --all, --list, --kernels and a workload go without it")
 	}
 	var reports []prove.Report
 	for _, name := range f.from {
-		found, err := savedReports(name)
+		found, err := interruptible(ctx, func() ([]prove.Report, error) { return a.savedReports(ctx, name) })
 		if err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (a *app) proveSaved(f *proveFlags, args []string) error {
 		a.status = worse(a.status, proofStatus(r))
 	}
 	if len(reports) == 1 {
-		return a.report(f, reports[0])
+		return a.report(ctx, f, reports[0])
 	}
 	if f.html != "" {
 		return misuse("one page for each: maxconn prove --from one.json --html one.html", "--html shows one report, and there are %d", len(reports))
@@ -38,11 +38,13 @@ func (a *app) proveSaved(f *proveFlags, args []string) error {
 	return a.reportKernels(f, reports)
 }
 
+const reportHint = "--from takes a file that maxconn prove --json has written"
+
 // savedReports reads a file of either schema: one report, or those of several kernels.
-func savedReports(name string) ([]prove.Report, error) {
-	text, err := os.ReadFile(name)
+func (a *app) savedReports(ctx context.Context, name string) ([]prove.Report, error) {
+	text, shown, err := a.input(ctx, name, largestReport)
 	if err != nil {
-		return nil, misuse("--from takes a file that maxconn prove --json has written", "%w", err)
+		return nil, inputError(shown, err, reportHint)
 	}
 	var one prove.Report
 	err = json.Unmarshal(text, &one)
@@ -60,7 +62,7 @@ func savedReports(name string) ([]prove.Report, error) {
 	default:
 		err = fmt.Errorf("its schema is %q, not %s or %s", one.Schema, prove.Schema, render.ProofsSchema)
 	}
-	return nil, misuse("--from takes a file that maxconn prove --json has written", "%s is not a report of proofs: %w", quoted(name), err)
+	return nil, misuse(reportHint, "%s is not a report of proofs: %w", quoted(name), err)
 }
 
 // worse is the exit status that says more: differing before not run before holding.

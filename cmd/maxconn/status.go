@@ -19,6 +19,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/apply"
 	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/trust"
 	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -66,7 +67,7 @@ func showStatus(w io.Writer, s apply.Status, f journalFlags) error {
 	}
 	for _, r := range s.Runs {
 		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
-		if r.State == apply.Rebooted {
+		if r.State == apply.Rebooted || r.State == apply.Over {
 			continue
 		}
 		for _, c := range r.Changes {
@@ -110,6 +111,8 @@ func whatOf(r apply.RunStatus, f journalFlags) string {
 		return text + ": " + undo
 	case apply.Persisting:
 		return "in effect, but not for the next boot: " + keep + " writes the files"
+	case apply.Over:
+		return "it ended with its network namespace, nothing of it is left"
 	case apply.Rebooted:
 		return "it ended with its boot, nothing of it is left"
 	}
@@ -178,16 +181,9 @@ func (f *journalFlags) flags(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
 }
 
-// engine opens the journal and the kernel, seen from the wanted namespace.
+// engine opens the journal and the kernel, seen from the wanted namespace. That is looked up here and held until the program ends.
 func (a *app) engine(f journalFlags) (*apply.Engine, error) {
-	dir := f.dir
-	if dir == "" {
-		dir = apply.DefaultDir(os.Geteuid(), a.env)
-	}
-	if dir == "" {
-		return nil, misuse("say where: --state-dir DIRECTORY", "the journal has no place: neither HOME nor XDG_STATE_HOME is set")
-	}
-	dir, err := filepath.Abs(dir)
+	dir, err := f.directory(a.env)
 	if err != nil {
 		return nil, err
 	}
@@ -199,18 +195,36 @@ func (a *app) engine(f journalFlags) (*apply.Engine, error) {
 	if err != nil {
 		return nil, namespaceError(err)
 	}
-	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, path) }
-	e.NextBoot = atNextBoot
+	return equipped(e, path), nil
+}
+
+// directory is the absolute path of the state directory.
+func (f journalFlags) directory(env func(string) string) (string, error) {
+	dir := f.dir
+	if dir == "" {
+		dir = apply.DefaultDir(os.Geteuid(), env)
+	}
+	if dir == "" {
+		return "", misuse("say where: --state-dir DIRECTORY", "the journal has no place: neither HOME nor XDG_STATE_HOME is set")
+	}
+	return filepath.Abs(dir)
+}
+
+// equipped gives an engine what it writes for the next boot, and the process that awaits a confirmation. name is how the namespace
+// was found; nothing looks there again.
+func equipped(e *apply.Engine, name netns.Path) *apply.Engine {
+	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, e.Namespace()) }
+	e.NextBoot, e.Owns = atNextBoot, persist.Owns
 	files := sync.OnceValue(func() func(key, value string) string { return persist.SetBy(os.DirFS("/")) })
 	e.SetBy = func(key, value string) string { return files()(key, value) }
 	e.Guard = func(id int) (int, error) {
-		args := []string{awaitVerb, "--state-dir", dir, strconv.Itoa(id)}
-		if path != "" {
-			args = append(args, "--netns", string(path))
+		args := []string{awaitVerb, "--state-dir", e.Dir, strconv.Itoa(id)}
+		if name != "" {
+			args = append(args, "--netns", string(name))
 		}
-		return apply.Detach("/proc/self/exe", args)
+		return e.Detach("/proc/self/exe", args)
 	}
-	return e, nil
+	return e
 }
 
 // namespace is the absolute path of --netns, "" for the own one.
@@ -233,7 +247,11 @@ func nextBoot(ns netns.Path) (persist.Options, error) {
 		return persist.Options{}, err
 	}
 	s, err := observe.Observe(context.Background(), observe.Options{Namespace: ns})
-	return persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}, err
+	o := persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}
+	if unsafe := trust.Program(program); unsafe != nil {
+		o.Untrusted = unsafe.Error()
+	}
+	return o, err
 }
 
 // filesFor renders the files that make a plan's values those of the next boot.
@@ -254,15 +272,11 @@ func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
 }
 
 // unkept are the changes that the files of a run do not keep: those that none can, and those that another file or program overrules.
-func (a *app) unkept(f journalFlags, r apply.Report) (out []apply.Comparison, err error) {
+func unkept(e *apply.Engine, r apply.Report) (out []apply.Comparison, err error) {
 	if len(r.Files) == 0 {
 		return nil, nil
 	}
-	path, err := f.namespace()
-	if err != nil {
-		return nil, err
-	}
-	options, err := nextBoot(path)
+	options, err := nextBoot(e.Namespace())
 	if err != nil {
 		return nil, err
 	}

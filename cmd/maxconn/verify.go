@@ -73,7 +73,7 @@ func (a *app) verified(e *apply.Engine, boot bool, args []string) (apply.Verifie
 	if err != nil {
 		return apply.Verified{}, err
 	}
-	return e.VerifyPlan(p)
+	return e.VerifyPlan(e.Hold(p))
 }
 
 func showVerified(w io.Writer, v apply.Verified) error {

@@ -70,6 +70,7 @@ func raiseCap(from, to string) plan.Change {
 type heldListener struct {
 	name         string
 	inode, limit uint64
+	cookie       uint64
 	pid          int
 	start        uint64
 	comm         string
@@ -77,7 +78,7 @@ type heldListener struct {
 
 func (l heldListener) change(to string) plan.Change {
 	return plan.Change{
-		Target:  plan.Target{Kind: host.ListenerKind, Name: l.name, Field: fieldLimit, Start: l.start, PID: int64(l.pid), Inode: l.inode},
+		Target:  plan.Target{Kind: host.ListenerKind, Name: l.name, Field: fieldLimit, Start: l.start, PID: int64(l.pid), Inode: l.inode, Cookie: l.cookie},
 		Setting: fmt.Sprintf("accept queue of %s, %s (pid %d)", l.name, l.comm, l.pid),
 		From:    strconv.FormatUint(l.limit, 10), To: to,
 		Why:   "asked for; the queue takes one connection more than its limit",
@@ -90,7 +91,7 @@ func (l heldListener) change(to string) plan.Change {
 
 // wished finds the listeners and who holds them.
 func (e *Engine) wished(w Wish) (found []heldListener, err error) {
-	s, ok := e.Kernel.(System)
+	s, ok := e.Kernel.(*System)
 	if !ok {
 		return nil, errors.New("listeners can be looked for in the running kernel only")
 	}
@@ -104,7 +105,7 @@ func (e *Engine) wished(w Wish) (found []heldListener, err error) {
 			if members[name]++; members[name] > 1 {
 				name += "~" + strconv.Itoa(members[name])
 			}
-			found = append(found, heldListener{name: name, inode: uint64(d.Inode), limit: uint64(d.SendQueue)})
+			found = append(found, heldListener{name: name, inode: uint64(d.Inode), limit: uint64(d.SendQueue), cookie: d.Cookie})
 		})
 	})
 	if err != nil {

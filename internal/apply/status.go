@@ -31,7 +31,7 @@ type Status struct {
 // Settled says that nothing waits for anybody: no run is half-way, overdue or pending, and nobody else changed anything.
 func (s Status) Settled() bool {
 	for _, r := range s.Runs {
-		if r.State != InEffect && r.State != Rebooted {
+		if r.State != InEffect && r.State != Rebooted && r.State != Over {
 			return false
 		}
 		for _, c := range r.Changes {
@@ -147,7 +147,7 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 // reaches says whether a run has set a target that can be looked at from here.
 func (r *Run) reaches(e *Engine, t plan.Target) bool {
 	for i, c := range r.Plan.Changes {
-		if past, elsewhere := e.reach(r, c); c.Target == t && r.mayHaveWritten(i) && !past && elsewhere == "" {
+		if past, elsewhere := e.reach(r, c); c.Target.Same(t) && r.mayHaveWritten(i) && past == "" && elsewhere == "" {
 			return true
 		}
 	}
@@ -169,8 +169,8 @@ func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 	c := r.change(i)
 	out := ChangeStatus{Setting: describe(c), From: c.From, Wanted: c.To, Became: r.Progress[i].Became}
 	switch past, elsewhere := e.reach(r, c); {
-	case past:
-		out.Now, out.Why = NowGone, "its boot is over"
+	case past != "":
+		out.Now, out.Why = NowGone, past
 		return out
 	case elsewhere != "":
 		out.Now, out.Why = NowUnknown, elsewhere
@@ -194,7 +194,7 @@ func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 }
 
 func (n fileNote) now() Now {
-	have, err := os.ReadFile(n.Path)
+	have, err := readPlain(n.Path)
 	switch {
 	case err == nil && bytes.Equal(have, n.New):
 		return NowNew

@@ -32,7 +32,12 @@ func TestInUseOfSysctls(t *testing.T) {
 			ports[local.Port()] = true
 		}
 	}
-	s := System{Namespace: netns.Path(l.NetNS())}
+	held, err := netns.Hold(netns.Path(l.NetNS()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	s := NewSystem(held)
 	if n, of, err := s.InUse(sysctl(portRange)); n != int64(len(ports)) || of == "" || err != nil {
 		t.Errorf("%d %s, %v, want %d", n, of, err, len(ports))
 	}

@@ -14,9 +14,10 @@ var rows = []struct {
 	row  int
 	path string
 }{
-	{0, "internal/host"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/figure"},
+	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
+	{0, "internal/figure"}, {0, "internal/infile"},
 	{0, "internal/load/result"},
-	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{0, "internal/linux/"}, {0, "coalesce"}, {0, "coalesce/"}, {0, "dial"}, {0, "listen"},
 	{1, "internal/limit"},
 	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
@@ -26,13 +27,21 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "libtest"},
+	{10, "cmd/maxconn"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
 var sameRow = map[string][]string{
 	// a machine's cgroup files are found through /proc
 	"internal/linux/cgroup": {"internal/linux/procfs"},
+	// releases, and facts that a default follows from
+	"internal/knob": {"internal/host", "internal/figure"},
+	// the spellings of a setting's name
+	"internal/sysctld":      {"internal/knob"},
+	"internal/linux/procfs": {"internal/knob"},
+	"internal/linux/tune":   {"internal/knob"},
+	// trials of what wraps a connection with it
+	"coalesce/coalescetest": {"coalesce"},
 	// what tests of machines share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	// a name that is misspelt
@@ -73,7 +82,8 @@ func TestImportOrder(t *testing.T) {
 
 // pure packages compute and print; they touch no file, socket or process, and build on every system.
 var pure = []string{
-	"internal/host", "internal/near", "internal/figure", "internal/sysctld", "internal/limit",
+	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
+	"internal/limit",
 	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/render",
 	"internal/load/result", "internal/prove/proof",
 }

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -46,17 +45,11 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			}
 		}
 	}
-	if kernel := s.Read().Optional(host.System("kernel")); olderThan(kernel, 4, 4) {
-		e.unseen[missing{host.System("kernel").String(), "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel}] = nil
+	if kernel := s.Read().Kernel(); kernel.Before(4, 4) {
+		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel.String()
+		e.unseen[missing{host.System("kernel").String(), why}] = nil
 	}
 	return e
-}
-
-// olderThan says whether the release ("3.10.0-1160.el7") is known and older.
-func olderThan(release string, major, minor int) bool {
-	var a, b int
-	n, _ := fmt.Sscanf(release, "%d.%d", &a, &b)
-	return n == 2 && (a < major || (a == major && b < minor))
 }
 
 // partial is why rows of a table that a limit needs are missing, or "".

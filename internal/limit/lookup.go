@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/near"
 )
 
@@ -37,13 +38,10 @@ func FindKnobs(word string) []KnobUse {
 func knobName(word string) string {
 	name, _, _ := strings.Cut(strings.ToLower(word), "=")
 	name = strings.TrimPrefix(strings.TrimSpace(name), "-") // sysctl.d: errors of this key are ignored
-	if rest, ok := strings.CutPrefix(name, "/proc/sys/"); ok {
-		name = rest
+	if rest, ok := strings.CutPrefix(name, knob.Dir); ok {
+		return knob.KeyAt(rest)
 	}
-	if strings.Contains(name, "/") {
-		name = strings.ReplaceAll(strings.Trim(name, "/"), "/", ".")
-	}
-	return name
+	return knob.Key(name)
 }
 
 func knobsWhere(match func(lower string) bool) (uses []KnobUse) {

@@ -18,7 +18,7 @@ type queueLift struct {
 }
 
 func newQueueLift(r *host.Reader, g group) queueLift {
-	l := queueLift{group: g, live: kernelSince(r.Optional(host.System("kernel")), 5, 6)}
+	l := queueLift{group: g, live: r.Kernel().Since(5, 6)}
 	l.somaxconn, l.known = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	return l
 }

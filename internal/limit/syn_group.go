@@ -52,7 +52,7 @@ func (f synFacts) places(m member) (n int64, byMax bool) {
 }
 
 func (f synFacts) backlogPlaces(m member) int64 {
-	if f.oneMore == yes {
+	if f.oneMore == host.Yes {
 		return m.limit + 1
 	}
 	return m.limit
@@ -151,9 +151,9 @@ func (q synGroup) steps() []Step {
 	m := q.member
 	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
 	switch q.oneMore {
-	case yes:
+	case host.Yes:
 		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
-	case no:
+	case host.No:
 		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
 	default:
 		steps = append(steps, Step{ID: HalfOpenPlacesOrOne, Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})

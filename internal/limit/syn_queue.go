@@ -88,16 +88,23 @@ func readSynCount(r *host.Reader, name string) (c synCount) {
 	return c
 }
 
-// oneMoreStable are the stable releases that took 3479c7549fb1 back (their announcements, January and February 2025; measured with 5.10.223,
-// 6.1.176 and 6.12.107).
-var oneMoreStable = []backport{{5, 4, 290}, {5, 10, 234}, {5, 15, 177}, {6, 1, 125}, {6, 6, 72}, {6, 12, 10}}
+// oneMore is 3479c7549fb1: the queue holds one request more than the backlog. The stable releases
+// are from their announcements, January and February 2025; measured with 5.10.223, 6.1.176 and
+// 6.12.107.
+var oneMore = host.Change{
+	Since: host.V(6, 13),
+	Stable: []host.Version{
+		host.V(5, 4).At(290), host.V(5, 10).At(234), host.V(5, 15).At(177),
+		host.V(6, 1).At(125), host.V(6, 6).At(72), host.V(6, 12).At(10),
+	},
+}
 
 // synFacts is what all listeners of a namespace share.
 type synFacts struct {
 	cookies, max, somaxconn                int64
 	cookiesKnown, maxKnown, somaxconnKnown bool
 	windowed                               bool
-	oneMore                                answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
+	oneMore                                host.Answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
 	doCookies, fullDrop, drops, overflows  synCount
 	unseen                                 []host.Missing
 }
@@ -107,7 +114,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 	f.max, f.maxKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_max_syn_backlog"))
 	f.somaxconn, f.somaxconnKnown = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	f.windowed = windowed(r)
-	f.oneMore = hasChange(r.Optional(host.System("kernel")), 6, 13, oneMoreStable)
+	f.oneMore = r.Kernel().Has(oneMore)
 	f.doCookies, f.fullDrop = readSynCount(r, "TcpExt.TCPReqQFullDoCookies"), readSynCount(r, "TcpExt.TCPReqQFullDrop")
 	f.drops, f.overflows = readSynCount(r, "TcpExt.ListenDrops"), readSynCount(r, "TcpExt.ListenOverflows")
 	miss := func(fact host.Fact, known bool) {

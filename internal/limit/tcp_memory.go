@@ -101,7 +101,7 @@ func heldByCPU(r *host.Reader) int64 {
 	if n, ok := r.Maybe(host.Sysctl("net.core.mem_pcpu_rsv")); ok {
 		return max(n, 0)
 	}
-	if kernelBefore(r.Optional(host.System("kernel")), 6, 0) {
+	if r.Kernel().Before(6, 0) {
 		return 0
 	}
 	return 256

@@ -37,17 +37,17 @@ func readTWReuse(r *host.Reader) twReuse {
 	var t twReuse
 	t.mode, t.modeKnown = r.Maybe(reuseMode)
 	t.stamps, t.stampsKnown = r.Maybe(timestamps)
-	kernel := r.Optional(kernelRelease)
-	known, old, delayed := kernelSince(kernel, 0, 0), kernelBefore(kernel, 4, 19), kernelSince(kernel, 6, 14)
-	t.everywhere, t.parity = old, !kernelBefore(kernel, 4, 5)
+	kernel := r.Kernel()
+	old := kernel.Before(4, 19)
+	t.everywhere, t.parity = old, !kernel.Before(4, 5)
 	recycle, _ := r.Maybe(recycleMode)
-	t.recycle = recycle != 0 && !kernelSince(kernel, 4, 12)
+	t.recycle = recycle != 0 && !kernel.Since(4, 12)
 	if ms, ok := r.Maybe(reuseDelay); ok && ms > 0 {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
 	}
-	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel, delayed || !known
-	if old || !known {
+	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel.String(), kernel.Since(6, 14) || !kernel.Known()
+	if old || !kernel.Known() {
 		t.delay = 2000
 	}
 	if t.delayGuessed {

@@ -41,14 +41,14 @@ func nearestNames(key string) (out []string) {
 	var all []candidate
 	most := max(2, len(key)/5)
 	written := spell(strings.ToLower(key))
-	for _, n := range knownNames().all {
+	for _, n := range knownNames() {
 		if d := distance(written, n.spelled, most); d <= most {
-			if isTCP(n.key) {
+			if isTCP(n.Name) {
 				d = 2*d - 1 // of two that are as near, the one about connections
 			} else {
 				d *= 2
 			}
-			all = append(all, candidate{n.key, d})
+			all = append(all, candidate{n.Name, d})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return a.d - b.d })

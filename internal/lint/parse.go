@@ -3,6 +3,8 @@ package lint
 import (
 	"regexp"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // parser collects the settings of one file.
@@ -191,7 +193,7 @@ func (p *parser) stray(t string) {
 	}
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
-	if looksLikeKey(name) && value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1) && (knownNames().find(canonical(name)) != nil || len(nearestNames(name)) > 0) {
+	if looksLikeKey(name) && value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1) && (knob.Find(canonical(name)) != nil || len(nearestNames(name)) > 0) {
 		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}

@@ -98,8 +98,8 @@ func isShortName(word string) bool {
 	if !strings.Contains(word, "_") && word != "somaxconn" {
 		return false
 	}
-	for _, n := range knownNames().all {
-		if lastPart(n.key) == word && isTCP(n.key) {
+	for _, n := range knownNames() {
+		if lastPart(n.Name) == word && isTCP(n.Name) {
 			return true
 		}
 	}

@@ -199,7 +199,7 @@ func judge(r *Report) {
 	if n := failed(r); n > 0 && r.Lost < n {
 		miss("failures: %s", figure.Count(n-r.Lost))
 	}
-	if r.Stopped == result.StoppedByUser || r.Stopped == result.StoppedMemory && r.Mode == Churn {
+	if r.Stopped != "" && (r.Stopped != result.StoppedMemory || r.Mode == Churn) {
 		miss("%s", stopWords(r.Stopped))
 	}
 	r.GoalMet = len(r.Missed) == 0

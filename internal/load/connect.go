@@ -249,9 +249,6 @@ func isLocal(a netip.Addr) bool {
 	})
 }
 
-// IsOwn says whether an address is loopback or one of this network namespace: loading it harms nobody else.
-func IsOwn(a netip.Addr) bool { return isLocal(a) }
-
 // HasIPv6 says whether this kernel has IPv6.
 func HasIPv6() bool {
 	fd, e := fastsock.Socket(syscall.AF_INET6)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // Worker processes do what threads with descriptor tables of their own do, where the kernel lets nobody have
@@ -63,9 +65,20 @@ type remoteWorkers struct {
 // workerEvery is how often a worker process says how it goes.
 const workerEvery = 100 * time.Millisecond
 
+// workerRole is the role of a worker process (package role): whatever the order says is done, also what the verbs of a load would
+// refuse to a user.
+const workerRole = "load-worker"
+
 // Work is a worker process: it does what the order on in says, until that is done or in ends. Only a program that Spec.Program
-// names calls it.
+// names calls it, and only as a child of a load.
 func Work(ctx context.Context, in io.Reader, out io.Writer) error {
+	taken, err := role.Take(workerRole)
+	if err == nil && !taken {
+		err = errors.New("only a load starts its workers")
+	}
+	if err != nil {
+		return fmt.Errorf("load: worker: %w", err)
+	}
 	d := json.NewDecoder(in)
 	var o order
 	if err := d.Decode(&o); err != nil {
@@ -184,6 +197,11 @@ func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*worke
 	cmd := exec.Command(r.spec.Program[0], r.spec.Program[1:]...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // Ctrl-C is for us, and we end it
+	granted, err := role.Grant(cmd, workerRole)
+	if err != nil {
+		return nil, err
+	}
+	defer granted()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

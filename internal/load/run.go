@@ -205,6 +205,8 @@ func (r *run) await(ctx context.Context, happened <-chan struct{}, most time.Dur
 	select {
 	case <-happened:
 	case <-over:
+	case <-r.over: // everything is closed already
+		return false
 	case <-ctx.Done():
 		r.halt(result.StoppedByUser)
 		return false

@@ -2,9 +2,8 @@ package persist
 
 import (
 	"strconv"
-	"strings"
 
-	"github.com/maxconn/maxconn/internal/sysctld"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // moduleFiles have nf_conntrack loaded before systemd-sysctl writes its settings, with its hash table in the size
@@ -17,7 +16,7 @@ func (w work) moduleFiles() []File {
 			continue
 		}
 		tracked = true
-		if sysctld.Key(c.Target.Name) == "net.netfilter.nf_conntrack_buckets" {
+		if knob.Key(c.Target.Name) == "net.netfilter.nf_conntrack_buckets" {
 			buckets = c.To
 		}
 	}
@@ -38,6 +37,6 @@ func (w work) moduleFiles() []File {
 }
 
 func isConntrack(key string) bool {
-	key = sysctld.Key(key)
-	return strings.HasPrefix(key, "net.netfilter.nf_conntrack_") || key == "net.nf_conntrack_max"
+	k := knob.Find(knob.Key(key))
+	return k != nil && k.Module == knob.Tracking
 }

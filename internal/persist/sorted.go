@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
-	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
 // work is a plan's changes by the kind of file that keeps them.
@@ -52,14 +52,14 @@ func (w *work) leave(c plan.Change, why string) {
 // sysctl takes a sysctl. Files of sysctl.d act on the initial network namespace alone; what is not below net is the
 // host's whatever the namespace.
 func (w *work) sysctl(c plan.Change, o Options) {
-	if strings.HasPrefix(c.Target.Name, "net.") {
+	if knob.InNetns(c.Target.Name) {
 		if why := notInitial(o.Snapshot); why != "" {
 			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+"; give the value to what makes the namespace: docker run --sysctl, securityContext.sysctls of a pod, or the unit or script that runs ip netns")
 			return
 		}
 	}
 	for i, have := range w.sysctls {
-		if sysctld.Key(have.Target.Name) == sysctld.Key(c.Target.Name) {
+		if knob.Key(have.Target.Name) == knob.Key(c.Target.Name) {
 			w.sysctls = append(w.sysctls[:i], w.sysctls[i+1:]...)
 			break
 		}
@@ -121,9 +121,7 @@ func isControl(r rune) bool {
 
 // plainKey: dots separate, a slash stands for a dot in a device's name; no glob, nothing that leads elsewhere.
 func plainKey(name string) bool {
-	top, _, ok := strings.Cut(name, ".")
-	return ok && only(name, "._-/:") && !strings.Contains(top, "/") && !strings.Contains("/"+sysctld.Key(name)+"/", "//") &&
-		!strings.Contains(name, "..") && name[0] != '-' && name[0] != '.'
+	return strings.Contains(name, ".") && knob.IsKey(name) && only(name, "._-/:") && name[0] != '-'
 }
 
 // plainDevice: dev_valid_name allows more, and udev gives a meaning to it.

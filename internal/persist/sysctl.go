@@ -3,6 +3,7 @@ package persist
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
@@ -59,7 +60,7 @@ func (w work) untouched(o Options) (blocks []string) {
 
 func (w work) sets(key string) bool {
 	for _, c := range w.sysctls {
-		for _, name := range sysctld.Names(c.Target.Name) {
+		for _, name := range knob.Names(c.Target.Name) {
 			if name == key {
 				return true
 			}

@@ -50,18 +50,11 @@ func started(r *host.Reader, pid string) uint64 {
 
 // setting is the target in words.
 func setting(s host.Snapshot, t Target) string {
-	r := s.Read()
-	switch t.Kind {
-	case host.ProcessKind:
-		row, _ := r.Row(t.Kind, t.Name)
-		return t.Field + " descriptor limit of " + process(row.Text("name"), t.Name)
-	case host.ListenerKind:
-		row, _ := r.Row(t.Kind, t.Name)
-		return "accept queue of " + t.Name + ", " + process(row.Text("process"), strconv.FormatInt(t.PID, 10))
-	case host.LinkKind:
-		return t.Field + " of " + t.Name
+	row, _ := s.Read().Row(t.Kind, t.Name)
+	if t.Kind == host.ProcessKind {
+		return t.Called(row.Text("name"))
 	}
-	return t.Name
+	return t.Called(row.Text("process"))
 }
 
 func process(name, pid string) string {

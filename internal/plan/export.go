@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Format is a way to hand a plan to another tool.
@@ -148,7 +149,10 @@ func (x export) hashSize() string { return x.to("net.netfilter.nf_conntrack_buck
 
 // tracks says whether a key of the plan is there only after nf_conntrack was loaded.
 func (x export) tracks() bool {
-	return slices.ContainsFunc(x.sysctls, func(c Change) bool { return strings.HasPrefix(c.Target.Name, "net.netfilter.") })
+	return slices.ContainsFunc(x.sysctls, func(c Change) bool {
+		k := knob.Lookup(c.Target.Name)
+		return k != nil && k.Module == knob.Tracking
+	})
 }
 
 // about is what every file begins with: whose plan it is, and whether it holds.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // yamlString is a double-quoted scalar: nothing in it means anything to YAML.
@@ -90,24 +91,21 @@ func (x export) cloudInit() string {
 	return b.String()
 }
 
-// safe are the sysctls that a kubelet allows without being told to (Kubernetes documentation, Using sysctls in a
-// Kubernetes cluster).
-var safe = []string{"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_syncookies", "net.ipv4.ip_unprivileged_port_start"}
-
-// ofNode are settings that a pod has not of its own: one value for the host, or not writable in a child namespace.
-func ofNode(name string) bool {
-	return !strings.HasPrefix(name, "net.ipv4.") && name != "net.core.somaxconn" ||
-		slices.Contains([]string{"net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans"}, name) || strings.Contains(name, ".neigh.default.gc_")
+// inPod says whether a pod has the setting for itself: a value of its network namespace, which it may
+// write. safe says that a kubelet allows it without being told to.
+func inPod(name string) (own, safe bool) {
+	k := knob.Lookup(name)
+	return k != nil && k.Scope.OfNetns(), k != nil && k.SafeInPods
 }
 
 // kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its network namespace.
 func (x export) kubernetes() string {
 	var pod, node []Change
 	for _, c := range x.sysctls {
-		if ofNode(c.Target.Name) {
-			node = append(node, c)
-		} else {
+		if own, _ := inPod(c.Target.Name); own {
 			pod = append(pod, c)
+		} else {
+			node = append(node, c)
 		}
 	}
 	var b strings.Builder
@@ -120,7 +118,7 @@ func (x export) kubernetes() string {
 	b.WriteString("\n")
 	for _, c := range pod {
 		b.WriteString(comments("          #", "Was "+shown(c.From)+". "+c.Why+"."))
-		if !slices.Contains(safe, c.Target.Name) {
+		if _, safe := inPod(c.Target.Name); !safe {
 			b.WriteString(comments("          #", "Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name))
 		}
 		b.WriteString("          - name: " + c.Target.Name + "\n            value: " + yamlString(c.To) + "\n")

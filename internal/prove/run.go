@@ -146,7 +146,7 @@ func (r *run) unfit(c *Claim) string {
 	if c.Machine != "" && !r.Expendable {
 		return "only a machine of its own can show it: " + c.Machine + " (maxconn prove --kernels)"
 	}
-	if c.Needs != "" && older(r.Kernel, c.Needs) {
+	if older(r.Kernel, c.Needs) {
 		return "needs Linux " + c.Needs
 	}
 	return ""

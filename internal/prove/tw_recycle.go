@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -22,7 +21,7 @@ var _ = register(Claim{
 		w := b.World()
 		knob := recycleKnob(b.model("time-wait"))
 		predicted := int64(0)
-		if kernel := w.Snapshot().Read().Optional(host.System("kernel")); older(kernel, knob.Until) {
+		if older(w.Snapshot().Read().Kernel().String(), knob.Until) {
 			predicted = 1
 		}
 		err := w.Set(knob.Name, "1")

@@ -75,7 +75,8 @@ func TestKnobThatThisKernelLacks(t *testing.T) {
 		{"4.9.0", "", "4.12", ""}, {"4.12", "", "4.12", "it is gone since Linux 4.12, this is 4.12"},
 		{"", "6.14", "", ""}, {"unknown", "6.14", "4.12", ""}, {"6.2", "4.20", "", ""},
 	} {
-		if have := lacks(c.kernel, c.since, c.until); have != c.want {
+		kernel, _ := host.ParseRelease(c.kernel)
+		if have := lacks(kernel, c.since, c.until); have != c.want {
 			t.Errorf("%+v: %q", c, have)
 		}
 	}

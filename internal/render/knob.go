@@ -1,9 +1,6 @@
 package render
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -53,10 +50,10 @@ func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
 		p.Value = r.Text
 		return p
 	}
-	kernel, _ := s.Lookup(host.System("kernel"))
+	kernel := s.Read().Kernel()
 	for _, u := range uses {
 		if p.Lacks == "" {
-			p.Lacks = lacks(kernel.Text, u.Knob.Since, u.Knob.Until)
+			p.Lacks = lacks(kernel, u.Knob.Since, u.Knob.Until)
 		}
 	}
 	p.Unread = r.Err
@@ -64,37 +61,21 @@ func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
 }
 
 // lacks says that a kernel is older than what a knob came with, or newer than what it went with.
-func lacks(kernel, since, until string) string {
+func lacks(kernel host.Release, since, until string) string {
+	from, to := version(since), version(until)
 	switch {
-	case kernel == "":
+	case !kernel.Known():
 		return ""
-	case since != "" && older(kernel, since):
-		return "it came with Linux " + since + ", this is " + kernel
-	case until != "" && !older(kernel, until) && isVersion(kernel):
-		return "it is gone since Linux " + until + ", this is " + kernel
+	case !from.IsZero() && kernel.Compare(from) < 0:
+		return "it came with Linux " + since + ", this is " + kernel.String()
+	case !to.IsZero() && kernel.Compare(to) >= 0:
+		return "it is gone since Linux " + until + ", this is " + kernel.String()
 	}
 	return ""
 }
 
-// older compares the first two numbers of two versions; what is no version is not older.
-func older(a, b string) bool {
-	a1, a2, ok1 := version(a)
-	b1, b2, ok2 := version(b)
-	return ok1 && ok2 && (a1 < b1 || a1 == b1 && a2 < b2)
-}
-
-func isVersion(v string) bool {
-	_, _, ok := version(v)
-	return ok
-}
-
-func version(v string) (major, minor int, ok bool) {
-	first, rest, _ := strings.Cut(v, ".")
-	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if end >= 0 {
-		rest = rest[:end]
-	}
-	major, err1 := strconv.Atoi(first)
-	minor, err2 := strconv.Atoi(rest)
-	return major, minor, err1 == nil && err2 == nil
+// version is that of a knob; zero where it has none.
+func version(text string) host.Version {
+	v, _ := host.ParseVersion(text)
+	return v
 }

@@ -71,6 +71,19 @@ func (p *Process) Running() bool {
 	return err == nil && n == 0
 }
 
+// SocketCookie is the kernel's number of a socket, which no other socket of this boot has had or will have, other than an
+// inode number (net/core/sock_diag.c __sock_gen_cookie; getsockopt SO_COOKIE, Linux 4.12).
+func SocketCookie(f *os.File) (cookie uint64, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	ctlErr := conn.Control(func(fd uintptr) {
+		cookie, err = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_COOKIE)
+	})
+	return cookie, errors.Join(ctlErr, err)
+}
+
 // Copy duplicates a descriptor of the process into this one, close-on-exec. Both
 // refer to the same open file, so what is done to a socket through the copy is done to the socket. It takes
 // the right to trace the process.

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/maxconn/maxconn/internal/infile"
+)
+
+// The most bytes of each kind of input: far above what observe and plan write and what people do.
+const (
+	largestSnapshot = 64 << 20
+	largestTuning   = 16 << 20
+	largestReport   = 64 << 20
+	largestGoals    = 16 << 20
+	largestPlan     = 16 << 20 // apply.ReadPlan has a bound of its own
+)
+
+// input reads a whole file, or the standard input for "-", and gives the name to show in errors.
+func (a *app) input(ctx context.Context, name string, most int64) (text []byte, shown string, err error) {
+	if name == "-" {
+		text, err = infile.Stream(ctx, a.stdin, most)
+		return text, "standard input", err
+	}
+	text, _, err = infile.Text(ctx, name, most)
+	return text, name, err
+}
+
+// inputError is the error of an input that could not be read; hint says what should have been given.
+func inputError(shown string, err error, hint string) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	f := &failure{statusUsage, fmt.Errorf("read %s: %w", shown, err), hint}
+	if errors.Is(err, fs.ErrPermission) {
+		f.hint = "run as a user who may read it"
+	}
+	return f
+}

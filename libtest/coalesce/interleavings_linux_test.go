@@ -1,0 +1,89 @@
+package coalesce
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/maxconn/maxconn/coalesce/coalescetest"
+	"github.com/maxconn/maxconn/dial"
+	"github.com/maxconn/maxconn/listen"
+)
+
+// dialled is what a dial.Dialer makes.
+func dialled(t testing.TB) (wrap, peer net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if wrap, err = new(dial.Dialer).Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if peer, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return wrap, peer
+}
+
+// accepted is what a listener with a limit accepts.
+func accepted(t testing.TB) (wrap, peer net.Conn) {
+	t.Helper()
+	cfg := listen.Config{MaxConnections: 10}
+	l, err := cfg.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if peer, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if wrap, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return wrap, peer
+}
+
+var kinds = []struct {
+	name string
+	pair coalescetest.Pair
+}{
+	{"dial", dialled},
+	{"listen", accepted},
+	{"tcp", coalescetest.TCP},
+	{"unix", coalescetest.Unix},
+	{"tls", coalescetest.TLS},
+	{"foreign", coalescetest.Foreign},
+}
+
+// The property test of coalesce, over the connections of dial and listen. The coalesce module has it
+// for all others.
+func TestInterleavings(t *testing.T) {
+	trials := uint64(60)
+	if testing.Short() {
+		trials = 15
+	}
+	for _, kind := range kinds[:2] {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			seed := uint64(time.Now().UnixNano())
+			for i := range trials {
+				coalescetest.Run(t, seed+i, kind.pair)
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+func FuzzInterleavings(f *testing.F) {
+	for i := range uint64(16) {
+		f.Add(i, uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, kind uint8) {
+		coalescetest.Run(t, seed, kinds[int(kind)%len(kinds)].pair)
+	})
+}
