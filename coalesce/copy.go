@@ -136,8 +136,7 @@ func (c *Conn) move(op string, f func() (int64, error)) (int64, error) {
 	c.mu.Unlock()
 	n, err := f()
 	c.mu.Lock()
-	c.endWait(int(n))
-	err = c.blindError(err)
+	err = c.endWait(int(n), err)
 	c.moved(n)
 	c.flag &^= moving
 	var lasting error

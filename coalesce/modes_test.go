@@ -296,13 +296,16 @@ func TestInline(t *testing.T) {
 }
 
 // certificate is a self-signed one for "localhost".
-func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -352,20 +355,27 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// The sender of a TLS connection whose peer stops reading fails for good.
-func TestTLSStuck(t *testing.T) {
+// tlsPair returns the server's and the client's end of a TLS connection.
+func tlsPair(t testing.TB) (server, client *tls.Conn) {
+	t.Helper()
 	cert, pool := certificate(t)
 	a, b := pair(t)
-	server := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}})
-	inner := tls.Client(a, &tls.Config{RootCAs: pool, ServerName: "localhost"})
+	server = tls.Server(a, &tls.Config{Certificates: []tls.Certificate{cert}})
+	client = tls.Client(b, &tls.Config{RootCAs: pool, ServerName: "localhost"})
 	shaken := make(chan error)
 	go func() { shaken <- server.Handshake() }()
-	if err := inner.Handshake(); err != nil {
+	if err := client.Handshake(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-shaken; err != nil {
 		t.Fatal(err)
 	}
+	return server, client
+}
+
+// The sender of a TLS connection whose peer stops reading fails for good.
+func TestTLSStuck(t *testing.T) {
+	inner, _ := tlsPair(t)
 	c := New(inner, Config{WriteTimeout: 50 * time.Millisecond})
 	var err error
 	for err == nil {

@@ -1,16 +1,18 @@
 package coalesce
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"time"
 )
 
-// How long a write waits for the peer. A write of a socket that this package makes itself (push)
-// sees each byte that is taken. For all other writes there is a watcher, which looks at what the peer
-// has acknowledged, since the call does not say how far it is. Both end a write when the peer has taken nothing
-// for WriteTimeout: never earlier, and at most a tenth of it later.
+// How long a write waits for the peer. A watcher looks from time to time at what the peer has taken,
+// while a write waits, and ends the write when that was nothing for WriteTimeout: never earlier, and at
+// most a tenth of it later. The write itself does not show that: the kernel lets a writer go on when
+// a third of the socket's buffer is free (sk_stream_is_writeable in include/net/sock.h), and a TLS
+// connection when all of a record has been taken.
 
 // bound is how long the peer may take nothing in the write that is under way, or 0 for no bound:
 // writes in the goroutine of a caller are bounded by its deadline, unless the Config says that
@@ -27,99 +29,25 @@ func (c *Conn) beginWait() {
 	c.work.since = clock()
 	c.work.began = c.work.since
 	c.arm()
-	if c.blind() {
-		c.startWatch()
-	}
+	c.startWatch()
 }
-
-// blind says whether the write that is under way does not show which bytes are taken. mu is held.
-func (c *Conn) blind() bool { return c.raw == nil || c.flag&moving != 0 }
 
 // waits is called when the socket is full, with what happened since the last time.
 func (c *Conn) waits(took bool) {
-	if !took {
-		return
+	if took {
+		c.mu.Lock()
+		c.work.since = clock()
+		c.mu.Unlock()
 	}
-	c.mu.Lock()
-	c.work.since = clock()
-	c.arm()
-	c.mu.Unlock()
 }
 
-// endWait is called after a write that may have waited, and has sent n bytes. mu is held.
-func (c *Conn) endWait(n int) {
+// endWait is called after a write that may have waited, and has sent n bytes. It returns what err
+// means. mu is held.
+func (c *Conn) endWait(n int, err error) error {
 	if n > 0 && c.set.WriteTimeout > 0 && clock()-c.work.began > int64(c.set.WriteTimeout) {
 		c.counts.slow++
 	}
 	c.work.since = 0
-}
-
-// judge says what it means that the write deadline of the socket has passed: the caller's
-// has, or the peer is stuck. Otherwise the deadline was another one; it is set anew, and the write may go
-// on. mu is held.
-func (c *Conn) judge() error {
-	now := clock()
-	if at := c.callerClock(); c.flag&direct != 0 && at != 0 && at <= now {
-		return c.opError("write", os.ErrDeadlineExceeded)
-	}
-	if limit := c.bound(); limit != 0 && now-c.work.since >= limit {
-		return errStuck
-	}
-	if c.cause != nil {
-		return c.cause
-	}
-	c.armed = 1 // not zero: it has to be set anew
-	c.arm()
-	return nil
-}
-
-// errStuck is the failure of a connection whose peer takes nothing.
-var errStuck = fmt.Errorf("%w: %w", ErrStuck, os.ErrDeadlineExceeded)
-
-// arm sets the write deadline of the wrapped connection to that of the caller, if it is the owner, or to
-// the time at which the peer will be stuck. Setting one costs more than asking, so the latter may be up
-// to a twentieth late. mu is held.
-func (c *Conn) arm() {
-	want, late := int64(0), int64(0)
-	if limit := c.bound(); limit != 0 && !c.blind() {
-		want, late = c.work.since+limit, limit/20
-	}
-	if at := c.callerClock(); c.flag&direct != 0 && at != 0 && (want == 0 || at < want) {
-		want, late = at, 0
-	}
-	switch {
-	case want == 0:
-		c.disarm()
-	case c.armed < want || c.armed > want+late:
-		c.armed = want + late
-		c.inner.SetWriteDeadline(epoch.Add(time.Duration(c.armed)))
-	}
-}
-
-// disarm removes the write deadline of the wrapped connection. mu is held.
-func (c *Conn) disarm() {
-	if c.armed != 0 {
-		c.armed = 0
-		c.inner.SetWriteDeadline(time.Time{})
-	}
-}
-
-// writeInner writes p with the Write of the wrapped connection. The caller owns it for writing; mu
-// is not held.
-func (c *Conn) writeInner(p []byte) (int, error) {
-	c.mu.Lock()
-	c.beginWait()
-	c.counts.calls++
-	c.mu.Unlock()
-	n, err := c.inner.Write(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endWait(n)
-	return n, c.blindError(err)
-}
-
-// blindError is the error of a write that the watcher may have ended. mu is held.
-func (c *Conn) blindError(err error) error {
 	fired := c.watch != nil && c.watch.fired
 	if fired {
 		c.watch = nil
@@ -135,6 +63,83 @@ func (c *Conn) blindError(err error) error {
 		return c.cause
 	}
 	return err
+}
+
+// mayGoOn says whether a write that was out of time may go on, since the deadline that has passed was
+// neither the caller's nor the watcher's. It is then set anew. mu is held.
+func (c *Conn) mayGoOn() bool {
+	at := c.callerClock()
+	if c.flag&direct != 0 && at != 0 && at <= clock() || c.watch != nil && c.watch.fired ||
+		c.cause != nil {
+		return false
+	}
+	c.armed = 1 // not zero: it has to be set anew
+	c.arm()
+	return true
+}
+
+// errStuck is the failure of a connection whose peer takes nothing.
+var errStuck = fmt.Errorf("%w: %w", ErrStuck, os.ErrDeadlineExceeded)
+
+// arm sets the write deadline of the wrapped connection: that of the caller, if it is the owner. mu is
+// held.
+func (c *Conn) arm() {
+	at := c.callerClock()
+	switch {
+	case c.flag&direct == 0 || at == 0:
+		c.disarm()
+	case c.armed != at:
+		c.armed = at
+		c.inner.SetWriteDeadline(epoch.Add(time.Duration(at)))
+	}
+}
+
+// disarm removes the write deadline of the wrapped connection. mu is held.
+func (c *Conn) disarm() {
+	if c.armed != 0 {
+		c.armed = 0
+		c.inner.SetWriteDeadline(time.Time{})
+	}
+}
+
+// writeInner writes p with the Write of the wrapped connection. The caller owns it for writing; mu
+// is not held.
+func (c *Conn) writeInner(p []byte) (total int, err error) {
+	piece := len(p)
+	for {
+		var n int
+		n, err = c.writePiece(p[total:min(len(p), total+piece)])
+		total += n
+		switch {
+		case err == errUnclear:
+			piece = pieceSize
+		case err != nil || total == len(p):
+			return total, err
+		}
+	}
+}
+
+// pieceSize is what is written at once when the peer is slow and nothing else shows what it takes.
+const pieceSize = 4 << 10
+
+// errUnclear says that WriteTimeout has passed, that the peer has taken some bytes, and
+// that nothing shows when.
+var errUnclear = errors.New("slow")
+
+func (c *Conn) writePiece(p []byte) (int, error) {
+	c.mu.Lock()
+	c.beginWait()
+	c.counts.calls++
+	c.mu.Unlock()
+	n, err := c.inner.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	blind := c.watch == nil || !c.watch.seen
+	err = c.endWait(n, err)
+	if err == errStuck && n > 0 && blind {
+		err = errUnclear
+	}
+	return n, err
 }
 
 // watcher ends a write when the peer has taken nothing for too long.

@@ -78,32 +78,30 @@ func (t *attempt) write(c *Conn, b []byte) (int, error) {
 	return t.n, err
 }
 
-// push sends all pieces, and waits for the peer as long as it takes bytes or the deadline of the
+// push sends all pieces, and waits for the peer as long as it takes bytes and the deadline of the
 // caller allows. It uses the pieces up. The caller owns the connection for writing; mu is not held.
 func (t *attempt) push(c *Conn, pieces [][]byte) (int, error) {
-	t.conn, t.pieces, t.n, t.err, t.took = c, pieces, 0, nil, true
-	defer func() { t.conn, t.pieces = nil, nil }()
+	t.conn, t.pieces, t.n, t.err, t.took = c, pieces, 0, nil, false
 	c.mu.Lock()
 	c.beginWait()
 	c.mu.Unlock()
 	err := c.raw.Write(t.all)
-	for err != nil && isTimeout(err) {
-		c.mu.Lock()
-		verdict := c.judge()
-		c.mu.Unlock()
-		if verdict != nil {
-			err = verdict
-			break
-		}
+	for err != nil && isTimeout(err) && c.retries() {
 		err = c.raw.Write(t.all)
 	}
-	c.mu.Lock()
-	c.endWait(t.n)
-	c.mu.Unlock()
+	t.conn, t.pieces = nil, nil
 	if err == nil && t.err != nil {
 		err = c.opError("write", t.err)
 	}
-	return t.n, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return t.n, c.endWait(t.n, err)
+}
+
+func (c *Conn) retries() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mayGoOn()
 }
 
 // writeAll is called by RawConn.Write whenever the socket may have room.

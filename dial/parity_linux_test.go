@@ -8,8 +8,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Hooks of httptrace see what they see with net.Dialer: the look-up and the dial, but not the connects to a name server.
@@ -113,5 +116,20 @@ func TestHalfClosed(t *testing.T) {
 		if s := d.Stats().Destinations[0]; s.TimeWait != v.lingering || s.Open != 0 {
 			t.Errorf("%s: %d in TIME_WAIT, want %d", v.name, s.TimeWait, v.lingering)
 		}
+	}
+}
+
+// TCP_USER_TIMEOUT is set with every choice of port.
+func TestUserTimeout(t *testing.T) {
+	to := server(t, "127.0.0.1:0")
+	for _, choice := range []Choice{AutoPort, KernelPort, ExplicitPort} {
+		c := must((&Dialer{Choice: choice, UserTimeout: 9*time.Second + time.Microsecond}).Dial("tcp", to.String()))(t)
+		defer c.Close()
+		raw := must(c.(syscall.Conn).SyscallConn())(t)
+		raw.Control(func(fd uintptr) {
+			if ms, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err != nil || ms != 9001 {
+				t.Errorf("%v: TCP_USER_TIMEOUT is %d ms, %v", choice, ms, err)
+			}
+		})
 	}
 }

@@ -8,7 +8,9 @@ import (
 
 // Drain prepares an end that no client notices. It has the kernel ignore new handshakes, so that
 // clients go to a successor, and waits until those that had begun and all that is queued have been
-// accepted by the callers of Accept or Serve, which go on as before. Then stop the server:
+// accepted by the callers of Accept or Serve, which go on as before. It returns
+// Config.HandshakeGrace after the last of them, so that the server has read what clients send at once: net/http
+// closes a connection without an answer if Shutdown has begun when its request arrives. Then stop the server:
 //
 //	server.SetKeepAlivesEnabled(false) // with MaxConnections: idle connections give up their places
 //	listener.Drain(ctx)
@@ -64,5 +66,6 @@ func (l *Listener) empty(before []progress) bool {
 			return false
 		}
 	}
-	return l.offered.Load() == 0
+	quiet := time.Since(time.Unix(0, l.lastTaken.Load()))
+	return l.offered.Load() == 0 && quiet >= l.cfg.HandshakeGrace
 }

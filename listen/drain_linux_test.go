@@ -16,8 +16,9 @@ import (
 // what programs wait for. It holds at the limit too, whose places idle connections take.
 func TestDrainAndShutdown(t *testing.T) {
 	for _, c := range []Config{{}, {Shards: 3}, {MaxConnections: 3}, {MaxConnections: 3, Shards: 3}} {
+		c.HandshakeGrace = 200 * time.Millisecond // for clients of a busy machine to send their request
 		l := open(t, c, "tcp", "127.0.0.1:0")
-		server, ended := httpServer(l)
+		server := serveHTTP(l)
 		served, lost := loadWhile(l.Addr().String(), func() {
 			await(t, "there is load", func() bool { return l.Stats().Accepted > load() })
 			server.SetKeepAlivesEnabled(false)
@@ -27,7 +28,7 @@ func TestDrainAndShutdown(t *testing.T) {
 			if err := server.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if err := <-ended; err != http.ErrServerClosed {
+			if err := <-server.ended; err != http.ErrServerClosed {
 				t.Errorf("Serve = %v", err)
 			}
 		})

@@ -23,6 +23,8 @@ type Listener struct {
 	alive   *net.KeepAliveConfig // for each connection; nil: it has its settings from the socket or from package net
 	warned  atomic.Int64         // when Warn was last called, UnixNano
 
+	lastTaken atomic.Int64 // when a connection was last accepted, UnixNano
+
 	merging sync.Once
 	merged  chan accepted // from the shards to Accept, when there are several
 	offered atomic.Int64  // how many of them wait for a caller of Accept

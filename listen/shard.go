@@ -112,6 +112,7 @@ func (s *shard) late() error {
 // took counts a connection, gives it its settings, and frees it of the filter that it inherited while the listener was being closed.
 func (s *shard) took(c net.Conn) {
 	s.accepted.Add(1)
+	s.l.lastTaken.Store(time.Now().UnixNano())
 	if s.l.alive != nil {
 		if t, ok := c.(interface {
 			SetKeepAliveConfig(net.KeepAliveConfig) error

@@ -19,12 +19,36 @@ import (
 // shutdownTime bounds the end of a server with nothing in flight, HandshakeGrace included.
 const shutdownTime = 100 * time.Millisecond
 
-// httpServer serves a listener, and gives what Serve returned.
-func httpServer(l net.Listener) (*http.Server, chan error) {
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") })}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
-	return s, ended
+// web is an HTTP server.
+type web struct {
+	*http.Server
+	ended chan error // what Serve returned
+	idle  chan bool  // a connection has become idle
+}
+
+func serveHTTP(l net.Listener) web {
+	w := web{ended: make(chan error, 1), idle: make(chan bool, 1000)}
+	w.Server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateIdle {
+				w.idle <- true
+			}
+		},
+	}
+	go func() { w.ended <- w.Serve(l) }()
+	return w
+}
+
+// occupy takes places with connections that are idle: their server has done with the request.
+func (w web) occupy(t *testing.T, l *Listener, n int) {
+	t.Helper()
+	for range n {
+		if err := request(dial(t, l)); err != nil {
+			t.Fatal(err)
+		}
+		<-w.idle
+	}
 }
 
 // request sends one on a connection that it leaves open.
@@ -48,12 +72,8 @@ func TestShutdownAtLimit(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		for waiting := range 3 {
 			l := open(t, Config{MaxConnections: 2, Shards: shards}, "tcp", "127.0.0.1:0")
-			server, ended := httpServer(l)
-			for range 2 {
-				if err := request(dial(t, l)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			server := serveHTTP(l)
+			server.occupy(t, l, 2)
 			answers := make(chan error)
 			for range waiting {
 				c := dial(t, l)
@@ -65,7 +85,7 @@ func TestShutdownAtLimit(t *testing.T) {
 			err := server.Shutdown(ctx)
 			took := time.Since(began)
 			cancel()
-			if serve := <-ended; err != nil || took > shutdownTime || serve != http.ErrServerClosed {
+			if serve := <-server.ended; err != nil || took > shutdownTime || serve != http.ErrServerClosed {
 				t.Errorf("%d shards, %d clients wait: Shutdown %v after %v, Serve %v", shards, waiting, err, took, serve)
 			}
 			for range waiting {
@@ -84,10 +104,8 @@ func TestShutdownAtLimit(t *testing.T) {
 func TestShutdownAtLimitLeavesClientsToSuccessor(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		l := open(t, Config{MaxConnections: 1, Shards: shards}, "tcp", "127.0.0.1:0")
-		server, ended := httpServer(l)
-		if err := request(dial(t, l)); err != nil {
-			t.Fatal(err)
-		}
+		server := serveHTTP(l)
+		server.occupy(t, l, 1)
 		answers := make(chan error)
 		for range 5 {
 			c := dial(t, l)
@@ -99,15 +117,15 @@ func TestShutdownAtLimitLeavesClientsToSuccessor(t *testing.T) {
 		if err := server.Shutdown(t.Context()); err != nil || time.Since(began) > shutdownTime {
 			t.Errorf("%d shards: Shutdown %v after %v", shards, err, time.Since(began))
 		}
-		<-ended
-		next, nextEnded := httpServer(heir)
+		<-server.ended
+		next := serveHTTP(heir)
 		for range 5 {
 			if err := <-answers; err != nil {
 				t.Errorf("%d shards: a waiting client sees %v", shards, err)
 			}
 		}
 		next.Close()
-		<-nextEnded
+		<-next.ended
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/linux/role"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -98,6 +99,10 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	window, err := f.window(a.env)
 	if err != nil {
 		return err
+	}
+	if window > 0 && role.Secure() {
+		return &failure{statusFailed, role.ErrSecure,
+			"nothing would take it back: --confirm-within 0 waits for nobody"}
 	}
 	if f.pid != 0 {
 		f.netns = "/proc/" + strconv.FormatInt(f.pid, 10) + "/ns/net"
@@ -312,7 +317,8 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	return err
 }
 
-// mostShown is how much of a text of a plan is put before a question, in characters: the reasons that a plan gives are shorter.
+// mostShown is how much of a text of a plan is put before a question, in characters: the reasons
+// that a plan gives are shorter.
 const mostShown = 400
 
 func shown(text string) string { return cut(render.Clean(cut(text, mostShown)), mostShown) }
@@ -333,7 +339,9 @@ func value(text string) string {
 }
 
 // writeReport writes what came of a run, and, where files were written for the next boot, what they cannot keep.
-func (a *app) writeReport(e *apply.Engine, f journalFlags, r apply.Report, what string, window time.Duration) error {
+func (a *app) writeReport(
+	e *apply.Engine, f journalFlags, r apply.Report, what string, window time.Duration,
+) error {
 	lost, err := unkept(e, r)
 	if err != nil {
 		return err

@@ -90,7 +90,11 @@ func (a *app) await() *cobra.Command {
 			}
 			e, err := apply.Inherited(dir, netns.Path(f.netns))
 			if err != nil {
-				return &failure{statusFailed, err, "maxconn apply --confirm-within starts it; maxconn rollback takes a run back"}
+				return &failure{
+					statusFailed,
+					err,
+					"maxconn apply --confirm-within starts it; maxconn rollback takes a run back",
+				}
 			}
 			equipped(e, netns.Path(f.netns))
 			ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context()), syscall.SIGTERM)

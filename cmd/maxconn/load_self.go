@@ -246,7 +246,11 @@ func (i *inside) begin(ctx context.Context, a *app, s *load.Spec) (context.Conte
 
 func (a *app) runPair(ctx context.Context, f *loadFlags) error {
 	if role.Secure() {
-		return &failure{statusFailed, role.ErrSecure, "maxconn load --self as root, or without capabilities in a user namespace"}
+		return &failure{
+			statusFailed,
+			role.ErrSecure,
+			"maxconn load --self as root, or without capabilities in a user namespace",
+		}
 	}
 	s, err := f.spec(ctx)
 	if err != nil {

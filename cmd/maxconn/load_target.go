@@ -90,7 +90,7 @@ const mostTargets = 4096
 func (f *loadFlags) permit(to []netip.Addr, sources []load.Range, raw *load.Raw) error {
 	aim := load.Aim{Targets: to, Sources: sources, Raw: f.raw, Gateway: raw.Gateway,
 		OwnTarget: f.owned, OwnSources: f.ownSources}
-	here := load.Here(to)
+	here := load.Here(to, sources)
 	raw.Foreign = aim.Foreign(here)
 	err := aim.Permit(here)
 	var refused *load.Refusal

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/maxconn/maxconn/internal/prove"
 	"github.com/maxconn/maxconn/internal/render"
@@ -15,8 +16,9 @@ import (
 
 // proveSaved shows reports that a run has written with --json: one as that run would have shown it, several side by side.
 func (a *app) proveSaved(ctx context.Context, f *proveFlags, args []string) error {
-	if len(args) > 0 || f.all || f.list || f.comparing() || len(f.kernels) > 0 {
-		return misuse("maxconn prove --from run.json --html report.html", "--from runs nothing: claims, --all, --list, --kernels and a workload go without it")
+	if len(args) > 0 || f.all || f.list || f.comparing() {
+		return misuse("maxconn prove --from run.json --html report.html",
+			"--from runs nothing: claims, --all, --list and a workload go without it")
 	}
 	var reports []prove.Report
 	for _, name := range f.from {
@@ -73,4 +75,17 @@ func worse(a, b int) int {
 		}
 	}
 	return statusHolds
+}
+
+// reportKernels writes the reports of several kernels, side by side.
+func (a *app) reportKernels(f *proveFlags, reports []prove.Report) error {
+	return a.write(func(w io.Writer) error {
+		switch {
+		case f.json:
+			return render.ProofsJSON(w, reports)
+		case f.markdown:
+			return render.ProofsDoc(w, reports)
+		}
+		return render.ProofsText(w, reports, a.style(f.verbose))
+	})
 }

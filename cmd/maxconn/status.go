@@ -181,7 +181,8 @@ func (f *journalFlags) flags(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
 }
 
-// engine opens the journal and the kernel, seen from the wanted namespace. That is looked up here and held until the program ends.
+// engine opens the journal and the kernel, seen from the wanted namespace. That is looked up here
+// and held until the program ends.
 func (a *app) engine(f journalFlags) (*apply.Engine, error) {
 	dir, err := f.directory(a.env)
 	if err != nil {
@@ -205,13 +206,16 @@ func (f journalFlags) directory(env func(string) string) (string, error) {
 		dir = apply.DefaultDir(os.Geteuid(), env)
 	}
 	if dir == "" {
-		return "", misuse("say where: --state-dir DIRECTORY", "the journal has no place: neither HOME nor XDG_STATE_HOME is set")
+		return "", misuse(
+			"say where: --state-dir DIRECTORY",
+			"the journal has no place: neither HOME nor XDG_STATE_HOME is set",
+		)
 	}
 	return filepath.Abs(dir)
 }
 
-// equipped gives an engine what it writes for the next boot, and the process that awaits a confirmation. name is how the namespace
-// was found; nothing looks there again.
+// equipped gives an engine what it writes for the next boot, and the process that awaits a
+// confirmation. name is how the namespace was found; nothing looks there again.
 func equipped(e *apply.Engine, name netns.Path) *apply.Engine {
 	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, e.Namespace()) }
 	e.NextBoot, e.Owns = atNextBoot, persist.Owns

@@ -4,12 +4,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/lab"
-	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
 // otherRoles returns only in a process that runs a command line.
 func otherRoles() {
-	vm.Main()  // the init of a virtual machine, for prove --kernels
 	lab.Main() // a process in a namespace, for prove and load
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -15,7 +16,12 @@ import (
 func admit(p plan.Plan) error {
 	for i, c := range p.Changes {
 		if c.Setting != "" && !names(c) {
-			return fmt.Errorf("change %d (%s): it is called %.60q, and that is something else", i+1, words(c.Target), c.Setting)
+			return fmt.Errorf(
+				"change %d (%s): it is called %.60q, and that is something else",
+				i+1,
+				words(c.Target),
+				c.Setting,
+			)
 		}
 	}
 	return plan.Admit(p)
@@ -47,25 +53,21 @@ func names(c plan.Change) bool {
 	return owner == "pid "+pid || strings.HasSuffix(owner, " (pid "+pid+")")
 }
 
-// known says whether the catalogue has a sysctl.
+// known says whether some limit names a sysctl.
 func known(name string) bool {
-	for _, l := range limit.Catalogue() {
-		for _, k := range l.Knobs {
-			if k.Name == name {
-				return true
-			}
-		}
-	}
-	return false
+	k := knob.Lookup(name)
+	return k != nil && k.IsSysctl() && len(limit.Using(name)) > 0
 }
 
-// bounded takes from the texts of a plan what is too long to be read by anybody, and from its changes the names that
-// somebody gave them: Hold calls each by what it writes to.
+// bounded takes from the texts of a plan what is too long to be read by anybody, and from its
+// changes the names that somebody gave them: Hold calls each by what it writes to.
 func bounded(p plan.Plan) plan.Plan {
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		c.Setting = c.Target.Called("")
-		for _, text := range []*string{&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit, &c.Limits} {
+		for _, text := range []*string{
+			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit, &c.Limits,
+		} {
 			if len(*text) > plan.MostText {
 				*text = strings.ToValidUTF8((*text)[:plan.MostText], "") + "..."
 			}
@@ -74,9 +76,10 @@ func bounded(p plan.Plan) plan.Plan {
 	return p
 }
 
-// Hold takes hold of what a plan writes to, until the program ends: what is shown now is what will be written to, or nothing.
-// Each process is called by the name that it has now, and each listening socket is told apart from all others by its cookie. What
-// cannot be found is left for Apply to refuse.
+// Hold takes hold of what a plan writes to, until the program ends: what is shown now is what will
+// be written to, or nothing. Each process is called by the name that it has now, and each listening
+// socket is told apart from all others by its cookie. What cannot be found is left for Apply to
+// refuse.
 func (e *Engine) Hold(p plan.Plan) plan.Plan {
 	s, ok := e.Kernel.(*System)
 	if !ok {

@@ -9,8 +9,9 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// admissible says what in a journal no maxconn has written: taking such a run back would write to something that no plan
-// changes, or a text into somebody else's file. owns says which files are maxconn's.
+// admissible says what in a journal no maxconn has written: taking such a run back would write to
+// something that no plan changes, or a text into somebody else's file. owns says which files are
+// maxconn's.
 func (r *Run) admissible(owns func(string) bool) error {
 	if err := plan.AdmitOld(r.Plan, known); err != nil {
 		return err
@@ -31,7 +32,12 @@ func (n fileNote) admissible(owns func(string) bool) error {
 	case owns == nil || !owns(n.Path):
 		return fmt.Errorf("%.100q is no file of maxconn", n.Path)
 	case n.Mode&^mostMode != 0 || n.OldMode&^mostMode != 0:
-		return fmt.Errorf("%s has the mode %v, was %v: no file of maxconn has", n.Path, n.Mode, n.OldMode)
+		return fmt.Errorf(
+			"%s has the mode %v, was %v: no file of maxconn has",
+			n.Path,
+			n.Mode,
+			n.OldMode,
+		)
 	case len(n.New) > largestFile || len(n.Old) > largestFile:
 		return fmt.Errorf("%s has more than %d KiB", n.Path, largestFile>>10)
 	}

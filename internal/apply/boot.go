@@ -16,8 +16,8 @@ func (r *Run) keeps(t plan.Target) bool {
 	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return slices.Contains(n.Keeps, t) })
 }
 
-// reach says whether a change of a run can be looked at from here. past, where not empty, says with what it ended. elsewhere,
-// where not empty, says in which network namespace it is.
+// reach says whether a change of a run can be looked at from here. past, where not empty, says with
+// what it ended. elsewhere, where not empty, says in which network namespace it is.
 func (e *Engine) reach(r *Run, c plan.Change) (past, elsewhere string) {
 	switch {
 	case r.Place.BootID == e.Here.BootID && r.Place.sameNamespace(e.Here):

@@ -64,7 +64,10 @@ func confirmable(r *Run, now Situation) error {
 	case Undone, PartlyLeft:
 		return &Refusal{Why: fmt.Sprintf("%s was taken back: %s", r.name(), r.Undo), Hint: "apply the plan again"}
 	case Over:
-		return &Refusal{Why: fmt.Sprintf("the network namespace of %s has ended, and its values with it", r.name()), Hint: "apply the plan again"}
+		return &Refusal{
+			Why:  fmt.Sprintf("the network namespace of %s has ended, and its values with it", r.name()),
+			Hint: "apply the plan again",
+		}
 	case Rebooted:
 		return &Refusal{Why: fmt.Sprintf("the host was booted since %s: its running values are gone", r.name()), Hint: "apply the plan again"}
 	default:

@@ -12,17 +12,18 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// A network namespace ends when the last process, socket and file that holds it does, and its settings end with it. Its inode number
-// is then given to the next one: a number alone says nothing about which namespace it was.
+// A network namespace ends when the last process, socket and file that holds it does, and its
+// settings end with it. Its inode number is then given to the next one: a number alone says nothing
+// about which namespace it was.
 
-// sameNamespace says whether two places of one boot are the same network namespace. Where a cookie is missing (a journal of an older
-// maxconn, a kernel before 5.14) the inode number has to do.
+// sameNamespace says whether two places of one boot are the same network namespace. Where a cookie
+// is missing (a journal of an older maxconn, a kernel before 5.14) the inode number has to do.
 func (p Place) sameNamespace(o Place) bool {
 	return p.Netns == o.Netns && (p.Cookie == 0 || o.Cookie == 0 || p.Cookie == o.Cookie)
 }
 
-// goesWithNamespace says whether a setting is the network namespace's and ends with it. The limits of a process and what is the
-// host's stay.
+// goesWithNamespace says whether a setting is the network namespace's and ends with it. The limits
+// of a process and what is the host's stay.
 func goesWithNamespace(t plan.Target) bool {
 	switch t.Kind {
 	case host.ListenerKind, host.LinkKind:
@@ -40,7 +41,8 @@ func (r *Run) over(now Situation) bool {
 	return !slices.ContainsFunc(r.Plan.Changes, stays) && now.Ended(r.Place)
 }
 
-// ended says whether the network namespace of a run of this boot is known to have ended. It is looked for once for each.
+// ended says whether the network namespace of a run of this boot is known to have ended. It is
+// looked for once for each.
 func (e *Engine) ended(p Place) bool {
 	switch {
 	case p.BootID != e.Here.BootID || p.sameNamespace(e.Here):
@@ -50,6 +52,8 @@ func (e *Engine) ended(p Place) bool {
 	case e.Gone == nil || p.Initial:
 		return false
 	}
+	e.goneMu.Lock()
+	defer e.goneMu.Unlock()
 	key := p.Host.Netns + "\x00" + p.Path
 	if e.gone == nil {
 		e.gone = map[string]bool{}
@@ -62,8 +66,8 @@ func (e *Engine) ended(p Place) bool {
 	return gone
 }
 
-// firstPIDs is the process namespace of the host (include/linux/proc_ns.h PROC_PID_INIT_INO): who is in another one does not see
-// all processes.
+// firstPIDs is the process namespace of the host (include/linux/proc_ns.h PROC_PID_INIT_INO): who
+// is in another one does not see all processes.
 const firstPIDs = "pid:[4026531836]"
 
 // namespaceGone asks the kernel for a namespace, and looks for it where the kernel does not tell.
@@ -78,9 +82,9 @@ func namespaceGone(p Place) bool {
 	return nowhere(p)
 }
 
-// nowhere says whether the number of a namespace belongs to another one, or all processes, names and mounts can be
-// seen and none leads to it. One that is held by nothing but an open file is taken for ended too: nobody can reach it but who holds
-// the file.
+// nowhere says whether the number of a namespace belongs to another one, or all processes, names
+// and mounts can be seen and none leads to it. One that is held by nothing but an open file is
+// taken for ended too: nobody can reach it but who holds the file.
 func nowhere(p Place) bool {
 	list, err := netns.System().List()
 	if err != nil {

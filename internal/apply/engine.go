@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/netns"
@@ -30,7 +31,8 @@ type Engine struct {
 	Now    func() time.Time
 	// Files are the files that make a plan's values those of the next boot; nil where none can be written.
 	Files func(plan.Plan) ([]File, error)
-	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with another one is not believed.
+	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with
+	// another one is not believed.
 	Owns func(path string) bool
 	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
 	NextBoot func(plan.Plan, []File) []Comparison
@@ -41,16 +43,20 @@ type Engine struct {
 	Guard func(id int) (pid int, err error)
 	// Enter opens the network namespace of a run by the path that its journal names; nil: only runs of this one are reached.
 	Enter func(netns.Path) (*Engine, error)
-	// Gone says whether the network namespace of a run of this boot is known to have ended; nil: it is not.
+	// Gone says whether the network namespace of a run of this boot is known to have ended; nil: it
+	// is not.
 	Gone func(Place) bool
 	Step Step
 
-	held *netns.Handle   // the namespace, where it is a real one
-	gone map[string]bool // what Gone has said
+	held *netns.Handle // the namespace, where it is a real one
+	// gone is what Gone has said.
+	gone   map[string]bool
+	goneMu sync.Mutex
 }
 
-// Open is an engine for the running kernel, seen from a network namespace ("" is that of the calling thread). The path is
-// looked up once: whatever it leads to later, the engine stays with the namespace.
+// Open is an engine for the running kernel, seen from a network namespace ("" is that of the
+// calling thread). The path is looked up once: whatever it leads to later, the engine stays with
+// the namespace.
 func Open(dir string, ns netns.Path) (*Engine, error) {
 	held, err := netns.Hold(ns)
 	if err != nil {
@@ -71,7 +77,8 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 	}, nil
 }
 
-// Namespace leads to the engine's network namespace, in this process only; "" is that of the calling thread.
+// Namespace leads to the engine's network namespace, in this process only; "" is that of the
+// calling thread.
 func (e *Engine) Namespace() netns.Path {
 	if e.held == nil || e.held.Own() {
 		return ""
@@ -81,7 +88,8 @@ func (e *Engine) Namespace() netns.Path {
 
 // at is the engine of the network namespace of a run, or this one where that cannot be entered or is another by now.
 func (e *Engine) at(r *Run) *Engine {
-	if r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID || r.Place.Path == "" || e.Enter == nil {
+	if r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID ||
+		r.Place.Path == "" || e.Enter == nil {
 		return e
 	}
 	other, err := e.Enter(netns.Path(r.Place.Path))

@@ -14,8 +14,9 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
-// The descriptors that a detached process inherits: the one on which it says that it is up, and the network namespace that its run is
-// about, so that it looks up no path that may lead elsewhere by then.
+// The descriptors that a detached process inherits: the one on which it says that it is up, and the
+// network namespace that its run is about, so that it looks up no path that may lead elsewhere by
+// then.
 const (
 	readyFD     = 3
 	namespaceFD = 4
@@ -27,8 +28,9 @@ const ready = "ready\n"
 // guardRole is the role of a detached process (package role).
 const guardRole = "await-confirmation"
 
-// Detach starts a program that outlives this one, its terminal and its session: it leads a session of its own, and has no standard
-// files. It inherits the network namespace of the engine. Detach returns when that program has called Detached.
+// Detach starts a program that outlives this one, its terminal and its session: it leads a session
+// of its own, and has no standard files. It inherits the network namespace of the engine. Detach
+// returns when that program has called Detached.
 func (e *Engine) Detach(program string, args []string) (pid int, err error) {
 	if e.held == nil {
 		return 0, errors.New("the network namespace of the run is not held")
@@ -55,14 +57,17 @@ func (e *Engine) Detach(program string, args []string) (pid int, err error) {
 	}
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil || line != ready {
-		err = errors.Join(fmt.Errorf("the process that awaits the confirmation did not start: %w", err), cmd.Process.Kill())
+		err = errors.Join(
+			fmt.Errorf("the process that awaits the confirmation did not start: %w", err),
+			cmd.Process.Kill(),
+		)
 		return 0, errors.Join(err, cmd.Wait())
 	}
 	return cmd.Process.Pid, nil // it is not waited for: whoever adopts it does that
 }
 
-// Inherited is an engine in the network namespace that the parent has handed over, for a program that Detach started. name is the
-// path by which the parent found the namespace, "" for its own.
+// Inherited is an engine in the network namespace that the parent has handed over, for a program
+// that Detach started. name is the path by which the parent found the namespace, "" for its own.
 func Inherited(dir string, name netns.Path) (*Engine, error) {
 	taken, err := role.Take(guardRole)
 	if err == nil && !taken {

@@ -67,11 +67,16 @@ func lead(t *testing.T, link, to string) netns.Path {
 }
 
 func raiseFrom(e *Engine, from, to string) plan.Plan {
-	return plan.Plan{Schema: plan.Schema, Host: e.Here.Host, Changes: []plan.Change{change(sysctl(somaxconn), from, to)}}
+	return plan.Plan{
+		Schema:  plan.Schema,
+		Host:    e.Here.Host,
+		Changes: []plan.Change{change(sysctl(somaxconn), from, to)},
+	}
 }
 
-// The path of a namespace leads to another one after it was looked at: while somebody thinks about the plan, while a confirmation is
-// awaited, before it is taken back. The other one is never written to.
+// The path of a namespace leads to another one after it was looked at: while somebody thinks about
+// the plan, while a confirmation is awaited, before it is taken back. The other one is never
+// written to.
 func TestNamespaceIsSwitched(t *testing.T) {
 	a, b := newSpace(t), newSpace(t)
 	link, dir := filepath.Join(t.TempDir(), "ns"), filepath.Join(t.TempDir(), "state")
@@ -94,7 +99,9 @@ func TestNamespaceIsSwitched(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *Refusal
-	if _, err := later.Rollback(0, false); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") || refused.Hint == "" {
+	if _, err := later.Rollback(0, false); !errors.As(err, &refused) ||
+		strings.Contains(err.Error(), "\n") ||
+		refused.Hint == "" {
 		t.Errorf("by a path that leads elsewhere: %v", err)
 	}
 	a.want("not taken back", "4096")
@@ -106,7 +113,8 @@ func TestNamespaceIsSwitched(t *testing.T) {
 	b.want("taken back", "4096")
 }
 
-// The process that awaits a confirmation inherits the namespace: where the path leads to by then does not matter.
+// The process that awaits a confirmation inherits the namespace: where the path leads to by then
+// does not matter.
 func TestGuardInheritsTheNamespace(t *testing.T) {
 	a, b := newSpace(t), newSpace(t)
 	adopt(t)
@@ -118,7 +126,15 @@ func TestGuardInheritsTheNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(job{Verb: "apply", Dir: dir, Netns: string(path), Plan: raiseFrom(e, "64", "4096"), Within: time.Second})
+	text, err := json.Marshal(
+		job{
+			Verb:   "apply",
+			Dir:    dir,
+			Netns:  string(path),
+			Plan:   raiseFrom(e, "64", "4096"),
+			Within: time.Second,
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +158,8 @@ func TestGuardInheritsTheNamespace(t *testing.T) {
 	b.want("taken back", "4096")
 }
 
-// A namespace ends and another one gets its number. The run ended with the first, and nothing of it is looked for in the second.
+// A namespace ends and another one gets its number. The run ended with the first, and nothing of it
+// is looked for in the second.
 func TestNumberOfANamespaceComesBack(t *testing.T) {
 	first := newSpace(t)
 	dir := filepath.Join(t.TempDir(), "state")
@@ -153,7 +170,9 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 	}
 	number := e.Here.Netns
 	if e.Here.Cookie == 0 {
-		t.Skip("this kernel has no cookies of namespaces: before Linux 5.14 the inode number has to do")
+		t.Skip(
+			"this kernel has no cookies of namespaces: before Linux 5.14 the inode number has to do",
+		)
 	}
 	if _, err := e.Apply(t.Context(), raiseFrom(e, "64", "4096"), Options{}); err != nil {
 		t.Fatal(err)
@@ -175,11 +194,14 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := here.Status()
-	if err != nil || len(s.Runs) != 1 || s.Runs[0].State != Over || !s.Settled() || s.Runs[0].Changes[0].Now != NowGone {
+	if err != nil || len(s.Runs) != 1 || s.Runs[0].State != Over || !s.Settled() ||
+		s.Runs[0].Changes[0].Now != NowGone {
 		t.Errorf("status %+v, %v", s, err)
 	}
 	var refused *Refusal
-	if _, err := here.Rollback(1, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "has ended") || refused.Hint == "" {
+	if _, err := here.Rollback(1, false); !errors.As(err, &refused) ||
+		!strings.Contains(err.Error(), "has ended") ||
+		refused.Hint == "" {
 		t.Errorf("rollback in the other namespace: %v", err)
 	}
 	again.want("refused", "4096")
@@ -188,7 +210,8 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken, err := own.Rollback(1, false)
-	if err != nil || taken.State != Undone || len(taken.Items) != 1 || taken.Items[0].Outcome != Gone {
+	if err != nil || taken.State != Undone || len(taken.Items) != 1 ||
+		taken.Items[0].Outcome != Gone {
 		t.Errorf("rollback: %+v, %v", taken, err)
 	}
 	again.want("closed", "4096")
@@ -202,17 +225,28 @@ func (s space) number() string {
 	return id.String()
 }
 
-// A plan names what is changed by what it writes to: the name of a process in a file is nobody's word.
+// A plan names what is changed by what it writes to: the name of a process in a file is nobody's
+// word.
 func TestLabelsAreThoseOfTheTarget(t *testing.T) {
 	child := sleeper(t)
 	e, err := Open(filepath.Join(t.TempDir(), "state"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := change(plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(child.Process.Pid), Field: fieldSoft, Start: startOf(t, child.Process.Pid)}, "1", "2")
+	c := change(
+		plan.Target{
+			Kind:  host.ProcessKind,
+			Name:  strconv.Itoa(child.Process.Pid),
+			Field: fieldSoft,
+			Start: startOf(child.Process.Pid),
+		},
+		"1",
+		"2",
+	)
 	c.Setting = fmt.Sprintf("soft descriptor limit of nginx (pid %d)", child.Process.Pid)
 	p := e.Hold(plan.Plan{Changes: []plan.Change{c}})
-	if want := fmt.Sprintf("soft descriptor limit of sleep (pid %d)", child.Process.Pid); p.Changes[0].Setting != want {
+	want := fmt.Sprintf("soft descriptor limit of sleep (pid %d)", child.Process.Pid)
+	if p.Changes[0].Setting != want {
 		t.Errorf("called %q, want %q", p.Changes[0].Setting, want)
 	}
 }
@@ -242,22 +276,9 @@ func awaitExec(t *testing.T, pid int, name string) {
 	t.Fatalf("process %d does not become %s", pid, name)
 }
 
-func startOf(t *testing.T, pid int) uint64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	start, err := strconv.ParseUint(strings.Fields(rest)[19], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return start
-}
-
-// A listener is closed and opened again at the same address between the check and the write: the new one is somebody's choice, and
-// is left alone. So is a socket with the number of the old one and another cookie.
+// A listener is closed and opened again at the same address between the check and the write: the
+// new one is somebody's choice, and is left alone. So is a socket with the number of the old one
+// and another cookie.
 func TestListenerIsReopened(t *testing.T) {
 	s := newSpace(t)
 	server, err := s.Spawn("server")

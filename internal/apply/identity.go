@@ -18,8 +18,6 @@ type Place struct {
 	// BootID is the kernel's random name of this boot (/proc/sys/kernel/random/boot_id). The time of boot moves when the clock is
 	// set; this does not.
 	BootID string `json:"boot_id"`
-	// Cookie is the kernel's number of the network namespace, which no other namespace of this boot gets; 0 where it was not told.
-	Cookie uint64 `json:"netns_cookie,omitempty"`
 	// Path is how the namespace was entered, "" for the own one.
 	Path string `json:"netns_path,omitempty"`
 	// Initial says that this is the host's own network namespace, which files for the next boot act on.
@@ -80,13 +78,21 @@ func (here Place) checkHost(p plan.Plan) error {
 		{"host", p.Host.Name, here.Name}, {"kernel", p.Host.Kernel, here.Kernel}, {"network namespace", p.Host.Netns, here.Netns},
 	} {
 		if part.plan != part.here {
-			return &Refusal{Why: fmt.Sprintf("the plan is for %s %.60s, this is %s", part.name, orNothing(part.plan), part.here),
-				Hint: "make a plan here: maxconn plan"}
+			why := fmt.Sprintf("the plan is for %s %.60s, this is %s",
+				part.name, orNothing(part.plan), part.here)
+			return &Refusal{Why: why, Hint: "make a plan here: maxconn plan"}
 		}
 	}
+	sameBoot := sameBoot(p.Host.Boot, here.Boot)
+	told := p.Host.Cookie != 0 && here.Cookie != 0
+	if told && sameBoot && p.Host.Cookie != here.Cookie {
+		const why = "the plan is for a network namespace that has ended: %s is another one now"
+		return &Refusal{Why: fmt.Sprintf(why, here.Netns), Hint: "make a plan here: maxconn plan"}
+	}
 	for _, c := range p.Changes {
-		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot(p.Host.Boot, here.Boot) {
-			return &Refusal{Why: fmt.Sprintf("the plan names processes of the boot at %.60s, this host was booted at %s", orNothing(p.Host.Boot), here.Boot),
+		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot {
+			const why = "the plan names processes of the boot at %.60s, this host was booted at %s"
+			return &Refusal{Why: fmt.Sprintf(why, orNothing(p.Host.Boot), here.Boot),
 				Hint: "make a plan again: maxconn plan"}
 		}
 	}

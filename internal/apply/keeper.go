@@ -10,8 +10,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// keeper holds processes from the first look at one until the program ends: what was compared once is the process that is
-// written to, whoever has its number by then.
+// keeper holds processes from the first look at one until the program ends: what was compared once
+// is the process that is written to, whoever has its number by then.
 type keeper struct {
 	mu   sync.Mutex
 	held map[processKey]*heldProcess
@@ -23,14 +23,15 @@ type processKey struct {
 	start uint64
 }
 
-// heldProcess is a process held twice: its directory in /proc answers with ESRCH once it has ended, and the descriptor tells that it
-// has, and gives copies of its files. fd is nil before Linux 5.3.
+// heldProcess is a process held twice: its directory in /proc answers with ESRCH once it has ended,
+// and the descriptor tells that it has, and gives copies of its files. fd is nil before Linux 5.3.
 type heldProcess struct {
 	fd  *pidfd.Process
 	dir *procfs.Process
 }
 
-// hold gives the process of this number and start time, the same at each call. One that has ended is ErrGone.
+// hold gives the process of this number and start time, the same at each call. One that has ended
+// is ErrGone.
 func (k *keeper) hold(pid int, start uint64) (*heldProcess, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -52,8 +53,8 @@ func (k *keeper) hold(pid int, start uint64) (*heldProcess, error) {
 	return p, nil
 }
 
-// holdProcess opens the descriptor first. Where the process had ended by then, the descriptor is of another one, and so is the start
-// time; where it ended in between, the descriptor says so.
+// holdProcess opens the descriptor first. Where the process had ended by then, the descriptor is of
+// another one, and so is the start time; where it ended in between, the descriptor says so.
 func holdProcess(key processKey) (*heldProcess, error) {
 	p := &heldProcess{}
 	var err error
@@ -91,6 +92,20 @@ func (p *heldProcess) running() bool {
 	}
 	_, err := p.dir.Stat()
 	return err == nil
+}
+
+// startOf is when a process started, 0 where there is none of that number.
+func startOf(pid int) uint64 {
+	p, err := procfs.Root("").Open(pid)
+	if err != nil {
+		return 0
+	}
+	defer p.Close()
+	stat, err := p.Stat()
+	if err != nil {
+		return 0
+	}
+	return stat.StartTime
 }
 
 // comm is what the process is called now.

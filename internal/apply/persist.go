@@ -133,7 +133,11 @@ func readPlain(path string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular() || info.Size() > largestFile:
-		return nil, fmt.Errorf("%s is not a file of at most %d KiB: it is left alone", path, largestFile>>10)
+		return nil, fmt.Errorf(
+			"%s is not a file of at most %d KiB: it is left alone",
+			path,
+			largestFile>>10,
+		)
 	}
 	return io.ReadAll(io.LimitReader(f, largestFile))
 }

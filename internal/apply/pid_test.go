@@ -21,11 +21,15 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize uint64
 }
 
-// startAs starts /bin/sleep with a process ID of one's choice (clone3 set_tid, Linux 5.5), as a checkpointed process
-// comes back. It takes CAP_CHECKPOINT_RESTORE.
+// startAs starts /bin/sleep with a process ID of one's choice (clone3 set_tid, Linux 5.5), as a
+// checkpointed process comes back. It takes CAP_CHECKPOINT_RESTORE.
 func startAs(pid int) syscall.Errno {
 	tid := int32(pid)
-	args := &cloneArgs{exitSignal: uint64(syscall.SIGCHLD), setTID: uint64(uintptr(unsafe.Pointer(&tid))), setTIDSize: 1}
+	args := &cloneArgs{
+		exitSignal: uint64(syscall.SIGCHLD),
+		setTID:     uint64(uintptr(unsafe.Pointer(&tid))),
+		setTIDSize: 1,
+	}
 	path, _ := syscall.BytePtrFromString("/bin/sleep")
 	word, _ := syscall.BytePtrFromString("600")
 	argv, env := []*byte{path, word, nil}, []*byte{nil}
@@ -36,25 +40,40 @@ func startAs(pid int) syscall.Errno {
 	return errno
 }
 
-// cloneExec is what syscall.forkExec does: the child must not allocate, grow its stack or take a lock.
+// cloneExec is what syscall.forkExec does: the child must not allocate, grow its stack or take a
+// lock.
 //
 //go:noinline
 //go:norace
 //go:nosplit
-func cloneExec(args *cloneArgs, path *byte, argv, env **byte) (pid, r uintptr, errno syscall.Errno) {
-	pid, r, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0)
+func cloneExec(
+	args *cloneArgs,
+	path *byte,
+	argv, env **byte,
+) (pid, r uintptr, errno syscall.Errno) {
+	pid, r, errno = syscall.RawSyscall(
+		unix.SYS_CLONE3,
+		uintptr(unsafe.Pointer(args)),
+		unsafe.Sizeof(*args),
+		0,
+	)
 	if errno != 0 || pid != 0 {
 		return pid, r, errno
 	}
 	syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
-	syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)), uintptr(unsafe.Pointer(env)))
+	syscall.RawSyscall(
+		syscall.SYS_EXECVE,
+		uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(argv)),
+		uintptr(unsafe.Pointer(env)),
+	)
 	for {
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 127, 0, 0)
 	}
 }
 
-// A process ends between the check and the write, and its number is given to another one, which even started within the same clock
-// tick. The other one keeps its limits.
+// A process ends between the check and the write, and its number is given to another one, which
+// even started within the same clock tick. The other one keeps its limits.
 func TestNumberOfAProcessComesBack(t *testing.T) {
 	for range 200 {
 		switch same, errno := numberComesBack(t); {
@@ -75,7 +94,12 @@ func numberComesBack(t *testing.T) (same bool, errno syscall.Errno) {
 	}
 	first := sleeper(t)
 	pid := first.Process.Pid
-	target := plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(pid), Field: fieldSoft, Start: startOf(t, pid)}
+	target := plan.Target{
+		Kind:  host.ProcessKind,
+		Name:  strconv.Itoa(pid),
+		Field: fieldSoft,
+		Start: startOf(pid),
+	}
 	if _, err := e.Kernel.Read(target); err != nil { // the check
 		t.Fatal(err)
 	}
@@ -88,7 +112,7 @@ func numberComesBack(t *testing.T) (same bool, errno syscall.Errno) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
 	}()
-	same = startOf(t, pid) == target.Start
+	same = startOf(pid) == target.Start
 	before := filesLimitOf(t, pid)
 	if err := e.Kernel.Write(target, "77"); !errors.Is(err, ErrGone) {
 		t.Errorf("write: %v", err)

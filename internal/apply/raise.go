@@ -78,7 +78,15 @@ type heldListener struct {
 
 func (l heldListener) change(to string) plan.Change {
 	return plan.Change{
-		Target:  plan.Target{Kind: host.ListenerKind, Name: l.name, Field: fieldLimit, Start: l.start, PID: int64(l.pid), Inode: l.inode, Cookie: l.cookie},
+		Target: plan.Target{
+			Kind:   host.ListenerKind,
+			Name:   l.name,
+			Field:  fieldLimit,
+			Start:  l.start,
+			PID:    int64(l.pid),
+			Inode:  l.inode,
+			Cookie: l.cookie,
+		},
 		Setting: fmt.Sprintf("accept queue of %s, %s (pid %d)", l.name, l.comm, l.pid),
 		From:    strconv.FormatUint(l.limit, 10), To: to,
 		Why:   "asked for; the queue takes one connection more than its limit",
@@ -105,7 +113,10 @@ func (e *Engine) wished(w Wish) (found []heldListener, err error) {
 			if members[name]++; members[name] > 1 {
 				name += "~" + strconv.Itoa(members[name])
 			}
-			found = append(found, heldListener{name: name, inode: uint64(d.Inode), limit: uint64(d.SendQueue), cookie: d.Cookie})
+			found = append(
+				found,
+				heldListener{name: name, inode: uint64(d.Inode), limit: uint64(d.SendQueue), cookie: d.Cookie},
+			)
 		})
 	})
 	if err != nil {

@@ -112,8 +112,10 @@ func (e *Engine) sameNamespace(r *Run) error {
 	case over && e.Here.Path == "": // nothing of it is in this one, and the run can be closed
 		return nil
 	case over:
-		return &Refusal{Why: fmt.Sprintf("the network namespace that %s changed has ended: %s is another one", r.name(), e.Here.Path),
-			Hint: fmt.Sprintf("nothing is to be taken back there; without --netns maxconn rollback %d closes the run", r.ID)}
+		const why = "the network namespace that %s changed has ended: %s is another one"
+		const hint = "nothing is to be taken back there; " +
+			"without --netns maxconn rollback %d closes the run"
+		return &Refusal{Why: fmt.Sprintf(why, r.name(), e.Here.Path), Hint: fmt.Sprintf(hint, r.ID)}
 	}
 	return &Refusal{Why: fmt.Sprintf("%s changed network namespace %s, this is %s", r.name(), r.Place.Netns, e.Here.Netns),
 		Hint: fmt.Sprintf("say where that is: maxconn rollback %d --netns NAME", r.ID)}
@@ -140,8 +142,8 @@ func (e *Engine) overlaid(r *Run, now Situation) error {
 		if later.ID <= r.ID {
 			break
 		}
-		s := later.State(now)
-		if what := r.shares(later); what != "" && s != Undone && s != PartlyLeft && s != NotBegun && s != Rebooted && s != Over {
+		ended := []State{Undone, PartlyLeft, NotBegun, Rebooted, Over}
+		if what := r.shares(later); what != "" && !slices.Contains(ended, later.State(now)) {
 			return &Refusal{Why: fmt.Sprintf("%s changed %s after %s did", later.name(), what, r.name()),
 				Hint: fmt.Sprintf("take that back first: maxconn rollback %d", later.ID)}
 		}
@@ -164,7 +166,8 @@ func (r *Run) shares(other *Run) string {
 		if !sameBoot && !r.keeps(c.Target) {
 			continue
 		}
-		if slices.ContainsFunc(other.Plan.Changes, func(d plan.Change) bool { return c.Target.Same(d.Target) }) {
+		same := func(d plan.Change) bool { return c.Target.Same(d.Target) }
+		if slices.ContainsFunc(other.Plan.Changes, same) {
 			return describe(c)
 		}
 	}

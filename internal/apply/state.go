@@ -17,7 +17,7 @@ const (
 	Undone      State = "undone"        // everything is as before
 	PartlyLeft  State = "partly undone" // taken back, but for what somebody else changed or the kernel refused
 	Rebooted    State = "rebooted"      // the host was booted since: its running values are gone
-	Over        State = "over"          // its network namespace has ended, and with it all that it changed
+	Over        State = "over"          // its network namespace has ended, with all that it changed
 )
 
 // Situation is what a state depends on besides the journal.

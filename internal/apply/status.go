@@ -3,7 +3,6 @@ package apply
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -124,7 +123,7 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 	}
 	if s == Pending {
 		out.SecondsLeft = int(math.Ceil(r.remaining(now).Seconds()))
-		out.Guarded = r.Guard > 0 && alive(r.Guard)
+		out.Guarded = r.Guard > 0 && alive(r.Guard, r.GuardFrom)
 	}
 	e = e.at(r)
 	for i := range r.Progress {
@@ -147,7 +146,8 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 // reaches says whether a run has set a target that can be looked at from here.
 func (r *Run) reaches(e *Engine, t plan.Target) bool {
 	for i, c := range r.Plan.Changes {
-		if past, elsewhere := e.reach(r, c); c.Target.Same(t) && r.mayHaveWritten(i) && past == "" && elsewhere == "" {
+		past, elsewhere := e.reach(r, c)
+		if c.Target.Same(t) && r.mayHaveWritten(i) && past == "" && elsewhere == "" {
 			return true
 		}
 	}
@@ -159,10 +159,11 @@ func (r *Run) wrote(path string) bool {
 	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return n.Path == path })
 }
 
-// alive says whether there is a process of that number. It is for people: the journal decides.
-func alive(pid int) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return err == nil
+// alive says whether a process is there still; of one whose start is not known (0), whether its
+// number is anybody's. It is for people: the journal decides.
+func alive(pid int, start uint64) bool {
+	now := startOf(pid)
+	return now != 0 && (start == 0 || now == start)
 }
 
 func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {

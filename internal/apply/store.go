@@ -41,16 +41,19 @@ type store struct {
 func (s store) runs() string          { return filepath.Join(s.dir, "runs") }
 func (s store) journal(id int) string { return filepath.Join(s.runs(), strconv.Itoa(id)+".jsonl") }
 
-// trusted refuses a state directory in which somebody else could have written: a journal says which old values are to be put back, and
-// into which files. One that is not there is empty.
+// trusted refuses a state directory in which somebody else could have written: a journal says which
+// old values are to be put back, and into which files. One that is not there is empty.
 func (s store) trusted() error {
 	for _, dir := range []string{s.dir, s.runs()} {
 		err := trust.Directory(dir)
 		var other *trust.Error
 		switch {
 		case errors.As(err, &other):
-			return &Refusal{Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
-				Hint: "a journal there may be somebody else's work: name a directory of your own, or run as the user it belongs to"}
+			return &Refusal{
+				Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
+				Hint: "a journal there may be somebody else's work: " +
+					"name a directory of your own, or run as the user it belongs to",
+			}
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("look at the state directory %s: %w", s.dir, bare(err))
 		}
@@ -177,7 +180,8 @@ func (s store) load() (runs []*Run, bad []*Unreadable, err error) {
 	return runs, bad, nil
 }
 
-// largestJournal bounds what is read as a journal, in bytes: a plan, a few lines for each change, and some files.
+// largestJournal bounds what is read as a journal, in bytes: a plan, a few lines for each change,
+// and some files.
 const largestJournal = 64 << 20
 
 func (s store) read(id int) (*Run, error) {

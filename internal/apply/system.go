@@ -27,9 +27,9 @@ const (
 	fieldTxQueueLen = "txqueuelen"
 )
 
-// System is the running kernel, seen from one network namespace, where sysctls, devices and sockets are. It looks nothing up twice: the
-// namespace is held by a descriptor, and so is each process from the first look at it to the last write. It is safe
-// for concurrent use.
+// System is the running kernel, seen from one network namespace, where sysctls, devices and sockets
+// are. It looks nothing up twice: the namespace is held by a descriptor, and so is each process
+// from the first look at it to the last write. It is safe for concurrent use.
 type System struct {
 	namespace *netns.Handle
 	processes keeper
@@ -110,7 +110,8 @@ func probeSysctl(name string) error {
 	return f.Close()
 }
 
-// fitsMemory refuses more pages for TCP than the host has: the catalogue proposes no more than half of those that are left.
+// fitsMemory refuses more pages for TCP than the host has: the catalogue proposes no more than half
+// of those that are left.
 func fitsMemory(name, value string) error {
 	if name != tcpMem {
 		return nil
@@ -125,7 +126,8 @@ func fitsMemory(name, value string) error {
 		return nil
 	}
 	fields := strings.Fields(value)
-	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > kilobytes*1024/int64(os.Getpagesize()) {
+	has := kilobytes * 1024 / int64(os.Getpagesize())
+	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > has {
 		err = fmt.Errorf("that is more than the %d MiB of memory that this host has", kilobytes>>10)
 	}
 	return err

@@ -54,18 +54,25 @@ func (s *System) writeListener(t plan.Target, value string) error {
 	if err != nil {
 		return errNotNumber
 	}
-	if err := s.withListener(t, func(f *os.File) error { return tune.Listen(f, uint32(n)) }); err != nil {
+	again := func(f *os.File) error { return tune.Listen(f, uint32(n)) }
+	if err := s.withListener(t, again); err != nil {
 		return err
 	}
 	now, err := socketOf(t)
 	if err == nil && uint64(now.SendQueue) != n {
-		return &tune.Error{Op: "listen() again on", Subject: t.Name, Want: value, Got: strconv.FormatUint(uint64(now.SendQueue), 10)}
+		return &tune.Error{
+			Op:      "listen() again on",
+			Subject: t.Name,
+			Want:    value,
+			Got:     strconv.FormatUint(uint64(now.SendQueue), 10),
+		}
 	}
 	return err
 }
 
-// withListener runs fn on a copy of the socket, taken out of the running process: what fn does happens to the socket that was
-// compared. The copy is not kept longer: it would keep the socket listening, and its port taken, after the program has closed it.
+// withListener runs fn on a copy of the socket, taken out of the running process: what fn does
+// happens to the socket that was compared. The copy is not kept longer: it would keep the socket
+// listening, and its port taken, after the program has closed it.
 func (s *System) withListener(t plan.Target, fn func(*os.File) error) error {
 	held, err := s.processes.hold(int(t.PID), t.Start)
 	if err != nil {
@@ -84,7 +91,8 @@ func (s *System) withListener(t plan.Target, fn func(*os.File) error) error {
 	}
 	defer f.Close()
 	// The number may have come to mean another socket since it was read.
-	if link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); err != nil || link != fmt.Sprintf("socket:[%d]", t.Inode) {
+	link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	if err != nil || link != fmt.Sprintf("socket:[%d]", t.Inode) {
 		return fmt.Errorf("the process closed the socket meanwhile: %w", ErrGone)
 	}
 	if cookie, err := pidfd.SocketCookie(f); err != nil || t.Cookie != 0 && cookie != t.Cookie {

@@ -32,7 +32,8 @@ const filesLimit = "Max open files"
 // unlimited is RLIM_INFINITY in words.
 const unlimited = "unlimited"
 
-// withProcess runs fn on a process that is held, and whose start time was compared: a pid that was used again is ErrGone.
+// withProcess runs fn on a process that is held, and whose start time was compared: a pid that was
+// used again is ErrGone.
 func (s *System) withProcess(pid int, start uint64, fn func(*procfs.Process) error) error {
 	p, err := s.processes.hold(pid, start)
 	if err != nil {
@@ -70,8 +71,8 @@ func filesOf(p *procfs.Process) (procfs.ResourceLimit, error) {
 	return l, nil
 }
 
-// writeProcess sets one of the two limits and leaves the other. prlimit(2) takes a pid: see tune.PrlimitHeld for what
-// that leaves open.
+// writeProcess sets one of the two limits and leaves the other. prlimit(2) takes a pid: see
+// tune.PrlimitHeld for what that leaves open.
 func (s *System) writeProcess(t plan.Target, value string) error {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {
@@ -97,7 +98,11 @@ func (s *System) writeProcess(t plan.Target, value string) error {
 		want.Soft = n
 	}
 	if want.Soft > want.Hard {
-		return fmt.Errorf("the soft limit %s would be above the hard limit %s", spell(want.Soft), spell(want.Hard))
+		return fmt.Errorf(
+			"the soft limit %s would be above the hard limit %s",
+			spell(want.Soft),
+			spell(want.Hard),
+		)
 	}
 	return tune.PrlimitHeld(pid, held.running, was, want)
 }

@@ -17,8 +17,8 @@ import (
 var releaseNames = regexp.MustCompile(`^([pP]arseRelease|[pP]arseVersion|majorMinor|(kernel|release)` +
 	`(Since|Before|Older|Newer|AtLeast)|olderThan|newerThan)$`)
 
-// A parser of kernel releases shows by its name, by a scan for "%d.%d", or by what it does: it cuts a
-// text at dots or at what is no digit, and makes numbers of the parts.
+// A parser of kernel releases shows by its name, by a scan for "%d.%d", or by what it does: it
+// cuts a text at dots or at what is no digit, and makes numbers of the parts.
 func TestOneParserOfKernelReleases(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
@@ -88,8 +88,8 @@ func texts(c *ast.CallExpr) (out []string) {
 	return out
 }
 
-// A function that turns the spelling of a sysctl's name does so by a replacement of dots by slashes,
-// or rune by rune.
+// A function that turns the spelling of a sysctl's name does so by a replacement of dots by
+// slashes, or rune by rune.
 func TestOnePlaceForSpellingsOfSysctls(t *testing.T) {
 	excused := map[string]string{
 		"internal/sysctld/parse.go parseKey": "TuneD itself makes every dot a slash",

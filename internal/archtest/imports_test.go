@@ -17,8 +17,8 @@ var rows = []struct {
 	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
 	{0, "internal/figure"}, {0, "internal/infile"},
 	{0, "internal/load/result"},
-	{0, "internal/linux/"}, {0, "coalesce"}, {0, "coalesce/"}, {0, "dial"}, {0, "listen"},
-	{1, "internal/limit"},
+	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
 	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"}, {4, "internal/persist"},
@@ -27,7 +27,7 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
+	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
@@ -40,8 +40,6 @@ var sameRow = map[string][]string{
 	"internal/sysctld":      {"internal/knob"},
 	"internal/linux/procfs": {"internal/knob"},
 	"internal/linux/tune":   {"internal/knob"},
-	// trials of what wraps a connection with it
-	"coalesce/coalescetest": {"coalesce"},
 	// what tests of machines share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	// a name that is misspelt

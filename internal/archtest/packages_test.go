@@ -217,3 +217,16 @@ func TestPackagesInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// What changes the machine that CI runs on is in that script, and nowhere else.
+func TestCIChangesNothingElse(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), ".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"apt-get", "systemctl", "policy-rc.d", "dpkg"} {
+		if strings.Contains(string(text), word) {
+			t.Errorf(".ci/run has %s: it belongs into scripts/debian-packages.sh", word)
+		}
+	}
+}

@@ -15,6 +15,28 @@ type evaluation struct {
 	checked []Checked
 	unseen  map[missing][]string // fact and reason -> limits
 	void    map[limit.ID]bool    // limits that could not be evaluated at all
+	covers  *coverage            // of the gauges, made when it is asked for
+	mayBe   map[int]map[int64]bool
+}
+
+// coverage is made once, when all gauges are there.
+func (e *evaluation) coverage() *coverage {
+	if e.covers == nil {
+		e.covers = newCoverage(e.gauges)
+		e.mayBe = map[int]map[int64]bool{}
+		for i, g := range e.gauges {
+			if len(g.MaySpare) > 0 {
+				e.mayBe[i] = setOf(g.MaySpare)
+			}
+		}
+	}
+	return e.covers
+}
+
+// maySpare says whether it is not known of one of the flow's processes that the gauge bounds it.
+func (e *evaluation) maySpare(f flow, i int) bool {
+	set := e.mayBe[i]
+	return len(set) > 0 && slices.ContainsFunc(f.pids, func(pid int64) bool { return set[pid] })
 }
 
 // missing is a fact and the reason that it could not be read.

@@ -71,4 +71,9 @@ func newFinding(g limit.Gauge, severity Severity) Finding {
 }
 
 // listed is a list that JSON writes as [] where it is empty.
-func listed[T any](all []T) []T { return append([]T{}, all...) }
+func listed[T any](all []T) []T {
+	if len(all) == 0 {
+		return []T{}
+	}
+	return slices.Clip(all)
+}

@@ -1,6 +1,10 @@
 package knob
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // Tracking is the module of connection tracking.
 const Tracking = "nf_conntrack"
@@ -21,24 +25,30 @@ var tracking = append([]Knob{
 		Scope:  trackScope,
 		Module: Tracking,
 		Takes:  one(atLeast(0)),
-		Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a write rebuilds the table at " +
-			"once",
-		Not:    "does not change nf_conntrack_max once the module is loaded",
-		Source: trackCore + " nf_conntrack_hash_resize; " + trackSource + " nf_conntrack_hash_sysctl",
+		Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a " +
+			"write rebuilds the table at once",
+		Not: "does not change nf_conntrack_max once the module is loaded",
+		Source: trackCore + " nf_conntrack_hash_resize; " +
+			trackSource + " nf_conntrack_hash_sysctl",
 	},
 	{
-		Name:    "net.netfilter.nf_conntrack_max",
-		Scope:   trackScope,
-		Module:  Tracking,
-		Takes:   one([]Bound{anyInt[0], from(6, 18, 0, 1<<31-1)}),
-		Default: computed(tracked),
-		After:   []string{"net.netfilter.nf_conntrack_buckets"},
-		Does: "is how many entries each network namespace may have; the next new connection sees a change; 0 is no " +
-			"limit",
-		Not: "does not resize the hash table: set nf_conntrack_buckets with it; the key is there only after " +
-			"nf_conntrack has been loaded, so a sysctl.d file may come too early at boot",
-		Source: trackCore + " __nf_conntrack_alloc, nf_conntrack_init_start; d532bcd0b269 (5.15), 2671fa4dc010 (5.13)",
-		InUse:  TrackedConnections,
+		Name:   "net.netfilter.nf_conntrack_max",
+		Scope:  trackScope,
+		Module: Tracking,
+		Takes:  one([]Bound{anyInt[0], from(6, 18, 0, 1<<31-1)}),
+		Default: Default{
+			On:    tracked,
+			Words: "262,144 above 4 GiB of memory, 65,536 above 1 GiB",
+		},
+		After: []string{"net.netfilter.nf_conntrack_buckets"},
+		Does: "is how many entries each network namespace may have; the next new " +
+			"connection sees a change; 0 is no limit",
+		Not: "does not resize the hash table: set nf_conntrack_buckets with it; the key " +
+			"is there only after nf_conntrack has been loaded, so a sysctl.d file " +
+			"may come too early at boot",
+		Source: trackCore + " __nf_conntrack_alloc, nf_conntrack_init_start; " +
+			"d532bcd0b269 (5.15), 2671fa4dc010 (5.13)",
+		InUse: TrackedConnections,
 	},
 	{
 		Name:   "net.nf_conntrack_max",
@@ -54,7 +64,8 @@ var tracking = append([]Knob{
 		Module: Tracking,
 		Takes:  shown(),
 		Does:   "is the number of entries of this namespace",
-		Not:    "cannot be written; is not the number of connections: closed ones, UDP and ICMP count as well",
+		Not: "cannot be written; is not the number of connections: closed ones, UDP " +
+			"and ICMP count as well",
 		Source: trackSource + " nf_ct_sysctl_table (mode 0444)",
 	},
 	{
@@ -63,8 +74,9 @@ var tracking = append([]Knob{
 		Module:  Tracking,
 		Takes:   one(anyInt),
 		Default: always(1),
-		Does:    "picks up connections that the table does not know in the middle; 0 makes their packets INVALID",
-		Source:  "net/netfilter/nf_conntrack_proto_tcp.c tcp_new; " + trackDoc,
+		Does: "picks up connections that the table does not know in the middle; 0 " +
+			"makes their packets INVALID",
+		Source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_new; " + trackDoc,
 	},
 	{
 		Name:    "net.netfilter.nf_conntrack_tcp_be_liberal",
@@ -94,9 +106,10 @@ var tracking = append([]Knob{
 		Module:  Tracking,
 		Takes:   seconds(),
 		Default: always(30),
-		Does:    "keeps the entry of a UDP flow that was not answered for this many seconds",
-		Not:     "is not about TCP, but UDP flows share the table with its connections",
-		Source:  trackDoc,
+		Does: "keeps the entry of a UDP flow that was not answered for this many " +
+			"seconds",
+		Not:    "is not about TCP, but UDP flows share the table with its connections",
+		Source: trackDoc,
 	},
 	{
 		Name:   "net.netfilter.nf_conntrack_udp_timeout_stream",
@@ -139,14 +152,16 @@ type TrackState struct {
 
 // TrackStates are those of TCP.
 func TrackStates() []TrackState {
+	const timeWait = ", counted from its last packet: nf_conntrack_max divided by it is the " +
+		"ceiling on new connections each second"
 	return []TrackState{
 		{"established", "an established connection", 432000, ""},
-		{"time_wait", "a closed connection", 120, ", counted from its last packet: nf_conntrack_max divided by it " +
-			"is the ceiling on new connections each second"},
+		{"time_wait", "a closed connection", 120, timeWait},
 		{"fin_wait", "a connection of which one side has sent FIN", 120, ""},
 		{"syn_sent", "a connection of which only the SYN was seen", 120, ""},
 		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", 60, ""},
-		{"close_wait", "a connection whose FIN was acknowledged and whose other side has not closed", 60, ""},
+		{"close_wait", "a connection whose FIN was acknowledged and whose other side has not closed",
+			60, ""},
 		{"last_ack", "a connection that waits for the last ACK", 30, ""},
 		{"close", "a connection that ended with RST", 10, ""},
 		{"unacknowledged", "a connection with data that nobody acknowledges", 300, ""},
@@ -165,10 +180,11 @@ func trackTimes() (all []Knob) {
 			Module:  Tracking,
 			Takes:   seconds(),
 			Default: always(s.after),
-			Does: "seconds without a packet after which the entry of " + s.Entry + " goes" + s.more +
-				"; entries that get a packet take the new value",
-			Not: "does not close the TCP connection and does not change TCP's own timers; an entry that goes too " +
-				"early makes later packets of its connection look new or invalid to the rules",
+			Does: "seconds without a packet after which the entry of " + s.Entry + " goes" +
+				s.more + "; entries that get a packet take the new value",
+			Not: "does not close the TCP connection and does not change TCP's own " +
+				"timers; an entry that goes too early makes later packets of its " +
+				"connection look new or invalid to the rules",
 			Source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts; " + trackDoc,
 		})
 	}
@@ -176,7 +192,10 @@ func trackTimes() (all []Knob) {
 }
 
 // neighbouring are settings of the tables of neighbours.
-var neighbouring = append(neighbours("ipv4", "IPv4 (ARP)", Neighbours4), neighbours("ipv6", "IPv6", Neighbours6)...)
+var neighbouring = slices.Concat(
+	neighbours("ipv4", "IPv4 (ARP)", Neighbours4),
+	neighbours("ipv6", "IPv6", Neighbours6),
+)
 
 // neighbours are the thresholds of one table, from the top: so they stay in order while they are
 // written.
@@ -189,10 +208,11 @@ func neighbours(family, people string, use Use) []Knob {
 			Scope:   InitialOnly,
 			Takes:   one(atLeast(0)),
 			Default: always(1024),
-			Does: "is the ceiling on entries of " + people + " over all namespaces: at that number a new one is made " +
-				"only if an old one can be thrown out" + next,
-			Not: "does not bound connections, and does not bound hosts behind a gateway; does not count permanent " +
-				"entries since Linux 5.0",
+			Does: "is the ceiling on entries of " + people +
+				" over all namespaces: at that number a new one is made only if an old one can be " +
+				"thrown out" + next,
+			Not: "does not bound connections, and does not bound hosts behind a " +
+				"gateway; does not count permanent entries since Linux 5.0",
 			Source: "net/core/neighbour.c neigh_alloc, neigh_forced_gc (4.4-6.18)",
 			InUse:  use,
 		},
@@ -202,8 +222,8 @@ func neighbours(family, people string, use Use) []Knob {
 			Takes:   one(atLeast(0)),
 			Default: always(512),
 			After:   []string{name + "3"},
-			Does: "above this many entries of " + people + " a new one makes the kernel throw out old ones, at most " +
-				"every 5 s" + next,
+			Does: "above this many entries of " + people +
+				" a new one makes the kernel throw out old ones, at most every 5 s" + next,
 			Not:    "is no ceiling",
 			Source: "net/core/neighbour.c neigh_alloc (4.4-6.18)",
 		},
@@ -213,14 +233,15 @@ func neighbours(family, people string, use Use) []Knob {
 			Takes:   one(atLeast(0)),
 			Default: always(128),
 			After:   []string{name + "2"},
-			Does:    "below this many entries of " + people + " nothing is thrown out by age" + next,
-			Not:     "is no ceiling",
-			Source:  "net/core/neighbour.c neigh_periodic_work (4.4-6.18)",
+			Does: "below this many entries of " + people +
+				" nothing is thrown out by age" + next,
+			Not:    "is no ceiling",
+			Source: "net/core/neighbour.c neigh_periodic_work (4.4-6.18)",
 		},
 	}
 }
 
-// perNetns4x are scopes that came between two kernels that were looked at.
+// These are scopes that came between two kernels that were looked at.
 var (
 	perNetns9  = PerNetnsSince(Between(host.V(4, 4), host.V(4, 9)))
 	perNetns14 = PerNetnsSince(Between(host.V(4, 12), host.V(4, 14)))

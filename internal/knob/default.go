@@ -21,7 +21,9 @@ func HostOf(s host.Snapshot) Host {
 }
 
 // Since says whether the kernel is this release or a later one. One that is not known is.
-func (h Host) Since(major, minor int) bool { return !h.Kernel.Known() || h.Kernel.Since(major, minor) }
+func (h Host) Since(major, minor int) bool {
+	return !h.Kernel.Known() || h.Kernel.Since(major, minor)
+}
 
 // Memory is the host's memory in bytes.
 func (h Host) Memory() (int64, bool) {
@@ -44,8 +46,8 @@ type Amount struct {
 	Rough bool // computed from memory, so not to the last digit
 	// Words are where it comes from: " (128 before Linux 5.4)", ", 4 % of the memory".
 	Words string
-	// Hosts is the memory in GiB above which a host has a higher default than v, where memory decides
-	// and is not known; 0 says that no host has.
+	// Hosts is the memory in GiB above which a host has a higher default than v, where memory
+	// decides and is not known; 0 says that no host has.
 	Hosts func(v int64) (gib float64)
 }
 
@@ -108,8 +110,8 @@ func (d Default) Fixed(kernel host.Release) (value string, fixed bool) {
 
 // Defaults that follow the host's memory.
 
-// buckets is the size of the connection hash table: one bucket for each 128 KiB of memory, rounded up
-// to a power of two, at most 524288 (net/ipv4/tcp.c tcp_init).
+// buckets is the size of the connection hash table: one bucket for each 128 KiB of memory,
+// rounded up to a power of two, at most 524288 (net/ipv4/tcp.c tcp_init).
 func (h Host) buckets() (int64, bool) {
 	if n, ok := h.Read.Maybe(host.Sysctl("net.ipv4.tcp_ehash_entries")); ok && n != 0 {
 		return max(n, -n), true
@@ -158,7 +160,8 @@ func synBacklog(h Host) Amount {
 	return Amount{N: max(128, n/256), Known: ok}
 }
 
-// share is a default that is a share of the memory; hosts is the other way round, per unit of value.
+// share is a default that is a share of the memory; hosts is the other way round, per unit of
+// value.
 func share(words string, perValue float64, of func(Host, int64) int64) func(Host) Amount {
 	return func(h Host) Amount {
 		a := Amount{Words: words, Rough: true, Hosts: func(v int64) float64 {
@@ -178,7 +181,8 @@ var (
 	// net/ipv4/tcp.c tcp_init_mem: twice three quarters of a sixteenth.
 	tcpPages = share(", 9.4 % of the memory in pages", 4096/0.09375,
 		func(h Host, m int64) int64 { return m / h.PageSize() * 3 / 32 })
-	// fs/eventpoll.c eventpoll_init: 4 % of memory by what a watch is charged, 184 bytes on 6.18.
+	// fs/eventpoll.c eventpoll_init: 4 % of memory by what a watch is charged, 184 bytes on
+	// 6.18.
 	epollWatches = share(", 4 % of the memory", 184/0.04,
 		func(_ Host, m int64) int64 { return m / 25 / 184 })
 	// kernel/fork.c set_max_threads: memory / (8 * 16 KiB of stack).

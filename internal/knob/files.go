@@ -6,20 +6,23 @@ var files = []Knob{
 		Name:    "fs.nr_open",
 		Takes:   one(between(64, 2147483584)),
 		Default: always(1048576),
-		Does: "bounds the hard limit on descriptors (RLIMIT_NOFILE) that a process may be given: a value above it " +
-			"is refused with EPERM, to root as well; acts on the next setrlimit()",
-		Not:    "does not raise any process's limit by itself, does not bound the open files of the host",
+		Does: "bounds the hard limit on descriptors (RLIMIT_NOFILE) that a process may " +
+			"be given: a value above it is refused with EPERM, to root as well; acts " +
+			"on the next setrlimit()",
+		Not: "does not raise any process's limit by itself, does not bound the open " +
+			"files of the host",
 		Source: "kernel/sys.c do_prlimit; fs/file.c sysctl_nr_open (4.4-6.18)",
 	},
 	{
 		Name:    "fs.file-max",
 		Takes:   one(unsigned),
 		Default: computed(tenthOfMemory),
-		Does: "bounds the open files of the host (ENFILE); the next open file sees the change; the count that is " +
-			"compared leaves out what the CPUs have not added up yet, so up to 32 files a CPU more may be open " +
-			"(twice the number of CPUs each where there are more than 16)",
-		Not: "has nothing to do with the limit of a process (EMFILE): does not raise the descriptor limit of any " +
-			"process, nor fs.nr_open",
+		Does: "bounds the open files of the host (ENFILE); the next open file sees the " +
+			"change; the count that is compared leaves out what the CPUs have not " +
+			"added up yet, so up to 32 files a CPU more may be open (twice the " +
+			"number of CPUs each where there are more than 16)",
+		Not: "has nothing to do with the limit of a process (EMFILE): does not raise the " +
+			"descriptor limit of any process, nor fs.nr_open",
 		Source: "fs/file_table.c alloc_empty_file, files_maxfiles_init (4.4-6.18); " +
 			"lib/percpu_counter.c compute_batch_value",
 		InUse: OpenFiles,
@@ -27,8 +30,9 @@ var files = []Knob{
 	{
 		Name:  "fs.file-nr",
 		Takes: shown(),
-		Does: "shows open files, 0, and fs.file-max; the first lags behind by up to 32 files a CPU, and so does what " +
-			"is compared with fs.file-max: the kernel counts exactly only once that has reached it",
+		Does: "shows open files, 0, and fs.file-max; the first lags behind by up to 32 " +
+			"files a CPU, and so does what is compared with fs.file-max: the kernel " +
+			"counts exactly only once that has reached it",
 		Not:    "cannot be written: the ceiling is fs.file-max",
 		Source: "fs/file_table.c proc_nr_files (mode 0444)",
 	},
@@ -36,8 +40,9 @@ var files = []Knob{
 		Name:    "fs.epoll.max_user_watches",
 		Takes:   one(unsigned),
 		Default: computed(epollWatches),
-		Does: "bounds the descriptors that all epoll instances of one real user hold, over all processes " +
-			"(ENOSPC from epoll_ctl()); the next epoll_ctl() sees the change",
+		Does: "bounds the descriptors that all epoll instances of one real user hold, " +
+			"over all processes (ENOSPC from epoll_ctl()); the next epoll_ctl() sees " +
+			"the change",
 		Not:    "does not touch watches that exist; poll() and select() do not count",
 		Source: "fs/eventpoll.c ep_insert, eventpoll_init (4.4-6.18)",
 	},
@@ -50,9 +55,10 @@ var files = []Knob{
 		Aside:  true,
 	},
 	{
-		Name:   "fs.inode-max",
-		Until:  Since(2, 4),
-		Does:   "bounded the inodes in memory, long ago; today inodes have no limit but memory",
+		Name:  "fs.inode-max",
+		Until: Since(2, 4),
+		Does: "bounded the inodes in memory, long ago; today inodes have no limit but " +
+			"memory",
 		Source: "proc(5) /proc/sys/fs/inode-max",
 		Never:  "it is gone",
 	},
@@ -69,9 +75,10 @@ var files = []Knob{
 		Name:    "kernel.pid_max",
 		Takes:   one(between(301, 4194304)),
 		Default: computed(pidMax),
-		Does: "is one above the highest pid; every thread needs one, and after the first wrap 1 to 299 are not given " +
-			"out again; the next clone() sees the change; since Linux 6.14 one for each pid namespace, those above " +
-			"still bind",
+		Does: "is one above the highest pid; every thread needs one, and after the first " +
+			"wrap 1 to 299 are not given out again; the next clone() sees the " +
+			"change; since Linux 6.14 one for each pid namespace, those above still " +
+			"bind",
 		Not:    "does not bind alone: threads-max and pids.max still do",
 		Source: "kernel/pid.c alloc_pid, pid_idr_init (4.4-6.18), 7863dcc72d0f (6.14)",
 		InUse:  Tasks,
@@ -80,8 +87,8 @@ var files = []Knob{
 		Name:    "vm.max_map_count",
 		Takes:   one(atLeast(0)),
 		Default: always(65530),
-		Does: "bounds the mappings of one process; a thread of glibc 2.36 takes two, its stack and the guard page " +
-			"(measured); the next mmap() sees the change",
+		Does: "bounds the mappings of one process; a thread of glibc 2.36 takes two, its " +
+			"stack and the guard page (measured); the next mmap() sees the change",
 		Not: "does not bound memory",
 		Source: "mm/mmap.c do_mmap (4.4-6.18); include/linux/mm.h DEFAULT_MAX_MAP_COUNT; " +
 			"Documentation/admin-guide/sysctl/vm.rst",
@@ -90,8 +97,8 @@ var files = []Knob{
 		Name:  "RLIMIT_NOFILE hard",
 		Field: "process#hard",
 		After: []string{"fs.nr_open"},
-		Does: "bounds the soft limit; raising it needs CAP_SYS_RESOURCE in the initial user namespace, lowering it " +
-			"nothing",
+		Does: "bounds the soft limit; raising it needs CAP_SYS_RESOURCE in the initial " +
+			"user namespace, lowering it nothing",
 		Not:    "root in a container without that capability gets EPERM (measured)",
 		Source: "kernel/sys.c do_prlimit",
 	},
@@ -99,21 +106,25 @@ var files = []Knob{
 		Name:  "RLIMIT_NOFILE soft",
 		Field: "process#soft",
 		After: []string{"RLIMIT_NOFILE hard"},
-		Does: "bounds the descriptors of one process; prlimit(1) changes it on a running process for the next " +
-			"descriptor; up to the hard limit without privilege for the same user",
+		Does: "bounds the descriptors of one process; prlimit(1) changes it on a running " +
+			"process for the next descriptor; up to the hard limit without privilege " +
+			"for the same user",
 		Not:    "is not shared: a forked worker has a copy of its own",
 		Source: "kernel/sys.c do_prlimit, fs/file.c alloc_fd",
 	},
 	{
 		Name:    "LimitNOFILE",
 		Default: words("DefaultLimitNOFILE, 1024:524288"),
-		Does:    "is the limit that systemd gives to a service at its start, \"soft:hard\" or one value for both",
-		Not:     "does not touch a running service; a scope unit (containers, login sessions) has none",
-		Source:  "systemd.exec(5), systemd-system.conf(5)",
+		Does: "is the limit that systemd gives to a service at its start, " +
+			"\"soft:hard\" or one value for both",
+		Not: "does not touch a running service; a scope unit (containers, login " +
+			"sessions) has none",
+		Source: "systemd.exec(5), systemd-system.conf(5)",
 	},
 	{
-		Name:   "limits.conf",
-		Does:   "sets limits for login sessions through pam_limits, at the next login; * does not include root",
+		Name: "limits.conf",
+		Does: "sets limits for login sessions through pam_limits, at the next login; * " +
+			"does not include root",
 		Not:    "does not act on systemd services",
 		Source: "limits.conf(5)",
 	},
@@ -133,15 +144,17 @@ var files = []Knob{
 		Name: "pids.max",
 		Default: words("15 % of the host's, which systemd sets as TasksMax " +
 			"(4,915 where pid_max is 32768)"),
-		Does:   "bounds the tasks of a cgroup and all below it; the next clone() sees the change",
-		Not:    "does not stop what runs when it is lowered",
-		Source: "kernel/cgroup/pids.c pids_can_fork; systemd-system.conf(5) DefaultTasksMax=",
+		Does: "bounds the tasks of a cgroup and all below it; the next clone() sees " +
+			"the change",
+		Not: "does not stop what runs when it is lowered",
+		Source: "kernel/cgroup/pids.c pids_can_fork; systemd-system.conf(5) " +
+			"DefaultTasksMax=",
 	},
 	{
 		Name:    "RLIMIT_NPROC",
 		Default: words("half of threads-max"),
-		Does: "bounds the tasks of the real user when a process of his calls clone(); prlimit --nproc changes it on " +
-			"a running process",
+		Does: "bounds the tasks of the real user when a process of his calls clone(); " +
+			"prlimit --nproc changes it on a running process",
 		Not:    "does not bind root",
 		Source: "kernel/fork.c copy_process, fork_init",
 	},

@@ -63,8 +63,8 @@ func (k *known) add(x *Knob) {
 	}
 }
 
-// All are all settings: the rows, in the order in which a plan writes them, and then the names about
-// which nothing else is known. Nobody may change them.
+// All are all settings: the rows, in the order in which a plan writes them, and then the names
+// about which nothing else is known. Nobody may change them.
 func All() []*Knob { return settings().all }
 
 // Rows are those of All that are described.
@@ -135,8 +135,8 @@ func fits(pattern, parts []string) bool {
 	return true
 }
 
-// Turn is when a plan writes a setting, by its name or field: settings come after those that have to
-// be written before them. One that is not described comes after all sysctls.
+// Turn is when a plan writes a setting, by its name or field: settings come after those that have
+// to be written before them. One that is not described comes after all sysctls.
 func Turn(name string) int {
 	if i, ok := settings().turn[name]; ok {
 		return i

@@ -4,12 +4,12 @@ import "github.com/maxconn/maxconn/internal/host"
 
 // Knob is one setting and what the kernel (or the program that applies it) does with it.
 type Knob struct {
-	// Name is a sysctl with dots, or what people write: "RLIMIT_NOFILE soft", "TCP_DEFER_ACCEPT".
-	// A "*" stands for one part, the name of a device.
+	// Name is a sysctl with dots, or what people write: "RLIMIT_NOFILE soft",
+	// "TCP_DEFER_ACCEPT". A "*" stands for one part, the name of a device.
 	Name string
-	// Does says what changes when it changes, and when that takes effect; Not what it is believed to
-	// do and does not. Both go on after the name, and neither repeats what the fields below say: see
-	// Says.
+	// Does says what changes when it changes, and when that takes effect; Not what it is
+	// believed to do and does not. Both go on after the name, and neither repeats what the
+	// fields below say: see Says.
 	Does, Not string
 	// Source is where in the kernel that is: file and function, commits with their release.
 	Source string
@@ -25,7 +25,8 @@ type Knob struct {
 	// Module has to be loaded before a sysctl is there.
 	Module string
 
-	// Aside says that it does not bear on how many connections there can be, whatever its value.
+	// Aside says that it does not bear on how many connections there can be, whatever its
+	// value.
 	Aside bool
 	// Field is what a plan addresses where it is no sysctl: "process#soft".
 	Field string
@@ -40,7 +41,8 @@ type Knob struct {
 	SafeInPods bool
 }
 
-// Gone says whether a kernel is known to have lost the setting; one that is not known is the newest.
+// Gone says whether a kernel is known to have lost the setting; one that is not known is the
+// newest.
 func (k *Knob) Gone(r host.Release) bool {
 	if k.Until.None() {
 		return false
@@ -74,14 +76,15 @@ func (u Use) String() string {
 		TimeWaits:          "sockets are in TIME_WAIT",
 		Orphans:            "connections are orphans",
 		QueuePages:         "pages are taken by TCP buffers",
-		LocalPorts:         "local ports of the present range are in use by outgoing connections",
-		Neighbours4:        "neighbours are in the table",
-		Neighbours6:        "neighbours are in the table",
+		LocalPorts: "local ports of the present range are in use by outgoing " +
+			"connections",
+		Neighbours4: "neighbours are in the table",
+		Neighbours6: "neighbours are in the table",
 	}[u]
 }
 
-// Span is a release from which on something is so. Where the releases between were not looked at, it
-// is after one and at the latest in another.
+// Span is a release from which on something is so. Where the releases between were not looked at,
+// it is after one and at the latest in another.
 type Span struct{ After, By host.Version }
 
 // Since is an exact release.
@@ -115,22 +118,25 @@ func (s Span) String() string {
 // Scope is whose value a sysctl is. The zero value means the whole host: one value that every
 // namespace shows.
 type Scope struct {
-	// Netns says that each network namespace has a value of its own, from Own on where that is given;
-	// before, and without Netns, the initial namespace alone has the setting, for all.
+	// Netns says that each network namespace has a value of its own, from Own on where that
+	// is given; before, and without Netns, the initial namespace alone has the setting, for
+	// all.
 	Netns bool
 	Own   Span
-	// Initial says that the setting belongs to the initial network namespace, which alone shows it.
+	// Initial says that the setting belongs to the initial network namespace, which alone
+	// shows it.
 	Initial bool
-	// ReadOnly is from when on other network namespaces show the host's value and cannot write it;
-	// with Initial they did not show it before.
+	// ReadOnly is from when on other network namespaces show the host's value and cannot
+	// write it; with Initial they did not show it before.
 	ReadOnly Span
-	// Copied says that a new namespace begins with the value of the initial one, and not with the
-	// default.
+	// Copied says that a new namespace begins with the value of the initial one, and not with
+	// the default.
 	Copied bool
 }
 
 var (
-	// PerNetns has a value in each network namespace, as long as there were namespaces or since 4.4.
+	// PerNetns has a value in each network namespace, as long as there were namespaces or
+	// since 4.4.
 	PerNetns = Scope{Netns: true}
 	// InitialOnly is shown in the initial network namespace alone.
 	InitialOnly = Scope{Initial: true}

@@ -78,7 +78,8 @@ func IsKey(name string) bool {
 		return false
 	}
 	for part := range strings.SplitSeq(name, ".") {
-		if part == "" || part[0] == '/' || part[len(part)-1] == '/' || strings.Contains(part, "//") {
+		slash := strings.HasPrefix(part, "/") || strings.HasSuffix(part, "/")
+		if part == "" || slash || strings.Contains(part, "//") {
 			return false
 		}
 	}

@@ -30,15 +30,16 @@ type Takes struct {
 	Kind   Kind
 	N      int // how many numbers
 	Bounds []Bound
-	Unit   string // of the numbers, in the plural: "seconds", "pages"; "" where it is a count or a switch
+	// Unit is that of the numbers, in the plural: "seconds"; "" where it is a count or a switch.
+	Unit string
 }
 
 // The bounds that many settings share.
 var (
 	anyInt = []Bound{{Low: math.MinInt32, Top: math.MaxInt32}}
-	// oneByte: proc_dou8vec_minmax since 5.13 (net/ipv4/sysctl_net_ipv4.c; proc_dointvec in 5.10, u8
-	// in 5.14), an int before.
-	oneByte  = []Bound{{Low: math.MinInt32, Top: math.MaxInt32}, {Since: host.V(5, 13), Low: 0, Top: 255}}
+	// oneByte: proc_dou8vec_minmax since 5.13 (net/ipv4/sysctl_net_ipv4.c; proc_dointvec in
+	// 5.10, u8 in 5.14), an int before.
+	oneByte  = []Bound{anyInt[0], from(5, 13, 0, 255)}
 	unsigned = []Bound{{Low: 0, Top: math.MaxInt64}}
 )
 
@@ -51,7 +52,7 @@ func from(major, minor int, low, top int64) Bound { return Bound{host.V(major, m
 
 func one(b []Bound) Takes            { return Takes{Kind: Numbers, N: 1, Bounds: b} }
 func several(n int, b []Bound) Takes { return Takes{Kind: Numbers, N: n, Bounds: b} }
-func seconds() Takes                 { return Takes{Kind: Seconds, N: 1, Bounds: anyInt, Unit: "seconds"} }
+func seconds() Takes                 { return Takes{Seconds, 1, anyInt, "seconds"} }
 func (t Takes) in(unit string) Takes { t.Unit = unit; return t }
 func shown() Takes                   { return Takes{Kind: Shown} }
 func (t Takes) bounded() (Bound, bool) {

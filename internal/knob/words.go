@@ -7,24 +7,16 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// Says is what it does, and then its facts: default, bounds, whose value it is. It goes on after the
-// name.
+// Says is what it does, and then its facts: default, bounds, whose value it is. It goes on after
+// the name.
 func (k *Knob) Says() string {
 	return strings.Join(append([]string{k.Does}, k.Facts()...), "; ")
-}
-
-// Denies is what it is believed to do and does not.
-func (k *Knob) Denies() string {
-	if k.Scope.OfNetns() && !k.Scope.Copied && k.IsSysctl() && k.Takes.Kind != Shown {
-		return strings.TrimPrefix(k.Not+"; a new network namespace does not inherit it", "; ")
-	}
-	return k.Not
 }
 
 // Facts are the default, the bounds and the scope in words, without those that are not known.
 func (k *Knob) Facts() []string {
 	var out []string
-	for _, s := range []string{k.Default.String(), k.Takes.String(), k.scope()} {
+	for _, s := range []string{k.standard(), k.Takes.String(), k.scope()} {
 		if s != "" {
 			out = append(out, s)
 		}
@@ -32,27 +24,31 @@ func (k *Knob) Facts() []string {
 	return out
 }
 
-// String is "4096 by default (128 before Linux 5.4)", for the newest kernel and any host; "" where it
-// is not known.
-func (d Default) String() string {
-	nothing := host.Snapshot{}
+// standard is "4,096 by default (128 before Linux 5.4)", for the newest kernel and any host; ""
+// where it is not known.
+func (k *Knob) standard() string {
+	const byDefault = " by default"
+	d, nothing := k.Default, host.Snapshot{}
 	a, ok := d.Amount(Host{Read: nothing.Read()})
 	switch {
 	case d.Words != "":
-		return d.Words + " by default"
+		return d.Words + byDefault
 	case d.Is && d.Value == "":
-		return "empty by default"
+		return "empty" + byDefault
 	case d.Is:
-		return d.Value + " by default"
-	case !ok:
-		return ""
-	case a.Known:
-		return figure.Count(a.N) + " by default" + a.Words
+		return d.Value + byDefault
+	case ok && a.Known && k.Takes.N > 1:
+		return "the last number " + k.Takes.of(a.N) + byDefault + a.Words
+	case ok && a.Known:
+		return k.Takes.of(a.N) + byDefault + a.Words
 	case a.Words == "":
 		return ""
 	}
-	return strings.TrimPrefix(a.Words, ", ") + " by default"
+	return strings.TrimPrefix(a.Words, ", ") + byDefault
 }
+
+// of is a number with its unit.
+func (t Takes) of(n int64) string { return strings.TrimSpace(figure.Count(n) + " " + t.Unit) }
 
 // String is the bounds of the newest kernel, where there are any worth a word.
 func (t Takes) String() string {
@@ -87,10 +83,16 @@ func (k *Knob) scope() string {
 	}
 	out := "per network namespace"
 	if !s.Own.None() && s.Own != k.Since {
-		out += " since " + s.Own.String()
+		out += " since Linux " + s.Own.By.String()
+		if !s.Own.After.IsZero() {
+			out += " at the latest"
+		}
 	}
-	if s.Copied {
-		out += ", a new one copies that of the initial one"
+	switch {
+	case k.Takes.Kind == Shown:
+		return out
+	case s.Copied:
+		return out + ", a new one copies that of the initial one"
 	}
-	return out
+	return out + ", not inherited"
 }

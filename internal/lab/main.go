@@ -12,7 +12,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
-// workerRole is the role of a worker (package role). Nobody but a parent that is this program can give it.
+// workerRole is the role of a worker (package role). Nobody but a parent that is this program can
+// give it.
 const workerRole = "lab-worker"
 
 // controlFD is where a worker finds its end of the control socket.

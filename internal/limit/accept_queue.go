@@ -26,11 +26,9 @@ var _ = register(Limit{
 		{"ListenOverflows counts lost clients", "it counts every dropped SYN and ACK, retransmissions too", "net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock"},
 		{"a server can hold only 65,535 connections on a port", "the port is the same for all of them; the client's address and port tell them apart", "net/ipv4/inet_hashtables.c __inet_lookup_established"},
 	},
-	Knobs: []Knob{
-		{Name: "net.core.somaxconn", Does: "caps the backlog argument of listen() at the time of the call; 4096 by default since Linux 5.4, 128 before; per network namespace", Not: "does not change a listener that exists, does not raise a smaller backlog argument, is not inherited by a new namespace", Source: "net/socket.c __sys_listen_socket, 19f92a030ca6"},
-		{Name: "net.ipv4.tcp_abort_on_overflow", Does: "answers the last ACK of a handshake with RST when the accept queue is full, so the client learns at once", Not: "does not act on SYNs, which are dropped in silence all the same; does not enlarge the queue", Source: "net/ipv4/tcp_minisocks.c tcp_check_req"},
-		{Name: "net.ipv4.tcp_migrate_req", Does: "moves the queued connections of a closed SO_REUSEPORT member to another member instead of resetting them", Since: "5.14", Source: "net/core/sock_reuseport.c reuseport_migrate_sock, f9ac779f881c"},
-		{Name: "backlog argument of listen()", Does: "is the queue limit, up to somaxconn; listen() called again on the same socket changes it at once and keeps the queue", Source: "net/ipv4/af_inet.c inet_listen"},
+	Knobs: []string{
+		"net.core.somaxconn", "net.ipv4.tcp_abort_on_overflow",
+		"net.ipv4.tcp_migrate_req", "backlog argument of listen()",
 	},
 	Signs: []Sign{
 		{Text: "connection timed out", Errno: "ETIMEDOUT", Call: "connect", Means: "the SYN was never answered: a full accept queue drops it in silence, and so do a full SYN queue, a full conntrack table and a firewall", Look: "maxconn check --for 10s, on the server"},

@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
-	"golang.org/x/tools/txtar"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 var update = flag.Bool("update", false, "write what the limits say into testdata")
@@ -181,8 +183,8 @@ func TestComplete(t *testing.T) {
 			}
 		}
 		for _, k := range l.Knobs {
-			if k.Does == "" || k.Source == "" {
-				t.Errorf("%s: knob %s lacks what it does or its source", l.ID, k.Name)
+			if row := knob.Lookup(k); row == nil || row.Name != k {
+				t.Errorf("%s: package knob has no row of %s", l.ID, k)
 			}
 		}
 		for _, m := range l.Myths {

@@ -24,11 +24,9 @@ var _ = register(Limit{
 		{"tcp_mem limits how many connections the host can hold", "it counts pages of queued data, not sockets", "net/core/sock.c __sk_mem_raise_allocated"},
 		{"a connection that nobody uses goes away by itself", "without SO_KEEPALIVE a dead peer is never noticed while nothing is sent; with it, after 7,200 s + 9 x 75 s = 2 h 11 min", "Documentation/networking/ip-sysctl.rst tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_keepalive_time", Does: "is how long a connection must be idle before the first probe, 7,200 s by default; the next time that the timer is set sees the change; per network namespace", Not: "does nothing for connections without SO_KEEPALIVE, or with a TCP_KEEPIDLE of their own", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_keepalive_intvl", Does: "is the time between two probes, 75 s by default; per network namespace", Not: "does nothing for connections without SO_KEEPALIVE, or with a TCP_KEEPINTVL of their own", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_keepalive_probes", Does: "is how many probes may stay without an answer before the connection is dropped, 9 by default; per network namespace", Not: "does nothing for connections without SO_KEEPALIVE, or with a TCP_KEEPCNT of their own", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "thash_entries", Does: "is a boot parameter: buckets of the table of connections (tcp_ehash_entries shows them); more buckets make shorter chains", Not: "does not limit connections: a full table only costs time", Source: "net/ipv4/tcp.c tcp_init"},
+	Knobs: []string{
+		"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl",
+		"net.ipv4.tcp_keepalive_probes", "thash_entries",
 	},
 	Signs: []Sign{
 		{Text: "cannot allocate memory", Errno: "ENOMEM", Call: "socket", Means: "the kernel found no memory for a socket, its file or a mapping; for threads it may be vm.max_map_count", Look: "maxconn check --limit connection-memory --limit cgroup-memory --limit threads"},

@@ -3,6 +3,7 @@ package limit
 import (
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 const Conntrack ID = "conntrack"
@@ -26,11 +27,9 @@ var _ = register(Limit{
 		{"connection tracking works wherever its module is loaded", "since Linux 4.10 a namespace tracks only when a rule needs it; look at nf_conntrack_count", "net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
 		{"a full table makes connect() fail with \"operation not permitted\"", "TCP takes no notice of the drop, sends the SYN again and ends with ETIMEDOUT; the error shows with sendto() on UDP and raw sockets", "net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
 	},
-	Knobs: append([]Knob{
-		{Name: "net.netfilter.nf_conntrack_max", Does: "is how many entries each network namespace may have; one value for the host, the next new connection sees a change; 0 is no limit", Not: "does not resize the hash table: set nf_conntrack_buckets with it; read-only in a child namespace; the key is there only after nf_conntrack has been loaded, so a sysctl.d file may come too early at boot", Source: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc"},
-		{Name: "net.nf_conntrack_max", Does: "is the same value under its older name; initial network namespace only", Source: "net/netfilter/nf_conntrack_standalone.c nf_ct_netfilter_table"},
-		{Name: "net.netfilter.nf_conntrack_buckets", Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a write rebuilds the table at once", Not: "does not change nf_conntrack_max once the module is loaded; read-only in a child namespace", Source: "net/netfilter/nf_conntrack_standalone.c nf_conntrack_hash_sysctl"},
-		{Name: "net.netfilter.nf_conntrack_count", Does: "is the number of entries of this namespace; read-only", Not: "is not the number of connections: closed ones, UDP and ICMP count as well", Source: "net/netfilter/nf_conntrack_standalone.c"},
+	Knobs: append([]string{
+		"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max",
+		"net.netfilter.nf_conntrack_buckets", "net.netfilter.nf_conntrack_count",
 	}, conntrackTimeouts()...),
 	Signs: []Sign{
 		{Text: "nf_conntrack: table full, dropping packet", Means: "the table had nf_conntrack_max entries: the first packets of new connections were dropped, established ones go on", Look: "maxconn check --limit conntrack; sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max"},
@@ -58,27 +57,12 @@ var (
 	conntrackTimeWait = host.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait")
 )
 
-// conntrackTimeouts are the times that an entry stays without a packet, by the tracker's state.
-func conntrackTimeouts() (knobs []Knob) {
-	for _, t := range []struct{ name, state, standard string }{
-		{"established", "an established connection", "432000 (five days)"},
-		{"time_wait", "a closed connection, counted from its last packet: nf_conntrack_max divided by it is the ceiling on new connections each second", "120"},
-		{"fin_wait", "a connection of which one side has sent FIN", "120"},
-		{"syn_sent", "a connection of which only the SYN was seen", "120"},
-		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", "60"},
-		{"close_wait", "a connection whose FIN was acknowledged and whose other side has not closed", "60"},
-		{"last_ack", "a connection that waits for the last ACK", "30"},
-		{"close", "a connection that ended with RST", "10"},
-		{"unacknowledged", "a connection with data that nobody acknowledges", "300"},
-		{"max_retrans", "a connection whose packets are sent again and again", "300"},
-	} {
-		knobs = append(knobs, Knob{
-			Name: "net.netfilter.nf_conntrack_tcp_timeout_" + t.name,
-			Does: "seconds without a packet after which the entry of " + t.state + " goes; " + t.standard + " by default; entries that get a packet take the new value; per network namespace",
-			Not:  "does not close the TCP connection and does not change TCP's own timers; an entry that goes too early makes later packets of its connection look new or invalid to the rules", Source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts; Documentation/networking/nf_conntrack-sysctl.rst",
-		})
+// conntrackTimeouts are the settings of the times that an entry stays without a packet.
+func conntrackTimeouts() (names []string) {
+	for _, state := range knob.TrackStates() {
+		names = append(names, state.Key())
 	}
-	return knobs
+	return names
 }
 
 func conntrackStat(name string) host.Fact { return host.Fact{Kind: host.ConntrackKind, Name: name} }

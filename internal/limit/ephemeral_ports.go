@@ -24,14 +24,10 @@ var _ = register(Limit{
 		{"only connections use up ports", "one bind() or listener on a port of the range takes it away from connect() to every destination", "net/ipv4/inet_hashtables.c __inet_hash_connect (tb->fastreuse >= 0)"},
 		{"widening the range to 1024-65535 is harmless", "a client connection may then take the port of a server that is just restarting, which fails with EADDRINUSE; reserve the ports of servers first", "net/ipv4/inet_connection_sock.c inet_csk_bind_conflict"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.ip_local_port_range", Does: "the ports that connect() and bind(0) choose from; the next connect() sees the change; per network namespace, IPv4 and IPv6 alike; low end must be at least ip_unprivileged_port_start", Not: "does not touch connections that exist; a new namespace does not inherit it", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
-		{Name: "net.ipv4.ip_local_port_step_width", Does: "lets connect() go on by a random step of at most so many ports where the one it tried is taken, so that the ports behind reserved ones are not used more often than others; 0, the default, by one step after the other; the step has no divisor in common with the range, so that all ports are tried; the next connect() sees a change; per network namespace", Not: "does not add a port, and does not speed up the search of a full range: a value as large as the range slows it down", Since: "7.1", Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 7da62262ec96; Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.ipv4.ip_local_reserved_ports", Does: "ports of the range that connect() and bind(0) pass over; a write replaces the whole list; per network namespace", Not: "does not stop an explicit bind()", Source: "include/net/ip.h inet_is_local_reserved_port"},
-		{Name: "net.ipv4.ip_unprivileged_port_start", Does: "is the lowest value that the low end of ip_local_port_range may take", Not: "does not enlarge the range by itself", Since: "4.11", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
-		{Name: "net.ipv4.ip_autobind_reuse", Does: "lets bind(0) return a port in use when all its users set SO_REUSEADDR", Not: "does not help: the port is picked without regard to the destination, so connect() then fails at random", Since: "5.7", Source: "net/ipv4/inet_connection_sock.c inet_csk_find_open_port"},
-		{Name: "IP_BIND_ADDRESS_NO_PORT", Does: "makes bind(address, 0) fix only the address; the port is chosen in connect() for that destination alone", Since: "4.2", Source: "net/ipv4/af_inet.c __inet_bind, 90c337da1524"},
-		{Name: "IP_LOCAL_PORT_RANGE", Does: "narrows the range for one socket; since Linux 6.8 such a socket has no cost step at half the range", Not: "cannot widen the range", Since: "6.3", Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 207184853dbd"},
+	Knobs: []string{
+		"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_port_step_width",
+		"net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
+		"net.ipv4.ip_autobind_reuse", "IP_BIND_ADDRESS_NO_PORT", "IP_LOCAL_PORT_RANGE",
 	},
 	Signs: []Sign{
 		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination (or bind() was given an address that this host does not have)", Look: "maxconn check --limit ephemeral-ports --limit time-wait"},

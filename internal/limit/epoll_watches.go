@@ -23,9 +23,8 @@ var _ = register(Limit{
 		{"fs.inotify.max_user_watches bounds connections", "it counts watched files and directories, never sockets", "fs/notify/inotify/inotify_user.c inotify_new_watch"},
 		{"a watch costs about 160 bytes", "the page is old: on Linux 6.18 it is charged as 120 + 64 = 184 bytes and takes 128 + 64 of slab", "fs/eventpoll.c EP_ITEM_COST; measured; epoll(7)"},
 	},
-	Knobs: []Knob{
-		{Name: "fs.epoll.max_user_watches", Does: "bounds the descriptors that all epoll instances of one real user hold; the next epoll_ctl() sees the change; one value for all namespaces", Not: "does not touch watches that exist; poll() and select() do not count", Source: "fs/eventpoll.c ep_insert"},
-		{Name: "fs.inotify.max_user_watches", Does: "bounds watched files and directories of a user", Not: "has nothing to do with connections", Source: "fs/notify/inotify/inotify_user.c inotify_new_watch"},
+	Knobs: []string{
+		"fs.epoll.max_user_watches", "fs.inotify.max_user_watches",
 	},
 	Signs: []Sign{
 		{Text: "no space left on device", Errno: "ENOSPC", Call: "epoll_ctl", Means: "the user has registered fs.epoll.max_user_watches descriptors with epoll; nothing is wrong with a disk", Look: "maxconn check --limit epoll-watches; sysctl fs.epoll.max_user_watches"},

@@ -25,9 +25,8 @@ var _ = register(Limit{
 		{"a higher tcp_fin_timeout costs nothing", "up to 60 s such a connection is a small TIME_WAIT entry (256 bytes) from the start; above, it is a full socket (about 2.4 KB) and an orphan for the seconds beyond 60", "net/ipv4/tcp_input.c tcp_rcv_state_process"},
 		{"tcp_tw_reuse frees ports in FIN_WAIT_2", "since 6.12, and in many stable kernels, connect() never takes such a port over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 0d9e5df4a257"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_fin_timeout", Does: "is how many seconds a connection that the application has closed waits in FIN_WAIT_2 for the peer, 60 by default and never less than 3.5 retransmission timeouts; for connections that get there from now on; per network namespace, not inherited; above 60 it costs an orphan for the seconds beyond", Not: "does not shorten TIME_WAIT, does not act on connections that are shut down and still open, does not act on CLOSE_WAIT", Source: "net/ipv4/tcp_input.c tcp_rcv_state_process, net/ipv4/tcp_timer.c tcp_keepalive_timer, net/ipv4/tcp_minisocks.c tcp_time_wait"},
-		{Name: "TCP_LINGER2", Does: "is tcp_fin_timeout for one socket, up to 120 s since 5.7; 0 means the sysctl; negative drops the connection as soon as its FIN is acknowledged, and later packets of the peer get RST", Not: "does not shorten TIME_WAIT", Source: "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1"},
+	Knobs: []string{
+		"net.ipv4.tcp_fin_timeout", "TCP_LINGER2",
 	},
 	Signs: []Sign{
 		{Text: "FIN_WAIT2", Means: "netstat: this side has closed, the peer has acknowledged that and has not closed; with a timer it ends after tcp_fin_timeout, without one the application still holds it open", Look: "ss -tno state fin-wait-2"},

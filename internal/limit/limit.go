@@ -67,8 +67,9 @@ type Limit struct {
 	Formula string
 	// Myths are beliefs that cost people time, with what is true.
 	Myths []Myth
-	// Knobs are the sysctls and other settings that act on the limit or are believed to.
-	Knobs []Knob
+	// Knobs name the sysctls and other settings that act on the limit or are believed to; package knob
+	// describes them.
+	Knobs []string
 	// Signs are the log lines and errors by which the limit shows itself.
 	Signs []Sign
 	// Sources are the places in the kernel that the formula rests on.
@@ -132,16 +133,6 @@ type Myth struct {
 	Belief string `json:"belief"`
 	Truth  string `json:"truth"`
 	Source string `json:"source"`
-}
-
-// Knob is a setting and what it does.
-type Knob struct {
-	Name   string // sysctl name, or "backlog argument of listen()", "RLIMIT_NOFILE"
-	Does   string // what changes when it changes, and when it takes effect
-	Not    string // what it is believed to do and does not
-	Since  string // first kernel version that has it, "" = older than 4.4
-	Until  string // first version without it
-	Source string
 }
 
 // Sign is a text by which a limit shows itself: a log line or an errno.

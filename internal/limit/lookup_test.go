@@ -116,25 +116,6 @@ func TestMatchWhole(t *testing.T) {
 	}
 }
 
-func TestFindKnobs(t *testing.T) {
-	for word, want := range map[string]string{
-		"net.core.somaxconn": "net.core.somaxconn", "net/core/somaxconn": "net.core.somaxconn", "/proc/sys/net/core/somaxconn": "net.core.somaxconn", "somaxconn": "net.core.somaxconn",
-		"NET.CORE.SOMAXCONN": "net.core.somaxconn", " net.core.somaxconn = 4096": "net.core.somaxconn", "-net.core.somaxconn=1": "net.core.somaxconn", "core.somaxconn": "net.core.somaxconn",
-		"ip_bind_address_no_port": "IP_BIND_ADDRESS_NO_PORT", "backlog": "backlog argument of listen()", "listen()": "backlog argument of listen()",
-		"maxconn": "", "": "", ".": "", "=": "", "/": "", "net": "", "net.core": "",
-	} {
-		uses := FindKnobs(word)
-		if want == "" && uses != nil || want != "" && (uses == nil || uses[0].Knob.Name != want) {
-			t.Errorf("%q: %+v, want %q", word, uses, want)
-		}
-		for i := 1; i < len(uses); i++ {
-			if uses[i-1].Knob.Name > uses[i].Knob.Name {
-				t.Errorf("%q: not sorted", word)
-			}
-		}
-	}
-}
-
 func TestSuggest(t *testing.T) {
 	for word, want := range map[string]string{
 		"ephemral-ports": "ephemeral-ports", "time-weit": "time-wait", "somaxcon": "net.core.somaxconn", "EADDRNOTAVAL": "EADDRNOTAVAIL", "net.ipv4.ip_local_port_rang": "net.ipv4.ip_local_port_range",
@@ -176,7 +157,6 @@ func FuzzFindSigns(f *testing.F) {
 				t.Errorf("%q: %+v", text, c)
 			}
 		}
-		FindKnobs(text)
 		Suggest(text)
 	})
 }

@@ -26,11 +26,9 @@ var _ = register(Limit{
 		{"TCPAbortOnMemory means that memory was short", "the counter and the check are the same for too many orphans and for tcp_mem exceeded; the log line tells them apart", "net/ipv4/tcp.c tcp_check_oom"},
 		{"an orphan costs 64 KB", "that is the worst case with a full send buffer; an orphan with nothing to send costs about 2.4 KB", "Documentation/networking/ip-sysctl.rst"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_max_orphans", Does: "is how many orphans the host may have; the next close sees the change; half of the connection hash table by default; only in the initial network namespace, for all of them", Not: "does not limit connections that are in use, nor TIME_WAIT; the count it is compared with is renewed every 100 ms since 5.16, so it is passed by some", Source: "net/ipv4/tcp.c tcp_too_many_orphans, 19757cebf0c5"},
-		{Name: "net.ipv4.tcp_orphan_retries", Does: "is how often an orphan sends again before it is given up, 0 to 255; 0, the default, means 8 while the peer is not known to be dead, some 100 s; per network namespace", Not: "does not act on connections that the application holds (those follow tcp_retries2)", Source: "net/ipv4/tcp_timer.c tcp_orphan_retries"},
-		{Name: "net.ipv4.tcp_fin_timeout", Does: "above 60 makes each closed connection in FIN_WAIT_2 an orphan for the seconds beyond 60", Not: "up to 60 it has no effect on orphans", Source: "net/ipv4/tcp_input.c tcp_rcv_state_process"},
-		{Name: "net.ipv4.tcp_retries2", Does: "is how often unacknowledged data is sent again on a connection that the application holds", Not: "does not act on orphans: tcp_orphan_retries does", Source: "net/ipv4/tcp_timer.c tcp_write_timeout"},
+	Knobs: []string{
+		"net.ipv4.tcp_max_orphans", "net.ipv4.tcp_orphan_retries",
+		"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_retries2",
 	},
 	Signs: []Sign{
 		{Text: "TCP: too many orphaned sockets", Means: "more connections that applications have closed are unfinished than net.ipv4.tcp_max_orphans allows, with stalled ones counted two or four times; the one concerned was reset", Look: "maxconn check --limit orphans, on the host itself"},

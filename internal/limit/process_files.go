@@ -28,15 +28,9 @@ var _ = register(Limit{
 		{"the more the better: LimitNOFILE=infinity", "some programs walk over all possible descriptor numbers, a thousand million with infinity, and select() breaks above 1,023; take what is needed", "systemd.exec(5) LimitNOFILE=; moby issue 38814"},
 		{"the limit counts open files", "it bounds the highest number plus one; after it was lowered, a process may have more open than the limit says", "fs/file.c alloc_fd; getrlimit(2)"},
 	},
-	Knobs: []Knob{
-		{Name: "RLIMIT_NOFILE soft", Does: "bounds the descriptors of one process; prlimit(1) changes it on a running process for the next descriptor; up to the hard limit without privilege for the same user", Not: "is not shared: a forked worker has a copy of its own", Source: "kernel/sys.c do_prlimit, fs/file.c alloc_fd"},
-		{Name: "RLIMIT_NOFILE hard", Does: "bounds the soft limit; raising it needs CAP_SYS_RESOURCE in the initial user namespace, lowering it nothing", Not: "root in a container without that capability gets EPERM (measured)", Source: "kernel/sys.c do_prlimit"},
-		{Name: "fs.nr_open", Does: "bounds the hard limit: a value above it is refused with EPERM, to root as well; 1,048,576 by default; one for the host, acts on the next setrlimit()", Not: "does not raise any process's limit by itself", Source: "kernel/sys.c do_prlimit, fs/file.c sysctl_nr_open"},
-		{Name: "LimitNOFILE", Does: "is the limit that systemd gives to a service at its start, \"soft:hard\" or one value for both; without it DefaultLimitNOFILE, 1024:524288", Not: "does not touch a running service; a scope unit (containers, login sessions) has none", Source: "systemd.exec(5), systemd-system.conf(5)"},
-		{Name: "limits.conf", Does: "sets limits for login sessions through pam_limits, at the next login; * does not include root", Not: "does not act on systemd services", Source: "limits.conf(5)"},
-		{Name: "ulimit -n", Does: "sets soft and hard limit of a shell and of what it starts afterwards", Not: "does not change processes that run", Source: "getrlimit(2): limits are inherited by fork()"},
-		{Name: "worker_rlimit_nofile", Does: "makes nginx set RLIMIT_NOFILE of its workers when they start", Not: "does not raise worker_connections, which bounds a worker as well", Source: "nginx core module, worker_rlimit_nofile"},
-		{Name: "fs.file-max", Does: "bounds the open files of the whole host (ENFILE)", Not: "has nothing to do with the limit of a process (EMFILE)", Source: "fs/file_table.c alloc_empty_file"},
+	Knobs: []string{
+		"RLIMIT_NOFILE soft", "RLIMIT_NOFILE hard", "fs.nr_open", "LimitNOFILE",
+		"limits.conf", "ulimit -n", "worker_rlimit_nofile", "fs.file-max",
 	},
 	Signs: []Sign{
 		{Text: "too many open files", Errno: "EMFILE", Call: "accept", Means: "the process is at its RLIMIT_NOFILE soft limit; accept() leaves the connection in the queue and fails again at once", Look: "maxconn check --limit process-files; prlimit --pid PID --nofile"},

@@ -23,12 +23,10 @@ var _ = register(Limit{
 		{"time_squeeze in softnet_stat counts lost packets", "it counts how often a CPU stopped at netdev_budget or netdev_budget_usecs and went on later; nothing is lost", "net/core/dev.c net_rx_action"},
 		{"/proc/net/softnet_stat in a container is that of the container", "it has one row for each CPU of the host, the same in every namespace", "net/core/net-procfs.c softnet_seq_show"},
 	},
-	Knobs: []Knob{
-		{Name: "net.core.netdev_max_backlog", Does: "is the length of each CPU's input queue in packets; 1000 by default; the next packet sees a change; one value for the host, shown in the initial network namespace only", Not: "does not act on cards with NAPI and without RPS; does not bound connections", Source: "net/core/dev.c enqueue_to_backlog"},
-		{Name: "net.core.netdev_budget", Does: "is how many packets one run of the receive softirq takes before it yields; 300 by default", Not: "drops nothing; does not bound connections", Source: "net/core/dev.c net_rx_action"},
-		{Name: "net.core.netdev_budget_usecs", Does: "is how long one run of the receive softirq goes on before it yields, in microseconds; two timer ticks by default", Not: "drops nothing; does not bound connections", Since: "4.12", Source: "net/core/dev.c net_rx_action"},
-		{Name: "net.core.dev_weight", Does: "is how many packets of its input queue a CPU takes at a time; 64 by default", Not: "does not enlarge the queue", Source: "net/core/dev.c process_backlog"},
-		{Name: "net.core.flow_limit_cpu_bitmap", Does: "on the CPUs named, drops packets of a flow that fills more than half of a queue that is half full, to keep room for the others; off by default", Not: "does not enlarge the queue", Since: "3.11", Source: "net/core/dev.c skb_flow_limit"},
+	Knobs: []string{
+		"net.core.netdev_max_backlog", "net.core.netdev_budget",
+		"net.core.netdev_budget_usecs", "net.core.dev_weight",
+		"net.core.flow_limit_cpu_bitmap",
 	},
 	Signs: []Sign{
 		{Text: "softnet_stat", Means: "/proc/net/softnet_stat: one row for each CPU, hexadecimal: packets processed, dropped at a full input queue, runs that stopped at their budget (time_squeeze, no loss); further columns by kernel version", Look: "maxconn check --limit receive-backlog --for 10s"},

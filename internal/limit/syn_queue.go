@@ -24,14 +24,10 @@ var _ = register(Limit{
 		{"SYN cookies make room for more connections", "they stand in for the SYN queue only; a full accept queue drops SYNs all the same, with and without cookies", "net/ipv4/tcp_input.c tcp_conn_request (sk_acceptq_is_full), 5ea8ea2cb7f1"},
 		{"SYN cookies should be off on a busy server", "with tcp_syncookies=1 cookies are sent only while the queue is full; with 0 the same SYNs are dropped, and tcp_max_syn_backlog becomes a second ceiling", "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_max_syn_backlog", Does: "with tcp_syncookies=0 only: a listener takes SYNs of peers that the kernel has no metrics of while it has at most value - value/4 half-open connections (16 gives 13 places, 128 gives 97); the next SYN sees a change; per network namespace since 4.11", Not: "does nothing while tcp_syncookies is 1 or 2; is not the size of the SYN queue since Linux 4.4; does not raise the accept queue; is not inherited by a new namespace", Source: "net/ipv4/tcp_input.c tcp_conn_request"},
-		{Name: "net.ipv4.tcp_syncookies", Does: "1: a SYN that meets a full SYN queue is answered with a cookie and takes no place; 0: it is dropped; 2: every SYN is answered with a cookie and the SYN queue is not used; the next SYN sees a change; per network namespace", Not: "does not enlarge the accept queue; does not keep window scaling and SACK without timestamps; a SYN-ACK with a cookie is not sent again, and TCP_DEFER_ACCEPT is passed over", Source: "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action"},
-		{Name: "net.ipv4.tcp_synack_retries", Does: "how often a SYN-ACK is sent again: 5 keeps a half-open connection for 63 s; when the queue is more than half full the kernel gives up old ones earlier, down to 2 retries; 0 to 255", Not: "does not enlarge the queue; a lower value frees places sooner and cuts off clients that lose packets", Source: "net/ipv4/inet_connection_sock.c reqsk_timer_handler"},
-		{Name: "net.ipv4.tcp_syn_retries", Does: "on the client: how often connect() sends its SYN again before it fails with ETIMEDOUT; 6 by default, 1 to 127", Not: "does nothing on the server that drops the SYN", Source: "net/ipv4/tcp_timer.c tcp_write_timeout"},
-		{Name: "net.ipv4.tcp_syn_linear_timeouts", Does: "on the client: so many repetitions of the SYN come 1 s apart before the gap doubles; 4 by default, so a dropped SYN costs 1 s, and again 1 s", Not: "does nothing on the server that drops the SYN", Since: "6.5", Source: "Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.core.somaxconn", Does: "caps the backlog argument of listen(), and so the SYN queue as well as the accept queue", Not: "does not change a listener that exists", Source: "net/socket.c __sys_listen_socket; include/net/inet_connection_sock.h inet_csk_reqsk_queue_is_full"},
-		{Name: "TCP_DEFER_ACCEPT", Does: "keeps a connection in the SYN queue until the client has sent data, so it needs a larger backlog; the seconds are rounded up to a number of SYN-ACKs", Not: "does not hold back connections that came in by a SYN cookie", Source: "net/ipv4/tcp_minisocks.c tcp_check_req"},
+	Knobs: []string{
+		"net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies",
+		"net.ipv4.tcp_synack_retries", "net.ipv4.tcp_syn_retries",
+		"net.ipv4.tcp_syn_linear_timeouts", "net.core.somaxconn", "TCP_DEFER_ACCEPT",
 	},
 	Signs: []Sign{
 		{Text: "possible SYN flooding on port…sending cookies", Means: "the SYN queue of the listener on that port was full and tcp_syncookies is 1: connections still get through. It usually means that the backlog is too small for a burst; it is logged once in the life of a listener", Look: "maxconn check --limit syn-queue --for 10s"},

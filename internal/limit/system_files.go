@@ -24,11 +24,8 @@ var _ = register(Limit{
 		{"the second number of fs.file-nr is the free ones", "it is always 0 since Linux 2.6; free is the third number minus the first", "proc(5) /proc/sys/fs/file-nr"},
 		{"root can open files, so the limit is not reached", "CAP_SYS_ADMIN goes above the limit, everybody else is refused", "fs/file_table.c alloc_empty_file"},
 	},
-	Knobs: []Knob{
-		{Name: "fs.file-max", Does: "bounds the open files of the host; the next open file sees the change; one value for all namespaces; the count that is compared leaves out what the CPUs have not added up yet, so up to 32 files a CPU more may be open (twice the number of CPUs each where there are more than 16)", Not: "does not raise the descriptor limit of any process, nor fs.nr_open", Source: "fs/file_table.c alloc_empty_file; lib/percpu_counter.c compute_batch_value"},
-		{Name: "fs.file-nr", Does: "shows open files, 0, and fs.file-max; the first lags behind by up to 32 files a CPU, and so does what is compared with fs.file-max: the kernel counts exactly only once that has reached it", Not: "cannot be written", Source: "fs/file_table.c proc_nr_files"},
-		{Name: "fs.nr_open", Does: "bounds the hard descriptor limit that a process may be given", Not: "does not bound the open files of the host", Source: "kernel/sys.c do_prlimit"},
-		{Name: "fs.inode-max", Does: "bounded the inodes in memory, long ago; today inodes have no limit but memory", Until: "2.4", Source: "proc(5) /proc/sys/fs/inode-max"},
+	Knobs: []string{
+		"fs.file-max", "fs.file-nr", "fs.nr_open", "fs.inode-max",
 	},
 	Signs: []Sign{
 		{Text: "too many open files in system", Errno: "ENFILE", Call: "socket", Means: "the host has fs.file-max files open and the process has no CAP_SYS_ADMIN", Look: "maxconn check --limit system-files; sysctl fs.file-nr"},

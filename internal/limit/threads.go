@@ -26,12 +26,9 @@ var _ = register(Limit{
 		{"\"Cannot allocate memory\" while threads are made means that memory is short", "the mapping of a stack fails with ENOMEM at vm.max_map_count, too; pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
 		{"RLIMIT_NPROC limits the processes of one service", "it counts all tasks of the real user, threads included, on the whole host; root and processes with CAP_SYS_RESOURCE or CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
 	},
-	Knobs: []Knob{
-		{Name: "kernel.threads-max", Does: "bounds all tasks of the host; the next clone() sees the change; by default memory / (8 x the size of a kernel stack)", Not: "does not raise kernel.pid_max or a cgroup's pids.max", Source: "kernel/fork.c copy_process, set_max_threads"},
-		{Name: "kernel.pid_max", Does: "is one above the highest pid; every thread needs one, and after the first wrap 1 to 299 are not given out again; the next clone() sees the change; since Linux 6.14 one for each pid namespace, those above still bind", Not: "does not bind alone: threads-max and pids.max still do", Source: "kernel/pid.c alloc_pid, 7863dcc72d0f"},
-		{Name: "pids.max", Does: "bounds the tasks of a cgroup and all below it; the next clone() sees the change; systemd sets it as TasksMax, 15 % of the host's by default (4,915 where pid_max is 32768)", Not: "does not stop what runs when it is lowered", Source: "kernel/cgroup/pids.c pids_can_fork; systemd-system.conf(5) DefaultTasksMax="},
-		{Name: "RLIMIT_NPROC", Does: "bounds the tasks of the real user when a process of his calls clone(); half of threads-max by default; prlimit --nproc changes it on a running process", Not: "does not bind root", Source: "kernel/fork.c copy_process, fork_init"},
-		{Name: "vm.max_map_count", Does: "bounds the mappings of one process, 65,530 by default; a thread of glibc 2.36 takes two, its stack and the guard page (measured); the next mmap() sees the change", Not: "does not bound memory", Source: "mm/mmap.c do_mmap; Documentation/admin-guide/sysctl/vm.rst"},
+	Knobs: []string{
+		"kernel.threads-max", "kernel.pid_max", "pids.max", "RLIMIT_NPROC",
+		"vm.max_map_count",
 	},
 	Signs: []Sign{
 		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "clone", Means: "no further thread or process: threads-max, pid_max, pids.max of a cgroup or RLIMIT_NPROC is reached (from read() or accept() on a non-blocking socket it is no error)", Look: "maxconn check --limit threads"},

@@ -31,14 +31,11 @@ var _ = register(Limit{
 		{"tcp_tw_recycle=1 helps", "it is gone since Linux 4.12, writing it fails; before, it dropped clients behind NAT", "4396e46187ca"},
 		{"tcp_tw_reuse=2, the default, covers all connections inside the host", "it covers addresses in 127.0.0.0/8 and ::1 and sockets bound to lo; connections between the host's other addresses run over lo too, and are not covered", "net/ipv4/tcp_ipv4.c tcp_twsk_unique"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_tw_reuse", Does: "lets connect() take over a port whose last connection to the same destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 (default since 4.19) only with a loopback address; the next connect() sees the change; per network namespace since 4.11, not inherited", Not: "does nothing for accepted connections, nothing without TCP timestamps, nothing for a port in FIN_WAIT_2 (since 6.12 and in many stable kernels), nothing for one that bind() chose; does not shorten TIME_WAIT", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038, 0d9e5df4a257"},
-		{Name: "net.ipv4.tcp_tw_reuse_delay", Does: "is how many milliseconds a port stays in TIME_WAIT before tcp_tw_reuse may take it over, 1 to 60000; per network namespace", Not: "does nothing where tcp_tw_reuse does not act; before 6.14 the delay was fixed: whole seconds are compared, so up to 1 s from 4.19 on and up to 2 s earlier", Since: "6.14", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, ca6a6f93867a, 19ce8cd30465, cca9bab1b72c"},
-		{Name: "net.ipv4.tcp_timestamps", Does: "turns TCP timestamps on (1 with a random offset for each connection, 2 without) or off (0) for new connections; both ends must have them on; per network namespace", Not: "off, it saves 12 bytes a packet and takes tcp_tw_reuse, the protection against old duplicates (PAWS) and the options of connections made by SYN cookies with it", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.ipv4.tcp_tw_recycle", Does: "ends TIME_WAIT after 3.5 retransmission timeouts where both ends use timestamps, and drops in silence SYNs of clients that share an address (NAT), since their timestamps differ; off by default; writing it fails with ENOENT on today's kernels", Not: "is not a way to more connections on any kernel", Until: "4.12", Source: "net/ipv4/tcp_minisocks.c tcp_time_wait (recycle_ok), net/ipv4/tcp_input.c tcp_conn_request, net/ipv4/tcp_metrics.c tcp_peer_is_proven; 4396e46187ca"},
-		{Name: "net.ipv4.tcp_rfc1337", Does: "1 makes a socket in TIME_WAIT ignore RST; 0 (default) lets a RST end it", Not: "does not change how long TIME_WAIT lasts", Source: "net/ipv4/tcp_minisocks.c tcp_timewait_state_process"},
-		{Name: "SO_LINGER with 0 seconds", Does: "makes close() send RST instead of FIN, so that no TIME_WAIT arises", Not: "is not a remedy: data that the peer has not yet received is lost", Source: "net/ipv4/tcp.c __tcp_close, RFC 1337"},
-		{Name: "bind() to a port with SO_REUSEADDR before connect()", Does: "takes over a TIME_WAIT of the same addresses and ports at once, without tcp_tw_reuse and without delay, where timestamps were in use; the application then has to choose ports itself", Not: "does not work without timestamps (EADDRNOTAVAIL), and not with bind() to port 0", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp)"},
+	Knobs: []string{
+		"net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_tw_reuse_delay",
+		"net.ipv4.tcp_timestamps", "net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_rfc1337",
+		"SO_LINGER with 0 seconds",
+		"bind() to a port with SO_REUSEADDR before connect()",
 	},
 	Signs: []Sign{
 		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination; where ss -tan shows most of them in TIME_WAIT, this side closes first, more often than the ports come back after 60 s", Look: "maxconn check --limit time-wait --limit ephemeral-ports"},

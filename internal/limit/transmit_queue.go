@@ -24,10 +24,8 @@ var _ = register(Limit{
 		{"a new txqueuelen acts at once", "with pfifo_fast and tun it does; pfifo, bfifo and htb copy it when they are made and keep their limit (measured)", "net/sched/sch_fifo.c __fifo_init; net/sched/sch_generic.c dev_qdisc_change_tx_queue_len"},
 		{"drops of fq_codel mean that the queue is too short", "it drops on purpose, to tell senders to slow down, and so do codel, cake, pie and red", "net/sched/sch_fq_codel.c fq_codel_dequeue"},
 	},
-	Knobs: []Knob{
-		{Name: "txqueuelen", Does: "is the queue length of a device in packets where its qdisc uses it: pfifo_fast (each of three bands) and the ring of tun and tap at once; pfifo, bfifo (times the packet size), htb, sfb, gred and plug when they are made; set with ip link set dev DEVICE txqueuelen N", Not: "does nothing with fq, fq_codel, mq, noqueue, on veth and lo; does not bound connections", Source: "net/sched/sch_generic.c pfifo_fast_init; net/sched/sch_fifo.c __fifo_init; drivers/net/tun.c tun_queue_resize"},
-		{Name: "net.core.default_qdisc", Does: "is the qdisc of devices that are brought up from now on (of each hardware queue where the card has several); initial network namespace only", Not: "does not change devices that are up, nor those without a queue (lo, veth, bridges)", Source: "net/sched/sch_generic.c default_qdisc_ops"},
-		{Name: "limit of a qdisc", Does: "is the queue length of fq (10000 packets), fq_codel (10240), pfifo, bfifo (bytes) and others; set with tc qdisc change dev DEVICE ... limit N, at once", Not: "is not changed by txqueuelen once the qdisc is there", Source: "net/sched/sch_fq.c fq_init; net/sched/sch_fq_codel.c fq_codel_init"},
+	Knobs: []string{
+		"txqueuelen", "net.core.default_qdisc", "limit of a qdisc",
 	},
 	Signs: []Sign{
 		{Text: "QDISC_DROP", Means: "drop reason of the tracepoint skb:kfree_skb: a qdisc dropped a packet that was to be sent", Look: "maxconn check --limit transmit-queue --for 10s; tc -s qdisc"},

@@ -32,7 +32,8 @@ type name struct {
 var knownNames = sync.OnceValue(func() (all []name) {
 	for _, k := range knob.All() {
 		if k.IsSysctl() {
-			all = append(all, name{k, spell(k.Name), knob.Path(strings.ReplaceAll(k.Name, "*", "all"))})
+			path := knob.Path(strings.ReplaceAll(k.Name, "*", "all"))
+			all = append(all, name{k, spell(k.Name), path})
 		}
 	}
 	slices.SortFunc(all, func(a, b name) int { return strings.Compare(a.Name, b.Name) })

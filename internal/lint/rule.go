@@ -11,10 +11,11 @@ import (
 type rule struct {
 	*knob.Knob
 	key string
-	// does is what a value does, in one or two sentences, where the row's words do not say enough.
+	// does is what a value does, in one or two sentences, where the row's words do not say
+	// enough.
 	does string
-	// less is the verdict of a value below the default, "" where lower is not worse, and lessWhy what
-	// it does.
+	// less is the verdict of a value below the default, "" where lower is not worse, and
+	// lessWhy what it does.
 	less    Verdict
 	lessWhy string
 	// judge is for what needs more than that. The texts above are not used then.
@@ -27,9 +28,9 @@ var rules map[string]*rule
 
 func init() {
 	rules = index(
-		listenRules, timeWaitRules, portRules, fileRules, memoryRules, bufferRules, orphanRules, keepaliveRules,
-		conntrackRules, trackTimeRules(), receiveRules, neighbourRules(), threadRules, tcpRules, coreRules,
-		routeRules(),
+		listenRules, timeWaitRules, portRules, fileRules, memoryRules, bufferRules, orphanRules,
+		keepaliveRules, conntrackRules, trackTimeRules(), receiveRules, neighbourRules(),
+		threadRules, tcpRules, coreRules, routeRules(),
 	)
 }
 
@@ -60,8 +61,12 @@ func ruleOf(key string) *rule {
 	return nil
 }
 
-// families are the prefixes of settings that are never passed over: TCP, the core of the network, connection tracking.
-var families = []string{"net.core.", "net.ipv4.tcp_", "net.netfilter.nf_conntrack_", "net.ipv4.ip_local_", "net.ipv4.netfilter.ip_conntrack_", "net.nf_conntrack_", "net.ipv4.ip_conntrack"}
+// families are the prefixes of settings that are never passed over: TCP, the core of the network,
+// connection tracking.
+var families = []string{
+	"net.core.", "net.ipv4.tcp_", "net.netfilter.nf_conntrack_", "net.ipv4.ip_local_",
+	"net.ipv4.netfilter.ip_conntrack_", "net.nf_conntrack_", "net.ipv4.ip_conntrack",
+}
 
 // isTCP says whether a key is of one of the families, or has a rule of its own.
 func isTCP(key string) bool {

@@ -31,8 +31,9 @@ var listenRules = []rule{
 	{
 		key: "net.ipv4.tcp_child_ehash_entries",
 		does: "Gives network namespaces that are made from here later a connection hash table of their own with {v} " +
-			"entries (rounded up to a power of two; 0 shares the host's). A small table lowers their " +
-			"tcp_max_tw_buckets and tcp_max_syn_backlog with it.",
+			"entries (rounded up to a power of two; 0 shares the host's). A small " +
+			"table lowers their tcp_max_tw_buckets and tcp_max_syn_backlog " +
+			"with it.",
 	},
 }
 

@@ -19,7 +19,9 @@ func (c *call) neighbours(family string, n int) {
 	does := []string{
 		"Below %s entries nothing is thrown out by age.",
 		"Above %s entries a new one makes the kernel throw out old ones.",
-		"Lets the host know %s hosts on the same link (and gateways), over all network namespaces; above it packets to further ones are dropped. Hosts behind a gateway share its entry, so it bounds no connections.",
+		"Lets the host know %s hosts on the same link (and gateways), over all network " +
+			"namespaces; above it packets to further ones are dropped. Hosts behind " +
+			"a gateway share its entry, so it bounds no connections.",
 	}[n-1]
 	less, lower := Verdict(""), ""
 	if n == 3 {

@@ -17,9 +17,10 @@ var portRules = []rule{
 	{
 		key: "net.ipv4.ip_local_port_step_width",
 		does: "Where a port is taken, connect() goes on by a random step of at most {v} (with {d}, the default, by one " +
-			"step after the other), so that the ports behind reserved ones are not used more often than others. All " +
-			"ports are tried before it fails: the line adds none, and a step as wide as the range makes the search of " +
-			"a full one slower.",
+			"step after the other), so that the ports behind reserved ones are not " +
+			"used more often than others. All ports are tried before it " +
+			"fails: the line adds none, and a step as wide as the range " +
+			"makes the search of a full one slower.",
 	},
 }
 

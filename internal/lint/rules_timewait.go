@@ -11,7 +11,8 @@ var timeWaitRules = []rule{
 	{
 		key: "net.ipv4.tcp_tw_reuse_delay",
 		does: "With tcp_tw_reuse, connect() takes over a port {v} ms after its last connection went into TIME_WAIT " +
-			"({d} by default). It must not be shorter than the peer's timestamp clock ticks.",
+			"({d} by default). It must not be shorter than the peer's timestamp " +
+			"clock ticks.",
 	},
 	{key: "net.ipv4.tcp_tw_recycle", judge: judgeRecycle},
 	{key: "net.ipv4.tcp_max_tw_buckets", judge: judgeBuckets},

@@ -9,8 +9,8 @@ import (
 )
 
 // jiffies are seconds that no kernel takes, and those that depend on how it was built: the value
-// times HZ (100 to 1000) has to fit an int (kernel/sysctl.c do_proc_dointvec_jiffies_conv; measured:
-// 8589934 is the largest with HZ=250).
+// times HZ (100 to 1000) has to fit an int (kernel/sysctl.c do_proc_dointvec_jiffies_conv;
+// measured: 8589934 is the largest with HZ=250).
 const jiffies = math.MaxInt32 / 100
 
 // refused says why the kernel does not take the value, "" where it does.
@@ -41,7 +41,8 @@ func refused(t knob.Takes, value string, r host.Release) string {
 	return ""
 }
 
-// refusedWord: proc_dostring takes the whole line; a comment behind the name makes it another name (measured: ENOENT).
+// refusedWord: proc_dostring takes the whole line; a comment behind the name makes it another
+// name (measured: ENOENT).
 func refusedWord(value string) string {
 	switch {
 	case value == "":
@@ -49,7 +50,8 @@ func refusedWord(value string) string {
 	case strings.ContainsAny(value, "\"'"):
 		return "quotes are part of the value here, and there is nothing of that name"
 	case strings.ContainsAny(value, blank):
-		return "the kernel takes one name, and what follows it (a comment has to stand on a line of its own) becomes part of it"
+		return "the kernel takes one name, and what follows it (a comment has to stand on a line of " +
+			"its own) becomes part of it"
 	}
 	return ""
 }

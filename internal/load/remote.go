@@ -65,8 +65,8 @@ type remoteWorkers struct {
 // workerEvery is how often a worker process says how it goes.
 const workerEvery = 100 * time.Millisecond
 
-// workerRole is the role of a worker process (package role): whatever the order says is done, also what the verbs of a load would
-// refuse to a user.
+// workerRole is the role of a worker process (package role): whatever the order says is done, also
+// what the verbs of a load would refuse to a user.
 const workerRole = "load-worker"
 
 // Work is a worker process: it does what the order on in says, until that is done or in ends. Only a program that Spec.Program

@@ -12,10 +12,10 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// sysctls reads every sysctl that some limit needs or explains, so that a new limit needs nothing
-// here.
+// sysctls reads every sysctl that some limit needs, or that can be explained, so that a new limit or
+// setting needs nothing here.
 func (s *subject) sysctls() {
-	for _, name := range sysctlNames(limit.Catalogue()) {
+	for _, name := range sysctlNames(limit.Catalogue(), knob.Rows()) {
 		text, err := s.root.Sysctl(name)
 		if err != nil {
 			s.miss(s.whyNoSysctl(name, err), host.Sysctl(name))
@@ -25,8 +25,8 @@ func (s *subject) sysctls() {
 	}
 }
 
-// sysctlNames lists the sysctls in the needs and the knobs of limits, sorted.
-func sysctlNames(limits []*limit.Limit) []string {
+// sysctlNames lists the sysctls in the needs of limits and among the settings, sorted.
+func sysctlNames(limits []*limit.Limit, knobs []*knob.Knob) []string {
 	names := []string{portRange, reservedPorts, somaxconn}
 	for _, l := range limits {
 		for _, f := range l.Needs {
@@ -34,11 +34,12 @@ func sysctlNames(limits []*limit.Limit) []string {
 				names = append(names, f.Name)
 			}
 		}
-		for _, k := range l.Knobs {
+	}
+	for _, k := range knobs {
+		if k.IsSysctl() {
 			names = append(names, k.Name)
 		}
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !knob.IsSysctl(n) })
 	slices.Sort(names)
 	return slices.Compact(names)
 }

@@ -33,8 +33,8 @@ type Options struct {
 	Snapshot host.Snapshot
 	// Program is the absolute path of maxconn, for the unit that verifies.
 	Program string
-	// Untrusted is why no unit may name that program, such as "/tmp can be written by others"; "" where root runs only what root has
-	// put there.
+	// Untrusted is why no unit may name that program, such as "/tmp can be written by others"; ""
+	// where root runs only what root has put there.
 	Untrusted string
 	// Root is the host's root directory: os.DirFS("/"). Own files there are added to, and units are read.
 	Root fs.FS
@@ -80,7 +80,8 @@ type InvalidError struct {
 
 func (e *InvalidError) Error() string { return fmt.Sprintf("persist %q: %s", e.Setting, e.Why) }
 
-// ProgramError is a program that no unit may name: at each boot root would run what somebody else can put in its place.
+// ProgramError is a program that no unit may name: at each boot root would run what somebody else
+// can put in its place.
 type ProgramError struct {
 	Path string
 	Why  string
@@ -92,7 +93,8 @@ func (e *ProgramError) Error() string {
 
 // Hint says what to do about it.
 func (e *ProgramError) Hint() string {
-	return "install it where only root writes, and run that one: install -o root -g root -m 755 maxconn /usr/local/bin/maxconn"
+	return "install it where only root writes, and run that one: " +
+		"install -o root -g root -m 755 maxconn /usr/local/bin/maxconn"
 }
 
 // Files renders what the plan needs at the next boot, the verifying unit last; none where nothing can be kept. What cannot

@@ -10,11 +10,12 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// MostText is how long a text of a plan may be, in bytes: the reasons are formulas with figures and seldom longer than 300.
+// MostText is how long a text of a plan may be, in bytes: the reasons are formulas with figures and
+// seldom longer than 300.
 const MostText = 1000
 
-// Admit says what in a plan from a file the catalogue would never propose: a setting that the limit does not lift, a value out of
-// its bounds or not more than the old one.
+// Admit says what in a plan from a file the catalogue would never propose: a setting that the limit
+// does not lift, a value out of its bounds or not more than the old one.
 func Admit(p Plan) error {
 	for i, c := range p.Changes {
 		if err := admit(c); err != nil {
@@ -39,21 +40,36 @@ func admit(c Change) error {
 		return fmt.Errorf("to %.60q: %w", c.To, err)
 	}
 	if !c.Raises() {
-		return fmt.Errorf("from %.60q to %.60q: a plan makes nothing less, and sets nothing that does harm", c.From, c.To)
+		return fmt.Errorf(
+			"from %.60q to %.60q: a plan makes nothing less, and sets nothing that does harm",
+			c.From,
+			c.To,
+		)
 	}
 	return nil
 }
 
-// AdmitOld says what in a plan that was carried out once, as a journal tells, no maxconn has ever carried out: then its
-// old values must not be written either. It is less strict than Admit, which came later.
+// AdmitOld says what in a plan that was carried out once, as a journal tells, no maxconn has ever
+// carried out: then its old values must not be written either. It is less strict than Admit, which
+// came later.
 func AdmitOld(p Plan, known func(sysctl string) bool) error {
 	for i, c := range p.Changes {
 		b, ok := boundOf(c.Target)
 		switch {
 		case !ok && (c.Target.Kind != host.SysctlKind || !known(c.Target.Name)):
-			return fmt.Errorf("change %d: %.60q is no setting that a plan changes", i+1, c.Target.Name)
+			return fmt.Errorf(
+				"change %d: %.60q is no setting that a plan changes",
+				i+1,
+				c.Target.Name,
+			)
 		case ok && (b.inForm(c.From) != nil || b.inForm(c.To) != nil), !c.Raises():
-			return fmt.Errorf("change %d (%s): no plan goes from %.60q to %.60q", i+1, c.Target.Called(""), c.From, c.To)
+			return fmt.Errorf(
+				"change %d (%s): no plan goes from %.60q to %.60q",
+				i+1,
+				c.Target.Called(""),
+				c.From,
+				c.To,
+			)
 		}
 	}
 	return nil
@@ -104,7 +120,8 @@ func (b bound) numbers(value string) (out []int64, err error) {
 	return out, nil
 }
 
-// holds says whether the new value of a change is within the bounds. A range that begins lower already may stay there.
+// holds says whether the new value of a change is within the bounds. A range that begins lower
+// already may stay there.
 func (b bound) holds(c Change) error {
 	if b.form == portList {
 		_, err := host.ParsePorts(c.To)
@@ -116,18 +133,22 @@ func (b bound) holds(c Change) error {
 	}
 	from, _ := b.numbers(c.From)
 	for i, n := range to {
-		if stays := i < len(from) && from[i] == n && b.form != oneNumber; (n < b.least && !stays) || n > b.most {
+		if stays := i < len(from) && from[i] == n && b.form != oneNumber; (n < b.least && !stays) ||
+			n > b.most {
 			return fmt.Errorf("a plan goes from %d to %d", b.least, b.most)
 		}
 	}
 	return nil
 }
 
-// leavesPorts refuses a list of reserved ports that leaves connect() nothing of the range. The catalogue adds servers
-// to the list only where it widens the range, too.
+// leavesPorts refuses a list of reserved ports that leaves connect() nothing of the range. The
+// catalogue adds servers to the list only where it widens the range, too.
 func leavesPorts(p Plan) error {
 	find := func(name string) int {
-		return slices.IndexFunc(p.Changes, func(c Change) bool { return c.Target == Target{Kind: host.SysctlKind, Name: name} })
+		return slices.IndexFunc(
+			p.Changes,
+			func(c Change) bool { return c.Target == Target{Kind: host.SysctlKind, Name: name} },
+		)
 	}
 	at, with := find("net.ipv4.ip_local_reserved_ports"), find("net.ipv4.ip_local_port_range")
 	if at < 0 {
@@ -151,7 +172,8 @@ func leavesPorts(p Plan) error {
 	return nil
 }
 
-// Called is a target in words: from what is written to and the name of its process, "" where that is not known, and nothing else.
+// Called is a target in words: from what is written to and the name of its process, "" where that
+// is not known, and nothing else.
 func (t Target) Called(name string) string {
 	switch t.Kind {
 	case host.ProcessKind:

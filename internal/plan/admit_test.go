@@ -14,7 +14,14 @@ import (
 func (b bound) valid() Change {
 	c := Change{Target: Target{Kind: host.SysctlKind, Name: b.name}, Limit: string(b.limits[0])}
 	if kind, field, ok := strings.Cut(b.name, "#"); ok {
-		c.Target = Target{Kind: host.Kind(kind), Name: "x", Field: field, PID: 7, Start: 1, Inode: 1}
+		c.Target = Target{
+			Kind:  host.Kind(kind),
+			Name:  "x",
+			Field: field,
+			PID:   7,
+			Start: 1,
+			Inode: 1,
+		}
 	}
 	least := fmt.Sprint(b.least)
 	switch b.form {
@@ -30,10 +37,15 @@ func (b bound) valid() Change {
 	return c
 }
 
-// Each row of the bounds is held to them: at its ends a change is admitted, beyond them, in another form, or for another limit it is not. What
-// has no row is not admitted at all.
+// Each row of the bounds is held to them: at its ends a change is admitted, beyond them, in another
+// form, or for another limit it is not. What has no row is not admitted at all.
 func TestBounds(t *testing.T) {
-	wider := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, Limit: "ephemeral-ports", From: "32768 60999", To: "1024 65535"}
+	wider := Change{
+		Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"},
+		Limit:  "ephemeral-ports",
+		From:   "32768 60999",
+		To:     "1024 65535",
+	}
 	for _, b := range bounds {
 		admitted := func(edit func(*Change)) error {
 			c := b.valid()
@@ -71,7 +83,10 @@ func TestBounds(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"net.ipv4.tcp_rmem", "net.ipv4.tcp_syn_retries", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_forward"} {
+	for _, name := range []string{
+		"net.ipv4.tcp_rmem", "net.ipv4.tcp_syn_retries",
+		"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_forward",
+	} {
 		c := bounds[0].valid()
 		c.Target.Name = name
 		if Admit(Plan{Changes: []Change{c}}) == nil {
@@ -95,8 +110,18 @@ func each(b bound, n int64) string {
 
 // A list of reserved ports never takes the whole range, and comes with a wider range.
 func TestReservedPortsLeaveSome(t *testing.T) {
-	reserve := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports"}, Limit: "ephemeral-ports", From: "", To: "1024-65535"}
-	wider := Change{Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, Limit: "ephemeral-ports", From: "32768 60999", To: "32768 61999"}
+	reserve := Change{
+		Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports"},
+		Limit:  "ephemeral-ports",
+		From:   "",
+		To:     "1024-65535",
+	}
+	wider := Change{
+		Target: Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"},
+		Limit:  "ephemeral-ports",
+		From:   "32768 60999",
+		To:     "32768 61999",
+	}
 	for _, changes := range [][]Change{{reserve}, {reserve, wider}} {
 		if err := Admit(Plan{Changes: changes}); err == nil {
 			t.Errorf("%d changes: admitted", len(changes))
@@ -108,19 +133,31 @@ func TestReservedPortsLeaveSome(t *testing.T) {
 	}
 }
 
-// What a journal may take back: what plans of earlier versions changed too, but nothing that none did.
+// What a journal may take back: what plans of earlier versions changed too, but nothing that none
+// did.
 func TestAdmitOld(t *testing.T) {
 	known := func(name string) bool { return name == "net.ipv4.tcp_rmem" }
 	old := func(name, from, to string) Plan {
-		return Plan{Changes: []Change{{Target: Target{Kind: host.SysctlKind, Name: name}, From: from, To: to}}}
+		return Plan{
+			Changes: []Change{
+				{Target: Target{Kind: host.SysctlKind, Name: name}, From: from, To: to},
+			},
+		}
 	}
-	for _, p := range []Plan{old("net.core.somaxconn", "128", "4096"), old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"), old("fs.nr_open", "1048576", "2147483584")} {
+	for _, p := range []Plan{
+		old("net.core.somaxconn", "128", "4096"), old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"),
+		old("fs.nr_open", "1048576", "2147483584"),
+	} {
 		if err := AdmitOld(p, known); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, p := range []Plan{
-		old("kernel.core_pattern", "|/tmp/x", "core"), old("net.ipv4.ip_forward", "0", "1"), old("net.core.somaxconn", "4096", "128"),
+		old(
+			"kernel.core_pattern",
+			"|/tmp/x",
+			"core",
+		), old("net.ipv4.ip_forward", "0", "1"), old("net.core.somaxconn", "4096", "128"),
 		old("net.core.somaxconn", "x", "128"), old("net.ipv4.ip_local_port_range", "1", "2"),
 	} {
 		if err := AdmitOld(p, known); err == nil {

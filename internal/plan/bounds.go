@@ -2,7 +2,8 @@ package plan
 
 import "github.com/maxconn/maxconn/internal/limit"
 
-// bound is what a plan may write to one setting. A row is what the catalogue proposes: TestAdmitsItsOwnPlans holds each to it.
+// bound is what a plan may write to one setting. A row is what the catalogue proposes:
+// TestAdmitsItsOwnPlans holds each to it.
 type bound struct {
 	name   string     // a sysctl, or the kind of another target and its field
 	limits []limit.ID // the limits that lift it, by their IDs
@@ -21,8 +22,9 @@ const (
 	portList
 )
 
-// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c sysctl_nr_open_max); process
-// numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers (include/uapi/linux/futex.h FUTEX_TID_MASK).
+// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c
+// sysctl_nr_open_max); process numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers
+// (include/uapi/linux/futex.h FUTEX_TID_MASK).
 const (
 	mostInt     = 1<<31 - 1
 	mostOpen    = 2147483584
@@ -45,8 +47,20 @@ var bounds = []bound{
 	{"net.ipv4.tcp_max_syn_backlog", []limit.ID{limit.SYNQueue}, oneNumber, 1, mostInt},
 	{"net.core.netdev_max_backlog", []limit.ID{limit.ReceiveBacklog}, oneNumber, 4096, 4096},
 	{"link#txqueuelen", []limit.ID{limit.TransmitQueue}, oneNumber, 1000, 1000},
-	{"net.ipv4.ip_local_port_range", []limit.ID{limit.EphemeralPorts, limit.TimeWait}, portPair, 1024, 65535},
-	{"net.ipv4.ip_local_reserved_ports", []limit.ID{limit.EphemeralPorts, limit.TimeWait}, portList, 0, 65535},
+	{
+		"net.ipv4.ip_local_port_range",
+		[]limit.ID{limit.EphemeralPorts, limit.TimeWait},
+		portPair,
+		1024,
+		65535,
+	},
+	{
+		"net.ipv4.ip_local_reserved_ports",
+		[]limit.ID{limit.EphemeralPorts, limit.TimeWait},
+		portList,
+		0,
+		65535,
+	},
 	{"net.ipv4.tcp_timestamps", []limit.ID{limit.TimeWait}, oneNumber, 1, 1},
 	{"net.ipv4.tcp_tw_reuse", []limit.ID{limit.TimeWait}, oneNumber, 1, 1},
 	{"net.ipv4.tcp_max_tw_buckets", []limit.ID{limit.TimeWaitBuckets}, oneNumber, 4096, mostInt},

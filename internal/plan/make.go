@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
@@ -76,7 +77,8 @@ type maker struct {
 	aim      Aim
 	fixed    []string // sysctls that stay as they are
 	taken    []taken
-	left     []diagnose.Need // of the host as it would be
+	places   map[host.Fact]int // of taken, by what is changed
+	left     []diagnose.Need   // of the host as it would be
 	also     []Left
 	programs map[string]int // which of also speaks of a program
 	unseen   []diagnose.Unseen
@@ -164,11 +166,15 @@ func (m *maker) recycles() bool {
 // take adds a change, or makes one that is there go further.
 func (m *maker) take(t taken) (changed bool) {
 	c := t.remedy.Change
-	i := slices.IndexFunc(m.taken, func(o taken) bool { return o.remedy.Change.Fact == c.Fact })
-	if i < 0 {
+	i, known := m.places[c.Fact]
+	if !known {
 		if from, _ := value(m.now, c.Fact); from == c.Want {
 			return false
 		}
+		if m.places == nil {
+			m.places = map[host.Fact]int{}
+		}
+		m.places[c.Fact] = len(m.taken)
 		m.taken = append(m.taken, t)
 		return true
 	}
@@ -258,7 +264,9 @@ func (w Workload) Asked() limit.Workload {
 func hostOf(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
-	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Scope: text("scope"), Boot: text("boot")}
+	cookie, _ := strconv.ParseUint(text("netns-cookie"), 10, 64)
+	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Cookie: cookie,
+		Scope: text("scope"), Boot: text("boot")}
 }
 
 // inOrder sorts by what the kernel asks to be first, then by name.

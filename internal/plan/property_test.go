@@ -98,7 +98,8 @@ func testCase(t *testing.T, seed uint64, g generator, seen *tally) {
 	seen.add(c.plan)
 	c.then = c.now.With(c.plan.Settings()...)
 	for name, test := range map[string]func(*testing.T, one){
-		"idempotent": idempotent, "holds": holds, "nothing worse": nothingWorse, "never": neverProposed, "order": inKernelOrder, "round trip": roundTrip, "admitted": admitted,
+		"idempotent": idempotent, "holds": holds, "nothing worse": nothingWorse, "never": neverProposed, "order": inKernelOrder, "round trip": roundTrip,
+		"admitted": admitted,
 	} {
 		if test(t, c); t.Failed() {
 			t.Logf("%s: seed %d, workload %+v\n%s", name, seed, c.w, shownPlan(c.plan))
@@ -308,7 +309,9 @@ func admitted(t *testing.T, c one) {
 		t.Error(err)
 	}
 	for _, x := range c.plan.Changes {
-		for _, text := range []string{x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, x.TakesEffect, x.Unit, x.Limits} {
+		for _, text := range []string{
+			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, x.TakesEffect, x.Unit, x.Limits,
+		} {
 			if len(text) > MostText {
 				t.Errorf("%s: a text of %d bytes: %s", x.Setting, len(text), text)
 			}

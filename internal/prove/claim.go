@@ -78,3 +78,20 @@ func About(id string) (found []*Claim) {
 	}
 	return found
 }
+
+// Named are the claims with these IDs or about the limits with these IDs, each once; unknown is the
+// first ID that is neither.
+func Named(ids []string) (claims []*Claim, unknown string) {
+	for _, id := range ids {
+		found := About(id)
+		if len(found) == 0 {
+			return nil, id
+		}
+		for _, c := range found {
+			if !slices.Contains(claims, c) {
+				claims = append(claims, c)
+			}
+		}
+	}
+	return claims, ""
+}

@@ -144,7 +144,7 @@ func (r *run) prove(ctx context.Context, c *Claim, settled func()) *Proof {
 // unfit is why the claim is not for this machine, "" where it is.
 func (r *run) unfit(c *Claim) string {
 	if c.Machine != "" && !r.Expendable {
-		return "only a machine of its own can show it: " + c.Machine + " (maxconn prove --kernels)"
+		return "only a machine of its own can show it: " + c.Machine + " (maxconn-proofs)"
 	}
 	if older(r.Kernel, c.Needs) {
 		return "needs Linux " + c.Needs

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -32,9 +33,9 @@ func ListCatalogue(limits []*limit.Limit) Catalogue {
 	c := Catalogue{Schema: CatalogueSchema, Errnos: limit.Errnos()}
 	for _, l := range limits {
 		c.Limits = append(c.Limits, LimitLine{string(l.ID), l.Title, l.Measure, l.Scope})
-		for _, k := range l.Knobs {
-			c.Knobs = append(c.Knobs, k.Name)
-		}
+	}
+	for _, k := range knob.Rows() {
+		c.Knobs = append(c.Knobs, k.Name)
 	}
 	slices.Sort(c.Knobs)
 	c.Knobs = slices.Compact(c.Knobs)

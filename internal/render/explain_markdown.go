@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"io"
 	"strings"
 
@@ -81,29 +82,36 @@ func (m *markdown) tableIfAny(heads []string, rows [][]string) {
 func (m *markdown) knobTable(pages []KnobPage, named bool) {
 	heads, rows := []string{"knob", "does", "but", "kernels", "source"}, [][]string(nil)
 	if named {
-		heads[0] = "limit"
+		heads[0] = "limits"
 	}
 	for _, p := range pages {
-		for _, u := range p.Uses {
-			first := p.Name
-			if named {
-				first = u.Limit
-			}
-			rows = append(rows, []string{code(first), prose(u.Does), prose(u.Not), kernels(u), code(u.Source)})
+		first := code(p.Name)
+		if named {
+			first = limitsOf(p)
 		}
+		rows = append(rows, []string{first, prose(p.Does), prose(p.Not), kernels(p.Facts), code(p.Source)})
 	}
 	m.tableIfAny(heads, rows)
 }
 
+// limitsOf are the limits that know a knob.
+func limitsOf(p KnobPage) string {
+	var ids []string
+	for _, u := range p.Uses {
+		ids = append(ids, code(u.Limit))
+	}
+	return cmp.Or(strings.Join(ids, ", "), "none")
+}
+
 // kernels is which versions have a knob.
-func kernels(u KnobUse) string {
+func kernels(f Facts) string {
 	switch {
-	case u.Since != "" && u.Until != "":
-		return u.Since + " to before " + u.Until
-	case u.Since != "":
-		return "since " + u.Since
-	case u.Until != "":
-		return "before " + u.Until
+	case f.Since != "" && f.Until != "":
+		return f.Since + " to before " + f.Until
+	case f.Since != "":
+		return "since " + f.Since
+	case f.Until != "":
+		return "before " + f.Until
 	}
 	return "all"
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -76,10 +77,22 @@ func TestKnobThatThisKernelLacks(t *testing.T) {
 		{"", "6.14", "", ""}, {"unknown", "6.14", "4.12", ""}, {"6.2", "4.20", "", ""},
 	} {
 		kernel, _ := host.ParseRelease(c.kernel)
-		if have := lacks(kernel, c.since, c.until); have != c.want {
+		if have := lacks(kernel, since(t, c.since), since(t, c.until)); have != c.want {
 			t.Errorf("%+v: %q", c, have)
 		}
 	}
+}
+
+func since(t *testing.T, version string) knob.Span {
+	t.Helper()
+	if version == "" {
+		return knob.Span{}
+	}
+	v, err := host.ParseVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return knob.Since(v.Major, v.Minor)
 }
 
 func TestSignWithAPort(t *testing.T) {
@@ -126,8 +139,8 @@ func TestWholeCatalogue(t *testing.T) {
 		}
 		written(t, func(w io.Writer) error { return ExplanationMarkdown(w, e) })
 		for _, k := range l.Knobs {
-			if e, ok := Explain(k.Name, defaultHost()); !ok || len(e.Knobs) == 0 {
-				t.Errorf("%s: knob %q is not found by its name", l.ID, k.Name)
+			if e, ok := Explain(k, defaultHost()); !ok || len(e.Knobs) == 0 {
+				t.Errorf("%s: knob %q is not found by its name", l.ID, k)
 			}
 		}
 		for _, s := range l.Signs {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -78,7 +79,9 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 		e.Limits = append(e.Limits, limitPage(l, s))
 		return e, true
 	}
-	e.Knobs = knobPages(limit.FindKnobs(query), s)
+	for _, k := range knob.Search(query) {
+		e.Knobs = append(e.Knobs, knobPage(k, s, limit.Using(k.Name)...))
+	}
 	if len(e.Knobs) > 0 {
 		return e, true
 	}
@@ -97,8 +100,10 @@ func findLimit(query string) *limit.Limit {
 
 func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
 	p := LimitPage{ID: string(l.ID), Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
-	for _, k := range l.Knobs {
-		p.Knobs = append(p.Knobs, knobPage([]limit.KnobUse{{Limit: l, Knob: k}}, s))
+	for _, name := range l.Knobs {
+		if k := knob.Lookup(name); k != nil {
+			p.Knobs = append(p.Knobs, knobPage(k, s, l))
+		}
 	}
 	for _, sign := range l.Signs {
 		p.Signs = append(p.Signs, signPage(l, sign))

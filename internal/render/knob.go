@@ -2,22 +2,24 @@ package render
 
 import (
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// KnobPage is a setting: its value, whether this kernel has it, and what it does to each limit.
+// KnobPage is a setting: its value, whether this kernel has it, what it does, and the limits that
+// know it.
 type KnobPage struct {
-	Name   string    `json:"name"`
-	Value  string    `json:"value"`            // "" where unknown or empty: see Unread
-	Known  bool      `json:"known"`            // the value was read
-	Unread string    `json:"unread,omitempty"` // why the value is not known
-	Lacks  string    `json:"lacks,omitempty"`  // why this kernel does not have it
-	Uses   []KnobUse `json:"uses"`
+	Name   string `json:"name"`
+	Value  string `json:"value"`            // "" where unknown or empty: see Unread
+	Known  bool   `json:"known"`            // the value was read
+	Unread string `json:"unread,omitempty"` // why the value is not known
+	Lacks  string `json:"lacks,omitempty"`  // why this kernel does not have it
+	Facts
+	Uses []KnobUse `json:"uses"`
 }
 
-// KnobUse is what a knob does and does not do to a limit.
-type KnobUse struct {
-	Limit  string `json:"limit"`
+// Facts are what is known of a setting on any host.
+type Facts struct {
 	Does   string `json:"does"`
 	Not    string `json:"does_not,omitempty"`
 	Since  string `json:"since,omitempty"`
@@ -25,24 +27,17 @@ type KnobUse struct {
 	Source string `json:"source"`
 }
 
-// knobPages is one page a knob, with all limits that know it; uses are sorted by name.
-func knobPages(uses []limit.KnobUse, s host.Snapshot) (pages []KnobPage) {
-	for len(uses) > 0 {
-		n := 1
-		for n < len(uses) && uses[n].Knob.Name == uses[0].Knob.Name {
-			n++
-		}
-		pages = append(pages, knobPage(uses[:n], s))
-		uses = uses[n:]
-	}
-	return pages
+// KnobUse is a limit that a setting acts on, or is believed to.
+type KnobUse struct {
+	Limit string `json:"limit"`
+	Facts
 }
 
-func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
-	p := KnobPage{Name: uses[0].Knob.Name}
-	for _, u := range uses {
-		k := u.Knob
-		p.Uses = append(p.Uses, KnobUse{string(u.Limit.ID), k.Does, k.Not, k.Since, k.Until, k.Source})
+// knobPage is all about a setting; the limits are those that name it, or the one that is given.
+func knobPage(k *knob.Knob, s host.Snapshot, limits ...*limit.Limit) KnobPage {
+	p := KnobPage{Name: k.Name, Facts: factsOf(k), Uses: []KnobUse{}}
+	for _, l := range limits {
+		p.Uses = append(p.Uses, KnobUse{string(l.ID), p.Facts})
 	}
 	r, seen := s.Lookup(host.Sysctl(p.Name))
 	p.Known = seen && r.Err == ""
@@ -50,32 +45,33 @@ func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
 		p.Value = r.Text
 		return p
 	}
-	kernel := s.Read().Kernel()
-	for _, u := range uses {
-		if p.Lacks == "" {
-			p.Lacks = lacks(kernel, u.Knob.Since, u.Knob.Until)
-		}
-	}
-	p.Unread = r.Err
+	p.Lacks, p.Unread = lacks(s.Read().Kernel(), k.Since, k.Until), r.Err
 	return p
 }
 
-// lacks says that a kernel is older than what a knob came with, or newer than what it went with.
-func lacks(kernel host.Release, since, until string) string {
-	from, to := version(since), version(until)
-	switch {
-	case !kernel.Known():
-		return ""
-	case !from.IsZero() && kernel.Compare(from) < 0:
-		return "it came with Linux " + since + ", this is " + kernel.String()
-	case !to.IsZero() && kernel.Compare(to) >= 0:
-		return "it is gone since Linux " + until + ", this is " + kernel.String()
+func factsOf(k *knob.Knob) Facts {
+	f := Facts{Does: k.Says(), Not: k.Not, Source: k.Source}
+	if !k.Since.None() {
+		f.Since = k.Since.By.String()
 	}
-	return ""
+	if !k.Until.None() {
+		f.Until = k.Until.By.String()
+	}
+	return f
 }
 
-// version is that of a knob; zero where it has none.
-func version(text string) host.Version {
-	v, _ := host.ParseVersion(text)
-	return v
+// lacks says that a kernel is older than what a knob came with, or newer than what it went with.
+func lacks(kernel host.Release, since, until knob.Span) string {
+	if !kernel.Known() {
+		return ""
+	}
+	came, sure := since.Reached(kernel.Series())
+	gone, _ := until.Reached(kernel.Series())
+	switch {
+	case !since.None() && !came && sure:
+		return "it came with " + since.String() + ", this is " + kernel.String()
+	case !until.None() && gone:
+		return "it is gone since " + until.String() + ", this is " + kernel.String()
+	}
+	return ""
 }

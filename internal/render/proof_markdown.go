@@ -35,7 +35,7 @@ func because(p proof.Proof) string {
 func ProofsDoc(w io.Writer, reports []proof.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs")
-	m.paragraph("Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
+	m.paragraph("Each claim was tried on each kernel by `maxconn-proofs`: predicted by the formula of the limit, measured with real sockets, with a " +
 		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
 		"for the reason at the end. Debian's kernels ran in virtual machines " +
 		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")

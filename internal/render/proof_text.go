@@ -168,7 +168,7 @@ func Claims(w io.Writer, claims []proof.Listed, style Style) error {
 func claimTier(c proof.Listed) string {
 	switch {
 	case c.Machine:
-		return " (--kernels)"
+		return " (maxconn-proofs)"
 	case c.Slow:
 		return " (--all)"
 	}

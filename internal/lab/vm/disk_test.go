@@ -38,7 +38,7 @@ func TestReboot(t *testing.T) {
 				{"first", "one", "etc [first]\nvar [first]\ngiven one"},
 				{"second", "two", "etc [first second]\nvar [first second]\ngiven two"},
 			} {
-				spec := inRole(k, "keep", b.word)
+				spec := role(k, "keep", b.word)
 				spec.Disk, spec.Files = d, map[string][]byte{"/etc/given": []byte(b.given)}
 				out := boot(t, spec)
 				if got := strings.TrimSpace(string(out.Stdout)); got != b.want || out.Code != 0 {
@@ -52,7 +52,7 @@ func TestReboot(t *testing.T) {
 // A command that turns the machine off under itself leaves what it had synced.
 func TestPowerCut(t *testing.T) {
 	k, d := anyKernel(t), newDisk(t)
-	spec := inRole(k, "cut")
+	spec := role(k, "cut")
 	spec.Disk = d
 	out, err := Run(t.Context(), spec)
 	if !errors.Is(err, ErrStopped) || out.Code != -1 {
@@ -67,7 +67,7 @@ func TestPowerCut(t *testing.T) {
 // One disk, two machines: the second is refused.
 func TestDiskInUse(t *testing.T) {
 	k, d := anyKernel(t), newDisk(t)
-	held := inRole(k, "sleep")
+	held := role(k, "sleep")
 	held.Disk = d
 	talks := make(chan struct{}, 1)
 	held.Stdout = signalWriter(talks)
@@ -83,7 +83,7 @@ func TestDiskInUse(t *testing.T) {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	second := inRole(k, "sleep")
+	second := role(k, "sleep")
 	second.Disk = d
 	if _, err := Run(t.Context(), second); !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "lock") {
 		t.Errorf("the second machine: %v", err)

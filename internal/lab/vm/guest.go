@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/linux/role"
+	launch "github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // Main turns the process into the init of a machine when a kernel started it as such, and then
@@ -20,7 +21,7 @@ import (
 // program that calls Run; in all other processes it does nothing.
 func Main() {
 	secret, named := strings.CutPrefix(os.Getenv(roleEnv), roleInit+":")
-	if os.Getpid() != 1 || !named || role.Secure() || !booted(secret) {
+	if os.Getpid() != 1 || !named || launch.Secure() || !booted(secret) {
 		return
 	}
 	os.Unsetenv(roleEnv)
@@ -30,8 +31,9 @@ func Main() {
 	select {}
 }
 
-// booted says whether a kernel has just started this process as the first of a machine that Run has made: nobody has mounted /proc
-// yet, as whoever makes a container has, and the job in the initramfs knows the secret of the kernel's command line.
+// booted says whether a kernel has just started this process as the first of a machine that Run has
+// made: nobody has mounted /proc yet, as whoever makes a container has, and the job in the
+// initramfs knows the secret of the kernel's command line.
 func booted(secret string) bool {
 	if _, err := os.Lstat("/proc/self"); err == nil || secret == "" {
 		return false
@@ -39,6 +41,15 @@ func booted(secret string) bool {
 	text, err := os.ReadFile(jobPath)
 	var j job
 	return err == nil && json.Unmarshal(text, &j) == nil && j.Secret == secret
+}
+
+// Inside says whether the running kernel is that of a machine which Run has started: what the
+// program does to it harms nobody.
+func Inside() bool {
+	text, err := os.ReadFile("/proc/cmdline")
+	return err == nil && slices.ContainsFunc(strings.Fields(string(text)), func(word string) bool {
+		return strings.HasPrefix(word, roleEnv+"="+roleInit)
+	})
 }
 
 // serve is the life of a machine. What goes wrong before there is a port is said on the console.

@@ -30,9 +30,9 @@ const (
 // persistent are the directories that a Disk keeps.
 func persistent() []string { return []string{"etc", "var"} }
 
-// roleEnv makes the first process of a machine its init. The kernel turns parameters that it does not
-// know into the environment of init (init/main.c unknown_bootoption). The value is init and a secret, which the job in the
-// initramfs has as well.
+// roleEnv makes the first process of a machine its init. The kernel turns parameters that it does
+// not know into the environment of init (init/main.c unknown_bootoption). The value is init and a
+// secret, which the job in the initramfs has as well.
 const (
 	roleEnv  = "MAXCONN_VM_ROLE"
 	roleInit = "init"

@@ -72,7 +72,7 @@ func anyKernel(t testing.TB) Kernel {
 }
 
 // role is a Spec that runs a program of role_test.go.
-func inRole(k Kernel, name string, args ...string) Spec {
+func role(k Kernel, name string, args ...string) Spec {
 	return Spec{Kernel: k, Args: args, Env: []string{roleVar + "=" + name}}
 }
 

@@ -211,7 +211,7 @@ func parent(args []string) error {
 	}
 	for _, k := range kernels {
 		if k.Release == args[0] {
-			spec := inRole(k, "sleep")
+			spec := role(k, "sleep")
 			spec.Stdout = os.Stdout
 			_, err = Run(context.Background(), spec)
 		}

@@ -23,7 +23,7 @@ func TestKernels(t *testing.T) {
 	for _, series := range several() {
 		t.Run(series, func(t *testing.T) {
 			k := kernel(t, series)
-			spec := inRole(k, "look", "one", "two words")
+			spec := role(k, "look", "one", "two words")
 			spec.Files = map[string][]byte{"/etc/file": []byte("content")}
 			out := boot(t, spec)
 			if out.Code != 7 || string(out.Stderr) != "said on stderr" {
@@ -91,7 +91,7 @@ func TestCheckOnEveryKernel(t *testing.T) {
 	for _, series := range several() {
 		t.Run(series, func(t *testing.T) {
 			k := kernel(t, series)
-			spec := inRole(k, "faulty", "/usr/local/bin/maxconn", "check", "--json")
+			spec := role(k, "faulty", "/usr/local/bin/maxconn", "check", "--json")
 			spec.Files = map[string][]byte{"/usr/local/bin/maxconn": must(build())(t)}
 			out := boot(t, spec)
 			if out.Code != 1 {
@@ -151,7 +151,7 @@ func TestCommandThatCannotStart(t *testing.T) {
 	if _, err := Run(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "no module no_such_module") {
 		t.Errorf("an unknown module: %v", err)
 	}
-	spec = inRole(anyKernel(t), "look")
+	spec = role(anyKernel(t), "look")
 	spec.Modules = []string{"nf_conntrack no_such_parameter=1", "dummy numdummies=x"}
 	out, err := Run(t.Context(), spec)
 	if err == nil || !strings.Contains(err.Error(), "load module dummy: ") || out.Code != -1 {
@@ -161,7 +161,7 @@ func TestCommandThatCannotStart(t *testing.T) {
 
 // Connection tracking without any rule: what makes a conntrack trial possible without nft or iptables.
 func TestModuleParameters(t *testing.T) {
-	spec := inRole(anyKernel(t), "track")
+	spec := role(anyKernel(t), "track")
 	spec.Modules = []string{"nf_conntrack enable_hooks=1"}
 	if out := boot(t, spec); string(out.Stdout) != "1\n" {
 		t.Errorf("conntrack counts %q %s", out.Stdout, out.Stderr)
@@ -170,7 +170,7 @@ func TestModuleParameters(t *testing.T) {
 
 func TestMuchOutputStreams(t *testing.T) {
 	var streamed bytes.Buffer
-	spec := inRole(anyKernel(t), "flood")
+	spec := role(anyKernel(t), "flood")
 	spec.Stdout = &streamed
 	out := boot(t, spec)
 	want := bytes.Repeat([]byte(strings.Repeat("0123456789abcde", 4369)+"\n"), floodLines)
@@ -180,7 +180,7 @@ func TestMuchOutputStreams(t *testing.T) {
 }
 
 func TestKernelPanic(t *testing.T) {
-	out, err := Run(t.Context(), inRole(anyKernel(t), "panic"))
+	out, err := Run(t.Context(), role(anyKernel(t), "panic"))
 	if !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "Kernel panic") {
 		t.Fatalf("Run = %v", err)
 	}
@@ -202,7 +202,7 @@ func TestNothingIsLeftOfACancelledRun(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	spec := inRole(k, "sleep")
+	spec := role(k, "sleep")
 	spec.Stdout = cancelWriter{cancel}
 	out, err := Run(ctx, spec)
 	if !errors.Is(err, context.Canceled) || string(out.Stdout) != "sleeping\n" || out.Code != -1 {

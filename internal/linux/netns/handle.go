@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle is a network namespace held by a descriptor. A path is looked up once, when the handle is made: whatever
-// the path leads to later, the handle stays with the namespace that it was opened on, and keeps it from ending. Its methods
-// may be called concurrently, but not with Close.
+// Handle is a network namespace held by a descriptor. A path is looked up once, when the handle is
+// made: whatever the path leads to later, the handle stays with the namespace that it was opened
+// on, and keeps it from ending. Its methods may be called concurrently, but not with Close.
 type Handle struct {
 	f    *os.File
 	id   ID
@@ -34,7 +34,8 @@ func Hold(p Path) (*Handle, error) {
 	return &Handle{f, id, name, name == ""}, nil
 }
 
-// Inherit makes a handle of a descriptor that the parent process has handed over. name is for messages.
+// Inherit makes a handle of a descriptor that the parent process has handed over. name is for
+// messages.
 func Inherit(f *os.File, name Path) (*Handle, error) {
 	id, err := identify(f)
 	if err != nil {
@@ -69,8 +70,9 @@ func (h *Handle) Do(fn func() error) error {
 	return doIn(h.name, int(h.f.Fd()), h.id, fn)
 }
 
-// Cookie numbers the namespace of the calling thread. No other namespace of this boot has had it or will have it, other than
-// an inode number. 0: the kernel does not tell (before Linux 5.14; net/core/sock.c sk_getsockopt, SO_NETNS_COOKIE).
+// Cookie numbers the namespace of the calling thread. No other namespace of this boot has had it or
+// will have it, other than an inode number. 0: the kernel does not tell (before Linux 5.14;
+// net/core/sock.c sk_getsockopt, SO_NETNS_COOKIE).
 func Cookie() (uint64, error) {
 	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -87,20 +89,21 @@ func Cookie() (uint64, error) {
 	return cookie, nil
 }
 
-// What open_by_handle_at(2) takes for a namespace (include/uapi/linux/nsfs.h struct nsfs_file_handle, FILEID_NSFS;
-// include/uapi/linux/fcntl.h FD_NSFS_ROOT), Linux 6.18.
+// What open_by_handle_at(2) takes for a namespace (include/uapi/linux/nsfs.h struct
+// nsfs_file_handle, FILEID_NSFS; include/uapi/linux/fcntl.h FD_NSFS_ROOT), Linux 6.18.
 const (
 	nsfsRoot   = -10003
 	nsfsHandle = 0xf1
 )
 
-// Ended says whether the namespace with this cookie and this inode number has ended, where the kernel can tell: since
-// Linux 6.18, and for whoever has CAP_SYS_ADMIN over it. Its cookie is also the number by which namespaces are found there, which is
-// tried out on the own namespace first.
+// Ended says whether the namespace with this cookie and this inode number has ended, where the
+// kernel can tell: since Linux 6.18, and for whoever has CAP_SYS_ADMIN over it. Its cookie is also
+// the number by which namespaces are found there, which is tried out on the own namespace first.
 func Ended(cookie, inode uint64) (ended, known bool) {
 	own, err1 := Self()
 	number, err2 := Cookie()
-	if err1 != nil || err2 != nil || number == 0 || cookie == 0 || byHandle(number, own.Inode) != nil {
+	if err1 != nil || err2 != nil || number == 0 || cookie == 0 ||
+		byHandle(number, own.Inode) != nil {
 		return false, false
 	}
 	switch err := byHandle(cookie, inode); {
@@ -117,7 +120,11 @@ func byHandle(number, inode uint64) error {
 	b := binary.NativeEndian.AppendUint64(nil, number)
 	b = binary.NativeEndian.AppendUint32(b, unix.CLONE_NEWNET)
 	b = binary.NativeEndian.AppendUint32(b, uint32(inode))
-	fd, err := unix.OpenByHandleAt(nsfsRoot, unix.NewFileHandle(nsfsHandle, b), unix.O_RDONLY|unix.O_CLOEXEC)
+	fd, err := unix.OpenByHandleAt(
+		nsfsRoot,
+		unix.NewFileHandle(nsfsHandle, b),
+		unix.O_RDONLY|unix.O_CLOEXEC,
+	)
 	if err != nil {
 		return err
 	}

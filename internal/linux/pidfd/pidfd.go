@@ -71,8 +71,9 @@ func (p *Process) Running() bool {
 	return err == nil && n == 0
 }
 
-// SocketCookie is the kernel's number of a socket, which no other socket of this boot has had or will have, other than an
-// inode number (net/core/sock_diag.c __sock_gen_cookie; getsockopt SO_COOKIE, Linux 4.12).
+// SocketCookie is the kernel's number of a socket, which no other socket of this boot has had or
+// will have, other than an inode number (net/core/sock_diag.c __sock_gen_cookie; getsockopt
+// SO_COOKIE, Linux 4.12).
 func SocketCookie(f *os.File) (cookie uint64, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -1,13 +1,15 @@
 //go:build linux
 
-// Package role lets a program start itself again in a role that nobody else can give it: a worker of a lab or of a
-// load, the process that awaits a confirmation. Such a process does what its parent says without asking, so it has to
-// know that its parent is this program and not whoever chose its environment.
+// Package role lets a program start itself again in a role that nobody else can give it: a worker
+// of a lab or of a load, the process that awaits a confirmation. Such a process does what its
+// parent says without asking, so it has to know that its parent is this program and not whoever
+// chose its environment.
 //
-// The parent hands over one end of a socket pair and writes a secret into the other. The child takes the role only where the
-// environment names the same secret, the kernel says that the pair was made by its own parent and user (SO_PEERCRED,
-// net/unix/af_unix.c unix_socketpair, init_peercred), and it has no more rights than that parent: a program with file
-// capabilities or a set-user-ID bit takes no role (AT_SECURE, security/commoncap.c cap_bprm_creds_from_file).
+// The parent hands over one end of a socket pair and writes a secret into the other. The child
+// takes the role only where the environment names the same secret, the kernel says that the pair
+// was made by its own parent and user (SO_PEERCRED, net/unix/af_unix.c unix_socketpair,
+// init_peercred), and it has no more rights than that parent: a program with file capabilities or a
+// set-user-ID bit takes no role (AT_SECURE, security/commoncap.c cap_bprm_creds_from_file).
 package role
 
 import (
@@ -30,10 +32,14 @@ const variable = "MAXCONN_ROLE"
 const firstExtra = 3
 
 // ErrSecure is a program that has more rights than the user who starts it.
-var ErrSecure = errors.New("a program with file capabilities or a set-user-ID bit does not run itself again: run it as root instead")
+var ErrSecure = errors.New(
+	"a program with file capabilities or a set-user-ID bit does not run itself again: " +
+		"run it as root instead",
+)
 
-// Grant gives the process that a command will start a role. The command's extra files must be complete; the descriptor of the role
-// comes last, and the child closes it. done is to be called when the command was started, or could not be.
+// Grant gives the process that a command will start a role. The command's extra files must be
+// complete; the descriptor of the role comes last, and the child closes it. done is to be called
+// when the command was started, or could not be.
 func Grant(c *exec.Cmd, name string) (done func(), err error) {
 	if Secure() {
 		return nil, ErrSecure
@@ -45,14 +51,18 @@ func Grant(c *exec.Cmd, name string) (done func(), err error) {
 	defer unix.Close(ends[0])
 	theirs := os.NewFile(uintptr(ends[1]), "role")
 	secret := rand.Text()
-	if _, err := unix.SendmsgN(ends[0], []byte(name+":"+secret), nil, nil, unix.MSG_NOSIGNAL); err != nil {
+	told := []byte(name + ":" + secret)
+	if _, err := unix.SendmsgN(ends[0], told, nil, nil, unix.MSG_NOSIGNAL); err != nil {
 		theirs.Close()
 		return nil, fmt.Errorf("hand over the secret of a role: %w", err)
 	}
 	if c.Env == nil {
 		c.Env = os.Environ()
 	}
-	c.Env = append(c.Env, fmt.Sprintf("%s=%s:%d:%s", variable, name, firstExtra+len(c.ExtraFiles), secret))
+	c.Env = append(
+		c.Env,
+		fmt.Sprintf("%s=%s:%d:%s", variable, name, firstExtra+len(c.ExtraFiles), secret),
+	)
 	c.ExtraFiles = append(c.ExtraFiles, theirs)
 	return func() { theirs.Close() }, nil
 }
@@ -63,8 +73,8 @@ func Named(name string) bool {
 	return word == name
 }
 
-// Take takes a role that the environment names. false without an error: it names none, or another one. An error says why the
-// role was not given, and then the process must not act in it.
+// Take takes a role that the environment names. false without an error: it names none, or another
+// one. An error says why the role was not given, and then the process must not act in it.
 func Take(name string) (taken bool, err error) {
 	if !Named(name) {
 		return false, nil
@@ -113,8 +123,8 @@ func prove(fd int, want string) error {
 // atSecure is AT_SECURE (include/uapi/linux/auxvec.h).
 const atSecure = 23
 
-// Secure says whether the kernel started the program with more rights than its user has: by file capabilities, or
-// as another user.
+// Secure says whether the kernel started the program with more rights than its user has: by file
+// capabilities, or as another user.
 func Secure() bool {
 	entries, err := unix.Auxv()
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// playEnv makes the test binary another process: "child" says what became of its role, "parent PROGRAM" starts that as its child.
+// playEnv makes the test binary another process: "child" says what became of its role, "parent
+// PROGRAM" starts that as its child.
 const playEnv = "ROLE_TEST"
 
 func TestMain(m *testing.M) {
@@ -75,7 +76,8 @@ func TestGranted(t *testing.T) {
 	}
 }
 
-// Whoever can choose the environment, the arguments and the descriptors of a process cannot give it a role.
+// Whoever can choose the environment, the arguments and the descriptors of a process cannot give it
+// a role.
 func TestNotGranted(t *testing.T) {
 	if out := says(t, child()); out != "taken false, error <nil>" {
 		t.Errorf("without a role: %s", out)
@@ -90,10 +92,16 @@ func TestNotGranted(t *testing.T) {
 	}
 	done()
 	for what, env := range map[string]string{
-		"the environment alone": "worker:3:SECRET", "no descriptor": "worker::SECRET", "a standard file": "worker:0:SECRET",
-		"no secret": "worker:3:", "a word": "worker", "many words": "worker:3:a:b", "no such descriptor": "worker:77:SECRET",
+		"the environment alone": "worker:3:SECRET", "no descriptor": "worker::SECRET",
+		"a standard file": "worker:0:SECRET",
+		"no secret":       "worker:3:", "a word": "worker", "many words": "worker:3:a:b",
+		"no such descriptor": "worker:77:SECRET",
 	} {
-		if out := says(t, child(variable+"="+env)); !strings.HasPrefix(out, "taken false, error ") || out == "taken false, error <nil>" {
+		if out := says(t, child(variable+"="+env)); !strings.HasPrefix(
+			out,
+			"taken false, error ",
+		) ||
+			out == "taken false, error <nil>" {
 			t.Errorf("%s: %s", what, out)
 		}
 	}
@@ -108,10 +116,18 @@ func TestNotGranted(t *testing.T) {
 			}
 			return r, "worker:3:SECRET"
 		},
-		"an empty socket": func(t *testing.T) (*os.File, string) { return pair(t, ""), "worker:3:SECRET" },
-		"another secret":  func(t *testing.T) (*os.File, string) { return pair(t, "worker:SECRET"), "worker:3:TERCES" },
-		"another role":    func(t *testing.T) (*os.File, string) { return pair(t, "walker:SECRET"), "worker:3:SECRET" },
-		"a longer secret": func(t *testing.T) (*os.File, string) { return pair(t, "worker:SECRETS"), "worker:3:SECRET" },
+		"an empty socket": func(t *testing.T) (*os.File, string) {
+			return pair(t, ""), "worker:3:SECRET"
+		},
+		"another secret": func(t *testing.T) (*os.File, string) {
+			return pair(t, "worker:SECRET"), "worker:3:TERCES"
+		},
+		"another role": func(t *testing.T) (*os.File, string) {
+			return pair(t, "walker:SECRET"), "worker:3:SECRET"
+		},
+		"a longer secret": func(t *testing.T) (*os.File, string) {
+			return pair(t, "worker:SECRETS"), "worker:3:SECRET"
+		},
 	} {
 		theirs, env := make(t)
 		cmd := child(variable + "=" + env)
@@ -137,10 +153,15 @@ func pair(t *testing.T, text string) *os.File {
 	return os.NewFile(uintptr(fds[1]), "pair")
 }
 
-// A socket that another process than the parent has made proves nothing: here the grandparent's, handed on by a shell.
+// A socket that another process than the parent has made proves nothing: here the grandparent's,
+// handed on by a shell.
 func TestNotGrantedByTheParent(t *testing.T) {
 	cmd := exec.Command("sh", "-c", `"$0"; exit $?`, fmt.Sprintf("/proc/%d/exe", os.Getpid()))
-	cmd.Env = []string{playEnv + "=child", "PATH=" + os.Getenv("PATH"), variable + "=worker:3:SECRET"}
+	cmd.Env = []string{
+		playEnv + "=child",
+		"PATH=" + os.Getenv("PATH"),
+		variable + "=worker:3:SECRET",
+	}
 	theirs := pair(t, "worker:SECRET")
 	defer theirs.Close()
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -177,11 +198,14 @@ func TestSecure(t *testing.T) {
 	if err := unix.Setxattr(capable, "security.capability", caps, 0); err != nil {
 		t.Skipf("no file capabilities here: %v", err)
 	}
-	for program, want := range map[string]string{plain: given, capable: "taken false, error " + ErrSecure.Error()} {
+	refused := "taken false, error " + ErrSecure.Error()
+	for program, want := range map[string]string{plain: given, capable: refused} {
 		cmd := exec.Command(plain)
 		cmd.Env = []string{playEnv + "=parent " + program}
 		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
+		}
 		if out := says(t, cmd); out != want+" <nil>" {
 			t.Errorf("%s: %s", filepath.Base(program), out)
 		}

@@ -71,10 +71,14 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 }
 
 // Stays says whether the kernel would deliver a packet for this address on this host, by all of
-// its routing rules: a rule may send an address of this host elsewhere.
-func Stays(a netip.Addr) (bool, error) {
-	found, err := netlink.RouteGetWithOptions(a.WithZone("").AsSlice(),
-		&netlink.RouteGetOptions{Oif: a.Zone()})
+// its routing rules: a rule may send an address of this host elsewhere. from is the packet's source,
+// an address of this host; the zero Addr leaves it to the kernel.
+func Stays(a, from netip.Addr) (bool, error) {
+	options := &netlink.RouteGetOptions{Oif: a.Zone()}
+	if from.IsValid() {
+		options.SrcAddr = from.AsSlice()
+	}
+	found, err := netlink.RouteGetWithOptions(a.WithZone("").AsSlice(), options)
 	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
 		return false, nil
 	}

@@ -88,7 +88,7 @@ func TestStays(t *testing.T) {
 			"127.0.0.1": true, "10.0.0.5": true, "198.51.100.7": true, "::1": true, "fd00::5": true,
 			"10.0.0.6": false, "10.0.0.255": false, "192.0.2.1": false, "fd00::6": false,
 		} {
-			if got, err := Stays(netip.MustParseAddr(a)); err != nil || got != want {
+			if got, err := Stays(netip.MustParseAddr(a), netip.Addr{}); err != nil || got != want {
 				t.Errorf("%s stays: %v, %v", a, got, err)
 			}
 		}
@@ -102,12 +102,24 @@ func TestStays(t *testing.T) {
 		early := netlink.NewRule()
 		early.Priority, early.Table, early.Family = 100, 100, netlink.FAMILY_V4
 		try(t, netlink.RuleAdd(early))
+		ofSource := netlink.NewRule()
+		ofSource.Priority, ofSource.Table, ofSource.Family = 101, 101, netlink.FAMILY_V4
+		ofSource.Src = network("10.0.0.5/32")
+		try(t, netlink.RuleAdd(ofSource))
+		try(t, netlink.RouteAdd(&netlink.Route{LinkIndex: dev.Attrs().Index, Table: 101,
+			Dst: network("198.51.100.9/32")}))
 		first := netlink.NewRule()
 		first.Priority, first.Table, first.Family = 0, unix.RT_TABLE_LOCAL, netlink.FAMILY_V4
 		try(t, netlink.RuleDel(first))
 		for a, want := range map[string]bool{"198.51.100.7": false, "198.51.100.8": true} {
-			if got, err := Stays(netip.MustParseAddr(a)); err != nil || got != want {
+			if got, err := Stays(netip.MustParseAddr(a), netip.Addr{}); err != nil || got != want {
 				t.Errorf("with a rule, %s stays: %v, %v", a, got, err)
+			}
+		}
+		to := netip.MustParseAddr("198.51.100.9")
+		for from, want := range map[string]bool{"10.0.0.5": false, "198.51.100.1": true} {
+			if got, err := Stays(to, netip.MustParseAddr(from)); err != nil || got != want {
+				t.Errorf("with a rule, from %s it stays: %v, %v", from, got, err)
 			}
 		}
 	})

@@ -1,8 +1,9 @@
 //go:build linux
 
-// Package trust says of files and directories whether anybody but root and this user could have put them there or
-// changed them. A path is only as good as the directories that lead to it: whoever may write to one of them chooses what is found
-// below, so each is looked at, as sshd does (StrictModes, sshd_config(5)).
+// Package trust says of files and directories whether anybody but root and this user could have put
+// them there or changed them. A path is only as good as the directories that lead to it: whoever
+// may write to one of them chooses what is found below, so each is looked at, as sshd does
+// (StrictModes, sshd_config(5)).
 package trust
 
 import (
@@ -29,8 +30,9 @@ func (e *Error) Error() string { return e.Path + " " + e.Why }
 // mostLinks is how many symbolic links a path may have (include/linux/namei.h MAXSYMLINKS).
 const mostLinks = 40
 
-// Directory checks a directory that only its owner may write to, and all that leads there. Where it, or what leads there, is not
-// there yet the error is fs.ErrNotExist, and what is there has been checked.
+// Directory checks a directory that only its owner may write to, and all that leads there. Where
+// it, or what leads there, is not there yet the error is fs.ErrNotExist, and what is there has been
+// checked.
 func Directory(path string) error {
 	info, err := walk(path, leads)
 	if err != nil {
@@ -42,7 +44,8 @@ func Directory(path string) error {
 	return private(path, info)
 }
 
-// File checks an open file: regular, of root or this user, written by nobody else, and with no second name.
+// File checks an open file: regular, of root or this user, written by nobody else, and with no
+// second name.
 func File(f *os.File) error {
 	info, err := f.Stat()
 	switch {
@@ -56,8 +59,8 @@ func File(f *os.File) error {
 	return private(f.Name(), info)
 }
 
-// Program checks a program that root is to run: root's, in directories that are root's, none of them to be written by others, without a
-// symbolic link.
+// Program checks a program that root is to run: root's, in directories that are root's, none of
+// them to be written by others, without a symbolic link.
 func Program(path string) error {
 	info, err := walk(path, func(at string, info fs.FileInfo) error {
 		if info.Mode()&fs.ModeSymlink != 0 {
@@ -107,13 +110,17 @@ func walk(path string, check func(string, fs.FileInfo) error) (info fs.FileInfo,
 			}
 			return info, nil
 		}
-		at = filepath.Join(at, rest[0]) // ".." of a directory that was checked is above it, and was checked too
+		at = filepath.Join(
+			at,
+			rest[0],
+		) // ".." of a directory that was checked is above it, and was checked too
 		rest = rest[1:]
 	}
 }
 
-// leads says whether a directory or link on the way is safe: root's or this user's. Others may write to a directory only where the
-// sticky bit keeps them from what is not theirs. Root's own group, and a group that is only this user's own, are no others.
+// leads says whether a directory or link on the way is safe: root's or this user's. Others may
+// write to a directory only where the sticky bit keeps them from what is not theirs. Root's own
+// group, and a group that is only this user's own, are no others.
 func leads(path string, info fs.FileInfo) error {
 	s, mode := stat(info), info.Mode()
 	switch {
@@ -150,10 +157,12 @@ func rootOnly(path string, info fs.FileInfo) error {
 
 func ours(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
-// overflowUID is how users look who have no number in this user namespace (kernel/sys.c DEFAULT_OVERFLOWUID).
+// overflowUID is how users look who have no number in this user namespace (kernel/sys.c
+// DEFAULT_OVERFLOWUID).
 const overflowUID = 65534
 
-// mapped says whether this is a user namespace in which not all users have a number: there root of the host looks like nobody.
+// mapped says whether this is a user namespace in which not all users have a number: there root of
+// the host looks like nobody.
 func mapped() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	fields := strings.Fields(string(text))
@@ -167,7 +176,8 @@ func stat(info fs.FileInfo) *syscall.Stat_t {
 	return &syscall.Stat_t{Uid: overflowUID, Nlink: 0}
 }
 
-// Open opens a file of a directory that was checked, without following a link or waiting for a FIFO, and checks it.
+// Open opens a file of a directory that was checked, without following a link or waiting for a
+// FIFO, and checks it.
 func Open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, mode)
 	if errors.Is(err, syscall.ELOOP) {

@@ -39,18 +39,54 @@ func TestDirectory(t *testing.T) {
 		want  string // "" is trusted
 	}{
 		{"as it is", func(string, string, string) error { return nil }, ""},
-		{"a stranger's", func(_, _, dir string) error { return os.Chown(dir, stranger, 0) }, "belongs to user 12345"},
-		{"written by all", func(_, _, dir string) error { return os.Chmod(dir, 0o707) }, "can be written by others"},
-		{"written by a group", func(_, _, dir string) error { return os.Chmod(dir, 0o770) }, "can be written by others"},
-		{"sticky, and written by all", func(_, _, dir string) error { return os.Chmod(dir, 0o777|fs.ModeSticky) }, "can be written by others"},
-		{"below a stranger's", func(_, above, _ string) error { return os.Chown(above, stranger, 0) }, "belongs to user 12345"},
-		{"far below a stranger's", func(top, _, _ string) error { return os.Chown(top, stranger, 0) }, "belongs to user 12345"},
-		{"below one for all", func(_, above, _ string) error { return os.Chmod(above, 0o777) }, "can be written by others"},
+		{
+			"a stranger's",
+			func(_, _, dir string) error { return os.Chown(dir, stranger, 0) },
+			"belongs to user 12345",
+		},
+		{
+			"written by all",
+			func(_, _, dir string) error { return os.Chmod(dir, 0o707) },
+			"can be written by others",
+		},
+		{
+			"written by a group",
+			func(_, _, dir string) error { return os.Chmod(dir, 0o770) },
+			"can be written by others",
+		},
+		{
+			"sticky, and written by all",
+			func(_, _, dir string) error { return os.Chmod(dir, 0o777|fs.ModeSticky) },
+			"can be written by others",
+		},
+		{
+			"below a stranger's",
+			func(_, above, _ string) error { return os.Chown(above, stranger, 0) },
+			"belongs to user 12345",
+		},
+		{
+			"far below a stranger's",
+			func(top, _, _ string) error { return os.Chown(top, stranger, 0) },
+			"belongs to user 12345",
+		},
+		{
+			"below one for all",
+			func(_, above, _ string) error { return os.Chmod(above, 0o777) },
+			"can be written by others",
+		},
 		{"below one for a group", func(_, above, _ string) error {
 			return errors.Join(os.Chown(above, 0, stranger), os.Chmod(above, 0o775))
 		}, "can be written by others"},
-		{"below one for root's group", func(_, above, _ string) error { return os.Chmod(above, 0o775) }, ""},
-		{"below a sticky one for all", func(_, above, _ string) error { return os.Chmod(above, 0o777|fs.ModeSticky) }, ""},
+		{
+			"below one for root's group",
+			func(_, above, _ string) error { return os.Chmod(above, 0o775) },
+			"",
+		},
+		{
+			"below a sticky one for all",
+			func(_, above, _ string) error { return os.Chmod(above, 0o777|fs.ModeSticky) },
+			"",
+		},
 		{"not there", func(_, _, dir string) error { return os.Remove(dir) }, "no such file"},
 		{"a file", func(_, _, dir string) error {
 			return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600))
@@ -59,10 +95,18 @@ func TestDirectory(t *testing.T) {
 			return errors.Join(os.Rename(dir, top+"/real"), os.Symlink("../real", dir))
 		}, ""},
 		{"by a stranger's link", func(top, above, dir string) error {
-			return errors.Join(os.Rename(dir, top+"/real"), os.Symlink(top+"/real", dir), os.Lchown(dir, stranger, 0))
+			return errors.Join(
+				os.Rename(dir, top+"/real"),
+				os.Symlink(top+"/real", dir),
+				os.Lchown(dir, stranger, 0),
+			)
 		}, "belongs to user 12345"},
 		{"by a link to a stranger's", func(top, above, dir string) error {
-			return errors.Join(os.Rename(dir, top+"/real"), os.Symlink("../real", dir), os.Chown(top+"/real", stranger, 0))
+			return errors.Join(
+				os.Rename(dir, top+"/real"),
+				os.Symlink("../real", dir),
+				os.Chown(top+"/real", stranger, 0),
+			)
 		}, "belongs to user 12345"},
 		{"by a link to itself", func(_, _, dir string) error {
 			return errors.Join(os.Remove(dir), os.Symlink(dir, dir))
@@ -74,7 +118,8 @@ func TestDirectory(t *testing.T) {
 			dir := filepath.Join(above, "dir")
 			must(t, os.MkdirAll(dir, 0o700), c.spoil(top, above, dir))
 			err := Directory(dir)
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			if (err == nil) != (c.want == "") ||
+				err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
@@ -107,14 +152,20 @@ func TestOpen(t *testing.T) {
 		{"written by others", func(p string) error {
 			return errors.Join(os.WriteFile(p, nil, 0o600), os.Chmod(p, 0o666))
 		}, "can be written by others"},
-		{"too large", func(p string) error { return os.WriteFile(p, make([]byte, 1<<20+1), 0o600) }, "larger than 1 MiB"},
+		{
+			"too large",
+			func(p string) error { return os.WriteFile(p, make([]byte, 1<<20+1), 0o600) },
+			"larger than 1 MiB",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "file")
 			must(t, c.make(path))
 			began := time.Now()
 			text, err := ReadFile(path, 1<<20)
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || err == nil && string(text) != "text" {
+			if (err == nil) != (c.want == "") ||
+				err != nil && !strings.Contains(err.Error(), c.want) ||
+				err == nil && string(text) != "text" {
 				t.Errorf("%q, %v, want %q", text, err, c.want)
 			}
 			if time.Since(began) > 5*time.Second {
@@ -124,7 +175,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A program that root is to run at each boot is root's, and so is every directory that leads there, without exception.
+// A program that root is to run at each boot is root's, and so is every directory that leads there,
+// without exception.
 func TestProgram(t *testing.T) {
 	if os.Getuid() == 0 {
 		if err := Program("/usr/bin/env"); err != nil {
@@ -134,7 +186,8 @@ func TestProgram(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "program") // below a sticky directory for all
 	must(t, os.WriteFile(file, nil, 0o755))
 	for path, want := range map[string]string{
-		file: "can be written by others", "/usr/bin": "is not a regular file", "relative": "absolute", "/usr/bin/none-such": "no such file",
+		file: "can be written by others", "/usr/bin": "is not a regular file",
+		"relative": "absolute", "/usr/bin/none-such": "no such file",
 	} {
 		if err := Program(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)

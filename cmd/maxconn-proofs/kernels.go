@@ -10,6 +10,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,6 @@ import (
 
 	"github.com/maxconn/maxconn/internal/lab/vm"
 	"github.com/maxconn/maxconn/internal/prove"
-	"github.com/maxconn/maxconn/internal/render"
 )
 
 // kernelTime is the longest that one machine may run.
@@ -27,25 +27,20 @@ const kernelTime = 15 * time.Minute
 // kernelMemory is what a machine has, in MiB: 66,000 connections on one port take 550 of them.
 const kernelMemory = 2048
 
-// kernelModules are what trials use besides what a machine has anyway: queues, devices, a rule that tracks connections.
+// kernelModules are what trials use besides what a machine has anyway: queues, devices, a rule that
+// tracks connections.
 func kernelModules() []string {
 	return []string{"sch_fq_codel", "sch_tbf", "dummy", "nf_tables", "nft_ct"}
 }
 
 func kernelSeries() string { return strings.Join(vm.Series(), ", ") }
 
-// proveKernels runs the claims on other kernels, as many machines at once as there are CPUs.
-func (a *app) proveKernels(ctx context.Context, f *proveFlags, args []string) error {
-	series, err := seriesOf(f.kernels)
-	if err != nil {
-		return err
-	}
-	p := a.progress()
-	defer p.done()
+// onKernels runs the claims on other kernels, as many machines at once as there are CPUs.
+func (a *app) onKernels(ctx context.Context, series, args []string) ([]prove.Report, error) {
 	reports := make([]prove.Report, len(series))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
-	far := machineProgress{said: make([]string, len(series)), say: p.say}
+	far := machineProgress{said: make([]string, len(series)), say: a.say}
 	for i, s := range series {
 		group.Go(func() (err error) {
 			progress := far.of(i, s)
@@ -57,13 +52,9 @@ func (a *app) proveKernels(ctx context.Context, f *proveFlags, args []string) er
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return unavailable(err)
+		return nil, unavailable(err)
 	}
-	p.done()
-	for _, r := range reports {
-		a.status = worse(a.status, proofStatus(r))
-	}
-	return a.reportKernels(f, reports)
+	return reports, nil
 }
 
 // seriesOf are the kernels asked for, each once.
@@ -73,7 +64,8 @@ func seriesOf(names []string) (series []string, err error) {
 	}
 	for _, n := range names {
 		if !slices.Contains(vm.Series(), n) {
-			return nil, misuse("kernels are "+kernelSeries()+" and all", "--kernels: there is no kernel %s", quoted(n))
+			return nil, misuse("kernels are "+kernelSeries()+" and all",
+				"--kernels: there is no kernel %s", strconv.Quote(n))
 		}
 		if !slices.Contains(series, n) {
 			series = append(series, n)
@@ -82,7 +74,8 @@ func seriesOf(names []string) (series []string, err error) {
 	return series, nil
 }
 
-// again tries once more, one after the other and each in a machine of its own, what had not the quiet it needs.
+// again tries once more, one after the other and each in a machine of its own, what had not the
+// quiet it needs.
 func again(ctx context.Context, series string, r *prove.Report, progress io.Writer) error {
 	for i, p := range r.Proofs {
 		if !p.NotQuiet() {
@@ -101,20 +94,22 @@ func again(ctx context.Context, series string, r *prove.Report, progress io.Writ
 }
 
 // proveKernel runs this program in a machine and reads its report.
-func proveKernel(ctx context.Context, series string, args []string, progress io.Writer) (r prove.Report, err error) {
+func proveKernel(ctx context.Context, series string, args []string, progress io.Writer) (
+	r prove.Report, err error) {
 	kernel, err := vm.Fetch(ctx, series)
 	if err != nil {
 		return r, err
 	}
 	out, err := vm.Run(ctx, vm.Spec{
-		Kernel: kernel, Args: append([]string{"prove", "--all", "--json", "--expendable"}, args...),
+		Kernel: kernel, Args: append([]string{hereVerb, "--"}, args...),
 		Modules: kernelModules(), Memory: kernelMemory, Timeout: kernelTime, Stderr: progress,
 	})
 	if err != nil {
 		return r, fmt.Errorf("prove on Linux %s: %w", kernel.Release, err)
 	}
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
-		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release, out.Code, lastLine(out.Stderr))
+		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release, out.Code,
+			lastLine(out.Stderr))
 	}
 	return r, nil
 }
@@ -132,7 +127,8 @@ func (m *machineProgress) of(i int, series string) io.Writer {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.said[i] = "Linux " + series + ": " + lastLine(text)
-		m.say("claims tried: " + strings.Join(slices.DeleteFunc(slices.Clone(m.said), func(s string) bool { return s == "" }), ", "))
+		said := slices.DeleteFunc(slices.Clone(m.said), func(s string) bool { return s == "" })
+		m.say("claims tried: " + strings.Join(said, ", "))
 	})
 }
 
@@ -151,19 +147,8 @@ func lastLine(text []byte) string {
 
 func unavailable(err error) error {
 	if errors.Is(err, vm.ErrUnavailable) {
-		return &failure{statusUnknown, err, "Debian: apt install qemu-system-x86; or maxconn prove for the running kernel"}
+		return &failure{statusUnknown, err,
+			"Debian: apt install qemu-system-x86; or maxconn prove for the running kernel"}
 	}
 	return err
-}
-
-func (a *app) reportKernels(f *proveFlags, reports []prove.Report) error {
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ProofsJSON(w, reports)
-		case f.markdown:
-			return render.ProofsDoc(w, reports)
-		}
-		return render.ProofsText(w, reports, a.style(f.verbose))
-	})
 }
