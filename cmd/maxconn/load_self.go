@@ -300,8 +300,10 @@ func (a *app) within(f *loadFlags, s *load.Spec, forecast load.Forecast) error {
 	case f.fit:
 		printf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections, low.Limit, low.Why)
 		s.Connections = low.Connections
-		if c, ok := forecast.Of("system-files"); ok && c.Connections < s.Connections {
-			printf(a.stderr, "maxconn: that is more than fs.file-max leaves: until the end, programs without CAP_SYS_ADMIN may be unable to open files\n")
+		for _, c := range forecast.Ceilings {
+			if c.Spared && c.Connections < s.Connections {
+				printf(a.stderr, "maxconn: that is more than %s leaves: until the end, programs without CAP_SYS_ADMIN may be unable to open files\n", c.Number)
+			}
 		}
 	default:
 		printf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
@@ -312,11 +314,10 @@ func (a *app) within(f *loadFlags, s *load.Spec, forecast load.Forecast) error {
 // tooMuch says what of the host's is not enough for so many connections, "" for nothing.
 func tooMuch(forecast load.Forecast, wanted int64) string {
 	var said []string
-	if c, ok := forecast.Of("connection-memory"); ok && c.Connections < wanted {
-		said = append(said, fmt.Sprintf("%d MiB, and memory is enough for %d (%s)", forecast.Bytes>>20, c.Connections, c.Why))
-	}
-	if c, ok := forecast.Of("system-files"); ok && c.Connections < wanted {
-		said = append(said, fmt.Sprintf("%d open files, which are enough for %d (%s)", wanted*forecast.Ends, c.Connections, c.Why))
+	for _, c := range forecast.Ceilings {
+		if c.Common != "" && c.Connections < wanted {
+			said = append(said, fmt.Sprintf("%s (%s)", c.Common, c.Why))
+		}
 	}
 	return strings.Join(said, "; and ")
 }

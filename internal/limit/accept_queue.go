@@ -8,8 +8,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const AcceptQueue ID = "accept-queue"
+
 var _ = register(Limit{
-	ID:      "accept-queue",
+	ID:      AcceptQueue,
 	Title:   "connections that wait for accept()",
 	Measure: Burst,
 	Scope:   Listener,
@@ -41,7 +43,9 @@ var _ = register(Limit{
 		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind), host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
-	Gauges: acceptGauges,
+	Decides: Flows{Inbound, Burst},
+	Silent:  true,
+	Gauges:  acceptGauges,
 })
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {
@@ -69,7 +73,7 @@ func unblamed(overflows int64, drops bool) Gauge {
 		why = "this kernel counts no drops for each listener, and none was full when they were looked at"
 	}
 	return Gauge{
-		Subject: Subject{Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
+		Subject: Subject{Kind: Netns, Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
 		Cause:    "an accept queue overflowed in the window, and it cannot be told whose: " + why,
 		Owner:    "listen() argument of the application or net.core.somaxconn",
 		Evidence: []Evidence{{"TcpExt.ListenOverflows", "+" + itoa(overflows), "SYNs and ACKs dropped at full accept queues in the window, retransmissions included"}},

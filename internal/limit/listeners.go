@@ -105,7 +105,7 @@ func newMember(r *host.Reader, row host.Row) member {
 // subject names the group by its first member's process.
 func (g group) subject() Subject {
 	m := g.members[0]
-	return Subject{Name: g.name, Listener: g.name, Process: m.process, PID: m.pid}
+	return Subject{Kind: Listener, Name: g.name, Listener: g.name, Process: m.process, PID: m.pid}
 }
 
 // fullest is the member with the least room left.

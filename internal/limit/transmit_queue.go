@@ -8,8 +8,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TransmitQueue ID = "transmit-queue"
+
 var _ = register(Limit{
-	ID:      "transmit-queue",
+	ID:      TransmitQueue,
 	Title:   "packets that wait to be sent by a device",
 	Measure: Burst,
 	Scope:   Netns,
@@ -62,7 +64,7 @@ func transmitGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	if len(idle) > 0 {
 		gauges = append(gauges, Gauge{
-			Subject: Subject{Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
+			Subject: Subject{Kind: Device, Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
 			Steps: []Step{{Label: "devices that take no notice of txqueuelen: " + few(idle), Value: int64(len(idle)), Unit: "devices", How: Read, From: "netlink"}},
 		})
 	}
@@ -143,7 +145,7 @@ func (d device) tail() bool {
 }
 
 func (d device) gauge(r *host.Reader, user string) Gauge {
-	g := Gauge{Subject: Subject{Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
+	g := Gauge{Subject: Subject{Kind: Device, Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
 	if user != "" {
 		g.Owner = "txqueuelen of " + d.name
 		g.Steps = d.steps(user)
@@ -216,7 +218,7 @@ func (d device) steps(user string) []Step {
 	if !d.lengthKnown {
 		return nil
 	}
-	steps := []Step{{Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
+	steps := []Step{{ID: QueueLength, Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
 	if user == "pfifo_fast" {
 		label := "packets that its queue holds, in three bands by priority"
 		if d.root != user {

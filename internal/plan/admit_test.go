@@ -12,7 +12,7 @@ import (
 
 // valid is a change that a row of bounds admits.
 func (b bound) valid() Change {
-	c := Change{Target: Target{Kind: host.SysctlKind, Name: b.name}, Limit: b.limits[0]}
+	c := Change{Target: Target{Kind: host.SysctlKind, Name: b.name}, Limit: string(b.limits[0])}
 	if kind, field, ok := strings.Cut(b.name, "#"); ok {
 		c.Target = Target{
 			Kind:  host.Kind(kind),

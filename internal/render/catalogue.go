@@ -32,7 +32,7 @@ type LimitLine struct {
 func ListCatalogue(limits []*limit.Limit) Catalogue {
 	c := Catalogue{Schema: CatalogueSchema, Errnos: limit.Errnos()}
 	for _, l := range limits {
-		c.Limits = append(c.Limits, LimitLine{l.ID, l.Title, l.Measure, l.Scope})
+		c.Limits = append(c.Limits, LimitLine{string(l.ID), l.Title, l.Measure, l.Scope})
 	}
 	for _, k := range knob.Rows() {
 		c.Knobs = append(c.Knobs, k.Name)

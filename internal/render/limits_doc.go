@@ -17,11 +17,12 @@ func LimitsDoc(w io.Writer, limits []*limit.Limit) error {
 		"A ceiling counts connections held at one time, new connections per second, or connections at once (a burst); the three are never compared.")
 	var rows [][]md
 	for _, l := range limits {
-		rows = append(rows, []md{"[" + prose(l.ID) + "](#" + prose(l.ID) + ")", prose(string(l.Measure)), prose(string(l.Scope)), prose(l.Title)})
+		id := prose(string(l.ID))
+		rows = append(rows, []md{"[" + id + "](#" + id + ")", prose(string(l.Measure)), prose(string(l.Scope)), prose(l.Title)})
 	}
 	m.table([]md{"limit", "of", "for each", "title"}, rows)
 	for _, l := range limits {
-		m.heading(2, prose(l.ID))
+		m.heading(2, prose(string(l.ID)))
 		m.limitPage(limitPage(l, host.Snapshot{}))
 	}
 	return m.flush(w)

@@ -178,7 +178,7 @@ func TestVerdicts(t *testing.T) {
 	partly := []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Limits: []string{"threads", "process-files", "close-wait"}}}
 	all := make([]diagnose.Checked, len(limit.Catalogue()))
 	for i, l := range limit.Catalogue() {
-		all[i] = diagnose.Checked{Limit: l.ID}
+		all[i] = diagnose.Checked{Limit: string(l.ID)}
 	}
 	for _, c := range []struct {
 		name string
