@@ -157,14 +157,11 @@ func testExact(t *testing.T, c *Conn, peer net.Conn, size int, limit time.Durati
 		t.Error(err)
 	}
 	idle := failed.Sub(<-last)
-	if idle < limit-2*looking10ms {
+	_, hidden := c.inner.(plain) // there a piece that is taken in part looks like one that is not
+	if !hidden && idle < limit-2*looking10ms {
 		t.Errorf("%v after the peer has taken something, the limit is %v", idle, limit)
 	}
-	most := limit + limit/10 + slack/2
-	if _, hidden := c.inner.(plain); hidden {
-		most += limit // it may have taken something at any time in the first one
-	}
-	if idle > most {
+	if idle > limit+limit/10+slack/2 {
 		t.Errorf("%v after the peer has taken something, the limit is %v", idle, limit)
 	}
 	t.Logf("%v after the peer has taken something", idle)

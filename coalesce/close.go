@@ -124,7 +124,9 @@ func (c *Conn) beginClose() *closing {
 	cl := &closing{done: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	c.closing = cl
 	c.gate |= gateClosed
-	c.stopExpiry()
+	if c.flag&direct == 0 {
+		c.stopExpiry() // otherwise it is still that of the owner
+	}
 	c.refuseAll(c.opError("write", net.ErrClosed))
 	if c.flag&moving != 0 && c.work.head == nil {
 		cl.hurry <- struct{}{} // nothing that was accepted depends on the copy
@@ -215,6 +217,9 @@ func (c *Conn) closeHard() error {
 	}
 	err := in.Close()
 	go c.inner.Close()
+	if errors.Is(err, net.ErrClosed) { // by the Close that was under way
+		return nil
+	}
 	return err
 }
 
