@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 
 	"github.com/maxconn/maxconn/internal/infile"
 )
@@ -18,8 +19,20 @@ const (
 	largestPlan     = 16 << 20 // apply.ReadPlan has a bound of its own
 )
 
+// mostMemory is what the heap keeps to while an input is judged, where that is possible: garbage is collected sooner.
+// GOMEMLIMIT in the environment goes before it.
+const mostMemory = 160 << 20
+
+// frugal trades time for memory. It is for verbs that judge a file and end.
+func (a *app) frugal() {
+	if a.env != nil && a.env("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(mostMemory)
+	}
+}
+
 // input reads a whole file, or the standard input for "-", and gives the name to show in errors.
 func (a *app) input(ctx context.Context, name string, most int64) (text []byte, shown string, err error) {
+	a.frugal()
 	if name == "-" {
 		text, err = infile.Stream(ctx, a.stdin, most)
 		return text, "standard input", err

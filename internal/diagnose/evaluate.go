@@ -45,6 +45,7 @@ type missing struct{ fact, why string }
 
 func evaluate(s host.Snapshot, o Options) *evaluation {
 	e := &evaluation{unseen: map[missing][]string{}, void: map[string]bool{}}
+	var all [][]limit.Gauge
 	for _, l := range limit.Catalogue() {
 		if len(o.Limits) > 0 && !slices.Contains(o.Limits, l.ID) {
 			continue
@@ -55,7 +56,7 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			e.miss(l.ID, err)
 			continue
 		}
-		e.gauges = append(e.gauges, gauges...)
+		all = append(all, gauges)
 		e.checked = append(e.checked, Checked{Limit: l.ID, Subjects: len(gauges)})
 		for _, g := range gauges {
 			for _, m := range g.Unseen {
@@ -68,6 +69,7 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			}
 		}
 	}
+	e.gauges = slices.Concat(all...)
 	if kernel := s.Read().Optional(host.System("kernel")); olderThan(kernel, 4, 4) {
 		e.unseen[missing{host.System("kernel").String(), "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel}] = nil
 	}
