@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/infile"
 )
@@ -54,4 +55,27 @@ func inputError(shown string, err error, hint string) error {
 		f.hint = "run as a user who may read it"
 	}
 	return f
+}
+
+// What a document may hold. Both formats take a few bytes for what becomes hundreds in memory, so that their size alone
+// bounds nothing; a report has some hundred claims, a file of goals some dozen.
+const (
+	mostObjects = 100_000 // of JSON
+	mostClaims  = 1000    // of a report
+	mostReports = 64
+	mostMarks   = 65_536 // signs of YAML that may begin something
+)
+
+// bounded says what is wrong with a document that has more of these signs than it may.
+func bounded(text []byte, signs string, most int) error {
+	n := 0
+	for _, c := range text {
+		if strings.IndexByte(signs, c) >= 0 {
+			n++
+		}
+	}
+	if n > most {
+		return fmt.Errorf("it has more than %d parts", most)
+	}
+	return nil
 }

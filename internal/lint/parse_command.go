@@ -166,7 +166,7 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
 	key := canonical(name)
-	if !looksLikeKey(name) || knownNames().find(key) == nil && len(nearestNames(key)) == 0 {
+	if !looksLikeKey(name) || knownNames().find(key) == nil && len(p.spelled.nearest(key)) == 0 {
 		return
 	}
 	switch {
