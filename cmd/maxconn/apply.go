@@ -233,7 +233,12 @@ func (a *app) readPlan(name string) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, inputError("the plan "+shown, err, planHint)
 	}
-	p, err := interruptible(ctx, func() (plan.Plan, error) { return apply.ReadPlan(bytes.NewReader(text)) })
+	p, err := interruptible(ctx, func() (plan.Plan, error) {
+		if err := bounded(text, "{", mostObjects); err != nil {
+			return plan.Plan{}, err
+		}
+		return apply.ReadPlan(bytes.NewReader(text))
+	})
 	if err != nil && ctx.Err() == nil {
 		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err), planHint}
 	}

@@ -23,6 +23,7 @@ type parser struct {
 	depth    int                 // of commands inside quotes
 	where    string              // the command that carries what follows elsewhere
 	branches bool                // there are lines that may not run
+	spelled  *spellings
 }
 
 // document is an open here-document.
@@ -35,18 +36,33 @@ type document struct {
 const deepest = 4
 
 // parse finds all settings of a file; branches says that not all of them need be made.
-func parse(role role, all []row) (settings []setting, branches bool) {
-	p := &parser{role: role}
-	for i := 0; i < len(all); i++ {
+func parse(role role, all []row, spelled *spellings) (settings []setting, branches bool) {
+	p := &parser{role: role, spelled: spelled}
+	for i := 0; i < len(all) && len(p.settings) <= mostSettings; {
 		p.row = all[i].n
-		text := all[i].text
-		for p.continues(text) && i+1 < len(all) {
-			i++
-			text = strings.TrimSuffix(text, `\`) + " " + trim(all[i].text)
-		}
+		var text string
+		text, i = p.whole(all, i)
 		p.line(text)
 	}
 	return p.settings, p.branches
+}
+
+// whole is a line with those that continue it, and where the next one begins.
+func (p *parser) whole(all []row, i int) (text string, next int) {
+	text = all[i].text
+	if !p.continues(text) {
+		return text, i + 1
+	}
+	var b strings.Builder
+	empty := true // what stands before is blank: a mark of comments then makes a comment of the whole
+	for strings.HasSuffix(text, `\`) && i+1 < len(all) && !(empty && isComment(text)) {
+		i++
+		part := strings.TrimSuffix(text, `\`)
+		empty = empty && trim(part) == ""
+		b.WriteString(part + " ")
+		text = trim(all[i].text)
+	}
+	return b.String() + text, i + 1
 }
 
 // continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
@@ -193,7 +209,8 @@ func (p *parser) stray(t string) {
 	}
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
-	if looksLikeKey(name) && value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1) && (knob.Find(canonical(name)) != nil || len(nearestNames(name)) > 0) {
+	numeric := value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1)
+	if looksLikeKey(name) && numeric && (knob.Find(canonical(name)) != nil || len(p.spelled.nearest(name)) > 0) {
 		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}
