@@ -238,8 +238,13 @@ func settingsIn(n ast.Node) (names int) {
 		}
 	}
 	for _, p := range parts {
-		if kv, ok := p.(*ast.KeyValueExpr); ok {
-			p = kv.Key
+		switch x := p.(type) {
+		case *ast.KeyValueExpr:
+			p = x.Key
+		case *ast.CompositeLit: // a row of a table
+			if len(x.Elts) > 0 {
+				p = x.Elts[0]
+			}
 		}
 		if lit, ok := p.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			if text, _ := strconv.Unquote(lit.Value); knob.IsSysctl(text) && knob.Find(text) != nil {

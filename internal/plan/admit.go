@@ -36,7 +36,7 @@ func admit(c Change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%.60q is no setting that a plan changes", c.Target.Name)
-	case c.Limit != "" && !slices.Contains(b.limits, limit.ID(c.Limit)): // one by hand may leave it away
+	case string(c.Limit) != "" && !slices.Contains(b.limits, limit.ID(c.Limit)): // one by hand may leave it away
 		return fmt.Errorf("the limit %.40q does not lift it", c.Limit)
 	}
 	if err := b.inForm(c.From); err != nil {
