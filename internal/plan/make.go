@@ -78,7 +78,7 @@ type maker struct {
 	fixed    []string // sysctls that stay as they are
 	taken    []taken
 	places   map[host.Fact]int // of taken, by what is changed
-	left     []diagnose.Need // of the host as it would be
+	left     []diagnose.Need   // of the host as it would be
 	also     []Left
 	programs map[string]int // which of also speaks of a program
 	unseen   []diagnose.Unseen
