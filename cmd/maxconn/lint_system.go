@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/maxconn/maxconn/internal/infile"
 	"github.com/maxconn/maxconn/internal/lint"
-	"github.com/maxconn/maxconn/internal/render"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
