@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
-	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // MostText is how long a text of a plan may be, in bytes: the reasons are formulas with figures and
@@ -36,7 +35,7 @@ func admit(c Change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%.60q is no setting that a plan changes", c.Target.Name)
-	case string(c.Limit) != "" && !slices.Contains(b.limits, limit.ID(c.Limit)): // one by hand may leave it away
+	case c.Limit != "" && !slices.Contains(b.limits, string(c.Limit)): // one by hand may leave it away
 		return fmt.Errorf("the limit %.40q does not lift it", c.Limit)
 	}
 	if err := b.inForm(c.From); err != nil {

@@ -73,9 +73,6 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Context ends with the run.
-func (b *Bench) Context() context.Context { return b.ctx }
-
 // CannotRun ends the trial without a verdict.
 func (b *Bench) CannotRun(why string) { panic(abort{&Impossible{why}}) }
 

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/muesli/reflow/ansi"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -63,7 +63,7 @@ func TestNoLineIsWiderThanTheScreen(t *testing.T) {
 	for width := 40; width <= 130; width++ {
 		for _, style := range []Style{{Width: width}, {Width: width, Color: true, Verbose: true}} {
 			for line := range strings.Lines(textOf(t, report(), style)) {
-				if w := ansi.PrintableRuneWidth(strings.TrimSuffix(line, "\n")); w > width {
+				if w := ansi.StringWidth(strings.TrimSuffix(line, "\n")); w > width {
 					t.Fatalf("width %d: a line of %d columns: %q", width, w, line)
 				}
 			}
