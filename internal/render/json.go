@@ -7,12 +7,7 @@ import (
 	"reflect"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/maxconn/maxconn/internal/diagnose"
 )
-
-// JSON writes a report in its stable form.
-func JSON(w io.Writer, r diagnose.Report) error { return writeJSON(w, r) }
 
 // writeJSON is indented, does not escape for HTML, has [] in place of null, and escapes whatever a
 // terminal might obey.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/muesli/reflow/ansi"
 	"github.com/muesli/reflow/truncate"
-	"github.com/muesli/reflow/wordwrap"
 	"github.com/muesli/reflow/wrap"
 )
 
@@ -126,11 +125,7 @@ func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 
 // wrapped breaks at spaces only (a hyphen is part of a name here), and anywhere in a word that is longer than a line.
 func (s *screen) wrapped(width int, spans []span) []string {
-	w := wordwrap.NewWriter(width)
-	w.Breakpoints = nil
-	_, _ = w.Write([]byte(s.string(spans))) // writes to memory
-	_ = w.Close()
-	return strings.Split(wrap.String(w.String(), width), "\n")
+	return strings.Split(wrap.String(wrapWords(s.string(spans), width), width), "\n")
 }
 
 // rule parts two results.
