@@ -109,7 +109,7 @@ func (j *judge) load(i int, f File) {
 		j.settings, j.branches = append(j.settings, s), append(j.branches, false)
 		return
 	}
-	all, marked := rows(f.Text)
+	all, marked := rowsOf(f.Text)
 	found, branches := parse(roleOf(f.Name), all, j.spelled)
 	j.branches = append(j.branches, branches)
 	before := len(j.settings)

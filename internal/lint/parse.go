@@ -24,6 +24,7 @@ type parser struct {
 	where    string              // the command that carries what follows elsewhere
 	branches bool                // there are lines that may not run
 	spelled  *spellings
+	lines    int // so far, but for empty ones and comments
 }
 
 // document is an open here-document.
@@ -35,34 +36,52 @@ type document struct {
 // deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
 const deepest = 4
 
+// What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a person wrote has as many lines.
+const (
+	longestLine = 256 << 10
+	mostLines   = 200_000 // that are neither empty nor comments
+)
+
+var (
+	tooLong = Note{NoEffect, "The line is longer than 256 KiB and is not judged.", ""}
+	tooMany = Note{NoEffect, "From here on nothing is judged: the file has more than 200,000 lines.", ""}
+)
+
 // parse finds all settings of a file; branches says that not all of them need be made.
-func parse(role role, all []row, spelled *spellings) (settings []setting, branches bool) {
+func parse(role role, all *rows, spelled *spellings) (settings []setting, branches bool) {
 	p := &parser{role: role, spelled: spelled}
-	for i := 0; i < len(all) && len(p.settings) <= mostSettings; {
-		p.row = all[i].n
-		var text string
-		text, i = p.whole(all, i)
+	for all.more() && len(p.settings) <= mostSettings {
+		text := all.next()
+		p.row = all.n
+		if p.continues(text) {
+			text = whole(text, all)
+		}
+		if len(text) > longestLine {
+			p.add(stray("", "", tooLong))
+			continue
+		}
 		p.line(text)
+		if p.lines > mostLines {
+			p.add(stray("", "", tooMany))
+			break
+		}
 	}
 	return p.settings, p.branches
 }
 
-// whole is a line with those that continue it, and where the next one begins.
-func (p *parser) whole(all []row, i int) (text string, next int) {
-	text = all[i].text
-	if !p.continues(text) {
-		return text, i + 1
-	}
+// whole is a line with those that continue it.
+func whole(text string, all *rows) string {
 	var b strings.Builder
 	empty := true // what stands before is blank: a mark of comments then makes a comment of the whole
-	for strings.HasSuffix(text, `\`) && i+1 < len(all) && !(empty && isComment(text)) {
-		i++
+	for strings.HasSuffix(text, `\`) && all.more() && !(empty && isComment(text)) {
 		part := strings.TrimSuffix(text, `\`)
 		empty = empty && trim(part) == ""
-		b.WriteString(part + " ")
-		text = trim(all[i].text)
+		if b.Len() <= longestLine {
+			b.WriteString(part + " ")
+		}
+		text = trim(all.next())
 	}
-	return b.String() + text, i + 1
+	return b.String() + text
 }
 
 // continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
@@ -85,6 +104,7 @@ func (p *parser) as(r role, text string) {
 	if t == "" || isComment(t) {
 		return
 	}
+	p.lines++
 	switch r {
 	case sysctlRole:
 		p.confLine(t)
@@ -104,6 +124,9 @@ func (p *parser) as(r role, text string) {
 func isComment(t string) bool { return strings.HasPrefix(t, "#") || strings.HasPrefix(t, ";") }
 
 func (p *parser) add(s setting) {
+	if len(p.settings) > mostSettings {
+		return // parse says so
+	}
 	s.row, s.where = p.row, p.where
 	p.settings = append(p.settings, s)
 }

@@ -4,12 +4,8 @@ import (
 	"io"
 	"reflect"
 
-	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/encode"
 )
-
-// JSON writes a report in its stable form.
-func JSON(w io.Writer, r diagnose.Report) error { return writeJSON(w, r) }
 
 // writeJSON has [] in place of null, and escapes whatever a terminal might obey.
 func writeJSON(w io.Writer, v any) error {
