@@ -100,7 +100,7 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	o := diagnose.Options{Limits: f.limits, PID: f.pid}
 	for _, id := range f.limits {
-		if limit.Find(id) == nil {
+		if limit.Find(limit.ID(id)) == nil {
 			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %s", quoted(id))
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
+const Conntrack ID = "conntrack"
+
 var _ = register(Limit{
-	ID:      "conntrack",
+	ID:      Conntrack,
 	Title:   "entries of the connection tracking table",
 	Measure: Held,
 	Scope:   Netns,
@@ -19,9 +21,9 @@ var _ = register(Limit{
 	Formula: "held = nf_conntrack_max - entries that others hold; per second = (nf_conntrack_max - entries of open connections) / nf_conntrack_tcp_timeout_time_wait; " +
 		"for each network namespace that tracks; what is subtracted is rounded down, because it moves all the time",
 	Myths: []Myth{
-		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (120 s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
+		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (" + knob.Usual(conntrackTimeWait.Name) + " s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
 		{"raising nf_conntrack_max is enough", "the entries hang in nf_conntrack_buckets chains, and every packet of a tracked connection searches one: raise both, at 8 bytes a bucket", "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize"},
-		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only since Linux 5.13 (before, a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
+		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only (before " + conntrackShut() + ", a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
 		{"connection tracking works wherever its module is loaded", "since Linux 4.10 a namespace tracks only when a rule needs it; look at nf_conntrack_count", "net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
 		{"a full table makes connect() fail with \"operation not permitted\"", "TCP takes no notice of the drop, sends the SYN again and ends with ETIMEDOUT; the error shows with sendto() on UDP and raw sockets", "net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
 	},
@@ -43,7 +45,9 @@ var _ = register(Limit{
 		conntrackMax, conntrackCount, conntrackBuckets, conntrackTimeWait, host.All(host.ConntrackKind), host.System("scope"),
 		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"), host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
 	},
-	Gauges: conntrackGauges,
+	Silent:   true,
+	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
+	Gauges:   conntrackGauges,
 })
 
 var (
@@ -60,6 +64,9 @@ func conntrackTimeouts() (names []string) {
 	}
 	return names
 }
+
+// conntrackShut is since when a child namespace cannot change the maximum.
+func conntrackShut() string { return knob.Lookup(conntrackMax.Name).Scope.ReadOnly.String() }
 
 func conntrackStat(name string) host.Fact { return host.Fact{Kind: host.ConntrackKind, Name: name} }
 
@@ -108,7 +115,7 @@ func conntrackAbsent(r *host.Reader) bool {
 
 func untracked(label string, value int64, from string) Gauge {
 	return Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Unbounded: true,
+		Subject: thisNetns, Bounds: Both, Unbounded: true,
 		Steps: []Step{{Label: label, Value: value, How: Read, From: from}},
 	}
 }
@@ -171,7 +178,7 @@ func (t conntrackTable) coarse(n int64) int64 {
 // table is the entries themselves.
 func (t conntrackTable) table(r *host.Reader) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Unit: "entries", Ceiling: t.max, Used: t.entries,
+		Subject: thisNetns, Unit: "entries", Ceiling: t.max, Used: t.entries,
 		Owner: conntrackOwner, Steps: t.steps(),
 	}
 	if !t.bucketsKnown {
@@ -208,7 +215,7 @@ func (t conntrackTable) held() Gauge {
 		others = t.coarse(t.entries - t.own)
 	}
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
+		Subject: thisNetns, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
 		Owner: conntrackOwner, Lift: func(need int64) []Remedy { return t.lift(min(need, most) + others) },
 	}
 	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
@@ -281,7 +288,7 @@ func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Measure: PerSecond,
+		Subject: thisNetns, Bounds: Both, Measure: PerSecond,
 		Owner: "net.netfilter.nf_conntrack_max and nf_conntrack_tcp_timeout_time_wait",
 	}
 	if !t.timeWaitKnown {

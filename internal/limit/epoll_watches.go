@@ -6,15 +6,17 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
+const EpollWatches ID = "epoll-watches"
+
 var _ = register(Limit{
-	ID:      "epoll-watches",
+	ID:      EpollWatches,
 	Title:   "descriptors that a user may watch with epoll",
 	Measure: Held,
 	Scope:   User,
 	Doc: "A server that uses epoll registers every connection with epoll_ctl(). `fs.epoll.max_user_watches` bounds the registrations of one user over all " +
 		"epoll instances of all its processes; above it epoll_ctl(EPOLL_CTL_ADD) fails with ENOSPC, \"No space left on device\", and no disk is full. The kernel shows no sum of them (only /proc/PID/fdinfo of each " +
 		"epoll descriptor lists its own), so the use here is an estimate: each TCP socket of the user in this network namespace watched once. It counts for the real user that made the epoll instance; root's daemons, and in containers " +
-		"without a user namespace all of root's containers, share one number. The default is 4 % of the memory divided by the cost of one registration, so it hardly ever binds unless somebody set it.",
+		"without a user namespace all of root's containers, share one number. The default follows the memory, so it hardly ever binds unless somebody set it.",
 	Formula: "held = fs.epoll.max_user_watches; for each user, when each connection is watched once",
 	Myths: []Myth{
 		{"\"No space left on device\" from a server means a full disk", "from epoll_ctl() it means fs.epoll.max_user_watches, from inotify_add_watch() fs.inotify.max_user_watches", "fs/eventpoll.c ep_insert; epoll_ctl(2), inotify_add_watch(2)"},
@@ -27,9 +29,10 @@ var _ = register(Limit{
 	Signs: []Sign{
 		{Text: "no space left on device", Errno: "ENOSPC", Call: "epoll_ctl", Means: "the user has registered fs.epoll.max_user_watches descriptors with epoll; nothing is wrong with a disk", Look: "maxconn check --limit epoll-watches; sysctl fs.epoll.max_user_watches"},
 	},
-	Sources: []string{"fs/eventpoll.c ep_insert (4.4-6.18)", "fs/eventpoll.c eventpoll_init (4.4-6.18)", "epoll(7), epoll_ctl(2)"},
-	Needs:   []host.Fact{host.Sysctl("fs.epoll.max_user_watches"), host.All(host.UserKind)},
-	Gauges:  epollGauges,
+	Sources:   []string{"fs/eventpoll.c ep_insert (4.4-6.18)", "fs/eventpoll.c eventpoll_init (4.4-6.18)", "epoll(7), epoll_ctl(2)"},
+	Needs:     []host.Fact{host.Sysctl("fs.epoll.max_user_watches"), host.All(host.UserKind)},
+	SoleErrno: "ENOSPC",
+	Gauges:    epollGauges,
 })
 
 // watchBytes is what one registration is charged (EP_ITEM_COST on Linux 6.18, x86-64: struct epitem 120 + struct eppoll_entry 64).
@@ -49,7 +52,7 @@ func epollGauges(r *host.Reader, w Workload) []Gauge {
 // epollGauge never says that the kernel refuses: the use is an estimate from above, and a program may not use epoll at all.
 func epollGauge(uid string, sockets, most int64) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "uid " + uid, UID: uid}, Bounds: Both, Unit: "watches", Ceiling: most, Used: sockets, Owner: "fs.epoll.max_user_watches",
+		Subject: Subject{Kind: User, Name: "uid " + uid, UID: uid}, Bounds: Both, Unit: "watches", Ceiling: most, Used: sockets, Owner: "fs.epoll.max_user_watches",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseWatches(most, need)} },
 	}
 	g.Steps = []Step{

@@ -7,10 +7,13 @@ import (
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
+const Orphans ID = "orphans"
+
 var _ = register(Limit{
-	ID:      "orphans",
+	ID:      Orphans,
 	Title:   "connections that the application has closed and that are not finished",
 	Measure: Held,
 	Scope:   Host,
@@ -54,7 +57,7 @@ func orphanGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	limit = max(limit, 0) // compared as a signed number: below 0 is as good as 0
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this host"}, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
+	g := Gauge{Subject: thisHost, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
 	counter := host.Counter("TcpExt.TCPAbortOnMemory")
 	if !r.Has(counter) {
 		g.Unseen = []host.Missing{{Fact: counter, Why: unreadable(r, counter)}}
@@ -126,7 +129,7 @@ func orphanEvidence(r *host.Reader, used, reset int64) []Evidence {
 		ev = append(ev, Evidence{"net.ipv4.tcp_orphan_retries", itoa(n), "how often an orphan sends again before it is given up; 0 means 8"})
 	}
 	if n, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_fin_timeout")); ok && n > timeWaitSeconds {
-		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "above 60 closed connections in FIN_WAIT_2 are orphans for " + itoa(n-timeWaitSeconds) + " s; the default of 60 makes none"})
+		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "above 60 closed connections in FIN_WAIT_2 are orphans for " + itoa(n-timeWaitSeconds) + " s; the default of " + knob.Usual("net.ipv4.tcp_fin_timeout") + " makes none"})
 	}
 	return ev
 }

@@ -6,14 +6,16 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
+const SYNQueue ID = "syn-queue"
+
 var _ = register(Limit{
-	ID:      "syn-queue",
+	ID:      SYNQueue,
 	Title:   "half-open connections of a listener",
 	Measure: Burst,
 	Scope:   Listener,
 	Doc: "Between the SYN and the last ACK of the handshake a connection is half-open (SYN_RECV) and takes a place in the listener's SYN queue. " +
 		"Since Linux 4.4 that queue has the same limit as the accept queue: the smaller of the backlog argument of listen() and net.core.somaxconn. " +
-		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1, the default): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
+		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
 		"With `tcp_syncookies` = 0 further SYNs are dropped in silence, and `tcp_max_syn_backlog` sets a second, often lower, ceiling.",
 	Formula: "burst = min(backlog, somaxconn) + 1 (before Linux 6.13, and before 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290 of the stable kernels: no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
 	Myths: []Myth{
@@ -47,6 +49,7 @@ var _ = register(Limit{
 		host.Sysctl("net.core.somaxconn"), host.Counter("TcpExt.TCPReqQFullDoCookies"), host.Counter("TcpExt.TCPReqQFullDrop"), host.Counter("TcpExt.ListenDrops"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.SyncookiesRecv"), host.Counter("TcpExt.TCPDeferAcceptDrop"),
 	}, groupNeeds...),
+	Silent: true,
 	Gauges: synGauges,
 })
 
@@ -194,7 +197,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 // synNamespace speaks for the namespace when a SYN queue was full and no listener can be named.
 func synNamespace(f synFacts) (Gauge, bool) {
 	g := Gauge{
-		Subject: Subject{Name: "listeners of this namespace"}, Unbounded: true, Owner: "backlog of a listener",
+		Subject: Subject{Kind: Netns, Name: "listeners of this namespace"}, Unbounded: true, Owner: "backlog of a listener",
 		Remedies: []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see which listener has half-open connections while the counters move; the kernel log names its port once (\"possible SYN flooding on port\")", TakesEffect: "now"}},
 	}
 	total, moved := f.lost(f.refuses())

@@ -8,7 +8,7 @@ import "github.com/maxconn/maxconn/internal/host"
 func recycling(r *host.Reader, t twReuse) Gauge {
 	const name = "net.ipv4.tcp_tw_recycle"
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Unbounded: true, Owner: name, // Bounds stays empty: nobody knows how many share an address
+		Subject: thisNetns, Unbounded: true, Owner: name, // Bounds stays empty: nobody knows how many share an address
 		Remedies: []Remedy{{Kind: BySetting, Setting: name, From: "1", To: "0", TakesEffect: "now",
 			Text: "turn it off; TIME_WAIT then lasts its 60 s, which keeps no client out"}},
 	}
