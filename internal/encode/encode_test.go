@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
@@ -360,5 +361,19 @@ func TestHTMLCopies(t *testing.T) {
 	if h.P.S != want || h.P.n != 1 || h.L[0].S != `\u202e` || h.M[`\a`] != want ||
 		h.A != any(strconv.Quote("\x9b")[1:5]) {
 		t.Errorf("%+v %+v", h, h.P)
+	}
+}
+
+// The work of every encoder grows with the text: ten times the text takes no hundred times as long.
+func TestEncodersAreLinear(t *testing.T) {
+	for _, unit := range []string{"`", "\\|", "a b ", "\x1b", "'", "{", "](", "\n", "&#", "_", "${", "\xff", "\u202e"} {
+		text := strings.Repeat(unit, (1<<18)/len(unit))
+		for _, e := range encoders {
+			start := time.Now()
+			e.encode(text)
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("%s of 256 KB of %q took %v", e.name, unit, took)
+			}
+		}
 	}
 }
