@@ -1,5 +1,7 @@
 //go:build linux
 
+//go:build linux
+
 package main
 
 import (
@@ -231,12 +233,14 @@ func TestHostileTuningFiles(t *testing.T) {
 			name = "x"
 		}
 		file := filepath.Join(dir, name+".conf")
-		lines := text + "\nnet.core.somaxconn = " + text + "\n" + text + " = 1\nnet.ipv4.tcp_tw_recycle = 1\n"
+		lines := text + "\nnet.core.somaxconn = " + text + "\n" + text + " = 1\n" +
+			"net.ipv4.tcp_tw_recycle = 1\n"
 		if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
 			t.Fatalf("%d: %v", i, err)
 		}
 		for form, args := range map[string][]string{
-			"text": {"lint", file, "--all"}, "json": {"lint", file, "--json"}, "json SARIF": {"lint", file, "--sarif"},
+			"text": {"lint", file, "--all"}, "json": {"lint", file, "--json"},
+			"json SARIF": {"lint", file, "--sarif"},
 		} {
 			_, stdout, stderr := called(t.Context(), append(args, "--kernel", "6.18")...)
 			if err := hostileOutput(form, stdout, stderr); err != nil || stdout == "" {
@@ -255,14 +259,20 @@ func TestHostileErrors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, content := range []string{text, "maxconn.snapshot/1\n" + text + "\nend\n", `{"schema":` + string(quoted) + `}`, "inbound:\n  " + text + ": 1\n"} {
+		for _, content := range []string{
+			text, "maxconn.snapshot/1\n" + text + "\nend\n", `{"schema":` + string(quoted) + `}`,
+			"inbound:\n  " + text + ": 1\n",
+		} {
 			if err := os.WriteFile(bad, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			for _, args := range [][]string{
-				{"check", "--from", bad}, {"explain", "time-wait", "--from", bad}, {"prove", "--from", bad}, {"plan", bad}, {"apply", bad, "--state-dir", dir},
-				{"verify", bad, "--state-dir", dir}, {"check", "--from", filepath.Join(dir, text)}, {"check", text}, {text}, {"explain", text},
-				{"plan", "--from", hostFile("busy-proxy.txt"), "--format", text}, {"check", "--limit", text}, {"check", "--inbound", text},
+				{"check", "--from", bad}, {"explain", "time-wait", "--from", bad},
+				{"prove", "--from", bad}, {"plan", bad}, {"apply", bad, "--state-dir", dir},
+				{"verify", bad, "--state-dir", dir}, {"check", "--from", filepath.Join(dir, text)},
+				{"check", text}, {text}, {"explain", text},
+				{"plan", "--from", hostFile("busy-proxy.txt"), "--format", text},
+				{"check", "--limit", text}, {"check", "--inbound", text},
 			} {
 				if strings.ContainsRune(strings.Join(args, ""), 0) {
 					continue // no command line has one

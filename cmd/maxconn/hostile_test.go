@@ -1,5 +1,7 @@
 //go:build linux
 
+//go:build linux
+
 package main
 
 import (
@@ -73,7 +75,9 @@ func TestHostileReports(t *testing.T) {
 			"text": styled(
 				render.ExplanationText,
 			), "json": render.ExplanationJSON, "md": render.ExplanationMarkdown,
-		}, kept: func(path string) bool { return path == "Limits[].Doc" || path == "Limits[].Title" }, // the catalogue's own
+		}, kept: func(path string) bool { // the catalogue's own
+			return path == "Limits[].Doc" || path == "Limits[].Title"
+		},
 		}.test,
 	)
 	t.Run("plan", outputs[plan.Plan]{forms: map[string]func(io.Writer, plan.Plan) error{
@@ -120,13 +124,15 @@ func TestHostileReports(t *testing.T) {
 		},
 	}, made: func(r *lint.Report) { r.Files[0] = r.Lines[0].File }}.test)
 	t.Run("status", outputs[apply.Status]{forms: map[string]func(io.Writer, apply.Status) error{
-		"text": func(w io.Writer, s apply.Status) error { return showStatus(w, s, journalFlags{}) }, "json": asJSON[apply.Status],
+		"text": func(w io.Writer, s apply.Status) error { return showStatus(w, s, journalFlags{}) },
+		"json": asJSON[apply.Status],
 	}}.test)
 	t.Run("history", outputs[apply.History]{forms: map[string]func(io.Writer, apply.History) error{
 		"text": showHistory, "json": asJSON[apply.History],
 	}}.test)
 	t.Run("rollback", outputs[apply.Taken]{forms: map[string]func(io.Writer, apply.Taken) error{
-		"text": func(w io.Writer, s apply.Taken) error { return showTaken(w, s, journalFlags{}) }, "json": asJSON[apply.Taken],
+		"text": func(w io.Writer, s apply.Taken) error { return showTaken(w, s, journalFlags{}) },
+		"json": asJSON[apply.Taken],
 	}, made: func(r *apply.Taken) { r.Run = 1 }}.test)
 	t.Run("verify", outputs[apply.Verified]{forms: map[string]func(io.Writer, apply.Verified) error{
 		"text": showVerified, "json": asJSON[apply.Verified],

@@ -29,7 +29,8 @@ func marked(s host.Snapshot) (out host.Snapshot) {
 		if r.Err != "" {
 			out.Miss(
 				marked,
-				r.Err+"; "+secret+"-proc (pid 7), 10.9.9.9:80 and /"+secret+".slice/x-"+secret+".service",
+				r.Err+"; "+secret+"-proc (pid 7), 10.9.9.9:80 and "+
+					"/"+secret+".slice/x-"+secret+".service",
 			)
 			continue
 		}
@@ -118,7 +119,9 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 				t.Errorf("the address %s is left", addr)
 			}
 		}
-		for _, o := range []diagnose.Options{{}, {Limits: []string{"transmit-queue", "cgroup-memory", "threads", "process-files"}}} {
+		for _, o := range []diagnose.Options{
+			{}, {Limits: []string{"transmit-queue", "cgroup-memory", "threads", "process-files"}},
+		} {
 			want, have := anonymous(
 				t,
 				diagnose.Check(s, o),
@@ -150,7 +153,8 @@ var (
 	)
 	// anyName is a name of a marked host, or the stand-in for one.
 	anyName = regexp.MustCompile(
-		`[A-Za-z0-9_@.\\-]*` + secret + `[A-Za-z0-9_@\\-]*|\b(process|unit|cgroup|link|host|netns|name)-[0-9]+|kernel[0-9]+`,
+		`[A-Za-z0-9_@.\\-]*` + secret + `[A-Za-z0-9_@\\-]*|` +
+			`\b(process|unit|cgroup|link|host|netns|name)-[0-9]+|kernel[0-9]+`,
 	)
 )
 

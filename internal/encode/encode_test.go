@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
@@ -166,6 +167,8 @@ func rendered(document string) (*html.Node, error) {
 	return html.Parse(&b)
 }
 
+func among(words, word string) bool { return slices.Contains(strings.Fields(words), word) }
+
 // markdownText is the text of one paragraph, heading or item in which nothing but code spans may
 // stand.
 func markdownText(document string) (text string, err error) {
@@ -177,7 +180,7 @@ func markdownText(document string) (text string, err error) {
 		switch {
 		case n.Type == html.TextNode:
 			text += n.Data
-		case n.Type != html.ElementNode || !slices.Contains(strings.Fields("html head body p h2 ul li code"), n.Data):
+		case n.Type != html.ElementNode || !among("html head body p h2 ul li code", n.Data):
 			return "", fmt.Errorf("it has %s %v", n.Data, n.Attr)
 		}
 	}
@@ -200,7 +203,7 @@ func markdownCells(document string) (string, error) {
 			cells = append(cells, "")
 		case n.Type == html.TextNode && len(cells) > 0:
 			cells[len(cells)-1] += n.Data
-		case n.Type == html.ElementNode && !slices.Contains(strings.Fields("html head body table thead tbody tr th code"), n.Data):
+		case n.Type == html.ElementNode && !among("html head body table thead tbody tr th code", n.Data):
 			return "", fmt.Errorf("it has %s %v", n.Data, n.Attr)
 		}
 	}
@@ -320,7 +323,7 @@ func commentText(document string) (string, error) {
 }
 
 func TestPlain(t *testing.T) {
-	for _, s := range append(hostile.Strings("/tmp"), "net.ipv4.tcp_mem", "4096 87380 6291456", "eth0.1@if3") {
+	for _, s := range append(hostile.Strings("/tmp"), "net.ipv4.tcp_mem", "4096 87380", "eth0.1@if3") {
 		p := Plain[Conf](s)
 		if !IsPlain(string(p)) || IsPlain(s) != (string(p) == s) {
 			t.Errorf("%q is %q", s, p)
@@ -332,7 +335,9 @@ func TestPlain(t *testing.T) {
 }
 
 func TestSARIFText(t *testing.T) {
-	for s, want := range map[string]string{"a {0}": "a {{0}}", "[x](1)": `\[x\](1)`, "tcp_mem[2]": "tcp_mem[2]", "a\x1b": `a\x1b`} {
+	for s, want := range map[string]string{
+		"a {0}": "a {{0}}", "[x](1)": `\[x\](1)`, "tcp_mem[2]": "tcp_mem[2]", "a\x1b": `a\x1b`,
+	} {
 		if have := SARIFText(s); have != want {
 			t.Errorf("%q is %q, want %q", s, have, want)
 		}
@@ -360,5 +365,21 @@ func TestHTMLCopies(t *testing.T) {
 	if h.P.S != want || h.P.n != 1 || h.L[0].S != `\u202e` || h.M[`\a`] != want ||
 		h.A != any(strconv.Quote("\x9b")[1:5]) {
 		t.Errorf("%+v %+v", h, h.P)
+	}
+}
+
+// The work of every encoder grows with the text: ten times the text takes no hundred times as long.
+func TestEncodersAreLinear(t *testing.T) {
+	for _, unit := range []string{
+		"`", "\\|", "a b ", "\x1b", "'", "{", "](", "\n", "&#", "_", "${", "\xff", "\u202e",
+	} {
+		text := strings.Repeat(unit, (1<<18)/len(unit))
+		for _, e := range encoders {
+			start := time.Now()
+			e.encode(text)
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("%s of 256 KB of %q took %v", e.name, unit, took)
+			}
+		}
 	}
 }

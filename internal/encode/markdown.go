@@ -20,7 +20,7 @@ func Prose(s string) Markdown {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		if magic.MatchString(word) {
+		if isMagic(word) {
 			b.WriteString(string(Code(word)))
 			continue
 		}
@@ -29,9 +29,34 @@ func Prose(s string) Markdown {
 	return Markdown(b.String())
 }
 
-// magic is what becomes more than text without a mark: GFM 6.9 (extended autolinks), GitHub's
-// mentions (@name), references (#1, GH-1, owner/name#1) and mathematics ($x$).
-var magic = regexp.MustCompile(`(?i)://|www\.|(mailto|xmpp):|@[0-9a-z]|#[0-9]|\bgh-[0-9]|\$`)
+// isMagic says whether a word becomes more than text without a mark: GFM 6.9 (extended autolinks),
+// GitHub's mentions (@name), references (#1, GH-1, owner/name#1) and mathematics ($x$).
+func isMagic(word string) bool {
+	if strings.IndexByte(word, '$') >= 0 || strings.Contains(word, "://") ||
+		followed(word, "@", alphanumeric) || followed(word, "#", digit) {
+		return true
+	}
+	if !strings.ContainsAny(word, ".:-") {
+		return false
+	}
+	lower := strings.ToLower(word)
+	return strings.Contains(lower, "www.") || strings.Contains(lower, "mailto:") ||
+		strings.Contains(lower, "xmpp:") || followed(lower, "gh-", digit)
+}
+
+// followed says whether a mark stands somewhere before a character of a kind.
+func followed(s, mark string, by func(byte) bool) bool {
+	for {
+		_, rest, ok := strings.Cut(s, mark)
+		if !ok {
+			return false
+		}
+		if rest != "" && by(rest[0]) {
+			return true
+		}
+		s = rest
+	}
+}
 
 func escapeProse(b *strings.Builder, word string) {
 	for i, r := range word {
@@ -86,15 +111,26 @@ func Code(s string) Markdown {
 		escapeProse(&b, s)
 		return Markdown(b.String())
 	}
-	fence := "`"
-	for strings.Contains(s, fence) {
-		fence += "`"
-	}
+	fence := strings.Repeat("`", longestRun(s, '`')+1)
 	stripped := s[0] == ' ' && s[len(s)-1] == ' ' && strings.Trim(s, " ") != ""
 	if len(fence) > 1 || stripped {
 		s = " " + s + " "
 	}
 	return Markdown(fence + s + fence)
+}
+
+// longestRun is the length of the longest run of a character.
+func longestRun(s string, c byte) (longest int) {
+	run := 0
+	for i := range len(s) {
+		if s[i] != c {
+			run = 0
+			continue
+		}
+		run++
+		longest = max(longest, run)
+	}
+	return longest
 }
 
 // Cell is text of a cell: "|" would end it (GFM 4.10).

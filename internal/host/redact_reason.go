@@ -1,16 +1,13 @@
 package host
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // reason keeps the words that maxconn and the C library use for reasons, and figures. Another word
 // is the name of something: a name of the snapshot has its stand-in, others get one.
 func (x *redactor) reason(text string) string {
 	return inWords(text, " \t\n", func(word string) string {
 		core := strings.Trim(word, `.,;:()"'`)
-		if core == "" || slices.Contains(reasonWords, core) || isFigure(core) {
+		if core == "" || reasonWords[core] || isFigure(core) {
 			return word
 		}
 		return strings.Replace(word, core, x.quoted(core), 1)
@@ -36,7 +33,7 @@ func (x *redactor) quoted(name string) string {
 // reasonWords are the words of the reasons in reason.go and package observe, and of the errors of
 // reading files and asking the kernel; internal/archtest holds it to them. They are words of
 // English, and a name that is one of them tells nothing.
-var reasonWords = strings.Fields(`
+var reasonWords = setOf(`
 /proc /proc/loadavg /proc/meminfo /proc/net /proc/net/netstat /proc/net/protocols /proc/net/snmp
 /proc/net/sockstat /proc/net/sockstat6 /proc/net/softnet_stat /proc/net/stat /proc/self/limits
 /proc/self/mountinfo /proc/self/net /proc/slabinfo /proc/stat /proc/sys 6.8 AF_INET AF_INET6
@@ -68,3 +65,11 @@ through time timed times to too truncated try twice type uid unavailable under u
 until up use used user users value values version visible waiting want was were what where whether
 which while who whole with without word words work would write written wrong yet you zero
 `)
+
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq(words) {
+		set[word] = true
+	}
+	return set
+}

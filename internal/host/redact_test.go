@@ -116,9 +116,11 @@ func TestUnknownFactsAreHidden(t *testing.T) {
 
 func TestReleaseKeepsWhatTellsBackports(t *testing.T) {
 	for text, want := range map[string]string{
-		"6.1.0-18-amd64": "6.1.0-18-amd64", "5.14.0-427.el9.x86_64": "5.14.0-427.el9.x86_64", "6.12.107+deb13-cloud-amd64": "6.12.107+deb13-cloud-amd64",
-		"6.6.87.2-microsoft-standard-WSL2": "6.6.87.2-microsoft-standard-WSL2", "6.1.0-acme-prod+": "6.1.0-kernel1-kernel2+",
-		"5.10.0-acme.el8": "5.10.0-kernel1.el8", "": "",
+		"6.1.0-18-amd64": "6.1.0-18-amd64", "5.14.0-427.el9.x86_64": "5.14.0-427.el9.x86_64",
+		"6.12.107+deb13-cloud-amd64":       "6.12.107+deb13-cloud-amd64",
+		"6.6.87.2-microsoft-standard-WSL2": "6.6.87.2-microsoft-standard-WSL2",
+		"6.1.0-acme-prod+":                 "6.1.0-kernel1-kernel2+",
+		"5.10.0-acme.el8":                  "5.10.0-kernel1.el8", "": "",
 	} {
 		x := &redactor{names: map[string]string{}}
 		if have := release(x, text); have != want {
@@ -130,8 +132,10 @@ func TestReleaseKeepsWhatTellsBackports(t *testing.T) {
 // A reason that says that something is not there goes on to say so.
 func TestReasonsKeepTheirMeaning(t *testing.T) {
 	for _, why := range []string{
-		Denied, Absent, NoSetting, NoConntrack, InChild, Masked, Unlisted, NoFile("net/stat/arp_cache"),
-		"no such file or directory", "138 of 141 processes not readable as uid 1000; run as root to see owners",
+		Denied, Absent, NoSetting, NoConntrack, InChild, Masked, Unlisted,
+		NoFile("net/stat/arp_cache"),
+		"no such file or directory",
+		"138 of 141 processes not readable as uid 1000; run as root to see owners",
 	} {
 		var s Snapshot
 		f := Sysctl("a.b")

@@ -38,8 +38,10 @@ func hostileScene(t *testing.T) *scene {
 		),
 	}
 	for _, c := range []string{
-		"sysctl net.core.somaxconn: 128 => 4096; accept-queue; x", "sysctl net.netfilter.nf_conntrack_buckets: 1 => 2; conntrack; x",
-		"process 11#soft: 1024 => 65536; process-files; x", "link eth0#txqueuelen: 100 => 1000; transmit-queue; x",
+		"sysctl net.core.somaxconn: 128 => 4096; accept-queue; x",
+		"sysctl net.netfilter.nf_conntrack_buckets: 1 => 2; conntrack; x",
+		"process 11#soft: 1024 => 65536; process-files; x",
+		"link eth0#txqueuelen: 100 => 1000; transmit-queue; x",
 	} {
 		s.plan.Changes = append(s.plan.Changes, parseChange(t, c))
 	}

@@ -135,16 +135,6 @@ func inPod(name string) (own, safe bool) {
 	return k != nil && k.Scope.OfNetns(), k != nil && k.SafeInPods
 }
 
-// ofNode are settings that a pod has not of its own: one value for the host, or not writable in a
-// child namespace.
-func ofNode(name string) bool {
-	return !strings.HasPrefix(name, "net.ipv4.") && name != "net.core.somaxconn" ||
-		slices.Contains(
-			[]string{"net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans"},
-			name,
-		) || strings.Contains(name, ".neigh.default.gc_")
-}
-
 // kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its
 // network namespace.
 func (x export) kubernetes() string {

@@ -34,14 +34,21 @@ func executed(touch string) []string {
 func forged() []string {
 	return []string{
 		"\x1b]0;owned\x07\x1b[2J", "\x9b31m", "\u009b2J", "\x7f\x00\x08", "\xff\xfe",
-		"\u202egpj.exe", "\u2066x\u2069", "\u200e\u200f\u061c", "\u200bx\u2028y\u2029z\u0085w", "\ufeff", "\U000e0041",
-		`<img src=x onerror=alert(1)>`, `<script>alert(1)</script>`, `</pre></title><b>`, `" onload="x`, `&lt;b&gt;&#x202e;`,
-		"\n# heading\n", "# heading", "- item", "+ item", "1. item", "> quote", "---", "***", "```\ncode", "~~~", "    code",
-		"a | b | c", `a \| b`, "`a", "a``b`", " a ", "![x](http://evil.example/x.png)", "[x](javascript:alert(1))",
-		"<http://evil.example>", "http://evil.example", "www.evil.example", "mail@evil.example", "@everyone", "#1", "$x$",
+		"\u202egpj.exe", "\u2066x\u2069", "\u200e\u200f\u061c", "\u200bx\u2028y\u2029z\u0085w",
+		"\ufeff", "\U000e0041",
+		`<img src=x onerror=alert(1)>`, `<script>alert(1)</script>`, `</pre></title><b>`,
+		`" onload="x`, `&lt;b&gt;&#x202e;`,
+		"\n# heading\n", "# heading", "- item", "+ item", "1. item", "> quote", "---", "***",
+		"```\ncode", "~~~", "    code",
+		"a | b | c", `a \| b`, "`a", "a``b`", " a ", "![x](http://evil.example/x.png)",
+		"[x](javascript:alert(1))",
+		"<http://evil.example>", "http://evil.example", "www.evil.example", "mail@evil.example",
+		"@everyone", "#1", "$x$",
 		"**b**", "__b__", "*b*", "_b_", "~~b~~", "a\\*b", "trailing #", "{0}", "[x](1)",
-		"- x: y", "a: b", "? x", "&a *a", "!!python/object/apply:os.system [id]", "# x", "@x", "%x", "{a: b}", "[a", "true", "null",
-		"=cmd|' /C calc'!A0", "+1", "-1", "../../../../etc/passwd", "/etc/cron.d/x", "..", ".", "", " ", strings.Repeat("x", 4096),
+		"- x: y", "a: b", "? x", "&a *a", "!!python/object/apply:os.system [id]", "# x", "@x", "%x",
+		"{a: b}", "[a", "true", "null",
+		"=cmd|' /C calc'!A0", "+1", "-1", "../../../../etc/passwd", "/etc/cron.d/x", "..", ".", "",
+		" ", strings.Repeat("x", 4096),
 	}
 }
 

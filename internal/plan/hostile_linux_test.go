@@ -57,8 +57,10 @@ func with(t *testing.T, p Plan, field, text string) Plan {
 // directory of a service.
 var places = regexp.MustCompile(
 	`^(/etc/sysctl\.d/zz-maxconn-plan\.conf|/etc/modules-load\.d/maxconn-plan\.conf|` +
-		`/etc/modprobe\.d/zz-maxconn-plan\.conf|/etc/systemd/system/nginx\.service\.d/zz-maxconn-plan\.conf|` +
-		`/etc/systemd/network/10-maxconn-[0-9]+\.link|/etc/maxconn\.README|/etc/tuned/maxconn/tuned\.conf|` +
+		`/etc/modprobe\.d/zz-maxconn-plan\.conf|` +
+		`/etc/systemd/system/nginx\.service\.d/zz-maxconn-plan\.conf|` +
+		`/etc/systemd/network/10-maxconn-[0-9]+\.link|/etc/maxconn\.README|` +
+		`/etc/tuned/maxconn/tuned\.conf|` +
 		`maxconn\.yml|user-data|maxconn\.nix|maxconn-patch\.yaml|maxconn\.sh)$`,
 )
 
@@ -139,7 +141,8 @@ func shape(t *testing.T, format Format, files []File) string {
 }
 
 var settingLine = regexp.MustCompile(
-	`^([A-Za-z0-9._/-]+ ?= ?[A-Za-z0-9 :,@._-]+|\[[A-Za-z]+\]|nf_conntrack|options nf_conntrack hashsize=[0-9]+|)\n$`,
+	`^([A-Za-z0-9._/-]+ ?= ?[A-Za-z0-9 :,@._-]+|` +
+		`\[[A-Za-z]+\]|nf_conntrack|options nf_conntrack hashsize=[0-9]+|)\n$`,
 )
 
 func uncommented(text string) (out string) {
@@ -309,7 +312,7 @@ func TestShellRunsNothingOfAPlan(t *testing.T) {
 	canary := t.TempDir()
 	p := hostilePlan(t, canary)
 	for i := range p.Changes {
-		p.Changes[i].From = "'; touch " + canary + "/from; $(touch " + canary + "/from) `touch " + canary + "/from`\n"
+		p.Changes[i].From = strings.ReplaceAll("'; touch DIR; $(touch DIR) `touch DIR`\n", "DIR", canary+"/from")
 	}
 	script := exports(t, p, Shell)[0].Text
 	_, commands, ok := strings.Cut(script, string(scriptHead))
@@ -317,7 +320,8 @@ func TestShellRunsNothingOfAPlan(t *testing.T) {
 		t.Fatal("the script has another head")
 	}
 	const stubs = "set -eu\nsaid() { printf '%s|' \"$@\"; echo; }\n" +
-		"sysctl_to() { said sysctl_to \"$@\"; }\nlimits_to() { said limits_to \"$@\"; }\nmaxconn() { said maxconn \"$@\"; }\nip() { said ip \"$@\"; }\n"
+		"sysctl_to() { said sysctl_to \"$@\"; }\nlimits_to() { said limits_to \"$@\"; }\n" +
+		"maxconn() { said maxconn \"$@\"; }\nip() { said ip \"$@\"; }\n"
 	for _, sh := range []string{"sh", "bash"} {
 		c := exec.Command(tool(t, sh))
 		c.Stdin = strings.NewReader(stubs + commands)
