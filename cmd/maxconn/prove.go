@@ -106,7 +106,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	}
 	r, err := a.proofs(ctx, f, claims)
 	if err != nil {
-		fmt.Fprintf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
+		printf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
 	}
 	if err != nil && len(r.Proofs) == 0 {
 		return err

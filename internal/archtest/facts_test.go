@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // One fact, one place: these tests find the code that would state or read for itself what another
@@ -126,4 +128,147 @@ func turnsDots(fn *ast.FuncDecl) (yes bool) {
 		return true
 	})
 	return yes || dot && slash
+}
+
+// judging are the packages that speak of settings.
+var judging = []string{
+	"internal/limit", "internal/lint", "internal/diagnose", "internal/plan", "internal/persist",
+	"internal/observe", "internal/apply", "internal/render",
+}
+
+// statements are ways of stating a fact of a setting that its row states.
+var statements = map[string]*regexp.Regexp{
+	"a default": regexp.MustCompile(`\d( \w+)? by default|[Dd]efault (is|of|was) (about )?\d|` +
+		`\d, the default|default, \d`),
+	"a scope":                 regexp.MustCompile(`per network namespace|read-only (in|since)|(does|is) not inherit`),
+	"since when a default is": regexp.MustCompile(`\(\d[\d,]* (before|since) Linux \d`),
+}
+
+// said are statements that are not about one setting.
+var said = map[string]string{
+	"a pod does not inherit settings of its node": "of all",
+}
+
+// No text outside of package knob states a default, its history or a scope of a setting in figures: it
+// takes them from the row.
+func TestFactsOfSettingsStandInTheirRows(t *testing.T) {
+	files, fset := tree(t)
+	for _, f := range files {
+		if f.test || !slices.Contains(judging, f.dir) {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			text, _ := strconv.Unquote(lit.Value)
+			for what, pattern := range statements {
+				if found := pattern.FindString(text); found != "" && !excusedText(text) {
+					t.Errorf("%s states %s (%q): knob.Usual and the row's words say it",
+						fset.Position(lit.Pos()), what, found)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func excusedText(text string) bool {
+	for part := range said {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// tables are what may name several settings, with the reason.
+var tables = map[string]string{
+	"internal/lint/absent.go successors":              "what replaced settings that are gone",
+	"internal/apply/identity.go here":                 "what tells hosts apart",
+	"internal/limit/threads_lift.go lift":             "which settings raise it",
+	"internal/persist/owners.go bpftune":              "what a program sets",
+	"internal/plan/raise.go raises":                   "what more means for a value that is no plain number",
+	"internal/lint/rules_keepalive.go judgeKeepalive": "the sum of three",
+}
+
+// No other package has a table of settings: a map, a list, a switch or a
+// text with three names or more. Limits
+// name their knobs, and the rules of lint are functions.
+func TestOneTableOfSettings(t *testing.T) {
+	files, fset := tree(t)
+	for _, f := range files {
+		if f.test || !slices.Contains(judging, f.dir) {
+			continue
+		}
+		for _, d := range f.syntax.Decls {
+			name := declared(d)
+			ast.Inspect(d, func(n ast.Node) bool {
+				if kv, ok := n.(*ast.KeyValueExpr); ok && isIdent(kv.Key, "Knobs") {
+					return false
+				}
+				if names := settingsIn(n); names >= 3 && tables[f.path+" "+name] == "" {
+					t.Errorf("%s: %s is a table of %d settings: what is known of them belongs into their rows",
+						fset.Position(n.Pos()), name, names)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// settingsIn counts the names of settings that are keys or elements of a literal, or cases of a switch.
+func settingsIn(n ast.Node) (names int) {
+	var parts []ast.Expr
+	switch n := n.(type) {
+	case *ast.BasicLit:
+		text, _ := strconv.Unquote(n.Value)
+		for _, word := range strings.Fields(text) {
+			if knob.IsSysctl(word) && knob.Find(word) != nil {
+				names++
+			}
+		}
+		return names
+	case *ast.CompositeLit:
+		parts = n.Elts
+	case *ast.SwitchStmt:
+		for _, s := range n.Body.List {
+			parts = append(parts, s.(*ast.CaseClause).List...)
+		}
+	}
+	for _, p := range parts {
+		switch x := p.(type) {
+		case *ast.KeyValueExpr:
+			p = x.Key
+		case *ast.CompositeLit: // a row of a table
+			if len(x.Elts) > 0 {
+				p = x.Elts[0]
+			}
+		}
+		if lit, ok := p.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if text, _ := strconv.Unquote(lit.Value); knob.IsSysctl(text) && knob.Find(text) != nil {
+				names++
+			}
+		}
+	}
+	return names
+}
+
+func isIdent(x ast.Expr, name string) bool {
+	id, ok := x.(*ast.Ident)
+	return ok && id.Name == name
+}
+
+// declared is the name of a declaration.
+func declared(d ast.Decl) string {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		return d.Name.Name
+	case *ast.GenDecl:
+		if v, ok := d.Specs[0].(*ast.ValueSpec); ok {
+			return v.Names[0].Name
+		}
+	}
+	return ""
 }

@@ -44,6 +44,7 @@ type missing struct{ fact, why string }
 
 func evaluate(s host.Snapshot, o Options) *evaluation {
 	e := &evaluation{unseen: map[missing][]string{}, void: map[limit.ID]bool{}}
+	var all [][]limit.Gauge
 	for _, l := range limit.Catalogue() {
 		if len(o.Limits) > 0 && !slices.Contains(o.Limits, string(l.ID)) {
 			continue
@@ -54,7 +55,7 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			e.miss(l.ID, err)
 			continue
 		}
-		e.gauges = append(e.gauges, gauges...)
+		all = append(all, gauges)
 		e.checked = append(e.checked, Checked{Limit: string(l.ID), Subjects: len(gauges)})
 		for _, g := range gauges {
 			for _, m := range g.Unseen {
@@ -67,6 +68,7 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			}
 		}
 	}
+	e.gauges = slices.Concat(all...)
 	if kernel := s.Read().Kernel(); kernel.Before(4, 4) {
 		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel.String()
 		e.unseen[missing{host.System("kernel").String(), why}] = nil

@@ -25,6 +25,9 @@ func TestRows(t *testing.T) {
 				t.Errorf("%s: %q does not go on after a name", k.Name, text)
 			}
 		}
+		if k.Plan != nil && (k.Never != "" || k.Aside || len(k.Plan.Limits) == 0 || k.Plan.Least > k.Plan.Most) {
+			t.Errorf("%s: %+v, and %q", k.Name, k.Plan, k.Never)
+		}
 		for _, before := range k.After {
 			if Turn(before) >= i || Lookup(before) == nil {
 				t.Errorf("%s has to be written after %s", k.Name, before)

@@ -53,6 +53,7 @@ var closing = []Knob{
 			"compared with is renewed every 100 ms since 5.16, so it is passed by some",
 		Source: "net/ipv4/tcp.c tcp_check_oom, tcp_too_many_orphans; 19757cebf0c5 (5.16)",
 		InUse:  Orphans,
+		Plan:   plan(4096, mostInt, "orphans"),
 	},
 	{
 		Name:    "net.ipv4.tcp_max_tw_buckets",
@@ -67,6 +68,7 @@ var closing = []Knob{
 		Source: "net/ipv4/inet_timewait_sock.c inet_twsk_alloc; net/ipv4/tcp_ipv4.c " +
 			"tcp_set_hashinfo; Documentation/networking/ip-sysctl.rst",
 		InUse: TimeWaits,
+		Plan:  plan(4096, mostInt, "time-wait-buckets"),
 	},
 	{
 		Name:    "net.ipv4.tcp_child_ehash_entries",

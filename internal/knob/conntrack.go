@@ -30,6 +30,7 @@ var tracking = append([]Knob{
 		Not: "does not change nf_conntrack_max once the module is loaded",
 		Source: trackCore + " nf_conntrack_hash_resize; " +
 			trackSource + " nf_conntrack_hash_sysctl",
+		Plan: plan(1, 1<<30, "conntrack"),
 	},
 	{
 		Name:   "net.netfilter.nf_conntrack_max",
@@ -49,6 +50,7 @@ var tracking = append([]Knob{
 		Source: trackCore + " __nf_conntrack_alloc, nf_conntrack_init_start; " +
 			"d532bcd0b269 (5.15), 2671fa4dc010 (5.13)",
 		InUse: TrackedConnections,
+		Plan:  plan(1, 1<<30, "conntrack"),
 	},
 	{
 		Name:   "net.nf_conntrack_max",
@@ -215,6 +217,7 @@ func neighbours(family, people string, use Use) []Knob {
 				"gateway; does not count permanent entries since Linux 5.0",
 			Source: "net/core/neighbour.c neigh_alloc, neigh_forced_gc (4.4-6.18)",
 			InUse:  use,
+			Plan:   plan(1, 1<<29, "neighbour-table"),
 		},
 		{
 			Name:    name + "2",
@@ -226,6 +229,7 @@ func neighbours(family, people string, use Use) []Knob {
 				" a new one makes the kernel throw out old ones, at most every 5 s" + next,
 			Not:    "is no ceiling",
 			Source: "net/core/neighbour.c neigh_alloc (4.4-6.18)",
+			Plan:   plan(1, 1<<29, "neighbour-table"),
 		},
 		{
 			Name:    name + "1",
@@ -237,6 +241,7 @@ func neighbours(family, people string, use Use) []Knob {
 				" nothing is thrown out by age" + next,
 			Not:    "is no ceiling",
 			Source: "net/core/neighbour.c neigh_periodic_work (4.4-6.18)",
+			Plan:   plan(1, 1<<29, "neighbour-table"),
 		},
 	}
 }

@@ -25,6 +25,9 @@ func (h Host) Since(major, minor int) bool {
 	return !h.Kernel.Known() || h.Kernel.Since(major, minor)
 }
 
+// Has says whether the kernel is of this version or a later one; one that is not known is.
+func (h Host) Has(v host.Version) bool { return h.Since(v.Major, v.Minor) }
+
 // Memory is the host's memory in bytes.
 func (h Host) Memory() (int64, bool) {
 	kb, ok := h.Read.Maybe(host.Meminfo("MemTotal"))

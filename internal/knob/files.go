@@ -12,6 +12,7 @@ var files = []Knob{
 		Not: "does not raise any process's limit by itself, does not bound the open " +
 			"files of the host",
 		Source: "kernel/sys.c do_prlimit; fs/file.c sysctl_nr_open (4.4-6.18)",
+		Plan:   plan(64, mostOpen, "process-files"),
 	},
 	{
 		Name:    "fs.file-max",
@@ -26,6 +27,7 @@ var files = []Knob{
 		Source: "fs/file_table.c alloc_empty_file, files_maxfiles_init (4.4-6.18); " +
 			"lib/percpu_counter.c compute_batch_value",
 		InUse: OpenFiles,
+		Plan:  plan(8192, 1<<41, "system-files"),
 	},
 	{
 		Name:  "fs.file-nr",
@@ -45,6 +47,7 @@ var files = []Knob{
 			"the change",
 		Not:    "does not touch watches that exist; poll() and select() do not count",
 		Source: "fs/eventpoll.c ep_insert, eventpoll_init (4.4-6.18)",
+		Plan:   plan(8192, mostInt, "epoll-watches"),
 	},
 	{
 		Name:   "fs.inotify.max_user_watches",
@@ -70,6 +73,7 @@ var files = []Knob{
 		Not:     "does not raise kernel.pid_max or a cgroup's pids.max",
 		Source:  "kernel/fork.c copy_process, set_max_threads (4.4-6.18)",
 		InUse:   Tasks,
+		Plan:    plan(20, mostThreads, "threads"),
 	},
 	{
 		Name:    "kernel.pid_max",
@@ -82,6 +86,7 @@ var files = []Knob{
 		Not:    "does not bind alone: threads-max and pids.max still do",
 		Source: "kernel/pid.c alloc_pid, pid_idr_init (4.4-6.18), 7863dcc72d0f (6.14)",
 		InUse:  Tasks,
+		Plan:   plan(301, mostPIDs, "threads"),
 	},
 	{
 		Name:    "vm.max_map_count",
@@ -92,6 +97,7 @@ var files = []Knob{
 		Not: "does not bound memory",
 		Source: "mm/mmap.c do_mmap (4.4-6.18); include/linux/mm.h DEFAULT_MAX_MAP_COUNT; " +
 			"Documentation/admin-guide/sysctl/vm.rst",
+		Plan: plan(1, mostInt, "threads"),
 	},
 	{
 		Name:  "RLIMIT_NOFILE hard",
@@ -101,6 +107,7 @@ var files = []Knob{
 			"user namespace, lowering it nothing",
 		Not:    "root in a container without that capability gets EPERM (measured)",
 		Source: "kernel/sys.c do_prlimit",
+		Plan:   plan(1, mostOpen, "process-files"),
 	},
 	{
 		Name:  "RLIMIT_NOFILE soft",
@@ -111,6 +118,7 @@ var files = []Knob{
 			"for the same user",
 		Not:    "is not shared: a forked worker has a copy of its own",
 		Source: "kernel/sys.c do_prlimit, fs/file.c alloc_fd",
+		Plan:   plan(1, mostOpen, "process-files"),
 	},
 	{
 		Name:    "LimitNOFILE",

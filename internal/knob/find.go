@@ -105,7 +105,7 @@ func InNetns(key string) bool {
 // Plannable says whether a plan may change a setting.
 func Plannable(key string) bool {
 	k := Lookup(key)
-	return k != nil && k.IsSysctl() && k.Never == "" && !k.Aside && k.Takes.Kind != Shown
+	return k != nil && k.IsSysctl() && k.Plan != nil
 }
 
 func (k known) find(key string) *Knob {

@@ -34,7 +34,9 @@ type Knob struct {
 	After []string
 	// InUse is what of it is in use: rollback never goes below.
 	InUse Use
-	// Never is why no plan changes it, "" where one may.
+	// Plan is what a plan may write to it, nil where none does. Never is why, of settings that are
+	// often advised.
+	Plan  *Plan
 	Never string
 	// SafeInPods says that a kubelet lets a pod set it without being told to (Kubernetes
 	// documentation, Using sysctls in a Kubernetes cluster).
@@ -50,6 +52,25 @@ func (k *Knob) Gone(r host.Release) bool {
 	yes, sure := k.Until.Reached(r.Series())
 	return yes && sure || !r.Known()
 }
+
+// Plan is what a plan may write to a setting.
+type Plan struct {
+	Limits      []string // IDs of the limits that a plan lifts by it
+	Least, Most int64    // of each number of the new value
+}
+
+// plan is what a plan may write, to lift these limits.
+func plan(least, most int64, limits ...string) *Plan { return &Plan{limits, least, most} }
+
+// The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c
+// sysctl_nr_open_max); process numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers
+// (include/uapi/linux/futex.h FUTEX_TID_MASK).
+const (
+	mostInt     = 1<<31 - 1
+	mostOpen    = 2147483584
+	mostPIDs    = 4 << 20
+	mostThreads = 1<<30 - 1
+)
 
 // Use is what is counted of a setting.
 type Use uint8

@@ -15,6 +15,7 @@ var listening = []Knob{
 			"argument",
 		Source: "net/socket.c __sys_listen_socket; include/net/inet_connection_sock.h " +
 			"inet_csk_reqsk_queue_is_full; 19f92a030ca6 (5.4)",
+		Plan: plan(1, mostInt, "accept-queue", "syn-queue"),
 	},
 	{
 		Name:    "net.ipv4.tcp_syncookies",
@@ -46,6 +47,7 @@ var listening = []Knob{
 		Not: "does nothing while tcp_syncookies is 1 or 2; is not the size of the SYN " +
 			"queue since Linux 4.4; does not raise the accept queue",
 		Source: "net/ipv4/tcp_input.c tcp_conn_request; ef547f2ac16b (4.4)",
+		Plan:   plan(1, mostInt, "syn-queue"),
 	},
 	{
 		Name:  "backlog argument of listen()",
@@ -54,6 +56,7 @@ var listening = []Knob{
 		Does: "is the queue limit, up to somaxconn; listen() called again on the same " +
 			"socket changes it at once and keeps the queue",
 		Source: "net/ipv4/af_inet.c inet_listen",
+		Plan:   plan(1, mostInt, "accept-queue", "syn-queue"),
 	},
 	{
 		Name:    "net.ipv4.tcp_abort_on_overflow",

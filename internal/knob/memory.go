@@ -9,6 +9,10 @@ var shownLate = Scope{Initial: true, ReadOnly: Since(6, 11)}
 // socketMax is 4 MiB since a6d4f25888b8.
 var socketMax = changed(212992, host.V(6, 17), 4<<20)
 
+// FirstWindow is the default of the second number of tcp_rmem, with which receive buffers begin
+// (a337531b942b).
+var FirstWindow = changed(87380, host.V(4, 20), 131072)
+
 // memory are settings of memory for connections and their data.
 var memory = []Knob{
 	{
@@ -25,6 +29,7 @@ var memory = []Knob{
 		Source: "net/core/sock.c __sk_mem_raise_allocated; net/ipv4/tcp.c tcp_init_mem, " +
 			"tcp_check_oom",
 		InUse: QueuePages,
+		Plan:  plan(1, 1<<41, "tcp-memory"),
 	},
 	{
 		Name:    "net.ipv4.tcp_rmem",

@@ -14,6 +14,7 @@ var packets = []Knob{
 		Not: "does not act on cards with NAPI and without RPS; does not bound " +
 			"connections",
 		Source: "net/core/dev.c enqueue_to_backlog, netif_rx_internal (4.4-6.18)",
+		Plan:   plan(4096, 4096, "receive-backlog"),
 	},
 	{
 		Name:    "net.core.netdev_budget",
@@ -113,6 +114,7 @@ var packets = []Knob{
 			"bound connections",
 		Source: "net/sched/sch_generic.c pfifo_fast_init; net/sched/sch_fifo.c " +
 			"__fifo_init; drivers/net/tun.c tun_queue_resize",
+		Plan: plan(1000, 1000, "transmit-queue"),
 	},
 }
 
@@ -133,7 +135,7 @@ func routes() (all []Knob) {
 	} {
 		all = append(all, Knob{
 			Name:  "net.ipv4.route." + last,
-			Scope: PerNetns,
+			Scope: InitialOnly,
 			Takes: one(anyInt),
 			Does: "sized the IPv4 route cache, which is gone since Linux 3.6; the " +
 				"file is there and takes what is written",

@@ -2,6 +2,19 @@ package knob
 
 import "github.com/maxconn/maxconn/internal/host"
 
+// How connect() takes over a port whose last connection is in TIME_WAIT changed at these releases
+// (net/ipv4/tcp_ipv4.c tcp_twsk_unique).
+var (
+	// LoopbackReuse is when tcp_tw_reuse got the value 2, for loopback addresses only, and that became
+	// the default; before, any value but 0 meant all destinations (79e9fed46038).
+	LoopbackReuse = host.V(4, 19)
+	// ReuseInOneSecond is when the delay became less than a second; before it was up to 2 s
+	// (cca9bab1b72c).
+	ReuseInOneSecond = host.V(4, 19)
+	// ReuseDelay is when the delay became a setting (ca6a6f93867a, 19ce8cd30465).
+	ReuseDelay = host.V(6, 14)
+)
+
 // ports are settings of local ports.
 var ports = []Knob{
 	{
@@ -28,6 +41,7 @@ var ports = []Knob{
 		Source: "include/net/ip.h inet_is_local_reserved_port; " +
 			"Documentation/networking/ip-sysctl.rst",
 		SafeInPods: true,
+		Plan:       plan(0, 65535, "ephemeral-ports", "time-wait"),
 	},
 	{
 		Name:    "net.ipv4.ip_local_port_range",
@@ -45,6 +59,7 @@ var ports = []Knob{
 			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (4.5)",
 		InUse:      LocalPorts,
 		SafeInPods: true,
+		Plan:       plan(1024, 65535, "ephemeral-ports", "time-wait"),
 	},
 	{
 		Name:    "net.ipv4.ip_local_port_step_width",
@@ -111,12 +126,13 @@ var ports = []Knob{
 			"SYN cookies with it",
 		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; net/ipv4/tcp_input.c " +
 			"tcp_paws_check; Documentation/networking/ip-sysctl.rst",
+		Plan: plan(1, 1, "time-wait"),
 	},
 	{
 		Name:    "net.ipv4.tcp_tw_reuse",
 		Scope:   PerNetnsSince(Between(host.V(4, 9), host.V(4, 10))),
-		Takes:   one([]Bound{anyInt[0], from(4, 19, 0, 2)}),
-		Default: changed(0, host.V(4, 19), 2),
+		Takes:   one([]Bound{anyInt[0], {LoopbackReuse, 0, 2}}),
+		Default: changed(0, LoopbackReuse, 2),
 		After:   []string{"net.ipv4.tcp_timestamps"},
 		Does: "lets connect() take over a port whose last connection to the same " +
 			"destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 " +
@@ -126,10 +142,11 @@ var ports = []Knob{
 			"kernels), nothing for one that bind() chose; does not shorten TIME_WAIT",
 		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.19), 0d9e5df4a257 " +
 			"(6.12)",
+		Plan: plan(1, 1, "time-wait"),
 	},
 	{
 		Name:    "net.ipv4.tcp_tw_reuse_delay",
-		Since:   Since(6, 14),
+		Since:   Span{By: ReuseDelay},
 		Scope:   PerNetns,
 		Takes:   one(between(1, 60000)).in("milliseconds"),
 		Default: always(1000),

@@ -47,6 +47,20 @@ func (k *Knob) standard() string {
 	return strings.TrimPrefix(a.Words, ", ") + byDefault
 }
 
+// Usual is the default of a setting for the newest kernel and any host, as people write it: "4,096";
+// as the kernel prints it where it is no number; "" where it follows from the host.
+func Usual(key string) string {
+	k, nothing := Lookup(key), host.Snapshot{}
+	if k == nil {
+		return ""
+	}
+	a, ok := k.Default.Amount(Host{Read: nothing.Read()})
+	if ok && a.Known {
+		return figure.Count(a.N)
+	}
+	return k.Default.Value
+}
+
 // of is a number with its unit.
 func (t Takes) of(n int64) string { return strings.TrimSpace(figure.Count(n) + " " + t.Unit) }
 

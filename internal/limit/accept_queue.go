@@ -264,7 +264,8 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "ask for a larger backlog in " + who(m.process, m.pid) + notSomaxconn(known), TakesEffect: "at the next listen()"})
 	}
 	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name, From: itoa(m.limit), To: itoa(want),
-		Text: "maxconn apply --listener " + g.name + "=" + itoa(want) + " does it without a restart: listen() called again on the same socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
+		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) + " does it without a restart: listen() called again on the same " +
+			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
 	if len(g.members) > 1 {
 		out = append(out, Remedy{Kind: ByApplication, Text: "one shared listener instead of SO_REUSEPORT, or members that accept at the same pace", TakesEffect: "at the next start of the process"})
 	}

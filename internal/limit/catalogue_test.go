@@ -194,3 +194,17 @@ func TestComplete(t *testing.T) {
 		}
 	}
 }
+
+// A row of package knob lets plans lift limits of the catalogue by it, and no others.
+func TestRowsLiftLimits(t *testing.T) {
+	for _, k := range knob.Rows() {
+		if k.Plan == nil {
+			continue
+		}
+		for _, id := range k.Plan.Limits {
+			if Find(ID(id)) == nil {
+				t.Errorf("a plan lifts %s by %s, and there is no such limit", id, k.Name)
+			}
+		}
+	}
+}

@@ -21,9 +21,9 @@ var _ = register(Limit{
 	Formula: "held = nf_conntrack_max - entries that others hold; per second = (nf_conntrack_max - entries of open connections) / nf_conntrack_tcp_timeout_time_wait; " +
 		"for each network namespace that tracks; what is subtracted is rounded down, because it moves all the time",
 	Myths: []Myth{
-		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (120 s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
+		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (" + knob.Usual(conntrackTimeWait.Name) + " s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
 		{"raising nf_conntrack_max is enough", "the entries hang in nf_conntrack_buckets chains, and every packet of a tracked connection searches one: raise both, at 8 bytes a bucket", "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize"},
-		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only since Linux 5.13 (before, a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
+		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only (before " + conntrackShut() + ", a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
 		{"connection tracking works wherever its module is loaded", "since Linux 4.10 a namespace tracks only when a rule needs it; look at nf_conntrack_count", "net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
 		{"a full table makes connect() fail with \"operation not permitted\"", "TCP takes no notice of the drop, sends the SYN again and ends with ETIMEDOUT; the error shows with sendto() on UDP and raw sockets", "net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
 	},
@@ -64,6 +64,9 @@ func conntrackTimeouts() (names []string) {
 	}
 	return names
 }
+
+// conntrackShut is since when a child namespace cannot change the maximum.
+func conntrackShut() string { return knob.Lookup(conntrackMax.Name).Scope.ReadOnly.String() }
 
 func conntrackStat(name string) host.Fact { return host.Fact{Kind: host.ConntrackKind, Name: name} }
 

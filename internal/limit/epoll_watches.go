@@ -16,7 +16,7 @@ var _ = register(Limit{
 	Doc: "A server that uses epoll registers every connection with epoll_ctl(). `fs.epoll.max_user_watches` bounds the registrations of one user over all " +
 		"epoll instances of all its processes; above it epoll_ctl(EPOLL_CTL_ADD) fails with ENOSPC, \"No space left on device\", and no disk is full. The kernel shows no sum of them (only /proc/PID/fdinfo of each " +
 		"epoll descriptor lists its own), so the use here is an estimate: each TCP socket of the user in this network namespace watched once. It counts for the real user that made the epoll instance; root's daemons, and in containers " +
-		"without a user namespace all of root's containers, share one number. The default is 4 % of the memory divided by the cost of one registration, so it hardly ever binds unless somebody set it.",
+		"without a user namespace all of root's containers, share one number. The default follows the memory, so it hardly ever binds unless somebody set it.",
 	Formula: "held = fs.epoll.max_user_watches; for each user, when each connection is watched once",
 	Myths: []Myth{
 		{"\"No space left on device\" from a server means a full disk", "from epoll_ctl() it means fs.epoll.max_user_watches, from inotify_add_watch() fs.inotify.max_user_watches", "fs/eventpoll.c ep_insert; epoll_ctl(2), inotify_add_watch(2)"},

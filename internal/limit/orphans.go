@@ -7,6 +7,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 const Orphans ID = "orphans"
@@ -128,7 +129,7 @@ func orphanEvidence(r *host.Reader, used, reset int64) []Evidence {
 		ev = append(ev, Evidence{"net.ipv4.tcp_orphan_retries", itoa(n), "how often an orphan sends again before it is given up; 0 means 8"})
 	}
 	if n, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_fin_timeout")); ok && n > timeWaitSeconds {
-		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "above 60 closed connections in FIN_WAIT_2 are orphans for " + itoa(n-timeWaitSeconds) + " s; the default of 60 makes none"})
+		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "above 60 closed connections in FIN_WAIT_2 are orphans for " + itoa(n-timeWaitSeconds) + " s; the default of " + knob.Usual("net.ipv4.tcp_fin_timeout") + " makes none"})
 	}
 	return ev
 }

@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -283,7 +284,8 @@ func (t fileTable) nextStart(want int64) Remedy {
 	switch {
 	case strings.HasSuffix(t.unit, ".service"):
 		out.Setting = "LimitNOFILE of " + t.unit
-		out.Text = "a drop-in (systemctl edit " + t.unit + ") with [Service] LimitNOFILE=" + itoa(want) + keepHard(t.hard, want)
+		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) + ") with [Service] LimitNOFILE=" +
+			itoa(want) + keepHard(t.hard, want)
 	case t.unit != "":
 		out.Setting = "limit of whoever starts " + t.unit
 		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) + " of its runtime; a login session: limits.conf"

@@ -15,7 +15,7 @@ var _ = register(Limit{
 	Scope:   Listener,
 	Doc: "Between the SYN and the last ACK of the handshake a connection is half-open (SYN_RECV) and takes a place in the listener's SYN queue. " +
 		"Since Linux 4.4 that queue has the same limit as the accept queue: the smaller of the backlog argument of listen() and net.core.somaxconn. " +
-		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1, the default): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
+		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
 		"With `tcp_syncookies` = 0 further SYNs are dropped in silence, and `tcp_max_syn_backlog` sets a second, often lower, ceiling.",
 	Formula: "burst = min(backlog, somaxconn) + 1 (before Linux 6.13, and before 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290 of the stable kernels: no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
 	Myths: []Myth{

@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -208,7 +209,8 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	case user != "":
 		g.Remedies = []Remedy{d.longer(user), d.fair()}
 	default:
-		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + d.name, Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
+		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + encode.CommandWord(d.name),
+			Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
 	}
 }
 
@@ -229,8 +231,9 @@ func (d device) steps(user string) []Step {
 
 func (d device) longer(user string) Remedy {
 	m := Remedy{
-		Kind: BySetting, Setting: "ip link set dev " + d.name + " txqueuelen", TakesEffect: "now",
-		Text: "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
+		Kind: BySetting, Setting: "ip link set dev " + encode.CommandWord(d.name) + " txqueuelen",
+		TakesEffect: "now",
+		Text:        "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
 	}
 	if d.lengthKnown {
 		m.From, m.To = itoa(d.length), itoa(2*min(max(d.length, 500), 1<<30))
@@ -263,5 +266,6 @@ func (d device) fair() Remedy {
 	if strings.HasPrefix(d.root, "mq") {
 		return Remedy{Kind: BySetting, Setting: "net.core.default_qdisc", To: "fq_codel", Text: text, TakesEffect: "when the device is brought up again"}
 	}
-	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + d.name + " root", From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
+	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + encode.CommandWord(d.name) + " root",
+		From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // twReuse is what decides whether connect() may take over a port whose last connection
@@ -38,7 +39,7 @@ func readTWReuse(r *host.Reader) twReuse {
 	t.mode, t.modeKnown = r.Maybe(reuseMode)
 	t.stamps, t.stampsKnown = r.Maybe(timestamps)
 	kernel := r.Kernel()
-	old := kernel.Before(4, 19)
+	old := kernel.Known() && kernel.Compare(knob.LoopbackReuse) < 0
 	t.everywhere, t.parity = old, !kernel.Before(4, 5)
 	recycle, _ := r.Maybe(recycleMode)
 	t.recycle = recycle != 0 && !kernel.Since(4, 12)
@@ -46,8 +47,8 @@ func readTWReuse(r *host.Reader) twReuse {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
 	}
-	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel.String(), kernel.Since(6, 14) || !kernel.Known()
-	if old || !kernel.Known() {
+	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel.String(), !kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0
+	if !kernel.Known() || kernel.Compare(knob.ReuseInOneSecond) < 0 {
 		t.delay = 2000
 	}
 	if t.delayGuessed {

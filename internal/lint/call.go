@@ -53,6 +53,16 @@ func (c *call) standard() (d knob.Amount, ok bool) {
 	return c.rule.Default.Amount(c.host())
 }
 
+// usual is the default of a setting, 0 where there is none.
+func (g *ground) usual(key string) int64 {
+	r := ruleOf(key)
+	if r == nil {
+		return 0
+	}
+	d, _ := r.Default.Amount(g.host())
+	return d.N
+}
+
 // shown is the value for people.
 func (c *call) shown() string {
 	if len(c.n) == 0 {

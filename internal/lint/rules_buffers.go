@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // bufferRules are about buffers of single sockets.
@@ -31,8 +33,9 @@ func (c *call) buffers(way string) {
 	if least > 64<<10 {
 		c.caution(fmt.Sprintf("The first number, %s, is what each connection may take even when memory is short (tcp_mem): with 100,000 busy connections that is %s.", memory(least), memory(saturated(least, 100_000))))
 	}
-	if way == "receive" && start < 131072 && c.since(4, 20) {
-		c.caution(fmt.Sprintf("The second number, %s, is below the default of 131,072 (87,380 before Linux 4.20): the first window is smaller.", count(start)))
+	if first, _ := knob.FirstWindow.Amount(c.host()); way == "receive" && first.N > start && c.since(4, 20) {
+		c.caution(fmt.Sprintf("The second number, %s, is below the default of %s%s: the first window is smaller.",
+			count(start), count(first.N), first.Words))
 	}
 }
 
@@ -43,12 +46,13 @@ func (c *call) socketCap(option, instead string) {
 }
 
 func (c *call) socketDefault(instead string) {
-	c.note(NoEffect, fmt.Sprintf("Does nothing for TCP, whose sockets begin with the second number of %s; UDP, raw and Unix sockets get %s (212,992 bytes by default).", instead, memory(c.n[0])), c.rule.Source)
+	c.say(NoEffect, fmt.Sprintf("Does nothing for TCP, whose sockets begin with the second number of %s; UDP, raw and Unix "+
+		"sockets get %s ({d} bytes by default).", instead, memory(c.n[0])))
 }
 
 func judgeModerate(c *call) {
 	if c.n[0] == 0 {
-		c.say(Harmful, "Receive buffers of connections no longer grow with their speed: each stays at the second number of tcp_rmem, and far or fast peers are slowed down. The default is 1.")
+		c.say(Harmful, "Receive buffers of connections no longer grow with their speed: each stays at the second number of tcp_rmem, and far or fast peers are slowed down. The default is {d}.")
 		return
 	}
 	c.say(Unrelated, "The kernel sizes receive buffers by itself; that is the default.")

@@ -111,7 +111,7 @@ func judgeLoose(c *call) {
 		return
 	}
 	if c.n[0] == 0 {
-		c.say(Effective, "Connections that the table does not know are no longer picked up in the middle: after the rules, the module or the host are started again, or an entry was given up too early, their packets are INVALID. The default is 1.")
+		c.say(Effective, "Connections that the table does not know are no longer picked up in the middle: after the rules, the module or the host are started again, or an entry was given up too early, their packets are INVALID. The default is {d}.")
 		return
 	}
 	c.say(Effective, "Picks up connections that the table does not know in the middle; that is the default.")
@@ -156,8 +156,8 @@ func (c *call) tooShort(v int64) bool {
 	if v >= idle {
 		return false
 	}
-	c.note(Harmful, fmt.Sprintf("A connection that is idle for %s s loses its entry, and its next packet is new or INVALID to the rules, so it hangs behind NAT or a firewall. Keepalive probes come after %s s only (tcp_keepalive_time, %s), on sockets that use them. The default is 432,000 s; RFC 5382 wants 7,440 s at least.",
-		count(v), count(idle), from), c.rule.Source)
+	c.say(Harmful, fmt.Sprintf("A connection that is idle for %s s loses its entry, and its next packet is new or INVALID to the rules, so it hangs behind NAT or a firewall. Keepalive probes come after %s s only (tcp_keepalive_time, %s), on sockets that use them. The default is {d} s; RFC 5382 wants 7,440 s at least.",
+		count(v), count(idle), from))
 	return true
 }
 

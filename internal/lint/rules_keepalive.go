@@ -31,9 +31,16 @@ func judgeKeepalive(c *call) {
 		return
 	}
 	total := max(idle, 0) + saturated(max(gap, 0), max(probes, 0))
-	c.note(Effective, fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x %s; 7,875 s by default), and its descriptor and memory are free then. It acts only on sockets with SO_KEEPALIVE that set no times of their own.",
-		count(total), count(idle), count(probes), count(gap)), c.rule.Source)
+	c.note(Effective, fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x %s; %s s by default), and its "+
+		"descriptor and memory are free then. It acts only on sockets with SO_KEEPALIVE that set no times of their own.",
+		count(total), count(idle), count(probes), count(gap), count(c.usualKeepalive())), c.rule.Source)
 	if total < 30 {
 		c.caution("An outage of that length ends all idle connections.")
 	}
+}
+
+// usualKeepalive is how long it takes with the defaults of the three.
+func (c *call) usualKeepalive() int64 {
+	usual := func(name string) int64 { return c.usual("net.ipv4.tcp_keepalive_" + name) }
+	return usual("time") + usual("probes")*usual("intvl")
 }

@@ -60,19 +60,21 @@ func judgeSynBacklog(c *call) {
 func judgeCookies(c *call) {
 	switch v := c.n[0]; v {
 	case 0:
-		c.say(Harmful, "A SYN that finds the SYN queue full is dropped without a word instead of being answered with a cookie, and tcp_max_syn_backlog becomes a second, often lower ceiling. The default, 1, sends cookies only while the queue is full.")
+		c.say(Harmful, "A SYN that finds the SYN queue full is dropped without a word instead of being answered with a cookie, and tcp_max_syn_backlog becomes a second, often lower ceiling. The default, {d}, sends cookies only while the queue is full.")
 	case 1:
 		c.say(Effective, "Answers SYNs with cookies while the SYN queue of a listener is full; that is the default. It makes no room in the accept queue: a full one drops SYNs all the same.")
 	case 2:
-		c.say(Effective, "Answers every SYN with a cookie, also while there is room; it is meant for tests. Such connections have no window scaling and no SACK unless both ends use timestamps, and SYN-ACKs are not sent again. The default is 1.")
+		c.say(Effective, "Answers every SYN with a cookie, also while there is room; it is meant for tests. Such connections have no window scaling and no SACK unless both ends use timestamps, and SYN-ACKs are not sent again. The default is {d}.")
 	default:
-		c.say(Effective, "Counts as 1, the default: only 0 and 2 are looked for.")
+		c.say(Effective, "Counts as {d}, the default: only 0 and 2 are looked for.")
 	}
 }
 
 func judgeSynAckRetries(c *call) {
 	v := c.n[0]
-	why := fmt.Sprintf("A half-open connection keeps its place in the SYN queue for up to %s s, while its SYN-ACK is sent %s more (63 s by default, with 5).", count(doubling(v)), times(v))
+	usual := c.usual(c.key)
+	why := fmt.Sprintf("A half-open connection keeps its place in the SYN queue for up to %s s, while its SYN-ACK is sent %s more "+
+		"(%s s by default, with %s).", count(doubling(v)), times(v), count(doubling(usual)), count(usual))
 	if v < 3 {
 		why += " A client whose packets are lost for that long has to begin anew."
 	}
@@ -91,12 +93,14 @@ func doubling(n int64) (total int64) {
 
 func judgeSynRetries(c *call) {
 	v := c.n[0]
-	sent, last, byDefault := v+1, doubling(v), "127"
+	sent, last, usual := v+1, doubling(v), doubling(c.usual(c.key))
 	if c.since(6, 5) { // the linear ones are on top (tcp_write_timeout)
-		linear, _, _ := c.other("net.ipv4.tcp_syn_linear_timeouts")
-		sent, last, byDefault = sent+linear, last+linear, "131"
+		const key = "net.ipv4.tcp_syn_linear_timeouts"
+		linear, _, _ := c.other(key)
+		sent, last, usual = sent+linear, last+linear, usual+c.usual(key)
 	}
-	c.note(Effective, fmt.Sprintf("connect() gives up with ETIMEDOUT after %s SYNs, %s s (%s s by default, with 6). It acts on outbound connections, not on listeners.", count(sent), count(last), byDefault), c.rule.Source)
+	c.say(Effective, fmt.Sprintf("connect() gives up with ETIMEDOUT after %s SYNs, %s s (%s s by default, with {d}). It acts on "+
+		"outbound connections, not on listeners.", count(sent), count(last), count(usual)))
 	if last < 15 {
 		c.caution("A server whose queue is full for a few seconds is then reported as unreachable.")
 	}
@@ -107,5 +111,5 @@ func judgeAbort(c *call) {
 		c.say(Effective, "The last ACK of a handshake that meets a full accept queue is dropped, and the client sends it again; that is the default.")
 		return
 	}
-	c.say(Effective, "Answers the last ACK of a handshake with RST when the accept queue is full: the client gets ECONNRESET at once, where with 0, the default, a short burst would have passed. It does not act on SYNs, which a full queue drops in silence all the same, and enlarges nothing; the kernel's documentation warns that it can harm clients.")
+	c.say(Effective, "Answers the last ACK of a handshake with RST when the accept queue is full: the client gets ECONNRESET at once, where with {d}, the default, a short burst would have passed. It does not act on SYNs, which a full queue drops in silence all the same, and enlarges nothing; the kernel's documentation warns that it can harm clients.")
 }

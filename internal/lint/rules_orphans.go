@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"strings"
 )
 
 // orphanRules are about connections that the application has closed and that are not finished.
@@ -26,22 +27,30 @@ func judgeOrphans(c *call) {
 func judgeOrphanRetries(c *call) {
 	v := c.n[0]
 	if v == 0 {
-		c.say(Effective, "0 is the default and means 8: an orphan whose peer is not known to be dead sends 8 times before it is given up.")
+		c.say(Effective, "{d} is the default and means 8: an orphan whose peer is not known to be dead sends 8 times before it is given up.")
 		return
 	}
-	c.note(Effective, fmt.Sprintf("A connection that the application has closed gives up after %s unanswered repetitions (0, the default, means 8); data that it had not delivered is then lost.", count(v)), c.rule.Source)
+	c.say(Effective, "A connection that the application has closed gives up after {v} unanswered repetitions ({d}, the default, "+
+		"means 8); data that it had not delivered is then lost.")
 }
 
 func judgeRetries2(c *call) {
-	v := c.n[0]
+	v, usual := c.n[0], c.usual(c.key)
 	switch {
-	case v == 15:
-		c.say(Effective, "Data is sent again 15 times, for at least 924 s, before a connection ends with ETIMEDOUT; that is the default.")
+	case v == usual:
+		c.say(Effective, "Data is sent again {d} times, for at least "+atLeast(usual)+" s, before a connection ends with ETIMEDOUT; "+
+			"that is the default.")
 	case v < 8:
-		c.note(Harmful, fmt.Sprintf("Connections in use end with ETIMEDOUT after %s unanswered repetitions, which a short outage reaches: with a short round trip %s s. RFC 1122 wants at least 100 s, which takes 8; the default is 15.", count(v), retransmitting(v)), c.rule.Source)
+		c.say(Harmful, fmt.Sprintf("Connections in use end with ETIMEDOUT after %s unanswered repetitions, which a short outage reaches: with a short round trip %s s. RFC 1122 wants at least 100 s, which takes 8; the default is {d}.", count(v), retransmitting(v)))
 	default:
-		c.note(Effective, fmt.Sprintf("Data is sent again %s times, for at least %s s, before a connection ends with ETIMEDOUT (15 and 924 s by default).", count(v), retransmitting(v)), c.rule.Source)
+		c.say(Effective, fmt.Sprintf("Data is sent again %s times, for at least %s s, before a connection ends with ETIMEDOUT ({d} and %s s by default).", count(v), retransmitting(v), atLeast(usual)))
 	}
+}
+
+// atLeast is that in whole seconds.
+func atLeast(n int64) string {
+	whole, _, _ := strings.Cut(retransmitting(n), ".")
+	return whole
 }
 
 // retransmitting is how long n repetitions take at the shortest, in seconds: waits begin at 200 ms (TCP_RTO_MIN), double, and end at

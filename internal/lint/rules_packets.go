@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // receiveRules are about packets that wait for a CPU.
@@ -13,19 +14,22 @@ var receiveRules = []rule{{key: "net.core.netdev_max_backlog", judge: judgeBackl
 func judgeBacklog(c *call) {
 	v := c.n[0]
 	const low = "the input queue of each CPU is shorter than without the line, for loopback, veth, tunnels and RPS."
-	if v < 1000 {
-		c.note(BelowDefault, fmt.Sprintf("%s is below the default of this kernel, 1,000: %s", count(v), low), c.rule.Source)
+	if v < c.usual(c.key) {
+		c.say(BelowDefault, "{v} is below the default of this kernel, {d}: "+low)
 		return
 	}
 	const which = "only packets of devices that receive without NAPI (loopback, veth, tunnels, old drivers) or with RPS pass this queue"
 	users, others := c.backlogUsers()
 	switch {
 	case len(users) > 0:
-		c.note(Effective, fmt.Sprintf("Makes the input queue of each CPU %s packets long (1,000 by default) for %s; %s. It bounds no connections.", count(v), strings.Join(users, ", "), which), c.rule.Source)
+		c.say(Effective, fmt.Sprintf("Makes the input queue of each CPU {v} packets long ({d} by default) for %s; %s. "+
+			"It bounds no connections.", strings.Join(users, ", "), which))
 	case len(others) > 0:
 		c.note(NoEffect, fmt.Sprintf("Does nothing for %s: %s, and here only loopback does. It bounds no connections.", strings.Join(others, ", "), which), c.rule.Source)
 	default:
-		c.note(Effective, fmt.Sprintf("Acts only where devices receive without NAPI (loopback, veth, tunnels, old drivers) or with RPS: their packets pass an input queue for each CPU, %s long with this line (1,000 by default). A network card with NAPI and without RPS never uses it, and it bounds no connections.", count(v)), c.rule.Source)
+		c.say(Effective, "Acts only where devices receive without NAPI (loopback, veth, tunnels, old drivers) or with RPS: their "+
+			"packets pass an input queue for each CPU, {v} long with this line ({d} by default). A network card with NAPI and "+
+			"without RPS never uses it, and it bounds no connections.")
 	}
 	if v > 50_000 {
 		c.caution("A queue of that length adds delay instead of dropping.")
@@ -69,13 +73,16 @@ func (c *call) queue() {
 	case !ok && c.seen() && c.subject != "" && !variable(c.subject) && c.read.Partial(host.LinkKind) == "" && len(c.read.Rows(host.LinkKind)) > 0:
 		c.note(NoEffect, "There is no device "+c.subject+" here: the command fails. "+queueUse, queueSource)
 	case !ok || root == "":
-		c.note(Effective, fmt.Sprintf("Makes the transmit queue %s packets long (1,000 by default) only where the qdisc uses it. ", count(first(v.n)))+queueUse+lost, queueSource)
+		c.note(Effective, fmt.Sprintf("Makes the transmit queue %s packets long (%s by default) only where the qdisc uses it. ", count(first(v.n)), usualQueue)+queueUse+lost, queueSource)
 	case c.usesLength(row):
-		c.note(Effective, fmt.Sprintf("Makes the transmit queue of %s (%s) %s packets long (1,000 by default). It bounds no connections.", c.subject, root, count(first(v.n)))+lost, queueSource)
+		c.note(Effective, fmt.Sprintf("Makes the transmit queue of %s (%s) %s packets long (%s by default). It bounds no connections.", c.subject, root, count(first(v.n)), usualQueue)+lost, queueSource)
 	default:
 		c.note(NoEffect, fmt.Sprintf("%s has the qdisc %s, which has a limit of its own and takes no notice of txqueuelen. ", c.subject, root)+queueUse, queueSource)
 	}
 }
+
+// usualQueue is the length of a device's queue where nobody set one.
+var usualQueue = knob.Usual("txqueuelen")
 
 const queueUse = "pfifo_fast, pfifo without a limit, htb and tun use txqueuelen; fq, fq_codel, mq, noqueue, lo and veth do not. It bounds no connections."
 

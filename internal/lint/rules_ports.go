@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // portRules are about local ports.
@@ -25,7 +26,10 @@ var portRules = []rule{
 }
 
 // defaultRange is what the kernel has at its start; the end is 61000 before 4.2.
-const defaultLow, defaultHigh = 32768, 60999
+var defaultLow, defaultHigh = func() (low, high int64) {
+	v := numbers(knob.Usual("net.ipv4.ip_local_port_range"), 2)
+	return v.n[0], v.n[1]
+}()
 
 // wellKnown are ports of servers above 1023 that a wide range takes in.
 var wellKnown = []int64{1433, 1521, 2181, 2379, 3000, 3306, 5432, 5672, 6379, 6443, 8000, 8080, 8443, 9000, 9042, 9090, 9092, 9200, 10250, 11211, 27017}
@@ -192,7 +196,7 @@ func judgePortStart(c *call) {
 		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): %s is above the low end of ip_local_port_range, %d.", count(v), low), c.rule.Source)
 		return
 	}
-	c.note(Effective, fmt.Sprintf("Programs without privilege may listen from port %d on (1024 by default), and ip_local_port_range may begin there.", v), c.rule.Source)
+	c.note(Effective, fmt.Sprintf("Programs without privilege may listen from port %d on (%d by default), and ip_local_port_range may begin there.", v, c.usual(c.key)), c.rule.Source)
 }
 
 func judgeAutobind(c *call) {

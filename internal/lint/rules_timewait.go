@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // timeWaitRules are about connections that are closed.
@@ -24,27 +26,27 @@ func judgeFinTimeout(c *call) {
 	const not = "Does not shorten TIME_WAIT, which lasts 60 s whatever stands here. "
 	const what = "FIN_WAIT_2 of connections that the application has closed and the peer has not"
 	v := c.n[0]
-	why := not + fmt.Sprintf("What it ends after %s s (60 by default) is %s.", count(v), what)
+	why := not + "What it ends after {v} s ({d} by default) is " + what + "."
 	switch {
-	case v == 60:
-		why = not + "What it ends after 60 s, as it does by default, is " + what + "."
+	case v == c.usual(c.key):
+		why = not + "What it ends after {d} s, as it does by default, is " + what + "."
 	case v > 60:
 		why += fmt.Sprintf(" For the %s s beyond 60 each of them is a full socket and an orphan (tcp_max_orphans).", count(v-60))
 	case v <= 0:
-		why = not + "What it ends, after 3.5 retransmission timeouts, the least there is, is " + what + "; the default is 60 s."
+		why = not + "What it ends, after 3.5 retransmission timeouts, the least there is, is " + what + "; the default is {d} s."
 	}
-	c.note(Effective, why, c.rule.Source)
+	c.say(Effective, why)
 }
 
 func judgeReuse(c *call) {
 	v := c.n[0]
-	old := !c.since(4, 19)
+	old := !c.host().Has(knob.LoopbackReuse)
 	if v == 0 {
 		why := "connect() takes over no port whose last connection is in TIME_WAIT"
 		if old {
-			c.note(Effective, why+"; that is the default before Linux 4.19.", c.rule.Source)
+			c.note(Effective, why+"; that is the default before Linux "+knob.LoopbackReuse.String()+".", c.rule.Source)
 		} else {
-			c.note(Effective, why+", not even over loopback, which the default of 2 allows since Linux 4.19. Fewer new connections to one destination are possible.", c.rule.Source)
+			c.note(Effective, why+", not even over loopback, which the default allows since Linux "+knob.LoopbackReuse.String()+". Fewer new connections to one destination are possible.", c.rule.Source)
 		}
 		return
 	}
@@ -54,7 +56,7 @@ func judgeReuse(c *call) {
 		return
 	}
 	if v == 2 && !old {
-		c.note(Effective, "connect() takes over a port in TIME_WAIT over loopback only (127.0.0.0/8, ::1 or a socket bound to lo); that is the default since Linux 4.19.", c.rule.Source)
+		c.note(Effective, "connect() takes over a port in TIME_WAIT over loopback only (127.0.0.0/8, ::1 or a socket bound to lo); that is the default since Linux "+knob.LoopbackReuse.String()+".", c.rule.Source)
 		return
 	}
 	c.note(Effective, "connect() takes over a port of this host whose last connection is in TIME_WAIT "+c.reuseDelay()+
@@ -64,13 +66,13 @@ func judgeReuse(c *call) {
 // reuseDelay is from when on, in words.
 func (c *call) reuseDelay() string {
 	switch {
-	case c.since(6, 14):
+	case c.host().Has(knob.ReuseDelay):
 		ms, _, ok := c.other("net.ipv4.tcp_tw_reuse_delay")
-		if ok && ms != 1000 {
+		if ok && ms != c.usual("net.ipv4.tcp_tw_reuse_delay") {
 			return "after " + count(ms) + " ms (tcp_tw_reuse_delay)"
 		}
 		return "after 1 s"
-	case c.since(4, 19):
+	case c.host().Has(knob.ReuseInOneSecond):
 		return "after up to 1 s"
 	}
 	return "after 1 to 2 s"
@@ -104,13 +106,13 @@ func judgeBuckets(c *call) {
 func judgeTimestamps(c *call) {
 	switch v := c.n[0]; {
 	case v == 0:
-		c.say(Harmful, "Without timestamps tcp_tw_reuse reuses nothing, old duplicates are not told from new packets (PAWS), and connections made with SYN cookies lose window scaling and SACK. The default is 1.")
+		c.say(Harmful, "Without timestamps tcp_tw_reuse reuses nothing, old duplicates are not told from new packets (PAWS), and connections made with SYN cookies lose window scaling and SACK. The default is {d}.")
 	case v == 1:
 		c.say(Effective, "Timestamps are on; that is the default, and tcp_tw_reuse needs it.")
 	case !c.since(4, 10):
-		c.say(Effective, "Timestamps are on, as with 1, the default; the random offset that tells 1 from 2 came with Linux 4.10.")
+		c.say(Effective, "Timestamps are on, as with {d}, the default; the random offset that tells 1 from 2 came with Linux 4.10.")
 	default:
-		c.say(Effective, "Timestamps are on without the random offset of each connection that 1, the default, adds since Linux 4.10: they show how long the host has been up.")
+		c.say(Effective, "Timestamps are on without the random offset of each connection that {d}, the default, adds since Linux 4.10: they show how long the host has been up.")
 	}
 }
 

@@ -60,7 +60,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %v", b.name, err)
 		}
 		for _, id := range b.limits {
-			if limit.Find(id) == nil {
+			if limit.Find(limit.ID(id)) == nil {
 				t.Errorf("%s: there is no limit %s", b.name, id)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -105,7 +106,7 @@ func TestHostileNamesAreShownNotObeyed(t *testing.T) {
 		"markdown": written(t, func(w io.Writer) error { return Markdown(w, r) }),
 	} {
 		for i, c := range out {
-			if c != '\n' && c != utf8.RuneError && unfit(c) {
+			if c != '\n' && c != utf8.RuneError && func(r rune) bool { return !strconv.IsPrint(r) }(c) {
 				t.Errorf("%s: %q at byte %d: %q", name, c, i, out[max(0, i-20):i+4])
 			}
 		}
@@ -300,7 +301,7 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("%q is no UTF-8", clean)
 		}
 		for _, r := range clean {
-			if r != utf8.RuneError && unfit(r) {
+			if r != utf8.RuneError && !strconv.IsPrint(r) {
 				t.Errorf("%q holds %q", clean, r)
 			}
 		}
@@ -312,7 +313,7 @@ func FuzzClean(f *testing.F) {
 		if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["s"] != strings.ToValidUTF8(s, "�") && utf8.ValidString(s) {
 			t.Errorf("JSON of %q: %v, came back as %q", s, err, back["s"])
 		}
-		if strings.ContainsAny(code(s), "\n\x1b") || strings.ContainsAny(prose(s), "\n\x1b") {
+		if strings.ContainsAny(string(code(s)), "\n\x1b") || strings.ContainsAny(string(prose(s)), "\n\x1b") {
 			t.Errorf("Markdown of %q", s)
 		}
 	})

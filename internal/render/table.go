@@ -131,7 +131,7 @@ func (t table) aligned(cells []string, widths []int) string {
 func (t table) widths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
-		widths[i] = ansi.StringWidth(c.head)
+		widths[i] = ansi.StringWidth(Clean(c.head))
 		for _, row := range t.rows {
 			widths[i] = max(widths[i], ansi.StringWidth(Clean(row[i])))
 		}
