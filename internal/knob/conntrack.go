@@ -24,6 +24,7 @@ var tracking = append([]Knob{
 		Name:   "net.netfilter.nf_conntrack_buckets",
 		Scope:  trackScope,
 		Module: Tracking,
+		Option: "hashsize",
 		Takes:  one(atLeast(0)),
 		Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a " +
 			"write rebuilds the table at once",

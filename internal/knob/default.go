@@ -163,6 +163,10 @@ func synBacklog(h Host) Amount {
 	return Amount{N: max(128, n/256), Known: ok}
 }
 
+// WatchBytes is what a registration with epoll is charged (fs/eventpoll.c EP_ITEM_COST on Linux 6.18,
+// x86-64: struct epitem 120 + struct eppoll_entry 64).
+const WatchBytes = 184
+
 // share is a default that is a share of the memory; hosts is the other way round, per unit of
 // value.
 func share(words string, perValue float64, of func(Host, int64) int64) func(Host) Amount {
@@ -184,10 +188,9 @@ var (
 	// net/ipv4/tcp.c tcp_init_mem: twice three quarters of a sixteenth.
 	tcpPages = share(", 9.4 % of the memory in pages", 4096/0.09375,
 		func(h Host, m int64) int64 { return m / h.PageSize() * 3 / 32 })
-	// fs/eventpoll.c eventpoll_init: 4 % of memory by what a watch is charged, 184 bytes on
-	// 6.18.
-	epollWatches = share(", 4 % of the memory", 184/0.04,
-		func(_ Host, m int64) int64 { return m / 25 / 184 })
+	// fs/eventpoll.c eventpoll_init: 4 % of memory by what a watch is charged, (WatchBytes).
+	epollWatches = share(", 4 % of the memory", WatchBytes/0.04,
+		func(_ Host, m int64) int64 { return m / 25 / WatchBytes })
 	// kernel/fork.c set_max_threads: memory / (8 * 16 KiB of stack).
 	threadsMax = share(", one for each 128 KiB of memory", 131072,
 		func(_ Host, m int64) int64 { return m / 131072 })

@@ -22,8 +22,10 @@ type Knob struct {
 	Takes Takes
 	// Default is what the kernel begins with.
 	Default Default
-	// Module has to be loaded before a sysctl is there.
-	Module string
+	// Module has to be loaded before a sysctl is there, and Option is what sets it to a value when the
+	// module is loaded: so it lasts over a boot. Other sysctls last by sysctl.d, fields of processes
+	// by their unit, those of devices by a udev rule.
+	Module, Option string
 
 	// Aside says that it does not bear on how many connections there can be, whatever its
 	// value.

@@ -21,3 +21,18 @@ func TestSearch(t *testing.T) {
 		}
 	}
 }
+
+func FuzzSearch(f *testing.F) {
+	for _, word := range []string{
+		"net/core/somaxconn", "-net.core.somaxconn=1", "/proc/sys/net", "listen()", "a.b/../c", "",
+	} {
+		f.Add(word)
+	}
+	f.Fuzz(func(t *testing.T, word string) {
+		for _, k := range Search(word) {
+			if !k.IsRow() {
+				t.Errorf("%q finds %s, which is not described", word, k.Name)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 
 	"github.com/maxconn/maxconn/internal/figure"
 )
@@ -34,9 +35,6 @@ var _ = register(Limit{
 	SoleErrno: "ENOSPC",
 	Gauges:    epollGauges,
 })
-
-// watchBytes is what one registration is charged (EP_ITEM_COST on Linux 6.18, x86-64: struct epitem 120 + struct eppoll_entry 64).
-const watchBytes = 184
 
 func epollGauges(r *host.Reader, w Workload) []Gauge {
 	most := max(r.Int(host.Sysctl("fs.epoll.max_user_watches")), 0)
@@ -76,10 +74,10 @@ func epollGauge(uid string, sockets, most int64) Gauge {
 func raiseWatches(from, need int64) Remedy {
 	to := roundUp(min(max(need, 8192), noCeiling/2))
 	m := Remedy{Kind: BySetting, Setting: "fs.epoll.max_user_watches", From: itoa(from), To: itoa(to), TakesEffect: "now",
-		Text:   "let a user watch more descriptors; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory",
+		Text:   "let a user watch more descriptors; all of them in use take " + mebibytes(to*min(knob.WatchBytes, noCeiling/to)) + " of kernel memory",
 		Change: host.Setting{Fact: host.Sysctl("fs.epoll.max_user_watches"), Want: itoa(to)},
 		Sum:    figure.Count(need) + " watches, up to the next power of two",
-		Cost:   "none by itself; all of them in use take " + mebibytes(to*min(watchBytes, noCeiling/to)) + " of kernel memory",
+		Cost:   "none by itself; all of them in use take " + mebibytes(to*min(knob.WatchBytes, noCeiling/to)) + " of kernel memory",
 		Risk:   "one value for the host: every user may take as much kernel memory",
 		Lasts:  untilBoot,
 	}
