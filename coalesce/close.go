@@ -271,8 +271,8 @@ func (c *Conn) leaveClose(cl *closing, abort bool, begun int64) (error, bool) {
 	}
 	c.sample()
 	since := begun
-	if c.work != nil && c.work.since != 0 {
-		since = c.work.since
+	if c.work != nil && c.work.since.Load() != 0 {
+		since = c.work.since.Load()
 	}
 	if !abort && clock()-since < int64(patience) {
 		return nil, false

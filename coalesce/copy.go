@@ -92,7 +92,10 @@ func (c *Conn) mayMove() bool { return c.set.OnFull == Block || c.shows() }
 // owner writes in the turn that its user has.
 type owner struct{ conn *Conn }
 
-func (o owner) Write(p []byte) (int, error) { return o.conn.writeWaiting(p) }
+func (o owner) Write(p []byte) (int, error) {
+	o.conn.work.since.Store(clock())
+	return o.conn.writeWaiting(p)
+}
 
 // moveStream copies what comes from a connection until it ends. It has the turn only while there is
 // something to copy, since the source may be idle for long.

@@ -24,30 +24,22 @@ func (c *Conn) bound() int64 {
 	return int64(c.set.WriteTimeout)
 }
 
-// beginWait is called before a write that may wait for the peer. mu is held.
+// beginWait is called by the owner before a write that may wait for the peer, and endWait after it.
+// mu is held.
 func (c *Conn) beginWait() {
-	c.work.since = clock()
-	c.work.began = c.work.since
+	now := clock()
+	c.work.since.Store(now)
+	c.work.began = now
 	c.arm()
 	c.startWatch()
 }
 
-// waits is called when the socket is full, with what happened since the last time.
-func (c *Conn) waits(took bool) {
-	if took {
-		c.mu.Lock()
-		c.work.since = clock()
-		c.mu.Unlock()
-	}
-}
-
-// endWait is called after a write that may have waited, and has sent n bytes. It returns what err
-// means. mu is held.
+// endWait is told that n bytes were sent, and returns what err means. mu is held.
 func (c *Conn) endWait(n int, err error) error {
 	if n > 0 && c.set.WriteTimeout > 0 && clock()-c.work.began > int64(c.set.WriteTimeout) {
 		c.counts.slow++
 	}
-	c.work.since = 0
+	c.work.since.Store(0)
 	fired := c.watch != nil && c.watch.fired
 	if fired {
 		c.watch = nil
@@ -102,21 +94,21 @@ func (c *Conn) disarm() {
 	}
 }
 
-// writeInner writes p with the Write of the wrapped connection. The caller owns it for writing; mu
-// is not held.
+// writeInner writes p with the Write of the wrapped connection. The owner calls it, between beginWait
+// and endWait; mu is not held.
 func (c *Conn) writeInner(p []byte) (total int, err error) {
+	w := c.work
 	for err == nil && total < len(p) {
 		c.mu.Lock()
-		c.beginWait()
-		c.counts.calls++
 		piece := p[total:min(len(p), total+c.pieceSize())]
 		c.mu.Unlock()
+		if total > 0 {
+			w.since.Store(clock())
+		}
+		w.try.calls++
 		var n int
 		n, err = c.inner.Write(piece)
 		total += n
-		c.mu.Lock()
-		err = c.endWait(n, err)
-		c.mu.Unlock()
 	}
 	return total, err
 }
@@ -171,7 +163,7 @@ func (c *Conn) look(w *watcher) {
 	if c.watch != w || w.fired {
 		return
 	}
-	if c.work == nil || c.work.since == 0 {
+	if c.work == nil || c.work.since.Load() == 0 {
 		c.watch = nil
 		return
 	}
@@ -179,7 +171,7 @@ func (c *Conn) look(w *watcher) {
 	w.slow = true
 	next := c.watchEvery()
 	if limit := c.bound(); limit != 0 {
-		left := time.Duration(c.work.since + limit - clock())
+		left := time.Duration(c.work.since.Load() + limit - clock())
 		if left <= 0 {
 			w.fired = true
 			c.inner.SetWriteDeadline(epoch)
@@ -193,12 +185,12 @@ func (c *Conn) look(w *watcher) {
 // sample takes note of what the peer has taken since the last time. mu is held.
 func (c *Conn) sample() {
 	w := c.watch
-	if w == nil || c.work == nil || c.work.since == 0 {
+	if w == nil || c.work == nil || c.work.since.Load() == 0 {
 		return
 	}
 	mark, ok := progressOf(c.inner)
 	if ok && (!w.seen || mark != w.mark) {
-		c.work.since = clock()
+		c.work.since.Store(clock())
 	}
 	w.mark, w.seen = mark, ok
 }
