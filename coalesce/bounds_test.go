@@ -84,7 +84,9 @@ func testTryWrite(t *testing.T, c *Conn, peer net.Conn, cfg Config) {
 		io.ReadFull(peer, make([]byte, len(p)))
 		time.Sleep(time.Millisecond)
 	}
+	c.mu.Lock()
 	c.flag |= inline // even where it has not
+	c.mu.Unlock()
 	until := time.Now().Add(time.Second)
 	for err := error(nil); err == nil && time.Now().Before(until); {
 		within(t, 0, "TryWrite", func() { err = c.TryWrite(p) })

@@ -203,8 +203,8 @@ func (c *Conn) closeHard() error {
 		return c.inner.Close()
 	}
 	in := inside(c.inner)
-	if own, ok := in.(*Conn); ok {
-		in = own.inner
+	if own, ok := in.(wrapper); ok {
+		in = own.wrapped()
 	}
 	if in == nil {
 		done := make(chan error, 1)
@@ -226,6 +226,7 @@ func (c *Conn) closeHard() error {
 
 func (c *Conn) endClose(cl *closing, err error) {
 	c.mu.Lock()
+	c.stopExpiry()
 	cl.err = err
 	if c.cause != nil {
 		cl.err = c.failure("close")
@@ -261,8 +262,12 @@ func (c *Conn) awaitClose(cl *closing, abort bool) error {
 func (c *Conn) leaveClose(cl *closing, abort bool, begun int64) (error, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl.closed || c.cause != nil { // the end is near, unless TLS has to say something
-		return nil, cl.closed && clock()-begun > int64(patience)
+	if cl.closed || c.cause != nil { // the end is near, unless TLS has something to say
+		over := clock()-begun > int64(patience)
+		if over && c.cause != nil {
+			return c.failure("close"), true
+		}
+		return nil, over
 	}
 	c.sample()
 	since := begun

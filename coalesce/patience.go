@@ -213,10 +213,21 @@ type progress struct {
 // write to it is not, for c may be a TLS connection.
 func inside(c net.Conn) net.Conn {
 	switch c := c.(type) {
-	case *Conn:
-		return c.inner
+	case wrapper:
+		return c.wrapped()
 	case interface{ NetConn() net.Conn }:
 		return c.NetConn()
 	}
 	return nil
+}
+
+// wrapper is a Conn, or a type with a Conn inside.
+type wrapper interface{ wrapped() net.Conn }
+
+func (c *Conn) wrapped() net.Conn { return c.inner }
+
+// shows says whether what the peer has taken can be seen.
+func (c *Conn) shows() bool {
+	_, ok := progressOf(c.inner)
+	return ok
 }

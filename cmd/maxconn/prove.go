@@ -197,13 +197,7 @@ func (a *app) report(ctx context.Context, f *proveFlags, r prove.Report) error {
 			return err
 		}
 	}
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ProofJSON(w, r)
-		case f.markdown:
-			return render.ProofMarkdown(w, r)
-		}
-		return render.ProofText(w, r, a.style(f.verbose))
+	return show(a, f.form, f.verbose, r, forms[prove.Report]{
+		text: render.ProofText, json: render.ProofJSON, markdown: render.ProofMarkdown,
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/maxconn/maxconn/internal/prove"
 	"github.com/maxconn/maxconn/internal/render"
@@ -104,13 +103,7 @@ func worse(a, b int) int {
 
 // reportKernels writes the reports of several kernels, side by side.
 func (a *app) reportKernels(f *proveFlags, reports []prove.Report) error {
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ProofsJSON(w, reports)
-		case f.markdown:
-			return render.ProofsDoc(w, reports)
-		}
-		return render.ProofsText(w, reports, a.style(f.verbose))
+	return show(a, f.form, f.verbose, reports, forms[[]prove.Report]{
+		text: render.ProofsText, json: render.ProofsJSON, markdown: render.ProofsDoc,
 	})
 }
