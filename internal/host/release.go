@@ -28,6 +28,9 @@ func ParseVersion(text string) (Version, error) {
 	return r.Version, nil
 }
 
+// Release is the version as the release of a kernel of upstream.
+func (v Version) Release() Release { return Release{Version: v, text: v.String()} }
+
 // IsZero says that it is no version.
 func (v Version) IsZero() bool { return v == Version{} }
 

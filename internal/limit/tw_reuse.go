@@ -42,7 +42,8 @@ func readTWReuse(r *host.Reader) twReuse {
 	old := kernel.Known() && kernel.Compare(knob.LoopbackReuse) < 0
 	t.everywhere, t.parity = old, !kernel.Before(4, 5)
 	recycle, _ := r.Maybe(recycleMode)
-	t.recycle = recycle != 0 && !kernel.Since(4, 12)
+	gone, _ := knob.Lookup(tcpRecycle).Until.Reached(kernel)
+	t.recycle = recycle != 0 && !gone
 	if ms, ok := r.Maybe(reuseDelay); ok && ms > 0 {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
