@@ -197,31 +197,30 @@ func (c *Conn) closeInner(cl *closing, timeout <-chan time.Time) error {
 }
 
 // closeHard closes the wrapped connection without waiting for the peer. A TLS connection sends a
-// last message before it closes the one inside, so that goes first.
+// last message before it closes the one inside, so that goes first. A Close may be under way
+// already.
 func (c *Conn) closeHard() error {
-	if c.raw != nil {
-		return c.inner.Close()
-	}
-	in := inside(c.inner)
-	if own, ok := in.(wrapper); ok {
-		in = own.wrapped()
-	}
-	if in == nil {
-		done := make(chan error, 1)
-		go func() { done <- c.inner.Close() }()
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(parting):
-			return nil
+	done := make(chan error, 2)
+	closeIt := func(one net.Conn) {
+		err := one.Close()
+		if errors.Is(err, net.ErrClosed) {
+			err = nil
 		}
+		done <- err
 	}
-	err := in.Close()
-	go c.inner.Close()
-	if errors.Is(err, net.ErrClosed) { // by the Close that was under way
+	if in := inside(c.inner); c.raw == nil && in != nil {
+		if own, ok := in.(wrapper); ok {
+			in = own.wrapped()
+		}
+		closeIt(in)
+	}
+	go closeIt(c.inner)
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(parting):
 		return nil
 	}
-	return err
 }
 
 func (c *Conn) endClose(cl *closing, err error) {
