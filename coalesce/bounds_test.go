@@ -122,7 +122,7 @@ func TestLargeWriteIsBounded(t *testing.T) {
 	}
 }
 
-// A peer is stuck when it has taken nothing for WriteTimeout, and not before; a tenth later at most.
+// A peer is stuck when it has taken nothing for WriteTimeout, not before, and a tenth later at most.
 func TestWriteTimeoutIsExact(t *testing.T) {
 	const limit = 2 * time.Second
 	for _, over := range kindsOfConn {

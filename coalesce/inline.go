@@ -35,9 +35,9 @@ func (c *Conn) collect() {
 	c.singles = 0
 }
 
-// writeInline writes p in the caller's goroutine. What the socket does not take at once is kept, ahead of
-// all that comes meanwhile; the room for it, of the given size, has been taken from
-// the Budget. mu is held, and released.
+// writeInline writes p in the caller's goroutine. What the socket does not take at once is kept,
+// ahead of all that comes meanwhile; the room for it, of the given size, has been taken from the
+// Budget. mu is held, and released.
 func (c *Conn) writeInline(p []byte, size int) (int, error) {
 	w := c.attach()
 	c.messages++

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// How long a write waits for the peer. A watcher looks from time to time at what the peer has taken,
-// while a write waits, and ends the write when that was nothing for WriteTimeout: never earlier, and at
-// most a tenth of it later. The write itself does not show that: the kernel lets a writer go on when
-// a third of the socket's buffer is free (sk_stream_is_writeable in include/net/sock.h), and a TLS
-// connection when all of a record has been taken.
+// How long a write waits for the peer. A watcher looks from time to time at what the peer has
+// taken, while a write waits, and ends the write when that was nothing for WriteTimeout: never
+// earlier, and at most a tenth of it later. The write itself does not show that: the kernel lets
+// a writer go on when a third of the socket's buffer is free (sk_stream_is_writeable in
+// include/net/sock.h), and a TLS connection when all of a record has been taken.
 
 // bound is how long the peer may take nothing in the write that is under way, or 0 for no bound:
 // writes in the goroutine of a caller are bounded by its deadline, unless the Config says that
@@ -24,8 +24,8 @@ func (c *Conn) bound() int64 {
 	return int64(c.set.WriteTimeout)
 }
 
-// beginWait is called by the owner before a write that may wait for the peer, and endWait after it.
-// mu is held.
+// beginWait is called by the owner before a write that may wait for the peer, and endWait after
+// it. mu is held.
 func (c *Conn) beginWait() {
 	now := clock()
 	c.work.since.Store(now)
@@ -57,8 +57,8 @@ func (c *Conn) endWait(n int, err error) error {
 	return err
 }
 
-// mayGoOn says whether a write that was out of time may go on, since the deadline that has passed was
-// neither the caller's nor the watcher's. It is then set anew. mu is held.
+// mayGoOn says whether a write that was out of time may go on, since the deadline that has passed
+// was neither the caller's nor the watcher's. It is then set anew. mu is held.
 func (c *Conn) mayGoOn() bool {
 	at := c.callerClock()
 	if c.flag&direct != 0 && at != 0 && at <= clock() || c.watch != nil && c.watch.fired ||
@@ -73,8 +73,8 @@ func (c *Conn) mayGoOn() bool {
 // errStuck is the failure of a connection whose peer takes nothing.
 var errStuck = fmt.Errorf("%w: %w", ErrStuck, os.ErrDeadlineExceeded)
 
-// arm sets the write deadline of the wrapped connection: that of the caller, if it is the owner. mu is
-// held.
+// arm sets the write deadline of the wrapped connection: that of the caller, if it is the owner.
+// mu is held.
 func (c *Conn) arm() {
 	at := c.callerClock()
 	switch {
@@ -94,8 +94,8 @@ func (c *Conn) disarm() {
 	}
 }
 
-// writeInner writes p with the Write of the wrapped connection. The owner calls it, between beginWait
-// and endWait; mu is not held.
+// writeInner writes p with the Write of the wrapped connection. The owner calls it, between
+// beginWait and endWait; mu is not held.
 func (c *Conn) writeInner(p []byte) (total int, err error) {
 	w := c.work
 	for err == nil && total < len(p) {
@@ -113,11 +113,12 @@ func (c *Conn) writeInner(p []byte) (total int, err error) {
 	return total, err
 }
 
-// smallPiece is what is written at once when the peer is slow and nothing else shows what it takes.
+// smallPiece is what is written at once when the peer is slow and nothing else shows what it
+// takes.
 const smallPiece = 4 << 10
 
-// pieceSize is how much to give to the wrapped connection in one Write: where the socket cannot be
-// found, a Write that has not ended looks like one of which nothing was taken. mu is held.
+// pieceSize is how much to give to the wrapped connection in one Write: where the socket cannot
+// be found, a Write that has not ended looks like one of which nothing was taken. mu is held.
 func (c *Conn) pieceSize() int {
 	switch {
 	case c.bound() == 0:

@@ -79,7 +79,8 @@ func (t *attempt) write(c *Conn, b []byte) (int, error) {
 }
 
 // push sends all pieces, and waits for the peer as long as it takes bytes and the deadline of the
-// caller allows. It uses the pieces up. The owner calls it, between beginWait and endWait; mu is not held.
+// caller allows. It uses the pieces up. The owner calls it, between beginWait and endWait; mu is
+// not held.
 func (t *attempt) push(c *Conn, pieces [][]byte) (int, error) {
 	t.work, t.pieces, t.n, t.err, t.took = c.work, pieces, 0, nil, false
 	err := c.raw.Write(t.all)
