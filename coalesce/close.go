@@ -32,7 +32,7 @@ const (
 // that wait in Write return net.ErrClosed with nothing accepted.
 //
 // It waits as long as the peer takes bytes, and at most for Config.CloseTimeout. It does not wait
-// for a peer that has taken nothing for half a second, nor when the write deadline has passed, nor
+// for a peer that has taken nothing for half a second, nor after a write deadline has passed, nor
 // while another goroutine is in a large Write, a copy, or a Write that waits for room, since
 // Close then means to end that. In these cases it returns an *Error with ErrLingering at once if
 // bytes are left, which are sent in the background for what is left of CloseTimeout, as the kernel
@@ -49,7 +49,8 @@ func (c *Conn) Close() error {
 		c.mu.Unlock()
 		return c.CloseNow()
 	}
-	abort := c.gate&gateExpired != 0 || c.flag&direct != 0 || c.gate&gateQueue != 0
+	// (*tls.Conn).Close sets a deadline that has passed already, and means nothing by it.
+	abort := c.flag&(direct|tooLate) != 0 || c.gate&gateQueue != 0
 	return c.awaitClose(c.startClose(), abort)
 }
 
@@ -124,7 +125,9 @@ func (c *Conn) beginClose() *closing {
 	cl := &closing{done: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	c.closing = cl
 	c.gate |= gateClosed
-	c.stopExpiry()
+	if c.flag&direct == 0 {
+		c.stopExpiry() // otherwise it is still that of the owner
+	}
 	c.refuseAll(c.opError("write", net.ErrClosed))
 	if c.flag&moving != 0 && c.work.head == nil {
 		cl.hurry <- struct{}{} // nothing that was accepted depends on the copy
@@ -200,8 +203,8 @@ func (c *Conn) closeHard() error {
 		return c.inner.Close()
 	}
 	in := inside(c.inner)
-	if own, ok := in.(*Conn); ok {
-		in = own.inner
+	if own, ok := in.(wrapper); ok {
+		in = own.wrapped()
 	}
 	if in == nil {
 		done := make(chan error, 1)
@@ -215,11 +218,15 @@ func (c *Conn) closeHard() error {
 	}
 	err := in.Close()
 	go c.inner.Close()
+	if errors.Is(err, net.ErrClosed) { // by the Close that was under way
+		return nil
+	}
 	return err
 }
 
 func (c *Conn) endClose(cl *closing, err error) {
 	c.mu.Lock()
+	c.stopExpiry()
 	cl.err = err
 	if c.cause != nil {
 		cl.err = c.failure("close")
@@ -255,8 +262,12 @@ func (c *Conn) awaitClose(cl *closing, abort bool) error {
 func (c *Conn) leaveClose(cl *closing, abort bool, begun int64) (error, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl.closed || c.cause != nil { // the end is near, unless TLS has to say something
-		return nil, cl.closed && clock()-begun > int64(patience)
+	if cl.closed || c.cause != nil { // the end is near, unless TLS has something to say
+		over := clock()-begun > int64(patience)
+		if over && c.cause != nil {
+			return c.failure("close"), true
+		}
+		return nil, over
 	}
 	c.sample()
 	since := begun

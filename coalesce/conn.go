@@ -66,6 +66,7 @@ const (
 	halved                     // CloseWrite has shut the sending side down
 	through                    // NetConn was called: nothing may stay pending
 	abrupt                     // SetLinger(0): Close drops what is pending
+	tooLate                    // the write deadline has passed for a caller, or while one could come
 )
 
 // New returns a Conn that writes to c. From then on c must not be written to

@@ -27,7 +27,7 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 			return c.move("readfrom", func() (int64, error) { return c.moveFile(r, s, rest != nil) })
 		}
 	case *net.TCPConn, *net.UnixConn:
-		if in := rawInput(source); in != nil && movable {
+		if in := rawInput(source); in != nil && movable && c.mayMove() {
 			return c.moveStream(to, source, in, rest)
 		}
 	}
@@ -73,7 +73,7 @@ func bare(r io.Reader) io.Reader {
 
 // moveFile copies a file by the best way that the wrapped connection has. The caller has the turn.
 func (c *Conn) moveFile(r io.Reader, file regular, limited bool) (int64, error) {
-	if to, ok := c.inner.(io.ReaderFrom); ok {
+	if to, ok := c.inner.(io.ReaderFrom); ok && c.mayMove() {
 		return to.ReadFrom(r)
 	}
 	if _, unix := c.inner.(*net.UnixConn); unix && !limited {
@@ -81,10 +81,18 @@ func (c *Conn) moveFile(r io.Reader, file regular, limited bool) (int64, error) 
 	}
 	b := newBuffer(moveSize)
 	defer b.free()
-	return io.CopyBuffer(struct{ io.Writer }{c.inner}, struct{ io.Reader }{r}, b.data)
+	return io.CopyBuffer(owner{c}, struct{ io.Reader }{r}, b.data)
 }
 
 const moveSize = 32 << 10
+
+// mayMove says whether a copy by the wrapped connection can be watched, if it has to be.
+func (c *Conn) mayMove() bool { return c.set.OnFull == Block || c.shows() }
+
+// owner writes in the turn that its user has.
+type owner struct{ conn *Conn }
+
+func (o owner) Write(p []byte) (int, error) { return o.conn.writeWaiting(p) }
 
 // moveStream copies what comes from a connection until it ends. It has the turn only while there is
 // something to copy, since the source may be idle for long.

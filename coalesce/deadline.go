@@ -50,6 +50,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 		return c.opError("set", net.ErrClosed)
 	}
 	c.gate &^= gateExpired
+	c.flag &^= tooLate
 	if t.IsZero() {
 		c.stopExpiry()
 	} else {
@@ -99,6 +100,7 @@ func (c *Conn) expired() {
 		return
 	}
 	c.expiry.at = 0
+	c.flag |= tooLate
 	c.expire()
 }
 
@@ -109,6 +111,9 @@ func (c *Conn) expire() {
 		return
 	}
 	err := c.opError("write", os.ErrDeadlineExceeded)
+	if c.work.queue.head != nil || c.work.flushes.head != nil {
+		c.flag |= tooLate
+	}
 	c.refuseAll(err)
 	var rest waiters
 	for f := c.work.flushes.head; f != nil; f = c.work.flushes.head {

@@ -42,6 +42,7 @@ func (c *Conn) flushTo(ctx context.Context, target int64) error {
 	}
 	if c.gate&gateExpired != 0 {
 		defer c.mu.Unlock()
+		c.flag |= tooLate
 		return c.opError("flush", errExpired)
 	}
 	f := newWaiter()

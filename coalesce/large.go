@@ -179,6 +179,7 @@ func (c *Conn) endDirect(op string, err error) error {
 	lasting := err
 	if err != nil && c.resumable(err) {
 		lasting = nil
+		c.flag |= tooLate
 	}
 	c.settle(lasting)
 	defer c.mu.Unlock()

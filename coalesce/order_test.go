@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -73,34 +72,6 @@ var around = map[string]func(t *testing.T, c *Conn, body string) error{
 		_, err := io.WriteString(c.NetConn(), body)
 		return err
 	},
-	"SyscallConn.Write": func(t *testing.T, c *Conn, body string) (err error) {
-		raw := rawOf(t, c)
-		failed := raw.Write(func(fd uintptr) bool {
-			_, err = syscall.Write(int(fd), []byte(body))
-			return err != syscall.EAGAIN
-		})
-		if err == nil {
-			err = failed
-		}
-		return err
-	},
-	"SyscallConn.Control": func(t *testing.T, c *Conn, body string) (err error) {
-		raw := rawOf(t, c)
-		if failed := raw.Control(func(fd uintptr) {
-			_, err = syscall.Write(int(fd), []byte(body))
-		}); failed != nil {
-			return failed
-		}
-		return err
-	},
-}
-
-func rawOf(t *testing.T, c *Conn) syscall.RawConn {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
 }
 
 func fileWith(t *testing.T, body string) *os.File {

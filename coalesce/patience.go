@@ -1,8 +1,8 @@
 package coalesce
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -105,41 +105,35 @@ func (c *Conn) disarm() {
 // writeInner writes p with the Write of the wrapped connection. The caller owns it for writing; mu
 // is not held.
 func (c *Conn) writeInner(p []byte) (total int, err error) {
-	piece := len(p)
-	for {
+	for err == nil && total < len(p) {
+		c.mu.Lock()
+		c.beginWait()
+		c.counts.calls++
+		piece := p[total:min(len(p), total+c.pieceSize())]
+		c.mu.Unlock()
 		var n int
-		n, err = c.writePiece(p[total:min(len(p), total+piece)])
+		n, err = c.inner.Write(piece)
 		total += n
-		switch {
-		case err == errUnclear:
-			piece = pieceSize
-		case err != nil || total == len(p):
-			return total, err
-		}
+		c.mu.Lock()
+		err = c.endWait(n, err)
+		c.mu.Unlock()
 	}
+	return total, err
 }
 
-// pieceSize is what is written at once when the peer is slow and nothing else shows what it takes.
-const pieceSize = 4 << 10
+// smallPiece is what is written at once when the peer is slow and nothing else shows what it takes.
+const smallPiece = 4 << 10
 
-// errUnclear says that WriteTimeout has passed, that the peer has taken some bytes, and
-// that nothing shows when.
-var errUnclear = errors.New("slow")
-
-func (c *Conn) writePiece(p []byte) (int, error) {
-	c.mu.Lock()
-	c.beginWait()
-	c.counts.calls++
-	c.mu.Unlock()
-	n, err := c.inner.Write(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	blind := c.watch == nil || !c.watch.seen
-	err = c.endWait(n, err)
-	if err == errStuck && n > 0 && blind {
-		err = errUnclear
+// pieceSize is how much to give to the wrapped connection in one Write: where the socket cannot be
+// found, a Write that has not ended looks like one of which nothing was taken. mu is held.
+func (c *Conn) pieceSize() int {
+	switch {
+	case c.bound() == 0:
+		return math.MaxInt
+	case c.watch.slow && !c.watch.seen:
+		return smallPiece
 	}
-	return n, err
+	return c.set.BufferSize
 }
 
 // watcher ends a write when the peer has taken nothing for too long.
@@ -147,42 +141,53 @@ type watcher struct {
 	timer *time.Timer
 	mark  progress
 	seen  bool // mark is valid
+	slow  bool // a write has lasted until a tick
 	fired bool
 }
 
 // startWatch sees to it that there is a watcher, which stays for a while, since writes mostly
 // follow each other. mu is held.
 func (c *Conn) startWatch() {
-	if c.watch != nil || c.bound() == 0 {
+	if c.watch != nil {
 		return
 	}
 	w := &watcher{}
 	c.watch = w
-	w.timer = time.AfterFunc(time.Duration(c.bound()/watchTicks), func() { c.look(w) })
+	w.timer = time.AfterFunc(c.watchEvery(), func() { c.look(w) })
 }
 
-// watchTicks is how often a watcher looks in the time that the peer has.
-const watchTicks = 25
+// watchEvery is a small part of the time that the peer has. Close asks the watcher too.
+func (c *Conn) watchEvery() time.Duration {
+	if c.set.WriteTimeout < 0 {
+		return patience
+	}
+	return c.set.WriteTimeout / 25
+}
 
 // look is the tick of the watcher.
 func (c *Conn) look(w *watcher) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	limit := c.bound()
-	if c.watch != w || limit == 0 || c.work == nil || c.work.since == 0 || w.fired {
-		if c.watch == w && !w.fired {
-			c.watch = nil
-		}
+	if c.watch != w || w.fired {
+		return
+	}
+	if c.work == nil || c.work.since == 0 {
+		c.watch = nil
 		return
 	}
 	c.sample()
-	left := c.work.since + limit - clock()
-	if left <= 0 {
-		w.fired = true
-		c.inner.SetWriteDeadline(epoch)
-		return
+	w.slow = true
+	next := c.watchEvery()
+	if limit := c.bound(); limit != 0 {
+		left := time.Duration(c.work.since + limit - clock())
+		if left <= 0 {
+			w.fired = true
+			c.inner.SetWriteDeadline(epoch)
+			return
+		}
+		next = min(next, left)
 	}
-	w.timer.Reset(min(time.Duration(limit/watchTicks), time.Duration(left)))
+	w.timer.Reset(next)
 }
 
 // sample takes note of what the peer has taken since the last time. mu is held.
@@ -208,10 +213,21 @@ type progress struct {
 // write to it is not, for c may be a TLS connection.
 func inside(c net.Conn) net.Conn {
 	switch c := c.(type) {
-	case *Conn:
-		return c.inner
+	case wrapper:
+		return c.wrapped()
 	case interface{ NetConn() net.Conn }:
 		return c.NetConn()
 	}
 	return nil
+}
+
+// wrapper is a Conn, or a type with a Conn inside.
+type wrapper interface{ wrapped() net.Conn }
+
+func (c *Conn) wrapped() net.Conn { return c.inner }
+
+// shows says whether what the peer has taken can be seen.
+func (c *Conn) shows() bool {
+	_, ok := progressOf(c.inner)
+	return ok
 }

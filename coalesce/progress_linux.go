@@ -10,7 +10,7 @@ import (
 // progressOf says what the peer has taken of what was sent on c, as far as the socket can be found.
 func progressOf(c net.Conn) (p progress, ok bool) {
 	for ; c != nil; c = inside(c) {
-		if _, own := c.(*Conn); own {
+		if _, own := c.(wrapper); own {
 			continue // whose SyscallConn waits until all is sent
 		}
 		s, found := c.(syscall.Conn)

@@ -155,6 +155,7 @@ func (c *Conn) refusal(op string) error {
 	case c.cause != nil:
 		return c.failure(op)
 	case c.gate&gateExpired != 0:
+		c.flag |= tooLate
 		return c.opError(op, errExpired)
 	}
 	return nil

@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -44,7 +45,20 @@ func (l *Listener) close() error {
 	close(l.drained)
 	l.reserve.close()
 	l.parting.end()
-	return errors.Join(errs...)
+	return oneLine(errs)
+}
+
+// oneLine joins errors without the line breaks of errors.Join.
+func oneLine(errs []error) (all error) {
+	for _, err := range errs {
+		switch {
+		case all == nil:
+			all = err
+		case err != nil:
+			all = fmt.Errorf("%w; %w", all, err)
+		}
+	}
+	return all
 }
 
 // close closes the socket, once.

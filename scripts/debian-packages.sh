@@ -11,8 +11,9 @@ units=${SYSTEMD_DIR:-/etc/systemd/system}
 
 wanted=(
   "servers nginx-light wrk redis-server redis-tools"
-  "exports ansible-core cloud-init tuned nix-bin"
+  "exports ansible-core cloud-init tuned nix-bin systemd udev kmod procps"
   "browser chromium"
+  "strace strace"
   "vm qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring"
 )
 

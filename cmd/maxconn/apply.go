@@ -233,7 +233,12 @@ func (a *app) readPlan(name string) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, inputError("the plan "+shown, err, planHint)
 	}
-	p, err := interruptible(ctx, func() (plan.Plan, error) { return apply.ReadPlan(bytes.NewReader(text)) })
+	p, err := interruptible(ctx, func() (plan.Plan, error) {
+		if err := bounded(text, "{", mostObjects); err != nil {
+			return plan.Plan{}, err
+		}
+		return apply.ReadPlan(bytes.NewReader(text))
+	})
 	if err != nil && ctx.Err() == nil {
 		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err), planHint}
 	}
@@ -248,7 +253,7 @@ func (a *app) nothingToApply(f *applyFlags) error {
 		return a.writeJSON(apply.Report{Schema: apply.ReceiptSchema, State: apply.InEffect, Receipts: []apply.Receipt{}})
 	}
 	return a.write(func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, "nothing to change: what is asked for is there, or more")
+		err := printf(w, "nothing to change: what is asked for is there, or more\n")
 		return err
 	})
 }
@@ -283,7 +288,7 @@ func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	case "y", "yes":
 		return true, nil
 	}
-	return false, a.write(func(w io.Writer) error { _, err := fmt.Fprintln(w, "nothing was changed"); return err })
+	return false, a.write(func(w io.Writer) error { return printf(w, "nothing was changed\n") })
 }
 
 func isTerminal(r io.Reader) bool {
@@ -298,19 +303,19 @@ func isTerminal(r io.Reader) bool {
 func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	var b strings.Builder
 	for i, c := range p.Changes {
-		fmt.Fprintf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
+		printf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
 		if c.TakesEffect != "" {
-			fmt.Fprintf(&b, " (takes effect %s)", shown(c.TakesEffect))
+			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
-		fmt.Fprintln(&b)
+		printf(&b, "\n")
 		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
-				fmt.Fprintf(&b, "   %s: %s\n", line.name, shown(line.text))
+				printf(&b, "   %s: %s\n", line.name, shown(line.text))
 			}
 		}
 	}
 	if window > 0 {
-		fmt.Fprintf(&b, "Everything is taken back after %s unless confirmed.\n", window)
+		printf(&b, "Everything is taken back after %s unless confirmed.\n", window)
 	}
 	b.WriteString("Apply? [y/N] ")
 	_, err := io.WriteString(w, b.String())
@@ -357,7 +362,7 @@ func (a *app) writeReport(
 			return err
 		}
 		for _, u := range lost {
-			if _, err := fmt.Fprintf(w, "Not kept over a boot: %s: %s\n", render.Clean(u.Setting), render.Clean(u.Why)); err != nil {
+			if err := printf(w, "Not kept over a boot: %s: %s\n", u.Setting, u.Why); err != nil {
 				return err
 			}
 		}
@@ -367,25 +372,25 @@ func (a *app) writeReport(
 
 func showReport(w io.Writer, r apply.Report, what string, window time.Duration, f journalFlags) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "run %d: %s\n", r.Run, what)
+	printf(&b, "run %d: %s\n", r.Run, what)
 	for _, c := range r.Receipts {
-		fmt.Fprintf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From), value(c.Became))
+		printf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From), value(c.Became))
 		if c.Kept {
-			fmt.Fprintf(&b, ", which the kernel made of %s", value(c.Wanted))
+			printf(&b, ", which the kernel made of %s", value(c.Wanted))
 		}
 		if c.TakesEffect != "" && c.TakesEffect != "now" {
-			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			printf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
 		}
-		fmt.Fprintln(&b)
+		printf(&b, "\n")
 	}
 	for _, f := range r.Files {
-		fmt.Fprintf(&b, "  wrote %s\n", render.Clean(f))
+		printf(&b, "  wrote %s\n", render.Clean(f))
 	}
 	switch {
 	case r.State == apply.Pending:
-		fmt.Fprintf(&b, "Taken back at %s, in %s, unless confirmed: %s\n", r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
+		printf(&b, "Taken back at %s, in %s, unless confirmed: %s\n", r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
 	default:
-		fmt.Fprintf(&b, "Taken back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
+		printf(&b, "Taken back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -87,7 +86,9 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 		return err
 	}
 	a.status = statusOf(r.Verdict)
-	if err := a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.verbose)) }); err != nil {
+	if err := show(a, f.form, f.verbose, r, forms[diagnose.Report]{
+		text: render.Text, json: render.JSON, markdown: render.Markdown,
+	}); err != nil {
 		return err
 	}
 	a.explainUnknown(r)
@@ -100,7 +101,7 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	o := diagnose.Options{Limits: f.limits, PID: f.pid}
 	for _, id := range f.limits {
-		if limit.Find(id) == nil {
+		if limit.Find(limit.ID(id)) == nil {
 			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %s", quoted(id))
 		}
 	}
@@ -135,16 +136,6 @@ func (a *app) unmatched(listeners []string, where string) {
 	if a.status == statusHolds {
 		a.status = statusUnknown
 	}
-}
-
-func (f *checkFlags) report(w io.Writer, r diagnose.Report, style render.Style) error {
-	switch {
-	case f.json:
-		return render.JSON(w, r)
-	case f.markdown:
-		return render.Markdown(w, r)
-	}
-	return render.Text(w, r, style)
 }
 
 // explainUnknown says on the standard error why there is no verdict.

@@ -66,7 +66,7 @@ func completeWith(c *cobra.Command, flag string, words func() []cobra.Completion
 
 func limitNames() (names []cobra.Completion) {
 	for _, l := range limit.Catalogue() {
-		names = append(names, cobra.CompletionWithDesc(l.ID, l.Title))
+		names = append(names, cobra.CompletionWithDesc(string(l.ID), l.Title))
 	}
 	return names
 }

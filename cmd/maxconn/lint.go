@@ -16,9 +16,10 @@ import (
 // lintFlags are what was asked of lint.
 type lintFlags struct {
 	source
-	json, sarif, all bool
-	kernel, root     string
-	failOn           []string
+	form
+	all          bool
+	kernel, root string
+	failOn       []string
 }
 
 func (a *app) lint() *cobra.Command {
@@ -95,14 +96,18 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
 		a.status = statusBinds
 	}
-	return a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.all)) })
+	return show(a, f.form, f.all, r, forms[lint.Report]{
+		text: render.LintText, json: render.LintJSON,
+		sarif: func(w io.Writer, r lint.Report) error { return render.LintSARIF(w, r, version()) },
+	})
 }
 
 // check is what is wrong with a combination of flags; fatal are the verdicts of --fail-on.
 func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
+	if err := f.form.conflict(); err != nil {
+		return nil, err
+	}
 	switch {
-	case f.json && f.sarif:
-		return nil, misuse("one result has one form", "--json and --sarif: give one of them")
 	case f.kernel != "" && (f.from != "" || f.netns != "" || f.pid != 0):
 		return nil, misuse("--kernel judges for a kernel of which nothing else is known", "--kernel with --from, --netns or --pid: give one of them")
 	case f.kernel != "" && !lint.ValidKernel(f.kernel):
@@ -154,16 +159,6 @@ func listOfVerdicts() string {
 		}
 	}
 	return strings.Join(names, ", ") + " and none"
-}
-
-func (f *lintFlags) report(w io.Writer, r lint.Report, style render.Style) error {
-	switch {
-	case f.json:
-		return render.LintJSON(w, r)
-	case f.sarif:
-		return render.LintSARIF(w, r, version())
-	}
-	return render.LintText(w, r, style)
 }
 
 // lintTarget is the kernel to judge for.

@@ -14,6 +14,7 @@ const tuningHint = "lint takes files, directories, or - for the standard input"
 
 // lintFiles reads the files to judge: those given, or those of the system.
 func (a *app) lintFiles(ctx context.Context, f *lintFlags, args []string) ([]lint.File, error) {
+	a.frugal()
 	if len(args) == 0 {
 		return a.systemFiles(ctx, f.root)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/maxconn/maxconn/internal/infile"
 	"github.com/maxconn/maxconn/internal/lint"
-	"github.com/maxconn/maxconn/internal/render"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -121,7 +119,7 @@ func (t *tree) skip(shown string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		why = "it is a link to what is not below " + t.name
 	}
-	fmt.Fprintf(t.app.stderr, "maxconn: skipped %s: %s\n", render.Clean(shown), render.Clean(why))
+	printf(t.app.stderr, "maxconn: skipped %s: %s\n", shown, why)
 }
 
 func isLarge(err error) bool { _, ok := errors.AsType[infile.TooLarge](err); return ok }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -216,13 +215,13 @@ func (a *app) live() *live {
 func (l *live) show(s load.Sample) {
 	if l.w != nil {
 		line := "maxconn: " + render.LoadLine(s)
-		fmt.Fprintf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
+		printf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
 	}
 }
 
 func (l *live) done() {
 	if l.w != nil {
-		fmt.Fprint(l.w, "\r"+strings.Repeat(" ", l.width)+"\r")
+		printf(l.w, "\r%*s\r", l.width, "")
 	}
 }
 
@@ -260,6 +259,6 @@ func bytesOf(text string) (out []byte, err error) {
 // ready says on the standard error where a server listens.
 func (a *app) ready(at []netip.AddrPort) {
 	for _, p := range at {
-		fmt.Fprintf(a.stderr, "maxconn: listening on %s\n", p)
+		printf(a.stderr, "maxconn: listening on %s\n", p)
 	}
 }

@@ -21,6 +21,9 @@ func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
 	bad := func(err error) error {
 		return misuse("maxconn plan --help shows what such a file looks like", "read %s: %w", shown, err)
 	}
+	if err := bounded(text, "\n,[{:?-&*!", mostMarks); err != nil {
+		return w, bad(err)
+	}
 	doc, err := oneDocument(text)
 	if err != nil {
 		return w, bad(err)

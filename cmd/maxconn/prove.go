@@ -106,7 +106,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	}
 	r, err := a.proofs(ctx, f, claims)
 	if err != nil {
-		fmt.Fprintf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
+		printf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
 	}
 	if err != nil && len(r.Proofs) == 0 {
 		return err
@@ -197,13 +197,7 @@ func (a *app) report(ctx context.Context, f *proveFlags, r prove.Report) error {
 			return err
 		}
 	}
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ProofJSON(w, r)
-		case f.markdown:
-			return render.ProofMarkdown(w, r)
-		}
-		return render.ProofText(w, r, a.style(f.verbose))
+	return show(a, f.form, f.verbose, r, forms[prove.Report]{
+		text: render.ProofText, json: render.ProofJSON, markdown: render.ProofMarkdown,
 	})
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -43,14 +42,8 @@ func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) er
 		return err
 	}
 	a.status = comparedStatus(*c)
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ComparisonJSON(w, *c)
-		case f.markdown:
-			return render.ComparisonMarkdown(w, *c)
-		}
-		return render.ComparisonText(w, *c, a.style(f.verbose))
+	return show(a, f.form, f.verbose, *c, forms[prove.Comparison]{
+		text: render.ComparisonText, json: render.ComparisonJSON, markdown: render.ComparisonMarkdown,
 	})
 }
 

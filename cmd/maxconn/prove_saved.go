@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/maxconn/maxconn/internal/prove"
 	"github.com/maxconn/maxconn/internal/render"
@@ -49,22 +48,47 @@ func (a *app) savedReports(ctx context.Context, name string) ([]prove.Report, er
 		return nil, inputError(shown, err, reportHint)
 	}
 	var one prove.Report
-	err = json.Unmarshal(text, &one)
+	if err = bounded(text, "{", mostObjects); err == nil {
+		err = json.Unmarshal(text, &one)
+	}
 	switch {
 	case err != nil:
+	case len(one.Proofs) > mostClaims:
+		err = fmt.Errorf("it has %d claims", len(one.Proofs))
 	case one.Schema == prove.Schema && bytes.Contains(text, []byte(`"proofs"`)):
 		return []prove.Report{one}, nil
 	case one.Schema == render.ProofsSchema:
-		var several render.Proofs
+		var several savedProofs
 		err = json.Unmarshal(text, &several)
-		if err == nil && len(several.Reports) > 0 {
+		if err == nil {
+			err = several.sizes()
+		}
+		if err == nil {
 			return several.Reports, nil
 		}
-		err = errors.Join(err, errors.New("it holds no report"))
 	default:
 		err = fmt.Errorf("its schema is %q, not %s or %s", one.Schema, prove.Schema, render.ProofsSchema)
 	}
 	return nil, misuse(reportHint, "%s is not a report of proofs: %w", quoted(name), err)
+}
+
+// savedProofs are reports that somebody has saved.
+type savedProofs struct{ render.Proofs }
+
+// sizes says what is wrong with how much there is.
+func (p savedProofs) sizes() error {
+	switch n := len(p.Reports); {
+	case n == 0:
+		return errors.New("it holds no report")
+	case n > mostReports:
+		return fmt.Errorf("it has %d reports", n)
+	}
+	for _, r := range p.Reports {
+		if len(r.Proofs) > mostClaims {
+			return fmt.Errorf("a report has %d claims", len(r.Proofs))
+		}
+	}
+	return nil
 }
 
 // worse is the exit status that says more: differing before not run before holding.
@@ -79,13 +103,7 @@ func worse(a, b int) int {
 
 // reportKernels writes the reports of several kernels, side by side.
 func (a *app) reportKernels(f *proveFlags, reports []prove.Report) error {
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ProofsJSON(w, reports)
-		case f.markdown:
-			return render.ProofsDoc(w, reports)
-		}
-		return render.ProofsText(w, reports, a.style(f.verbose))
+	return show(a, f.form, f.verbose, reports, forms[[]prove.Report]{
+		text: render.ProofsText, json: render.ProofsJSON, markdown: render.ProofsDoc,
 	})
 }

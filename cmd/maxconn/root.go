@@ -45,7 +45,7 @@ func verbOnly(c *cobra.Command, args []string) error {
 	hint := "maxconn --help lists the verbs"
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 && strings.TrimSpace(args[0]) != "" {
 		hint = "did you mean maxconn " + near[0] + "?"
-	} else if limit.Find(args[0]) != nil || knob.Search(args[0]) != nil {
+	} else if limit.Find(limit.ID(args[0])) != nil || knob.Search(args[0]) != nil {
 		hint = "did you mean maxconn explain " + args[0] + "?"
 	}
 	return misuse(hint, "%s is not a verb", quoted(args[0]))

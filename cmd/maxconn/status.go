@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/trust"
 	"github.com/maxconn/maxconn/internal/observe"
@@ -66,19 +66,19 @@ func showStatus(w io.Writer, s apply.Status, f journalFlags) error {
 		b.WriteString("nothing is applied" + byWhom() + "\n")
 	}
 	for _, r := range s.Runs {
-		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
+		printf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
 		if r.State == apply.Rebooted || r.State == apply.Over {
 			continue
 		}
 		for _, c := range r.Changes {
-			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(c.Setting), nowOf(c))
+			printf(&b, "  %s: %s\n", render.Clean(c.Setting), nowOf(c))
 		}
 		for _, f := range r.Files {
-			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(f.Path), f.Now)
+			printf(&b, "  %s: %s\n", render.Clean(f.Path), f.Now)
 		}
 	}
 	for _, u := range s.Unreadable {
-		fmt.Fprintln(&b, render.Clean(u))
+		printf(&b, "%s\n", u)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -161,17 +161,9 @@ func (f journalFlags) verb(words string) string {
 		if err != nil {
 			dir = f.dir
 		}
-		words += " --state-dir " + shellWord(dir)
+		words += " --state-dir " + encode.CommandWord(dir)
 	}
-	return render.Clean(words)
-}
-
-// shellWord is a word as a shell takes it.
-func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return words
 }
 
 func (f *journalFlags) flags(c *cobra.Command) {
@@ -313,9 +305,9 @@ func atNextBoot(p plan.Plan, files []apply.File) (out []apply.Comparison) {
 }
 
 func (a *app) writeJSON(result any) error {
-	text, err := json.MarshalIndent(result, "", "  ")
+	text, err := encode.JSON(result)
 	if err != nil {
 		return err
 	}
-	return a.write(func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err })
+	return a.write(func(w io.Writer) error { _, err := w.Write(text); return err })
 }

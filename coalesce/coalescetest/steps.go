@@ -39,6 +39,9 @@ func (tr *trial) step() bool {
 		return tr.flush()
 	}
 	bound := tr.deadline()
+	if tr.ended != nil { // a call that Close finds goes on for as long
+		bound = max(bound, closeTimeout)
+	}
 	p := tr.message(tr.size())
 	var n int
 	var err error

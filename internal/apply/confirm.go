@@ -97,6 +97,9 @@ func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	seen := e.Now()
+	if r, err := e.store().read(id); err == nil {
+		e.Hold(r.Plan) // its processes, from now on
+	}
 	for {
 		due, over, err := e.look(ctx, id)
 		if over {

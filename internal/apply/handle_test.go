@@ -323,3 +323,32 @@ func TestListenerIsReopened(t *testing.T) {
 		t.Errorf("the new listener has a queue of %d (%v), want 5", q.Limit, err)
 	}
 }
+
+// Where the kernel does not tell, a namespace is looked for: it has ended where its number has another
+// cookie, and not while something leads to it.
+func TestLookForANamespace(t *testing.T) {
+	s := newSpace(t)
+	e, err := Open(filepath.Join(t.TempDir(), "state"), netns.Path(s.NetNS()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := e.Here
+	if nowhere(here) || namespaceGone(here) {
+		t.Error("a namespace with a process in it has ended")
+	}
+	here.Path = "/nowhere"
+	if nowhere(here) || namespaceGone(here) {
+		t.Error("a namespace with a process in it has ended, as no path leads there")
+	}
+	if here.Cookie == 0 {
+		return
+	}
+	here.Cookie++
+	if !nowhere(here) {
+		t.Error("the number is another namespace's, and the first one has not ended")
+	}
+	here.Netns = "net:[x]"
+	if namespaceGone(here) {
+		t.Error("a namespace without a number has ended")
+	}
+}

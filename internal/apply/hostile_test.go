@@ -159,6 +159,11 @@ func TestForgedJournal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
+			top := b.etc
+			b.etc = filepath.Join(top, "etc")
+			if err := os.Mkdir(b.etc, 0o755); err != nil {
+				t.Fatal(err)
+			}
 			b.Owns = func(path string) bool {
 				return strings.HasPrefix(
 					path,
@@ -170,7 +175,7 @@ func TestForgedJournal(t *testing.T) {
 				t.Fatal(err)
 			}
 			rewrite(t, b, forge)
-			written, etc := len(b.kernel.written), tree(t, filepath.Dir(b.etc))
+			written, etc := len(b.kernel.written), tree(t, top)
 			for verb, err := range b.verbsOf(t) {
 				if listed := verb == "status" || verb == "history"; (err == nil) != listed ||
 					err != nil && strings.Contains(err.Error(), "\n") {
@@ -181,7 +186,7 @@ func TestForgedJournal(t *testing.T) {
 				len(s.Unreadable[0]) > 400 {
 				t.Errorf("status %+v, %v", s, err)
 			}
-			if diff := cmp.Diff(etc, tree(t, filepath.Dir(b.etc))); diff != "" ||
+			if diff := cmp.Diff(etc, tree(t, top)); diff != "" ||
 				len(b.kernel.written) != written {
 				t.Errorf("something was changed: %q, %s", b.kernel.written[written:], diff)
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -60,7 +61,7 @@ func raiseCap(from, to string) plan.Change {
 	return plan.Change{
 		Target: plan.Target{Kind: host.SysctlKind, Name: somaxconn}, Setting: somaxconn, From: from, To: to,
 		Why:   fmt.Sprintf("the kernel keeps min(backlog, somaxconn) = min(%s, %s)", to, from),
-		Limit: "accept-queue", TakesEffect: "at the next listen()",
+		Limit: string(limit.AcceptQueue), TakesEffect: "at the next listen()",
 		Risk: "other programs that call listen() with a larger backlog get a longer queue from then on",
 	}
 }
@@ -89,7 +90,7 @@ func (l heldListener) change(to string) plan.Change {
 		Setting: fmt.Sprintf("accept queue of %s, %s (pid %d)", l.name, l.comm, l.pid),
 		From:    strconv.FormatUint(l.limit, 10), To: to,
 		Why:   "asked for; the queue takes one connection more than its limit",
-		Limit: "accept-queue", TakesEffect: "now", Owner: "listen() of " + l.comm,
+		Limit: string(limit.AcceptQueue), TakesEffect: "now", Owner: "listen() of " + l.comm,
 		Cost:  "none while nobody waits; 2.4 KB of kernel memory for each connection that waits",
 		Risk:  "a program that is slow to accept makes its clients wait longer instead of refusing them sooner",
 		Lasts: "until the socket is closed or its program calls listen() again",

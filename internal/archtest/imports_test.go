@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"go/ast"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,7 +16,7 @@ var rows = []struct {
 	path string
 }{
 	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
-	{0, "internal/figure"}, {0, "internal/infile"},
+	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/encode"}, {0, "internal/encode/"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
@@ -78,9 +79,30 @@ func TestImportOrder(t *testing.T) {
 	}
 }
 
+// The libraries and their tests need golang.org/x/sys and nothing else: what a test of theirs imports, go mod tidy
+// asks of their importers too. Tests that need more stand in libtest.
+func TestLibrariesStandAlone(t *testing.T) {
+	files, _ := tree(t)
+	for _, f := range files {
+		library, _, _ := strings.Cut(f.dir, "/")
+		if !slices.Contains([]string{"coalesce", "dial", "listen"}, library) {
+			continue
+		}
+		own := module + "/" + library
+		for _, imp := range f.imports {
+			first, _, _ := strings.Cut(imp, "/")
+			ours := imp == own || strings.HasPrefix(imp, own+"/")
+			if strings.Contains(first, ".") && !ours && !strings.HasPrefix(imp, "golang.org/x/sys/") {
+				t.Errorf("%s imports %s", f.path, imp)
+			}
+		}
+	}
+}
+
 // pure packages compute and print; they touch no file, socket or process, and build on every system.
 var pure = []string{
 	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
+	"internal/encode", "internal/encode/hostile",
 	"internal/limit",
 	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/render",
 	"internal/load/result", "internal/prove/proof",
@@ -145,5 +167,87 @@ func TestWritersAreFenced(t *testing.T) {
 		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" && f.dir != "internal/lab" && !f.test {
 			t.Errorf("%s imports linux/tune", f.path)
 		}
+	}
+}
+
+// converted are the conversions to a type of internal/encode that are allowed outside of it, by file and how many there
+// are: text that is of that language already.
+var converted = map[string]int{
+	"internal/render/explain_markdown.go": 1, // the catalogue's own Markdown
+	"internal/render/load_html.go":        1, // drawn by Plot.SVG, which escapes
+	"internal/render/proof_html.go":       1, // the same
+	"internal/persist/sysctl.go":          1, // what stands in the file that maxconn owns
+}
+
+// Text becomes text of an output language by its encoder only: a conversion would go around it.
+func TestTextIsEncoded(t *testing.T) {
+	files, fset := tree(t)
+	aliases := map[string]map[string]bool{} // by directory
+	for _, f := range files {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && isLanguage(spec.Type, nil) {
+				if aliases[f.dir] == nil {
+					aliases[f.dir] = map[string]bool{}
+				}
+				aliases[f.dir][spec.Name.Name] = true
+			}
+			return true
+		})
+	}
+	for _, f := range files {
+		if f.test || f.dir == "internal/encode" {
+			continue
+		}
+		found := 0
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && isLanguage(call.Fun, aliases[f.dir]) {
+				if found++; found > converted[f.path] {
+					t.Errorf("%s: text is converted, not encoded", fset.Position(call.Pos()))
+				}
+			}
+			return true
+		})
+		if found < converted[f.path] {
+			t.Errorf("%s has %d conversions, %d are allowed", f.path, found, converted[f.path])
+		}
+	}
+}
+
+// isLanguage says whether an expression is the type of an output language, or an alias of one.
+func isLanguage(e ast.Expr, aliases map[string]bool) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return aliases[e.Name]
+	case *ast.SelectorExpr:
+		pkg, ok := e.X.(*ast.Ident)
+		return ok && (pkg.Name == "encode" && slices.Contains(languages, e.Sel.Name) ||
+			pkg.Name == "template" && slices.Contains(pages, e.Sel.Name))
+	}
+	return false
+}
+
+var (
+	languages = []string{"Markdown", "Shell", "YAML", "Ansible", "Nix", "Conf"}
+	pages     = []string{"CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"}
+)
+
+// What goes to a terminal passes one function of cmd/maxconn, or the screen of internal/render: both make it visible.
+func TestOneWayToTheTerminal(t *testing.T) {
+	files, fset := tree(t)
+	for _, f := range files {
+		if f.test || f.dir != "cmd/maxconn" || f.path == "cmd/maxconn/terminal.go" {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "fmt" && strings.Contains(call.Sel.Name, "rint") &&
+				!strings.HasPrefix(call.Sel.Name, "S") {
+				t.Errorf("%s: fmt.%s writes what may be anything: printf makes it visible", fset.Position(call.Pos()), call.Sel.Name)
+			}
+			return true
+		})
 	}
 }

@@ -110,7 +110,7 @@ func (d debian) run() (met, said string) {
 func servers() []string { return strings.Fields("nginx-light wrk redis-server redis-tools") }
 
 func everything() []string {
-	return append(servers(), strings.Fields(`ansible-core cloud-init tuned nix-bin chromium
+	return append(servers(), strings.Fields(`ansible-core cloud-init tuned nix-bin chromium strace
 		qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring`)...)
 }
 
@@ -118,7 +118,7 @@ func everything() []string {
 func TestPackagesAllThere(t *testing.T) {
 	d := newDebian(t, everything()...)
 	before := d.names("systemd")
-	if met, said := d.run(); met != "servers,exports,browser,vm" || said != "" {
+	if met, said := d.run(); met != "servers,exports,browser,strace,vm" || said != "" {
 		t.Errorf("met %q, said %q", met, said)
 	}
 	if called := d.read("called"); called != "" || d.names("systemd") != before {
@@ -129,7 +129,7 @@ func TestPackagesAllThere(t *testing.T) {
 // The owner's packages and units stay as they are; of what is new nothing starts, now or at boot.
 func TestPackagesKeepTheOwners(t *testing.T) {
 	d := newDebian(t, "nginx-light", "tuned", "cloud-init")
-	if met, said := d.run(); met != "servers,exports,browser,vm" {
+	if met, said := d.run(); met != "servers,exports,browser,strace,vm" {
 		t.Errorf("met %q, said %q", met, said)
 	}
 	if said := d.read("policy-said"); said != "101\n" {

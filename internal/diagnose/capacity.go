@@ -28,11 +28,12 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 			continue
 		}
 		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
-			sum := perProcess[g.Limit.ID]
-			perProcess[g.Limit.ID] = bound{sum.value + g.Ceiling, g.Limit.ID, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
+			id := string(g.Limit.ID)
+			sum := perProcess[id]
+			perProcess[id] = bound{sum.value + g.Ceiling, id, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost || e.maySpare(f, i), CeilingHow(*g)})
+		b = b.tighter(bound{g.Ceiling, string(g.Limit.ID), g.AtMost || e.maySpare(f, i), CeilingHow(*g)})
 	}
 	for _, p := range perProcess {
 		b = b.tighter(p) // tighter does not depend on the order
@@ -43,7 +44,7 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 // tighter is the lower of two bounds; on a tie the first by name, so that the
 // report does not depend on order.
 func (b bound) tighter(c bound) bound {
-	if b.by == "" || cmp.Or(cmp.Compare(c.value, b.value), strings.Compare(c.by, b.by)) < 0 {
+	if b.by == "" || cmp.Or(cmp.Compare(c.value, b.value), cmp.Compare(c.by, b.by)) < 0 {
 		return c
 	}
 	return b
@@ -80,7 +81,7 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 	}
 	busiest := c.Outbound
 	if o.PID == 0 {
-		busiest = busiest[1:] // "any one destination" stays first
+		busiest = busiest[1:] // that of any destination stays first
 	}
 	slices.SortStableFunc(busiest, func(a, b Outbound) int { return cmp.Compare(b.Now, a.Now) })
 	slices.SortStableFunc(c.Inbound, func(a, b Inbound) int { return cmp.Compare(b.Now, a.Now) })

@@ -10,9 +10,6 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// anyDestination is the subject of gauges towards a destination without connections.
-const anyDestination = "any one destination"
-
 // flow is one kind of connection: who opens or takes it, from where to where.
 type flow struct {
 	direction           limit.Direction

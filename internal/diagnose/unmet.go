@@ -42,7 +42,7 @@ const (
 func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 	e := evaluate(s, Options{Workload: w})
 	voided := slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
-		return !slices.ContainsFunc(u.Limits, func(id string) bool { return e.void[id] })
+		return !slices.ContainsFunc(u.Limits, func(id string) bool { return e.void[limit.ID(id)] })
 	})
 	return e.needs(s, w, t), voided
 }
@@ -231,7 +231,7 @@ func (n Need) finding() Finding {
 
 // Subject is whose ceiling it is, or the destination that is asked for where there are no connections yet.
 func (n Need) Subject() string {
-	if n.Gauge.Subject.Name == anyDestination {
+	if n.Gauge.Subject.Kind == limit.AnyPeer {
 		return n.Goal.Subject
 	}
 	return n.Gauge.Subject.Name

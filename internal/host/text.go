@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // header and trailer frame the text form: a file without the trailer was cut off.
@@ -46,7 +47,8 @@ func (s Snapshot) Text() []byte {
 // lists of ports 32768 entries. A table of more rows is read in part, and its "*" says so.
 const (
 	mostFacts  = 1 << 18
-	mostRows   = 16384   // of each table
+	mostRows   = 16384   // of a table
+	mostTables = 24576   // rows of all tables
 	mostKind   = 64      // bytes of a kind
 	mostFields = 64      // of a row
 	mostName   = 8192    // bytes of a name, a field or a reason
@@ -57,7 +59,7 @@ const (
 // passed over. Errors are *SyntaxError with the line.
 func Parse(text []byte) (Snapshot, error) {
 	var s Snapshot
-	rows := map[Kind]int{}
+	var rows rowCount
 	n, ended := 0, false
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -75,7 +77,7 @@ func Parse(text []byte) (Snapshot, error) {
 		case line == trailer:
 			ended = true
 		default:
-			if err := s.parseLine(line, rows); err != "" {
+			if err := s.parseLine(line, &rows); err != "" {
 				return s, &SyntaxError{n, err}
 			}
 		}
@@ -92,17 +94,37 @@ func Parse(text []byte) (Snapshot, error) {
 
 func (s *Snapshot) started() bool { return s.readings != nil }
 
-// tellOfRest gives the reason for the rows of large tables that were passed over.
-func (s *Snapshot) tellOfRest(rows map[Kind]int) {
-	for k, n := range rows {
-		if n > mostRows {
-			s.Hide(All(k), fmt.Sprintf("the table has %d rows, and no more than %d of a table are read", n, mostRows))
-		}
+// rowCount bounds the rows that are read.
+type rowCount struct {
+	all    int
+	passed map[Kind]int
+	read   map[Kind]int
+}
+
+// admit says whether a further row of the table is read, or counts it as passed over.
+func (c *rowCount) admit(k Kind) bool {
+	if c.all == 0 {
+		c.passed, c.read = map[Kind]int{}, map[Kind]int{}
+	}
+	if c.all >= mostTables || c.read[k] >= mostRows {
+		c.passed[k]++
+		return false
+	}
+	c.all++
+	c.read[k]++
+	return true
+}
+
+// tellOfRest gives the reason for the rows that were passed over.
+func (s *Snapshot) tellOfRest(c rowCount) {
+	for k, n := range c.passed {
+		s.Hide(All(k), fmt.Sprintf("%d rows were read and %d more were not: a snapshot is read up to %d rows of a table, "+
+			"and %d of all", c.read[k], n, mostRows, mostTables))
 	}
 }
 
 // parseLine reads one "kind name = value" and returns what is wrong with it. Rows of a table are counted.
-func (s *Snapshot) parseLine(line string, rows map[Kind]int) (wrong string) {
+func (s *Snapshot) parseLine(line string, rows *rowCount) (wrong string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	name, rest, _ := strings.Cut(rest, " ")
 	mark, text, _ := strings.Cut(rest, " ")
@@ -115,10 +137,8 @@ func (s *Snapshot) parseLine(line string, rows map[Kind]int) (wrong string) {
 		return fmt.Sprintf("%.60q has a broken escape", line)
 	}
 	f := Fact{Kind(kind), name}
-	if f.Kind.IsTable() && name != "*" {
-		if rows[f.Kind]++; rows[f.Kind] > mostRows {
-			return ""
-		}
+	if f.Kind.IsTable() && name != "*" && !rows.admit(f.Kind) {
+		return ""
 	}
 	if len(s.readings) >= mostFacts {
 		return fmt.Sprintf("there are more than %d facts", mostFacts)
@@ -179,9 +199,9 @@ func escapeText(text string) string {
 	return strconv.QuoteToASCII(text)
 }
 
-func isControl(r rune) bool {
-	return r < ' ' || r == 0x7f || r == 0xfffd || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029
-}
+// isControl is what would not stay text on a terminal, or not come back: strconv.IsPrint leaves
+// letters, marks, numbers, punctuation, symbols and the space.
+func isControl(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
 
 func unescapeText(text string) (string, error) {
 	if !strings.HasPrefix(text, `"`) {

@@ -53,9 +53,6 @@ func In(ctx context.Context, root *os.Root, name string, most int64) ([]byte, fs
 	return regular(ctx, f, name, most)
 }
 
-// patient opens without waiting: for a pipe's writer, or for a device; and takes no terminal.
-const patient = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
-
 // open looks before it opens, because opening a device can have effects of its own; regular looks again.
 func open(name string) (*os.File, error) {
 	if fd, ok := descriptor(path.Clean(name)); ok {
@@ -136,14 +133,4 @@ func descriptor(name string) (fd int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// duplicate is an open file of this program once more, so that closing it leaves the first open.
-func duplicate(fd int, name string) (*os.File, error) {
-	own, err := syscall.Dup(fd)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-	}
-	syscall.CloseOnExec(own)
-	return os.NewFile(uintptr(own), name), nil
 }

@@ -12,7 +12,7 @@ var files = []Knob{
 		Not: "does not raise any process's limit by itself, does not bound the open " +
 			"files of the host",
 		Source: "kernel/sys.c do_prlimit; fs/file.c sysctl_nr_open (4.4-6.18)",
-		Plan:   plan(1, mostOpen, "process-files"),
+		Plan:   plan(64, mostOpen, "process-files"),
 	},
 	{
 		Name:    "fs.file-max",
@@ -73,7 +73,7 @@ var files = []Knob{
 		Not:     "does not raise kernel.pid_max or a cgroup's pids.max",
 		Source:  "kernel/fork.c copy_process, set_max_threads (4.4-6.18)",
 		InUse:   Tasks,
-		Plan:    plan(1, mostThreads, "threads"),
+		Plan:    plan(20, mostThreads, "threads"),
 	},
 	{
 		Name:    "kernel.pid_max",
@@ -86,7 +86,7 @@ var files = []Knob{
 		Not:    "does not bind alone: threads-max and pids.max still do",
 		Source: "kernel/pid.c alloc_pid, pid_idr_init (4.4-6.18), 7863dcc72d0f (6.14)",
 		InUse:  Tasks,
-		Plan:   plan(1, mostPIDs, "threads"),
+		Plan:   plan(301, mostPIDs, "threads"),
 	},
 	{
 		Name:    "vm.max_map_count",

@@ -113,9 +113,6 @@ func IsSysctl(name string) bool {
 // Last is what stands behind the last dot of a key.
 func Last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
-// Table is what stands before the last dot.
-func Table(key string) string { return key[:max(strings.LastIndexByte(key, '.'), 0)] }
-
 // The names of one value. The two of nf_conntrack_max are one variable
 // (net/netfilter/nf_conntrack_standalone.c nf_ct_netfilter_table); until 4.8 there was a table
 // net.ipv4.netfilter with the old names (net/ipv4/netfilter/nf_conntrack_l3proto_ipv4_compat.c).

@@ -8,8 +8,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const AcceptQueue ID = "accept-queue"
+
 var _ = register(Limit{
-	ID:      "accept-queue",
+	ID:      AcceptQueue,
 	Title:   "connections that wait for accept()",
 	Measure: Burst,
 	Scope:   Listener,
@@ -41,7 +43,9 @@ var _ = register(Limit{
 		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind), host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
-	Gauges: acceptGauges,
+	Decides: Flows{Inbound, Burst},
+	Silent:  true,
+	Gauges:  acceptGauges,
 })
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {
@@ -69,7 +73,7 @@ func unblamed(overflows int64, drops bool) Gauge {
 		why = "this kernel counts no drops for each listener, and none was full when they were looked at"
 	}
 	return Gauge{
-		Subject: Subject{Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
+		Subject: Subject{Kind: Netns, Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
 		Cause:    "an accept queue overflowed in the window, and it cannot be told whose: " + why,
 		Owner:    "listen() argument of the application or net.core.somaxconn",
 		Evidence: []Evidence{{"TcpExt.ListenOverflows", "+" + itoa(overflows), "SYNs and ACKs dropped at full accept queues in the window, retransmissions included"}},
@@ -260,7 +264,8 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "ask for a larger backlog in " + who(m.process, m.pid) + notSomaxconn(known), TakesEffect: "at the next listen()"})
 	}
 	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name, From: itoa(m.limit), To: itoa(want),
-		Text: "maxconn apply --listener " + g.name + "=" + itoa(want) + " does it without a restart: listen() called again on the same socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
+		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) + " does it without a restart: listen() called again on the same " +
+			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
 	if len(g.members) > 1 {
 		out = append(out, Remedy{Kind: ByApplication, Text: "one shared listener instead of SO_REUSEPORT, or members that accept at the same pace", TakesEffect: "at the next start of the process"})
 	}

@@ -22,12 +22,12 @@ var update = flag.Bool("update", false, "write what the limits say into testdata
 // frame, "name.want" is what the limit makes of it.
 func TestCatalogue(t *testing.T) {
 	for _, l := range Catalogue() {
-		t.Run(l.ID, func(t *testing.T) { testLimit(t, l) })
+		t.Run(string(l.ID), func(t *testing.T) { testLimit(t, l) })
 	}
 }
 
 func testLimit(t *testing.T, l *Limit) {
-	file := filepath.Join("testdata", strings.ReplaceAll(l.ID, "-", "_")+".txtar")
+	file := filepath.Join("testdata", strings.ReplaceAll(string(l.ID), "-", "_")+".txtar")
 	ar, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestRowsLiftLimits(t *testing.T) {
 			continue
 		}
 		for _, id := range k.Plan.Limits {
-			if Find(id) == nil {
+			if Find(ID(id)) == nil {
 				t.Errorf("a plan lifts %s by %s, and there is no such limit", id, k.Name)
 			}
 		}

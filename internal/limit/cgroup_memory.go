@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const CgroupMemory ID = "cgroup-memory"
+
 var _ = register(Limit{
-	ID:      "cgroup-memory",
+	ID:      CgroupMemory,
 	Title:   "connections that the memory limit of a cgroup leaves room for",
 	Measure: Held,
 	Scope:   Cgroup,
@@ -37,8 +39,9 @@ var _ = register(Limit{
 		"net/ipv4/inet_connection_sock.c inet_csk_accept (net/ipv4/af_inet.c __inet_accept since 6.18)",
 		"Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst",
 	},
-	Needs:  append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)}, endpointNeeds...),
-	Gauges: cgroupMemoryGauges,
+	Needs:    append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)}, endpointNeeds...),
+	Foreseen: Foreseen{Each: PerEnd},
+	Gauges:   cgroupMemoryGauges,
 })
 
 func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
@@ -101,7 +104,7 @@ func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(
 func (m memoryGroup) gauge(e endpoint) Gauge {
 	room := e.fits(roughly(m.room(e)))
 	g := Gauge{
-		Subject: Subject{Name: cgroupSubject(m.path), Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
 		Owner: "memory limit of " + m.name, Steps: m.steps(e, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {
 			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) * e.bytes)}

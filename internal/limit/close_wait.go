@@ -10,8 +10,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const CloseWait ID = "close-wait"
+
 var _ = register(Limit{
-	ID:      "close-wait",
+	ID:      CloseWait,
 	Title:   "connections that the peer has closed and the application has not",
 	Measure: Held,
 	Scope:   Process,
@@ -113,7 +115,7 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 			return l
 		}
 	}
-	l := &leak{subject: Subject{Name: who(process, pid), PID: pid, Process: process}}
+	l := &leak{subject: Subject{Kind: Process, Name: who(process, pid), PID: pid, Process: process}}
 	if pid == 0 {
 		l.subject.Name = placeName(row)
 		if source, destination, ok := strings.Cut(row.Name(), "->"); ok {

@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
+const ConnectionMemory ID = "connection-memory"
+
 var _ = register(Limit{
-	ID:      "connection-memory",
+	ID:      ConnectionMemory,
 	Title:   "kernel memory of connections",
 	Measure: Held,
 	Scope:   Host,
@@ -68,7 +70,7 @@ func connectionMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	}
 	room := e.fits(m.available)
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Bounds: Both, Ceiling: sockets + room, Used: settled(sockets, sockets+room), AtMost: true,
+		Subject: thisHost, Bounds: Both, Ceiling: sockets + room, Used: settled(sockets, sockets+room), AtMost: true,
 		Owner: "memory of the host", Lift: func(need int64) []Remedy { return []Remedy{moreMemory(min(need, mostFiles) * e.bytes)} },
 	}
 	rounded := unsettled(sockets, sockets+room)

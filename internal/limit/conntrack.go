@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
+const Conntrack ID = "conntrack"
+
 var _ = register(Limit{
-	ID:      "conntrack",
+	ID:      Conntrack,
 	Title:   "entries of the connection tracking table",
 	Measure: Held,
 	Scope:   Netns,
@@ -43,7 +45,9 @@ var _ = register(Limit{
 		conntrackMax, conntrackCount, conntrackBuckets, conntrackTimeWait, host.All(host.ConntrackKind), host.System("scope"),
 		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"), host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
 	},
-	Gauges: conntrackGauges,
+	Silent:   true,
+	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
+	Gauges:   conntrackGauges,
 })
 
 var (
@@ -111,7 +115,7 @@ func conntrackAbsent(r *host.Reader) bool {
 
 func untracked(label string, value int64, from string) Gauge {
 	return Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Unbounded: true,
+		Subject: thisNetns, Bounds: Both, Unbounded: true,
 		Steps: []Step{{Label: label, Value: value, How: Read, From: from}},
 	}
 }
@@ -174,7 +178,7 @@ func (t conntrackTable) coarse(n int64) int64 {
 // table is the entries themselves.
 func (t conntrackTable) table(r *host.Reader) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Unit: "entries", Ceiling: t.max, Used: t.entries,
+		Subject: thisNetns, Unit: "entries", Ceiling: t.max, Used: t.entries,
 		Owner: conntrackOwner, Steps: t.steps(),
 	}
 	if !t.bucketsKnown {
@@ -211,7 +215,7 @@ func (t conntrackTable) held() Gauge {
 		others = t.coarse(t.entries - t.own)
 	}
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
+		Subject: thisNetns, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
 		Owner: conntrackOwner, Lift: func(need int64) []Remedy { return t.lift(min(need, most) + others) },
 	}
 	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
@@ -284,7 +288,7 @@ func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Measure: PerSecond,
+		Subject: thisNetns, Bounds: Both, Measure: PerSecond,
 		Owner: "net.netfilter.nf_conntrack_max and nf_conntrack_tcp_timeout_time_wait",
 	}
 	if !t.timeWaitKnown {

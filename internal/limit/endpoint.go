@@ -40,7 +40,7 @@ func endpointSize(r *host.Reader) endpoint {
 	e := endpoint{bytes: sum + sum/25, steps: []Step{socket, file, watch}}
 	e.steps = append(e.steps,
 		Step{Label: "space that slab pages lose at their ends, 4 %", Sum: itoa(sum) + " / 25", Value: sum / 25, Unit: "bytes", How: Measured, From: measuredOn},
-		Step{Label: "kernel memory of one idle connection, on one side", Sum: itoa(sum) + " + " + itoa(sum/25), Value: e.bytes, Unit: "bytes", How: Computed})
+		Step{ID: IdleConnection, Label: "kernel memory of one idle connection, on one side", Sum: itoa(sum) + " + " + itoa(sum/25), Value: e.bytes, Unit: "bytes", How: Computed})
 	return e
 }
 

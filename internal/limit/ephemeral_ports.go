@@ -7,8 +7,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const EphemeralPorts ID = "ephemeral-ports"
+
 var _ = register(Limit{
-	ID:      "ephemeral-ports",
+	ID:      EphemeralPorts,
 	Title:   "local ports for outbound connections",
 	Measure: Held,
 	Scope:   Peer,
@@ -38,7 +40,9 @@ var _ = register(Limit{
 	Needs: append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.All(host.ListenerKind), host.All(host.AddressKind),
 	}, append(twReuseNeeds, poolNeeds...)...),
-	Gauges: ephemeralGauges,
+	Decides:   Flows{Direction: Outbound},
+	SoleErrno: "EADDRNOTAVAIL",
+	Gauges:    ephemeralGauges,
 })
 
 func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
@@ -62,7 +66,7 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 // anyDestination is the ceiling towards a destination that has no connections yet.
 func anyDestination(r *host.Reader, p pool) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "any one destination"}, Bounds: Outbound,
+		Subject: anyPeer, Bounds: Outbound,
 		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if p.size == 0 || p.usable*2 > p.size {
@@ -136,7 +140,7 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	ranged := row.Count("ranged")
 	waiting := min(row.Count("TIME_WAIT"), ranged)
 	g := Gauge{
-		Subject: Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
+		Subject: Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
 		Bounds:  Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	state := t.stateOf(r, p, row)
@@ -264,7 +268,7 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 		return Gauge{}, false // both ways fill both halves in the end
 	}
 	g := Gauge{
-		Subject: Subject{Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
+		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
 		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}

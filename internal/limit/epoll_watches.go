@@ -7,8 +7,10 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
+const EpollWatches ID = "epoll-watches"
+
 var _ = register(Limit{
-	ID:      "epoll-watches",
+	ID:      EpollWatches,
 	Title:   "descriptors that a user may watch with epoll",
 	Measure: Held,
 	Scope:   User,
@@ -28,9 +30,10 @@ var _ = register(Limit{
 	Signs: []Sign{
 		{Text: "no space left on device", Errno: "ENOSPC", Call: "epoll_ctl", Means: "the user has registered fs.epoll.max_user_watches descriptors with epoll; nothing is wrong with a disk", Look: "maxconn check --limit epoll-watches; sysctl fs.epoll.max_user_watches"},
 	},
-	Sources: []string{"fs/eventpoll.c ep_insert (4.4-6.18)", "fs/eventpoll.c eventpoll_init (4.4-6.18)", "epoll(7), epoll_ctl(2)"},
-	Needs:   []host.Fact{host.Sysctl("fs.epoll.max_user_watches"), host.All(host.UserKind)},
-	Gauges:  epollGauges,
+	Sources:   []string{"fs/eventpoll.c ep_insert (4.4-6.18)", "fs/eventpoll.c eventpoll_init (4.4-6.18)", "epoll(7), epoll_ctl(2)"},
+	Needs:     []host.Fact{host.Sysctl("fs.epoll.max_user_watches"), host.All(host.UserKind)},
+	SoleErrno: "ENOSPC",
+	Gauges:    epollGauges,
 })
 
 func epollGauges(r *host.Reader, w Workload) []Gauge {
@@ -47,7 +50,7 @@ func epollGauges(r *host.Reader, w Workload) []Gauge {
 // epollGauge never says that the kernel refuses: the use is an estimate from above, and a program may not use epoll at all.
 func epollGauge(uid string, sockets, most int64) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "uid " + uid, UID: uid}, Bounds: Both, Unit: "watches", Ceiling: most, Used: sockets, Owner: "fs.epoll.max_user_watches",
+		Subject: Subject{Kind: User, Name: "uid " + uid, UID: uid}, Bounds: Both, Unit: "watches", Ceiling: most, Used: sockets, Owner: "fs.epoll.max_user_watches",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseWatches(most, need)} },
 	}
 	g.Steps = []Step{

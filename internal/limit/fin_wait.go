@@ -7,8 +7,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const FinWait ID = "fin-wait"
+
 var _ = register(Limit{
-	ID:      "fin-wait",
+	ID:      FinWait,
 	Title:   "connections that this side has closed and the peer has not",
 	Measure: Held,
 	Scope:   Netns,
@@ -59,7 +61,7 @@ func finGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this network namespace"}, Unit: "connections in FIN_WAIT", Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
+	g := Gauge{Subject: thisNetns, Unit: "connections in FIN_WAIT", Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
 	if !f.timeoutKnown {
 		g.Unseen = []host.Missing{{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"), Why: unreadable(r, host.Sysctl("net.ipv4.tcp_fin_timeout"))}}
 	}
@@ -94,7 +96,7 @@ func (f fins) steps() []Step {
 		{Label: "in FIN_WAIT_2 (closed here, acknowledged, not closed by the peer)", Value: f.two, Unit: "connections", How: Read, From: "sock_diag"},
 	}
 	if f.timeoutKnown {
-		steps = append(steps, Step{Label: "time in FIN_WAIT_2 after close()", Value: f.timeout, Unit: "s", How: Read, From: "net.ipv4.tcp_fin_timeout"})
+		steps = append(steps, Step{ID: FinTimeout, Label: "time in FIN_WAIT_2 after close()", Value: f.timeout, Unit: "s", How: Read, From: "net.ipv4.tcp_fin_timeout"})
 	}
 	return steps
 }
@@ -147,7 +149,7 @@ func finRemedies(process string, held int64) []Remedy {
 
 // finPeers are the destinations where such connections hold more than half of the local ports.
 func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
-	if !r.Has(poolNeeds[0]) || !r.Has(poolNeeds[1]) || !r.Has(poolNeeds[2]) {
+	if !r.Has(portRange) || !r.Has(reservedPorts) || !r.Has(listeningPorts) {
 		return nil // ephemeral-ports says that the ports could not be seen
 	}
 	p := portPool(r)
@@ -156,7 +158,7 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 		if !ok || strings.Contains(source, "*") || !mostlyFinWait(p, row) {
 			continue
 		}
-		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{Name: source + " -> " + destination, Source: source, Destination: destination}))
+		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination}))
 	}
 	return gauges
 }

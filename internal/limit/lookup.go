@@ -25,7 +25,7 @@ func Using(name string) (limits []*Limit) {
 func Suggest(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
-		n.offer(l.ID, l.ID)
+		n.offer(string(l.ID), string(l.ID))
 	}
 	for _, k := range knob.Rows() {
 		lower := strings.ToLower(k.Name)
@@ -42,7 +42,7 @@ func Suggest(text string) []string {
 func SuggestLimit(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
-		n.offer(l.ID, l.ID)
+		n.offer(string(l.ID), string(l.ID))
 	}
 	return n.names()
 }

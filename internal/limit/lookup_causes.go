@@ -33,7 +33,7 @@ func OtherCauses() []OtherCause {
 				"A listener that is closed with connections in its queue resets them; so does a full accept queue with tcp_abort_on_overflow=1, and what is above tcp_max_orphans, tcp_mem or tcp_max_tw_buckets",
 			Look:   "on the other end: nstat -az TcpOutRsts TcpExtTCPAbortOnClose TcpExtTCPAbortOnData TcpExtTCPAbortOnMemory; maxconn check --for 10s",
 			Source: "net/ipv4/tcp_input.c tcp_reset; net/ipv4/tcp.c tcp_close; net/ipv4/tcp_timer.c tcp_out_of_resources",
-			Limits: []string{"accept-queue", "orphans", "tcp-memory", "time-wait-buckets"},
+			Limits: []string{string(AcceptQueue), string(Orphans), string(TCPMemory), string(TimeWaitBuckets)},
 		}, {
 			Errno: "ECONNABORTED",
 			Means: "the socket was destroyed from outside",

@@ -43,12 +43,12 @@ func TestFindSigns(t *testing.T) {
 		{"epoll_ctl: No space left on device", "epoll-watches", ""},
 		{"ENOSPC", "epoll-watches", ""},
 	} {
-		if Find(c.limit) == nil {
+		if Find(ID(c.limit)) == nil {
 			continue // the catalogue may be built without it
 		}
 		found := FindSigns(c.text)
 		switch {
-		case len(found) == 0 || found[0].Limit.ID != c.limit:
+		case len(found) == 0 || found[0].Limit.ID != ID(c.limit):
 			t.Errorf("%q: %s, want %s", c.text, describeMatches(found), c.limit)
 		case c.quotes != "" && !slices.Contains(found[0].Quotes, c.quotes):
 			t.Errorf("%q: quotes %q, want %q", c.text, found[0].Quotes, c.quotes)

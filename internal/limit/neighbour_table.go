@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
+const NeighbourTable ID = "neighbour-table"
+
 var _ = register(Limit{
-	ID:      "neighbour-table",
+	ID:      NeighbourTable,
 	Title:   "hosts on the same link that the kernel knows",
 	Measure: Held,
 	Scope:   Host,
@@ -108,7 +110,7 @@ func (n neighbours) gone(r *host.Reader) bool {
 }
 
 func (n neighbours) gauge(r *host.Reader) Gauge {
-	g := Gauge{Subject: Subject{Name: n.title}, Unbounded: true, Owner: n.t3.Name, Steps: n.steps()}
+	g := Gauge{Subject: Subject{Kind: Family, Name: n.title}, Unbounded: true, Owner: n.t3.Name, Steps: n.steps()}
 	for _, f := range n.missing() {
 		g.Unseen = append(g.Unseen, notANumber(r, f))
 	}
@@ -148,13 +150,13 @@ func (n neighbours) missing() (facts []host.Fact) {
 
 func (n neighbours) steps() (steps []Step) {
 	if n.maxKnown {
-		steps = append(steps, Step{Label: "neighbours that all namespaces may have together", Value: n.max, Unit: "entries", How: Read, From: n.t3.Name})
+		steps = append(steps, Step{ID: EntriesOfAll, Label: "neighbours that all namespaces may have together", Value: n.max, Unit: "entries", How: Read, From: n.t3.Name})
 	}
 	switch {
 	case n.usedKnown:
 		steps = append(steps, Step{Label: "entries of all namespaces, permanent ones included", Value: n.used, Unit: "entries", How: Read, From: "/proc/net/stat/" + n.log})
 	case n.ownKnown:
-		steps = append(steps, Step{Label: "entries of this namespace; those of others count as well", Value: n.used, Unit: "entries", How: Read, From: "netlink"})
+		steps = append(steps, Step{ID: EntriesHere, Label: "entries of this namespace; those of others count as well", Value: n.used, Unit: "entries", How: Read, From: "netlink"})
 	}
 	return steps
 }

@@ -10,8 +10,10 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
+const Orphans ID = "orphans"
+
 var _ = register(Limit{
-	ID:      "orphans",
+	ID:      Orphans,
 	Title:   "connections that the application has closed and that are not finished",
 	Measure: Held,
 	Scope:   Host,
@@ -55,7 +57,7 @@ func orphanGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	limit = max(limit, 0) // compared as a signed number: below 0 is as good as 0
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this host"}, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
+	g := Gauge{Subject: thisHost, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
 	counter := host.Counter("TcpExt.TCPAbortOnMemory")
 	if !r.Has(counter) {
 		g.Unseen = []host.Missing{{Fact: counter, Why: unreadable(r, counter)}}

@@ -3,12 +3,15 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const ProcessFiles ID = "process-files"
+
 var _ = register(Limit{
-	ID:      "process-files",
+	ID:      ProcessFiles,
 	Title:   "file descriptors of a process",
 	Measure: Held,
 	Scope:   Process,
@@ -40,8 +43,10 @@ var _ = register(Limit{
 		"fs/file.c alloc_fd (4.4-6.18)", "kernel/sys.c do_prlimit (4.4-6.18)", "include/asm-generic/resource.h INIT_RLIMITS",
 		"net/socket.c __sys_accept4 (4.4-6.18)", "systemd-system.conf(5) DefaultLimitNOFILE= 1024:524288", "select(2) FD_SETSIZE", "Go release notes 1.19 (os)",
 	},
-	Needs:  []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
-	Gauges: processFilesGauges,
+	Needs:     []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
+	SoleErrno: "EMFILE",
+	LeftAlone: []LeftAlone{{"fs.nr_open", "some programs walk over all descriptor numbers"}},
+	Gauges:    processFilesGauges,
 })
 
 // fileTable is the descriptors of one process.
@@ -132,7 +137,7 @@ func (t fileTable) gauge() Gauge {
 		used = t.files
 	}
 	g := Gauge{
-		Subject: Subject{Name: who(t.name, t.pid), Process: t.name, PID: t.pid}, Bounds: Both,
+		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}, Bounds: Both,
 		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all, Unbounded: t.soft >= noCeiling,
 		Owner: t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,
 	}
@@ -166,7 +171,7 @@ func (t fileTable) nearShare(ceiling int64) float64 {
 func (t fileTable) steps(used int64) []Step {
 	from := "process " + itoa(t.pid)
 	steps := []Step{
-		{Label: "soft limit of descriptors", Value: t.soft, Unit: "descriptors", How: Read, From: from + " soft"},
+		{ID: SoftFiles, Label: "soft limit of descriptors", Value: t.soft, Unit: "descriptors", How: Read, From: from + " soft"},
 		{Label: "descriptors in use", Value: t.files, Unit: "descriptors", How: Read, From: from + " files"},
 	}
 	if !t.all {
@@ -279,7 +284,8 @@ func (t fileTable) nextStart(want int64) Remedy {
 	switch {
 	case strings.HasSuffix(t.unit, ".service"):
 		out.Setting = "LimitNOFILE of " + t.unit
-		out.Text = "a drop-in (systemctl edit " + t.unit + ") with [Service] LimitNOFILE=" + itoa(want) + keepHard(t.hard, want)
+		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) + ") with [Service] LimitNOFILE=" +
+			itoa(want) + keepHard(t.hard, want)
 	case t.unit != "":
 		out.Setting = "limit of whoever starts " + t.unit
 		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) + " of its runtime; a login session: limits.conf"

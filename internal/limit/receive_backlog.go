@@ -7,8 +7,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const ReceiveBacklog ID = "receive-backlog"
+
 var _ = register(Limit{
-	ID:      "receive-backlog",
+	ID:      ReceiveBacklog,
 	Title:   "received packets that wait for a CPU",
 	Measure: Burst,
 	Scope:   Host,
@@ -34,6 +36,7 @@ var _ = register(Limit{
 		"net/core/dev.c enqueue_to_backlog, netif_rx_internal, net_rx_action (4.4-6.18)", "net/core/net-procfs.c softnet_seq_show (4.4-6.18)",
 	},
 	Needs:  []host.Fact{netdevMaxBacklog(), host.All(host.SoftnetKind), host.All(host.LinkKind)},
+	Silent: true,
 	Gauges: receiveGauges,
 })
 
@@ -94,10 +97,10 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	users, others, unknown := receivePaths(r)
-	g := Gauge{Subject: Subject{Name: "this host"}, Bounds: Both, Unbounded: true, Owner: "net.core.netdev_max_backlog", Unseen: s.unseen}
+	g := Gauge{Subject: thisHost, Bounds: Both, Unbounded: true, Owner: "net.core.netdev_max_backlog", Unseen: s.unseen}
 	length, known := r.Maybe(netdevMaxBacklog())
 	if known {
-		g.Steps = append(g.Steps, Step{Label: "packets that the input queue of a CPU holds", Value: length, Unit: "packets", How: Read, From: netdevMaxBacklog().Name})
+		g.Steps = append(g.Steps, Step{ID: QueueLength, Label: "packets that the input queue of a CPU holds", Value: length, Unit: "packets", How: Read, From: netdevMaxBacklog().Name})
 	} else {
 		g.Unseen = append(g.Unseen, notANumber(r, netdevMaxBacklog()))
 	}

@@ -152,11 +152,11 @@ func (q synGroup) steps() []Step {
 	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
 	switch q.oneMore {
 	case host.Yes:
-		steps = append(steps, Step{Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
+		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
 	case host.No:
-		steps = append(steps, Step{Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
 	default:
-		steps = append(steps, Step{Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+		steps = append(steps, Step{ID: HalfOpenPlacesOrOne, Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
 	}
 	if q.cookiesKnown {
 		steps = append(steps, Step{Label: q.cookieWords(), Value: q.cookies, How: Read, From: "net.ipv4.tcp_syncookies"})

@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
+const SYNQueue ID = "syn-queue"
+
 var _ = register(Limit{
-	ID:      "syn-queue",
+	ID:      SYNQueue,
 	Title:   "half-open connections of a listener",
 	Measure: Burst,
 	Scope:   Listener,
@@ -47,6 +49,7 @@ var _ = register(Limit{
 		host.Sysctl("net.core.somaxconn"), host.Counter("TcpExt.TCPReqQFullDoCookies"), host.Counter("TcpExt.TCPReqQFullDrop"), host.Counter("TcpExt.ListenDrops"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.SyncookiesRecv"), host.Counter("TcpExt.TCPDeferAcceptDrop"),
 	}, groupNeeds...),
+	Silent: true,
 	Gauges: synGauges,
 })
 
@@ -194,7 +197,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 // synNamespace speaks for the namespace when a SYN queue was full and no listener can be named.
 func synNamespace(f synFacts) (Gauge, bool) {
 	g := Gauge{
-		Subject: Subject{Name: "listeners of this namespace"}, Unbounded: true, Owner: "backlog of a listener",
+		Subject: Subject{Kind: Netns, Name: "listeners of this namespace"}, Unbounded: true, Owner: "backlog of a listener",
 		Remedies: []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see which listener has half-open connections while the counters move; the kernel log names its port once (\"possible SYN flooding on port\")", TakesEffect: "now"}},
 	}
 	total, moved := f.lost(f.refuses())

@@ -7,8 +7,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const SystemFiles ID = "system-files"
+
 var _ = register(Limit{
-	ID:      "system-files",
+	ID:      SystemFiles,
 	Title:   "open files of the whole host",
 	Measure: Held,
 	Scope:   Host,
@@ -30,9 +32,11 @@ var _ = register(Limit{
 		{Text: "too many open files in system", Errno: "ENFILE", Call: "accept", Means: "the host has fs.file-max files open and the process has no CAP_SYS_ADMIN; the connection stays in the accept queue", Look: "maxconn check --limit system-files; sysctl fs.file-nr"},
 		{Text: "VFS: file-max limit … reached", Means: "somebody was refused an open file; printed only when the number is higher than at the last message", Look: "maxconn check --limit system-files; lsof counts by process"},
 	},
-	Sources: []string{"fs/file_table.c alloc_empty_file (get_empty_filp before 4.19)", "fs/file_table.c files_maxfiles_init (4.4-6.18)", "systemd NEWS, version 240: fs.file-max"},
-	Needs:   []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max"), host.All(host.ProcessKind)},
-	Gauges:  systemFilesGauges,
+	Sources:   []string{"fs/file_table.c alloc_empty_file (get_empty_filp before 4.19)", "fs/file_table.c files_maxfiles_init (4.4-6.18)", "systemd NEWS, version 240: fs.file-max"},
+	Needs:     []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max"), host.All(host.ProcessKind)},
+	SoleErrno: "ENFILE",
+	Foreseen:  Foreseen{Each: PerEnd, OthersShare: 16, SparesAdministrators: true}, // fs/file_table.c alloc_empty_file
+	Gauges:    systemFilesGauges,
 })
 
 func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
@@ -42,7 +46,7 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 		most = n
 	}
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Bounds: Both, Unit: "open files", Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
+		Subject: thisHost, Bounds: Both, Unit: "open files", Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseFileMax(most, min(need, noCeiling/2))} },
 	}
 	g.Spares, g.MaySpare = spared(r)

@@ -5,8 +5,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TCPMemory ID = "tcp-memory"
+
 var _ = register(Limit{
-	ID:      "tcp-memory",
+	ID:      TCPMemory,
 	Title:   "memory for data in the queues of all TCP connections",
 	Measure: Held,
 	Scope:   Host,
@@ -44,6 +46,7 @@ var _ = register(Limit{
 		host.Sysctl("net.core.mem_pcpu_rsv"), host.System("kernel"),
 		host.Counter("TcpExt.TCPMemoryPressures"), host.Counter("TcpExt.TCPAbortOnMemory"), host.Counter("TcpExt.TCPMemoryPressuresChrono"),
 	},
+	Silent: true,
 	Gauges: tcpMemoryGauges,
 })
 
@@ -107,7 +110,7 @@ func (p tcpPages) refusing() bool {
 // gauge counts pages. It bounds no flow of connections: how much each of them queues is up to its two ends.
 func (p tcpPages) gauge() Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Unit: "pages of queued data", Ceiling: p.most, Used: settled(p.used, p.most), Unbounded: p.most >= noCeiling,
+		Subject: thisHost, Unit: "pages of queued data", Ceiling: p.most, Used: settled(p.used, p.most), Unbounded: p.most >= noCeiling,
 		Owner: "net.ipv4.tcp_mem", Refusing: p.refusing(),
 	}
 	if g.Unbounded {

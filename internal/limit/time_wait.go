@@ -8,8 +8,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TimeWait ID = "time-wait"
+
 var _ = register(Limit{
-	ID:      "time-wait",
+	ID:      TimeWait,
 	Title:   "new connections per second to one destination",
 	Measure: PerSecond,
 	Scope:   Peer,
@@ -51,7 +53,8 @@ var _ = register(Limit{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.Counter("TcpExt.TWRecycled"), host.Counter("TcpExt.PAWSPassive"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
-	Gauges: timeWaitGauges,
+	Decides: Flows{Outbound, PerSecond},
+	Gauges:  timeWaitGauges,
 })
 
 // timeWaitSeconds is TCP_TIMEWAIT_LEN.
@@ -94,7 +97,7 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 	switch s {
 	case twTaken:
 		g.Owner = "net.ipv4.ip_local_port_range and the reuse delay (" + t.delayFrom + ")"
-		g.Steps = append(g.Steps, Step{Label: "time until tcp_tw_reuse may take a port over", Value: t.delay, Unit: "ms", How: Read, From: t.delayFrom})
+		g.Steps = append(g.Steps, Step{ID: ReuseDelay, Label: "time until tcp_tw_reuse may take a port over", Value: t.delay, Unit: "ms", How: Read, From: t.delayFrom})
 	case twRecycled:
 		g.Owner = "net.ipv4.ip_local_port_range and net.ipv4.tcp_tw_recycle"
 		g.Steps = append(g.Steps, Step{Label: "shortest time that a port stays in TIME_WAIT with tcp_tw_recycle, 3.5 retransmission timeouts", Sum: "3.5 * 200", Value: recycledAfter, Unit: "ms", How: Computed, From: "include/net/tcp.h TCP_RTO_MIN"})
@@ -117,7 +120,7 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 func anyRate(r *host.Reader, p pool, t twReuse) Gauge {
 	s := t.state(false, "")
 	g := rateGauge(r, p, t, s)
-	g.Subject = Subject{Name: "any one destination"}
+	g.Subject = anyPeer
 	switch {
 	case p.usable == 0:
 		g.Cause = "connect() has no local port to choose from (ephemeral-ports says why)"
@@ -135,7 +138,7 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	s := t.stateOf(r, p, row)
 	g := rateGauge(r, p, t, s)
 	pid, _ := row.Int("pid")
-	g.Subject = Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
+	g.Subject = Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
 	ranged, known := row.Int("ranged")
 	waiting := row.Count("TIME_WAIT")
 	if known {

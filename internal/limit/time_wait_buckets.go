@@ -8,8 +8,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TimeWaitBuckets ID = "time-wait-buckets"
+
 var _ = register(Limit{
-	ID:      "time-wait-buckets",
+	ID:      TimeWaitBuckets,
 	Title:   "sockets in TIME_WAIT and FIN_WAIT_2 in this network namespace",
 	Measure: Held,
 	Scope:   Netns,
@@ -59,7 +61,7 @@ func bucketGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: a full table refuses no connection.
-	g := Gauge{Subject: Subject{Name: "this network namespace"}, Unit: "sockets in TIME_WAIT", Ceiling: max(b.limit, 0), Used: b.used, Unbounded: b.limit < 0, Owner: b.owner(), Steps: b.steps()}
+	g := Gauge{Subject: thisNetns, Unit: "sockets in TIME_WAIT", Ceiling: max(b.limit, 0), Used: b.used, Unbounded: b.limit < 0, Owner: b.owner(), Steps: b.steps()}
 	if !b.counted {
 		g.Unseen = []host.Missing{{Fact: host.Counter("TcpExt.TCPTimeWaitOverflow"), Why: unreadable(r, host.Counter("TcpExt.TCPTimeWaitOverflow"))}}
 	}

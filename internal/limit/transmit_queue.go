@@ -3,12 +3,15 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TransmitQueue ID = "transmit-queue"
+
 var _ = register(Limit{
-	ID:      "transmit-queue",
+	ID:      TransmitQueue,
 	Title:   "packets that wait to be sent by a device",
 	Measure: Burst,
 	Scope:   Netns,
@@ -61,7 +64,7 @@ func transmitGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	if len(idle) > 0 {
 		gauges = append(gauges, Gauge{
-			Subject: Subject{Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
+			Subject: Subject{Kind: Device, Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
 			Steps: []Step{{Label: "devices that take no notice of txqueuelen: " + few(idle), Value: int64(len(idle)), Unit: "devices", How: Read, From: "netlink"}},
 		})
 	}
@@ -142,7 +145,7 @@ func (d device) tail() bool {
 }
 
 func (d device) gauge(r *host.Reader, user string) Gauge {
-	g := Gauge{Subject: Subject{Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
+	g := Gauge{Subject: Subject{Kind: Device, Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
 	if user != "" {
 		g.Owner = "txqueuelen of " + d.name
 		g.Steps = d.steps(user)
@@ -206,7 +209,8 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	case user != "":
 		g.Remedies = []Remedy{d.longer(user), d.fair()}
 	default:
-		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + d.name, Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
+		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + encode.CommandWord(d.name),
+			Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
 	}
 }
 
@@ -214,7 +218,7 @@ func (d device) steps(user string) []Step {
 	if !d.lengthKnown {
 		return nil
 	}
-	steps := []Step{{Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
+	steps := []Step{{ID: QueueLength, Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
 	if user == "pfifo_fast" {
 		label := "packets that its queue holds, in three bands by priority"
 		if d.root != user {
@@ -227,8 +231,9 @@ func (d device) steps(user string) []Step {
 
 func (d device) longer(user string) Remedy {
 	m := Remedy{
-		Kind: BySetting, Setting: "ip link set dev " + d.name + " txqueuelen", TakesEffect: "now",
-		Text: "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
+		Kind: BySetting, Setting: "ip link set dev " + encode.CommandWord(d.name) + " txqueuelen",
+		TakesEffect: "now",
+		Text:        "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
 	}
 	if d.lengthKnown {
 		m.From, m.To = itoa(d.length), itoa(2*min(max(d.length, 500), 1<<30))
@@ -261,5 +266,6 @@ func (d device) fair() Remedy {
 	if strings.HasPrefix(d.root, "mq") {
 		return Remedy{Kind: BySetting, Setting: "net.core.default_qdisc", To: "fq_codel", Text: text, TakesEffect: "when the device is brought up again"}
 	}
-	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + d.name + " root", From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
+	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + encode.CommandWord(d.name) + " root",
+		From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
 }

@@ -16,7 +16,7 @@ func recycleGone() string { return knob.Lookup(tcpRecycle).Until.String() }
 func recycling(r *host.Reader, t twReuse) Gauge {
 	const name = tcpRecycle
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Unbounded: true, Owner: name, // Bounds stays empty: nobody knows how many share an address
+		Subject: thisNetns, Unbounded: true, Owner: name, // Bounds stays empty: nobody knows how many share an address
 		Remedies: []Remedy{{Kind: BySetting, Setting: name, From: "1", To: "0", TakesEffect: "now",
 			Text: "turn it off; TIME_WAIT then lasts its 60 s, which keeps no client out"}},
 	}

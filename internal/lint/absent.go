@@ -103,7 +103,7 @@ var complete = []string{"net.core.", "net.ipv4.", "net.ipv6.", "net.netfilter."}
 
 // unknown is the verdict for a name that no kernel has.
 func (c *call) unknown() Note {
-	near := c.there(nearestNames(c.key))
+	near := c.there(c.spelled.nearest(c.key))
 	if len(near) > 0 {
 		return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name; the nearest that exists is " + near[0] + ". The write fails (no such file) and is passed over.", "net/, kernel/, fs/, mm/ (sysctl tables of 4.4-6.18)"}
 	}

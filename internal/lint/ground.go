@@ -9,14 +9,15 @@ import (
 
 // ground is the kernel and host that lines are judged for.
 type ground struct {
-	on     Target
-	kernel host.Release
-	text   string // the release as written
-	read   *host.Reader
+	on      Target
+	kernel  host.Release
+	text    string // the release as written
+	read    *host.Reader
+	spelled *spellings
 }
 
 func newGround(t Target) *ground {
-	g := &ground{on: t, read: t.Snapshot.Read()}
+	g := &ground{on: t, read: t.Snapshot.Read(), spelled: &spellings{}}
 	g.text = t.Kernel
 	if g.text == "" {
 		g.text = g.read.Optional(host.System("kernel"))

@@ -21,11 +21,28 @@ func Lint(files []File, target Target) Report {
 		j.load(i, f)
 		r.Files = append(r.Files, f.Name)
 	}
+	if len(j.settings) > mostSettings {
+		j.cutOff()
+	}
 	if j.matches > mostCounted {
 		r.Cautions = append(r.Cautions, tooManyPatterns)
 	}
 	r.Lines = j.lines(target.Boot)
+	if j.spelled.full {
+		r.Cautions = append(r.Cautions, tooManySpelled)
+	}
 	return r
+}
+
+// mostSettings is how many settings are judged, those that patterns stand for included. No host has as many.
+const mostSettings = 50000
+
+// cutOff leaves out what is too much, and says so in its place: what is not judged is not clean.
+func (j *judge) cutOff() {
+	next := j.settings[mostSettings]
+	end := stray("", "", Note{NoEffect, "From here on nothing is judged: there are more than " + count(mostSettings) + " settings.", ""})
+	end.file, end.row = next.file, next.row
+	j.settings = append(j.settings[:mostSettings], end)
 }
 
 // lines judges every setting by itself, which shows what the kernel refuses, and then in the order of all.
@@ -92,8 +109,8 @@ func (j *judge) load(i int, f File) {
 		j.settings, j.branches = append(j.settings, s), append(j.branches, false)
 		return
 	}
-	all, marked := rows(f.Text)
-	found, branches := parse(roleOf(f.Name), all)
+	all, marked := rowsOf(f.Text)
+	found, branches := parse(roleOf(f.Name), all, j.spelled)
 	j.branches = append(j.branches, branches)
 	before := len(j.settings)
 	for _, s := range found {

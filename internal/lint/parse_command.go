@@ -168,7 +168,7 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
 	key := canonical(name)
-	if !looksLikeKey(name) || knob.Find(key) == nil && len(nearestNames(key)) == 0 {
+	if !looksLikeKey(name) || knob.Find(key) == nil && len(p.spelled.nearest(key)) == 0 {
 		return
 	}
 	switch {

@@ -69,7 +69,7 @@ func (p *parser) assignment(t string) bool {
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
-	case !looksLikeKey(bare) && !isShortName(bare) && !isMisspelt(bare):
+	case !looksLikeKey(bare) && !isShortName(bare) && !p.isMisspelt(bare):
 		return false
 	}
 	oneWay := ""
@@ -107,6 +107,6 @@ func isShortName(word string) bool {
 }
 
 // isMisspelt says whether a word with parts is nearly the name of a setting: ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
-func isMisspelt(word string) bool {
-	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(nearestNames(word)) > 0
+func (p *parser) isMisspelt(word string) bool {
+	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(p.spelled.nearest(word)) > 0
 }

@@ -199,7 +199,7 @@ func judge(r *Report) {
 	if n := failed(r); n > 0 && r.Lost < n {
 		miss("failures: %s", figure.Count(n-r.Lost))
 	}
-	if r.Stopped != "" && (r.Stopped != "memory" || r.Mode == Churn) {
+	if r.Stopped != "" && (r.Stopped != result.StoppedMemory || r.Mode == Churn) {
 		miss("%s", stopWords(r.Stopped))
 	}
 	r.GoalMet = len(r.Missed) == 0
@@ -207,7 +207,7 @@ func judge(r *Report) {
 
 // stopWords is why a run ended before its time.
 func stopWords(why string) string {
-	if why == "memory" {
+	if why == result.StoppedMemory {
 		return "it ended early for lack of memory"
 	}
 	return why

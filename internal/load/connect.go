@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Pair opens connections from this process to itself over an address of this host, and both ends are closed when it
@@ -134,7 +135,7 @@ func checkSources(ranges []Range) error {
 
 // runPhases waits until all are open and have been held for their time.
 func (r *run) runPhases(ctx context.Context, a *account) {
-	stop := context.AfterFunc(ctx, func() { r.halt("interrupted") })
+	stop := context.AfterFunc(ctx, func() { r.halt(result.StoppedByUser) })
 	defer stop()
 	<-r.opened()
 	if left := r.limit - r.next.Load(); r.space.empty.Load() && left > 0 && !r.halted.Load() {

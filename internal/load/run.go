@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // run is one Connect, Pair or Serve under way: what all its workers share.
@@ -207,7 +208,7 @@ func (r *run) await(ctx context.Context, happened <-chan struct{}, most time.Dur
 	case <-r.over: // everything is closed already
 		return false
 	case <-ctx.Done():
-		r.halt("interrupted")
+		r.halt(result.StoppedByUser)
 		return false
 	}
 	return true

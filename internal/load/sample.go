@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // mostSamples bounds the series; when it is full, every second one goes and the rest are twice as far apart.
@@ -52,7 +53,7 @@ func (w *watcher) loop(progress func(Sample)) {
 		w.highest = max(w.highest, w.allOpen())
 		m, ok := readMemory()
 		if ok && m.Free < w.keep {
-			w.halt("memory")
+			w.halt(result.StoppedMemory)
 		}
 		if now := time.Duration(w.now()); now >= next {
 			s := w.sample(m)

@@ -60,14 +60,14 @@ func Owns(path string) bool {
 	}
 	if dev, ok := strings.CutPrefix(path, rulesPrefix); ok {
 		dev, ok = strings.CutSuffix(dev, ".rules")
-		return ok && plainDevice(dev)
+		return ok && plan.IsDevice(dev)
 	}
 	unit, ok := strings.CutPrefix(path, unitDir)
 	if !ok {
 		return false
 	}
 	unit, ok = strings.CutSuffix(unit, ".d/"+dropInName)
-	return ok && strings.HasSuffix(unit, ".service") && plainUnit(unit)
+	return ok && plan.IsService(unit)
 }
 
 const header = "# maxconn owns this file: maxconn apply writes it, maxconn rollback takes it back.\n"

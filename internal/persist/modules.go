@@ -25,12 +25,14 @@ func (w work) moduleFiles() []File {
 		return nil
 	}
 	files := []File{{
-		Path: ModulesFile, Mode: 0o644, Content: []byte(header + knob.Tracking + "\n"),
+		Path: ModulesFile, Mode: 0o644, Content: file(plain(knob.Tracking), "\n"),
 		Why: "loads nf_conntrack before systemd-sysctl runs: its sysctls are not there until it is loaded, and would be passed over",
 	}}
 	if _, err := strconv.ParseUint(buckets, 10, 31); err == nil {
 		files = append(files, File{
-			Path: ModprobeFile, Mode: 0o644, Content: []byte(header + "options " + knob.Tracking + " " + option + "=" + buckets + "\n"),
+			Path: ModprobeFile, Mode: 0o644,
+			Content: file("options ", plain(knob.Tracking), " ", plain(option), "=",
+				plain(buckets), "\n"),
 			Why: "gives the hash table of nf_conntrack its size whenever the module is loaded, by whomever; without effect where it is built into the kernel",
 		})
 	}

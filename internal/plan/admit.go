@@ -13,9 +13,15 @@ import (
 // seldom longer than 300.
 const MostText = 1000
 
+// mostChanges bounds what somebody is asked to agree to: a few settings, and each socket of some groups.
+const mostChanges = 4096
+
 // Admit says what in a plan from a file the catalogue would never propose: a setting that the limit
 // does not lift, a value out of its bounds or not more than the old one.
 func Admit(p Plan) error {
+	if n := len(p.Changes); n > mostChanges {
+		return fmt.Errorf("it has %d changes, and none has more than %d", n, mostChanges)
+	}
 	for i, c := range p.Changes {
 		if err := admit(c); err != nil {
 			return fmt.Errorf("change %d (%s): %w", i+1, c.Target.Called(""), err)
@@ -29,7 +35,7 @@ func admit(c Change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%.60q is no setting that a plan changes", c.Target.Name)
-	case c.Limit != "" && !slices.Contains(b.limits, c.Limit): // one by hand may leave it away
+	case c.Limit != "" && !slices.Contains(b.limits, string(c.Limit)): // one by hand may leave it away
 		return fmt.Errorf("the limit %.40q does not lift it", c.Limit)
 	}
 	if err := b.inForm(c.From); err != nil {

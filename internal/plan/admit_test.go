@@ -12,7 +12,7 @@ import (
 
 // valid is a change that a row of bounds admits.
 func (b bound) valid() Change {
-	c := Change{Target: Target{Kind: host.SysctlKind, Name: b.name}, Limit: b.limits[0]}
+	c := Change{Target: Target{Kind: host.SysctlKind, Name: b.name}, Limit: string(b.limits[0])}
 	if kind, field, ok := strings.Cut(b.name, "#"); ok {
 		c.Target = Target{
 			Kind:  host.Kind(kind),
@@ -60,7 +60,7 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %v", b.name, err)
 		}
 		for _, id := range b.limits {
-			if limit.Find(id) == nil {
+			if limit.Find(limit.ID(id)) == nil {
 				t.Errorf("%s: there is no limit %s", b.name, id)
 			}
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // bound is what a plan may write to one setting, as its row says. The row is what the catalogue
-// proposes: TestAdmitsItsOwnPlans holds each to it.
+// proposes: TestProperties holds each to it.
 type bound struct {
 	name   string   // a sysctl, or the kind of another target and its field
 	limits []string // the limits that lift it, by their IDs

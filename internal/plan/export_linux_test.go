@@ -257,7 +257,7 @@ func TestShellLimitsAProcess(t *testing.T) {
 	}
 	defer func() { _ = sleeper.Process.Kill(); _ = sleeper.Wait() }()
 	pid := sleeper.Process.Pid
-	script := scriptHead + "limits_to " + strconv.Itoa(pid) + " 0 64:128\n"
+	script := string(scriptHead) + "limits_to " + strconv.Itoa(pid) + " 0 64:128\n"
 	if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -265,7 +265,7 @@ func TestShellLimitsAProcess(t *testing.T) {
 	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max open files 64 128 ") {
 		t.Errorf("%v: %s", err, limits)
 	}
-	if out, err := exec.Command("sh", "-c", scriptHead+"limits_to "+strconv.Itoa(pid)+" 5 65:128\n").CombinedOutput(); err == nil || !strings.Contains(string(out), "is another one") {
+	if out, err := exec.Command("sh", "-c", string(scriptHead)+"limits_to "+strconv.Itoa(pid)+" 5 65:128\n").CombinedOutput(); err == nil || !strings.Contains(string(out), "is another one") {
 		t.Errorf("another start time: %v: %s", err, out)
 	}
 }

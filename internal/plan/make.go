@@ -78,7 +78,7 @@ type maker struct {
 	fixed    []string // sysctls that stay as they are
 	taken    []taken
 	places   map[host.Fact]int // of taken, by what is changed
-	left     []diagnose.Need // of the host as it would be
+	left     []diagnose.Need   // of the host as it would be
 	also     []Left
 	programs map[string]int // which of also speaks of a program
 	unseen   []diagnose.Unseen
@@ -225,18 +225,15 @@ func (m *maker) plan() Plan {
 
 // verdict is unknown where a limit that the workload surely meets could not be judged.
 func (m *maker) verdict(left []Left) diagnose.Verdict {
-	void := func(id string) bool {
-		return slices.ContainsFunc(m.unseen, func(u diagnose.Unseen) bool { return slices.Contains(u.Limits, id) })
+	undecided := func(l *limit.Limit) bool {
+		void := func(u diagnose.Unseen) bool { return slices.Contains(u.Limits, string(l.ID)) }
+		return l.Decides.AnyOf(m.workload) && slices.ContainsFunc(m.unseen, void)
 	}
-	asks := func(goals []limit.Goal, what limit.Measure) bool {
-		return slices.ContainsFunc(goals, func(g limit.Goal) bool { return g.Want(what) > 0 })
-	}
-	in, out := m.workload.Inbound, m.workload.Outbound
 	switch {
 	case len(m.left) > 0:
 		return diagnose.Binds
 	case slices.ContainsFunc(left, func(l Left) bool { return l.Kind == Unknown }),
-		len(out) > 0 && void("ephemeral-ports"), asks(out, limit.PerSecond) && void("time-wait"), asks(in, limit.Burst) && void("accept-queue"):
+		slices.ContainsFunc(limit.Catalogue(), undecided):
 		return diagnose.Unknown
 	}
 	return diagnose.Holds

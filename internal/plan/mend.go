@@ -8,8 +8,11 @@ import (
 // mend lifts what check finds fault with, so far that it would find none.
 func (m *maker) mend() {
 	m.aim = Mend
-	faults := diagnose.Faults(m.now)
-	then := faults
+	then := diagnose.Faults(m.now)
+	faults := make([]fault, len(then))
+	for i, n := range then {
+		faults[i] = fault{gaugeOf(n), n.Gauge.Unbounded, n.Exceeds()}
+	}
 	for range mostRounds {
 		if !m.mendAll(then) {
 			break
@@ -24,8 +27,8 @@ func (m *maker) mend() {
 		changed[gaugeOf(t.need)] = true
 	}
 	for _, f := range faults {
-		n := after[gaugeOf(f)]
-		if n != nil && !mended(f, *n, changed[gaugeOf(f)]) {
+		n := after[f.gauge]
+		if n != nil && !f.mended(*n, changed[f.gauge]) {
 			m.left = append(m.left, *n)
 		}
 	}
@@ -47,11 +50,17 @@ func (m *maker) mendAll(faults []diagnose.Need) (changed bool) {
 
 // mended: what moved in a window speaks of the host as it was. A fault is gone where the ceiling was too low and is not any
 // more, or where there is none and what the finding says was done.
-func mended(before, after diagnose.Need, changed bool) bool {
-	if before.Gauge.Unbounded {
+func (f fault) mended(after diagnose.Need, changed bool) bool {
+	if f.unbounded {
 		return changed
 	}
-	return before.Exceeds() && !after.Exceeds()
+	return f.exceeds && !after.Exceeds()
+}
+
+// fault is what has to be remembered of one while its cure is looked for.
+type fault struct {
+	gauge              gauge
+	unbounded, exceeds bool
 }
 
 // gauge is what stays of a gauge when the host is judged again.

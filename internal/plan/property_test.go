@@ -149,7 +149,7 @@ func gauges(s host.Snapshot, w limit.Workload) map[string]limit.Gauge {
 			continue
 		}
 		for _, g := range all {
-			out[l.ID+" "+g.Subject.Name+" "+string(g.Measure)+" "+g.Unit] = g
+			out[string(l.ID)+" "+g.Subject.Name+" "+string(g.Measure)+" "+g.Unit] = g
 		}
 	}
 	return out

@@ -1,20 +1,22 @@
 package prove
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // Claim is a sentence about the kernel that a trial can confirm or refute.
 type Claim struct {
-	ID     string // stable: argument of `maxconn prove`, row of docs/proofs.md
-	Limit  string // the limit of the catalogue that it is about
-	Says   string // the claim, one sentence, no full stop
-	Source string // kernel file and function, and since which version
-	Unit   string // of the figure: "connections", "s", "connections/s"
+	ID     string   // stable: argument of `maxconn prove`, row of docs/proofs.md
+	Limit  limit.ID // the limit of the catalogue that it is about
+	Says   string   // the claim, one sentence, no full stop
+	Source string   // kernel file and function, and since which version
+	Unit   string   // of the figure: "connections", "s", "connections/s"
 	// Takes is about how long the trial runs; more than Fast runs only with --all or by name.
 	Takes time.Duration
 	// Busy is how the trial uses the CPU.
@@ -53,14 +55,14 @@ func register(c Claim) *Claim {
 // Listed is the claim as a list shows it.
 func (c *Claim) Listed() proof.Listed {
 	return proof.Listed{
-		ID: c.ID, Limit: c.Limit, Says: c.Says, Slow: c.Slow(), Machine: c.Machine != "",
+		ID: c.ID, Limit: string(c.Limit), Says: c.Says, Slow: c.Slow(), Machine: c.Machine != "",
 	}
 }
 
 // Claims lists all claims, sorted by limit and ID.
 func Claims() []*Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b *Claim) int {
-		if d := strings.Compare(a.Limit, b.Limit); d != 0 {
+		if d := cmp.Compare(a.Limit, b.Limit); d != 0 {
 			return d
 		}
 		return strings.Compare(a.ID, b.ID)
@@ -70,7 +72,7 @@ func Claims() []*Claim {
 // About lists the claims with this ID or about the limit with this ID.
 func About(id string) (found []*Claim) {
 	for _, c := range Claims() {
-		if c.ID == id || c.Limit == id {
+		if c.ID == id || string(c.Limit) == id {
 			found = append(found, c)
 		}
 	}

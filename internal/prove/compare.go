@@ -35,7 +35,7 @@ type scene struct {
 }
 
 func newScene(b *Bench, s host.Snapshot) scene {
-	g := World{b: b}.GaugeOf(s, "ephemeral-ports", "any one destination")
+	g := World{b: b}.GaugeAt(s, "ephemeral-ports", limit.AnyPeer)
 	return scene{s, g.Ceiling}
 }
 

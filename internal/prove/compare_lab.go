@@ -13,6 +13,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // carriedKeys are the settings of a namespace that decide how many connections there can be. The port range is replaced by one
@@ -131,7 +132,7 @@ func (c *comparing) outboundRate(d Compared, s scene) Driven {
 // rateCeiling is the model's: from the scene, or on loopback, where tcp_tw_reuse=2 acts, from the lab with a connection in it.
 func (c *comparing) rateCeiling(e ends, s scene, scale int64) int64 {
 	if !e.to.Addr().IsLoopback() {
-		return World{b: c.b}.GaugeOf(s.state, "time-wait", "any one destination").Ceiling
+		return World{b: c.b}.GaugeAt(s.state, "time-wait", limit.AnyPeer).Ceiling
 	}
 	one := connect(e.client, e.to, 1)
 	ceiling := scale * e.Gauge("time-wait", " -> "+e.to.String()).Ceiling

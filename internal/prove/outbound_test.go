@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // Two lengths of TIME_WAIT take more than two minutes.
@@ -62,7 +64,7 @@ func TestBrokenOutboundFormulaDiffers(t *testing.T) {
 		{"ephemeral-ports", "tw-reuse-modes", 10},      // as if TIME_WAIT held no port
 		{"time-wait-buckets", "time-wait-overflow", 1},
 	} {
-		for _, p := range tried(t, offBy(broken.limit, broken.by), broken.claim) {
+		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.claim) {
 			if p.Verdict != Differs {
 				t.Errorf("%s with %s off by %d: %s, want differs (%s)", p.ID, broken.limit, broken.by, p.Verdict, p.Why)
 			}

@@ -122,7 +122,7 @@ func (r *run) acquire(ctx context.Context, c *Claim) error {
 // prove runs one trial to its verdict; nil when the run was interrupted before.
 func (r *run) prove(ctx context.Context, c *Claim, settled func()) *Proof {
 	r.tell(c, nil)
-	p := &Proof{ID: c.ID, Limit: c.Limit, Claim: c.Says, Unit: c.Unit, Source: c.Source}
+	p := &Proof{ID: c.ID, Limit: string(c.Limit), Claim: c.Says, Unit: c.Unit, Source: c.Source}
 	start := time.Now()
 	if why := r.unfit(c); why != "" {
 		p.Verdict, p.Why = CouldNotRun, why

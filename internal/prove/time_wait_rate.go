@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -44,7 +45,7 @@ func onTime(b *Bench, got lab.Churned) time.Duration {
 func steadyRate(b *Bench, settled func()) Outcome {
 	e := b.between(ordinary, waitRange)
 	b.Must(e.server.Serve(e.listener, lab.CloseSecond))
-	g := e.Gauge("time-wait", "any one destination")
+	g := e.GaugeAt(e.Snapshot(), "time-wait", limit.AnyPeer)
 	settled()
 	got := must(e.client.Churn(lab.ChurnSpec{To: e.to, PerSecond: 50, For: 138 * time.Second, Eager: true}))
 	most := float64(g.Ceiling)

@@ -77,21 +77,21 @@ func advicePaint(e proof.Effect) paint {
 // AdviceMarkdown writes the recipe as a table to paste.
 func AdviceMarkdown(w io.Writer, r proof.AdviceReport) error {
 	m := &markdown{}
-	m.heading(1, "The popular recipe on Linux "+r.Kernel)
-	m.paragraph("Each step on top of those before it; " + r.Scaling + ".")
-	var rows [][]string
+	m.heading(1, "The popular recipe on Linux "+prose(r.Kernel))
+	m.paragraph("Each step on top of those before it; " + prose(r.Scaling) + ".")
+	var rows [][]md
 	for _, a := range r.Advice {
 		figures := adviceFigures(a)
-		rows = append(rows, []string{figures[0], Clean(a.Promise), Clean(a.Model), figures[1], figures[2], figures[3], string(a.Verdict), adviceExtras(a)})
+		rows = append(rows, proseOf(figures[0], a.Promise, a.Model, figures[1], figures[2], figures[3], string(a.Verdict), adviceExtras(a)))
 	}
-	m.table([]string{"step", "the recipe promises", "the kernel's source says", "predicted/s:", "measured/s:", "held:", "verdict", "also measured"}, rows)
+	m.table([]md{"step", "the recipe promises", "the kernel's source says", "predicted/s:", "measured/s:", "held:", "verdict", "also measured"}, rows)
 	return m.flush(w)
 }
 
 func adviceExtras(a proof.Advised) string {
 	var words []string
 	for _, f := range a.Figures {
-		words = append(words, Clean(f.What)+": "+threeDigits(f.Measured)+" "+f.Unit+", "+threeDigits(f.Without)+" without")
+		words = append(words, f.What+": "+threeDigits(f.Measured)+" "+f.Unit+", "+threeDigits(f.Without)+" without")
 	}
 	return strings.Join(words, "; ")
 }

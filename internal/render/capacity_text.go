@@ -28,7 +28,7 @@ func (s *screen) outbound(r diagnose.Report) {
 	}
 	busiest := all
 	if !s.style.Verbose {
-		busiest = all[:min(len(all), mostDestinations+1)] // the first line is "any one destination"
+		busiest = all[:min(len(all), mostDestinations+1)] // the first line is that of any destination
 	}
 	t := table{columns: []column{
 		{head: "OUTBOUND"}, {head: "process", spare: true, names: true}, {head: "now", right: true}, {head: "can hold", right: true}, {head: "bound by", joins: true}, {head: "new/s", right: true}, {head: "bound by", joins: true},

@@ -117,24 +117,25 @@ func (s *screen) differing(where string, all []proof.Differing) {
 // ComparisonMarkdown writes it as a document to paste into a ticket.
 func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
 	m := &markdown{}
-	m.heading(1, "Before and after, on Linux "+c.Kernel)
-	var rows [][]string
+	m.heading(1, "Before and after, on Linux "+prose(c.Kernel))
+	var rows [][]md
 	for _, d := range c.Comparison {
 		row := comparedRow(d)
-		rows = append(rows, append(row, Clean(d.Scaling), errorCounts(d.Before.Errors), errorCounts(d.After.Errors)))
+		row = append(row, d.Scaling, errorCounts(d.Before.Errors), errorCounts(d.After.Errors))
+		rows = append(rows, proseOf(row...))
 	}
-	m.table([]string{"workload", "wanted:", "before:", "after:", "result", "scaling", "refused before", "refused after"}, rows)
+	m.table([]md{"workload", "wanted:", "before:", "after:", "result", "scaling", "refused before", "refused after"}, rows)
 	for _, part := range []struct {
-		title string
+		title md
 		all   []proof.Differing
 	}{{"Carried in the lab", c.Carried}, {"Not carried", c.NotCarried}} {
 		if len(part.all) == 0 {
 			continue
 		}
 		m.heading(2, part.title)
-		var items []string
+		var items []md
 		for _, d := range part.all {
-			items = append(items, "`"+d.Setting+"`: "+Clean(d.Before)+" -> "+Clean(d.After)+" "+Clean(d.Why))
+			items = append(items, code(d.Setting)+": "+prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
 		}
 		m.items(items...)
 	}

@@ -127,13 +127,14 @@ func TestWholeCatalogue(t *testing.T) {
 		t.Error("the document differs from one run to the next")
 	}
 	for _, l := range limit.Catalogue() {
-		e, _ := explained(t, l.ID, defaultHost())
+		e, _ := explained(t, string(l.ID), defaultHost())
 		raw := written(t, func(w io.Writer) error { return ExplanationJSON(w, e) })
 		var back Explanation
 		if err := json.Unmarshal([]byte(raw), &back); err != nil || back.Schema != ExplanationSchema || strings.Contains(raw, "null") {
 			t.Errorf("%s: JSON: %v\n%s", l.ID, err, raw)
 		}
-		if !strings.Contains(docs, "\n## "+l.ID+"\n") || !strings.Contains(docs, "["+l.ID+"](#"+l.ID+")") {
+		id := string(l.ID)
+		if !strings.Contains(docs, "\n## "+id+"\n") || !strings.Contains(docs, "["+id+"](#"+id+")") {
 			t.Errorf("%s has no section or no entry", l.ID)
 		}
 		written(t, func(w io.Writer) error { return ExplanationMarkdown(w, e) })

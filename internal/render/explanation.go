@@ -94,11 +94,12 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 
 // findLimit takes an ID as people and the kernel spell it: time-wait, time_wait, TIME_WAIT.
 func findLimit(query string) *limit.Limit {
-	return limit.Find(strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(strings.TrimSpace(query))))
+	id := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(strings.TrimSpace(query)))
+	return limit.Find(limit.ID(id))
 }
 
 func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
-	p := LimitPage{ID: l.ID, Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
+	p := LimitPage{ID: string(l.ID), Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
 	for _, name := range l.Knobs {
 		if k := knob.Lookup(name); k != nil {
 			p.Knobs = append(p.Knobs, knobPage(k, s, l))

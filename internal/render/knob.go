@@ -37,7 +37,7 @@ type KnobUse struct {
 func knobPage(k *knob.Knob, s host.Snapshot, limits ...*limit.Limit) KnobPage {
 	p := KnobPage{Name: k.Name, Facts: factsOf(k), Uses: []KnobUse{}}
 	for _, l := range limits {
-		p.Uses = append(p.Uses, KnobUse{l.ID, p.Facts})
+		p.Uses = append(p.Uses, KnobUse{string(l.ID), p.Facts})
 	}
 	r, seen := s.Lookup(host.Sysctl(p.Name))
 	p.Known = seen && r.Err == ""

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
@@ -21,7 +22,7 @@ func LoadHTML(w io.Writer, r *result.Report) error {
 	return loadPage.Execute(w, struct {
 		Title, Figures string
 		Plots          []Plot
-	}{Clean(loadTitle(r)), figures.String(), loadPlots(r)})
+	}{encode.HTML(loadTitle(r)), figures.String(), encode.HTML(loadPlots(r))})
 }
 
 var loadPage = template.Must(template.New("load").Funcs(template.FuncMap{

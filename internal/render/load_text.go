@@ -58,7 +58,7 @@ func (t loadScreen) verdict(r *result.Report) {
 }
 
 func stopText(why string) string {
-	if why == "memory" {
+	if why == result.StoppedMemory {
 		return "free memory and page cache fell to what is to be kept free"
 	}
 	return why

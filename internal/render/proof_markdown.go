@@ -13,22 +13,25 @@ import (
 // ProofMarkdown writes proofs as a document to paste into a ticket.
 func ProofMarkdown(w io.Writer, r proof.Report) error {
 	m := &markdown{}
-	m.heading(1, "Proofs on Linux "+r.Kernel)
-	m.paragraph(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + ".")
-	var rows [][]string
+	m.heading(1, "Proofs on Linux "+prose(r.Kernel))
+	m.paragraph(prose(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + "."))
+	var rows [][]md
 	for _, p := range r.Proofs {
-		rows = append(rows, []string{"`" + p.ID + "`: " + Clean(p.Claim), predictedFigure(p), measuredFigure(p), ran(p, p.Unit),
-			string(p.Verdict) + because(p), seconds(p.Seconds)})
+		cells := proseOf(predictedFigure(p), measuredFigure(p), ran(p, p.Unit), string(p.Verdict)+because(p), seconds(p.Seconds))
+		rows = append(rows, append([]md{claimed(p)}, cells...))
 	}
-	m.table([]string{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
+	m.table([]md{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
 	return m.flush(w)
 }
+
+// claimed is the claim behind its name.
+func claimed(p proof.Proof) md { return code(p.ID) + ": " + prose(p.Claim) }
 
 func because(p proof.Proof) string {
 	if p.Why == "" {
 		return ""
 	}
-	return ": " + Clean(p.Why)
+	return ": " + p.Why
 }
 
 // ProofsDoc writes docs/proofs.md: claims down, kernels across, measured figures in the cells.
@@ -40,27 +43,27 @@ func ProofsDoc(w io.Writer, reports []proof.Report) error {
 		"for the reason at the end. Debian's kernels ran in virtual machines " +
 		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
 	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel, `maxconn prove --list` says which need a machine of their own.")
-	heads, sums := []string{"claim", "unit"}, []string{}
+	heads, sums := []md{"claim", "unit"}, []md{}
 	for _, r := range reports {
-		heads = append(heads, "Linux "+r.Kernel+":")
-		sums = append(sums, "Linux "+r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s.")
+		heads = append(heads, "Linux "+prose(r.Kernel)+":")
+		sums = append(sums, "Linux "+prose(r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s."))
 	}
 	m.items(sums...)
-	byLimit := map[string][][]string{}
+	byLimit := map[string][][]md{}
 	var limits []string
 	for _, p := range everyClaim(reports) {
 		if _, ok := byLimit[p.Limit]; !ok {
 			limits = append(limits, p.Limit)
 		}
-		row := []string{"`" + p.ID + "`: " + Clean(p.Claim), p.Unit}
+		row := []md{claimed(p), prose(p.Unit)}
 		for _, r := range reports {
-			row = append(row, cell(r, p.ID))
+			row = append(row, prose(cell(r, p.ID)))
 		}
 		byLimit[p.Limit] = append(byLimit[p.Limit], row)
 	}
 	slices.Sort(limits)
 	for _, id := range limits {
-		m.heading(2, cmp.Or(id, "others"))
+		m.heading(2, prose(cmp.Or(id, "others")))
 		m.table(heads, byLimit[id])
 	}
 	m.heading(2, "Different from kernel to kernel")
@@ -71,7 +74,7 @@ func ProofsDoc(w io.Writer, reports []proof.Report) error {
 }
 
 // versionWords are the claims that hold with another figure on another kernel, or with a word of explanation there.
-func versionWords(reports []proof.Report) (words []string) {
+func versionWords(reports []proof.Report) (words []md) {
 	for _, p := range everyClaim(reports) {
 		low, high := math.Inf(1), math.Inf(-1)
 		var each []string
@@ -84,11 +87,11 @@ func versionWords(reports []proof.Report) (words []string) {
 			}
 		}
 		if len(each) > 1 && high > low*1.05 && high-low >= 1 {
-			words = append(words, "`"+p.ID+"` ("+p.Unit+"): "+strings.Join(each, ", "))
+			words = append(words, code(p.ID)+" "+prose("("+p.Unit+"): "+strings.Join(each, ", ")))
 		}
 	}
 	if len(words) == 0 {
-		return []string{"Nothing: each figure is the same on each kernel."}
+		return []md{"Nothing: each figure is the same on each kernel."}
 	}
 	return words
 }
@@ -121,16 +124,16 @@ func cell(r proof.Report, id string) string {
 	return "-"
 }
 
-func couldNotRun(reports []proof.Report) (words []string) {
+func couldNotRun(reports []proof.Report) (words []md) {
 	for _, r := range reports {
 		for _, p := range r.Proofs {
 			if p.Verdict == proof.CouldNotRun {
-				words = append(words, "Linux "+r.Kernel+", `"+p.ID+"`: "+Clean(p.Why))
+				words = append(words, "Linux "+prose(r.Kernel)+", "+code(p.ID)+": "+prose(p.Why))
 			}
 		}
 	}
 	if len(words) == 0 {
-		return []string{"Nothing: each claim ran on each kernel."}
+		return []md{"Nothing: each claim ran on each kernel."}
 	}
 	return words
 }

@@ -92,7 +92,7 @@ func TestProofsDoc(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| claim | unit | Linux 6.1.0 | Linux 6.18.1 |",
-		"| `time-wait-length`: TIME_WAIT lasts 60 s <b> | s | differs: =60-62, ~30.2 | 60.5 |",
+		"| `time-wait-length`: TIME_WAIT lasts 60 s \\<b\\> | s | differs: =60-62, ~30.2 | 60.5 |",
 		"- Linux 6.1.0, `orphans-most`: host-wide",
 	} {
 		if !strings.Contains(b.String(), want) {

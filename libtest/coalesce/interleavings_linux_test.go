@@ -11,47 +11,52 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// dialled is what a dial.Dialer makes.
-func dialled(t testing.TB) (wrap, peer net.Conn) {
-	t.Helper()
+// dialPair is what a dial.Dialer makes, and the other end.
+func dialPair() (conn, peer net.Conn, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	defer l.Close()
-	if wrap, err = new(dial.Dialer).Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
+	if conn, err = (&dial.Dialer{MaxOpen: 10}).Dial("tcp", l.Addr().String()); err != nil {
+		return nil, nil, err
 	}
-	if peer, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	return wrap, peer
+	peer, err = l.Accept()
+	return conn, peer, err
 }
 
-// accepted is what a listener with a limit accepts.
-func accepted(t testing.TB) (wrap, peer net.Conn) {
-	t.Helper()
+// acceptPair is what a listener with a limit accepts, and the other end.
+func acceptPair() (conn, peer net.Conn, err error) {
 	cfg := listen.Config{MaxConnections: 10}
 	l, err := cfg.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	defer l.Close()
 	if peer, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	if wrap, err = l.Accept(); err != nil {
-		t.Fatal(err)
+	conn, err = l.Accept()
+	return conn, peer, err
+}
+
+func pairOf(make func() (conn, peer net.Conn, err error)) coalescetest.Pair {
+	return func(t testing.TB) (wrap, peer net.Conn) {
+		t.Helper()
+		wrap, peer, err := make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wrap, peer
 	}
-	return wrap, peer
 }
 
 var kinds = []struct {
 	name string
 	pair coalescetest.Pair
 }{
-	{"dial", dialled},
-	{"listen", accepted},
+	{"dial", pairOf(dialPair)},
+	{"listen", pairOf(acceptPair)},
 	{"tcp", coalescetest.TCP},
 	{"unix", coalescetest.Unix},
 	{"tls", coalescetest.TLS},

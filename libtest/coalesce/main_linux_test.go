@@ -24,5 +24,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, path, err)
 		os.Exit(1)
 	}
+	if arguments := os.Getenv(copyEnv); arguments != "" {
+		if err := runCopy(arguments); err != nil {
+			fmt.Fprintln(os.Stderr, arguments, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

@@ -40,7 +40,7 @@ func TestNetConn(t *testing.T) {
 					return nil, nil, nil, err
 				}
 				c := coalesce.New(tc.wrap(a), tc.cfg)
-				return c, b, func() { end(c); b.Close() }, nil
+				return c, b, func() { finish(c); b.Close() }, nil
 			})
 		})
 	}
@@ -54,12 +54,12 @@ func TestNetConnBothEnds(t *testing.T) {
 		}
 		cfg := coalesce.Config{CloseTimeout: 50 * time.Millisecond}
 		x, y := coalesce.New(a, cfg), coalesce.New(b, cfg)
-		return x, y, func() { end(x); end(y) }, nil
+		return x, y, func() { finish(x); finish(y) }, nil
 	})
 }
 
-// end closes, and waits for what Close leaves to the background.
-func end(c *coalesce.Conn) {
+// finish closes, and waits for what Close leaves to the background.
+func finish(c *coalesce.Conn) {
 	c.Close()
 	c.CloseContext(context.Background())
 }

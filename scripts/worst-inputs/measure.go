@@ -21,7 +21,7 @@ type figures struct {
 }
 
 // longest is when a run is given up.
-const longest = 20 * time.Second
+const longest = 60 * time.Second
 
 // measure runs a case with a tenth of the size, with the size, and once more until it is stopped.
 func measure(program, dir string, c input, size int) (r result, err error) {

@@ -3,6 +3,7 @@ package main
 import "fmt"
 
 const (
+	beginLong     = "maxconn.snapshot/1\nsystem kernel = 6.12.0\nsysctl net.ipv4.ip_local_port_range = 32768 60999\n"
 	beginSnapshot = "maxconn.snapshot/1\nsystem kernel = 6.12.0\nsystem scope = initial\nsystem name = a\n" +
 		"sysctl net.core.somaxconn = 4096\nsysctl net.ipv4.ip_local_port_range = 32768 60999\n" +
 		"sysctl net.ipv4.ip_local_reserved_ports =\nsysctl net.ipv4.tcp_tw_reuse = 2\n" +
@@ -96,10 +97,10 @@ func longLines() (all []input) {
 		{"reason", "listener * ! a", " b", "\n"},
 		{"kind", "", "a-", " b = 1\n"},
 	} {
-		write := framed(beginSnapshot+one.begin, one.text, one.end+endSnapshot)
+		write := framed(beginLong+one.begin, one.text, one.end+endSnapshot)
 		all = append(all, input{"check long " + one.name, "check --from INPUT", write},
 			input{"plan long " + one.name, "plan --to-max --from INPUT", write},
-			input{"lint for long " + one.name, "lint --from INPUT /dev/null", write})
+			input{"lint for long " + one.name, "lint --from INPUT small.txt", write})
 	}
 	pids := numbered(beginSnapshot+"listener 1:1 = queue=6 limit=5 pids=1", ",%d", "\n"+endSnapshot)
 	return append(all,

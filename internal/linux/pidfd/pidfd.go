@@ -67,8 +67,14 @@ func (p *Process) Close() error { return unix.Close(p.fd) }
 // is readable (kernel/fork.c pidfd_poll).
 func (p *Process) Running() bool {
 	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n == 0
+	for {
+		// A signal that is pending ends even a poll that does not wait (fs/select.c do_poll), and
+		// the Go runtime sends itself many.
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return err == nil && n == 0
+		}
+	}
 }
 
 // SocketCookie is the kernel's number of a socket, which no other socket of this boot has had or

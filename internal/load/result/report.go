@@ -73,7 +73,7 @@ type Report struct {
 	WorkersLost int   `json:"workers_lost"` // processes that ended before they should
 	FileLimit   int64 `json:"file_limit"`   // of one table
 
-	Stopped string   `json:"stopped,omitempty"` // why the run ended before its goal: "memory", "interrupted", or in words
+	Stopped string   `json:"stopped,omitempty"` // why the run ended before its goal: StoppedMemory, StoppedByUser, or in words
 	BoundBy string   `json:"bound_by"`          // the limit that bound first, "" for none
 	Because string   `json:"because,omitempty"` // how that was seen
 	Missed  []string `json:"missed"`            // what of the goal was not reached
@@ -82,6 +82,12 @@ type Report struct {
 	Server *Report  `json:"server,omitempty"`
 	Series []Sample `json:"series"`
 }
+
+// Why a run ended before its goal.
+const (
+	StoppedMemory = "memory" // free memory and page cache fell to what is to be kept free
+	StoppedByUser = "interrupted"
+)
 
 // Times are of one kind of event, in microseconds. Seen is how many were measured.
 type Times struct {

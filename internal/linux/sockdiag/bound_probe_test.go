@@ -116,3 +116,11 @@ func (c *Conn) findBound(port uint16, inode uint32) (bool, error) {
 	}
 	return false, nil
 }
+
+// probeBytecode accepts the sockets with this local port, and all that have a peer.
+func probeBytecode(port uint16) []operation {
+	return append([]operation{
+		{opDestinationAtLeast, comparison, comparison + jump}, {no: 1},
+		{opJump, jump, jump + portBytecodeSize},
+	}, portBytecode(port)...)
+}
