@@ -48,7 +48,8 @@ func readTWReuse(r *host.Reader) twReuse {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
 	}
-	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel.String(), !kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0
+	t.delay, t.delayFrom = 1000, "a constant of kernel "+kernel.String()
+	t.delayGuessed = !kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0
 	if !kernel.Known() || kernel.Compare(knob.ReuseInOneSecond) < 0 {
 		t.delay = 2000
 	}
