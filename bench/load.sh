@@ -11,7 +11,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 gcc -O2 -pthread -o "$tmp/floor" bench/floor.c
 gcc -O2 -o "$tmp/raw" bench/raw.c
-go build -o "$tmp/maxconn" ./cmd/maxconn
+go build -trimpath -o "$tmp/maxconn" ./cmd/maxconn
 mc=$tmp/maxconn floor=$tmp/floor
 export mc floor tmp each hold
 
@@ -119,7 +119,7 @@ for i in $(seq 0 79); do ip neigh replace 10.64.1.$i lladdr $va dev vb nud perma
 raw() {
   head_line 'without client sockets, churn; CPU of the client' 'raw.c' 'load connect --raw'
   compare 'floor srv accepts' "$link; $floor srv -d 10.64.0.1 -t 1 -T 60 >/dev/null & sleep 0.5; nsenter -t \$other -n $tmp/raw -i va -x \$vb -s 10.64.1.0 -S 16 -d 10.64.0.1 -m crr -T $each -w 4096 | eval \"\$floor_says\"" \
-    "$link; $floor srv -d 10.64.0.1 -t 1 -T 60 >/dev/null & sleep 0.5; nsenter -t \$other -n $mc load connect 10.64.0.1:7000 --raw --device va --source 10.64.1.0-10.64.1.15 --ports 1024-65535 --window 4096 --for ${each}s --i-own-the-target --json | eval \"\$load_says\""
+    "$link; $floor srv -d 10.64.0.1 -t 1 -T 60 >/dev/null & sleep 0.5; nsenter -t \$other -n $mc load connect 10.64.0.1:7000 --raw --device va --source 10.64.1.0-10.64.1.15 --ports 1024-65535 --window 4096 --for ${each}s --i-own-the-target --i-own-the-sources --json | eval \"\$load_says\""
 }
 
 hold() {
@@ -142,7 +142,7 @@ rawhold() {
   head_line "$hold held by the server alone; CPU of the client" 'raw.c' 'load connect --raw'
   local t=$((hold / 18000 + 2)) n=$((hold / 64512 + 1))
   rounds=1 compare 'opened and held' "$link; $floor srv -d 10.64.0.1 -t $t -U -T 300 >/dev/null & sleep 1; nsenter -t \$other -n $tmp/raw -i va -x \$vb -s 10.64.1.0 -S $n -n $hold -d 10.64.0.1 -w 2048 -H 1 | eval \"\$floor_says\"" \
-    "$link; $floor srv -d 10.64.0.1 -t $t -U -T 300 >/dev/null & sleep 1; nsenter -t \$other -n $mc load connect 10.64.0.1:7000 --raw --device va --source 10.64.1.0-10.64.1.$((n - 1)) --ports 1024-65535 --window 2048 --connections $hold --hold 1s --i-own-the-target --json | eval \"\$load_says\""
+    "$link; $floor srv -d 10.64.0.1 -t $t -U -T 300 >/dev/null & sleep 1; nsenter -t \$other -n $mc load connect 10.64.0.1:7000 --raw --device va --source 10.64.1.0-10.64.1.$((n - 1)) --ports 1024-65535 --window 2048 --connections $hold --hold 1s --i-own-the-target --i-own-the-sources --json | eval \"\$load_says\""
 }
 
 for what in "${@:-churn ends peers cost raw}"; do for w in $what; do "$w"; done; done

@@ -92,11 +92,6 @@ func fastest(x []float64) float64 {
 	return x[len(x)/10]
 }
 
-func median(x []float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	return x[len(x)/2]
-}
-
 // processorTime is that of this process.
 func processorTime() time.Duration {
 	var u unix.Rusage

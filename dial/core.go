@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -50,9 +49,8 @@ func newCore(d *Dialer) (*core, error) {
 	return c, nil
 }
 
-// lacking: the process or the system has run out of something, and a later call may do better.
 func lacking(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	return slices.ContainsFunc(lackingErrors, func(e error) bool { return errors.Is(err, e) })
 }
 
 func (c *core) refresh() error {

@@ -19,6 +19,7 @@ type destination struct {
 	addr  netip.AddrPort
 	gate  *gate
 	line  *line
+	loose loose
 	users int // dials and open connections; under core.mu
 
 	mu             sync.Mutex
@@ -169,6 +170,13 @@ func (t *destination) release(p *pair, port int, lingers bool, now time.Time) {
 	}
 	t.mu.Unlock()
 	t.line.tell()
+}
+
+// wake has a pair tried again at once: it may have a port.
+func (t *destination) wake(p *pair) {
+	t.mu.Lock()
+	p.rest = time.Time{}
+	t.mu.Unlock()
 }
 
 // window gives the window to take a port from; whole is true when the whole range is to be searched. It

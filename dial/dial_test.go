@@ -1,3 +1,5 @@
+//go:build !plan9
+
 package dial
 
 import (
@@ -133,7 +135,7 @@ func TestControlComposes(t *testing.T) {
 		calls = append(calls, network+" "+address)
 		return c.Control(func(uintptr) {})
 	}
-	dialed(t, &Dialer{Base: net.Dialer{Control: hook}}, to)
+	dialed(t, &Dialer{MaxOpen: 1, Base: net.Dialer{Control: hook}}, to)
 	type key struct{}
 	withContext := func(ctx context.Context, network, address string, _ syscall.RawConn) error {
 		calls = append(calls, ctx.Value(key{}).(string)+" "+network+" "+address)

@@ -59,6 +59,12 @@ type Dialer struct {
 	// left. Zero means one second; below zero, a dial does not wait.
 	MaxWait time.Duration
 
+	// UserTimeout is how long sent data may stay unacknowledged before the kernel ends a connection
+	// (TCP_USER_TIMEOUT, Linux; in milliseconds, rounded up). Zero leaves the kernel's 15 to 30 minutes. A gRPC client sets it by
+	// its keepalive parameters, but only on a *net.TCPConn: where DialContext returns a *Conn, set it here, to the same
+	// Timeout (20 s if not given). On other systems a dial with it fails with errors.ErrUnsupported.
+	UserTimeout time.Duration
+
 	starting sync.Mutex
 	core     atomic.Pointer[core]
 }
@@ -68,9 +74,16 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialContext connects to the address; network and address are those of net.Dial. The
-// connection is a *Conn when the network is "tcp", "tcp4" or "tcp6" and Base.LocalAddr has no port. Errors are *net.OpError as in net.Dialer;
-// with errors.Is they match ErrPortsExhausted, ErrLimit, ErrNoSource, or the system's errno. When the context ended the dial they
+// DialContext connects to the address; network and address are those of net.Dial.
+//
+// The connection is a *Conn when the network is "tcp", "tcp4" or "tcp6" and the Dialer has sources
+// (Sources, Device, or Base.LocalAddr without a port), Ports, limits, or Choice ExplicitPort. Else it is what net.Dialer
+// gives, for TCP a *net.TCPConn, so that programs that look for that type find it (gRPC sets TCP_USER_TIMEOUT on no
+// other). Such a connection is counted too, but nobody tells when it is closed: Stats and the search for a
+// port look for closed ones, each dial does once a second, and a dial that waits for a port does every 100 ms; the estimate of TIME_WAIT
+// takes all of them for closed on this side first.
+//
+// Errors are *net.OpError as in net.Dialer; with errors.Is they match ErrPortsExhausted, ErrLimit, ErrNoSource, or the system's errno. When the context ended the dial they
 // match context.Canceled or context.DeadlineExceeded, and at the end of a Timeout or Deadline the latter. (net.Dialer's
 // error for a handshake that took too long is sometimes this one and sometimes os.ErrDeadlineExceeded; here it matches both.)
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -93,6 +106,9 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	conn, err := c.race(ctx, network, first, second)
 	if err != nil {
 		return nil, err // a nil *Conn in a net.Conn would not be nil
+	}
+	if c.plain(c.set.Load()) {
+		return conn.loosen(), nil
 	}
 	return conn, nil
 }

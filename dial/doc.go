@@ -43,8 +43,10 @@
 //   - A dial that waits is not overtaken by a later one to the same destination.
 //   - Source and destination have the same address family. Names with addresses of both families are
 //     raced as in net.Dialer (RFC 6555); the connection that loses is closed.
-//   - Connections are [*Conn], a *net.TCPConn whose Close gives the port back; one that is dropped without Close gives it
-//     back when it is garbage collected. Networks other than TCP are
+//   - Connections are [*Conn], a *net.TCPConn whose Close gives the port back, or, from a Dialer with
+//     neither sources nor limits, a *net.TCPConn itself (see [Dialer.DialContext]). One that is dropped without
+//     Close gives its port back when it is garbage collected. io.Copy from and to a Conn makes
+//     the system calls that it would make with the *net.TCPConn. Networks other than TCP are
 //     left to net.Dialer and are not counted.
 //   - A Dialer runs no goroutine of its own, and holds no descriptor. It remembers a destination (about 1.5 kB) and a former
 //     source address until the last connection has been closed and has left TIME_WAIT.
@@ -53,5 +55,11 @@
 // program; for them the count is an estimate, and the kernel's answer decides.
 //
 // On systems other than Linux source addresses are bound as net.Dialer does with LocalAddr, and the system
-// chooses the port; Dialer.Ports is refused there. Pool, rotation, limits and statistics are the same.
+// chooses the port; Dialer.Ports and Dialer.UserTimeout are refused there. Pool, rotation, limits and statistics are the same.
+//
+// # Compatibility
+//
+// From version 1.0 on, what is exported here keeps its name, its type and its meaning within a major
+// version; texts of errors may change, what errors.Is and errors.As find does not. The one
+// requirement of this module is golang.org/x/sys, and the two newest releases of Go build it.
 package dial

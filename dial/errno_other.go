@@ -1,4 +1,4 @@
-//go:build !linux && !windows
+//go:build !linux && !windows && !plan9
 
 package dial
 

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -62,7 +61,7 @@ func (e *PortsExhaustedError) Error() string {
 
 // Unwrap gives ErrPortsExhausted, syscall.EADDRNOTAVAIL and Err.
 func (e *PortsExhaustedError) Unwrap() []error {
-	all := []error{ErrPortsExhausted, syscall.EADDRNOTAVAIL}
+	all := []error{ErrPortsExhausted, errNoPortNumber}
 	if e.Err != nil {
 		all = append(all, e.Err)
 	}
@@ -122,7 +121,7 @@ func (e *sourceError) Error() string {
 func (e *sourceError) Unwrap() []error {
 	all := []error{ErrNoSource}
 	if e.lost {
-		all = append(all, syscall.EADDRNOTAVAIL)
+		all = append(all, errNoPortNumber)
 	}
 	if e.err != nil {
 		all = append(all, e.err)

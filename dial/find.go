@@ -27,6 +27,7 @@ var errNoPort = errors.New("dial: no source has a port now")
 func (c *core) dialIP(ctx context.Context, network string, to netip.AddrPort, patient bool) (*Conn, error) {
 	c.count.dials.Add(1)
 	t := c.enter(to)
+	t.loose.settle(time.Now(), settleEvery)
 	if t.gate.limits() {
 		if limit, ahead, err := t.gate.enter(ctx); err != nil {
 			c.exit(t)
@@ -57,7 +58,9 @@ func (c *core) find(ctx context.Context, network string, t *destination, patient
 	}
 	alone := func() {} // nobody is behind
 	began := time.Now()
-	if t.line.len() == 0 && (try(alone) || c.stale(began) && try(alone)) {
+	// look sees what may have given ports back without a word.
+	look := func(now time.Time) bool { return t.loose.settle(now, settleAgain) || c.stale(now) }
+	if t.line.len() == 0 && (try(alone) || look(began) && try(alone)) {
 		return conn, err
 	}
 	wait := c.dialer.maxWait()
@@ -67,7 +70,7 @@ func (c *core) find(ctx context.Context, network string, t *destination, patient
 	c.count.waited.Add(1)
 	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	again := func(got func()) bool { c.stale(time.Now()); return try(got) }
+	again := func(got func()) bool { look(time.Now()); return try(got) }
 	if t.line.wait(limited, again) == nil {
 		return conn, err
 	}

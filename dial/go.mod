@@ -2,4 +2,4 @@ module github.com/maxconn/maxconn/dial
 
 go 1.25.0
 
-require golang.org/x/sys v0.49.0
+require golang.org/x/sys v0.47.0

@@ -49,7 +49,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// dialed is a connection that the test closes at its end.
+// dialed is a connection, of a Dialer with a pool or a limit, that the test closes at its end.
 func dialed(t testing.TB, d *Dialer, to netip.AddrPort) *Conn {
 	t.Helper()
 	c, err := d.DialContext(context.Background(), "tcp", to.String())

@@ -8,8 +8,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Hooks of httptrace see what they see with net.Dialer: the look-up and the dial, but not the connects to a name server.
@@ -51,7 +54,7 @@ func TestTraceIsThatOfNet(t *testing.T) {
 // net.Dialer takes a nil *net.TCPAddr for no address.
 func TestNilLocalAddr(t *testing.T) {
 	var none *net.TCPAddr
-	d := &Dialer{Base: net.Dialer{LocalAddr: none}}
+	d := &Dialer{MaxOpen: 1, Base: net.Dialer{LocalAddr: none}}
 	dialed(t, d, server(t, "127.0.0.1:0"))
 	if s := d.Stats(); s.Dials != 1 || len(s.Sources) != 0 {
 		t.Errorf("stats %+v", s)
@@ -95,7 +98,7 @@ func TestHalfClosed(t *testing.T) {
 		weFirst   bool
 		lingering int
 	}{{"the peer closes first", false, 0}, {"we close first", true, 1}} {
-		d := &Dialer{}
+		d := &Dialer{MaxOpen: 1}
 		c := dialed(t, d, l.Addr().(*net.TCPAddr).AddrPort())
 		peer := must(l.Accept())(t)
 		if v.weFirst {
@@ -113,5 +116,20 @@ func TestHalfClosed(t *testing.T) {
 		if s := d.Stats().Destinations[0]; s.TimeWait != v.lingering || s.Open != 0 {
 			t.Errorf("%s: %d in TIME_WAIT, want %d", v.name, s.TimeWait, v.lingering)
 		}
+	}
+}
+
+// TCP_USER_TIMEOUT is set with every choice of port.
+func TestUserTimeout(t *testing.T) {
+	to := server(t, "127.0.0.1:0")
+	for _, choice := range []Choice{AutoPort, KernelPort, ExplicitPort} {
+		c := must((&Dialer{Choice: choice, UserTimeout: 9*time.Second + time.Microsecond}).Dial("tcp", to.String()))(t)
+		defer c.Close()
+		raw := must(c.(syscall.Conn).SyscallConn())(t)
+		raw.Control(func(fd uintptr) {
+			if ms, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err != nil || ms != 9001 {
+				t.Errorf("%v: TCP_USER_TIMEOUT is %d ms, %v", choice, ms, err)
+			}
+		})
 	}
 }

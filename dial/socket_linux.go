@@ -127,6 +127,12 @@ func (a *attempt) user(ctx context.Context, network, address string, raw syscall
 
 // open binds the source and connects.
 func (a *attempt) open(ctx context.Context, fd int) error {
+	if d := a.core.dialer.UserTimeout; d > 0 {
+		ms := int((d + time.Millisecond - 1) / time.Millisecond)
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, ms); err != nil {
+			return os.NewSyscallError("setsockopt TCP_USER_TIMEOUT", err)
+		}
+	}
 	if a.choice == ExplicitPort {
 		return a.explicit(ctx, fd)
 	}

@@ -69,6 +69,7 @@ func (d *Dialer) Stats() Stats {
 	}
 	open := map[netip.Addr]int{}
 	for _, t := range c.all() {
+		t.loose.settle(now, 0)
 		one := t.stats(pool.of(t.addr.Addr()), set, now)
 		for _, p := range one.Pairs {
 			open[p.Source] += p.Open

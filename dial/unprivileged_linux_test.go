@@ -31,7 +31,7 @@ func TestUnprivileged(t *testing.T) {
 // dialUnprivileged uses each choice with a pool and without.
 func dialUnprivileged() error {
 	to := netip.MustParseAddrPort("127.0.0.8:39471")
-	if err := serveAt(to, true); err != nil {
+	if err := serveAt(to); err != nil {
 		return err
 	}
 	for _, choice := range []Choice{AutoPort, MovingWindow, KernelPort, ExplicitPort} {

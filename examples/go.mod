@@ -3,6 +3,7 @@ module github.com/maxconn/maxconn/examples
 go 1.26.0
 
 require (
+	github.com/cloudflare/tableflip v1.2.3
 	github.com/coder/websocket v1.8.15
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/maxconn/maxconn/coalesce v0.0.0

@@ -35,15 +35,26 @@ type Config struct {
 	FastOpen int
 
 	// MaxConnections bounds the connections that Accept has returned and that are not closed yet; 0 means
-	// no bound. AtLimit says what becomes of others. With a bound, Accept returns a wrapper
-	// that embeds the *net.TCPConn or *net.UnixConn, so all of its methods are there, and that has a method
-	// NetConn() net.Conn which returns it; closing the wrapper frees its place.
-	// A connection that the program never closes, or only inside of the wrapper, keeps its place forever.
+	// no bound. AtLimit says what becomes of others.
+	//
+	// With a bound, Accept returns a wrapper whose Close frees the place. It embeds the
+	// *net.TCPConn or *net.UnixConn, which its method NetConn() net.Conn returns, so all methods are
+	// there (ReadFrom and WriteTo of a Unix socket are those of package io), and io.Copy makes the same
+	// system calls, sendfile(2) and splice(2), as without a bound. A program that looks for the
+	// type *net.TCPConn does not find it; see UserTimeout. A connection that is dropped without Close is closed, and its place free,
+	// once the garbage collector has found it, as in package net; so is one that was closed only inside of the wrapper.
 	MaxConnections int
 
-	// AtLimit is the policy when MaxConnections are open. Default means Wait: connections
-	// stay in the accept queue (one a shard is taken out of it and held), and when that is full the kernel drops handshakes.
+	// AtLimit is the policy when MaxConnections are open. Default means Wait: connections stay in the
+	// accept queue, and when that is full the kernel drops handshakes. (With Wait, each shard takes a second descriptor. On
+	// systems other than Linux one connection is taken out of the queue and held.)
 	AtLimit Policy
+
+	// UserTimeout is how long sent data may stay unacknowledged before the kernel ends a connection
+	// (TCP_USER_TIMEOUT, Linux; in milliseconds, rounded up); 0 leaves the kernel's 15 to 30 minutes. Accepted connections have it from the
+	// listening socket. A gRPC server sets it by its keepalive parameters, but only on a *net.TCPConn: with
+	// MaxConnections set it here, to the same Timeout (20 s if not given).
+	UserTimeout time.Duration
 
 	// OnOverload is the policy when a connection cannot be accepted for lack of descriptors (EMFILE, ENFILE). Default means
 	// RefuseReset. RefuseReset and RefuseMessage hold one descriptor in reserve: it is given up, the connection
@@ -143,6 +154,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.DeferAccept < 0 || c.DeferAccept > math.MaxInt32*time.Second {
 		return c, fmt.Errorf("DeferAccept %v: out of range", c.DeferAccept)
+	}
+	if c.UserTimeout < 0 || c.UserTimeout > math.MaxInt32*time.Millisecond {
+		return c, fmt.Errorf("UserTimeout %v: out of range", c.UserTimeout)
 	}
 	if max(c.AtLimit, c.OnOverload) > RefuseMessage {
 		return c, fmt.Errorf("AtLimit %v, OnOverload %v: no such policy", c.AtLimit, c.OnOverload)

@@ -31,19 +31,43 @@
 //
 // # Closing
 //
-// Close does not wait for connections or for callers of Accept. It first has
-// the kernel ignore new handshakes (a client tries those again after a second, and
-// so reaches a successor on the same port; a kernel that allows that only with CAP_NET_ADMIN, as some of 2026 do, refuses
-// them instead) and gives those that have begun a moment to end ([Config.HandshakeGrace]).
-// Then it takes all connections out of the queues and closes the sockets.
-// Accept then hands out what was taken and only afterwards says [net.ErrClosed]. So a loop that accepts until it gets an
-// error serves everybody whose handshake had finished.
-// For [net/http.Server] close the listener before Shutdown: Shutdown closes it too, but once that has begun the server
-// closes connections without answering the requests that it still reads. A gRPC server that is being stopped does likewise.
-// What nobody asks for within [Config.DrainTimeout] is reset.
-// A handshake that takes longer than the grace, as does one whose last segment was dropped at a full queue, is forgotten by the kernel,
-// which resets the client when it next sends something, unless another socket of the same SO_REUSEPORT
-// group takes it over (net.ipv4.tcp_migrate_req, Linux 5.14; [Stats.MigrateReq]).
+// To end a server so that no client notices, call [Listener.Drain] and then the server's own
+// Shutdown or GracefulStop. Its comment has the order for net/http and for gRPC.
+//
+// [Listener.Close] alone, which a server's Shutdown calls too, does this:
+//
+//   - The kernel takes no new clients. It ignores their handshakes, so that they try again after a
+//     second and reach a successor on the same port. (Some kernels of 2026 allow that only with
+//     CAP_NET_ADMIN; there it refuses them.) Handshakes that have begun get a moment to end
+//     ([Config.HandshakeGrace]).
+//   - Every Accept that waits is released. Close does not wait for connections, for callers of
+//     Accept, or for places under MaxConnections.
+//   - What is in the queues is taken out, and the sockets are closed. Accept first hands out what was
+//     taken, and only then says [net.ErrClosed]; so a loop that accepts until it gets an error serves
+//     everybody whose handshake had finished. Nobody asks: what is left after [Config.DrainTimeout]
+//     is reset.
+//   - At MaxConnections, a client that waits for a place stays in the kernel's queue. It is served by
+//     another holder of the socket if there is one; else the kernel resets it at once, as it does
+//     when a listener of package net is closed. With AtLimit RefuseMessage it is told.
+//
+// A connection that net/http or gRPC accepts after its own end has begun is closed without an
+// answer: that is why Drain comes first.
+//
+// A handshake that takes longer than the grace, as does one whose last segment was dropped at a full
+// queue, is forgotten by the kernel, which resets the client when it next sends something, unless
+// another socket of the same SO_REUSEPORT group takes it over (net.ipv4.tcp_migrate_req, Linux 5.14;
+// [Stats.MigrateReq]).
+//
+// Sockets that others hold too (after [Listener.Files], File or SyscallConn, and all that
+// [Config.Adopt] was given) are left to them: Close takes out of their queues what there is room for,
+// and changes nothing else.
+//
+// # Copies
+//
+// io.Copy from and to an accepted connection stays inside of the kernel, by sendfile(2) and
+// splice(2), wherever it would with the *net.TCPConn or *net.UnixConn alone. Two calls cannot be
+// helped, in which package net looks for its own type: ReadFrom of a plain *net.TCPConn with a
+// wrapper, and io.CopyN from a wrapper to one. Give them what the wrapper's NetConn returns.
 //
 // # Systems
 //
@@ -53,4 +77,10 @@
 // above 1, DeferAccept, FastOpen, Resize, RaiseFiles. There, Accept answers a lack of
 // descriptors with a pause, whatever OnOverload says, Close does not drain, and kernel
 // readings in Stats are [Unknown]. All else is the same.
+//
+// # Compatibility
+//
+// From version 1.0 on, what is exported here keeps its name, its type and its meaning within a major
+// version; texts of errors may change, what errors.Is and errors.As find does not. The one
+// requirement of this module is golang.org/x/sys, and the two newest releases of Go build it.
 package listen

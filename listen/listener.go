@@ -23,11 +23,17 @@ type Listener struct {
 	alive   *net.KeepAliveConfig // for each connection; nil: it has its settings from the socket or from package net
 	warned  atomic.Int64         // when Warn was last called, UnixNano
 
+	lastTaken atomic.Int64 // when a connection was last accepted, UnixNano
+
 	merging sync.Once
 	merged  chan accepted // from the shards to Accept, when there are several
+	offered atomic.Int64  // how many of them wait for a caller of Accept
 	pumps   sync.WaitGroup
+	until   deadline
 
-	resizing sync.Mutex  // Resize and Files, and Close, which ends them
+	turning  sync.Once
+	ignoring []bool      // by shard: the kernel takes no new clients; set once
+	resizing sync.Mutex  // Resize, Files and SetDeadline, and Close, which ends them
 	leaving  bool        // Close has begun to turn clients away; under resizing
 	shared   atomic.Bool // others may hold the sockets
 	filtered atomic.Bool // Close has attached its filter, which new connections inherit
@@ -44,12 +50,15 @@ type accepted struct {
 }
 
 func newListener(cfg Config, addr net.Addr) *Listener {
-	l := &Listener{cfg: cfg, addr: addr, merged: make(chan accepted), closed: make(chan struct{}), drained: make(chan struct{})}
+	l := &Listener{
+		cfg: cfg, addr: addr, merged: make(chan accepted),
+		closed: make(chan struct{}), drained: make(chan struct{}),
+	}
+	l.until.init()
 	if cfg.MaxConnections > 0 {
 		l.places = make(chan struct{}, cfg.MaxConnections)
 	}
 	l.reserve = &reserve{wanted: cfg.OnOverload != Wait}
-	l.queued.expired = make(chan struct{})
 	return l
 }
 
@@ -59,39 +68,39 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 // Unmet lists what the kernel cut or does not have, when Config.BestEffort made Listen succeed nevertheless.
 func (l *Listener) Unmet() []error { return append([]error(nil), l.unmet...) }
 
-// Accept waits for the next connection and returns it: a *net.TCPConn or *net.UnixConn or, with a bound on connections, a
-// wrapper that embeds one.
+// Accept waits for the next connection and returns it: a *net.TCPConn or *net.UnixConn or, with a
+// bound on connections, a wrapper (see Config.MaxConnections).
 //
-// With several shards the first call starts a goroutine for each, which accepts one connection ahead and offers it to the
-// callers; [Listener.Serve] does without them and is the faster way. The errors are those of the package comment.
-// After Close, Accept returns what was in the queues, and then net.ErrClosed.
+// With several shards the first call starts a goroutine for each, which accepts one connection
+// ahead and offers it to the callers; [Listener.Serve] does without them and is the faster way.
+// Every error is a *net.OpError, of those that the package comment names.
 func (l *Listener) Accept() (net.Conn, error) {
 	if len(l.shards) == 1 {
-		return l.next(l.shards[0])
+		c, err := l.next(l.shards[0])
+		return c, err
 	}
 	l.merging.Do(l.merge)
+	passed := l.until.wait()
+	if isClosed(passed) {
+		return nil, l.fail("accept", os.ErrDeadlineExceeded)
+	}
 	select {
 	case a := <-l.merged:
 		return a.conn, a.err
+	case <-passed:
+		return nil, l.fail("accept", os.ErrDeadlineExceeded)
 	case <-l.closed:
 		return l.leftover()
 	}
 }
 
-// next gives the next connection of a shard that has a place.
+// next gives the next connection of a shard, with its place.
 func (l *Listener) next(s *shard) (net.Conn, error) {
-	for {
-		c, err := s.accept()
-		if err == errClosing {
-			return l.leftover()
-		}
-		if err != nil {
-			return nil, err
-		}
-		if c = l.admit(s, c); c != nil {
-			return c, nil
-		}
+	c, err := s.take()
+	if err == errClosing {
+		return l.leftover()
 	}
+	return c, err
 }
 
 // merge starts one goroutine a shard, unless the listener is closed already.
@@ -106,26 +115,40 @@ func (l *Listener) merge() {
 	}
 }
 
+// pump offers what comes to the callers of Accept. A deadline is theirs, so it only makes a pause.
 func (l *Listener) pump(s *shard) {
 	for {
-		var a accepted
-		a.conn, a.err = s.accept()
-		if a.err == errClosing {
+		changed := l.until.changes()
+		c, err := s.take()
+		if err == errClosing {
 			return
 		}
-		if a.err == nil {
-			if a.conn = l.admit(s, a.conn); a.conn == nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			select {
+			case <-changed:
 				continue
+			case <-l.closed:
+				return
 			}
 		}
-		select {
-		case l.merged <- a:
-		case <-l.closed:
-			if a.conn != nil {
-				l.keep(s, a.conn)
-			}
+		if !l.offer(s, accepted{c, err}) {
 			return
 		}
+	}
+}
+
+// offer hands over to a caller of Accept, now or after Close, which it waits for.
+func (l *Listener) offer(s *shard, a accepted) bool {
+	l.offered.Add(1)
+	defer l.offered.Add(-1)
+	select {
+	case l.merged <- a:
+		return true
+	case <-l.closed:
+		if a.conn != nil {
+			l.keep(s, a.conn)
+		}
+		return false
 	}
 }
 
@@ -161,33 +184,6 @@ func (l *Listener) Serve(handle func(net.Conn)) error {
 	default:
 		return nil
 	}
-}
-
-// Files gives duplicates of the listening sockets, one for each shard, to pass on to a successor ([os/exec.Cmd.ExtraFiles],
-// [net.FileListener], [Config.Adopt]). The caller closes them. From then on Close leaves the sockets
-// open for whoever else holds them, as it does after Adopt, and the file of a Unix socket stays.
-//
-// On Linux, unlike those of package net's File method, the duplicates do not become blocking when their Fd method is called: that would hold for
-// this Listener too, and neither Close nor a deadline could end its Accept. Once Close has begun the error is net.ErrClosed.
-func (l *Listener) Files() ([]*os.File, error) {
-	l.resizing.Lock()
-	defer l.resizing.Unlock()
-	if l.leaving { // a successor would get a socket that takes no clients
-		return nil, l.fail("files", net.ErrClosed)
-	}
-	var files []*os.File
-	for _, s := range l.shards {
-		f, err := s.file()
-		if err != nil {
-			for _, f := range files {
-				f.Close()
-			}
-			return nil, l.fail("files", err)
-		}
-		files = append(files, f)
-	}
-	l.shared.Store(true)
-	return files, nil
 }
 
 // fail makes the error of a method.

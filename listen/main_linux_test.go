@@ -2,67 +2,49 @@ package listen
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
-
-	"github.com/maxconn/maxconn/internal/lab"
-	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
-const (
-	// roleVar makes the test binary one of the programs in roles.
-	roleVar = "MAXCONN_LISTEN_ROLE"
-	// insideVar says that a test runs in the lab that it asked for.
-	insideVar = "MAXCONN_LISTEN_INSIDE"
-)
+// roleVar makes the test binary one of the programs in roles.
+const roleVar = "MAXCONN_LISTEN_ROLE"
 
 func TestMain(m *testing.M) {
-	vm.Main()
-	lab.Main()
 	if role := os.Getenv(roleVar); role != "" {
 		play(role)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	status := m.Run()
+	if left := goroutinesLeft(); left != "" && status == 0 {
+		fmt.Fprintf(os.Stderr, "goroutines are left:\n%s\n", left)
+		status = 1
+	}
+	os.Exit(status)
 }
 
-// inside runs the calling test again in a network namespace with settings, and says whether this is that run.
-func inside(t *testing.T, settings map[string]string) bool {
-	t.Helper()
-	if os.Getenv(insideVar) != "" {
-		return true
-	}
-	l, err := lab.Start(t.Context())
-	if errors.Is(err, lab.ErrUnavailable) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for key, value := range settings {
-		if err := l.Set(key, value); err != nil {
-			t.Fatal(err)
+// goroutinesLeft waits for all to end that tests have started, and gives the stacks of those that do not.
+func goroutinesLeft() string {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		dump := make([]byte, 1<<20)
+		dump = dump[:runtime.Stack(dump, true)]
+		var left []string
+		for stack := range strings.SplitSeq(string(dump), "\n\n") {
+			// This goroutine, and the one that package testing has in a process that fuzzes.
+			if !strings.Contains(stack, "goroutinesLeft") && !strings.Contains(stack, "os/signal.loop") {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 || time.Now().After(end) {
+			return strings.Join(left, "\n\n")
 		}
 	}
-	t.Setenv(insideVar, "1")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := l.Run(t.Context(), nil, self, "-test.run=^"+t.Name()+"$", "-test.v")
-	if err != nil || out.Code != 0 || !strings.Contains(string(out.Stdout), "--- PASS: "+t.Name()) {
-		t.Errorf("in the lab: %v, exit status %d\n%s%s", err, out.Code, out.Stdout, out.Stderr)
-	}
-	return false
 }
 
 // role prepares the test binary as another program.

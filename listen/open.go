@@ -47,9 +47,13 @@ func (c Config) Listen(ctx context.Context, network, address string) (*Listener,
 	return o.finish()
 }
 
-// Adopt makes a Listener from sockets that listen already: [Activated] ones, or of package net
-// (*net.TCPListener, *net.UnixListener). More than one are shards and must share their address. Config.Shards and Config.Control
-// are not used, nor is Multipath. On success the Listener owns them.
+// Adopt makes a Listener from sockets that listen already: [Activated] ones, those of package net
+// (*net.TCPListener, *net.UnixListener), a [Listener], and whatever else has the method SyscallConn
+// of these, such as a type that embeds one. Its Accept is called, so that what a wrapper does to
+// connections is done; what it hides behind a plain net.Listener cannot be adopted. Without the
+// method SetDeadline of these, Close does not drain. More than one are shards and must
+// share their address. Config.Shards and Config.Control are not used, nor is Multipath. On success
+// the Listener owns them.
 //
 // Others may hold the same sockets (systemd does), so Close leaves the kernel's side alone: it takes out of the
 // queues what is there, and closes.
@@ -65,9 +69,9 @@ func (c Config) Adopt(listeners ...net.Listener) (*Listener, error) {
 	}
 	o.cfg = cfg
 	for _, ln := range listeners {
-		inner, ok := ln.(socket)
-		if !ok {
-			return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: ln.Addr(), Err: fmt.Errorf("%T is no socket of package net", ln)}
+		inner, err := adoptable(ln)
+		if err != nil {
+			return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: ln.Addr(), Err: err}
 		}
 		if ln.Addr().String() != listeners[0].Addr().String() {
 			return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: ln.Addr(), Err: fmt.Errorf("another address than %v", listeners[0].Addr())}
@@ -80,6 +84,26 @@ func (c Config) Adopt(listeners ...net.Listener) (*Listener, error) {
 	o.cfg.Shards = len(listeners)
 	return o.finish()
 }
+
+// adoptable finds the socket in a listener.
+func adoptable(ln net.Listener) (socket, error) {
+	if s, ok := ln.(socket); ok {
+		return s, nil
+	}
+	if sc, ok := ln.(syscall.Conn); ok {
+		return undated{ln, sc}, nil
+	}
+	const why = "%T hides its socket (it has no method SyscallConn): adopt the listener inside of it"
+	return nil, fmt.Errorf(why+": %w", ln, errors.ErrUnsupported)
+}
+
+// undated is a socket that cannot be woken but by closing it.
+type undated struct {
+	net.Listener
+	syscall.Conn
+}
+
+func (undated) SetDeadline(time.Time) error { return errors.ErrUnsupported }
 
 // opening is a Listener that is being made.
 type opening struct {
@@ -109,6 +133,7 @@ func (o *opening) allow() error {
 		{"Shards", c.Shards > 1, onLinux && o.tcp(), func() { c.Shards = 1 }},
 		{"DeferAccept", c.DeferAccept > 0, onLinux && o.tcp(), func() { c.DeferAccept = 0 }},
 		{"FastOpen", c.FastOpen > 0, onLinux && o.tcp(), func() { c.FastOpen = 0 }},
+		{"UserTimeout", c.UserTimeout > 0, onLinux && o.tcp(), func() { c.UserTimeout = 0 }},
 	} {
 		if !f.asked || f.can {
 			continue
@@ -180,6 +205,13 @@ func (o *opening) options(raw syscall.RawConn) error {
 			}
 		}
 	}
+	if o.cfg.UserTimeout > 0 {
+		if err := setUserTimeout(raw, o.cfg.UserTimeout); err != nil {
+			if err := o.miss(err); err != nil {
+				return err
+			}
+		}
+	}
 	if o.cfg.FastOpen > 0 {
 		if err := setFastOpen(raw, o.cfg.FastOpen); err != nil {
 			return o.miss(err)
@@ -198,13 +230,16 @@ func (o *opening) finish() (*Listener, error) {
 	for _, inner := range o.inner {
 		s, err := newShard(l, inner)
 		if err == nil {
+			l.shards = append(l.shards, s)
 			err = o.size(s)
 		}
 		if err != nil {
+			for _, s := range l.shards {
+				s.bell.close()
+			}
 			o.close()
 			return nil, &net.OpError{Op: o.op, Net: o.network, Addr: inner.Addr(), Err: err}
 		}
-		l.shards = append(l.shards, s)
 	}
 	l.unmet = o.unmet
 	l.reserve.open()

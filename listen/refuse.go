@@ -24,7 +24,7 @@ func (l *Listener) refuse(c net.Conn) {
 
 // reset closes with RST instead of FIN, and without TIME_WAIT.
 func reset(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
 		t.SetLinger(0)
 	}
 	c.Close()

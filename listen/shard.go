@@ -17,6 +17,9 @@ type shard struct {
 	limit atomic.Int64 // of the accept queue, as last set; Unknown
 	last  atomic.Pointer[queue]
 
+	turn chan struct{} // holds one element while somebody waits for a client and then for a place
+	bell *bell         // tells of clients, so that a place is taken only for one who is there; or nil
+
 	accepted atomic.Uint64
 	aborted  atomic.Uint64
 	pauses   atomic.Uint64
@@ -29,42 +32,93 @@ type shard struct {
 var errClosing = errors.New("closing")
 
 func newShard(l *Listener, inner socket) (*shard, error) {
-	raw, err := inner.SyscallConn()
+	raw, err := rawOf(inner)
 	if err != nil {
 		return nil, err
 	}
-	return &shard{l: l, inner: inner, raw: raw}, nil
+	s := &shard{l: l, inner: inner, raw: raw, turn: make(chan struct{}, 1)}
+	if l.places != nil && l.cfg.AtLimit == Wait {
+		s.bell, err = newBell(inner, raw)
+	}
+	return s, err
 }
 
-// accept takes the next connection out of the queue, whatever comes between.
-func (s *shard) accept() (net.Conn, error) {
+// rawOf looks through a Listener of this package, which has another holder from now on.
+func rawOf(inner socket) (syscall.RawConn, error) {
+	l, ours := inner.(*Listener)
+	if !ours {
+		return inner.SyscallConn()
+	}
+	if _, err := l.SyscallConn(); err != nil {
+		return nil, err
+	}
+	l.shared.Store(true)
+	return l.shards[0].raw, nil
+}
+
+// take gives the next connection that may be served, with its place.
+func (s *shard) take() (net.Conn, error) {
+	if s.bell != nil {
+		return s.takeInTurn()
+	}
 	var wait backoff
 	for !s.l.closing.Load() {
-		c, err := s.inner.Accept()
-		if err == nil {
-			s.took(c)
-			return c, nil
-		}
-		switch {
-		case s.l.closing.Load():
-		case lacking(err):
-			s.overload(err, &wait)
-		case transient(err):
-			s.aborted.Add(1)
-			s.l.warn(err)
-			wait.hurry(s)
-		default:
+		c, err := s.attempt(&wait)
+		if err != nil {
 			return nil, err
+		}
+		if c != nil {
+			c = s.l.admit(s, c)
+		}
+		if c != nil {
+			return c, nil
 		}
 	}
 	return nil, errClosing
 }
 
+// attempt accepts once, and answers what comes instead of a connection: then it returns nothing.
+func (s *shard) attempt(wait *backoff) (net.Conn, error) {
+	c, err := s.inner.Accept()
+	switch {
+	case err == nil:
+		s.took(c)
+		return c, nil
+	case s.l.closing.Load():
+		return nil, errClosing
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, s.late()
+	case lacking(err):
+		s.overload(err, wait)
+	case transient(err):
+		s.aborted.Add(1)
+		s.l.warn(err)
+		wait.hurry(s)
+	default:
+		return nil, err
+	}
+	return nil, nil
+}
+
+// late says whether it was the caller's deadline that ended an Accept. Others are set here, to
+// look at a queue for a moment.
+func (s *shard) late() error {
+	if at := s.l.until.time(); !at.IsZero() && !time.Now().Before(at) {
+		return s.l.fail("accept", os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
 // took counts a connection, gives it its settings, and frees it of the filter that it inherited while the listener was being closed.
 func (s *shard) took(c net.Conn) {
 	s.accepted.Add(1)
-	if t, ok := c.(*net.TCPConn); ok && s.l.alive != nil {
-		t.SetKeepAliveConfig(*s.l.alive)
+	s.l.lastTaken.Store(time.Now().UnixNano())
+	if s.l.alive != nil {
+		if t, ok := c.(interface {
+			SetKeepAliveConfig(net.KeepAliveConfig) error
+		}); ok {
+			t.SetKeepAliveConfig(*s.l.alive)
+		}
 	}
 	if s.l.filtered.Load() {
 		heedHandshakes(c)
@@ -133,10 +187,17 @@ func (s *shard) pause(d time.Duration) {
 // file duplicates the socket's descriptor.
 func (s *shard) file() (*os.File, error) {
 	f, err := duplicate(s.inner, s.raw)
-	if u, ok := s.inner.(*net.UnixListener); ok && err == nil {
-		u.SetUnlinkOnClose(false)
+	if err == nil {
+		s.unlinkOnClose(false)
 	}
 	return f, err
+}
+
+// unlinkOnClose is that of *net.UnixListener.
+func (s *shard) unlinkOnClose(unlink bool) {
+	if u, ok := s.inner.(interface{ SetUnlinkOnClose(bool) }); ok {
+		u.SetUnlinkOnClose(unlink)
+	}
 }
 
 // warn passes an error on, at most once a second.

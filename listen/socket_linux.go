@@ -44,6 +44,13 @@ func setDeferAccept(raw syscall.RawConn, d time.Duration) error {
 	return setOption(raw, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds(d), "TCP_DEFER_ACCEPT")
 }
 
+// setUserTimeout is inherited by what is accepted (net/ipv4/inet_connection_sock.c
+// inet_csk_clone_lock copies icsk_user_timeout with the socket).
+func setUserTimeout(raw syscall.RawConn, d time.Duration) error {
+	ms := int((d + time.Millisecond - 1) / time.Millisecond)
+	return setOption(raw, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, ms, "TCP_USER_TIMEOUT")
+}
+
 // seconds rounds up, and keeps the sign.
 func seconds(d time.Duration) int {
 	if d < 0 {
@@ -127,6 +134,25 @@ func duplicate(s socket, raw syscall.RawConn) (*os.File, error) {
 	return os.NewFile(uintptr(dup), s.Addr().Network()+":"+s.Addr().String()), nil
 }
 
+// descriptors counts those of this process for a socket, or gives Unknown.
+func descriptors(raw syscall.RawConn) int {
+	var is unix.Stat_t
+	if control(raw, func(fd int) error { return unix.Fstat(fd, &is) }) != nil {
+		return Unknown
+	}
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return Unknown
+	}
+	n, name := 0, fmt.Sprintf("socket:[%d]", is.Ino) // net/socket.c sockfs_dname
+	for _, e := range all {
+		if to, _ := os.Readlink("/proc/self/fd/" + e.Name()); to == name {
+			n++
+		}
+	}
+	return n
+}
+
 // relisten calls listen(2) on a socket that listens: only the limit of its queue changes
 // (net/ipv4/af_inet.c inet_listen, net/unix/af_unix.c unix_listen).
 func relisten(raw syscall.RawConn, backlog int) error {
@@ -178,12 +204,17 @@ func drops(fd int) int64 {
 func ready(raw syscall.RawConn) bool {
 	is := false
 	control(raw, func(fd int) error {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(p, 0)
-		is = n == 1 && p[0].Revents&unix.POLLIN != 0
-		return err
+		is = readyFd(fd)
+		return nil
 	})
 	return is
+}
+
+// readyFd is true too for a socket that is broken: accept has the error.
+func readyFd(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n == 1
 }
 
 // ignoreHandshakes keeps new clients out, and lets handshakes end which have begun. Best is a filter; where a kernel does
@@ -232,7 +263,7 @@ func dropHandshakes(raw syscall.RawConn) error {
 // heedHandshakes takes the filter off a connection that got a copy of it: a peer that lost its state and calls again from
 // the same port must get an answer (RFC 5961, 4).
 func heedHandshakes(c net.Conn) {
-	sc, ok := c.(*net.TCPConn)
+	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return
 	}

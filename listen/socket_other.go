@@ -17,12 +17,15 @@ const (
 
 func setReusePort(syscall.RawConn) error                  { return errors.ErrUnsupported }
 func setDeferAccept(syscall.RawConn, time.Duration) error { return errors.ErrUnsupported }
+func setUserTimeout(syscall.RawConn, time.Duration) error { return errors.ErrUnsupported }
 func setFastOpen(syscall.RawConn, int) error              { return errors.ErrUnsupported }
 func relisten(syscall.RawConn, int) error                 { return errors.ErrUnsupported }
 func ignoreHandshakes(syscall.RawConn) error              { return errors.ErrUnsupported }
 func setKeepAlive(syscall.RawConn, Config) error          { return nil } // package net does it
 func heedHandshakes(net.Conn)                             {}
 func ready(syscall.RawConn) bool                          { return false } // so Close does not drain
+func descriptors(syscall.RawConn) int                     { return Unknown }
+func readyFd(int) bool                                    { return true }
 func somaxconn() int                                      { return Unknown }
 func migrateReq() int                                     { return Unknown }
 

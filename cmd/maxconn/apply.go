@@ -1,12 +1,14 @@
+//go:build linux
+
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -18,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/linux/role"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -97,6 +100,10 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if err != nil {
 		return err
 	}
+	if window > 0 && role.Secure() {
+		return &failure{statusFailed, role.ErrSecure,
+			"nothing would take it back: --confirm-within 0 waits for nobody"}
+	}
 	if f.pid != 0 {
 		f.netns = "/proc/" + strconv.FormatInt(f.pid, 10) + "/ns/net"
 	}
@@ -111,6 +118,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if len(p.Changes) == 0 {
 		return a.nothingToApply(f)
 	}
+	p = e.Hold(p) // before it is shown: what somebody agrees to is what is written to
 	if ok, err := a.agreed(p, f.yes, args, window); !ok {
 		return err
 	}
@@ -121,7 +129,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	if err != nil {
 		return applyError(err)
 	}
-	return a.writeReport(f.journalFlags, report, "applied", window)
+	return a.writeReport(e, f.journalFlags, report, "applied", window)
 }
 
 // endings are the signals that end an apply in an orderly way; a hangup that nohup has switched off stays so.
@@ -220,36 +228,32 @@ func parseWish(text string) (apply.Wish, error) {
 
 // readPlan reads a plan from a file or from the standard input.
 func (a *app) readPlan(name string) (plan.Plan, error) {
-	in, shown := a.stdin, "the standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return plan.Plan{}, planFileError(name, err)
-		}
-		defer f.Close()
-		in, shown = f, name
-	}
-	p, err := apply.ReadPlan(in)
+	ctx := a.context()
+	text, shown, err := a.input(ctx, name, largestPlan)
 	if err != nil {
-		return p, planFileError(shown, err)
+		return plan.Plan{}, inputError("the plan "+shown, err, planHint)
 	}
-	return p, nil
+	p, err := interruptible(ctx, func() (plan.Plan, error) {
+		if err := bounded(text, "{", mostObjects); err != nil {
+			return plan.Plan{}, err
+		}
+		return apply.ReadPlan(bytes.NewReader(text))
+	})
+	if err != nil && ctx.Err() == nil {
+		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err), planHint}
+	}
+	return p, err
 }
 
-func planFileError(name string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return &failure{statusUsage, fmt.Errorf("read the plan %s: %w", name, err), "a plan is what maxconn plan -o plan.json writes"}
-}
+// planHint is for what is no plan.
+const planHint = "a plan is what maxconn plan -o plan.json writes"
 
 func (a *app) nothingToApply(f *applyFlags) error {
 	if f.json {
 		return a.writeJSON(apply.Report{Schema: apply.ReceiptSchema, State: apply.InEffect, Receipts: []apply.Receipt{}})
 	}
 	return a.write(func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, "nothing to change: what is asked for is there, or more")
+		err := printf(w, "nothing to change: what is asked for is there, or more\n")
 		return err
 	})
 }
@@ -266,12 +270,17 @@ func (a *app) agreed(p plan.Plan, yes bool, args []string, window time.Duration)
 	return a.ask(p, window)
 }
 
+// longestAnswer is far above "yes", in bytes.
+const longestAnswer = 1024
+
 // ask shows a plan and reads the answer.
 func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	if err := a.write(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
 		return false, err
 	}
-	answer, err := bufio.NewReader(a.stdin).ReadString('\n')
+	answer, err := interruptible(a.context(), func() (string, error) {
+		return bufio.NewReader(io.LimitReader(a.stdin, longestAnswer)).ReadString('\n')
+	})
 	if err != nil && err != io.EOF {
 		return false, err
 	}
@@ -279,7 +288,7 @@ func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	case "y", "yes":
 		return true, nil
 	}
-	return false, a.write(func(w io.Writer) error { _, err := fmt.Fprintln(w, "nothing was changed"); return err })
+	return false, a.write(func(w io.Writer) error { return printf(w, "nothing was changed\n") })
 }
 
 func isTerminal(r io.Reader) bool {
@@ -294,24 +303,30 @@ func isTerminal(r io.Reader) bool {
 func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	var b strings.Builder
 	for i, c := range p.Changes {
-		fmt.Fprintf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
+		printf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
 		if c.TakesEffect != "" {
-			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
-		fmt.Fprintln(&b)
+		printf(&b, "\n")
 		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
-				fmt.Fprintf(&b, "   %s: %s\n", line.name, render.Clean(line.text))
+				printf(&b, "   %s: %s\n", line.name, shown(line.text))
 			}
 		}
 	}
 	if window > 0 {
-		fmt.Fprintf(&b, "Everything is taken back after %s unless confirmed.\n", window)
+		printf(&b, "Everything is taken back after %s unless confirmed.\n", window)
 	}
 	b.WriteString("Apply? [y/N] ")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// mostShown is how much of a text of a plan is put before a question, in characters: the reasons
+// that a plan gives are shorter.
+const mostShown = 400
+
+func shown(text string) string { return cut(render.Clean(cut(text, mostShown)), mostShown) }
 
 func clean(text, otherwise string) string {
 	if text == "" {
@@ -329,8 +344,10 @@ func value(text string) string {
 }
 
 // writeReport writes what came of a run, and, where files were written for the next boot, what they cannot keep.
-func (a *app) writeReport(f journalFlags, r apply.Report, what string, window time.Duration) error {
-	unkept, err := a.unkept(f, r)
+func (a *app) writeReport(
+	e *apply.Engine, f journalFlags, r apply.Report, what string, window time.Duration,
+) error {
+	lost, err := unkept(e, r)
 	if err != nil {
 		return err
 	}
@@ -338,14 +355,14 @@ func (a *app) writeReport(f journalFlags, r apply.Report, what string, window ti
 		return a.writeJSON(struct {
 			apply.Report
 			NotKept []apply.Comparison `json:"not_kept,omitempty"`
-		}{r, unkept})
+		}{r, lost})
 	}
 	return a.write(func(w io.Writer) error {
 		if err := showReport(w, r, what, window, f); err != nil {
 			return err
 		}
-		for _, u := range unkept {
-			if _, err := fmt.Fprintf(w, "Not kept over a boot: %s: %s\n", render.Clean(u.Setting), render.Clean(u.Why)); err != nil {
+		for _, u := range lost {
+			if err := printf(w, "Not kept over a boot: %s: %s\n", u.Setting, u.Why); err != nil {
 				return err
 			}
 		}
@@ -355,25 +372,25 @@ func (a *app) writeReport(f journalFlags, r apply.Report, what string, window ti
 
 func showReport(w io.Writer, r apply.Report, what string, window time.Duration, f journalFlags) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "run %d: %s\n", r.Run, what)
+	printf(&b, "run %d: %s\n", r.Run, what)
 	for _, c := range r.Receipts {
-		fmt.Fprintf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From), value(c.Became))
+		printf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From), value(c.Became))
 		if c.Kept {
-			fmt.Fprintf(&b, ", which the kernel made of %s", value(c.Wanted))
+			printf(&b, ", which the kernel made of %s", value(c.Wanted))
 		}
 		if c.TakesEffect != "" && c.TakesEffect != "now" {
-			fmt.Fprintf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			printf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
 		}
-		fmt.Fprintln(&b)
+		printf(&b, "\n")
 	}
 	for _, f := range r.Files {
-		fmt.Fprintf(&b, "  wrote %s\n", render.Clean(f))
+		printf(&b, "  wrote %s\n", render.Clean(f))
 	}
 	switch {
 	case r.State == apply.Pending:
-		fmt.Fprintf(&b, "Taken back at %s, in %s, unless confirmed: %s\n", r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
+		printf(&b, "Taken back at %s, in %s, unless confirmed: %s\n", r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
 	default:
-		fmt.Fprintf(&b, "Taken back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
+		printf(&b, "Taken back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -82,21 +81,27 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 	if err := f.processSeen(s); err != nil {
 		return err
 	}
-	r := diagnose.Check(s, options)
+	r, err := computed(ctx, func() diagnose.Report { return diagnose.Check(s, options) })
+	if err != nil {
+		return err
+	}
 	a.status = statusOf(r.Verdict)
-	if err := a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.verbose)) }); err != nil {
+	if err := show(a, f.form, f.verbose, r, forms[diagnose.Report]{
+		text: render.Text, json: render.JSON, markdown: render.Markdown,
+	}); err != nil {
 		return err
 	}
 	a.explainUnknown(r)
-	a.unmatched(diagnose.Unmatched(s, options.Workload), "here")
-	return nil
+	listeners, err := computed(ctx, func() []string { return diagnose.Unmatched(s, options.Workload) })
+	a.unmatched(listeners, "here")
+	return err
 }
 
 // options are what a diagnosis is narrowed and measured by.
 func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	o := diagnose.Options{Limits: f.limits, PID: f.pid}
 	for _, id := range f.limits {
-		if limit.Find(id) == nil {
+		if limit.Find(limit.ID(id)) == nil {
 			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %s", quoted(id))
 		}
 	}
@@ -131,16 +136,6 @@ func (a *app) unmatched(listeners []string, where string) {
 	if a.status == statusHolds {
 		a.status = statusUnknown
 	}
-}
-
-func (f *checkFlags) report(w io.Writer, r diagnose.Report, style render.Style) error {
-	switch {
-	case f.json:
-		return render.JSON(w, r)
-	case f.markdown:
-		return render.Markdown(w, r)
-	}
-	return render.Text(w, r, style)
 }
 
 // explainUnknown says on the standard error why there is no verdict.

@@ -1,9 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,9 +29,15 @@ func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) e
 	if err != nil {
 		return err
 	}
-	all := reportAll(list, snapshots, errs, o)
+	all, err := computed(ctx, func() render.Reports { return reportAll(list, snapshots, errs, o) })
+	if err != nil {
+		return err
+	}
 	a.status = worst(all)
-	if err := a.write(func(w io.Writer) error { return f.reports(w, all, a.style(f.verbose)) }); err != nil {
+	err = show(a, f.form, f.verbose, all, forms[render.Reports]{
+		text: render.ReportsText, json: render.ReportsJSON, markdown: render.ReportsMarkdown,
+	})
+	if err != nil {
 		return err
 	}
 	a.unmatched(unmatchedAnywhere(snapshots, o.Workload), "in any network namespace")
@@ -113,16 +120,6 @@ func worst(all render.Reports) int {
 		}
 	}
 	return status
-}
-
-func (f *checkFlags) reports(w io.Writer, all render.Reports, style render.Style) error {
-	switch {
-	case f.json:
-		return render.ReportsJSON(w, all)
-	case f.markdown:
-		return render.ReportsMarkdown(w, all)
-	}
-	return render.ReportsText(w, all, style)
 }
 
 func processes(n int) string {

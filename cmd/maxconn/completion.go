@@ -66,7 +66,7 @@ func completeWith(c *cobra.Command, flag string, words func() []cobra.Completion
 
 func limitNames() (names []cobra.Completion) {
 	for _, l := range limit.Catalogue() {
-		names = append(names, cobra.CompletionWithDesc(l.ID, l.Title))
+		names = append(names, cobra.CompletionWithDesc(string(l.ID), l.Title))
 	}
 	return names
 }
@@ -82,19 +82,4 @@ func completeWords(_ *cobra.Command, args []string, _ string) ([]cobra.Completio
 		words = append(words, cobra.Completion(k))
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeNamespaces offers the names of network namespaces.
-func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	list, err := namespaces()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []cobra.Completion
-	for _, ns := range list.Namespaces {
-		for _, n := range ns.Names {
-			names = append(names, cobra.Completion(n))
-		}
-	}
-	return names, cobra.ShellCompDirectiveDefault // a path will do too
 }

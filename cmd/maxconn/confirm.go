@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/linux/netns"
 )
 
 func (a *app) confirm() *cobra.Command {
@@ -35,7 +38,7 @@ Exit status: 0 kept, 64 bad usage, 70 too late, or nothing waits.`,
 			if err != nil {
 				return applyError(err)
 			}
-			return a.writeReport(*f, report, "kept", 0)
+			return a.writeReport(e, *f, report, "kept", 0)
 		},
 	}
 	f.flags(c)
@@ -81,10 +84,19 @@ func (a *app) await() *cobra.Command {
 		Hidden: true,
 		Args:   oneRun,
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := a.engine(*f)
+			dir, err := f.directory(a.env)
 			if err != nil {
 				return err
 			}
+			e, err := apply.Inherited(dir, netns.Path(f.netns))
+			if err != nil {
+				return &failure{
+					statusFailed,
+					err,
+					"maxconn apply --confirm-within starts it; maxconn rollback takes a run back",
+				}
+			}
+			equipped(e, netns.Path(f.netns))
 			ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context()), syscall.SIGTERM)
 			defer stop()
 			if err := apply.Detached(); err != nil {

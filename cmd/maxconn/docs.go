@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/linux/outfile"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -25,7 +25,7 @@ func (a *app) docs() *cobra.Command {
 				return err
 			}
 			if output != "-" {
-				return os.WriteFile(output, text.Bytes(), 0o666)
+				return outputError("the catalogue", "-o", outfile.Write(output, text.Bytes(), outfile.Public))
 			}
 			return a.write(func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err })
 		},

@@ -71,18 +71,13 @@ func cut(text string, n int) string {
 	return text
 }
 
+// longestError is where an error is cut off that repeats what a file says, in characters.
+const longestError = 2000
+
 // complain writes an error and a hint, a line each, free of what a terminal would obey.
 func (a *app) complain(err error, hint string) {
-	fmt.Fprintf(a.stderr, "maxconn: error: %s\n", render.Clean(err.Error()))
+	printf(a.stderr, "maxconn: error: %s\n", render.Clean(cut(err.Error(), longestError)))
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
+		printf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
 	}
-}
-
-// write hands a whole result to the standard output in one piece.
-func (a *app) write(result func(w io.Writer) error) error {
-	if err := result(a.stdout); err != nil {
-		return fmt.Errorf("write to the standard output: %w", err)
-	}
-	return nil
 }

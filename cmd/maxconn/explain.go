@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -60,8 +59,8 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 		return err
 	}
 	if strings.TrimSpace(query) == "" {
-		return a.write(func(w io.Writer) error {
-			return f.catalogue(w, render.ListCatalogue(limit.Catalogue()), a.style(false))
+		return show(a, f.form, false, render.ListCatalogue(limit.Catalogue()), forms[render.Catalogue]{
+			text: render.CatalogueText, json: render.CatalogueJSON, markdown: render.CatalogueMarkdown,
 		})
 	}
 	if _, ok := render.Explain(query, host.Snapshot{}); !ok {
@@ -71,9 +70,14 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 	if err != nil {
 		return err
 	}
-	e, _ := render.Explain(query, s)
+	e, err := computed(ctx, func() render.Explanation { e, _ := render.Explain(query, s); return e })
+	if err != nil {
+		return err
+	}
 	e.NoFigures = missing
-	return a.write(func(w io.Writer) error { return f.explanation(w, e, a.style(false)) })
+	return show(a, f.form, false, e, forms[render.Explanation]{
+		text: render.ExplanationText, json: render.ExplanationJSON, markdown: render.ExplanationMarkdown,
+	})
 }
 
 // figures is a snapshot, or the reason why there is none: explain works without. What the user asked for and
@@ -88,24 +92,4 @@ func (a *app) figures(ctx context.Context, from source) (s host.Snapshot, missin
 		return s, "", err
 	}
 	return host.Snapshot{}, err.Error(), nil
-}
-
-func (f *explainFlags) explanation(w io.Writer, e render.Explanation, style render.Style) error {
-	switch {
-	case f.json:
-		return render.ExplanationJSON(w, e)
-	case f.markdown:
-		return render.ExplanationMarkdown(w, e)
-	}
-	return render.ExplanationText(w, e, style)
-}
-
-func (f *explainFlags) catalogue(w io.Writer, c render.Catalogue, style render.Style) error {
-	switch {
-	case f.json:
-		return render.CatalogueJSON(w, c)
-	case f.markdown:
-		return render.CatalogueMarkdown(w, c)
-	}
-	return render.CatalogueText(w, c, style)
 }

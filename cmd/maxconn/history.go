@@ -1,7 +1,8 @@
+//go:build linux
+
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -45,14 +46,14 @@ func showHistory(w io.Writer, h apply.History) error {
 		b.WriteString("nothing was ever applied\n")
 	}
 	for _, r := range h.Runs {
-		fmt.Fprintf(&b, "%d  %s  %s", r.Run, r.Started.Local().Format(time.DateTime), r.State)
+		printf(&b, "%d  %s  %s", r.Run, r.Started.Local().Format(time.DateTime), r.State)
 		if r.Why != "" && r.Why != "rollback" {
-			fmt.Fprintf(&b, " (%s)", render.Clean(r.Why))
+			printf(&b, " (%s)", render.Clean(r.Why))
 		}
-		fmt.Fprintf(&b, ": %s\n", render.Clean(strings.Join(r.Settings, ", ")))
+		printf(&b, ": %s\n", render.Clean(strings.Join(r.Settings, ", ")))
 	}
 	for _, u := range h.Unreadable {
-		fmt.Fprintln(&b, render.Clean(u))
+		printf(&b, "%s\n", u)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

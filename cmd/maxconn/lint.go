@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/lint"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -16,9 +16,10 @@ import (
 // lintFlags are what was asked of lint.
 type lintFlags struct {
 	source
-	json, sarif, all bool
-	kernel, root     string
-	failOn           []string
+	form
+	all          bool
+	kernel, root string
+	failOn       []string
 }
 
 func (a *app) lint() *cobra.Command {
@@ -73,7 +74,7 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(f, args) })
+	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(ctx, f, args) })
 	if err != nil {
 		return err
 	}
@@ -82,21 +83,31 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 		return err
 	}
 	target.Boot = len(args) == 0
-	r := lint.Lint(files, target)
-	if !f.all {
-		r = r.Brief()
+	r, err := computed(ctx, func() lint.Report {
+		if r := lint.Lint(files, target); f.all {
+			return r
+		} else {
+			return r.Brief()
+		}
+	})
+	if err != nil {
+		return err
 	}
 	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
 		a.status = statusBinds
 	}
-	return a.write(func(w io.Writer) error { return f.report(w, r, a.style(f.all)) })
+	return show(a, f.form, f.all, r, forms[lint.Report]{
+		text: render.LintText, json: render.LintJSON,
+		sarif: func(w io.Writer, r lint.Report) error { return render.LintSARIF(w, r, version()) },
+	})
 }
 
 // check is what is wrong with a combination of flags; fatal are the verdicts of --fail-on.
 func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
+	if err := f.form.conflict(); err != nil {
+		return nil, err
+	}
 	switch {
-	case f.json && f.sarif:
-		return nil, misuse("one result has one form", "--json and --sarif: give one of them")
 	case f.kernel != "" && (f.from != "" || f.netns != "" || f.pid != 0):
 		return nil, misuse("--kernel judges for a kernel of which nothing else is known", "--kernel with --from, --netns or --pid: give one of them")
 	case f.kernel != "" && !lint.ValidKernel(f.kernel):
@@ -150,16 +161,6 @@ func listOfVerdicts() string {
 	return strings.Join(names, ", ") + " and none"
 }
 
-func (f *lintFlags) report(w io.Writer, r lint.Report, style render.Style) error {
-	switch {
-	case f.json:
-		return render.LintJSON(w, r)
-	case f.sarif:
-		return render.LintSARIF(w, r, version())
-	}
-	return render.LintText(w, r, style)
-}
-
 // lintTarget is the kernel to judge for.
 func (a *app) lintTarget(ctx context.Context, f *lintFlags) (lint.Target, error) {
 	if f.kernel != "" {
@@ -178,7 +179,10 @@ func (a *app) lintTarget(ctx context.Context, f *lintFlags) (lint.Target, error)
 
 // kernelHas asks /proc/sys for settings that lint does not know: those of modules and of a vendor's kernel.
 func kernelHas(name string) bool {
-	path := filepath.Join("/proc/sys", strings.NewReplacer(".", "/", "/", ".").Replace(name))
-	info, err := os.Lstat(path)
-	return strings.HasPrefix(path, "/proc/sys/") && err == nil && info.Mode().IsRegular()
+	file, err := knob.File(name)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(knob.Dir + file)
+	return err == nil && info.Mode().IsRegular()
 }

@@ -1,11 +1,11 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -35,8 +35,12 @@ opened and closed all the time. Where one address has too few ports, give more w
 limit of open files binds for each thread, not for the whole program (--one-table
 keeps to it).
 
-Only loopback, addresses of this host and --self are loaded, unless you say that the
-target is yours. Ctrl-C closes all connections and prints what was reached.
+Only loopback, addresses of this host and --self are loaded, from addresses of this
+host, unless you declare that the target is yours; all addresses of a name count. --raw
+needs that declaration always, because its frames go to whoever answers on the device,
+and --i-own-the-sources for sources that this host does not have: they are used only
+where no other host answers for them. Ctrl-C closes all connections and prints what was
+reached.
 
 Exit status: 0 the goal was met, 1 it was not, 64 bad usage, 70 failed.`,
 		Example: `  maxconn load --self
@@ -93,14 +97,22 @@ func (a *app) runConnect(ctx context.Context, f *loadFlags, text string) error {
 	if err != nil {
 		return err
 	}
-	if s.Targets, err = targets(ctx, text); err != nil {
-		return misuse("write HOST:PORT, HOST:PORT,PORT or HOST:FIRST-LAST", "%s: %w", quoted(text), err)
+	to, err := resolve(ctx, text)
+	if err != nil {
+		return misuse("write HOST:PORT, HOST:PORT,PORT or HOST:FIRST-LAST", "%s: %w",
+			quoted(text), err)
 	}
-	s.Sources = load.OfFamily(s.Sources, s.Targets[0].Addr().Is4())
+	s.Targets = to.targets()
+	s.Sources = load.OfFamily(s.Sources, to.addrs[0].Is4())
 	if len(f.sources) > 0 && len(s.Sources) == 0 {
-		return misuse("give addresses of the family of the target", "--source: no address to reach %s from", s.Targets[0].Addr())
+		return misuse("give addresses of the family of the target",
+			"--source: no address to reach %s from", to.addrs[0])
 	}
-	if err := f.allowed(s.Targets[0].Addr()); err != nil {
+	raw, err := f.rawOf(s)
+	if err != nil {
+		return err
+	}
+	if err := f.permit(to.addrs, s.Sources, &raw); err != nil {
 		return err
 	}
 	ctx, end, err := f.inside.begin(ctx, a, &s)
@@ -109,17 +121,9 @@ func (a *app) runConnect(ctx context.Context, f *loadFlags, text string) error {
 	}
 	defer end()
 	if f.raw {
-		return a.runRaw(ctx, f, s)
+		return a.runRaw(ctx, f, s, raw)
 	}
 	return a.runLoad(ctx, f, s, load.Connect, false)
-}
-
-// allowed refuses to load what may be somebody else's.
-func (f *loadFlags) allowed(to netip.Addr) error {
-	if f.owned || load.IsOwn(to) {
-		return nil
-	}
-	return misuse("a load test is an attack on whoever did not ask for it: --i-own-the-target says that you may", "%s is no address of this host", to)
 }
 
 // runLoad runs one end and writes what it reached.
@@ -166,6 +170,9 @@ func (f *loadFlags) places() error {
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
 			return misuse("give the name of a file", "%s: %s is a directory", flag, quoted(name))
 		}
+		if err := writable("the output", flag, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -186,36 +193,6 @@ func (f *loadFlags) files(r *load.Report) error {
 	}
 	return nil
 }
-
-// targets reads HOST:PORT, HOST:PORT,PORT and HOST:FIRST-LAST.
-func targets(ctx context.Context, text string) (out []netip.AddrPort, err error) {
-	i := strings.LastIndexByte(text, ':')
-	if i <= 0 || strings.HasPrefix(text, "[") != strings.HasSuffix(text[:i], "]") {
-		return nil, errors.New("it is not a host and a port")
-	}
-	name, list := strings.TrimSuffix(strings.TrimPrefix(text[:i], "["), "]"), text[i+1:]
-	addr, err := netip.ParseAddr(name)
-	if err != nil {
-		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-		if err != nil {
-			return nil, err
-		}
-		addr = found[0]
-	}
-	for part := range strings.SplitSeq(list, ",") {
-		p, err := load.ParsePorts(part)
-		if err != nil || int(p.Last)-int(p.First) >= mostTargets || len(out) >= mostTargets {
-			return nil, fmt.Errorf("%s is not a port", quoted(part))
-		}
-		for port := int(p.First); port <= int(p.Last); port++ {
-			out = append(out, netip.AddrPortFrom(addr.Unmap(), uint16(port)))
-		}
-	}
-	return out, nil
-}
-
-// mostTargets is how many ports one server is taken to have.
-const mostTargets = 4096
 
 // live is the line that shows how a run goes, on a terminal only.
 type live struct {
@@ -238,13 +215,13 @@ func (a *app) live() *live {
 func (l *live) show(s load.Sample) {
 	if l.w != nil {
 		line := "maxconn: " + render.LoadLine(s)
-		fmt.Fprintf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
+		printf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
 	}
 }
 
 func (l *live) done() {
 	if l.w != nil {
-		fmt.Fprint(l.w, "\r"+strings.Repeat(" ", l.width)+"\r")
+		printf(l.w, "\r%*s\r", l.width, "")
 	}
 }
 
@@ -282,6 +259,6 @@ func bytesOf(text string) (out []byte, err error) {
 // ready says on the standard error where a server listens.
 func (a *app) ready(at []netip.AddrPort) {
 	for _, p := range at {
-		fmt.Fprintf(a.stderr, "maxconn: listening on %s\n", p)
+		printf(a.stderr, "maxconn: listening on %s\n", p)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -14,11 +16,11 @@ import (
 
 // loadFlags are what was asked of the connecting side.
 type loadFlags struct {
-	self, owned, json, fit, kernelPorts, oneTable, plain, processes, raw bool
-	mode, connections, rate, ramp, hold, length                          string
-	close, ports, threads, window, timeout                               string
-	send, expect, messages, keep, csv, html, device, gateway             string
-	sources                                                              []string
+	self, owned, ownSources, json, fit, kernelPorts, oneTable, plain, processes, raw bool
+	mode, connections, rate, ramp, hold, length                                      string
+	close, ports, threads, window, timeout                                           string
+	send, expect, messages, keep, csv, html, device, gateway                         string
+	sources                                                                          []string
 	inside
 }
 
@@ -52,7 +54,11 @@ func (f *loadFlags) register(c *cobra.Command) {
 	b(&f.processes, "processes", false, "use worker processes instead of threads with a limit of open files of their own")
 	v(&f.keep, "keep-free", "stop opening when free memory and page cache fall to so many `MiB`; a sixteenth of the memory where it is not given")
 	b(&f.fit, "fit", false, "open only as many as this host's limits allow")
-	b(&f.owned, "i-own-the-target", false, "load a target that is not this host")
+	b(&f.owned, "i-own-the-target", false,
+		"load a target that is not this host: it, and with --raw what leads to it, are yours")
+	b(&f.ownSources, "i-own-the-sources", false,
+		"let --raw use sources that are no addresses of this host: they are yours; "+
+			"it asks first whether another host has them, and then it does not start")
 	b(&f.json, "json", false, "write JSON")
 	v(&f.csv, "csv", "write the time series to this `file`")
 	v(&f.html, "html", "write a page with plots to this `file`")
@@ -124,6 +130,8 @@ func (f *loadFlags) unused(s *load.Spec) error {
 	switch {
 	case !f.raw && (f.device != "" || f.gateway != ""):
 		return misuse("give --raw, or leave them away", "--device and --gateway are for --raw")
+	case !f.raw && f.ownSources:
+		return misuse("give --raw, or addresses of this host", "--i-own-the-sources is for --raw")
 	case f.kernelPorts && f.ports != "":
 		return misuse("give one of them", "--kernel-ports and --ports: either connect() chooses the port or this program")
 	case f.processes && f.oneTable:

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -19,26 +21,42 @@ import (
 	"github.com/maxconn/maxconn/internal/load"
 )
 
+// rawOf is what was asked of --raw; nothing without it.
+func (f *loadFlags) rawOf(s load.Spec) (raw load.Raw, err error) {
+	switch {
+	case !f.raw:
+		return raw, nil
+	case f.device == "":
+		return raw, misuse("for example --raw --device veth0 --source 10.0.1.0-10.0.1.15",
+			"--raw needs a --device")
+	case len(s.Sources) == 0:
+		return raw, misuse("for example --source 10.0.1.0-10.0.1.15",
+			"--raw needs source addresses that no kernel answers for")
+	}
+	raw.Device = f.device
+	if f.gateway == "" {
+		return raw, nil
+	}
+	if raw.Gateway, err = netip.ParseAddr(f.gateway); err != nil || !raw.Gateway.Is4() {
+		return raw, misuse("write an IPv4 address", "--gateway: %s is not an address of a next hop",
+			quoted(f.gateway))
+	}
+	return raw, nil
+}
+
 // runRaw connects by frames. Limits of sockets do not touch it.
-func (a *app) runRaw(ctx context.Context, f *loadFlags, s load.Spec) error {
-	if f.device == "" {
-		return misuse("for example --raw --device veth0 --source 10.0.1.0-10.0.1.15", "--raw needs a --device")
-	}
-	raw := load.Raw{Device: f.device}
-	if f.gateway != "" {
-		var err error
-		if raw.Gateway, err = netip.ParseAddr(f.gateway); err != nil || !raw.Gateway.Is4() {
-			return misuse("write an IPv4 address", "--gateway: %s is not an address of a next hop", quoted(f.gateway))
-		}
-	}
+func (a *app) runRaw(ctx context.Context, f *loadFlags, s load.Spec, raw load.Raw) error {
 	live := a.live()
 	if s.Progress == nil {
 		s.Progress = live.show
 	}
 	r, err := load.ConnectRaw(ctx, s, raw)
 	live.done()
-	if errors.Is(err, syscall.EPERM) {
+	switch {
+	case errors.Is(err, syscall.EPERM):
 		return &failure{statusFailed, err, "frames take CAP_NET_RAW: run as root, or load --self --raw"}
+	case errors.Is(err, load.ErrHeld):
+		return &failure{statusUsage, err, "give addresses that no host has: nothing was sent to the target"}
 	}
 	if err != nil {
 		return &failure{statusUsage, err, "maxconn load connect --help lists the flags"}
@@ -80,7 +98,9 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) e
 		return err
 	}
 	r, status, err := a.pairIn(c.Context(), peer, append([]string{
-		"load", "connect", rawServer + ":" + strconv.Itoa(rawPort), "--json", "--i-own-the-target", "--raw", "--device=" + rawDevice, "--source=" + rawSources}, args...))
+		"load", "connect", rawServer + ":" + strconv.Itoa(rawPort), "--json",
+		"--i-own-the-target", "--i-own-the-sources", // both namespaces are this program's
+		"--raw", "--device=" + rawDevice, "--source=" + rawSources}, args...))
 	server, failed := stop()
 	if err != nil || r == nil {
 		a.status = status

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -18,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/role"
 	"github.com/maxconn/maxconn/internal/load"
 )
 
@@ -103,7 +106,7 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Repo
 		return nil, statusFailed, err
 	}
 	for line := range strings.Lines(string(out.Stderr)) {
-		fmt.Fprint(a.stderr, line)
+		printf(a.stderr, "%s\n", strings.TrimSuffix(line, "\n"))
 	}
 	r, err := reported(out)
 	if err != nil && out.Code != 0 && len(out.Stderr) > 0 {
@@ -242,6 +245,13 @@ func (i *inside) begin(ctx context.Context, a *app, s *load.Spec) (context.Conte
 }
 
 func (a *app) runPair(ctx context.Context, f *loadFlags) error {
+	if role.Secure() {
+		return &failure{
+			statusFailed,
+			role.ErrSecure,
+			"maxconn load --self as root, or without capabilities in a user namespace",
+		}
+	}
 	s, err := f.spec(ctx)
 	if err != nil {
 		return err
@@ -288,13 +298,15 @@ func (a *app) within(f *loadFlags, s *load.Spec, forecast load.Forecast) error {
 	case f.fit && low.Connections == 0:
 		return &failure{statusBinds, fmt.Errorf("not one connection fits: %s (%s)", low.Limit, low.Why), ""}
 	case f.fit:
-		fmt.Fprintf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections, low.Limit, low.Why)
+		printf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections, low.Limit, low.Why)
 		s.Connections = low.Connections
-		if c, ok := forecast.Of("system-files"); ok && c.Connections < s.Connections {
-			fmt.Fprintln(a.stderr, "maxconn: that is more than fs.file-max leaves: until the end, programs without CAP_SYS_ADMIN may be unable to open files")
+		for _, c := range forecast.Ceilings {
+			if c.Spared && c.Connections < s.Connections {
+				printf(a.stderr, "maxconn: that is more than %s leaves: until the end, programs without CAP_SYS_ADMIN may be unable to open files\n", c.Number)
+			}
 		}
 	default:
-		fmt.Fprintf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
+		printf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
 	}
 	return nil
 }
@@ -302,11 +314,10 @@ func (a *app) within(f *loadFlags, s *load.Spec, forecast load.Forecast) error {
 // tooMuch says what of the host's is not enough for so many connections, "" for nothing.
 func tooMuch(forecast load.Forecast, wanted int64) string {
 	var said []string
-	if c, ok := forecast.Of("connection-memory"); ok && c.Connections < wanted {
-		said = append(said, fmt.Sprintf("%d MiB, and memory is enough for %d (%s)", forecast.Bytes>>20, c.Connections, c.Why))
-	}
-	if c, ok := forecast.Of("system-files"); ok && c.Connections < wanted {
-		said = append(said, fmt.Sprintf("%d open files, which are enough for %d (%s)", wanted*forecast.Ends, c.Connections, c.Why))
+	for _, c := range forecast.Ceilings {
+		if c.Common != "" && c.Connections < wanted {
+			said = append(said, fmt.Sprintf("%s (%s)", c.Common, c.Why))
+		}
 	}
 	return strings.Join(said, "; and ")
 }

@@ -9,14 +9,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/maxconn/maxconn/internal/lab"
-	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
 func main() {
-	vm.Main()  // the init of a virtual machine, for prove --kernels
-	lab.Main() // a process in a namespace, for prove and load
+	otherRoles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C or SIGTERM ends the process whatever it is doing
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
@@ -25,7 +21,7 @@ func main() {
 // run executes one command line and returns the exit status. The end of ctx ends it at once. env looks up
 // environment variables; NO_COLOR, TERM and COLUMNS are the only ones.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, ctx: ctx}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -39,5 +35,6 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            func(string) string
-	status         int // what a verb that did its work wants to exit with
+	ctx            context.Context // ends when the program is told to end
+	status         int             // what a verb that did its work wants to exit with
 }

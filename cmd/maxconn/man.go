@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/maxconn/maxconn/internal/linux/outfile"
 )
 
 //go:generate go run . man --dir ../../docs/man
@@ -67,8 +69,9 @@ func writeManual(root *cobra.Command, dir string) error {
 			return fmt.Errorf("manual page of %s: %w", c.CommandPath(), err)
 		}
 		name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".1"
-		if err := os.WriteFile(filepath.Join(dir, name), page, 0o666); err != nil {
-			return err
+		file := filepath.Join(dir, name)
+		if err := outfile.Write(file, page, outfile.Public); err != nil {
+			return outputError("the manual", "--dir", err)
 		}
 	}
 	return nil

@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -49,53 +44,17 @@ func (a *app) runObserve(ctx context.Context, f *observeFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.redact {
-		s = host.Redact(s)
+	text, err := computed(ctx, func() []byte {
+		if f.redact {
+			s = host.Redact(s)
+		}
+		return s.Text()
+	})
+	if err != nil {
+		return err
 	}
-	text := s.Text()
 	if f.output == "-" {
 		return a.write(func(w io.Writer) error { _, err := w.Write(text); return err })
 	}
 	return writeFile(f.output, text)
-}
-
-// writeFile replaces a file by a whole one, or leaves it as it was. What is not a regular file (a pipe, /dev/null)
-// is written in place, never replaced.
-func writeFile(name string, text []byte) error {
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real
-	}
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return outputError(os.WriteFile(name, text, 0o666))
-	}
-	part := name + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return outputError(err)
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(part, name)
-	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return outputError(err)
-}
-
-func outputError(err error) error {
-	if err == nil {
-		return nil
-	}
-	f := &failure{statusFailed, fmt.Errorf("write the output: %w", err), ""}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		f.hint = "another maxconn is writing it, or was killed while it did: remove the .part file"
-	case errors.Is(err, fs.ErrNotExist):
-		f.status, f.hint = statusUsage, "-o takes a file in a directory that exists"
-	case errors.Is(err, fs.ErrPermission):
-		f.hint = "-o takes a file that you may write"
-	}
-	return f
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,7 +13,18 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/observe"
+	"github.com/spf13/cobra"
 )
+
+// observed is a snapshot of the running kernel.
+func (a *app) observed(ctx context.Context, s source, window time.Duration) (host.Snapshot, error) {
+	at, err := s.subject()
+	if err != nil {
+		return host.Snapshot{}, err
+	}
+	snapshot, err := a.watch(ctx, at, window)
+	return snapshot, s.wentAway(err)
+}
 
 // subject resolves --netns and --pid. Neither is the own network namespace.
 func (s source) subject() (observe.Options, error) {
@@ -103,4 +116,19 @@ func labelOf(ns netns.Namespace) string {
 		return "pid " + strconv.Itoa(ns.PID)
 	}
 	return ns.Comm + " (pid " + strconv.Itoa(ns.PID) + ")"
+}
+
+// completeNamespaces offers the names of network namespaces.
+func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	list, err := namespaces()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []cobra.Completion
+	for _, ns := range list.Namespaces {
+		for _, n := range ns.Names {
+			names = append(names, cobra.Completion(n))
+		}
+	}
+	return names, cobra.ShellCompDirectiveDefault // a path will do too
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -123,7 +122,7 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 	if err := f.conflicts(); err != nil {
 		return err
 	}
-	w, err := f.workload(ctx, a, f.from == "")
+	w, err := interruptible(ctx, func() (limit.Workload, error) { return f.workload(ctx, a, f.from == "") })
 	if err != nil {
 		return err
 	}
@@ -134,15 +133,20 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: f.owner(s)})
-	if err != nil {
+	p, err := interruptible(ctx, func() (plan.Plan, error) {
+		return plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: f.owner(s)})
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
 		return misuse("maxconn plan --help", "%w", err)
 	}
-	return a.show(f, p)
+	return a.writePlan(f, p)
 }
 
-// show writes the plan where it belongs. The file is the first: a plan that could not be kept is not shown as if it were.
-func (a *app) show(f *planFlags, p plan.Plan) error {
+// writePlan writes the plan where it belongs. The file is the first: a plan that could not be kept is not shown as if it were.
+func (a *app) writePlan(f *planFlags, p plan.Plan) error {
 	a.status = statusOf(p.Verdict)
 	if f.format != "" {
 		return a.export(f, p)
@@ -156,7 +160,10 @@ func (a *app) show(f *planFlags, p plan.Plan) error {
 			return notWritten(err)
 		}
 	}
-	if err := a.write(func(w io.Writer) error { return f.write(w, p, a.style(f.verbose)) }); err != nil {
+	err := show(a, f.form, f.verbose, p, forms[plan.Plan]{
+		text: render.PlanText, json: render.PlanJSON, markdown: render.PlanMarkdown,
+	})
+	if err != nil {
 		return err
 	}
 	if p.Verdict == diagnose.Unknown {
@@ -185,16 +192,6 @@ func (f *planFlags) conflicts() error {
 		return misuse("--format takes "+strings.Join(formatNames(), ", "), "--format: there is no format %s", quoted(f.format))
 	}
 	return f.form.conflict()
-}
-
-func (f *planFlags) write(w io.Writer, p plan.Plan, style render.Style) error {
-	switch {
-	case f.json:
-		return render.PlanJSON(w, p)
-	case f.markdown:
-		return render.PlanMarkdown(w, p)
-	}
-	return render.PlanText(w, p, style)
 }
 
 // owner finds the line of sysctl.d that a value comes from. The files speak of the initial network namespace of this

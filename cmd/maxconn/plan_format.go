@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/linux/outfile"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -61,7 +62,7 @@ func concatenated(files []plan.File) string {
 
 // into writes the files below a directory, never outside of it, and replaces none that is there.
 func into(dir string, files []plan.File) error {
-	root, err := os.OpenRoot(dir)
+	root, err := outfile.Dir(dir)
 	if err == nil {
 		defer root.Close()
 	}

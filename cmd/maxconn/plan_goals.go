@@ -14,12 +14,15 @@ import (
 // goalFile reads a wanted workload from a YAML file: two maps, inbound and outbound, from a listener or a
 // destination to what is wanted of it, in the words of the flags: one or a list of them.
 func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
-	text, shown, err := a.load(name)
+	text, shown, err := a.input(g.ctx, name, largestGoals)
 	if err != nil {
-		return w, notGoals(err)
+		return w, inputError(shown, err, "a goal file is YAML: maxconn plan --help shows one")
 	}
 	bad := func(err error) error {
 		return misuse("maxconn plan --help shows what such a file looks like", "read %s: %w", shown, err)
+	}
+	if err := bounded(text, "\n,[{:?-&*!", mostMarks); err != nil {
+		return w, bad(err)
 	}
 	doc, err := oneDocument(text)
 	if err != nil {
@@ -57,15 +60,6 @@ func oneDocument(text []byte) (doc yaml.Node, err error) {
 		return doc, errors.New("it has more than one document (---)")
 	}
 	return doc, nil
-}
-
-// notGoals keeps the words of an error and drops the advice on snapshots.
-func notGoals(err error) error {
-	var f *failure
-	if errors.As(err, &f) {
-		return &failure{f.status, f.err, "a goal file is YAML: maxconn plan --help shows one"}
-	}
-	return err
 }
 
 // goalsOf reads one of the two maps.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -18,9 +21,9 @@ import (
 type proveFlags struct {
 	form
 	wanted
-	all, list, expendable, verbose bool
-	html, plan                     string
-	kernels, from                  []string
+	all, list, verbose bool
+	html, plan         string
+	from               []string
 }
 
 func (a *app) prove() *cobra.Command {
@@ -41,9 +44,9 @@ not needed where the kernel allows user namespaces.
 --plan, --inbound and --outbound drive a wanted workload in a lab with today's settings of this
 host and again with those of the plan, and put both side by side. prove advice does so for the popular recipe.
 
---kernels runs everything in virtual machines on Debian's kernels, host-wide limits too
-(needs qemu-system-x86; kernels are fetched once from the mirror that apt uses). With names it
-runs only those claims there. --from runs nothing and shows reports that --json has saved.
+Claims that only a machine of its own can show are listed and not run: maxconn-proofs, which
+maintainers build from the source, runs all on Debian's kernels in virtual machines. --from
+runs nothing and shows reports that --json of either program has saved.
 
 Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 failed.`,
 		Example: `  maxconn prove
@@ -52,7 +55,6 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
   maxconn prove --all --html report.html
   maxconn prove advice
   maxconn prove --inbound :443=20k --outbound 10.0.0.9:5432=900/s
-  maxconn prove --kernels 5.10,6.1,6.12,newest --md > proofs.md
   maxconn prove --from run.json --html report.html`,
 		RunE:              func(c *cobra.Command, args []string) error { return a.runProve(c.Context(), f, args) },
 		ValidArgsFunction: completeClaims,
@@ -64,10 +66,7 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
 	c.Flags().BoolVar(&f.list, "list", false, "list the claims and run nothing")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show formula, evidence and control run of each claim")
 	c.Flags().Var(word{&f.html}, "html", "write the report with plots to this `file`, one page that stands alone")
-	c.Flags().Var(wordList{&f.kernels, true}, "kernels", "run everything in virtual machines on these `kernels`: "+kernelSeries()+" or all")
 	c.Flags().Var(wordList{&f.from, true}, "from", "run nothing: show the reports in these `files`, saved with --json (repeatable)")
-	c.Flags().BoolVar(&f.expendable, "expendable", false, "this machine may be spoiled: run what changes host-wide settings as well")
-	c.Flags().MarkHidden("expendable")
 	c.AddCommand(a.proveAdvice())
 	return c
 }
@@ -84,7 +83,7 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 		return err
 	}
 	if len(f.from) > 0 {
-		return a.proveSaved(f, args)
+		return a.proveSaved(ctx, f, args)
 	}
 	if f.comparing() {
 		return a.proveCompare(ctx, f, args)
@@ -93,59 +92,49 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	if err != nil {
 		return err
 	}
-	switch {
-	case f.list:
-		return a.write(func(w io.Writer) error { return render.Claims(w, claims, a.style(f.verbose)) })
-	case len(f.kernels) > 0:
-		return a.proveKernels(ctx, f, args)
+	if f.list {
+		var list []proof.Listed
+		for _, c := range claims {
+			list = append(list, c.Listed())
+		}
+		return a.write(func(w io.Writer) error {
+			return render.Claims(w, list, a.style(f.verbose))
+		})
 	}
-	if err := writable(f.html); err != nil {
+	if err := writable("the page", "--html", f.html); err != nil {
 		return err
 	}
 	r, err := a.proofs(ctx, f, claims)
 	if err != nil {
-		fmt.Fprintf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
+		printf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
 	}
 	if err != nil && len(r.Proofs) == 0 {
 		return err
 	}
-	if failed := a.report(f, *r); failed != nil {
+	if failed := a.report(context.WithoutCancel(ctx), f, *r); failed != nil {
 		return failed
 	}
 	a.status = proofStatus(*r)
 	return err
 }
 
-// claims are those asked for. Without a name those that only an expendable machine can show are left out elsewhere.
+// claims are those asked for. Without a name those that only a machine of its own can show are left
+// out.
 func (f *proveFlags) claims(args []string) (chosen []*prove.Claim, err error) {
-	for _, id := range args {
-		found := prove.About(id)
-		if len(found) == 0 {
-			return nil, misuse("maxconn prove --list shows all claims"+nearClaim(id), "there is no claim and no limit %s", quoted(id))
-		}
-		chosen = append(chosen, found...)
+	chosen, unknown := prove.Named(args)
+	if unknown != "" {
+		return nil, misuse("maxconn prove --list shows all claims"+nearClaim(unknown),
+			"there is no claim and no limit %s", quoted(unknown))
 	}
 	if len(args) > 0 {
-		return once(chosen), nil
+		return chosen, nil
 	}
 	for _, c := range prove.Claims() {
-		if f.list || f.expendable || c.Machine == "" && (f.all || !c.Slow()) {
+		if f.list || c.Machine == "" && (f.all || !c.Slow()) {
 			chosen = append(chosen, c)
 		}
 	}
 	return chosen, nil
-}
-
-// once drops what is there again.
-func once(claims []*prove.Claim) (out []*prove.Claim) {
-	seen := map[*prove.Claim]bool{}
-	for _, c := range claims {
-		if !seen[c] {
-			out = append(out, c)
-		}
-		seen[c] = true
-	}
-	return out
 }
 
 // nearClaim continues a hint with claims whose names share the most with a word.
@@ -167,13 +156,8 @@ func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) 
 	p := a.progress()
 	defer p.done()
 	return prove.Run(ctx, prove.Options{
-		Claims: claims, Kernel: runningKernel(), Expendable: f.expendable,
-		Progress: func(e prove.Event) {
-			p.say(proofProgress(e))
-			if f.expendable { // nobody watches a terminal in a machine, but the program that started it does
-				fmt.Fprintf(a.stderr, "%d of %d\n", e.Done, e.All)
-			}
-		},
+		Claims: claims, Kernel: runningKernel(),
+		Progress: func(e prove.Event) { p.say(proofProgress(e)) },
 	})
 }
 
@@ -200,23 +184,20 @@ func proofStatus(r prove.Report) int {
 }
 
 // report writes the result in the form that was asked for, and the page beside it.
-func (a *app) report(f *proveFlags, r prove.Report) error {
+func (a *app) report(ctx context.Context, f *proveFlags, r prove.Report) error {
 	if f.html != "" {
-		var page bytes.Buffer
-		if err := render.ProofHTML(&page, r); err != nil {
+		page, err := interruptible(ctx, func() (page bytes.Buffer, err error) {
+			err = render.ProofHTML(&page, r)
+			return page, err
+		})
+		if err != nil {
 			return err
 		}
-		if err := writeFile(f.html, page.Bytes()); err != nil {
-			return pageError(err)
+		if err := writePage(f.html, page.Bytes()); err != nil {
+			return err
 		}
 	}
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ProofJSON(w, r)
-		case f.markdown:
-			return render.ProofMarkdown(w, r)
-		}
-		return render.ProofText(w, r, a.style(f.verbose))
+	return show(a, f.form, f.verbose, r, forms[prove.Report]{
+		text: render.ProofText, json: render.ProofJSON, markdown: render.ProofMarkdown,
 	})
 }

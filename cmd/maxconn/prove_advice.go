@@ -1,9 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -50,13 +51,7 @@ func (a *app) runAdvice(ctx context.Context, f *form) error {
 			a.status = statusUnknown
 		}
 	}
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.AdviceJSON(w, *r)
-		case f.markdown:
-			return render.AdviceMarkdown(w, *r)
-		}
-		return render.AdviceText(w, *r, a.style(false))
+	return show(a, *f, false, *r, forms[prove.AdviceReport]{
+		text: render.AdviceText, json: render.AdviceJSON, markdown: render.AdviceMarkdown,
 	})
 }

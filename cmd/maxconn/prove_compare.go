@@ -1,9 +1,10 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -19,8 +20,9 @@ func (f *proveFlags) comparing() bool {
 
 // proveCompare drives the wanted workload with today's settings and with the plan's.
 func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) error {
-	if len(args) > 0 || f.all || f.list || f.html != "" || len(f.kernels) > 0 {
-		return misuse("maxconn prove --plan plan.json compares, maxconn prove CLAIM tries a claim", "claims, --all, --list, --html and --kernels go without a workload")
+	if len(args) > 0 || f.all || f.list || f.html != "" {
+		return misuse("maxconn prove --plan plan.json compares, maxconn prove CLAIM tries a claim",
+			"claims, --all, --list and --html go without a workload")
 	}
 	s, err := a.snapshot(ctx, source{})
 	if err != nil {
@@ -40,20 +42,14 @@ func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) er
 		return err
 	}
 	a.status = comparedStatus(*c)
-	return a.write(func(w io.Writer) error {
-		switch {
-		case f.json:
-			return render.ComparisonJSON(w, *c)
-		case f.markdown:
-			return render.ComparisonMarkdown(w, *c)
-		}
-		return render.ComparisonText(w, *c, a.style(f.verbose))
+	return show(a, f.form, f.verbose, *c, forms[prove.Comparison]{
+		text: render.ComparisonText, json: render.ComparisonJSON, markdown: render.ComparisonMarkdown,
 	})
 }
 
 // compared is the workload and the plan's settings: those of a plan file, or of a plan made now.
 func (a *app) compared(ctx context.Context, f *proveFlags, s host.Snapshot) (w limit.Workload, changes []host.Setting, err error) {
-	w, err = f.workload(ctx, a, true)
+	w, err = interruptible(ctx, func() (limit.Workload, error) { return f.workload(ctx, a, true) })
 	if err != nil {
 		return w, nil, err
 	}

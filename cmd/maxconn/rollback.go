@@ -1,8 +1,9 @@
+//go:build linux
+
 package main
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -63,15 +64,15 @@ func showTaken(w io.Writer, t apply.Taken, f journalFlags) error {
 	case t.Run == 0:
 		b.WriteString("nothing is applied\n")
 	case len(t.Items) == 0:
-		fmt.Fprintf(&b, "run %d: nothing to take back\n", t.Run)
+		printf(&b, "run %d: nothing to take back\n", t.Run)
 	default:
-		fmt.Fprintf(&b, "run %d: %s\n", t.Run, t.State)
+		printf(&b, "run %d: %s\n", t.Run, t.State)
 	}
 	for _, i := range t.Items {
-		fmt.Fprintf(&b, "  %s: %s\n", render.Clean(i.Setting), outcome(i))
+		printf(&b, "  %s: %s\n", render.Clean(i.Setting), outcome(i))
 	}
 	for _, id := range t.InEffect {
-		fmt.Fprintf(&b, "Run %d is in effect still: %s\n", id, f.verb("rollback "+strconv.Itoa(id)))
+		printf(&b, "Run %d is in effect still: %s\n", id, f.verb("rollback "+strconv.Itoa(id)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

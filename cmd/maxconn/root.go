@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -29,9 +30,9 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.SetUsageTemplate(usageTemplate)
 	c.SetFlagErrorFunc(flagError)
 	check := a.check()
-	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.apply(), a.confirm(), a.rollback(), a.statusVerb(), a.history(), a.verify(), a.loadVerb(),
-		a.prove(),
-		a.completion(), a.man(), a.docs(), a.versionVerb(), a.await())
+	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(), a.docs(),
+		a.versionVerb())
+	c.AddCommand(a.linuxVerbs()...)
 	c.SetHelpCommand(helpVerb())
 	return c
 }
@@ -44,7 +45,7 @@ func verbOnly(c *cobra.Command, args []string) error {
 	hint := "maxconn --help lists the verbs"
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 && strings.TrimSpace(args[0]) != "" {
 		hint = "did you mean maxconn " + near[0] + "?"
-	} else if limit.Find(args[0]) != nil || limit.FindKnobs(args[0]) != nil {
+	} else if limit.Find(limit.ID(args[0])) != nil || knob.Search(args[0]) != nil {
 		hint = "did you mean maxconn explain " + args[0] + "?"
 	}
 	return misuse(hint, "%s is not a verb", quoted(args[0]))

@@ -3,10 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -52,14 +48,9 @@ func (a *app) snapshot(ctx context.Context, s source) (host.Snapshot, error) {
 		return host.Snapshot{}, err
 	}
 	if s.from != "" {
-		return interruptible(ctx, func() (host.Snapshot, error) { return a.read(s.from) })
+		return interruptible(ctx, func() (host.Snapshot, error) { return a.read(ctx, s.from) })
 	}
-	at, err := s.subject()
-	if err != nil {
-		return host.Snapshot{}, err
-	}
-	snapshot, err := a.watch(ctx, at, window)
-	return snapshot, s.wentAway(err)
+	return a.observed(ctx, s, window)
 }
 
 // conflict is what is wrong with a combination of flags.
@@ -87,18 +78,17 @@ func (s source) length() (time.Duration, error) {
 	return d, nil
 }
 
-// largestSnapshot is far above any that observe writes; its tables are bounded.
-const largestSnapshot = 64 << 20
+// snapshotHint is for what is no snapshot.
+const snapshotHint = "--from takes a file that maxconn observe wrote, or - for the standard input"
 
 // read parses a snapshot file.
-func (a *app) read(name string) (host.Snapshot, error) {
-	text, shown, err := a.load(name)
+func (a *app) read(ctx context.Context, name string) (host.Snapshot, error) {
+	text, shown, err := a.input(ctx, name, largestSnapshot)
 	if err != nil {
-		return host.Snapshot{}, err
+		return host.Snapshot{}, inputError(shown, err, snapshotHint)
 	}
 	snapshot, err := host.Parse(text)
-	var bad *host.SyntaxError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*host.SyntaxError](err); ok {
 		at := shown
 		if bad.Line > 0 {
 			at += ":" + strconv.Itoa(bad.Line)
@@ -106,59 +96,6 @@ func (a *app) read(name string) (host.Snapshot, error) {
 		return host.Snapshot{}, misuse("a snapshot is what maxconn observe writes: maxconn observe -o box.txt", "read %s: %s", at, bad.Why)
 	}
 	return snapshot, err
-}
-
-// load reads a whole file or the standard input, and gives the name to show in errors.
-func (a *app) load(name string) (text []byte, shown string, err error) {
-	in, shown := a.stdin, "standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, "", fileError(name, err)
-		}
-		defer f.Close()
-		in, shown = f, name
-	}
-	text, err = io.ReadAll(io.LimitReader(in, largestSnapshot+1))
-	switch {
-	case err != nil:
-		return nil, "", fileError(shown, err)
-	case len(text) > largestSnapshot:
-		return nil, "", misuse("a snapshot is what maxconn observe writes", "read %s: more than %d MiB, not a snapshot", shown, largestSnapshot>>20)
-	}
-	return text, shown, nil
-}
-
-func fileError(name string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	f := &failure{statusUsage, fmt.Errorf("read %s: %w", name, err), "--from takes a file that maxconn observe wrote, or - for the standard input"}
-	if errors.Is(err, fs.ErrPermission) {
-		f.hint = "run as a user who may read it"
-	}
-	return f
-}
-
-// interruptible does not wait for work that goes on when ctx ends; the process ends soon after.
-func interruptible[T any](ctx context.Context, work func() (T, error)) (T, error) {
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		v, err := work()
-		done <- outcome{v, err}
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
 }
 
 // didYouMean is a hint from names that are spelled alike, or another hint.

@@ -1,8 +1,9 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/trust"
 	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -63,19 +66,19 @@ func showStatus(w io.Writer, s apply.Status, f journalFlags) error {
 		b.WriteString("nothing is applied" + byWhom() + "\n")
 	}
 	for _, r := range s.Runs {
-		fmt.Fprintf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
-		if r.State == apply.Rebooted {
+		printf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
+		if r.State == apply.Rebooted || r.State == apply.Over {
 			continue
 		}
 		for _, c := range r.Changes {
-			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(c.Setting), nowOf(c))
+			printf(&b, "  %s: %s\n", render.Clean(c.Setting), nowOf(c))
 		}
 		for _, f := range r.Files {
-			fmt.Fprintf(&b, "  %s: %s\n", render.Clean(f.Path), f.Now)
+			printf(&b, "  %s: %s\n", render.Clean(f.Path), f.Now)
 		}
 	}
 	for _, u := range s.Unreadable {
-		fmt.Fprintln(&b, render.Clean(u))
+		printf(&b, "%s\n", u)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -108,6 +111,8 @@ func whatOf(r apply.RunStatus, f journalFlags) string {
 		return text + ": " + undo
 	case apply.Persisting:
 		return "in effect, but not for the next boot: " + keep + " writes the files"
+	case apply.Over:
+		return "it ended with its network namespace, nothing of it is left"
 	case apply.Rebooted:
 		return "it ended with its boot, nothing of it is left"
 	}
@@ -156,17 +161,9 @@ func (f journalFlags) verb(words string) string {
 		if err != nil {
 			dir = f.dir
 		}
-		words += " --state-dir " + shellWord(dir)
+		words += " --state-dir " + encode.CommandWord(dir)
 	}
-	return render.Clean(words)
-}
-
-// shellWord is a word as a shell takes it.
-func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return words
 }
 
 func (f *journalFlags) flags(c *cobra.Command) {
@@ -176,16 +173,10 @@ func (f *journalFlags) flags(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
 }
 
-// engine opens the journal and the kernel, seen from the wanted namespace.
+// engine opens the journal and the kernel, seen from the wanted namespace. That is looked up here
+// and held until the program ends.
 func (a *app) engine(f journalFlags) (*apply.Engine, error) {
-	dir := f.dir
-	if dir == "" {
-		dir = apply.DefaultDir(os.Geteuid(), a.env)
-	}
-	if dir == "" {
-		return nil, misuse("say where: --state-dir DIRECTORY", "the journal has no place: neither HOME nor XDG_STATE_HOME is set")
-	}
-	dir, err := filepath.Abs(dir)
+	dir, err := f.directory(a.env)
 	if err != nil {
 		return nil, err
 	}
@@ -197,18 +188,39 @@ func (a *app) engine(f journalFlags) (*apply.Engine, error) {
 	if err != nil {
 		return nil, namespaceError(err)
 	}
-	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, path) }
-	e.NextBoot = atNextBoot
+	return equipped(e, path), nil
+}
+
+// directory is the absolute path of the state directory.
+func (f journalFlags) directory(env func(string) string) (string, error) {
+	dir := f.dir
+	if dir == "" {
+		dir = apply.DefaultDir(os.Geteuid(), env)
+	}
+	if dir == "" {
+		return "", misuse(
+			"say where: --state-dir DIRECTORY",
+			"the journal has no place: neither HOME nor XDG_STATE_HOME is set",
+		)
+	}
+	return filepath.Abs(dir)
+}
+
+// equipped gives an engine what it writes for the next boot, and the process that awaits a
+// confirmation. name is how the namespace was found; nothing looks there again.
+func equipped(e *apply.Engine, name netns.Path) *apply.Engine {
+	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, e.Namespace()) }
+	e.NextBoot, e.Owns = atNextBoot, persist.Owns
 	files := sync.OnceValue(func() func(key, value string) string { return persist.SetBy(os.DirFS("/")) })
 	e.SetBy = func(key, value string) string { return files()(key, value) }
 	e.Guard = func(id int) (int, error) {
-		args := []string{awaitVerb, "--state-dir", dir, strconv.Itoa(id)}
-		if path != "" {
-			args = append(args, "--netns", string(path))
+		args := []string{awaitVerb, "--state-dir", e.Dir, strconv.Itoa(id)}
+		if name != "" {
+			args = append(args, "--netns", string(name))
 		}
-		return apply.Detach("/proc/self/exe", args)
+		return e.Detach("/proc/self/exe", args)
 	}
-	return e, nil
+	return e
 }
 
 // namespace is the absolute path of --netns, "" for the own one.
@@ -231,7 +243,11 @@ func nextBoot(ns netns.Path) (persist.Options, error) {
 		return persist.Options{}, err
 	}
 	s, err := observe.Observe(context.Background(), observe.Options{Namespace: ns})
-	return persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}, err
+	o := persist.Options{Snapshot: s, Program: program, Root: os.DirFS("/")}
+	if unsafe := trust.Program(program); unsafe != nil {
+		o.Untrusted = unsafe.Error()
+	}
+	return o, err
 }
 
 // filesFor renders the files that make a plan's values those of the next boot.
@@ -252,15 +268,11 @@ func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
 }
 
 // unkept are the changes that the files of a run do not keep: those that none can, and those that another file or program overrules.
-func (a *app) unkept(f journalFlags, r apply.Report) (out []apply.Comparison, err error) {
+func unkept(e *apply.Engine, r apply.Report) (out []apply.Comparison, err error) {
 	if len(r.Files) == 0 {
 		return nil, nil
 	}
-	path, err := f.namespace()
-	if err != nil {
-		return nil, err
-	}
-	options, err := nextBoot(path)
+	options, err := nextBoot(e.Namespace())
 	if err != nil {
 		return nil, err
 	}
@@ -293,9 +305,9 @@ func atNextBoot(p plan.Plan, files []apply.File) (out []apply.Comparison) {
 }
 
 func (a *app) writeJSON(result any) error {
-	text, err := json.MarshalIndent(result, "", "  ")
+	text, err := encode.JSON(result)
 	if err != nil {
 		return err
 	}
-	return a.write(func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err })
+	return a.write(func(w io.Writer) error { _, err := w.Write(text); return err })
 }

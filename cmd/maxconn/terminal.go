@@ -3,13 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -41,6 +42,26 @@ func terminal(w io.Writer) (fd int, ok bool) {
 	return int(f.Fd()), true
 }
 
+// printf writes a format of the source with arguments that may hold anything: texts among them are
+// made visible, so that they stay what they are, within their line. Nothing else in this package
+// writes to a stream (internal/archtest).
+func printf(w io.Writer, format string, args ...any) error {
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case error:
+			args[i] = encode.Visible(arg.Error())
+		case fmt.Stringer:
+			args[i] = encode.Visible(arg.String())
+		default:
+			if v := reflect.ValueOf(arg); v.Kind() == reflect.String {
+				args[i] = encode.Visible(v.String())
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, format, args...)
+	return err
+}
+
 // progress is the line that says how far long work has come.
 type progress struct {
 	mu    sync.Mutex
@@ -68,7 +89,7 @@ func (p *progress) say(words string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.w != nil && !p.ended {
-		fmt.Fprintf(p.w, "\r%-*s", progressWidth, cut("maxconn: "+words, progressWidth-len("...")))
+		printf(p.w, "\r%-*s", progressWidth, cut("maxconn: "+words, progressWidth-len("...")))
 	}
 }
 
@@ -77,7 +98,7 @@ func (p *progress) done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.w != nil && !p.ended {
-		fmt.Fprint(p.w, "\r"+strings.Repeat(" ", progressWidth)+"\r")
+		printf(p.w, "\r%*s\r", progressWidth, "")
 	}
 	p.ended = true
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -71,24 +73,24 @@ func (a *app) verified(e *apply.Engine, boot bool, args []string) (apply.Verifie
 	if err != nil {
 		return apply.Verified{}, err
 	}
-	return e.VerifyPlan(p)
+	return e.VerifyPlan(e.Hold(p))
 }
 
 func showVerified(w io.Writer, v apply.Verified) error {
 	var b strings.Builder
 	for _, c := range v.Checks {
-		fmt.Fprintf(&b, "%s: ", render.Clean(c.Setting))
+		printf(&b, "%s: ", render.Clean(c.Setting))
 		switch {
 		case c.Holds && c.Why != "":
-			fmt.Fprintf(&b, "%s, holds (%s)\n", value(c.Wanted), render.Clean(c.Why))
+			printf(&b, "%s, holds (%s)\n", value(c.Wanted), render.Clean(c.Why))
 		case c.Holds:
-			fmt.Fprintf(&b, "%s, holds\n", value(c.Wanted))
+			printf(&b, "%s, holds\n", value(c.Wanted))
 		case c.Why != "" && c.Value == "":
-			fmt.Fprintf(&b, "%s is wanted, does not hold: %s\n", value(c.Wanted), render.Clean(c.Why))
+			printf(&b, "%s is wanted, does not hold: %s\n", value(c.Wanted), render.Clean(c.Why))
 		case c.Why != "":
-			fmt.Fprintf(&b, "%s is wanted, it is %s: %s\n", value(c.Wanted), value(c.Value), render.Clean(c.Why))
+			printf(&b, "%s is wanted, it is %s: %s\n", value(c.Wanted), value(c.Value), render.Clean(c.Why))
 		default:
-			fmt.Fprintf(&b, "%s is wanted, it is %s\n", value(c.Wanted), value(c.Value))
+			printf(&b, "%s is wanted, it is %s\n", value(c.Wanted), value(c.Value))
 		}
 	}
 	b.WriteString(sum(v))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
@@ -17,7 +16,7 @@ func (a *app) versionVerb() *cobra.Command {
 		Example: "  maxconn version",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			return a.write(func(w io.Writer) error { _, err := fmt.Fprintln(w, "maxconn", version()); return err })
+			return a.write(func(w io.Writer) error { return printf(w, "maxconn %s\n", version()) })
 		},
 	}
 }

@@ -5,32 +5,26 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // admit says what in a plan from a file maxconn would never have written: a change that is shown under another name than that
-// of what it writes, a setting that has nothing to do with connections, a value that is not more than the old one. A
-// journal is not held to this: what was written once can be taken back.
+// of what it writes, and what plan.Admit refuses.
 func admit(p plan.Plan) error {
 	for i, c := range p.Changes {
-		if err := admitChange(c); err != nil {
-			return fmt.Errorf("change %d (%s): %w", i+1, words(c.Target), err)
+		if c.Setting != "" && !names(c) {
+			return fmt.Errorf(
+				"change %d (%s): it is called %.60q, and that is something else",
+				i+1,
+				words(c.Target),
+				c.Setting,
+			)
 		}
 	}
-	return nil
-}
-
-func admitChange(c plan.Change) error {
-	switch {
-	case c.Setting != "" && !names(c):
-		return fmt.Errorf("it is called %.60q, and that is something else", c.Setting)
-	case c.Target.Kind == host.SysctlKind && !known(c.Target.Name):
-		return fmt.Errorf("%q is no setting of connections", c.Target.Name)
-	case !c.Raises():
-		return fmt.Errorf("from %q to %q: a plan makes nothing less, and sets nothing that does harm", c.From, c.To)
-	}
-	return nil
+	return plan.Admit(p)
 }
 
 // names says whether the words of a change are those of its target; a process may have any name.
@@ -59,14 +53,64 @@ func names(c plan.Change) bool {
 	return owner == "pid "+pid || strings.HasSuffix(owner, " (pid "+pid+")")
 }
 
-// known says whether the catalogue has a sysctl.
+// known says whether some limit names a sysctl.
 func known(name string) bool {
-	for _, l := range limit.Catalogue() {
-		for _, k := range l.Knobs {
-			if k.Name == name {
-				return true
+	k := knob.Lookup(name)
+	return k != nil && k.IsSysctl() && len(limit.Using(name)) > 0
+}
+
+// bounded takes from the texts of a plan what is too long to be read by anybody, and from its
+// changes the names that somebody gave them: Hold calls each by what it writes to.
+func bounded(p plan.Plan) plan.Plan {
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		c.Setting = c.Target.Called("")
+		for _, text := range []*string{
+			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit, &c.Limits,
+		} {
+			if len(*text) > plan.MostText {
+				*text = strings.ToValidUTF8((*text)[:plan.MostText], "") + "..."
 			}
 		}
 	}
-	return false
+	return p
+}
+
+// Hold takes hold of what a plan writes to, until the program ends: what is shown now is what will
+// be written to, or nothing. Each process is called by the name that it has now, and each listening
+// socket is told apart from all others by its cookie. What cannot be found is left for Apply to
+// refuse.
+func (e *Engine) Hold(p plan.Plan) plan.Plan {
+	s, ok := e.Kernel.(*System)
+	if !ok {
+		return p
+	}
+	for i := range p.Changes {
+		s.holdTarget(&p.Changes[i])
+	}
+	return p
+}
+
+func (s *System) holdTarget(c *plan.Change) {
+	t := &c.Target
+	pid, isProcess := processOf(*t)
+	if !isProcess {
+		return
+	}
+	c.Setting = t.Called("")
+	p, err := s.processes.hold(pid, t.Start)
+	if err != nil {
+		return
+	}
+	c.Setting = t.Called(strings.ToValidUTF8(p.comm(), "?"))
+	if t.Kind != host.ListenerKind || t.Cookie != 0 {
+		return
+	}
+	_ = s.inside(func() error {
+		var found sockdiag.Socket
+		if found, err = socketOf(*t); err == nil {
+			t.Cookie = found.Cookie
+		}
+		return err
+	})
 }

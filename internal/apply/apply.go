@@ -104,7 +104,8 @@ func (e *Engine) free() error {
 		return err
 	}
 	for _, r := range runs {
-		if s := r.State(now); s.open() && (r.Place.Netns == e.Here.Netns || r.Place.BootID != e.Here.BootID) {
+		here := r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID
+		if s := r.State(now); s.open() && here {
 			return &Refusal{Why: fmt.Sprintf("%s is not over: it is %s", r.name(), s), Hint: s.hint(r.ID)}
 		}
 	}
@@ -172,7 +173,12 @@ func (e *Engine) canPersist(p plan.Plan, wanted bool) error {
 		return nil
 	}
 	if _, err := e.nextFiles(p); err != nil {
-		return &Refusal{Why: "nothing was changed: " + err.Error(), Err: err}
+		r := &Refusal{Why: "nothing was changed: " + err.Error(), Err: err}
+		var advice interface{ Hint() string }
+		if errors.As(err, &advice) {
+			r.Hint = advice.Hint()
+		}
+		return r
 	}
 	return nil
 }
@@ -182,7 +188,7 @@ func (e *Engine) carryOut(ctx context.Context, l *log) error {
 	if l.run.Within > 0 {
 		pid, err := e.guard(l.run.ID)
 		if err == nil {
-			err = l.add(entry{Do: doGuard, PID: pid})
+			err = l.add(entry{Do: doGuard, PID: pid, Start: startOf(pid)})
 		}
 		if err != nil {
 			return fmt.Errorf("start the process that takes it back: %w", err)

@@ -2,9 +2,9 @@ package apply
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -16,25 +16,30 @@ func (r *Run) keeps(t plan.Target) bool {
 	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return slices.Contains(n.Keeps, t) })
 }
 
-// reach says whether a change of a run can be looked at from here. past: it ended with its boot. elsewhere, where not
-// empty, says in which network namespace it is.
-func (e *Engine) reach(r *Run, c plan.Change) (past bool, elsewhere string) {
+// reach says whether a change of a run can be looked at from here. past, where not empty, says with
+// what it ended. elsewhere, where not empty, says in which network namespace it is.
+func (e *Engine) reach(r *Run, c plan.Change) (past, elsewhere string) {
 	switch {
-	case r.Place.BootID == e.Here.BootID && r.Place.Netns != e.Here.Netns:
-		return false, "it is in network namespace " + r.Place.Netns
+	case r.Place.BootID == e.Here.BootID && r.Place.sameNamespace(e.Here):
+		return "", ""
+	case r.Place.BootID == e.Here.BootID && e.ended(r.Place):
+		if goesWithNamespace(c.Target) {
+			return "its network namespace has ended", ""
+		}
+		return "", ""
 	case r.Place.BootID == e.Here.BootID:
-		return false, ""
+		return "", "it is in network namespace " + r.Place.Netns
 	case !r.keeps(c.Target):
-		return true, ""
+		return "its boot is over", ""
 	case namespaced(c.Target) && !e.Here.Initial:
-		return false, "it is in the host's own network namespace"
+		return "", "it is in the host's own network namespace"
 	}
-	return false, ""
+	return "", ""
 }
 
 // namespaced targets are others in each network namespace; what files set at boot is in the first.
 func namespaced(t plan.Target) bool {
-	return t.Kind != host.SysctlKind || strings.HasPrefix(t.Name, "net.")
+	return t.Kind != host.SysctlKind || knob.InNetns(t.Name)
 }
 
 // afterBoot is the state of a run of an earlier boot. What has all its files is in effect through them. Where the boot ended while files were

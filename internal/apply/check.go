@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -37,22 +38,25 @@ func ReadPlan(r io.Reader) (plan.Plan, error) {
 	if err := Check(p); err != nil {
 		return p, err
 	}
-	return p, admit(p)
+	if err := admit(p); err != nil {
+		return p, err
+	}
+	return bounded(p), nil
 }
 
 // Check says what in a plan is not of the form that a plan has.
 func Check(p plan.Plan) error {
 	if p.Schema != plan.Schema {
-		return fmt.Errorf("its schema is %q, this maxconn applies %q", p.Schema, plan.Schema)
+		return fmt.Errorf("its schema is %.60q, this maxconn applies %q", p.Schema, plan.Schema)
 	}
 	seen := map[string]int{}
 	for i, c := range p.Changes {
 		if err := checkChange(c); err != nil {
-			return fmt.Errorf("change %d (%s): %w", i+1, orNothing(c.Setting), err)
+			return fmt.Errorf("change %d (%.60s): %w", i+1, orNothing(c.Setting), err)
 		}
 		key := fmt.Sprintf("%s %d", c.Target.Fact(), c.Target.Inode)
 		if first, twice := seen[key]; twice {
-			return fmt.Errorf("change %d (%s) is for the target of change %d", i+1, c.Setting, first)
+			return fmt.Errorf("change %d (%.60s) is for the target of change %d", i+1, c.Setting, first)
 		}
 		seen[key] = i + 1
 	}
@@ -79,28 +83,18 @@ func checkChange(c plan.Change) error {
 	return fmt.Errorf("there is no target of kind %q", t.Kind)
 }
 
-// tunable are the settings outside net. that connections use up.
-var tunable = []string{"fs.file-max", "fs.nr_open", "fs.epoll.max_user_watches", "kernel.pid_max", "kernel.threads-max", "vm.max_map_count"}
-
 // validSysctl accepts the spelling with dots only, so that a name has one form, and keys of connections only.
 func validSysctl(t plan.Target) error {
 	if t.Field != "" {
 		return fmt.Errorf("a sysctl has no field %q", t.Field)
 	}
-	for part := range strings.SplitSeq(t.Name, ".") {
-		if part == "" || strings.HasPrefix(part, "/") || strings.HasSuffix(part, "/") || strings.Contains(part, "//") {
-			return fmt.Errorf("%q is not the name of a sysctl", t.Name)
-		}
+	if !knob.IsKey(t.Name) {
+		return fmt.Errorf("%q is not the name of a sysctl", t.Name)
 	}
-	if strings.HasPrefix(t.Name, "net.") {
-		return nil
+	if !knob.InNetns(t.Name) && !knob.Plannable(t.Name) {
+		return fmt.Errorf("%q is no setting of connections", t.Name)
 	}
-	for _, name := range tunable {
-		if t.Name == name {
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is no setting of connections", t.Name)
+	return nil
 }
 
 func validProcess(c plan.Change) error {

@@ -63,6 +63,11 @@ func confirmable(r *Run, now Situation) error {
 			Hint: fmt.Sprintf("maxconn status shows whether it was; maxconn rollback %d does it", r.ID)}
 	case Undone, PartlyLeft:
 		return &Refusal{Why: fmt.Sprintf("%s was taken back: %s", r.name(), r.Undo), Hint: "apply the plan again"}
+	case Over:
+		return &Refusal{
+			Why:  fmt.Sprintf("the network namespace of %s has ended, and its values with it", r.name()),
+			Hint: "apply the plan again",
+		}
 	case Rebooted:
 		return &Refusal{Why: fmt.Sprintf("the host was booted since %s: its running values are gone", r.name()), Hint: "apply the plan again"}
 	default:
@@ -92,6 +97,9 @@ func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	seen := e.Now()
+	if r, err := e.store().read(id); err == nil {
+		e.Hold(r.Plan) // its processes, from now on
+	}
 	for {
 		due, over, err := e.look(ctx, id)
 		if over {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Step stands around each thing that outlives the program: a file made, written, synced, renamed or removed, and a kernel value
@@ -92,7 +93,7 @@ func (d disk) discard(path string) error {
 // add writes a line at the end of what is valid of a file, over anything that a dead program left behind it, and syncs. After an error the
 // file is as before, as far as the disk allows.
 func (d disk) add(path string, valid int64, line []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, bare(err))
 	}

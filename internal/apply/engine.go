@@ -1,8 +1,10 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/netns"
@@ -29,6 +31,9 @@ type Engine struct {
 	Now    func() time.Time
 	// Files are the files that make a plan's values those of the next boot; nil where none can be written.
 	Files func(plan.Plan) ([]File, error)
+	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with
+	// another one is not believed.
+	Owns func(path string) bool
 	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
 	NextBoot func(plan.Plan, []File) []Comparison
 	// SetBy names the file or program that sets a sysctl to a value; "" where none does. Nil where that cannot be told.
@@ -38,41 +43,81 @@ type Engine struct {
 	Guard func(id int) (pid int, err error)
 	// Enter opens the network namespace of a run by the path that its journal names; nil: only runs of this one are reached.
 	Enter func(netns.Path) (*Engine, error)
-	Step  Step
+	// Gone says whether the network namespace of a run of this boot is known to have ended; nil: it
+	// is not.
+	Gone func(Place) bool
+	Step Step
+
+	held *netns.Handle // the namespace, where it is a real one
+	// gone is what Gone has said.
+	gone   map[string]bool
+	goneMu sync.Mutex
 }
 
-// Open is an engine for the running kernel, seen from a network namespace ("" is that of the calling thread).
+// Open is an engine for the running kernel, seen from a network namespace ("" is that of the
+// calling thread). The path is looked up once: whatever it leads to later, the engine stays with
+// the namespace.
 func Open(dir string, ns netns.Path) (*Engine, error) {
-	here, err := Here(ns)
+	held, err := netns.Hold(ns)
 	if err != nil {
 		return nil, err
 	}
-	system := System{Namespace: ns}
+	return openHeld(dir, held)
+}
+
+func openHeld(dir string, held *netns.Handle) (*Engine, error) {
+	system := NewSystem(held)
+	here, err := system.here()
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
 	return &Engine{
-		Dir: dir, Kernel: system, Usage: system, Here: here, Uptime: Uptime, Now: time.Now,
-		Enter: func(ns netns.Path) (*Engine, error) { return Open(dir, ns) },
+		Dir: dir, Kernel: system, Usage: system, Here: here, Uptime: Uptime, Now: time.Now, held: held,
+		Enter: func(ns netns.Path) (*Engine, error) { return Open(dir, ns) }, Gone: namespaceGone,
 	}, nil
+}
+
+// Namespace leads to the engine's network namespace, in this process only; "" is that of the
+// calling thread.
+func (e *Engine) Namespace() netns.Path {
+	if e.held == nil || e.held.Own() {
+		return ""
+	}
+	return e.held.Path()
 }
 
 // at is the engine of the network namespace of a run, or this one where that cannot be entered or is another by now.
 func (e *Engine) at(r *Run) *Engine {
-	if r.Place.Netns == e.Here.Netns || r.Place.BootID != e.Here.BootID || r.Place.Path == "" || e.Enter == nil {
+	if r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID ||
+		r.Place.Path == "" || e.Enter == nil {
 		return e
 	}
 	other, err := e.Enter(netns.Path(r.Place.Path))
-	if err != nil || other.Here.Netns != r.Place.Netns {
+	if err != nil {
+		return e
+	}
+	if !other.Here.sameNamespace(r.Place) {
+		other.close()
 		return e
 	}
 	other.Dir, other.Files, other.NextBoot, other.SetBy, other.Step, other.Now, other.Uptime = e.Dir, e.Files, e.NextBoot, e.SetBy, e.Step, e.Now, e.Uptime
+	other.Owns = e.Owns
 	return other
 }
 
-func (e *Engine) store() store { return store{e.Dir, disk{e.Step}} }
+// close lets the namespace go.
+func (e *Engine) close() {
+	if e.held != nil {
+		e.held.Close()
+	}
+}
+
+func (e *Engine) store() store { return store{e.Dir, disk{e.Step}, e.Owns} }
 
 // situation is what states depend on.
 func (e *Engine) situation(busy bool) (Situation, error) {
 	up, err := e.Uptime()
-	return Situation{BootID: e.Here.BootID, Uptime: up, Busy: busy}, err
+	return Situation{BootID: e.Here.BootID, Uptime: up, Busy: busy, Ended: e.ended}, err
 }
 
 // write sets a value; what the kernel made of it is no error here.

@@ -31,6 +31,7 @@ type entry struct {
 	Time    time.Time `json:"time"`
 	Begin   *Begin    `json:"begin,omitempty"`
 	PID     int       `json:"pid,omitempty"`    // guard
+	Start   uint64    `json:"start,omitempty"`  // guard: when it started, in clock ticks since boot
 	Change  int       `json:"change,omitempty"` // from 1
 	Became  string    `json:"became,omitempty"`
 	UntilUp float64   `json:"until_up,omitempty"` // applied: when the window ends, in seconds since boot

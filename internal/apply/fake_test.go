@@ -103,6 +103,7 @@ func newBench(t testing.TB) *bench {
 		Now:    func() time.Time { return time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC) },
 		Guard:  func(int) (int, error) { return os.Getpid(), nil },
 		Files:  b.files,
+		Owns:   func(string) bool { return true },
 	}
 	return b
 }

@@ -27,15 +27,15 @@ type Place struct {
 // hostOnly is a sysctl that the host's own network namespace alone has (net/core/sysctl_net_core.c net_core_table).
 const hostOnly = "net.core.netdev_max_backlog"
 
-// Here is this host seen from a network namespace; "" is that of the calling thread.
-func Here(ns netns.Path) (Place, error) {
-	here := Place{Path: string(ns)}
+// here is this host seen from the network namespace.
+func (s *System) here() (Place, error) {
+	here := Place{Path: string(s.namespace.Name())}
+	here.Netns = s.namespace.ID().String()
 	root := procfs.Root("")
-	err := System{Namespace: ns}.inside(func() error {
+	err := s.inside(func() (err error) {
 		_, absent := root.Sysctl(hostOnly)
 		here.Initial = absent == nil
-		id, err := netns.Self()
-		here.Netns = id.String()
+		here.Cookie, err = netns.Cookie()
 		return err
 	})
 	for key, field := range map[string]*string{"kernel.hostname": &here.Name, "kernel.osrelease": &here.Kernel, "kernel.random.boot_id": &here.BootID} {
@@ -78,13 +78,21 @@ func (here Place) checkHost(p plan.Plan) error {
 		{"host", p.Host.Name, here.Name}, {"kernel", p.Host.Kernel, here.Kernel}, {"network namespace", p.Host.Netns, here.Netns},
 	} {
 		if part.plan != part.here {
-			return &Refusal{Why: fmt.Sprintf("the plan is for %s %s, this is %s", part.name, orNothing(part.plan), part.here),
-				Hint: "make a plan here: maxconn plan"}
+			why := fmt.Sprintf("the plan is for %s %.60s, this is %s",
+				part.name, orNothing(part.plan), part.here)
+			return &Refusal{Why: why, Hint: "make a plan here: maxconn plan"}
 		}
 	}
+	sameBoot := sameBoot(p.Host.Boot, here.Boot)
+	told := p.Host.Cookie != 0 && here.Cookie != 0
+	if told && sameBoot && p.Host.Cookie != here.Cookie {
+		const why = "the plan is for a network namespace that has ended: %s is another one now"
+		return &Refusal{Why: fmt.Sprintf(why, here.Netns), Hint: "make a plan here: maxconn plan"}
+	}
 	for _, c := range p.Changes {
-		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot(p.Host.Boot, here.Boot) {
-			return &Refusal{Why: fmt.Sprintf("the plan names processes of the boot at %s, this host was booted at %s", orNothing(p.Host.Boot), here.Boot),
+		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot {
+			const why = "the plan names processes of the boot at %.60s, this host was booted at %s"
+			return &Refusal{Why: fmt.Sprintf(why, orNothing(p.Host.Boot), here.Boot),
 				Hint: "make a plan again: maxconn plan"}
 		}
 	}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -79,7 +81,7 @@ func (r *Run) written() (out []File) {
 // present are the files that a run wrote, as they are now: a later run may have added to them.
 func (r *Run) present() (out []File) {
 	for _, f := range r.written() {
-		if text, err := os.ReadFile(f.Path); err == nil {
+		if text, err := readPlain(f.Path); err == nil {
 			f.Content = text
 			out = append(out, f)
 		}
@@ -108,9 +110,36 @@ func before(f File) (fileNote, error) {
 	case !info.Mode().IsRegular():
 		return n, fmt.Errorf("%s is not a regular file: it is left alone", f.Path)
 	}
-	n.Existed, n.OldMode = true, info.Mode().Perm()
-	n.Old, err = os.ReadFile(f.Path)
+	n.Existed, n.OldMode = true, info.Mode().Perm()&mostMode
+	n.Old, err = readPlain(f.Path)
 	return n, err
+}
+
+// mostMode is all that a file for the next boot may let anybody do: others never write.
+const mostMode = fs.FileMode(0o755)
+
+// largestFile bounds a file for the next boot, in bytes.
+const largestFile = 1 << 20
+
+// readPlain reads a regular file that is no link.
+func readPlain(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > largestFile:
+		return nil, fmt.Errorf(
+			"%s is not a file of at most %d KiB: it is left alone",
+			path,
+			largestFile>>10,
+		)
+	}
+	return io.ReadAll(io.LimitReader(f, largestFile))
 }
 
 // restore puts back what was there before a file was written, unless somebody else has changed it since.
@@ -123,7 +152,7 @@ func (d disk) restore(n fileNote) Item {
 	if err := d.discard(part(n.Path)); err != nil {
 		return fail(err)
 	}
-	have, err := os.ReadFile(n.Path)
+	have, err := readPlain(n.Path)
 	absent := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case err != nil && !absent:

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -60,7 +61,7 @@ func raiseCap(from, to string) plan.Change {
 	return plan.Change{
 		Target: plan.Target{Kind: host.SysctlKind, Name: somaxconn}, Setting: somaxconn, From: from, To: to,
 		Why:   fmt.Sprintf("the kernel keeps min(backlog, somaxconn) = min(%s, %s)", to, from),
-		Limit: "accept-queue", TakesEffect: "at the next listen()",
+		Limit: string(limit.AcceptQueue), TakesEffect: "at the next listen()",
 		Risk: "other programs that call listen() with a larger backlog get a longer queue from then on",
 	}
 }
@@ -69,6 +70,7 @@ func raiseCap(from, to string) plan.Change {
 type heldListener struct {
 	name         string
 	inode, limit uint64
+	cookie       uint64
 	pid          int
 	start        uint64
 	comm         string
@@ -76,11 +78,19 @@ type heldListener struct {
 
 func (l heldListener) change(to string) plan.Change {
 	return plan.Change{
-		Target:  plan.Target{Kind: host.ListenerKind, Name: l.name, Field: fieldLimit, Start: l.start, PID: int64(l.pid), Inode: l.inode},
+		Target: plan.Target{
+			Kind:   host.ListenerKind,
+			Name:   l.name,
+			Field:  fieldLimit,
+			Start:  l.start,
+			PID:    int64(l.pid),
+			Inode:  l.inode,
+			Cookie: l.cookie,
+		},
 		Setting: fmt.Sprintf("accept queue of %s, %s (pid %d)", l.name, l.comm, l.pid),
 		From:    strconv.FormatUint(l.limit, 10), To: to,
 		Why:   "asked for; the queue takes one connection more than its limit",
-		Limit: "accept-queue", TakesEffect: "now", Owner: "listen() of " + l.comm,
+		Limit: string(limit.AcceptQueue), TakesEffect: "now", Owner: "listen() of " + l.comm,
 		Cost:  "none while nobody waits; 2.4 KB of kernel memory for each connection that waits",
 		Risk:  "a program that is slow to accept makes its clients wait longer instead of refusing them sooner",
 		Lasts: "until the socket is closed or its program calls listen() again",
@@ -89,7 +99,7 @@ func (l heldListener) change(to string) plan.Change {
 
 // wished finds the listeners and who holds them.
 func (e *Engine) wished(w Wish) (found []heldListener, err error) {
-	s, ok := e.Kernel.(System)
+	s, ok := e.Kernel.(*System)
 	if !ok {
 		return nil, errors.New("listeners can be looked for in the running kernel only")
 	}
@@ -103,7 +113,10 @@ func (e *Engine) wished(w Wish) (found []heldListener, err error) {
 			if members[name]++; members[name] > 1 {
 				name += "~" + strconv.Itoa(members[name])
 			}
-			found = append(found, heldListener{name: name, inode: uint64(d.Inode), limit: uint64(d.SendQueue)})
+			found = append(
+				found,
+				heldListener{name: name, inode: uint64(d.Inode), limit: uint64(d.SendQueue), cookie: d.Cookie},
+			)
 		})
 	})
 	if err != nil {

@@ -71,6 +71,10 @@ func (e *Engine) find(id int) (*Run, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, &Refusal{Why: fmt.Sprintf("there is no run %d", id), Hint: "maxconn history lists them"}
 		}
+		var refused *Refusal
+		if errors.As(err, &refused) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, &Unreadable{id, e.store().journal(id), bare(err)}
 		}
@@ -101,8 +105,17 @@ func (e *Engine) sameNamespace(r *Run) error {
 	if r.Place.BootID != e.Here.BootID {
 		return e.ownNamespace(r)
 	}
-	if r.Place.Netns == e.Here.Netns {
+	if r.Place.sameNamespace(e.Here) {
 		return nil
+	}
+	switch over := e.ended(r.Place); {
+	case over && e.Here.Path == "": // nothing of it is in this one, and the run can be closed
+		return nil
+	case over:
+		const why = "the network namespace that %s changed has ended: %s is another one"
+		const hint = "nothing is to be taken back there; " +
+			"without --netns maxconn rollback %d closes the run"
+		return &Refusal{Why: fmt.Sprintf(why, r.name(), e.Here.Path), Hint: fmt.Sprintf(hint, r.ID)}
 	}
 	return &Refusal{Why: fmt.Sprintf("%s changed network namespace %s, this is %s", r.name(), r.Place.Netns, e.Here.Netns),
 		Hint: fmt.Sprintf("say where that is: maxconn rollback %d --netns NAME", r.ID)}
@@ -129,8 +142,8 @@ func (e *Engine) overlaid(r *Run, now Situation) error {
 		if later.ID <= r.ID {
 			break
 		}
-		s := later.State(now)
-		if what := r.shares(later); what != "" && s != Undone && s != PartlyLeft && s != NotBegun && s != Rebooted {
+		ended := []State{Undone, PartlyLeft, NotBegun, Rebooted, Over}
+		if what := r.shares(later); what != "" && !slices.Contains(ended, later.State(now)) {
 			return &Refusal{Why: fmt.Sprintf("%s changed %s after %s did", later.name(), what, r.name()),
 				Hint: fmt.Sprintf("take that back first: maxconn rollback %d", later.ID)}
 		}
@@ -146,14 +159,15 @@ func (r *Run) shares(other *Run) string {
 		}
 	}
 	sameBoot := r.Place.BootID == other.Place.BootID
-	if sameBoot && r.Place.Netns != other.Place.Netns {
+	if sameBoot && !r.Place.sameNamespace(other.Place) {
 		return ""
 	}
 	for _, c := range r.Plan.Changes {
 		if !sameBoot && !r.keeps(c.Target) {
 			continue
 		}
-		if slices.ContainsFunc(other.Plan.Changes, func(d plan.Change) bool { return c.Target == d.Target }) {
+		same := func(d plan.Change) bool { return c.Target.Same(d.Target) }
+		if slices.ContainsFunc(other.Plan.Changes, same) {
 			return describe(c)
 		}
 	}
@@ -183,7 +197,7 @@ func (e *Engine) notBelowUse(r *Run) error {
 // below says why an old value would be too low now, "" where it would not be written or is high enough.
 func (e *Engine) below(r *Run, i int) string {
 	c := r.change(i)
-	if past, elsewhere := e.reach(r, c); past || elsewhere != "" {
+	if past, elsewhere := e.reach(r, c); past != "" || elsewhere != "" {
 		return ""
 	}
 	have, err := e.Kernel.Read(c.Target)

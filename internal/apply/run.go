@@ -14,6 +14,7 @@ import (
 type Run struct {
 	Begin
 	Started   time.Time
+	GuardFrom uint64     // when that process started; 0 where it was not told
 	Guard     int        // the process that takes it back when the window ends, 0 for none
 	Progress  []Progress // one a change of the plan
 	Applied   bool
@@ -94,7 +95,7 @@ func (r *Run) take(e entry) error {
 	}
 	switch e.Do {
 	case doGuard:
-		r.Guard = e.PID
+		r.Guard, r.GuardFrom = e.PID, e.Start
 	case doWrite:
 		at.Intended = true
 	case doWrote:

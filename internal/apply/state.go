@@ -17,6 +17,7 @@ const (
 	Undone      State = "undone"        // everything is as before
 	PartlyLeft  State = "partly undone" // taken back, but for what somebody else changed or the kernel refused
 	Rebooted    State = "rebooted"      // the host was booted since: its running values are gone
+	Over        State = "over"          // its network namespace has ended, with all that it changed
 )
 
 // Situation is what a state depends on besides the journal.
@@ -24,6 +25,8 @@ type Situation struct {
 	BootID string
 	Uptime time.Duration
 	Busy   bool // somebody holds the lock now
+	// Ended says whether a network namespace is known to have ended; nil: it is not.
+	Ended func(Place) bool
 }
 
 // State tells what the run has come to.
@@ -37,6 +40,8 @@ func (r *Run) State(now Situation) State {
 		return Undoing
 	case r.Place.BootID != now.BootID:
 		return r.afterBoot()
+	case r.over(now):
+		return Over
 	case r.Undo != "" || r.Damaged != "":
 		return Interrupted
 	case !r.Applied && now.Busy:

@@ -3,7 +3,6 @@ package apply
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -31,7 +30,7 @@ type Status struct {
 // Settled says that nothing waits for anybody: no run is half-way, overdue or pending, and nobody else changed anything.
 func (s Status) Settled() bool {
 	for _, r := range s.Runs {
-		if r.State != InEffect && r.State != Rebooted {
+		if r.State != InEffect && r.State != Rebooted && r.State != Over {
 			return false
 		}
 		for _, c := range r.Changes {
@@ -124,7 +123,7 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 	}
 	if s == Pending {
 		out.SecondsLeft = int(math.Ceil(r.remaining(now).Seconds()))
-		out.Guarded = r.Guard > 0 && alive(r.Guard)
+		out.Guarded = r.Guard > 0 && alive(r.Guard, r.GuardFrom)
 	}
 	e = e.at(r)
 	for i := range r.Progress {
@@ -147,7 +146,8 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 // reaches says whether a run has set a target that can be looked at from here.
 func (r *Run) reaches(e *Engine, t plan.Target) bool {
 	for i, c := range r.Plan.Changes {
-		if past, elsewhere := e.reach(r, c); c.Target == t && r.mayHaveWritten(i) && !past && elsewhere == "" {
+		past, elsewhere := e.reach(r, c)
+		if c.Target.Same(t) && r.mayHaveWritten(i) && past == "" && elsewhere == "" {
 			return true
 		}
 	}
@@ -159,18 +159,19 @@ func (r *Run) wrote(path string) bool {
 	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return n.Path == path })
 }
 
-// alive says whether there is a process of that number. It is for people: the journal decides.
-func alive(pid int) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return err == nil
+// alive says whether a process is there still; of one whose start is not known (0), whether its
+// number is anybody's. It is for people: the journal decides.
+func alive(pid int, start uint64) bool {
+	now := startOf(pid)
+	return now != 0 && (start == 0 || now == start)
 }
 
 func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 	c := r.change(i)
 	out := ChangeStatus{Setting: describe(c), From: c.From, Wanted: c.To, Became: r.Progress[i].Became}
 	switch past, elsewhere := e.reach(r, c); {
-	case past:
-		out.Now, out.Why = NowGone, "its boot is over"
+	case past != "":
+		out.Now, out.Why = NowGone, past
 		return out
 	case elsewhere != "":
 		out.Now, out.Why = NowUnknown, elsewhere
@@ -194,7 +195,7 @@ func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 }
 
 func (n fileNote) now() Now {
-	have, err := os.ReadFile(n.Path)
+	have, err := readPlain(n.Path)
 	switch {
 	case err == nil && bytes.Equal(have, n.New):
 		return NowNew

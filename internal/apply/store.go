@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/trust"
 )
 
 // DefaultDir is the state directory: one for root of the host, one for each other user; "" where the user has no home. It never
@@ -33,13 +35,37 @@ func DefaultDir(uid int, env func(string) string) string {
 type store struct {
 	dir  string
 	disk disk
+	owns func(path string) bool // see Engine.Owns
 }
 
 func (s store) runs() string          { return filepath.Join(s.dir, "runs") }
 func (s store) journal(id int) string { return filepath.Join(s.runs(), strconv.Itoa(id)+".jsonl") }
 
+// trusted refuses a state directory in which somebody else could have written: a journal says which
+// old values are to be put back, and into which files. One that is not there is empty.
+func (s store) trusted() error {
+	for _, dir := range []string{s.dir, s.runs()} {
+		err := trust.Directory(dir)
+		var other *trust.Error
+		switch {
+		case errors.As(err, &other):
+			return &Refusal{
+				Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
+				Hint: "a journal there may be somebody else's work: " +
+					"name a directory of your own, or run as the user it belongs to",
+			}
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("look at the state directory %s: %w", s.dir, bare(err))
+		}
+	}
+	return nil
+}
+
 // prepare makes the directories, for their owner only.
 func (s store) prepare() error {
+	if err := s.trusted(); err != nil {
+		return err
+	}
 	for _, dir := range []string{filepath.Dir(s.dir), s.dir, s.runs()} {
 		mode := fs.FileMode(0o700)
 		if dir != s.dir && dir != s.runs() {
@@ -55,7 +81,7 @@ func (s store) prepare() error {
 			return err
 		}
 	}
-	return nil
+	return s.trusted()
 }
 
 // lockWait is how long a short look of somebody else at the lock is waited out.
@@ -66,7 +92,7 @@ func (s store) lock() (unlock func(), err error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := trust.Open(filepath.Join(s.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock in %s: %w", s.dir, bare(err))
 	}
@@ -112,7 +138,7 @@ func holder(f *os.File) string {
 
 // busy says whether somebody holds the lock.
 func (s store) busy() bool {
-	f, err := os.Open(filepath.Join(s.dir, "lock"))
+	f, err := trust.Open(filepath.Join(s.dir, "lock"), os.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}
@@ -136,6 +162,9 @@ func (u *Unreadable) Unwrap() error { return u.Err }
 
 // load reads all journals, the oldest first, and those that cannot be read.
 func (s store) load() (runs []*Run, bad []*Unreadable, err error) {
+	if err := s.trusted(); err != nil {
+		return nil, nil, err
+	}
 	ids, err := s.ids()
 	if err != nil {
 		return nil, nil, err
@@ -151,8 +180,15 @@ func (s store) load() (runs []*Run, bad []*Unreadable, err error) {
 	return runs, bad, nil
 }
 
+// largestJournal bounds what is read as a journal, in bytes: a plan, a few lines for each change,
+// and some files.
+const largestJournal = 64 << 20
+
 func (s store) read(id int) (*Run, error) {
-	text, err := os.ReadFile(s.journal(id))
+	if err := s.trusted(); err != nil {
+		return nil, err
+	}
+	text, err := trust.ReadFile(s.journal(id), largestJournal)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +196,13 @@ func (s store) read(id int) (*Run, error) {
 	if err == nil && r.ID != id {
 		return nil, fmt.Errorf("it is that of run %d", r.ID)
 	}
-	return r, err
+	if err == nil {
+		err = r.admissible(s.owns)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (s store) ids() (ids []int, err error) {
@@ -215,7 +257,7 @@ func (s store) create(b Begin, now func() time.Time) (*log, error) {
 // reopen goes on with the journal of a run that was read. One that is damaged is kept beside.
 func (s store) reopen(r *Run, now func() time.Time) (*log, error) {
 	if r.Damaged != "" {
-		text, err := os.ReadFile(s.journal(r.ID))
+		text, err := trust.ReadFile(s.journal(r.ID), largestJournal)
 		if err == nil {
 			err = s.disk.put(s.journal(r.ID)+".damaged", 0o600, text)
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/linux/link"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/pidfd"
@@ -26,28 +27,30 @@ const (
 	fieldTxQueueLen = "txqueuelen"
 )
 
-// System is the running kernel, seen from one network namespace. It is safe for concurrent use.
+// System is the running kernel, seen from one network namespace, where sysctls, devices and sockets
+// are. It looks nothing up twice: the namespace is held by a descriptor, and so is each process
+// from the first look at it to the last write. It is safe for concurrent use.
 type System struct {
-	// Namespace is where sysctls, devices and sockets are; "" is that of the calling thread.
-	Namespace netns.Path
+	namespace *netns.Handle
+	processes keeper
 }
 
+// NewSystem is the running kernel, seen from a namespace that somebody holds.
+func NewSystem(held *netns.Handle) *System { return &System{namespace: held} }
+
 // inside runs fn on a thread in the namespace.
-func (s System) inside(fn func() error) error {
-	if s.Namespace == "" {
-		return fn()
-	}
-	return netns.Do(s.Namespace, fn)
+func (s *System) inside(fn func() error) error {
+	return s.namespace.Do(fn)
 }
 
 // Read gives the present value of a target.
-func (s System) Read(t plan.Target) (value string, err error) {
+func (s *System) Read(t plan.Target) (value string, err error) {
 	err = s.inside(func() (err error) {
 		switch t.Kind {
 		case host.SysctlKind:
 			value, err = procfs.Root("").Sysctl(t.Name)
 		case host.ProcessKind:
-			value, err = readProcess(t)
+			value, err = s.readProcess(t)
 		case host.ListenerKind:
 			value, err = readListener(t)
 		case host.LinkKind:
@@ -61,15 +64,15 @@ func (s System) Read(t plan.Target) (value string, err error) {
 }
 
 // Write sets a value and reads it back.
-func (s System) Write(t plan.Target, value string) error {
+func (s *System) Write(t plan.Target, value string) error {
 	err := s.inside(func() error {
 		switch t.Kind {
 		case host.SysctlKind:
 			return tune.Sysctl(t.Name, value)
 		case host.ProcessKind:
-			return writeProcess(t, value)
+			return s.writeProcess(t, value)
 		case host.ListenerKind:
-			return writeListener(t, value)
+			return s.writeListener(t, value)
 		case host.LinkKind:
 			return writeLink(t, value)
 		}
@@ -79,15 +82,15 @@ func (s System) Write(t plan.Target, value string) error {
 }
 
 // Probe finds out without writing whether a change is permitted, as far as that can be told.
-func (s System) Probe(t plan.Target, value string) error {
+func (s *System) Probe(t plan.Target, value string) error {
 	err := s.inside(func() error {
 		switch t.Kind {
 		case host.SysctlKind:
-			return probeSysctl(t.Name)
+			return errors.Join(probeSysctl(t.Name), fitsMemory(t.Name, value))
 		case host.ListenerKind:
-			return withListener(t, func(*os.File) error { return nil })
+			return s.withListener(t, func(*os.File) error { return nil })
 		case host.ProcessKind:
-			return probeProcess(t)
+			return s.probeProcess(t)
 		}
 		return nil
 	})
@@ -96,16 +99,39 @@ func (s System) Probe(t plan.Target, value string) error {
 
 // probeSysctl opens for writing and writes nothing.
 func probeSysctl(name string) error {
-	f, err := os.OpenFile("/proc/sys/"+sysctlPath(name), os.O_WRONLY, 0)
+	file, err := knob.File(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(knob.Dir+file, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-// sysctlPath is the file of a name that validName has accepted: dots separate, and a slash stands for a
-// dot in a device's name, as in sysctl(8).
-func sysctlPath(name string) string { return strings.NewReplacer(".", "/", "/", ".").Replace(name) }
+// fitsMemory refuses more pages for TCP than the host has: the catalogue proposes no more than half
+// of those that are left.
+func fitsMemory(name, value string) error {
+	if name != tcpMem {
+		return nil
+	}
+	b, err := procfs.Root("").Read("meminfo")
+	if err != nil {
+		return nil // the kernel takes any value
+	}
+	rest, found := strings.CutPrefix(string(b), "MemTotal:")
+	var kilobytes, pages int64
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil || !found {
+		return nil
+	}
+	fields := strings.Fields(value)
+	has := kilobytes * 1024 / int64(os.Getpagesize())
+	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > has {
+		err = fmt.Errorf("that is more than the %d MiB of memory that this host has", kilobytes>>10)
+	}
+	return err
+}
 
 func readLink(t plan.Target) (string, error) {
 	report, err := link.List("/sys")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/maxconn/maxconn/internal/linux/pidfd"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -33,7 +34,7 @@ func socketOf(t plan.Target) (found sockdiag.Socket, err error) {
 	}
 	ok := false
 	err = listeners(at.Port(), func(s *sockdiag.Socket) {
-		if s.HasOwner && uint64(s.Inode) == t.Inode {
+		if s.HasOwner && uint64(s.Inode) == t.Inode && (t.Cookie == 0 || s.Cookie == t.Cookie) {
 			found, ok = *s, true
 		}
 	})
@@ -48,44 +49,56 @@ func readListener(t plan.Target) (string, error) {
 	return strconv.FormatUint(uint64(s.SendQueue), 10), err
 }
 
-func writeListener(t plan.Target, value string) error {
+func (s *System) writeListener(t plan.Target, value string) error {
 	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
 		return errNotNumber
 	}
-	if err := withListener(t, func(f *os.File) error { return tune.Listen(f, uint32(n)) }); err != nil {
+	again := func(f *os.File) error { return tune.Listen(f, uint32(n)) }
+	if err := s.withListener(t, again); err != nil {
 		return err
 	}
-	s, err := socketOf(t)
-	if err == nil && uint64(s.SendQueue) != n {
-		return &tune.Error{Op: "listen() again on", Subject: t.Name, Want: value, Got: strconv.FormatUint(uint64(s.SendQueue), 10)}
+	now, err := socketOf(t)
+	if err == nil && uint64(now.SendQueue) != n {
+		return &tune.Error{
+			Op:      "listen() again on",
+			Subject: t.Name,
+			Want:    value,
+			Got:     strconv.FormatUint(uint64(now.SendQueue), 10),
+		}
 	}
 	return err
 }
 
-// withListener runs fn on a copy of the socket, taken out of the running process.
-func withListener(t plan.Target, fn func(*os.File) error) error {
-	held, err := pidfd.Open(int(t.PID))
+// withListener runs fn on a copy of the socket, taken out of the running process: what fn does
+// happens to the socket that was compared. The copy is not kept longer: it would keep the socket
+// listening, and its port taken, after the program has closed it.
+func (s *System) withListener(t plan.Target, fn func(*os.File) error) error {
+	held, err := s.processes.hold(int(t.PID), t.Start)
 	if err != nil {
 		return err
 	}
-	defer held.Close()
-	return withProcess(int(t.PID), t.Start, func(p *procfs.Process) error {
-		fd, err := descriptorOf(p, t.Inode)
-		if err != nil {
-			return err
-		}
-		f, err := held.Copy(fd)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		// The number may have come to mean another socket since it was read.
-		if link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); err != nil || link != fmt.Sprintf("socket:[%d]", t.Inode) {
-			return fmt.Errorf("the process closed the socket meanwhile: %w", ErrGone)
-		}
-		return fn(f)
-	})
+	if held.fd == nil {
+		return &pidfd.Error{Op: "open", PID: int(t.PID), Err: syscall.ENOSYS}
+	}
+	fd, err := descriptorOf(held.dir, t.Inode)
+	if err != nil {
+		return err
+	}
+	f, err := held.fd.Copy(fd)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// The number may have come to mean another socket since it was read.
+	link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	if err != nil || link != fmt.Sprintf("socket:[%d]", t.Inode) {
+		return fmt.Errorf("the process closed the socket meanwhile: %w", ErrGone)
+	}
+	if cookie, err := pidfd.SocketCookie(f); err != nil || t.Cookie != 0 && cookie != t.Cookie {
+		return fmt.Errorf("the process opened another socket meanwhile: %w", ErrGone)
+	}
+	return fn(f)
 }
 
 // descriptorOf finds the number under which a process has a socket open.

@@ -8,11 +8,23 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/maxconn/maxconn/internal/linux/pidfd"
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 	"github.com/maxconn/maxconn/internal/plan"
 )
+
+// processOf is the process of a target that has one.
+func processOf(t plan.Target) (pid int, ok bool) {
+	switch t.Kind {
+	case host.ListenerKind:
+		return int(t.PID), true
+	case host.ProcessKind:
+		pid, err := strconv.Atoi(t.Name)
+		return pid, err == nil
+	}
+	return 0, false
+}
 
 // filesLimit is the name of RLIMIT_NOFILE in /proc/PID/limits.
 const filesLimit = "Max open files"
@@ -20,30 +32,22 @@ const filesLimit = "Max open files"
 // unlimited is RLIM_INFINITY in words.
 const unlimited = "unlimited"
 
-// withProcess runs fn while a process is held, after its start time was compared: a pid that was used
-// again is ErrGone.
-func withProcess(pid int, start uint64, fn func(*procfs.Process) error) error {
-	p, err := procfs.Root("").Open(pid)
+// withProcess runs fn on a process that is held, and whose start time was compared: a pid that was
+// used again is ErrGone.
+func (s *System) withProcess(pid int, start uint64, fn func(*procfs.Process) error) error {
+	p, err := s.processes.hold(pid, start)
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	stat, err := p.Stat()
-	if err != nil {
-		return err
-	}
-	if stat.StartTime != start {
-		return fmt.Errorf("the pid belongs to another process now: %w", ErrGone)
-	}
-	return fn(p)
+	return fn(p.dir)
 }
 
-func readProcess(t plan.Target) (value string, err error) {
+func (s *System) readProcess(t plan.Target) (value string, err error) {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {
 		return "", err
 	}
-	err = withProcess(pid, t.Start, func(p *procfs.Process) error {
+	err = s.withProcess(pid, t.Start, func(p *procfs.Process) error {
 		l, err := filesOf(p)
 		if t.Field == fieldHard {
 			value = l.Hard.String()
@@ -67,9 +71,9 @@ func filesOf(p *procfs.Process) (procfs.ResourceLimit, error) {
 	return l, nil
 }
 
-// writeProcess sets one of the two limits and leaves the other. prlimit(2) takes a pid, so the process is held by
-// a descriptor meanwhile: where it has ended by the end, nothing is said to have been written.
-func writeProcess(t plan.Target, value string) error {
+// writeProcess sets one of the two limits and leaves the other. prlimit(2) takes a pid: see
+// tune.PrlimitHeld for what that leaves open.
+func (s *System) writeProcess(t plan.Target, value string) error {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {
 		return err
@@ -78,44 +82,40 @@ func writeProcess(t plan.Target, value string) error {
 	if err != nil {
 		return err
 	}
-	held, err := pidfd.Open(pid)
+	held, err := s.processes.hold(pid, t.Start)
 	if err != nil {
 		return err
 	}
-	defer held.Close()
-	return withProcess(pid, t.Start, func(p *procfs.Process) error {
-		l, err := filesOf(p)
-		if err != nil {
-			return err
-		}
-		soft, hard := number(l.Soft), number(l.Hard)
-		if t.Field == fieldHard {
-			hard = n
-		} else {
-			soft = n
-		}
-		if soft > hard {
-			return fmt.Errorf("the soft limit %s would be above the hard limit %s", spell(soft), spell(hard))
-		}
-		if err := tune.Prlimit(pid, soft, hard); err != nil {
-			return err
-		}
-		if !held.Running() {
-			return ErrGone
-		}
-		return nil
-	})
+	l, err := filesOf(held.dir)
+	if err != nil {
+		return err
+	}
+	was := tune.Files{Soft: number(l.Soft), Hard: number(l.Hard)}
+	want := was
+	if t.Field == fieldHard {
+		want.Hard = n
+	} else {
+		want.Soft = n
+	}
+	if want.Soft > want.Hard {
+		return fmt.Errorf(
+			"the soft limit %s would be above the hard limit %s",
+			spell(want.Soft),
+			spell(want.Hard),
+		)
+	}
+	return tune.PrlimitHeld(pid, held.running, was, want)
 }
 
 // probeProcess refuses what prlimit(2) would refuse: another user's process, and for the hard limit any, without
 // CAP_SYS_RESOURCE (kernel/sys.c check_prlimit_permission, do_prlimit). Whether the capability counts in the first user namespace
 // shows only when it is done.
-func probeProcess(t plan.Target) error {
+func (s *System) probeProcess(t plan.Target) error {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {
 		return err
 	}
-	return withProcess(pid, t.Start, func(p *procfs.Process) error {
+	return s.withProcess(pid, t.Start, func(p *procfs.Process) error {
 		own, err := procfs.Root("").Read("self/status")
 		if err != nil || hasCapability(own, capSysResource) {
 			return err

@@ -36,13 +36,25 @@ func TestBadInput(t *testing.T) {
 				}
 			}
 		}, want: "the pid belongs to another process now: it is gone"},
-		"a process that exited":  {edit: func(p *plan.Plan) { p.Changes[2].Target.Name = strconv.Itoa(dead.PID()) }, want: "of process " + strconv.Itoa(dead.PID()) + ": it is gone"},
-		"a key that vanished":    {edit: func(p *plan.Plan) { p.Changes[1].Target.Name = "net.ipv4.tcp_tw_recycle" }, want: "read net.ipv4.tcp_tw_recycle: no such file or directory"},
+		"a process that exited": {
+			edit: func(p *plan.Plan) { p.Changes[2].Target.Name = strconv.Itoa(dead.PID()) },
+			want: "of process " + strconv.Itoa(dead.PID()) + ": it is gone",
+		},
+		"a key that vanished": {
+			edit: func(p *plan.Plan) { p.Changes[1].Target.Name = "net.core.netdev_max_backlog" },
+			want: "read net.core.netdev_max_backlog: no such file or directory",
+		},
 		"a device that vanished": {edit: func(p *plan.Plan) { p.Changes[0].Target.Name = "eth9" }, want: "read txqueuelen of eth9: it is gone"},
 		"a socket that closed":   {edit: func(p *plan.Plan) { p.Changes[4].Target.Inode = 1 }, want: "the socket does not listen any more: it is gone"},
 		"another namespace":      {edit: func(p *plan.Plan) { p.Host.Netns = "net:[1]" }, want: "the plan is for network namespace net:[1]"},
-		"out of bounds":          {edit: func(p *plan.Plan) { p.Changes[1].To = "9 5" }, want: "write net.ipv4.ip_local_port_range = 9 5: invalid argument; everything is as before"},
-		"above the hard limit":   {edit: func(p *plan.Plan) { p.Changes[2].To = "999999999" }, want: "would be above the hard limit"},
+		"out of bounds": {
+			edit: func(p *plan.Plan) { p.Changes[1].To = "9 60999" },
+			want: "write net.ipv4.ip_local_port_range = 9 60999: invalid argument; everything is as before",
+		},
+		"above the hard limit": {
+			edit: func(p *plan.Plan) { p.Changes[2].To = "999999999" },
+			want: "would be above the hard limit",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.job.Plan = whole
@@ -73,7 +85,7 @@ func TestNoRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o777); err != nil {
+	if err := os.Chown(dir, 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
 	s.job.Dir = dir + "/state"

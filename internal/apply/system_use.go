@@ -9,21 +9,21 @@ import (
 )
 
 // InUse says what is in use of a target now.
-func (s System) InUse(t plan.Target) (n int64, of string, err error) {
+func (s *System) InUse(t plan.Target) (n int64, of string, err error) {
 	err = s.inside(func() error {
-		n, of, err = inUse(t)
+		n, of, err = s.inUse(t)
 		return err
 	})
 	return n, of, edge("read the use of", t, "", err)
 }
 
-func inUse(t plan.Target) (int64, string, error) {
+func (s *System) inUse(t plan.Target) (int64, string, error) {
 	switch t.Kind {
 	case host.ListenerKind:
-		s, err := socketOf(t)
-		return int64(s.ReceiveQueue), "connections wait in the queue", err
+		found, err := socketOf(t)
+		return int64(found.ReceiveQueue), "connections wait in the queue", err
 	case host.ProcessKind:
-		n, err := highestFile(t)
+		n, err := s.highestFile(t)
 		return n, "descriptors are in use, or lie below the highest socket", err
 	case host.SysctlKind:
 		return sysctlUse(t.Name)
@@ -33,12 +33,12 @@ func inUse(t plan.Target) (int64, string, error) {
 
 // highestFile is the number of open descriptors, or one more than the highest that is a socket where that is more:
 // RLIMIT_NOFILE bounds the number of a descriptor and not their count (fs/file.c alloc_fd).
-func highestFile(t plan.Target) (n int64, err error) {
+func (s *System) highestFile(t plan.Target) (n int64, err error) {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {
 		return 0, err
 	}
-	err = withProcess(pid, t.Start, func(p *procfs.Process) error {
+	err = s.withProcess(pid, t.Start, func(p *procfs.Process) error {
 		count, err := p.OpenCount()
 		n = int64(count)
 		if err != nil {

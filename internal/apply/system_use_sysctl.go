@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
@@ -17,37 +18,33 @@ const (
 	portRange = "net.ipv4.ip_local_port_range"
 )
 
+// sysctlUse counts what of a setting is in use, and says of what.
 func sysctlUse(name string) (n int64, of string, err error) {
-	switch name {
-	case "net.netfilter.nf_conntrack_max", "net.nf_conntrack_max":
-		n, err = firstNumber("net.netfilter.nf_conntrack_count")
-		return n, "connections are tracked", err
-	case "fs.file-max":
-		n, err = firstNumber("fs.file-nr")
-		return n, "files are open on this host", err
-	case "kernel.threads-max", "kernel.pid_max":
-		n, err = threads()
-		return n, "threads run on this host", err
-	case "net.ipv4.tcp_max_tw_buckets":
-		n, err = sockstat("tw")
-		return n, "sockets are in TIME_WAIT", err
-	case "net.ipv4.tcp_max_orphans":
-		n, err = sockstat("orphan")
-		return n, "connections are orphans", err
-	case tcpMem:
-		n, err = sockstat("mem")
-		return n, "pages are taken by TCP buffers", err
-	case portRange:
-		n, err = localPorts()
-		return n, "local ports of the present range are in use by outgoing connections", err
-	case "net.ipv4.neigh.default.gc_thresh3":
-		n, err = neighbours("arp_cache")
-		return n, "neighbours are in the table", err
-	case "net.ipv6.neigh.default.gc_thresh3":
-		n, err = neighbours("ndisc_cache")
-		return n, "neighbours are in the table", err
+	k := knob.Lookup(name)
+	if k == nil {
+		return 0, "", nil
 	}
-	return 0, "", nil
+	switch k.InUse {
+	case knob.TrackedConnections:
+		n, err = firstNumber("net.netfilter.nf_conntrack_count")
+	case knob.OpenFiles:
+		n, err = firstNumber("fs.file-nr")
+	case knob.Tasks:
+		n, err = threads()
+	case knob.TimeWaits:
+		n, err = sockstat("tw")
+	case knob.Orphans:
+		n, err = sockstat("orphan")
+	case knob.QueuePages:
+		n, err = sockstat("mem")
+	case knob.LocalPorts:
+		n, err = localPorts()
+	case knob.Neighbours4:
+		n, err = neighbours("arp_cache")
+	case knob.Neighbours6:
+		n, err = neighbours("ndisc_cache")
+	}
+	return n, k.InUse.String(), err
 }
 
 func firstNumber(key string) (int64, error) {

@@ -107,8 +107,8 @@ func (e *Engine) undoOne(r *Run, i int) Item {
 	c := r.change(i)
 	item := Item{Setting: describe(c), To: c.From}
 	switch past, elsewhere := e.reach(r, c); {
-	case past:
-		item.Outcome, item.Text = Gone, "its boot is over"
+	case past != "":
+		item.Outcome, item.Text = Gone, past
 		return item
 	case elsewhere != "":
 		item.Outcome, item.Text = Failed, elsewhere

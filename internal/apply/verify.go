@@ -82,7 +82,7 @@ func (e *Engine) verifyRun(out *Verified, r *Run, seen superseded) {
 		}
 		last.Changes = append(last.Changes, c)
 		past, elsewhere := e.reach(r, c)
-		if past {
+		if past != "" {
 			continue
 		}
 		seen.targets[c.Target] = true

@@ -100,7 +100,7 @@ func TestAutoRevertAfterKill(t *testing.T) {
 	}()
 	last := len(s.job.Plan.Changes) - 1
 	r := s.journaled(func(r *Run) bool { return r.Progress[last].Intended })
-	if values := s.values(); values[last] != "5" || values[0] != "500" {
+	if values := s.values(); values[last] != "5" || values[0] != "2000" {
 		t.Errorf("half-way: %q", values)
 	}
 	if states := s.wantTruth("nothing", 0); len(states) != 1 || states[0] != Applying {

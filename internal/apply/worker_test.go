@@ -19,6 +19,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -40,6 +41,7 @@ func TestMain(m *testing.M) {
 type job struct {
 	Verb   string // plan, apply, confirm, rollback, revert, status, watch, values
 	Dir    string // the state directory
+	Netns  string // the path of the network namespace, "" for the own one
 	Etc    string // where files for the next boot go, "" for none
 	Plan   plan.Plan
 	Server int // plan: the process whose limits are raised
@@ -82,7 +84,11 @@ func work(args []string) int {
 			return 2
 		}
 	}
-	e, err := Open(j.Dir, "")
+	open := func() (*Engine, error) { return Open(j.Dir, netns.Path(j.Netns)) }
+	if j.Verb == "watch" {
+		open = func() (*Engine, error) { return Inherited(j.Dir, "") }
+	}
+	e, err := open()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
@@ -113,7 +119,7 @@ func work(args []string) int {
 			return []File{{Path: filepath.Join(j.Etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("a = 1\n")}}, nil
 		}
 	}
-	e.Guard = guardOf(j)
+	e.Guard, e.Owns = guardOf(e, j), func(string) bool { return true }
 	a.do(e, j)
 	for _, c := range j.Plan.Changes {
 		v, err := e.Kernel.Read(c.Target)
@@ -182,7 +188,7 @@ func realPlan(e *Engine, server int) (plan.Plan, error) {
 	more := []plan.Change{
 		{Target: plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(server), Field: fieldSoft, Start: queue.Start}, To: "256"},
 		{Target: plan.Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, To: "20000 60999"},
-		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen}, To: "500"},
+		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen}, To: "2000"},
 	}
 	for _, c := range more {
 		c.Setting = words(c.Target)
@@ -195,12 +201,12 @@ func realPlan(e *Engine, server int) (plan.Plan, error) {
 }
 
 // guardOf starts the watching process as the program does: of its own session, deaf to hangups.
-func guardOf(j job) func(int) (int, error) {
+func guardOf(e *Engine, j job) func(int) (int, error) {
 	return func(id int) (int, error) {
 		if j.Alone || j.KillAt > 0 {
 			return os.Getpid(), nil
 		}
-		return Detach("/proc/self/exe", []string{workerWord, j.Dir, strconv.Itoa(id)})
+		return e.Detach("/proc/self/exe", []string{workerWord, j.Dir, strconv.Itoa(id)})
 	}
 }
 

@@ -1,6 +1,9 @@
 package archtest
 
 import (
+	"go/ast"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -12,9 +15,12 @@ var rows = []struct {
 	row  int
 	path string
 }{
-	{0, "internal/host"}, {0, "internal/sysctld"}, {0, "internal/near"}, {0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
+	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
+	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/spent"}, {0, "internal/encode"}, {0, "internal/encode/"},
+	{0, "internal/load/result"},
+	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
-	{2, "internal/diagnose"},
+	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"}, {4, "internal/persist"},
 	{5, "internal/apply"},
@@ -22,13 +28,19 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "libtest"},
+	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
 var sameRow = map[string][]string{
 	// a machine's cgroup files are found through /proc
 	"internal/linux/cgroup": {"internal/linux/procfs"},
+	// releases, and facts that a default follows from
+	"internal/knob": {"internal/host", "internal/figure"},
+	// the spellings of a setting's name
+	"internal/sysctld":      {"internal/knob"},
+	"internal/linux/procfs": {"internal/knob"},
+	"internal/linux/tune":   {"internal/knob"},
 	// what tests of machines share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	// a name that is misspelt
@@ -67,8 +79,34 @@ func TestImportOrder(t *testing.T) {
 	}
 }
 
-// pure packages compute and print; they touch no file, socket or process.
-var pure = []string{"internal/host", "internal/near", "internal/sysctld", "internal/persist", "internal/limit", "internal/diagnose", "internal/plan", "internal/lint", "internal/render"}
+// The libraries and their tests need golang.org/x/sys and nothing else: what a test of theirs imports, go mod tidy
+// asks of their importers too. Tests that need more stand in libtest.
+func TestLibrariesStandAlone(t *testing.T) {
+	files, _ := tree(t)
+	for _, f := range files {
+		library, _, _ := strings.Cut(f.dir, "/")
+		if !slices.Contains([]string{"coalesce", "dial", "listen"}, library) {
+			continue
+		}
+		own := module + "/" + library
+		for _, imp := range f.imports {
+			first, _, _ := strings.Cut(imp, "/")
+			ours := imp == own || strings.HasPrefix(imp, own+"/")
+			if strings.Contains(first, ".") && !ours && !strings.HasPrefix(imp, "golang.org/x/sys/") {
+				t.Errorf("%s imports %s", f.path, imp)
+			}
+		}
+	}
+}
+
+// pure packages compute and print; they touch no file, socket or process, and build on every system.
+var pure = []string{
+	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
+	"internal/encode", "internal/encode/hostile",
+	"internal/limit",
+	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/render",
+	"internal/load/result", "internal/prove/proof",
+}
 
 func TestPurity(t *testing.T) {
 	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog", "math/rand", "unsafe"}
@@ -78,9 +116,29 @@ func TestPurity(t *testing.T) {
 			continue
 		}
 		for _, imp := range f.imports {
-			if slices.Contains(banned, imp) {
+			dir, ours := strings.CutPrefix(imp, module+"/")
+			if slices.Contains(banned, imp) || ours && !slices.Contains(pure, dir) {
 				t.Errorf("%s is pure and imports %s", f.path, imp)
 			}
+		}
+	}
+}
+
+// Snapshots and tuning files are judged on every system that Go builds for; verbs that need Linux say so
+// there. libtest runs such a program.
+func TestCoreBuildsElsewhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library for two other systems")
+	}
+	packages := []string{"build", "-o", os.DevNull, "./cmd/maxconn"}
+	for _, dir := range pure {
+		packages = append(packages, "./"+dir)
+	}
+	for _, system := range []string{"darwin", "windows"} {
+		c := exec.Command("go", packages...)
+		c.Dir, c.Env = root(t), append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+		if text, err := c.CombinedOutput(); err != nil {
+			t.Errorf("GOOS=%s go %s: %v\n%s", system, strings.Join(packages, " "), err, text)
 		}
 	}
 }
@@ -109,5 +167,87 @@ func TestWritersAreFenced(t *testing.T) {
 		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" && f.dir != "internal/lab" && !f.test {
 			t.Errorf("%s imports linux/tune", f.path)
 		}
+	}
+}
+
+// converted are the conversions to a type of internal/encode that are allowed outside of it, by file and how many there
+// are: text that is of that language already.
+var converted = map[string]int{
+	"internal/render/explain_markdown.go": 1, // the catalogue's own Markdown
+	"internal/render/load_html.go":        1, // drawn by Plot.SVG, which escapes
+	"internal/render/proof_html.go":       1, // the same
+	"internal/persist/sysctl.go":          1, // what stands in the file that maxconn owns
+}
+
+// Text becomes text of an output language by its encoder only: a conversion would go around it.
+func TestTextIsEncoded(t *testing.T) {
+	files, fset := tree(t)
+	aliases := map[string]map[string]bool{} // by directory
+	for _, f := range files {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && isLanguage(spec.Type, nil) {
+				if aliases[f.dir] == nil {
+					aliases[f.dir] = map[string]bool{}
+				}
+				aliases[f.dir][spec.Name.Name] = true
+			}
+			return true
+		})
+	}
+	for _, f := range files {
+		if f.test || f.dir == "internal/encode" {
+			continue
+		}
+		found := 0
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && isLanguage(call.Fun, aliases[f.dir]) {
+				if found++; found > converted[f.path] {
+					t.Errorf("%s: text is converted, not encoded", fset.Position(call.Pos()))
+				}
+			}
+			return true
+		})
+		if found < converted[f.path] {
+			t.Errorf("%s has %d conversions, %d are allowed", f.path, found, converted[f.path])
+		}
+	}
+}
+
+// isLanguage says whether an expression is the type of an output language, or an alias of one.
+func isLanguage(e ast.Expr, aliases map[string]bool) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return aliases[e.Name]
+	case *ast.SelectorExpr:
+		pkg, ok := e.X.(*ast.Ident)
+		return ok && (pkg.Name == "encode" && slices.Contains(languages, e.Sel.Name) ||
+			pkg.Name == "template" && slices.Contains(pages, e.Sel.Name))
+	}
+	return false
+}
+
+var (
+	languages = []string{"Markdown", "Shell", "YAML", "Ansible", "Nix", "Conf"}
+	pages     = []string{"CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"}
+)
+
+// What goes to a terminal passes one function of cmd/maxconn, or the screen of internal/render: both make it visible.
+func TestOneWayToTheTerminal(t *testing.T) {
+	files, fset := tree(t)
+	for _, f := range files {
+		if f.test || f.dir != "cmd/maxconn" || f.path == "cmd/maxconn/terminal.go" {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "fmt" && strings.Contains(call.Sel.Name, "rint") &&
+				!strings.HasPrefix(call.Sel.Name, "S") {
+				t.Errorf("%s: fmt.%s writes what may be anything: printf makes it visible", fset.Position(call.Pos()), call.Sel.Name)
+			}
+			return true
+		})
 	}
 }

@@ -85,12 +85,13 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Each limit is <id>.go and testdata/<id>.txtar with underscores, and registers nothing else.
+// Each limit is <id>.go, which declares its ID and registers nothing else, and testdata/<id>.txtar.
 func TestOneFileALimit(t *testing.T) {
 	dir := filepath.Join(root(t), "internal", "limit")
-	registered := regexp.MustCompile(`(?s)register\(Limit\{\s*ID:\s*"([a-z-]+)"`)
+	declared := regexp.MustCompile(`(?m)^const (\w+) ID = "([a-z-]+)"$`)
+	registered := regexp.MustCompile(`register\(Limit\{\s*ID:\s*(\w+),`)
 	for _, l := range limit.Catalogue() {
-		name := strings.ReplaceAll(l.ID, "-", "_")
+		name := strings.ReplaceAll(string(l.ID), "-", "_")
 		if _, err := os.Stat(filepath.Join(dir, "testdata", name+".txtar")); err != nil {
 			t.Error(err)
 		}
@@ -99,9 +100,9 @@ func TestOneFileALimit(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		ids := registered.FindAllSubmatch(source, -1)
-		if len(ids) != 1 || string(ids[0][1]) != l.ID {
-			t.Errorf("%s.go must register the one limit %s", name, l.ID)
+		ids, values := declared.FindAllSubmatch(source, -1), registered.FindAllSubmatch(source, -1)
+		if len(ids) != 1 || len(values) != 1 || string(ids[0][1]) != string(values[0][1]) || string(ids[0][2]) != string(l.ID) {
+			t.Errorf("%s.go must declare the ID %s as a constant and register one limit with it", name, l.ID)
 		}
 	}
 }
@@ -112,7 +113,7 @@ func TestPromisedIDs(t *testing.T) {
 		accept-queue syn-queue receive-backlog transmit-queue conntrack tcp-memory connection-memory orphans
 		neighbour-table epoll-watches cgroup-memory threads`)
 	for _, id := range promised {
-		if limit.Find(id) == nil {
+		if limit.Find(limit.ID(id)) == nil {
 			t.Errorf("the catalogue has no %s", id)
 		}
 	}

@@ -20,18 +20,20 @@ type bound struct {
 
 // lowest finds what binds a flow. A process-wide ceiling counts once for each
 // process that shares the flow (SO_REUSEPORT groups, forked workers).
-func lowest(gauges []limit.Gauge, f flow, m limit.Measure) (b bound) {
+func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 	perProcess := map[string]bound{}
-	for _, g := range gauges {
-		if g.Unbounded || g.Measure != m || !f.covers(g) {
+	for _, i := range covering {
+		g := &e.gauges[i]
+		if g.Unbounded || g.Measure != m {
 			continue
 		}
 		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
-			sum := perProcess[g.Limit.ID]
-			perProcess[g.Limit.ID] = bound{sum.value + g.Ceiling, g.Limit.ID, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
+			id := string(g.Limit.ID)
+			sum := perProcess[id]
+			perProcess[id] = bound{sum.value + g.Ceiling, id, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Ceiling, g.Limit.ID, g.AtMost || f.maySpare(g), CeilingHow(g)})
+		b = b.tighter(bound{g.Ceiling, string(g.Limit.ID), g.AtMost || e.maySpare(f, i), CeilingHow(*g)})
 	}
 	for _, p := range perProcess {
 		b = b.tighter(p) // tighter does not depend on the order
@@ -42,7 +44,7 @@ func lowest(gauges []limit.Gauge, f flow, m limit.Measure) (b bound) {
 // tighter is the lower of two bounds; on a tie the first by name, so that the
 // report does not depend on order.
 func (b bound) tighter(c bound) bound {
-	if b.by == "" || cmp.Or(cmp.Compare(c.value, b.value), strings.Compare(c.by, b.by)) < 0 {
+	if b.by == "" || cmp.Or(cmp.Compare(c.value, b.value), cmp.Compare(c.by, b.by)) < 0 {
 		return c
 	}
 	return b
@@ -73,13 +75,13 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 		}
 	}
 	for _, f := range listenerFlows(r) {
-		if o.PID == 0 || hasPID(f.holders, o.PID) {
+		if o.PID == 0 || slices.Contains(f.holders, o.PID) {
 			c.Inbound = append(c.Inbound, inbound(r, e, f))
 		}
 	}
 	busiest := c.Outbound
 	if o.PID == 0 {
-		busiest = busiest[1:] // "any one destination" stays first
+		busiest = busiest[1:] // that of any destination stays first
 	}
 	slices.SortStableFunc(busiest, func(a, b Outbound) int { return cmp.Compare(b.Now, a.Now) })
 	slices.SortStableFunc(c.Inbound, func(a, b Inbound) int { return cmp.Compare(b.Now, a.Now) })
@@ -99,7 +101,8 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 }
 
 func outbound(e *evaluation, line Outbound, f flow) Outbound {
-	held, rate := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.PerSecond)
+	covering := e.coverage().of(f)
+	held, rate := e.lowest(f, covering, limit.Held), e.lowest(f, covering, limit.PerSecond)
 	line.Held, line.BoundBy, line.AtMost, line.RateAtMost = held.value, held.by, held.atMost || f.ownerless, rate.atMost
 	line.PerSecond, line.RateBy = rate.value, rate.by
 	line.HeldHow, line.RateHow = held.how, rate.how
@@ -109,14 +112,22 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 // listenerFlows is one flow for each listening address and port.
 func listenerFlows(r *host.Reader) []flow {
 	var flows []flow
+	places := map[string]int{}
+	type held struct {
+		listener int
+		pid      int64
+	}
+	seen := map[held]bool{}
 	for _, row := range r.Table(host.ListenerKind) {
 		name, _, _ := strings.Cut(row.Name(), "~")
-		i := slices.IndexFunc(flows, func(f flow) bool { return f.listener == name })
-		if i < 0 {
+		i, known := places[name]
+		if !known {
 			i, flows = len(flows), append(flows, flow{direction: limit.Inbound, listener: name, now: accepted(r, name)})
+			places[name] = i
 		}
 		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {
-			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !hasPID(flows[i].holders, n) {
+			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !seen[held{i, n}] {
+				seen[held{i, n}] = true
 				flows[i].holders = append(flows[i].holders, n)
 			}
 		}
@@ -130,7 +141,8 @@ func listenerFlows(r *host.Reader) []flow {
 }
 
 func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
-	held, burst := lowest(e.gauges, f, limit.Held), lowest(e.gauges, f, limit.Burst)
+	covering := e.coverage().of(f)
+	held, burst := e.lowest(f, covering, limit.Held), e.lowest(f, covering, limit.Burst)
 	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost, BurstAtMost: burst.atMost}
 	line.HeldHow, line.BurstHow = held.how, burst.how
 	if f.ownerless {

@@ -10,9 +10,6 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// anyDestination is the subject of gauges towards a destination without connections.
-const anyDestination = "any one destination"
-
 // flow is one kind of connection: who opens or takes it, from where to where.
 type flow struct {
 	direction           limit.Direction
@@ -36,78 +33,33 @@ func (f flow) withProcess(r *host.Reader) flow {
 	return f
 }
 
-// covers says whether a gauge bounds connections of this flow.
-func (f flow) covers(g limit.Gauge) bool {
-	if g.Bounds&f.direction == 0 {
-		return false
-	}
-	switch g.Limit.Scope {
-	case limit.Peer:
-		return f.coversPeer(g.Subject)
-	case limit.Listener:
-		return g.Subject.Listener == f.listener
-	case limit.User:
-		return f.uid != "" && g.Subject.UID == f.uid
-	}
-	switch {
-	case g.Subject.PID != 0:
-		return hasPID(f.pids, g.Subject.PID)
-	case g.Subject.Cgroup != "":
-		return slices.ContainsFunc(f.cgroups, func(c string) bool { return within(c, g.Subject.Cgroup) })
-	}
-	return !f.spared(g)
+// listeners finds the flows that the words of a goal mean.
+type listeners struct {
+	flows  []flow
+	byName map[string][]int
+	byPort map[uint16][]int
 }
 
-// spared says whether a gauge of all processes binds none of those of the flow.
-func (f flow) spared(g limit.Gauge) bool {
-	for _, pid := range f.pids {
-		if !slices.Contains(g.Spares, pid) {
-			return false
+func newListeners(flows []flow) listeners {
+	l := listeners{flows, map[string][]int{}, map[uint16][]int{}}
+	for i, f := range flows {
+		put(l.byName, f.listener, i)
+		if at, err := netip.ParseAddrPort(f.listener); err == nil {
+			put(l.byPort, at.Port(), i)
 		}
 	}
-	return len(f.pids) > 0
+	return l
 }
 
-// maySpare says whether it is not known of one of the processes.
-func (f flow) maySpare(g limit.Gauge) bool {
-	return slices.ContainsFunc(f.pids, func(pid int64) bool { return slices.Contains(g.MaySpare, pid) })
-}
-
-// coversPeer prefers the gauge of the very pair; a flow without connections
-// has that of any destination.
-func (f flow) coversPeer(s limit.Subject) bool {
-	switch {
-	case s.Source == "" && s.Destination == "":
-		return f.destination == ""
-	case s.Destination == "":
-		return s.Source == f.source
+// of are the flows of a listener by its name, or by its port (":443", "443"), in their order.
+func (l listeners) of(goal string) (found []flow) {
+	places := slices.Clone(l.byName[goal])
+	if port, err := strconv.ParseUint(strings.TrimPrefix(goal, ":"), 10, 16); err == nil {
+		places = append(places, l.byPort[uint16(port)]...)
 	}
-	return s.Source == f.source && s.Destination == f.destination
-}
-
-func hasPID(pids []int64, pid int64) bool {
-	for _, p := range pids {
-		if p == pid {
-			return true
-		}
+	slices.Sort(places)
+	for _, i := range slices.Compact(places) {
+		found = append(found, l.flows[i])
 	}
-	return false
-}
-
-// within says whether the cgroup is the other or lies below it.
-func within(cgroup, ancestor string) bool {
-	return cgroup == ancestor || ancestor == "/" || strings.HasPrefix(cgroup, strings.TrimSuffix(ancestor, "/")+"/")
-}
-
-// meansListener says whether a goal's words (":443", "0.0.0.0:443", "443") name a listener.
-func meansListener(goal, listener string) bool {
-	if goal == listener {
-		return true
-	}
-	at, err := netip.ParseAddrPort(listener)
-	if err != nil {
-		return false
-	}
-	want, err := strconv.ParseUint(strings.TrimPrefix(goal, ":"), 10, 16)
-	return err == nil && uint16(want) == at.Port()
+	return found
 }

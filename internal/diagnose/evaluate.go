@@ -3,7 +3,6 @@ package diagnose
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -15,16 +14,39 @@ type evaluation struct {
 	gauges  []limit.Gauge
 	checked []Checked
 	unseen  map[missing][]string // fact and reason -> limits
-	void    map[string]bool      // limits that could not be evaluated at all
+	void    map[limit.ID]bool    // limits that could not be evaluated at all
+	covers  *coverage            // of the gauges, made when it is asked for
+	mayBe   map[int]map[int64]bool
+}
+
+// coverage is made once, when all gauges are there.
+func (e *evaluation) coverage() *coverage {
+	if e.covers == nil {
+		e.covers = newCoverage(e.gauges)
+		e.mayBe = map[int]map[int64]bool{}
+		for i, g := range e.gauges {
+			if len(g.MaySpare) > 0 {
+				e.mayBe[i] = setOf(g.MaySpare)
+			}
+		}
+	}
+	return e.covers
+}
+
+// maySpare says whether it is not known of one of the flow's processes that the gauge bounds it.
+func (e *evaluation) maySpare(f flow, i int) bool {
+	set := e.mayBe[i]
+	return len(set) > 0 && slices.ContainsFunc(f.pids, func(pid int64) bool { return set[pid] })
 }
 
 // missing is a fact and the reason that it could not be read.
 type missing struct{ fact, why string }
 
 func evaluate(s host.Snapshot, o Options) *evaluation {
-	e := &evaluation{unseen: map[missing][]string{}, void: map[string]bool{}}
+	e := &evaluation{unseen: map[missing][]string{}, void: map[limit.ID]bool{}}
+	var all [][]limit.Gauge
 	for _, l := range limit.Catalogue() {
-		if len(o.Limits) > 0 && !slices.Contains(o.Limits, l.ID) {
+		if len(o.Limits) > 0 && !slices.Contains(o.Limits, string(l.ID)) {
 			continue
 		}
 		gauges, r := l.Evaluate(s, o.Workload)
@@ -33,8 +55,8 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			e.miss(l.ID, err)
 			continue
 		}
-		e.gauges = append(e.gauges, gauges...)
-		e.checked = append(e.checked, Checked{Limit: l.ID, Subjects: len(gauges)})
+		all = append(all, gauges)
+		e.checked = append(e.checked, Checked{Limit: string(l.ID), Subjects: len(gauges)})
 		for _, g := range gauges {
 			for _, m := range g.Unseen {
 				e.miss(l.ID, &m)
@@ -46,17 +68,12 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 			}
 		}
 	}
-	if kernel := s.Read().Optional(host.System("kernel")); olderThan(kernel, 4, 4) {
-		e.unseen[missing{host.System("kernel").String(), "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel}] = nil
+	e.gauges = slices.Concat(all...)
+	if kernel := s.Read().Kernel(); kernel.Before(4, 4) {
+		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel.String()
+		e.unseen[missing{host.System("kernel").String(), why}] = nil
 	}
 	return e
-}
-
-// olderThan says whether the release ("3.10.0-1160.el7") is known and older.
-func olderThan(release string, major, minor int) bool {
-	var a, b int
-	n, _ := fmt.Sscanf(release, "%d.%d", &a, &b)
-	return n == 2 && (a < major || (a == major && b < minor))
 }
 
 // partial is why rows of a table that a limit needs are missing, or "".
@@ -67,7 +84,7 @@ func partial(s host.Snapshot, f host.Fact) string {
 	return s.Read().Partial(f.Kind)
 }
 
-func (e *evaluation) miss(id string, err error) {
+func (e *evaluation) miss(id limit.ID, err error) {
 	key := missing{why: err.Error()}
 	var m *host.Missing
 	var bad *host.Malformed
@@ -77,8 +94,8 @@ func (e *evaluation) miss(id string, err error) {
 	case errors.As(err, &bad):
 		key = missing{bad.Fact.String(), "its text is not " + bad.Want + ": " + bad.Text}
 	}
-	if !slices.Contains(e.unseen[key], id) {
-		e.unseen[key] = append(e.unseen[key], id)
+	if !slices.Contains(e.unseen[key], string(id)) {
+		e.unseen[key] = append(e.unseen[key], string(id))
 	}
 }
 
@@ -92,8 +109,10 @@ func (e *evaluation) unseenList() []Unseen {
 	return out
 }
 
-// essential are the limits without which nobody can say whether a host holds.
-var essential = []string{"ephemeral-ports", "time-wait", "accept-queue"}
+// undecided says that nobody can tell whether the host holds for want of this limit.
+func (e *evaluation) undecided(l *limit.Limit) bool {
+	return l.Decides != (limit.Flows{}) && e.void[l.ID]
+}
 
 // verdict sums up: something binds if any finding is more than information.
 func verdict(r Report, e *evaluation) Verdict {
@@ -102,7 +121,7 @@ func verdict(r Report, e *evaluation) Verdict {
 			return Binds
 		}
 	}
-	if len(r.Checked) == 0 || slices.ContainsFunc(essential, func(id string) bool { return e.void[id] }) {
+	if len(r.Checked) == 0 || slices.ContainsFunc(limit.Catalogue(), e.undecided) {
 		return Unknown
 	}
 	return Holds

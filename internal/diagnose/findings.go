@@ -63,7 +63,7 @@ func share(f Finding) float64 {
 
 func newFinding(g limit.Gauge, severity Severity) Finding {
 	f := Finding{
-		Limit: g.Limit.ID, Severity: severity, Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
+		Limit: string(g.Limit.ID), Severity: severity, Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
 		Unit: g.Unit, Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: CeilingHow(g), Used: g.Used, Refused: g.Refused, Cause: g.Cause, Owner: g.Owner,
 		Evidence: listed(g.Evidence), Remedies: listed(g.Remedies), Steps: listed(g.Steps), Sources: g.Limit.Sources,
 	}
@@ -71,4 +71,9 @@ func newFinding(g limit.Gauge, severity Severity) Finding {
 }
 
 // listed is a list that JSON writes as [] where it is empty.
-func listed[T any](all []T) []T { return append([]T{}, all...) }
+func listed[T any](all []T) []T {
+	if len(all) == 0 {
+		return []T{}
+	}
+	return slices.Clip(all)
+}

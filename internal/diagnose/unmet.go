@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -41,7 +42,7 @@ const (
 func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 	e := evaluate(s, Options{Workload: w})
 	voided := slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
-		return !slices.ContainsFunc(u.Limits, func(id string) bool { return e.void[id] })
+		return !slices.ContainsFunc(u.Limits, func(id string) bool { return e.void[limit.ID(id)] })
 	})
 	return e.needs(s, w, t), voided
 }
@@ -68,13 +69,12 @@ func Faults(s host.Snapshot) (needs []Need) {
 }
 
 func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) (needs []Need) {
-	demands := demandsOf(s.Read(), w)
-	for _, g := range e.gauges {
+	wants := e.wants(demandsOf(s.Read(), w))
+	for i, g := range e.gauges {
 		var shared Need
-		for _, d := range demands {
-			n, ok := d.of(g)
+		for _, n := range wants[i] {
+			n.Gauge = g
 			switch {
-			case !ok:
 			case apart(g):
 				needs = append(needs, n)
 			case t == OneByOne:
@@ -90,60 +90,78 @@ func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) (needs
 	return needs
 }
 
+// wants is what each demand asks of each gauge, by the place of the gauge and in the order of the demands; the gauge
+// itself is left out.
+func (e *evaluation) wants(demands []demand) map[int][]Need {
+	all := map[int][]Need{}
+	for _, d := range demands {
+		own := map[int]*Need{}
+		for _, f := range d.flows {
+			for _, i := range e.coverage().of(f) {
+				n := own[i]
+				if n == nil {
+					n = &Need{Goal: d.goal, Sharers: 1}
+					own[i] = n
+				}
+				n.ask(f, &e.gauges[i])
+			}
+		}
+		for i, n := range own {
+			if apart(e.gauges[i]) {
+				n.Others = 0
+			}
+			if n.Want > 0 {
+				all[i] = append(all[i], *n)
+			}
+		}
+	}
+	return all
+}
+
+// ask adds what one flow of the goal wants of a gauge.
+func (n *Need) ask(f flow, g *limit.Gauge) {
+	n.Want = max(n.Want, f.share(n.Goal.Want(g.Measure), g))
+	n.Sharers, n.Direction = f.sharers(g), f.direction
+	n.Others -= f.now / n.Sharers
+}
+
 // demand is a goal and the flows of this host that it means.
 type demand struct {
 	goal  limit.Goal
 	flows []flow
 }
 
+// demandsOf finds the flows of each goal. A destination that nobody is connected to has one of which nothing is known.
 func demandsOf(r *host.Reader, w limit.Workload) (out []demand) {
 	w = w.Merged()
-	for _, goal := range w.Outbound {
-		out = append(out, demand{goal, goalFlows(r, goal)})
-	}
-	listeners := listenerFlows(r)
-	for _, goal := range w.Inbound {
-		d := demand{goal: goal}
-		for _, f := range listeners {
-			if meansListener(goal.Subject, f.listener) {
-				d.flows = append(d.flows, f)
+	if len(w.Outbound) > 0 {
+		to := destinationFlows(r)
+		for _, goal := range w.Outbound {
+			flows := to[goal.Subject]
+			if flows == nil {
+				flows = []flow{{direction: limit.Outbound}}
 			}
+			out = append(out, demand{goal, flows})
 		}
-		out = append(out, d)
+	}
+	if len(w.Inbound) > 0 {
+		all := newListeners(listenerFlows(r))
+		for _, goal := range w.Inbound {
+			out = append(out, demand{goal, all.of(goal.Subject)})
+		}
 	}
 	return out
 }
 
-// goalFlows are the flows to a wanted destination: from each source address that
-// has connections there, or from any.
-func goalFlows(r *host.Reader, goal limit.Goal) []flow {
-	var flows []flow
+// destinationFlows are the outbound flows by their destination.
+func destinationFlows(r *host.Reader) map[string][]flow {
+	to := map[string][]flow{}
 	for _, row := range r.Table(host.OutboundKind) {
-		if _, f, ok := outboundFlow(r, row); ok && f.destination == goal.Subject {
-			flows = append(flows, f)
+		if _, f, ok := outboundFlow(r, row); ok {
+			to[f.destination] = append(to[f.destination], f)
 		}
 	}
-	if flows == nil {
-		flows = []flow{{direction: limit.Outbound}}
-	}
-	return flows
-}
-
-// of is what the goal wants of a gauge, with -Others what of it is there already; false where it does not concern the gauge.
-func (d demand) of(g limit.Gauge) (n Need, ok bool) {
-	n = Need{Gauge: g, Goal: d.goal, Sharers: 1}
-	for _, f := range d.flows {
-		if !f.covers(g) {
-			continue
-		}
-		n.Want = max(n.Want, f.share(d.goal.Want(g.Measure), g))
-		n.Sharers, n.Direction = f.sharers(g), f.direction
-		n.Others -= f.now / n.Sharers
-	}
-	if apart(g) {
-		n.Others = 0
-	}
-	return n, n.Want > 0
+	return to
 }
 
 // plus adds the demand of a further goal.
@@ -176,13 +194,13 @@ func apart(g limit.Gauge) bool {
 
 // share is how much of a demand falls on a gauge: processes that share a
 // listener share its connections.
-func (f flow) share(want int64, g limit.Gauge) int64 {
+func (f flow) share(want int64, g *limit.Gauge) int64 {
 	n := f.sharers(g)
 	return want/n + min(want%n, 1)
 }
 
 // sharers is over how many gauges of the same limit the flow's connections spread.
-func (f flow) sharers(g limit.Gauge) int64 {
+func (f flow) sharers(g *limit.Gauge) int64 {
 	if n := int64(len(f.pids)); g.Limit.Scope == limit.Process && g.Subject.PID != 0 && n > 1 {
 		return n
 	}
@@ -213,7 +231,7 @@ func (n Need) finding() Finding {
 
 // Subject is whose ceiling it is, or the destination that is asked for where there are no connections yet.
 func (n Need) Subject() string {
-	if n.Gauge.Subject.Name == anyDestination {
+	if n.Gauge.Subject.Kind == limit.AnyPeer {
 		return n.Goal.Subject
 	}
 	return n.Gauge.Subject.Name
@@ -221,24 +239,36 @@ func (n Need) Subject() string {
 
 // Words are the two figures that do not fit.
 func (n Need) Words() string {
-	words := "wanted " + limit.Count(n.Want) + " connections "
+	words := "wanted " + figure.Count(n.Want) + " connections "
 	if n.Gauge.Measure == limit.Burst {
 		words += "at once"
 	} else {
 		words += string(n.Gauge.Measure)
 	}
 	if n.Others > 0 {
-		words += " beside " + limit.Count(n.Others) + " others"
+		words += " beside " + figure.Count(n.Others) + " others"
 	}
-	return words + ", possible " + limit.Count(n.Gauge.Ceiling)
+	return words + ", possible " + figure.Count(n.Gauge.Ceiling)
 }
 
 // merge puts a demand into the finding that already speaks of the same limit and
 // subject, so that nothing is said twice.
 func merge(present, wanted []Finding) []Finding {
+	type subject struct {
+		limit, name string
+		measure     limit.Measure
+	}
+	of := func(f Finding) subject { return subject{f.Limit, f.Subject, f.Measure} }
+	first := map[subject]int{}
+	for i, f := range present {
+		if _, known := first[of(f)]; !known {
+			first[of(f)] = i
+		}
+	}
 	for _, f := range wanted {
-		i := slices.IndexFunc(present, func(p Finding) bool { return p.Limit == f.Limit && p.Subject == f.Subject && p.Measure == f.Measure })
-		if i < 0 {
+		i, known := first[of(f)]
+		if !known {
+			first[of(f)] = len(present)
 			present = append(present, f)
 			continue
 		}
@@ -270,13 +300,9 @@ func Unowned(s host.Snapshot, w limit.Workload) (goals []string) {
 
 // Unmatched lists the inbound goals that no listener of the snapshot answers to.
 func Unmatched(s host.Snapshot, w limit.Workload) (goals []string) {
-	flows := listenerFlows(s.Read())
+	flows := newListeners(listenerFlows(s.Read()))
 	for _, goal := range w.Inbound {
-		found := false
-		for _, f := range flows {
-			found = found || meansListener(goal.Subject, f.listener)
-		}
-		if !found {
+		if len(flows.of(goal.Subject)) == 0 {
 			goals = append(goals, goal.Subject)
 		}
 	}

@@ -80,7 +80,7 @@ func TestNeeds(t *testing.T) {
 		needs, _ := Unmet(snapshot(t, shop), c.w, c.t)
 		have := []row{}
 		for _, n := range needs {
-			have = append(have, row{n.Gauge.Limit.ID, n.Subject(), n.Want, n.Others, n.Gauge.Ceiling})
+			have = append(have, row{string(n.Gauge.Limit.ID), n.Subject(), n.Want, n.Others, n.Gauge.Ceiling})
 		}
 		if d := cmp.Diff(c.want, have); d != "" {
 			t.Errorf("%s: (-want +have)\n%s", name, d)

@@ -78,26 +78,36 @@ func parseFields(text string) Fields {
 	return f
 }
 
-// validFields says whether every part of the text is a field.
+// validFields says whether every part of the text is a field, none too long and not too many.
 func validFields(text string) bool {
-	_, ok := splitFields(text)
+	n := 0
+	ok := eachField(text, func(x Field) bool {
+		n++
+		return n <= mostFields && (len(x.Value) <= mostName || x.Name == "ports")
+	})
 	return ok
 }
 
 func splitFields(text string) (f Fields, ok bool) {
+	f = make(Fields, 0, min(strings.Count(text, "="), mostFields))
+	ok = eachField(text, func(x Field) bool { f = append(f, x); return true })
+	return f, ok
+}
+
+// eachField goes over the fields up to the first that is none, or that is refused, and then says false.
+func eachField(text string, take func(Field) bool) bool {
 	for text != "" {
 		name, rest, found := strings.Cut(text, "=")
 		if !found || name == "" || strings.ContainsAny(name, " \"") {
-			return f, false
+			return false
 		}
 		value, after, ok := cutValue(rest)
-		if !ok {
-			return f, false
+		if !ok || !take(Field{name, value}) {
+			return false
 		}
-		f = append(f, Field{name, value})
 		text = after
 	}
-	return f, true
+	return true
 }
 
 // cutValue takes one value off the front, quoted or bare, and the one space

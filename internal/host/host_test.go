@@ -141,16 +141,16 @@ sysctl net.core.somaxconn = 4096
 `)
 	text := string(Redact(s).Text())
 	want := header + `
-cgroup /cgroup-1/cgroup-2 = version=2 memory_max=max
+cgroup /system.slice/unit-1.service = version=2 memory_max=max
 listener 127.0.0.1:81 = queue=0 limit=5
-listener 240.0.0.1:80 = queue=0 limit=5 process=process-3
+listener 240.0.0.1:80 = queue=0 limit=5 process=process-2
 listener [::]:82 = queue=0 limit=5
 moved listener/240.0.0.1:80/drops = 4
-outbound 240.0.0.1->240.0.0.2:5432 = ESTABLISHED=2 process=process-3 pid=7
-outbound 240.0.0.1->[2001:db8::1]:443 = ESTABLISHED=2 process=process-3 pid=7
-process 7 = name=process-3 unit=unit-4 cgroup=/cgroup-1/cgroup-2 soft=1024
+outbound 240.0.0.1->240.0.0.2:5432 = ESTABLISHED=2 process=process-2 pid=7
+outbound 240.0.0.1->[2001:db8::1]:443 = ESTABLISHED=2 process=process-2 pid=7
+process 7 = name=process-2 unit=unit-1.service cgroup=/system.slice/unit-1.service soft=1024
 sysctl net.core.somaxconn = 4096
-system name = host-5
+system name = host-3
 end
 `
 	if text != want {

@@ -5,6 +5,7 @@ package host
 const (
 	// SystemKind holds single facts of the machine and the subject: name, kernel,
 	// cpus, boot (RFC 3339, UTC), page-size (bytes), netns ("net:[4026531840]"),
+	// netns-cookie (a number that no other network namespace of the boot has; Linux 5.14),
 	// netns-name (as the user named it), scope ("initial" or "child" network
 	// namespace), user ("root" or "uid 1000"), window (length of the observation, "10s",
 	// only where two samples were taken), bound-sockets ("listed" where the

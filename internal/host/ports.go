@@ -25,17 +25,22 @@ func ParsePorts(text string) (PortSet, error) {
 		lo, err1 := strconv.ParseUint(low, 10, 16)
 		hi, err2 := strconv.ParseUint(high, 10, 16)
 		if err1 != nil || err2 != nil || lo > hi {
-			return PortSet{}, fmt.Errorf("ports %q: %q is not a port or a range", text, part)
+			return PortSet{}, fmt.Errorf("ports %.60q: %.60q is not a port or a range", text, part)
 		}
-		for p := lo; p <= hi; p++ {
-			s.Add(uint16(p))
-		}
+		s.addRange(lo, hi)
 	}
 	return s, nil
 }
 
 // Add puts a port into the set.
 func (s *PortSet) Add(port uint16) { s.words[port/64] |= 1 << (port % 64) }
+
+// addRange puts all ports from low to high into the set, both included and below 65536, a word at a time.
+func (s *PortSet) addRange(low, high uint64) {
+	for w := low / 64; w <= high/64; w++ {
+		s.words[w] |= mask(int64(max(low, w*64)-w*64), int64(min(high, w*64+63)-w*64))
+	}
+}
 
 // Has says whether the port is in the set.
 func (s *PortSet) Has(port uint16) bool { return s.words[port/64]&(1<<(port%64)) != 0 }

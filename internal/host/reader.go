@@ -139,8 +139,9 @@ func (r *Reader) Rows(k Kind) []Row {
 	rest := All(k)
 	r.used[rest] = true
 	var rows []Row
-	for f, x := range r.snapshot.readings {
-		if f.Kind == k && f != rest && x.Err == "" {
+	for _, name := range r.snapshot.names[k] {
+		f := Fact{k, name}
+		if x := r.snapshot.readings[f]; f != rest && x.Err == "" {
 			rows = append(rows, Row{f, parseFields(x.Text)})
 		}
 	}

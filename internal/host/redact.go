@@ -8,19 +8,24 @@ import (
 	"strings"
 )
 
-// Redact is a copy that hides addresses and names, each always by the same stand-in, so that the verdict
-// stays as it was but for those words. Loopback and unspecified addresses, ports, numbers, sysctls and the
-// device "lo" stay: they say nothing about whose host it is.
+// Redact is a copy that hides addresses and names, each always by the same stand-in, so that the
+// verdict stays as it was but for those words. What is hidden goes by the type of each fact and
+// field (redaction, in redact_kinds.go); what has no type is hidden unless it is a figure. Loopback
+// and unspecified addresses, ports, figures, sysctls, the suffixes of units and the device "lo"
+// stay: they say nothing about whose host it is.
 func Redact(s Snapshot) Snapshot {
 	x := &redactor{addresses: map[netip.Addr]netip.Addr{}, names: map[string]string{}}
 	var c Snapshot
+	var reasons []Fact // at the end: they may quote any name
 	for _, f := range s.Facts() {
-		r := s.readings[f]
-		r.Err = x.addressesIn(r.Err)
-		if r.Err == "" {
-			r.Text = x.text(f, r.Text)
+		if s.readings[f].Err != "" {
+			reasons = append(reasons, f)
+			continue
 		}
-		c.put(Fact{f.Kind, x.name(f)}, r)
+		c.put(x.fact(f), Reading{Text: x.text(f, s.readings[f].Text)})
+	}
+	for _, f := range reasons {
+		c.put(x.fact(f), Reading{Err: x.reason(s.readings[f].Err)})
 	}
 	return c
 }
@@ -32,64 +37,50 @@ type redactor struct {
 	v4, v6    uint32
 }
 
-// nameFields are the row fields that hold names of people's making, with the word for their stand-in.
-var nameFields = map[string]string{
-	"process": "process", "name": "process", "unit": "unit", "cgroup": "cgroup", "link": "link",
-}
+// hide is how texts of one type are redacted.
+type hide func(x *redactor, text string) string
 
-func (x *redactor) name(f Fact) string {
-	name, kind := f.Name, f.Kind
-	switch kind {
-	case MovedKind:
-		kindName, rest, _ := strings.Cut(name, "/")
-		return kindName + "/" + x.name(Fact{Kind(kindName), rest})
-	case LinkKind:
-		return x.path("link", name)
-	case QdiscKind:
-		link, handle, _ := strings.Cut(name, "/")
-		return x.standIn("link", link) + "/" + handle
-	case CgroupKind:
-		return x.path("cgroup", name)
-	case ListenerKind, InboundKind, OutboundKind, SourceKind, AddressKind:
-		return x.addressesIn(name)
+func (x *redactor) fact(f Fact) Fact {
+	r, ok := redaction[f.Kind]
+	switch {
+	case f.Name == "*":
+		return f
+	case !ok:
+		return Fact{f.Kind, figure(x, f.Name)}
 	}
-	return name
+	return Fact{f.Kind, r.name(x, f.Name)}
 }
 
 func (x *redactor) text(f Fact, text string) string {
-	switch {
-	case f == System("name"):
-		return x.standIn("host", text)
-	case f == System("netns-name"):
-		return x.standIn("netns", text)
-	case !f.Kind.IsTable():
-		return text
+	r := redaction[f.Kind]
+	if !f.Kind.IsTable() {
+		how, ok := r.fields[f.Name]
+		if !ok {
+			how = r.text
+		}
+		if how == nil {
+			how = figure
+		}
+		return how(x, text)
 	}
 	fields := parseFields(text)
 	for i, field := range fields {
-		if word, ok := nameFields[field.Name]; ok {
-			fields[i].Value = x.path(word, field.Value)
+		how, ok := r.fields[field.Name]
+		if !ok {
+			how = figure
 		}
+		if !plainField.MatchString(field.Name) {
+			fields[i].Name = x.standIn("field", field.Name)
+		}
+		fields[i].Value = how(x, field.Value)
 	}
 	return fields.String()
 }
 
-// path keeps the shape of a path and hides its parts; a plain name is a path of one part.
-func (x *redactor) path(word, p string) string {
-	parts := strings.Split(p, "/")
-	for i := range parts {
-		parts[i] = x.standIn(word, parts[i])
-	}
-	return strings.Join(parts, "/")
-}
+var plainField = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
-// kept are names that every host has.
-var kept = []string{"", "*", "lo", "..", "rx_dropped", "tx_dropped"}
-
+// standIn is the word that stands for a name.
 func (x *redactor) standIn(word, name string) string {
-	if slices.Contains(kept, name) || slices.ContainsFunc(monotonic[CgroupKind], func(f string) bool { return f == name }) {
-		return name
-	}
 	key := word + " " + name
 	if _, ok := x.names[key]; !ok {
 		x.names[key] = fmt.Sprintf("%s-%d", word, len(x.names)+1)
@@ -97,37 +88,194 @@ func (x *redactor) standIn(word, name string) string {
 	return x.names[key]
 }
 
-// anAddress matches what may be an IP address, bracketed or bare.
-var anAddress = regexp.MustCompile(`[0-9A-Fa-f:.]*[0-9A-Fa-f]?[:.][0-9A-Fa-f:.]*`)
+// named hides a name of people's making.
+func named(word string) hide {
+	return func(x *redactor, name string) string {
+		if name == "" {
+			return ""
+		}
+		return x.standIn(word, name)
+	}
+}
 
-// addressesIn replaces every IP address in the text; ports behind IPv4
-// addresses and brackets around IPv6 addresses stay.
-func (x *redactor) addressesIn(text string) string {
-	return anAddress.ReplaceAllStringFunc(text, func(word string) string {
-		if a, err := netip.ParseAddr(word); err == nil {
-			return x.address(a).String()
+// letter keeps a state of a process (proc(5)).
+func letter(x *redactor, text string) string {
+	if len(text) == 1 {
+		return text
+	}
+	return x.standIn("value", text)
+}
+
+// kept is for words of the kernel and of maxconn.
+func kept(_ *redactor, text string) string { return text }
+
+// aFigure is a number or range with a unit, a length of time or a time, and the words that stand in
+// for numbers.
+var aFigure = regexp.MustCompile(
+	`^([-+]?[0-9]+(\.[0-9]+)?([-:][0-9]+)?(kB)?|([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+|` +
+		`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]*(Z|[-+][0-9:]*)|` +
+		`max|unlimited|all|yes|no|[?]|net:\[[0-9]*\]|)$`,
+)
+
+// isFigure says whether a text is figures, separated by commas or spaces.
+func isFigure(text string) bool {
+	for part := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
+		if !aFigure.MatchString(part) {
+			return false
 		}
-		if a, err := netip.ParseAddrPort(word); err == nil {
-			return netip.AddrPortFrom(x.address(a.Addr()), a.Port()).String()
+	}
+	return true
+}
+
+// aWord is a word of the kernel's, such as the name of a driver, a queueing discipline or a way to
+// control congestion.
+var aWord = regexp.MustCompile(`^[a-z0-9_ -]+$`)
+
+// kernelWord keeps figures and words of the kernel's.
+func kernelWord(x *redactor, text string) string {
+	if aWord.MatchString(text) {
+		return text
+	}
+	return figure(x, text)
+}
+
+// figure keeps a figure and hides everything else.
+func figure(x *redactor, text string) string {
+	if isFigure(text) {
+		return text
+	}
+	return x.standIn("value", text)
+}
+
+// device hides the name of a device; "lo" is everywhere.
+func device(x *redactor, name string) string {
+	if name == "" || name == "lo" {
+		return name
+	}
+	return x.standIn("link", name)
+}
+
+// unitSuffixes are the types of units (systemd.unit(5)): what systemd does with a limit goes by
+// them.
+var unitSuffixes = []string{".service", ".scope", ".slice", ".socket", ".mount", ".swap"}
+
+// commonUnits are on every host with systemd.
+var commonUnits = []string{"system.slice", "user.slice", "machine.slice", "init.scope", "-.slice"}
+
+func unit(x *redactor, name string) string {
+	if name == "" || slices.Contains(commonUnits, name) {
+		return name
+	}
+	for _, suffix := range unitSuffixes {
+		if stem, ok := strings.CutSuffix(name, suffix); ok && stem != "" {
+			return x.standIn("unit", name) + suffix
 		}
-		return word
+	}
+	return x.standIn("unit", name)
+}
+
+// cgroup keeps the shape of a path and hides its parts; those that are units are called as these.
+func cgroup(x *redactor, path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		isUnit := slices.ContainsFunc(
+			unitSuffixes,
+			func(s string) bool { return strings.HasSuffix(p, s) },
+		)
+		switch {
+		case p == "" || p == "..":
+		case isUnit:
+			parts[i] = unit(x, p)
+		default:
+			parts[i] = x.standIn("cgroup", p)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// releaseWords are what distributions put into the release of a kernel; names of their builders are
+// not among them.
+var releaseWords = regexp.MustCompile(
+	`^(v?[0-9]+|rc[0-9]+|el[0-9]+(_[0-9]+)?(uek)?|fc[0-9]+|amzn[0-9]+|deb[0-9]+(u[0-9]+)?|` +
+		`bpo[0-9]*|arch[0-9]*|amd64|x86|64|i[3-6]86|arm64|armhf|armmp|aarch64|s390x?|` +
+		`ppc64(le|el)?|riscv64|loong64|cloud|generic|hwe|lowlatency|virtual|kvm|azure|` +
+		`aws|gcp|gke|oracle|raspi|rpi|rt|lts|default|pve|linuxkit|microsoft|standard|WSL2|smp|edge|zen|` +
+		`hardened|uek|)$`,
+)
+
+// release keeps the numbers of a kernel's release and the words of distributions, which tell
+// backports.
+func release(x *redactor, text string) string {
+	return inWords(text, "-.+_~", func(word string) string {
+		if releaseWords.MatchString(word) {
+			return word
+		}
+		return strings.ReplaceAll(x.standIn("kernel", word), "-", "")
 	})
 }
 
-// address is the stand-in: 240.0.0.0/4 and 2001:db8::/32 belong to nobody.
-func (x *redactor) address(a netip.Addr) netip.Addr {
-	if a.IsLoopback() || a.IsUnspecified() {
-		return a
+// inWords replaces the words between marks and keeps the marks.
+func inWords(text, marks string, replace func(string) string) string {
+	var b strings.Builder
+	for text != "" {
+		i := strings.IndexAny(text, marks)
+		if i < 0 {
+			i = len(text)
+		}
+		b.WriteString(replace(text[:i]))
+		if i < len(text) {
+			b.WriteByte(text[i])
+			i++
+		}
+		text = text[i:]
 	}
-	if _, ok := x.addresses[a]; !ok {
-		if a.Is4() {
-			x.v4++
-			x.addresses[a] = netip.AddrFrom4([4]byte{240, byte(x.v4 >> 16), byte(x.v4 >> 8), byte(x.v4)})
-		} else {
-			x.v6++
-			b := [16]byte{0x20, 0x01, 0x0d, 0xb8, 12: byte(x.v6 >> 24), 13: byte(x.v6 >> 16), 14: byte(x.v6 >> 8), 15: byte(x.v6)}
-			x.addresses[a] = netip.AddrFrom16(b)
+	return b.String()
+}
+
+// sysctlName hides the device in the name of a setting that each device has.
+func sysctlName(x *redactor, name string) string {
+	parts := strings.Split(name, ".")
+	for i := 2; i+1 < len(parts); i++ {
+		if before := parts[i-1]; before == "conf" || before == "neigh" {
+			if !slices.Contains([]string{"all", "default"}, parts[i]) {
+				last := len(parts) - 1 // a device's name may hold dots
+				return strings.Join(
+					append(parts[:i:i], device(x, strings.Join(parts[i:last], ".")), parts[last]),
+					".",
+				)
+			}
 		}
 	}
-	return x.addresses[a]
+	return name
+}
+
+// moved hides what the fact that moved is named by; its field stays.
+func moved(x *redactor, name string) string {
+	kind, rest, _ := strings.Cut(name, "/")
+	for _, field := range monotonic[Kind(kind)] {
+		if row, ok := strings.CutSuffix(rest, "/"+field); ok {
+			return kind + "/" + x.fact(Fact{Kind(kind), row}).Name + "/" + field
+		}
+	}
+	return kind + "/" + x.fact(Fact{Kind(kind), rest}).Name
+}
+
+// aHandle is the number of a queueing discipline, in hexadecimal.
+var aHandle = regexp.MustCompile(`^(root|[0-9a-f]*:[0-9a-f]*)$`)
+
+// qdisc hides the device before a handle.
+func qdisc(x *redactor, name string) string {
+	link, handle, _ := strings.Cut(name, "/")
+	if !aHandle.MatchString(handle) {
+		handle = x.standIn("value", handle)
+	}
+	return device(x, link) + "/" + handle
+}
+
+// user keeps "root" and "uid 1000".
+func user(x *redactor, text string) string {
+	if text == "root" || strings.HasPrefix(text, "uid ") && isFigure(text[len("uid "):]) {
+		return text
+	}
+	return x.standIn("user", text)
 }

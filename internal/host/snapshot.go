@@ -10,6 +10,7 @@ import (
 // empty and ready to use. It is not safe for concurrent writing.
 type Snapshot struct {
 	readings map[Fact]Reading
+	names    map[Kind][]string // of readings, so that a table is read without looking at all
 }
 
 // Set records the text of a fact.
@@ -26,7 +27,10 @@ func (s *Snapshot) Miss(f Fact, why string) {
 
 func (s *Snapshot) put(f Fact, r Reading) {
 	if s.readings == nil {
-		s.readings = make(map[Fact]Reading)
+		s.readings, s.names = make(map[Fact]Reading), make(map[Kind][]string)
+	}
+	if _, known := s.readings[f]; !known {
+		s.names[f.Kind] = append(s.names[f.Kind], f.Name)
 	}
 	s.readings[f] = r
 }
@@ -48,18 +52,22 @@ func (s Snapshot) Facts() []Fact {
 // Unread lists the facts that carry a reason instead of a text, sorted.
 func (s Snapshot) Unread() []Fact {
 	var out []Fact
-	for _, f := range s.Facts() {
-		if s.readings[f].Err != "" {
+	for f, r := range s.readings {
+		if r.Err != "" {
 			out = append(out, f)
 		}
 	}
+	slices.SortFunc(out, compare)
 	return out
 }
 
 // With is a copy in which the settings hold: the host as it would be.
 // A setting of one field ("row#field") changes that field of an existing row.
 func (s Snapshot) With(settings ...Setting) Snapshot {
-	c := Snapshot{readings: maps.Clone(s.readings)}
+	c := Snapshot{readings: maps.Clone(s.readings), names: maps.Clone(s.names)}
+	for k, names := range c.names {
+		c.names[k] = slices.Clip(names) // the copy appends to one of its own
+	}
 	for _, set := range settings {
 		row, field, isField := strings.Cut(set.Fact.Name, "#")
 		if !isField {

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // ErrUnavailable says that this user on this kernel cannot make network
@@ -45,7 +47,7 @@ type Lab struct {
 // Start makes a lab: lo is up with 127.0.0.1 and ::1, every setting is what this
 // kernel gives a new namespace. It ends with Close, with ctx, or with this process.
 func Start(ctx context.Context) (*Lab, error) {
-	if os.Getenv(roleEnv) != "" {
+	if role.Named(workerRole) {
 		return nil, fmt.Errorf("lab: started by a worker: main must call lab.Main first")
 	}
 	if err := ctx.Err(); err != nil {
@@ -119,7 +121,12 @@ func startFirst(flags uintptr) (*Lab, error) {
 	defer theirs.Close()
 	l := &Lab{hold: hold, said: &tail{}, ended: make(chan struct{}), detach: func() bool { return false }}
 	hold.said = l.said
-	cmd := workerCommand("lab", theirs)
+	cmd, granted, err := workerCommand("lab", theirs)
+	if err != nil {
+		hold.conn.Close()
+		return nil, err
+	}
+	defer granted()
 	cmd.Stderr = l.said
 	cmd.SysProcAttr.Cloneflags = flags
 	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the parent, which then ends the lab

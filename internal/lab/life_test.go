@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
 func TestStartAndClose(t *testing.T) {
@@ -171,7 +172,7 @@ func TestUnavailable(t *testing.T) {
 }
 
 func TestStartInAWorkerIsRefused(t *testing.T) {
-	t.Setenv(roleEnv, "1")
+	t.Setenv("MAXCONN_ROLE", workerRole+":4:x")
 	if _, err := Start(context.Background()); err == nil || !strings.Contains(err.Error(), "lab.Main") {
 		t.Errorf("Start = %v, want a word about lab.Main", err)
 	}
@@ -179,7 +180,11 @@ func TestStartInAWorkerIsRefused(t *testing.T) {
 
 func TestMainWithoutControlSocket(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), roleEnv+"=1")
+	granted, err := role.Grant(cmd, workerRole) // descriptor 3 is the role's then, and closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer granted()
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "no control socket") {
 		t.Errorf("a worker without a parent: %v, %s", err, out)

@@ -8,11 +8,13 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+
+	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
-// roleEnv is set in the environment of a worker, and of nothing that a worker
-// starts other than workers.
-const roleEnv = "MAXCONN_LAB_WORKER"
+// workerRole is the role of a worker (package role). Nobody but a parent that is this program can
+// give it.
+const workerRole = "lab-worker"
 
 // controlFD is where a worker finds its end of the control socket.
 const controlFD = 3
@@ -21,11 +23,14 @@ const controlFD = 3
 // not return. It must be the first thing that main or TestMain calls in every
 // program that starts labs; in all other processes it does nothing.
 func Main() {
-	if os.Getenv(roleEnv) == "" {
+	taken, err := role.Take(workerRole)
+	if err == nil && !taken {
 		return
 	}
-	os.Unsetenv(roleEnv)
-	if err := work(); err != nil {
+	if err == nil {
+		err = work()
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "lab worker: %v\n", err)
 		os.Exit(1)
 	}

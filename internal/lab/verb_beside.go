@@ -17,7 +17,11 @@ func spawnBeside(w *worker, _ nothing) (spawned, error) {
 	control := os.NewFile(uintptr(w.passed[0]), "control")
 	w.passed = nil
 	defer control.Close()
-	cmd := workerCommand("lab", control)
+	cmd, granted, err := workerCommand("lab", control)
+	if err != nil {
+		return spawned{}, err
+	}
+	defer granted()
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
 	if err := cmd.Start(); err != nil {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // maxComm is TASK_COMM_LEN without the terminating zero (include/linux/sched.h).
@@ -36,7 +38,11 @@ func spawnWorker(w *worker, name string) (spawned, error) {
 	control := os.NewFile(uintptr(w.passed[0]), "control")
 	w.passed = nil
 	defer control.Close()
-	cmd := workerCommand(name, control)
+	cmd, granted, err := workerCommand(name, control)
+	if err != nil {
+		return spawned{}, err
+	}
+	defer granted()
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return spawned{}, err
@@ -47,16 +53,17 @@ func spawnWorker(w *worker, name string) (spawned, error) {
 
 // workerCommand is a copy of this program that Main will make a worker.
 // /proc/self/exe is right even when the program's file was replaced, removed, or
-// lies where this user may not look.
-func workerCommand(name string, control *os.File) *exec.Cmd {
-	return &exec.Cmd{
+// lies where this user may not look. granted is to be called once it was started.
+func workerCommand(name string, control *os.File) (cmd *exec.Cmd, granted func(), err error) {
+	cmd = &exec.Cmd{
 		Path:        "/proc/self/exe",
 		Args:        []string{"maxconn-lab: " + name},
-		Env:         append(os.Environ(), roleEnv+"=1"),
 		ExtraFiles:  []*os.File{control},
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 		WaitDelay:   closeGrace,
 	}
+	granted, err = role.Grant(cmd, workerRole)
+	return cmd, granted, err
 }
 
 // reapWorkers waits for the end of all workers that this one started.

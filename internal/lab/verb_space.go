@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 )
 
@@ -22,11 +22,11 @@ func writeSysctl(_ *worker, s setting) (nothing, error) {
 }
 
 func readSysctl(_ *worker, key string) (string, error) {
-	name := filepath.FromSlash(strings.ReplaceAll(key, ".", "/"))
-	if !filepath.IsLocal(name) {
-		return "", fmt.Errorf("%q is not a sysctl key", key)
+	name, err := knob.File(key)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", key, err)
 	}
-	text, err := os.ReadFile(filepath.Join("/proc/sys", name))
+	text, err := os.ReadFile(knob.Dir + name)
 	return strings.TrimSuffix(string(text), "\n"), err
 }
 

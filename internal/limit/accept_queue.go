@@ -4,11 +4,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const AcceptQueue ID = "accept-queue"
+
 var _ = register(Limit{
-	ID:      "accept-queue",
+	ID:      AcceptQueue,
 	Title:   "connections that wait for accept()",
 	Measure: Burst,
 	Scope:   Listener,
@@ -23,11 +26,9 @@ var _ = register(Limit{
 		{"ListenOverflows counts lost clients", "it counts every dropped SYN and ACK, retransmissions too", "net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock"},
 		{"a server can hold only 65,535 connections on a port", "the port is the same for all of them; the client's address and port tell them apart", "net/ipv4/inet_hashtables.c __inet_lookup_established"},
 	},
-	Knobs: []Knob{
-		{Name: "net.core.somaxconn", Does: "caps the backlog argument of listen() at the time of the call; 4096 by default since Linux 5.4, 128 before; per network namespace", Not: "does not change a listener that exists, does not raise a smaller backlog argument, is not inherited by a new namespace", Source: "net/socket.c __sys_listen_socket, 19f92a030ca6"},
-		{Name: "net.ipv4.tcp_abort_on_overflow", Does: "answers the last ACK of a handshake with RST when the accept queue is full, so the client learns at once", Not: "does not act on SYNs, which are dropped in silence all the same; does not enlarge the queue", Source: "net/ipv4/tcp_minisocks.c tcp_check_req"},
-		{Name: "net.ipv4.tcp_migrate_req", Does: "moves the queued connections of a closed SO_REUSEPORT member to another member instead of resetting them", Since: "5.14", Source: "net/core/sock_reuseport.c reuseport_migrate_sock, f9ac779f881c"},
-		{Name: "backlog argument of listen()", Does: "is the queue limit, up to somaxconn; listen() called again on the same socket changes it at once and keeps the queue", Source: "net/ipv4/af_inet.c inet_listen"},
+	Knobs: []string{
+		"net.core.somaxconn", "net.ipv4.tcp_abort_on_overflow",
+		"net.ipv4.tcp_migrate_req", "backlog argument of listen()",
 	},
 	Signs: []Sign{
 		{Text: "connection timed out", Errno: "ETIMEDOUT", Call: "connect", Means: "the SYN was never answered: a full accept queue drops it in silence, and so do a full SYN queue, a full conntrack table and a firewall", Look: "maxconn check --for 10s, on the server"},
@@ -42,7 +43,9 @@ var _ = register(Limit{
 		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind), host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
-	Gauges: acceptGauges,
+	Decides: Flows{Inbound, Burst},
+	Silent:  true,
+	Gauges:  acceptGauges,
 })
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {
@@ -70,7 +73,7 @@ func unblamed(overflows int64, drops bool) Gauge {
 		why = "this kernel counts no drops for each listener, and none was full when they were looked at"
 	}
 	return Gauge{
-		Subject: Subject{Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
+		Subject: Subject{Kind: Netns, Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
 		Cause:    "an accept queue overflowed in the window, and it cannot be told whose: " + why,
 		Owner:    "listen() argument of the application or net.core.somaxconn",
 		Evidence: []Evidence{{"TcpExt.ListenOverflows", "+" + itoa(overflows), "SYNs and ACKs dropped at full accept queues in the window, retransmissions included"}},
@@ -108,7 +111,7 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
 	case m.drops > 0 && !m.window && everOverflowed(r):
-		out.Notice, out.Cause = true, Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
+		out.Notice, out.Cause = true, figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
 		out.Remedies = []Remedy{watchIt}
 	default:
 		return out
@@ -209,13 +212,13 @@ func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool,
 func backlogCause(m member, somaxconn int64, known bool) string {
 	switch {
 	case !known:
-		return "the queue limit is " + Count(m.limit)
+		return "the queue limit is " + figure.Count(m.limit)
 	case m.limit < somaxconn:
-		return "the application asked for a backlog of " + Count(m.limit) + " (net.core.somaxconn is " + Count(somaxconn) + " and does not cap it)"
+		return "the application asked for a backlog of " + figure.Count(m.limit) + " (net.core.somaxconn is " + figure.Count(somaxconn) + " and does not cap it)"
 	case m.limit == somaxconn:
-		return "net.core.somaxconn = " + Count(somaxconn) + " cuts the backlog, the application asked for that or more"
+		return "net.core.somaxconn = " + figure.Count(somaxconn) + " cuts the backlog, the application asked for that or more"
 	}
-	return "net.core.somaxconn was at least " + Count(m.limit) + " when the application called listen(), now it is " + Count(somaxconn)
+	return "net.core.somaxconn was at least " + figure.Count(m.limit) + " when the application called listen(), now it is " + figure.Count(somaxconn)
 }
 
 func acceptEvidence(r *host.Reader, m member) []Evidence {
@@ -261,7 +264,8 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "ask for a larger backlog in " + who(m.process, m.pid) + notSomaxconn(known), TakesEffect: "at the next listen()"})
 	}
 	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name, From: itoa(m.limit), To: itoa(want),
-		Text: "maxconn apply --listener " + g.name + "=" + itoa(want) + " does it without a restart: listen() called again on the same socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
+		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) + " does it without a restart: listen() called again on the same " +
+			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
 	if len(g.members) > 1 {
 		out = append(out, Remedy{Kind: ByApplication, Text: "one shared listener instead of SO_REUSEPORT, or members that accept at the same pace", TakesEffect: "at the next start of the process"})
 	}

@@ -9,8 +9,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/maxconn/maxconn/internal/host"
 	"golang.org/x/tools/txtar"
+
+	"github.com/maxconn/maxconn/internal/figure"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 var update = flag.Bool("update", false, "write what the limits say into testdata")
@@ -19,12 +22,12 @@ var update = flag.Bool("update", false, "write what the limits say into testdata
 // frame, "name.want" is what the limit makes of it.
 func TestCatalogue(t *testing.T) {
 	for _, l := range Catalogue() {
-		t.Run(l.ID, func(t *testing.T) { testLimit(t, l) })
+		t.Run(string(l.ID), func(t *testing.T) { testLimit(t, l) })
 	}
 }
 
 func testLimit(t *testing.T, l *Limit) {
-	file := filepath.Join("testdata", strings.ReplaceAll(l.ID, "-", "_")+".txtar")
+	file := filepath.Join("testdata", strings.ReplaceAll(string(l.ID), "-", "_")+".txtar")
 	ar, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -104,8 +107,8 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	if g.Subject.Process != "" || g.Subject.PID != 0 {
 		fmt.Fprintf(b, " [%s]", who(g.Subject.Process, g.Subject.PID))
 	}
-	ceiling := Count(g.Ceiling)
-	used := Count(g.Used)
+	ceiling := figure.Count(g.Ceiling)
+	used := figure.Count(g.Used)
 	switch {
 	case g.Unbounded:
 		used, ceiling = strings.TrimSpace(used+" "+g.Unit), "no ceiling"
@@ -133,7 +136,7 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	line("cause", g.Cause)
 	line("owner", g.Owner)
 	for _, s := range g.Steps {
-		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum, Count(s.Value), s.Unit, s.How, s.From)))
+		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum, figure.Count(s.Value), s.Unit, s.How, s.From)))
 	}
 	for _, e := range g.Evidence {
 		line("evidence", e.Fact+" = "+e.Value+": "+e.Meaning)
@@ -180,13 +183,27 @@ func TestComplete(t *testing.T) {
 			}
 		}
 		for _, k := range l.Knobs {
-			if k.Does == "" || k.Source == "" {
-				t.Errorf("%s: knob %s lacks what it does or its source", l.ID, k.Name)
+			if row := knob.Lookup(k); row == nil || row.Name != k {
+				t.Errorf("%s: package knob has no row of %s", l.ID, k)
 			}
 		}
 		for _, m := range l.Myths {
 			if m.Truth == "" || m.Source == "" {
 				t.Errorf("%s: %q lacks its truth or its source", l.ID, m.Belief)
+			}
+		}
+	}
+}
+
+// A row of package knob lets plans lift limits of the catalogue by it, and no others.
+func TestRowsLiftLimits(t *testing.T) {
+	for _, k := range knob.Rows() {
+		if k.Plan == nil {
+			continue
+		}
+		for _, id := range k.Plan.Limits {
+			if Find(ID(id)) == nil {
+				t.Errorf("a plan lifts %s by %s, and there is no such limit", id, k.Name)
 			}
 		}
 	}

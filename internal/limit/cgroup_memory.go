@@ -6,8 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const CgroupMemory ID = "cgroup-memory"
+
 var _ = register(Limit{
-	ID:      "cgroup-memory",
+	ID:      CgroupMemory,
 	Title:   "connections that the memory limit of a cgroup leaves room for",
 	Measure: Held,
 	Scope:   Cgroup,
@@ -23,13 +25,9 @@ var _ = register(Limit{
 		{"socket buffers are the host's business, not the container's", "in version 2 they are charged to the cgroup in addition to tcp_mem (since 4.5, unless booted with cgroup.memory=nosocket); in version 1 only to memory.kmem.tcp, and only when that has a limit", "mm/memcontrol.c mem_cgroup_charge_skmem, f7e1cb6ec51b"},
 		{"the listener's cgroup pays for its connections", "a connection is charged to the cgroup of the process that calls accept(); before Linux 6.12 the socket itself, made while a packet was received, was not charged at all, only its file and data", "net/ipv4/inet_connection_sock.c inet_csk_accept, 9028cdeb38e1"},
 	},
-	Knobs: []Knob{
-		{Name: "memory.max", Does: "is the limit of a version 2 cgroup and all below it; a write acts at once; systemd writes it from MemoryMax=, container runtimes from --memory", Not: "raising that of a child does not lift that of an ancestor", Source: "mm/memcontrol.c memory_max_write; systemd.resource-control(5)"},
-		{Name: "memory.limit_in_bytes", Does: "is the limit of a version 1 cgroup; kernel memory counts against it, data in TCP queues does not", Source: "Documentation/admin-guide/cgroup-v1/memory.rst"},
-		{Name: "memory.kmem.tcp.limit_in_bytes", Does: "is a limit of its own for data in TCP queues of a version 1 cgroup, counted only from the time when it is set", Not: "does not bound the number of connections", Source: "Documentation/admin-guide/cgroup-v1/memory.rst"},
-		{Name: "memory.high", Does: "slows the processes of a version 2 cgroup down above it", Not: "refuses nothing", Source: "Documentation/admin-guide/cgroup-v2.rst memory.high"},
-		{Name: "cgroup.memory=nosocket", Does: "is a boot parameter: data in queues is not charged to cgroups", Not: "sockets, files and epoll entries are charged all the same", Since: "4.5", Source: "Documentation/admin-guide/kernel-parameters.txt, f7e1cb6ec51b"},
-		{Name: "net.core.bypass_prot_mem", Does: "1 takes new sockets of the network namespace out of tcp_mem, so that only their cgroup counts what they queue; 0 by default; per network namespace", Not: "does not change sockets that are open, and does not lift the memory limit of the cgroup", Since: "6.19", Source: "net/core/sock.c sk_alloc, __sk_mem_raise_allocated; Documentation/admin-guide/sysctl/net.rst bypass_prot_mem"},
+	Knobs: []string{
+		"memory.max", "memory.limit_in_bytes", "memory.kmem.tcp.limit_in_bytes",
+		"memory.high", "cgroup.memory=nosocket", "net.core.bypass_prot_mem",
 	},
 	Signs: []Sign{
 		{Text: "Memory cgroup out of memory", Means: "a cgroup was at its memory limit with nothing left to give back, and the kernel killed a process in it; the log names the cgroup and the process", Look: "maxconn check --limit cgroup-memory; memory.events of that cgroup"},
@@ -41,8 +39,9 @@ var _ = register(Limit{
 		"net/ipv4/inet_connection_sock.c inet_csk_accept (net/ipv4/af_inet.c __inet_accept since 6.18)",
 		"Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst",
 	},
-	Needs:  append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)}, endpointNeeds...),
-	Gauges: cgroupMemoryGauges,
+	Needs:    append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)}, endpointNeeds...),
+	Foreseen: Foreseen{Each: PerEnd},
+	Gauges:   cgroupMemoryGauges,
 })
 
 func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
@@ -105,7 +104,7 @@ func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(
 func (m memoryGroup) gauge(e endpoint) Gauge {
 	room := e.fits(roughly(m.room(e)))
 	g := Gauge{
-		Subject: Subject{Name: cgroupSubject(m.path), Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
 		Owner: "memory limit of " + m.name, Steps: m.steps(e, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {
 			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) * e.bytes)}

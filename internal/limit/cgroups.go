@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -83,7 +84,8 @@ func cgroupSubject(path string) string { return strings.TrimPrefix(cgroupName(pa
 func byUnit(path, property, value string) string {
 	unit := path[strings.LastIndexByte(path, '/')+1:]
 	if strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".slice") {
-		return "systemctl set-property " + unit + " " + property + "=" + value + " acts at once and is kept; only by hand, because systemd owns the file and would write its own value again"
+		return "systemctl set-property " + encode.CommandWord(unit) + " " + property + "=" + value +
+			" acts at once and is kept; only by hand, because systemd owns the file and would write its own value again"
 	}
 	return ""
 }
@@ -91,7 +93,8 @@ func byUnit(path, property, value string) string {
 // byOwner says how it is raised elsewhere: by the container's runtime, or in the file itself. A plan does not write there: a cgroup has one
 // writer (Documentation/admin-guide/cgroup-v2.rst, delegation).
 func byOwner(what, option, file, value string) string {
-	return what + ": " + option + " of the container, or echo " + value + " > " + file + "; only by hand, because the container's runtime owns the file and would write its own value again"
+	return what + ": " + option + " of the container, or echo " + value + " > " + encode.CommandWord(file) +
+		"; only by hand, because the container's runtime owns the file and would write its own value again"
 }
 
 // cgroupFile is where the kernel usually shows a limit of a cgroup; in version 1 each controller has a tree of its own.

@@ -6,11 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const CloseWait ID = "close-wait"
+
 var _ = register(Limit{
-	ID:      "close-wait",
+	ID:      CloseWait,
 	Title:   "connections that the peer has closed and the application has not",
 	Measure: Held,
 	Scope:   Process,
@@ -23,11 +26,9 @@ var _ = register(Limit{
 		{"CLOSE_WAIT is the peer's or the network's fault", "the peer has closed in good order; it is this side's program that does not", "net/ipv4/tcp_input.c tcp_fin"},
 		{"every CLOSE_WAIT is a bug", "a program may still send after the peer has finished, and one that is just reading the last data is in CLOSE_WAIT too; what tells a leak is that they are many and stay", "RFC 9293 section 3.6"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_keepalive_time", Does: "is how many seconds a connection must be idle before the first keepalive probe, 7200 by default, for sockets with SO_KEEPALIVE that have no TCP_KEEPIDLE of their own; it finds peers that vanished (after 7200 + 9 * 75 s, 2 h 11 min, by default); per network namespace", Not: "acts on no socket without SO_KEEPALIVE; does not close a descriptor: in CLOSE_WAIT it can at most end the connection below it", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_keepalive_intvl", Does: "is how many seconds pass between two keepalive probes that are not answered, 75 by default", Not: "acts on no socket without SO_KEEPALIVE, does not close a descriptor", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_keepalive_probes", Does: "is how many keepalive probes may stay unanswered before the connection ends with ETIMEDOUT, 9 by default", Not: "acts on no socket without SO_KEEPALIVE, does not close a descriptor", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_retries2", Does: "is how often unacknowledged data is sent again before the connection ends with ETIMEDOUT, 15 by default", Not: "does not act on a connection that has nothing to send, so not on an idle CLOSE_WAIT; connections that the application has closed follow tcp_orphan_retries", Source: "net/ipv4/tcp_timer.c tcp_write_timeout"},
+	Knobs: []string{
+		"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl",
+		"net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_retries2",
 	},
 	Signs: []Sign{
 		{Text: "CLOSE_WAIT", Means: "netstat: the peer has closed, the application here has not; many that stay are a leak in the application", Look: "ss -tnp state close-wait"},
@@ -114,7 +115,7 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 			return l
 		}
 	}
-	l := &leak{subject: Subject{Name: who(process, pid), PID: pid, Process: process}}
+	l := &leak{subject: Subject{Kind: Process, Name: who(process, pid), PID: pid, Process: process}}
 	if pid == 0 {
 		l.subject.Name = placeName(row)
 		if source, destination, ok := strings.Cut(row.Name(), "->"); ok {
@@ -260,7 +261,7 @@ func (l leak) where() string {
 	}
 	var parts []string
 	for _, p := range l.places[:min(3, len(l.places))] {
-		parts = append(parts, Count(p.waiting)+" at "+p.name)
+		parts = append(parts, figure.Count(p.waiting)+" at "+p.name)
 	}
 	if n := int64(len(l.places)) - 3; n > 0 {
 		parts = append(parts, "the rest at "+plural(n, "other place"))

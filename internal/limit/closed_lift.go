@@ -3,6 +3,7 @@ package limit
 import (
 	"math"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -12,7 +13,7 @@ func closedLift(name string, from, least int64, cost string) func(need int64) []
 		to := min(roundUp(min(max(need, least), math.MaxInt32)), math.MaxInt32)
 		return []Remedy{{Kind: BySetting, Setting: name, From: itoa(from), To: itoa(to), TakesEffect: "now", Text: "a larger table",
 			Change: host.Setting{Fact: host.Sysctl(name), Want: itoa(to)},
-			Sum:    Count(need) + ", up to the next power of two",
+			Sum:    figure.Count(need) + ", up to the next power of two",
 			Cost:   "none by itself; " + cost,
 			Risk:   "more kernel memory may stay with connections that are closed already",
 			Lasts:  untilBoot,

@@ -1,9 +1,15 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
+
+const ConnectionMemory ID = "connection-memory"
 
 var _ = register(Limit{
-	ID:      "connection-memory",
+	ID:      ConnectionMemory,
 	Title:   "kernel memory of connections",
 	Measure: Held,
 	Scope:   Host,
@@ -18,11 +24,9 @@ var _ = register(Limit{
 		{"tcp_mem limits how many connections the host can hold", "it counts pages of queued data, not sockets", "net/core/sock.c __sk_mem_raise_allocated"},
 		{"a connection that nobody uses goes away by itself", "without SO_KEEPALIVE a dead peer is never noticed while nothing is sent; with it, after 7,200 s + 9 x 75 s = 2 h 11 min", "Documentation/networking/ip-sysctl.rst tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_keepalive_time", Does: "is how long a connection must be idle before the first probe, 7,200 s by default; the next time that the timer is set sees the change; per network namespace", Not: "does nothing for connections without SO_KEEPALIVE, or with a TCP_KEEPIDLE of their own", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_keepalive_intvl", Does: "is the time between two probes, 75 s by default; per network namespace", Not: "does nothing for connections without SO_KEEPALIVE, or with a TCP_KEEPINTVL of their own", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "net.ipv4.tcp_keepalive_probes", Does: "is how many probes may stay without an answer before the connection is dropped, 9 by default; per network namespace", Not: "does nothing for connections without SO_KEEPALIVE, or with a TCP_KEEPCNT of their own", Source: "net/ipv4/tcp_timer.c tcp_keepalive_timer"},
-		{Name: "thash_entries", Does: "is a boot parameter: buckets of the table of connections (tcp_ehash_entries shows them); more buckets make shorter chains", Not: "does not limit connections: a full table only costs time", Source: "net/ipv4/tcp.c tcp_init"},
+	Knobs: []string{
+		"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl",
+		"net.ipv4.tcp_keepalive_probes", "thash_entries",
 	},
 	Signs: []Sign{
 		{Text: "cannot allocate memory", Errno: "ENOMEM", Call: "socket", Means: "the kernel found no memory for a socket, its file or a mapping; for threads it may be vm.max_map_count", Look: "maxconn check --limit connection-memory --limit cgroup-memory --limit threads"},
@@ -66,7 +70,7 @@ func connectionMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	}
 	room := e.fits(m.available)
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Bounds: Both, Ceiling: sockets + room, Used: settled(sockets, sockets+room), AtMost: true,
+		Subject: thisHost, Bounds: Both, Ceiling: sockets + room, Used: settled(sockets, sockets+room), AtMost: true,
 		Owner: "memory of the host", Lift: func(need int64) []Remedy { return []Remedy{moreMemory(min(need, mostFiles) * e.bytes)} },
 	}
 	rounded := unsettled(sockets, sockets+room)
@@ -89,7 +93,7 @@ func connectionMemoryGauges(r *host.Reader, w Workload) []Gauge {
 
 func memoryEvidence(m hostMemory, sockets int64, e endpoint) []Evidence {
 	ev := []Evidence{
-		{"sockstat TCP.alloc", itoa(sockets), "TCP sockets of all network namespaces, about " + Count(e.bytes) + " bytes each without their data"},
+		{"sockstat TCP.alloc", itoa(sockets), "TCP sockets of all network namespaces, about " + figure.Count(e.bytes) + " bytes each without their data"},
 		{"meminfo MemAvailable", mebibytes(m.available), "an estimate of what programs can get without swapping; page cache is counted as available"},
 	}
 	if m.total > 0 && m.unreclaimable > 0 {

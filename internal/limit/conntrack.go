@@ -1,11 +1,15 @@
 package limit
 
 import (
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
+const Conntrack ID = "conntrack"
+
 var _ = register(Limit{
-	ID:      "conntrack",
+	ID:      Conntrack,
 	Title:   "entries of the connection tracking table",
 	Measure: Held,
 	Scope:   Netns,
@@ -17,17 +21,15 @@ var _ = register(Limit{
 	Formula: "held = nf_conntrack_max - entries that others hold; per second = (nf_conntrack_max - entries of open connections) / nf_conntrack_tcp_timeout_time_wait; " +
 		"for each network namespace that tracks; what is subtracted is rounded down, because it moves all the time",
 	Myths: []Myth{
-		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (120 s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
+		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (" + knob.Usual(conntrackTimeWait.Name) + " s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
 		{"raising nf_conntrack_max is enough", "the entries hang in nf_conntrack_buckets chains, and every packet of a tracked connection searches one: raise both, at 8 bytes a bucket", "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize"},
-		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only since Linux 5.13 (before, a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
+		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only (before " + conntrackShut() + ", a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
 		{"connection tracking works wherever its module is loaded", "since Linux 4.10 a namespace tracks only when a rule needs it; look at nf_conntrack_count", "net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
 		{"a full table makes connect() fail with \"operation not permitted\"", "TCP takes no notice of the drop, sends the SYN again and ends with ETIMEDOUT; the error shows with sendto() on UDP and raw sockets", "net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
 	},
-	Knobs: append([]Knob{
-		{Name: "net.netfilter.nf_conntrack_max", Does: "is how many entries each network namespace may have; one value for the host, the next new connection sees a change; 0 is no limit", Not: "does not resize the hash table: set nf_conntrack_buckets with it; read-only in a child namespace; the key is there only after nf_conntrack has been loaded, so a sysctl.d file may come too early at boot", Source: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc"},
-		{Name: "net.nf_conntrack_max", Does: "is the same value under its older name; initial network namespace only", Source: "net/netfilter/nf_conntrack_standalone.c nf_ct_netfilter_table"},
-		{Name: "net.netfilter.nf_conntrack_buckets", Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a write rebuilds the table at once", Not: "does not change nf_conntrack_max once the module is loaded; read-only in a child namespace", Source: "net/netfilter/nf_conntrack_standalone.c nf_conntrack_hash_sysctl"},
-		{Name: "net.netfilter.nf_conntrack_count", Does: "is the number of entries of this namespace; read-only", Not: "is not the number of connections: closed ones, UDP and ICMP count as well", Source: "net/netfilter/nf_conntrack_standalone.c"},
+	Knobs: append([]string{
+		"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max",
+		"net.netfilter.nf_conntrack_buckets", "net.netfilter.nf_conntrack_count",
 	}, conntrackTimeouts()...),
 	Signs: []Sign{
 		{Text: "nf_conntrack: table full, dropping packet", Means: "the table had nf_conntrack_max entries: the first packets of new connections were dropped, established ones go on", Look: "maxconn check --limit conntrack; sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max"},
@@ -43,7 +45,9 @@ var _ = register(Limit{
 		conntrackMax, conntrackCount, conntrackBuckets, conntrackTimeWait, host.All(host.ConntrackKind), host.System("scope"),
 		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"), host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
 	},
-	Gauges: conntrackGauges,
+	Silent:   true,
+	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
+	Gauges:   conntrackGauges,
 })
 
 var (
@@ -53,28 +57,16 @@ var (
 	conntrackTimeWait = host.Sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait")
 )
 
-// conntrackTimeouts are the times that an entry stays without a packet, by the tracker's state.
-func conntrackTimeouts() (knobs []Knob) {
-	for _, t := range []struct{ name, state, standard string }{
-		{"established", "an established connection", "432000 (five days)"},
-		{"time_wait", "a closed connection, counted from its last packet: nf_conntrack_max divided by it is the ceiling on new connections each second", "120"},
-		{"fin_wait", "a connection of which one side has sent FIN", "120"},
-		{"syn_sent", "a connection of which only the SYN was seen", "120"},
-		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", "60"},
-		{"close_wait", "a connection whose FIN was acknowledged and whose other side has not closed", "60"},
-		{"last_ack", "a connection that waits for the last ACK", "30"},
-		{"close", "a connection that ended with RST", "10"},
-		{"unacknowledged", "a connection with data that nobody acknowledges", "300"},
-		{"max_retrans", "a connection whose packets are sent again and again", "300"},
-	} {
-		knobs = append(knobs, Knob{
-			Name: "net.netfilter.nf_conntrack_tcp_timeout_" + t.name,
-			Does: "seconds without a packet after which the entry of " + t.state + " goes; " + t.standard + " by default; entries that get a packet take the new value; per network namespace",
-			Not:  "does not close the TCP connection and does not change TCP's own timers; an entry that goes too early makes later packets of its connection look new or invalid to the rules", Source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts; Documentation/networking/nf_conntrack-sysctl.rst",
-		})
+// conntrackTimeouts are the settings of the times that an entry stays without a packet.
+func conntrackTimeouts() (names []string) {
+	for _, state := range knob.TrackStates() {
+		names = append(names, state.Key())
 	}
-	return knobs
+	return names
 }
+
+// conntrackShut is since when a child namespace cannot change the maximum.
+func conntrackShut() string { return knob.Lookup(conntrackMax.Name).Scope.ReadOnly.String() }
 
 func conntrackStat(name string) host.Fact { return host.Fact{Kind: host.ConntrackKind, Name: name} }
 
@@ -123,7 +115,7 @@ func conntrackAbsent(r *host.Reader) bool {
 
 func untracked(label string, value int64, from string) Gauge {
 	return Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Unbounded: true,
+		Subject: thisNetns, Bounds: Both, Unbounded: true,
 		Steps: []Step{{Label: label, Value: value, How: Read, From: from}},
 	}
 }
@@ -186,7 +178,7 @@ func (t conntrackTable) coarse(n int64) int64 {
 // table is the entries themselves.
 func (t conntrackTable) table(r *host.Reader) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Unit: "entries", Ceiling: t.max, Used: t.entries,
+		Subject: thisNetns, Unit: "entries", Ceiling: t.max, Used: t.entries,
 		Owner: conntrackOwner, Steps: t.steps(),
 	}
 	if !t.bucketsKnown {
@@ -223,18 +215,18 @@ func (t conntrackTable) held() Gauge {
 		others = t.coarse(t.entries - t.own)
 	}
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
+		Subject: thisNetns, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
 		Owner: conntrackOwner, Lift: func(need int64) []Remedy { return t.lift(min(need, most) + others) },
 	}
 	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
 	if others > 0 {
-		g.Cause = "others hold about " + Count(others) + " of the " + Count(t.max) + " entries of the connection tracking table"
+		g.Cause = "others hold about " + figure.Count(others) + " of the " + figure.Count(t.max) + " entries of the connection tracking table"
 	}
 	return g
 }
 
 func (t conntrackTable) cause(g Gauge) string {
-	figures := Count(t.entries) + " of " + Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
+	figures := figure.Count(t.entries) + " of " + figure.Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
 	switch {
 	case g.Full():
 		return "the connection tracking table is full: " + figures
@@ -251,7 +243,7 @@ func (t conntrackTable) cause(g Gauge) string {
 }
 
 func (t conntrackTable) evidence(r *host.Reader) []Evidence {
-	ev := []Evidence{{"net.netfilter.nf_conntrack_count", Count(t.entries) + " of " + Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
+	ev := []Evidence{{"net.netfilter.nf_conntrack_count", figure.Count(t.entries) + " of " + figure.Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
 	for _, c := range []struct{ name, meaning string }{
 		{"drop", "packets that connection tracking dropped: the first ones of new connections at a full table, retransmissions included; seldom for another reason"},
 		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
@@ -263,7 +255,7 @@ func (t conntrackTable) evidence(r *host.Reader) []Evidence {
 		}
 		value := itoa(n)
 		if moved, _ := r.Moved(conntrackStat(c.name)); moved > 0 {
-			value = Count(n) + " (+" + Count(moved) + " in the window)"
+			value = figure.Count(n) + " (+" + figure.Count(moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/nf_conntrack " + c.name, value, c.meaning})
 	}
@@ -296,7 +288,7 @@ func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	g := Gauge{
-		Subject: Subject{Name: "this network namespace"}, Bounds: Both, Measure: PerSecond,
+		Subject: thisNetns, Bounds: Both, Measure: PerSecond,
 		Owner: "net.netfilter.nf_conntrack_max and nf_conntrack_tcp_timeout_time_wait",
 	}
 	if !t.timeWaitKnown {
@@ -323,4 +315,4 @@ func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 }
 
 // wholeMiB rounds up, as for memory that has to be there.
-func wholeMiB(bytes int64) string { return Count((bytes+(1<<20-1))>>20) + " MiB" }
+func wholeMiB(bytes int64) string { return figure.Count((bytes+(1<<20-1))>>20) + " MiB" }

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // lift raises the table to so many entries: always the hash table with the maximum, one bucket an entry
 // as the kernel itself has it since 5.15 (d532bcd0b269). Both files are read-only in a child namespace (since 5.13; before, a
@@ -21,7 +25,7 @@ func (t conntrackTable) lift(need int64) (out []Remedy) {
 func (t conntrackTable) moreBuckets(to int64) Remedy {
 	m := Remedy{Kind: BySetting, Setting: conntrackBuckets.Name, To: itoa(to),
 		Text:  "the hash table grows with the maximum, so that each packet finds its entry fast; " + wholeMiB(to*8),
-		Sum:   "one bucket for each of " + Count(to) + " entries",
+		Sum:   "one bucket for each of " + figure.Count(to) + " entries",
 		Cost:  mebibytes(to*8) + " of kernel memory at once (8 bytes a bucket), in place of " + mebibytes(t.buckets*8),
 		Risk:  "the table is built anew: packets wait for some milliseconds",
 		Lasts: untilBoot + "; the option hashsize of the module nf_conntrack keeps it",
@@ -33,13 +37,13 @@ func (t conntrackTable) moreBuckets(to int64) Remedy {
 }
 
 func (t conntrackTable) moreEntries(need, to int64) Remedy {
-	bytes := "up to " + wholeMiB((to-t.max)*t.entryBytes) + " more when full (" + Count(t.entryBytes) + " bytes an entry"
+	bytes := "up to " + wholeMiB((to-t.max)*t.entryBytes) + " more when full (" + figure.Count(t.entryBytes) + " bytes an entry"
 	if !t.sure {
 		bytes += " at least"
 	}
 	return t.inInitial(Remedy{Kind: BySetting, Setting: conntrackMax.Name, From: itoa(t.max), To: itoa(to),
 		Text:  "more entries, " + bytes + "), never without its hash table",
-		Sum:   Count(need) + " entries, up to the next power of two",
+		Sum:   figure.Count(need) + " entries, up to the next power of two",
 		Cost:  bytes + ")",
 		Risk:  "one value for the host: each of its network namespaces may fill as many",
 		Lasts: untilBoot + "; the key is there only after the module nf_conntrack has been loaded",

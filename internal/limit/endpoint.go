@@ -3,6 +3,7 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -39,7 +40,7 @@ func endpointSize(r *host.Reader) endpoint {
 	e := endpoint{bytes: sum + sum/25, steps: []Step{socket, file, watch}}
 	e.steps = append(e.steps,
 		Step{Label: "space that slab pages lose at their ends, 4 %", Sum: itoa(sum) + " / 25", Value: sum / 25, Unit: "bytes", How: Measured, From: measuredOn},
-		Step{Label: "kernel memory of one idle connection, on one side", Sum: itoa(sum) + " + " + itoa(sum/25), Value: e.bytes, Unit: "bytes", How: Computed})
+		Step{ID: IdleConnection, Label: "kernel memory of one idle connection, on one side", Sum: itoa(sum) + " + " + itoa(sum/25), Value: e.bytes, Unit: "bytes", How: Computed})
 	return e
 }
 
@@ -103,7 +104,7 @@ func roughly(n int64) int64 {
 // mebibytes writes an amount of memory; small ones in KiB.
 func mebibytes(bytes int64) string {
 	if bytes < 1<<20 {
-		return Count(bytes>>10) + " KiB"
+		return figure.Count(bytes>>10) + " KiB"
 	}
-	return Count(bytes>>20) + " MiB"
+	return figure.Count(bytes>>20) + " MiB"
 }

@@ -3,11 +3,14 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const EphemeralPorts ID = "ephemeral-ports"
+
 var _ = register(Limit{
-	ID:      "ephemeral-ports",
+	ID:      EphemeralPorts,
 	Title:   "local ports for outbound connections",
 	Measure: Held,
 	Scope:   Peer,
@@ -21,14 +24,10 @@ var _ = register(Limit{
 		{"only connections use up ports", "one bind() or listener on a port of the range takes it away from connect() to every destination", "net/ipv4/inet_hashtables.c __inet_hash_connect (tb->fastreuse >= 0)"},
 		{"widening the range to 1024-65535 is harmless", "a client connection may then take the port of a server that is just restarting, which fails with EADDRINUSE; reserve the ports of servers first", "net/ipv4/inet_connection_sock.c inet_csk_bind_conflict"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.ip_local_port_range", Does: "the ports that connect() and bind(0) choose from; the next connect() sees the change; per network namespace, IPv4 and IPv6 alike; low end must be at least ip_unprivileged_port_start", Not: "does not touch connections that exist; a new namespace does not inherit it", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
-		{Name: "net.ipv4.ip_local_port_step_width", Does: "lets connect() go on by a random step of at most so many ports where the one it tried is taken, so that the ports behind reserved ones are not used more often than others; 0, the default, by one step after the other; the step has no divisor in common with the range, so that all ports are tried; the next connect() sees a change; per network namespace", Not: "does not add a port, and does not speed up the search of a full range: a value as large as the range slows it down", Since: "7.1", Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 7da62262ec96; Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.ipv4.ip_local_reserved_ports", Does: "ports of the range that connect() and bind(0) pass over; a write replaces the whole list; per network namespace", Not: "does not stop an explicit bind()", Source: "include/net/ip.h inet_is_local_reserved_port"},
-		{Name: "net.ipv4.ip_unprivileged_port_start", Does: "is the lowest value that the low end of ip_local_port_range may take", Not: "does not enlarge the range by itself", Since: "4.11", Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range"},
-		{Name: "net.ipv4.ip_autobind_reuse", Does: "lets bind(0) return a port in use when all its users set SO_REUSEADDR", Not: "does not help: the port is picked without regard to the destination, so connect() then fails at random", Since: "5.7", Source: "net/ipv4/inet_connection_sock.c inet_csk_find_open_port"},
-		{Name: "IP_BIND_ADDRESS_NO_PORT", Does: "makes bind(address, 0) fix only the address; the port is chosen in connect() for that destination alone", Since: "4.2", Source: "net/ipv4/af_inet.c __inet_bind, 90c337da1524"},
-		{Name: "IP_LOCAL_PORT_RANGE", Does: "narrows the range for one socket; since Linux 6.8 such a socket has no cost step at half the range", Not: "cannot widen the range", Since: "6.3", Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 207184853dbd"},
+	Knobs: []string{
+		"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_port_step_width",
+		"net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
+		"net.ipv4.ip_autobind_reuse", "IP_BIND_ADDRESS_NO_PORT", "IP_LOCAL_PORT_RANGE",
 	},
 	Signs: []Sign{
 		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination (or bind() was given an address that this host does not have)", Look: "maxconn check --limit ephemeral-ports --limit time-wait"},
@@ -41,7 +40,9 @@ var _ = register(Limit{
 	Needs: append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.All(host.ListenerKind), host.All(host.AddressKind),
 	}, append(twReuseNeeds, poolNeeds...)...),
-	Gauges: ephemeralGauges,
+	Decides:   Flows{Direction: Outbound},
+	SoleErrno: "EADDRNOTAVAIL",
+	Gauges:    ephemeralGauges,
 })
 
 func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
@@ -65,7 +66,7 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 // anyDestination is the ceiling towards a destination that has no connections yet.
 func anyDestination(r *host.Reader, p pool) Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "any one destination"}, Bounds: Outbound,
+		Subject: anyPeer, Bounds: Outbound,
 		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if p.size == 0 || p.usable*2 > p.size {
@@ -82,7 +83,7 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 
 // lostPorts says why a namespace has few ports although its range is wide, and what would give them back.
 func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
-	left := plural(p.usable, "port") + " of " + Count(p.size) + " left for outbound connections"
+	left := plural(p.usable, "port") + " of " + figure.Count(p.size) + " left for outbound connections"
 	switch {
 	case p.reserved >= p.bound && p.reserved >= p.listening:
 		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range: " + left, []Remedy{
@@ -93,7 +94,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 		most, sockets := largestBinder(r)
 		whose := who(most.process, most.pid)
 		if sockets < p.bound {
-			whose = Count(sockets) + " of them in " + whose
+			whose = figure.Count(sockets) + " of them in " + whose
 		}
 		return plural(p.bound, "port") + " of the range are held by sockets that are bound and not connected (" + whose + "): " + left, []Remedy{
 			{Kind: ByApplication, Text: "close the bound sockets of " + who(most.process, most.pid) + " or set IP_BIND_ADDRESS_NO_PORT before bind(), so that no port is held before connect()", TakesEffect: "at the next bind()"},
@@ -110,7 +111,7 @@ func poolEvidence(p pool) []Evidence {
 	return []Evidence{
 		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high), plural(p.size, "port")},
 		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range", "connect() passes over them"},
-		{"sock_diag", itoa(p.held), "further ports held by listeners (" + Count(p.listening) + ") and bound sockets (" + Count(p.bound) + ")"},
+		{"sock_diag", itoa(p.held), "further ports held by listeners (" + figure.Count(p.listening) + ") and bound sockets (" + figure.Count(p.bound) + ")"},
 	}
 }
 
@@ -139,7 +140,7 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	ranged := row.Count("ranged")
 	waiting := min(row.Count("TIME_WAIT"), ranged)
 	g := Gauge{
-		Subject: Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
+		Subject: Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
 		Bounds:  Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	state := t.stateOf(r, p, row)
@@ -192,7 +193,7 @@ func destinationCause(r *host.Reader, p pool, row host.Row, used int64, reused b
 	case used >= p.usable:
 		return holders + " use all " + plural(p.usable, "port") + " of the range towards this destination"
 	}
-	return holders + " use " + Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
+	return holders + " use " + figure.Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
 }
 
 // portHolders says in which states the connections to a destination are. TIME_WAIT does not count where connect()
@@ -211,7 +212,7 @@ func portHolders(row host.Row, reused bool) string {
 		case n == row.Sockets():
 			return w.words
 		case n > 0:
-			parts = append(parts, Count(n)+" "+w.words)
+			parts = append(parts, figure.Count(n)+" "+w.words)
 		}
 	}
 	return strings.Join(parts, " and ")
@@ -267,14 +268,14 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 		return Gauge{}, false // both ways fill both halves in the end
 	}
 	g := Gauge{
-		Subject: Subject{Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
+		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
 		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}
 	g.Subject.Process, g.Subject.PID = connectsFrom(r, row.Name())
 	g.Refusing = g.Full()
 	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " + plural(destinations, "destination") + " share one set of " + plural(p.usable, "port") +
-		" (inferred: " + Count(opposite) + " of " + Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
+		" (inferred: " + figure.Count(opposite) + " of " + figure.Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
 	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports), "distinct local ports of " + row.Name() + " in use"})
 	g.Remedies = []Remedy{
 		{Kind: ByApplication, Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not bind at all: then each destination has all " + plural(p.usable, "port"), TakesEffect: "at the next connect()"},

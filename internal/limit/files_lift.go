@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // mostOpen is the largest fs.nr_open (fs/file.c sysctl_nr_open_max, 64 bits); usualOpen is what it is where nobody set it.
 const (
@@ -14,7 +18,7 @@ func (t fileTable) lift(need int64) []Remedy {
 	need = min(need, mostFiles)
 	total := need + t.other()
 	if total > mostOpen {
-		return []Remedy{{Kind: ByTopology, Text: "no process can have more than " + Count(mostOpen) + " descriptors: more processes", TakesEffect: "at the next start of the process"}}
+		return []Remedy{{Kind: ByTopology, Text: "no process can have more than " + figure.Count(mostOpen) + " descriptors: more processes", TakesEffect: "at the next start of the process"}}
 	}
 	want := min(roundUp(total), mostOpen)
 	for _, bar := range []int64{t.nrOpen, t.hard} { // the last word has the hard limit, which nobody has to be asked for
@@ -49,23 +53,23 @@ func (t fileTable) setting(field string, to int64) host.Setting {
 }
 
 func (t fileTable) sum(need, want int64) string {
-	text := Count(need) + " connections"
+	text := figure.Count(need) + " connections"
 	if n := t.other(); n > 0 {
-		text += " + " + Count(n) + " descriptors for something else = " + Count(need+n)
+		text += " + " + figure.Count(n) + " descriptors for something else = " + figure.Count(need+n)
 	}
 	if want == roundUp(want) {
 		return text + ", up to the next power of two"
 	}
-	return text + "; " + Count(want) + " is a bound that is there and enough"
+	return text + "; " + figure.Count(want) + " is a bound that is there and enough"
 }
 
 // raiseNrOpen comes before a hard limit above it. While one is, prlimit() refuses every new limit, lower ones too
 // (kernel/sys.c do_prlimit compares rlim_max).
 func (t fileTable) raiseNrOpen(want int64) Remedy {
 	return Remedy{Kind: BySetting, Setting: "fs.nr_open", From: itoa(t.nrOpen), To: itoa(want), TakesEffect: "now",
-		Text:   "allow hard limits of descriptors above " + Count(t.nrOpen) + "; raises no process's limit by itself",
+		Text:   "allow hard limits of descriptors above " + figure.Count(t.nrOpen) + "; raises no process's limit by itself",
 		Change: host.Setting{Fact: host.Sysctl("fs.nr_open"), Want: itoa(want)},
-		Sum:    "no limit can be set while the hard one is above it, and that has to be " + Count(want),
+		Sum:    "no limit can be set while the hard one is above it, and that has to be " + figure.Count(want),
 		Cost:   "none by itself",
 		Risk:   "one value for the host; programs started later with an unlimited descriptor limit get this number, and some walk over all of it",
 		Lasts:  untilBoot,
@@ -74,7 +78,7 @@ func (t fileTable) raiseNrOpen(want int64) Remedy {
 
 // tableCost is what a descriptor table takes: a pointer and three bits a descriptor (fs/file.c alloc_fdtable).
 func tableCost(descriptors int64) string {
-	return "none by itself; a table of " + Count(descriptors) + " descriptors in use takes " + mebibytes(descriptors*8+descriptors*3/8) + " of kernel memory, each connection in it about 3.9 KB"
+	return "none by itself; a table of " + figure.Count(descriptors) + " descriptors in use takes " + mebibytes(descriptors*8+descriptors*3/8) + " of kernel memory, each connection in it about 3.9 KB"
 }
 
 // ownBound tells of a bound that the program has beside the kernel's, by the name of the program: nobody sees it from outside.
@@ -99,5 +103,5 @@ func (t fileTable) ownBound(need int64) []Remedy {
 		return nil
 	}
 	return []Remedy{{Kind: ByApplication, Setting: name, TakesEffect: "at the next start of the process", Also: true,
-		Text: who(t.name, t.pid) + " has a bound of its own that is not seen from outside; it has to allow " + Count(need) + " connections as well"}}
+		Text: who(t.name, t.pid) + " has a bound of its own that is not seen from outside; it has to allow " + figure.Count(need) + " connections as well"}}
 }

@@ -3,11 +3,14 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const FinWait ID = "fin-wait"
+
 var _ = register(Limit{
-	ID:      "fin-wait",
+	ID:      FinWait,
 	Title:   "connections that this side has closed and the peer has not",
 	Measure: Held,
 	Scope:   Netns,
@@ -22,9 +25,8 @@ var _ = register(Limit{
 		{"a higher tcp_fin_timeout costs nothing", "up to 60 s such a connection is a small TIME_WAIT entry (256 bytes) from the start; above, it is a full socket (about 2.4 KB) and an orphan for the seconds beyond 60", "net/ipv4/tcp_input.c tcp_rcv_state_process"},
 		{"tcp_tw_reuse frees ports in FIN_WAIT_2", "since 6.12, and in many stable kernels, connect() never takes such a port over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 0d9e5df4a257"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_fin_timeout", Does: "is how many seconds a connection that the application has closed waits in FIN_WAIT_2 for the peer, 60 by default and never less than 3.5 retransmission timeouts; for connections that get there from now on; per network namespace, not inherited; above 60 it costs an orphan for the seconds beyond", Not: "does not shorten TIME_WAIT, does not act on connections that are shut down and still open, does not act on CLOSE_WAIT", Source: "net/ipv4/tcp_input.c tcp_rcv_state_process, net/ipv4/tcp_timer.c tcp_keepalive_timer, net/ipv4/tcp_minisocks.c tcp_time_wait"},
-		{Name: "TCP_LINGER2", Does: "is tcp_fin_timeout for one socket, up to 120 s since 5.7; 0 means the sysctl; negative drops the connection as soon as its FIN is acknowledged, and later packets of the peer get RST", Not: "does not shorten TIME_WAIT", Source: "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1"},
+	Knobs: []string{
+		"net.ipv4.tcp_fin_timeout", "TCP_LINGER2",
 	},
 	Signs: []Sign{
 		{Text: "FIN_WAIT2", Means: "netstat: this side has closed, the peer has acknowledged that and has not closed; with a timer it ends after tcp_fin_timeout, without one the application still holds it open", Look: "ss -tno state fin-wait-2"},
@@ -59,7 +61,7 @@ func finGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this network namespace"}, Unit: "connections in FIN_WAIT", Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
+	g := Gauge{Subject: thisNetns, Unit: "connections in FIN_WAIT", Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
 	if !f.timeoutKnown {
 		g.Unseen = []host.Missing{{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"), Why: unreadable(r, host.Sysctl("net.ipv4.tcp_fin_timeout"))}}
 	}
@@ -94,7 +96,7 @@ func (f fins) steps() []Step {
 		{Label: "in FIN_WAIT_2 (closed here, acknowledged, not closed by the peer)", Value: f.two, Unit: "connections", How: Read, From: "sock_diag"},
 	}
 	if f.timeoutKnown {
-		steps = append(steps, Step{Label: "time in FIN_WAIT_2 after close()", Value: f.timeout, Unit: "s", How: Read, From: "net.ipv4.tcp_fin_timeout"})
+		steps = append(steps, Step{ID: FinTimeout, Label: "time in FIN_WAIT_2 after close()", Value: f.timeout, Unit: "s", How: Read, From: "net.ipv4.tcp_fin_timeout"})
 	}
 	return steps
 }
@@ -117,7 +119,7 @@ func (f fins) fate(r *host.Reader) string {
 		timeout += " = " + itoa(f.timeout) + " s"
 	}
 	if held*2 > f.two {
-		return process + " holds " + Count(held) + " of them open (shutdown() without close()), which no timeout ends"
+		return process + " holds " + figure.Count(held) + " of them open (shutdown() without close()), which no timeout ends"
 	}
 	return "those that the application has closed end after " + timeout + ", those that it only shut down stay as long as the peer does"
 }
@@ -147,7 +149,7 @@ func finRemedies(process string, held int64) []Remedy {
 
 // finPeers are the destinations where such connections hold more than half of the local ports.
 func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
-	if !r.Has(poolNeeds[0]) || !r.Has(poolNeeds[1]) || !r.Has(poolNeeds[2]) {
+	if !r.Has(portRange) || !r.Has(reservedPorts) || !r.Has(listeningPorts) {
 		return nil // ephemeral-ports says that the ports could not be seen
 	}
 	p := portPool(r)
@@ -156,7 +158,7 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 		if !ok || strings.Contains(source, "*") || !mostlyFinWait(p, row) {
 			continue
 		}
-		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{Name: source + " -> " + destination, Source: source, Destination: destination}))
+		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination}))
 	}
 	return gauges
 }
@@ -178,7 +180,7 @@ func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subj
 	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"), row.Sockets()
 	g := Gauge{Subject: s, Unit: "ports in FIN_WAIT", Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
 		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(), Evidence: stateEvidence(row)}
-	g.Cause = "connections that this side has closed hold " + Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination"
+	g.Cause = "connections that this side has closed hold " + figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination"
 	if g.Refusing = row.Count("ranged") >= p.usable; g.Refusing {
 		g.Cause += ", and no port is left for a new one"
 	}

@@ -10,7 +10,6 @@ package limit
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -24,6 +23,10 @@ const (
 	Burst     Measure = "burst"      // new connections at once
 )
 
+// ID names a limit: stable; file name, argument, metric label, anchor in docs/limits.md. Each limit's
+// file declares its own.
+type ID string
+
 // Scope is what has a ceiling of its own.
 type Scope string
 
@@ -35,6 +38,12 @@ const (
 	User     Scope = "user"
 	Netns    Scope = "netns" // one network namespace
 	Host     Scope = "host"
+
+	// Kinds of subjects only.
+	AnyPeer Scope = "any peer" // any destination without connections
+	Source  Scope = "source"   // one source address to all destinations
+	Device  Scope = "device"
+	Family  Scope = "family" // IPv4 or IPv6
 )
 
 // Direction is which connections a gauge bounds.
@@ -48,7 +57,7 @@ const (
 
 // Limit is one entry of the catalogue.
 type Limit struct {
-	ID      string // stable: file name, argument, metric label, anchor in docs/limits.md
+	ID      ID
 	Title   string // one line, no full stop
 	Measure Measure
 	Scope   Scope
@@ -58,35 +67,72 @@ type Limit struct {
 	Formula string
 	// Myths are beliefs that cost people time, with what is true.
 	Myths []Myth
-	// Knobs are the sysctls and other settings that act on the limit or are believed to.
-	Knobs []Knob
+	// Knobs name the sysctls and other settings that act on the limit or are believed to; package knob
+	// describes them.
+	Knobs []string
 	// Signs are the log lines and errors by which the limit shows itself.
 	Signs []Sign
 	// Sources are the places in the kernel that the formula rests on.
 	Sources []string
 	// Needs are all facts that Gauges may read; a test holds it to them. host.All names a table.
 	Needs []host.Fact
+	// Decides are the wanted flows that nobody can judge where this limit cannot be evaluated. A limit
+	// that decides any is one without which check cannot say that a host holds.
+	Decides Flows
+	// LeftAlone are sysctls that a plan as far as settings go does not raise for it.
+	LeftAlone []LeftAlone
+	// Silent limits drop a SYN without an answer: the client waits and sends it again.
+	Silent bool
+	// SoleErrno is what a program that opens connections gets from this limit and from no other.
+	SoleErrno string
+	// Foreseen is how load reckons with the limit before a run.
+	Foreseen Foreseen
 	// Gauges evaluates the limit for every subject of the snapshot. Where the
 	// reader ends with an error, the result is void and the limit is unseen.
 	// Subjects whose own figures are missing are left out, or carry Unseen.
 	Gauges func(*host.Reader, Workload) []Gauge
 }
 
+// Flows are wanted flows of a direction that ask for a measure, "" for any. The zero value is none.
+type Flows struct {
+	Direction Direction
+	Measure   Measure
+}
+
+// AnyOf says whether a workload wants such a flow.
+func (f Flows) AnyOf(w Workload) bool {
+	asks := func(g Goal) bool { return f.Measure == "" || g.Want(f.Measure) > 0 }
+	return f.Direction&Outbound != 0 && slices.ContainsFunc(w.Outbound, asks) ||
+		f.Direction&Inbound != 0 && slices.ContainsFunc(w.Inbound, asks)
+}
+
+// LeftAlone is a sysctl that stays as it is, and why.
+type LeftAlone struct{ Name, Why string }
+
+// Foreseen says how many of a limit's connections a run of load takes.
+type Foreseen struct {
+	Each Each
+	// OthersShare, such as 16 for a sixteenth of the ceiling, is what a run leaves to the rest of the host, which
+	// can do nothing without. 0: the limit is nobody else's.
+	OthersShare int64
+	// SparesAdministrators: who has CAP_SYS_ADMIN goes past it.
+	SparesAdministrators bool
+}
+
+// Each is what one connection between two ends on one host counts as.
+type Each uint8
+
+const (
+	Unforeseen    Each = iota
+	PerEnd             // two
+	PerConnection      // one
+)
+
 // Myth is a common belief and what is true instead.
 type Myth struct {
 	Belief string `json:"belief"`
 	Truth  string `json:"truth"`
 	Source string `json:"source"`
-}
-
-// Knob is a setting and what it does.
-type Knob struct {
-	Name   string // sysctl name, or "backlog argument of listen()", "RLIMIT_NOFILE"
-	Does   string // what changes when it changes, and when it takes effect
-	Not    string // what it is believed to do and does not
-	Since  string // first kernel version that has it, "" = older than 4.4
-	Until  string // first version without it
-	Source string
 }
 
 // Sign is a text by which a limit shows itself: a log line or an errno.
@@ -107,8 +153,24 @@ const (
 	Measured How = "measured" // by an experiment on this kernel
 )
 
+// StepID names a step for code that looks for its value; the label may be reworded.
+type StepID string
+
+const (
+	QueueLength         StepID = "queue-length"
+	HalfOpenPlaces      StepID = "half-open-places"
+	HalfOpenPlacesOrOne StepID = "half-open-places-or-one-more" // the release does not tell which
+	IdleConnection      StepID = "idle-connection"              // its kernel memory, on one side
+	EntriesHere         StepID = "entries-of-this-namespace"
+	EntriesOfAll        StepID = "entries-of-all-namespaces" // that they may have
+	ReuseDelay          StepID = "reuse-delay"
+	SoftFiles           StepID = "soft-limit-of-descriptors"
+	FinTimeout          StepID = "fin-timeout"
+)
+
 // Step is one line of a formula with this host's figures put in.
 type Step struct {
+	ID    StepID `json:"-"`             // "" where nothing but people look for it
 	Label string `json:"label"`         // "ports in ip_local_port_range"
 	Sum   string `json:"sum,omitempty"` // "60999 - 32768 + 1", or "" for a figure that was read
 	Value int64  `json:"value"`
@@ -161,6 +223,7 @@ const (
 // Subject is whose ceiling it is. Name is how people write it: "0.0.0.0:8080",
 // "10.0.0.1 -> 10.0.0.9:5432", "nginx (pid 12)", "this host".
 type Subject struct {
+	Kind        Scope
 	Name        string
 	Process     string
 	PID         int64
@@ -170,6 +233,13 @@ type Subject struct {
 	Cgroup      string
 	UID         string
 }
+
+// The subjects that need no name.
+var (
+	anyPeer   = Subject{Kind: AnyPeer, Name: "any one destination"}
+	thisNetns = Subject{Kind: Netns, Name: "this network namespace"}
+	thisHost  = Subject{Kind: Host, Name: "this host"}
+)
 
 // Gauge is a limit evaluated for one subject.
 type Gauge struct {
@@ -235,11 +305,11 @@ func register(l Limit) *Limit {
 
 // Catalogue lists all limits, sorted by ID.
 func Catalogue() []*Limit {
-	return slices.SortedFunc(slices.Values(catalogue), func(a, b *Limit) int { return strings.Compare(a.ID, b.ID) })
+	return slices.SortedFunc(slices.Values(catalogue), func(a, b *Limit) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // Find returns the limit with this ID, or nil.
-func Find(id string) *Limit {
+func Find(id ID) *Limit {
 	for _, l := range catalogue {
 		if l.ID == id {
 			return l

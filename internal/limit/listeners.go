@@ -2,10 +2,12 @@ package limit
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -47,7 +49,11 @@ type group struct {
 }
 
 // groupNeeds are the facts that listenerGroups reads.
-var groupNeeds = []host.Fact{host.All(host.ListenerKind), host.All(host.InboundKind), host.System("window")}
+var groupNeeds = []host.Fact{
+	host.All(host.ListenerKind),
+	host.All(host.InboundKind),
+	host.System("window"),
+}
 
 // listenerGroups lists what listens, one group for each address and port, sorted by name.
 func listenerGroups(r *host.Reader) []group {
@@ -59,7 +65,16 @@ func listenerGroups(r *host.Reader) []group {
 		if g == nil {
 			g = &group{name: name}
 			g.inbound, _ = r.Row(host.InboundKind, name)
-			g.accepted = max(0, g.inbound.Count("ESTABLISHED")+g.inbound.Count("CLOSE_WAIT")-g.inbound.Count("unaccepted"))
+			g.accepted = max(
+				0,
+				g.inbound.Count(
+					"ESTABLISHED",
+				)+g.inbound.Count(
+					"CLOSE_WAIT",
+				)-g.inbound.Count(
+					"unaccepted",
+				),
+			)
 			byName[name], order = g, append(order, g)
 		}
 		g.halfOpen += row.Count("syn")
@@ -73,7 +88,12 @@ func listenerGroups(r *host.Reader) []group {
 }
 
 func newMember(r *host.Reader, row host.Row) member {
-	m := member{row: row, process: row.Text("process"), oldest: host.Age(row.Text("oldest")), youngest: host.Age(row.Text("youngest"))}
+	m := member{
+		row:      row,
+		process:  row.Text("process"),
+		oldest:   host.Age(row.Text("oldest")),
+		youngest: host.Age(row.Text("youngest")),
+	}
 	m.queue, m.limit = max(row.Count("queue"), 0), min(max(row.Count("limit"), 0), most)
 	m.drops, m.dropsKnown = row.Int("drops")
 	m.pid = row.Count("pid")
@@ -85,14 +105,17 @@ func newMember(r *host.Reader, row host.Row) member {
 // subject names the group by its first member's process.
 func (g group) subject() Subject {
 	m := g.members[0]
-	return Subject{Name: g.name, Listener: g.name, Process: m.process, PID: m.pid}
+	return Subject{Kind: Listener, Name: g.name, Listener: g.name, Process: m.process, PID: m.pid}
 }
 
 // fullest is the member with the least room left.
 func (g group) fullest() member {
 	best := g.members[0]
 	for _, m := range g.members[1:] {
-		if cmp.Or(cmp.Compare(m.queue*best.capacity(), best.queue*m.capacity()), cmp.Compare(m.moved, best.moved)) > 0 {
+		if cmp.Or(
+			cmp.Compare(m.queue*best.capacity(), best.queue*m.capacity()),
+			cmp.Compare(m.moved, best.moved),
+		) > 0 {
 			best = m
 		}
 	}
@@ -110,7 +133,8 @@ func (g group) capacity() (n int64) {
 // uneven says whether one member's queue is full while another's is at most
 // half full: the kernel chooses the member by hash, not by load.
 func (g group) uneven(full member) bool {
-	return full.queue >= full.capacity() && slices.ContainsFunc(g.members, func(m member) bool { return m.queue*2 <= m.capacity() })
+	return full.queue >= full.capacity() &&
+		slices.ContainsFunc(g.members, func(m member) bool { return m.queue*2 <= m.capacity() })
 }
 
 func (g group) queued() (n int64) {
@@ -122,3 +146,13 @@ func (g group) queued() (n int64) {
 
 // stalled is the waiting time from which a queue counts as not being served.
 const stalled = 2 * time.Second
+
+// listenerWord is a listener as a word of a command. A snapshot of somebody else may call one
+// anything.
+func listenerWord(name string) string {
+	address, _, _ := strings.Cut(name, "~")
+	if _, err := netip.ParseAddrPort(address); err == nil {
+		return name
+	}
+	return encode.CommandWord(name)
+}

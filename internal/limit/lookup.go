@@ -6,56 +6,18 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/near"
 )
 
-// KnobUse is a knob and a limit that it acts on, or is believed to act on.
-type KnobUse struct {
-	Limit *Limit
-	Knob  Knob
-}
-
-// FindKnobs finds the knobs that a word names: the whole name, with "." or "/" between its parts, as a path
-// below /proc/sys, with "= value" behind it, or the last parts of it (tcp_fin_timeout). Several limits may
-// know the same knob, and several knobs may share last parts (gc_thresh3). Sorted by name, then by limit.
-func FindKnobs(word string) []KnobUse {
-	whole, name := strings.ToLower(strings.TrimSpace(word)), knobName(word)
-	if name == "" {
-		return nil
-	}
-	exact := knobsWhere(func(k string) bool { return k == name || k == whole })
-	if exact != nil {
-		return exact
-	}
-	return knobsWhere(func(k string) bool {
-		words := strings.Fields(k)
-		return strings.HasSuffix(k, "."+name) || (len(words) > 1 && (words[0] == name || words[len(words)-1] == name))
-	})
-}
-
-// knobName is how the catalogue would write what a user or a sysctl.d file writes.
-func knobName(word string) string {
-	name, _, _ := strings.Cut(strings.ToLower(word), "=")
-	name = strings.TrimPrefix(strings.TrimSpace(name), "-") // sysctl.d: errors of this key are ignored
-	if rest, ok := strings.CutPrefix(name, "/proc/sys/"); ok {
-		name = rest
-	}
-	if strings.Contains(name, "/") {
-		name = strings.ReplaceAll(strings.Trim(name, "/"), "/", ".")
-	}
-	return name
-}
-
-func knobsWhere(match func(lower string) bool) (uses []KnobUse) {
+// Using lists the limits that name a knob, sorted by ID.
+func Using(name string) (limits []*Limit) {
 	for _, l := range Catalogue() {
-		for _, k := range l.Knobs {
-			if match(strings.ToLower(k.Name)) {
-				uses = append(uses, KnobUse{l, k})
-			}
+		if slices.Contains(l.Knobs, name) {
+			limits = append(limits, l)
 		}
 	}
-	slices.SortStableFunc(uses, func(a, b KnobUse) int { return strings.Compare(a.Knob.Name, b.Knob.Name) })
-	return uses
+	return limits
 }
 
 // Suggest lists up to three things that the catalogue knows and that are spelled alike: limits, knobs,
@@ -63,12 +25,12 @@ func knobsWhere(match func(lower string) bool) (uses []KnobUse) {
 func Suggest(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
-		n.offer(l.ID, l.ID)
-		for _, k := range l.Knobs {
-			lower := strings.ToLower(k.Name)
-			n.offer(k.Name, lower)
-			n.offer(k.Name, lower[strings.LastIndexByte(lower, '.')+1:])
-		}
+		n.offer(string(l.ID), string(l.ID))
+	}
+	for _, k := range knob.Rows() {
+		lower := strings.ToLower(k.Name)
+		n.offer(k.Name, lower)
+		n.offer(k.Name, knob.Last(lower))
 	}
 	for _, e := range Errnos() {
 		n.offer(e, strings.ToLower(e))
@@ -80,7 +42,7 @@ func Suggest(text string) []string {
 func SuggestLimit(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
-		n.offer(l.ID, l.ID)
+		n.offer(string(l.ID), string(l.ID))
 	}
 	return n.names()
 }

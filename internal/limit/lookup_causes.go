@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // OtherCause is what an errno of a connection means apart from the limits of the catalogue.
@@ -31,7 +33,7 @@ func OtherCauses() []OtherCause {
 				"A listener that is closed with connections in its queue resets them; so does a full accept queue with tcp_abort_on_overflow=1, and what is above tcp_max_orphans, tcp_mem or tcp_max_tw_buckets",
 			Look:   "on the other end: nstat -az TcpOutRsts TcpExtTCPAbortOnClose TcpExtTCPAbortOnData TcpExtTCPAbortOnMemory; maxconn check --for 10s",
 			Source: "net/ipv4/tcp_input.c tcp_reset; net/ipv4/tcp.c tcp_close; net/ipv4/tcp_timer.c tcp_out_of_resources",
-			Limits: []string{"accept-queue", "orphans", "tcp-memory", "time-wait-buckets"},
+			Limits: []string{string(AcceptQueue), string(Orphans), string(TCPMemory), string(TimeWaitBuckets)},
 		}, {
 			Errno: "ECONNABORTED",
 			Means: "the socket was destroyed from outside",
@@ -50,7 +52,7 @@ func OtherCauses() []OtherCause {
 			Look:  "ip route get ADDRESS", Source: "net/ipv4/tcp_ipv4.c tcp_v4_connect; net/ipv4/icmp.c icmp_err_convert",
 		}, {
 			Errno: "EACCES", Call: "bind",
-			Means: "a port below net.ipv4.ip_unprivileged_port_start (1024 by default) takes CAP_NET_BIND_SERVICE",
+			Means: "a port below net.ipv4.ip_unprivileged_port_start (" + knob.Usual("net.ipv4.ip_unprivileged_port_start") + " by default) takes CAP_NET_BIND_SERVICE",
 			Look:  "sysctl net.ipv4.ip_unprivileged_port_start; AmbientCapabilities= of the unit", Source: "net/ipv4/af_inet.c inet_bind",
 		}, {
 			Errno: "EINPROGRESS", Call: "connect",

@@ -61,7 +61,7 @@ func TestEveryErrnoIsKnown(t *testing.T) {
 			t.Errorf("%+v is not whole", c)
 		}
 		for _, id := range c.Limits {
-			if Find(id) == nil {
+			if Find(ID(id)) == nil {
 				t.Errorf("%s: there is no limit %s", c.Errno, id)
 			}
 		}

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // remedies double what is there or used.
 func (n neighbours) remedies() []Remedy { return n.lift(2 * min(max(n.max, n.used), 1<<28)) }
@@ -30,7 +34,7 @@ func (n neighbours) lift(need int64) (out []Remedy) {
 
 func (n neighbours) raise(f host.Fact, from, to int64, text string, need int64) Remedy {
 	m := Remedy{Kind: BySetting, Setting: f.Name, From: itoa(from), To: itoa(to), Text: text, TakesEffect: "now",
-		Sum:   Count(need) + " neighbours, up to the next power of two, and the thresholds as 1 : 4 : 8",
+		Sum:   figure.Count(need) + " neighbours, up to the next power of two, and the thresholds as 1 : 4 : 8",
 		Cost:  "none by itself; each entry takes about 400 bytes of kernel memory",
 		Risk:  "one table for the host: a scan of a wide network can fill more memory",
 		Lasts: untilBoot,

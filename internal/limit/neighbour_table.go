@@ -1,9 +1,15 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
+
+const NeighbourTable ID = "neighbour-table"
 
 var _ = register(Limit{
-	ID:      "neighbour-table",
+	ID:      NeighbourTable,
 	Title:   "hosts on the same link that the kernel knows",
 	Measure: Held,
 	Scope:   Host,
@@ -16,7 +22,7 @@ var _ = register(Limit{
 		{"more entries than gc_thresh3 mean an overflow", "permanent entries and those that a routing daemon or overlay network put there do not count since Linux 5.0; table_fulls counts the real overflows", "net/core/neighbour.c neigh_alloc (gc_entries)"},
 		{"a full table makes connect() fail with ENOBUFS", "TCP takes no notice, sends the SYN again and ends with ETIMEDOUT; the error shows with UDP and raw sockets that set IP_RECVERR (over IPv4 as EINVAL, to all of them, before Linux 6.6)", "net/ipv4/tcp_output.c tcp_connect; net/ipv4/ip_output.c ip_finish_output2"},
 	},
-	Knobs: append(neighbourKnobs("ipv4", "IPv4 (ARP)"), neighbourKnobs("ipv6", "IPv6")...),
+	Knobs: append(neighbourKnobs("ipv4"), neighbourKnobs("ipv6")...),
 	Signs: []Sign{
 		{Text: "neighbour: arp_cache: neighbor table overflow!", Means: "the IPv4 neighbour table had gc_thresh3 entries, all in use: packets to further hosts on the same link are dropped, whatever namespace they come from", Look: "maxconn check --limit neighbour-table in the initial network namespace; ip -s neigh"},
 		{Text: "neighbour: ndisc_cache: neighbor table overflow!", Means: "the IPv6 neighbour table had gc_thresh3 entries, all in use: packets to further hosts on the same link are dropped, whatever namespace they come from", Look: "maxconn check --limit neighbour-table in the initial network namespace; ip -6 -s neigh"},
@@ -57,14 +63,9 @@ func neighbourNeeds() []host.Fact {
 	return needs
 }
 
-func neighbourKnobs(sysctl, family string) []Knob {
-	name := "net." + sysctl + ".neigh.default.gc_thresh"
-	const scope = "; one value for the host, set in the initial network namespace; the next new neighbour sees a change"
-	return []Knob{
-		{Name: name + "1", Does: "below so many entries of " + family + " nothing is thrown out by age; 128 by default" + scope, Not: "is no ceiling", Source: "net/core/neighbour.c neigh_periodic_work"},
-		{Name: name + "2", Does: "above so many entries of " + family + " a new one makes the kernel throw out old ones, at most every 5 s; 512 by default" + scope, Not: "is no ceiling", Source: "net/core/neighbour.c neigh_alloc"},
-		{Name: name + "3", Does: "is the ceiling on entries of " + family + " over all namespaces: at that number a new one is made only if an old one can be thrown out; 1024 by default" + scope, Not: "does not bound connections, and does not bound hosts behind a gateway; does not count permanent entries since Linux 5.0", Source: "net/core/neighbour.c neigh_alloc"},
-	}
+func neighbourKnobs(family string) []string {
+	name := "net." + family + ".neigh.default.gc_thresh"
+	return []string{name + "1", name + "2", name + "3"}
 }
 
 // neighbours is one table as it is now.
@@ -109,7 +110,7 @@ func (n neighbours) gone(r *host.Reader) bool {
 }
 
 func (n neighbours) gauge(r *host.Reader) Gauge {
-	g := Gauge{Subject: Subject{Name: n.title}, Unbounded: true, Owner: n.t3.Name, Steps: n.steps()}
+	g := Gauge{Subject: Subject{Kind: Family, Name: n.title}, Unbounded: true, Owner: n.t3.Name, Steps: n.steps()}
 	for _, f := range n.missing() {
 		g.Unseen = append(g.Unseen, notANumber(r, f))
 	}
@@ -149,13 +150,13 @@ func (n neighbours) missing() (facts []host.Fact) {
 
 func (n neighbours) steps() (steps []Step) {
 	if n.maxKnown {
-		steps = append(steps, Step{Label: "neighbours that all namespaces may have together", Value: n.max, Unit: "entries", How: Read, From: n.t3.Name})
+		steps = append(steps, Step{ID: EntriesOfAll, Label: "neighbours that all namespaces may have together", Value: n.max, Unit: "entries", How: Read, From: n.t3.Name})
 	}
 	switch {
 	case n.usedKnown:
 		steps = append(steps, Step{Label: "entries of all namespaces, permanent ones included", Value: n.used, Unit: "entries", How: Read, From: "/proc/net/stat/" + n.log})
 	case n.ownKnown:
-		steps = append(steps, Step{Label: "entries of this namespace; those of others count as well", Value: n.used, Unit: "entries", How: Read, From: "netlink"})
+		steps = append(steps, Step{ID: EntriesHere, Label: "entries of this namespace; those of others count as well", Value: n.used, Unit: "entries", How: Read, From: "netlink"})
 	}
 	return steps
 }
@@ -169,7 +170,7 @@ func (n neighbours) cause(near bool) string {
 	case n.moved > 0:
 		return "the neighbour table was full in the window (" + plural(n.moved, "time") + "), and packets to hosts on the same link were dropped; " + ceiling
 	case near:
-		return "the neighbour table holds " + Count(n.used) + " of " + Count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
+		return "the neighbour table holds " + figure.Count(n.used) + " of " + figure.Count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
 	}
 	return "the neighbour table was full since boot (" + plural(n.overflows, "time") + ") and packets to hosts on the same link were dropped; " + ceiling
 }
@@ -183,7 +184,7 @@ func (n neighbours) evidence() (ev []Evidence) {
 	if n.overflowsKnown {
 		value := itoa(n.overflows)
 		if n.moved > 0 {
-			value = Count(n.overflows) + " (+" + Count(n.moved) + " in the window)"
+			value = figure.Count(n.overflows) + " (+" + figure.Count(n.moved) + " in the window)"
 		}
 		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " table_fulls", value, "times that no entry could be made, on the whole host; each lost a packet, retransmissions included"})
 	}

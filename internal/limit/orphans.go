@@ -5,11 +5,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
+const Orphans ID = "orphans"
+
 var _ = register(Limit{
-	ID:      "orphans",
+	ID:      Orphans,
 	Title:   "connections that the application has closed and that are not finished",
 	Measure: Held,
 	Scope:   Host,
@@ -23,11 +27,9 @@ var _ = register(Limit{
 		{"TCPAbortOnMemory means that memory was short", "the counter and the check are the same for too many orphans and for tcp_mem exceeded; the log line tells them apart", "net/ipv4/tcp.c tcp_check_oom"},
 		{"an orphan costs 64 KB", "that is the worst case with a full send buffer; an orphan with nothing to send costs about 2.4 KB", "Documentation/networking/ip-sysctl.rst"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_max_orphans", Does: "is how many orphans the host may have; the next close sees the change; half of the connection hash table by default; only in the initial network namespace, for all of them", Not: "does not limit connections that are in use, nor TIME_WAIT; the count it is compared with is renewed every 100 ms since 5.16, so it is passed by some", Source: "net/ipv4/tcp.c tcp_too_many_orphans, 19757cebf0c5"},
-		{Name: "net.ipv4.tcp_orphan_retries", Does: "is how often an orphan sends again before it is given up, 0 to 255; 0, the default, means 8 while the peer is not known to be dead, some 100 s; per network namespace", Not: "does not act on connections that the application holds (those follow tcp_retries2)", Source: "net/ipv4/tcp_timer.c tcp_orphan_retries"},
-		{Name: "net.ipv4.tcp_fin_timeout", Does: "above 60 makes each closed connection in FIN_WAIT_2 an orphan for the seconds beyond 60", Not: "up to 60 it has no effect on orphans", Source: "net/ipv4/tcp_input.c tcp_rcv_state_process"},
-		{Name: "net.ipv4.tcp_retries2", Does: "is how often unacknowledged data is sent again on a connection that the application holds", Not: "does not act on orphans: tcp_orphan_retries does", Source: "net/ipv4/tcp_timer.c tcp_write_timeout"},
+	Knobs: []string{
+		"net.ipv4.tcp_max_orphans", "net.ipv4.tcp_orphan_retries",
+		"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_retries2",
 	},
 	Signs: []Sign{
 		{Text: "TCP: too many orphaned sockets", Means: "more connections that applications have closed are unfinished than net.ipv4.tcp_max_orphans allows, with stalled ones counted two or four times; the one concerned was reset", Look: "maxconn check --limit orphans, on the host itself"},
@@ -55,7 +57,7 @@ func orphanGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	limit = max(limit, 0) // compared as a signed number: below 0 is as good as 0
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: Subject{Name: "this host"}, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
+	g := Gauge{Subject: thisHost, Unit: "orphans", Ceiling: limit, Used: settled(used, limit), Near: orphansNear, Owner: "net.ipv4.tcp_max_orphans", Steps: orphanSteps(limit, used)}
 	counter := host.Counter("TcpExt.TCPAbortOnMemory")
 	if !r.Has(counter) {
 		g.Unseen = []host.Missing{{Fact: counter, Why: unreadable(r, counter)}}
@@ -105,11 +107,11 @@ func orphanCause(limit, used, reset int64) string {
 	case used > limit:
 		return plural(used, "connection") + " that applications have closed are not finished, more than " + setting + ": each further one is reset at close() and what it has not delivered is lost"
 	case reset > 0:
-		return plural(reset, "closed connection") + " were reset in the window: " + Count(used) + " orphans are too many for " + setting + ", where those with a stalled peer count two or four times"
+		return plural(reset, "closed connection") + " were reset in the window: " + figure.Count(used) + " orphans are too many for " + setting + ", where those with a stalled peer count two or four times"
 	case used*2 >= limit:
-		return Count(used) + " connections that applications have closed are not finished, half of " + setting + " or more: those whose peer has stalled count twice and are reset"
+		return figure.Count(used) + " connections that applications have closed are not finished, half of " + setting + " or more: those whose peer has stalled count twice and are reset"
 	}
-	return Count(used) + " connections that applications have closed are not finished, a quarter of " + setting + " or more: those whose peer has stalled and that had an ICMP error count four times and are reset"
+	return figure.Count(used) + " connections that applications have closed are not finished, a quarter of " + setting + " or more: those whose peer has stalled and that had an ICMP error count four times and are reset"
 }
 
 func orphanEvidence(r *host.Reader, used, reset int64) []Evidence {
@@ -127,7 +129,7 @@ func orphanEvidence(r *host.Reader, used, reset int64) []Evidence {
 		ev = append(ev, Evidence{"net.ipv4.tcp_orphan_retries", itoa(n), "how often an orphan sends again before it is given up; 0 means 8"})
 	}
 	if n, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_fin_timeout")); ok && n > timeWaitSeconds {
-		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "above 60 closed connections in FIN_WAIT_2 are orphans for " + itoa(n-timeWaitSeconds) + " s; the default of 60 makes none"})
+		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(n), "above 60 closed connections in FIN_WAIT_2 are orphans for " + itoa(n-timeWaitSeconds) + " s; the default of " + knob.Usual("net.ipv4.tcp_fin_timeout") + " makes none"})
 	}
 	return ev
 }

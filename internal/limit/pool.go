@@ -16,26 +16,34 @@ type pool struct {
 // portSets are the ports that connect() passes over, inside the range and outside.
 type portSets struct{ reserved, listening, bound, taken host.PortSet }
 
-// poolNeeds are the facts that portPool reads.
-var poolNeeds = []host.Fact{
-	host.Sysctl("net.ipv4.ip_local_port_range"), host.Sysctl("net.ipv4.ip_local_reserved_ports"),
-	host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"), host.Sysctl("net.ipv4.ip_unprivileged_port_start"),
-}
+// The facts that portPool reads.
+var (
+	portRange        = host.Sysctl("net.ipv4.ip_local_port_range")
+	reservedPorts    = host.Sysctl("net.ipv4.ip_local_reserved_ports")
+	listeningPorts   = host.Ports("listening")
+	boundPorts       = host.Ports("bound")
+	boundSockets     = host.System("bound-sockets") // "listed" where boundPorts is complete
+	unprivilegedPort = host.Sysctl("net.ipv4.ip_unprivileged_port_start")
+
+	poolNeeds = []host.Fact{
+		portRange, reservedPorts, listeningPorts, boundPorts, boundSockets, unprivilegedPort,
+	}
+)
 
 // portPool computes the pool: range minus reserved ports minus ports whose bind
 // bucket belongs to any bind() or listener of the namespace, whatever its address
 // or family (inet_hashtables.c __inet_hash_connect: fastreuse >= 0 is passed over).
 func portPool(r *host.Reader) pool {
 	var p pool
-	p.low, p.high = r.Pair(poolNeeds[0])
-	all := &portSets{reserved: r.Ports(poolNeeds[1]), listening: r.Ports(poolNeeds[2])}
-	if p.boundListed = r.Optional(poolNeeds[4]) == "listed"; p.boundListed {
-		all.bound = r.Ports(poolNeeds[3])
+	p.low, p.high = r.Pair(portRange)
+	all := &portSets{reserved: r.Ports(reservedPorts), listening: r.Ports(listeningPorts)}
+	if p.boundListed = r.Optional(boundSockets) == "listed"; p.boundListed {
+		all.bound = r.Ports(boundPorts)
 	}
 	all.taken = all.reserved.Union(all.listening).Union(all.bound)
 	p.ports = all
 	p.floor = firstPort
-	if n, ok := r.Maybe(poolNeeds[5]); ok {
+	if n, ok := r.Maybe(unprivilegedPort); ok {
 		p.floor = max(p.floor, min(n, lastPort)) // ipv4_local_port_range: EINVAL below ip_unprivileged_port_start
 	}
 	reserved, listening := all.reserved.Within(p.low, p.high), all.listening.Within(p.low, p.high)

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // The ports that a range is ever proposed for: the well-known ones below are left alone.
 const (
@@ -8,16 +12,10 @@ const (
 	lastPort  = 65535
 )
 
-// portRange is the sysctl that bounds the pool, reservedPorts the one that takes from it.
-const (
-	portRange     = "net.ipv4.ip_local_port_range"
-	reservedPorts = "net.ipv4.ip_local_reserved_ports"
-)
-
 // widerRange is the largest range that leaves the well-known ports alone. Servers inside it must be reserved.
 func widerRange(p pool) Remedy {
 	return Remedy{
-		Kind: BySetting, Setting: portRange, From: itoa(p.low) + " " + itoa(p.high), To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: "now",
+		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high), To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: "now",
 		Text: "a wider range, with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
 	}
 }
@@ -37,7 +35,7 @@ func (p pool) lift(need int64) []Remedy {
 	widest = max(widest, 1)
 	return []Remedy{{
 		Kind: ByTopology, TakesEffect: "at the next connect()",
-		Text: Count((need-1)/widest+1) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
+		Text: figure.Count((need-1)/widest+1) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
 			itoa(low) + " " + itoa(high) + ", each pair has " + plural(widest, "port"),
 	}, {
 		Kind: ByApplication, Text: "keep connections and use them again, so that fewer are needed", TakesEffect: "at the next start of the process",
@@ -83,9 +81,9 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	servers := lists.listening.Within(low, high).Union(lists.bound.Within(low, p.low-1)).Union(lists.bound.Within(p.high+1, high))
 	if list := lists.reserved.Union(servers); list != lists.reserved {
 		out = append(out, Remedy{
-			Kind: BySetting, Setting: reservedPorts, From: lists.reserved.String(), To: list.String(), TakesEffect: "now",
+			Kind: BySetting, Setting: reservedPorts.Name, From: lists.reserved.String(), To: list.String(), TakesEffect: "now",
 			Text:   "reserve the ports of servers that the wider range covers, so that no connection takes them while a server restarts",
-			Change: host.Setting{Fact: host.Sysctl(reservedPorts), Want: list.String()},
+			Change: host.Setting{Fact: reservedPorts, Want: list.String()},
 			Sum:    "the list as it is and " + plural(list.Len()-lists.reserved.Len(), "port") + " from " + itoa(low) + " to " + itoa(high) + " that something listens on or is bound to now",
 			Cost:   "none",
 			Risk:   "programs that do not run now are not in the list: add the ports of such servers",
@@ -95,10 +93,10 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	size := high - low + 1
 	to := itoa(low) + " " + itoa(high)
 	return append(out, Remedy{
-		Kind: BySetting, Setting: portRange, From: itoa(p.low) + " " + itoa(p.high), To: to, TakesEffect: "now",
+		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high), To: to, TakesEffect: "now",
 		Text:   "the smallest range with " + plural(need, "port") + margined(margin) + ", with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
-		Change: host.Setting{Fact: host.Sysctl(portRange), Want: to},
-		Sum:    Count(need) + " ports" + margined(margin) + "; " + itoa(high) + " - " + itoa(low) + " + 1 = " + Count(size) + ", of which " + Count(size-usable) + " are reserved or taken",
+		Change: host.Setting{Fact: portRange, Want: to},
+		Sum:    figure.Count(need) + " ports" + margined(margin) + "; " + itoa(high) + " - " + itoa(low) + " + 1 = " + figure.Count(size) + ", of which " + figure.Count(size-usable) + " are reserved or taken",
 		Cost:   "none by itself",
 		Risk:   p.newcomers(low, high),
 		Lasts:  untilBoot,

@@ -24,8 +24,8 @@ func randomPool(t *testing.T, r *rand.Rand) (host.Snapshot, pool) {
 	}
 	var s host.Snapshot
 	low := 1024 + r.IntN(60000)
-	s.Set(host.Sysctl(portRange), fmt.Sprint(low, " ", min(low+r.IntN(30000), lastPort)))
-	s.Set(host.Sysctl(reservedPorts), ports())
+	s.Set(portRange, fmt.Sprint(low, " ", min(low+r.IntN(30000), lastPort)))
+	s.Set(reservedPorts, ports())
 	s.Set(host.Ports("listening"), ports())
 	s.Set(host.Ports("bound"), ports())
 	s.Set(host.System("bound-sockets"), "listed")

@@ -3,11 +3,15 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const ProcessFiles ID = "process-files"
+
 var _ = register(Limit{
-	ID:      "process-files",
+	ID:      ProcessFiles,
 	Title:   "file descriptors of a process",
 	Measure: Held,
 	Scope:   Process,
@@ -25,15 +29,9 @@ var _ = register(Limit{
 		{"the more the better: LimitNOFILE=infinity", "some programs walk over all possible descriptor numbers, a thousand million with infinity, and select() breaks above 1,023; take what is needed", "systemd.exec(5) LimitNOFILE=; moby issue 38814"},
 		{"the limit counts open files", "it bounds the highest number plus one; after it was lowered, a process may have more open than the limit says", "fs/file.c alloc_fd; getrlimit(2)"},
 	},
-	Knobs: []Knob{
-		{Name: "RLIMIT_NOFILE soft", Does: "bounds the descriptors of one process; prlimit(1) changes it on a running process for the next descriptor; up to the hard limit without privilege for the same user", Not: "is not shared: a forked worker has a copy of its own", Source: "kernel/sys.c do_prlimit, fs/file.c alloc_fd"},
-		{Name: "RLIMIT_NOFILE hard", Does: "bounds the soft limit; raising it needs CAP_SYS_RESOURCE in the initial user namespace, lowering it nothing", Not: "root in a container without that capability gets EPERM (measured)", Source: "kernel/sys.c do_prlimit"},
-		{Name: "fs.nr_open", Does: "bounds the hard limit: a value above it is refused with EPERM, to root as well; 1,048,576 by default; one for the host, acts on the next setrlimit()", Not: "does not raise any process's limit by itself", Source: "kernel/sys.c do_prlimit, fs/file.c sysctl_nr_open"},
-		{Name: "LimitNOFILE", Does: "is the limit that systemd gives to a service at its start, \"soft:hard\" or one value for both; without it DefaultLimitNOFILE, 1024:524288", Not: "does not touch a running service; a scope unit (containers, login sessions) has none", Source: "systemd.exec(5), systemd-system.conf(5)"},
-		{Name: "limits.conf", Does: "sets limits for login sessions through pam_limits, at the next login; * does not include root", Not: "does not act on systemd services", Source: "limits.conf(5)"},
-		{Name: "ulimit -n", Does: "sets soft and hard limit of a shell and of what it starts afterwards", Not: "does not change processes that run", Source: "getrlimit(2): limits are inherited by fork()"},
-		{Name: "worker_rlimit_nofile", Does: "makes nginx set RLIMIT_NOFILE of its workers when they start", Not: "does not raise worker_connections, which bounds a worker as well", Source: "nginx core module, worker_rlimit_nofile"},
-		{Name: "fs.file-max", Does: "bounds the open files of the whole host (ENFILE)", Not: "has nothing to do with the limit of a process (EMFILE)", Source: "fs/file_table.c alloc_empty_file"},
+	Knobs: []string{
+		"RLIMIT_NOFILE soft", "RLIMIT_NOFILE hard", "fs.nr_open", "LimitNOFILE",
+		"limits.conf", "ulimit -n", "worker_rlimit_nofile", "fs.file-max",
 	},
 	Signs: []Sign{
 		{Text: "too many open files", Errno: "EMFILE", Call: "accept", Means: "the process is at its RLIMIT_NOFILE soft limit; accept() leaves the connection in the queue and fails again at once", Look: "maxconn check --limit process-files; prlimit --pid PID --nofile"},
@@ -45,8 +43,10 @@ var _ = register(Limit{
 		"fs/file.c alloc_fd (4.4-6.18)", "kernel/sys.c do_prlimit (4.4-6.18)", "include/asm-generic/resource.h INIT_RLIMITS",
 		"net/socket.c __sys_accept4 (4.4-6.18)", "systemd-system.conf(5) DefaultLimitNOFILE= 1024:524288", "select(2) FD_SETSIZE", "Go release notes 1.19 (os)",
 	},
-	Needs:  []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
-	Gauges: processFilesGauges,
+	Needs:     []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
+	SoleErrno: "EMFILE",
+	LeftAlone: []LeftAlone{{"fs.nr_open", "some programs walk over all descriptor numbers"}},
+	Gauges:    processFilesGauges,
 })
 
 // fileTable is the descriptors of one process.
@@ -137,7 +137,7 @@ func (t fileTable) gauge() Gauge {
 		used = t.files
 	}
 	g := Gauge{
-		Subject: Subject{Name: who(t.name, t.pid), Process: t.name, PID: t.pid}, Bounds: Both,
+		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}, Bounds: Both,
 		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all, Unbounded: t.soft >= noCeiling,
 		Owner: t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,
 	}
@@ -171,7 +171,7 @@ func (t fileTable) nearShare(ceiling int64) float64 {
 func (t fileTable) steps(used int64) []Step {
 	from := "process " + itoa(t.pid)
 	steps := []Step{
-		{Label: "soft limit of descriptors", Value: t.soft, Unit: "descriptors", How: Read, From: from + " soft"},
+		{ID: SoftFiles, Label: "soft limit of descriptors", Value: t.soft, Unit: "descriptors", How: Read, From: from + " soft"},
 		{Label: "descriptors in use", Value: t.files, Unit: "descriptors", How: Read, From: from + " files"},
 	}
 	if !t.all {
@@ -199,28 +199,28 @@ func (t fileTable) owner() string {
 }
 
 func (t fileTable) cause() string {
-	text := who(t.name, t.pid) + " has " + Count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
+	text := who(t.name, t.pid) + " has " + figure.Count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
 	switch {
 	case t.files > t.soft:
-		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + Count(t.soft) + " after that"
+		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + figure.Count(t.soft) + " after that"
 	case t.hard == t.soft:
 		text += ", the hard limit is the same"
 	case t.hard >= noCeiling:
 		text += ", the hard limit is unlimited"
 	case t.hard > t.soft:
-		text += ", the hard limit is " + Count(t.hard)
+		text += ", the hard limit is " + figure.Count(t.hard)
 	}
 	switch {
 	case t.leak:
 		text += "; most of its connections are in CLOSE_WAIT: the peer has closed them, the program has not"
 	case t.all && t.connections*2 < t.files:
-		text += "; only " + Count(t.connections) + " of them are TCP connections"
+		text += "; only " + figure.Count(t.connections) + " of them are TCP connections"
 	}
 	return text
 }
 
 func (t fileTable) evidence() []Evidence {
-	ev := []Evidence{{"process " + itoa(t.pid) + " files", Count(t.files) + " of " + Count(t.soft),
+	ev := []Evidence{{"process " + itoa(t.pid) + " files", figure.Count(t.files) + " of " + figure.Count(t.soft),
 		"descriptors in use; the kernel has no counter for refused ones, the program's log has EMFILE"}}
 	meaning := "connections of the process"
 	if !t.all {
@@ -284,7 +284,8 @@ func (t fileTable) nextStart(want int64) Remedy {
 	switch {
 	case strings.HasSuffix(t.unit, ".service"):
 		out.Setting = "LimitNOFILE of " + t.unit
-		out.Text = "a drop-in (systemctl edit " + t.unit + ") with [Service] LimitNOFILE=" + itoa(want) + keepHard(t.hard, want)
+		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) + ") with [Service] LimitNOFILE=" +
+			itoa(want) + keepHard(t.hard, want)
 	case t.unit != "":
 		out.Setting = "limit of whoever starts " + t.unit
 		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) + " of its runtime; a login session: limits.conf"

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // mostBacklog is the largest net.core.somaxconn (INT_MAX); a queue limit is an unsigned 32-bit number.
 const mostBacklog = 1<<31 - 1
@@ -14,7 +18,7 @@ type queueLift struct {
 }
 
 func newQueueLift(r *host.Reader, g group) queueLift {
-	l := queueLift{group: g, live: kernelSince(r.Optional(host.System("kernel")), 5, 6)}
+	l := queueLift{group: g, live: r.Kernel().Since(5, 6)}
 	l.somaxconn, l.known = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	return l
 }
@@ -34,11 +38,11 @@ func (l queueLift) to(need int64) []Remedy {
 	each := (min(need, most)-1)/n + 1
 	limit := min(roundUp(each-1), mostBacklog) // a queue holds its limit and one more
 	if each-1 > mostBacklog {
-		return []Remedy{{Kind: ByTopology, Text: "no queue is longer than " + Count(mostBacklog) + ": more listeners", TakesEffect: "at the next listen()"}}
+		return []Remedy{{Kind: ByTopology, Text: "no queue is longer than " + figure.Count(mostBacklog) + ": more listeners", TakesEffect: "at the next listen()"}}
 	}
 	sum := plural(each, "connection") + " at once"
 	if n > 1 {
-		sum = Count(need) + " over " + plural(n, "member") + " of the SO_REUSEPORT group, " + sum + " each"
+		sum = figure.Count(need) + " over " + plural(n, "member") + " of the SO_REUSEPORT group, " + sum + " each"
 	}
 	sum += "; a queue holds its limit and one more, up to the next power of two"
 	var out []Remedy
@@ -58,7 +62,7 @@ func (l queueLift) to(need int64) []Remedy {
 func (l queueLift) raiseCap(limit int64, members []Remedy) Remedy {
 	m := Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(l.somaxconn), To: itoa(limit), TakesEffect: "at the next listen()",
 		Text:  "raise the cap; the listener keeps its limit until listen() is called again",
-		Sum:   "caps what listen() may ask for, and " + Count(limit) + " are needed",
+		Sum:   "caps what listen() may ask for, and " + figure.Count(limit) + " are needed",
 		Cost:  "none by itself",
 		Risk:  "servers that ask for the most there is get longer queues when they start again",
 		Lasts: untilBoot,
@@ -87,7 +91,7 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 	if !out.IsChange() && l.known {
 		out.Kind = ByApplication
 	}
-	out.Cost = "none while nobody waits; a full queue of " + Count(limit) + " takes " + mebibytes(limit*queuedBytes) + " of kernel memory (2.4 KB a connection)"
+	out.Cost = "none while nobody waits; a full queue of " + figure.Count(limit) + " takes " + mebibytes(limit*queuedBytes) + " of kernel memory (2.4 KB a connection)"
 	out.Risk = "a program that is slow to accept makes its clients wait longer instead of refusing them sooner"
 	out.Lasts = "until the socket is closed or its program calls listen() again; a larger backlog in " + whose + " keeps it"
 	return out

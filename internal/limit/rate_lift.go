@@ -62,7 +62,7 @@ func liftRate(p pool, t twReuse, s twState, remedies []Remedy, need int64) (out 
 		switch {
 		case m.Kind != BySetting, !isPorts && byBoth && !byPorts:
 			out = append(out, m)
-		case m.Setting == portRange && (byPorts || (byBoth && !byReuse)): // the latter: neither alone is enough
+		case m.Setting == portRange.Name && (byPorts || (byBoth && !byReuse)): // the latter: neither alone is enough
 			out = append(out, settingsOnly(p.lift(ports))...)
 		}
 	}

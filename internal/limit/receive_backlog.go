@@ -3,11 +3,14 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const ReceiveBacklog ID = "receive-backlog"
+
 var _ = register(Limit{
-	ID:      "receive-backlog",
+	ID:      ReceiveBacklog,
 	Title:   "received packets that wait for a CPU",
 	Measure: Burst,
 	Scope:   Host,
@@ -20,12 +23,10 @@ var _ = register(Limit{
 		{"time_squeeze in softnet_stat counts lost packets", "it counts how often a CPU stopped at netdev_budget or netdev_budget_usecs and went on later; nothing is lost", "net/core/dev.c net_rx_action"},
 		{"/proc/net/softnet_stat in a container is that of the container", "it has one row for each CPU of the host, the same in every namespace", "net/core/net-procfs.c softnet_seq_show"},
 	},
-	Knobs: []Knob{
-		{Name: "net.core.netdev_max_backlog", Does: "is the length of each CPU's input queue in packets; 1000 by default; the next packet sees a change; one value for the host, shown in the initial network namespace only", Not: "does not act on cards with NAPI and without RPS; does not bound connections", Source: "net/core/dev.c enqueue_to_backlog"},
-		{Name: "net.core.netdev_budget", Does: "is how many packets one run of the receive softirq takes before it yields; 300 by default", Not: "drops nothing; does not bound connections", Source: "net/core/dev.c net_rx_action"},
-		{Name: "net.core.netdev_budget_usecs", Does: "is how long one run of the receive softirq goes on before it yields, in microseconds; two timer ticks by default", Not: "drops nothing; does not bound connections", Since: "4.12", Source: "net/core/dev.c net_rx_action"},
-		{Name: "net.core.dev_weight", Does: "is how many packets of its input queue a CPU takes at a time; 64 by default", Not: "does not enlarge the queue", Source: "net/core/dev.c process_backlog"},
-		{Name: "net.core.flow_limit_cpu_bitmap", Does: "on the CPUs named, drops packets of a flow that fills more than half of a queue that is half full, to keep room for the others; off by default", Not: "does not enlarge the queue", Since: "3.11", Source: "net/core/dev.c skb_flow_limit"},
+	Knobs: []string{
+		"net.core.netdev_max_backlog", "net.core.netdev_budget",
+		"net.core.netdev_budget_usecs", "net.core.dev_weight",
+		"net.core.flow_limit_cpu_bitmap",
 	},
 	Signs: []Sign{
 		{Text: "softnet_stat", Means: "/proc/net/softnet_stat: one row for each CPU, hexadecimal: packets processed, dropped at a full input queue, runs that stopped at their budget (time_squeeze, no loss); further columns by kernel version", Look: "maxconn check --limit receive-backlog --for 10s"},
@@ -35,6 +36,7 @@ var _ = register(Limit{
 		"net/core/dev.c enqueue_to_backlog, netif_rx_internal, net_rx_action (4.4-6.18)", "net/core/net-procfs.c softnet_seq_show (4.4-6.18)",
 	},
 	Needs:  []host.Fact{netdevMaxBacklog(), host.All(host.SoftnetKind), host.All(host.LinkKind)},
+	Silent: true,
 	Gauges: receiveGauges,
 })
 
@@ -95,10 +97,10 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	users, others, unknown := receivePaths(r)
-	g := Gauge{Subject: Subject{Name: "this host"}, Bounds: Both, Unbounded: true, Owner: "net.core.netdev_max_backlog", Unseen: s.unseen}
+	g := Gauge{Subject: thisHost, Bounds: Both, Unbounded: true, Owner: "net.core.netdev_max_backlog", Unseen: s.unseen}
 	length, known := r.Maybe(netdevMaxBacklog())
 	if known {
-		g.Steps = append(g.Steps, Step{Label: "packets that the input queue of a CPU holds", Value: length, Unit: "packets", How: Read, From: netdevMaxBacklog().Name})
+		g.Steps = append(g.Steps, Step{ID: QueueLength, Label: "packets that the input queue of a CPU holds", Value: length, Unit: "packets", How: Read, From: netdevMaxBacklog().Name})
 	} else {
 		g.Unseen = append(g.Unseen, notANumber(r, netdevMaxBacklog()))
 	}
@@ -173,7 +175,7 @@ func few(names []string) string {
 	if len(names) <= 4 {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:3], ", ") + " and " + Count(int64(len(names)-3)) + " more"
+	return strings.Join(names[:3], ", ") + " and " + figure.Count(int64(len(names)-3)) + " more"
 }
 
 func (s softnet) cause(users []string) string {
@@ -181,7 +183,7 @@ func (s softnet) cause(users []string) string {
 	if s.droppedNow > 0 {
 		when, dropped = "in the window", s.droppedNow
 	}
-	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + Count(dropped) + " of them, most at " + s.worst() + ")"
+	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + figure.Count(dropped) + " of them, most at " + s.worst() + ")"
 	if len(users) > 0 {
 		text += "; devices of this namespace that use it: " + few(users)
 	}
@@ -191,7 +193,7 @@ func (s softnet) cause(users []string) string {
 func (s softnet) evidence() []Evidence {
 	value := itoa(s.dropped)
 	if s.droppedNow > 0 {
-		value = Count(s.dropped) + " (+" + Count(s.droppedNow) + " of " + Count(s.processedNow+s.droppedNow) + " packets in the window)"
+		value = figure.Count(s.dropped) + " (+" + figure.Count(s.droppedNow) + " of " + figure.Count(s.processedNow+s.droppedNow) + " packets in the window)"
 	}
 	ev := []Evidence{{"/proc/net/softnet_stat dropped", value, "packets of any kind on the whole host, not connections; TCP sends them again. Older kernels also count packets of a device that was just taken down"}}
 	if s.limited > 0 {

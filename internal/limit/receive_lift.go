@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // longestBacklog is the longest queue that is ever proposed: four times the kernel's 1,000, up to the next power of two. How long a
 // burst was is not seen; a CPU takes some 1,000,000 packets a second at most, so that this is 4 ms of delay at the least.
@@ -31,7 +35,7 @@ func raiseBacklog(length int64, known, used bool) Remedy {
 	}
 	m.Change = host.Setting{Fact: netdevMaxBacklog(), Want: m.To}
 	m.Sum = "four times the kernel's 1,000 packets, up to the next power of two; how long the burst was is not seen"
-	m.Cost = "none by itself; a full queue of " + Count(longestBacklog) + " packets takes up to 8 MiB of kernel memory a CPU"
+	m.Cost = "none by itself; a full queue of " + figure.Count(longestBacklog) + " packets takes up to 8 MiB of kernel memory a CPU"
 	m.Risk = "more delay when a CPU cannot keep up: 4 ms and more for a full queue; one value for the host"
 	m.Lasts = untilBoot
 	return m

@@ -3,6 +3,7 @@ package limit
 import (
 	"slices"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
@@ -51,7 +52,7 @@ func (f synFacts) places(m member) (n int64, byMax bool) {
 }
 
 func (f synFacts) backlogPlaces(m member) int64 {
-	if f.oneMore == yes {
+	if f.oneMore == host.Yes {
 		return m.limit + 1
 	}
 	return m.limit
@@ -150,12 +151,12 @@ func (q synGroup) steps() []Step {
 	m := q.member
 	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
 	switch q.oneMore {
-	case yes:
-		steps = append(steps, Step{Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
-	case no:
-		steps = append(steps, Step{Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+	case host.Yes:
+		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
+	case host.No:
+		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
 	default:
-		steps = append(steps, Step{Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+		steps = append(steps, Step{ID: HalfOpenPlacesOrOne, Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
 	}
 	if q.cookiesKnown {
 		steps = append(steps, Step{Label: q.cookieWords(), Value: q.cookies, How: Read, From: "net.ipv4.tcp_syncookies"})
@@ -196,7 +197,9 @@ func (q synGroup) cause(g Gauge) string {
 	return what + "; " + q.ownerCause()
 }
 
-func (q synGroup) taken() string { return Count(q.halfOpen) + " of " + Count(q.ceiling) + " places" }
+func (q synGroup) taken() string {
+	return figure.Count(q.halfOpen) + " of " + figure.Count(q.ceiling) + " places"
+}
 
 // event says what a full queue did or does, "" where none was full.
 func (q synGroup) event(g Gauge) string {
@@ -225,9 +228,9 @@ func (q synGroup) event(g Gauge) string {
 	case g.Harms:
 		return "the SYN queue was full in the window and SYN cookies were sent"
 	case q.over(g) && q.past():
-		return "SYNs met a full SYN queue at this listener since it was opened and were dropped (" + Count(q.dropped) + " of them)" + off + "; it is not full now"
+		return "SYNs met a full SYN queue at this listener since it was opened and were dropped (" + figure.Count(q.dropped) + " of them)" + off + "; it is not full now"
 	case q.over(g):
-		return "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + Count(q.doCookies.total) + " of them); it is not full now"
+		return "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + figure.Count(q.doCookies.total) + " of them); it is not full now"
 	}
 	return ""
 }
@@ -235,7 +238,7 @@ func (q synGroup) event(g Gauge) string {
 // ownerCause says where the ceiling comes from.
 func (q synGroup) ownerCause() string {
 	if q.byMax {
-		return "net.ipv4.tcp_max_syn_backlog = " + itoa(q.max) + " allows " + plural(q.admitted(), "half-open connection") + " of peers that it does not know yet; the backlog of " + Count(q.member.limit) + " would allow more"
+		return "net.ipv4.tcp_max_syn_backlog = " + itoa(q.max) + " allows " + plural(q.admitted(), "half-open connection") + " of peers that it does not know yet; the backlog of " + figure.Count(q.member.limit) + " would allow more"
 	}
 	return backlogCause(q.member, q.somaxconn, q.somaxconnKnown)
 }
@@ -243,7 +246,7 @@ func (q synGroup) ownerCause() string {
 func (q synGroup) evidence(r *host.Reader) []Evidence {
 	var ev []Evidence
 	if q.halfOpen > 0 {
-		ev = append(ev, Evidence{"sock_diag " + q.name + " SYN_RECV", Count(q.halfOpen) + " of " + Count(q.ceiling), "half-open connections: the last ACK of their handshake has not come; one sample cannot tell a burst from peers that never answer"})
+		ev = append(ev, Evidence{"sock_diag " + q.name + " SYN_RECV", figure.Count(q.halfOpen) + " of " + figure.Count(q.ceiling), "half-open connections: the last ACK of their handshake has not come; one sample cannot tell a burst from peers that never answer"})
 	}
 	switch {
 	case q.moved > 0:

@@ -29,7 +29,7 @@ func (l synLift) to(need int64) (out []Remedy) {
 		}
 		out = append(out, m)
 	}
-	if l.syn.oneMore != yes {
+	if l.syn.oneMore != host.Yes {
 		need = min(need, most) + n // there the queue holds its limit and no more
 	}
 	return append(out, l.queueLift.to(need)...)

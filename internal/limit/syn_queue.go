@@ -1,15 +1,21 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
+
+const SYNQueue ID = "syn-queue"
 
 var _ = register(Limit{
-	ID:      "syn-queue",
+	ID:      SYNQueue,
 	Title:   "half-open connections of a listener",
 	Measure: Burst,
 	Scope:   Listener,
 	Doc: "Between the SYN and the last ACK of the handshake a connection is half-open (SYN_RECV) and takes a place in the listener's SYN queue. " +
 		"Since Linux 4.4 that queue has the same limit as the accept queue: the smaller of the backlog argument of listen() and net.core.somaxconn. " +
-		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1, the default): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
+		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
 		"With `tcp_syncookies` = 0 further SYNs are dropped in silence, and `tcp_max_syn_backlog` sets a second, often lower, ceiling.",
 	Formula: "burst = min(backlog, somaxconn) + 1 (before Linux 6.13, and before 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290 of the stable kernels: no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
 	Myths: []Myth{
@@ -18,14 +24,10 @@ var _ = register(Limit{
 		{"SYN cookies make room for more connections", "they stand in for the SYN queue only; a full accept queue drops SYNs all the same, with and without cookies", "net/ipv4/tcp_input.c tcp_conn_request (sk_acceptq_is_full), 5ea8ea2cb7f1"},
 		{"SYN cookies should be off on a busy server", "with tcp_syncookies=1 cookies are sent only while the queue is full; with 0 the same SYNs are dropped, and tcp_max_syn_backlog becomes a second ceiling", "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_max_syn_backlog", Does: "with tcp_syncookies=0 only: a listener takes SYNs of peers that the kernel has no metrics of while it has at most value - value/4 half-open connections (16 gives 13 places, 128 gives 97); the next SYN sees a change; per network namespace since 4.11", Not: "does nothing while tcp_syncookies is 1 or 2; is not the size of the SYN queue since Linux 4.4; does not raise the accept queue; is not inherited by a new namespace", Source: "net/ipv4/tcp_input.c tcp_conn_request"},
-		{Name: "net.ipv4.tcp_syncookies", Does: "1: a SYN that meets a full SYN queue is answered with a cookie and takes no place; 0: it is dropped; 2: every SYN is answered with a cookie and the SYN queue is not used; the next SYN sees a change; per network namespace", Not: "does not enlarge the accept queue; does not keep window scaling and SACK without timestamps; a SYN-ACK with a cookie is not sent again, and TCP_DEFER_ACCEPT is passed over", Source: "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action"},
-		{Name: "net.ipv4.tcp_synack_retries", Does: "how often a SYN-ACK is sent again: 5 keeps a half-open connection for 63 s; when the queue is more than half full the kernel gives up old ones earlier, down to 2 retries; 0 to 255", Not: "does not enlarge the queue; a lower value frees places sooner and cuts off clients that lose packets", Source: "net/ipv4/inet_connection_sock.c reqsk_timer_handler"},
-		{Name: "net.ipv4.tcp_syn_retries", Does: "on the client: how often connect() sends its SYN again before it fails with ETIMEDOUT; 6 by default, 1 to 127", Not: "does nothing on the server that drops the SYN", Source: "net/ipv4/tcp_timer.c tcp_write_timeout"},
-		{Name: "net.ipv4.tcp_syn_linear_timeouts", Does: "on the client: so many repetitions of the SYN come 1 s apart before the gap doubles; 4 by default, so a dropped SYN costs 1 s, and again 1 s", Not: "does nothing on the server that drops the SYN", Since: "6.5", Source: "Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.core.somaxconn", Does: "caps the backlog argument of listen(), and so the SYN queue as well as the accept queue", Not: "does not change a listener that exists", Source: "net/socket.c __sys_listen_socket; include/net/inet_connection_sock.h inet_csk_reqsk_queue_is_full"},
-		{Name: "TCP_DEFER_ACCEPT", Does: "keeps a connection in the SYN queue until the client has sent data, so it needs a larger backlog; the seconds are rounded up to a number of SYN-ACKs", Not: "does not hold back connections that came in by a SYN cookie", Source: "net/ipv4/tcp_minisocks.c tcp_check_req"},
+	Knobs: []string{
+		"net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies",
+		"net.ipv4.tcp_synack_retries", "net.ipv4.tcp_syn_retries",
+		"net.ipv4.tcp_syn_linear_timeouts", "net.core.somaxconn", "TCP_DEFER_ACCEPT",
 	},
 	Signs: []Sign{
 		{Text: "possible SYN flooding on port…sending cookies", Means: "the SYN queue of the listener on that port was full and tcp_syncookies is 1: connections still get through. It usually means that the backlog is too small for a burst; it is logged once in the life of a listener", Look: "maxconn check --limit syn-queue --for 10s"},
@@ -47,6 +49,7 @@ var _ = register(Limit{
 		host.Sysctl("net.core.somaxconn"), host.Counter("TcpExt.TCPReqQFullDoCookies"), host.Counter("TcpExt.TCPReqQFullDrop"), host.Counter("TcpExt.ListenDrops"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.SyncookiesRecv"), host.Counter("TcpExt.TCPDeferAcceptDrop"),
 	}, groupNeeds...),
+	Silent: true,
 	Gauges: synGauges,
 })
 
@@ -81,16 +84,23 @@ func readSynCount(r *host.Reader, name string) (c synCount) {
 	return c
 }
 
-// oneMoreStable are the stable releases that took 3479c7549fb1 back (their announcements, January and February 2025; measured with 5.10.223,
-// 6.1.176 and 6.12.107).
-var oneMoreStable = []backport{{5, 4, 290}, {5, 10, 234}, {5, 15, 177}, {6, 1, 125}, {6, 6, 72}, {6, 12, 10}}
+// oneMore is 3479c7549fb1: the queue holds one request more than the backlog. The stable releases
+// are from their announcements, January and February 2025; measured with 5.10.223, 6.1.176 and
+// 6.12.107.
+var oneMore = host.Change{
+	Since: host.V(6, 13),
+	Stable: []host.Version{
+		host.V(5, 4).At(290), host.V(5, 10).At(234), host.V(5, 15).At(177),
+		host.V(6, 1).At(125), host.V(6, 6).At(72), host.V(6, 12).At(10),
+	},
+}
 
 // synFacts is what all listeners of a namespace share.
 type synFacts struct {
 	cookies, max, somaxconn                int64
 	cookiesKnown, maxKnown, somaxconnKnown bool
 	windowed                               bool
-	oneMore                                answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
+	oneMore                                host.Answer // the test is ">" (3479c7549fb1, 6.13) and not ">="
 	doCookies, fullDrop, drops, overflows  synCount
 	unseen                                 []host.Missing
 }
@@ -100,7 +110,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 	f.max, f.maxKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_max_syn_backlog"))
 	f.somaxconn, f.somaxconnKnown = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	f.windowed = windowed(r)
-	f.oneMore = hasChange(r.Optional(host.System("kernel")), 6, 13, oneMoreStable)
+	f.oneMore = r.Kernel().Has(oneMore)
 	f.doCookies, f.fullDrop = readSynCount(r, "TcpExt.TCPReqQFullDoCookies"), readSynCount(r, "TcpExt.TCPReqQFullDrop")
 	f.drops, f.overflows = readSynCount(r, "TcpExt.ListenDrops"), readSynCount(r, "TcpExt.ListenOverflows")
 	miss := func(fact host.Fact, known bool) {
@@ -162,7 +172,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		{"TCPReqQFullDoCookies", "SYNs that met a full SYN queue and were answered with a cookie, in this namespace; not lost", false},
 		{"SyncookiesRecv", "cookies that came back in an ACK: connections of real peers", cookies},
 		{"TCPReqQFullDrop", "SYNs that met a SYN queue at the ceiling of its backlog and were dropped, in this namespace; drops by tcp_max_syn_backlog are not counted here", f.refuses()},
-		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
+		{"ListenDrops", "all SYNs and ACKs dropped at listeners of this namespace, " + figure.Count(f.overflows.total) + " of them at a full accept queue (ListenOverflows)", false},
 		{"TCPDeferAcceptDrop", "ACKs held back by TCP_DEFER_ACCEPT: such connections stay half-open until data comes, and take places in the SYN queue", false},
 	} {
 		n := readSynCount(r, "TcpExt."+c.name)
@@ -171,7 +181,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 		}
 		value := itoa(n.total)
 		if n.moved > 0 {
-			value = Count(n.total) + " (+" + Count(n.moved) + " in the window)"
+			value = figure.Count(n.total) + " (+" + figure.Count(n.moved) + " in the window)"
 		}
 		if n.total == 0 && c.name == "SyncookiesRecv" {
 			c.meaning = "no cookie came back in an ACK: the peers that got one did not answer"
@@ -187,7 +197,7 @@ func synCounters(r *host.Reader, f synFacts) (ev []Evidence) {
 // synNamespace speaks for the namespace when a SYN queue was full and no listener can be named.
 func synNamespace(f synFacts) (Gauge, bool) {
 	g := Gauge{
-		Subject: Subject{Name: "listeners of this namespace"}, Unbounded: true, Owner: "backlog of a listener",
+		Subject: Subject{Kind: Netns, Name: "listeners of this namespace"}, Unbounded: true, Owner: "backlog of a listener",
 		Remedies: []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see which listener has half-open connections while the counters move; the kernel log names its port once (\"possible SYN flooding on port\")", TakesEffect: "now"}},
 	}
 	total, moved := f.lost(f.refuses())
@@ -207,10 +217,10 @@ func synNamespace(f synFacts) (Gauge, bool) {
 		return g, false
 	case f.mayDrop() && total > 0:
 		g.Notice = true
-		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + Count(total) + " of them); no SYN queue is full now"
+		g.Cause = "SYNs were dropped since the namespace was made although no accept queue was full (" + figure.Count(total) + " of them); no SYN queue is full now"
 	case f.doCookies.total > 0:
 		g.Notice = true
-		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + Count(f.doCookies.total) + " of them); none is full now"
+		g.Cause = "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + figure.Count(f.doCookies.total) + " of them); none is full now"
 	default:
 		return g, false
 	}

@@ -3,11 +3,14 @@ package limit
 import (
 	"strconv"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const SystemFiles ID = "system-files"
+
 var _ = register(Limit{
-	ID:      "system-files",
+	ID:      SystemFiles,
 	Title:   "open files of the whole host",
 	Measure: Held,
 	Scope:   Host,
@@ -21,20 +24,19 @@ var _ = register(Limit{
 		{"the second number of fs.file-nr is the free ones", "it is always 0 since Linux 2.6; free is the third number minus the first", "proc(5) /proc/sys/fs/file-nr"},
 		{"root can open files, so the limit is not reached", "CAP_SYS_ADMIN goes above the limit, everybody else is refused", "fs/file_table.c alloc_empty_file"},
 	},
-	Knobs: []Knob{
-		{Name: "fs.file-max", Does: "bounds the open files of the host; the next open file sees the change; one value for all namespaces; the count that is compared leaves out what the CPUs have not added up yet, so up to 32 files a CPU more may be open (twice the number of CPUs each where there are more than 16)", Not: "does not raise the descriptor limit of any process, nor fs.nr_open", Source: "fs/file_table.c alloc_empty_file; lib/percpu_counter.c compute_batch_value"},
-		{Name: "fs.file-nr", Does: "shows open files, 0, and fs.file-max; the first lags behind by up to 32 files a CPU, and so does what is compared with fs.file-max: the kernel counts exactly only once that has reached it", Not: "cannot be written", Source: "fs/file_table.c proc_nr_files"},
-		{Name: "fs.nr_open", Does: "bounds the hard descriptor limit that a process may be given", Not: "does not bound the open files of the host", Source: "kernel/sys.c do_prlimit"},
-		{Name: "fs.inode-max", Does: "bounded the inodes in memory, long ago; today inodes have no limit but memory", Until: "2.4", Source: "proc(5) /proc/sys/fs/inode-max"},
+	Knobs: []string{
+		"fs.file-max", "fs.file-nr", "fs.nr_open", "fs.inode-max",
 	},
 	Signs: []Sign{
 		{Text: "too many open files in system", Errno: "ENFILE", Call: "socket", Means: "the host has fs.file-max files open and the process has no CAP_SYS_ADMIN", Look: "maxconn check --limit system-files; sysctl fs.file-nr"},
 		{Text: "too many open files in system", Errno: "ENFILE", Call: "accept", Means: "the host has fs.file-max files open and the process has no CAP_SYS_ADMIN; the connection stays in the accept queue", Look: "maxconn check --limit system-files; sysctl fs.file-nr"},
 		{Text: "VFS: file-max limit … reached", Means: "somebody was refused an open file; printed only when the number is higher than at the last message", Look: "maxconn check --limit system-files; lsof counts by process"},
 	},
-	Sources: []string{"fs/file_table.c alloc_empty_file (get_empty_filp before 4.19)", "fs/file_table.c files_maxfiles_init (4.4-6.18)", "systemd NEWS, version 240: fs.file-max"},
-	Needs:   []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max"), host.All(host.ProcessKind)},
-	Gauges:  systemFilesGauges,
+	Sources:   []string{"fs/file_table.c alloc_empty_file (get_empty_filp before 4.19)", "fs/file_table.c files_maxfiles_init (4.4-6.18)", "systemd NEWS, version 240: fs.file-max"},
+	Needs:     []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max"), host.All(host.ProcessKind)},
+	SoleErrno: "ENFILE",
+	Foreseen:  Foreseen{Each: PerEnd, OthersShare: 16, SparesAdministrators: true}, // fs/file_table.c alloc_empty_file
+	Gauges:    systemFilesGauges,
 })
 
 func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
@@ -44,7 +46,7 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 		most = n
 	}
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Bounds: Both, Unit: "open files", Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
+		Subject: thisHost, Bounds: Both, Unit: "open files", Ceiling: max(most, 0), Used: settled(open, most), Owner: "fs.file-max",
 		Unbounded: most >= noCeiling, Lift: func(need int64) []Remedy { return []Remedy{raiseFileMax(most, min(need, noCeiling/2))} },
 	}
 	g.Spares, g.MaySpare = spared(r)
@@ -57,8 +59,8 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
 		g.Enough = 2 * min(open, noCeiling/4)
-		g.Cause = "the host has " + Count(open) + " files open, fs.file-max is " + Count(most)
-		g.Evidence = []Evidence{{"fs.file-nr", Count(open) + " of " + Count(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
+		g.Cause = "the host has " + figure.Count(open) + " files open, fs.file-max is " + figure.Count(most)
+		g.Evidence = []Evidence{{"fs.file-nr", figure.Count(open) + " of " + figure.Count(most), "open files of all processes and containers; processes with CAP_SYS_ADMIN are not refused"}}
 		g.Remedies = []Remedy{
 			raiseFileMax(most, 2*min(open, noCeiling/4)),
 			{Kind: ByApplication, Text: "see who has them open: the number of entries in /proc/PID/fd, by process; one that only grows is a leak, and a higher limit only postpones its end", TakesEffect: "now"},
@@ -87,7 +89,7 @@ func raiseFileMax(from, need int64) Remedy {
 	return Remedy{Kind: BySetting, Setting: "fs.file-max", From: itoa(from), To: to, TakesEffect: "now",
 		Text:   "allow more open files; each takes about 1 KB of kernel memory with its inode and dentry, a socket about 3.9 KB",
 		Change: host.Setting{Fact: host.Sysctl("fs.file-max"), Want: to},
-		Sum:    Count(need) + " open files, up to the next power of two",
+		Sum:    figure.Count(need) + " open files, up to the next power of two",
 		Cost:   "none by itself; each open file takes about 1 KB of kernel memory, a TCP socket about 3.9 KB",
 		Risk:   "one value for the host and all containers: programs that leak files may take more memory before they are stopped",
 		Lasts:  untilBoot,

@@ -1,13 +1,17 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // taskGroup is a cgroup with a limit of its own on tasks.
 type taskGroup struct {
 	tenants
 	path, name      string
 	most, now       int64
-	bar             bar
+	limit           taskLimit
 	before, refused int64 // since the cgroup was made; in the window
 	windowed        bool
 }
@@ -18,14 +22,15 @@ func newTaskGroup(r *host.Reader, t tenants) (p taskGroup, ok bool) {
 	most, ok1 := bounded(t.row, "pids_max", noCeiling)
 	now, ok2 := t.row.Int("pids_current")
 	p.most, p.now = most, now
-	p.bar = bar{pidsMaxOf + cgroupSubject(p.path), most, most, true,
-		Step{Label: "tasks that the cgroup and all below it may have", Value: most, Unit: "tasks", How: Read, From: "cgroup " + p.path + " pids_max"}, cgroupFile(t.row, "pids", "pids.max")}
+	subject := cgroupSubject(p.path)
+	p.limit = taskLimit{name: "pids.max of " + subject, value: most, ceiling: most, exact: true, step: Step{
+		Label: "tasks that the cgroup and all below it may have", Value: most, Unit: "tasks", How: Read,
+		From: "cgroup " + p.path + " pids_max",
+	}, cgroup: subject, file: cgroupFile(t.row, "pids", "pids.max")}
 	p.before = t.row.Count("pids_events_max")
 	p.refused, _ = r.Moved(t.row.Fact, "pids_events_max")
 	return p, ok1 && ok2 && most < noCeiling && most >= fewThreads && now >= 0
 }
-
-const pidsMaxOf = "pids.max of "
 
 // nowStep is the use.
 func (p taskGroup) nowStep() Step {
@@ -34,13 +39,13 @@ func (p taskGroup) nowStep() Step {
 
 // gauge is the tasks themselves.
 func (p taskGroup) gauge() Gauge {
-	g := Gauge{Subject: Subject{Name: cgroupSubject(p.path), Cgroup: p.path}, Unit: "tasks", Ceiling: p.most, Used: p.now, Owner: p.bar.name}
-	g.Steps = []Step{p.bar.step, p.nowStep()}
+	g := Gauge{Subject: Subject{Kind: Cgroup, Name: cgroupSubject(p.path), Cgroup: p.path}, Unit: "tasks", Ceiling: p.most, Used: p.now, Owner: p.limit.name}
+	g.Steps = []Step{p.limit.step, p.nowStep()}
 	g.Refusing, g.Refused = g.Full() || p.refused > 0, max(p.refused, 0)
 	g.Notice = p.before > 0 && !p.windowed
 	switch {
 	case g.Refusing || g.IsNear():
-		g.Cause = p.name + " has " + Count(p.now) + " of " + plural(p.most, "task") + " (pids.max)"
+		g.Cause = p.name + " has " + figure.Count(p.now) + " of " + plural(p.most, "task") + " (pids.max)"
 		if p.refused > 0 {
 			g.Cause += " and was refused further ones " + plural(p.refused, "time") + " in the window"
 		}
@@ -55,10 +60,12 @@ func (p taskGroup) gauge() Gauge {
 	return g
 }
 
-func (p taskGroup) raise(need int64) []Remedy { return []Remedy{raiseBar(p.bar, need), fewerThreads()} }
+func (p taskGroup) raise(need int64) []Remedy {
+	return []Remedy{raiseTasks(p.limit, need), fewerThreads()}
+}
 
 func (p taskGroup) evidence() []Evidence {
-	ev := []Evidence{{"cgroup " + p.path + " pids_current", Count(p.now) + " of " + Count(p.most), "threads and processes of the cgroup and all below it"}}
+	ev := []Evidence{{"cgroup " + p.path + " pids_current", figure.Count(p.now) + " of " + figure.Count(p.most), "threads and processes of the cgroup and all below it"}}
 	switch {
 	case p.refused > 0:
 		ev = append(ev, Evidence{"cgroup " + p.path + " pids_events_max", "+" + itoa(p.refused), "times that clone() was refused in the window; a program may try again"})
@@ -82,13 +89,13 @@ func (p taskGroup) connections(taken map[string]int64) (Gauge, bool) {
 	others := max(p.now-held, 0)
 	ceiling := max(p.most-others, 0)
 	g := Gauge{
-		Subject: Subject{Name: cgroupSubject(p.path), Cgroup: p.path}, Bounds: Inbound, Ceiling: ceiling, Used: held, AtMost: true, Near: neverNear, Owner: p.bar.name,
+		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(p.path), Cgroup: p.path}, Bounds: Inbound, Ceiling: ceiling, Used: held, AtMost: true, Near: neverNear, Owner: p.limit.name,
 		Cause:    "the processes of " + p.name + " have about one thread for each connection that they accepted (inferred from the numbers), and pids.max = " + itoa(p.most),
 		Evidence: p.evidence(),
-		Lift:     func(need int64) []Remedy { return p.raise((min(need, most) + others + 1) / 2) }, // raiseBar doubles
+		Lift:     func(need int64) []Remedy { return p.raise((min(need, most) + others + 1) / 2) }, // raiseTasks doubles
 	}
 	g.Steps = []Step{
-		p.bar.step, p.nowStep(),
+		p.limit.step, p.nowStep(),
 		{Label: "connections that its processes have accepted", Value: held, Unit: "connections", How: Read, From: "sock_diag"},
 		{Label: "connections at one task each, beside the tasks that serve none", Sum: itoa(p.most) + " - " + itoa(others), Value: ceiling, Unit: "connections", How: Computed},
 	}

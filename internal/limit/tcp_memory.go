@@ -1,11 +1,14 @@
 package limit
 
 import (
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TCPMemory ID = "tcp-memory"
+
 var _ = register(Limit{
-	ID:      "tcp-memory",
+	ID:      TCPMemory,
 	Title:   "memory for data in the queues of all TCP connections",
 	Measure: Held,
 	Scope:   Host,
@@ -23,18 +26,11 @@ var _ = register(Limit{
 		{"larger net.core.rmem_max makes TCP faster or lets it hold more", "it caps what a program asks for with SO_RCVBUF; a program that does not ask has auto-tuning up to tcp_rmem[2], which ignores it", "net/core/sock.c sock_setsockopt SO_RCVBUF; net/ipv4/tcp_input.c tcp_rcv_space_adjust"},
 		{"TCPAbortOnMemory means that tcp_mem is too small", "it counts connections reset for want of tcp_mem and those reset because of tcp_max_orphans", "net/ipv4/tcp.c tcp_check_oom"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_mem", Does: "three numbers of pages, one set for the host: below the first all is allowed, above the second pressure, above the third no more; acts at once; by default the second is 1/16 of the pages that buffers may use, the first 3/4 of it, the third 3/2 of it", Not: "does not count sockets, cannot be read or written in a child network namespace", Source: "net/core/sock.c __sk_mem_raise_allocated, net/ipv4/tcp.c tcp_init_mem"},
-		{Name: "net.ipv4.tcp_rmem", Does: "minimum, first and greatest receive buffer of a socket, in bytes; the minimum is granted even under pressure, the last bounds auto-tuning (6 MB, 32 MB since Linux 6.16); new sockets see the change; per network namespace since 4.15, a new one copies those of the initial one", Not: "is not memory taken at birth; a lower maximum saves only where peers fill the buffer", Source: "net/ipv4/tcp_input.c tcp_rcv_space_adjust, 356d1833b638, 572be9bf9d0d"},
-		{Name: "net.ipv4.tcp_wmem", Does: "minimum, first and greatest send buffer of a socket, in bytes; the minimum is granted even under pressure; new sockets see the change; per network namespace since 4.15, a new one copies those of the initial one", Not: "is not memory taken at birth; a lower maximum saves only where programs fill the buffer", Source: "net/ipv4/tcp_input.c tcp_sndbuf_expand, 356d1833b638"},
-		{Name: "net.ipv4.tcp_moderate_rcvbuf", Does: "lets the receive buffer of a socket grow up to tcp_rmem[2] as the program reads (on by default); per network namespace since 4.15", Not: "does not act on sockets whose program set SO_RCVBUF", Source: "net/ipv4/tcp_input.c tcp_rcv_space_adjust; Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.core.rmem_max", Does: "caps what a program may ask for with SO_RCVBUF; 212,992 by default, 4 MB since Linux 6.17; read-only in a child network namespace since 6.11, absent there before", Not: "does not bound auto-tuning; has nothing to do with the number of connections", Source: "net/core/sock.c sock_setsockopt SO_RCVBUF, a6d4f25888b8, 19249c0724f2"},
-		{Name: "net.core.wmem_max", Does: "caps what a program may ask for with SO_SNDBUF; 212,992 by default, 4 MB since Linux 6.17; read-only in a child network namespace since 6.11, absent there before", Not: "does not bound auto-tuning; has nothing to do with the number of connections", Source: "net/core/sock.c sock_setsockopt SO_SNDBUF, a6d4f25888b8, 19249c0724f2"},
-		{Name: "net.core.rmem_default", Does: "is the first receive buffer of sockets of other protocols", Not: "does not act on TCP, which takes tcp_rmem[1]", Source: "net/ipv4/tcp.c tcp_init_sock"},
-		{Name: "net.core.wmem_default", Does: "is the first send buffer of sockets of other protocols", Not: "does not act on TCP, which takes tcp_wmem[1]", Source: "net/ipv4/tcp.c tcp_init_sock"},
-		{Name: "net.core.optmem_max", Does: "bounds the memory of socket options and control messages of one socket", Not: "is irrelevant to how many connections a host holds", Source: "net/core/sock.c sock_kmalloc"},
-		{Name: "net.core.mem_pcpu_rsv", Does: "is how many pages each CPU may hold back before it adds them to the common count (256), by which `mem` in sockstat may be off; host-wide; the pages are held back since 6.0, the sysctl is in 6.6 and 6.8 stable kernels too", Not: "does not bound connections", Since: "6.9", Source: "include/net/proto_memory.h sk_memory_allocated_add, 3cd3399dd7a8, 12a686c2e761"},
-		{Name: "net.ipv4.udp_mem", Does: "bounds the pages that all UDP sockets have queued", Not: "does not act on TCP", Source: "net/ipv4/udp.c udp_prot (sysctl_mem)"},
+	Knobs: []string{
+		"net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+		"net.ipv4.tcp_moderate_rcvbuf", "net.core.rmem_max", "net.core.wmem_max",
+		"net.core.rmem_default", "net.core.wmem_default", "net.core.optmem_max",
+		"net.core.mem_pcpu_rsv", "net.ipv4.udp_mem",
 	},
 	Signs: []Sign{
 		{Text: "out of memory -- consider tuning tcp_mem", Means: "all TCP sockets together had more than tcp_mem[2] pages queued when a connection with unsent data was closed or sent again; it was reset", Look: "maxconn check --for 10s --limit tcp-memory; mem in /proc/net/sockstat; ss -tm for who holds it"},
@@ -50,6 +46,7 @@ var _ = register(Limit{
 		host.Sysctl("net.core.mem_pcpu_rsv"), host.System("kernel"),
 		host.Counter("TcpExt.TCPMemoryPressures"), host.Counter("TcpExt.TCPAbortOnMemory"), host.Counter("TcpExt.TCPMemoryPressuresChrono"),
 	},
+	Silent: true,
 	Gauges: tcpMemoryGauges,
 })
 
@@ -97,7 +94,7 @@ func heldByCPU(r *host.Reader) int64 {
 	if n, ok := r.Maybe(host.Sysctl("net.core.mem_pcpu_rsv")); ok {
 		return max(n, 0)
 	}
-	if kernelBefore(r.Optional(host.System("kernel")), 6, 0) {
+	if r.Kernel().Before(6, 0) {
 		return 0
 	}
 	return 256
@@ -113,7 +110,7 @@ func (p tcpPages) refusing() bool {
 // gauge counts pages. It bounds no flow of connections: how much each of them queues is up to its two ends.
 func (p tcpPages) gauge() Gauge {
 	g := Gauge{
-		Subject: Subject{Name: "this host"}, Unit: "pages of queued data", Ceiling: p.most, Used: settled(p.used, p.most), Unbounded: p.most >= noCeiling,
+		Subject: thisHost, Unit: "pages of queued data", Ceiling: p.most, Used: settled(p.used, p.most), Unbounded: p.most >= noCeiling,
 		Owner: "net.ipv4.tcp_mem", Refusing: p.refusing(),
 	}
 	if g.Unbounded {
@@ -179,7 +176,7 @@ func (p tcpPages) evidence() []Evidence {
 	if p.sockets > 0 && p.sockets <= mostFiles {
 		meaning += "; there are " + plural(p.sockets, "TCP socket")
 	}
-	ev := []Evidence{{"sockstat TCP.mem", Count(p.used) + " of " + Count(p.most), meaning}}
+	ev := []Evidence{{"sockstat TCP.mem", figure.Count(p.used) + " of " + figure.Count(p.most), meaning}}
 	add := func(name string, c tcpCounter, meaning string) {
 		switch {
 		case c.moved > 0:

@@ -1,6 +1,10 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+
+	"github.com/maxconn/maxconn/internal/figure"
+)
 
 // lift lets so many pages be queued. The first two numbers keep their distance as the kernel has it: 3 to 4 to 6
 // (net/ipv4/tcp.c tcp_init_mem). Nothing is ever lowered.
@@ -9,7 +13,7 @@ func (p tcpPages) lift(need int64) []Remedy {
 	low, pressure, most := max(p.low, 3*sixth), max(p.pressure, 4*sixth), max(p.most, 6*sixth)
 	m := Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_mem", From: triple(p.low, p.pressure, p.most), To: triple(low, pressure, most), TakesEffect: "now",
 		Text: "allow " + p.pages(most) + ", in the initial network namespace; the memory is taken only when it is queued",
-		Sum:  Count(need) + " pages, twice what is queued now, rounded up to a multiple of 6; the first two numbers stand to it as in the kernel's default, 3 to 4 to 6",
+		Sum:  figure.Count(need) + " pages, twice what is queued now, rounded up to a multiple of 6; the first two numbers stand to it as the kernel sets them at boot, 3 to 4 to 6",
 		Risk: "slow readers may take more of the host's memory before TCP makes their windows small", Lasts: untilBoot,
 	}
 	switch more := most - p.most; {

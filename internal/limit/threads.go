@@ -3,13 +3,15 @@ package limit
 import (
 	"cmp"
 	"slices"
-	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const Threads ID = "threads"
+
 var _ = register(Limit{
-	ID:      "threads",
+	ID:      Threads,
 	Title:   "threads, for servers with a thread for each connection",
 	Measure: Held,
 	Scope:   Host,
@@ -24,12 +26,9 @@ var _ = register(Limit{
 		{"\"Cannot allocate memory\" while threads are made means that memory is short", "the mapping of a stack fails with ENOMEM at vm.max_map_count, too; pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
 		{"RLIMIT_NPROC limits the processes of one service", "it counts all tasks of the real user, threads included, on the whole host; root and processes with CAP_SYS_RESOURCE or CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
 	},
-	Knobs: []Knob{
-		{Name: "kernel.threads-max", Does: "bounds all tasks of the host; the next clone() sees the change; by default memory / (8 x the size of a kernel stack)", Not: "does not raise kernel.pid_max or a cgroup's pids.max", Source: "kernel/fork.c copy_process, set_max_threads"},
-		{Name: "kernel.pid_max", Does: "is one above the highest pid; every thread needs one, and after the first wrap 1 to 299 are not given out again; the next clone() sees the change; since Linux 6.14 one for each pid namespace, those above still bind", Not: "does not bind alone: threads-max and pids.max still do", Source: "kernel/pid.c alloc_pid, 7863dcc72d0f"},
-		{Name: "pids.max", Does: "bounds the tasks of a cgroup and all below it; the next clone() sees the change; systemd sets it as TasksMax, 15 % of the host's by default (4,915 where pid_max is 32768)", Not: "does not stop what runs when it is lowered", Source: "kernel/cgroup/pids.c pids_can_fork; systemd-system.conf(5) DefaultTasksMax="},
-		{Name: "RLIMIT_NPROC", Does: "bounds the tasks of the real user when a process of his calls clone(); half of threads-max by default; prlimit --nproc changes it on a running process", Not: "does not bind root", Source: "kernel/fork.c copy_process, fork_init"},
-		{Name: "vm.max_map_count", Does: "bounds the mappings of one process, 65,530 by default; a thread of glibc 2.36 takes two, its stack and the guard page (measured); the next mmap() sees the change", Not: "does not bound memory", Source: "mm/mmap.c do_mmap; Documentation/admin-guide/sysctl/vm.rst"},
+	Knobs: []string{
+		"kernel.threads-max", "kernel.pid_max", "pids.max", "RLIMIT_NPROC",
+		"vm.max_map_count",
 	},
 	Signs: []Sign{
 		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "clone", Means: "no further thread or process: threads-max, pid_max, pids.max of a cgroup or RLIMIT_NPROC is reached (from read() or accept() on a non-blocking socket it is no error)", Look: "maxconn check --limit threads"},
@@ -86,24 +85,26 @@ func threadGauges(r *host.Reader, w Workload) []Gauge {
 	return gauges
 }
 
-// bar is one of the numbers that end the making of threads.
-type bar struct {
+// taskLimit is one of the numbers that end the making of threads.
+type taskLimit struct {
 	name    string // as settings name it
 	value   int64  // as read
 	ceiling int64  // in threads
 	exact   bool   // at the ceiling the kernel refuses; otherwise it is an estimate from above
 	step    Step
-	file    string // of a cgroup
+
+	cgroup, file string // of a cgroup: as people write it, and the file of its pids.max
+	pid          string // of a process
 }
 
-// lowestBar is the one that binds.
-func lowestBar(bars []bar) bar {
-	return slices.MinFunc(bars, func(a, b bar) int { return cmp.Compare(a.ceiling, b.ceiling) })
+// lowestTaskLimit is the one that binds.
+func lowestTaskLimit(limits []taskLimit) taskLimit {
+	return slices.MinFunc(limits, func(a, b taskLimit) int { return cmp.Compare(a.ceiling, b.ceiling) })
 }
 
-func barSteps(bars []bar) (out []Step) {
-	for _, b := range bars {
-		out = append(out, b.step)
+func taskLimitSteps(limits []taskLimit) (out []Step) {
+	for _, l := range limits {
+		out = append(out, l.step)
 	}
 	return out
 }
@@ -111,27 +112,27 @@ func barSteps(bars []bar) (out []Step) {
 // hostThreads bounds no flow of connections: whether one needs a thread is up to the program.
 func hostThreads(r *host.Reader) Gauge {
 	now := max(r.Int(host.Fact{Kind: host.LoadavgKind, Name: "threads"}), 0)
-	bars, unseen := hostBars(r, now)
-	if len(bars) == 0 {
+	limits, unseen := hostTaskLimits(r, now)
+	if len(limits) == 0 {
 		r.Int(unseen[len(unseen)-1].Fact) // what is left is the reason
 		return Gauge{}
 	}
-	b := lowestBar(bars)
-	g := Gauge{Subject: Subject{Name: "this host"}, Unit: "tasks", Ceiling: b.ceiling, Used: settled(now, b.ceiling), Owner: b.name, AtMost: len(unseen) > 0, Unseen: unseen, Lift: b.lift}
-	g.Steps = append(barSteps(bars),
-		Step{Label: "tasks of the host now" + unsettled(now, b.ceiling), Value: g.Used, Unit: "tasks", How: Read, From: "loadavg"})
+	l := lowestTaskLimit(limits)
+	g := Gauge{Subject: thisHost, Unit: "tasks", Ceiling: l.ceiling, Used: settled(now, l.ceiling), Owner: l.name, AtMost: len(unseen) > 0, Unseen: unseen, Lift: l.lift}
+	g.Steps = append(taskLimitSteps(limits),
+		Step{Label: "tasks of the host now" + unsettled(now, l.ceiling), Value: g.Used, Unit: "tasks", How: Read, From: "loadavg"})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = "the host has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling)
+		g.Cause = "the host has " + plural(now, "thread") + ", " + l.name + " = " + itoa(l.value) + " allows " + figure.Count(l.ceiling)
 		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
-		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
+		g.Remedies, g.Enough = []Remedy{raiseTasks(l, now), fewerThreads()}, 2*now
 	}
 	return g
 }
 
-// hostBars are threads-max and pid_max, where they are known. More tasks than pid_max has pids means that pid_max is not that of the
+// hostTaskLimits are threads-max and pid_max, where they are known. More tasks than pid_max has pids means that pid_max is not that of the
 // host: since Linux 6.14 each pid namespace has its own, while loadavg counts all tasks.
-func hostBars(r *host.Reader, now int64) (bars []bar, unseen []host.Missing) {
+func hostTaskLimits(r *host.Reader, now int64) (limits []taskLimit, unseen []host.Missing) {
 	threadsMax, pidMax := host.Sysctl("kernel.threads-max"), host.Sysctl("kernel.pid_max")
 	pids, known := r.Maybe(pidMax)
 	switch {
@@ -141,84 +142,90 @@ func hostBars(r *host.Reader, now int64) (bars []bar, unseen []host.Missing) {
 		unseen = append(unseen, host.Missing{Fact: pidMax, Why: "it is lower than the tasks of the host: that of a pid namespace of its own, or lowered while more were running"})
 	default:
 		n := max(pids-reservedPIDs, 1)
-		bars = append(bars, bar{pidMax.Name, pids, n, true,
-			Step{Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs), Value: n, Unit: "tasks", How: Computed, From: pidMax.Name}, ""})
+		limits = append(limits, taskLimit{name: pidMax.Name, value: pids, ceiling: n, exact: true, step: Step{
+			Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs),
+			Value: n, Unit: "tasks", How: Computed, From: pidMax.Name,
+		}})
 	}
 	if n, ok := r.Maybe(threadsMax); ok {
 		n = max(n, 0)
-		bars = append(bars, bar{threadsMax.Name, n, n, true, Step{Label: "tasks that the host may have", Value: n, Unit: "tasks", How: Read, From: threadsMax.Name}, ""})
+		limits = append(limits, taskLimit{name: threadsMax.Name, value: n, ceiling: n, exact: true, step: Step{
+			Label: "tasks that the host may have", Value: n, Unit: "tasks", How: Read, From: threadsMax.Name,
+		}})
 	} else {
 		unseen = append(unseen, host.Missing{Fact: threadsMax, Why: cmp.Or(r.Why(threadsMax), "it is not a number")})
 	}
-	return bars, unseen
+	return limits, unseen
 }
 
 // processThreads is the ceiling of a process with very many threads, or close to its user's limit.
 func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bool) {
 	pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
 	now, ok := row.Int("threads")
-	bars := processBars(row, now, maps)
-	if !ok || pid <= 0 || now < 1 || len(bars) == 0 {
+	limits := processTaskLimits(row, now, maps)
+	if !ok || pid <= 0 || now < 1 || len(limits) == 0 {
 		return Gauge{}, false
 	}
-	b := lowestBar(bars)
-	if now < manyThreads && (now < fewThreads || now < b.ceiling/2) {
+	l := lowestTaskLimit(limits)
+	if now < manyThreads && (now < fewThreads || now < l.ceiling/2) {
 		return Gauge{}, false
 	}
 	name := row.Text("name")
-	g := Gauge{Subject: Subject{Name: who(name, pid), Process: name, PID: pid}, Unit: "threads", Ceiling: b.ceiling, Used: now, AtMost: true, Owner: b.name, Lift: b.lift}
+	g := Gauge{Subject: Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid}, Unit: "threads", Ceiling: l.ceiling, Used: now, AtMost: true, Owner: l.name, Lift: l.lift}
 	switch {
 	case perConnection(now, taken[row.Name()]):
 		g.Bounds = Inbound
 	case perConnection(now, row.Sockets()):
 		g.Bounds = Both
 	}
-	g.Steps = append(barSteps(bars), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
-	g.Refusing = b.exact && g.Full()
+	g.Steps = append(taskLimitSteps(limits), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
+	g.Refusing = l.exact && g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + b.name + " = " + itoa(b.value) + " allows " + Count(b.ceiling) + " at most"
+		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + l.name + " = " + itoa(l.value) + " allows " + figure.Count(l.ceiling) + " at most"
 		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
-		g.Remedies, g.Enough = []Remedy{raiseBar(b, now), fewerThreads()}, 2*now
+		g.Remedies, g.Enough = []Remedy{raiseTasks(l, now), fewerThreads()}, 2*now
 	}
 	return g, true
 }
 
-// processBars are RLIMIT_NPROC, which does not bind root, and the mappings that the stacks of threads take. A process that has
+// processTaskLimits are RLIMIT_NPROC, which does not bind root, and the mappings that the stacks of threads take. A process that has
 // more threads than half its mappings takes one each (newer C libraries).
-func processBars(row host.Row, now, maps int64) (bars []bar) {
+func processTaskLimits(row host.Row, now, maps int64) (limits []taskLimit) {
 	pid := row.Name()
 	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 && row.Text("uid") != "0" {
-		bars = append(bars, bar{"RLIMIT_NPROC of process " + pid, n, n, true,
-			Step{Label: "tasks that its user may have, if no other process of the user has any", Value: n, Unit: "tasks", How: Read, From: "process " + pid + " nproc"}, ""})
+		limits = append(limits, taskLimit{name: "RLIMIT_NPROC of process " + pid, value: n, ceiling: n, exact: true, pid: pid, step: Step{
+			Label: "tasks that its user may have, if no other process of the user has any",
+			Value: n, Unit: "tasks", How: Read, From: "process " + pid + " nproc",
+		}})
 	}
 	each := int64(2)
 	if now > maps/2 {
 		each = 1
 	}
 	if maps > 0 {
-		bars = append(bars, bar{"vm.max_map_count", maps, maps / each, false,
-			Step{Label: "threads that its mappings suffice for, " + plural(each, "mapping") + " each", Sum: itoa(maps) + " / " + itoa(each), Value: maps / each, Unit: "threads", How: Computed, From: "vm.max_map_count"}, ""})
+		limits = append(limits, taskLimit{name: "vm.max_map_count", value: maps, ceiling: maps / each, step: Step{
+			Label: "threads that its mappings suffice for, " + plural(each, "mapping") + " each",
+			Sum:   itoa(maps) + " / " + itoa(each), Value: maps / each, Unit: "threads", How: Computed, From: "vm.max_map_count",
+		}})
 	}
-	return bars
+	return limits
 }
 
-// raiseBar raises the number that binds to the next power of two that holds twice of what is in use.
-func raiseBar(b bar, now int64) Remedy {
+// raiseTasks raises the number that binds to the next power of two that holds twice of what is in use.
+func raiseTasks(l taskLimit, now int64) Remedy {
 	to := roundUp(2 * min(now, noCeiling/4))
-	out := Remedy{Kind: BySetting, Setting: b.name, From: itoa(b.value), To: itoa(to), TakesEffect: "now", Text: "allow more threads"}
-	path, isCgroup := strings.CutPrefix(b.name, "pids.max of ")
-	pid, isProcess := strings.CutPrefix(b.name, "RLIMIT_NPROC of process ")
+	out := Remedy{Kind: BySetting, Setting: l.name, From: itoa(l.value), To: itoa(to), TakesEffect: "now", Text: "allow more threads"}
 	switch {
-	case b.name == "kernel.pid_max":
+	case l.name == "kernel.pid_max":
 		out.To = itoa(min(to, mostPIDs))
-		out.Text = "allow more threads; " + Count(mostPIDs) + " is the most"
-	case b.name == "vm.max_map_count":
+		out.Text = "allow more threads; " + figure.Count(mostPIDs) + " is the most"
+	case l.name == "vm.max_map_count":
 		out.To = itoa(4 * min(now, noCeiling/8))
 		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"
-	case isCgroup:
-		out.Text = cmp.Or(byUnit(path, "TasksMax", itoa(to)), byOwner("allow more tasks", "--pids-limit", b.file, itoa(to)))
-	case isProcess:
-		out.Kind, out.Setting = Live, "prlimit --pid "+pid+" --nproc="+itoa(to)+":"
+	case l.cgroup != "":
+		out.Text = cmp.Or(byUnit(l.cgroup, "TasksMax", itoa(to)), byOwner("allow more tasks", "--pids-limit", l.file, itoa(to)))
+	case l.pid != "":
+		out.Kind, out.Setting = Live, "prlimit --pid "+l.pid+" --nproc="+itoa(to)+":"
 		out.Text = "raise the soft limit of the running process, up to its hard limit; LimitNPROC= of its unit for the next start; only by hand, because it counts the tasks of all programs of the user"
 	}
 	return out

@@ -4,11 +4,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TimeWait ID = "time-wait"
+
 var _ = register(Limit{
-	ID:      "time-wait",
+	ID:      TimeWait,
 	Title:   "new connections per second to one destination",
 	Measure: PerSecond,
 	Scope:   Peer,
@@ -25,17 +28,14 @@ var _ = register(Limit{
 		{"tcp_tw_reuse=1 is enough", "the old connection must have used TCP timestamps: with tcp_timestamps=0 here or at the peer nothing is taken over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique (tw_ts_recent_stamp)"},
 		{"tcp_tw_reuse helps a busy server", "it acts only inside connect(), on the side that holds the TIME_WAIT; what a listener has accepted it never touches", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, called from __inet_check_established"},
 		{"many TIME_WAITs on a server keep clients out", "a SYN with a newer sequence number or timestamp is accepted straight from TIME_WAIT; on the server's side it costs memory only", "net/ipv4/tcp_minisocks.c tcp_timewait_state_process (TCP_TW_SYN)"},
-		{"tcp_tw_recycle=1 helps", "it is gone since Linux 4.12, writing it fails; before, it dropped clients behind NAT", "4396e46187ca"},
-		{"tcp_tw_reuse=2, the default, covers all connections inside the host", "it covers addresses in 127.0.0.0/8 and ::1 and sockets bound to lo; connections between the host's other addresses run over lo too, and are not covered", "net/ipv4/tcp_ipv4.c tcp_twsk_unique"},
+		{"tcp_tw_recycle=1 helps", "it is gone since " + recycleGone() + ", writing it fails; before, it dropped clients behind NAT", "4396e46187ca"},
+		{"tcp_tw_reuse=2 covers all connections inside the host", "it covers addresses in 127.0.0.0/8 and ::1 and sockets bound to lo; connections between the host's other addresses run over lo too, and are not covered", "net/ipv4/tcp_ipv4.c tcp_twsk_unique"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_tw_reuse", Does: "lets connect() take over a port whose last connection to the same destination is in TIME_WAIT and used timestamps: 0 never, 1 always, 2 (default since 4.19) only with a loopback address; the next connect() sees the change; per network namespace since 4.11, not inherited", Not: "does nothing for accepted connections, nothing without TCP timestamps, nothing for a port in FIN_WAIT_2 (since 6.12 and in many stable kernels), nothing for one that bind() chose; does not shorten TIME_WAIT", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038, 0d9e5df4a257"},
-		{Name: "net.ipv4.tcp_tw_reuse_delay", Does: "is how many milliseconds a port stays in TIME_WAIT before tcp_tw_reuse may take it over, 1 to 60000; per network namespace", Not: "does nothing where tcp_tw_reuse does not act; before 6.14 the delay was fixed: whole seconds are compared, so up to 1 s from 4.19 on and up to 2 s earlier", Since: "6.14", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, ca6a6f93867a, 19ce8cd30465, cca9bab1b72c"},
-		{Name: "net.ipv4.tcp_timestamps", Does: "turns TCP timestamps on (1 with a random offset for each connection, 2 without) or off (0) for new connections; both ends must have them on; per network namespace", Not: "off, it saves 12 bytes a packet and takes tcp_tw_reuse, the protection against old duplicates (PAWS) and the options of connections made by SYN cookies with it", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, Documentation/networking/ip-sysctl.rst"},
-		{Name: "net.ipv4.tcp_tw_recycle", Does: "ends TIME_WAIT after 3.5 retransmission timeouts where both ends use timestamps, and drops in silence SYNs of clients that share an address (NAT), since their timestamps differ; off by default; writing it fails with ENOENT on today's kernels", Not: "is not a way to more connections on any kernel", Until: "4.12", Source: "net/ipv4/tcp_minisocks.c tcp_time_wait (recycle_ok), net/ipv4/tcp_input.c tcp_conn_request, net/ipv4/tcp_metrics.c tcp_peer_is_proven; 4396e46187ca"},
-		{Name: "net.ipv4.tcp_rfc1337", Does: "1 makes a socket in TIME_WAIT ignore RST; 0 (default) lets a RST end it", Not: "does not change how long TIME_WAIT lasts", Source: "net/ipv4/tcp_minisocks.c tcp_timewait_state_process"},
-		{Name: "SO_LINGER with 0 seconds", Does: "makes close() send RST instead of FIN, so that no TIME_WAIT arises", Not: "is not a remedy: data that the peer has not yet received is lost", Source: "net/ipv4/tcp.c __tcp_close, RFC 1337"},
-		{Name: "bind() to a port with SO_REUSEADDR before connect()", Does: "takes over a TIME_WAIT of the same addresses and ports at once, without tcp_tw_reuse and without delay, where timestamps were in use; the application then has to choose ports itself", Not: "does not work without timestamps (EADDRNOTAVAIL), and not with bind() to port 0", Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp)"},
+	Knobs: []string{
+		"net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_tw_reuse_delay",
+		"net.ipv4.tcp_timestamps", "net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_rfc1337",
+		"SO_LINGER with 0 seconds",
+		"bind() to a port with SO_REUSEADDR before connect()",
 	},
 	Signs: []Sign{
 		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination; where ss -tan shows most of them in TIME_WAIT, this side closes first, more often than the ports come back after 60 s", Look: "maxconn check --limit time-wait --limit ephemeral-ports"},
@@ -53,7 +53,8 @@ var _ = register(Limit{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.Counter("TcpExt.TWRecycled"), host.Counter("TcpExt.PAWSPassive"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
-	Gauges: timeWaitGauges,
+	Decides: Flows{Outbound, PerSecond},
+	Gauges:  timeWaitGauges,
 })
 
 // timeWaitSeconds is TCP_TIMEWAIT_LEN.
@@ -96,7 +97,7 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 	switch s {
 	case twTaken:
 		g.Owner = "net.ipv4.ip_local_port_range and the reuse delay (" + t.delayFrom + ")"
-		g.Steps = append(g.Steps, Step{Label: "time until tcp_tw_reuse may take a port over", Value: t.delay, Unit: "ms", How: Read, From: t.delayFrom})
+		g.Steps = append(g.Steps, Step{ID: ReuseDelay, Label: "time until tcp_tw_reuse may take a port over", Value: t.delay, Unit: "ms", How: Read, From: t.delayFrom})
 	case twRecycled:
 		g.Owner = "net.ipv4.ip_local_port_range and net.ipv4.tcp_tw_recycle"
 		g.Steps = append(g.Steps, Step{Label: "shortest time that a port stays in TIME_WAIT with tcp_tw_recycle, 3.5 retransmission timeouts", Sum: "3.5 * 200", Value: recycledAfter, Unit: "ms", How: Computed, From: "include/net/tcp.h TCP_RTO_MIN"})
@@ -119,7 +120,7 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 func anyRate(r *host.Reader, p pool, t twReuse) Gauge {
 	s := t.state(false, "")
 	g := rateGauge(r, p, t, s)
-	g.Subject = Subject{Name: "any one destination"}
+	g.Subject = anyPeer
 	switch {
 	case p.usable == 0:
 		g.Cause = "connect() has no local port to choose from (ephemeral-ports says why)"
@@ -137,7 +138,7 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	s := t.stateOf(r, p, row)
 	g := rateGauge(r, p, t, s)
 	pid, _ := row.Int("pid")
-	g.Subject = Subject{Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
+	g.Subject = Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid}
 	ranged, known := row.Int("ranged")
 	waiting := row.Count("TIME_WAIT")
 	if known {
@@ -207,15 +208,15 @@ func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) 
 	case waiting >= p.usable:
 		b.WriteString("all " + plural(p.usable, "port") + " towards this destination" + length)
 	case free > 0:
-		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and " + Count(free) + " are free")
+		b.WriteString(figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and " + figure.Count(free) + " are free")
 	default:
-		b.WriteString(Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and none is free")
+		b.WriteString(figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination" + length + ", and none is free")
 	}
 	b.WriteString("; " + t.why(s))
 	if s != twTaken {
 		return b.String()
 	}
-	b.WriteString(", so connect() fails only above " + Count(p.usable*1000/t.delay) + " connections/s")
+	b.WriteString(", so connect() fails only above " + figure.Count(p.usable*1000/t.delay) + " connections/s")
 	if row.Text("timestamps") != "yes" {
 		b.WriteString(", if the peer does timestamps too, which no open connection shows")
 	}

@@ -4,11 +4,14 @@ import (
 	"math"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TimeWaitBuckets ID = "time-wait-buckets"
+
 var _ = register(Limit{
-	ID:      "time-wait-buckets",
+	ID:      TimeWaitBuckets,
 	Title:   "sockets in TIME_WAIT and FIN_WAIT_2 in this network namespace",
 	Measure: Held,
 	Scope:   Netns,
@@ -21,10 +24,9 @@ var _ = register(Limit{
 		{"the kernel log tells when the table is full", "the old line \"time wait bucket table overflow\" is gone, although ip-sysctl.rst still promises a warning; the only sign is TcpExt TCPTimeWaitOverflow", "net/ipv4/tcp_minisocks.c tcp_time_wait (LINUX_MIB_TCPTIMEWAITOVERFLOW)"},
 		{"it limits how many connections a host can make", "it limits sockets that are already closed; a full table refuses no connection", "net/ipv4/inet_timewait_sock.c inet_twsk_alloc"},
 	},
-	Knobs: []Knob{
-		{Name: "net.ipv4.tcp_max_tw_buckets", Does: "is the size of the table; the next close sees the change; half of the connection hash table by default; per network namespace since 4.11 (one for all before), not inherited", Not: "lower, it does not make a host faster or safer; a negative value is no ceiling on kernels that compare it unsigned (measured on 6.18), and on older ones it lets no socket into TIME_WAIT", Source: "net/ipv4/inet_timewait_sock.c inet_twsk_alloc, net/ipv4/tcp_ipv4.c tcp_set_hashinfo"},
-		{Name: "net.ipv4.tcp_child_ehash_entries", Does: "gives network namespaces that are made from this one later a connection hash table of their own, rounded up to a power of two; tcp_max_tw_buckets there then begins at half of it (8192 gives 4096)", Not: "does not change namespaces that exist", Since: "6.1", Source: "net/ipv4/tcp_ipv4.c tcp_set_hashinfo, d1e5e6408b30"},
-		{Name: "net.ipv4.tcp_ehash_entries", Does: "shows the size of the connection hash table, read-only; negative where the namespace shares that of the host", Not: "is not a limit: with more connections the chains get longer", Since: "6.1", Source: "net/ipv4/sysctl_net_ipv4.c proc_tcp_ehash_entries, d1e5e6408b30"},
+	Knobs: []string{
+		"net.ipv4.tcp_max_tw_buckets", "net.ipv4.tcp_child_ehash_entries",
+		"net.ipv4.tcp_ehash_entries",
 	},
 	Signs: []Sign{
 		{Text: "time wait bucket table overflow", Means: "tcp_max_tw_buckets was reached; kernels of the 2.6 series logged this, those from 4.4 on do not and only count it in TcpExt TCPTimeWaitOverflow", Look: "maxconn check --limit time-wait-buckets --for 10s"},
@@ -59,7 +61,7 @@ func bucketGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: a full table refuses no connection.
-	g := Gauge{Subject: Subject{Name: "this network namespace"}, Unit: "sockets in TIME_WAIT", Ceiling: max(b.limit, 0), Used: b.used, Unbounded: b.limit < 0, Owner: b.owner(), Steps: b.steps()}
+	g := Gauge{Subject: thisNetns, Unit: "sockets in TIME_WAIT", Ceiling: max(b.limit, 0), Used: b.used, Unbounded: b.limit < 0, Owner: b.owner(), Steps: b.steps()}
 	if !b.counted {
 		g.Unseen = []host.Missing{{Fact: host.Counter("TcpExt.TCPTimeWaitOverflow"), Why: unreadable(r, host.Counter("TcpExt.TCPTimeWaitOverflow"))}}
 	}
@@ -119,7 +121,7 @@ func (b buckets) cause(full bool) string {
 	setting := "net.ipv4.tcp_max_tw_buckets = " + itoa(b.limit)
 	small := ""
 	if b.atDefault && b.ownTable {
-		small = " (the namespace was made with a hash table of only " + Count(b.entries) + " entries of its own)"
+		small = " (the namespace was made with a hash table of only " + figure.Count(b.entries) + " entries of its own)"
 	}
 	switch {
 	case b.limit < 0:

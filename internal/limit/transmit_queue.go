@@ -3,11 +3,15 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
+const TransmitQueue ID = "transmit-queue"
+
 var _ = register(Limit{
-	ID:      "transmit-queue",
+	ID:      TransmitQueue,
 	Title:   "packets that wait to be sent by a device",
 	Measure: Burst,
 	Scope:   Netns,
@@ -21,10 +25,8 @@ var _ = register(Limit{
 		{"a new txqueuelen acts at once", "with pfifo_fast and tun it does; pfifo, bfifo and htb copy it when they are made and keep their limit (measured)", "net/sched/sch_fifo.c __fifo_init; net/sched/sch_generic.c dev_qdisc_change_tx_queue_len"},
 		{"drops of fq_codel mean that the queue is too short", "it drops on purpose, to tell senders to slow down, and so do codel, cake, pie and red", "net/sched/sch_fq_codel.c fq_codel_dequeue"},
 	},
-	Knobs: []Knob{
-		{Name: "txqueuelen", Does: "is the queue length of a device in packets where its qdisc uses it: pfifo_fast (each of three bands) and the ring of tun and tap at once; pfifo, bfifo (times the packet size), htb, sfb, gred and plug when they are made; set with ip link set dev DEVICE txqueuelen N", Not: "does nothing with fq, fq_codel, mq, noqueue, on veth and lo; does not bound connections", Source: "net/sched/sch_generic.c pfifo_fast_init; net/sched/sch_fifo.c __fifo_init; drivers/net/tun.c tun_queue_resize"},
-		{Name: "net.core.default_qdisc", Does: "is the qdisc of devices that are brought up from now on (of each hardware queue where the card has several); initial network namespace only", Not: "does not change devices that are up, nor those without a queue (lo, veth, bridges)", Source: "net/sched/sch_generic.c default_qdisc_ops"},
-		{Name: "limit of a qdisc", Does: "is the queue length of fq (10000 packets), fq_codel (10240), pfifo, bfifo (bytes) and others; set with tc qdisc change dev DEVICE ... limit N, at once", Not: "is not changed by txqueuelen once the qdisc is there", Source: "net/sched/sch_fq.c fq_init; net/sched/sch_fq_codel.c fq_codel_init"},
+	Knobs: []string{
+		"txqueuelen", "net.core.default_qdisc", "limit of a qdisc",
 	},
 	Signs: []Sign{
 		{Text: "QDISC_DROP", Means: "drop reason of the tracepoint skb:kfree_skb: a qdisc dropped a packet that was to be sent", Look: "maxconn check --limit transmit-queue --for 10s; tc -s qdisc"},
@@ -62,7 +64,7 @@ func transmitGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	if len(idle) > 0 {
 		gauges = append(gauges, Gauge{
-			Subject: Subject{Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
+			Subject: Subject{Kind: Device, Name: "other devices"}, Bounds: Both, Unbounded: true, Owner: "their qdisc",
 			Steps: []Step{{Label: "devices that take no notice of txqueuelen: " + few(idle), Value: int64(len(idle)), Unit: "devices", How: Read, From: "netlink"}},
 		})
 	}
@@ -143,7 +145,7 @@ func (d device) tail() bool {
 }
 
 func (d device) gauge(r *host.Reader, user string) Gauge {
-	g := Gauge{Subject: Subject{Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
+	g := Gauge{Subject: Subject{Kind: Device, Name: d.name}, Bounds: Both, Unbounded: true, Owner: "limit of the qdisc (" + d.root + ")"}
 	if user != "" {
 		g.Owner = "txqueuelen of " + d.name
 		g.Steps = d.steps(user)
@@ -151,7 +153,7 @@ func (d device) gauge(r *host.Reader, user string) Gauge {
 	if user == "tun" {
 		if moved, _ := r.Moved(d.link.Fact, "tx_dropped"); moved > 0 {
 			g.Notice, g.Refused = true, moved
-			g.Cause = "packets to " + d.name + " were dropped in the window (" + Count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
+			g.Cause = "packets to " + d.name + " were dropped in the window (" + figure.Count(moved) + " of them): the ring of txqueuelen packets was full because its reader is too slow, or nobody reads"
 			g.Evidence = []Evidence{{"link " + d.name + " tx_dropped", "+" + itoa(moved), "packets to this device that were dropped, for whatever reason"}}
 			g.Remedies = []Remedy{d.longer(user)}
 		}
@@ -194,10 +196,10 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	value := itoa(drops)
 	if moved > 0 {
 		g.Refused = moved
-		value = Count(drops) + " (+" + Count(moved) + " in the window)"
-		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + Count(moved) + " of them); " + length
+		value = figure.Count(drops) + " (+" + figure.Count(moved) + " in the window)"
+		g.Cause = "the transmit queue of " + d.name + " was full in the window and dropped packets (" + figure.Count(moved) + " of them); " + length
 	} else {
-		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + Count(drops) + " of them); " + length
+		g.Cause = "the transmit queue of " + d.name + " was full at some time and dropped packets (" + figure.Count(drops) + " of them); " + length
 	}
 	g.Evidence = []Evidence{{"tc -s qdisc " + d.name + " dropped", value, "packets, not connections; TCP is told at once, slows down and sends them again"}}
 	switch {
@@ -207,7 +209,8 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 	case user != "":
 		g.Remedies = []Remedy{d.longer(user), d.fair()}
 	default:
-		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + d.name, Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
+		g.Remedies = []Remedy{{Kind: BySetting, Setting: "tc qdisc change dev " + encode.CommandWord(d.name),
+			Text: "a larger limit of the qdisc; it takes longer bursts and adds delay", TakesEffect: "now"}, d.fair()}
 	}
 }
 
@@ -215,7 +218,7 @@ func (d device) steps(user string) []Step {
 	if !d.lengthKnown {
 		return nil
 	}
-	steps := []Step{{Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
+	steps := []Step{{ID: QueueLength, Label: "txqueuelen of " + d.name + ", used by " + user, Value: d.length, Unit: "packets", How: Read, From: "netlink"}}
 	if user == "pfifo_fast" {
 		label := "packets that its queue holds, in three bands by priority"
 		if d.root != user {
@@ -228,8 +231,9 @@ func (d device) steps(user string) []Step {
 
 func (d device) longer(user string) Remedy {
 	m := Remedy{
-		Kind: BySetting, Setting: "ip link set dev " + d.name + " txqueuelen", TakesEffect: "now",
-		Text: "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
+		Kind: BySetting, Setting: "ip link set dev " + encode.CommandWord(d.name) + " txqueuelen",
+		TakesEffect: "now",
+		Text:        "a longer queue takes longer bursts and adds delay; it does not help a link that is full all the time",
 	}
 	if d.lengthKnown {
 		m.From, m.To = itoa(d.length), itoa(2*min(max(d.length, 500), 1<<30))
@@ -262,5 +266,6 @@ func (d device) fair() Remedy {
 	if strings.HasPrefix(d.root, "mq") {
 		return Remedy{Kind: BySetting, Setting: "net.core.default_qdisc", To: "fq_codel", Text: text, TakesEffect: "when the device is brought up again"}
 	}
-	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + d.name + " root", From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
+	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " + encode.CommandWord(d.name) + " root",
+		From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
 }

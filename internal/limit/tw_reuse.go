@@ -3,7 +3,9 @@ package limit
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // twReuse is what decides whether connect() may take over a port whose last connection
@@ -19,29 +21,36 @@ type twReuse struct {
 	parity                 bool // a kernel whose connect() takes one parity first (4.5, 1580ab63fc9a)
 }
 
-// twReuseNeeds are the facts that readTWReuse reads.
-var twReuseNeeds = []host.Fact{
-	host.Sysctl("net.ipv4.tcp_tw_reuse"), host.Sysctl("net.ipv4.tcp_timestamps"),
-	host.Sysctl("net.ipv4.tcp_tw_reuse_delay"), host.System("kernel"), host.Sysctl("net.ipv4.tcp_tw_recycle"),
-}
+// The facts that readTWReuse reads.
+var (
+	reuseMode     = host.Sysctl("net.ipv4.tcp_tw_reuse")
+	timestamps    = host.Sysctl("net.ipv4.tcp_timestamps")
+	reuseDelay    = host.Sysctl("net.ipv4.tcp_tw_reuse_delay")
+	recycleMode   = host.Sysctl("net.ipv4.tcp_tw_recycle")
+	kernelRelease = host.System("kernel")
+
+	twReuseNeeds = []host.Fact{reuseMode, timestamps, reuseDelay, kernelRelease, recycleMode}
+)
 
 // readTWReuse reads the settings. Where tcp_tw_reuse_delay is there it holds
 // (6.14); before, whole seconds are compared: up to 1 s from 4.19 on (cca9bab1b72c), up to 2 s earlier.
 func readTWReuse(r *host.Reader) twReuse {
 	var t twReuse
-	t.mode, t.modeKnown = r.Maybe(twReuseNeeds[0])
-	t.stamps, t.stampsKnown = r.Maybe(twReuseNeeds[1])
-	kernel := r.Optional(twReuseNeeds[3])
-	known, old, delayed := kernelSince(kernel, 0, 0), kernelBefore(kernel, 4, 19), kernelSince(kernel, 6, 14)
-	t.everywhere, t.parity = old, !kernelBefore(kernel, 4, 5)
-	recycle, _ := r.Maybe(twReuseNeeds[4])
-	t.recycle = recycle != 0 && !kernelSince(kernel, 4, 12)
-	if ms, ok := r.Maybe(twReuseNeeds[2]); ok && ms > 0 {
+	t.mode, t.modeKnown = r.Maybe(reuseMode)
+	t.stamps, t.stampsKnown = r.Maybe(timestamps)
+	kernel := r.Kernel()
+	old := kernel.Known() && kernel.Compare(knob.LoopbackReuse) < 0
+	t.everywhere, t.parity = old, !kernel.Before(4, 5)
+	recycle, _ := r.Maybe(recycleMode)
+	gone, _ := knob.Lookup(tcpRecycle).Until.Reached(kernel)
+	t.recycle = recycle != 0 && !gone
+	if ms, ok := r.Maybe(reuseDelay); ok && ms > 0 {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
 	}
-	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel, delayed || !known
-	if old || !known {
+	t.delay, t.delayFrom = 1000, "a constant of kernel "+kernel.String()
+	t.delayGuessed = !kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0
+	if !kernel.Known() || kernel.Compare(knob.ReuseInOneSecond) < 0 {
 		t.delay = 2000
 	}
 	if t.delayGuessed {
@@ -161,13 +170,13 @@ func (t twReuse) between(source, destination, stamps string) twState {
 func (t twReuse) unseen(r *host.Reader, s twState) []host.Missing {
 	switch {
 	case s == twTaken && t.delayGuessed:
-		return []host.Missing{{Fact: twReuseNeeds[2], Why: unreadable(r, twReuseNeeds[2])}}
+		return []host.Missing{{Fact: reuseDelay, Why: unreadable(r, reuseDelay)}}
 	case s != twUnknown:
 		return nil
 	case !t.modeKnown:
-		return []host.Missing{{Fact: twReuseNeeds[0], Why: unreadable(r, twReuseNeeds[0])}}
+		return []host.Missing{{Fact: reuseMode, Why: unreadable(r, reuseMode)}}
 	}
-	return []host.Missing{{Fact: twReuseNeeds[1], Why: unreadable(r, twReuseNeeds[1])}}
+	return []host.Missing{{Fact: timestamps, Why: unreadable(r, timestamps)}}
 }
 
 // unreadable is why a fact gives no number.
@@ -187,7 +196,7 @@ func isLoopback(address string) bool {
 // seconds writes milliseconds as people say them: "1 s", "300 ms".
 func seconds(ms int64) string {
 	if ms%1000 == 0 {
-		return Count(ms/1000) + " s"
+		return figure.Count(ms/1000) + " s"
 	}
-	return Count(ms) + " ms"
+	return figure.Count(ms) + " ms"
 }

@@ -7,21 +7,6 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-func TestKernelSince(t *testing.T) {
-	for _, c := range []struct {
-		release string
-		since   bool // 4.19 or later
-		before  bool
-	}{
-		{"4.19.0", true, false}, {"4.19", true, false}, {"6.1.0-13-amd64", true, false}, {"4.18.0-553.el8", false, true},
-		{"5.4-rc1", true, false}, {"", false, false}, {"banana", false, false}, {"4", false, false}, {"4.x", false, false},
-	} {
-		if kernelSince(c.release, 4, 19) != c.since || kernelBefore(c.release, 4, 19) != c.before {
-			t.Errorf("%q: since 4.19 %v, before %v", c.release, kernelSince(c.release, 4, 19), kernelBefore(c.release, 4, 19))
-		}
-	}
-}
-
 func TestIsLoopback(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1": true, "127.8.9.1": true, "::1": true, "[::1]": true, "::ffff:127.0.0.1": true,

@@ -1,7 +1,5 @@
 package limit
 
-import "slices"
-
 // Workload is what is wanted of the host. The zero value wants nothing in particular.
 type Workload struct {
 	Outbound []Goal
@@ -36,9 +34,11 @@ func (g Goal) Want(m Measure) int64 {
 func (w Workload) Merged() Workload { return Workload{merged(w.Outbound), merged(w.Inbound)} }
 
 func merged(goals []Goal) (out []Goal) {
+	places := map[string]int{}
 	for _, g := range goals {
-		i := slices.IndexFunc(out, func(o Goal) bool { return o.Subject == g.Subject })
-		if i < 0 {
+		i, known := places[g.Subject]
+		if !known {
+			places[g.Subject] = len(out)
 			out = append(out, g)
 			continue
 		}

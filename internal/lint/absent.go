@@ -2,14 +2,17 @@ package lint
 
 import (
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // absent is the verdict for a key that the kernel does not have.
 func (c *call) absent() (Note, bool) {
-	if variable(c.key) || isGlob(c.key) && knownNames().exact[c.key] == nil {
+	if variable(c.key) || isGlob(c.key) && !isName(c.key) {
 		return Note{Unrelated, "The name is a pattern, or made by a shell: what it stands for is not known here.", ""}, true
 	}
-	n := knownNames().find(c.key)
+	n := knob.Find(c.key)
 	if _, runs := c.running(c.key); runs || c.on.Has != nil && c.on.Has(c.key) {
 		if n == nil {
 			return Note{Unrelated, "This kernel has the setting; maxconn does not know it (one of a module, or of a vendor's kernel).", "/proc/sys"}, true
@@ -23,33 +26,33 @@ func (c *call) absent() (Note, bool) {
 		return c.gone(n), true
 	}
 	if c.future(n) {
-		return Note{Gone, "Not there yet: this is a setting of " + n.since.String() + " and newer. The write fails (no such file) and is passed over.", sourceOf(c.key)}, true
+		return Note{Gone, "Not there yet: this is a setting of " + n.Since.String() + " and newer. The write fails (no such file) and is passed over.", sourceOf(c.key)}, true
 	}
 	return Note{}, false
 }
 
 // past says whether a setting is gone from this kernel, future whether it is not there yet.
-func (g *ground) past(n *name) bool {
-	yes, sure := n.until.reached(g.release())
-	return !n.until.none() && yes && sure
+func (g *ground) past(n *knob.Knob) bool {
+	yes, sure := n.Until.Reached(g.release())
+	return !n.Until.None() && yes && sure
 }
 
-func (g *ground) future(n *name) bool {
-	yes, sure := n.since.reached(g.release())
-	return !n.since.none() && !yes && sure
+func (g *ground) future(n *knob.Knob) bool {
+	yes, sure := n.Since.Reached(g.release())
+	return !n.Since.None() && !yes && sure
 }
 
 // release is the kernel's, or the newest where it is not known.
-func (g *ground) release() release {
-	if !g.kernel.known() {
-		return latest
+func (g *ground) release() host.Release {
+	if !g.kernel.Known() {
+		return latest.Release()
 	}
 	return g.kernel
 }
 
 // lacks says whether the kernel does not have a setting that others have.
 func (g *ground) lacks(key string) bool {
-	n := knownNames().find(key)
+	n := knob.Find(key)
 	if _, runs := g.running(key); n == nil || runs || g.on.Has != nil && g.on.Has(key) {
 		return false
 	}
@@ -58,7 +61,7 @@ func (g *ground) lacks(key string) bool {
 
 func sourceOf(key string) string {
 	if r := ruleOf(key); r != nil {
-		return r.source
+		return r.Source
 	}
 	return "net/ (sysctl tables of 4.4-6.18)"
 }
@@ -78,25 +81,21 @@ var successors = map[string]string{
 }
 
 // gone says since when, and what is there instead.
-func (c *call) gone(n *name) Note {
-	why := "Gone since " + n.until.String() + ". "
-	if n.until.by == oldest && !n.until.after.known() {
+func (c *call) gone(n *knob.Knob) Note {
+	why := "Gone since " + n.Until.String() + ". "
+	if n.Until.After.IsZero() && n.Until.By.Compare(oldest) <= 0 {
 		why = "Gone: Linux 4.4 and newer have no such setting, older kernels had. "
 	}
-	if n.until.after.known() {
-		why = "Gone: Linux " + n.until.after.String() + " had it, " + n.until.by.String() + " and newer do not. "
+	if !n.Until.After.IsZero() {
+		why = "Gone: Linux " + n.Until.After.String() + " had it, " + n.Until.By.String() + " and newer do not. "
 	}
 	why += "The write fails (no such file) and is passed over."
-	if instead, ok := successors[n.key]; ok {
+	if instead, ok := successors[n.Name]; ok {
 		why += " " + instead
-	} else if old, ok := strings.CutPrefix(n.key, "net.ipv4.netfilter.ip_conntrack_"); ok {
+	} else if old, ok := strings.CutPrefix(n.Name, "net.ipv4.netfilter.ip_conntrack_"); ok {
 		why += " Its place took net.netfilter.nf_conntrack_" + old + "."
 	}
-	source := "net/ (sysctl tables of 4.4-6.18)"
-	if n.key == "net.ipv4.tcp_tw_recycle" {
-		source = ruleOf(n.key).source
-	}
-	return Note{Gone, why, source}
+	return Note{Gone, why, sourceOf(n.Name)}
 }
 
 // complete are the directories of which names.txt has everything that Linux itself has.
@@ -104,7 +103,7 @@ var complete = []string{"net.core.", "net.ipv4.", "net.ipv6.", "net.netfilter."}
 
 // unknown is the verdict for a name that no kernel has.
 func (c *call) unknown() Note {
-	near := c.there(nearestNames(c.key))
+	near := c.there(c.spelled.nearest(c.key))
 	if len(near) > 0 {
 		return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name; the nearest that exists is " + near[0] + ". The write fails (no such file) and is passed over.", "net/, kernel/, fs/, mm/ (sysctl tables of 4.4-6.18)"}
 	}
@@ -121,18 +120,15 @@ func (c *call) unknown() Note {
 
 // there are those names that this kernel has; one that is gone stands for what took its place.
 func (c *call) there(names []string) (out []string) {
-	at := c.kernel
-	if !at.known() {
-		at = latest
-	}
+	at := c.release()
 	for _, key := range names {
-		n := knownNames().exact[key]
-		gone, _ := n.until.reached(at)
-		come, _ := n.since.reached(at)
+		n := knob.Find(key)
+		gone, _ := n.Until.Reached(at)
+		come, _ := n.Since.Reached(at)
 		switch {
-		case !n.until.none() && gone && identity(key) != key:
+		case !n.Until.None() && gone && identity(key) != key:
 			out = append(out, identity(key))
-		case (n.until.none() || !gone) && (n.since.none() || come):
+		case (n.Until.None() || !gone) && (n.Since.None() || come):
 			out = append(out, key)
 		}
 	}
@@ -141,30 +137,29 @@ func (c *call) there(names []string) (out []string) {
 
 // outOfReach is the verdict for a setting that the network namespace does not have or may not write.
 func (c *call) outOfReach() (Note, bool) {
-	n := knownNames().find(c.key)
+	n := knob.Find(c.key)
 	if !c.child() || n == nil {
 		return Note{}, false
 	}
 	if _, runs := c.running(c.key); runs {
-		if yes, _ := n.readonly.reached(c.kernel); !n.readonly.none() && yes {
+		if n.Scope.ReadOnlyInChild(c.kernel) {
 			return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and read-only here. It has to be set on the host.", scopeSource(n)}, true
 		}
 		return Note{}, false
 	}
-	yes, sure := n.netns.reached(c.kernel)
-	if n.initial || (!n.netns.none() && !yes && sure) {
+	if shown, sure := n.Scope.InChild(c.kernel); !shown && sure {
 		return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and not there in a container. It has to be set on the host.", scopeSource(n)}, true
 	}
 	return Note{}, false
 }
 
-func scopeSource(n *name) string {
+func scopeSource(n *knob.Knob) string {
 	switch {
-	case strings.Contains(n.key, "conntrack"):
+	case strings.Contains(n.Name, "conntrack"):
 		return "net/netfilter/nf_conntrack_standalone.c; 2671fa4dc010 (5.13)"
-	case strings.HasPrefix(n.key, "net.core."):
+	case strings.HasPrefix(n.Name, "net.core."):
 		return "net/core/sysctl_net_core.c sysctl_core_net_init; 19249c0724f2 (6.11)"
-	case strings.Contains(n.key, ".neigh."):
+	case strings.Contains(n.Name, ".neigh."):
 		return "net/core/neighbour.c neigh_sysctl_register"
 	}
 	return "net/ipv4/sysctl_net_ipv4.c ipv4_table (initial network namespace), ipv4_net_table"
@@ -182,9 +177,4 @@ func familyNote(name string) Note {
 		return Note{Unrelated, "Is a setting of connection tracking that does not say how many connections there can be.", trackDoc}
 	}
 	return Note{Unrelated, "Is not about how many connections there can be.", ""}
-}
-
-// pathOf is a name's path below /proc/sys; a "*" of the list stands for "all".
-func pathOf(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "*", "all"), ".", "/")
 }

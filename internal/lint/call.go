@@ -2,6 +2,8 @@ package lint
 
 import (
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // call is one setting under judgement.
@@ -32,16 +34,33 @@ func (c *call) caution(why string) {
 }
 
 // say gives the rule's own text with this verdict.
-func (c *call) say(v Verdict, text string) { c.note(v, c.fill(text), c.rule.source) }
+func (c *call) say(v Verdict, text string) { c.note(v, c.fill(text), c.rule.Source) }
 
 // fill puts value and default into a text.
 func (c *call) fill(text string) string {
 	text = strings.ReplaceAll(text, "{v}", c.shown())
-	if c.rule != nil && c.rule.def != nil {
-		d := c.rule.def(c.ground)
-		text = strings.ReplaceAll(text, "{d}", about(d)+d.words)
+	if d, ok := c.standard(); ok {
+		text = strings.ReplaceAll(text, "{d}", about(d)+d.Words)
 	}
 	return text
+}
+
+// standard is the default of this kernel; ok says that it has one.
+func (c *call) standard() (d knob.Amount, ok bool) {
+	if c.rule == nil {
+		return d, false
+	}
+	return c.rule.Default.Amount(c.host())
+}
+
+// usual is the default of a setting, 0 where there is none.
+func (g *ground) usual(key string) int64 {
+	r := ruleOf(key)
+	if r == nil {
+		return 0
+	}
+	d, _ := r.Default.Amount(g.host())
+	return d.N
 }
 
 // shown is the value for people.
@@ -73,9 +92,9 @@ func (c *call) from(peer func(string) (setting, bool), key string) (n int64, fro
 			return v.n[0], "the running value", true
 		}
 	}
-	if r := ruleOf(key); r != nil && r.def != nil {
-		if d := r.def(c.ground); d.known {
-			return d.n, "the default", true
+	if r := ruleOf(key); r != nil {
+		if d, ok := r.Default.Amount(c.host()); ok && d.Known {
+			return d.N, "the default", true
 		}
 	}
 	return 0, "", false

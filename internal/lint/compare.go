@@ -3,6 +3,8 @@ package lint
 import (
 	"fmt"
 	"math"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // rareHost is the memory in GiB above which a host is no common one: a value that only they have a higher default than is not called low.
@@ -10,34 +12,34 @@ const rareHost = 8
 
 // compare judges a number where more is better: does is what it does, and where it is below the default the verdict is less, with lower as the
 // reason.
-func (c *call) compare(d amount, v int64, does string, less Verdict, lower string) {
+func (c *call) compare(d knob.Amount, v int64, does string, less Verdict, lower string) {
 	switch {
-	case d.known && (v == d.n || d.rough && nearly(v, d.n)):
-		c.note(Effective, does+" That is the default of this kernel"+aside(d)+".", c.rule.source)
-	case d.known && v < d.n && less != "":
-		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s", count(v), about(d), aside(d), lower), c.rule.source)
-	case d.known:
-		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d), aside(d)), c.rule.source)
-	case d.hosts == nil:
-		c.note(Effective, does, c.rule.source)
+	case d.Known && (v == d.N || d.Rough && nearly(v, d.N)):
+		c.note(Effective, does+" That is the default of this kernel"+aside(d)+".", c.rule.Source)
+	case d.Known && v < d.N && less != "":
+		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s", count(v), about(d), aside(d), lower), c.rule.Source)
+	case d.Known:
+		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d), aside(d)), c.rule.Source)
+	case d.Hosts == nil:
+		c.note(Effective, does, c.rule.Source)
 	default:
 		c.compareHosts(d, v, does, less, lower)
 	}
-	if now, ok := c.runningNumber(); ok && now > v && (!d.known || v >= d.n) && less != "" {
+	if now, ok := c.runningNumber(); ok && now > v && (!d.Known || v >= d.N) && less != "" {
 		c.caution("This host has " + count(now) + " now: the line lowers it.")
 	}
 }
 
 // compareHosts does so without knowing the host's memory.
-func (c *call) compareHosts(d amount, v int64, does string, less Verdict, lower string) {
-	gib := d.hosts(v)
+func (c *call) compareHosts(d knob.Amount, v int64, does string, less Verdict, lower string) {
+	gib := d.Hosts(v)
 	switch {
 	case gib == 0:
-		c.note(Effective, does+" No host has a higher default.", c.rule.source)
+		c.note(Effective, does+" No host has a higher default.", c.rule.Source)
 	case gib > rareHost || less == "":
-		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+" of memory have a higher default"+aside(d)+".", c.rule.source)
+		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+" of memory have a higher default"+aside(d)+".", c.rule.Source)
 	default:
-		c.note(less, fmt.Sprintf("On hosts with more than %s of memory %s is below the default%s: %s", gibibytes(gib), count(v), aside(d), lower), c.rule.source)
+		c.note(less, fmt.Sprintf("On hosts with more than %s of memory %s is below the default%s: %s", gibibytes(gib), count(v), aside(d), lower), c.rule.Source)
 	}
 }
 
@@ -61,14 +63,14 @@ func first(n []int64) int64 {
 	return n[0]
 }
 
-func about(d amount) string {
-	if d.rough {
-		return "about " + count(twoDigits(d.n))
+func about(d knob.Amount) string {
+	if d.Rough {
+		return "about " + count(twoDigits(d.N))
 	}
-	return count(d.n)
+	return count(d.N)
 }
 
-func aside(d amount) string { return d.words }
+func aside(d knob.Amount) string { return d.Words }
 
 // twoDigits rounds down to two digits, as figures that follow the memory are no more exact.
 func twoDigits(n int64) int64 {
@@ -87,4 +89,10 @@ func gibibytes(g float64) string {
 		return count(int64(g)) + " GiB"
 	}
 	return fmt.Sprintf("%.3g GiB", g)
+}
+
+// nearly says whether two numbers differ by less than a twelfth: defaults computed from memory are
+// that exact.
+func nearly(a, b int64) bool {
+	return math.Abs(float64(a)-float64(b)) <= float64(max(a, b))/12
 }

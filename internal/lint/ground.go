@@ -4,29 +4,31 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // ground is the kernel and host that lines are judged for.
 type ground struct {
-	on     Target
-	kernel release
-	text   string // the release as written
-	read   *host.Reader
+	on      Target
+	kernel  host.Release
+	text    string // the release as written
+	read    *host.Reader
+	spelled *spellings
 }
 
 func newGround(t Target) *ground {
-	g := &ground{on: t, read: t.Snapshot.Read()}
+	g := &ground{on: t, read: t.Snapshot.Read(), spelled: &spellings{}}
 	g.text = t.Kernel
 	if g.text == "" {
 		g.text = g.read.Optional(host.System("kernel"))
 	}
-	g.kernel, _ = parseRelease(g.text)
+	g.kernel, _ = host.ParseRelease(g.text)
 	return g
 }
 
 // since says whether the kernel is this release or newer. An unknown one is.
 func (g *ground) since(major, minor int) bool {
-	return !g.kernel.known() || !g.kernel.before(release{major, minor})
+	return g.host().Since(major, minor)
 }
 
 // child says whether the subject is a network namespace other than the initial one.
@@ -50,19 +52,8 @@ func (g *ground) missing(key string) bool {
 	return ok && !g.read.Has(host.Sysctl(key))
 }
 
-// memory is the host's memory in bytes.
-func (g *ground) memory() (int64, bool) {
-	kb, ok := g.read.Maybe(host.Meminfo("MemTotal"))
-	return kb << 10, ok && kb > 0
-}
-
-// pageSize is that of the host; 4096 where it is not known.
-func (g *ground) pageSize() int64 {
-	if n, ok := g.read.Maybe(host.System("page-size")); ok && n > 0 {
-		return n
-	}
-	return 4096
-}
+// host is what defaults follow from.
+func (g *ground) host() knob.Host { return knob.Host{Kernel: g.kernel, Read: g.read} }
 
 // sameText compares values as the kernel prints them, whatever blanks are in them.
 func sameText(a, b string) bool {

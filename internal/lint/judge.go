@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Lint says what each line of the files does on the target. Unrelated lines are in the report too; Brief takes them out.
@@ -19,11 +21,28 @@ func Lint(files []File, target Target) Report {
 		j.load(i, f)
 		r.Files = append(r.Files, f.Name)
 	}
+	if len(j.settings) > mostSettings {
+		j.cutOff()
+	}
 	if j.matches > mostCounted {
 		r.Cautions = append(r.Cautions, tooManyPatterns)
 	}
 	r.Lines = j.lines(target.Boot)
+	if j.spelled.full {
+		r.Cautions = append(r.Cautions, tooManySpelled)
+	}
 	return r
+}
+
+// mostSettings is how many settings are judged, those that patterns stand for included. No host has as many.
+const mostSettings = 40000
+
+// cutOff leaves out what is too much, and says so in its place: what is not judged is not clean.
+func (j *judge) cutOff() {
+	next := j.settings[mostSettings]
+	end := stray("", "", Note{NoEffect, "From here on nothing is judged: there are more than " + count(mostSettings) + " settings.", ""})
+	end.file, end.row = next.file, next.row
+	j.settings = append(j.settings[:mostSettings], end)
 }
 
 // lines judges every setting by itself, which shows what the kernel refuses, and then in the order of all.
@@ -61,11 +80,11 @@ func (c *call) setsNothing() bool {
 // cautions are what holds of all verdicts.
 func (g *ground) cautions() (out []string) {
 	switch {
-	case g.kernel.known() && g.kernel.before(oldest):
-		out = append(out, "Linux "+g.kernel.String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
-	case latest.before(g.kernel):
-		out = append(out, "Linux "+g.kernel.String()+" is newer than "+latest.String()+", the newest whose sources maxconn knows.")
-	case backports(g.text):
+	case g.kernel.Known() && g.kernel.Compare(oldest) < 0:
+		out = append(out, "Linux "+g.kernel.Series().String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
+	case latest.Compare(g.kernel.Series()) < 0:
+		out = append(out, "Linux "+g.kernel.Series().String()+" is newer than "+latest.String()+", the newest whose sources maxconn knows.")
+	case g.kernel.Backports():
 		out = append(out, "This is a kernel of Red Hat's kind, which has changes of newer ones: where a verdict rests on a version, look at the running value as well.")
 	}
 	return out
@@ -90,8 +109,8 @@ func (j *judge) load(i int, f File) {
 		j.settings, j.branches = append(j.settings, s), append(j.branches, false)
 		return
 	}
-	all, marked := rows(f.Text)
-	found, branches := parse(roleOf(f.Name), all)
+	all, marked := rowsOf(f.Text)
+	found, branches := parse(roleOf(f.Name), all, j.spelled)
 	j.branches = append(j.branches, branches)
 	before := len(j.settings)
 	for _, s := range found {
@@ -108,7 +127,7 @@ func (j *judge) load(i int, f File) {
 // isRefused says whether the form of the value alone makes the kernel refuse it.
 func (j *judge) isRefused(s setting) bool {
 	r := ruleOf(s.key)
-	return (s.form == asConf || s.form == asWrite) && r != nil && !variable(s.value) && r.takes.refused(s.value, j.kernel) != ""
+	return (s.form == asConf || s.form == asWrite) && r != nil && !variable(s.value) && refused(r.Takes, s.value, j.kernel) != ""
 }
 
 // line puts together what is known of one setting.
@@ -230,20 +249,20 @@ func (c *call) sysctl() {
 	case c.rule == nil:
 		c.notes = append(c.notes, familyNote(c.key))
 		return
-	case variable(c.value) && c.rule.unrelated:
-		c.note(Unrelated, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule.does), c.rule.source)
+	case variable(c.value) && c.rule.Aside:
+		c.note(Unrelated, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule), c.rule.Source)
 		return
 	case variable(c.value):
-		c.note(Effective, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule.does), c.rule.source)
+		c.note(Effective, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule), c.rule.Source)
 		return
 	}
-	if why := c.rule.takes.refused(c.value, c.kernel); why != "" {
-		c.note(OutOfBounds, "The kernel refuses the value and nothing is set: "+why+".", c.rule.source)
+	if why := refused(c.rule.Takes, c.value, c.kernel); why != "" {
+		c.note(OutOfBounds, "The kernel refuses the value and nothing is set: "+why+".", c.rule.Source)
 		return
 	}
 	v := vector{}
-	if c.rule.takes.n > 0 {
-		v = numbers(c.value, c.rule.takes.n)
+	if c.rule.Takes.N > 0 {
+		v = numbers(c.value, c.rule.Takes.N)
 		c.n, c.rest = v.n, v.rest
 	}
 	if note, ok := c.stays(); ok {
@@ -255,25 +274,51 @@ func (c *call) sysctl() {
 }
 
 // whatItDoes is a rule's text where it fits a value that is not known.
-func whatItDoes(does string) string {
-	if does == "" || strings.Contains(does, "{v}") {
+func whatItDoes(r *rule) string {
+	switch {
+	case r.does == "" && r.judge == nil:
+		return " " + inSentences(r.Does, r.Not)
+	case r.does == "" || strings.Contains(r.does, "{v}"):
 		return ""
 	}
-	return " " + does
+	return " " + r.does
 }
 
-// apply uses the rule.
+// apply uses the rule, or else the words of the row.
 func (c *call) apply() {
 	switch r := c.rule; {
 	case r.judge != nil:
 		r.judge(c)
-	case r.unrelated:
-		c.say(Unrelated, r.does)
 	case r.less != "":
-		c.compare(r.def(c.ground), first(c.n), c.fill(r.does), r.less, c.fill(r.lessWhy))
-	default:
+		d, _ := c.standard()
+		c.compare(d, first(c.n), c.fill(r.does), r.less, c.fill(r.lessWhy))
+	case r.does != "":
 		c.say(Effective, r.does)
+	case r.Takes.Kind == knob.Shown:
+		c.note(NoEffect, "The write fails. "+inSentences(r.Does, r.Not), r.Source)
+	case r.Aside:
+		c.note(Unrelated, inSentences(r.Does, r.Not)+c.sets(), r.Source)
+	default:
+		c.note(Effective, inSentences(r.Does, r.Not)+c.sets(), r.Source)
 	}
+}
+
+// inSentences makes sentences of a row's words, which go on after the name.
+func inSentences(does, not string) string {
+	out := strings.ToUpper(does[:1]) + does[1:] + "."
+	if not != "" {
+		out += " It " + not + "."
+	}
+	return out
+}
+
+// sets is the value, and the default beside it.
+func (c *call) sets() string {
+	out := " The line sets " + c.shown()
+	if d, ok := c.standard(); ok && d.Known {
+		out += c.fill("; the default is {d}")
+	}
+	return out + "."
 }
 
 // asWritten adds what is odd about the way in which the value is written.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -112,7 +113,7 @@ func (o *order) lastExclusion(among []int) int {
 func (o *order) lineFor(j, n int) sysctld.Setting {
 	s := o.settings[j]
 	key := s.key
-	if len(sysctld.Names(key)) == 1 {
+	if len(knob.Names(key)) == 1 {
 		key = identity(key)
 	}
 	if s.glob != "" {

@@ -1,112 +1,57 @@
 package lint
 
 import (
-	_ "embed"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
-//go:embed names.txt
-var namesText string
+// latest is the newest kernel whose sources were read.
+var latest = host.V(6, 18)
 
-// name is a sysctl that Linux has or had.
+// oldest is the oldest one.
+var oldest = host.V(4, 4)
+
+// ValidKernel says whether a text names a kernel release, such as "4.9".
+func ValidKernel(text string) bool {
+	_, err := host.ParseRelease(text)
+	return err == nil
+}
+
+// name is a sysctl that Linux has or had, in the ways in which it is compared.
 type name struct {
-	key      string // "net.ipv4.conf.*.rp_filter"
-	since    span
-	until    span
-	netns    span // of each network namespace since then
-	initial  bool // in the initial network namespace alone, always
-	readonly span // read-only in other network namespaces since then
-	spelled  spelling
-	parts    []string // of a key with "*"
-	path     string   // below /proc/sys, with "all" for "*"
+	*knob.Knob
+	spelled spelling
+	path    string // below /proc/sys, with "all" for "*"
 }
 
-// known is the list of names.txt.
-type known struct {
-	exact map[string]*name
-	globs map[int][]*name // those with "*", by the number of their parts
-	all   []*name
-}
-
-// knownNames reads the list once.
-var knownNames = sync.OnceValue(func() known {
-	k := known{exact: map[string]*name{}, globs: map[int][]*name{}}
-	for line := range strings.Lines(namesText) {
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] == "#" {
-			continue
-		}
-		n := parseName(words)
-		k.all = append(k.all, n)
-		k.exact[n.key] = n
-		if strings.Contains(n.key, "*") {
-			n.parts = strings.Split(n.key, ".")
-			k.globs[len(n.parts)] = append(k.globs[len(n.parts)], n)
+// knownNames are all of them, sorted.
+var knownNames = sync.OnceValue(func() (all []name) {
+	for _, k := range knob.All() {
+		if k.IsSysctl() {
+			path := knob.Path(strings.ReplaceAll(k.Name, "*", "all"))
+			all = append(all, name{k, spell(k.Name), path})
 		}
 	}
-	return k
+	slices.SortFunc(all, func(a, b name) int { return strings.Compare(a.Name, b.Name) })
+	return all
 })
 
-func parseName(words []string) *name {
-	n := &name{key: words[0], spelled: spell(words[0]), path: pathOf(words[0])}
-	for _, w := range words[1:] {
-		field, value, _ := strings.Cut(w, "=")
-		switch field {
-		case "since":
-			n.since = parseSpan(value)
-		case "until":
-			n.until = parseSpan(value)
-		case "readonly":
-			n.readonly = parseSpan(value)
-		case "netns":
-			version, rest, _ := strings.Cut(value, ",")
-			n.initial = version == "no"
-			if !n.initial {
-				n.netns = parseSpan(version)
-			}
-			if rest == "readonly" {
-				n.readonly = n.netns
-			}
-		}
-	}
-	return n
-}
-
-// find returns the name of the list that the key is one of, or nil.
-func (k known) find(key string) *name {
-	if n, ok := k.exact[key]; ok {
-		return n
-	}
-	n := strings.Count(key, ".") + 1
-	if k.globs[n] == nil {
-		return nil
-	}
-	parts := strings.Split(key, ".")
-	for _, n := range k.globs[n] {
-		if fits(n.parts, parts) {
-			return n
-		}
-	}
-	return nil
-}
-
-// fits compares part by part, of which there are as many; "*" stands for any one part.
-func fits(pattern, parts []string) bool {
-	for i, p := range pattern {
-		if p != "*" && p != parts[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // connectionNames are those about connections that have a rule.
-var connectionNames = sync.OnceValue(func() (found []*name) {
-	for _, n := range knownNames().all {
-		if isTCP(n.key) && ruleOf(n.key) != nil {
+var connectionNames = sync.OnceValue(func() (found []name) {
+	for _, n := range knownNames() {
+		if isTCP(n.Name) && ruleOf(n.Name) != nil {
 			found = append(found, n)
 		}
 	}
 	return found
 })
+
+// isName says whether a text is spelled as a name of the list, a "*" of the list included.
+func isName(key string) bool {
+	k := knob.Find(key)
+	return k != nil && k.Name == key
+}

@@ -28,6 +28,36 @@ func lettersOnly(r rune) rune {
 	return r
 }
 
+// mostSpelled bounds how many words are compared with the real names, which takes up to a millisecond each.
+const mostSpelled = 1000
+
+const tooManySpelled = "These files have so many names that no kernel has that not all of them are compared with the real ones."
+
+// spellings are the nearest names of words that were asked for. Of nil nothing is remembered, and nothing is too much.
+type spellings struct {
+	known map[string][]string
+	full  bool // words were not compared because there were too many
+}
+
+func (s *spellings) nearest(word string) []string {
+	if s == nil {
+		return nearestNames(word)
+	}
+	names, known := s.known[word]
+	switch {
+	case known:
+		return names
+	case len(s.known) >= mostSpelled:
+		s.full = true
+		return nil
+	case s.known == nil:
+		s.known = map[string][]string{}
+	}
+	names = nearestNames(word)
+	s.known[word] = names
+	return names
+}
+
 // nearestNames are up to five real names that are spelled alike, nearest first. Besides slips inside a name it finds parts left out,
 // parts too many, and separators that are wrong: net.ipv4_timestamps, tcp_tw_reuse, net.core.tcp_rmem.
 func nearestNames(key string) (out []string) {
@@ -41,14 +71,14 @@ func nearestNames(key string) (out []string) {
 	var all []candidate
 	most := max(2, len(key)/5)
 	written := spell(strings.ToLower(key))
-	for _, n := range knownNames().all {
+	for _, n := range knownNames() {
 		if d := distance(written, n.spelled, most); d <= most {
-			if isTCP(n.key) {
+			if isTCP(n.Name) {
 				d = 2*d - 1 // of two that are as near, the one about connections
 			} else {
 				d *= 2
 			}
-			all = append(all, candidate{n.key, d})
+			all = append(all, candidate{n.Name, d})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return a.d - b.d })

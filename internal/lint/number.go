@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/figure"
 )
 
 // vector is what the kernel reads from a text of numbers.
@@ -97,7 +97,7 @@ func variable(value string) bool {
 }
 
 // count writes a number for people.
-func count(n int64) string { return limit.Count(n) }
+func count(n int64) string { return figure.Count(n) }
 
 // memory writes an amount of memory for people: 212,992 bytes, 6 MiB.
 func memory(n int64) string {

@@ -136,7 +136,7 @@ func (o *order) same(i, j int) bool { return o.values[i] == o.values[j] }
 func valueOf(s setting) string {
 	n := 1
 	if r := ruleOf(s.key); r != nil {
-		n = max(r.takes.n, 1)
+		n = max(r.Takes.N, 1)
 	}
 	if v := numbers(s.value, n); v.wrong == "" && (n > 1 || v.rest == "") {
 		return fmt.Sprint(v.n, v.rest)

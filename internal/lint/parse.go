@@ -3,6 +3,8 @@ package lint
 import (
 	"regexp"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // parser collects the settings of one file.
@@ -21,6 +23,8 @@ type parser struct {
 	depth    int                 // of commands inside quotes
 	where    string              // the command that carries what follows elsewhere
 	branches bool                // there are lines that may not run
+	spelled  *spellings
+	lines    int // so far, but for empty ones and comments
 }
 
 // document is an open here-document.
@@ -32,19 +36,52 @@ type document struct {
 // deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
 const deepest = 4
 
+// What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a person wrote has as many lines.
+const (
+	longestLine = 256 << 10
+	mostLines   = 200_000 // that are neither empty nor comments
+)
+
+var (
+	tooLong = Note{NoEffect, "The line is longer than 256 KiB and is not judged.", ""}
+	tooMany = Note{NoEffect, "From here on nothing is judged: the file has more than 200,000 lines.", ""}
+)
+
 // parse finds all settings of a file; branches says that not all of them need be made.
-func parse(role role, all []row) (settings []setting, branches bool) {
-	p := &parser{role: role}
-	for i := 0; i < len(all); i++ {
-		p.row = all[i].n
-		text := all[i].text
-		for p.continues(text) && i+1 < len(all) {
-			i++
-			text = strings.TrimSuffix(text, `\`) + " " + trim(all[i].text)
+func parse(role role, all *rows, spelled *spellings) (settings []setting, branches bool) {
+	p := &parser{role: role, spelled: spelled}
+	for all.more() && len(p.settings) <= mostSettings {
+		text := all.next()
+		p.row = all.n
+		if p.continues(text) {
+			text = whole(text, all)
+		}
+		if len(text) > longestLine {
+			p.add(stray("", "", tooLong))
+			continue
 		}
 		p.line(text)
+		if p.lines > mostLines {
+			p.add(stray("", "", tooMany))
+			break
+		}
 	}
 	return p.settings, p.branches
+}
+
+// whole is a line with those that continue it.
+func whole(text string, all *rows) string {
+	var b strings.Builder
+	empty := true // what stands before is blank: a mark of comments then makes a comment of the whole
+	for strings.HasSuffix(text, `\`) && all.more() && !(empty && isComment(text)) {
+		part := strings.TrimSuffix(text, `\`)
+		empty = empty && trim(part) == ""
+		if b.Len() <= longestLine {
+			b.WriteString(part + " ")
+		}
+		text = trim(all.next())
+	}
+	return b.String() + text
 }
 
 // continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
@@ -67,6 +104,7 @@ func (p *parser) as(r role, text string) {
 	if t == "" || isComment(t) {
 		return
 	}
+	p.lines++
 	switch r {
 	case sysctlRole:
 		p.confLine(t)
@@ -86,6 +124,9 @@ func (p *parser) as(r role, text string) {
 func isComment(t string) bool { return strings.HasPrefix(t, "#") || strings.HasPrefix(t, ";") }
 
 func (p *parser) add(s setting) {
+	if len(p.settings) > mostSettings {
+		return // parse says so
+	}
 	s.row, s.where = p.row, p.where
 	p.settings = append(p.settings, s)
 }
@@ -191,7 +232,8 @@ func (p *parser) stray(t string) {
 	}
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
-	if looksLikeKey(name) && value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1) && (knownNames().find(canonical(name)) != nil || len(nearestNames(name)) > 0) {
+	numeric := value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1)
+	if looksLikeKey(name) && numeric && (knob.Find(canonical(name)) != nil || len(p.spelled.nearest(name)) > 0) {
 		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}

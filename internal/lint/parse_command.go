@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // wrappers are words in front of a command that run it.
@@ -166,7 +168,7 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
 	key := canonical(name)
-	if !looksLikeKey(name) || knownNames().find(key) == nil && len(nearestNames(key)) == 0 {
+	if !looksLikeKey(name) || knob.Find(key) == nil && len(p.spelled.nearest(key)) == 0 {
 		return
 	}
 	switch {

@@ -69,7 +69,7 @@ func (p *parser) assignment(t string) bool {
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
-	case !looksLikeKey(bare) && !isShortName(bare) && !isMisspelt(bare):
+	case !looksLikeKey(bare) && !isShortName(bare) && !p.isMisspelt(bare):
 		return false
 	}
 	oneWay := ""
@@ -98,8 +98,8 @@ func isShortName(word string) bool {
 	if !strings.Contains(word, "_") && word != "somaxconn" {
 		return false
 	}
-	for _, n := range knownNames().all {
-		if lastPart(n.key) == word && isTCP(n.key) {
+	for _, n := range knownNames() {
+		if lastPart(n.Name) == word && isTCP(n.Name) {
 			return true
 		}
 	}
@@ -107,6 +107,6 @@ func isShortName(word string) bool {
 }
 
 // isMisspelt says whether a word with parts is nearly the name of a setting: ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
-func isMisspelt(word string) bool {
-	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(nearestNames(word)) > 0
+func (p *parser) isMisspelt(word string) bool {
+	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(p.spelled.nearest(word)) > 0
 }

@@ -2,7 +2,8 @@ package lint
 
 import (
 	"path"
-	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Patterns match some hundred names each. Above the first number of matches a pattern is told of once and its matches only count for
@@ -42,7 +43,7 @@ func (j *judge) expandAll(settings []setting) (out []setting) {
 // expand gives each setting that a glob matches its own verdict; those outside of TCP are not worth one each. What "-key" matches
 // only counts for the order.
 func (j *judge) expand(s setting) []setting {
-	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !isGlob(s.key) || s.flaw != nil || knownNames().exact[s.key] != nil {
+	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !isGlob(s.key) || s.flaw != nil || isName(s.key) {
 		return []setting{s}
 	}
 	names := j.matching(s.key)
@@ -81,10 +82,10 @@ func (j *judge) matching(pattern string) []string {
 		return names
 	}
 	var names []string
-	below := strings.ReplaceAll(pattern, ".", "/")
+	below := knob.Path(pattern)
 	for _, n := range connectionNames() {
 		if ok, err := path.Match(below, n.path); err == nil && ok {
-			names = append(names, n.key)
+			names = append(names, n.Name)
 		}
 	}
 	if j.matched == nil {

@@ -4,36 +4,14 @@ import (
 	"fmt"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // conntrackRules are about the table of tracked connections.
 var conntrackRules = []rule{
-	{
-		key: "net.netfilter.nf_conntrack_max", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{6, 18}, low: 0, top: 1<<31 - 1}}}, def: trackedMax,
-		source: "net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, nf_conntrack_init_start; d532bcd0b269 (5.15)", judge: judgeTracked,
-	},
-	{
-		key: "net.netfilter.nf_conntrack_buckets", takes: single(notBelow(0)),
-		source: "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize; net/netfilter/nf_conntrack_standalone.c nf_conntrack_hash_sysctl", judge: judgeTrackBuckets,
-	},
-	{
-		key:    "net.netfilter.nf_conntrack_count",
-		source: "net/netfilter/nf_conntrack_standalone.c nf_ct_sysctl_table (mode 0444)", judge: nothing("Is how many entries there are and cannot be written: the write fails."),
-	},
-	{
-		key: "net.netfilter.nf_conntrack_tcp_loose", takes: single(anyInt), def: always(1),
-		source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_new; Documentation/networking/nf_conntrack-sysctl.rst", judge: judgeLoose,
-	},
-	{
-		key: "net.netfilter.nf_conntrack_tcp_be_liberal", takes: single(anyInt), unrelated: true,
-		does:   "With 1 packets outside of the window are not marked INVALID. It makes no room in the table.",
-		source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_in_window; Documentation/networking/nf_conntrack-sysctl.rst",
-	},
-	{
-		key: "net.netfilter.nf_conntrack_tcp_max_retrans", takes: single(oneByte), unrelated: true,
-		does:   "After {v} repeated packets (3 by default) the entry gets the time of nf_conntrack_tcp_timeout_max_retrans.",
-		source: "net/netfilter/nf_conntrack_proto_tcp.c nf_conntrack_tcp_packet; Documentation/networking/nf_conntrack-sysctl.rst",
-	},
+	{key: "net.netfilter.nf_conntrack_max", judge: judgeTracked},
+	{key: "net.netfilter.nf_conntrack_buckets", judge: judgeTrackBuckets},
+	{key: "net.netfilter.nf_conntrack_tcp_loose", judge: judgeLoose},
 }
 
 // tracking says whether nf_conntrack is loaded; seen is false where nobody looked.
@@ -71,12 +49,13 @@ func judgeTracked(c *call) {
 		return
 	}
 	if why, ok := c.fewBuckets(v); ok {
-		c.note(Harmful, why, c.rule.source)
+		c.note(Harmful, why, c.rule.Source)
 		c.hostToo()
 		return
 	}
 	does := fmt.Sprintf("Lets each network namespace track %s connections (%s of kernel memory when full); a closed one counts for nf_conntrack_tcp_timeout_time_wait. The setting is there only after nf_conntrack is loaded, which may be later than sysctl.d is read.", count(v), memory(v*256))
-	c.compare(c.rule.def(c.ground), v, does, BelowDefault, "the table is full sooner, and a full one drops the first packet of new connections.")
+	d, _ := c.standard()
+	c.compare(d, v, does, BelowDefault, "the table is full sooner, and a full one drops the first packet of new connections.")
 	c.hostToo()
 }
 
@@ -96,10 +75,8 @@ func (c *call) fewBuckets(v int64) (why string, few bool) {
 		}
 	}
 	if !ok { // no host has more by default
-		n, from, ok = 65536, "the most that any host has by default", true
-		if c.since(5, 15) {
-			n = 262144
-		}
+		d, _ := knob.MostBuckets.Amount(c.host())
+		n, from, ok = d.N, "the most that any host has by default", true
 	}
 	if !ok || n <= 0 || v <= longChains*n {
 		return "", false
@@ -108,7 +85,7 @@ func (c *call) fewBuckets(v int64) (why string, few bool) {
 }
 
 func judgeTrackBuckets(c *call) {
-	if !c.since(4, 9) && c.kernel == oldest {
+	if c.kernel.Series() == oldest {
 		c.say(NoEffect, "Cannot be written on Linux 4.4 (it can on 4.9): give hashsize to the module (options nf_conntrack hashsize=N in modprobe.d).")
 		return
 	}
@@ -117,13 +94,13 @@ func judgeTrackBuckets(c *call) {
 	}
 	v := c.n[0]
 	if v == 0 {
-		c.note(OutOfBounds, "The kernel refuses it (EINVAL): a table needs buckets.", c.rule.source)
+		c.note(OutOfBounds, "The kernel refuses it (EINVAL): a table needs buckets.", c.rule.Source)
 		return
 	}
-	c.note(Effective, fmt.Sprintf("Makes the hash table %s buckets long (%s), for all network namespaces, and rebuilds it at once. It does not change nf_conntrack_max. The setting is there only after nf_conntrack is loaded, which may be later than sysctl.d is read.", count(v), memory(v*8)), c.rule.source)
+	c.note(Effective, fmt.Sprintf("Makes the hash table %s buckets long (%s), for all network namespaces, and rebuilds it at once. It does not change nf_conntrack_max. The setting is there only after nf_conntrack is loaded, which may be later than sysctl.d is read.", count(v), memory(v*8)), c.rule.Source)
 	if now, ok := c.runningNumber(); ok && v < now {
 		c.notes = nil
-		c.note(BelowDefault, fmt.Sprintf("%s is below what this host has, %s buckets: chains get longer.", count(v), count(now)), c.rule.source)
+		c.note(BelowDefault, fmt.Sprintf("%s is below what this host has, %s buckets: chains get longer.", count(v), count(now)), c.rule.Source)
 	}
 }
 
@@ -132,40 +109,16 @@ func judgeLoose(c *call) {
 		return
 	}
 	if c.n[0] == 0 {
-		c.say(Effective, "Connections that the table does not know are no longer picked up in the middle: after the rules, the module or the host are started again, or an entry was given up too early, their packets are INVALID. The default is 1.")
+		c.say(Effective, "Connections that the table does not know are no longer picked up in the middle: after the rules, the module or the host are started again, or an entry was given up too early, their packets are INVALID. The default is {d}.")
 		return
 	}
 	c.say(Effective, "Picks up connections that the table does not know in the middle; that is the default.")
 }
 
-// trackTimes are the times that entries stay, with their defaults and what they are for.
-var trackTimes = []struct {
-	state string
-	def   int64
-	what  string
-}{
-	{"established", 432000, "an established connection"},
-	{"time_wait", 120, "a closed connection"},
-	{"fin_wait", 120, "a connection of which one side has sent FIN"},
-	{"syn_sent", 120, "a connection of which only the SYN was seen"},
-	{"syn_recv", 60, "a connection whose SYN was answered and not yet acknowledged"},
-	{"close_wait", 60, "a connection whose FIN was acknowledged and whose other side has not closed"},
-	{"last_ack", 30, "a connection that waits for the last ACK"},
-	{"close", 10, "a connection that ended with RST"},
-	{"unacknowledged", 300, "a connection with data that nobody acknowledges"},
-	{"max_retrans", 300, "a connection whose packets are sent again and again"},
-}
-
-var trackTimeRules = makeTrackTimes()
-
-func makeTrackTimes() (out []rule) {
-	for _, t := range trackTimes {
-		what := t.what
-		out = append(out, rule{
-			key: "net.netfilter.nf_conntrack_tcp_timeout_" + t.state, takes: inSeconds(), def: always(t.def),
-			source: "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts; Documentation/networking/nf_conntrack-sysctl.rst",
-			judge:  func(c *call) { c.trackTime(what) },
-		})
+// trackTimeRules are the times that entries stay.
+func trackTimeRules() (out []rule) {
+	for _, t := range knob.TrackStates() {
+		out = append(out, rule{key: t.Key(), judge: func(c *call) { c.trackTime(t.Entry) }})
 	}
 	return out
 }
@@ -174,9 +127,10 @@ func (c *call) trackTime(what string) {
 	if c.notLoaded() {
 		return
 	}
-	v, def := c.n[0], c.rule.def(c.ground).n
+	d, _ := c.standard()
+	v, def := c.n[0], d.N
 	if v <= 0 {
-		c.note(Harmful, fmt.Sprintf("The entry of %s goes at once: later packets of the connection are new or INVALID to the rules. The default is %s s.", what, count(def)), c.rule.source)
+		c.note(Harmful, fmt.Sprintf("The entry of %s goes at once: later packets of the connection are new or INVALID to the rules. The default is %s s.", what, count(def)), c.rule.Source)
 		return
 	}
 	if lastPart(c.key) == "nf_conntrack_tcp_timeout_established" && c.tooShort(v) {
@@ -191,7 +145,7 @@ func (c *call) trackTime(what string) {
 	default:
 		why += fmt.Sprintf(" (%s by default): it takes room in the table for longer.", count(def))
 	}
-	c.note(Effective, why+c.tracksPerSecond(v)+" It changes no timer of TCP itself.", c.rule.source)
+	c.note(Effective, why+c.tracksPerSecond(v)+" It changes no timer of TCP itself.", c.rule.Source)
 }
 
 // tooShort weighs the time of idle connections against keepalive, which alone keeps their entries.
@@ -200,8 +154,8 @@ func (c *call) tooShort(v int64) bool {
 	if v >= idle {
 		return false
 	}
-	c.note(Harmful, fmt.Sprintf("A connection that is idle for %s s loses its entry, and its next packet is new or INVALID to the rules, so it hangs behind NAT or a firewall. Keepalive probes come after %s s only (tcp_keepalive_time, %s), on sockets that use them. The default is 432,000 s; RFC 5382 wants 7,440 s at least.",
-		count(v), count(idle), from), c.rule.source)
+	c.say(Harmful, fmt.Sprintf("A connection that is idle for %s s loses its entry, and its next packet is new or INVALID to the rules, so it hangs behind NAT or a firewall. Keepalive probes come after %s s only (tcp_keepalive_time, %s), on sockets that use them. The default is {d} s; RFC 5382 wants 7,440 s at least.",
+		count(v), count(idle), from))
 	return true
 }
 

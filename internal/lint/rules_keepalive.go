@@ -4,12 +4,10 @@ import "fmt"
 
 // keepaliveRules are about peers that vanished.
 var keepaliveRules = []rule{
-	{key: "net.ipv4.tcp_keepalive_time", takes: inSeconds(), def: always(7200), source: keepaliveSource, judge: judgeKeepalive},
-	{key: "net.ipv4.tcp_keepalive_intvl", takes: inSeconds(), def: always(75), source: keepaliveSource, judge: judgeKeepalive},
-	{key: "net.ipv4.tcp_keepalive_probes", takes: single(oneByte), def: always(9), source: keepaliveSource, judge: judgeKeepalive},
+	{key: "net.ipv4.tcp_keepalive_time", judge: judgeKeepalive},
+	{key: "net.ipv4.tcp_keepalive_intvl", judge: judgeKeepalive},
+	{key: "net.ipv4.tcp_keepalive_probes", judge: judgeKeepalive},
 }
-
-const keepaliveSource = "net/ipv4/tcp_timer.c tcp_keepalive_timer (4.4-6.18)"
 
 // judgeKeepalive gives the sum of the three, whichever of them the line sets.
 func judgeKeepalive(c *call) {
@@ -33,9 +31,16 @@ func judgeKeepalive(c *call) {
 		return
 	}
 	total := max(idle, 0) + saturated(max(gap, 0), max(probes, 0))
-	c.note(Effective, fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x %s; 7,875 s by default), and its descriptor and memory are free then. It acts only on sockets with SO_KEEPALIVE that set no times of their own.",
-		count(total), count(idle), count(probes), count(gap)), c.rule.source)
+	c.note(Effective, fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x %s; %s s by default), and its "+
+		"descriptor and memory are free then. It acts only on sockets with SO_KEEPALIVE that set no times of their own.",
+		count(total), count(idle), count(probes), count(gap), count(c.usualKeepalive())), c.rule.Source)
 	if total < 30 {
 		c.caution("An outage of that length ends all idle connections.")
 	}
+}
+
+// usualKeepalive is how long it takes with the defaults of the three.
+func (c *call) usualKeepalive() int64 {
+	usual := func(name string) int64 { return c.usual("net.ipv4.tcp_keepalive_" + name) }
+	return usual("time") + usual("probes")*usual("intvl")
 }

@@ -6,39 +6,30 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // portRules are about local ports.
 var portRules = []rule{
+	{key: "net.ipv4.ip_local_port_range", judge: judgeRange},
+	{key: "net.ipv4.ip_local_reserved_ports", judge: judgeReserved},
+	{key: "net.ipv4.ip_unprivileged_port_start", judge: judgePortStart},
+	{key: "net.ipv4.ip_autobind_reuse", judge: judgeAutobind},
 	{
-		key: "net.ipv4.ip_local_port_range", takes: shape{portRange, 2, between(1, 65535)},
-		source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range; net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (4.5)", judge: judgeRange,
-	},
-	{
-		key: "net.ipv4.ip_local_reserved_ports", takes: shape{kind: portList},
-		source: "include/net/ip.h inet_is_local_reserved_port; Documentation/networking/ip-sysctl.rst", judge: judgeReserved,
-	},
-	{
-		key: "net.ipv4.ip_unprivileged_port_start", takes: single(between(0, 65535)), def: always(1024),
-		source: "net/ipv4/sysctl_net_ipv4.c ipv4_privileged_ports (4.11)", judge: judgePortStart,
-	},
-	{
-		key: "net.ipv4.ip_autobind_reuse", takes: single(between(0, 1)), def: always(0),
-		source: "net/ipv4/inet_connection_sock.c inet_csk_find_open_port; 4b01a9674231 (5.7); Documentation/networking/ip-sysctl.rst", judge: judgeAutobind,
-	},
-	{
-		key: "net.ipv4.ip_local_port_step_width", takes: single(between(0, 1<<32-1)),
-		does:   "Where a port is taken, connect() goes on by a random step of at most {v} (0, the default: by one step after the other), so that the ports behind reserved ones are not used more often than others. All ports are tried before it fails: the line adds none, and a step as wide as the range makes the search of a full one slower.",
-		source: "net/ipv4/inet_hashtables.c __inet_hash_connect; 7da62262ec96 (7.1); Documentation/networking/ip-sysctl.rst",
-	},
-	{
-		key: "net.ipv4.ip_nonlocal_bind", takes: single(anyInt), unrelated: true,
-		does: "Lets programs bind to addresses that the host does not have. It sets no ceiling on connections.", source: "net/ipv4/af_inet.c __inet_bind",
+		key: "net.ipv4.ip_local_port_step_width",
+		does: "Where a port is taken, connect() goes on by a random step of at most {v} (with {d}, the default, by one " +
+			"step after the other), so that the ports behind reserved ones are not " +
+			"used more often than others. All ports are tried before it " +
+			"fails: the line adds none, and a step as wide as the range " +
+			"makes the search of a full one slower.",
 	},
 }
 
 // defaultRange is what the kernel has at its start; the end is 61000 before 4.2.
-const defaultLow, defaultHigh = 32768, 60999
+var defaultLow, defaultHigh = func() (low, high int64) {
+	v := numbers(knob.Usual("net.ipv4.ip_local_port_range"), 2)
+	return v.n[0], v.n[1]
+}()
 
 // wellKnown are ports of servers above 1023 that a wide range takes in.
 var wellKnown = []int64{1433, 1521, 2181, 2379, 3000, 3306, 5432, 5672, 6379, 6443, 8000, 8080, 8443, 9000, 9042, 9090, 9092, 9200, 10250, 11211, 27017}
@@ -54,11 +45,11 @@ func judgeRange(c *call) {
 	}
 	low, high := c.n[0], c.n[1]
 	if low > high {
-		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is above the high end, %d.", low, high), c.rule.source)
+		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is above the high end, %d.", low, high), c.rule.Source)
 		return
 	}
 	if start, from, ok := c.before("net.ipv4.ip_unprivileged_port_start"); ok && c.since(4, 11) && low < start {
-		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is below ip_unprivileged_port_start, %d (%s).", low, start, from), c.rule.source)
+		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is below ip_unprivileged_port_start, %d (%s).", low, start, from), c.rule.Source)
 		return
 	}
 	n := high - low + 1
@@ -66,11 +57,11 @@ func judgeRange(c *call) {
 	const each = "; as many connections are possible from each source address to each destination address and port. The next connect() sees it."
 	switch {
 	case n < defaultHigh-defaultLow+1:
-		c.note(BelowDefault, "Leaves "+is+each, c.rule.source)
+		c.note(BelowDefault, "Leaves "+is+each, c.rule.Source)
 	case low == defaultLow && high == defaultHigh:
-		c.note(Effective, fmt.Sprintf("%s ports, the default%s", count(n), each), c.rule.source)
+		c.note(Effective, fmt.Sprintf("%s ports, the default%s", count(n), each), c.rule.Source)
 	default:
-		c.note(Effective, "Gives "+is+each, c.rule.source)
+		c.note(Effective, "Gives "+is+each, c.rule.Source)
 		c.judgeWide(low, high)
 	}
 	if (low^high)&1 == 0 {
@@ -90,7 +81,7 @@ func (c *call) judgeWide(low, high int64) {
 		if inside.Len() > 0 {
 			c.notes = nil
 			c.note(Harmful, fmt.Sprintf("The wider range takes in ports that something listens on here: %s. While such a server restarts, a client connection can take its port, and the server then fails with EADDRINUSE. Set ip_local_reserved_ports = %s with it, or begin the range above.",
-				cut(inside.String(), 80), cut(reserved.Union(inside).String(), 80)), c.rule.source+"; net/ipv4/inet_connection_sock.c inet_csk_bind_conflict")
+				cut(inside.String(), 80), cut(reserved.Union(inside).String(), 80)), c.rule.Source+"; net/ipv4/inet_connection_sock.c inet_csk_bind_conflict")
 		}
 		return
 	}
@@ -165,7 +156,7 @@ func cut(s string, most int) string {
 func judgeReserved(c *call) {
 	set, err := host.ParsePorts(c.value)
 	if err != nil {
-		c.note(OutOfBounds, "The kernel refuses it (EINVAL): "+err.Error()+".", c.rule.source)
+		c.note(OutOfBounds, "The kernel refuses it (EINVAL): "+err.Error()+".", c.rule.Source)
 		return
 	}
 	if set.Len() == 0 {
@@ -177,7 +168,7 @@ func judgeReserved(c *call) {
 		low, high = r[0], r[1]
 	}
 	inside := set.Within(low, high)
-	c.note(Effective, fmt.Sprintf("connect() and bind(0) pass over %s ports, %s of them in the range %d-%d; an explicit bind() still gets them. The line replaces the whole list.", count(set.Len()), count(inside.Len()), low, high), c.rule.source)
+	c.note(Effective, fmt.Sprintf("connect() and bind(0) pass over %s ports, %s of them in the range %d-%d; an explicit bind() still gets them. The line replaces the whole list.", count(set.Len()), count(inside.Len()), low, high), c.rule.Source)
 }
 
 // rangeBy is ip_local_port_range as the lines set it, or as it is now.
@@ -202,10 +193,10 @@ func judgePortStart(c *call) {
 		if ok {
 			low = r[0]
 		}
-		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): %s is above the low end of ip_local_port_range, %d.", count(v), low), c.rule.source)
+		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): %s is above the low end of ip_local_port_range, %d.", count(v), low), c.rule.Source)
 		return
 	}
-	c.note(Effective, fmt.Sprintf("Programs without privilege may listen from port %d on (1024 by default), and ip_local_port_range may begin there.", v), c.rule.source)
+	c.note(Effective, fmt.Sprintf("Programs without privilege may listen from port %d on (%d by default), and ip_local_port_range may begin there.", v, c.usual(c.key)), c.rule.Source)
 }
 
 func judgeAutobind(c *call) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // kernels are those that properties are tried on.
@@ -20,11 +20,11 @@ func lintText(name, text, kernel string) Report {
 // No setting of TCP, the network core or connection tracking is left without a verdict and a source, whatever its value.
 func TestEveryNameHasAVerdict(t *testing.T) {
 	values := []string{"0", "1", "-1", "1000000", "4096 87380 6291456", "x", "", "99999999999999999999"}
-	for _, n := range knownNames().all {
-		if !isTCP(n.key) {
+	for _, n := range knownNames() {
+		if !isTCP(n.Name) {
 			continue
 		}
-		key := strings.ReplaceAll(n.key, "*", "eth0")
+		key := strings.ReplaceAll(n.Name, "*", "eth0")
 		for _, k := range []string{"", "4.4", "5.4", "6.18"} {
 			for _, v := range values {
 				r := lintText("x.conf", key+" = "+v+"\n", k)
@@ -41,16 +41,13 @@ func TestEveryNameHasAVerdict(t *testing.T) {
 	}
 }
 
-// Every rule is for a name that there is, has a source, and says something.
+// A rule that compares says what lower does and has a default to compare with; none is passed over.
 func TestRules(t *testing.T) {
 	for key, r := range rules {
-		if knownNames().find(key) == nil {
-			t.Errorf("%s is not in names.txt", key)
+		if r.Knob == nil || (r.less != "") != (r.lessWhy != "") || r.less != "" && r.Default.On == nil {
+			t.Errorf("%s: does %q, lower %q", key, r.does, r.lessWhy)
 		}
-		if r.source == "" || (r.does == "" && r.judge == nil) || (r.less != "") != (r.lessWhy != "") || (r.less != "" && r.def == nil) {
-			t.Errorf("%s: source %q, does %q", key, r.source, r.does)
-		}
-		if strings.HasPrefix(key, "net.") && !isTCP(key) && !r.unrelated {
+		if strings.HasPrefix(key, "net.") && !isTCP(key) && !r.Aside {
 			t.Errorf("%s would be passed over", key)
 		}
 	}
@@ -60,15 +57,14 @@ func TestRules(t *testing.T) {
 func TestDefaultsAreNoFaults(t *testing.T) {
 	doesNothing := []string{"net.ipv4.tcp_max_syn_backlog", "net.core.rmem_default", "net.core.wmem_default"}
 	for key, r := range rules {
-		if r.def == nil || slices.Contains(doesNothing, key) {
+		if r.Default.On == nil || r.Takes.N > 1 || slices.Contains(doesNothing, key) {
 			continue
 		}
 		for _, k := range kernels {
-			g := newGround(Target{Kernel: k})
-			d := r.def(g)
-			l := lintText("x.conf", key+" = "+strconv.FormatInt(d.n, 10), k).Lines[0]
-			if d.known && l.Verdict.Fault() && l.Verdict != Gone {
-				t.Errorf("%s = %d on %q: %s: %s", key, d.n, k, l.Verdict, l.Why)
+			d, _ := r.Default.Amount(newGround(Target{Kernel: k}).host())
+			l := lintText("x.conf", key+" = "+strconv.FormatInt(d.N, 10), k).Lines[0]
+			if d.Known && l.Verdict.Fault() && l.Verdict != Gone {
+				t.Errorf("%s = %d on %q: %s: %s", key, d.N, k, l.Verdict, l.Why)
 			}
 		}
 	}
@@ -77,7 +73,7 @@ func TestDefaultsAreNoFaults(t *testing.T) {
 // More is never called less: a verdict of below-default never comes back when a number grows.
 func TestBelowDefaultIsMonotonic(t *testing.T) {
 	for key, r := range rules {
-		if r.takes.kind != ints || r.takes.n != 1 {
+		if r.Takes.Kind != knob.Numbers || r.Takes.N != 1 {
 			continue
 		}
 		for _, k := range kernels {
@@ -95,12 +91,12 @@ func TestBelowDefaultIsMonotonic(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	k := knownNames()
-	if len(k.all) < 850 {
-		t.Errorf("%d names", len(k.all))
+	if len(k) < 850 {
+		t.Errorf("%d names", len(k))
 	}
-	for _, n := range k.all {
-		if !looksLikeKey(n.key) {
-			t.Errorf("%q is no name", n.key)
+	for _, n := range k {
+		if !looksLikeKey(n.Name) {
+			t.Errorf("%q is no name", n.Name)
 		}
 	}
 	for key, want := range map[string]string{
@@ -125,31 +121,11 @@ func TestNames(t *testing.T) {
 		"net.ipv4.tcp_available_congestion_ctrl": "",
 	} {
 		have := ""
-		if n := k.find(key); n != nil {
-			have = n.key
+		if n := knob.Find(key); n != nil {
+			have = n.Name
 		}
 		if have != want {
 			t.Errorf("%s is %q, want %q", key, have, want)
-		}
-	}
-}
-
-func TestCanonical(t *testing.T) {
-	for written, want := range map[string]string{
-		"net.core.somaxconn":                  "net.core.somaxconn",
-		"net/core/somaxconn":                  "net.core.somaxconn",
-		"/net/core/somaxconn":                 "net.core.somaxconn",
-		"net/ipv4/conf/enp3s0.200/forwarding": "net.ipv4.conf.enp3s0/200.forwarding",
-		"net.ipv4.conf.enp3s0/200.forwarding": "net.ipv4.conf.enp3s0/200.forwarding",
-		"net/ipv4.tcp_fin_timeout":            "net.ipv4/tcp_fin_timeout",
-		"somaxconn":                           "somaxconn",
-		"":                                    "",
-		"kernel/core_pattern":                 "kernel.core_pattern",
-		"net/ipv4/neigh/default/gc_thresh1":   "net.ipv4.neigh.default.gc_thresh1",
-		"net.ipv4.conf.*.forwarding":          "net.ipv4.conf.*.forwarding",
-	} {
-		if have := canonical(written); have != want {
-			t.Errorf("%q is %q, want %q", written, have, want)
 		}
 	}
 }
@@ -242,39 +218,4 @@ func TestLargeFiles(t *testing.T) {
 	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1", strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16), "sh -c '" + strings.Repeat(`sh -c "`, 100)} {
 		lintText("x.conf", text, "6.1")
 	}
-}
-
-// Every sysctl that the catalogue of limits explains has a rule here, and the two agree on its versions.
-func TestCatalogueAgrees(t *testing.T) {
-	for _, l := range limit.Catalogue() {
-		for _, k := range l.Knobs {
-			if !looksLikeKey(k.Name) || strings.ContainsAny(k.Name, " ") {
-				continue
-			}
-			n := knownNames().find(k.Name)
-			if n == nil {
-				if k.Since == "" || !latest.before(releaseOf(k.Since)) {
-					t.Errorf("%s: %s is not in names.txt", l.ID, k.Name)
-				}
-				continue
-			}
-			if n.until.by == oldest {
-				continue // gone before the oldest kernel that names.txt knows: absent.go has a word on it
-			}
-			if ruleOf(k.Name) == nil {
-				t.Errorf("%s: %s has no rule", l.ID, k.Name)
-			}
-			if k.Until != "" && n.until.by != releaseOf(k.Until) {
-				t.Errorf("%s: %s is gone since %s, here %s", l.ID, k.Name, k.Until, n.until)
-			}
-			if since := releaseOf(k.Since); k.Since != "" && oldest.before(since) && (since.before(n.since.after) || n.since.by.before(since)) {
-				t.Errorf("%s: %s is there since %s, here %s", l.ID, k.Name, k.Since, n.since)
-			}
-		}
-	}
-}
-
-func releaseOf(s string) release {
-	r, _ := parseRelease(s)
-	return r
 }

@@ -1,92 +1,78 @@
 package lint
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
 
 // timeWaitRules are about connections that are closed.
 var timeWaitRules = []rule{
+	{key: "net.ipv4.tcp_fin_timeout", judge: judgeFinTimeout},
+	{key: "net.ipv4.tcp_tw_reuse", judge: judgeReuse},
 	{
-		key: "net.ipv4.tcp_fin_timeout", takes: inSeconds(), def: always(60),
-		source: "net/ipv4/tcp_minisocks.c tcp_time_wait (TCP_TIMEWAIT_LEN, 4.4-6.18); net/ipv4/tcp_input.c tcp_rcv_state_process", judge: judgeFinTimeout,
+		key: "net.ipv4.tcp_tw_reuse_delay",
+		does: "With tcp_tw_reuse, connect() takes over a port {v} ms after its last connection went into TIME_WAIT " +
+			"({d} by default). It must not be shorter than the peer's timestamp " +
+			"clock ticks.",
 	},
-	{
-		key: "net.ipv4.tcp_tw_reuse", takes: shape{ints, 1, []bound{{low: -1 << 31, top: 1<<31 - 1}, {since: release{4, 19}, low: 0, top: 2}}},
-		def:    since(0, release{4, 19}, 2),
-		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.19)", judge: judgeReuse,
-	},
-	{
-		key: "net.ipv4.tcp_tw_reuse_delay", takes: single(between(1, 60000)), def: always(1000),
-		does:   "With tcp_tw_reuse, connect() takes over a port {v} ms after its last connection went into TIME_WAIT (1,000 by default). It must not be shorter than the peer's timestamp clock ticks.",
-		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; ca6a6f93867a, 19ce8cd30465 (6.14)",
-	},
-	{
-		key: "net.ipv4.tcp_tw_recycle", takes: single(anyInt), def: always(0),
-		source: "4396e46187ca (4.12)", judge: judgeRecycle,
-	},
-	{
-		key: "net.ipv4.tcp_max_tw_buckets", takes: single(anyInt), def: halfOfBuckets,
-		source: "net/ipv4/inet_timewait_sock.c inet_twsk_alloc; net/ipv4/tcp_ipv4.c tcp_set_hashinfo; Documentation/networking/ip-sysctl.rst", judge: judgeBuckets,
-	},
-	{
-		key: "net.ipv4.tcp_timestamps", takes: single(oneByte), def: always(1),
-		source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; net/ipv4/tcp_input.c tcp_paws_check; Documentation/networking/ip-sysctl.rst", judge: judgeTimestamps,
-	},
-	{
-		key: "net.ipv4.tcp_rfc1337", takes: single(oneByte), def: always(0),
-		source: "net/ipv4/tcp_minisocks.c tcp_timewait_state_process (4.4-6.18)", judge: judgeRFC1337,
-	},
+	{key: "net.ipv4.tcp_tw_recycle", judge: judgeRecycle},
+	{key: "net.ipv4.tcp_max_tw_buckets", judge: judgeBuckets},
+	{key: "net.ipv4.tcp_timestamps", judge: judgeTimestamps},
+	{key: "net.ipv4.tcp_rfc1337", judge: judgeRFC1337},
 }
 
 func judgeFinTimeout(c *call) {
 	const not = "Does not shorten TIME_WAIT, which lasts 60 s whatever stands here. "
 	const what = "FIN_WAIT_2 of connections that the application has closed and the peer has not"
 	v := c.n[0]
-	why := not + fmt.Sprintf("What it ends after %s s (60 by default) is %s.", count(v), what)
+	why := not + "What it ends after {v} s ({d} by default) is " + what + "."
 	switch {
-	case v == 60:
-		why = not + "What it ends after 60 s, as it does by default, is " + what + "."
+	case v == c.usual(c.key):
+		why = not + "What it ends after {d} s, as it does by default, is " + what + "."
 	case v > 60:
 		why += fmt.Sprintf(" For the %s s beyond 60 each of them is a full socket and an orphan (tcp_max_orphans).", count(v-60))
 	case v <= 0:
-		why = not + "What it ends, after 3.5 retransmission timeouts, the least there is, is " + what + "; the default is 60 s."
+		why = not + "What it ends, after 3.5 retransmission timeouts, the least there is, is " + what + "; the default is {d} s."
 	}
-	c.note(Effective, why, c.rule.source)
+	c.say(Effective, why)
 }
 
 func judgeReuse(c *call) {
 	v := c.n[0]
-	old := !c.since(4, 19)
+	old := !c.host().Has(knob.LoopbackReuse)
 	if v == 0 {
 		why := "connect() takes over no port whose last connection is in TIME_WAIT"
 		if old {
-			c.note(Effective, why+"; that is the default before Linux 4.19.", c.rule.source)
+			c.note(Effective, why+"; that is the default before Linux "+knob.LoopbackReuse.String()+".", c.rule.Source)
 		} else {
-			c.note(Effective, why+", not even over loopback, which the default of 2 allows since Linux 4.19. Fewer new connections to one destination are possible.", c.rule.source)
+			c.note(Effective, why+", not even over loopback, which the default allows since Linux "+knob.LoopbackReuse.String()+". Fewer new connections to one destination are possible.", c.rule.Source)
 		}
 		return
 	}
 	stamps, from, _ := c.other("net.ipv4.tcp_timestamps")
 	if stamps == 0 {
-		c.note(NoEffect, fmt.Sprintf("Reuses nothing without TCP timestamps, and tcp_timestamps is 0 (%s).", from), c.rule.source)
+		c.note(NoEffect, fmt.Sprintf("Reuses nothing without TCP timestamps, and tcp_timestamps is 0 (%s).", from), c.rule.Source)
 		return
 	}
 	if v == 2 && !old {
-		c.note(Effective, "connect() takes over a port in TIME_WAIT over loopback only (127.0.0.0/8, ::1 or a socket bound to lo); that is the default since Linux 4.19.", c.rule.source)
+		c.note(Effective, "connect() takes over a port in TIME_WAIT over loopback only (127.0.0.0/8, ::1 or a socket bound to lo); that is the default since Linux "+knob.LoopbackReuse.String()+".", c.rule.Source)
 		return
 	}
 	c.note(Effective, "connect() takes over a port of this host whose last connection is in TIME_WAIT "+c.reuseDelay()+
-		", towards any destination, where that connection used timestamps. It works for outbound connections of the side that closed first; a server gains nothing, and needs nothing, since a new SYN is accepted straight from TIME_WAIT.", c.rule.source)
+		", towards any destination, where that connection used timestamps. It works for outbound connections of the side that closed first; a server gains nothing, and needs nothing, since a new SYN is accepted straight from TIME_WAIT.", c.rule.Source)
 }
 
 // reuseDelay is from when on, in words.
 func (c *call) reuseDelay() string {
 	switch {
-	case c.since(6, 14):
+	case c.host().Has(knob.ReuseDelay):
 		ms, _, ok := c.other("net.ipv4.tcp_tw_reuse_delay")
-		if ok && ms != 1000 {
+		if ok && ms != c.usual("net.ipv4.tcp_tw_reuse_delay") {
 			return "after " + count(ms) + " ms (tcp_tw_reuse_delay)"
 		}
 		return "after 1 s"
-	case c.since(4, 19):
+	case c.host().Has(knob.ReuseInOneSecond):
 		return "after up to 1 s"
 	}
 	return "after 1 to 2 s"
@@ -95,10 +81,10 @@ func (c *call) reuseDelay() string {
 // judgeRecycle is asked only for kernels that have it.
 func judgeRecycle(c *call) {
 	if c.n[0] == 0 {
-		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the setting is gone since Linux 4.12.")
+		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the setting is gone since "+c.rule.Until.String()+".")
 		return
 	}
-	c.say(Harmful, "Drops SYNs of clients behind NAT: their timestamps come from several hosts and look old to a server that keeps one for each address. It is gone since Linux 4.12; take the line out.")
+	c.say(Harmful, "Drops SYNs of clients behind NAT: their timestamps come from several hosts and look old to a server that keeps one for each address. It is gone since "+c.rule.Until.String()+"; take the line out.")
 }
 
 func judgeBuckets(c *call) {
@@ -113,19 +99,20 @@ func judgeBuckets(c *call) {
 	}
 	lower := "closed connections beyond it skip TIME_WAIT, so that a FIN or data that the peer sends later is answered with RST (measured: 11 RSTs for 15 overflows). The kernel's documentation says not to lower it; nothing is gained, a TIME_WAIT takes 256 bytes."
 	does := fmt.Sprintf("Lets %s closed connections be in TIME_WAIT and FIN_WAIT_2, %s when it is full. It bounds no connection that is in use and shortens no TIME_WAIT.", count(v), memory(v*256))
-	c.compare(c.rule.def(c.ground), v, does, Harmful, lower)
+	d, _ := c.standard()
+	c.compare(d, v, does, Harmful, lower)
 }
 
 func judgeTimestamps(c *call) {
 	switch v := c.n[0]; {
 	case v == 0:
-		c.say(Harmful, "Without timestamps tcp_tw_reuse reuses nothing, old duplicates are not told from new packets (PAWS), and connections made with SYN cookies lose window scaling and SACK. The default is 1.")
+		c.say(Harmful, "Without timestamps tcp_tw_reuse reuses nothing, old duplicates are not told from new packets (PAWS), and connections made with SYN cookies lose window scaling and SACK. The default is {d}.")
 	case v == 1:
 		c.say(Effective, "Timestamps are on; that is the default, and tcp_tw_reuse needs it.")
 	case !c.since(4, 10):
-		c.say(Effective, "Timestamps are on, as with 1, the default; the random offset that tells 1 from 2 came with Linux 4.10.")
+		c.say(Effective, "Timestamps are on, as with {d}, the default; the random offset that tells 1 from 2 came with Linux 4.10.")
 	default:
-		c.say(Effective, "Timestamps are on without the random offset of each connection that 1, the default, adds since Linux 4.10: they show how long the host has been up.")
+		c.say(Effective, "Timestamps are on without the random offset of each connection that {d}, the default, adds since Linux 4.10: they show how long the host has been up.")
 	}
 }
 

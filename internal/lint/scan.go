@@ -5,25 +5,29 @@ import (
 	"strings"
 )
 
-// row is one line of a file, without its end.
-type row struct {
-	n    int
-	text string
+// rows are the lines of a text, with LF or CRLF at their ends, which are taken off one after the other.
+type rows struct {
+	rest string
+	n    int // of the line taken last, from 1
 }
 
 // bom is the mark of UTF-8 that editors on Windows put in front.
 const bom = "\xef\xbb\xbf"
 
-// rows are the lines of a text, with LF or CRLF at their ends. A mark of UTF-8 in front is taken off; marked says
-// that there was one.
-func rows(text []byte) (all []row, marked bool) {
+// rowsOf begins at the first line. A mark of UTF-8 in front is taken off; marked says that there was one.
+func rowsOf(text []byte) (r *rows, marked bool) {
 	s, marked := strings.CutPrefix(string(text), bom)
-	n := 0
-	for line := range strings.Lines(s) {
-		n++
-		all = append(all, row{n, strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")})
-	}
-	return all, marked
+	return &rows{rest: s}, marked
+}
+
+func (r *rows) more() bool { return r.rest != "" }
+
+// next takes a line, without its end.
+func (r *rows) next() string {
+	var line string
+	line, r.rest, _ = strings.Cut(r.rest, "\n")
+	r.n++
+	return strings.TrimSuffix(line, "\r")
 }
 
 // notText says whether the file is none that sysctl or a shell could read: it has NUL bytes.

@@ -27,14 +27,15 @@ func shellLine(text string) []pipeline {
 
 // lexer walks over one line.
 type lexer struct {
-	text string
-	i    int
-	done []pipeline
-	pipe pipeline
-	cmd  command
-	word strings.Builder
-	open bool   // inside a word, perhaps an empty one in quotes
-	into string // what the next word is: "" a word, ">" a file, "<<" an end mark
+	text  string
+	i     int
+	done  []pipeline
+	pipe  pipeline
+	cmd   command
+	word  strings.Builder
+	paren bool   // the word has a "("
+	open  bool   // inside a word, perhaps an empty one in quotes
+	into  string // what the next word is: "" a word, ">" a file, "<<" an end mark
 }
 
 func (l *lexer) step() {
@@ -58,7 +59,7 @@ func (l *lexer) step() {
 	case c == ';' || c == '|' || c == '&':
 		l.endPipeline()
 		l.i += len(l.text[l.i:]) - len(strings.TrimLeft(l.text[l.i:], ";|&"))
-	case c == '(' && !l.open, c == ')' && !strings.Contains(l.word.String(), "("):
+	case c == '(' && !l.open, c == ')' && !l.paren:
 		l.endPipeline()
 		l.i++
 	default:
@@ -68,7 +69,7 @@ func (l *lexer) step() {
 }
 
 func (l *lexer) add(c byte) {
-	l.open = true
+	l.open, l.paren = true, l.paren || c == '('
 	l.word.WriteByte(c)
 }
 
@@ -85,6 +86,7 @@ func (l *lexer) quoted(quote byte) {
 			l.i++
 			c = l.text[l.i]
 		}
+		l.paren = l.paren || c == '('
 		l.word.WriteByte(c)
 	}
 }
@@ -95,7 +97,7 @@ func (l *lexer) redirect(c byte) {
 	number := l.open && strings.Trim(l.word.String(), "0123456789") == ""
 	if number {
 		l.word.Reset()
-		l.open = false
+		l.open, l.paren = false, false
 	}
 	l.endWord()
 	mark := rest[:len(rest)-len(strings.TrimLeft(rest, "<>|&-"))]
@@ -120,7 +122,7 @@ func (l *lexer) endWord() {
 	}
 	w := l.word.String()
 	l.word.Reset()
-	l.open = false
+	l.open, l.paren = false, false
 	switch l.into {
 	case ">":
 		l.cmd.out = append(l.cmd.out, w)

@@ -11,8 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // account is what is read of the host before, during and after a run.
@@ -106,16 +107,16 @@ func (a *account) bytesPer() BytesPer {
 }
 
 // report puts everything together after the workers have ended.
-func (a *account) report(series []Sample, highest int64) *Report {
+func (a *account) report(series []Sample, highest int64) *measured {
 	s := a.spec
-	r := &Report{
-		Schema: Schema, Role: a.role, Mode: s.Mode, Target: targetNames(s.Targets), Wanted: s.Connections, WantedRate: s.Rate,
+	r := &measured{Report: Report{
+		Schema: result.Schema, Role: a.role, Mode: s.Mode, Target: targetNames(s.Targets), Wanted: s.Connections, WantedRate: s.Rate,
 		Attempted: a.allAttempted(), Established: a.allEstablished(), Held: a.held, Total: float64(a.now()) / 1e9, FileLimit: fileLimit(),
 		Answered: a.sum(func(t *tally) *atomic.Int64 { return &t.answered }), Messages: a.sum(func(t *tally) *atomic.Int64 { return &t.messages }),
 		Resent: a.resent.Load(), PortsSkipped: a.sum(func(t *tally) *atomic.Int64 { return &t.skipped }),
 		Failures: a.failures.list(), SYNSteps: a.steps.list(), Connect: a.times.summed(), Tables: a.tables,
 		Before: a.before, AtPeak: a.peak, Bytes: a.bytesPer(), Counters: moved(a.counters, counters()), Series: series,
-	}
+	}}
 	if s.Mode == Churn {
 		r.Close = s.Close
 	}
@@ -141,19 +142,19 @@ func (a *account) report(series []Sample, highest int64) *Report {
 		r.CPU = &cpu
 	}
 	r.times, r.cpuSeconds, r.userGrown, r.began = a.times, (a.cpuAtPeak - a.cpu).Seconds(), max(a.used-a.resident, 0), a.began
-	r.classify()
-	a.remote.addTo(r)
+	classify(&r.Report)
+	a.remote.addTo(&r.Report)
 	if why := a.why.Load(); why != nil {
 		r.Stopped = *why
 	}
 	r.After = sockstat()
-	a.bound(r)
-	r.judge()
+	a.bound(&r.Report)
+	judge(&r.Report)
 	return r
 }
 
 // classify sums the failures up.
-func (r *Report) classify() {
+func classify(r *Report) {
 	r.Errors = map[string]int64{}
 	for _, f := range r.Failures {
 		r.Errors[f.Errno] += f.Count
@@ -174,31 +175,31 @@ func (r *Report) classify() {
 const enoughRate = 0.99
 
 // judge says whether the goal was met.
-func (r *Report) judge() {
+func judge(r *Report) {
 	miss := func(format string, args ...any) { r.Missed = append(r.Missed, fmt.Sprintf(format, args...)) }
 	if r.Role == "serve" {
 		r.GoalMet = true // it wants nothing
 		return
 	}
 	if r.Mode != Churn && r.Established < r.Wanted {
-		miss("%s of %s connections were established", limit.Count(r.Established), limit.Count(r.Wanted))
+		miss("%s of %s connections were established", figure.Count(r.Established), figure.Count(r.Wanted))
 	}
 	if r.Mode == Churn && r.Wanted > 0 && r.Established < r.Wanted {
-		miss("%s of %s connections were made", limit.Count(r.Established), limit.Count(r.Wanted))
+		miss("%s of %s connections were made", figure.Count(r.Established), figure.Count(r.Wanted))
 	}
 	if r.Mode == Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
-		miss("%s of %s connections/s", limit.Count(int64(r.Rate)), limit.Count(int64(r.WantedRate)))
+		miss("%s of %s connections/s", figure.Count(int64(r.Rate)), figure.Count(int64(r.WantedRate)))
 	}
 	if r.Mode == Churn && r.Established == 0 {
 		miss("no connection was made")
 	}
 	if r.Lost > 0 {
-		miss("%s connections were lost while they were held", limit.Count(r.Lost))
+		miss("%s connections were lost while they were held", figure.Count(r.Lost))
 	}
-	if n := r.failed(); n > 0 && r.Lost < n {
-		miss("failures: %s", limit.Count(n-r.Lost))
+	if n := failed(r); n > 0 && r.Lost < n {
+		miss("failures: %s", figure.Count(n-r.Lost))
 	}
-	if r.Stopped == "interrupted" || r.Stopped == "memory" && r.Mode == Churn {
+	if r.Stopped != "" && (r.Stopped != result.StoppedMemory || r.Mode == Churn) {
 		miss("%s", stopWords(r.Stopped))
 	}
 	r.GoalMet = len(r.Missed) == 0
@@ -206,13 +207,13 @@ func (r *Report) judge() {
 
 // stopWords is why a run ended before its time.
 func stopWords(why string) string {
-	if why == "memory" {
+	if why == result.StoppedMemory {
 		return "it ended early for lack of memory"
 	}
 	return why
 }
 
-func (r *Report) failed() (n int64) {
+func failed(r *Report) (n int64) {
 	for _, f := range r.Failures {
 		n += f.Count
 	}

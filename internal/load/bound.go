@@ -11,6 +11,7 @@ import (
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/observe"
 )
 
@@ -56,12 +57,12 @@ func (v *verdict) look(ctx context.Context) {
 }
 
 // found is the first critical finding of one of these limits; of any where there are none.
-func (v *verdict) found(ids []string) (diagnose.Finding, bool) {
+func (v *verdict) found(ids []limit.ID) (diagnose.Finding, bool) {
 	if v == nil {
 		return diagnose.Finding{}, false
 	}
 	for _, f := range v.findings {
-		if len(ids) == 0 || slices.Contains(ids, f.Limit) {
+		if len(ids) == 0 || slices.Contains(ids, limit.ID(f.Limit)) {
 			return f, true
 		}
 	}
@@ -84,7 +85,7 @@ func callOf(p Phase) string {
 }
 
 // limitsBehind are the limits of the catalogue that show themselves by this errno of this call.
-func limitsBehind(f Failure) (ids []string) {
+func limitsBehind(f Failure) (ids []limit.ID) {
 	for _, l := range limit.Catalogue() {
 		for _, s := range l.Signs {
 			if s.Errno == f.Errno && s.Call == callOf(f.Phase) && !slices.Contains(ids, l.ID) {
@@ -98,8 +99,8 @@ func limitsBehind(f Failure) (ids []string) {
 // bound names the limit that bound first. A finding of the diagnosis that explains the first failure counts most, then one that
 // explains waiting for SYNs, then the errno alone where only one limit gives it.
 func (a *account) bound(r *Report) {
-	if r.Stopped == "memory" {
-		r.BoundBy, r.Because = "connection-memory", fmt.Sprintf("free memory and page cache fell below %d MiB with %d connections open", a.keepFree()>>20, r.PeakOpen)
+	if r.Stopped == result.StoppedMemory {
+		r.BoundBy, r.Because = string(limit.ConnectionMemory), fmt.Sprintf("free memory and page cache fell below %d MiB with %d connections open", a.keepFree()>>20, r.PeakOpen)
 		return
 	}
 	if len(r.Failures) == 0 && len(r.SYNSteps) == 0 {
@@ -112,29 +113,34 @@ func (a *account) bound(r *Report) {
 			r.BoundBy, r.Because = found.Limit, found.Subject+": "+found.Cause
 			return
 		}
-		if sole := surely(f.Errno); sole != "" {
-			r.BoundBy, r.Because = sole, fmt.Sprintf("%s at %s with %d connections open", f.Errno, f.Phase, f.Open)
+		if sole := soleLimit(f.Errno); sole != "" {
+			r.BoundBy, r.Because = string(sole), fmt.Sprintf("%s at %s with %d connections open", f.Errno, f.Phase, f.Open)
 			return
 		}
 	}
-	if found, ok := a.verdict.found([]string{"accept-queue", "syn-queue", "conntrack", "receive-backlog", "tcp-memory"}); ok {
+	if found, ok := a.verdict.found(silent()); ok {
 		r.BoundBy, r.Because = found.Limit, found.Subject+": "+found.Cause
 	}
 }
 
-// surely is the limit that an errno of ours means by itself: no other gives it where this program gets it.
-func surely(errno string) string {
-	switch errno {
-	case "EMFILE":
-		return "process-files"
-	case "ENFILE":
-		return "system-files"
-	case "EADDRNOTAVAIL":
-		return "ephemeral-ports"
-	case "ENOSPC":
-		return "epoll-watches"
+// soleLimit is the limit that alone causes this errno, "" where several do or none.
+func soleLimit(errno string) limit.ID {
+	for _, l := range limit.Catalogue() {
+		if errno != "" && l.SoleErrno == errno {
+			return l.ID
+		}
 	}
 	return ""
+}
+
+// silent are the limits that a client notices only by waiting.
+func silent() (ids []limit.ID) {
+	for _, l := range limit.Catalogue() {
+		if l.Silent {
+			ids = append(ids, l.ID)
+		}
+	}
+	return ids
 }
 
 func (a *account) keepFree() int64 {

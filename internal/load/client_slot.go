@@ -79,7 +79,7 @@ func (c *client) connected(s *slot, i int32) {
 
 // finish ends a connection of churn, or begins to wait for the server to end it.
 func (c *client) finish(s *slot, i int32) {
-	if c.spec.Close.serverFirst() && s.stage != goodbye {
+	if serverFirst(c.spec.Close) && s.stage != goodbye {
 		c.wait(s, i, goodbye)
 		return
 	}
@@ -189,7 +189,7 @@ func (c *client) got(s *slot, i int32, n int) bool {
 	}
 	c.answers.add(c.now() - s.asked)
 	c.answered.Add(1)
-	if c.spec.Close.serverFirst() {
+	if serverFirst(c.spec.Close) {
 		s.stage = goodbye
 		return false // what follows may be here already
 	}

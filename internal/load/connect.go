@@ -14,22 +14,31 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Pair opens connections from this process to itself over an address of this host, and both ends are closed when it
 // returns. The error is that of a spec that makes no sense; whatever the kernel refuses is in the report. When ctx ends, so
 // does the run, orderly.
 func Pair(ctx context.Context, s Spec) (*Report, error) {
-	return open(ctx, "pair", s, (*worker).pair)
+	return reported(open(ctx, "pair", s, (*worker).pair))
 }
 
 // Connect opens connections to a server. See Pair.
 func Connect(ctx context.Context, s Spec) (*Report, error) {
-	return open(ctx, "connect", s, (*worker).client)
+	return reported(open(ctx, "connect", s, (*worker).client))
+}
+
+// reported is the report alone.
+func reported(m *measured, err error) (*Report, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &m.Report, nil
 }
 
 // open is a run of the connecting side.
-func open(ctx context.Context, role string, s Spec, work func(*worker)) (*Report, error) {
+func open(ctx context.Context, role string, s Spec, work func(*worker)) (*measured, error) {
 	s, err := s.completed(role == "pair")
 	if err != nil {
 		return nil, err
@@ -126,7 +135,7 @@ func checkSources(ranges []Range) error {
 
 // runPhases waits until all are open and have been held for their time.
 func (r *run) runPhases(ctx context.Context, a *account) {
-	stop := context.AfterFunc(ctx, func() { r.halt("interrupted") })
+	stop := context.AfterFunc(ctx, func() { r.halt(result.StoppedByUser) })
 	defer stop()
 	<-r.opened()
 	if left := r.limit - r.next.Load(); r.space.empty.Load() && left > 0 && !r.halted.Load() {
@@ -239,9 +248,6 @@ func isLocal(a netip.Addr) bool {
 		return ok && ok2 && have.Unmap() == a
 	})
 }
-
-// IsOwn says whether an address is loopback or one of this network namespace: loading it harms nobody else.
-func IsOwn(a netip.Addr) bool { return isLocal(a) }
 
 // HasIPv6 says whether this kernel has IPv6.
 func HasIPv6() bool {

@@ -59,7 +59,7 @@ func TestJudge(t *testing.T) {
 		{Report{Role: "serve", Stopped: "interrupted"}, nil},
 	} {
 		r := c.r
-		r.judge()
+		judge(&r)
 		if !slices.Equal(r.Missed, c.want) || r.GoalMet != (len(c.want) == 0) {
 			t.Errorf("%+v: %q, %v", c.r, r.Missed, r.GoalMet)
 		}
@@ -142,8 +142,8 @@ func TestProcessesShareAClock(t *testing.T) {
 	m, second := &r.remote, int64(time.Second)
 	m.started = 2
 	failed := []Failure{{Phase: AtConnect, Errno: "ECONNREFUSED", Count: 1, First: 0.25}}
-	m.take(r, &result{Report: &Report{Established: 10, Seconds: 1, Failures: failed}, Began: r.began + second, Grown: 1000}, r.count())
-	m.take(r, &result{Report: &Report{Established: 10, Seconds: 1}, Began: r.began + 2*second, Grown: 3000}, r.count())
+	m.take(r, &workerResult{Report: &Report{Established: 10, Seconds: 1, Failures: failed}, Began: r.began + second, Grown: 1000}, r.count())
+	m.take(r, &workerResult{Report: &Report{Established: 10, Seconds: 1}, Began: r.began + 2*second, Grown: 3000}, r.count())
 	report := &Report{Established: r.allEstablished(), PeakOpen: 4000}
 	m.addTo(report)
 	if report.Seconds != 2 || report.Rate != 10 || report.Bytes.User == nil || *report.Bytes.User != 1 {

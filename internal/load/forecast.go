@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -21,12 +22,15 @@ const BytesPerEnd = 4185
 
 // Ceiling is how many connections a limit allows a run, computed before it starts.
 type Ceiling struct {
-	Limit       string
+	Limit       limit.ID
 	Connections int64
 	Why         string // the sum, in words
+	// Common says what the wanted connections take, in words, where the rest of the host needs it as well; "" where it does not.
+	Common string
 	// Spared says that the limit binds others and not this process: as many as they like can be opened, and then other programs
-	// can open nothing.
+	// can open nothing. Number is what it comes from ("fs.file-max").
 	Spared bool
+	Number string
 }
 
 // Forecast is what the limits of this host allow a run, the tightest first. Bytes is the memory that the run would take.
@@ -49,7 +53,7 @@ func (f Forecast) Tightest(wanted int64) (Ceiling, bool) {
 }
 
 // Of is the ceiling of a limit, if it was foreseen.
-func (f Forecast) Of(id string) (Ceiling, bool) {
+func (f Forecast) Of(id limit.ID) (Ceiling, bool) {
 	for _, c := range f.Ceilings {
 		if c.Limit == id {
 			return c, true
@@ -74,7 +78,7 @@ func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {
 		if both {
 			here = 2
 		}
-		f.add("process-files", (fileLimit()-spareFiles)/here, "one table of %d descriptors", fileLimit())
+		f.add(limit.ProcessFiles, (fileLimit()-spareFiles)/here, "one table of %d descriptors", fileLimit())
 	}
 	f.ofHost(ctx, s)
 	return f, nil
@@ -96,17 +100,20 @@ func (f *Forecast) ofHost(ctx context.Context, s Spec) {
 		if keep == 0 {
 			keep = keepFree(m)
 		}
-		f.add("connection-memory", max(m.Free-keep, 0)/(f.Ends*BytesPerEnd),
+		c := f.add(limit.ConnectionMemory, max(m.Free-keep, 0)/(f.Ends*BytesPerEnd),
 			"%d MiB free, %d MiB of it kept, %d bytes for each connection", m.Free>>20, keep>>20, f.Ends*BytesPerEnd)
+		c.Common = fmt.Sprintf("%d MiB, and memory is enough for %d", f.Bytes>>20, c.Connections)
 	}
-	f.gauges(ctx)
+	f.gauges(ctx, s.Connections)
 }
 
 // spareFiles is what the program has open besides connections.
 const spareFiles = 16
 
-func (f *Forecast) add(id string, n int64, why string, args ...any) {
+// add is valid until the next one is added.
+func (f *Forecast) add(id limit.ID, n int64, why string, args ...any) *Ceiling {
 	f.Ceilings = append(f.Ceilings, Ceiling{Limit: id, Connections: n, Why: fmt.Sprintf(why, args...)})
+	return &f.Ceilings[len(f.Ceilings)-1]
 }
 
 // ports counts tuples. Both ends in one process have a listener for each table: there are always enough.
@@ -115,23 +122,24 @@ func (f *Forecast) ports(s Spec, both bool) {
 		return
 	}
 	ports, sources, targets := int64(s.Ports.count()), max(Addresses(s.Sources), 1), int64(len(s.Targets))
-	f.add("ephemeral-ports", ports*min(sources, 1<<32)*targets, "%d ports of %d source addresses to %d ports of the target", ports, sources, targets)
+	f.add(limit.EphemeralPorts, ports*min(sources, 1<<32)*targets, "%d ports of %d source addresses to %d ports of the target", ports, sources, targets)
 }
 
 // gauges asks the catalogue about what is shared by the whole host, user or namespace.
-func (f *Forecast) gauges(ctx context.Context) {
+func (f *Forecast) gauges(ctx context.Context, wanted int64) {
 	ctx, cancel := context.WithTimeout(ctx, observeTime)
 	defer cancel()
 	s, err := observe.Observe(ctx, observe.Options{})
 	if err != nil {
 		return // what cannot be foreseen is met
 	}
-	for _, id := range []string{"system-files", "conntrack", "cgroup-memory"} {
-		ends := f.Ends
-		if id == "conntrack" {
-			ends = 1 // both directions are one entry
+	for _, l := range limit.Catalogue() {
+		switch l.Foreseen.Each {
+		case limit.PerEnd:
+			f.gauge(l, s, f.Ends, wanted)
+		case limit.PerConnection:
+			f.gauge(l, s, 1, wanted)
 		}
-		f.gauge(limit.Find(id), s, ends)
 	}
 	f.watches(s)
 }
@@ -144,19 +152,16 @@ func (f *Forecast) watches(s host.Snapshot) {
 	}
 	const eachWorker = 4
 	used := eachWorker * (most/fileLimit() + 1)
-	gauges, _ := limit.Find("epoll-watches").Evaluate(s, limit.Workload{})
+	gauges, _ := limit.Find(limit.EpollWatches).Evaluate(s, limit.Workload{})
 	for _, g := range gauges {
 		if g.Subject.UID == strconv.Itoa(os.Geteuid()) {
 			used += g.Used
 		}
 	}
-	f.add("epoll-watches", max(most-used, 0)/f.Ends, "a user may watch %s descriptors with epoll, about %s are watched besides", limit.Count(most), limit.Count(used))
+	f.add(limit.EpollWatches, max(most-used, 0)/f.Ends, "a user may watch %s descriptors with epoll, about %s are watched besides", figure.Count(most), figure.Count(used))
 }
 
-func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
-	if l == nil {
-		return
-	}
+func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends, wanted int64) {
 	gauges, r := l.Evaluate(s, limit.Workload{})
 	if r.Err() != nil {
 		return
@@ -165,20 +170,21 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends int64) {
 		if g.Unbounded || g.Measure != limit.Held || !ofThisProcess(g.Subject) {
 			continue
 		}
-		if l.ID == "system-files" {
-			f.files(g, ends, observe.Administrator())
+		if l.Foreseen.OthersShare > 0 {
+			f.shared(g, ends, wanted, observe.Administrator())
 			continue
 		}
-		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, limit.Count(g.Ceiling), g.Used)
+		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, figure.Count(g.Ceiling), g.Used)
 	}
 }
 
-// files leaves a sixteenth of fs.file-max to others: all programs of the host share it. Those with CAP_SYS_ADMIN go past it
-// (fs/file_table.c alloc_empty_file).
-func (f *Forecast) files(g limit.Gauge, ends int64, spared bool) {
-	others := g.Ceiling / 16
-	f.add("system-files", max(g.Ceiling-g.Used-others, 0)/ends, "fs.file-max is %s for the whole host, %s are open, %s are left to others", limit.Count(g.Ceiling), limit.Count(g.Used), limit.Count(others))
-	f.Ceilings[len(f.Ceilings)-1].Spared = spared
+// shared leaves a part to others: all programs of the host share it.
+func (f *Forecast) shared(g limit.Gauge, ends, wanted int64, administrator bool) {
+	others := g.Ceiling / g.Limit.Foreseen.OthersShare
+	c := f.add(g.Limit.ID, max(g.Ceiling-g.Used-others, 0)/ends,
+		"%s is %s for the whole host, %s are open, %s are left to others", g.Owner, figure.Count(g.Ceiling), figure.Count(g.Used), figure.Count(others))
+	c.Common = fmt.Sprintf("%d %s, which are enough for %d", wanted*f.Ends, g.Unit, c.Connections)
+	c.Spared, c.Number = g.Limit.Foreseen.SparesAdministrators && administrator, g.Owner
 }
 
 // ofThisProcess says whether a subject covers connections of this process.

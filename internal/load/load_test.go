@@ -372,8 +372,8 @@ func TestListenerIsGivenUp(t *testing.T) {
 
 // Files are shared by the whole host: what others need is left to them.
 func TestForecastOfFiles(t *testing.T) {
-	f := Forecast{}
-	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2, true)
+	f, files := Forecast{}, limit.Gauge{Limit: limit.Find(limit.SystemFiles), Ceiling: 1_600_000, Used: 100_000}
+	f.shared(files, 2, 1, true)
 	c, ok := f.Of("system-files")
 	if !ok || c.Connections != 700_000 || !c.Spared {
 		t.Errorf("%+v", c)
@@ -382,7 +382,7 @@ func TestForecastOfFiles(t *testing.T) {
 		t.Errorf("%+v binds a process that is spared", low)
 	}
 	f = Forecast{}
-	f.files(limit.Gauge{Ceiling: 1_600_000, Used: 100_000}, 2, false)
+	f.shared(files, 2, 1, false)
 	if low, bound := f.Tightest(800_000); !bound || low.Connections != 700_000 {
 		t.Errorf("%+v", f)
 	}

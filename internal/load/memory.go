@@ -49,15 +49,6 @@ func resident() int64 {
 	return 0
 }
 
-// Sockstat is the TCP sockets of /proc/net/sockstat. Inuse and TimeWait are of this network namespace, the others of the host.
-type Sockstat struct {
-	Inuse    int64 `json:"inuse"` // IPv6 included
-	TimeWait int64 `json:"time_wait"`
-	Orphans  int64 `json:"orphans"`
-	Alloc    int64 `json:"alloc"`
-	Pages    int64 `json:"pages"` // of buffers
-}
-
 func readSockstat() (s Sockstat, ok bool) {
 	figures := map[string]*int64{"TCP.inuse": &s.Inuse, "TCP6.inuse": &s.Inuse, "TCP.tw": &s.TimeWait, "TCP.orphan": &s.Orphans, "TCP.alloc": &s.Alloc, "TCP.mem": &s.Pages}
 	for _, name := range []string{"net/sockstat", "net/sockstat6"} {

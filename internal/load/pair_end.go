@@ -16,7 +16,7 @@ func (p *pair) finish(fd, accepted int) {
 	}
 	p.open.Add(-1)
 	first, second := fd, accepted
-	if p.spec.Close.serverFirst() || p.spec.Close == Reuse {
+	if serverFirst(p.spec.Close) || p.spec.Close == Reuse {
 		first, second = accepted, fd
 	}
 	fastsock.Close(first)

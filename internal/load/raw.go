@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/packet"
 )
@@ -21,6 +20,9 @@ type Raw struct {
 	// Device is where the server is reached, of this network namespace. The sources must not be addresses of this host, whose kernel
 	// would reset what it does not know. Questions for their hardware address are answered.
 	Device string
+	// Foreign are the sources that are no addresses of this host (Aim.Foreign). Those that will be
+	// used are asked for on the link first; where another host has one, ConnectRaw gives ErrHeld.
+	Foreign []Range
 	// Gateway is the next hop, invalid where the target is on the link.
 	Gateway netip.Addr
 }
@@ -38,12 +40,12 @@ func ConnectRaw(ctx context.Context, s Spec, raw Raw) (*Report, error) {
 	}
 	s.Threads, s.OneTable, s.NoHistogram, s.Close, s.Processes = 1, true, true, ClientRST, false
 	s.Diagnose = false // the server's namespace is another one
-	c, err := newRawClient(s, raw)
+	c, err := newRawClient(ctx, s, raw)
 	if err != nil {
 		return nil, err
 	}
 	defer c.ring.Close()
-	return open(ctx, "raw", s, c.work)
+	return reported(open(ctx, "raw", s, c.work))
 }
 
 // rawClient is the state of all its connections.
@@ -71,7 +73,7 @@ type rawClient struct {
 // mostRaw bounds the bits: half a GiB for each set of them.
 const mostRaw = int64(1) << 32
 
-func newRawClient(s Spec, raw Raw) (*rawClient, error) {
+func newRawClient(ctx context.Context, s Spec, raw Raw) (*rawClient, error) {
 	c := &rawClient{to: address(s.Targets[0].Addr()), window: 4096}
 	for i, t := range s.Targets {
 		c.ports = append(c.ports, t.Port())
@@ -105,7 +107,10 @@ func newRawClient(s Spec, raw Raw) (*rawClient, error) {
 	if raw.Gateway.IsValid() {
 		hop = address(raw.Gateway)
 	}
-	if err := c.resolve(hop); err != nil {
+	if err = c.probe(ctx, raw.Foreign); err == nil {
+		err = c.resolve(ctx, hop)
+	}
+	if err != nil {
 		c.ring.Close()
 		return nil, err
 	}
@@ -115,28 +120,6 @@ func newRawClient(s Spec, raw Raw) (*rawClient, error) {
 func address(a netip.Addr) uint32 {
 	b := a.Unmap().As4()
 	return binary.BigEndian.Uint32(b[:])
-}
-
-// resolve asks for the hardware address of the next hop.
-func (c *rawClient) resolve(hop uint32) error {
-	for range 20 {
-		if err := c.ring.Emit(c.ring.Ask(c.ring.Slot(), c.source(0), hop)); err != nil {
-			return fmt.Errorf("load: ask for the hardware address of the next hop: %w", err)
-		}
-		if err := c.ring.Flush(); err != nil {
-			return fmt.Errorf("load: ask for the hardware address of the next hop: %w", err)
-		}
-		c.ring.Wait(100 * time.Millisecond)
-		for f := c.ring.Next(); f != nil; f = c.ring.Next() {
-			a, ok := packet.ParseARP(f)
-			c.ring.Done()
-			if ok && a.Answer && a.Has == hop {
-				c.path = c.ring.Path(a.HasMAC)
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("load: nobody answers for the next hop on the device")
 }
 
 // block is n addresses from the first on.

@@ -96,8 +96,8 @@ func (c *rawClient) receive(n int) (did int) {
 		}
 		if s, ok := packet.ParseSegment(f); ok {
 			c.answered1(s)
-		} else if a, ok := packet.ParseARP(f); ok && !a.Answer && c.sourceAt(a.Wants) >= 0 {
-			_ = c.ring.Emit(c.ring.Answer(c.ring.Slot(), a)) // it will be asked again
+		} else if a, ok := packet.ParseARP(f); ok {
+			c.attendARP(a)
 		}
 		c.ring.Done()
 		if did&255 == 255 {

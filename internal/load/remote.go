@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // Worker processes do what threads with descriptor tables of their own do, where the kernel lets nobody have
@@ -33,13 +35,13 @@ type order struct {
 
 // word is what it says, one of them at a time or a sample with Opened.
 type word struct {
-	Sample *Sample `json:"sample,omitempty"`
-	Opened bool    `json:"opened,omitempty"`
-	Result *result `json:"result,omitempty"`
+	Sample *Sample       `json:"sample,omitempty"`
+	Opened bool          `json:"opened,omitempty"`
+	Result *workerResult `json:"result,omitempty"`
 }
 
-// result is what it found.
-type result struct {
+// workerResult is what it found.
+type workerResult struct {
 	Report   *Report
 	Times    *hdrhistogram.Snapshot
 	Resident int64
@@ -63,9 +65,20 @@ type remoteWorkers struct {
 // workerEvery is how often a worker process says how it goes.
 const workerEvery = 100 * time.Millisecond
 
+// workerRole is the role of a worker process (package role): whatever the order says is done, also
+// what the verbs of a load would refuse to a user.
+const workerRole = "load-worker"
+
 // Work is a worker process: it does what the order on in says, until that is done or in ends. Only a program that Spec.Program
-// names calls it.
+// names calls it, and only as a child of a load.
 func Work(ctx context.Context, in io.Reader, out io.Writer) error {
+	taken, err := role.Take(workerRole)
+	if err == nil && !taken {
+		err = errors.New("only a load starts its workers")
+	}
+	if err != nil {
+		return fmt.Errorf("load: worker: %w", err)
+	}
 	d := json.NewDecoder(in)
 	var o order
 	if err := d.Decode(&o); err != nil {
@@ -101,7 +114,7 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := result{Report: r, Resident: r.Bytes.UserTotal, Grown: r.userGrown, CPU: r.cpuSeconds, Began: r.began}
+	found := workerResult{Report: &r.Report, Resident: r.Bytes.UserTotal, Grown: r.userGrown, CPU: r.cpuSeconds, Began: r.began}
 	if r.times.times != nil {
 		found.Times = r.times.times.Export()
 	}
@@ -180,10 +193,15 @@ func lostName(err error) string {
 }
 
 // attend runs the process and listens to it.
-func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*result, error) {
+func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*workerResult, error) {
 	cmd := exec.Command(r.spec.Program[0], r.spec.Program[1:]...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // Ctrl-C is for us, and we end it
+	granted, err := role.Grant(cmd, workerRole)
+	if err != nil {
+		return nil, err
+	}
+	defer granted()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -203,7 +221,7 @@ func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*resul
 		<-r.over
 		in.Close()
 	}()
-	var found *result
+	var found *workerResult
 	d := json.NewDecoder(out)
 	for {
 		var w word
@@ -232,7 +250,7 @@ func (t *tally) follow(s *Sample) {
 }
 
 // take adds the result of a process to the run.
-func (m *remoteWorkers) take(r *run, found *result, t *tally) {
+func (m *remoteWorkers) take(r *run, found *workerResult, t *tally) {
 	report := found.Report
 	t.attempted.Store(report.Attempted)
 	t.established.Store(report.Established)

@@ -8,109 +8,57 @@ import (
 	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
-// Schema names the JSON form of a Report. Fields may be added, none renamed.
-const Schema = "maxconn.load/1"
+// The types of a report stand in package result, which builds on every system.
+type (
+	Report   = result.Report
+	Sample   = result.Sample
+	Failure  = result.Failure
+	Phase    = result.Phase
+	Mode     = result.Mode
+	Close    = result.Close
+	Times    = result.Times
+	Bucket   = result.Bucket
+	BytesPer = result.BytesPer
+	Moved    = result.Moved
+	Sockstat = result.Sockstat
+	SYNStep  = result.SYNStep
+)
 
-// Report is what a run reached. All figures are measured, unless they say otherwise; what could not be
-// measured is null.
-type Report struct {
-	Schema string `json:"schema"`
-	Role   string `json:"role"` // "connect", "pair", "serve", "raw"
-	Mode   Mode   `json:"mode,omitempty"`
-	Target string `json:"target,omitempty"`
-	Close  Close  `json:"close,omitempty"`
+// Schema and the words of a report, as in package result.
+const (
+	Schema    = result.Schema
+	Hold      = result.Hold
+	Churn     = result.Churn
+	Burst     = result.Burst
+	Talk      = result.Talk
+	ClientRST = result.ClientRST
+	ClientFIN = result.ClientFIN
+	ServerFIN = result.ServerFIN
+	ServerRST = result.ServerRST
+	Reuse     = result.Reuse
+	AtSocket  = result.AtSocket
+	AtSource  = result.AtSource
+	AtBind    = result.AtBind
+	AtConnect = result.AtConnect
+	AtAccept  = result.AtAccept
+	AtWatch   = result.AtWatch
+	AtSend    = result.AtSend
+	AtAnswer  = result.AtAnswer
+	AtClose   = result.AtClose
+	AtHeld    = result.AtHeld
+	AtWorker  = result.AtWorker
+)
 
-	Wanted      int64   `json:"wanted,omitempty"`      // connections
-	WantedRate  float64 `json:"wanted_rate,omitempty"` // connections a second
-	Attempted   int64   `json:"attempted"`
-	Established int64   `json:"established"` // for serve: accepted
-	PeakOpen    int64   `json:"peak_open"`
-	Held        int64   `json:"held"`    // open at the end, before the run closed them
-	Rate        float64 `json:"rate"`    // established connections a second, over Seconds
-	Seconds     float64 `json:"seconds"` // from the start to the end of the last handshake
-	Total       float64 `json:"total_seconds"`
-	Answered    int64   `json:"answered,omitempty"`
-	Messages    int64   `json:"messages,omitempty"`
-
-	Errors   map[string]int64 `json:"errors"` // by errno
-	Failures []Failure        `json:"failures"`
-	Lost     int64            `json:"lost"` // ended while held, not by this run
-	TimedOut int64            `json:"timed_out"`
-	Refused  int64            `json:"refused"`
-	Reset    int64            `json:"reset"`
-	// PortsSkipped is source ports that somebody else had.
-	PortsSkipped int64 `json:"ports_skipped"`
-	// Resent is SYNs that a raw client sent again.
-	Resent int64 `json:"resent,omitempty"`
-
-	Connect  Times     `json:"connect_us"`
-	Answer   *Times    `json:"answer_us,omitempty"`
-	SYNSteps []SYNStep `json:"syn_retransmits"`
-
-	Bytes BytesPer `json:"bytes_per_connection"`
-	CPU   *float64 `json:"cpu_us_per_connection"` // of this process, both ends for pair
-
-	Counters []Moved   `json:"counters"`
-	Before   *Sockstat `json:"sockstat_before"`
-	AtPeak   *Sockstat `json:"sockstat_held,omitempty"`
-	After    *Sockstat `json:"sockstat_after"`
-
-	Tables      int   `json:"tables"`       // descriptor tables used
-	Processes   int   `json:"processes"`    // worker processes, 0: threads of this one
-	WorkersLost int   `json:"workers_lost"` // processes that ended before they should
-	FileLimit   int64 `json:"file_limit"`   // of one table
-
-	Stopped string   `json:"stopped,omitempty"` // why the run ended before its goal: "memory", "interrupted"
-	BoundBy string   `json:"bound_by"`          // the limit that bound first, "" for none
-	Because string   `json:"because,omitempty"` // how that was seen
-	Missed  []string `json:"missed"`            // what of the goal was not reached
-	GoalMet bool     `json:"goal_met"`
-	// Server is the report of the other end, where that was started for this run and is no part of it.
-	Server *Report  `json:"server,omitempty"`
-	Series []Sample `json:"series"`
-
-	// For whoever merges reports.
+// measured is a report with what only those who merge reports need.
+type measured struct {
+	Report
 	times      latency // of connects
 	cpuSeconds float64
 	userGrown  int64
 	began      int64
-}
-
-// Times are of one kind of event, in microseconds. Seen is how many were measured.
-type Times struct {
-	Seen int64   `json:"count"`
-	P50  float64 `json:"p50"`
-	P90  float64 `json:"p90"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
-	Mean float64 `json:"mean"`
-	// Buckets are the whole distribution: how many took at most so long.
-	Buckets []Bucket `json:"buckets,omitempty"`
-}
-
-// Bucket is Count events that took at most UpTo and more than the one before.
-type Bucket struct {
-	UpTo  float64 `json:"us"`
-	Count int64   `json:"count"`
-}
-
-// BytesPer is memory for one connection, null where there were too few to tell. Kernel is the loss of free memory and page
-// cache, the user's part taken off; Slab is the growth of the kernel's object caches, which other programs disturb less.
-type BytesPer struct {
-	Kernel *int64 `json:"kernel"`
-	User   *int64 `json:"user"`
-	Slab   *int64 `json:"slab"`
-	// UserTotal is the resident memory of the whole process or processes, in bytes.
-	UserTotal int64 `json:"user_total"`
-}
-
-// Moved is a counter of this network namespace that is higher, or lower, than before the run.
-type Moved struct {
-	Name string `json:"name"`
-	By   int64  `json:"by"`
 }
 
 // summed are the times of a histogram.
@@ -139,7 +87,7 @@ func buckets(h *hdrhistogram.Histogram) (out []Bucket) {
 		if n := len(out); n > 0 && out[n-1].UpTo == float64(upTo)/1e3 {
 			out[n-1].Count += bar.Count
 		} else {
-			out = append(out, Bucket{float64(upTo) / 1e3, bar.Count})
+			out = append(out, Bucket{UpTo: float64(upTo) / 1e3, Count: bar.Count})
 		}
 	}
 	return out
@@ -157,7 +105,7 @@ func moved(before, after map[string]int64) []Moved {
 	for name, now := range after {
 		was, ok := before[name]
 		if ok && now != was {
-			out = append(out, Moved{name, now - was})
+			out = append(out, Moved{Name: name, By: now - was})
 		}
 	}
 	slices.SortFunc(out, func(a, b Moved) int { return strings.Compare(a.Name, b.Name) })

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // run is one Connect, Pair or Serve under way: what all its workers share.
@@ -204,8 +205,10 @@ func (r *run) await(ctx context.Context, happened <-chan struct{}, most time.Dur
 	select {
 	case <-happened:
 	case <-over:
+	case <-r.over: // everything is closed already
+		return false
 	case <-ctx.Done():
-		r.halt("interrupted")
+		r.halt(result.StoppedByUser)
 		return false
 	}
 	return true

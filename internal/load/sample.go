@@ -8,21 +8,8 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
-
-// Sample is the state of a run at one time. Counts are since the start.
-type Sample struct {
-	Seconds     float64 `json:"t"`
-	Attempted   int64   `json:"attempted"`
-	Established int64   `json:"established"`
-	Open        int64   `json:"open"`
-	Failed      int64   `json:"failed"`
-	// PerSecond is established connections a second since the sample before.
-	PerSecond float64 `json:"per_second"`
-	Messages  int64   `json:"messages,omitempty"`
-	Free      int64   `json:"free_memory"` // MemFree + file pages, bytes
-	CPU       float64 `json:"cpu_s"`       // of this process
-}
 
 // mostSamples bounds the series; when it is full, every second one goes and the rest are twice as far apart.
 const mostSamples = 4096
@@ -66,7 +53,7 @@ func (w *watcher) loop(progress func(Sample)) {
 		w.highest = max(w.highest, w.allOpen())
 		m, ok := readMemory()
 		if ok && m.Free < w.keep {
-			w.halt("memory")
+			w.halt(result.StoppedMemory)
 		}
 		if now := time.Duration(w.now()); now >= next {
 			s := w.sample(m)

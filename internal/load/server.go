@@ -51,7 +51,7 @@ func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
 	a.atEnd()
 	r.end()
 	r.workers.Wait()
-	return a.report(w.end()), nil
+	return &a.report(w.end()).Report, nil
 }
 
 // openShards opens a listener for each thread on each address. They are opened in the table of the process: each worker has a copy,

@@ -12,29 +12,8 @@ import (
 	"time"
 )
 
-// Mode is what is done with connections.
-type Mode string
-
-const (
-	Hold  Mode = "hold"  // open so many, keep them
-	Churn Mode = "churn" // connect, perhaps ask and be answered, close, again
-	Burst Mode = "burst" // so many handshakes at once, then hold
-	Talk  Mode = "talk"  // open so many, keep them idle, then all ask at once
-)
-
-// Close is how a connection of churn ends.
-type Close string
-
-const (
-	ClientRST Close = "rst"        // the client resets: no TIME_WAIT anywhere
-	ClientFIN Close = "fin"        // the client closes first and has the TIME_WAIT
-	ServerFIN Close = "server-fin" // the server closes first and has the TIME_WAIT
-	ServerRST Close = "server-rst" // the server resets
-	Reuse     Close = "reuse"      // reset, and the client's socket is used for the next connection (connect(2) to AF_UNSPEC)
-)
-
 // serverFirst says that the server's end is closed before the client's.
-func (c Close) serverFirst() bool { return c == ServerFIN || c == ServerRST }
+func serverFirst(c Close) bool { return c == ServerFIN || c == ServerRST }
 
 // Spec is what Connect and Pair do. The zero value of a field is the default named there.
 type Spec struct {

@@ -14,13 +14,6 @@ import (
 // (include/net/tcp.h TCP_TIMEOUT_INIT), a little less is for the rounding of timers.
 const synStep = 900 * time.Millisecond
 
-// SYNStep is connections that were established only after their SYN had been sent again.
-type SYNStep struct {
-	Seconds     int   `json:"seconds"` // waited, rounded: 1, 3, 7; 1, 2, 3, 4, 5, 7 where tcp_syn_linear_timeouts is 4 (Linux 6.5)
-	Retransmits int   `json:"retransmits"`
-	Connections int64 `json:"connections"`
-}
-
 // synSteps counts them.
 type synSteps struct {
 	mu  sync.Mutex
@@ -40,7 +33,9 @@ func (s *synSteps) note(fd int, waited time.Duration) {
 	if e != 0 || again == 0 {
 		return // slow for another reason
 	}
-	s.add(SYNStep{int(waited.Round(time.Second) / time.Second), int(again), 1})
+	s.add(SYNStep{
+		Seconds: int(waited.Round(time.Second) / time.Second), Retransmits: int(again), Connections: 1,
+	})
 }
 
 func (s *synSteps) add(step SYNStep) {
@@ -48,7 +43,7 @@ func (s *synSteps) add(step SYNStep) {
 	defer s.mu.Unlock()
 	i := slices.IndexFunc(s.all, func(o SYNStep) bool { return o.Seconds == step.Seconds && o.Retransmits == step.Retransmits })
 	if i < 0 {
-		i, s.all = len(s.all), append(s.all, SYNStep{step.Seconds, step.Retransmits, 0})
+		i, s.all = len(s.all), append(s.all, SYNStep{Seconds: step.Seconds, Retransmits: step.Retransmits})
 	}
 	s.all[i].Connections += step.Connections
 }

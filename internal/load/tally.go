@@ -62,33 +62,6 @@ func (l *latency) merge(o *latency) {
 	l.over += o.over
 }
 
-// Phase is what a connection was about when it failed.
-type Phase string
-
-const (
-	AtSocket  Phase = "socket"
-	AtSource  Phase = "source address" // bind() of one that is none of this host
-	AtBind    Phase = "bind"
-	AtConnect Phase = "connect"
-	AtAccept  Phase = "accept"
-	AtWatch   Phase = "watch" // epoll
-	AtSend    Phase = "send"
-	AtAnswer  Phase = "first byte"
-	AtClose   Phase = "close" // which was to come from the server
-	AtHeld    Phase = "while held"
-	AtWorker  Phase = "worker" // of which it was one
-)
-
-// Failure is connections that failed alike.
-type Failure struct {
-	Phase Phase  `json:"phase"`
-	Errno string `json:"errno"` // "ECONNREFUSED"; "EOF" where the peer closed, "SHORT" where an answer was cut off, "KILLED"
-	Count int64  `json:"count"`
-	// First is when the first one failed, in seconds from the start; Open how many were open then.
-	First float64 `json:"first_s"`
-	Open  int64   `json:"first_open"`
-}
-
 type failureKey struct {
 	phase Phase
 	errno string

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
-	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
 
@@ -155,9 +154,7 @@ func (s *subject) listsBound(t *tally) bool {
 	if len(t.binders) > 0 {
 		return true
 	}
-	text, _ := s.snapshot.Lookup(host.System("kernel"))
-	release, err := procfs.ParseRelease(text.Text)
-	return err == nil && release.AtLeast(6, 8)
+	return s.snapshot.Read().Kernel().Since(6, 8)
 }
 
 func (s *subject) writeUsers(t *tally) {

@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// sysctls reads every sysctl that some limit needs or explains, so that a new limit needs nothing
-// here.
+// sysctls reads every sysctl that some limit needs, or that can be explained, so that a new limit or
+// setting needs nothing here.
 func (s *subject) sysctls() {
-	for _, name := range sysctlNames(limit.Catalogue()) {
+	for _, name := range sysctlNames(limit.Catalogue(), knob.Rows()) {
 		text, err := s.root.Sysctl(name)
 		if err != nil {
 			s.miss(s.whyNoSysctl(name, err), host.Sysctl(name))
@@ -24,8 +25,8 @@ func (s *subject) sysctls() {
 	}
 }
 
-// sysctlNames lists the sysctls in the needs and the knobs of limits, sorted.
-func sysctlNames(limits []*limit.Limit) []string {
+// sysctlNames lists the sysctls in the needs of limits and among the settings, sorted.
+func sysctlNames(limits []*limit.Limit, knobs []*knob.Knob) []string {
 	names := []string{portRange, reservedPorts, somaxconn}
 	for _, l := range limits {
 		for _, f := range l.Needs {
@@ -33,11 +34,12 @@ func sysctlNames(limits []*limit.Limit) []string {
 				names = append(names, f.Name)
 			}
 		}
-		for _, k := range l.Knobs {
+	}
+	for _, k := range knobs {
+		if k.IsSysctl() {
 			names = append(names, k.Name)
 		}
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !isSysctl(n) })
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -50,26 +52,27 @@ const (
 	hostOnly      = "net.core.netdev_max_backlog" // net/core/sysctl_net_core.c: in net_core_table, which init_net alone has
 )
 
-// isSysctl tells the name of a sysctl from that of another knob, such as "RLIMIT_NOFILE" or
-// "backlog argument of listen()".
-func isSysctl(name string) bool {
-	top, rest, ok := strings.Cut(name, ".")
-	return ok && rest != "" && slices.Contains([]string{"fs", "kernel", "net", "user", "vm"}, top) &&
-		strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./") == ""
-}
-
 func (s *subject) whyNoSysctl(name string, err error) string {
+	k := knob.Find(name)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return why(err)
 	case !s.shows(name):
 		return host.Masked
-	case isConntrack(name) && (s.initial || name != conntrackAlias):
+	case k == nil || k.Gone(s.snapshot.Read().Kernel()):
+		return host.NoSetting
+	case k.Module == knob.Tracking && (s.initial || !k.Scope.Initial):
 		return host.NoConntrack
-	case !s.initial && isHostOnly(name):
+	case !s.initial && s.hides(k.Scope):
 		return host.InChild
 	}
 	return host.NoSetting
+}
+
+// hides says whether this kernel has such settings in the initial network namespace alone.
+func (s *subject) hides(scope knob.Scope) bool {
+	shown, sure := scope.InChild(s.snapshot.Read().Kernel())
+	return !shown && sure
 }
 
 // shows says whether the part of /proc/sys is there in which a sysctl would be: a container may hide
@@ -79,30 +82,4 @@ func (s *subject) shows(name string) bool {
 	top, _, _ := strings.Cut(name, ".")
 	_, err := s.root.Sysctl(cmp.Or(always[top], "kernel.osrelease"))
 	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// conntrackAlias is the old name of nf_conntrack_max, in the initial namespace only.
-const conntrackAlias = "net.nf_conntrack_max"
-
-func isConntrack(name string) bool {
-	return strings.HasPrefix(name, "net.netfilter.nf_conntrack_") || name == conntrackAlias
-}
-
-// hostOnlyNames exist in the initial network namespace alone (net/core/sysctl_net_core.c
-// net_core_table, net/ipv4/sysctl_net_ipv4.c ipv4_table): measured on 6.18, but for the last line,
-// which child namespaces show since 6.11 (19249c0724f2).
-const hostOnlyNames = `
-net.core.busy_poll net.core.busy_read net.core.default_qdisc net.core.dev_weight net.core.dev_weight_rx_bias net.core.dev_weight_tx_bias
-net.core.flow_limit_cpu_bitmap net.core.flow_limit_table_len net.core.gro_normal_batch net.core.high_order_alloc_disable net.core.max_skb_frags
-net.core.mem_pcpu_rsv net.core.message_burst net.core.message_cost net.core.netdev_budget net.core.netdev_budget_usecs net.core.netdev_max_backlog
-net.core.netdev_tstamp_prequeue net.core.rps_sock_flow_entries net.core.skb_defer_max net.core.warnings
-net.ipv4.inet_peer_maxttl net.ipv4.inet_peer_minttl net.ipv4.inet_peer_threshold net.ipv4.tcp_available_ulp net.ipv4.tcp_low_latency
-net.ipv4.tcp_max_orphans net.ipv4.tcp_mem net.ipv4.udp_mem net.nf_conntrack_max
-net.core.rmem_max net.core.wmem_max net.core.rmem_default net.core.wmem_default net.core.optmem_max
-`
-
-// isHostOnly says whether a sysctl exists in the initial network namespace alone; of the neighbour
-// table that is all of "default".
-func isHostOnly(name string) bool {
-	return strings.Contains(name, ".neigh.default.") || slices.Contains(strings.Fields(hostOnlyNames), name)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
@@ -28,6 +29,9 @@ func (s *subject) system() {
 	set("user", user())
 	if s.id.Inode != 0 {
 		set("netns", s.id.String())
+	}
+	if cookie, err := netns.Cookie(); err == nil && cookie != 0 && s.options.Root == "" {
+		set("netns-cookie", strconv.FormatUint(cookie, 10))
 	}
 	set("netns-name", s.options.Name)
 	s.kernel()

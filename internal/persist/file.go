@@ -3,6 +3,7 @@ package persist
 import (
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -32,6 +33,9 @@ type Options struct {
 	Snapshot host.Snapshot
 	// Program is the absolute path of maxconn, for the unit that verifies.
 	Program string
+	// Untrusted is why no unit may name that program, such as "/tmp can be written by others"; ""
+	// where root runs only what root has put there.
+	Untrusted string
 	// Root is the host's root directory: os.DirFS("/"). Own files there are added to, and units are read.
 	Root fs.FS
 }
@@ -48,6 +52,24 @@ const (
 	rulesPrefix  = "/etc/udev/rules.d/90-maxconn-"
 )
 
+// Owns says whether a path is that of a file that Files may give.
+func Owns(path string) bool {
+	switch path {
+	case SysctlFile, ModulesFile, ModprobeFile, VerifyUnit, verifyWants:
+		return true
+	}
+	if dev, ok := strings.CutPrefix(path, rulesPrefix); ok {
+		dev, ok = strings.CutSuffix(dev, ".rules")
+		return ok && plan.IsDevice(dev)
+	}
+	unit, ok := strings.CutPrefix(path, unitDir)
+	if !ok {
+		return false
+	}
+	unit, ok = strings.CutSuffix(unit, ".d/"+dropInName)
+	return ok && plan.IsService(unit)
+}
+
 const header = "# maxconn owns this file: maxconn apply writes it, maxconn rollback takes it back.\n"
 
 // InvalidError is a change of a plan that cannot stand in a file: somebody edited the plan.
@@ -58,8 +80,25 @@ type InvalidError struct {
 
 func (e *InvalidError) Error() string { return fmt.Sprintf("persist %q: %s", e.Setting, e.Why) }
 
+// ProgramError is a program that no unit may name: at each boot root would run what somebody else
+// can put in its place.
+type ProgramError struct {
+	Path string
+	Why  string
+}
+
+func (e *ProgramError) Error() string {
+	return fmt.Sprintf("a unit that runs %s at each boot as root: %s", e.Path, e.Why)
+}
+
+// Hint says what to do about it.
+func (e *ProgramError) Hint() string {
+	return "install it where only root writes, and run that one: " +
+		"install -o root -g root -m 755 maxconn /usr/local/bin/maxconn"
+}
+
 // Files renders what the plan needs at the next boot, the verifying unit last; none where nothing can be kept. What cannot
-// be kept is Left's to say. The error is an *InvalidError.
+// be kept is Left's to say. The error is an *InvalidError or a *ProgramError.
 func Files(p plan.Plan, o Options) ([]File, error) {
 	w, err := sorted(p, o)
 	if err != nil {
@@ -71,6 +110,9 @@ func Files(p plan.Plan, o Options) ([]File, error) {
 	files = append(files, w.unitFiles()...)
 	files = append(files, w.linkFiles()...)
 	if len(files) > 0 && boots(o.Root) == sysctld.Systemd {
+		if o.Untrusted != "" {
+			return nil, &ProgramError{o.Program, o.Untrusted}
+		}
 		files = append(files, verifyFiles(o.Program)...)
 	}
 	return files, nil

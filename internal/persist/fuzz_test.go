@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -19,7 +20,7 @@ func settingsOf(data []byte) map[string]string {
 	return out
 }
 
-func canonicalName(name string) string { return sysctld.Key(name) }
+func canonicalName(name string) string { return knob.Key(name) }
 
 // FuzzTree: whatever the files of a host hold, the winners can be computed. The seeds are a profile of TuneD (Fedora's
 // throughput-performance, shortened), a unit, and ufw's file (Ubuntu's, shortened).

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
@@ -171,7 +172,7 @@ func Claims(root fs.FS, p plan.Plan, files []File) (out []Claim) {
 	var changes []plan.Change
 	var keys []string
 	for _, c := range p.Changes {
-		if c.Target.Kind == host.SysctlKind && ours[sysctld.Key(c.Target.Name)] {
+		if c.Target.Kind == host.SysctlKind && ours[knob.Key(c.Target.Name)] {
 			changes, keys = append(changes, c), append(keys, c.Target.Name)
 		}
 	}

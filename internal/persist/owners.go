@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -32,7 +33,7 @@ func owners(host fs.FS, reapplied []sysctld.Setting) rivals {
 
 // of are the owners of one key.
 func (r rivals) of(key string) (out []Owner) {
-	for _, name := range sysctld.Names(key) {
+	for _, name := range knob.Names(key) {
 		for _, s := range r.mentions {
 			if line := s.mentions(name); line > 0 {
 				out = append(out, Owner{Program: s.program, File: "/" + s.file, Line: line, Why: s.why})
@@ -40,7 +41,7 @@ func (r rivals) of(key string) (out []Owner) {
 		}
 	}
 	for _, takes := range r.known {
-		for _, name := range sysctld.Names(key) {
+		for _, name := range knob.Names(key) {
 			if o, ok := takes(name); ok {
 				out = append(out, o)
 				break

@@ -13,12 +13,21 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
+// unavailable ends a test for want of a tool: MAXCONN_REQUIRE=exports makes that a failure.
+func unavailable(t *testing.T, why string) {
+	t.Helper()
+	if strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "exports") {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // analyze runs systemd-analyze verify on a unit of files that are laid under a directory of their own.
 func analyze(t *testing.T, files []File, more map[string]string, unit string) (string, error) {
 	t.Helper()
 	tool, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd-analyze is not installed")
+		unavailable(t, "systemd-analyze is not installed")
 	}
 	dir := t.TempDir()
 	for _, f := range files {

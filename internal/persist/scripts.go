@@ -3,6 +3,8 @@ package persist
 import (
 	"io/fs"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // script is a file whose lines may set a sysctl when something runs it.
@@ -59,7 +61,7 @@ func code(text string) (lines []string) {
 
 // mentions is the last line that names a key, with dots or with slashes, or 0.
 func (s script) mentions(key string) (line int) {
-	slashed := strings.ReplaceAll(key, ".", "/")
+	slashed := knob.Path(key)
 	for i, l := range s.lines {
 		if names := word(l, key) || word(l, slashed); names {
 			line = i + 1

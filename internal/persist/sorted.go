@@ -2,12 +2,12 @@ package persist
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
-	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
 // work is a plan's changes by the kind of file that keeps them.
@@ -28,7 +28,7 @@ func sorted(p plan.Plan, o Options) (work, error) {
 		return w, &InvalidError{o.Program, "the path of maxconn has to be absolute, of letters, digits and . _ + @ - /"}
 	}
 	for _, c := range p.Changes {
-		if why := unfit(c); why != "" {
+		if why := plan.Unfit(c); why != "" {
 			return w, &InvalidError{cmp.Or(c.Setting, c.Target.Name), why}
 		}
 		switch c.Target.Kind {
@@ -52,14 +52,14 @@ func (w *work) leave(c plan.Change, why string) {
 // sysctl takes a sysctl. Files of sysctl.d act on the initial network namespace alone; what is not below net is the
 // host's whatever the namespace.
 func (w *work) sysctl(c plan.Change, o Options) {
-	if strings.HasPrefix(c.Target.Name, "net.") {
+	if knob.InNetns(c.Target.Name) {
 		if why := notInitial(o.Snapshot); why != "" {
 			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+"; give the value to what makes the namespace: docker run --sysctl, securityContext.sysctls of a pod, or the unit or script that runs ip netns")
 			return
 		}
 	}
 	for i, have := range w.sysctls {
-		if sysctld.Key(have.Target.Name) == sysctld.Key(c.Target.Name) {
+		if knob.Key(have.Target.Name) == knob.Key(c.Target.Name) {
 			w.sysctls = append(w.sysctls[:i], w.sysctls[i+1:]...)
 			break
 		}
@@ -91,46 +91,6 @@ func (w *work) link(c plan.Change, o Options) {
 	}
 }
 
-// unfit is why a change cannot stand in a file, or "".
-func unfit(c plan.Change) string {
-	t := c.Target
-	switch {
-	case strings.ContainsFunc(c.To, isControl):
-		return "the value holds a control character"
-	case t.Kind == host.SysctlKind && !plainKey(t.Name):
-		return "not the name of a sysctl"
-	case t.Kind == host.LinkKind && !plainDevice(t.Name):
-		return "not the name of a network device"
-	case t.Kind == host.LinkKind && t.Field != "txqueuelen":
-		return "of a device only txqueuelen can be set"
-	case t.Kind == host.ProcessKind && t.Field != "soft" && t.Field != "hard":
-		return "of a process only soft and hard can be set"
-	case t.Kind == host.ProcessKind || t.Kind == host.LinkKind:
-		if n, err := strconv.ParseUint(c.To, 10, 31); err != nil || n == 0 {
-			return "the value has to be a whole number from 1 to 2147483647, and is " + strconv.Quote(c.To)
-		}
-	case t.Kind != host.SysctlKind && t.Kind != host.ListenerKind:
-		return "a change of kind " + strconv.Quote(string(t.Kind)) + " is not known"
-	}
-	return ""
-}
-
-func isControl(r rune) bool {
-	return r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029'
-}
-
-// plainKey: dots separate, a slash stands for a dot in a device's name; no glob, nothing that leads elsewhere.
-func plainKey(name string) bool {
-	top, _, ok := strings.Cut(name, ".")
-	return ok && only(name, "._-/:") && !strings.Contains(top, "/") && !strings.Contains("/"+sysctld.Key(name)+"/", "//") &&
-		!strings.Contains(name, "..") && name[0] != '-' && name[0] != '.'
-}
-
-// plainDevice: dev_valid_name allows more, and udev gives a meaning to it.
-func plainDevice(name string) bool {
-	return name != "" && len(name) < 16 && name != "." && name != ".." && only(name, "._-:@")
-}
-
 func plainPath(path string) bool {
 	return strings.HasPrefix(path, "/") && only(path, "._+@-/") && !strings.HasSuffix(path, "/")
 }
@@ -142,11 +102,18 @@ func only(s, marks string) bool {
 	})
 }
 
-// comment is text as comment lines, without anything that could end a line.
-func comment(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || isControl(r) }), " ")
-	if text == "" {
-		return ""
-	}
-	return "# " + text + "\n"
+// conf collects the text of a file: constants, comments and plain words, for what a change says may
+// come from a plan of somebody else.
+type conf = encode.Builder[encode.Conf]
+
+func comment(text string) encode.Conf { return encode.Comment[encode.Conf]("#", text) }
+
+func plain(s string) encode.Conf { return encode.Plain[encode.Conf](s) }
+
+// file is the text below the header.
+func file(parts ...encode.Conf) []byte {
+	var b conf
+	b.Write(header)
+	b.Write(parts...)
+	return []byte(b.String())
 }

@@ -3,6 +3,8 @@ package persist
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
@@ -12,14 +14,14 @@ func (w work) sysctlFiles(o Options) []File {
 	if len(w.sysctls) == 0 {
 		return nil
 	}
-	var b strings.Builder
-	b.WriteString(header)
-	b.WriteString("# Files are read in the order of their names, and this name comes last. Other settings belong into other files.\n")
+	var b conf
+	b.Write(header, "# Files are read in the order of their names, and this name comes last. ",
+		"Other settings belong into other files.\n")
 	for _, block := range w.untouched(o) {
-		b.WriteString("\n" + block)
+		b.Write("\n", block)
 	}
 	for _, c := range w.sysctls {
-		b.WriteString("\n" + comment(c.Limit+": "+c.Why) + c.Target.Name + " = " + c.To + "\n")
+		b.Write("\n", comment(c.Limit+": "+c.Why), plain(c.Target.Name), " = ", plain(c.To), "\n")
 	}
 	return []File{{
 		Path: SysctlFile, Mode: 0o644, Content: []byte(b.String()),
@@ -35,8 +37,9 @@ func targets(changes []plan.Change) (out []plan.Target) {
 	return out
 }
 
-// untouched are the assignments of the file as it is, with the comments right above them.
-func (w work) untouched(o Options) (blocks []string) {
+// untouched are the assignments of the file as it is, with the comments right above them. maxconn
+// wrote them, or root.
+func (w work) untouched(o Options) (blocks []encode.Conf) {
 	have, err := sysctld.ReadFile(o.Root, SysctlFile[1:])
 	if err != nil {
 		return nil // not there; what may not be read may not be written either
@@ -50,7 +53,7 @@ func (w work) untouched(o Options) (blocks []string) {
 			above += line
 			continue
 		case len(found) == 1 && !w.sets(found[0].Key):
-			blocks = append(blocks, above+line)
+			blocks = append(blocks, encode.Conf(above+line))
 		}
 		above = ""
 	}
@@ -59,7 +62,7 @@ func (w work) untouched(o Options) (blocks []string) {
 
 func (w work) sets(key string) bool {
 	for _, c := range w.sysctls {
-		for _, name := range sysctld.Names(c.Target.Name) {
+		for _, name := range knob.Names(c.Target.Name) {
 			if name == key {
 				return true
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -88,7 +89,7 @@ func sysctlsOf(entries []iniEntry, file string) (out []profileEntry) {
 	}
 	for _, e := range entries {
 		if kind[e.section] == "sysctl" && strings.ContainsAny(e.key, "./") {
-			out = append(out, profileEntry{"/" + file, e.line, sysctld.Key(e.key), e.value})
+			out = append(out, profileEntry{"/" + file, e.line, knob.Key(e.key), e.value})
 		}
 	}
 	return out
@@ -98,7 +99,7 @@ func sysctlsOf(entries []iniEntry, file string) (out []profileEntry) {
 // the value cannot be told and the owner is no sure one.
 func ofProfile(entries []profileEntry, key string, starts bool) (o Owner, ok bool) {
 	for _, e := range entries {
-		if e.key != sysctld.Key(key) {
+		if e.key != knob.Key(key) {
 			continue
 		}
 		o = Owner{Program: "tuned", File: e.file, Line: e.line, Value: strings.Trim(e.value, `"`), Sure: starts, Why: "sets it by its active profile"}

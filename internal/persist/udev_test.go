@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/maxconn/maxconn/internal/encode/hostile"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/vishvananda/netlink"
 )
@@ -65,7 +66,7 @@ func insideUdev(rules string) error {
 func TestUdevTakesTheRule(t *testing.T) {
 	udevadm, err := exec.LookPath("udevadm")
 	if err != nil {
-		t.Skip("udevadm is not installed")
+		unavailable(t, "udevadm is not installed")
 	}
 	for _, x := range []struct {
 		device string
@@ -83,6 +84,7 @@ func applyRule(t *testing.T, udevadm, device string) string {
 	t.Helper()
 	s := &scene{root: fstest.MapFS{}, facts: snapshot(t, "system scope = initial\n")}
 	s.plan.Changes = []plan.Change{parseChange(t, "link "+device+"#txqueuelen: 1000 => 5000; transmit-queue; a burst")}
+	s.plan.Changes[0].Why = strings.Join(hostile.Strings("/tmp"), " ") + `\` // stays a comment
 	path := rulesPrefix + device + ".rules"
 	rules := t.TempDir()
 	write(t, filepath.Join(rules, filepath.Base(path)), render(t, s, path))

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -30,7 +31,7 @@ func (w *work) process(c plan.Change, o Options) {
 	case !strings.HasSuffix(unit, ".service"), strings.HasPrefix(unit, "user@"):
 		w.leave(c, noService(unit))
 		return
-	case !plainUnit(unit):
+	case !plan.IsService(unit):
 		w.leave(c, "the unit has a name for which no file is written: "+strconv.Quote(unit))
 		return
 	}
@@ -53,11 +54,6 @@ func noService(unit string) string {
 		return ends + "it was started from a login (" + unit + "): /etc/security/limits.d sets what a login starts with"
 	}
 	return ends + unit + " was made by another program (a container's engine), which has to set the limit: --ulimit nofile= or default-ulimits of Docker"
-}
-
-// plainUnit is a name that can be a directory, and nothing else.
-func plainUnit(name string) bool {
-	return len(name) < 250 && only(name, `:_.\@-`) && name[0] != '.' && name[0] != '-'
 }
 
 // unit finds or adds the drop-in of a unit. It begins with what the unit has, so that nothing is lowered.
@@ -94,15 +90,10 @@ func (u *unitLimit) raise(c plan.Change, row host.Row) {
 // unitFiles are the drop-ins.
 func (w work) unitFiles() (files []File) {
 	for _, u := range w.units {
-		var b strings.Builder
-		b.WriteString(header)
-		for _, why := range u.why {
-			b.WriteString(comment(why))
-		}
 		limit := strconv.FormatUint(u.soft, 10) + ":" + strconv.FormatUint(u.hard, 10)
-		b.WriteString("[Service]\nLimitNOFILE=" + limit + "\n")
 		files = append(files, File{
-			Path: unitDir + u.name + ".d/" + dropInName, Mode: 0o644, Content: []byte(b.String()),
+			Path: unitDir + u.name + ".d/" + dropInName, Mode: 0o644,
+			Content: file(encode.Comment[encode.Conf]("#", u.why...), "[Service]\nLimitNOFILE=", plain(limit), "\n"),
 			Why: "starts " + u.name + " with descriptor limits of " + limit + " (soft:hard); systemctl daemon-reload makes it known, the next start of the unit takes it; " +
 				"a program that sets a limit of its own, as nginx does with worker_rlimit_nofile, still does",
 		})

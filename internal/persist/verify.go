@@ -13,20 +13,22 @@ import (
 // also set sysctls; those that are not installed do not matter. It fails, and so shows in systemctl --failed, where a value
 // is not as it was applied; it never keeps the boot waiting for more than a minute.
 func verifyFiles(program string) []File {
-	unit := header + `[Unit]
+	unit := `[Unit]
 Description=Compare the settings that maxconn applied with those of this boot
 After=systemd-modules-load.service systemd-sysctl.service network.target
 After=ufw.service firewalld.service tuned.service docker.service containerd.service
 
 [Service]
 Type=oneshot
-ExecStart=` + program + ` verify --boot
+ExecStart=` + plain(program) + ` verify --boot
 TimeoutStartSec=60
 RemainAfterExit=yes
 `
 	return []File{
-		{Path: VerifyUnit, Mode: 0o644, Content: []byte(unit), Why: "runs maxconn verify --boot after each boot; systemctl daemon-reload makes it known before"},
-		{Path: verifyWants, Mode: 0o644, Content: []byte(header + "[Unit]\nWants=maxconn-verify.service\n"), Why: "has maxconn-verify.service started at each boot"},
+		{Path: VerifyUnit, Mode: 0o644, Content: file(unit),
+			Why: "runs maxconn verify --boot after each boot; systemctl daemon-reload makes it known before"},
+		{Path: verifyWants, Mode: 0o644, Content: file("[Unit]\nWants=maxconn-verify.service\n"),
+			Why: "has maxconn-verify.service started at each boot"},
 	}
 }
 

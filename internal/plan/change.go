@@ -14,7 +14,7 @@ func (m *maker) change(t taken) Change {
 	c := t.remedy.Change
 	from, _ := value(m.now, c.Fact)
 	out := Change{
-		Target: target(m.now, c.Fact), From: from, To: c.Want, Limit: t.need.Gauge.Limit.ID, Why: why(t),
+		Target: target(m.now, c.Fact), From: from, To: c.Want, Limit: string(t.need.Gauge.Limit.ID), Why: why(t),
 		TakesEffect: effect(t.remedy), Owner: m.owner(t, from), Cost: t.remedy.Cost, Risk: t.remedy.Risk, Lasts: t.remedy.Lasts,
 	}
 	out.Setting = setting(m.now, out.Target)
@@ -50,18 +50,11 @@ func started(r *host.Reader, pid string) uint64 {
 
 // setting is the target in words.
 func setting(s host.Snapshot, t Target) string {
-	r := s.Read()
-	switch t.Kind {
-	case host.ProcessKind:
-		row, _ := r.Row(t.Kind, t.Name)
-		return t.Field + " descriptor limit of " + process(row.Text("name"), t.Name)
-	case host.ListenerKind:
-		row, _ := r.Row(t.Kind, t.Name)
-		return "accept queue of " + t.Name + ", " + process(row.Text("process"), strconv.FormatInt(t.PID, 10))
-	case host.LinkKind:
-		return t.Field + " of " + t.Name
+	row, _ := s.Read().Row(t.Kind, t.Name)
+	if t.Kind == host.ProcessKind {
+		return t.Called(row.Text("name"))
 	}
-	return t.Name
+	return t.Called(row.Text("process"))
 }
 
 func process(name, pid string) string {
@@ -121,7 +114,7 @@ func leftOf(n diagnose.Need, r limit.Remedy) Left {
 	if e := r.TakesEffect; e != "" && e != "now" {
 		text += " (takes effect " + e + ")"
 	}
-	l := Left{Limit: n.Gauge.Limit.ID, Subject: n.Subject(), Kind: r.Kind, Text: text, Binds: true, Cause: n.Gauge.Cause}
+	l := Left{Limit: string(n.Gauge.Limit.ID), Subject: n.Subject(), Kind: r.Kind, Text: text, Binds: true, Cause: n.Gauge.Cause}
 	if n.Goal.Subject != "" {
 		l.Cause, l.Wanted, l.Possible, l.Measure = n.Words(), n.Total(), n.Gauge.Ceiling, n.Gauge.Measure
 	}
@@ -134,10 +127,10 @@ func (m *maker) binding() (out []Left) {
 		out = append(out, leftovers(n)...)
 	}
 	for _, goal := range diagnose.Unmatched(m.now, m.workload) {
-		out = append(out, Left{Limit: "accept-queue", Subject: goal, Kind: Unknown, Text: "nothing listens there: start the server first, a plan is for what runs"})
+		out = append(out, Left{Limit: string(limit.AcceptQueue), Subject: goal, Kind: Unknown, Text: "nothing listens there: start the server first, a plan is for what runs"})
 	}
 	for _, goal := range m.unowned {
-		out = append(out, Left{Limit: "process-files", Subject: goal, Kind: Unknown, Text: "the process that takes its connections could not be seen, so whether its descriptors suffice is not known; root of the host sees it"})
+		out = append(out, Left{Limit: string(limit.ProcessFiles), Subject: goal, Kind: Unknown, Text: "the process that takes its connections could not be seen, so whether its descriptors suffice is not known; root of the host sees it"})
 	}
 	return out
 }

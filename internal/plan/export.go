@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Format is a way to hand a plan to another tool.
@@ -75,18 +76,24 @@ func Export(p Plan, f Format) ([]File, error) {
 	return nil, fmt.Errorf("there is no format %q", f)
 }
 
-// The files that a boot reads. Their names sort behind those of others, because the last one wins; those that maxconn apply
-// owns have other names.
+// The files that a boot reads. Their names sort behind those of others, because the last one wins;
+// those that maxconn apply owns have other names. No name comes from a snapshot, but for one: the
+// directory of a drop-in is called as its unit (systemd.unit(5)), which IsService has accepted.
 const (
 	sysctlFile  = "/etc/sysctl.d/zz-maxconn-plan.conf"
 	modulesFile = "/etc/modules-load.d/maxconn-plan.conf"
 	optionsFile = "/etc/modprobe.d/zz-maxconn-plan.conf"
+	unitDir     = "/etc/systemd/system/"
 	dropIn      = "zz-maxconn-plan.conf"
+	linkPrefix  = "/etc/systemd/network/10-maxconn-" // and the number of the file
+	readme      = "/etc/maxconn.README"
 )
 
 // export is a plan, sorted by who can carry a change out.
 type export struct {
 	plan      Plan
+	changes   []Change // all that can be carried out
+	refused   []string // what cannot, with the reason
 	sysctls   []Change
 	units     []unitLimits // services of processes whose limits change
 	processes []Change     // one a process, its soft limit
@@ -101,6 +108,11 @@ type unitLimits struct{ unit, limits, why string }
 func newExport(p Plan) export {
 	x := export{plan: p}
 	for _, c := range p.Changes {
+		if why := unfitForScript(c); why != "" {
+			x.refused = append(x.refused, fmt.Sprintf("left out: %s: %s", c.Setting, why))
+			continue
+		}
+		x.changes = append(x.changes, c)
 		switch c.Target.Kind {
 		case host.SysctlKind:
 			x.sysctls = append(x.sysctls, c)
@@ -120,7 +132,7 @@ func newExport(p Plan) export {
 // addProcess keeps one entry a service: workers start with the limits of their master, so the largest counts.
 func (x *export) addProcess(c Change) {
 	x.processes = append(x.processes, c)
-	if !strings.HasSuffix(c.Unit, ".service") {
+	if !IsService(c.Unit) {
 		return
 	}
 	c.Limits = strings.TrimSuffix(c.Limits, ":unlimited") // a unit file never asks for infinity
@@ -144,11 +156,14 @@ func (x export) to(name string) string {
 }
 
 // hashSize is the wanted size of conntrack's hash table, "" where it stays. The module takes it when it is loaded.
-func (x export) hashSize() string { return x.to("net.netfilter.nf_conntrack_buckets") }
+func (x export) hashSize() string { return x.to(conntrackBuckets) }
 
 // tracks says whether a key of the plan is there only after nf_conntrack was loaded.
 func (x export) tracks() bool {
-	return slices.ContainsFunc(x.sysctls, func(c Change) bool { return strings.HasPrefix(c.Target.Name, "net.netfilter.") })
+	return slices.ContainsFunc(x.sysctls, func(c Change) bool {
+		k := knob.Lookup(c.Target.Name)
+		return k != nil && k.Module == knob.Tracking
+	})
 }
 
 // about is what every file begins with: whose plan it is, and whether it holds.
@@ -178,7 +193,7 @@ func (x export) beyond(units bool) (out []string) {
 	}
 	for _, c := range x.processes {
 		switch {
-		case strings.HasSuffix(c.Unit, ".service"):
+		case IsService(c.Unit):
 		case c.Unit != "":
 			out = append(out, fmt.Sprintf("%s: descriptor limits %s, at the next start of %s.", c.Setting, c.Limits, c.Unit))
 		default:
@@ -186,45 +201,20 @@ func (x export) beyond(units bool) (out []string) {
 		}
 	}
 	for _, c := range x.listeners {
-		out = append(out, fmt.Sprintf("%s: %s in place of %s; the program has to ask for it, or on the running one: maxconn apply --listener %s=%s", c.Setting, c.To, c.From, plainListener(c), c.To))
+		out = append(out, fmt.Sprintf("%s: %s in place of %s; the program has to ask for it, or on"+
+			" the running one: maxconn apply --listener %s=%s",
+			c.Setting, c.To, c.From, plainListener(c), c.To))
 	}
 	if !units {
 		for _, c := range x.links {
 			out = append(out, fmt.Sprintf("ip link set dev %s txqueuelen %s", c.Target.Name, c.To))
 		}
 	}
-	return out
+	return append(out, x.refused...)
 }
 
 // plainListener is the address and port without the number of the member.
 func plainListener(c Change) string {
 	name, _, _ := strings.Cut(c.Target.Name, "~")
 	return name
-}
-
-// oneLine keeps text from a snapshot (names of processes, units) from ending a comment.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
-// comments writes lines behind a mark, wrapped at a width that reads well.
-func comments(mark string, lines ...string) string {
-	var b strings.Builder
-	for _, line := range lines {
-		rest := strings.Fields(oneLine(line))
-		for len(rest) > 0 {
-			b.WriteString(mark)
-			for n := len(mark); len(rest) > 0 && (n == len(mark) || n+1+len(rest[0]) <= 110); rest = rest[1:] {
-				b.WriteString(" " + rest[0])
-				n += 1 + len(rest[0])
-			}
-			b.WriteString("\n")
-		}
-	}
-	return b.String()
 }

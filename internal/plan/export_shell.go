@@ -2,15 +2,16 @@ package plan
 
 import (
 	"strconv"
-	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// scriptHead compares before it writes: a value that somebody has changed meanwhile is left alone. The kernel separates numbers by
-// tabs, so white space is levelled.
-const scriptHead = `set -eu
-fail() { echo "maxconn: $*" >&2; exit 1; }
+// scriptHead compares before it writes: a value that somebody has changed meanwhile is left alone.
+// The kernel separates numbers by tabs, so white space is levelled. echo may act on backslashes,
+// printf does not.
+const scriptHead encode.Shell = `set -eu
+fail() { printf 'maxconn: %s\n' "$*" >&2; exit 1; }
 level() { tr -s ' \t' '  ' | sed 's/ $//'; }
 sysctl_to() { # name, old value, new value
 	file=/proc/sys/$(echo "$1" | tr . /)
@@ -34,34 +35,44 @@ limits_to() { # pid, start time, soft:hard
 
 // shell is a script that does what sh can do, in the order of the plan.
 func (x export) shell() string {
-	var b strings.Builder
-	b.WriteString("#!/bin/sh\n" + comments("#", x.about()...))
-	b.WriteString(comments("#", "It acts until the next boot. It stops at the first value that is neither the old nor the new one."))
-	b.WriteString(scriptHead)
-	for _, c := range x.plan.Changes {
+	var b encode.Builder[encode.Shell]
+	b.Write("#!/bin/sh\n", shellComments(x.about()...))
+	b.Write(
+		shellComments("It acts until the next boot. It stops at the first value that is neither "+
+			"the old nor the new one."),
+		scriptHead,
+	)
+	for _, c := range x.changes {
 		if c.Target.Kind == host.ProcessKind && c.Target.Field == "hard" {
 			continue // the soft limit brings it along
 		}
-		b.WriteString("\n" + comments("#", c.Why+"."))
-		b.WriteString(command(c))
+		b.Write("\n", shellComments(c.Why+"."), command(c), "\n")
+	}
+	if len(x.refused) > 0 {
+		b.Write("\n", shellComments(x.refused...))
 	}
 	return b.String()
 }
 
-// command is the line of a change.
-func command(c Change) string {
-	switch c.Target.Kind {
-	case host.SysctlKind:
-		return "sysctl_to " + quoted(c.Target.Name) + " " + quoted(c.From) + " " + quoted(c.To) + "\n"
-	case host.ProcessKind:
-		return "limits_to " + quoted(c.Target.Name) + " " + quoted(strconv.FormatUint(c.Target.Start, 10)) + " " + quoted(c.Limits) + "\n"
-	case host.ListenerKind:
-		return "maxconn apply --yes --listener " + quoted(plainListener(c)+"="+c.To) + "\n"
-	case host.LinkKind:
-		return "ip link set dev " + quoted(c.Target.Name) + " txqueuelen " + quoted(c.To) + "\n"
-	}
-	return comments("#", c.Setting+": "+c.From+" to "+c.To)
+func shellComments(
+	texts ...string,
+) encode.Shell {
+	return encode.Comment[encode.Shell]("#", texts...)
 }
 
-// quoted is a word that the shell takes as it is.
-func quoted(s string) string { return "'" + strings.ReplaceAll(oneLine(s), "'", `'\''`) + "'" }
+// command is the line of a change.
+func command(c Change) encode.Shell {
+	word := encode.ShellWord
+	switch c.Target.Kind {
+	case host.SysctlKind:
+		return "sysctl_to " + word(c.Target.Name) + " " + word(c.From) + " " + word(c.To)
+	case host.ProcessKind:
+		start := strconv.FormatUint(c.Target.Start, 10)
+		return "limits_to " + word(c.Target.Name) + " " + word(start) + " " + word(c.Limits)
+	case host.ListenerKind:
+		return "maxconn apply --yes --listener " + word(plainListener(c)+"="+c.To)
+	case host.LinkKind:
+		return "ip link set dev " + word(c.Target.Name) + " txqueuelen " + word(c.To)
+	}
+	return shellComments(c.Setting + ": " + c.From + " to " + c.To)
+}

@@ -1,144 +1,209 @@
 package plan
 
 import (
+	"path"
 	"slices"
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// yamlString is a double-quoted scalar: nothing in it means anything to YAML.
-func yamlString(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(oneLine(s)) + `"`
+// laid are the files that a tool puts in place, without the one that only says what no file does.
+func (x export) laid() []File {
+	return slices.DeleteFunc(x.systemd(), func(f File) bool { return f.Path == readme })
 }
 
-// block is a literal block scalar, indented.
-func block(indent, text string) string {
-	var b strings.Builder
-	b.WriteString("|\n")
-	for line := range strings.Lines(text) {
-		if strings.TrimSpace(line) == "" {
-			b.WriteString("\n")
-			continue
-		}
-		b.WriteString(indent + line)
-	}
-	return b.String()
+// playbook collects the text of a playbook: a string that is not a constant is one that Ansible
+// does not template.
+type playbook = encode.Builder[encode.Ansible]
+
+func playComments(texts ...string) encode.Ansible {
+	return encode.Comment[encode.Ansible]("#", texts...)
 }
 
-// ansible is a playbook of built-in modules: files, and what makes them act now.
+// ansible is a playbook of built-in modules: files, and what makes them act now. Ansible hands
+// every string of a playbook to Jinja, which can run commands on the controller.
 func (x export) ansible() string {
-	var b strings.Builder
-	b.WriteString("---\n" + comments("#", x.about()...))
-	b.WriteString("- name: Connection limits by maxconn\n  hosts: " + yamlString(playHost(x.plan)) + "\n  become: true\n  tasks:\n")
-	files := slices.DeleteFunc(x.systemd(), func(f File) bool { return strings.HasSuffix(f.Path, "README") })
+	var b playbook
+	b.Write("---\n", playComments(x.about()...), x.play())
 	if x.tracks() {
-		b.WriteString("    - name: Load nf_conntrack, so that its settings are there\n      ansible.builtin.command: modprobe nf_conntrack\n      changed_when: false\n")
+		b.Write("    - name: Load nf_conntrack, so that its settings are there\n",
+			"      ansible.builtin.command: modprobe nf_conntrack\n      changed_when: false\n")
 	}
+	files := x.laid()
 	for _, f := range files {
-		dir := f.Path[:strings.LastIndexByte(f.Path, '/')]
-		b.WriteString("    - name: " + yamlString("Make "+dir) + "\n      ansible.builtin.file:\n        path: " + yamlString(dir) + "\n        state: directory\n        mode: \"0755\"\n")
-		b.WriteString("    - name: " + yamlString("Write "+f.Path) + "\n      ansible.builtin.copy:\n        dest: " + yamlString(f.Path) + "\n        mode: \"0644\"\n        content: " + block("          ", f.Text))
-		if f.Path == sysctlFile {
-			b.WriteString("      notify: Read the settings\n")
-		} else if strings.Contains(f.Path, ".service.d/") {
-			b.WriteString("      notify: Read the units\n")
-		}
+		b.Write(task(f))
 	}
 	if len(files) == 0 {
-		b.WriteString("    - name: Nothing that a file could do\n      ansible.builtin.debug:\n        msg: \"see the comments\"\n")
+		b.Write("    - name: Nothing that a file could do\n",
+			"      ansible.builtin.debug:\n        msg: \"see the comments\"\n")
 	}
-	b.WriteString("  handlers:\n")
-	b.WriteString("    - name: Read the settings\n      ansible.builtin.command: sysctl -p " + sysctlFile + "\n      changed_when: true\n")
-	b.WriteString("    - name: Read the units\n      ansible.builtin.systemd:\n        daemon_reload: true\n")
+	b.Write(
+		"  handlers:\n    - name: Read the settings\n      ansible.builtin.command: sysctl -p ",
+		sysctlFile,
+		"\n      changed_when: true\n    - name: Read the units\n      ansible.builtin.systemd:\n",
+		"        daemon_reload: true\n",
+	)
 	if more := x.beyond(true); len(more) > 0 {
-		b.WriteString(comments("#", append([]string{"What this playbook does not do:"}, more...)...))
+		b.Write(playComments("What this playbook does not do:"), playComments(more...))
 	}
 	return b.String()
 }
 
-// playHost is the host that the plan was made for.
-func playHost(p Plan) string {
-	if p.Host.Name == "" {
-		return "all"
+// nobody is a pattern that matches no host.
+const nobody = "put-the-name-of-the-host-here"
+
+// play begins the play. hosts is the host that the plan was made for; a name that means more than
+// one host to Ansible would choose others.
+func (x export) play() (out encode.Ansible) {
+	name := x.plan.Host.Name
+	if !isHost(name) {
+		out = playComments("The name of the host cannot be told to Ansible: put it in at hosts.")
+		name = nobody
 	}
-	return oneWord(p.Host.Name)
+	return out + "- name: Connection limits by maxconn\n  hosts: \"" + encode.Plain[encode.Ansible](
+		name,
+	) +
+		"\"\n  become: true\n  tasks:\n"
 }
 
-// cloudInit is user data: the files, and what makes them act in this boot, which has read sysctl.d already.
+// task writes a file, and its directory before it.
+func task(f File) encode.Ansible {
+	place := encode.AnsibleString
+	var b playbook
+	b.Write(
+		"    - name: ",
+		title("Make ", path.Dir(f.Path)),
+		"\n      ansible.builtin.file:\n",
+		"        path: ",
+		place(path.Dir(f.Path)),
+		"\n        state: directory\n        mode: \"0755\"\n",
+	)
+	b.Write("    - name: ", title("Write ", f.Path), "\n      ansible.builtin.copy:\n",
+		"        dest: ", place(f.Path), "\n        mode: \"0644\"\n",
+		"        content: ", encode.AnsibleText("          ", f.Text), "\n")
+	switch {
+	case f.Path == sysctlFile:
+		b.Write("      notify: Read the settings\n")
+	case strings.HasPrefix(f.Path, unitDir):
+		b.Write("      notify: Read the units\n")
+	}
+	return b.Text()
+}
+
+// title is the name of a task.
+func title(what encode.Ansible, file string) encode.Ansible {
+	return "\"" + what + encode.Plain[encode.Ansible](file) + "\""
+}
+
+func yamlComments(mark encode.YAML, texts ...string) encode.YAML {
+	return encode.Comment(mark, texts...)
+}
+
+// cloudInit is user data: the files, and what makes them act in this boot, which has read sysctl.d
+// already.
 func (x export) cloudInit() string {
-	var b strings.Builder
-	b.WriteString("#cloud-config\n" + comments("#", x.about()...))
-	files := slices.DeleteFunc(x.systemd(), func(f File) bool { return strings.HasSuffix(f.Path, "README") })
+	var b encode.Builder[encode.YAML]
+	b.Write("#cloud-config\n", yamlComments("#", x.about()...))
+	files := x.laid()
 	if len(files) > 0 {
-		b.WriteString("write_files:\n")
+		b.Write("write_files:\n")
 	}
 	for _, f := range files {
-		b.WriteString("  - path: " + yamlString(f.Path) + "\n    permissions: \"0644\"\n    content: " + block("      ", f.Text))
+		b.Write("  - path: ", encode.YAMLString(f.Path), "\n    permissions: \"0644\"\n",
+			"    content: ", encode.YAMLText("      ", f.Text), "\n")
 	}
-	b.WriteString("runcmd:\n")
+	b.Write("runcmd:\n")
 	if x.tracks() {
-		b.WriteString("  - [modprobe, nf_conntrack]\n")
+		b.Write("  - [modprobe, nf_conntrack]\n")
 	}
 	if len(x.sysctls) > 0 {
-		b.WriteString("  - [sysctl, -p, " + sysctlFile + "]\n")
+		b.Write("  - [sysctl, -p, ", sysctlFile, "]\n")
 	}
-	b.WriteString("  - [systemctl, daemon-reload]\n")
+	b.Write("  - [systemctl, daemon-reload]\n")
 	if more := x.beyond(true); len(more) > 0 {
-		b.WriteString(comments("#", append([]string{"What user data does not do:"}, more...)...))
+		b.Write(yamlComments("#", "What user data does not do:"), yamlComments("#", more...))
 	}
 	return b.String()
 }
 
-// safe are the sysctls that a kubelet allows without being told to (Kubernetes documentation, Using sysctls in a
-// Kubernetes cluster).
-var safe = []string{"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_syncookies", "net.ipv4.ip_unprivileged_port_start"}
-
-// ofNode are settings that a pod has not of its own: one value for the host, or not writable in a child namespace.
-func ofNode(name string) bool {
-	return !strings.HasPrefix(name, "net.ipv4.") && name != "net.core.somaxconn" ||
-		slices.Contains([]string{"net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans"}, name) || strings.Contains(name, ".neigh.default.gc_")
+// inPod says whether a pod has the setting for itself: a value of its network namespace, which it may
+// write. safe says that a kubelet allows it without being told to.
+func inPod(name string) (own, safe bool) {
+	k := knob.Lookup(name)
+	return k != nil && k.Scope.OfNetns(), k != nil && k.SafeInPods
 }
 
-// kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its network namespace.
+// kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its
+// network namespace.
 func (x export) kubernetes() string {
 	var pod, node []Change
 	for _, c := range x.sysctls {
-		if ofNode(c.Target.Name) {
-			node = append(node, c)
-		} else {
+		if own, _ := inPod(c.Target.Name); own {
 			pod = append(pod, c)
+		} else {
+			node = append(node, c)
 		}
 	}
-	var b strings.Builder
-	b.WriteString(comments("#", x.about()...))
-	b.WriteString(comments("#", "kubectl patch deployment NAME --patch-file FILE, or a patch of kustomize; a pod does not inherit settings of its node."))
-	b.WriteString("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n    spec:\n      securityContext:\n        sysctls:")
+	var b encode.Builder[encode.YAML]
+	b.Write(yamlComments("#", x.about()...))
+	b.Write(
+		yamlComments(
+			"#",
+			"kubectl patch deployment NAME --patch-file FILE, or a patch of kustomize; "+
+				"a pod does not inherit settings of its node.",
+		),
+	)
+	b.Write(
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n    spec:\n",
+		"      securityContext:\n        sysctls:",
+	)
 	if len(pod) == 0 {
-		b.WriteString(" []")
+		b.Write(" []")
 	}
-	b.WriteString("\n")
+	b.Write("\n")
 	for _, c := range pod {
-		b.WriteString(comments("          #", "Was "+shown(c.From)+". "+c.Why+"."))
-		if !slices.Contains(safe, c.Target.Name) {
-			b.WriteString(comments("          #", "Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name))
-		}
-		b.WriteString("          - name: " + c.Target.Name + "\n            value: " + yamlString(c.To) + "\n")
+		b.Write(podSysctl(c))
 	}
-	var more []string
+	if more := x.beyondPod(node); len(more) > 0 {
+		b.Write(yamlComments("#", "What a pod cannot do:"), yamlComments("#", more...))
+	}
+	return b.String()
+}
+
+func podSysctl(c Change) encode.YAML {
+	const mark = "          #"
+	head := yamlComments(mark, reason(c))
+	if _, safe := inPod(c.Target.Name); !safe {
+		head += yamlComments(
+			mark,
+			"Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name,
+		)
+	}
+	return head + "          - name: " + yamlKey(c.Target.Name) +
+		"\n            value: " + encode.YAMLString(c.To) + "\n"
+}
+
+// yamlKey is the name of a sysctl, bare where it is one of the usual kind.
+func yamlKey(name string) encode.YAML {
+	if strings.HasPrefix(name, "net.") && only(name, "._-") {
+		return encode.Plain[encode.YAML](name)
+	}
+	return encode.YAMLString(name)
+}
+
+// beyondPod is what has to be done elsewhere.
+func (x export) beyondPod(node []Change) (more []string) {
 	for _, c := range node {
 		more = append(more, "on the node: "+c.Target.Name+" = "+c.To)
 	}
-	for _, c := range x.plan.Changes {
-		if c.Target.Kind == host.ProcessKind && c.Target.Field == "soft" {
-			more = append(more, c.Setting+": descriptor limits "+c.Limits+", set by the container runtime (LimitNOFILE of its unit, or default_ulimits)")
-		}
+	for _, c := range x.processes {
+		more = append(more, c.Setting+": descriptor limits "+c.Limits+
+			", set by the container runtime (LimitNOFILE of its unit, or default_ulimits)")
 	}
 	for _, c := range x.listeners {
 		more = append(more, c.Setting+": the program has to ask for a backlog of "+c.To)
 	}
-	if len(more) > 0 {
-		b.WriteString(comments("#", append([]string{"What a pod cannot do:"}, more...)...))
-	}
-	return b.String()
+	return append(more, x.refused...)
 }

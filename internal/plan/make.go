@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
@@ -76,7 +77,8 @@ type maker struct {
 	aim      Aim
 	fixed    []string // sysctls that stay as they are
 	taken    []taken
-	left     []diagnose.Need // of the host as it would be
+	places   map[host.Fact]int // of taken, by what is changed
+	left     []diagnose.Need   // of the host as it would be
 	also     []Left
 	programs map[string]int // which of also speaks of a program
 	unseen   []diagnose.Unseen
@@ -164,11 +166,15 @@ func (m *maker) recycles() bool {
 // take adds a change, or makes one that is there go further.
 func (m *maker) take(t taken) (changed bool) {
 	c := t.remedy.Change
-	i := slices.IndexFunc(m.taken, func(o taken) bool { return o.remedy.Change.Fact == c.Fact })
-	if i < 0 {
+	i, known := m.places[c.Fact]
+	if !known {
 		if from, _ := value(m.now, c.Fact); from == c.Want {
 			return false
 		}
+		if m.places == nil {
+			m.places = map[host.Fact]int{}
+		}
+		m.places[c.Fact] = len(m.taken)
 		m.taken = append(m.taken, t)
 		return true
 	}
@@ -219,18 +225,15 @@ func (m *maker) plan() Plan {
 
 // verdict is unknown where a limit that the workload surely meets could not be judged.
 func (m *maker) verdict(left []Left) diagnose.Verdict {
-	void := func(id string) bool {
-		return slices.ContainsFunc(m.unseen, func(u diagnose.Unseen) bool { return slices.Contains(u.Limits, id) })
+	undecided := func(l *limit.Limit) bool {
+		void := func(u diagnose.Unseen) bool { return slices.Contains(u.Limits, string(l.ID)) }
+		return l.Decides.AnyOf(m.workload) && slices.ContainsFunc(m.unseen, void)
 	}
-	asks := func(goals []limit.Goal, what limit.Measure) bool {
-		return slices.ContainsFunc(goals, func(g limit.Goal) bool { return g.Want(what) > 0 })
-	}
-	in, out := m.workload.Inbound, m.workload.Outbound
 	switch {
 	case len(m.left) > 0:
 		return diagnose.Binds
 	case slices.ContainsFunc(left, func(l Left) bool { return l.Kind == Unknown }),
-		len(out) > 0 && void("ephemeral-ports"), asks(out, limit.PerSecond) && void("time-wait"), asks(in, limit.Burst) && void("accept-queue"):
+		slices.ContainsFunc(limit.Catalogue(), undecided):
 		return diagnose.Unknown
 	}
 	return diagnose.Holds
@@ -261,7 +264,9 @@ func (w Workload) Asked() limit.Workload {
 func hostOf(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
-	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Scope: text("scope"), Boot: text("boot")}
+	cookie, _ := strconv.ParseUint(text("netns-cookie"), 10, 64)
+	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Cookie: cookie,
+		Scope: text("scope"), Boot: text("boot")}
 }
 
 // inOrder sorts by what the kernel asks to be first, then by name.

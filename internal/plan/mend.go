@@ -1,25 +1,35 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // mend lifts what check finds fault with, so far that it would find none.
 func (m *maker) mend() {
 	m.aim = Mend
-	faults := diagnose.Faults(m.now)
+	then := diagnose.Faults(m.now)
+	faults := make([]fault, len(then))
+	for i, n := range then {
+		faults[i] = fault{gaugeOf(n), n.Gauge.Unbounded, n.Exceeds()}
+	}
 	for range mostRounds {
-		if !m.mendAll(diagnose.Faults(m.then)) {
+		if !m.mendAll(then) {
 			break
 		}
+		then = diagnose.Faults(m.then)
 	}
-	then := diagnose.Faults(m.then)
+	after, changed := map[gauge]*diagnose.Need{}, map[gauge]bool{}
+	for i := len(then) - 1; i >= 0; i-- {
+		after[gaugeOf(then[i])] = &then[i] // of several the first
+	}
+	for _, t := range m.taken {
+		changed[gaugeOf(t.need)] = true
+	}
 	for _, f := range faults {
-		i := slices.IndexFunc(then, func(n diagnose.Need) bool { return sameGauge(n, f) })
-		if i >= 0 && !m.mended(f, then[i]) {
-			m.left = append(m.left, then[i])
+		n := after[f.gauge]
+		if n != nil && !f.mended(*n, changed[f.gauge]) {
+			m.left = append(m.left, *n)
 		}
 	}
 }
@@ -40,13 +50,27 @@ func (m *maker) mendAll(faults []diagnose.Need) (changed bool) {
 
 // mended: what moved in a window speaks of the host as it was. A fault is gone where the ceiling was too low and is not any
 // more, or where there is none and what the finding says was done.
-func (m *maker) mended(before, after diagnose.Need) bool {
-	if before.Gauge.Unbounded {
-		return slices.ContainsFunc(m.taken, func(t taken) bool { return sameGauge(t.need, before) })
+func (f fault) mended(after diagnose.Need, changed bool) bool {
+	if f.unbounded {
+		return changed
 	}
-	return before.Exceeds() && !after.Exceeds()
+	return f.exceeds && !after.Exceeds()
 }
 
-func sameGauge(a, b diagnose.Need) bool {
-	return a.Gauge.Limit == b.Gauge.Limit && a.Gauge.Subject == b.Gauge.Subject && a.Gauge.Measure == b.Gauge.Measure && a.Gauge.Unit == b.Gauge.Unit
+// fault is what has to be remembered of one while its cure is looked for.
+type fault struct {
+	gauge              gauge
+	unbounded, exceeds bool
+}
+
+// gauge is what stays of a gauge when the host is judged again.
+type gauge struct {
+	limit   *limit.Limit
+	subject limit.Subject
+	measure limit.Measure
+	unit    string
+}
+
+func gaugeOf(n diagnose.Need) gauge {
+	return gauge{n.Gauge.Limit, n.Gauge.Subject, n.Gauge.Measure, n.Gauge.Unit}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -14,9 +15,9 @@ import (
 const mostFlows = 256
 
 // most asks of each listener and each destination as many connections held as fit under the lowest ceiling that no setting
-// lifts. fs.nr_open counts as one: programs that walk over all descriptors suffer from a higher one.
+// lifts. What limits leave alone (limit.LeftAlone) counts as one.
 func (m *maker) most() {
-	m.aim, m.together, m.fixed = Most, diagnose.OneByOne, []string{"fs.nr_open"}
+	m.aim, m.together, m.fixed = Most, diagnose.OneByOne, leftAlone()
 	m.workload = present(m.now)
 	m.unowned = diagnose.Unowned(m.now, m.workload)
 	needs, _ := diagnose.Needs(m.now, m.workload, m.together)
@@ -39,6 +40,16 @@ func (m *maker) most() {
 	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool { return unasked(g) || slices.Contains(m.unowned, g.Subject) })
 	m.workload.Outbound = slices.DeleteFunc(m.workload.Outbound, unasked)
 	m.fit()
+}
+
+// leftAlone are the sysctls that stay as they are.
+func leftAlone() (names []string) {
+	for _, l := range limit.Catalogue() {
+		for _, s := range l.LeftAlone {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // pool is a limit and the ceiling that it has for every destination alike.
@@ -64,7 +75,7 @@ const noWall = int64(1) << 32
 
 // lower is the lower of two; the zero value is none.
 func (w wall) lower(o wall) wall {
-	if o.need.Gauge.Limit == nil || cmp.Or(cmp.Compare(w.held, o.held), strings.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0 {
+	if o.need.Gauge.Limit == nil || cmp.Or(cmp.Compare(w.held, o.held), cmp.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0 {
 		return w
 	}
 	return o
@@ -78,11 +89,13 @@ func (m *maker) raise(goals []limit.Goal, d limit.Direction, walls map[asked]wal
 		if !ok || d == limit.Inbound && slices.Contains(m.unowned, g.Subject) {
 			continue
 		}
-		text := "ends at " + limit.Count(w.held) + " connections held, by " + w.need.Gauge.Limit.ID + " at " + w.need.Subject() + ", which no setting lifts further"
-		if w.need.Gauge.Limit.ID == "process-files" {
-			text += " (fs.nr_open stays as it is: some programs walk over all descriptor numbers)"
+		l := w.need.Gauge.Limit
+		text := "ends at " + figure.Count(w.held) + " connections held, by " + string(l.ID) + " at " + w.need.Subject() +
+			", which no setting lifts further"
+		for _, s := range l.LeftAlone {
+			text += " (" + s.Name + " stays as it is: " + s.Why + ")"
 		}
-		m.also = append(m.also, Left{Limit: w.need.Gauge.Limit.ID, Subject: g.Subject, Kind: limit.ByTopology, Text: text, Possible: w.held, Measure: limit.Held})
+		m.also = append(m.also, Left{Limit: string(l.ID), Subject: g.Subject, Kind: limit.ByTopology, Text: text, Possible: w.held, Measure: limit.Held})
 	}
 }
 

@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // owner is who set the value that is there now.
@@ -18,8 +16,7 @@ func (m *maker) owner(t taken, from string) string {
 			return o
 		}
 	}
-	kernel := m.now.Read().Optional(host.System("kernel"))
-	standard, fixed := usual(f.Name, kernel)
+	standard, fixed := usual(f.Name, m.now.Read().Kernel())
 	switch {
 	case fixed && standard == from:
 		return "kernel default"
@@ -36,45 +33,10 @@ func shown(value string) string {
 	return value
 }
 
-// usual is the default of a sysctl where it does not depend on the host, for kernels from 4.4 on.
-func usual(name, kernel string) (value string, fixed bool) {
-	switch name {
-	case "fs.nr_open":
-		return "1048576", true
-	case "net.core.somaxconn":
-		if before(kernel, 5, 4) {
-			return "128", true // 19f92a030ca6
-		}
-		return "4096", true
-	case "net.ipv4.ip_local_port_range":
-		return "32768 60999", true
-	case "net.ipv4.ip_local_reserved_ports":
-		return "", true
-	case "net.ipv4.tcp_tw_reuse":
-		if before(kernel, 4, 19) {
-			return "0", true // 79e9fed46038
-		}
-		return "2", true
-	case "net.ipv4.tcp_timestamps", "net.ipv4.tcp_syncookies":
-		return "1", true
-	case "net.core.netdev_max_backlog":
-		return "1000", true
-	case "vm.max_map_count":
-		return "65530", true
+// usual is the default of a sysctl where it does not depend on the host.
+func usual(name string, kernel host.Release) (value string, fixed bool) {
+	if k := knob.Lookup(name); k != nil {
+		return k.Default.Fixed(kernel)
 	}
-	thresholds := map[string]string{"gc_thresh1": "128", "gc_thresh2": "512", "gc_thresh3": "1024"}
-	value, fixed = thresholds[name[strings.LastIndexByte(name, '.')+1:]]
-	return value, fixed
-}
-
-// before says whether a kernel's release is known and older.
-func before(release string, major, minor int) bool {
-	first, rest, _ := strings.Cut(release, ".")
-	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if end >= 0 {
-		rest = rest[:end]
-	}
-	a, err1 := strconv.Atoi(first)
-	b, err2 := strconv.Atoi(rest)
-	return err1 == nil && err2 == nil && (a < major || (a == major && b < minor))
+	return "", false
 }

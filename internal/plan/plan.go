@@ -45,6 +45,9 @@ type Host struct {
 	Name   string `json:"name"`
 	Kernel string `json:"kernel"`
 	Netns  string `json:"netns"` // "net:[4026531840]"
+	// Cookie is the kernel's number of the network namespace, which no other namespace of this boot
+	// gets, other than the one in Netns; 0 where it was not told.
+	Cookie uint64 `json:"netns_cookie,omitempty"`
 	// Scope is what the namespace is: "initial", the host's own, or "child"; "" where that was not known.
 	Scope string `json:"scope,omitempty"`
 	Boot  string `json:"boot"` // RFC 3339; running processes are named only within one boot
@@ -79,6 +82,18 @@ type Target struct {
 	PID int64 `json:"pid,omitempty"`
 	// Inode is the listening socket's, so that the one member of a group is meant.
 	Inode uint64 `json:"inode,omitempty"`
+	// Cookie is the kernel's number of the listening socket, which no other socket of this boot
+	// gets; 0 where it was not read.
+	Cookie uint64 `json:"cookie,omitempty"`
+}
+
+// Same says whether two targets are one. One that was written down without a cookie may be the
+// other.
+func (t Target) Same(o Target) bool {
+	if t.Cookie == 0 || o.Cookie == 0 {
+		t.Cookie, o.Cookie = 0, 0
+	}
+	return t == o
 }
 
 // Change is a target with its old and its new value, and the reasons.

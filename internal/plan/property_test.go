@@ -99,6 +99,7 @@ func testCase(t *testing.T, seed uint64, g generator, seen *tally) {
 	c.then = c.now.With(c.plan.Settings()...)
 	for name, test := range map[string]func(*testing.T, one){
 		"idempotent": idempotent, "holds": holds, "nothing worse": nothingWorse, "never": neverProposed, "order": inKernelOrder, "round trip": roundTrip,
+		"admitted": admitted,
 	} {
 		if test(t, c); t.Failed() {
 			t.Logf("%s: seed %d, workload %+v\n%s", name, seed, c.w, shownPlan(c.plan))
@@ -148,7 +149,7 @@ func gauges(s host.Snapshot, w limit.Workload) map[string]limit.Gauge {
 			continue
 		}
 		for _, g := range all {
-			out[l.ID+" "+g.Subject.Name+" "+string(g.Measure)+" "+g.Unit] = g
+			out[string(l.ID)+" "+g.Subject.Name+" "+string(g.Measure)+" "+g.Unit] = g
 		}
 	}
 	return out
@@ -297,6 +298,22 @@ func inKernelOrder(t *testing.T, c one) {
 			was1, was2 := number(t, c.now, family+"1"), number(t, c.now, family+"2")
 			if was1 <= was2 && (one > two || two > three) {
 				t.Errorf("change %d: %d %d %d", i, one, two, three)
+			}
+		}
+	}
+}
+
+// What a plan proposes is admitted when it comes back as a file, with its texts whole.
+func admitted(t *testing.T, c one) {
+	if err := Admit(c.plan); err != nil {
+		t.Error(err)
+	}
+	for _, x := range c.plan.Changes {
+		for _, text := range []string{
+			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, x.TakesEffect, x.Unit, x.Limits,
+		} {
+			if len(text) > MostText {
+				t.Errorf("%s: a text of %d bytes: %s", x.Setting, len(text), text)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // value is the text of a fact or of a field of a row.
@@ -21,20 +22,14 @@ func value(s host.Snapshot, f host.Fact) (string, bool) {
 	return r.Fields.Lookup(field)
 }
 
-// never are settings that no plan touches. tcp_tw_recycle dropped clients behind NAT and is gone (4.12); tcp_fin_timeout
-// does not shorten TIME_WAIT; ip_autobind_reuse makes connect() fail at random.
-var never = []string{"net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_fin_timeout", "net.ipv4.ip_autobind_reuse", "net.ipv4.tcp_abort_on_overflow"}
-
 // Raises says whether a change gives more than there was, as each change of a plan does, and is of no setting that no plan touches.
 func (c Change) Raises() bool { return raises(c.Target.Fact(), c.From, c.To) }
 
 // raises says whether a value gives more than another and nothing less: a plan lowers nothing.
 func raises(f host.Fact, from, to string) bool {
 	if f.Kind == host.SysctlKind {
-		for _, name := range never {
-			if f.Name == name {
-				return false
-			}
+		if k := knob.Lookup(f.Name); k != nil && k.Never != "" {
+			return false
 		}
 		switch f.Name {
 		case "net.ipv4.ip_local_reserved_ports":

@@ -19,7 +19,8 @@ var _ = register(Claim{
 		filling := Series{Name: "accept queue with somaxconn = 7 and a backlog of 64", X: "connections begun", Y: "in the queue", Marks: []Mark{level("predicted", g.Ceiling)}}
 		for i := range int(g.Ceiling) + extra {
 			knock(client, addr, 1)
-			filling.Points = append(filling.Points, Point{float64(i + 1), float64(must(server.Queue(listener)).Used)})
+			used := must(server.Queue(listener)).Used
+			filling.Points = append(filling.Points, Point{X: float64(i + 1), Y: float64(used)})
 		}
 		b.Await(settling, func() bool { return w.Counter("TcpExt.ListenOverflows") > 0 })
 		o := Exactly(g.Ceiling, int64(must(server.Queue(listener)).Used))

@@ -18,7 +18,7 @@ func burst(b *Bench, before, after int) Figure {
 	if before != after {
 		what += fmt.Sprintf(" (%d without)", before)
 	}
-	return figure(what, "connections", float64(predicted), float64(without), float64(with))
+	return comparedTo(what, "connections", float64(predicted), float64(without), float64(with))
 }
 
 // queued is what an accept queue takes, and what the model says.
@@ -42,7 +42,7 @@ func halfOpen(b *Bench) Figure {
 	count := func(backlog string) int64 {
 		return b.flood(4096, sent, "net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_max_syn_backlog="+backlog).half
 	}
-	return figure("half-open connections of 300 (tcp_max_syn_backlog = 16 without)", "connections", sent, float64(count("16")), float64(count("2048")))
+	return comparedTo("half-open connections of 300 (tcp_max_syn_backlog = 16 without)", "connections", sent, float64(count("16")), float64(count("2048")))
 }
 
 // descriptors is how many connections a process holds with a soft limit of 256 and with one that does not bind.
@@ -54,7 +54,7 @@ func descriptors(b *Bench) Figure {
 		b.Must(e.client.Limit(soft))
 		return must(e.client.Connect(lab.ConnectSpec{To: e.to, N: 2 * ports})).Count
 	}
-	return figure("connections of one process (soft limit 256 without, 4,096 with)", "connections", ports, float64(count(256)), float64(count(4096)))
+	return comparedTo("connections of one process (soft limit 256 without, 4,096 with)", "connections", ports, float64(count(256)), float64(count(4096)))
 }
 
 // buffering sends a megabyte in messages of 100 bytes, each by itself and gathered in 16 KiB.
@@ -69,7 +69,7 @@ func buffering(b *Bench) []Figure {
 	}
 	one, oneSegments := send(0)
 	many, manySegments := send(buffer)
-	calls := figure("write calls for a megabyte in messages of 100 bytes", "calls", math.Ceil(messages*size/float64(buffer/size*size)), float64(one.Calls), float64(many.Calls))
+	calls := comparedTo("write calls for a megabyte in messages of 100 bytes", "calls", math.Ceil(messages*size/float64(buffer/size*size)), float64(one.Calls), float64(many.Calls))
 	calls.Less = true
 	return []Figure{
 		calls,
@@ -78,7 +78,7 @@ func buffering(b *Bench) []Figure {
 	}
 }
 
-// figure is one whose value the model predicts.
-func figure(what, unit string, predicted, without, measured float64) Figure {
+// comparedTo is a figure whose value the model predicts.
+func comparedTo(what, unit string, predicted, without, measured float64) Figure {
 	return Figure{What: what, Unit: unit, Predicted: &predicted, Without: without, Measured: measured}
 }

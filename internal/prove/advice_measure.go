@@ -9,7 +9,9 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // advised tries one step on top of those before it.
@@ -69,9 +71,9 @@ func scaledRange(full string, scale int) string {
 func (e ends) predicted(full map[string]string) Flow {
 	s := e.Snapshot().With(host.Setting{Fact: host.Sysctl(portRange), Want: full[portRange]})
 	return Flow{
-		PerSecond: float64(e.GaugeOf(s, "time-wait", "any one destination").Ceiling),
-		Held:      e.GaugeOf(s, "ephemeral-ports", "any one destination").Ceiling,
-		BoundBy:   byPorts,
+		PerSecond: float64(e.GaugeAt(s, "time-wait", limit.AnyPeer).Ceiling),
+		Held:      e.GaugeAt(s, "ephemeral-ports", limit.AnyPeer).Ceiling,
+		BoundBy:   proof.ByPorts,
 	}
 }
 

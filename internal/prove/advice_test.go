@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 func TestAdviceVerdicts(t *testing.T) {
@@ -22,11 +24,14 @@ func TestAdviceVerdicts(t *testing.T) {
 		{"nothing dropped before or after", Advised{Figures: []Figure{{Less: true}}}, NoEffect},
 		{"what is told aside", Advised{Figures: []Figure{{Without: 9, Measured: 99, Less: true, Aside: true}}}, NoEffect},
 		{"less because the processors are busy", slower(flows(46001, 1, 30000, 1)), NoEffect},
-		{"more than when the processors were busy", Advised{Before: Flow{30000, 1, byProcessors}, Measured: Flow{46001, 1, byPorts}}, NoEffect},
+		{"more than when the processors were busy", Advised{
+			Before:   Flow{PerSecond: 30000, Held: 1, BoundBy: proof.ByProcessors},
+			Measured: Flow{PerSecond: 46001, Held: 1, BoundBy: proof.ByPorts},
+		}, NoEffect},
 		{"more than the ports gave before, though the processors are busy", slower(flows(766, 1, 30000, 1)), Helps},
 		{"said by the kernel", Advised{Verdict: Gone}, Gone},
 	} {
-		if c.a.judge(false); c.a.Verdict != c.want {
+		if judgeStep(&c.a, false); c.a.Verdict != c.want {
 			t.Errorf("%s: %s, want %s", c.name, c.a.Verdict, c.want)
 		}
 	}
@@ -34,11 +39,14 @@ func TestAdviceVerdicts(t *testing.T) {
 
 // flows are a step before and after, both bound by ports.
 func flows(rateBefore float64, heldBefore int64, rate float64, held int64) Advised {
-	return Advised{Before: Flow{rateBefore, heldBefore, byPorts}, Measured: Flow{rate, held, byPorts}}
+	return Advised{
+		Before:   Flow{PerSecond: rateBefore, Held: heldBefore, BoundBy: proof.ByPorts},
+		Measured: Flow{PerSecond: rate, Held: held, BoundBy: proof.ByPorts},
+	}
 }
 
 func slower(a Advised) Advised {
-	a.Measured.BoundBy = byProcessors
+	a.Measured.BoundBy = proof.ByProcessors
 	return a
 }
 

@@ -46,7 +46,7 @@ func (b *Bench) settledAfter(n int64) func() {
 }
 
 // Model gives the limit of an ID: limit.Find, or in tests a broken one.
-type Model func(id string) *limit.Limit
+type Model func(id limit.ID) *limit.Limit
 
 // World is a lab and what happens in it. Host is the machine itself in a trial that
 // needs one.
@@ -72,9 +72,6 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
-
-// Context ends with the run.
-func (b *Bench) Context() context.Context { return b.ctx }
 
 // CannotRun ends the trial without a verdict.
 func (b *Bench) CannotRun(why string) { panic(abort{&Impossible{why}}) }
@@ -190,18 +187,29 @@ func (w World) Snapshot() host.Snapshot { return must(w.Observe()) }
 
 // Gauge has the model evaluate a limit on the world as it is, and picks the gauge
 // whose subject contains the text.
-func (w World) Gauge(id, subject string) limit.Gauge { return w.GaugeOf(w.Snapshot(), id, subject) }
+func (w World) Gauge(id limit.ID, subject string) limit.Gauge {
+	return w.GaugeOf(w.Snapshot(), id, subject)
+}
 
 // GaugeOf is Gauge on a snapshot.
-func (w World) GaugeOf(s host.Snapshot, id, subject string) limit.Gauge {
+func (w World) GaugeOf(s host.Snapshot, id limit.ID, subject string) limit.Gauge {
+	return w.gauge(s, id, subject, func(g limit.Subject) bool { return strings.Contains(g.Name, subject) })
+}
+
+// GaugeAt is the gauge of a snapshot whose subject is of a kind that has no name.
+func (w World) GaugeAt(s host.Snapshot, id limit.ID, kind limit.Scope) limit.Gauge {
+	return w.gauge(s, id, string(kind), func(g limit.Subject) bool { return g.Kind == kind })
+}
+
+func (w World) gauge(s host.Snapshot, id limit.ID, words string, is func(limit.Subject) bool) limit.Gauge {
 	gauges, r := w.b.model(id).Evaluate(s, limit.Workload{})
 	w.b.Must(r.Err())
 	for _, g := range gauges {
-		if strings.Contains(g.Subject.Name, subject) {
+		if is(g.Subject) {
 			return g
 		}
 	}
-	panic(abort{fmt.Errorf("%s gives no gauge for %q, but %s", id, subject, names(gauges))})
+	panic(abort{fmt.Errorf("%s gives no gauge for %q, but %s", id, words, names(gauges))})
 }
 
 func names(gauges []limit.Gauge) string {

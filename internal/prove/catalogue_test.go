@@ -8,11 +8,11 @@ import (
 )
 
 // unproven are the limits without a claim, and why nothing could show them.
-var unproven = map[string]string{}
+var unproven = map[limit.ID]string{}
 
 func TestEveryLimitHasAClaim(t *testing.T) {
 	for _, l := range limit.Catalogue() {
-		claims := About(l.ID)
+		claims := About(string(l.ID))
 		if why := unproven[l.ID]; (len(claims) == 0) != (why != "") {
 			t.Errorf("%s has %d claims and this reason for none: %q", l.ID, len(claims), why)
 		}
@@ -33,7 +33,7 @@ func TestClaimsAreWhole(t *testing.T) {
 		if limit.Find(c.Limit) == nil {
 			t.Errorf("%s is about %q, which is no limit", c.ID, c.Limit)
 		}
-		if slices.Contains(ids, c.ID) || limit.Find(c.ID) != nil {
+		if slices.Contains(ids, c.ID) || limit.Find(limit.ID(c.ID)) != nil {
 			t.Errorf("%s is the name of another claim or of a limit", c.ID)
 		}
 		ids = append(ids, c.ID)

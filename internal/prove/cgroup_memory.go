@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -27,7 +28,7 @@ var _ = register(Claim{
 		b.later(e.client.Kill)
 		b.Must(c.Join(e.client))
 		b.hold(e, 500) // what the process itself takes, and the kernel charges ahead
-		side := stepOf(e.Gauge("connection-memory", "this host"), "kernel memory of one idle connection")
+		side := stepOf(e.GaugeAt(e.Snapshot(), "connection-memory", limit.Host), limit.IdleConnection)
 		before := charged(c)
 		b.hold(e, n)
 		o := Within(0.05, float64(side+bindBuckets), float64(charged(c)-before)/n)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -23,7 +24,7 @@ var _ = register(Claim{
 		e.arrived(server, 40)
 		b.Await(settling, func() bool { return e.Sockstat("tw") == 40 })
 		s := e.Snapshot()
-		g := e.GaugeOf(s, "fin-wait", "this network namespace")
+		g := e.GaugeAt(s, "fin-wait", limit.Netns)
 		o := Exactly(g.Used, int64(len(must(e.Timers())["FIN_WAIT_2"])))
 		o.Formula = "connections in FIN_WAIT_1 and FIN_WAIT_2 by sock_diag; each has a timer of its own"
 		o.Expect("connections that were closed", 40, g.Used)
@@ -34,7 +35,7 @@ var _ = register(Claim{
 
 		must(e.server.Close(server, lab.CloseSpec{}))
 		b.Await(settling, func() bool { return len(must(e.Timers())["TIME_WAIT"]) == 40 })
-		o.Without("in FIN_WAIT once the peer has closed too", 0, e.Gauge("fin-wait", "this network namespace").Used)
+		o.Without("in FIN_WAIT once the peer has closed too", 0, e.GaugeAt(e.Snapshot(), "fin-wait", limit.Netns).Used)
 		o.Without("in TIME_WAIT then", 40, len(must(e.Timers())["TIME_WAIT"]))
 		return o
 	},
@@ -54,7 +55,7 @@ var _ = register(Claim{
 		before := e.Counter("Tcp.EstabResets")
 		must(e.client.Close(client, lab.CloseSpec{}))
 		e.arrived(server, 40)
-		closing := func() int64 { return e.Gauge("fin-wait", "this network namespace").Used }
+		closing := func() int64 { return e.GaugeAt(e.Snapshot(), "fin-wait", limit.Netns).Used }
 		began := closing()
 		if !b.Await(settling, func() bool { return closing() == 0 }) {
 			b.Must(fmt.Errorf("FIN_WAIT_2 did not end within %v with tcp_fin_timeout = 3", settling))

@@ -28,48 +28,6 @@ type CompareOptions struct {
 	Progress func(done, all int, what string)
 }
 
-// Comparison is a wanted workload, driven with today's settings and with the plan's.
-type Comparison struct {
-	Schema     string     `json:"schema"`
-	Kernel     string     `json:"kernel"`
-	Comparison []Compared `json:"comparison"`
-	// Carried are the settings that differ and that the labs had; NotCarried those that no namespace can have.
-	Carried    []Differing `json:"carried"`
-	NotCarried []Differing `json:"not_carried"`
-	Seconds    float64     `json:"seconds"`
-}
-
-// Differing is a setting that the plan changes.
-type Differing struct {
-	Setting string `json:"setting"`
-	Before  string `json:"before"`
-	After   string `json:"after"`
-	Why     string `json:"why,omitempty"` // why it was not carried
-}
-
-// Compared is one demand of the workload, before and after. All figures are in full scale.
-type Compared struct {
-	Subject   string        `json:"subject"`
-	Direction string        `json:"direction"` // outbound, inbound
-	Measure   limit.Measure `json:"measure"`
-	Wanted    int64         `json:"wanted"`
-	Before    Driven        `json:"before"`
-	After     Driven        `json:"after"`
-	Scale     int64         `json:"scale"` // everything was this many times smaller
-	Scaling   string        `json:"scaling"`
-}
-
-// Driven is what came of a demand in one lab.
-type Driven struct {
-	Measured float64 `json:"measured"`
-	// Predicted is the ceiling by the catalogue, capped by what is wanted; null where it says nothing of it.
-	Predicted *int64 `json:"predicted"`
-	Met       bool   `json:"met"` // as much as wanted, within 2 % (TIME_WAIT: 4 %, what the kernel's timer adds)
-	// Errors are errno names, and a counter where the kernel tells the client nothing; each retransmission counts again in it.
-	Errors map[string]int `json:"errors"`
-	Why    string         `json:"why,omitempty"` // why it could not be measured
-}
-
 // scene is one state of the host: today's, or the plan's.
 type scene struct {
 	state host.Snapshot
@@ -77,7 +35,7 @@ type scene struct {
 }
 
 func newScene(b *Bench, s host.Snapshot) scene {
-	g := World{b: b}.GaugeOf(s, "ephemeral-ports", "any one destination")
+	g := World{b: b}.GaugeAt(s, "ephemeral-ports", limit.AnyPeer)
 	return scene{s, g.Ceiling}
 }
 
@@ -182,20 +140,20 @@ func (c *comparing) scaleOf(d Compared) int64 {
 	return max(1, (d.Wanted+3999)/4000)
 }
 
-// result puts a scaled measurement into full size.
-func (d Compared) result(measured float64, errs map[string]int, predicted *int64, tolerance float64) Driven {
+// resultOf puts a scaled measurement into full size.
+func resultOf(d Compared, measured float64, errs map[string]int, predicted *int64, tolerance float64) Driven {
 	measured *= float64(d.Scale)
 	return Driven{Measured: measured, Predicted: predicted, Met: measured >= float64(d.Wanted)*(1-tolerance), Errors: errs}
 }
 
-// at most what is wanted.
-func (d Compared) capped(ceiling int64) *int64 {
+// capped is at most what is wanted.
+func capped(d Compared, ceiling int64) *int64 {
 	n := min(ceiling, d.Wanted)
 	return &n
 }
 
 // scaled is a demand in the size of the lab.
-func (d Compared) scaled() int { return int(max(1, d.Wanted/d.Scale)) }
+func scaled(d Compared) int { return int(max(1, d.Wanted/d.Scale)) }
 
 // listenerOf finds the row of a goal's listener: by its name, or by its port where the goal or the listener names all addresses.
 func (s scene) listenerOf(goal string) (host.Row, bool) {

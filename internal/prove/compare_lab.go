@@ -13,6 +13,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // carriedKeys are the settings of a namespace that decide how many connections there can be. The port range is replaced by one
@@ -84,8 +85,8 @@ func (c *comparing) outboundHeld(d Compared, s scene) Driven {
 	c.b.Must(e.server.Serve(e.listener, lab.Hold))
 	files := c.files(s, s.connecting(d.Subject))
 	e.bound(e.client, files, d.Scale)
-	got := must(e.client.Connect(lab.ConnectSpec{To: e.to, N: d.scaled(), Within: time.Minute}))
-	return d.result(float64(got.Count), got.Errors, d.capped(min(s.ports, files)), 0.02)
+	got := must(e.client.Connect(lab.ConnectSpec{To: e.to, N: scaled(d), Within: time.Minute}))
+	return resultOf(d, float64(got.Count), got.Errors, capped(d, min(s.ports, files)), 0.02)
 }
 
 // connecting is the process that has connections to a destination, 0 where none is known.
@@ -125,13 +126,13 @@ func (c *comparing) outboundRate(d Compared, s scene) Driven {
 			made++
 		}
 	}
-	return d.result(float64(made)/window.Seconds(), got.Errors, d.capped(ceiling), 0.04)
+	return resultOf(d, float64(made)/window.Seconds(), got.Errors, capped(d, ceiling), 0.04)
 }
 
 // rateCeiling is the model's: from the scene, or on loopback, where tcp_tw_reuse=2 acts, from the lab with a connection in it.
 func (c *comparing) rateCeiling(e ends, s scene, scale int64) int64 {
 	if !e.to.Addr().IsLoopback() {
-		return World{b: c.b}.GaugeOf(s.state, "time-wait", "any one destination").Ceiling
+		return World{b: c.b}.GaugeAt(s.state, "time-wait", limit.AnyPeer).Ceiling
 	}
 	one := connect(e.client, e.to, 1)
 	ceiling := scale * e.Gauge("time-wait", " -> "+e.to.String()).Ceiling
@@ -155,13 +156,13 @@ func (c *comparing) inboundBurst(d Compared, s scene) Driven {
 	e.Sysctl("net.core.somaxconn", strconv.FormatInt(max(length, 1), 10)) // the listener's own limit is what somaxconn made of it
 	g, at, err := e.server.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(ordinary, 8081), Backlog: int(max((length+1)/d.Scale-1, 0))})
 	c.b.Must(err)
-	knock(e.client, at, d.scaled())
-	c.b.Await(3*time.Second, func() bool { return must(e.server.Queue(g)).Used >= d.scaled() })
+	knock(e.client, at, scaled(d))
+	c.b.Await(3*time.Second, func() bool { return must(e.server.Queue(g)).Used >= scaled(d) })
 	dropped := map[string]int{}
 	if n := e.Counter("TcpExt.ListenOverflows"); n > 0 {
 		dropped["TcpExt.ListenOverflows"] = int(n)
 	}
-	return d.result(float64(must(e.server.Queue(g)).Used), dropped, d.capped(length+1), 0.02)
+	return resultOf(d, float64(must(e.server.Queue(g)).Used), dropped, capped(d, length+1), 0.02)
 }
 
 // inboundHeld has a server with the descriptor limit of the goal's process accept and keep.
@@ -172,11 +173,11 @@ func (c *comparing) inboundHeld(d Compared, s scene) Driven {
 	var accepted lab.Opened
 	c.b.Together(
 		func() {
-			accepted = must(e.server.Accept(lab.AcceptSpec{Listener: e.listener, N: d.scaled(), Within: 20 * time.Second}))
+			accepted = must(e.server.Accept(lab.AcceptSpec{Listener: e.listener, N: scaled(d), Within: 20 * time.Second}))
 		},
-		func() { knock(e.client, e.to, d.scaled()) },
+		func() { knock(e.client, e.to, scaled(d)) },
 	)
-	return d.result(float64(accepted.Count), accepted.Errors, d.capped(files), 0.02)
+	return resultOf(d, float64(accepted.Count), accepted.Errors, capped(d, files), 0.02)
 }
 
 // inboundRate has a server that closes first take as many connections a second as are wanted.
@@ -185,5 +186,5 @@ func (c *comparing) inboundRate(d Compared, s scene) Driven {
 	c.b.Must(e.server.Serve(e.listener, lab.CloseFirst))
 	const length = 5 * time.Second
 	got := must(e.client.Churn(lab.ChurnSpec{To: e.to, PerSecond: float64(d.Wanted) / float64(d.Scale), For: length, Second: true}))
-	return d.result(float64(len(got.At))/length.Seconds(), got.Errors, nil, 0.02)
+	return resultOf(d, float64(len(got.At))/length.Seconds(), got.Errors, nil, 0.02)
 }

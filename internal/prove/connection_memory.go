@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
@@ -28,8 +29,8 @@ var _ = register(Claim{
 		e := b.between(loopback)
 		b.needFiles(e.client, warm+n)
 		b.hold(e, warm) // what was freed before is used again first
-		g := e.Gauge("connection-memory", "this host")
-		side := stepOf(g, "kernel memory of one idle connection")
+		g := e.GaugeAt(e.Snapshot(), "connection-memory", limit.Host)
+		side := stepOf(g, limit.IdleConnection)
 		predicted := float64(2*side + bindBuckets)
 
 		const parts = 5

@@ -133,7 +133,7 @@ var _ = register(Claim{
 		machine.Sway("net.netfilter.nf_conntrack_max", strconv.Itoa(allowed))
 		e := b.tracked()
 		made := must(e.client.Connect(lab.ConnectSpec{To: e.to, N: wanted, Within: 3 * time.Second}))
-		g := e.Gauge("conntrack", "this network namespace")
+		g := e.GaugeAt(e.Snapshot(), "conntrack", limit.Netns)
 		o := Exactly(g.Ceiling, int64(made.Count))
 		o.Formula = "net.netfilter.nf_conntrack_max = 60, one entry for each connection"
 		o.ExpectThat("connect() beyond it", "EINPROGRESS: no answer until the time is over", made.Errors, made.Errors["EINPROGRESS"] > 0 && len(made.Errors) == 1)

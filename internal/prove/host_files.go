@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -66,7 +68,7 @@ var _ = register(Claim{
 		o := Exactly(high-low, int64(after.Count))
 		o.Formula = fmt.Sprintf("hard and soft limit from %d to %d", low, high)
 		o.ExpectThat("open() at the limit", "EMFILE", before.Errors, before.Errors["EMFILE"] == 1 && after.Errors["EMFILE"] == 1)
-		o.Expect("check reads the new limit", high, stepOf(g, "soft limit"))
+		o.Expect("check reads the new limit", high, stepOf(g, limit.SoftFiles))
 		nrOpen := must(strconv.ParseUint(must(w.Value("fs.nr_open")), 10, 64))
 		o.Expect("a hard limit above fs.nr_open", "EPERM", refusal(w.Prlimit(server, high, nrOpen+1)))
 

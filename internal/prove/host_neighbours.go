@@ -7,6 +7,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -35,7 +36,7 @@ var _ = register(Claim{
 		after := host.Window(before, w.Snapshot(), time.Second)
 		g := w.GaugeOf(after, "neighbour-table", "IPv4")
 		o := Exactly(most, g.Used)
-		o.Formula = fmt.Sprintf("gc_thresh3 = %d", stepOf(g, "neighbours that all namespaces may have"))
+		o.Formula = fmt.Sprintf("gc_thresh3 = %d", stepOf(g, limit.EntriesOfAll))
 		o.Expect("check sees the table refuse", true, g.Refusing)
 		o.ExpectThat("table_fulls", fmt.Sprintf("at least %d", hosts-most), g.Refused, g.Refused >= hosts-most)
 		o.Expect("errors of connect()", 0, errs)

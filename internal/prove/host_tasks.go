@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // loadTasks is the number of all tasks in the text of /proc/loadavg: "0.00 0.00 0.00 1/61 345".
@@ -34,7 +35,7 @@ var _ = register(Claim{
 		a := w.Actor("maker")
 		now := loadTasks(must(a.FillTasks(lab.TaskSpec{N: 1})).Load)
 		w.Sway("kernel.threads-max", fmt.Sprint(now+room))
-		g := w.Gauge("threads", "this host")
+		g := w.GaugeAt(w.Snapshot(), "threads", limit.Host)
 		got := must(a.FillTasks(lab.TaskSpec{N: wanted}))
 		o := Exactly(g.Ceiling, loadTasks(got.Load))
 		o.Formula = Formula(g)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -21,14 +22,14 @@ var _ = register(Claim{
 		const low, pressure, most = 2000, 2500, 3000
 		w := b.Machine(fmt.Sprintf("net.ipv4.tcp_mem=%d %d %d", low, pressure, most))
 		q := b.unread()
-		g := w.Gauge("tcp-memory", "this host")
+		g := w.GaugeAt(w.Snapshot(), "tcp-memory", limit.Host)
 		pages := q.fill()
 		// Above the limit each socket may still have its minimum and what it was writing (tcp_wmem[0], tcp_rmem[0], sk_forced_mem_schedule).
 		o := Between(pressure, float64(g.Ceiling)*1.25, float64(pages))
 		o.Predicted, o.Formula = float64(g.Ceiling), "tcp_mem[2]; at least tcp_mem[1], at most a quarter more"
 		pressures := q.Counter("TcpExt.TCPMemoryPressures")
 		o.ExpectThat("TcpExt.TCPMemoryPressures", "at least 1", pressures, pressures > 0)
-		hurt := w.Gauge("tcp-memory", "this host")
+		hurt := w.GaugeAt(w.Snapshot(), "tcp-memory", limit.Host)
 		o.Expect("check sees the pressure", true, hurt.Harms || hurt.Refusing || hurt.Notice)
 
 		w.Sway("net.ipv4.tcp_mem", "10 20 30")

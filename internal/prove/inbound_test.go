@@ -1,6 +1,10 @@
 package prove
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/maxconn/maxconn/internal/limit"
+)
 
 // The fast claims of inbound connections.
 func inboundClaims() []string {
@@ -28,7 +32,7 @@ func TestBrokenInboundFormulasDiffer(t *testing.T) {
 		limit string
 		by    int64
 	}{{"accept-queue", -1}, {"syn-queue", -1}, {"process-files", 3}} {
-		for _, p := range tried(t, offBy(broken.limit, broken.by), broken.limit) {
+		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.limit) {
 			if p.Verdict == Holds {
 				t.Errorf("%s with %s off by %d holds", p.ID, broken.limit, broken.by)
 			}

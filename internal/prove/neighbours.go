@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -26,7 +27,7 @@ var _ = register(Claim{
 		server, client := there.Actor("server"), here.Actor("client")
 		_, _, err := server.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 8080), Backlog: 256})
 		b.Must(err)
-		entries := func() int64 { return stepOf(here.Gauge("neighbour-table", "IPv4"), "entries of this namespace") }
+		entries := func() int64 { return stepOf(here.Gauge("neighbour-table", "IPv4"), limit.EntriesHere) }
 		none := entries()
 
 		behindMade := 0

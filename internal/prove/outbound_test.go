@@ -1,35 +1,26 @@
 package prove
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // Two lengths of TIME_WAIT take more than two minutes.
-func TestSlowOutboundClaimsHold(t *testing.T) {
+func TestSlowClaimsHold(t *testing.T) {
 	if !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "slow") {
 		t.Skip("takes 140 s: asked for with MAXCONN_REQUIRE=slow")
 	}
-	mustHold(t, tried(t, nil, "time-wait-length", "time-wait-rate", "conntrack-rate"))
-}
-
-// Claims about limits of the whole host: in a virtual machine, which runs this very test.
-func TestMachineOutboundClaimsHold(t *testing.T) {
-	if os.Getenv("MAXCONN_EXPENDABLE") != "1" {
-		t.Skip("changes settings of the whole machine: asked for with MAXCONN_EXPENDABLE=1, on a machine of which nobody else has need")
+	var ids []string
+	for _, c := range Claims() {
+		if c.Slow() && c.Machine == "" {
+			ids = append(ids, c.ID)
+		}
 	}
-	var claims []*Claim
-	for _, id := range []string{"orphans-reset", "conntrack-full"} {
-		claims = append(claims, About(id)...)
-	}
-	r, err := Run(context.Background(), Options{Claims: claims, Expendable: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustHold(t, r.Proofs)
+	mustHold(t, tried(t, nil, ids...))
 }
 
 func mustHold(t *testing.T, proofs []Proof) {
@@ -62,7 +53,7 @@ func TestBrokenOutboundFormulaDiffers(t *testing.T) {
 		{"ephemeral-ports", "tw-reuse-modes", 10},      // as if TIME_WAIT held no port
 		{"time-wait-buckets", "time-wait-overflow", 1},
 	} {
-		for _, p := range tried(t, offBy(broken.limit, broken.by), broken.claim) {
+		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.claim) {
 			if p.Verdict != Differs {
 				t.Errorf("%s with %s off by %d: %s, want differs (%s)", p.ID, broken.limit, broken.by, p.Verdict, p.Why)
 			}

@@ -26,37 +26,6 @@ type Outcome struct {
 	Note string
 }
 
-// Check is one observation that must be as wanted.
-type Check struct {
-	What string `json:"what"`
-	Want string `json:"want"`
-	Got  string `json:"got"`
-	OK   bool   `json:"ok"`
-}
-
-// Series is a measured curve.
-type Series struct {
-	Name   string  `json:"name"`
-	X      string  `json:"x"` // what the axes are, with units
-	Y      string  `json:"y"`
-	Points []Point `json:"points"`
-	// Marks are predicted levels or moments to draw into the plot.
-	Marks []Mark `json:"marks,omitempty"`
-}
-
-// Point is one measurement.
-type Point struct {
-	X float64 `json:"x"`
-	Y float64 `json:"y"`
-}
-
-// Mark is a straight line of a plot: at X, or at Y.
-type Mark struct {
-	Name string   `json:"name"`
-	X    *float64 `json:"x,omitempty"`
-	Y    *float64 `json:"y,omitempty"`
-}
-
 // level is a predicted level of a plot.
 func level(name string, y int64) Mark {
 	v := float64(y)
@@ -95,17 +64,17 @@ func (o *Outcome) Without(what string, want, got any) {
 
 // ExpectThat and WithoutThat are for what is more than an equality; want is its words.
 func (o *Outcome) ExpectThat(what, want string, got any, ok bool) {
-	o.Evidence = append(o.Evidence, Check{what, want, said(got), ok})
+	o.Evidence = append(o.Evidence, Check{What: what, Want: want, Got: said(got), OK: ok})
 }
 
 // WithoutThat is ExpectThat for the control run.
 func (o *Outcome) WithoutThat(what, want string, got any, ok bool) {
-	o.Control = append(o.Control, Check{what, want, said(got), ok})
+	o.Control = append(o.Control, Check{What: what, Want: want, Got: said(got), OK: ok})
 }
 
 func check(what string, want, got any) Check {
 	w, g := said(want), said(got)
-	return Check{what, w, g, w == g}
+	return Check{What: what, Want: w, Got: g, OK: w == g}
 }
 
 // said is a value in words: errors by name and how often, the most usual values as they are.

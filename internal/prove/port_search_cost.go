@@ -172,7 +172,7 @@ func rounded(ratio float64) string { return strconv.FormatFloat(ratio, 'f', 1, 6
 func costSeries(name string, cost lab.Cost, half int64) Series {
 	s := Series{Name: name, X: "connections open", Y: "CPU time of a connect(), us"}
 	for i, ns := range cost.Each {
-		s.Points = append(s.Points, Point{float64((i + 1) * searchBatch), float64(ns) / 1000})
+		s.Points = append(s.Points, Point{X: float64((i + 1) * searchBatch), Y: float64(ns) / 1000})
 	}
 	if half > 0 {
 		x := float64(half)

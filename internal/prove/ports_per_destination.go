@@ -22,7 +22,7 @@ var _ = register(Claim{
 			for name, n := range made.Errors {
 				errs[name] += n
 			}
-			points = append(points, Point{float64(at), float64(held)})
+			points = append(points, Point{X: float64(at), Y: float64(held)})
 		}
 		g := w.Gauge("ephemeral-ports", addr.String())
 		o := Exactly(g.Ceiling, int64(held))

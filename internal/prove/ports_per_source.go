@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -54,7 +55,7 @@ var _ = register(Claim{
 			measured += int64(made.Count)
 			count(ports, made)
 		}
-		g := e.Gauge("ephemeral-ports", "any one destination")
+		g := e.GaugeAt(e.Snapshot(), "ephemeral-ports", limit.AnyPeer)
 		o := Exactly(destinations*g.Ceiling, measured)
 		o.Formula = "4 destinations, " + Formula(g)
 		o.Expect("different local ports used for all of them", g.Ceiling, len(ports))
@@ -82,7 +83,7 @@ var _ = register(Claim{
 		e := b.between(loopback, "net.ipv4.ip_local_port_range=40000 40099", "net.ipv4.ip_local_reserved_ports=40010-40012,50000")
 		e.listen(netip.MustParseAddr("127.0.0.7"), 40050)
 		must(e.server.Bind(lab.BindSpec{Addr: netip.MustParseAddrPort("127.0.0.9:40060")}))
-		g := e.Gauge("ephemeral-ports", "any one destination")
+		g := e.GaugeAt(e.Snapshot(), "ephemeral-ports", limit.AnyPeer)
 		predicted := g.Ceiling
 		if g.AtMost { // before 6.8 the kernel does not list a socket that is only bound: the model cannot see it, the trial can
 			predicted--

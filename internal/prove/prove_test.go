@@ -64,8 +64,8 @@ func TestFastSetHolds(t *testing.T) {
 }
 
 // offBy is a model whose limit says a ceiling that is n too high.
-func offBy(id string, n int64) Model {
-	return func(asked string) *limit.Limit {
+func offBy(id limit.ID, n int64) Model {
+	return func(asked limit.ID) *limit.Limit {
 		l := limit.Find(asked)
 		if asked != id {
 			return l
@@ -90,7 +90,7 @@ func TestBrokenFormulaDiffers(t *testing.T) {
 		{"accept-queue", "accept-queue-length", -1},
 		{"ephemeral-ports", "ports-per-destination", 20}, // as if no port were reserved
 	} {
-		for _, p := range tried(t, offBy(broken.limit, broken.by), broken.claim) {
+		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.claim) {
 			if p.Verdict != Differs {
 				t.Errorf("%s with %s off by %d: %s, want differs", p.ID, broken.limit, broken.by, p.Verdict)
 			}

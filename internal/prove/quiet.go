@@ -3,22 +3,16 @@ package prove
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // NotQuiet ends a trial that the rest of the machine was too busy for.
 func (b *Bench) NotQuiet(format string, args ...any) {
-	b.CannotRun(notQuiet + fmt.Sprintf(format, args...))
+	b.CannotRun(proof.TooBusy + fmt.Sprintf(format, args...))
 }
-
-// notQuiet begins the reason of a trial that the rest of the machine was too busy for.
-const notQuiet = "not quiet: "
-
-// NotQuiet says whether the trial may well give a verdict when it is tried again.
-func (p Proof) NotQuiet() bool { return p.Verdict == CouldNotRun && strings.HasPrefix(p.Why, notQuiet) }
 
 // Promptly does a part of an experiment that is worth something only while the kernel's own timers have not ended what it looks at. The
 // part says how long that took; where it was longer than the time given, the part is done again from its beginning, and
@@ -39,12 +33,12 @@ func (b *Bench) Promptly(within time.Duration, part func() time.Duration) {
 func lateness(c *Claim) time.Duration { return 20*time.Second + 5*c.Takes }
 
 // doubt takes back a verdict against a claim whose trial was held up.
-func (p *Proof) doubt(c *Claim, took time.Duration) {
+func doubt(p *Proof, c *Claim, took time.Duration) {
 	if p.Verdict != Differs || took <= lateness(c) {
 		return
 	}
 	p.Verdict = CouldNotRun
-	p.Why = fmt.Sprintf(notQuiet+"it took %.0f s instead of about %.0f; then %s", took.Seconds(), c.Takes.Seconds(), p.Why)
+	p.Why = fmt.Sprintf(proof.TooBusy+"it took %.0f s instead of about %.0f; then %s", took.Seconds(), c.Takes.Seconds(), p.Why)
 }
 
 // reasoned says in the words of a report why a trial ended early.
@@ -53,7 +47,7 @@ func reasoned(err error) error {
 	case errors.Is(err, lab.ErrUnavailable):
 		return fmt.Errorf("%w (run it as root, or allow user namespaces)", err)
 	case errors.Is(err, lab.ErrNoAnswer):
-		return fmt.Errorf(notQuiet+"%w", err)
+		return fmt.Errorf(proof.TooBusy+"%w", err)
 	}
 	return err
 }

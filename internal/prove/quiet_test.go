@@ -33,13 +33,13 @@ func TestDoubt(t *testing.T) {
 	c := &Claim{Takes: time.Second}
 	for _, took := range []time.Duration{10 * time.Second, time.Minute} {
 		p := &Proof{Verdict: Differs, Why: "measured and predicted do not agree"}
-		p.doubt(c, took)
+		doubt(p, c, took)
 		if held := took > lateness(c); (p.Verdict == CouldNotRun) != held || held && !strings.HasPrefix(p.Why, "not quiet: it took 60 s") {
 			t.Errorf("after %v: %s, %s", took, p.Verdict, p.Why)
 		}
 	}
 	p := &Proof{Verdict: Holds}
-	if p.doubt(c, time.Hour); p.Verdict != Holds {
+	if doubt(p, c, time.Hour); p.Verdict != Holds {
 		t.Errorf("a claim that holds after an hour: %s", p.Verdict)
 	}
 }

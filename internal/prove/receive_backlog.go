@@ -11,6 +11,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
@@ -56,7 +57,7 @@ func backlogTrial(b *Bench, length int) Outcome {
 	g := c.far.GaugeOf(before.With(host.Setting{Fact: host.Sysctl("net.core.netdev_max_backlog"), Want: fmt.Sprint(length)}), "receive-backlog", "")
 	packets := length + beyondTheBacklog
 	passed, whole := c.undisturbed(packets, length+1)
-	o := Exactly(stepOf(g, "input queue of a CPU")+1, passed)
+	o := Exactly(stepOf(g, limit.QueueLength)+1, passed)
 	o.Formula = fmt.Sprintf("netdev_max_backlog + 1 = %d packets of %d that come at once", length+1, packets)
 	o.Expect("datagrams that arrived whole", 0, whole)
 	window := host.Window(before, c.far.Snapshot(), time.Second)

@@ -1,62 +1,47 @@
 package prove
 
-import "fmt"
+import (
+	"fmt"
 
-// Schema names the JSON form of a Report. Fields may be added, none renamed.
-const Schema = "maxconn.proof/1"
-
-// Verdict is what came of a trial.
-type Verdict string
-
-const (
-	Holds       Verdict = "holds"
-	Differs     Verdict = "differs"
-	CouldNotRun Verdict = "could-not-run"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
-// Report is all proofs of one run.
-type Report struct {
-	Schema  string  `json:"schema"`
-	Kernel  string  `json:"kernel"`
-	CPUs    int     `json:"cpus"`
-	User    string  `json:"user"`
-	Proofs  []Proof `json:"proofs"`
-	Seconds float64 `json:"seconds"`
-}
+// The types of reports stand in package proof, which builds on every system.
+type (
+	Verdict      = proof.Verdict
+	Report       = proof.Report
+	Proof        = proof.Proof
+	Check        = proof.Check
+	Series       = proof.Series
+	Point        = proof.Point
+	Mark         = proof.Mark
+	AdviceReport = proof.AdviceReport
+	Advised      = proof.Advised
+	Flow         = proof.Flow
+	Figure       = proof.Figure
+	Effect       = proof.Effect
+	Comparison   = proof.Comparison
+	Differing    = proof.Differing
+	Compared     = proof.Compared
+	Driven       = proof.Driven
+)
 
-// Proof is a claim and what its trial measured on this kernel.
-type Proof struct {
-	ID        string   `json:"id"`
-	Limit     string   `json:"limit"`
-	Claim     string   `json:"claim"`
-	Predicted float64  `json:"predicted"`
-	Low       float64  `json:"low"` // what agrees with the prediction
-	High      float64  `json:"high"`
-	Measured  float64  `json:"measured"`
-	Unit      string   `json:"unit"`
-	Formula   string   `json:"formula,omitempty"`
-	Verdict   Verdict  `json:"verdict"`
-	Why       string   `json:"why"` // why it differs or could not run
-	Note      string   `json:"note,omitempty"`
-	Evidence  []Check  `json:"evidence"`
-	Control   []Check  `json:"control"`
-	Series    []Series `json:"series,omitempty"`
-	Source    string   `json:"source"`
-	Seconds   float64  `json:"seconds"`
-}
-
-// Count is how many proofs ended so.
-func (r *Report) Count(v Verdict) (n int) {
-	for _, p := range r.Proofs {
-		if p.Verdict == v {
-			n++
-		}
-	}
-	return n
-}
+// Schema and the words of a report, as in package proof.
+const (
+	Schema      = proof.Schema
+	Holds       = proof.Holds
+	Differs     = proof.Differs
+	CouldNotRun = proof.CouldNotRun
+	Starts      = proof.Starts
+	Helps       = proof.Helps
+	NoEffect    = proof.NoEffect
+	Harmful     = proof.Harmful
+	Gone        = proof.Gone
+	Untried     = proof.Untried
+)
 
 // judge fills the verdict in from what the trial found.
-func (p *Proof) judge(o Outcome) {
+func judge(p *Proof, o Outcome) {
 	p.Predicted, p.Low, p.High, p.Measured = o.Predicted, o.Low, o.High, o.Measured
 	p.Formula, p.Note, p.Series = o.Formula, o.Note, o.Series
 	p.Evidence, p.Control = o.Evidence, o.Control

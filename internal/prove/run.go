@@ -122,18 +122,18 @@ func (r *run) acquire(ctx context.Context, c *Claim) error {
 // prove runs one trial to its verdict; nil when the run was interrupted before.
 func (r *run) prove(ctx context.Context, c *Claim, settled func()) *Proof {
 	r.tell(c, nil)
-	p := &Proof{ID: c.ID, Limit: c.Limit, Claim: c.Says, Unit: c.Unit, Source: c.Source}
+	p := &Proof{ID: c.ID, Limit: string(c.Limit), Claim: c.Says, Unit: c.Unit, Source: c.Source}
 	start := time.Now()
 	if why := r.unfit(c); why != "" {
 		p.Verdict, p.Why = CouldNotRun, why
 	} else if o, err := r.try(ctx, c, settled); err != nil {
 		p.Verdict, p.Why = CouldNotRun, err.Error()
 	} else {
-		p.judge(o)
+		judge(p, o)
 	}
 	took := time.Since(start)
 	p.Seconds = took.Seconds()
-	p.doubt(c, took)
+	doubt(p, c, took)
 	if ctx.Err() != nil && p.Verdict == CouldNotRun {
 		return nil // it was interrupted: there is nothing to say of it
 	}
@@ -144,9 +144,9 @@ func (r *run) prove(ctx context.Context, c *Claim, settled func()) *Proof {
 // unfit is why the claim is not for this machine, "" where it is.
 func (r *run) unfit(c *Claim) string {
 	if c.Machine != "" && !r.Expendable {
-		return "only a machine of its own can show it: " + c.Machine + " (maxconn prove --kernels)"
+		return "only a machine of its own can show it: " + c.Machine + " (maxconn-proofs)"
 	}
-	if c.Needs != "" && older(r.Kernel, c.Needs) {
+	if older(r.Kernel, c.Needs) {
 		return "needs Linux " + c.Needs
 	}
 	return ""

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -53,11 +52,11 @@ func (f flooded) refusing() bool { return f.since(f.before, "syn-queue", f.addr.
 func (f flooded) places() Outcome {
 	o := Exactly(f.model.Ceiling, f.half)
 	for _, s := range f.model.Steps {
-		if !strings.Contains(s.Label, "half-open connections that it allows") {
+		if s.ID != limit.HalfOpenPlaces && s.ID != limit.HalfOpenPlacesOrOne {
 			continue
 		}
 		o.Formula = fmt.Sprintf("%s: %s = %d", s.Label, cmp.Or(s.Sum, "the queue limit of the listener"), s.Value)
-		if strings.Contains(s.Label, "its release does not tell") {
+		if s.ID == limit.HalfOpenPlacesOrOne {
 			o.High++
 			o.Note = fmt.Sprintf("this kernel takes %d: of a backlog it makes as many, or one more with 3479c7549fb1, which stable kernels took over and the release does not tell", f.half)
 		}

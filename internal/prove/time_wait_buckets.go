@@ -1,6 +1,10 @@
 package prove
 
-import "time"
+import (
+	"time"
+
+	"github.com/maxconn/maxconn/internal/limit"
+)
 
 var _ = register(Claim{
 	ID:     "time-wait-overflow",
@@ -14,7 +18,7 @@ var _ = register(Claim{
 		const closed = 20
 		e := b.between(ordinary, waitRange, "net.ipv4.tcp_max_tw_buckets=5")
 		e.wait(closed)
-		g := e.Gauge("time-wait-buckets", "this network namespace")
+		g := e.GaugeAt(e.Snapshot(), "time-wait-buckets", limit.Netns)
 		o := Exactly(g.Ceiling, e.Sockstat("tw"))
 		o.Formula = "net.ipv4.tcp_max_tw_buckets = 5"
 		o.Expect("TcpExt.TCPTimeWaitOverflow", closed-g.Ceiling, e.Counter("TcpExt.TCPTimeWaitOverflow"))

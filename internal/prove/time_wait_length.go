@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // finTimeouts are the values of tcp_fin_timeout that recipes give, and the default.
@@ -71,7 +72,7 @@ const waitFormula = "TIME_WAIT = usable ports / connections per second of the ca
 
 // waitSeconds is the length of TIME_WAIT that the catalogue's rate is made of.
 func waitSeconds(e ends) float64 {
-	return waitPorts / float64(max(e.Gauge("time-wait", "any one destination").Ceiling, 1))
+	return waitPorts / float64(max(e.GaugeAt(e.Snapshot(), "time-wait", limit.AnyPeer).Ceiling, 1))
 }
 
 func longest(all []time.Duration) time.Duration {
@@ -146,7 +147,7 @@ func (e ends) lasting(n int64, expected time.Duration, settled func(), open func
 	}
 	made, there, gone := time.Since(start), time.Duration(0), time.Duration(0)
 	settled()
-	curve := []Point{{0, float64(n)}}
+	curve := []Point{{Y: float64(n)}}
 	look := func() bool {
 		before := time.Since(start)
 		left := e.Sockstat("tw")
@@ -154,7 +155,7 @@ func (e ends) lasting(n int64, expected time.Duration, settled func(), open func
 			there = before
 		}
 		gone = time.Since(start)
-		curve = append(curve, Point{gone.Seconds(), float64(left)})
+		curve = append(curve, Point{X: gone.Seconds(), Y: float64(left)})
 		return left == 0
 	}
 	for time.Since(start) < expected*19/20 && !look() {
@@ -226,7 +227,7 @@ var _ = register(Claim{
 
 // finSeconds is how long the catalogue says that FIN_WAIT_2 lasts.
 func finSeconds(e ends) float64 {
-	return float64(stepOf(e.Gauge("fin-wait", "this network namespace"), "time in FIN_WAIT_2"))
+	return float64(stepOf(e.GaugeAt(e.Snapshot(), "fin-wait", limit.Netns), limit.FinTimeout))
 }
 
 // shutDownOnly is how many connections are still in FIN_WAIT_2 when the time is over.

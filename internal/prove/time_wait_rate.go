@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -44,7 +45,7 @@ func onTime(b *Bench, got lab.Churned) time.Duration {
 func steadyRate(b *Bench, settled func()) Outcome {
 	e := b.between(ordinary, waitRange)
 	b.Must(e.server.Serve(e.listener, lab.CloseSecond))
-	g := e.Gauge("time-wait", "any one destination")
+	g := e.GaugeAt(e.Snapshot(), "time-wait", limit.AnyPeer)
 	settled()
 	got := must(e.client.Churn(lab.ChurnSpec{To: e.to, PerSecond: 50, For: 138 * time.Second, Eager: true}))
 	most := float64(g.Ceiling)
@@ -87,7 +88,7 @@ func perSecond(at []int64, predicted float64) Series {
 		counts[ms/1000/stretch]++
 	}
 	for i, n := range counts[:len(counts)-1] { // the last one is not whole
-		s.Points = append(s.Points, Point{float64(i*stretch) + stretch/2.0, float64(n) / stretch})
+		s.Points = append(s.Points, Point{X: float64(i*stretch) + stretch/2.0, Y: float64(n) / stretch})
 	}
 	return s
 }
@@ -98,7 +99,7 @@ func opened(at []int64, ports int) Series {
 	s := Series{Name: "connections opened", X: "s", Y: "connections so far", Marks: []Mark{{Name: "every port used once", Y: &first}}}
 	for i, ms := range at {
 		if i+1 == len(at) || at[i+1]/1000 != ms/1000 {
-			s.Points = append(s.Points, Point{float64(ms) / 1000, float64(i + 1)})
+			s.Points = append(s.Points, Point{X: float64(ms) / 1000, Y: float64(i + 1)})
 		}
 	}
 	return s

@@ -9,6 +9,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // crawl is the rate of a device that sends next to nothing, in bytes a second. Its token bucket (1600 bytes) lets one packet leave at
@@ -32,7 +33,7 @@ var _ = register(Claim{
 		b.Promptly(3*time.Second, func() time.Duration {
 			q := b.slowDevice(length)
 			q.use("pfifo")
-			predicted = stepOf(q.here.Gauge("transmit-queue", "cable"), "txqueuelen of cable")
+			predicted = stepOf(q.here.Gauge("transmit-queue", "cable"), limit.QueueLength)
 			start := time.Now()
 			q.send(burst)
 			row := q.queue("pfifo")

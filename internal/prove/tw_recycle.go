@@ -2,12 +2,10 @@ package prove
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/host"
-	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 var _ = register(Claim{
@@ -20,18 +18,18 @@ var _ = register(Claim{
 	Busy:   Waits,
 	Trial: func(b *Bench) Outcome {
 		w := b.World()
-		knob := recycleKnob(b.model("time-wait"))
+		row := knob.Lookup("net.ipv4.tcp_tw_recycle")
 		predicted := int64(0)
-		if kernel := w.Snapshot().Read().Optional(host.System("kernel")); older(kernel, knob.Until) {
+		if kernel := w.Snapshot().Read().Kernel(); kernel.Known() && !row.Gone(kernel) {
 			predicted = 1
 		}
-		err := w.Set(knob.Name, "1")
+		err := w.Set(row.Name, "1")
 		there := int64(1)
 		if errors.Is(err, fs.ErrNotExist) {
 			there = 0
 		}
 		o := Exactly(predicted, there)
-		o.Formula = "the catalogue: first version without it is " + knob.Until
+		o.Formula = "the catalogue: first version without it is " + row.Until.By.String()
 		if predicted == 0 {
 			o.Expect("error of writing it", fs.ErrNotExist, reason(err))
 		}
@@ -39,16 +37,6 @@ var _ = register(Claim{
 		return o
 	},
 })
-
-// recycleKnob is what the catalogue says of the setting.
-func recycleKnob(l *limit.Limit) limit.Knob {
-	for _, k := range l.Knobs {
-		if k.Name == "net.ipv4.tcp_tw_recycle" {
-			return k
-		}
-	}
-	panic(abort{fmt.Errorf("the catalogue has no net.ipv4.tcp_tw_recycle")})
-}
 
 // reason is fs.ErrNotExist in words for whatever means that, or the error itself.
 func reason(err error) string {

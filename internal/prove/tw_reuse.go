@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // reuse is one setting in which connect() may or may not take over a port from TIME_WAIT.
@@ -132,7 +133,7 @@ func reopened(b *Bench, mode int, settings ...string) (got lab.Reopened, delay i
 	if mode == 0 {
 		return got, 0
 	}
-	return got, stepOf(e.Gauge("time-wait", "any one destination"), "until tcp_tw_reuse may take a port over")
+	return got, stepOf(e.GaugeAt(e.Snapshot(), "time-wait", limit.AnyPeer), limit.ReuseDelay)
 }
 
 // hasSysctl says whether a namespace of this kernel has the setting.

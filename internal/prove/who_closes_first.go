@@ -5,6 +5,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 var _ = register(Claim{
@@ -26,7 +27,7 @@ var _ = register(Claim{
 		b.Await(settling, func() bool { return e.Sockstat("inuse") <= 1 })
 		s := e.Snapshot()
 		again := connect(e.client, e.to, 60)
-		g := e.GaugeOf(s, "ephemeral-ports", "any one destination")
+		g := e.GaugeAt(s, "ephemeral-ports", limit.AnyPeer)
 		o := Exactly(g.Ceiling, int64(again.Count))
 		o.Formula = Formula(g) + ", none of them taken by a TIME_WAIT of the server's"
 		o.Expect("TIME_WAIT on the server's side before", 40, states(s, host.InboundKind, "TIME_WAIT"))

@@ -66,17 +66,17 @@ func (w World) halfOpen(port uint16) (n int64) {
 	return n
 }
 
-// stepOf gives the value of the step of a gauge whose label contains the words.
-func stepOf(g limit.Gauge, words string) int64 {
+// stepOf gives the value of a step of a gauge.
+func stepOf(g limit.Gauge, id limit.StepID) int64 {
 	for _, s := range g.Steps {
-		if strings.Contains(s.Label, words) {
+		if s.ID == id {
 			return s.Value
 		}
 	}
-	panic(abort{fmt.Errorf("%s of %s has no step about %q", g.Limit.ID, g.Subject.Name, words)})
+	panic(abort{fmt.Errorf("%s of %s has no step %s", g.Limit.ID, g.Subject.Name, id)})
 }
 
 // since evaluates a limit on the window between a snapshot and now: half-open connections come and go, what moved stays.
-func (w World) since(before host.Snapshot, id, subject string) limit.Gauge {
+func (w World) since(before host.Snapshot, id limit.ID, subject string) limit.Gauge {
 	return w.GaugeOf(host.Window(before, w.Snapshot(), time.Second), id, subject)
 }

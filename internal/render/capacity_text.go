@@ -28,7 +28,7 @@ func (s *screen) outbound(r diagnose.Report) {
 	}
 	busiest := all
 	if !s.style.Verbose {
-		busiest = all[:min(len(all), mostDestinations+1)] // the first line is "any one destination"
+		busiest = all[:min(len(all), mostDestinations+1)] // the first line is that of any destination
 	}
 	t := table{columns: []column{
 		{head: "OUTBOUND"}, {head: "process", spare: true, names: true}, {head: "now", right: true}, {head: "can hold", right: true}, {head: "bound by", joins: true}, {head: "new/s", right: true}, {head: "bound by", joins: true},
@@ -84,7 +84,7 @@ func ceiling(n int64, by string, how limit.How, atMost bool) (string, string) {
 	if by == "" {
 		return "-", ""
 	}
-	return figure(n, how, atMost), by
+	return marked(n, how, atMost), by
 }
 
 // notSeen stands in place of what could not be seen.

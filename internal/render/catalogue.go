@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -31,10 +32,10 @@ type LimitLine struct {
 func ListCatalogue(limits []*limit.Limit) Catalogue {
 	c := Catalogue{Schema: CatalogueSchema, Errnos: limit.Errnos()}
 	for _, l := range limits {
-		c.Limits = append(c.Limits, LimitLine{l.ID, l.Title, l.Measure, l.Scope})
-		for _, k := range l.Knobs {
-			c.Knobs = append(c.Knobs, k.Name)
-		}
+		c.Limits = append(c.Limits, LimitLine{string(l.ID), l.Title, l.Measure, l.Scope})
+	}
+	for _, k := range knob.Rows() {
+		c.Knobs = append(c.Knobs, k.Name)
 	}
 	slices.Sort(c.Knobs)
 	c.Knobs = slices.Compact(c.Knobs)
@@ -65,11 +66,11 @@ func CatalogueJSON(w io.Writer, c Catalogue) error { return writeJSON(w, c) }
 func CatalogueMarkdown(w io.Writer, c Catalogue) error {
 	m := &markdown{}
 	m.heading(2, "Limits")
-	var rows [][]string
+	var rows [][]md
 	for _, l := range c.Limits {
-		rows = append(rows, []string{code(l.ID), string(l.Measure), string(l.Scope), prose(l.Title)})
+		rows = append(rows, []md{code(l.ID), prose(string(l.Measure)), prose(string(l.Scope)), prose(l.Title)})
 	}
-	m.table([]string{"limit", "of", "for each", "title"}, rows)
+	m.table([]md{"limit", "of", "for each", "title"}, rows)
 	m.heading(2, "Knobs")
 	m.items(codes(c.Knobs)...)
 	m.heading(2, "Errnos")
@@ -77,8 +78,8 @@ func CatalogueMarkdown(w io.Writer, c Catalogue) error {
 	return m.flush(w)
 }
 
-func codes(words []string) []string {
-	out := make([]string, len(words))
+func codes(words []string) []md {
+	out := make([]md, len(words))
 	for i, w := range words {
 		out[i] = code(w)
 	}

@@ -15,7 +15,7 @@ func Markdown(w io.Writer, r diagnose.Report) error {
 }
 
 func (m *markdown) report(r diagnose.Report) {
-	m.heading(2, "Connections of "+proseSpans(about(r.Host)[:1])+": "+string(r.Verdict))
+	m.heading(2, "Connections of "+proseSpans(about(r.Host)[:1])+": "+prose(string(r.Verdict)))
 	m.paragraph(proseSpans(about(r.Host)))
 	m.paragraph("**" + proseSpans(verdictSpans(r)) + "**")
 	m.outbound(r)
@@ -28,7 +28,7 @@ func (m *markdown) report(r diagnose.Report) {
 	}
 	if len(r.Unseen) > 0 {
 		m.heading(3, "Not seen")
-		m.b.WriteString("\n")
+		m.b.Write("\n")
 	}
 	for _, u := range r.Unseen {
 		m.item(code(u.Fact) + ": " + prose(u.Why+usedBy(u)))
@@ -36,7 +36,7 @@ func (m *markdown) report(r diagnose.Report) {
 	m.paragraph("Figures: plain ones were read from the kernel; `=` computed; `<=` computed, perhaps lower because something was not seen.")
 }
 
-func proseSpans(spans []span) string {
+func proseSpans(spans []span) md {
 	var b strings.Builder
 	for _, s := range spans {
 		b.WriteString(s.text)
@@ -49,12 +49,24 @@ func (m *markdown) outbound(r diagnose.Report) {
 		return
 	}
 	m.heading(3, "Outbound")
-	var rows [][]string
+	var rows [][]md
 	for _, o := range r.Capacity.Outbound {
 		row := outboundRow(o)
-		rows = append(rows, []string{code(row[0]), code(row[1]), row[2], code(row[3]), row[4], code(row[5]), row[6]})
+		rows = append(rows, capacityCells(row))
 	}
-	m.table([]string{"from -> to", "process", "now:", "can hold:", "bound by", "new/s:", "bound by"}, rows)
+	m.table([]md{"from -> to", "process", "now:", "can hold:", "bound by", "new/s:", "bound by"}, rows)
+}
+
+// capacityCells are a row of capacity: names and figures in code, limits in prose.
+func capacityCells(row []string) (cells []md) {
+	for i, words := range row {
+		if i == 2 || i == 4 || i == 6 {
+			cells = append(cells, prose(words))
+		} else {
+			cells = append(cells, code(words))
+		}
+	}
+	return cells
 }
 
 func (m *markdown) inbound(r diagnose.Report) {
@@ -62,18 +74,18 @@ func (m *markdown) inbound(r diagnose.Report) {
 		return
 	}
 	m.heading(3, "Inbound")
-	var rows [][]string
+	var rows [][]md
 	for _, i := range r.Capacity.Inbound {
 		row := inboundRow(i)
-		rows = append(rows, []string{code(row[0]), code(row[1]), row[2], code(row[3]), row[4], code(row[5]), row[6]})
+		rows = append(rows, capacityCells(row))
 	}
-	m.table([]string{"listener", "process", "now:", "can hold:", "bound by", "burst:", "bound by"}, rows)
+	m.table([]md{"listener", "process", "now:", "can hold:", "bound by", "burst:", "bound by"}, rows)
 }
 
 func (m *markdown) finding(f diagnose.Finding) {
-	m.heading(4, severity(f).text+": "+f.Limit+" at "+code(subject(f)))
-	lines := []string{prose(use(f))}
-	say := func(label, words string) {
+	m.heading(4, prose(severity(f).text)+": "+prose(f.Limit)+" at "+code(subject(f)))
+	lines := []md{prose(use(f))}
+	say := func(label, words md) {
 		if words != "" {
 			lines = append(lines, label+": "+words)
 		}

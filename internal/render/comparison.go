@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/limit"
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ComparisonJSON writes a workload before and after a plan in its stable form.
-func ComparisonJSON(w io.Writer, c prove.Comparison) error { return writeJSON(w, c) }
+func ComparisonJSON(w io.Writer, c proof.Comparison) error { return writeJSON(w, c) }
 
 // ComparisonText writes it for a terminal: what is wanted, with today's settings and with the plan's.
-func ComparisonText(w io.Writer, c prove.Comparison, style Style) error {
+func ComparisonText(w io.Writer, c proof.Comparison, style Style) error {
 	s := newScreen(style)
 	s.para(0, 2, span{"prove", bold}, text(" on Linux "+c.Kernel+": the wanted workload in a lab, with today's settings and with the plan's, in "+seconds(c.Seconds)+" s"))
 	s.blank()
@@ -35,7 +35,7 @@ func ComparisonText(w io.Writer, c prove.Comparison, style Style) error {
 	return s.flush(w)
 }
 
-func comparedRow(d prove.Compared) []string {
+func comparedRow(d proof.Compared) []string {
 	return []string{d.Direction + " " + d.Subject + ", " + measureWords(d.Measure), count(d.Wanted), drivenFigure(d.Before), drivenFigure(d.After), comparedWords(d)}
 }
 
@@ -46,7 +46,7 @@ func measureWords(m limit.Measure) string {
 	return string(m)
 }
 
-func drivenFigure(d prove.Driven) string {
+func drivenFigure(d proof.Driven) string {
 	if d.Why != "" {
 		return "-"
 	}
@@ -57,7 +57,7 @@ func drivenFigure(d prove.Driven) string {
 }
 
 // comparedWords is what the plan does for a demand.
-func comparedWords(d prove.Compared) string {
+func comparedWords(d proof.Compared) string {
 	switch {
 	case cmp.Or(d.Before.Why, d.After.Why) != "":
 		return "not measured"
@@ -71,12 +71,12 @@ func comparedWords(d prove.Compared) string {
 	return "does not fit"
 }
 
-func (s *screen) compared(d prove.Compared) {
+func (s *screen) compared(d proof.Compared) {
 	s.blank()
 	s.para(0, 2, span{d.Direction + " " + d.Subject, bold}, text(", "+measureWords(d.Measure)+": "+d.Scaling))
 	for _, side := range []struct {
 		label string
-		prove.Driven
+		proof.Driven
 	}{{"before", d.Before}, {"after", d.After}} {
 		if side.Why != "" {
 			s.labelled(2, side.label, proofColumn, text("not measured: "+side.Why))
@@ -99,7 +99,7 @@ func errorCounts(errors map[string]int) string {
 	return strings.Join(names, ", ")
 }
 
-func (s *screen) differing(where string, all []prove.Differing) {
+func (s *screen) differing(where string, all []proof.Differing) {
 	if len(all) == 0 {
 		return
 	}
@@ -115,26 +115,27 @@ func (s *screen) differing(where string, all []prove.Differing) {
 }
 
 // ComparisonMarkdown writes it as a document to paste into a ticket.
-func ComparisonMarkdown(w io.Writer, c prove.Comparison) error {
+func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
 	m := &markdown{}
-	m.heading(1, "Before and after, on Linux "+c.Kernel)
-	var rows [][]string
+	m.heading(1, "Before and after, on Linux "+prose(c.Kernel))
+	var rows [][]md
 	for _, d := range c.Comparison {
 		row := comparedRow(d)
-		rows = append(rows, append(row, Clean(d.Scaling), errorCounts(d.Before.Errors), errorCounts(d.After.Errors)))
+		row = append(row, d.Scaling, errorCounts(d.Before.Errors), errorCounts(d.After.Errors))
+		rows = append(rows, proseOf(row...))
 	}
-	m.table([]string{"workload", "wanted:", "before:", "after:", "result", "scaling", "refused before", "refused after"}, rows)
+	m.table([]md{"workload", "wanted:", "before:", "after:", "result", "scaling", "refused before", "refused after"}, rows)
 	for _, part := range []struct {
-		title string
-		all   []prove.Differing
+		title md
+		all   []proof.Differing
 	}{{"Carried in the lab", c.Carried}, {"Not carried", c.NotCarried}} {
 		if len(part.all) == 0 {
 			continue
 		}
 		m.heading(2, part.title)
-		var items []string
+		var items []md
 		for _, d := range part.all {
-			items = append(items, "`"+d.Setting+"`: "+Clean(d.Before)+" -> "+Clean(d.After)+" "+Clean(d.Why))
+			items = append(items, code(d.Setting)+": "+prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
 		}
 		m.items(items...)
 	}

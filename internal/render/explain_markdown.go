@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"io"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 func ExplanationMarkdown(w io.Writer, e Explanation) error {
 	m := &markdown{}
 	for _, p := range e.Limits {
-		m.heading(2, p.ID)
+		m.heading(2, prose(p.ID))
 		m.limitPage(p)
 		if e.NoFigures != "" {
 			m.paragraph("No figures of this host: " + prose(e.NoFigures))
@@ -27,7 +28,7 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 	}
 	for _, p := range e.Signs {
 		m.heading(2, prose(signName(p)))
-		lines := []string{"limit: " + code(p.Limit) + ", " + prose(p.Title), "means: " + prose(p.Means)}
+		lines := []md{"limit: " + code(p.Limit) + ", " + prose(p.Title), "means: " + prose(p.Means)}
 		if p.Look != "" {
 			lines = append(lines, "look at: "+code(p.Look))
 		}
@@ -48,21 +49,21 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 
 // limitPage is what the catalogue says; Doc is Markdown already.
 func (m *markdown) limitPage(p LimitPage) {
-	m.paragraph("**" + prose(p.Title) + "**. Counts " + measured(p.Measure) + ", for each " + string(p.Scope) + ".")
-	m.paragraph(p.Doc)
+	m.paragraph("**" + prose(p.Title) + "**. Counts " + prose(measured(p.Measure)) + ", for each " + prose(string(p.Scope)) + ".")
+	m.paragraph(md(p.Doc))
 	m.paragraph(code(p.Formula))
-	var rows [][]string
+	var rows [][]md
 	for _, x := range p.Myths {
-		rows = append(rows, []string{prose(x.Belief), prose(x.Truth), code(x.Source)})
+		rows = append(rows, []md{prose(x.Belief), prose(x.Truth), code(x.Source)})
 	}
-	m.tableIfAny([]string{"believed", "true", "source"}, rows)
+	m.tableIfAny([]md{"believed", "true", "source"}, rows)
 	m.knobTable(p.Knobs, false)
 	rows = nil
 	for _, x := range p.Signs {
-		rows = append(rows, []string{prose(signName(x)), prose(x.Means), code(x.Look)})
+		rows = append(rows, []md{prose(signName(x)), prose(x.Means), code(x.Look)})
 	}
-	m.tableIfAny([]string{"sign", "means", "look at"}, rows)
-	var sources []string
+	m.tableIfAny([]md{"sign", "means", "look at"}, rows)
+	var sources []md
 	for _, s := range p.Sources {
 		sources = append(sources, code(s))
 	}
@@ -72,38 +73,48 @@ func (m *markdown) limitPage(p LimitPage) {
 	m.items(sources...)
 }
 
-func (m *markdown) tableIfAny(heads []string, rows [][]string) {
+func (m *markdown) tableIfAny(heads []md, rows [][]md) {
 	if len(rows) > 0 {
 		m.table(heads, rows)
 	}
 }
 
 func (m *markdown) knobTable(pages []KnobPage, named bool) {
-	heads, rows := []string{"knob", "does", "but", "kernels", "source"}, [][]string(nil)
+	heads, rows := []md{"knob", "does", "but", "kernels", "source"}, [][]md(nil)
 	if named {
-		heads[0] = "limit"
+		heads[0] = "limits"
 	}
 	for _, p := range pages {
-		for _, u := range p.Uses {
-			first := p.Name
-			if named {
-				first = u.Limit
-			}
-			rows = append(rows, []string{code(first), prose(u.Does), prose(u.Not), kernels(u), code(u.Source)})
+		first := code(p.Name)
+		if named {
+			first = limitsOf(p)
 		}
+		rows = append(rows,
+			[]md{first, prose(p.Does), prose(p.Not), prose(kernels(p.Facts)), code(p.Source)})
 	}
 	m.tableIfAny(heads, rows)
 }
 
+// limitsOf are the limits that know a knob.
+func limitsOf(p KnobPage) (ids md) {
+	for i, u := range p.Uses {
+		if i > 0 {
+			ids += ", "
+		}
+		ids += code(u.Limit)
+	}
+	return cmp.Or(ids, "none")
+}
+
 // kernels is which versions have a knob.
-func kernels(u KnobUse) string {
+func kernels(f Facts) string {
 	switch {
-	case u.Since != "" && u.Until != "":
-		return u.Since + " to before " + u.Until
-	case u.Since != "":
-		return "since " + u.Since
-	case u.Until != "":
-		return "before " + u.Until
+	case f.Since != "" && f.Until != "":
+		return f.Since + " to before " + f.Until
+	case f.Since != "":
+		return "since " + f.Since
+	case f.Until != "":
+		return "before " + f.Until
 	}
 	return "all"
 }
@@ -115,7 +126,7 @@ func (m *markdown) onHost(h OnHost) {
 	for _, f := range h.Subjects {
 		found := f.finding()
 		m.paragraph(code(subject(found)) + ": " + prose(use(found)))
-		var lines []string
+		var lines []md
 		for _, s := range f.Steps {
 			lines = append(lines, code(stepFigure(s))+" "+prose(s.Label+origin(s)))
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -75,10 +76,23 @@ func TestKnobThatThisKernelLacks(t *testing.T) {
 		{"4.9.0", "", "4.12", ""}, {"4.12", "", "4.12", "it is gone since Linux 4.12, this is 4.12"},
 		{"", "6.14", "", ""}, {"unknown", "6.14", "4.12", ""}, {"6.2", "4.20", "", ""},
 	} {
-		if have := lacks(c.kernel, c.since, c.until); have != c.want {
+		kernel, _ := host.ParseRelease(c.kernel)
+		if have := lacks(kernel, since(t, c.since), since(t, c.until)); have != c.want {
 			t.Errorf("%+v: %q", c, have)
 		}
 	}
+}
+
+func since(t *testing.T, version string) knob.Span {
+	t.Helper()
+	if version == "" {
+		return knob.Span{}
+	}
+	v, err := host.ParseVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return knob.Since(v.Major, v.Minor)
 }
 
 func TestSignWithAPort(t *testing.T) {
@@ -113,19 +127,20 @@ func TestWholeCatalogue(t *testing.T) {
 		t.Error("the document differs from one run to the next")
 	}
 	for _, l := range limit.Catalogue() {
-		e, _ := explained(t, l.ID, defaultHost())
+		e, _ := explained(t, string(l.ID), defaultHost())
 		raw := written(t, func(w io.Writer) error { return ExplanationJSON(w, e) })
 		var back Explanation
 		if err := json.Unmarshal([]byte(raw), &back); err != nil || back.Schema != ExplanationSchema || strings.Contains(raw, "null") {
 			t.Errorf("%s: JSON: %v\n%s", l.ID, err, raw)
 		}
-		if !strings.Contains(docs, "\n## "+l.ID+"\n") || !strings.Contains(docs, "["+l.ID+"](#"+l.ID+")") {
+		id := string(l.ID)
+		if !strings.Contains(docs, "\n## "+id+"\n") || !strings.Contains(docs, "["+id+"](#"+id+")") {
 			t.Errorf("%s has no section or no entry", l.ID)
 		}
 		written(t, func(w io.Writer) error { return ExplanationMarkdown(w, e) })
 		for _, k := range l.Knobs {
-			if e, ok := Explain(k.Name, defaultHost()); !ok || len(e.Knobs) == 0 {
-				t.Errorf("%s: knob %q is not found by its name", l.ID, k.Name)
+			if e, ok := Explain(k, defaultHost()); !ok || len(e.Knobs) == 0 {
+				t.Errorf("%s: knob %q is not found by its name", l.ID, k)
 			}
 		}
 		for _, s := range l.Signs {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/muesli/reflow/ansi"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -21,7 +21,10 @@ func ExplanationText(w io.Writer, e Explanation, style Style) error {
 			s.rule()
 		}
 		s.para(0, 2, span{p.Name, bold}, text(valueOf(p)))
-		s.knobUses(p, true)
+		s.knobFacts(p.Facts)
+		for _, u := range p.Uses {
+			s.para(4, 6, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+")"))
+		}
 	}
 	for i, p := range e.Signs {
 		if i > 0 {
@@ -74,7 +77,7 @@ func (s *screen) limitPage(e Explanation, p LimitPage) {
 	s.head("KNOBS")
 	for _, k := range p.Knobs {
 		s.para(2, 4, span{k.Name, bold}, text(valueOf(k)))
-		s.knobUses(k, false)
+		s.knobFacts(k.Facts)
 	}
 	s.head("SIGNS")
 	for _, x := range p.Signs {
@@ -107,23 +110,17 @@ func valueOf(k KnobPage) string {
 	return ""
 }
 
-func (s *screen) knobUses(k KnobPage, named bool) {
-	for _, u := range k.Uses {
-		if named {
-			s.blank()
-			s.para(2, 4, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+")"))
+func (s *screen) knobFacts(f Facts) {
+	say := func(label, words string) {
+		if words != "" {
+			s.labelled(4, label, 12, text(words))
 		}
-		say := func(label, words string) {
-			if words != "" {
-				s.labelled(4, label, 12, text(words))
-			}
-		}
-		say("does", u.Does)
-		say("but", u.Not)
-		say("since", prefixed("Linux ", u.Since))
-		say("until", prefixed("Linux ", u.Until))
-		say("source", u.Source)
 	}
+	say("does", f.Does)
+	say("but", f.Not)
+	say("since", prefixed("Linux ", f.Since))
+	say("until", prefixed("Linux ", f.Until))
+	say("source", f.Source)
 }
 
 func prefixed(prefix, words string) string {
@@ -228,17 +225,17 @@ func (s *screen) onHost(h OnHost, steps bool) {
 func (s *screen) steps(steps []limit.Step) {
 	widest := 0
 	for _, x := range steps {
-		widest = max(widest, ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
+		widest = max(widest, ansi.StringWidth(marked(x.Value, x.How, false)))
 	}
 	for _, x := range steps {
-		lead := strings.Repeat(" ", widest-ansi.PrintableRuneWidth(figure(x.Value, x.How, false)))
+		lead := strings.Repeat(" ", widest-ansi.StringWidth(marked(x.Value, x.How, false)))
 		s.para(4, min(4+widest+1, 20), text(lead+stepFigure(x)+": "+x.Label+origin(x)))
 	}
 }
 
 // stepFigure is the result of a step with its unit.
 func stepFigure(x limit.Step) string {
-	return strings.TrimSpace(figure(x.Value, x.How, false) + " " + Clean(x.Unit))
+	return strings.TrimSpace(marked(x.Value, x.How, false) + " " + Clean(x.Unit))
 }
 
 // origin is how a step's figure came about.

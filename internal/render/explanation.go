@@ -7,6 +7,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -78,7 +79,9 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 		e.Limits = append(e.Limits, limitPage(l, s))
 		return e, true
 	}
-	e.Knobs = knobPages(limit.FindKnobs(query), s)
+	for _, k := range knob.Search(query) {
+		e.Knobs = append(e.Knobs, knobPage(k, s, limit.Using(k.Name)...))
+	}
 	if len(e.Knobs) > 0 {
 		return e, true
 	}
@@ -91,13 +94,16 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 
 // findLimit takes an ID as people and the kernel spell it: time-wait, time_wait, TIME_WAIT.
 func findLimit(query string) *limit.Limit {
-	return limit.Find(strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(strings.TrimSpace(query))))
+	id := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(strings.TrimSpace(query)))
+	return limit.Find(limit.ID(id))
 }
 
 func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
-	p := LimitPage{ID: l.ID, Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
-	for _, k := range l.Knobs {
-		p.Knobs = append(p.Knobs, knobPage([]limit.KnobUse{{Limit: l, Knob: k}}, s))
+	p := LimitPage{ID: string(l.ID), Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
+	for _, name := range l.Knobs {
+		if k := knob.Lookup(name); k != nil {
+			p.Knobs = append(p.Knobs, knobPage(k, s, l))
+		}
 	}
 	for _, sign := range l.Signs {
 		p.Signs = append(p.Signs, signPage(l, sign))

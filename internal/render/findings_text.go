@@ -102,7 +102,7 @@ func subject(f diagnose.Finding) string {
 // use is how much of the limit is used, and how much is wanted. Refused is not said here: it counts packets,
 // retransmissions too, and would be taken for lost clients; the evidence has it with its meaning.
 func use(f diagnose.Finding) string {
-	words := count(f.Used) + " of " + figure(f.Ceiling, f.CeilingHow, f.AtMost) + " " + counted(f)
+	words := count(f.Used) + " of " + marked(f.Ceiling, f.CeilingHow, f.AtMost) + " " + counted(f)
 	switch {
 	case f.Unbounded && f.Used == 0:
 		words = "no ceiling in connections"

@@ -1,33 +1,22 @@
 package render
 
 import (
-	"bytes"
-	"encoding/json"
 	"io"
 	"reflect"
-	"unicode/utf16"
-	"unicode/utf8"
 
-	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/encode"
 )
 
-// JSON writes a report in its stable form.
-func JSON(w io.Writer, r diagnose.Report) error { return writeJSON(w, r) }
-
-// writeJSON is indented, does not escape for HTML, has [] in place of null, and escapes whatever a
-// terminal might obey.
+// writeJSON has [] in place of null, and escapes whatever a terminal might obey.
 func writeJSON(w io.Writer, v any) error {
 	whole := reflect.New(reflect.TypeOf(v)).Elem()
 	whole.Set(reflect.ValueOf(v))
 	fillArrays(whole)
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(whole.Interface()); err != nil {
+	text, err := encode.JSON(whole.Interface())
+	if err != nil {
 		return err
 	}
-	_, err := w.Write(escapeUnfit(b.Bytes()))
+	_, err = w.Write(text)
 	return err
 }
 
@@ -49,35 +38,4 @@ func fillArrays(v reflect.Value) {
 		}
 		v.Set(c)
 	}
-}
-
-// escapeUnfit writes as \u escapes what encoding/json leaves as it is and a terminal might obey: DEL, C1
-// controls, marks that turn the writing direction. Outside strings JSON is ASCII.
-func escapeUnfit(text []byte) []byte {
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRune(text[i:])
-		if r < 0x7f || !unfit(r) || r == utf8.RuneError {
-			out = append(out, text[i:i+size]...)
-		} else {
-			out = appendEscape(out, r)
-		}
-		i += size
-	}
-	return out
-}
-
-func appendEscape(out []byte, r rune) []byte {
-	units := []rune{r}
-	if r > 0xffff {
-		hi, lo := utf16.EncodeRune(r)
-		units = []rune{hi, lo}
-	}
-	for _, u := range units {
-		out = append(out, '\\', 'u')
-		for shift := 12; shift >= 0; shift -= 4 {
-			out = append(out, "0123456789abcdef"[u>>shift&15])
-		}
-	}
-	return out
 }

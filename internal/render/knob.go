@@ -1,26 +1,25 @@
 package render
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// KnobPage is a setting: its value, whether this kernel has it, and what it does to each limit.
+// KnobPage is a setting: its value, whether this kernel has it, what it does, and the limits that
+// know it.
 type KnobPage struct {
-	Name   string    `json:"name"`
-	Value  string    `json:"value"`            // "" where unknown or empty: see Unread
-	Known  bool      `json:"known"`            // the value was read
-	Unread string    `json:"unread,omitempty"` // why the value is not known
-	Lacks  string    `json:"lacks,omitempty"`  // why this kernel does not have it
-	Uses   []KnobUse `json:"uses"`
+	Name   string `json:"name"`
+	Value  string `json:"value"`            // "" where unknown or empty: see Unread
+	Known  bool   `json:"known"`            // the value was read
+	Unread string `json:"unread,omitempty"` // why the value is not known
+	Lacks  string `json:"lacks,omitempty"`  // why this kernel does not have it
+	Facts
+	Uses []KnobUse `json:"uses"`
 }
 
-// KnobUse is what a knob does and does not do to a limit.
-type KnobUse struct {
-	Limit  string `json:"limit"`
+// Facts are what is known of a setting on any host.
+type Facts struct {
 	Does   string `json:"does"`
 	Not    string `json:"does_not,omitempty"`
 	Since  string `json:"since,omitempty"`
@@ -28,24 +27,17 @@ type KnobUse struct {
 	Source string `json:"source"`
 }
 
-// knobPages is one page a knob, with all limits that know it; uses are sorted by name.
-func knobPages(uses []limit.KnobUse, s host.Snapshot) (pages []KnobPage) {
-	for len(uses) > 0 {
-		n := 1
-		for n < len(uses) && uses[n].Knob.Name == uses[0].Knob.Name {
-			n++
-		}
-		pages = append(pages, knobPage(uses[:n], s))
-		uses = uses[n:]
-	}
-	return pages
+// KnobUse is a limit that a setting acts on, or is believed to.
+type KnobUse struct {
+	Limit string `json:"limit"`
+	Facts
 }
 
-func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
-	p := KnobPage{Name: uses[0].Knob.Name}
-	for _, u := range uses {
-		k := u.Knob
-		p.Uses = append(p.Uses, KnobUse{u.Limit.ID, k.Does, k.Not, k.Since, k.Until, k.Source})
+// knobPage is all about a setting; the limits are those that name it, or the one that is given.
+func knobPage(k *knob.Knob, s host.Snapshot, limits ...*limit.Limit) KnobPage {
+	p := KnobPage{Name: k.Name, Facts: factsOf(k), Uses: []KnobUse{}}
+	for _, l := range limits {
+		p.Uses = append(p.Uses, KnobUse{string(l.ID), p.Facts})
 	}
 	r, seen := s.Lookup(host.Sysctl(p.Name))
 	p.Known = seen && r.Err == ""
@@ -53,48 +45,33 @@ func knobPage(uses []limit.KnobUse, s host.Snapshot) KnobPage {
 		p.Value = r.Text
 		return p
 	}
-	kernel, _ := s.Lookup(host.System("kernel"))
-	for _, u := range uses {
-		if p.Lacks == "" {
-			p.Lacks = lacks(kernel.Text, u.Knob.Since, u.Knob.Until)
-		}
-	}
-	p.Unread = r.Err
+	p.Lacks, p.Unread = lacks(s.Read().Kernel(), k.Since, k.Until), r.Err
 	return p
 }
 
+func factsOf(k *knob.Knob) Facts {
+	f := Facts{Does: k.Says(), Not: k.Not, Source: k.Source}
+	if !k.Since.None() {
+		f.Since = k.Since.By.String()
+	}
+	if !k.Until.None() {
+		f.Until = k.Until.By.String()
+	}
+	return f
+}
+
 // lacks says that a kernel is older than what a knob came with, or newer than what it went with.
-func lacks(kernel, since, until string) string {
-	switch {
-	case kernel == "":
+func lacks(kernel host.Release, since, until knob.Span) string {
+	if !kernel.Known() {
 		return ""
-	case since != "" && older(kernel, since):
-		return "it came with Linux " + since + ", this is " + kernel
-	case until != "" && !older(kernel, until) && isVersion(kernel):
-		return "it is gone since Linux " + until + ", this is " + kernel
+	}
+	came, sure := since.Reached(kernel)
+	gone, _ := until.Reached(kernel)
+	switch {
+	case !since.None() && !came && sure:
+		return "it came with " + since.String() + ", this is " + kernel.String()
+	case !until.None() && gone:
+		return "it is gone since " + until.String() + ", this is " + kernel.String()
 	}
 	return ""
-}
-
-// older compares the first two numbers of two versions; what is no version is not older.
-func older(a, b string) bool {
-	a1, a2, ok1 := version(a)
-	b1, b2, ok2 := version(b)
-	return ok1 && ok2 && (a1 < b1 || a1 == b1 && a2 < b2)
-}
-
-func isVersion(v string) bool {
-	_, _, ok := version(v)
-	return ok
-}
-
-func version(v string) (major, minor int, ok bool) {
-	first, rest, _ := strings.Cut(v, ".")
-	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if end >= 0 {
-		rest = rest[:end]
-	}
-	major, err1 := strconv.Atoi(first)
-	minor, err2 := strconv.Atoi(rest)
-	return major, minor, err1 == nil && err2 == nil
 }

@@ -93,7 +93,7 @@ const widestVerdict = len(lint.BelowDefault)
 
 func (s *screen) lintLine(l lint.Line, width int) {
 	number := strconv.Itoa(l.Line)
-	verdict := string(l.Verdict) + strings.Repeat(" ", widestVerdict-len(l.Verdict))
+	verdict := string(l.Verdict) + strings.Repeat(" ", max(0, widestVerdict-len(l.Verdict)))
 	head := strings.Repeat(" ", width-len(number)) + number
 	what := settingOf(l)
 	spans := []span{{head, dim}, text("  "), {verdict, lintPaint(l.Verdict)}, text("  "), {what, bold}}

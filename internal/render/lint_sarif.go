@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/lint"
 )
 
@@ -128,7 +129,7 @@ func sarifMessage(l lint.Line) string {
 	if l.Source != "" {
 		words += " (" + l.Source + ")"
 	}
-	return strings.ToValidUTF8(words, "\uFFFD")
+	return encode.SARIFText(words)
 }
 
 // fileURI is a path as SARIF wants it: relative ones stay so.

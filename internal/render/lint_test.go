@@ -31,11 +31,14 @@ etc/sysctl.d/10-a.conf
   1  below-default  net.core.somaxconn = 1024
      1,024 is below the default of this kernel, 4,096 (128 before Linux 5.4):
      the line lowers the cap on every accept queue.
-     net/socket.c __sys_listen_socket; 19f92a030ca6 (5.4)
+     net/socket.c __sys_listen_socket; include/net/inet_connection_sock.h
+       inet_csk_reqsk_queue_is_full; 19f92a030ca6 (5.4)
   4  gone           net.ipv4.tcp_tw_recycle = 1
      Gone since Linux 4.12. The write fails (no such file) and is passed over.
      Before, it dropped connections of clients behind NAT.
-     4396e46187ca (4.12)
+     net/ipv4/tcp_minisocks.c tcp_time_wait (recycle_ok), net/ipv4/tcp_input.c
+       tcp_conn_request, net/ipv4/tcp_metrics.c tcp_peer_is_proven; 4396e46187ca
+       (4.12)
   not about how many connections there can be: tcp_sack (2)
 
 /srv/b c.sh

@@ -5,11 +5,11 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // LoadCSV writes the time series of a load, a line for each sample under a head.
-func LoadCSV(w io.Writer, r *load.Report) error {
+func LoadCSV(w io.Writer, r *result.Report) error {
 	rows := [][]string{{"t", "attempted", "established", "open", "failed", "per_second", "messages", "free_memory", "cpu_s"}}
 	for _, s := range r.Series {
 		rows = append(rows, []string{

@@ -5,7 +5,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // pageWidth is the width of the figures on a page, in columns.
@@ -13,7 +14,7 @@ const pageWidth = 100
 
 // LoadHTML writes what a load reached as one page that stands alone: the figures, and plots of rate, open
 // connections and free memory over time and of the distribution of times.
-func LoadHTML(w io.Writer, r *load.Report) error {
+func LoadHTML(w io.Writer, r *result.Report) error {
 	var figures strings.Builder
 	if err := LoadText(&figures, r, Style{Width: pageWidth}); err != nil {
 		return err
@@ -21,7 +22,7 @@ func LoadHTML(w io.Writer, r *load.Report) error {
 	return loadPage.Execute(w, struct {
 		Title, Figures string
 		Plots          []Plot
-	}{Clean(loadTitle(r)), figures.String(), loadPlots(r)})
+	}{encode.HTML(loadTitle(r)), figures.String(), encode.HTML(loadPlots(r))})
 }
 
 var loadPage = template.Must(template.New("load").Funcs(template.FuncMap{
@@ -46,12 +47,12 @@ svg{width:100%;max-width:46rem;height:auto}
 </html>
 `))
 
-func loadPlots(r *load.Report) (out []Plot) {
+func loadPlots(r *result.Report) (out []Plot) {
 	if len(r.Series) > 1 {
 		out = append(out,
-			overTime(r, "New connections", "connections a second", func(s load.Sample) float64 { return s.PerSecond }),
-			overTime(r, "Open connections", "connections", func(s load.Sample) float64 { return float64(s.Open) }),
-			overTime(r, "Free memory and page cache", "MiB", func(s load.Sample) float64 { return float64(s.Free >> 20) }))
+			overTime(r, "New connections", "connections a second", func(s result.Sample) float64 { return s.PerSecond }),
+			overTime(r, "Open connections", "connections", func(s result.Sample) float64 { return float64(s.Open) }),
+			overTime(r, "Free memory and page cache", "MiB", func(s result.Sample) float64 { return float64(s.Free >> 20) }))
 	}
 	if len(r.Connect.Buckets) > 0 {
 		out = append(out, distribution("Connect time", "connections", r.Connect))
@@ -63,7 +64,7 @@ func loadPlots(r *load.Report) (out []Plot) {
 }
 
 // overTime plots one figure of the samples.
-func overTime(r *load.Report, title, unit string, of func(load.Sample) float64) Plot {
+func overTime(r *result.Report, title, unit string, of func(result.Sample) float64) Plot {
 	c := Curve{Name: title}
 	for _, s := range r.Series {
 		c.Points = append(c.Points, [2]float64{s.Seconds, of(s)})
@@ -72,7 +73,7 @@ func overTime(r *load.Report, title, unit string, of func(load.Sample) float64) 
 }
 
 // distribution plots how many took how long.
-func distribution(title, unit string, t load.Times) Plot {
+func distribution(title, unit string, t result.Times) Plot {
 	p := Plot{Title: title, X: "at most; each column takes twice as long as the one before", Y: unit}
 	for _, b := range t.Buckets {
 		p.Bars = append(p.Bars, Bar{Name: micros(b.UpTo), Y: float64(b.Count), Says: count(b.Count) + " took up to " + micros(b.UpTo)})

@@ -3,8 +3,8 @@ package render
 import (
 	"io"
 
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // LoadJSON writes what a load reached in its stable form.
-func LoadJSON(w io.Writer, r *load.Report) error { return writeJSON(w, *r) }
+func LoadJSON(w io.Writer, r *result.Report) error { return writeJSON(w, *r) }

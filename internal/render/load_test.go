@@ -9,20 +9,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
-func loadReport() *load.Report {
+func loadReport() *result.Report {
 	five := int64(4130)
 	cpu := 31.24
-	return &load.Report{
-		Schema: load.Schema, Role: "connect", Mode: load.Churn, Target: "127.0.0.1:7000", Close: load.ClientRST, Attempted: 2003, Established: 2000, Seconds: 0.5, Rate: 4000,
-		Failures: []load.Failure{{Phase: load.AtConnect, Errno: "ECONNREFUSED", Count: 3, First: 0.5, Open: 12}}, SYNSteps: []load.SYNStep{{Seconds: 1, Retransmits: 1, Connections: 7}},
-		Connect: load.Times{Seen: 2000, P50: 20, P999: 1500, Max: 2e6, Buckets: []load.Bucket{{UpTo: 32, Count: 1999}, {UpTo: 2097152, Count: 1}}},
-		Bytes:   load.BytesPer{Kernel: &five, User: &five, UserTotal: 64 << 20}, CPU: &cpu,
-		Counters: []load.Moved{{Name: "TcpExt.ListenOverflows", By: 1234}, {Name: "TcpExt.TCPPureAcks", By: 5}},
-		Before:   &load.Sockstat{}, After: &load.Sockstat{Inuse: 1}, Missed: []string{"failures: 3"},
-		Series: []load.Sample{{Seconds: 0.25, Established: 1000, PerSecond: 4000}, {Seconds: 0.5, Established: 2000, PerSecond: 4000, Failed: 3}},
+	return &result.Report{
+		Schema: result.Schema, Role: "connect", Mode: result.Churn, Target: "127.0.0.1:7000", Close: result.ClientRST, Attempted: 2003, Established: 2000, Seconds: 0.5, Rate: 4000,
+		Failures: []result.Failure{{Phase: result.AtConnect, Errno: "ECONNREFUSED", Count: 3, First: 0.5, Open: 12}}, SYNSteps: []result.SYNStep{{Seconds: 1, Retransmits: 1, Connections: 7}},
+		Connect: result.Times{Seen: 2000, P50: 20, P999: 1500, Max: 2e6, Buckets: []result.Bucket{{UpTo: 32, Count: 1999}, {UpTo: 2097152, Count: 1}}},
+		Bytes:   result.BytesPer{Kernel: &five, User: &five, UserTotal: 64 << 20}, CPU: &cpu,
+		Counters: []result.Moved{{Name: "TcpExt.ListenOverflows", By: 1234}, {Name: "TcpExt.TCPPureAcks", By: 5}},
+		Before:   &result.Sockstat{}, After: &result.Sockstat{Inuse: 1}, Missed: []string{"failures: 3"},
+		Series: []result.Sample{{Seconds: 0.25, Established: 1000, PerSecond: 4000}, {Seconds: 0.5, Established: 2000, PerSecond: 4000, Failed: 3}},
 		Tables: 2, FileLimit: 20000, BoundBy: "accept-queue", Because: "127.0.0.1:7000: a name\x1b[31m",
 	}
 }
@@ -65,7 +65,7 @@ func TestLoadForms(t *testing.T) {
 	if rows, err := csv.NewReader(&table).ReadAll(); err != nil || len(rows) != 3 || rows[1][5] != "4000.0" {
 		t.Errorf("%q, %v", rows, err)
 	}
-	var back load.Report
+	var back result.Report
 	if err := json.Unmarshal(doc.Bytes(), &back); err != nil || back.Established != r.Established || back.Schema != "maxconn.load/1" || *back.CPU != *r.CPU {
 		t.Errorf("%+v %v", back, err)
 	}
@@ -82,7 +82,7 @@ func TestLoadForms(t *testing.T) {
 // Empty lists are lists in JSON.
 func TestLoadJSONHasNoNullLists(t *testing.T) {
 	var b bytes.Buffer
-	if err := LoadJSON(&b, &load.Report{}); err != nil {
+	if err := LoadJSON(&b, &result.Report{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"failures", "missed", "syn_retransmits", "counters", "series"} {
@@ -96,7 +96,7 @@ func TestLoadJSONHasNoNullLists(t *testing.T) {
 func TestLoadTextLeavesOut(t *testing.T) {
 	r := loadReport()
 	r.Bytes.Kernel = nil
-	r.Server = &load.Report{Role: "serve", Established: 61440}
+	r.Server = &result.Report{Role: "serve", Established: 61440}
 	var b strings.Builder
 	if err := LoadText(&b, r, Style{Width: 200}); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestLoadTextLeavesOut(t *testing.T) {
 }
 
 func TestLoadLine(t *testing.T) {
-	got := LoadLine(load.Sample{Seconds: 3, Established: 12345, PerSecond: 4000.4, Open: 12, Failed: 3, Free: 5 << 20})
+	got := LoadLine(result.Sample{Seconds: 3, Established: 12345, PerSecond: 4000.4, Open: 12, Failed: 3, Free: 5 << 20})
 	if got != "3 s: 12,345 established, 4,000/s, 12 open, 3 failed, 5 MiB free" {
 		t.Error(got)
 	}

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/maxconn/maxconn/internal/limit"
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/figure"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // LoadText writes what a load reached for a terminal: one label and what belongs to it a line. All figures were
 // measured by the run.
-func LoadText(w io.Writer, r *load.Report, style Style) error {
+func LoadText(w io.Writer, r *result.Report, style Style) error {
 	t := loadScreen{newScreen(style)}
 	t.verdict(r)
 	t.connections(r)
@@ -37,7 +37,7 @@ func (t loadScreen) add(label, format string, args ...any) {
 	t.labelled(2, label, loadColumn, text(fmt.Sprintf(format, args...)))
 }
 
-func (t loadScreen) verdict(r *load.Report) {
+func (t loadScreen) verdict(r *result.Report) {
 	switch {
 	case r.Role == "serve":
 		t.para(0, 2, text(count(r.Established)+" connections accepted on "+r.Target+peakText(r)))
@@ -58,14 +58,14 @@ func (t loadScreen) verdict(r *load.Report) {
 }
 
 func stopText(why string) string {
-	if why == "memory" {
+	if why == result.StoppedMemory {
 		return "free memory and page cache fell to what is to be kept free"
 	}
 	return why
 }
 
 // loadTitle is what was asked for.
-func loadTitle(r *load.Report) string {
+func loadTitle(r *result.Report) string {
 	what := count(r.Wanted) + " connections"
 	if r.Wanted == 0 {
 		what = "connections"
@@ -78,26 +78,26 @@ func loadTitle(r *load.Report) string {
 		at = ", both ends here"
 	}
 	switch r.Mode {
-	case load.Churn:
+	case result.Churn:
 		rate := "as fast as possible"
 		if r.WantedRate > 0 {
 			rate = fmt.Sprintf("at %s/s", count(int64(r.WantedRate)))
 		}
 		return fmt.Sprintf("churn%s, %s, closed by %s", at, rate, r.Close)
-	case load.Burst:
+	case result.Burst:
 		return "a burst of " + what + at
-	case load.Talk:
+	case result.Talk:
 		return what + at + ", idle and then talking"
 	}
 	return what + " held" + at
 }
 
-func (t loadScreen) connections(r *load.Report) {
+func (t loadScreen) connections(r *result.Report) {
 	if r.Role == "serve" {
 		return
 	}
 	t.add("established", "%s of %s attempted, in %s: %s/s", count(r.Established), count(r.Attempted), roundTime(r.Seconds), count(int64(r.Rate)))
-	if r.Mode != load.Churn {
+	if r.Mode != result.Churn {
 		t.add("open", "at most %s at one time, %s at the end", count(r.PeakOpen), count(r.Held))
 	}
 	if r.Answered > 0 {
@@ -111,7 +111,7 @@ func (t loadScreen) connections(r *load.Report) {
 	}
 }
 
-func (t loadScreen) times(r *load.Report) {
+func (t loadScreen) times(r *result.Report) {
 	if r.Connect.Seen > 0 {
 		t.add("connect time", "%s", timesText(r.Connect))
 	}
@@ -123,11 +123,11 @@ func (t loadScreen) times(r *load.Report) {
 	}
 }
 
-func timesText(t load.Times) string {
+func timesText(t result.Times) string {
 	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", micros(t.P50), micros(t.P90), micros(t.P99), micros(t.P999), micros(t.Max))
 }
 
-func (t loadScreen) failures(r *load.Report) {
+func (t loadScreen) failures(r *result.Report) {
 	for _, f := range r.Failures {
 		t.add("failed", "%s at %s: %s, the first after %.1f s with %s open", count(f.Count), f.Phase, f.Errno, f.First, count(f.Open))
 	}
@@ -136,7 +136,7 @@ func (t loadScreen) failures(r *load.Report) {
 	}
 }
 
-func (t loadScreen) cost(r *load.Report) {
+func (t loadScreen) cost(r *result.Report) {
 	if per := memoryText(r.Bytes); per != "" {
 		t.add("memory", "%s for each connection; the program has %d MiB", per, r.Bytes.UserTotal>>20)
 	}
@@ -158,7 +158,7 @@ func (t loadScreen) cost(r *load.Report) {
 }
 
 // memoryText is what was measured of the memory for one connection, "" where nothing was.
-func memoryText(b load.BytesPer) string {
+func memoryText(b result.BytesPer) string {
 	var said []string
 	for _, part := range []struct {
 		bytes *int64
@@ -180,11 +180,11 @@ func tellingCounters() []string {
 	}
 }
 
-func (t loadScreen) kernel(r *load.Report) {
+func (t loadScreen) kernel(r *result.Report) {
 	var said []string
 	for _, c := range r.Counters {
 		if slices.Contains(tellingCounters(), c.Name) {
-			said = append(said, strings.TrimPrefix(c.Name, "TcpExt.")+" "+limit.Separate(fmt.Sprintf("%+d", c.By)))
+			said = append(said, strings.TrimPrefix(c.Name, "TcpExt.")+" "+figure.Separate(fmt.Sprintf("%+d", c.By)))
 		}
 	}
 	if said != nil {
@@ -202,7 +202,7 @@ func (t loadScreen) kernel(r *load.Report) {
 
 // peakText is how many connections a server was seen to have. It is looked at some times a second: a short peak may have been higher,
 // or not seen at all.
-func peakText(r *load.Report) string {
+func peakText(r *result.Report) string {
 	if r.PeakOpen == 0 {
 		return ""
 	}
@@ -210,7 +210,7 @@ func peakText(r *load.Report) string {
 }
 
 // server is the other end of a run that needed one.
-func (t loadScreen) server(r *load.Report) {
+func (t loadScreen) server(r *result.Report) {
 	if r == nil {
 		return
 	}
@@ -243,7 +243,7 @@ func micros(us float64) string {
 }
 
 // LoadLine is a sample in one line, for a live display.
-func LoadLine(s load.Sample) string {
+func LoadLine(s result.Sample) string {
 	failed := ""
 	if s.Failed > 0 {
 		failed = ", " + count(s.Failed) + " failed"

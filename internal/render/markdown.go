@@ -3,29 +3,48 @@ package render
 import (
 	"io"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/encode"
 )
 
+// md is text of a Markdown document: constants, prose and code. A plain string does not compile.
+type md = encode.Markdown
+
+// prose and code are how text gets into a document.
+func prose(s string) md { return encode.Prose(s) }
+func code(s string) md  { return encode.Code(s) }
+
+// proseOf is cells of plain text.
+func proseOf(words ...string) []md {
+	out := make([]md, len(words))
+	for i, w := range words {
+		out[i] = prose(w)
+	}
+	return out
+}
+
 // markdown collects a document in GitHub's flavour.
-type markdown struct{ b strings.Builder }
+type markdown struct{ b encode.Builder[md] }
 
 func (m *markdown) flush(w io.Writer) error {
 	_, err := io.WriteString(w, strings.TrimLeft(m.b.String(), "\n"))
 	return err
 }
 
+// levels are the marks of headings.
+var levels = [...]md{1: "#", 2: "##", 3: "###", 4: "####"}
+
 // heading, paragraph and table begin with an empty line; items follow each other.
-func (m *markdown) heading(level int, words string) {
-	m.b.WriteString("\n" + strings.Repeat("#", level) + " " + words + "\n")
-}
+func (m *markdown) heading(level int, words md) { m.b.Write("\n", levels[level], " ", words, "\n") }
 
-func (m *markdown) paragraph(words string) { m.b.WriteString("\n" + words + "\n") }
+func (m *markdown) paragraph(words md) { m.b.Write("\n", encode.Block(words), "\n") }
 
-func (m *markdown) item(words string) { m.b.WriteString("- " + words + "\n") }
+func (m *markdown) item(words md) { m.b.Write("- ", encode.Block(words), "\n") }
 
 // items begin a list after an empty line; none writes nothing.
-func (m *markdown) items(all ...string) {
+func (m *markdown) items(all ...md) {
 	if len(all) > 0 {
-		m.b.WriteString("\n")
+		m.b.Write("\n")
 	}
 	for _, words := range all {
 		m.item(words)
@@ -34,67 +53,24 @@ func (m *markdown) items(all ...string) {
 
 // table has its first row as the head; columns whose head ends in ":" are right-aligned, the ":" is
 // dropped. "|" in a cell is escaped here.
-func (m *markdown) table(heads []string, rows [][]string) {
-	rule := make([]string, len(heads))
-	names := make([]string, len(heads))
+func (m *markdown) table(heads []md, rows [][]md) {
+	rule := make([]md, len(heads))
+	names := make([]md, len(heads))
 	for i, h := range heads {
-		rule[i] = "---"
-		if name, right := strings.CutSuffix(h, ":"); right {
-			h, rule[i] = name, "---:"
+		rule[i], names[i] = "---", h
+		if len(h) > 0 && h[len(h)-1] == ':' {
+			rule[i], names[i] = "---:", h[:len(h)-1]
 		}
-		names[i] = h
 	}
-	m.b.WriteString("\n")
-	for _, row := range append([][]string{names, rule}, rows...) {
-		m.b.WriteString("|")
+	m.b.Write("\n")
+	for _, row := range append([][]md{names, rule}, rows...) {
+		m.b.Write("|")
 		for _, cell := range row {
-			if cell == "" {
-				m.b.WriteString(" |")
-				continue
+			if cell != "" {
+				m.b.Write(" ", encode.Cell(cell))
 			}
-			m.b.WriteString(" " + strings.ReplaceAll(cell, "|", `\|`) + " |")
+			m.b.Write(" |")
 		}
-		m.b.WriteString("\n")
+		m.b.Write("\n")
 	}
-}
-
-// prose is plain text as Markdown shows it: marks that Markdown would take for its own are escaped.
-func prose(s string) string {
-	var b strings.Builder
-	clean := Clean(s)
-	for i, r := range clean {
-		switch {
-		case strings.ContainsRune("\\`*<>[]~", r):
-			b.WriteByte('\\')
-		case r == '_' && !insideWord(clean, i):
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// insideWord says that a letter or digit stands on both sides, where "_" does not emphasise.
-func insideWord(s string, i int) bool {
-	return i > 0 && i+1 < len(s) && alphanumeric(s[i-1]) && alphanumeric(s[i+1])
-}
-
-func alphanumeric(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
-}
-
-// code is text in a code span, whatever it holds. Empty text stays empty.
-func code(s string) string {
-	if s == "" {
-		return ""
-	}
-	s = Clean(s)
-	fence := "`"
-	for strings.Contains(s, fence) {
-		fence += "`"
-	}
-	if len(fence) > 1 {
-		s = " " + s + " "
-	}
-	return fence + s + fence
 }

@@ -4,22 +4,23 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // count writes a whole number with separators: 28,232.
-func count(n int64) string { return limit.Count(n) }
+func count(n int64) string { return figure.Count(n) }
 
 // value is a text from the kernel; a lone number gets separators.
 func value(s string) string {
 	if digits := strings.TrimLeft(s, "+-"); digits != "" && len(s)-len(digits) <= 1 && strings.Trim(digits, "0123456789") == "" {
-		return limit.Separate(s)
+		return figure.Separate(s)
 	}
 	return s
 }
 
-// figure is a number with the mark of how it was got.
-func figure(n int64, how limit.How, atMost bool) string {
+// marked is a number with the mark of how it was got.
+func marked(n int64, how limit.How, atMost bool) string {
 	switch {
 	case atMost:
 		return "<=" + count(n)

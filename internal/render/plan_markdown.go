@@ -16,9 +16,9 @@ func PlanMarkdown(w io.Writer, p plan.Plan) error {
 }
 
 func (m *markdown) plan(p plan.Plan) {
-	m.heading(2, "Plan for "+proseSpans(planAbout(p)[:1])+": "+string(p.Verdict))
+	m.heading(2, "Plan for "+proseSpans(planAbout(p)[:1])+": "+prose(string(p.Verdict)))
 	m.paragraph(proseSpans(planAbout(p)))
-	var goals []string
+	var goals []md
 	for _, g := range planGoals(p.Workload) {
 		goals = append(goals, prose(g))
 	}
@@ -26,37 +26,39 @@ func (m *markdown) plan(p plan.Plan) {
 	m.paragraph("**" + proseSpans(planVerdict(p)) + "**")
 	if len(p.Changes) > 0 {
 		m.heading(3, "Changes, in this order")
-		var rows [][]string
+		var rows [][]md
 		for i, c := range p.Changes {
-			rows = append(rows, []string{strconv.Itoa(i + 1), code(c.Setting), code(shownValue(c.From)), code(shownValue(c.To)), prose(c.TakesEffect), prose(c.Owner)})
+			rows = append(rows, []md{number(i + 1), code(c.Setting), code(shownValue(c.From)), code(shownValue(c.To)), prose(c.TakesEffect), prose(c.Owner)})
 		}
-		m.table([]string{":", "setting", "from", "to", "takes effect", "set by"}, rows)
+		m.table([]md{":", "setting", "from", "to", "takes effect", "set by"}, rows)
 	}
 	for i, c := range p.Changes {
-		m.heading(4, strconv.Itoa(i+1)+". "+code(c.Setting))
-		var lines []string
+		m.heading(4, number(i+1)+". "+code(c.Setting))
+		var lines []md
 		for _, x := range changeWords(c) {
-			lines = append(lines, x.label+": "+prose(x.words))
+			lines = append(lines, prose(x.label)+": "+prose(x.words))
 		}
 		m.items(lines...)
 	}
 	for i, title := range leftTitles(p) {
-		m.left(title[:1]+strings.ToLower(title[1:]), p, i == 0)
+		m.left(prose(title[:1]+strings.ToLower(title[1:])), p, i == 0)
 	}
 	if len(p.Unseen) > 0 {
 		m.heading(3, "Not judged")
-		m.b.WriteString("\n")
+		m.b.Write("\n")
 	}
 	for _, u := range p.Unseen {
 		m.item(code(u.Fact) + ": " + prose(u.Why+usedBy(u)))
 	}
 }
 
-func (m *markdown) left(title string, p plan.Plan, binds bool) {
-	var lines []string
+func number(n int) md { return prose(strconv.Itoa(n)) }
+
+func (m *markdown) left(title md, p plan.Plan, binds bool) {
+	var lines []md
 	for _, l := range p.Left {
 		if l.Binds == binds {
-			lines = append(lines, l.Limit+prose(leftHead(l))+": "+string(l.Kind)+": "+prose(l.Text))
+			lines = append(lines, prose(l.Limit+leftHead(l))+": "+prose(string(l.Kind))+": "+prose(l.Text))
 		}
 	}
 	if len(lines) > 0 {

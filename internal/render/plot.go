@@ -52,7 +52,8 @@ func (s scale) at(v float64) float64 {
 	if s.high == s.low {
 		return s.from
 	}
-	return s.from + (v-s.low)/(s.high-s.low)*(s.to-s.from)
+	// Halves, because the distance of two figures may be more than the largest one.
+	return s.from + (v/2-s.low/2)/(s.high/2-s.low/2)*(s.to-s.from)
 }
 
 // SVG draws the plot. No points, an empty frame.
@@ -107,7 +108,7 @@ func (p Plot) scales() (x, y scale) {
 	if highY == 0 {
 		highY = 1
 	}
-	return scale{lowX, highX, plotLeft, plotWidth - plotRight}, scale{0, highY * 1.05, plotHeight - plotBottom, plotTop}
+	return scale{lowX, highX, plotLeft, plotWidth - plotRight}, scale{0, min(highY*1.05, math.MaxFloat64), plotHeight - plotBottom, plotTop}
 }
 
 func (p Plot) axes(b *strings.Builder, x, y scale) {
@@ -182,9 +183,13 @@ func label(b *strings.Builder, x, y float64, anchor, words, more string) {
 	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(Clean(words)))
 }
 
+// mostTicks ends the search for round values where there are none: of figures that are large and near to each other,
+// the sum with a step may be the figure itself.
+const mostTicks = 2 * ticksWanted
+
 // ticks are round values between low and high.
 func ticks(low, high float64) (at []float64) {
-	if high <= low {
+	if span := high - low; !(span > 0) || math.IsInf(span, 0) {
 		return []float64{low}
 	}
 	step := math.Pow(10, math.Floor(math.Log10((high-low)/ticksWanted)))
@@ -194,7 +199,7 @@ func ticks(low, high float64) (at []float64) {
 			break
 		}
 	}
-	for v := math.Ceil(low/step) * step; v <= high+step/1e6; v += step {
+	for v := math.Ceil(low/step) * step; v <= high+step/1e6 && len(at) < mostTicks; v += step {
 		at = append(at, v)
 	}
 	return at

@@ -5,28 +5,28 @@ import (
 	"io"
 	"math"
 
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ProofHTML writes proofs as one page that stands alone: no script, no font, nothing to load.
-func ProofHTML(w io.Writer, r prove.Report) error {
-	return proofPage.Execute(w, r)
+func ProofHTML(w io.Writer, r proof.Report) error {
+	return proofPage.Execute(w, encode.HTML(r))
 }
 
 var proofPage = template.Must(template.New("proofs").Funcs(template.FuncMap{
-	"clean":     Clean,
 	"counts":    proofCounts,
 	"predicted": predictedFigure,
 	"measured":  measuredFigure,
-	"unit":      func(p prove.Proof) string { return ran(p, p.Unit) },
+	"unit":      func(p proof.Proof) string { return ran(p, p.Unit) },
 	"seconds":   seconds,
-	"plot":      func(s prove.Series) template.HTML { return template.HTML(seriesPlot(s).SVG()) },
+	"plot":      func(s proof.Series) template.HTML { return template.HTML(seriesPlot(s).SVG()) },
 }).Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>maxconn prove: Linux {{clean .Kernel}}</title>
+<title>maxconn prove: Linux {{.Kernel}}</title>
 <style>
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:62rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}
@@ -40,23 +40,23 @@ dl{display:grid;grid-template-columns:7rem 1fr;margin:.6rem 0}dt{color:#57606a}d
 </style>
 </head>
 <body>
-<h1>Proofs on Linux {{clean .Kernel}}</h1>
+<h1>Proofs on Linux {{.Kernel}}</h1>
 <p>{{counts .}}, in {{seconds .Seconds}} s, on {{.CPUs}} CPUs, as {{.User}}. Figures marked = are predicted by the formula of the limit, those marked ~ were measured on this kernel.</p>
 <table>
 <tr><th>claim</th><th class="n">predicted</th><th class="n">measured</th><th>unit</th><th>verdict</th><th class="n">s</th></tr>
-{{range .Proofs}}<tr><td><a href="#{{.ID}}"><code>{{.ID}}</code></a><br>{{clean .Claim}}</td><td class="n">{{predicted .}}</td><td class="n">{{measured .}}</td><td>{{unit .}}</td><td class="{{.Verdict}}">{{.Verdict}}</td><td class="n">{{seconds .Seconds}}</td></tr>
+{{range .Proofs}}<tr><td><a href="#{{.ID}}"><code>{{.ID}}</code></a><br>{{.Claim}}</td><td class="n">{{predicted .}}</td><td class="n">{{measured .}}</td><td>{{unit .}}</td><td class="{{.Verdict}}">{{.Verdict}}</td><td class="n">{{seconds .Seconds}}</td></tr>
 {{end}}</table>
 {{range .Proofs}}<section id="{{.ID}}">
 <h2><code>{{.ID}}</code> <span class="{{.Verdict}}">{{.Verdict}}</span></h2>
-<p>{{clean .Claim}}.</p>
+<p>{{.Claim}}.</p>
 {{range .Series}}{{plot .}}
 {{end}}<dl>
-{{if .Why}}<dt>why</dt><dd>{{clean .Why}}</dd>{{end}}
-{{if .Formula}}<dt>formula</dt><dd class="mono">{{clean .Formula}}</dd>{{end}}
-{{if .Note}}<dt>note</dt><dd>{{clean .Note}}</dd>{{end}}
-{{range .Evidence}}<dt>evidence</dt><dd{{if not .OK}} class="differs"{{end}}>{{clean .What}}: {{clean .Got}}{{if not .OK}}, expected {{clean .Want}}{{end}}</dd>
-{{end}}{{range .Control}}<dt>control</dt><dd{{if not .OK}} class="differs"{{end}}>{{clean .What}}: {{clean .Got}}{{if not .OK}}, expected {{clean .Want}}{{end}}</dd>
-{{end}}<dt>source</dt><dd class="mono">{{clean .Source}}</dd>
+{{if .Why}}<dt>why</dt><dd>{{.Why}}</dd>{{end}}
+{{if .Formula}}<dt>formula</dt><dd class="mono">{{.Formula}}</dd>{{end}}
+{{if .Note}}<dt>note</dt><dd>{{.Note}}</dd>{{end}}
+{{range .Evidence}}<dt>evidence</dt><dd{{if not .OK}} class="differs"{{end}}>{{.What}}: {{.Got}}{{if not .OK}}, expected {{.Want}}{{end}}</dd>
+{{end}}{{range .Control}}<dt>control</dt><dd{{if not .OK}} class="differs"{{end}}>{{.What}}: {{.Got}}{{if not .OK}}, expected {{.Want}}{{end}}</dd>
+{{end}}<dt>source</dt><dd class="mono">{{.Source}}</dd>
 </dl>
 </section>
 {{end}}</body>
@@ -64,7 +64,7 @@ dl{display:grid;grid-template-columns:7rem 1fr;margin:.6rem 0}dt{color:#57606a}d
 `))
 
 // seriesPlot is a series as a plot of one curve.
-func seriesPlot(s prove.Series) Plot {
+func seriesPlot(s proof.Series) Plot {
 	c := Curve{Name: s.Name}
 	for _, pt := range s.Points {
 		c.Points = append(c.Points, [2]float64{pt.X, pt.Y})

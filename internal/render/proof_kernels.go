@@ -3,7 +3,7 @@ package render
 import (
 	"io"
 
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ProofsSchema names the JSON form of the reports of several kernels.
@@ -12,16 +12,16 @@ const ProofsSchema = "maxconn.proofs/1"
 // Proofs is the reports of several kernels, in the order asked for.
 type Proofs struct {
 	Schema  string         `json:"schema"`
-	Reports []prove.Report `json:"reports"`
+	Reports []proof.Report `json:"reports"`
 }
 
 // ProofsJSON writes the reports of several kernels in their stable form.
-func ProofsJSON(w io.Writer, reports []prove.Report) error {
+func ProofsJSON(w io.Writer, reports []proof.Report) error {
 	return writeJSON(w, Proofs{ProofsSchema, reports})
 }
 
 // ProofsText writes claims down and kernels across, and what differs or could not run below.
-func ProofsText(w io.Writer, reports []prove.Report, style Style) error {
+func ProofsText(w io.Writer, reports []proof.Report, style Style) error {
 	s := newScreen(style)
 	t := table{columns: []column{{head: "CLAIM"}, {head: "unit"}}}
 	for _, r := range reports {
@@ -40,7 +40,7 @@ func ProofsText(w io.Writer, reports []prove.Report, style Style) error {
 		s.table(t)
 	}
 	for _, r := range reports {
-		if r.Count(prove.Holds) < len(r.Proofs) || style.Verbose {
+		if r.Count(proof.Holds) < len(r.Proofs) || style.Verbose {
 			s.blank()
 			s.line(0, span{"Linux " + r.Kernel, bold})
 			s.proofDetails(r)

@@ -7,60 +7,63 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ProofMarkdown writes proofs as a document to paste into a ticket.
-func ProofMarkdown(w io.Writer, r prove.Report) error {
+func ProofMarkdown(w io.Writer, r proof.Report) error {
 	m := &markdown{}
-	m.heading(1, "Proofs on Linux "+r.Kernel)
-	m.paragraph(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + ".")
-	var rows [][]string
+	m.heading(1, "Proofs on Linux "+prose(r.Kernel))
+	m.paragraph(prose(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + "."))
+	var rows [][]md
 	for _, p := range r.Proofs {
-		rows = append(rows, []string{"`" + p.ID + "`: " + Clean(p.Claim), predictedFigure(p), measuredFigure(p), ran(p, p.Unit),
-			string(p.Verdict) + because(p), seconds(p.Seconds)})
+		cells := proseOf(predictedFigure(p), measuredFigure(p), ran(p, p.Unit), string(p.Verdict)+because(p), seconds(p.Seconds))
+		rows = append(rows, append([]md{claimed(p)}, cells...))
 	}
-	m.table([]string{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
+	m.table([]md{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
 	return m.flush(w)
 }
 
-func because(p prove.Proof) string {
+// claimed is the claim behind its name.
+func claimed(p proof.Proof) md { return code(p.ID) + ": " + prose(p.Claim) }
+
+func because(p proof.Proof) string {
 	if p.Why == "" {
 		return ""
 	}
-	return ": " + Clean(p.Why)
+	return ": " + p.Why
 }
 
 // ProofsDoc writes docs/proofs.md: claims down, kernels across, measured figures in the cells.
-func ProofsDoc(w io.Writer, reports []prove.Report) error {
+func ProofsDoc(w io.Writer, reports []proof.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs")
-	m.paragraph("Each claim was tried on each kernel by `maxconn prove --kernels`: predicted by the formula of the limit, measured with real sockets, with a " +
+	m.paragraph("Each claim was tried on each kernel by `maxconn-proofs`: predicted by the formula of the limit, measured with real sockets, with a " +
 		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
 		"for the reason at the end. Debian's kernels ran in virtual machines " +
 		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
 	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel, `maxconn prove --list` says which need a machine of their own.")
-	heads, sums := []string{"claim", "unit"}, []string{}
+	heads, sums := []md{"claim", "unit"}, []md{}
 	for _, r := range reports {
-		heads = append(heads, "Linux "+r.Kernel+":")
-		sums = append(sums, "Linux "+r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s.")
+		heads = append(heads, "Linux "+prose(r.Kernel)+":")
+		sums = append(sums, "Linux "+prose(r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s."))
 	}
 	m.items(sums...)
-	byLimit := map[string][][]string{}
+	byLimit := map[string][][]md{}
 	var limits []string
 	for _, p := range everyClaim(reports) {
 		if _, ok := byLimit[p.Limit]; !ok {
 			limits = append(limits, p.Limit)
 		}
-		row := []string{"`" + p.ID + "`: " + Clean(p.Claim), p.Unit}
+		row := []md{claimed(p), prose(p.Unit)}
 		for _, r := range reports {
-			row = append(row, cell(r, p.ID))
+			row = append(row, prose(cell(r, p.ID)))
 		}
 		byLimit[p.Limit] = append(byLimit[p.Limit], row)
 	}
 	slices.Sort(limits)
 	for _, id := range limits {
-		m.heading(2, cmp.Or(id, "others"))
+		m.heading(2, prose(cmp.Or(id, "others")))
 		m.table(heads, byLimit[id])
 	}
 	m.heading(2, "Different from kernel to kernel")
@@ -71,30 +74,30 @@ func ProofsDoc(w io.Writer, reports []prove.Report) error {
 }
 
 // versionWords are the claims that hold with another figure on another kernel, or with a word of explanation there.
-func versionWords(reports []prove.Report) (words []string) {
+func versionWords(reports []proof.Report) (words []md) {
 	for _, p := range everyClaim(reports) {
 		low, high := math.Inf(1), math.Inf(-1)
 		var each []string
 		for _, r := range reports {
 			for _, q := range r.Proofs {
-				if q.ID == p.ID && q.Verdict == prove.Holds {
+				if q.ID == p.ID && q.Verdict == proof.Holds {
 					low, high = min(low, q.Measured), max(high, q.Measured)
 					each = append(each, threeDigits(q.Measured)+" on "+r.Kernel)
 				}
 			}
 		}
 		if len(each) > 1 && high > low*1.05 && high-low >= 1 {
-			words = append(words, "`"+p.ID+"` ("+p.Unit+"): "+strings.Join(each, ", "))
+			words = append(words, code(p.ID)+" "+prose("("+p.Unit+"): "+strings.Join(each, ", ")))
 		}
 	}
 	if len(words) == 0 {
-		return []string{"Nothing: each figure is the same on each kernel."}
+		return []md{"Nothing: each figure is the same on each kernel."}
 	}
 	return words
 }
 
 // everyClaim is each claim of any report once, in the order of the first that has it.
-func everyClaim(reports []prove.Report) (all []prove.Proof) {
+func everyClaim(reports []proof.Report) (all []proof.Proof) {
 	seen := map[string]bool{}
 	for _, r := range reports {
 		for _, p := range r.Proofs {
@@ -107,30 +110,30 @@ func everyClaim(reports []prove.Report) (all []prove.Proof) {
 	return all
 }
 
-func cell(r prove.Report, id string) string {
-	i := slices.IndexFunc(r.Proofs, func(p prove.Proof) bool { return p.ID == id })
+func cell(r proof.Report, id string) string {
+	i := slices.IndexFunc(r.Proofs, func(p proof.Proof) bool { return p.ID == id })
 	if i < 0 {
 		return ""
 	}
 	switch p := r.Proofs[i]; p.Verdict {
-	case prove.Holds:
+	case proof.Holds:
 		return threeDigits(p.Measured)
-	case prove.Differs:
+	case proof.Differs:
 		return "differs: " + predictedFigure(p) + ", " + measuredFigure(p)
 	}
 	return "-"
 }
 
-func couldNotRun(reports []prove.Report) (words []string) {
+func couldNotRun(reports []proof.Report) (words []md) {
 	for _, r := range reports {
 		for _, p := range r.Proofs {
-			if p.Verdict == prove.CouldNotRun {
-				words = append(words, "Linux "+r.Kernel+", `"+p.ID+"`: "+Clean(p.Why))
+			if p.Verdict == proof.CouldNotRun {
+				words = append(words, "Linux "+prose(r.Kernel)+", "+code(p.ID)+": "+prose(p.Why))
 			}
 		}
 	}
 	if len(words) == 0 {
-		return []string{"Nothing: each claim ran on each kernel."}
+		return []md{"Nothing: each claim ran on each kernel."}
 	}
 	return words
 }

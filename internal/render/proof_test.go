@@ -6,21 +6,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
-func proofSample() prove.Report {
+func proofSample() proof.Report {
 	level := 60.0
-	return prove.Report{
-		Schema: prove.Schema, Kernel: "6.1.0", CPUs: 2, User: "root", Seconds: 61.2,
-		Proofs: []prove.Proof{
+	return proof.Report{
+		Schema: proof.Schema, Kernel: "6.1.0", CPUs: 2, User: "root", Seconds: 61.2,
+		Proofs: []proof.Proof{
 			{ID: "accept-queue-length", Limit: "accept-queue", Claim: "a queue takes one more", Predicted: 8, Low: 8, High: 8, Measured: 8, Unit: "connections",
-				Verdict: prove.Holds, Formula: "7 + 1 = 8", Source: "sk_acceptq_is_full", Seconds: 0.1,
-				Evidence: []prove.Check{{What: "overflows", Want: "at least 1", Got: "5", OK: true}}, Control: []prove.Check{{What: "overflows", Want: "0", Got: "0", OK: true}}},
+				Verdict: proof.Holds, Formula: "7 + 1 = 8", Source: "sk_acceptq_is_full", Seconds: 0.1,
+				Evidence: []proof.Check{{What: "overflows", Want: "at least 1", Got: "5", OK: true}}, Control: []proof.Check{{What: "overflows", Want: "0", Got: "0", OK: true}}},
 			{ID: "time-wait-length", Limit: "time-wait", Claim: "TIME_WAIT lasts 60 s <b>", Predicted: 60, Low: 60, High: 62, Measured: 30.25, Unit: "s",
-				Verdict: prove.Differs, Why: "measured and predicted do not agree", Source: "tcp_time_wait", Seconds: 61,
-				Series: []prove.Series{{Name: "TIME_WAIT", X: "s", Y: "sockets", Points: []prove.Point{{X: 0, Y: 100}, {X: 30, Y: 0}}, Marks: []prove.Mark{{Name: "predicted", X: &level}}}}},
-			{ID: "orphans-most", Limit: "orphans", Claim: "orphans are reset", Unit: "connections", Verdict: prove.CouldNotRun, Why: "host-wide", Source: "tcp_close"},
+				Verdict: proof.Differs, Why: "measured and predicted do not agree", Source: "tcp_time_wait", Seconds: 61,
+				Series: []proof.Series{{Name: "TIME_WAIT", X: "s", Y: "sockets", Points: []proof.Point{{X: 0, Y: 100}, {X: 30, Y: 0}}, Marks: []proof.Mark{{Name: "predicted", X: &level}}}}},
+			{ID: "orphans-most", Limit: "orphans", Claim: "orphans are reset", Unit: "connections", Verdict: proof.CouldNotRun, Why: "host-wide", Source: "tcp_close"},
 		},
 	}
 }
@@ -52,7 +52,7 @@ func TestProofJSON(t *testing.T) {
 	if err := ProofJSON(&b, proofSample()); err != nil {
 		t.Fatal(err)
 	}
-	var back prove.Report
+	var back proof.Report
 	if err := json.Unmarshal(b.Bytes(), &back); err != nil {
 		t.Fatal(err)
 	}
@@ -84,15 +84,15 @@ func TestProofHTML(t *testing.T) {
 func TestProofsDoc(t *testing.T) {
 	one, two := proofSample(), proofSample()
 	two.Kernel = "6.18.1"
-	two.Proofs[1].Verdict, two.Proofs[1].Measured = prove.Holds, 60.5
+	two.Proofs[1].Verdict, two.Proofs[1].Measured = proof.Holds, 60.5
 	two.Proofs = two.Proofs[:2]
 	var b bytes.Buffer
-	if err := ProofsDoc(&b, []prove.Report{one, two}); err != nil {
+	if err := ProofsDoc(&b, []proof.Report{one, two}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"| claim | unit | Linux 6.1.0 | Linux 6.18.1 |",
-		"| `time-wait-length`: TIME_WAIT lasts 60 s <b> | s | differs: =60-62, ~30.2 | 60.5 |",
+		"| `time-wait-length`: TIME_WAIT lasts 60 s \\<b\\> | s | differs: =60-62, ~30.2 | 60.5 |",
 		"- Linux 6.1.0, `orphans-most`: host-wide",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -7,16 +7,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/limit"
-	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/figure"
+	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
 // ProofJSON writes proofs in their stable form.
-func ProofJSON(w io.Writer, r prove.Report) error { return writeJSON(w, r) }
+func ProofJSON(w io.Writer, r proof.Report) error { return writeJSON(w, r) }
 
 // ProofText writes proofs for a terminal, a limit at a time. Formula, evidence and control runs
 // are shown where the style is verbose, or where they speak against the claim.
-func ProofText(w io.Writer, r prove.Report, style Style) error {
+func ProofText(w io.Writer, r proof.Report, style Style) error {
 	s := newScreen(style)
 	s.para(0, 2, span{"prove", bold}, text(" on Linux "+r.Kernel+", "+plural(r.CPUs, "CPU")+", as "+r.User+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s"))
 	if len(r.Proofs) > 0 {
@@ -30,24 +30,24 @@ func ProofText(w io.Writer, r prove.Report, style Style) error {
 }
 
 // proofCounts is the sum of a report in words.
-func proofCounts(r prove.Report) string {
-	words := plural(r.Count(prove.Holds), "claim") + " hold"
-	if r.Count(prove.Holds) == 1 {
+func proofCounts(r proof.Report) string {
+	words := plural(r.Count(proof.Holds), "claim") + " hold"
+	if r.Count(proof.Holds) == 1 {
 		words += "s"
 	}
-	if n := r.Count(prove.Differs); n > 0 {
+	if n := r.Count(proof.Differs); n > 0 {
 		words += ", " + count(int64(n)) + " differ"
 		if n == 1 {
 			words += "s"
 		}
 	}
-	if n := r.Count(prove.CouldNotRun); n > 0 {
+	if n := r.Count(proof.CouldNotRun); n > 0 {
 		words += ", " + count(int64(n)) + " not run"
 	}
 	return words
 }
 
-func proofTable(r prove.Report) table {
+func proofTable(r proof.Report) table {
 	t := table{columns: []column{{head: "CLAIM"}, {head: "limit", spare: true}, {head: "predicted", right: true}, {head: "measured", right: true},
 		{head: "verdict"}, {head: "s", right: true}, {head: "unit", wraps: true}}}
 	for _, p := range r.Proofs {
@@ -57,28 +57,28 @@ func proofTable(r prove.Report) table {
 }
 
 // ran is the words, or nothing for a trial without a result.
-func ran(p prove.Proof, words string) string {
-	if p.Verdict == prove.CouldNotRun {
+func ran(p proof.Proof, words string) string {
+	if p.Verdict == proof.CouldNotRun {
 		return ""
 	}
 	return words
 }
 
 // predictedFigure is the figure, or the range where a range agrees with it.
-func predictedFigure(p prove.Proof) string {
+func predictedFigure(p proof.Proof) string {
 	if p.Low == p.Predicted && p.High > p.Low {
 		return ran(p, "="+threeDigits(p.Low)+"-"+threeDigits(p.High))
 	}
 	return ran(p, "="+threeDigits(p.Predicted))
 }
 
-func measuredFigure(p prove.Proof) string { return ran(p, "~"+threeDigits(p.Measured)) }
+func measuredFigure(p proof.Proof) string { return ran(p, "~"+threeDigits(p.Measured)) }
 
 // threeDigits is a figure with three digits that matter, whole from 100 on.
 func threeDigits(v float64) string {
 	switch {
 	case v == math.Trunc(v) || math.Abs(v) >= 100:
-		return limit.Count(int64(math.Round(v)))
+		return figure.Count(int64(math.Round(v)))
 	case math.Abs(v) >= 10:
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
@@ -88,16 +88,16 @@ func threeDigits(v float64) string {
 func seconds(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 
 // proofDetails says what each claim is and what speaks against it.
-func (s *screen) proofDetails(r prove.Report) {
+func (s *screen) proofDetails(r proof.Report) {
 	for _, p := range r.Proofs {
-		if p.Verdict == prove.Holds && !s.style.Verbose {
+		if p.Verdict == proof.Holds && !s.style.Verbose {
 			continue
 		}
 		s.para(0, 2, span{strings.ToUpper(verdictWords(p.Verdict)), proofPaint(p.Verdict)}, text("  "), span{p.ID, bold}, text(": "+p.Claim))
 		if p.Why != "" {
 			s.labelled(2, "why", proofColumn, text(p.Why))
 		}
-		if p.Verdict != prove.CouldNotRun {
+		if p.Verdict != proof.CouldNotRun {
 			s.proofChecks(p)
 		}
 		s.labelled(2, "source", proofColumn, span{p.Source, dim})
@@ -108,7 +108,7 @@ func (s *screen) proofDetails(r prove.Report) {
 // proofColumn is where the words of a detail begin.
 const proofColumn = 12
 
-func (s *screen) proofChecks(p prove.Proof) {
+func (s *screen) proofChecks(p proof.Proof) {
 	if p.Formula != "" {
 		s.labelled(2, "formula", proofColumn, text(p.Formula))
 	}
@@ -123,7 +123,7 @@ func (s *screen) proofChecks(p prove.Proof) {
 	}
 }
 
-func (s *screen) proofCheck(label string, c prove.Check) {
+func (s *screen) proofCheck(label string, c proof.Check) {
 	if c.OK {
 		s.labelled(2, label, proofColumn, text(c.What+": "+c.Got))
 		return
@@ -132,25 +132,25 @@ func (s *screen) proofCheck(label string, c prove.Check) {
 }
 
 // verdictWords is a verdict on a screen.
-func verdictWords(v prove.Verdict) string {
-	if v == prove.CouldNotRun {
+func verdictWords(v proof.Verdict) string {
+	if v == proof.CouldNotRun {
 		return "not run"
 	}
 	return string(v)
 }
 
-func proofPaint(v prove.Verdict) paint {
+func proofPaint(v proof.Verdict) paint {
 	switch v {
-	case prove.Holds:
+	case proof.Holds:
 		return green
-	case prove.Differs:
+	case proof.Differs:
 		return red
 	}
 	return yellow
 }
 
 // Claims lists claims for a terminal.
-func Claims(w io.Writer, claims []*prove.Claim, style Style) error {
+func Claims(w io.Writer, claims []proof.Listed, style Style) error {
 	s := newScreen(style)
 	of := "-"
 	for _, c := range claims {
@@ -165,11 +165,11 @@ func Claims(w io.Writer, claims []*prove.Claim, style Style) error {
 }
 
 // claimTier is when a claim runs, "" for the fast set.
-func claimTier(c *prove.Claim) string {
+func claimTier(c proof.Listed) string {
 	switch {
-	case c.Machine != "":
-		return " (--kernels)"
-	case c.Slow():
+	case c.Machine:
+		return " (maxconn-proofs)"
+	case c.Slow:
 		return " (--all)"
 	}
 	return ""

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
-	"github.com/muesli/reflow/ansi"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -62,7 +63,7 @@ func TestNoLineIsWiderThanTheScreen(t *testing.T) {
 	for width := 40; width <= 130; width++ {
 		for _, style := range []Style{{Width: width}, {Width: width, Color: true, Verbose: true}} {
 			for line := range strings.Lines(textOf(t, report(), style)) {
-				if w := ansi.PrintableRuneWidth(strings.TrimSuffix(line, "\n")); w > width {
+				if w := ansi.StringWidth(strings.TrimSuffix(line, "\n")); w > width {
 					t.Fatalf("width %d: a line of %d columns: %q", width, w, line)
 				}
 			}
@@ -105,7 +106,7 @@ func TestHostileNamesAreShownNotObeyed(t *testing.T) {
 		"markdown": written(t, func(w io.Writer) error { return Markdown(w, r) }),
 	} {
 		for i, c := range out {
-			if c != '\n' && c != utf8.RuneError && unfit(c) {
+			if c != '\n' && c != utf8.RuneError && func(r rune) bool { return !strconv.IsPrint(r) }(c) {
 				t.Errorf("%s: %q at byte %d: %q", name, c, i, out[max(0, i-20):i+4])
 			}
 		}
@@ -177,7 +178,7 @@ func TestVerdicts(t *testing.T) {
 	partly := []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Limits: []string{"threads", "process-files", "close-wait"}}}
 	all := make([]diagnose.Checked, len(limit.Catalogue()))
 	for i, l := range limit.Catalogue() {
-		all[i] = diagnose.Checked{Limit: l.ID}
+		all[i] = diagnose.Checked{Limit: string(l.ID)}
 	}
 	for _, c := range []struct {
 		name string
@@ -280,8 +281,8 @@ func TestFirstScreenIsShort(t *testing.T) {
 
 func TestFigures(t *testing.T) {
 	for _, c := range []struct{ have, want string }{
-		{figure(28232, limit.Computed, false), "=28,232"}, {figure(28232, limit.Computed, true), "<=28,232"},
-		{figure(28232, limit.Read, false), "28,232"}, {figure(470, limit.Measured, false), "~470"},
+		{marked(28232, limit.Computed, false), "=28,232"}, {marked(28232, limit.Computed, true), "<=28,232"},
+		{marked(28232, limit.Read, false), "28,232"}, {marked(470, limit.Measured, false), "~470"},
 		{count(0), "0"}, {count(-1234567), "-1,234,567"}, {value("+1234"), "+1,234"}, {value("32768 60999"), "32768 60999"}, {value("-"), "-"}, {value(""), ""},
 	} {
 		if c.have != c.want {
@@ -300,7 +301,7 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("%q is no UTF-8", clean)
 		}
 		for _, r := range clean {
-			if r != utf8.RuneError && unfit(r) {
+			if r != utf8.RuneError && !strconv.IsPrint(r) {
 				t.Errorf("%q holds %q", clean, r)
 			}
 		}
@@ -312,7 +313,7 @@ func FuzzClean(f *testing.F) {
 		if err := json.Unmarshal(b.Bytes(), &back); err != nil || back["s"] != strings.ToValidUTF8(s, "�") && utf8.ValidString(s) {
 			t.Errorf("JSON of %q: %v, came back as %q", s, err, back["s"])
 		}
-		if strings.ContainsAny(code(s), "\n\x1b") || strings.ContainsAny(prose(s), "\n\x1b") {
+		if strings.ContainsAny(string(code(s)), "\n\x1b") || strings.ContainsAny(string(prose(s)), "\n\x1b") {
 			t.Errorf("Markdown of %q", s)
 		}
 	})

@@ -5,10 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/muesli/reflow/ansi"
-	"github.com/muesli/reflow/truncate"
-	"github.com/muesli/reflow/wordwrap"
-	"github.com/muesli/reflow/wrap"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Style is how a result is put on a screen.
@@ -75,7 +72,7 @@ func (s *screen) blank() { s.b.WriteByte('\n') }
 // line writes one line; what does not fit the width is cut off behind a word.
 func (s *screen) line(indent int, spans ...span) {
 	t := s.string(spans)
-	if room := s.style.Width - indent; ansi.PrintableRuneWidth(t) > room {
+	if room := s.style.Width - indent; ansi.StringWidth(t) > room {
 		t = s.string(cutSpans(spans, room))
 	}
 	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
@@ -89,9 +86,9 @@ func cutSpans(spans []span, width int) (out []span) {
 		whole.WriteString(Clean(x.text))
 	}
 	room := width - len(" ...")
-	short := truncate.String(whole.String(), uint(max(room, 0)))
+	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
-		if i := strings.LastIndexByte(short, ' '); ansi.PrintableRuneWidth(short[:max(i, 0)]) >= room/2 {
+		if i := strings.LastIndexByte(short, ' '); ansi.StringWidth(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}
@@ -118,7 +115,7 @@ func (s *screen) para(indent, hang int, spans ...span) {
 func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 	lead := strings.Repeat(" ", indent) + s.string([]span{{label, dim}})
 	for _, t := range s.wrapped(s.style.Width-column, spans) {
-		gap := strings.Repeat(" ", max(0, column-ansi.PrintableRuneWidth(lead)))
+		gap := strings.Repeat(" ", max(0, column-ansi.StringWidth(lead)))
 		s.b.WriteString(strings.TrimRight(lead+gap+t, " ") + "\n")
 		lead = ""
 	}
@@ -126,11 +123,11 @@ func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 
 // wrapped breaks at spaces only (a hyphen is part of a name here), and anywhere in a word that is longer than a line.
 func (s *screen) wrapped(width int, spans []span) []string {
-	w := wordwrap.NewWriter(width)
-	w.Breakpoints = nil
-	_, _ = w.Write([]byte(s.string(spans))) // writes to memory
-	_ = w.Close()
-	return strings.Split(wrap.String(w.String(), width), "\n")
+	// ansi.Wordwrap breaks behind every "-": a private character stands for it meanwhile.
+	const hyphen = "\ue02d"
+	t := ansi.Wordwrap(strings.ReplaceAll(s.string(spans), "-", hyphen), width, "")
+	t = strings.ReplaceAll(t, hyphen, "-")
+	return strings.Split(ansi.Hardwrap(t, width, true), "\n")
 }
 
 // rule parts two results.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/muesli/reflow/ansi"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // column is one column of a table.
@@ -114,7 +114,7 @@ func (t table) aligned(cells []string, widths []int) string {
 	var b strings.Builder
 	for i, c := range t.columns {
 		cell := Clean(cells[i])
-		pad := strings.Repeat(" ", widths[i]-ansi.PrintableRuneWidth(cell))
+		pad := strings.Repeat(" ", widths[i]-ansi.StringWidth(cell))
 		if c.right {
 			cell = pad + cell
 		} else {
@@ -131,9 +131,9 @@ func (t table) aligned(cells []string, widths []int) string {
 func (t table) widths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
-		widths[i] = ansi.PrintableRuneWidth(c.head)
+		widths[i] = ansi.StringWidth(Clean(c.head))
 		for _, row := range t.rows {
-			widths[i] = max(widths[i], ansi.PrintableRuneWidth(Clean(row[i])))
+			widths[i] = max(widths[i], ansi.StringWidth(Clean(row[i])))
 		}
 	}
 	return widths
@@ -174,7 +174,7 @@ func (s *screen) stacked(t table) {
 	labels := 0
 	for _, c := range t.columns[1:] {
 		if !c.joins && !c.names {
-			labels = max(labels, ansi.PrintableRuneWidth(c.head))
+			labels = max(labels, ansi.StringWidth(c.head))
 		}
 	}
 	for _, row := range t.rows {

@@ -68,7 +68,7 @@ func reservations(r diagnose.Report) (words string) {
 // inPart lists the limits that were judged for some subjects and not for others, because rows of a table are missing.
 func inPart(r diagnose.Report, u diagnose.Unseen) (ids []string) {
 	for _, id := range u.Limits {
-		if l := limit.Find(id); l != nil && checked(r, id) && slices.Contains(subjects(u.Fact), l.Scope) {
+		if l := limit.Find(limit.ID(id)); l != nil && checked(r, id) && slices.Contains(subjects(u.Fact), l.Scope) {
 			ids = append(ids, id)
 		}
 	}

@@ -3,6 +3,8 @@ package sysctld
 import (
 	"bytes"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Program is who reads the files. The zero value is systemd-sysctl.
@@ -123,9 +125,9 @@ func parseKey(p Program, written string) string {
 		return ""
 	}
 	if p == Tuned { // _get_sysctl_path: every dot is a slash
-		return swap(simplify(strings.ReplaceAll(written, ".", "/")))
+		return knob.KeyAt(strings.ReplaceAll(written, ".", "/"))
 	}
-	return Key(written)
+	return knob.Key(written)
 }
 
 func strip(p Program, s string) string { return strings.Trim(s, space(p)) }

@@ -11,25 +11,6 @@ import (
 	"testing/fstest"
 )
 
-func TestKey(t *testing.T) {
-	for written, want := range map[string]string{
-		"net.core.somaxconn":                  "net.core.somaxconn",
-		"net/core/somaxconn":                  "net.core.somaxconn",
-		"/net//core/./somaxconn":              "net.core.somaxconn",
-		"net.ipv4.conf.eth0/100.forwarding":   "net.ipv4.conf.eth0/100.forwarding",
-		"net/ipv4/conf/eth0.100/forwarding":   "net.ipv4.conf.eth0/100.forwarding",
-		"net..core.somaxconn":                 "net.core.somaxconn",
-		"somaxconn":                           "somaxconn",
-		"net.ipv4.conf.\xff.forwarding":       "net.ipv4.conf.\xff.forwarding",
-		"net/ipv4/conf/*/accept_source_route": "net.ipv4.conf.*.accept_source_route",
-		"":                                    "",
-	} {
-		if got := Key(written); got != want {
-			t.Errorf("%q: %q, want %q", written, got, want)
-		}
-	}
-}
-
 func TestMatch(t *testing.T) {
 	for _, x := range []struct {
 		pattern, s string

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // The real programs are run on each tree in a network and mount namespace of their own, which end with the process:
@@ -79,7 +81,7 @@ func inside(root string) error {
 func values(keys []string) map[string]string {
 	out := map[string]string{}
 	for _, k := range keys {
-		data, err := os.ReadFile("/proc/sys/" + below(k))
+		data, err := os.ReadFile("/proc/sys/" + knob.Path(k))
 		if err == nil {
 			out[k] = strings.Join(strings.Fields(string(data)), " ")
 		}

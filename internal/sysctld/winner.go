@@ -1,5 +1,7 @@
 package sysctld
 
+import "github.com/maxconn/maxconn/internal/knob"
+
 // Winner is the line that has the last word on a key.
 type Winner struct {
 	// Setting is that line. Without one it is zero; where a "-key" has the last word, it is that line and Set is false.
@@ -13,9 +15,9 @@ type Winner struct {
 }
 
 // Decide finds the winner of a key among settings that a program reads in this order. The key may be written
-// either way. Other names of the same value (see Names) are not looked at: Tree.Winner does.
+// either way. Other names of the same value (see knob.Names) are not looked at: Tree.Winner does.
 func Decide(p Program, settings []Setting, key string) Winner {
-	want := below(key)
+	want := knob.Path(key)
 	full, globs := entries(settings, want)
 	var w Winner
 	switch {
@@ -37,10 +39,10 @@ func Decide(p Program, settings []Setting, key string) Winner {
 // entries are the indices of the settings that name a key in full, and of the globs that it matches.
 func entries(settings []Setting, want string) (full, globs []int) {
 	for i, s := range settings {
-		switch name := below(s.Key); {
+		switch name := knob.Path(s.Key); {
 		case name == want:
 			full = append(full, i)
-		case IsGlob(name) && (matchPath(name, want) || s.Exclude && match(name, want)):
+		case knob.IsGlob(name) && (matchPath(name, want) || s.Exclude && match(name, want)):
 			globs = append(globs, i)
 		}
 	}
@@ -121,7 +123,7 @@ func (t Tree) Winner(p Program, key string) Winner { return Winners(p, t.Setting
 // Winners is Decide over all names of the value that the key names.
 func Winners(p Program, settings []Setting, key string) Winner {
 	var best Winner
-	for i, name := range Names(key) {
+	for i, name := range knob.Names(key) {
 		w := Decide(p, settings, name)
 		switch {
 		case i == 0:
@@ -148,7 +150,7 @@ func (w Winner) all() []Setting {
 // winner; with the reason each.
 func (t Tree) Unseen(p Program, w Winner) (out []string) {
 	out = append(out, t.Unread...)
-	behind := w.File == "" || IsGlob(w.Key) || p == Procps && !w.Set
+	behind := w.File == "" || knob.IsGlob(w.Key) || p == Procps && !w.Set
 	for _, f := range t.Order(p) {
 		if f.Path == w.File {
 			behind = true

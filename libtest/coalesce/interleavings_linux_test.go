@@ -18,7 +18,7 @@ func dialPair() (conn, peer net.Conn, err error) {
 		return nil, nil, err
 	}
 	defer l.Close()
-	if conn, err = new(dial.Dialer).Dial("tcp", l.Addr().String()); err != nil {
+	if conn, err = (&dial.Dialer{MaxOpen: 10}).Dial("tcp", l.Addr().String()); err != nil {
 		return nil, nil, err
 	}
 	peer, err = l.Accept()

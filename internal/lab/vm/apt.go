@@ -18,37 +18,35 @@ import (
 // apt is the host's apt with a package list of its own. Keys, proxies and sources of
 // the host are read, nothing of the host is written.
 type apt struct {
-	dir string
+	dir   string
+	index []byte // the index of packages, as Debian signed it
 }
 
-// newApt loads the index of one Debian suite.
+// newApt loads the index of one Debian suite, and verifies it.
 func newApt(ctx context.Context, dir, suite string) (*apt, error) {
+	if err := checkTools(keyring); err != nil {
+		return nil, err
+	}
 	mirror, err := mirror(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := &apt{dir}
+	a := &apt{dir: dir}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "packages"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
 			return nil, err
 		}
 	}
-	entry := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nArchitectures: amd64\n%s", mirror, suite, signedBy())
+	entry := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n"+
+		"Architectures: amd64\nSigned-By: %s\n", mirror, suite, keyring)
 	if err := os.WriteFile(a.path("debian.sources"), []byte(entry), 0o666); err != nil {
 		return nil, err
 	}
-	_, err = a.run(ctx, "apt-get", "update", "-q")
-	return a, err
-}
-
-// signedBy names Debian's keys where the package debian-archive-keyring puts them; without that
-// line apt takes all keys that the host trusts.
-func signedBy() string {
-	const keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-	if _, err := os.Stat(keys); err != nil {
-		return ""
+	if _, err = a.run(ctx, "apt-get", "update", "-q"); err != nil {
+		return nil, err
 	}
-	return "Signed-By: " + keys + "\n"
+	a.index, err = a.verifiedIndex(ctx, suite, keyring)
+	return a, err
 }
 
 func (a *apt) path(name string) string { return filepath.Join(a.dir, name) }
@@ -64,6 +62,12 @@ func (a *apt) options() []string {
 		"-o", "APT::Architecture=amd64",
 		"-o", "APT::Sandbox::User=", // it may not enter our directory
 		"-o", "Acquire::Languages=none",
+		"-o", "Acquire::GzipIndexes=false",
+		// What this host may allow for its own packages is not allowed here.
+		"-o", "Acquire::AllowInsecureRepositories=false",
+		"-o", "Acquire::AllowWeakRepositories=false",
+		"-o", "Acquire::AllowDowngradeToInsecureRepositories=false",
+		"-o", "APT::Get::AllowUnauthenticated=false",
 		"-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
 	}
 }
@@ -134,14 +138,16 @@ func field(record, name string) string {
 	return ""
 }
 
-// unpack downloads packages, which apt checks against the signed index, and unpacks
-// them into root.
+// unpack downloads packages, compares them with the signed index, and unpacks them into root.
 func (a *apt) unpack(ctx context.Context, packages []string, root string) error {
 	if _, err := a.run(ctx, "apt-get", append([]string{"download", "-q"}, packages...)...); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(a.path("packages/*.deb"))
 	if err != nil {
+		return err
+	}
+	if err := verifyPackages(files, a.index, packages); err != nil {
 		return err
 	}
 	for _, file := range files {

@@ -15,9 +15,11 @@ import (
 
 // Fetch gives the kernel of a series (see Series) from the cache or, when it is not there,
 // as Debian's package from the mirror in this host's apt sources, or the one that
-// MAXCONN_VM_MIRROR names, checked with the host's Debian keys. Nothing outside the cache
-// is changed: apt works on a directory of its own. Some 30 MB for the package and 25 MB
-// for its index are loaded. To fetch a series anew remove its directory.
+// MAXCONN_VM_MIRROR names. The chain from a key of Debian to the package is verified here: gpgv with
+// Debian's keyring over the Release file, its hash of the index, the index's hash of the package.
+// Nothing outside the cache is changed: apt works on a directory of its own. Some 30 MB for the
+// package and 25 MB for its index are loaded. To fetch a series anew remove its directory. One that
+// is there without recorded hashes is fetched anew.
 func Fetch(ctx context.Context, series string) (Kernel, error) {
 	suites := suitesOf(series)
 	if suites == nil {
@@ -28,7 +30,7 @@ func Fetch(ctx context.Context, series string) (Kernel, error) {
 		return Kernel{}, err
 	}
 	for _, k := range kernels {
-		if k.Series == series {
+		if k.Series == series && k.Sums != "" {
 			return k, nil
 		}
 	}
@@ -49,7 +51,7 @@ func fetchFrom(ctx context.Context, series, suite string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	if err := os.MkdirAll(cache, 0o777); err != nil {
+	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return Kernel{}, fmt.Errorf("vm: fetch %s: %w", series, err)
 	}
 	sweep(cache)
@@ -114,7 +116,7 @@ func gather(root, to string) (release string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.Mkdir(to, 0o777); err != nil {
+	if err := os.Mkdir(to, 0o755); err != nil {
 		return "", err
 	}
 	if err := os.Rename(image, filepath.Join(to, "vmlinuz")); err != nil {
@@ -133,12 +135,18 @@ func one(patterns ...string) (string, error) {
 	return "", fmt.Errorf("the package has none of %q, or several", patterns)
 }
 
-// settle puts a kernel into the cache. Who comes second uses what the first left.
+// settle puts a kernel into the cache. Who comes second uses what the first left. One without
+// recorded hashes makes room.
 func (k Kernel) settle(from, cache string) (Kernel, error) {
 	if err := k.write(from); err != nil {
 		return Kernel{}, fmt.Errorf("vm: store %s: %w", k.Release, err)
 	}
 	home := filepath.Join(cache, k.Release)
+	if old, err := readKernel(home); err == nil && old.Sums == "" {
+		if err := os.Rename(home, filepath.Join(filepath.Dir(from), "old")); err != nil {
+			return Kernel{}, fmt.Errorf("vm: make room for %s: %w", k.Release, err)
+		}
+	}
 	if err := os.Rename(from, home); err != nil && !errors.Is(err, fs.ErrExist) {
 		return Kernel{}, fmt.Errorf("vm: store %s: %w", k.Release, err)
 	}

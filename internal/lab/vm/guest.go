@@ -8,16 +8,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	launch "github.com/maxconn/maxconn/internal/linux/role"
 )
 
 // Main turns the process into the init of a machine when a kernel started it as such, and then
 // does not return. It must be the first thing that main or TestMain calls in every
 // program that calls Run; in all other processes it does nothing.
 func Main() {
-	if os.Getpid() != 1 || os.Getenv(roleEnv) != roleInit {
+	secret, named := strings.CutPrefix(os.Getenv(roleEnv), roleInit+":")
+	if os.Getpid() != 1 || !named || launch.Secure() || !booted(secret) {
 		return
 	}
 	os.Unsetenv(roleEnv)
@@ -25,6 +29,27 @@ func Main() {
 	syscall.Sync()
 	syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART) // qemu runs with -no-reboot and ends
 	select {}
+}
+
+// booted says whether a kernel has just started this process as the first of a machine that Run has
+// made: nobody has mounted /proc yet, as whoever makes a container has, and the job in the
+// initramfs knows the secret of the kernel's command line.
+func booted(secret string) bool {
+	if _, err := os.Lstat("/proc/self"); err == nil || secret == "" {
+		return false
+	}
+	text, err := os.ReadFile(jobPath)
+	var j job
+	return err == nil && json.Unmarshal(text, &j) == nil && j.Secret == secret
+}
+
+// Inside says whether the running kernel is that of a machine which Run has started: what the
+// program does to it harms nobody.
+func Inside() bool {
+	text, err := os.ReadFile("/proc/cmdline")
+	return err == nil && slices.ContainsFunc(strings.Fields(string(text)), func(word string) bool {
+		return strings.HasPrefix(word, roleEnv+"="+roleInit)
+	})
 }
 
 // serve is the life of a machine. What goes wrong before there is a port is said on the console.

@@ -31,7 +31,7 @@ func writeImage(ctx context.Context, to io.Writer, spec Spec) error {
 	if err != nil {
 		return err
 	}
-	j := job{Argv: argv, Env: spec.Env, Disk: spec.Disk != nil}
+	j := job{Secret: spec.secret, Argv: argv, Env: spec.Env, Disk: spec.Disk != nil}
 	for i, m := range modules {
 		file := fmt.Sprintf("%s/%02d-%s.ko", modulePath, i, m.name)
 		files[file] = m.image
@@ -86,7 +86,7 @@ func checkPlace(name string) error {
 // modules are, in loading order, those of the machine's devices, so that what goes wrong later reaches the
 // host; the spec's, so that their parameters count; and the usual ones.
 func (s Spec) modules(ctx context.Context) ([]module, error) {
-	set, err := openModules(s.Kernel.Modules)
+	set, err := s.Kernel.openModules()
 	if err != nil {
 		return nil, err
 	}

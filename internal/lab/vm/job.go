@@ -4,6 +4,7 @@ package vm
 
 // job is what the machine's init does, as JSON in the initramfs.
 type job struct {
+	Secret  string       `json:"secret"` // what the kernel's command line says, too
 	Argv    []string     `json:"argv"`
 	Env     []string     `json:"env"`
 	Modules []moduleFile `json:"modules"` // in this order
@@ -29,8 +30,9 @@ const (
 // persistent are the directories that a Disk keeps.
 func persistent() []string { return []string{"etc", "var"} }
 
-// roleEnv makes the first process of a machine its init. The kernel turns parameters that it does not
-// know into the environment of init (init/main.c unknown_bootoption).
+// roleEnv makes the first process of a machine its init. The kernel turns parameters that it does
+// not know into the environment of init (init/main.c unknown_bootoption). The value is init and a
+// secret, which the job in the initramfs has as well.
 const (
 	roleEnv  = "MAXCONN_VM_ROLE"
 	roleInit = "init"

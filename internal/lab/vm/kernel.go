@@ -10,9 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode"
+
+	"github.com/maxconn/maxconn/internal/host"
 )
 
 // ErrUnavailable says that this host cannot run virtual machines, or cannot fetch kernels:
@@ -24,6 +23,7 @@ type Kernel struct {
 	Series  string `json:"series"`  // as asked of Fetch: "6.1", "newest"
 	Release string `json:"release"` // as uname -r prints it: "6.1.0-50-cloud-amd64"
 	Version string `json:"version"` // of the Debian package: "6.1.176-1" has the upstream version
+	Sums    string `json:"sums"`    // SHA-256 of the file with the hashes of all others
 	Image   string `json:"-"`       // path of the bzImage
 	Modules string `json:"-"`       // path of the directory that holds kernel/ and modules.builtin
 }
@@ -77,7 +77,10 @@ func readKernel(dir string) (Kernel, error) {
 	return k, nil
 }
 
-func (k Kernel) write(dir string) error {
+func (k Kernel) write(dir string) (err error) {
+	if k.Sums, err = writeSums(dir); err != nil {
+		return err
+	}
 	text, err := json.Marshal(k)
 	if err != nil {
 		return err
@@ -85,23 +88,9 @@ func (k Kernel) write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, recordName), append(text, '\n'), 0o666)
 }
 
-// compareReleases orders "5.10.0-32" before "6.1.0-50": by their numbers, one after
-// the other.
+// compareReleases orders "5.10.0-32" before "6.1.0-50".
 func compareReleases(a, b string) int {
-	if c := slices.Compare(numbers(a), numbers(b)); c != 0 {
-		return c
-	}
-	return cmp.Compare(a, b)
-}
-
-func numbers(release string) []int {
-	var n []int
-	for _, digits := range strings.FieldsFunc(release, func(r rune) bool { return !unicode.IsDigit(r) }) {
-		v, err := strconv.Atoi(digits)
-		if err != nil {
-			break // longer than an int: no version
-		}
-		n = append(n, v)
-	}
-	return n
+	r, _ := host.ParseRelease(a)
+	s, _ := host.ParseRelease(b)
+	return cmp.Or(r.Order(s), cmp.Compare(a, b))
 }

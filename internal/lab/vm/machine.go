@@ -19,10 +19,11 @@ import (
 	"time"
 )
 
-// machine is one qemu process and the three files that it shares with this one.
+// machine is one qemu process and the files that it shares with this one.
 type machine struct {
 	cmd     *exec.Cmd
-	image   *os.File // the initramfs, without a name
+	kernel  *os.File // the image to boot, and
+	image   *os.File // the initramfs: both without a name
 	frames  pair
 	console pair
 	said    bounded // by qemu itself
@@ -39,7 +40,10 @@ type pair struct{ r, w *os.File }
 const processName = "maxconn-vm"
 
 // Descriptors in qemu, as os/exec numbers ExtraFiles.
-const framesFD, consoleFD, imageFD = "/dev/fd/3", "/dev/fd/4", "/dev/fd/5"
+const (
+	framesFD, consoleFD = "/dev/fd/3", "/dev/fd/4"
+	imageFD, kernelFD   = "/dev/fd/5", "/dev/fd/6"
+)
 
 func newMachine(ctx context.Context, qemu string, spec Spec) (_ *machine, err error) {
 	m := &machine{said: bounded{limit: 16 << 10}, booted: bounded{limit: 1 << 20}}
@@ -48,6 +52,9 @@ func newMachine(ctx context.Context, qemu string, spec Spec) (_ *machine, err er
 			m.close()
 		}
 	}()
+	if m.kernel, err = spec.Kernel.openImage(ctx); err != nil {
+		return nil, err
+	}
 	if m.image, err = imageFile(ctx, spec); err != nil {
 		return nil, err
 	}
@@ -60,7 +67,7 @@ func newMachine(ctx context.Context, qemu string, spec Spec) (_ *machine, err er
 		Path:       qemu,
 		Args:       append([]string{processName}, arguments(spec)...),
 		Stderr:     &m.said,
-		ExtraFiles: []*os.File{m.frames.w, m.console.w, m.image},
+		ExtraFiles: []*os.File{m.frames.w, m.console.w, m.image, m.kernel},
 		SysProcAttr: &syscall.SysProcAttr{
 			Pdeathsig: syscall.SIGKILL,
 			Setpgid:   true, // Ctrl-C is for the parent, whose context then ends the machine
@@ -69,17 +76,12 @@ func newMachine(ctx context.Context, qemu string, spec Spec) (_ *machine, err er
 	return m, nil
 }
 
-// imageFile has no name from the beginning, so nothing is left over whatever happens.
 func imageFile(ctx context.Context, spec Spec) (*os.File, error) {
-	f, err := os.CreateTemp("", "maxconn-vm-")
+	f, err := nameless("vm")
 	if err != nil {
 		return nil, fmt.Errorf("vm: make the initramfs: %w", err)
 	}
-	err = os.Remove(f.Name())
-	if err == nil {
-		err = writeImage(ctx, f, spec)
-	}
-	if err != nil {
+	if err := writeImage(ctx, f, spec); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -96,13 +98,13 @@ func arguments(spec Spec) []string {
 	// panic=-1: restart at once, which ends qemu. Emulated, the kernel's defences against
 	// speculation cost time and protect nobody.
 	kernel := []string{"console=ttyS0", "loglevel=4", "panic=-1", "reboot=t", "nokaslr", "mitigations=off", "no_timer_check",
-		roleEnv + "=" + roleInit}
+		roleEnv + "=" + roleInit + ":" + spec.secret}
 	// Without cx16 the kernel allocates memory another way (mm/slub.c, system_has_cmpxchg_double). With it
 	// qemu 7.2 sometimes leaves stray bits in EFLAGS, and Linux 6.12 dies of a double fault within seconds.
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-machine", "q35,accel=tcg", "-cpu", "max,-cx16", "-smp", "1", "-m", strconv.Itoa(memory),
-		"-kernel", spec.Kernel.Image, "-initrd", imageFD, "-append", strings.Join(kernel, " "),
+		"-kernel", kernelFD, "-initrd", imageFD, "-append", strings.Join(kernel, " "),
 		"-chardev", "file,id=console,path=" + consoleFD, "-serial", "chardev:console",
 		"-chardev", "file,id=frames,path=" + framesFD, "-device", "virtio-serial-pci,max_ports=2",
 		"-device", "virtserialport,chardev=frames,name=" + portName,
@@ -244,7 +246,7 @@ func (m *machine) lastWords() string {
 // close ends whatever there is of the machine and waits for it.
 func (m *machine) close() {
 	m.once.Do(func() {
-		for _, f := range []*os.File{m.image, m.frames.w, m.console.w} {
+		for _, f := range []*os.File{m.kernel, m.image, m.frames.w, m.console.w} {
 			if f != nil {
 				f.Close()
 			}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -33,14 +32,20 @@ type module struct {
 
 // moduleSet knows the modules of one kernel.
 type moduleSet struct {
+	sums    sums
 	files   map[string]string // name, with underscores -> path
 	builtin map[string]bool
 	order   []module // what was asked for so far, dependencies first
 }
 
-func openModules(dir string) (*moduleSet, error) {
+func (k Kernel) openModules() (*moduleSet, error) {
 	s := &moduleSet{files: map[string]string{}, builtin: map[string]bool{}}
-	builtin, err := os.ReadFile(filepath.Join(dir, "modules.builtin"))
+	var err error
+	if s.sums, err = k.openSums(); err != nil {
+		return nil, err
+	}
+	dir := k.Modules
+	builtin, err := s.sums.read(filepath.Join(dir, "modules.builtin"))
 	if err != nil {
 		return nil, fmt.Errorf("vm: kernel modules: %w", err)
 	}
@@ -77,7 +82,7 @@ func (s *moduleSet) add(ctx context.Context, asked string) error {
 	if !ok {
 		return fmt.Errorf("vm: this kernel has no module %s", name)
 	}
-	image, err := readModule(ctx, path)
+	image, err := s.readModule(ctx, path)
 	if err != nil {
 		return fmt.Errorf("vm: module %s: %w", name, err)
 	}
@@ -132,12 +137,18 @@ func parseModinfo(info []byte) (needs, wishes []string) {
 
 // readModule gives the object itself. Debian compresses modules with xz since 6.12; older
 // kernels could not load them so (CONFIG_MODULE_DECOMPRESS, 5.17).
-func readModule(ctx context.Context, path string) ([]byte, error) {
+func (s *moduleSet) readModule(ctx context.Context, path string) ([]byte, error) {
+	packed, err := s.sums.read(path)
+	if err != nil {
+		return nil, err
+	}
 	tools := map[string]string{".xz": "xz", ".zst": "zstd", ".gz": "gzip"}
 	tool, compressed := tools[filepath.Ext(path)]
 	if !compressed {
-		return os.ReadFile(path)
+		return packed, nil
 	}
-	text, err := output(exec.CommandContext(ctx, tool, "-dc", path), tool+" -dc")
+	cmd := exec.CommandContext(ctx, tool, "-dc")
+	cmd.Stdin = bytes.NewReader(packed)
+	text, err := output(cmd, tool+" -dc")
 	return []byte(text), err
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // play is one of the programs that the test binary is inside a machine ("parent": on this host).
@@ -172,8 +173,22 @@ func sleep([]string) error {
 }
 
 func panicKernel([]string) error {
-	fmt.Println("before")
+	// Init reads the second line when it has passed on the first.
+	for _, line := range []string{"before", "and then"} {
+		fmt.Println(line)
+		if err := await("init at the other end of the pipe", stdoutIsRead); err != nil {
+			return err
+		}
+	}
 	return os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
+}
+
+// stdoutIsRead says that nothing is left in the pipe of the standard output (FIONREAD, pipe(7)).
+func stdoutIsRead() bool {
+	const fionread = 0x541b // include/uapi/asm-generic/ioctls.h
+	left := int32(-1)
+	_, _, e := syscall.Syscall(syscall.SYS_IOCTL, 1, fionread, uintptr(unsafe.Pointer(&left)))
+	return e == 0 && left == 0
 }
 
 // track says how many connections conntrack has after one was made.

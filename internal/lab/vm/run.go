@@ -4,12 +4,14 @@ package vm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -33,6 +35,8 @@ type Spec struct {
 	// Stdout and Stderr get what the command prints as it comes, besides Output. One goroutine writes to
 	// both; a Write that blocks holds up Run, also its end.
 	Stdout, Stderr io.Writer
+
+	secret string // tells the init of this machine that it is in it
 }
 
 // Output is what came of a Run.
@@ -75,7 +79,7 @@ func Run(ctx context.Context, spec Spec) (Output, error) {
 
 func run(ctx context.Context, spec Spec) (Output, error) {
 	none := Output{Code: -1}
-	if os.Getenv(roleEnv) == roleInit {
+	if strings.HasPrefix(os.Getenv(roleEnv), roleInit) {
 		return none, errors.New("vm: main must call vm.Main first")
 	}
 	if err := ctx.Err(); err != nil {
@@ -85,6 +89,7 @@ func run(ctx context.Context, spec Spec) (Output, error) {
 	if err != nil {
 		return none, err
 	}
+	spec.secret = rand.Text()
 	m, err := newMachine(ctx, qemu, spec)
 	if err != nil {
 		return none, err

@@ -184,7 +184,7 @@ func TestKernelPanic(t *testing.T) {
 	if !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "Kernel panic") {
 		t.Fatalf("Run = %v", err)
 	}
-	if string(out.Stdout) != "before\n" || out.Code != -1 || !bytes.Contains(out.Log, []byte("sysrq")) {
+	if !bytes.HasPrefix(out.Stdout, []byte("before\n")) || out.Code != -1 || !bytes.Contains(out.Log, []byte("sysrq")) {
 		t.Errorf("stdout %q, code %d, log %q", out.Stdout, out.Code, out.Log)
 	}
 }

@@ -56,7 +56,7 @@ func parseMembership(line string) (Membership, bool) {
 	return m, true
 }
 
-// UnitPath returns the path from which [Unit], [UserUnit] and [Container] can
+// UnitPath returns the path from which [Unit] can
 // tell whose process this is: that of the hierarchy by which systemd or a
 // container engine groups processes, where it is more than "/".
 func UnitPath(groups []Membership) string {

@@ -17,17 +17,6 @@ func Unit(path string) string {
 	return unit
 }
 
-// UserUnit returns the unit of a user's own service manager, which runs inside
-// a unit user@UID.service of the system's: "app.service" for
-// ".../user@1000.service/app.slice/app.service". It is "" for all others.
-func UserUnit(path string) string {
-	unit, rest := cutUnit(path)
-	if !strings.HasPrefix(unit, "user@") {
-		return ""
-	}
-	return Unit(rest)
-}
-
 // cutUnit returns the first unit of a path and what follows it. A path that was
 // seen from another namespace begins with parts "..".
 func cutUnit(path string) (unit, rest string) {
@@ -50,26 +39,4 @@ func cutUnit(path string) (unit, rest string) {
 func isUnit(name string) bool {
 	return slices.ContainsFunc([]string{".service", ".scope", ".socket", ".mount", ".swap"},
 		func(kind string) bool { return len(name) > len(kind) && strings.HasSuffix(name, kind) })
-}
-
-// Container returns the identifier of the innermost container on a path, 64
-// hexadecimal digits with Docker, containerd, CRI-O and Podman, or "" where the
-// path names none. Engines write it as a scope ("cri-containerd-ID.scope"), as a
-// group ("/docker/ID") or in systemd's notation of slice:prefix:ID.
-func Container(path string) string {
-	parts := strings.Split(path, "/")
-	slices.Reverse(parts)
-	for _, part := range parts {
-		part = strings.TrimSuffix(part, ".scope")
-		part = part[strings.LastIndexAny(part, "-:")+1:]
-		if isContainerID(part) {
-			return part
-		}
-	}
-	return ""
-}
-
-func isContainerID(s string) bool {
-	const digits = "0123456789abcdef"
-	return len(s) == 64 && strings.Trim(s, digits) == ""
 }

@@ -4,7 +4,9 @@ package fastsock
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,8 +18,8 @@ type Addr struct {
 	len uint32
 }
 
-// NewAddr converts an address and port. A zone is not carried: link-local addresses need one and are refused by
-// the kernel.
+// NewAddr converts an address and port. A zone is the name or the number of a device; one that is
+// not there is left out, and the kernel refuses link-local addresses without it.
 func NewAddr(ap netip.AddrPort) Addr {
 	var a Addr
 	ip := ap.Addr().Unmap()
@@ -30,10 +32,23 @@ func NewAddr(ap netip.AddrPort) Addr {
 		binary.NativeEndian.PutUint16(a.raw[:], unix.AF_INET6)
 		b := ip.As16()
 		copy(a.raw[8:], b[:])
+		binary.NativeEndian.PutUint32(a.raw[24:], scope(ip.Zone()))
 		a.len = unix.SizeofSockaddrInet6
 	}
 	a.SetPort(ap.Port())
 	return a
+}
+
+// scope is the number of a zone (ipv6(7), sin6_scope_id).
+func scope(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if dev, err := net.InterfaceByName(zone); err == nil {
+		return uint32(dev.Index)
+	}
+	n, _ := strconv.ParseUint(zone, 10, 31) // what is no number is no device
+	return uint32(n)
 }
 
 // SetPort changes the port.

@@ -63,11 +63,3 @@ func Retransmits(fd int) (n uint32, e syscall.Errno) {
 	_, _, e = syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 	return info.Total_retrans, e
 }
-
-// Queue is what a listener's accept queue holds and may hold (net/ipv4/tcp.c tcp_get_info).
-func Queue(listener int) (used, most uint32, e syscall.Errno) {
-	var info unix.TCPInfo
-	size := uint32(unsafe.Sizeof(info))
-	_, _, e = syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(listener), unix.SOL_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	return info.Unacked, info.Sacked, e
-}

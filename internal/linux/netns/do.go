@@ -28,11 +28,16 @@ func Do(ns Path, fn func() error) error {
 		return err
 	}
 	defer f.Close()
+	return doIn(ns, int(f.Fd()), id, fn)
+}
+
+// doIn runs fn in the namespace of a descriptor; ns names it in errors.
+func doIn(ns Path, fd int, id ID, fn func() error) error {
 	done := make(chan error, 1)
 	onFreshThread(func() {
 		err := errLeft
 		defer func() { done <- err }()
-		if err = enter(ns, int(f.Fd()), id); err != nil {
+		if err = enter(ns, fd, id); err != nil {
 			return
 		}
 		err = errLeft

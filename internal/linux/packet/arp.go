@@ -18,6 +18,12 @@ func (r *Ring) Ask(b []byte, own, wanted uint32) int {
 	return putARP(b, r.MAC, [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, [6]byte{}, 1, own, wanted)
 }
 
+// Probe writes a question that tells nobody who asks: its sender has no address yet, so that no
+// host changes its table (RFC 5227, section 2.1.1).
+func (r *Ring) Probe(b []byte, wanted uint32) int {
+	return putARP(b, r.MAC, [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, [6]byte{}, 1, 0, wanted)
+}
+
 // Answer writes the answer to a question: the address that it wants is at this device.
 func (r *Ring) Answer(b []byte, q ARP) int {
 	return putARP(b, r.MAC, q.HasMAC, q.HasMAC, 2, q.Wants, q.Has)

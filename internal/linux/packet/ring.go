@@ -183,15 +183,6 @@ func (r *Ring) Wait(d time.Duration) {
 	_, _ = unix.Poll(fds, int(d.Milliseconds())) // an interruption is no harm
 }
 
-// Dropped is how many frames found the receive ring full since the last call (PACKET_STATISTICS).
-func (r *Ring) Dropped() uint32 {
-	s, err := unix.GetsockoptTpacketStats(r.rx, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-	if err != nil {
-		return 0
-	}
-	return s.Drops
-}
-
 // Close gives the rings back.
 func (r *Ring) Close() {
 	if r.txMap != nil {

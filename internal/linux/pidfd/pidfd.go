@@ -67,8 +67,28 @@ func (p *Process) Close() error { return unix.Close(p.fd) }
 // is readable (kernel/fork.c pidfd_poll).
 func (p *Process) Running() bool {
 	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n == 0
+	for {
+		// A signal that is pending ends even a poll that does not wait (fs/select.c do_poll), and
+		// the Go runtime sends itself many.
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return err == nil && n == 0
+		}
+	}
+}
+
+// SocketCookie is the kernel's number of a socket, which no other socket of this boot has had or
+// will have, other than an inode number (net/core/sock_diag.c __sock_gen_cookie; getsockopt
+// SO_COOKIE, Linux 4.12).
+func SocketCookie(f *os.File) (cookie uint64, err error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	ctlErr := conn.Control(func(fd uintptr) {
+		cookie, err = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_COOKIE)
+	})
+	return cookie, errors.Join(ctlErr, err)
 }
 
 // Copy duplicates a descriptor of the process into this one, close-on-exec. Both

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
@@ -177,25 +178,5 @@ func TestParseProtocols(t *testing.T) {
 		if got, ok := all.Named("SCTP"); ok {
 			t.Errorf("%s: SCTP is %+v, want none", c.file, got)
 		}
-	}
-}
-
-func TestParseRelease(t *testing.T) {
-	for text, want := range map[string]procfs.Release{
-		"6.18.44-fc-v657":                    {Major: 6, Minor: 18, Patch: 44},
-		"5.10.0-28-cloud-amd64":              {Major: 5, Minor: 10},
-		"4.18.0-553.el8.x86_64":              {Major: 4, Minor: 18},
-		"5.15.153.1-microsoft-standard-WSL2": {Major: 5, Minor: 15, Patch: 153},
-		"6.19.0-rc1+":                        {Major: 6, Minor: 19},
-		"2.6.32":                             {Major: 2, Minor: 6, Patch: 32},
-	} {
-		want.Text = text
-		if got, err := procfs.ParseRelease(text + "\n"); got != want || err != nil {
-			t.Errorf("%s: got %+v %v, want %+v", text, got, err, want)
-		}
-	}
-	r := procfs.Release{Major: 5, Minor: 10}
-	if !r.AtLeast(5, 10) || !r.AtLeast(4, 18) || r.AtLeast(5, 11) || r.AtLeast(6, 1) {
-		t.Errorf("%+v compares wrongly", r)
 	}
 }

@@ -33,10 +33,6 @@ func parsers() map[string]func([]byte) error {
 		"comm":      refuse(procfs.ParseComm),
 		"protocols": refuse(procfs.ParseProtocols),
 		"sysctl":    refuse(procfs.ParseSysctl),
-		"release": func(b []byte) error {
-			_, err := procfs.ParseRelease(string(b))
-			return err
-		},
 	}
 }
 
@@ -85,9 +81,6 @@ func TestRefusals(t *testing.T) {
 		{"protocols", "protocol size sockets memory press\nTCP 2304 1 x no\n", `parse protocols line 2: memory is "x", want a number`},
 		{"protocols", "protocol size sockets memory press\nTCP 2304\n", "parse protocols line 2: 2 columns, want 3 or more"},
 		{"sysctl", "4\x0096\n", "parse sysctl: byte 1 is 0"},
-		{"release", "linux", `parse kernel release: "linux" does not begin with three numbers`},
-		{"release", "6.1", `parse kernel release: "6.1" does not begin with three numbers`},
-		{"release", "99999999999.1.1", `parse kernel release: "99999999999.1.1" does not begin with three numbers`},
 		{"counters", "", "parse snmp counters: is empty"},
 		{"sockstat", "", "parse sockstat: is empty"},
 		{"sockstat", "TCP: inuse\n", `parse sockstat line 1: "TCP": "inuse" has no value`},

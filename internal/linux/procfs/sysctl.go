@@ -2,8 +2,9 @@ package procfs
 
 import (
 	"fmt"
-	"io/fs"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // ParseSysctl returns the value in a file under /proc/sys: its text without
@@ -26,9 +27,9 @@ func ParseSysctl(b []byte) (string, error) {
 // kernel or this namespace lacks is fs.ErrNotExist, one that this user may not
 // read is fs.ErrPermission.
 func (r Root) Sysctl(key string) (string, error) {
-	name, err := sysctlFile(key)
+	name, err := knob.File(key)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("sysctl %s: %w", clip(key), err)
 	}
 	b, err := r.Read("sys/" + name)
 	if err != nil {
@@ -39,17 +40,4 @@ func (r Root) Sysctl(key string) (string, error) {
 		return "", fmt.Errorf("sysctl %s: %w", key, err)
 	}
 	return text, nil
-}
-
-// sysctlFile turns a key into a path below /proc/sys. The separator that comes
-// first separates; the other one is a part of names.
-func sysctlFile(key string) (string, error) {
-	name := key
-	if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '.' {
-		name = strings.NewReplacer(".", "/", "/", ".").Replace(key)
-	}
-	if !fs.ValidPath(name) || name == "." {
-		return "", fmt.Errorf("sysctl %s: not a key", clip(key))
-	}
-	return name, nil
 }

@@ -44,14 +44,6 @@ func portBytecode(port uint16) []operation {
 	}
 }
 
-// probeBytecode accepts the sockets with this local port, and all that have a peer.
-func probeBytecode(port uint16) []operation {
-	return append([]operation{
-		{opDestinationAtLeast, comparison, comparison + jump}, {no: 1},
-		{opJump, jump, jump + portBytecodeSize},
-	}, portBytecode(port)...)
-}
-
 // appendBytecode adds a filter to the netlink message b.
 func appendBytecode(b []byte, filter []operation) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(filter)*sizeofOperation))

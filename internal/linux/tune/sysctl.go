@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // Sysctl writes value to key, spelled as for sysctl(8), in the network namespace
@@ -18,7 +20,7 @@ func Sysctl(key, value string) error {
 }
 
 func sysctl(root, key, value string) error {
-	name, err := keyFile(key)
+	name, err := knob.File(key)
 	if err != nil {
 		return &Error{Op: "write", Subject: key, Want: value, Err: err}
 	}

@@ -13,9 +13,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/knob"
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 func TestMain(m *testing.M) { nstest.Main(m) }
@@ -35,7 +37,7 @@ func TestSysctl(t *testing.T) {
 				t.Errorf("Sysctl(%s, %q) = %v", c.key, c.value, err)
 				continue
 			}
-			file, _ := keyFile(c.key)
+			file, _ := knob.File(c.key)
 			got, err := os.ReadFile("/proc/sys/" + file)
 			if err != nil || strings.TrimSuffix(string(got), "\n") != c.want {
 				t.Errorf("%s reads %q (%v), want %q", c.key, got, err, c.want)
@@ -55,10 +57,10 @@ func TestSysctlRefused(t *testing.T) {
 			{"net.ipv4.tcp_tw_recycle", "1", fs.ErrNotExist},
 			{"net.ipv4.tcp_mem", "1 2 3", fs.ErrNotExist}, // the first namespace only
 			{"net.core", "1", unix.EISDIR},
-			{"", "1", errBadKey},
-			{"net..core", "1", errBadKey},
-			{"../../etc/hostname", "x", errBadKey},
-			{"/net/core/somaxconn", "1", errBadKey},
+			{"", "1", knob.ErrNoKey},
+			{"net..core", "1", knob.ErrNoKey},
+			{"../../etc/hostname", "x", knob.ErrNoKey},
+			{"/net/core/somaxconn", "1", knob.ErrNoKey},
 		} {
 			err := Sysctl(c.key, c.value)
 			var e *Error
@@ -118,40 +120,6 @@ func TestSysctlStaysInItsNamespace(t *testing.T) {
 	if err != nil || string(after) != string(before) {
 		t.Errorf("outside it went from %q to %q (%v)", before, after, err)
 	}
-}
-
-func TestKeyFile(t *testing.T) {
-	for key, want := range map[string]string{
-		"net.core.somaxconn":                "net/core/somaxconn",
-		"net/core/somaxconn":                "net/core/somaxconn",
-		"net.ipv4.conf.eth0/100.rp_filter":  "net/ipv4/conf/eth0.100/rp_filter",
-		"net/ipv4/conf/eth0.100/rp_filter":  "net/ipv4/conf/eth0.100/rp_filter",
-		"net.ipv4.neigh.default.gc_thresh1": "net/ipv4/neigh/default/gc_thresh1",
-		"net.netfilter.nf_conntrack_max":    "net/netfilter/nf_conntrack_max",
-		"kernel":                            "kernel",
-		"net.ipv4.conf.//.rp_filter":        "",
-		"net/../../etc/passwd":              "",
-		"net.core.somaxconn\n":              "",
-		".net":                              "",
-		"net.":                              "",
-	} {
-		got, err := keyFile(key)
-		if got != want || (err != nil) != (want == "") {
-			t.Errorf("keyFile(%q) = %q, %v; want %q", key, got, err, want)
-		}
-	}
-}
-
-func FuzzKeyFile(f *testing.F) {
-	for _, key := range []string{"net.core.somaxconn", "net/ipv4/conf/eth0.100/x", "..", "a/./b", "a.///b"} {
-		f.Add(key)
-	}
-	f.Fuzz(func(t *testing.T, key string) {
-		path, err := keyFile(key)
-		if err == nil && !filepath.IsLocal(path) {
-			t.Errorf("keyFile(%q) = %q leads out of /proc/sys", key, path)
-		}
-	})
 }
 
 func TestSame(t *testing.T) {

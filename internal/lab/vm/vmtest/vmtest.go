@@ -50,8 +50,15 @@ func kernel(t *testing.T, series string) vm.Kernel {
 // Static builds the test binary of the package in the working directory without C, so that it needs no libraries of the host.
 func Static(t *testing.T) string {
 	t.Helper()
+	return StaticOf(t, ".")
+}
+
+// StaticOf builds that of the package in another directory: one whose module must not require this package.
+func StaticOf(t *testing.T, dir string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "package.test")
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path, ".")
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go test -c: %v\n%s", err, out)

@@ -1,0 +1,118 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"github.com/maxconn/maxconn/internal/linux/pidfd"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
+)
+
+// keeper holds processes from the first look at one until the program ends: what was compared once
+// is the process that is written to, whoever has its number by then.
+type keeper struct {
+	mu   sync.Mutex
+	held map[processKey]*heldProcess
+}
+
+// processKey tells processes of one boot apart: the number may come back, with a later start.
+type processKey struct {
+	pid   int
+	start uint64
+}
+
+// heldProcess is a process held twice: its directory in /proc answers with ESRCH once it has ended,
+// and the descriptor tells that it has, and gives copies of its files. fd is nil before Linux 5.3.
+type heldProcess struct {
+	fd  *pidfd.Process
+	dir *procfs.Process
+}
+
+// hold gives the process of this number and start time, the same at each call. One that has ended
+// is ErrGone.
+func (k *keeper) hold(pid int, start uint64) (*heldProcess, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := processKey{pid, start}
+	p, ok := k.held[key]
+	if !ok {
+		var err error
+		if p, err = holdProcess(key); err != nil {
+			return nil, err
+		}
+		if k.held == nil {
+			k.held = map[processKey]*heldProcess{}
+		}
+		k.held[key] = p
+	}
+	if !p.running() {
+		return nil, ErrGone
+	}
+	return p, nil
+}
+
+// holdProcess opens the descriptor first. Where the process had ended by then, the descriptor is of
+// another one, and so is the start time; where it ended in between, the descriptor says so.
+func holdProcess(key processKey) (*heldProcess, error) {
+	p := &heldProcess{}
+	var err error
+	if p.fd, err = pidfd.Open(key.pid); err != nil && !errors.Is(err, syscall.ENOSYS) {
+		return nil, err
+	}
+	if p.dir, err = procfs.Root("").Open(key.pid); err != nil {
+		p.close()
+		return nil, err
+	}
+	stat, err := p.dir.Stat()
+	if err == nil && stat.StartTime != key.start {
+		err = fmt.Errorf("the pid belongs to another process now: %w", ErrGone)
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *heldProcess) close() {
+	if p.fd != nil {
+		p.fd.Close()
+	}
+	if p.dir != nil {
+		p.dir.Close()
+	}
+}
+
+// running says whether the process has not ended.
+func (p *heldProcess) running() bool {
+	if p.fd != nil {
+		return p.fd.Running()
+	}
+	_, err := p.dir.Stat()
+	return err == nil
+}
+
+// startOf is when a process started, 0 where there is none of that number.
+func startOf(pid int) uint64 {
+	p, err := procfs.Root("").Open(pid)
+	if err != nil {
+		return 0
+	}
+	defer p.Close()
+	stat, err := p.Stat()
+	if err != nil {
+		return 0
+	}
+	return stat.StartTime
+}
+
+// comm is what the process is called now.
+func (p *heldProcess) comm() string {
+	name, err := p.dir.Comm()
+	if err != nil {
+		return ""
+	}
+	return name
+}

@@ -1,0 +1,149 @@
+package knob
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// The spellings of a sysctl's name. sysctl.d(5) and sysctl(8): the separator that comes first
+// separates, the other one is a part of names. So net.ipv4.conf.eth0/100.forwarding and
+// net/ipv4/conf/eth0.100/forwarding are one, a setting of the device eth0.100.
+
+// Dir is where the kernel shows its sysctls.
+const Dir = "/proc/sys/"
+
+// Key is a sysctl's name as sysctl(8) prints it, with dots, from any way of writing it:
+// net.core.somaxconn, net/core/somaxconn, /net/core/somaxconn.
+func Key(written string) string { return swap(Path(written)) }
+
+// KeyAt is the name of the sysctl whose file is at a path below Dir.
+func KeyAt(path string) string { return swap(simplify(path)) }
+
+// Path is the path of a sysctl below Dir, from any way of writing its name, without needless
+// separators (systemd's path_simplify). It may hold "..": see File.
+func Path(written string) string {
+	if i := strings.IndexAny(written, "./"); i >= 0 && written[i] == '.' {
+		written = swap(written)
+	}
+	return simplify(written)
+}
+
+// ErrNoKey is the error of a text that is no name of a sysctl.
+var ErrNoKey = errors.New("not a sysctl key")
+
+// File is the path of a sysctl below Dir for a program that is to open it: what is no plain name,
+// or would lead elsewhere, is an error.
+func File(key string) (string, error) {
+	path := key
+	if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '.' {
+		path = swap(key)
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." || part == ".." || strings.ContainsAny(part, "\x00\n") {
+			return "", ErrNoKey
+		}
+	}
+	return path, nil
+}
+
+func simplify(path string) string {
+	var parts []string
+	for part := range strings.SplitSeq(path, "/") {
+		if part != "" && part != "." {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// swap exchanges dots and slashes, byte by byte: a key need not be UTF-8.
+func swap(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		switch c {
+		case '.':
+			b[i] = '/'
+		case '/':
+			b[i] = '.'
+		}
+	}
+	return string(b)
+}
+
+// IsKey says whether a name is well formed and spelled as Key spells it: a file that holds names
+// then has one form for each.
+func IsKey(name string) bool {
+	if root, _, _ := strings.Cut(name, "."); strings.Contains(root, "/") {
+		return false
+	}
+	for part := range strings.SplitSeq(name, ".") {
+		slash := strings.HasPrefix(part, "/") || strings.HasSuffix(part, "/")
+		if part == "" || slash || strings.Contains(part, "//") {
+			return false
+		}
+	}
+	return true
+}
+
+// IsGlob says whether the programs that read sysctl.d expand the name.
+func IsGlob(key string) bool { return strings.ContainsAny(key, "*?[") }
+
+// roots are the directories of /proc/sys.
+var roots = []string{
+	"abi", "crypto", "debug", "dev", "fs", "fscache", "kernel", "net", "sunrpc", "user", "vm",
+}
+
+// Cut splits a key at its first dot; ok says that it begins with a directory of /proc/sys.
+func Cut(key string) (root, rest string, ok bool) {
+	root, rest, _ = strings.Cut(key, ".")
+	return root, rest, rest != "" && slices.Contains(roots, root)
+}
+
+// IsSysctl tells the name of a sysctl from that of another setting, such as "RLIMIT_NOFILE" or
+// "backlog argument of listen()".
+func IsSysctl(name string) bool {
+	_, rest, ok := Cut(name)
+	return ok && !strings.ContainsFunc(rest, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("_-./", r))
+	})
+}
+
+// Last is what stands behind the last dot of a key.
+func Last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
+
+// The names of one value. The two of nf_conntrack_max are one variable
+// (net/netfilter/nf_conntrack_standalone.c nf_ct_netfilter_table); until 4.8 there was a table
+// net.ipv4.netfilter with the old names (net/ipv4/netfilter/nf_conntrack_l3proto_ipv4_compat.c).
+const (
+	trackedMax      = "net.netfilter.nf_conntrack_max"
+	trackedMaxShort = "net.nf_conntrack_max"
+	oldTrackedMax   = "net.ipv4.ip_conntrack_max"
+	trackPrefix     = "net.netfilter.nf_conntrack_"
+	oldTrackPrefix  = "net.ipv4.netfilter.ip_conntrack_"
+)
+
+// Names are the names that today's kernels have for the value of a key, itself first.
+func Names(written string) []string {
+	switch key := Key(written); key {
+	case trackedMax:
+		return []string{trackedMax, trackedMaxShort}
+	case trackedMaxShort:
+		return []string{trackedMaxShort, trackedMax}
+	default:
+		return []string{key}
+	}
+}
+
+// Main is the name under which a setting has its row and its rule, for any of its names, those of
+// old kernels too.
+func Main(key string) string {
+	if key == trackedMaxShort || key == oldTrackedMax {
+		return trackedMax
+	}
+	if rest, old := strings.CutPrefix(key, oldTrackPrefix); old {
+		return trackPrefix + rest
+	}
+	return key
+}

@@ -1,0 +1,111 @@
+// Command worst-inputs gives every reader of maxconn the worst that a file of a given size can hold, and measures the
+// real program: time, memory, how both grow with ten times the input, and how soon SIGTERM ends it.
+//
+//	go run ./scripts/worst-inputs [-size 10000000] [-only REGEXP] BINARY
+//
+// It ends with 1 where a figure is above its bound. Time is the lower of processor and wall-clock time: on a
+// machine that does nothing else both are the same, and others' work is not the program's.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// bounds are what no input of the full size may exceed.
+type bounds struct {
+	seconds   float64
+	mebibytes float64
+	stop      float64 // seconds from SIGTERM to the end
+}
+
+func main() {
+	size := flag.Int("size", 10_000_000, "bytes of the large input")
+	only := flag.String("only", "", "run the cases whose name this `regexp` matches")
+	limit := bounds{}
+	flag.Float64Var(&limit.seconds, "seconds", 2, "the most time")
+	flag.Float64Var(&limit.mebibytes, "mib", 256, "the most memory")
+	flag.Float64Var(&limit.stop, "stop", 1, "the most time from SIGTERM to the end, in seconds")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
+		os.Exit(64)
+	}
+	program, err := filepath.Abs(flag.Arg(0))
+	if err == nil {
+		err = measureAll(program, *size, regexp.MustCompile(*only), limit)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "worst-inputs:", err)
+		os.Exit(1)
+	}
+}
+
+// measureAll runs each case and prints a line of it.
+func measureAll(program string, size int, only *regexp.Regexp, limit bounds) error {
+	dir, err := os.MkdirTemp("", "maxconn-worst-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "small.txt"), []byte(beginSnapshot+endSnapshot), 0o600); err != nil {
+		return err
+	}
+	fmt.Printf("%-34s %7s %8s %6s %6s %7s %6s\n",
+		"input", "exit", "seconds", "MiB", "growth", "stopped", "")
+	over := 0
+	for _, c := range cases() {
+		if !only.MatchString(c.name) {
+			continue
+		}
+		r, err := measure(program, dir, c, size)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		said := r.above(limit)
+		if said != "" {
+			over++
+		}
+		fmt.Printf("%-34s %7d %8.2f %6.0f %6.1f %7.2f %s\n",
+			c.name, r.full.status, r.full.seconds, r.full.mebibytes, r.growth(), r.stopped.Seconds(), said)
+	}
+	if over > 0 {
+		return fmt.Errorf("%d inputs are above %g s, %g MiB or %g s to stop",
+			over, limit.seconds, limit.mebibytes, limit.stop)
+	}
+	return nil
+}
+
+// result is what one case took.
+type result struct {
+	tenth, full figures
+	stopped     time.Duration
+}
+
+// growth is how many times longer the full input took than a tenth of it; what both take for nothing is left out.
+func (r result) growth() float64 {
+	return max(r.full.seconds-startup, 0) / max(r.tenth.seconds-startup, startup)
+}
+
+// startup is about what the program takes for an empty file, in seconds.
+const startup = 0.02
+
+func (r result) above(limit bounds) string {
+	switch {
+	case r.full.killed:
+		return "KILLED"
+	case r.full.seconds > limit.seconds:
+		return "TIME"
+	case r.full.mebibytes > limit.mebibytes:
+		return "MEMORY"
+	case r.stopped.Seconds() > limit.stop:
+		return "STOP"
+	case r.full.status < 0:
+		return "SIGNAL"
+	}
+	return ""
+}

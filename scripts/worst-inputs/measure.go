@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// figures are what one run of the program took.
+type figures struct {
+	seconds, mebibytes float64
+	status             int
+	killed             bool
+}
+
+// longest is when a run is given up.
+const longest = 60 * time.Second
+
+// measure runs a case with a tenth of the size, with the size, and once more until it is stopped.
+func measure(program, dir string, c input, size int) (r result, err error) {
+	if r.tenth, err = runOnce(program, dir, c, size/10); err != nil {
+		return r, err
+	}
+	if r.full, err = runOnce(program, dir, c, size); err != nil {
+		return r, err
+	}
+	r.stopped, err = stop(program, dir, c)
+	return r, err
+}
+
+// write makes the input; it goes straight to the disk, because the memory of this program counts as that of those it
+// starts (ru_maxrss survives execve: fs/exec.c exec_mmap).
+func write(dir string, c input, size int) (err error) {
+	f, err := os.Create(filepath.Join(dir, "input"))
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	c.write(&sized{w: w, left: size})
+	return errors.Join(w.Flush(), f.Close())
+}
+
+func runOnce(program, dir string, c input, size int) (figures, error) {
+	if err := write(dir, c, size); err != nil {
+		return figures{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	cmd := command(ctx, program, dir, c)
+	begin := time.Now()
+	err := cmd.Run()
+	wall := time.Since(begin)
+	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
+		return figures{}, err
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	work := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return figures{
+		seconds: min(wall, work).Seconds(), mebibytes: float64(usage.Maxrss) / 1024,
+		status: cmd.ProcessState.ExitCode(), killed: ctx.Err() != nil,
+	}, nil
+}
+
+func command(ctx context.Context, program, dir string, c input) *exec.Cmd {
+	args := strings.Fields(strings.ReplaceAll(c.args, "INPUT", filepath.Join(dir, "input")))
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Stdout = dir, io.Discard
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "XDG_STATE_HOME=" + dir}
+	return cmd
+}
+
+// stop starts the program, lets it get to its work, and takes the time that SIGTERM needs to end it.
+func stop(program, dir string, c input) (time.Duration, error) {
+	cmd := command(context.Background(), program, dir, c)
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	time.Sleep(100 * time.Millisecond) // the signal has to meet the work: there is no event in between
+	begin := time.Now()
+	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	guard := time.AfterFunc(longest, func() { _ = cmd.Process.Kill() })
+	defer guard.Stop()
+	_ = cmd.Wait() // whatever its status is
+	return time.Since(begin), nil
+}
