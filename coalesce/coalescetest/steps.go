@@ -27,6 +27,24 @@ func (tr *trial) size() int {
 		1+tr.rnd.IntN(200_000))
 }
 
+// writeLone writes messages that are sent one by one, until the connection takes to writing such
+// in the goroutine of the caller, and one that the socket may take in part.
+func (tr *trial) writeLone() {
+	for i := range 13 {
+		p := tr.message(1 + tr.rnd.IntN(50))
+		if i == 12 {
+			p = tr.message(tr.rnd.IntN(32_000) + 1)
+			time.Sleep(time.Millisecond)
+		}
+		tr.conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		n, err := tr.conn.Write(p)
+		tr.said = append(tr.said, fmt.Sprintf("lone Write of %d: %d, %v", len(p), n, err))
+		tr.expected.Write(p[:n])
+		tr.flush()
+	}
+	tr.conn.SetWriteDeadline(time.Time{})
+}
+
 // step makes one random call, and reports whether to go on.
 func (tr *trial) step() bool {
 	switch tr.rnd.IntN(20) {

@@ -56,6 +56,7 @@ type trial struct {
 	conn *coalesce.Conn
 
 	patience time.Duration // of closeCancel
+	lone     bool          // begin with lone messages, after which callers write by themselves
 
 	expected bytes.Buffer  // what calls said they have accepted
 	said     []string      // the calls, for the report
@@ -68,6 +69,7 @@ func newTrial(seed uint64) *trial {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	tr := &trial{seed: seed, rnd: rnd, peer: rnd.IntN(numPeer), end: rnd.IntN(numEnds)}
 	tr.heard = make(chan struct{})
+	tr.lone = rnd.IntN(3) == 0
 	tr.patience = time.Duration(rnd.IntN(int(100 * time.Millisecond)))
 	tr.ops = 1 + rnd.IntN(40)
 	tr.cfg = coalesce.Config{
@@ -125,6 +127,9 @@ func (tr *trial) play() error {
 		tr.ended = make(chan error, 1)
 		after := time.Duration(tr.rnd.IntN(int(40 * time.Millisecond)))
 		time.AfterFunc(after, func() { tr.ended <- tr.finish() })
+	}
+	if tr.lone {
+		tr.writeLone()
 	}
 	for range tr.ops {
 		if !tr.step() {
