@@ -83,6 +83,7 @@ type LimitError struct {
 	Err         error   // the context's
 }
 
+// Error names the limit, the destination and how many dials were ahead.
 func (e *LimitError) Error() string {
 	helps := "close connections or raise MaxOpen"
 	if e.Limit == "MaxPerSecond" {

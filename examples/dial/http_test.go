@@ -68,7 +68,9 @@ func TestHTTPLimited(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if s := d.Stats(); s.Dials > most || s.Destinations[0].Open > most || s.Destinations[0].Waiting > 0 {
+	// On a busy machine net/http drops a few connections whose response was faster than the report of the write
+	// (net/http/transport.go wroteRequest), with net.Dialer too.
+	if s := d.Stats(); s.Dials > 3*most || s.Destinations[0].Open > most || s.Destinations[0].Waiting > 0 {
 		t.Errorf("%d dials, %+v", s.Dials, s.Destinations[0])
 	}
 }
