@@ -2,49 +2,237 @@ package lint
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // wrappers are words in front of a command that run it.
-var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command", "builtin", "busybox", "nice", "if", "then", "else", "elif", "do", "while", "until", "!", "{", "-"}
+var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command", "builtin", "busybox", "nice", "-"}
 
-// commands takes the commands of a line.
-func (p *parser) commands(t string) {
+// commands takes the commands of a string. In one over several lines, every form is looked for.
+func (p *parser) commands(w word) {
+	if strings.Contains(w.text, "\n") {
+		p.nested(w)
+		return
+	}
+	p.inside(w.row, func() { p.statement(w.text) })
+}
+
+// nested reads the lines of a string as those of a script.
+func (p *parser) nested(w word) {
+	text := strings.ReplaceAll(w.text, folded, "\\\n")
+	p.inside(w.row, func() { p.read(&rows{rest: text, n: w.row - 1}, anyRole) })
+}
+
+// inside reads text that stands inside of a command, and has no lines after it.
+func (p *parser) inside(row int, step func()) {
 	if p.depth >= deepest {
 		return
 	}
 	p.depth++
-	defer func() { p.depth-- }()
-	for _, pipe := range shellLine(t) {
-		p.pipeline(pipe)
+	was := *p
+	p.row, p.all = row, nil
+	step()
+	p.depth, p.row, p.all, p.role, p.here = was.depth-1, was.row, was.all, was.role, was.here
+}
+
+// stmts takes statements; to are the files that their output goes to.
+func (s *script) stmts(list []*syntax.Stmt, to []string) {
+	for _, st := range list {
+		s.stmt(st, to)
 	}
+}
+
+func (s *script) stmt(st *syntax.Stmt, to []string) {
+	if own, ok := s.output(st); ok {
+		to = own
+	}
+	switch c := st.Cmd.(type) {
+	case *syntax.CallExpr:
+		s.call(c, st.Redirs, to)
+	case *syntax.BinaryCmd:
+		s.binary(c, to)
+	case *syntax.DeclClause:
+		s.assigns(c.Args)
+	case *syntax.Block:
+		s.stmts(c.Stmts, to)
+	case *syntax.Subshell:
+		s.stmts(c.Stmts, to)
+	case *syntax.TimeClause:
+		if c.Stmt != nil {
+			s.stmt(c.Stmt, to)
+		}
+	case *syntax.CoprocClause:
+		s.stmt(c.Stmt, to)
+	default:
+		s.branch(c, to)
+	}
+}
+
+// branch takes what may not run, or more than once.
+func (s *script) branch(c syntax.Command, to []string) {
+	s.branches = s.branches || c != nil
+	switch c := c.(type) {
+	case *syntax.IfClause:
+		for ; c != nil; c = c.Else {
+			s.stmts(c.Cond, to)
+			s.stmts(c.Then, to)
+		}
+	case *syntax.WhileClause:
+		s.stmts(c.Cond, to)
+		s.stmts(c.Do, to)
+	case *syntax.ForClause:
+		if each, ok := c.Loop.(*syntax.WordIter); ok {
+			s.loop(each.Name.Value, texts(s.words(each.Items)))
+		}
+		s.stmts(c.Do, to)
+	case *syntax.CaseClause:
+		for _, item := range c.Items {
+			s.stmts(item.Stmts, to)
+		}
+	case *syntax.FuncDecl:
+		s.stmt(c.Body, to)
+	}
+}
+
+// output are the files that a statement writes to; ok says that it writes elsewhere than to what it stands in.
+func (s *script) output(st *syntax.Stmt) (to []string, ok bool) {
+	for _, r := range st.Redirs {
+		if r.N != nil && r.N.Value != "1" {
+			continue
+		}
+		switch r.Op {
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+			to, ok = append(to, s.word(r.Word).String()), true
+		}
+	}
+	return files(to), ok
 }
 
 // longestPipe is how many commands behind one are looked at for where its output goes.
 const longestPipe = 4
 
-func (p *parser) pipeline(pipe pipeline) {
-	for i, c := range pipe {
-		words := unwrapped(c.words)
-		if len(words) == 0 {
+// binary takes a pipe, or commands joined by && and ||.
+func (s *script) binary(c *syntax.BinaryCmd, to []string) {
+	if !isPipe(c) {
+		s.stmt(c.X, to)
+		s.stmt(c.Y, to)
+		return
+	}
+	var stages []*syntax.Stmt
+	inPipe(&stages, c)
+	for i, st := range stages {
+		last := min(len(stages), i+1+longestPipe)
+		into := slices.Clone(to)
+		for _, later := range stages[i+1 : last] {
+			own, _ := s.output(later)
+			into = append(into, own...)
+			if call, ok := later.Cmd.(*syntax.CallExpr); ok {
+				into = append(into, teed(unwrapped(s.words(call.Args)))...)
+			}
+		}
+		s.inner = nil
+		s.stmt(st, into)
+	}
+}
+
+func isPipe(c *syntax.BinaryCmd) bool { return c.Op == syntax.Pipe || c.Op == syntax.PipeAll }
+
+// inPipe are the commands of a pipe in their order.
+func inPipe(stages *[]*syntax.Stmt, c *syntax.BinaryCmd) {
+	for _, st := range []*syntax.Stmt{c.X, c.Y} {
+		if inner, ok := st.Cmd.(*syntax.BinaryCmd); ok && isPipe(inner) {
+			inPipe(stages, inner)
 			continue
 		}
-		targets := append(slices.Clone(c.out), teed(words)...)
-		for _, later := range pipe[i+1 : min(len(pipe), i+1+longestPipe)] {
-			targets = append(targets, append(teed(unwrapped(later.words)), later.out...)...)
+		*stages = append(*stages, st)
+	}
+}
+
+func (s *script) call(c *syntax.CallExpr, redirs []*syntax.Redirect, to []string) {
+	s.assigns(c.Assigns)
+	if words := unwrapped(s.words(c.Args)); len(words) > 0 {
+		s.row = words[0].row
+		to = append(slices.Clip(to), teed(words)...)
+		if !s.fed(redirs, path.Base(words[0].text), to) {
+			s.command(words, to)
 		}
-		if c.feed != "" {
-			p.fed(c, words, files(targets))
-			continue
+	}
+	inner := s.inner
+	s.inner = nil
+	s.stmts(inner, nil)
+}
+
+// fed takes what a command reads: a here-document, or a string after <<<.
+func (s *script) fed(redirs []*syntax.Redirect, name string, to []string) bool {
+	for _, r := range redirs {
+		switch {
+		case r.Op == syntax.WordHdoc && oneOf(name, []string{"sysctl", "tee", "cat"}):
+			w := s.word(r.Word)
+			w.text = unescapes.Replace(w.text)
+			s.content(to, w)
+			return true
+		case r.Op == syntax.Hdoc || r.Op == syntax.DashHdoc:
+			s.document(r, to)
+			return true
 		}
-		if c.here != "" {
-			p.here = &document{end: c.here, targets: files(targets)}
-			continue
+	}
+	return false
+}
+
+// document takes a here-document. In one whose end mark is in quotes, backslashes stay.
+func (s *script) document(r *syntax.Redirect, to []string) {
+	end := s.word(r.Word).String()
+	if s.open {
+		s.here = &document{end, to}
+		return
+	}
+	if r.Hdoc == nil {
+		return
+	}
+	text := strings.TrimRight(s.raw(r.Hdoc), "\n")
+	if last := strings.LastIndexByte(text, '\n') + 1; trim(text[last:]) == end {
+		text = text[:last]
+	}
+	if !strings.ContainsAny(s.raw(r.Word), `"'\`) {
+		text = strings.ReplaceAll(text, "\\\n", folded)
+	}
+	s.content(to, word{text, s.rowOf(r.Hdoc.Pos())})
+}
+
+// assigns takes the elements of tables: T=( [net.core.somaxconn]=1024 "net.ipv4.tcp_fin_timeout=30" ), T["k"]=v.
+func (s *script) assigns(all []*syntax.Assign) {
+	for _, a := range all {
+		switch {
+		case a.Array != nil:
+			for _, e := range a.Array.Elems {
+				s.element(e.Index, e.Value)
+			}
+		case a.Index != nil:
+			s.element(a.Index, a.Value)
+		case a.Value != nil:
+			if w := s.word(a.Value); strings.Contains(w.text, "\n") {
+				s.nested(w)
+			}
 		}
-		p.command(words, files(targets))
+	}
+}
+
+func (s *script) element(index syntax.ArithmExpr, value *syntax.Word) {
+	if value == nil {
+		return
+	}
+	w := s.word(value)
+	s.row = w.row
+	if index != nil {
+		s.parser.element(s.raw(index), w.String())
+	} else {
+		s.edited("", w.String())
 	}
 }
 
@@ -59,33 +247,36 @@ func files(targets []string) (out []string) {
 }
 
 // teed are the files that a tee writes.
-func teed(words []string) (files []string) {
-	if len(words) == 0 || path.Base(words[0]) != "tee" {
+func teed(words []word) (to []string) {
+	if len(words) == 0 || path.Base(words[0].text) != "tee" {
 		return nil
 	}
 	for _, w := range words[1:] {
-		if !strings.HasPrefix(w, "-") {
-			files = append(files, w)
+		if !strings.HasPrefix(w.text, "-") {
+			to = append(to, w.String())
 		}
 	}
-	return files
+	return files(to)
 }
 
+// assignedFirst is a variable that env or sudo sets.
+var assignedFirst = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+
 // unwrapped takes off sudo and the like, with their flags, and settings of variables.
-func unwrapped(words []string) []string {
+func unwrapped(words []word) []word {
 	for len(words) > 0 {
-		name := path.Base(words[0])
+		name := path.Base(words[0].text)
 		switch {
 		case oneOf(name, wrappers):
 			words = words[1:]
-			for len(words) > 1 && strings.HasPrefix(words[0], "-") {
-				flag := words[0]
+			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
+				flag := words[0].text
 				words = words[1:]
 				if flag == "-u" || flag == "-g" || flag == "-n" && name == "nice" {
 					words = words[1:]
 				}
 			}
-		case strings.Contains(name, "=") && !looksLikeKey(strings.SplitN(words[0], "=", 2)[0]) && len(words) > 1:
+		case assignedFirst.MatchString(words[0].text) && len(words) > 1:
 			words = words[1:]
 		default:
 			return words
@@ -95,9 +286,9 @@ func unwrapped(words []string) []string {
 }
 
 // command takes one command; targets are the files that its output goes to.
-func (p *parser) command(words, targets []string) {
+func (p *parser) command(words []word, targets []string) {
 	args := words[1:]
-	switch path.Base(words[0]) {
+	switch path.Base(words[0].text) {
 	case "sysctl":
 		p.sysctl(args)
 	case "echo":
@@ -105,26 +296,24 @@ func (p *parser) command(words, targets []string) {
 	case "printf":
 		p.printf(args, targets)
 	case "ulimit":
-		p.ulimit(args)
+		p.ulimit(texts(args))
 	case "prlimit":
-		p.prlimit(args)
+		p.prlimit(texts(args))
 	case "ifconfig":
-		p.queueLength(args)
+		p.queueLength(texts(args))
 	case "ip":
 		p.ip(args)
 	case "sed":
 		p.sed(args)
-	case "for":
-		p.loop(args)
 	case "modprobe", "insmod":
-		p.modprobe(args)
+		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git", "tee":
 	default:
-		if p.elements(words) {
+		if p.elements(words) || p.inBlock(words) {
 			return
 		}
 		was := p.where
-		if name := path.Base(words[0]); oneOf(name, carriers) {
+		if name := path.Base(words[0].text); oneOf(name, carriers) {
 			p.where = name
 		}
 		p.otherCommand(args)
@@ -132,31 +321,39 @@ func (p *parser) command(words, targets []string) {
 	}
 }
 
+// inBlock takes a line of a file that is read as it stands, among commands that belong together.
+func (p *parser) inBlock(words []word) bool {
+	t := strings.Join(texts(words), " ")
+	name, _, ok := strings.Cut(t, "=")
+	return (ok && looksLikeKey(trim(name)) || len(words) == 4) && p.plain(t)
+}
+
 // carriers run a command elsewhere: what it sets does not meet what this host sets.
 var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot", "systemd-nspawn", "ansible", "pssh", "vagrant"}
 
 // otherCommand looks into commands that run others: sh -c '...', ssh host '...', docker run --sysctl k=v, nsenter sysctl -w.
-func (p *parser) otherCommand(args []string) {
+func (p *parser) otherCommand(args []word) {
 	for i := 0; i < len(args); i++ {
-		w := args[i]
+		p.row = args[i].row
+		w := args[i].String()
 		switch {
 		case path.Base(w) == "sysctl":
 			p.sysctl(args[i+1:])
 			return
-		case strings.ContainsAny(w, blank):
-			p.commands(unquote.Replace(w))
+		case strings.ContainsAny(w, blank+"\n"):
+			p.commands(word{unquote.Replace(args[i].text), args[i].row})
 		case strings.HasPrefix(w, "--sysctl="):
-			p.sysctl([]string{strings.TrimPrefix(w, "--sysctl=")})
+			p.sysctl([]word{{strings.TrimPrefix(w, "--sysctl="), args[i].row}})
 		case w == "--sysctl" && i+1 < len(args):
 			i++
 			p.sysctl(args[i : i+1])
 		case w == "--ulimit" && i+1 < len(args):
 			i++
-			p.containerUlimit(args[i])
+			p.containerUlimit(args[i].String())
 		case strings.HasPrefix(w, "--ulimit="):
 			p.containerUlimit(strings.TrimPrefix(w, "--ulimit="))
 		default:
-			p.argument(w, args[i+1:])
+			p.argument(w, texts(args[i+1:min(len(args), i+2)]))
 		}
 	}
 }
@@ -182,9 +379,10 @@ func (p *parser) argument(w string, rest []string) {
 var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the = it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
 
 // sysctl takes the arguments of sysctl(8).
-func (p *parser) sysctl(args []string) {
-	for i := 0; i < len(args); i++ {
-		a := args[i]
+func (p *parser) sysctl(args []word) {
+	for i := range args {
+		p.row = args[i].row
+		a := args[i].String()
 		switch {
 		case strings.HasPrefix(a, "-p"), strings.HasPrefix(a, "--load"), a == "--system", a == "-f":
 			return // reads files
@@ -198,8 +396,8 @@ func (p *parser) sysctl(args []string) {
 			for _, key := range p.keysOf(name) {
 				p.add(setting{form: asWrite, key: canonical(key), value: trim(value)})
 			}
-		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1], "="):
-			rest := strings.Join(args[i+1:], " ")
+		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "="):
+			rest := strings.Join(texts(args[i+1:]), " ")
 			p.add(setting{form: asWrite, key: canonical(name), value: trim(strings.TrimPrefix(rest, "=")), flaw: &blanksInSysctl})
 			return
 		}
@@ -207,25 +405,56 @@ func (p *parser) sysctl(args []string) {
 }
 
 // echo is what echo prints, written to files.
-func (p *parser) echo(args, targets []string) {
+func (p *parser) echo(args []word, targets []string) {
 	escapes := false
-	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && strings.Trim(args[0][1:], "neE") == "" {
-		escapes = escapes || strings.Contains(args[0], "e")
+	for len(args) > 0 && len(args[0].text) > 1 && args[0].text[0] == '-' && strings.Trim(args[0].text[1:], "neE") == "" {
+		escapes = escapes || strings.Contains(args[0].text, "e")
 		args = args[1:]
 	}
-	text := strings.Join(args, " ")
-	if escapes {
-		text = unescaped(text)
+	var out printout
+	for i, a := range args {
+		if i > 0 {
+			out.text.WriteByte(' ')
+		}
+		if escapes {
+			a.text = unescapes.Replace(a.text)
+		}
+		out.add(a)
 	}
-	p.printed(text, targets)
+	p.printed(out.word(), targets)
 }
 
-func (p *parser) printed(text string, targets []string) {
+// printout is text put together of words, which keeps the rows of its parts.
+type printout struct {
+	text       strings.Builder
+	first, row int
+}
+
+func (o *printout) add(w word) {
+	if o.first == 0 {
+		o.first, o.row = w.row, w.row
+	}
+	for ; o.row < w.row; o.row++ {
+		o.text.WriteString(folded)
+	}
+	o.text.WriteString(w.text)
+	o.row += strings.Count(w.text, folded) + strings.Count(w.text, "\n") - strings.Count(w.text, written)
+}
+
+func (o *printout) word() word { return word{o.text.String(), o.first} }
+
+func (p *parser) printed(w word, targets []string) {
 	for _, t := range targets {
-		for line := range strings.Lines(text + "\n") {
-			p.write(t, strings.TrimRight(line, "\n"))
+		for row, line := range w.lines() {
+			p.row = row
+			p.write(t, line)
 		}
 	}
+}
+
+// isKernelFile says whether a path is one through which the kernel is told something.
+func isKernelFile(target string) bool {
+	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
 }
 
 // write is a line that goes to a file: one under /proc/sys or /sys, or one of those that are read at boot.

@@ -80,7 +80,7 @@ func (p *parser) treeLine(t string) {
 		return
 	}
 	if strings.Contains(t, "sysctl ") || strings.Contains(t, "/proc/sys/") || strings.Contains(t, "ulimit ") {
-		p.commands(strings.Trim(t, `"',[]`))
+		p.commands(word{strings.Trim(t, `"',[]`), p.row})
 		return
 	}
 	name, value, ok := strings.Cut(t, ":")
@@ -139,7 +139,7 @@ func (p *parser) flowCommand(t string) bool {
 	for _, w := range words {
 		if path.Base(w) == "sysctl" || strings.Contains(w, "sysctl ") || strings.Contains(w, "/proc/sys/") || strings.Contains(w, "ulimit ") {
 			first := len(p.settings)
-			p.command(words, nil)
+			p.command(rowed(words, p.row), nil)
 			return len(p.settings) > first
 		}
 	}
