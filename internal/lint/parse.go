@@ -16,13 +16,11 @@ type parser struct {
 	settings []setting
 	section  string // of the last [section] line
 	here     *document
-	named    string              // treeRole: the sysctl whose value is still to come
 	looped   int                 // how many settings loops have made
-	limits   bool                // treeRole: among the ulimits of a container
-	item     string              // treeRole: the limit whose soft and hard value are still to come
-	valued   string              // treeRole: the value whose sysctl is still to come
 	loops    map[string][]string // the names of sysctls that a loop puts into a variable
 	depth    int                 // of commands inside quotes
+	oneRow   bool                // all lines of a string stand on one row
+	tree     int                 // bytes of YAML that were parsed
 	all      *rows               // the lines after this one, nil inside of a command
 	sh       *syntax.Parser
 	shell    int    // bytes given to it
@@ -54,9 +52,13 @@ var (
 )
 
 // parse finds all settings of a file; branches says that not all of them need be made.
-func parse(role role, all *rows, spelled *spellings) (settings []setting, branches bool) {
+func parse(name string, all *rows, spelled *spellings) (settings []setting, branches bool) {
 	p := &parser{spelled: spelled}
-	p.read(all, role)
+	if isYAML(name) {
+		p.yaml(strings.ReplaceAll(all.rest, "\r\n", "\n"), 1)
+	} else {
+		p.read(all, roleOf(name))
+	}
 	return p.settings, p.branches
 }
 
@@ -65,7 +67,9 @@ func (p *parser) read(all *rows, r role) {
 	p.all, p.role, p.here = all, r, nil
 	for all.more() && len(p.settings) <= mostSettings {
 		text := all.next()
-		p.row = all.n
+		if !p.oneRow {
+			p.row = all.n
+		}
 		if p.continues(text) {
 			text = whole(text, all)
 		}

@@ -248,7 +248,12 @@ func (s *script) raw(n syntax.Node) string {
 }
 
 // rowOf is the row of a position.
-func (s *script) rowOf(at syntax.Pos) int { return s.first + max(int(at.Line()), 1) - 1 }
+func (s *script) rowOf(at syntax.Pos) int {
+	if s.oneRow {
+		return s.first
+	}
+	return s.first + max(int(at.Line()), 1) - 1
+}
 
 func (s *script) words(all []*syntax.Word) (out []word) {
 	for _, w := range all {

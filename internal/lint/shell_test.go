@@ -76,3 +76,50 @@ func rowsOfSettings(name, text string) (out []string) {
 	}
 	return out
 }
+
+// YAML is read as what it means: a name belongs to the value beside it, and a string that is a
+// script, a file or YAML again is read as such.
+func TestYAML(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"flow": {"sysctls: {net.core.somaxconn: 1, net.core.rmem_max: 2}\nulimits: {nofile: {soft: 3, hard: 4}, nproc: 5}\n",
+			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2", "2 nofile=3", "2 nofile=4", "2 nproc=5"}},
+		"list of strings": {`sysctls: ["net.core.somaxconn=1", 'net.core.rmem_max=2']`,
+			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2"}},
+		"names do not leak": {"- name: net.core.somaxconn\n- value: 1\n- name: net.core.rmem_max\n  other: 3\n- name: x\n  value: 4\n", nil},
+		"fields in any order": {"- value: 1\n  state: present\n  name: net.core.somaxconn\n",
+			[]string{"3 net.core.somaxconn=1"}},
+		"pam_limits": {"- pam_limits:\n    domain: '*'\n    limit_type: soft\n    limit_item: nofile\n    value: 5\n",
+			[]string{"5 nofile=5"}},
+		"several keys of JSON on a line": {`{"net.core.somaxconn": 1, "net.core.rmem_max": "2"}`,
+			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2"}},
+		"JSON with a script": {"{\"a\": 1,\n\"run\": \"set -e\\nsysctl -w net.core.somaxconn=1\\nif a; then\\n sysctl -w net.core.rmem_max=2\\nfi\\n\"}",
+			[]string{"2 net.core.somaxconn=1", "2 net.core.rmem_max=2"}},
+		"block": {"run: |\n  set -e\n  sysctl -w \\\n    net.core.somaxconn=1\n  cat > /etc/sysctl.d/a.conf <<EOF\n  net.core.rmem_max = 2\n  EOF\n",
+			[]string{"4 net.core.somaxconn=1", "6 net.core.rmem_max=2"}},
+		"block of limits": {"content: |\n  * soft nofile 5\n  [Service]\n  LimitNOFILE=6\n",
+			[]string{"2 nofile=5", "4 LimitNOFILE=6"}},
+		"block of YAML": {"data: |\n  sysctls:\n  - name: net.core.somaxconn\n    value: \"1\"\n",
+			[]string{"4 net.core.somaxconn=1"}},
+		"folded": {"run: >\n  sysctl -w net.core.somaxconn=1\n  net.core.rmem_max=2\n",
+			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
+		"several documents": {"a: 1\n---\nnet.core.somaxconn: 1\n...\n---\nnet.core.rmem_max: 2\n",
+			[]string{"3 net.core.somaxconn=1", "6 net.core.rmem_max=2"}},
+		"command in a block list": {"command:\n- sysctl\n- -w\n- net.core.somaxconn=1\n",
+			[]string{"4 net.core.somaxconn=1"}},
+		"titles":   {"- name: set sysctl net.core.somaxconn = 1\n  description: run sysctl -w net.core.somaxconn=1\n", nil},
+		"comments": {"a: 1 # net.core.somaxconn: 1\n# net.core.rmem_max: 2\n", nil},
+		"template": {"{{- if .Values.tune }}\nsysctls:\n- name: net.core.somaxconn\n  value: \"1\"\n{{- end }}\nnet.core.rmem_max: {{ .Values.rmem }}\nnet.core.wmem_max: 3\n",
+			[]string{"4 net.core.somaxconn=1", "6 net.core.rmem_max={{ .Values.rmem }}", "7 net.core.wmem_max=3"}},
+		"one part that does not parse": {"a:\n  sysctls:\n    net.core.somaxconn: 1\n    - net.core.rmem_max=2\n  b:\n  - name: net.core.wmem_max\n    value: 3\n",
+			[]string{"3 net.core.somaxconn=1", "4 net.core.rmem_max=2", "7 net.core.wmem_max=3"}},
+		"CRLF": {"net.core.somaxconn: 1\r\nrun: |\r\n  sysctl -w net.core.rmem_max=2\r\n",
+			[]string{"1 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
+	} {
+		if d := cmp.Diff(c.want, rowsOfSettings("x.yaml", c.text)); d != "" {
+			t.Errorf("%s:\n%s", name, d)
+		}
+	}
+}
