@@ -133,7 +133,7 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 		return err
 	}
 	p, err := interruptible(ctx, func() (plan.Plan, error) {
-		return plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: persist.SetBy(f.hostRoot(s))})
+		return plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: persist.SetBy(hostRoot(s, f.from))})
 	})
 	switch {
 	case ctx.Err() != nil:

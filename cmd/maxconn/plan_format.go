@@ -35,7 +35,7 @@ func completeFormats() (words []cobra.Completion) {
 // export writes the plan for another tool: to the standard output, a file, or where there are several files into a
 // directory that exists, each at its place below it.
 func (a *app) export(f *planFlags, s host.Snapshot, p plan.Plan) error {
-	o := persist.Options{Snapshot: s, Root: f.hostRoot(s)}
+	o := persist.Options{Snapshot: s, Root: hostRoot(s, f.from)}
 	files, err := export.Export(p, o, export.Format(f.format))
 	if err != nil {
 		return err
@@ -57,9 +57,9 @@ func (noFiles) Open(name string) (fs.File, error) {
 }
 
 // hostRoot is the root directory whose files speak of the snapshot: this host's, where it is of the
-// initial network namespace.
-func (f *planFlags) hostRoot(s host.Snapshot) fs.FS {
-	if f.from != "" || s.Read().Optional(host.System("scope")) != "initial" {
+// initial network namespace and from no file.
+func hostRoot(s host.Snapshot, from string) fs.FS {
+	if from != "" || s.Read().Optional(host.System("scope")) != "initial" {
 		return noFiles{}
 	}
 	return os.DirFS("/")
