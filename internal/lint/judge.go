@@ -110,7 +110,7 @@ func (j *judge) load(i int, f File) {
 		return
 	}
 	all, marked := rowsOf(f.Text)
-	found, branches := parse(roleOf(f.Name), all, j.spelled)
+	found, branches := parse(f.Name, all, j.spelled)
 	j.branches = append(j.branches, branches)
 	before := len(j.settings)
 	for _, s := range found {
