@@ -8,8 +8,8 @@ import (
 )
 
 // Wrap is New for programs that want a net.Conn. Its result has ConnectionState and
-// HandshakeContext if c has them, as a *tls.Conn does, and net/http sets Request.TLS from that. It is a
-// *Conn, or a *TLSConn with a *Conn inside.
+// HandshakeContext if c has them, as a *tls.Conn does, and net/http sets Request.TLS from that.
+// It is a *Conn, or a *TLSConn with a *Conn inside.
 //
 // net/http speaks HTTP/2 only on connections of type *tls.Conn. To have both, wrap below TLS:
 // give a Listener to http.Server.ServeTLS, and DialContext to http.Transport.
@@ -28,12 +28,13 @@ type handshaker interface {
 // TLSConn is a Conn above TLS, with what is asked of TLS connections. Wrap makes it.
 type TLSConn struct{ *Conn }
 
-// handshakeTime bounds the handshake that ConnectionState waits for, as http.Server does by itself
-// for connections of type *tls.Conn only.
+// handshakeTime bounds the handshake that ConnectionState waits for, as http.Server does by
+// itself for connections of type *tls.Conn only.
 const handshakeTime = 10 * time.Second
 
-// ConnectionState is that of the wrapped connection, after the handshake, which it makes if that has not
-// been done. A handshake that fails or takes more than ten seconds makes Read and Write fail.
+// ConnectionState is that of the wrapped connection, after the handshake, which it makes if that
+// has not been done. A handshake that fails or takes more than ten seconds makes Read and Write
+// fail.
 func (c *TLSConn) ConnectionState() tls.ConnectionState {
 	in := c.inner.(handshaker)
 	state := in.ConnectionState()
@@ -60,8 +61,8 @@ type Listener struct {
 	cfg Config
 }
 
-// NewListener returns a Listener. It goes below TLS, since net/http knows TLS connections by their
-// type: http.Server.ServeTLS, tls.NewListener and gRPC's credentials put TLS above it.
+// NewListener returns a Listener. It goes below TLS, since net/http knows TLS connections by
+// their type: http.Server.ServeTLS, tls.NewListener and gRPC's credentials put TLS above it.
 func NewListener(l net.Listener, cfg Config) *Listener { return &Listener{l, cfg} }
 
 // Accept waits for the next connection, and wraps it as Wrap does.

@@ -36,8 +36,8 @@ func (g *guard) yield(now int64, slow time.Duration) int64 {
 	return after
 }
 
-// judge doubles the penalty after a slow yield and halves it after a good one. Slow yields
-// that were under way together count once: a thousand flushers that are ready at the same time are one
+// judge doubles the penalty after a slow yield and halves it after a good one. Slow yields that
+// were under way together count once: a thousand flushers that are ready at the same time are one
 // moment of pressure, and not a reason to forbid yields for a second.
 func (g *guard) judge(took, now, slow int64) {
 	penalty := g.penalty.Load()

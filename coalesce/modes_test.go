@@ -207,7 +207,8 @@ func TestWriteBuffersAndReadFrom(t *testing.T) {
 		for at < min(len(got), len(want)) && got[at] == want[at] {
 			at++
 		}
-		t.Errorf("%d bytes, want %d: %v; they differ at %d: %.20q", len(got), len(want), err, at, got[min(at, len(got)):])
+		t.Errorf("%d bytes, want %d: %v; they differ at %d: %.20q",
+			len(got), len(want), err, at, got[min(at, len(got)):])
 	}
 	if s := c.Stats(); s.Accepted != int64(len(want)) || s.Sent != s.Accepted {
 		t.Errorf("%+v", s)
@@ -322,8 +323,12 @@ func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 func TestTLS(t *testing.T) {
 	cert, pool := certificate(t)
 	for name, build := range map[string]func(tcp net.Conn, cfg *tls.Config) net.Conn{
-		"above": func(tcp net.Conn, cfg *tls.Config) net.Conn { return New(tls.Client(tcp, cfg), Config{}) },
-		"below": func(tcp net.Conn, cfg *tls.Config) net.Conn { return tls.Client(New(tcp, Config{}), cfg) },
+		"above": func(tcp net.Conn, cfg *tls.Config) net.Conn {
+			return New(tls.Client(tcp, cfg), Config{})
+		},
+		"below": func(tcp net.Conn, cfg *tls.Config) net.Conn {
+			return tls.Client(New(tcp, Config{}), cfg)
+		},
 		"both": func(tcp net.Conn, cfg *tls.Config) net.Conn {
 			return New(tls.Client(New(tcp, Config{}), cfg), Config{})
 		},
@@ -331,7 +336,9 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, b := pair(t)
 			server := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}})
-			client := build(a, &tls.Config{RootCAs: pool, ServerName: "localhost", DynamicRecordSizingDisabled: true})
+			client := build(a, &tls.Config{
+				RootCAs: pool, ServerName: "localhost", DynamicRecordSizingDisabled: true,
+			})
 			got := make(chan []byte)
 			go func() { all, _ := io.ReadAll(server); got <- all }()
 			var want bytes.Buffer

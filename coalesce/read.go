@@ -64,8 +64,8 @@ func (c *Conn) stopReading() {
 }
 
 // WriteTo copies input to w until the end, as io.Copy does. A wrapped connection that knows how
-// does this itself, so that the kernel may move the bytes (splice), unless the connection is ReadDriven,
-// whose sending needs to see each Read.
+// does this itself, so that the kernel may move the bytes (splice), unless the connection is
+// ReadDriven, whose sending needs to see each Read.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	from, ok := c.inner.(io.WriterTo)
 	if _, unix := c.inner.(*net.UnixConn); !ok && !unix || c.set.ReadDriven {

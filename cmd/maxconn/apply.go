@@ -366,7 +366,7 @@ func showReport(w io.Writer, r apply.Report, what string, window time.Duration, 
 			printf(&b, ", which the kernel made of %s", value(c.Wanted))
 		}
 		if c.TakesEffect != "" && c.TakesEffect != "now" {
-			printf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
 		printf(&b, "\n")
 	}

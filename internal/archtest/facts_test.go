@@ -140,8 +140,9 @@ var judging = []string{
 var statements = map[string]*regexp.Regexp{
 	"a default": regexp.MustCompile(`\d( \w+)? by default|[Dd]efault (is|of|was) (about )?\d|` +
 		`\d, the default|default, \d`),
-	"a scope":                 regexp.MustCompile(`per network namespace|read-only (in|since)|(does|is) not inherit`),
-	"since when a default is": regexp.MustCompile(`\(\d[\d,]* (before|since) Linux \d`),
+	"a scope":                      regexp.MustCompile(`per network namespace|read-only (in|since)|(does|is) not inherit`),
+	"since when a setting is gone": regexp.MustCompile(`(setting|it) is gone since Linux \d`),
+	"since when a default is":      regexp.MustCompile(`\(\d[\d,]* (before|since) Linux \d`),
 }
 
 // said are statements that are not about one setting.

@@ -16,7 +16,7 @@ var rows = []struct {
 	path string
 }{
 	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
-	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/encode"}, {0, "internal/encode/"},
+	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/spent"}, {0, "internal/encode"}, {0, "internal/encode/"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "coalesce/coalescetest"}, {1, "internal/limit"},

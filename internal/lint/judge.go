@@ -35,7 +35,7 @@ func Lint(files []File, target Target) Report {
 }
 
 // mostSettings is how many settings are judged, those that patterns stand for included. No host has as many.
-const mostSettings = 50000
+const mostSettings = 40000
 
 // cutOff leaves out what is too much, and says so in its place: what is not judged is not clean.
 func (j *judge) cutOff() {
@@ -110,7 +110,7 @@ func (j *judge) load(i int, f File) {
 		return
 	}
 	all, marked := rowsOf(f.Text)
-	found, branches := parse(roleOf(f.Name), all, j.spelled)
+	found, branches := parse(f.Name, all, j.spelled)
 	j.branches = append(j.branches, branches)
 	before := len(j.settings)
 	for _, s := range found {

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 
+	"mvdan.cc/sh/v3/syntax"
+
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
@@ -14,15 +16,17 @@ type parser struct {
 	settings []setting
 	section  string // of the last [section] line
 	here     *document
-	named    string              // treeRole: the sysctl whose value is still to come
 	looped   int                 // how many settings loops have made
-	limits   bool                // treeRole: among the ulimits of a container
-	item     string              // treeRole: the limit whose soft and hard value are still to come
-	valued   string              // treeRole: the value whose sysctl is still to come
 	loops    map[string][]string // the names of sysctls that a loop puts into a variable
 	depth    int                 // of commands inside quotes
-	where    string              // the command that carries what follows elsewhere
-	branches bool                // there are lines that may not run
+	oneRow   bool                // all lines of a string stand on one row
+	tree     int                 // bytes of YAML that were parsed
+	all      *rows               // the lines after this one, nil inside of a command
+	sh       *syntax.Parser
+	shell    int    // bytes given to it
+	failed   int    // those of them that were no statement
+	where    string // the command that carries what follows elsewhere
+	branches bool   // there are lines that may not run
 	spelled  *spellings
 	lines    int // so far, but for empty ones and comments
 }
@@ -34,7 +38,7 @@ type document struct {
 }
 
 // deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
-const deepest = 4
+const deepest = 3
 
 // What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a person wrote has as many lines.
 const (
@@ -48,11 +52,24 @@ var (
 )
 
 // parse finds all settings of a file; branches says that not all of them need be made.
-func parse(role role, all *rows, spelled *spellings) (settings []setting, branches bool) {
-	p := &parser{role: role, spelled: spelled}
+func parse(name string, all *rows, spelled *spellings) (settings []setting, branches bool) {
+	p := &parser{spelled: spelled}
+	if isYAML(name) {
+		p.yaml(strings.ReplaceAll(all.rest, "\r\n", "\n"), 1)
+	} else {
+		p.read(all, roleOf(name))
+	}
+	return p.settings, p.branches
+}
+
+// read takes all lines of a text.
+func (p *parser) read(all *rows, r role) {
+	p.all, p.role, p.here = all, r, nil
 	for all.more() && len(p.settings) <= mostSettings {
 		text := all.next()
-		p.row = all.n
+		if !p.oneRow {
+			p.row = all.n
+		}
 		if p.continues(text) {
 			text = whole(text, all)
 		}
@@ -61,15 +78,18 @@ func parse(role role, all *rows, spelled *spellings) (settings []setting, branch
 			continue
 		}
 		p.line(text)
-		if p.lines > mostLines {
+		switch {
+		case p.lines > mostLines:
 			p.add(stray("", "", tooMany))
-			break
+			return
+		case p.shell > mostShell:
+			p.add(stray("", "", tooMuchShell))
+			return
 		}
 	}
-	return p.settings, p.branches
 }
 
-// whole is a line with those that continue it.
+// whole is a line with those that continue it, and marks in between.
 func whole(text string, all *rows) string {
 	var b strings.Builder
 	empty := true // what stands before is blank: a mark of comments then makes a comment of the whole
@@ -77,12 +97,16 @@ func whole(text string, all *rows) string {
 		part := strings.TrimSuffix(text, `\`)
 		empty = empty && trim(part) == ""
 		if b.Len() <= longestLine {
-			b.WriteString(part + " ")
+			b.WriteString(part + folded)
 		}
 		text = trim(all.next())
 	}
 	return b.String() + text
 }
+
+// flat is a line with those that continue it as one line, script is the same as a shell has it.
+func flat(text string) string     { return trim(strings.ReplaceAll(text, folded, " ")) }
+func asScript(text string) string { return strings.ReplaceAll(text, folded, "\\\n") }
 
 // continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
 // there (measured with systemd 252 and procps 4.0.2).
@@ -100,7 +124,7 @@ func (p *parser) line(text string) {
 
 // as reads a line as a file of this role would be read.
 func (p *parser) as(r role, text string) {
-	t := trim(text)
+	t := flat(text)
 	if t == "" || isComment(t) {
 		return
 	}
@@ -111,13 +135,13 @@ func (p *parser) as(r role, text string) {
 	case limitsRole:
 		p.limitsFile(t)
 	case unitRole:
-		p.unitLine(t)
+		p.unitLine(text)
 	case moduleRole:
 		p.moduleLine(t)
 	case treeRole:
 		p.treeLine(t)
 	default:
-		p.anyLine(t)
+		p.anyLine(trim(text))
 	}
 }
 
@@ -146,17 +170,24 @@ func (p *parser) hereLine(text string) {
 		p.here = nil
 		return
 	}
-	p.content(p.here.targets, text)
+	p.content(p.here.targets, word{text, p.row})
 }
 
-// content is a line that goes to files, or to a command where there is none.
-func (p *parser) content(targets []string, text string) {
+// content is text that goes to files, or to a command where there is none.
+func (p *parser) content(targets []string, w word) {
 	if len(targets) == 0 {
-		p.as(anyRole, text)
+		p.nested(w)
 		return
 	}
 	for _, t := range targets {
-		p.write(t, text)
+		if r := roleOf(t); (r == anyRole || r == rcLocalRole) && !isKernelFile(t) {
+			p.into(t, func() { p.nested(w) })
+			continue
+		}
+		for row, line := range w.lines() {
+			p.row = row
+			p.write(t, line)
+		}
 	}
 }
 
@@ -168,23 +199,24 @@ var (
 )
 
 // anyLine looks for every form.
-func (p *parser) anyLine(t string) {
+func (p *parser) anyLine(text string) {
+	t := flat(text)
 	if section.MatchString(t) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
 	p.branches = p.branches || branch.MatchString(t)
 	first := len(p.settings)
-	if p.openQuote(t) || p.plain(t) {
+	if p.plain(t) {
 		return
 	}
-	if bare := undressed(t); bare != t {
-		t = bare
+	if bare := undressed(text); bare != text {
+		text, t = bare, flat(bare)
 		if p.plain(t) {
 			return
 		}
 	}
-	p.commands(t)
+	p.statement(asScript(text))
 	if len(p.settings) == first && p.here == nil {
 		p.stray(t)
 	}
@@ -193,20 +225,6 @@ func (p *parser) anyLine(t string) {
 // plain takes a line of a file that is read as it stands.
 func (p *parser) plain(t string) bool {
 	return p.limitsLine(t) || p.unitItem(t) || p.assignment(t) || p.moduleOption(t)
-}
-
-// openQuote takes the first and the last line of a string over several lines: echo "a = 1, and b = 2" >> file.
-func (p *parser) openQuote(t string) bool {
-	for _, quote := range []string{`"`, "'"} {
-		if strings.Count(t, quote)%2 == 0 {
-			continue
-		}
-		before, after := t[:strings.LastIndex(t, quote)], t[strings.Index(t, quote)+1:]
-		if p.plain(trim(before)) || p.plain(trim(after)) {
-			return true
-		}
-	}
-	return false
 }
 
 // branch is a line that begins something that may not run, or not in this order: then no line overrides another.

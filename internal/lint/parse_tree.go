@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"path"
 	"regexp"
 	"strings"
 )
@@ -57,131 +56,53 @@ func uncommented(t string) string {
 	return t
 }
 
-// treeLine reads YAML, JSON, TOML and the like: "name: value", or name and value on lines of their own.
+// treeLine reads a line of Nix, TOML, Terraform and the like, and of YAML that does not parse.
 func (p *parser) treeLine(t string) {
-	t, item := strings.CutPrefix(uncommented(t), "- ")
-	if t = trim(t); item {
-		p.valued = ""
-	}
-	t = strings.Trim(t, "{} ,")
-	if p.pamLimit(t) {
-		return
-	}
-	if p.moduleItems(t) {
+	t, _ = strings.CutPrefix(uncommented(t), "- ")
+	t = strings.Trim(trim(t), "{} ,")
+	if p.pamLimit(t) || p.moduleItems(t) {
 		return
 	}
 	if _, rest, ok := strings.Cut(t, `sysctl."`); ok { // boot.kernel.sysctl."net.core.somaxconn" = 4096;
 		t = rest
 	}
-	if p.assignment(strings.Trim(t, `"';,`)) {
+	if p.assignment(strings.Trim(t, `"';,`)) || p.flowCommand(t) {
 		return
 	}
-	if p.flowCommand(t) {
-		return
-	}
-	if strings.Contains(t, "sysctl ") || strings.Contains(t, "/proc/sys/") || strings.Contains(t, "ulimit ") {
-		p.commands(strings.Trim(t, `"',[]`))
+	if runsSysctl(t) {
+		p.commands(word{strings.Trim(t, `"',[]`), p.row})
 		return
 	}
 	name, value, ok := strings.Cut(t, ":")
 	if before, after, isSet := strings.Cut(t, "="); !ok || (isSet && len(before) < len(name)) {
 		name, value, ok = before, after, isSet
 	}
-	if ok && p.containerLimit(bareWord(name), bareWord(value)) {
-		return
+	switch name = bareWord(name); {
+	case !ok:
+	case !looksLikeKey(name):
+		p.embedded(strings.Trim(trim(value), "\"',"))
+	case bareWord(value) != "":
+		p.add(setting{form: asConf, key: canonical(name), value: bareWord(value)})
 	}
-	if ok && p.scalar(bareWord(name), trim(value)) {
-		return
-	}
-	name, value = bareWord(name), bareWord(value)
-	switch {
-	case ok && looksLikeKey(name) && value != "":
-		p.add(setting{form: asConf, key: canonical(name), value: value})
-	case ok && (name == "name" || name == "key") && looksLikeKey(firstWord(value)):
-		p.named = canonical(firstWord(value))
-		if p.valued != "" {
-			p.treeValue(p.valued)
-		}
-	case ok && name == "value" && p.named != "":
-		p.treeValue(value)
-	case ok && name == "value" && item:
-		p.valued = value
-	}
-}
-
-// containerLimit takes "nofile: 65536" of a container's ulimits, or nofile: with soft: and hard: on lines of their own.
-func (p *parser) containerLimit(name, value string) bool {
-	switch {
-	case name == "ulimits" && value == "":
-		p.limits = true
-	case !p.limits:
-		return false
-	case (name == "nofile" || name == "nproc") && value == "":
-		p.item = name
-	case name == "nofile" || name == "nproc":
-		p.add(setting{form: asContainer, key: name, value: value})
-	case (name == "soft" || name == "hard") && p.item != "":
-		p.add(setting{form: asContainer, key: p.item, value: value, subject: name})
-	default:
-		p.limits, p.item = false, ""
-		return false
-	}
-	return true
 }
 
 // flowCommand takes a command as a list: [sysctl, -w, net.core.somaxconn=1024], ["sh", "-c", "sysctl -w ..."].
 func (p *parser) flowCommand(t string) bool {
 	from, to := strings.Index(t, "["), strings.LastIndex(t, "]")
-	if from < 0 || to < from {
-		return false
-	}
-	words := flowWords(t[from+1 : to])
-	for _, w := range words {
-		if path.Base(w) == "sysctl" || strings.Contains(w, "sysctl ") || strings.Contains(w, "/proc/sys/") || strings.Contains(w, "ulimit ") {
-			first := len(p.settings)
-			p.command(words, nil)
-			return len(p.settings) > first
-		}
-	}
-	return false
-}
-
-// flowWords are the items of a list in brackets; a comma inside quotes is none.
-func flowWords(t string) (words []string) {
-	quote, last := byte(0), 0
-	for i := range len(t) {
-		switch c := t[i]; {
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote = c
-		case quote == 0 && c == ',':
-			words, last = append(words, bareWord(t[last:i])), i+1
-		}
-	}
-	if w := bareWord(t[last:]); w != "" {
-		words = append(words, w)
-	}
-	return words
-}
-
-// scalar takes a value that is a line of another file: what ansible's lineinfile and cloud-init write.
-func (p *parser) scalar(name, value string) bool {
-	if looksLikeKey(name) {
+	if from < 0 || to < from || !runsSysctl(t) && !strings.Contains(t, "sysctl") {
 		return false
 	}
 	first := len(p.settings)
-	for _, text := range strings.Split(strings.Trim(value, "\"',"), `\n`) {
-		if text = trim(text); !p.limitsLine(text) && looksLikeKey(trim(strings.SplitN(text, "=", 2)[0])) {
-			p.assignment(text)
-		}
-	}
-	return len(p.settings) > first
+	return p.documents(t[from:to+1], p.row, true) && len(p.settings) > first
 }
 
-func (p *parser) treeValue(value string) {
-	p.add(setting{form: asConf, key: p.named, value: value})
-	p.named, p.valued = "", ""
+// embedded takes a string that is lines of another file: what ansible's lineinfile and cloud-init write.
+func (p *parser) embedded(text string) {
+	for _, line := range strings.Split(text, `\n`) {
+		if line = trim(line); !p.limitsLine(line) && looksLikeKey(trim(strings.SplitN(line, "=", 2)[0])) {
+			p.assignment(line)
+		}
+	}
 }
 
 // bareWord is a scalar without the marks around it.

@@ -154,50 +154,6 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestShellLine(t *testing.T) {
-	for line, want := range map[string]string{
-		`sysctl -w a=1 b=2`:                          `[sysctl -w a=1 b=2]`,
-		`echo "1 2" > /x`:                            `[echo 1 2]>/x`,
-		`echo 1 >/x 2>/dev/null`:                     `[echo 1]>/x>/dev/null`,
-		`echo 1 2>&1 | sudo tee -a /x >/dev/null; b`: `[echo 1]|[sudo tee -a /x]>/dev/null;[b]`,
-		`a && b || c & d`:                            `[a];[b];[c];[d]`,
-		`a # comment`:                                `[a]`,
-		`a#b 'c d' "e\"f" g\ h`:                      `[a#b c d e"f g h]`,
-		`cat <<EOF > /x`:                             `[cat]<<EOF>/x`,
-		`cat >>/x <<-'E F'`:                          `[cat]<<E F>/x`,
-		`cat <<<"x"`:                                 `[cat]`,
-		`(a; b)`:                                     `[a];[b]`,
-		`a "unclosed`:                                `[a unclosed]`,
-		`echo '' x`:                                  `[echo  x]`,
-		`>`:                                          ``,
-		`a |`:                                        `[a]`,
-		`a=$(b)`:                                     `[a=$(b)]`,
-	} {
-		if have := showShell(shellLine(line)); have != want {
-			t.Errorf("%s\nhave %s\nwant %s", line, have, want)
-		}
-	}
-}
-
-func showShell(all []pipeline) string {
-	var pipes []string
-	for _, p := range all {
-		var cmds []string
-		for _, c := range p {
-			s := fmt.Sprint(c.words)
-			if c.here != "" {
-				s += "<<" + c.here
-			}
-			for _, o := range c.out {
-				s += ">" + o
-			}
-			cmds = append(cmds, s)
-		}
-		pipes = append(pipes, strings.Join(cmds, "|"))
-	}
-	return strings.Join(pipes, ";")
-}
-
 // A large file of nonsense takes no time to speak of: nothing is quadratic that an attacker, or a mistake, could feed.
 func TestLargeFiles(t *testing.T) {
 	for name, line := range map[string]string{
