@@ -71,10 +71,7 @@ func TestTables(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	var a *awake
-	if *noIdle {
-		a = keepAwake(t)
-	}
+	a := company(t)
 	for _, j := range jobs() {
 		if chosen(*tables, j.table, ",") && chosen(*cases, j.name, ";") {
 			printTable(t, j, a)
