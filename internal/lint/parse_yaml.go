@@ -12,10 +12,11 @@ import (
 // What is given to the parser of package yaml.
 const (
 	largestTree = 1 << 20
-	mostTree    = 2 << 20 // bytes of a file, those counted twice that are read again in parts
+	mostTree    = 3 << 20 // bytes of a file; what is read again in parts counts again
+	costOfParse = 64      // of a short text, in bytes
 )
 
-var tooMuchTree = Note{NoEffect, "From here on nothing is judged: the file has more than 2 MiB " +
+var tooMuchTree = Note{NoEffect, "From here on nothing is judged: the file has more than 3 MiB " +
 	"of YAML.", ""}
 
 // yaml reads YAML and JSON. What does not parse is read in parts: first the blocks that are
@@ -32,10 +33,11 @@ func (p *parser) yaml(text string, row int) {
 	if p.documents(text, row, false) {
 		return
 	}
+	p.tree += len(text) / 8
 	head, blocks := blocksOf(text)
 	if len(blocks) == 0 {
 		p.row = row
-		p.treeLine(trim(head))
+		p.lastLine(trim(head))
 		return
 	}
 	if head != "" {
@@ -46,6 +48,15 @@ func (p *parser) yaml(text string, row int) {
 		p.yaml(b, row)
 		row += strings.Count(b, "\n")
 	}
+}
+
+// lastLine reads a line by itself.
+func (p *parser) lastLine(text string) {
+	if len(text) > longestLine {
+		p.add(stray("", "", tooLong))
+		return
+	}
+	p.treeLine(text)
 }
 
 // blocksOf takes a text apart where a line is indented no more than the first. If that is so of no
@@ -87,7 +98,7 @@ func (p *parser) documents(text string, row int, nested bool) (ok bool) {
 	if len(text) > largestTree {
 		return false
 	}
-	p.tree += len(text)
+	p.tree += len(text) + costOfParse
 	t := &yamlText{p, strings.Split(text, "\n"), row}
 	var all []*yaml.Node
 	for d := yaml.NewDecoder(strings.NewReader(text)); ; {

@@ -61,7 +61,7 @@ func TestDefaultsAreNoFaults(t *testing.T) {
 			continue
 		}
 		for _, k := range kernels {
-			d, _ := r.Default.Amount(newGround(Target{Kernel: k}).host())
+			d, _ := r.Default.Amount(newEnv(Target{Kernel: k}).host())
 			l := lintText("x.conf", key+" = "+strconv.FormatInt(d.N, 10), k).Lines[0]
 			if d.Known && l.Verdict.Fault() && l.Verdict != Gone {
 				t.Errorf("%s = %d on %q: %s: %s", key, d.N, k, l.Verdict, l.Why)

@@ -144,6 +144,7 @@ func (p *parser) parsed(line string, next *rows, missing int) (ok bool) {
 	list, ok := p.list(from)
 	p.shell += len(from.text)
 	if !ok {
+		p.shell += len(from.text) // it will be read again
 		return false
 	}
 	s := &script{parser: p, text: from.text, first: p.row, open: next == nil}
