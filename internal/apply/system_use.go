@@ -106,8 +106,8 @@ const (
 	portRange = "net.ipv4.ip_local_port_range"
 )
 
-// localPorts counts the different ports of the range that connections hold, TIME_WAIT too, but for those that something listens
-// on: its connections are incoming ones.
+// localPorts counts the different ports of the range that connections hold, TIME_WAIT too, but for
+// those that something listens on: its connections are incoming ones.
 func localPorts() (n int64, err error) {
 	text, err := procfs.Root("").Sysctl(portRange)
 	if err != nil {

@@ -22,23 +22,25 @@ func (e *Engine) Through(s host.Snapshot, pid int) (host.Snapshot, error) {
 		return s, &Refusal{Why: fmt.Sprintf("process %d: %v", pid, err), Err: err}
 	}
 	me := strconv.Itoa(pid)
-	process := func(field, text string) host.Setting {
-		return host.Setting{Fact: host.Fact{Kind: host.ProcessKind, Name: me + "#" + field}, Want: text}
+	field := func(row host.Fact, field, text string) host.Setting {
+		return host.Setting{Fact: host.Fact{Kind: row.Kind, Name: row.Name + "#" + field}, Want: text}
 	}
+	process := host.Fact{Kind: host.ProcessKind, Name: me}
 	name := strings.ToValidUTF8(held.comm(), "?")
-	own := []host.Setting{process("name", name), process("start", strconv.FormatUint(start, 10))}
+	own := []host.Setting{
+		field(process, "name", name), field(process, "start", strconv.FormatUint(start, 10)),
+	}
 	var out host.Snapshot
-	out.Set(host.Fact{Kind: host.ProcessKind, Name: me}, "") // the row, if it has one, comes below
+	out.Set(process, "") // the row, if it has one, comes below
 	for _, f := range s.Facts() {
 		x, _ := s.Lookup(f)
 		if f.Kind == host.ListenerKind {
 			row, _ := s.Read().Row(f.Kind, f.Name)
-			if inode, err := strconv.ParseUint(row.Text("inode"), 10, 64); err == nil && !holds(held, inode) {
+			inode, err := strconv.ParseUint(row.Text("inode"), 10, 64)
+			if err == nil && !holds(held, inode) {
 				continue
 			}
-			for field, text := range map[string]string{"pid": me, "process": name} {
-				own = append(own, host.Setting{Fact: host.Fact{Kind: f.Kind, Name: f.Name + "#" + field}, Want: text})
-			}
+			own = append(own, field(f, "pid", me), field(f, "process", name))
 		}
 		if x.Err != "" {
 			out.Miss(f, x.Err)

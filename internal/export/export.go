@@ -43,9 +43,10 @@ func Formats() []form {
 	}
 	return []form{
 		{SysctlD, "a file for /etc/sysctl.d", one(persist.ExportedSysctl, export.sysctlD)},
-		{Systemd, "files for sysctl.d, modules-load.d, modprobe.d, drop-ins of services, udev rules",
-			export.systemd},
-		{Ansible, "a playbook with built-in modules only", one("maxconn.yml", export.ansible)},
+		{Systemd, "files for sysctl.d, modules-load.d, modprobe.d, drop-ins of services, " +
+			"udev rules", export.systemd},
+		{Ansible, "a playbook with built-in modules only",
+			one("maxconn.yml", export.ansible)},
 		{Tuned, "a TuneD profile", one("/etc/tuned/maxconn/tuned.conf", export.tuned)},
 		{CloudInit, "user data", one("user-data", export.cloudInit)},
 		{NixOS, "a module", one("maxconn.nix", export.nixos)},
@@ -96,7 +97,7 @@ func newExport(p plan.Plan, o persist.Options, files bool) (x export, err error)
 	x.plan.Changes = slices.DeleteFunc(slices.Clone(p.Changes), func(c plan.Change) bool {
 		why := unfit(c)
 		if why != "" {
-			x.refused = append(x.refused, fmt.Sprintf("left out: %s: %s", c.Setting, why))
+			x.refused = append(x.refused, "left out: "+c.Setting+": "+why)
 		}
 		return why != ""
 	})
@@ -152,14 +153,15 @@ func about(p plan.Plan, files bool) []string {
 	}
 	out := []string{fmt.Sprintf("maxconn: plan for %s, Linux %s.", name, p.Host.Kernel)}
 	if !p.Holds {
-		out = append(out, "After it the workload does not fit yet, or that could not be told: "+
-			"see maxconn plan.")
+		out = append(out, "After it the workload does not fit yet, or that could not be "+
+			"told: see maxconn plan.")
 	}
 	elsewhere := func(c plan.Change) bool { return strings.HasPrefix(c.Target.Name, "net.") }
 	if files && p.Host.Scope == "child" && slices.ContainsFunc(p.Changes, elsewhere) {
-		out = append(out, "It was made in a network namespace other than the host's own, such as that "+
-			"of a container; files like this one set the net. values of the host's own only. There, use "+
-			"--format kubernetes, docker run --sysctl, or maxconn apply --netns.")
+		out = append(out, "It was made in a network namespace other than the host's own, such as "+
+			"that of a container; files like this one set the net. values of the host's own "+
+			"only. There, use --format kubernetes, docker run --sysctl, or "+
+			"maxconn apply --netns.")
 	}
 	return out
 }
@@ -169,7 +171,7 @@ func (x export) beyond(heading string) []string {
 	var out []string
 	for _, u := range x.boot.Left {
 		c := u.Change
-		out = append(out, fmt.Sprintf("%s: %s in place of %s: %s.", c.Setting, c.To, c.From, u.Why))
+		out = append(out, c.Setting+": "+c.To+" in place of "+c.From+": "+u.Why+".")
 	}
 	return under(heading, append(out, x.refused...))
 }
@@ -177,7 +179,7 @@ func (x export) beyond(heading string) []string {
 // beyondSysctls is what sysctls alone do not do.
 func (x export) beyondSysctls(heading string) (out []string) {
 	for _, u := range x.boot.Units {
-		out = append(out, fmt.Sprintf("LimitNOFILE=%s in %s, at its next start.", u.Limits(), u.Name))
+		out = append(out, "LimitNOFILE="+u.Limits()+" in "+u.Name+", at its next start.")
 	}
 	return under(heading, append(append(out, x.links()...), x.beyond("")...))
 }
