@@ -188,6 +188,8 @@ func (p *parser) statement(line string) {
 	p.fragment(line)
 }
 
+func (w word) isLong() bool { return strings.Contains(w.text, "\n") }
+
 // astray says whether a string goes on over lines behind a word that takes none: then the quote is
 // an apostrophe of prose.
 func (s *script) astray(list []*syntax.Stmt) bool {
@@ -197,7 +199,7 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 			continue
 		}
 		words := unwrapped(s.words(call.Args))
-		over := slices.ContainsFunc(words, func(w word) bool { return strings.Contains(w.text, "\n") })
+		over := slices.ContainsFunc(words, word.isLong)
 		if over && !oneOf(path.Base(words[0].text), quoting) {
 			return true
 		}
@@ -207,12 +209,13 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 }
 
 // quoting are commands whose arguments go over several lines.
-var quoting = append([]string{"echo", "printf", "sh", "bash", "dash", "su", "eval", "sed", "awk", "perl",
-	"python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"}, carriers...)
+var quoting = append([]string{"echo", "printf", "sh", "bash", "dash", "su", "eval", "sed", "awk",
+	"perl", "python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"}, carriers...)
 
 var (
 	// leftover is what is left in front of a line of a longer statement.
-	leftover = regexp.MustCompile(`^(?:(?:then|else|elif|do|done|fi|esac|in|;;|[})!])(?:[ \t;]+|$))+`)
+	leftover = regexp.MustCompile(`^(?:(?:then|else|elif|do|done|fi|esac|in|;;|[})!])` +
+		`(?:[ \t;]+|$))+`)
 	hereMark = regexp.MustCompile(`<<-?[ \t]*["'\\]?([A-Za-z0-9_.-]+)`)
 )
 
@@ -242,10 +245,11 @@ var noQuotes = strings.NewReplacer(`"`, "", "'", "", "`", "")
 // raw is the text of a node; one that the parser put in has none.
 func (s *script) raw(n syntax.Node) string {
 	from, to := n.Pos(), n.End()
-	if from.IsRecovered() || to.IsRecovered() || to.Offset() > uint(len(s.text)) || from.Offset() > to.Offset() {
+	if from.IsRecovered() || to.IsRecovered() {
 		return ""
 	}
-	return string(s.text[from.Offset():to.Offset()])
+	end := min(to.Offset(), uint(len(s.text)))
+	return string(s.text[min(from.Offset(), end):end])
 }
 
 // rowOf is the row of a position.
