@@ -110,7 +110,7 @@ func whole(text string, all *rows) string {
 func flat(text string) string     { return trim(strings.ReplaceAll(text, folded, " ")) }
 func asScript(text string) string { return strings.ReplaceAll(text, folded, "\\\n") }
 
-// continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is
+// continues says whether the next line belongs to this one. In sysctl.d none does: a backslash is
 // part of the value
 // there (measured with systemd 252 and procps 4.0.2).
 func (p *parser) continues(text string) bool {

@@ -170,8 +170,8 @@ func (p *parser) argument(w string, rest []string) {
 	}
 }
 
-var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the = " +
-	"it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
+var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the " +
+	"= it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
 
 // sysctl takes the arguments of sysctl(8).
 func (p *parser) sysctl(args []word) {
@@ -255,8 +255,7 @@ func isKernelFile(target string) bool {
 	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
 }
 
-// write is a line that goes to a file: one under /proc/sys or /sys, or one of those that are read at
-// boot.
+// write is a line that goes to a file: one under /proc/sys or /sys, or one that is read at boot.
 func (p *parser) write(target, text string) {
 	if trim(text) == "" {
 		return

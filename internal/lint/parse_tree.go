@@ -29,8 +29,8 @@ var moduleMap = regexp.MustCompile(`["']?\b(?:name|key|namespace)["']?\s*[:=]\s*
 var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+` +
 	`value=("[^"]*"|'[^']*'|\S+)`)
 
-// moduleItems takes all items of a line: name and value together, as ansible's module and the tables
-// of task definitions have them.
+// moduleItems takes all items of a line: name and value together, as ansible's module and the
+// tables of task definitions have them.
 func (p *parser) moduleItems(t string) (found bool) {
 	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
 		for _, m := range form.FindAllStringSubmatch(t, -1) {

@@ -287,7 +287,9 @@ func (s *script) parts(b *strings.Builder, parts []syntax.WordPart, quoted bool)
 			s.parts(b, part.Parts, true)
 			continue
 		case *syntax.CmdSubst:
-			s.inner = append(s.inner, part.Stmts...)
+			if !part.Backquotes { // in prose they are marks of code
+				s.inner = append(s.inner, part.Stmts...)
+			}
 		case *syntax.ProcSubst:
 			s.inner = append(s.inner, part.Stmts...)
 		}
