@@ -155,23 +155,25 @@ func (p *parser) parsed(line string, next *rows, missing int) (ok bool) {
 	return true
 }
 
-// list parses the statements of a line, and of as many as they need.
+// list parses the statements of a line, and of as many as they need. The loops run to their end: after
+// an error the sequences of package syntax go on even where they are told to stop (v3.14).
 func (p *parser) list(from *source) (list []*syntax.Stmt, ok bool) {
 	if from.next == nil {
+		ok = true
 		for st, err := range p.sh.StmtsSeq(from) {
-			if err != nil {
-				return nil, false
-			}
+			ok = ok && err == nil
 			list = append(list, st)
 		}
-		return list, true
+		return list, ok
 	}
+	done := false
 	for some, err := range p.sh.InteractiveSeq(from) {
-		if list = some; err != nil || !p.sh.Incomplete() {
-			return list, err == nil
+		if !done && (err != nil || !p.sh.Incomplete()) {
+			done, ok, list = true, err == nil, slices.Clone(some)
+			from.next = nil // no line is read that is not needed
 		}
 	}
-	return nil, false
+	return list, ok
 }
 
 // statement takes the statement that begins in a line, with the lines that it goes on over. Where

@@ -65,7 +65,8 @@ func TestScripts(t *testing.T) {
 			[]string{"3 net.core.somaxconn=1"}},
 		"substitution": {"x=$(sysctl -w net.core.somaxconn=1)\n",
 			[]string{"1 net.core.somaxconn=1"}},
-		"code in prose": {"Run\n`ulimit -n 2048` in the same shell, or `sysctl -w net.core.somaxconn=1`.\n", nil},
+		"code in prose": {
+			"Run\n`ulimit -n 2048` here, or `sysctl -w net.core.somaxconn=1`.\n", nil},
 		"redirected into proc": {"echo 1 >/proc/sys/net/core/somaxconn 2>&1 || true",
 			[]string{"1 net.core.somaxconn=1"}},
 		"errors only": {"echo net.core.somaxconn=1 2>> /etc/sysctl.conf", nil},
