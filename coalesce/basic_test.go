@@ -209,7 +209,8 @@ func TestPeerStopsReading(t *testing.T) {
 	}
 	err := c.CloseContext(context.Background())
 	var failed *Error
-	if !errors.As(err, &failed) || failed.Accepted != accepted || failed.Unsent() == 0 || !failed.Timeout() {
+	if !errors.As(err, &failed) || failed.Accepted != accepted || failed.Unsent() == 0 ||
+		!failed.Timeout() {
 		t.Error("close:", err)
 	}
 	if err := <-unblocked; !errors.Is(err, net.ErrClosed) {
@@ -223,7 +224,8 @@ func TestPeerStopsReading(t *testing.T) {
 // awaitBlocked waits until a writer is in line.
 func awaitBlocked(t testing.TB, c *Conn) {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
 		c.mu.Lock()
 		blocked := c.gate&gateQueue != 0
 		c.mu.Unlock()

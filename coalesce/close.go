@@ -35,8 +35,8 @@ const (
 // for a peer that has taken nothing for half a second, nor after a write deadline has passed, nor
 // while another goroutine is in a large Write, a copy, or a Write that waits for room, since
 // Close then means to end that. In these cases it returns an *Error with ErrLingering at once if
-// bytes are left, which are sent in the background for what is left of CloseTimeout, as the kernel
-// does for those that it has. CloseContext waits for that, and for its outcome.
+// bytes are left, which are sent in the background for what is left of CloseTimeout, as the
+// kernel does for those that it has. CloseContext waits for that, and for its outcome.
 //
 // Its error, an *Error inside a *net.OpError, says how many accepted bytes were not sent.
 func (c *Conn) Close() error {
@@ -54,9 +54,9 @@ func (c *Conn) Close() error {
 	return c.awaitClose(c.startClose(), abort)
 }
 
-// CloseContext is Close that waits until all is sent, for as long as Config.CloseTimeout and ctx allow.
-// When ctx is done, what is pending is dropped. After a Close that has left bytes behind it
-// waits for these, and says what became of them.
+// CloseContext is Close that waits until all is sent, for as long as Config.CloseTimeout and ctx
+// allow. When ctx is done, what is pending is dropped. After a Close that has left bytes behind
+// it waits for these, and says what became of them.
 func (c *Conn) CloseContext(ctx context.Context) error {
 	c.mu.Lock()
 	cl := c.closing
@@ -196,32 +196,31 @@ func (c *Conn) closeInner(cl *closing, timeout <-chan time.Time) error {
 	return c.closeHard()
 }
 
-// closeHard closes the wrapped connection without waiting for the peer. A TLS connection sends a last
-// message before it closes the one inside, so that goes first.
+// closeHard closes the wrapped connection without waiting for the peer. A TLS connection sends a
+// last message before it closes the one inside, so that goes first. A Close may be under way
+// already.
 func (c *Conn) closeHard() error {
-	if c.raw != nil {
-		return c.inner.Close()
-	}
-	in := inside(c.inner)
-	if own, ok := in.(wrapper); ok {
-		in = own.wrapped()
-	}
-	if in == nil {
-		done := make(chan error, 1)
-		go func() { done <- c.inner.Close() }()
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(parting):
-			return nil
+	done := make(chan error, 2)
+	closeIt := func(one net.Conn) {
+		err := one.Close()
+		if errors.Is(err, net.ErrClosed) {
+			err = nil
 		}
+		done <- err
 	}
-	err := in.Close()
-	go c.inner.Close()
-	if errors.Is(err, net.ErrClosed) { // by the Close that was under way
+	if in := inside(c.inner); c.raw == nil && in != nil {
+		if own, ok := in.(wrapper); ok {
+			in = own.wrapped()
+		}
+		closeIt(in)
+	}
+	go closeIt(c.inner)
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(parting):
 		return nil
 	}
-	return err
 }
 
 func (c *Conn) endClose(cl *closing, err error) {
@@ -271,8 +270,8 @@ func (c *Conn) leaveClose(cl *closing, abort bool, begun int64) (error, bool) {
 	}
 	c.sample()
 	since := begun
-	if c.work != nil && c.work.since != 0 {
-		since = c.work.since
+	if c.work != nil && c.work.since.Load() != 0 {
+		since = c.work.since.Load()
 	}
 	if !abort && clock()-since < int64(patience) {
 		return nil, false

@@ -8,12 +8,12 @@ import (
 	"reflect"
 )
 
-// ReadFrom copies from r until the end, as io.Copy does, after all that was accepted before. From a
-// regular file the wrapped connection copies by itself, so that the kernel may move the bytes
-// (sendfile), and the bytes of no other writer come between, on any kind of connection. From a TCP or
-// Unix connection it copies what has arrived, piece by piece, where the kernel may
-// move these too (splice); other writers have their turns while the source has nothing. The
-// same holds for io.LimitedReaders of these. Other sources are copied through Write.
+// ReadFrom copies from r until the end, as io.Copy does, after all that was accepted before. From
+// a regular file the wrapped connection copies by itself, so that the kernel may move the bytes
+// (sendfile), and the bytes of no other writer come between, on any kind of connection. From a
+// TCP or Unix connection it copies what has arrived, piece by piece, where the kernel may move
+// these too (splice); other writers have their turns while the source has nothing. The same holds
+// for io.LimitedReaders of these. Other sources are copied through Write.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	source := bare(r)
 	var rest *io.LimitedReader
@@ -71,7 +71,8 @@ func bare(r io.Reader) io.Reader {
 	return r
 }
 
-// moveFile copies a file by the best way that the wrapped connection has. The caller has the turn.
+// moveFile copies a file by the best way that the wrapped connection has. The caller has the
+// turn.
 func (c *Conn) moveFile(r io.Reader, file regular, limited bool) (int64, error) {
 	if to, ok := c.inner.(io.ReaderFrom); ok && c.mayMove() {
 		return to.ReadFrom(r)
@@ -92,10 +93,13 @@ func (c *Conn) mayMove() bool { return c.set.OnFull == Block || c.shows() }
 // owner writes in the turn that its user has.
 type owner struct{ conn *Conn }
 
-func (o owner) Write(p []byte) (int, error) { return o.conn.writeWaiting(p) }
+func (o owner) Write(p []byte) (int, error) {
+	o.conn.work.since.Store(clock())
+	return o.conn.writeWaiting(p)
+}
 
-// moveStream copies what comes from a connection until it ends. It has the turn only while there is
-// something to copy, since the source may be idle for long.
+// moveStream copies what comes from a connection until it ends. It has the turn only while there
+// is something to copy, since the source may be idle for long.
 func (c *Conn) moveStream(
 	to io.ReaderFrom, source io.Reader, in input, rest *io.LimitedReader,
 ) (total int64, err error) {
@@ -122,8 +126,8 @@ func (c *Conn) moveStream(
 	return total, nil
 }
 
-// move sends what is pending and then what f sends, in a turn of its own. An error of f is not lasting,
-// for it may be one of the source; if it is not, the next write meets it.
+// move sends what is pending and then what f sends, in a turn of its own. An error of f is not
+// lasting, for it may be one of the source; if it is not, the next write meets it.
 func (c *Conn) move(op string, f func() (int64, error)) (int64, error) {
 	c.mu.Lock()
 	if err := c.refusal(op); err != nil {

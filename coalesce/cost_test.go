@@ -169,7 +169,8 @@ func TestBudgetBoundsStalledPeers(t *testing.T) {
 		l.CloseNow()
 	}
 	wg.Wait()
-	t.Logf("%d connections, %d writers: at most %d bytes of %d", conns, conns*writers, budget.Peak(), 1<<20)
+	t.Logf("%d connections, %d writers: at most %d bytes of %d",
+		conns, conns*writers, budget.Peak(), 1<<20)
 	if budget.Peak() > 1<<20 || budget.Used() != 0 {
 		t.Errorf("peak %d, used at the end %d", budget.Peak(), budget.Used())
 	}

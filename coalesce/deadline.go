@@ -56,7 +56,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	} else {
 		c.expireAt(t)
 	}
-	if c.flag&direct != 0 && c.work != nil && c.work.since != 0 {
+	if c.flag&direct != 0 && c.work != nil && c.work.since.Load() != 0 {
 		c.arm()
 	}
 	return nil

@@ -53,22 +53,35 @@
 //
 // # When an error surfaces
 //
-// The first failure to send is kept. What was pending is dropped, and each
-// Write, Flush and Close from then on returns an [*Error] that says how many
-// of the accepted bytes were not sent. A goroutine that waits in Read is woken
-// and gets the same error, after the input that has already arrived. A write
-// deadline that expires is no failure: the Write that was waiting for room
-// returns [os.ErrDeadlineExceeded] with nothing accepted, and the connection
+// The first failure to send is kept. What was pending is dropped, and each Write, Flush and Close
+// from then on returns an [*Error], inside a [*net.OpError], that says how many of the accepted
+// bytes were not sent. A goroutine that waits in Read is woken and gets the same error, after the
+// input that has already arrived. A write deadline that expires is no failure: the Write that was
+// waiting for room returns [os.ErrDeadlineExceeded] with nothing accepted, and the connection
 // goes on.
 //
 // # What Flush and Close wait for
 //
-// [Conn.Flush] returns when the kernel has every byte accepted before.
-// [Conn.Close] does the same, for at most [Config].CloseTimeout, and then
-// closes. Neither means that the peer has anything: TCP sends a reset, and drops
+// [Conn.Flush] returns when the kernel has every byte accepted before. [Conn.Close] does the
+// same, for at most [Config].CloseTimeout, and then closes. Programs call Close where they do not
+// expect to wait, as http.Server.Close does for all its connections in turn, so Close does not
+// wait for a peer that takes nothing, nor when it is called to end something: see there. Bytes
+// that it leaves behind are sent in the background, and its error says so. A program that ends
+// after Close should look at that error, or use [Conn.CloseContext], which waits.
+//
+// Neither means that the peer has anything: TCP sends a reset, and drops
 // what was sent, when a connection is closed with input unread, and a
 // kernel short of TCP memory may abort closed connections that still hold
 // data (tcp_check_oom in net/ipv4/tcp.c). Only a reply proves delivery.
+//
+// # Ways around the buffer
+//
+// Whatever way bytes take, they follow those that were written before: ReadFrom, net.Buffers, the
+// Write and the Control of SyscallConn, and what [os.File] and [net.TCPConn] do in io.Copy. When
+// the buffer is empty io.Copy makes the system calls that it makes for a plain [*net.TCPConn]
+// (sendfile and splice), also through wrappers that have its ReadFrom and WriteTo. There are two
+// exceptions: io.CopyN from a Conn to a plain TCPConn, since the net package knows sources by
+// their types, and io.Copy to a Unix connection from another connection.
 //
 // # Slow peers
 //
@@ -77,8 +90,8 @@
 // [Config].OnFull says, and [Conn.TryWrite] returns [ErrFull]. A [Budget]
 // bounds the buffers of many connections together; when it is used up Write
 // goes straight to the connection, so that one stalled peer never blocks
-// writers to another. A peer that takes no byte for [Config].WriteTimeout is
-// a failure.
+// writers to another, and TryWrite returns ErrFull. A peer that takes no byte for
+// [Config].WriteTimeout is a failure.
 //
 // A program in which both ends only read when they do not write can lock up,
 // as with any connection, once buffers on both sides are full. A server
@@ -86,8 +99,21 @@
 //
 // # Idle connections
 //
-// An idle Conn has no goroutine, no timer and no buffer; it is a struct of
-// less than 300 bytes.
+// An idle Conn has no goroutine, no timer and no buffer; it is a struct of 256 bytes. One that
+// has lately waited for its peer has a timer for another 25th of WriteTimeout.
+//
+// # Adoption
+//
+// A server gives its listener to [NewListener], a client its dial function to [DialContext];
+// [Wrap] is for single connections. All three belong below TLS where others look for a
+// [*tls.Conn]: net/http knows TLS by the type of a connection, and has neither HTTP/2 nor
+// Request.TLS without it. Above TLS Wrap keeps ConnectionState and HandshakeContext, so that
+// Request.TLS is set; HTTP/2 is not possible there. A Conn that New returns never has these
+// methods, since net/http would take any connection that has them for a secure one.
+//
+// gRPC sets TCP_USER_TIMEOUT, for its keepalive, on connections of type [*net.TCPConn] only,
+// before the handshake of its credentials. Wrap in the credentials then, as the example in
+// examples/coalesce/grpc_test.go does, or set the option in net.Dialer.Control.
 //
 // # TLS
 //
@@ -104,4 +130,12 @@
 // which lets callers do work that otherwise needs the flusher. Elsewhere, and
 // for other types of connection, the flusher does all writes that might
 // block. TCP_NODELAY stays as it is; TCP_CORK is not used.
+//
+// # Compatibility
+//
+// Programs that compile and run with a version of this package do so with later ones, within the
+// first number of the version. Fields may be added to Config, Stats and Causes, so name the
+// fields that you set, and methods to the types. The text of errors, the numbers in Stats, and
+// what is sent in one system call may change; errors.Is and errors.As hold. The oldest Go release
+// that works is the one before the last, and may move with a minor version.
 package coalesce

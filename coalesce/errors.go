@@ -35,7 +35,8 @@ type Error struct {
 
 // Error gives the failure and the number of bytes not sent.
 func (e *Error) Error() string {
-	return fmt.Sprintf("coalesce: %v (%d of %d accepted bytes not sent)", e.Err, e.Unsent(), e.Accepted)
+	return fmt.Sprintf("coalesce: %v (%d of %d accepted bytes not sent)",
+		e.Err, e.Unsent(), e.Accepted)
 }
 
 // Unwrap returns Err.
@@ -62,8 +63,8 @@ func (c *Conn) opError(op string, err error) error {
 // failure is the lasting error as a call returns it, with the counts of now. mu is held.
 func (c *Conn) failure(op string) error { return c.opError(op, c.lasting(c.cause)) }
 
-// lasting gives a cause the counts of now. What the net package says around the cause is left out,
-// since opError says it. mu is held.
+// lasting gives a cause the counts of now. What the net package says around the cause is left
+// out, since opError says it. mu is held.
 func (c *Conn) lasting(cause error) *Error {
 	return &Error{Err: bareError(cause), Accepted: c.accepted, Sent: c.sent}
 }

@@ -81,18 +81,25 @@ func (c *Conn) writeHead(w *work) {
 	if try {
 		n, err = w.try.write(c, b.bytes())
 	}
-	if err == nil && n < b.end-b.start {
+	waited := err == nil && n < b.end-b.start
+	if waited {
+		c.lock()
+		c.beginWait()
+		c.mu.Unlock()
 		m := 0
 		m, err = c.writeWaiting(b.bytes()[n:])
 		n += m
 	}
 	c.lock()
+	if waited {
+		err = c.endWait(n, err)
+	}
 	c.flag &^= stalled
 	c.finish(b, n, err)
 }
 
-// writeWaiting writes p completely, waiting for the peer if it must. The caller owns the connection
-// for writing; mu is not held.
+// writeWaiting writes p completely, waiting for the peer if it must. The owner calls it, between
+// beginWait and endWait; mu is not held.
 func (c *Conn) writeWaiting(p []byte) (int, error) {
 	if c.raw == nil {
 		return c.writeInner(p)
@@ -168,7 +175,7 @@ func (c *Conn) finish(b *buffer, n int, err error) {
 // settle ends a time of writing: it records a failure, lets waiters go on and
 // starts a flusher if one is needed. mu is held.
 func (c *Conn) settle(err error) {
-	c.flag &^= writing
+	c.flag &^= writing | polled
 	c.counts.calls += c.work.try.calls
 	c.work.try.calls = 0
 	if err != nil {

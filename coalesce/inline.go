@@ -35,9 +35,9 @@ func (c *Conn) collect() {
 	c.singles = 0
 }
 
-// writeInline writes p in the caller's goroutine. What the socket does not take at once is kept, ahead of
-// all that comes meanwhile; the room for it, of the given size, has been taken from
-// the Budget. mu is held, and released.
+// writeInline writes p in the caller's goroutine. What the socket does not take at once is kept,
+// ahead of all that comes meanwhile; the room for it, of the given size, has been taken from the
+// Budget. mu is held, and released.
 func (c *Conn) writeInline(p []byte, size int) (int, error) {
 	w := c.attach()
 	c.messages++
@@ -45,15 +45,19 @@ func (c *Conn) writeInline(p []byte, size int) (int, error) {
 	c.accepted += int64(len(p))
 	c.counts.causes[causeInline]++
 	c.flag |= writing
-	c.mu.Unlock()
 	var n int
 	var err error
 	if c.raw != nil {
+		c.mu.Unlock()
 		n, err = w.try.write(c, p)
+		c.mu.Lock()
 	} else {
+		c.beginWait()
+		c.mu.Unlock()
 		n, err = c.writeInner(p)
+		c.mu.Lock()
+		err = c.endWait(n, err)
 	}
-	c.mu.Lock()
 	c.lastInline = clock()
 	c.sent += int64(n)
 	if c.messages != w.seen {

@@ -55,9 +55,11 @@ func (c *Conn) sendDirect(p []byte, v net.Buffers) (int64, error) {
 	w.seen = c.messages
 	c.counts.causes[causeLarge]++
 	c.openLine()
+	c.beginWait()
 	c.mu.Unlock()
 	n, err := c.writePieces(w, last, p, v)
 	c.mu.Lock()
+	err = c.endWait(int(n), err)
 	n = c.settleLast(last, n, err)
 	c.sent += n
 	if err != nil {
@@ -85,9 +87,11 @@ func (c *Conn) drain(keepLast bool) error {
 	w := c.work
 	for c.cause == nil && w.head != nil && (!keepLast || w.head != c.fill) {
 		b := c.swap(causeLarge)
+		c.beginWait()
 		c.mu.Unlock()
 		n, err := c.writeWaiting(b.bytes())
 		c.mu.Lock()
+		err = c.endWait(n, err)
 		c.sent += int64(n)
 		c.putAway(b, n, err)
 		if err != nil {

@@ -207,7 +207,8 @@ func TestWriteBuffersAndReadFrom(t *testing.T) {
 		for at < min(len(got), len(want)) && got[at] == want[at] {
 			at++
 		}
-		t.Errorf("%d bytes, want %d: %v; they differ at %d: %.20q", len(got), len(want), err, at, got[min(at, len(got)):])
+		t.Errorf("%d bytes, want %d: %v; they differ at %d: %.20q",
+			len(got), len(want), err, at, got[min(at, len(got)):])
 	}
 	if s := c.Stats(); s.Accepted != int64(len(want)) || s.Sent != s.Accepted {
 		t.Errorf("%+v", s)
@@ -260,6 +261,29 @@ func TestGuard(t *testing.T) {
 	g.judge(5*ms, now, ms)
 	if want := 1000 * ms; g.until.Load()-now != want {
 		t.Errorf("%d", (g.until.Load()-now)/ms)
+	}
+}
+
+// One slow yield between many good ones, as when the kernel runs another program for a time
+// slice, forbids none; a second one does.
+func TestGuardForgives(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	var g guard
+	now := 1000 * ms
+	for range 2 * manyGood {
+		g.judge(ms/2, now, ms)
+	}
+	for range 1000 { // under way together
+		g.judge(5*ms, now, ms)
+		now += ms / 1000
+	}
+	if !g.allows(now) {
+		t.Errorf("yields forbidden for %d ms", (g.until.Load()-now)/ms)
+	}
+	now += 10 * ms
+	g.judge(5*ms, now, ms)
+	if g.allows(now) {
+		t.Error("yields allowed after two slow ones")
 	}
 }
 
@@ -322,8 +346,12 @@ func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 func TestTLS(t *testing.T) {
 	cert, pool := certificate(t)
 	for name, build := range map[string]func(tcp net.Conn, cfg *tls.Config) net.Conn{
-		"above": func(tcp net.Conn, cfg *tls.Config) net.Conn { return New(tls.Client(tcp, cfg), Config{}) },
-		"below": func(tcp net.Conn, cfg *tls.Config) net.Conn { return tls.Client(New(tcp, Config{}), cfg) },
+		"above": func(tcp net.Conn, cfg *tls.Config) net.Conn {
+			return New(tls.Client(tcp, cfg), Config{})
+		},
+		"below": func(tcp net.Conn, cfg *tls.Config) net.Conn {
+			return tls.Client(New(tcp, Config{}), cfg)
+		},
 		"both": func(tcp net.Conn, cfg *tls.Config) net.Conn {
 			return New(tls.Client(New(tcp, Config{}), cfg), Config{})
 		},
@@ -331,7 +359,9 @@ func TestTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, b := pair(t)
 			server := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}})
-			client := build(a, &tls.Config{RootCAs: pool, ServerName: "localhost", DynamicRecordSizingDisabled: true})
+			client := build(a, &tls.Config{
+				RootCAs: pool, ServerName: "localhost", DynamicRecordSizingDisabled: true,
+			})
 			got := make(chan []byte)
 			go func() { all, _ := io.ReadAll(server); got <- all }()
 			var want bytes.Buffer

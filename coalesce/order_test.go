@@ -202,3 +202,43 @@ func TestFileStaysTogether(t *testing.T) {
 		})
 	}
 }
+
+// A server that sends back what it gets, which copies from a connection to itself, and a proxy.
+func TestEchoAndProxy(t *testing.T) {
+	for _, cfg := range []Config{{}, {ReadDriven: true}, {OnFull: Disconnect}} {
+		a, client := pair(t)
+		front, back := pair(t)
+		echo, proxy, upstream := New(back, cfg), New(a, cfg), New(front, cfg)
+		done := make(chan error, 3)
+		send := func(to, from *Conn) {
+			_, err := io.Copy(to, from)
+			to.CloseWrite()
+			done <- err
+		}
+		go send(echo, echo)
+		go send(upstream, proxy)
+		go send(proxy, upstream)
+		want := strings.Repeat("0123456789", 200_000)
+		go func() {
+			for rest := want; rest != ""; {
+				n := min(len(rest), 1+len(rest)%50_000)
+				io.WriteString(client, rest[:n])
+				rest = rest[n:]
+			}
+			client.CloseWrite()
+		}()
+		if got, err := io.ReadAll(client); string(got) != want || err != nil {
+			t.Errorf("%d of %d bytes, %v", len(got), len(want), err)
+		}
+		for range 3 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		for _, c := range []*Conn{echo, proxy, upstream} {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// How long a write waits for the peer. A watcher looks from time to time at what the peer has taken,
-// while a write waits, and ends the write when that was nothing for WriteTimeout: never earlier, and at
-// most a tenth of it later. The write itself does not show that: the kernel lets a writer go on when
-// a third of the socket's buffer is free (sk_stream_is_writeable in include/net/sock.h), and a TLS
-// connection when all of a record has been taken.
+// How long a write waits for the peer. A watcher looks from time to time at what the peer has
+// taken, while a write waits, and ends the write when that was nothing for WriteTimeout: never
+// earlier, and at most a tenth of it later. The write itself does not show that: the kernel lets
+// a writer go on when a third of the socket's buffer is free (sk_stream_is_writeable in
+// include/net/sock.h), and a TLS connection when all of a record has been taken.
 
 // bound is how long the peer may take nothing in the write that is under way, or 0 for no bound:
 // writes in the goroutine of a caller are bounded by its deadline, unless the Config says that
@@ -24,30 +24,22 @@ func (c *Conn) bound() int64 {
 	return int64(c.set.WriteTimeout)
 }
 
-// beginWait is called before a write that may wait for the peer. mu is held.
+// beginWait is called by the owner before a write that may wait for the peer, and endWait after
+// it. mu is held.
 func (c *Conn) beginWait() {
-	c.work.since = clock()
-	c.work.began = c.work.since
+	now := clock()
+	c.work.since.Store(now)
+	c.work.began = now
 	c.arm()
 	c.startWatch()
 }
 
-// waits is called when the socket is full, with what happened since the last time.
-func (c *Conn) waits(took bool) {
-	if took {
-		c.mu.Lock()
-		c.work.since = clock()
-		c.mu.Unlock()
-	}
-}
-
-// endWait is called after a write that may have waited, and has sent n bytes. It returns what err
-// means. mu is held.
+// endWait is told that n bytes were sent, and returns what err means. mu is held.
 func (c *Conn) endWait(n int, err error) error {
 	if n > 0 && c.set.WriteTimeout > 0 && clock()-c.work.began > int64(c.set.WriteTimeout) {
 		c.counts.slow++
 	}
-	c.work.since = 0
+	c.work.since.Store(0)
 	fired := c.watch != nil && c.watch.fired
 	if fired {
 		c.watch = nil
@@ -65,8 +57,8 @@ func (c *Conn) endWait(n int, err error) error {
 	return err
 }
 
-// mayGoOn says whether a write that was out of time may go on, since the deadline that has passed was
-// neither the caller's nor the watcher's. It is then set anew. mu is held.
+// mayGoOn says whether a write that was out of time may go on, since the deadline that has passed
+// was neither the caller's nor the watcher's. It is then set anew. mu is held.
 func (c *Conn) mayGoOn() bool {
 	at := c.callerClock()
 	if c.flag&direct != 0 && at != 0 && at <= clock() || c.watch != nil && c.watch.fired ||
@@ -81,8 +73,8 @@ func (c *Conn) mayGoOn() bool {
 // errStuck is the failure of a connection whose peer takes nothing.
 var errStuck = fmt.Errorf("%w: %w", ErrStuck, os.ErrDeadlineExceeded)
 
-// arm sets the write deadline of the wrapped connection: that of the caller, if it is the owner. mu is
-// held.
+// arm sets the write deadline of the wrapped connection: that of the caller, if it is the owner.
+// mu is held.
 func (c *Conn) arm() {
 	at := c.callerClock()
 	switch {
@@ -102,30 +94,31 @@ func (c *Conn) disarm() {
 	}
 }
 
-// writeInner writes p with the Write of the wrapped connection. The caller owns it for writing; mu
-// is not held.
+// writeInner writes p with the Write of the wrapped connection. The owner calls it, between
+// beginWait and endWait; mu is not held.
 func (c *Conn) writeInner(p []byte) (total int, err error) {
+	w := c.work
 	for err == nil && total < len(p) {
 		c.mu.Lock()
-		c.beginWait()
-		c.counts.calls++
 		piece := p[total:min(len(p), total+c.pieceSize())]
 		c.mu.Unlock()
+		if total > 0 {
+			w.since.Store(clock())
+		}
+		w.try.calls++
 		var n int
 		n, err = c.inner.Write(piece)
 		total += n
-		c.mu.Lock()
-		err = c.endWait(n, err)
-		c.mu.Unlock()
 	}
 	return total, err
 }
 
-// smallPiece is what is written at once when the peer is slow and nothing else shows what it takes.
+// smallPiece is what is written at once when the peer is slow and nothing else shows what it
+// takes.
 const smallPiece = 4 << 10
 
-// pieceSize is how much to give to the wrapped connection in one Write: where the socket cannot be
-// found, a Write that has not ended looks like one of which nothing was taken. mu is held.
+// pieceSize is how much to give to the wrapped connection in one Write: where the socket cannot
+// be found, a Write that has not ended looks like one of which nothing was taken. mu is held.
 func (c *Conn) pieceSize() int {
 	switch {
 	case c.bound() == 0:
@@ -171,7 +164,7 @@ func (c *Conn) look(w *watcher) {
 	if c.watch != w || w.fired {
 		return
 	}
-	if c.work == nil || c.work.since == 0 {
+	if c.work == nil || c.work.since.Load() == 0 {
 		c.watch = nil
 		return
 	}
@@ -179,7 +172,7 @@ func (c *Conn) look(w *watcher) {
 	w.slow = true
 	next := c.watchEvery()
 	if limit := c.bound(); limit != 0 {
-		left := time.Duration(c.work.since + limit - clock())
+		left := time.Duration(c.work.since.Load() + limit - clock())
 		if left <= 0 {
 			w.fired = true
 			c.inner.SetWriteDeadline(epoch)
@@ -193,12 +186,12 @@ func (c *Conn) look(w *watcher) {
 // sample takes note of what the peer has taken since the last time. mu is held.
 func (c *Conn) sample() {
 	w := c.watch
-	if w == nil || c.work == nil || c.work.since == 0 {
+	if w == nil || c.work == nil || c.work.since.Load() == 0 {
 		return
 	}
 	mark, ok := progressOf(c.inner)
 	if ok && (!w.seen || mark != w.mark) {
-		c.work.since = clock()
+		c.work.since.Store(clock())
 	}
 	w.mark, w.seen = mark, ok
 }

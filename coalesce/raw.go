@@ -10,17 +10,18 @@ import (
 // The ways around the buffer. The standard library and programs reach the socket of a connection
 // as follows; each one is ordered after what was written before, or not offered.
 //
-//   - SyscallConn: Write takes a turn of its own and sends what is pending first; Control sends what is
-//     pending first; Read does not send.
+//   - SyscallConn: Write takes a turn of its own and sends what is pending first; Control sends
+//     what is pending first; Read does not send.
 //   - (*os.File).WriteTo, which io.Copy calls, asks SyscallConn for something that has
 //     internal/poll's FD (os/zero_copy_linux.go, getPollFDAndNetwork). rawSocket has none, so it
 //     falls back to ReadFrom of this package, which calls sendfile in its turn.
 //   - (*net.TCPConn).WriteTo falls back to ReadFrom likewise (net/tcpsock_posix.go, writeTo).
 //   - ReadFrom, and with it http.ResponseWriter's (net/http/server.go, response.ReadFrom): a turn.
-//   - net.Buffers.WriteTo looks for an unexported method (net/net.go, buffersWriter), and falls back to Write.
+//   - net.Buffers.WriteTo looks for an unexported method (net/net.go, buffersWriter), and falls
+//     back to Write.
 //   - WriteTo and Read do not send.
 //   - File, Fd: not offered.
-//   - NetConn ends the collecting of writes. tls.Conn.NetConn and http.Hijacker give the Conn itself.
+//   - NetConn ends the collecting of writes. tls.Conn.NetConn and http.Hijacker give the Conn.
 type rawSocket struct {
 	conn  *Conn
 	inner syscall.RawConn
@@ -29,9 +30,9 @@ type rawSocket struct {
 // SyscallConn returns a raw form of the connection, for socket options and for system calls that
 // send. It fails with errors.ErrUnsupported when the wrapped connection has none.
 //
-// Control sends what is pending before it calls f, and Write also keeps others from
-// writing until it ends; both wait for that as Flush does. Do not write to the Conn in f. To look at the
-// socket of a connection whose peer takes nothing, use SyscallConn of the wrapped connection.
+// Control sends what is pending before it calls f, and Write also keeps others from writing until
+// it ends; both wait for that as Flush does. Do not write to the Conn in f. To look at the socket
+// of a connection whose peer takes nothing, use SyscallConn of the wrapped connection.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	s, ok := c.inner.(syscall.Conn)
 	if !ok {
@@ -77,8 +78,8 @@ func (c *Conn) settlePending() error {
 	return err
 }
 
-// NetConn returns the wrapped connection. Since whoever has that may write to it, what is pending is
-// sent first, as Flush does, and from then on each Write is sent before it returns: nothing is
+// NetConn returns the wrapped connection. Since whoever has that may write to it, what is pending
+// is sent first, as Flush does, and from then on each Write is sent before it returns: nothing is
 // collected any more. What TryWrite accepts is sent soon, as ever.
 func (c *Conn) NetConn() net.Conn {
 	c.mu.Lock()

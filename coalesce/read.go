@@ -15,7 +15,15 @@ import (
 // then the lasting error.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.flushForRead()
-	n, err := c.inner.Read(p)
+	n, err, done := c.busyPoll(p)
+	if !done {
+		n, err = c.inner.Read(p)
+	}
+	if c.set.BusyPoll > 0 && n > 0 {
+		c.mu.Lock()
+		c.flag &^= polled
+		c.mu.Unlock()
+	}
 	if err != nil {
 		err = c.readError(err)
 	}
@@ -27,15 +35,20 @@ func (c *Conn) flushForRead() {
 	c.mu.Lock()
 	w := c.work
 	switch {
-	case c.held > 0 || c.set.NoFlushOnRead || c.set.Policy == Manual || c.flag&writing != 0:
+	case !c.leavesToRead():
 		c.mu.Unlock()
 	case w != nil && w.head != nil:
 		c.send(causeRead)
 	case c.mayCarry():
-		c.carry()
+		c.carry(true)
 	default:
 		c.mu.Unlock()
 	}
+}
+
+// leavesToRead says whether a Read may send what is pending. mu is held.
+func (c *Conn) leavesToRead() bool {
+	return c.held == 0 && !c.set.NoFlushOnRead && c.set.Policy != Manual && c.flag&writing == 0
 }
 
 // readError gives a reader the reason why reading was ended.
@@ -64,8 +77,8 @@ func (c *Conn) stopReading() {
 }
 
 // WriteTo copies input to w until the end, as io.Copy does. A wrapped connection that knows how
-// does this itself, so that the kernel may move the bytes (splice), unless the connection is ReadDriven,
-// whose sending needs to see each Read.
+// does this itself, so that the kernel may move the bytes (splice), unless the connection is
+// ReadDriven, whose sending needs to see each Read.
 func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 	from, ok := c.inner.(io.WriterTo)
 	if _, unix := c.inner.(*net.UnixConn); !ok && !unix || c.set.ReadDriven {

@@ -100,7 +100,7 @@ type trial struct {
 	peer     peer
 	close    time.Duration // Close after this time, -1: when the writers are done
 	tamper   bool          // Flush, Hold, deadlines and the like
-	files    bool          // ReadFrom in place of deadlines, which could cut it in the middle of a frame
+	files    bool          // ReadFrom in place of deadlines, which could cut a frame
 	half     bool          // CloseWrite before Close
 	chatty   bool          // the peer answers, so that the owner's Read does more than wait
 }
@@ -362,7 +362,9 @@ func randomTrial(rnd *rand.Rand) trial {
 	if rnd.IntN(3) == 0 {
 		tr.close = time.Duration(rnd.IntN(3000)) * time.Microsecond
 	}
-	tr.peer = []peer{peerReads, peerReads, peerReads, peerStalls, peerResets, peerHalfCloses}[rnd.IntN(6)]
+	tr.peer = []peer{
+		peerReads, peerReads, peerReads, peerStalls, peerResets, peerHalfCloses,
+	}[rnd.IntN(6)]
 	// Not where the connection is closed with input unread, which makes TCP drop what was sent.
 	tr.chatty = tr.peer == peerReads && tr.close < 0 && tr.cfg.OnFull != Disconnect && rnd.IntN(2) == 0
 	tr.kind = max(0, rnd.IntN(6)-3)

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// sweeper sends what the owners of ReadDriven connections left behind: bytes
-// older than a tick. There is one for the process, and its goroutine
-// runs while such connections are in use, because a timer for each connection cost
-// more than a quarter of the replies of a busy one. So did a tick each millisecond (each
-// wakes a thread, which then looks for work): while owners send by themselves the ticks become rarer.
+// sweeper sends what the owners of ReadDriven connections left behind: bytes older than a tick.
+// There is one for the process, and its goroutine runs while such connections are in use, because
+// a timer for each connection cost more than a quarter of the replies of a busy one. So did a
+// tick each millisecond (each wakes a thread, which then looks for work): while owners send by
+// themselves the ticks become rarer.
 type sweeper struct {
 	mu      sync.Mutex
 	entries []sweepEntry

@@ -27,7 +27,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 
 // attempt is a write(2) that does not wait, or writes that wait for the peer.
 type attempt struct {
-	conn   *Conn
+	work   *work
 	buf    []byte
 	pieces [][]byte // of push
 	n      int
@@ -79,23 +79,19 @@ func (t *attempt) write(c *Conn, b []byte) (int, error) {
 }
 
 // push sends all pieces, and waits for the peer as long as it takes bytes and the deadline of the
-// caller allows. It uses the pieces up. The caller owns the connection for writing; mu is not held.
+// caller allows. It uses the pieces up. The owner calls it, between beginWait and endWait; mu is
+// not held.
 func (t *attempt) push(c *Conn, pieces [][]byte) (int, error) {
-	t.conn, t.pieces, t.n, t.err, t.took = c, pieces, 0, nil, false
-	c.mu.Lock()
-	c.beginWait()
-	c.mu.Unlock()
+	t.work, t.pieces, t.n, t.err, t.took = c.work, pieces, 0, nil, false
 	err := c.raw.Write(t.all)
 	for err != nil && isTimeout(err) && c.retries() {
 		err = c.raw.Write(t.all)
 	}
-	t.conn, t.pieces = nil, nil
+	t.work, t.pieces = nil, nil
 	if err == nil && t.err != nil {
 		err = c.opError("write", t.err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return t.n, c.endWait(t.n, err)
+	return t.n, err
 }
 
 func (c *Conn) retries() bool {
@@ -115,8 +111,10 @@ func (t *attempt) writeAll(fd uintptr) bool {
 			t.took = true
 		case unix.EINTR:
 		case unix.EAGAIN:
-			t.conn.waits(t.took)
-			t.took = false
+			if t.took {
+				t.work.since.Store(clock())
+				t.took = false
+			}
 			return false
 		default:
 			t.err = os.NewSyscallError("write", err)

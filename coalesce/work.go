@@ -1,6 +1,9 @@
 package coalesce
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // work is what a Conn holds while it has something to send, and gives back
 // when idle.
@@ -19,11 +22,11 @@ type work struct {
 	reported reported // what Totals has been told
 
 	try    attempt
-	pieces [][]byte  // of a large write
-	vec    [4][]byte // their memory, or that of the only one
-	since  int64     // clock at which a write that waits last saw bytes taken; 0 when none waits
-	began  int64     // clock at which it began
-	run    func()    // conn.flusher, bound once since "go w.run()" then allocates nothing
+	pieces [][]byte     // of a large write
+	vec    [4][]byte    // their memory, or that of the only one
+	since  atomic.Int64 // clock at which a write that waits last saw bytes taken; 0 when none waits
+	began  int64        // clock at which it began
+	run    func()       // conn.flusher, bound once since "go w.run()" then allocates nothing
 }
 
 // works holds those of idle connections.
@@ -61,7 +64,8 @@ func (c *Conn) rest() {
 	}
 	c.report(w)
 	c.work, c.fill, w.conn = nil, nil, nil
-	w.credit, w.since = 0, 0
+	w.credit = 0
+	w.since.Store(0)
 	works.Put(w)
 }
 

@@ -27,12 +27,6 @@ const kernelTime = 15 * time.Minute
 // kernelMemory is what a machine has, in MiB: 66,000 connections on one port take 550 of them.
 const kernelMemory = 2048
 
-// kernelModules are what trials use besides what a machine has anyway: queues, devices, a rule that
-// tracks connections.
-func kernelModules() []string {
-	return []string{"sch_fq_codel", "sch_tbf", "dummy", "nf_tables", "nft_ct"}
-}
-
 func kernelSeries() string { return strings.Join(vm.Series(), ", ") }
 
 // onKernels runs the claims on other kernels, as many machines at once as there are CPUs.
@@ -102,7 +96,7 @@ func proveKernel(ctx context.Context, series string, args []string, progress io.
 	}
 	out, err := vm.Run(ctx, vm.Spec{
 		Kernel: kernel, Args: append([]string{hereVerb, "--"}, args...),
-		Modules: kernelModules(), Memory: kernelMemory, Timeout: kernelTime, Stderr: progress,
+		Modules: prove.Modules(), Memory: kernelMemory, Timeout: kernelTime, Stderr: progress,
 	})
 	if err != nil {
 		return r, fmt.Errorf("prove on Linux %s: %w", kernel.Release, err)

@@ -40,7 +40,7 @@ func jobs() (all []job) {
 
 // compared are the variants of each table, the reference first.
 var compared = map[string][]string{
-	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "noread", "lockstep"},
+	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "busypoll", "noread", "handover", "lockstep"},
 	"sat":    {"naive", "bufio", "timer", "group", "flusher", "coalesce", "block"},
 	"paced":  {"naive", "timer", "group", "flusher", "coalesce", "late"},
 	"bursts": {"naive", "timer", "group", "flusher", "coalesce"},
@@ -71,10 +71,7 @@ func TestTables(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	var a *awake
-	if *noIdle {
-		a = keepAwake(t)
-	}
+	a := company(t)
 	for _, j := range jobs() {
 		if chosen(*tables, j.table, ",") && chosen(*cases, j.name, ";") {
 			printTable(t, j, a)
@@ -117,9 +114,10 @@ func printTable(t *testing.T, j job, a *awake) {
 	}
 	fmt.Printf("\n%s, %s, %d B: %s\n", j.table, j.name, j.size, mark)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "variant\tmessages/s\tx "+order[0]+"\tfrom-to\tp50 us\tp99 us\ttrip p50\ttrip p99\twrites/msg\tCPU ns/msg\tpeer CPU\tallocs/msg\tothers\t")
+	limit := order[len(order)-1]
+	fmt.Fprintln(w, "variant\tmessages/s\tx "+order[0]+"\tfrom-to\tx "+limit+"\tfrom-to\tp50 us\tp99 us\ttrip p50\ttrip p99\twrites/msg\tCPU ns/msg\tpeer CPU\tallocs/msg\tothers\t")
 	for _, v := range order {
-		fmt.Fprintln(w, row(v, order[0], good))
+		fmt.Fprintln(w, row(v, order[0], limit, good))
 	}
 	w.Flush()
 	record(t, j, order, good)
@@ -154,14 +152,17 @@ func oneRound(t *testing.T, j job, variants []string, a *awake) round {
 	return r
 }
 
-func row(v, base string, rounds []round) string {
+func row(v, base, limit string, rounds []round) string {
 	m := func(of func(figures) float64) float64 {
 		return median(rounds, func(r round) float64 { return of(r.of[v]) })
 	}
 	ratio := func(r round) float64 { return r.of[v].rate / r.of[base].rate }
 	low, high := extremes(rounds, ratio)
-	return fmt.Sprintf("%s\t%.0f\t%.2f\t%.2f-%.2f\t%.0f\t%.0f\t%.0f\t%.0f\t%.4f\t%.0f\t%.0f\t%.4f\t%.2f\t", v,
+	share := func(r round) float64 { return r.of[v].rate / r.of[limit].rate }
+	least, most := extremes(rounds, share)
+	return fmt.Sprintf("%s\t%.0f\t%.2f\t%.2f-%.2f\t%.2f\t%.2f-%.2f\t%.0f\t%.0f\t%.0f\t%.0f\t%.4f\t%.0f\t%.0f\t%.4f\t%.2f\t", v,
 		m(func(f figures) float64 { return f.rate }), median(rounds, ratio), low, high,
+		median(rounds, share), least, most,
 		m(func(f figures) float64 { return f.p50 }), m(func(f figures) float64 { return f.p99 }),
 		m(func(f figures) float64 { return f.trip50 }), m(func(f figures) float64 { return f.trip99 }),
 		m(func(f figures) float64 { return f.writes }), m(func(f figures) float64 { return f.cpu }),

@@ -20,9 +20,9 @@ import (
 )
 
 // coalesced are credentials whose connections are wrapped after the handshake. gRPC sets
-// TCP_USER_TIMEOUT, which its keepalive relies on, only on connections of type *net.TCPConn, and before
-// the handshake. So a dialer or listener must not wrap what gRPC gets where keepalive is used;
-// credentials may, and above TLS a batch is one record.
+// TCP_USER_TIMEOUT, which its keepalive relies on, only on connections of type *net.TCPConn, and
+// before the handshake. So a dialer or listener must not wrap what gRPC gets where keepalive is
+// used; credentials may, and above TLS a batch is one record.
 type coalesced struct {
 	credentials.TransportCredentials
 	cfg coalesce.Config
@@ -79,8 +79,8 @@ func userTimeout(t *testing.T, c net.Conn) (ms int) {
 	return ms
 }
 
-// A gRPC server and a client with 64 calls at a time on one connection, whose keepalive works as it
-// does without coalesce.
+// A gRPC server and a client with 64 calls at a time on one connection, whose keepalive works as
+// it does without coalesce.
 func TestGRPC(t *testing.T) {
 	var totals coalesce.Totals
 	wrapped := coalesced{insecure.NewCredentials(), coalesce.Config{Totals: &totals}}

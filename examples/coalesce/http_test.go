@@ -59,8 +59,8 @@ func get(t *testing.T, client *http.Client, url string, events int) {
 	}
 }
 
-// With TLS the Listener and the dialer go below it: net/http knows TLS by the type of a connection, and
-// so has HTTP/2 and Request.TLS.
+// With TLS the Listener and the dialer go below it: net/http knows TLS by the type of a
+// connection, and so has HTTP/2 and Request.TLS.
 func TestHTTPS(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Proto, " ", r.TLS.NegotiatedProtocol)

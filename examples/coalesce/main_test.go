@@ -1,5 +1,6 @@
-// Package coalesce_test shows how programs that people use adopt coalesce: one line for a server, one
-// for a client. Each test does the same work before and after, and counts the system calls that write.
+// Package coalesce_test shows how programs that people use adopt coalesce: one line for a server,
+// one for a client. Each test does the same work before and after, and counts the system calls
+// that write.
 package coalesce_test
 
 import (
@@ -42,8 +43,8 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// writes is the number of system calls that write, of this whole process. The runtime's own, which wake
-// threads, are among them.
+// writes is the number of system calls that write, of this whole process. The runtime's own,
+// which wake threads, are among them.
 func writes(t testing.TB) int64 {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/io")

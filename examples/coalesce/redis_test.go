@@ -12,8 +12,9 @@ import (
 )
 
 // A client of Redis, and a server that answers each command by itself, as one written in Go may.
-// go-redis has a connection for each caller and sends a pipeline in one piece, so what is saved is
-// in the answers of the server; a connection that callers share is in the examples of package coalesce.
+// go-redis has a connection for each caller and sends a pipeline in one piece, so what is saved
+// is in the answers of the server; a connection that callers share is in the examples of package
+// coalesce.
 func TestRedis(t *testing.T) {
 	const commands, pipelines = 100, 50
 	compare(t, commands*pipelines, func(t *testing.T, a adoption) func() {

@@ -9,8 +9,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A websocket server that sends each client many short messages. The connection that it takes over from
-// net/http is the one that the Listener has wrapped.
+// A websocket server that sends each client many short messages. The connection that it takes
+// over from net/http is the one that the Listener has wrapped.
 func TestWebsocket(t *testing.T) {
 	const messages, clients = 1000, 8
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -133,15 +133,16 @@ func turnsDots(fn *ast.FuncDecl) (yes bool) {
 // judging are the packages that speak of settings.
 var judging = []string{
 	"internal/limit", "internal/lint", "internal/diagnose", "internal/plan", "internal/persist",
-	"internal/observe", "internal/apply", "internal/render",
+	"internal/export", "internal/observe", "internal/apply", "internal/render",
 }
 
 // statements are ways of stating a fact of a setting that its row states.
 var statements = map[string]*regexp.Regexp{
 	"a default": regexp.MustCompile(`\d( \w+)? by default|[Dd]efault (is|of|was) (about )?\d|` +
 		`\d, the default|default, \d`),
-	"a scope":                 regexp.MustCompile(`per network namespace|read-only (in|since)|(does|is) not inherit`),
-	"since when a default is": regexp.MustCompile(`\(\d[\d,]* (before|since) Linux \d`),
+	"a scope":                      regexp.MustCompile(`per network namespace|read-only (in|since)|(does|is) not inherit`),
+	"since when a setting is gone": regexp.MustCompile(`(setting|it) is gone since Linux \d`),
+	"since when a default is":      regexp.MustCompile(`\(\d[\d,]* (before|since) Linux \d`),
 }
 
 // said are statements that are not about one setting.

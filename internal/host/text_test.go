@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/maxconn/maxconn/internal/spent"
 )
 
 func parse(t *testing.T, body string) Snapshot {
@@ -69,7 +71,9 @@ func TestParseRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(header + "\nsysctl a = 1\nlistener [::]:80 = queue=0 process=\"a b\"\nsysctl b ! gone\nend\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := Parse(text)
+		var s Snapshot
+		var err error
+		spent.Within(t, len(text), func() { s, err = Parse(text) })
 		if err != nil {
 			return
 		}

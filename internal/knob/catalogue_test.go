@@ -75,7 +75,7 @@ func TestSpan(t *testing.T) {
 		"4.18": {false, true, false, false}, "4.19": {true, true, true, true},
 		"4.14": {false, true, false, true}, "6.1": {true, true, true, true},
 	} {
-		v := on(t, release).Kernel.Series()
+		v := on(t, release).Kernel
 		a, sureA := since.Reached(v)
 		b, sureB := between.Reached(v)
 		if have := [4]bool{a, sureA, b, sureB}; have != want {

@@ -15,6 +15,9 @@ const (
 	trackCore   = "net/netfilter/nf_conntrack_core.c"
 )
 
+// MostBuckets is the largest hash table that a host has by default (d532bcd0b269).
+var MostBuckets = changed(65536, host.V(5, 15), 262144)
+
 // trackScope is one value for the host; before 5.13 a write in any namespace changed it.
 var trackScope = Scope{ReadOnly: Since(5, 13)}
 

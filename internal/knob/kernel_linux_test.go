@@ -76,10 +76,10 @@ func shows(k *knob.Knob, kernel host.Release) (yes, sure bool) {
 	if k.Gone(kernel) {
 		return false, true
 	}
-	if came, known := k.Since.Reached(kernel.Series()); !k.Since.None() && !came {
+	if came, known := k.Since.Reached(kernel); !k.Since.None() && !came {
 		return false, known
 	}
-	return k.Scope.InChild(kernel.Series())
+	return k.Scope.InChild(kernel)
 }
 
 // wider are bounds of rows that are known to be wider than those of 6.18 (measured there), because it

@@ -51,7 +51,7 @@ func (k *Knob) Gone(r host.Release) bool {
 	if k.Until.None() {
 		return false
 	}
-	yes, sure := k.Until.Reached(r.Series())
+	yes, sure := k.Until.Reached(r)
 	return yes && sure || !r.Known()
 }
 
@@ -106,6 +106,21 @@ func (u Use) String() string {
 	}[u]
 }
 
+// Fact is the fact of a snapshot whose first number is the count; the zero Fact where no single fact
+// is: local ports are counted by socket.
+func (u Use) Fact() host.Fact {
+	return map[Use]host.Fact{
+		TrackedConnections: host.Sysctl("net.netfilter.nf_conntrack_count"),
+		OpenFiles:          host.Sysctl("fs.file-nr"),
+		Tasks:              {Kind: host.LoadavgKind, Name: "threads"},
+		TimeWaits:          host.Sockstat("TCP.tw"),
+		Orphans:            host.Sockstat("TCP.orphan"),
+		QueuePages:         host.Sockstat("TCP.mem"),
+		Neighbours4:        {Kind: host.NeighbourKind, Name: "arp.entries"},
+		Neighbours6:        {Kind: host.NeighbourKind, Name: "ndisc.entries"},
+	}[u]
+}
+
 // Span is a release from which on something is so. Where the releases between were not looked at,
 // it is after one and at the latest in another.
 type Span struct{ After, By host.Version }
@@ -120,7 +135,8 @@ func Between(after, by host.Version) Span { return Span{after, by} }
 func (s Span) None() bool { return s == Span{} }
 
 // Reached says whether a release is late enough; sure is false between the two ends.
-func (s Span) Reached(v host.Version) (yes, sure bool) {
+func (s Span) Reached(r host.Release) (yes, sure bool) {
+	v := r.Series()
 	switch {
 	case v.Compare(s.By) >= 0:
 		return true, true
@@ -172,21 +188,21 @@ func PerNetnsSince(s Span) Scope { return Scope{Netns: true, Own: s} }
 
 // InChild says whether a network namespace that is not the initial one shows the setting; sure is
 // false where the releases around were not looked at.
-func (s Scope) InChild(v host.Version) (shown, sure bool) {
+func (s Scope) InChild(r host.Release) (shown, sure bool) {
 	switch {
 	case s.Initial && s.ReadOnly.None():
 		return false, true
 	case s.Initial:
-		return s.ReadOnly.Reached(v)
+		return s.ReadOnly.Reached(r)
 	case s.Netns && !s.Own.None():
-		return s.Own.Reached(v)
+		return s.Own.Reached(r)
 	}
 	return true, true
 }
 
 // ReadOnlyInChild says whether other network namespaces show the host's value and cannot write it.
-func (s Scope) ReadOnlyInChild(v host.Version) bool {
-	yes, _ := s.ReadOnly.Reached(v)
+func (s Scope) ReadOnlyInChild(r host.Release) bool {
+	yes, _ := s.ReadOnly.Reached(r)
 	return yes && !s.ReadOnly.None()
 }
 

@@ -28,7 +28,7 @@ var _ = register(Limit{
 		{"tcp_tw_reuse=1 is enough", "the old connection must have used TCP timestamps: with tcp_timestamps=0 here or at the peer nothing is taken over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique (tw_ts_recent_stamp)"},
 		{"tcp_tw_reuse helps a busy server", "it acts only inside connect(), on the side that holds the TIME_WAIT; what a listener has accepted it never touches", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, called from __inet_check_established"},
 		{"many TIME_WAITs on a server keep clients out", "a SYN with a newer sequence number or timestamp is accepted straight from TIME_WAIT; on the server's side it costs memory only", "net/ipv4/tcp_minisocks.c tcp_timewait_state_process (TCP_TW_SYN)"},
-		{"tcp_tw_recycle=1 helps", "it is gone since Linux 4.12, writing it fails; before, it dropped clients behind NAT", "4396e46187ca"},
+		{"tcp_tw_recycle=1 helps", "it is gone since " + recycleGone() + ", writing it fails; before, it dropped clients behind NAT", "4396e46187ca"},
 		{"tcp_tw_reuse=2 covers all connections inside the host", "it covers addresses in 127.0.0.0/8 and ::1 and sockets bound to lo; connections between the host's other addresses run over lo too, and are not covered", "net/ipv4/tcp_ipv4.c tcp_twsk_unique"},
 	},
 	Knobs: []string{

@@ -1,12 +1,20 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
+)
+
+const tcpRecycle = "net.ipv4.tcp_tw_recycle"
+
+// recycleGone is the first kernel without it.
+func recycleGone() string { return knob.Lookup(tcpRecycle).Until.String() }
 
 // recycling says what net.ipv4.tcp_tw_recycle does to those who connect to this host: for 60 s after a connection with an address
 // was closed here, a SYN from that address whose timestamp is lower, or that has none, is dropped (net/ipv4/tcp_metrics.c
 // tcp_peer_is_proven, TCP_PAWS_MSL; until 4.12).
 func recycling(r *host.Reader, t twReuse) Gauge {
-	const name = "net.ipv4.tcp_tw_recycle"
+	const name = tcpRecycle
 	g := Gauge{
 		Subject: thisNetns, Unbounded: true, Owner: name, // Bounds stays empty: nobody knows how many share an address
 		Remedies: []Remedy{{Kind: BySetting, Setting: name, From: "1", To: "0", TakesEffect: "now",
@@ -15,7 +23,7 @@ func recycling(r *host.Reader, t twReuse) Gauge {
 	if value := r.Optional(host.Sysctl(name)); value != "" {
 		g.Remedies[0].From = value
 	}
-	g.Evidence = []Evidence{{name, g.Remedies[0].From, "gone since Linux 4.12"}}
+	g.Evidence = []Evidence{{name, g.Remedies[0].From, "gone since " + recycleGone()}}
 	if t.stampsKnown && t.stamps == 0 {
 		g.Notice, g.Cause = true, name+" is on and does nothing while net.ipv4.tcp_timestamps = 0; with timestamps it drops clients behind NAT"
 		return g

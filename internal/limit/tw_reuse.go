@@ -42,12 +42,14 @@ func readTWReuse(r *host.Reader) twReuse {
 	old := kernel.Known() && kernel.Compare(knob.LoopbackReuse) < 0
 	t.everywhere, t.parity = old, !kernel.Before(4, 5)
 	recycle, _ := r.Maybe(recycleMode)
-	t.recycle = recycle != 0 && !kernel.Since(4, 12)
+	gone, _ := knob.Lookup(tcpRecycle).Until.Reached(kernel)
+	t.recycle = recycle != 0 && !gone
 	if ms, ok := r.Maybe(reuseDelay); ok && ms > 0 {
 		t.delay, t.delayFrom = ms, "net.ipv4.tcp_tw_reuse_delay"
 		return t
 	}
-	t.delay, t.delayFrom, t.delayGuessed = 1000, "a constant of kernel "+kernel.String(), !kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0
+	t.delay, t.delayFrom = 1000, "a constant of kernel "+kernel.String()
+	t.delayGuessed = !kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0
 	if !kernel.Known() || kernel.Compare(knob.ReuseInOneSecond) < 0 {
 		t.delay = 2000
 	}

@@ -43,11 +43,11 @@ func (g *env) future(n *knob.Knob) bool {
 }
 
 // release is the kernel's, or the newest where it is not known.
-func (g *env) release() host.Version {
+func (g *env) release() host.Release {
 	if !g.kernel.Known() {
-		return latest
+		return latest.Release()
 	}
-	return g.kernel.Series()
+	return g.kernel
 }
 
 // lacks says whether the kernel does not have a setting that others have.
@@ -142,12 +142,12 @@ func (c *evaluation) outOfReach() (Note, bool) {
 		return Note{}, false
 	}
 	if _, runs := c.running(c.key); runs {
-		if n.Scope.ReadOnlyInChild(c.kernel.Series()) {
+		if n.Scope.ReadOnlyInChild(c.kernel) {
 			return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and read-only here. It has to be set on the host.", scopeSource(n)}, true
 		}
 		return Note{}, false
 	}
-	if shown, sure := n.Scope.InChild(c.kernel.Series()); !shown && sure {
+	if shown, sure := n.Scope.InChild(c.kernel); !shown && sure {
 		return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and not there in a container. It has to be set on the host.", scopeSource(n)}, true
 	}
 	return Note{}, false

@@ -26,6 +26,24 @@ func BenchmarkLint(b *testing.B) {
 	}
 }
 
+// A benchmark at one and at ten times the size: ns/byte is the same where the work is linear.
+func BenchmarkGrowth(b *testing.B) {
+	for name, form := range map[string]string{
+		"backslashes": "\\\n", "words": "a \\\n", "two names": "net.a.b=1\nnet.a.c=1\n", "commands": "sysctl -w a.b=1;",
+		"ports": "1-65535,", "unknown": "net.ipv4.tcp_x%d = 1\n",
+	} {
+		for size, n := range map[string]int{"1x": 2000, "10x": 20000} {
+			text := "net.ipv4.ip_local_reserved_ports = " + inTurn(n, form)
+			b.Run(name+"/"+size, func(b *testing.B) {
+				for b.Loop() {
+					Lint([]File{{Name: "x", Text: []byte(text)}}, Target{Kernel: "6.1"})
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(text)), "ns/byte")
+			})
+		}
+	}
+}
+
 func inTurn(n int, forms ...string) string {
 	var s strings.Builder
 	for i := range n {

@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/spent"
 )
 
 // FuzzLint feeds anything that may be called a tuning file: it never crashes, every line has a verdict with a reason,
@@ -41,7 +42,8 @@ func FuzzLint(f *testing.F) {
 			}
 		}
 		files := []File{{Name: name, Text: text}, {Name: "etc/sysctl.d/50-y.conf", Text: []byte("net.core.somaxconn = 1\n")}}
-		r := Lint(files, target)
+		var r Report
+		spent.Within(t, len(text)+len(facts), func() { r = Lint(files, target) })
 		all := 1 + bytes.Count(text, []byte("\n"))
 		for _, l := range r.Lines {
 			checkLine(t, l, all)

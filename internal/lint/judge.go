@@ -35,7 +35,7 @@ func Lint(files []File, target Target) Report {
 }
 
 // mostSettings is how many settings are judged, those that patterns stand for included. No host has as many.
-const mostSettings = 50000
+const mostSettings = 40000
 
 // cutOff leaves out what is too much, and says so in its place: what is not judged is not clean.
 func (j *judge) cutOff() {

@@ -28,8 +28,8 @@ func lettersOnly(r rune) rune {
 	return r
 }
 
-// mostSpelled bounds how many words are compared with the real names, which takes a quarter of a millisecond each.
-const mostSpelled = 2000
+// mostSpelled bounds how many words are compared with the real names, which takes up to a millisecond each.
+const mostSpelled = 1000
 
 const tooManySpelled = "These files have so many names that no kernel has that not all of them are compared with the real ones."
 

@@ -75,10 +75,8 @@ func (c *evaluation) fewBuckets(v int64) (why string, few bool) {
 		}
 	}
 	if !ok { // no host has more by default
-		n, from, ok = 65536, "the most that any host has by default", true
-		if c.since(5, 15) {
-			n = 262144
-		}
+		d, _ := knob.MostBuckets.Amount(c.host())
+		n, from, ok = d.N, "the most that any host has by default", true
 	}
 	if !ok || n <= 0 || v <= longChains*n {
 		return "", false

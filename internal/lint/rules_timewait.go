@@ -81,10 +81,10 @@ func (c *evaluation) reuseDelay() string {
 // judgeRecycle is asked only for kernels that have it.
 func judgeRecycle(c *evaluation) {
 	if c.n[0] == 0 {
-		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the setting is gone since Linux 4.12.")
+		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the setting is gone since "+c.rule.Until.String()+".")
 		return
 	}
-	c.say(Harmful, "Drops SYNs of clients behind NAT: their timestamps come from several hosts and look old to a server that keeps one for each address. It is gone since Linux 4.12; take the line out.")
+	c.say(Harmful, "Drops SYNs of clients behind NAT: their timestamps come from several hosts and look old to a server that keeps one for each address. It is gone since "+c.rule.Until.String()+"; take the line out.")
 }
 
 func judgeBuckets(c *evaluation) {

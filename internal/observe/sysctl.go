@@ -71,7 +71,7 @@ func (s *subject) whyNoSysctl(name string, err error) string {
 
 // hides says whether this kernel has such settings in the initial network namespace alone.
 func (s *subject) hides(scope knob.Scope) bool {
-	shown, sure := scope.InChild(s.snapshot.Read().Kernel().Series())
+	shown, sure := scope.InChild(s.snapshot.Read().Kernel())
 	return !shown && sure
 }
 

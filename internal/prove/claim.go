@@ -69,6 +69,12 @@ func Claims() []*Claim {
 	})
 }
 
+// Modules are those of the kernel that trials use besides what a machine has anyway: queues, devices, a
+// rule that tracks connections.
+func Modules() []string {
+	return []string{"sch_fq_codel", "sch_tbf", "dummy", "nf_tables", "nft_ct"}
+}
+
 // About lists the claims with this ID or about the limit with this ID.
 func About(id string) (found []*Claim) {
 	for _, c := range Claims() {

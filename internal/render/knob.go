@@ -65,8 +65,8 @@ func lacks(kernel host.Release, since, until knob.Span) string {
 	if !kernel.Known() {
 		return ""
 	}
-	came, sure := since.Reached(kernel.Series())
-	gone, _ := until.Reached(kernel.Series())
+	came, sure := since.Reached(kernel)
+	gone, _ := until.Reached(kernel)
 	switch {
 	case !since.None() && !came && sure:
 		return "it came with " + since.String() + ", this is " + kernel.String()

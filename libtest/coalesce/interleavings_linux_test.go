@@ -63,8 +63,8 @@ var kinds = []struct {
 	{"foreign", coalescetest.Foreign},
 }
 
-// The property test of coalesce, over the connections of dial and listen. The coalesce module has it
-// for all others.
+// The property test of coalesce, over the connections of dial and listen. The coalesce module has
+// it for all others.
 func TestInterleavings(t *testing.T) {
 	trials := uint64(60)
 	if testing.Short() {

@@ -18,8 +18,8 @@ import (
 	"github.com/maxconn/maxconn/coalesce/coalescetest"
 )
 
-// copyEnv names a copy that this binary makes in place of the tests, for strace to count its system
-// calls: what the connection is, which way the bytes go, and the file that they come from.
+// copyEnv names a copy that this binary makes in place of the tests, for strace to count its
+// system calls: what the connection is, which way the bytes go, and the file that they come from.
 const copyEnv = "COALESCE_TEST_COPY"
 
 // runCopy makes a copy, and is the whole life of the process.
@@ -153,8 +153,8 @@ func serveFile(kind, path string) (int64, error) {
 	return io.Copy(struct{ io.Writer }{io.Discard}, r.Body)
 }
 
-// Once the buffer is empty, a copy makes the system calls of a plain *net.TCPConn: the kernel moves the
-// bytes, whatever is wrapped around what.
+// Once the buffer is empty, a copy makes the system calls of a plain *net.TCPConn: the kernel
+// moves the bytes, whatever is wrapped around what.
 func TestTheKernelMovesTheBytes(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {

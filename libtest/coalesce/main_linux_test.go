@@ -1,5 +1,5 @@
-// Package coalesce tests coalesce with what its own module does not require: other people's tests of
-// net.Conn, the connections of dial and listen, and other kernels.
+// Package coalesce tests coalesce with what its own module does not require: other people's tests
+// of net.Conn, the connections of dial and listen, and other kernels.
 package coalesce
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
-// insteadEnv names a program that runs in place of the tests, with the same arguments: the tests of
-// the coalesce module in a machine whose first process is this binary.
+// insteadEnv names a program that runs in place of the tests, with the same arguments: the tests
+// of the coalesce module in a machine whose first process is this binary.
 const insteadEnv = "COALESCE_TEST_INSTEAD"
 
 func TestMain(m *testing.M) {
