@@ -14,7 +14,8 @@ type evaluation struct {
 	n     []int64 // the value's numbers
 	rest  string  // what stands behind them
 	notes []Note
-	// otherSetting finds what another key is set to by the lines that are read together with this one.
+	// otherSetting finds what another key is set to by the lines that are read together with this
+	// one.
 	otherSetting func(key string) (setting, bool)
 	// earlier does so among the lines that act before this one.
 	earlier func(key string) (setting, bool)
@@ -75,7 +76,8 @@ func (c *evaluation) shown() string {
 	return strings.Join(words, " ")
 }
 
-// other is what another setting is or will be: by these files, else as it is now, else by default. from says which, as words.
+// other is what another setting is or will be: by these files, else as it is now, else by default.
+// from says which, as words.
 func (c *evaluation) other(key string) (n int64, from string, ok bool) {
 	return c.from(c.otherSetting, key)
 }
@@ -85,8 +87,10 @@ func (c *evaluation) before(key string) (n int64, from string, ok bool) {
 	return c.from(c.earlier, key)
 }
 
-func (c *evaluation) from(otherSetting func(string) (setting, bool), key string) (n int64, from string, ok bool) {
-	if s, found := otherSetting(key); found {
+func (c *evaluation) from(
+	of func(string) (setting, bool), key string,
+) (n int64, from string, ok bool) {
+	if s, found := of(key); found {
 		if v := numbers(s.value, 1); v.wrong == "" {
 			return v.n[0], c.at(s), true
 		}

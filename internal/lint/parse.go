@@ -40,7 +40,8 @@ type document struct {
 // deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
 const deepest = 3
 
-// What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a person wrote has as many lines.
+// What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a
+// person wrote has as many lines.
 const (
 	longestLine = 256 << 10
 	mostLines   = 200_000 // that are neither empty nor comments
@@ -48,7 +49,8 @@ const (
 
 var (
 	tooLong = Note{NoEffect, "The line is longer than 256 KiB and is not judged.", ""}
-	tooMany = Note{NoEffect, "From here on nothing is judged: the file has more than 200,000 lines.", ""}
+	tooMany = Note{NoEffect, "From here on nothing is judged: the file has more than 200,000 " +
+		"lines.", ""}
 )
 
 // parse finds all settings of a file; branches says that not all of them need be made.
@@ -92,7 +94,7 @@ func (p *parser) read(all *rows, r role) {
 // whole is a line with those that continue it, and marks in between.
 func whole(text string, all *rows) string {
 	var b strings.Builder
-	empty := true // what stands before is blank: a mark of comments then makes a comment of the whole
+	empty := true // so far; a mark of comments then makes a comment of the whole
 	for strings.HasSuffix(text, `\`) && all.more() && !(empty && isComment(text)) {
 		part := strings.TrimSuffix(text, `\`)
 		empty = empty && trim(part) == ""
@@ -108,10 +110,12 @@ func whole(text string, all *rows) string {
 func flat(text string) string     { return trim(strings.ReplaceAll(text, folded, " ")) }
 func asScript(text string) string { return strings.ReplaceAll(text, folded, "\\\n") }
 
-// continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
+// continues says whether the next line belongs to this one. In sysctl.d none does: a backslash is
+// part of the value
 // there (measured with systemd 252 and procps 4.0.2).
 func (p *parser) continues(text string) bool {
-	return oneOfRoles(p.role, anyRole, rcLocalRole, unitRole) && p.here == nil && strings.HasSuffix(text, `\`) && !isComment(trim(text))
+	return oneOfRoles(p.role, anyRole, rcLocalRole, unitRole) && p.here == nil &&
+		strings.HasSuffix(text, `\`) && !isComment(trim(text))
 }
 
 func (p *parser) line(text string) {
@@ -192,8 +196,9 @@ func (p *parser) content(targets []string, w word) {
 }
 
 var (
-	section  = regexp.MustCompile(`^\[[A-Za-z0-9 _.-]+\]$`)
-	prompt   = regexp.MustCompile(`^(?:\[?[A-Za-z0-9_.-]+@[^ #$\]]*(?: [^#$\]]*)?\]?\s*[#$]|[$>%])\s+`)
+	section = regexp.MustCompile(`^\[[A-Za-z0-9 _.-]+\]$`)
+	prompt  = regexp.MustCompile(`^(?:\[?[A-Za-z0-9_.-]+@[^ #$\]]*` +
+		`(?: [^#$\]]*)?\]?\s*[#$]|[$>%])\s+`)
 	bullet   = regexp.MustCompile(`^(?:[0-9]+[.)]|[*+\x{2022}-])\s+`)
 	backtick = regexp.MustCompile("^`+([^`]+)`+[.,;:]?$")
 )
@@ -227,19 +232,31 @@ func (p *parser) plain(t string) bool {
 	return p.limitsLine(t) || p.unitItem(t) || p.assignment(t) || p.moduleOption(t)
 }
 
-// branch is a line that begins something that may not run, or not in this order: then no line overrides another.
-var branch = regexp.MustCompile(`^(if|case|for|while|until|else|elif|function|select)\b|\{\s*$|^[A-Za-z_][A-Za-z0-9_-]*\s*\(\)`)
+// branch is a line that begins something that may not run, or not in this order: then no line
+// overrides another.
+var branch = regexp.MustCompile(`^(if|case|for|while|until|else|elif|function|select)\b|` +
+	`\{\s*$|^[A-Za-z_][A-Za-z0-9_-]*\s*\(\)`)
 
-// undressed takes off what answers put around a command: a shell's prompt, a list's mark, backticks.
+// undressed takes off what answers put around a command: a shell's prompt, a list's mark,
+// backticks.
 func undressed(t string) string {
 	t = prompt.ReplaceAllString(t, "")
-	if rest := bullet.ReplaceAllString(t, ""); rest != t && !looksLikeKey(strings.TrimPrefix(t, "-")) {
+	rest := bullet.ReplaceAllString(t, "")
+	if rest != t && !looksLikeKey(strings.TrimPrefix(t, "-")) {
 		t = rest
 	}
 	return trim(backtick.ReplaceAllString(t, "$1"))
 }
 
-// stray reports a line that begins with the name of a setting, or with the words of a limit, and sets nothing.
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// isNearKey says whether a name is that of a setting, or nearly.
+func (p *parser) isNearKey(key string) bool {
+	return knob.Find(key) != nil || len(p.spelled.nearest(key)) > 0
+}
+
+// stray reports a line that begins with the name of a setting, or with the words of a limit, and
+// sets nothing.
 func (p *parser) stray(t string) {
 	words := strings.Fields(t)
 	if len(words) < 2 {
@@ -250,8 +267,8 @@ func (p *parser) stray(t string) {
 	}
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
-	numeric := value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1)
-	if looksLikeKey(name) && numeric && (knob.Find(canonical(name)) != nil || len(p.spelled.nearest(name)) > 0) {
+	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
+	if looksLikeKey(name) && numeric && p.isNearKey(canonical(name)) {
 		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}

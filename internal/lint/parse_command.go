@@ -4,12 +4,11 @@ import (
 	"path"
 	"regexp"
 	"strings"
-
-	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // wrappers are words in front of a command that run it.
-var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command", "builtin", "busybox", "nice", "-"}
+var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command",
+	"builtin", "busybox", "nice", "-"}
 
 // commands takes the commands of a string. In one over several lines, every form is looked for.
 func (p *parser) commands(w word) {
@@ -37,7 +36,8 @@ func (p *parser) inside(w word, step func()) {
 	p.row, p.all, p.depth = w.row, nil, was.depth+1
 	p.oneRow = was.oneRow || strings.Contains(w.text, written)
 	step()
-	p.depth, p.row, p.all, p.role, p.here, p.oneRow = was.depth, was.row, was.all, was.role, was.here, was.oneRow
+	p.depth, p.row, p.all, p.oneRow = was.depth, was.row, was.all, was.oneRow
+	p.role, p.here = was.role, was.here
 }
 
 // files leaves out what is no file.
@@ -120,9 +120,11 @@ func (p *parser) inBlock(words []word) bool {
 }
 
 // carriers run a command elsewhere: what it sets does not meet what this host sets.
-var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot", "systemd-nspawn", "ansible", "pssh", "vagrant"}
+var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot",
+	"systemd-nspawn", "ansible", "pssh", "vagrant"}
 
-// otherCommand looks into commands that run others: sh -c '...', ssh host '...', docker run --sysctl k=v, nsenter sysctl -w.
+// otherCommand looks into commands that run others: sh -c '...', ssh host '...', nsenter sysctl -w,
+// docker run --sysctl k=v.
 func (p *parser) otherCommand(args []word) {
 	for i := 0; i < len(args); i++ {
 		p.row = args[i].row
@@ -152,22 +154,24 @@ func (p *parser) otherCommand(args []word) {
 // unquote undoes what a level of quoting left.
 var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 
-// argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply net.core.somaxconn=1024.
+// argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply
+// net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
 	key := canonical(name)
-	if !looksLikeKey(name) || knob.Find(key) == nil && len(p.spelled.nearest(key)) == 0 {
+	if !looksLikeKey(name) || !p.isNearKey(key) {
 		return
 	}
 	switch {
 	case ok && value != "":
 		p.add(setting{form: asWrite, key: key, value: value})
-	case !ok && len(rest) > 0 && rest[0] != "" && (rest[0][0] >= '0' && rest[0][0] <= '9' || variable(rest[0])):
+	case !ok && len(rest) > 0 && rest[0] != "" && (isDigit(rest[0][0]) || variable(rest[0])):
 		p.add(setting{form: asWrite, key: key, value: rest[0]})
 	}
 }
 
-var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the = it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
+var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the " +
+	"= it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
 
 // sysctl takes the arguments of sysctl(8).
 func (p *parser) sysctl(args []word) {
@@ -188,17 +192,19 @@ func (p *parser) sysctl(args []word) {
 				p.add(setting{form: asWrite, key: canonical(key), value: trim(value)})
 			}
 		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "="):
-			rest := strings.Join(texts(args[i+1:]), " ")
-			p.add(setting{form: asWrite, key: canonical(name), value: trim(strings.TrimPrefix(rest, "=")), flaw: &blanksInSysctl})
+			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
+			p.add(setting{form: asWrite, key: canonical(name), value: value, flaw: &blanksInSysctl})
 			return
 		}
 	}
 }
 
+var echoFlags = regexp.MustCompile(`^-[neE]+$`)
+
 // echo is what echo prints, written to files.
 func (p *parser) echo(args []word, targets []string) {
 	escapes := false
-	for len(args) > 0 && len(args[0].text) > 1 && args[0].text[0] == '-' && strings.Trim(args[0].text[1:], "neE") == "" {
+	for len(args) > 0 && echoFlags.MatchString(args[0].text) {
 		escapes = escapes || strings.Contains(args[0].text, "e")
 		args = args[1:]
 	}
@@ -229,7 +235,8 @@ func (o *printout) add(w word) {
 		o.text.WriteString(folded)
 	}
 	o.text.WriteString(w.text)
-	o.row += strings.Count(w.text, folded) + strings.Count(w.text, "\n") - strings.Count(w.text, written)
+	o.row += strings.Count(w.text, folded) + strings.Count(w.text, "\n")
+	o.row -= strings.Count(w.text, written)
 }
 
 func (o *printout) word() word { return word{o.text.String(), o.first} }
@@ -248,7 +255,7 @@ func isKernelFile(target string) bool {
 	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
 }
 
-// write is a line that goes to a file: one under /proc/sys or /sys, or one of those that are read at boot.
+// write is a line that goes to a file: one under /proc/sys or /sys, or one that is read at boot.
 func (p *parser) write(target, text string) {
 	if trim(text) == "" {
 		return

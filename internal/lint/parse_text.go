@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// printf prints its format with the arguments put in, again and again until none is left, as printf(1) does.
+// printf prints its format with the arguments put in, again and again until none is left, as
+// printf(1) does.
 func (p *parser) printf(args []word, targets []string) {
 	if len(args) == 0 {
 		return
@@ -53,7 +54,8 @@ var (
 	appended   = regexp.MustCompile(`^(?:\$|[0-9]+|/[^/]*/)?\s*[aic]\s*\\?\s*`)
 )
 
-// sed takes what sed -i writes into a file: s/old/new/, $a text. What is made of the old line (\1, &) is not known.
+// sed takes what sed -i writes into a file: s/old/new/, $a text. What is made of the old line
+// (\1, &) is not known.
 func (p *parser) sed(args []word) {
 	target := ""
 	if last := len(args) - 1; last > 0 && strings.Contains(args[last].text, "/etc/") {
@@ -85,7 +87,9 @@ var regexpGroup = regexp.MustCompile(`\\[1-9]`)
 func (p *parser) edited(target, line string) {
 	name, _, ok := strings.Cut(line, "=")
 	p.into(target, func() {
-		if !p.limitsLine(line) && !p.unitItem(line) && ok && looksLikeKey(trim(strings.TrimPrefix(name, "-"))) {
+		switch {
+		case p.limitsLine(line) || p.unitItem(line):
+		case ok && looksLikeKey(trim(strings.TrimPrefix(name, "-"))):
 			p.assignment(line)
 		}
 	})
@@ -111,14 +115,15 @@ func (p *parser) loop(name string, items []string) {
 // keysOf is a name, or the names that a loop puts in its place.
 func (p *parser) keysOf(name string) []string {
 	variable, ok := strings.CutPrefix(name, "$")
-	if keys := p.loops[strings.Trim(variable, "{}")]; ok && len(keys) > 0 && p.looped+len(keys) <= mostLooped {
+	keys := p.loops[strings.Trim(variable, "{}")]
+	if ok && len(keys) > 0 && p.looped+len(keys) <= mostLooped {
 		p.looped += len(keys)
 		return keys
 	}
 	return []string{name}
 }
 
-// elements takes the words of a table of a shell: T=( [net.core.somaxconn]=1024 [net.ipv4.tcp_fin_timeout]=30 ).
+// elements takes the words of a table of a shell: [net.core.somaxconn]=1024 [net.core.rmem_max]=30.
 func (p *parser) elements(words []word) (found bool) {
 	for _, w := range words {
 		p.row = w.row

@@ -6,7 +6,8 @@ import (
 )
 
 // pamLimits are the arguments of ansible's pam_limits module.
-var pamLimits = regexp.MustCompile(`\b(domain|limit_type|limit_item|value)\s*[:=]\s*("[^"]*"|'[^']*'|[^\s,}]+)`)
+var pamLimits = regexp.MustCompile(`\b(domain|limit_type|limit_item|value)\s*[:=]\s*` +
+	`("[^"]*"|'[^']*'|[^\s,}]+)`)
 
 // pamLimit takes them where they stand on one line.
 func (p *parser) pamLimit(t string) bool {
@@ -17,15 +18,19 @@ func (p *parser) pamLimit(t string) bool {
 	for _, m := range pamLimits.FindAllStringSubmatch(t, -1) {
 		have[m[1]] = bareWord(m[2])
 	}
-	return p.limitsLine(strings.Join([]string{have["domain"], have["limit_type"], have["limit_item"], have["value"]}, " "))
+	return p.limitsLine(have["domain"] + " " + have["limit_type"] + " " + have["limit_item"] + " " +
+		have["value"])
 }
 
 // moduleArguments are those of ansible's sysctl module on one line, moduleMap the same in braces.
-var moduleMap = regexp.MustCompile(`["']?\b(?:name|key|namespace)["']?\s*[:=]\s*["']?([A-Za-z0-9_./*-]+)["']?\s*,\s*["']?value["']?\s*[:=]\s*("[^"]*"|'[^']*'|[^,}]+)`)
+var moduleMap = regexp.MustCompile(`["']?\b(?:name|key|namespace)["']?\s*[:=]\s*` +
+	`["']?([A-Za-z0-9_./*-]+)["']?\s*,\s*["']?value["']?\s*[:=]\s*("[^"]*"|'[^']*'|[^,}]+)`)
 
-var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+value=("[^"]*"|'[^']*'|\S+)`)
+var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+` +
+	`value=("[^"]*"|'[^']*'|\S+)`)
 
-// moduleItems takes all items of a line: name and value together, as ansible's module and the tables of task definitions have them.
+// moduleItems takes all items of a line: name and value together, as ansible's module and the
+// tables of task definitions have them.
 func (p *parser) moduleItems(t string) (found bool) {
 	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
 		for _, m := range form.FindAllStringSubmatch(t, -1) {
@@ -38,7 +43,8 @@ func (p *parser) moduleItems(t string) (found bool) {
 	return found
 }
 
-// uncommented is a line without the comment at its end: " #" outside of quotes, as YAML, TOML, HCL and Nix have it.
+// uncommented is a line without the comment at its end: " #" outside of quotes, as YAML, TOML, HCL
+// and Nix have it.
 func uncommented(t string) string {
 	quote := byte(0)
 	for i := range len(t) {
@@ -63,7 +69,8 @@ func (p *parser) treeLine(t string) {
 	if p.pamLimit(t) || p.moduleItems(t) {
 		return
 	}
-	if _, rest, ok := strings.Cut(t, `sysctl."`); ok { // boot.kernel.sysctl."net.core.somaxconn" = 4096;
+	// boot.kernel.sysctl."net.core.somaxconn" = 4096;
+	if _, rest, ok := strings.Cut(t, `sysctl."`); ok {
 		t = rest
 	}
 	if p.assignment(strings.Trim(t, `"';,`)) || p.flowCommand(t) {
@@ -86,7 +93,7 @@ func (p *parser) treeLine(t string) {
 	}
 }
 
-// flowCommand takes a command as a list: [sysctl, -w, net.core.somaxconn=1024], ["sh", "-c", "sysctl -w ..."].
+// flowCommand takes a command as a list: ["sysctl", "-w", "net.core.somaxconn=1024"].
 func (p *parser) flowCommand(t string) bool {
 	from, to := strings.Index(t, "["), strings.LastIndex(t, "]")
 	if from < 0 || to < from || !runsSysctl(t) && !strings.Contains(t, "sysctl") {
@@ -96,10 +103,12 @@ func (p *parser) flowCommand(t string) bool {
 	return p.documents(t[from:to+1], p.row, true) && len(p.settings) > first
 }
 
-// embedded takes a string that is lines of another file: what ansible's lineinfile and cloud-init write.
+// embedded takes a string that is lines of another file: what ansible's lineinfile and cloud-init
+// write.
 func (p *parser) embedded(text string) {
 	for _, line := range strings.Split(text, `\n`) {
-		if line = trim(line); !p.limitsLine(line) && looksLikeKey(trim(strings.SplitN(line, "=", 2)[0])) {
+		name, _, _ := strings.Cut(line, "=")
+		if line = trim(line); !p.limitsLine(line) && looksLikeKey(trim(name)) {
 			p.assignment(line)
 		}
 	}

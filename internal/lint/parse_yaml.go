@@ -3,7 +3,6 @@ package lint
 import (
 	"io"
 	"path"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -65,7 +64,8 @@ func blocksOf(text string) (head string, blocks []string) {
 	least, from := -1, 0
 	at := 0
 	for line := range strings.SplitAfterSeq(text, "\n") {
-		if in := len(line) - len(strings.TrimLeft(line, " \t")); trim(line) != "" && trim(line) != "\n" {
+		in := len(line) - len(strings.TrimLeft(line, " \t"))
+		if strings.TrimSpace(line) != "" {
 			if least >= 0 && in <= least {
 				blocks = append(blocks, text[from:at])
 				from = at
@@ -215,9 +215,10 @@ func (t *yamlText) ulimits(n *yaml.Node) {
 			continue
 		}
 		for j := 0; j+1 < len(v.Content) && v.Kind == yaml.MappingNode; j += 2 {
-			if which := v.Content[j]; which.Value == "soft" || which.Value == "hard" {
+			which, value := v.Content[j], t.word(v.Content[j+1]).String()
+			if which.Value == "soft" || which.Value == "hard" {
 				t.row = t.rowOf(which)
-				t.add(setting{form: asContainer, key: k.Value, value: t.word(v.Content[j+1]).String(), subject: which.Value})
+				t.add(setting{form: asContainer, key: k.Value, value: value, subject: which.Value})
 			}
 		}
 	}
@@ -238,7 +239,8 @@ func (t *yamlText) commandList(n *yaml.Node, name string) (found bool) {
 		known = known || path.Base(w.text) == "sysctl" || runsSysctl(w.text)
 		words = append(words, w)
 	}
-	if !known || n.Style&yaml.FlowStyle == 0 && !slices.Contains(commandNames, strings.ToLower(name)) {
+	flow := n.Style&yaml.FlowStyle != 0
+	if !known || !flow && !oneOf(strings.ToLower(name), commandNames) {
 		return false
 	}
 	first := len(t.settings)
@@ -248,7 +250,8 @@ func (t *yamlText) commandList(n *yaml.Node, name string) (found bool) {
 }
 
 func runsSysctl(text string) bool {
-	return strings.Contains(text, "sysctl ") || strings.Contains(text, "/proc/sys/") || strings.Contains(text, "ulimit ")
+	return strings.Contains(text, "sysctl ") || strings.Contains(text, "/proc/sys/") ||
+		strings.Contains(text, "ulimit ")
 }
 
 // scalar takes a string: a setting, a command, a script, or a file.

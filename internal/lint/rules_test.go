@@ -174,4 +174,14 @@ func TestLargeFiles(t *testing.T) {
 	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1", strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16), "sh -c '" + strings.Repeat(`sh -c "`, 100)} {
 		lintText("x.conf", text, "6.1")
 	}
+	var stairs strings.Builder
+	for i := range 2000 {
+		stairs.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	for _, text := range []string{
+		stairs.String(), stairs.String() + "b: c: d\n", strings.Repeat("[", 1<<19),
+		strings.Repeat("- ", 1<<19), strings.Repeat("a: b: c\n", 1<<16),
+	} {
+		lintText("x.yaml", text, "6.1")
+	}
 }

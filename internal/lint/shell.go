@@ -155,23 +155,25 @@ func (p *parser) parsed(line string, next *rows, missing int) (ok bool) {
 	return true
 }
 
-// list parses the statements of a line, and of as many as they need.
+// list parses the statements of a line, and of as many as they need. The loops run to their end: after
+// an error the sequences of package syntax go on even where they are told to stop (v3.14).
 func (p *parser) list(from *source) (list []*syntax.Stmt, ok bool) {
 	if from.next == nil {
+		ok = true
 		for st, err := range p.sh.StmtsSeq(from) {
-			if err != nil {
-				return nil, false
-			}
+			ok = ok && err == nil
 			list = append(list, st)
 		}
-		return list, true
+		return list, ok
 	}
+	done := false
 	for some, err := range p.sh.InteractiveSeq(from) {
-		if list = some; err != nil || !p.sh.Incomplete() {
-			return list, err == nil
+		if !done && (err != nil || !p.sh.Incomplete()) {
+			done, ok, list = true, err == nil, slices.Clone(some)
+			from.next = nil // no line is read that is not needed
 		}
 	}
-	return nil, false
+	return list, ok
 }
 
 // statement takes the statement that begins in a line, with the lines that it goes on over. Where
@@ -188,6 +190,8 @@ func (p *parser) statement(line string) {
 	p.fragment(line)
 }
 
+func (w word) isLong() bool { return strings.Contains(w.text, "\n") }
+
 // astray says whether a string goes on over lines behind a word that takes none: then the quote is
 // an apostrophe of prose.
 func (s *script) astray(list []*syntax.Stmt) bool {
@@ -197,7 +201,7 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 			continue
 		}
 		words := unwrapped(s.words(call.Args))
-		over := slices.ContainsFunc(words, func(w word) bool { return strings.Contains(w.text, "\n") })
+		over := slices.ContainsFunc(words, word.isLong)
 		if over && !oneOf(path.Base(words[0].text), quoting) {
 			return true
 		}
@@ -207,12 +211,13 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 }
 
 // quoting are commands whose arguments go over several lines.
-var quoting = append([]string{"echo", "printf", "sh", "bash", "dash", "su", "eval", "sed", "awk", "perl",
-	"python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"}, carriers...)
+var quoting = append([]string{"echo", "printf", "sh", "bash", "dash", "su", "eval", "sed", "awk",
+	"perl", "python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"}, carriers...)
 
 var (
 	// leftover is what is left in front of a line of a longer statement.
-	leftover = regexp.MustCompile(`^(?:(?:then|else|elif|do|done|fi|esac|in|;;|[})!])(?:[ \t;]+|$))+`)
+	leftover = regexp.MustCompile(`^(?:(?:then|else|elif|do|done|fi|esac|in|;;|[})!])` +
+		`(?:[ \t;]+|$))+`)
 	hereMark = regexp.MustCompile(`<<-?[ \t]*["'\\]?([A-Za-z0-9_.-]+)`)
 )
 
@@ -242,10 +247,11 @@ var noQuotes = strings.NewReplacer(`"`, "", "'", "", "`", "")
 // raw is the text of a node; one that the parser put in has none.
 func (s *script) raw(n syntax.Node) string {
 	from, to := n.Pos(), n.End()
-	if from.IsRecovered() || to.IsRecovered() || to.Offset() > uint(len(s.text)) || from.Offset() > to.Offset() {
+	if from.IsRecovered() || to.IsRecovered() {
 		return ""
 	}
-	return string(s.text[from.Offset():to.Offset()])
+	end := min(to.Offset(), uint(len(s.text)))
+	return string(s.text[min(from.Offset(), end):end])
 }
 
 // rowOf is the row of a position.
@@ -283,7 +289,9 @@ func (s *script) parts(b *strings.Builder, parts []syntax.WordPart, quoted bool)
 			s.parts(b, part.Parts, true)
 			continue
 		case *syntax.CmdSubst:
-			s.inner = append(s.inner, part.Stmts...)
+			if !part.Backquotes { // in prose they are marks of code
+				s.inner = append(s.inner, part.Stmts...)
+			}
 		case *syntax.ProcSubst:
 			s.inner = append(s.inner, part.Stmts...)
 		}

@@ -67,7 +67,8 @@ func (s *script) branch(c syntax.Command, to []string) {
 	}
 }
 
-// output are the files that a statement writes to; ok says that it writes elsewhere than to what it stands in.
+// output are the files that a statement writes to; ok says that it does not write to what the block
+// around it writes to.
 func (s *script) output(st *syntax.Stmt) (to []string, ok bool) {
 	for _, r := range st.Redirs {
 		if r.N != nil && r.N.Value != "1" {
@@ -172,7 +173,8 @@ func (s *script) document(r *syntax.Redirect, to []string) {
 	s.content(to, word{text, s.rowOf(r.Hdoc.Pos())})
 }
 
-// assigns takes the elements of tables: T=( [net.core.somaxconn]=1024 "net.ipv4.tcp_fin_timeout=30" ), T["k"]=v.
+// assigns takes the elements of tables, T=( [net.core.somaxconn]=1024 "net.core.rmem_max=30" ) and
+// T["k"]=v, and strings over several lines.
 func (s *script) assigns(all []*syntax.Assign) {
 	for _, a := range all {
 		switch {
