@@ -45,13 +45,10 @@ const manyGood = 16
 // were under way together count once: a thousand flushers that are ready at the same time are one
 // moment of pressure, and not a reason to forbid yields for a second.
 func (g *guard) judge(took, now, slow int64) {
-	penalty := g.penalty.Load()
 	if took <= slow {
+		g.relax()
 		if g.good.Load() < manyGood {
 			g.good.Add(1)
-		}
-		if penalty != 0 {
-			g.penalty.Store(penalty / 2)
 		}
 		return
 	}
@@ -63,8 +60,15 @@ func (g *guard) judge(took, now, slow int64) {
 		g.until.CompareAndSwap(until, now) // others that were under way do not count either
 		return
 	}
-	penalty = min(max(2*penalty, 10*slow), maxPenalty)
+	penalty := min(max(2*g.penalty.Load(), 10*slow), maxPenalty)
 	if g.until.CompareAndSwap(until, now+penalty) {
 		g.penalty.Store(penalty)
+	}
+}
+
+// relax halves the penalty.
+func (g *guard) relax() {
+	if penalty := g.penalty.Load(); penalty != 0 {
+		g.penalty.Store(penalty / 2)
 	}
 }

@@ -17,21 +17,44 @@ func (c *Conn) busyPoll(b []byte) (n int, err error, done bool) {
 	}
 	p := peeks.Get().(*peek)
 	defer peeks.Put(p)
-	until := clock() + int64(c.set.BusyPoll)
-	for turn := 1; ; turn++ {
+	now := clock()
+	until := now + int64(c.set.BusyPoll)
+	for turn := 1; polls.allows(now) && yields.allows(now); turn++ {
 		var more bool
 		if n, err, more = p.readNow(c, b); !more {
 			return n, err, n > 0 || err != nil
 		}
-		now := clock()
-		if now >= until || !yields.allows(now) {
-			return 0, nil, false
+		if took := clock() - now; took > longLook {
+			interrupted(took, now+took)
+			break
+		}
+		if now >= until {
+			break
 		}
 		if c.sendBetween(turn%looks == 0) {
 			until = clock() + int64(c.set.BusyPoll)
 		}
+		now = clock()
 	}
+	return 0, nil, false
 }
+
+// polls keeps Reads from polling while other programs want the processors. A goroutine that sleeps
+// is run before one that has used up its time slice, so to poll makes things slower then.
+var polls guard
+
+// interrupted keeps Reads from polling for longer each time, from 2 ms to a second, unless the last
+// time is long ago.
+func interrupted(took, now int64) {
+	if now-polls.until.Load() > maxPenalty {
+		polls.penalty.Store(0)
+	}
+	polls.judge(took, now, longLook)
+}
+
+// longLook is the time in nanoseconds from which a look for input shows that the kernel ran
+// another program meanwhile. A look takes less than a microsecond.
+const longLook = 200_000
 
 // looks is how many times a Read looks for input before it gives way to other goroutines. To give
 // way wakes a thread that looks for work (goschedImpl in runtime/proc.go), which costs as much as

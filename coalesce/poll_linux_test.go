@@ -116,7 +116,6 @@ func TestBusyPollBound(t *testing.T) {
 	const span = 2 * time.Millisecond
 	c := New(a, Config{BusyPoll: span, MaxDelay: forEver}) // so that no yield counts as slow
 	defer c.Close()
-	yields.until.Store(0)
 	for _, step := range []struct {
 		name string
 		do   func()
@@ -134,6 +133,8 @@ func TestBusyPollBound(t *testing.T) {
 		}, false},
 	} {
 		step.do()
+		yields.until.Store(0)
+		polls.until.Store(0)
 		from := clock()
 		_, _, done := c.busyPoll(make([]byte, 1))
 		took := time.Duration(clock() - from)
