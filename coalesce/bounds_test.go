@@ -282,7 +282,9 @@ func TestCloseDeliversToSlowPeers(t *testing.T) {
 					}
 				}()
 				err := c.Close()
-				if pause == 0 && err != nil {
+				// Where the socket is hidden, a slow Write looks like one of which nothing is taken.
+				hidden := over == "plain" && errors.Is(err, ErrLingering)
+				if pause == 0 && err != nil && !hidden {
 					t.Error("Close:", err)
 				}
 				if pause != 0 && !errors.Is(err, ErrLingering) {

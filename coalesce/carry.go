@@ -19,12 +19,12 @@ func (c *Conn) mayCarry() bool {
 }
 
 // carry gives way, and sends what was written meanwhile without waiting for
-// the peer. mu is held, and released.
-func (c *Conn) carry() {
+// the peer. It learns whether that was of use, if told so. mu is held, and released.
+func (c *Conn) carry(learns bool) {
 	before := c.messages
 	c.flag |= scheduled
 	w := c.attach()
-	if c.yield() {
+	if c.yield() && learns {
 		c.learnCarry(c.messages != before)
 	}
 	for range maxCarried {

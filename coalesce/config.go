@@ -85,6 +85,15 @@ type Config struct {
 	// goroutine. It has no effect with Immediate and Manual.
 	ReadDriven bool
 
+	// BusyPoll is for how long after traffic Read looks for input again and again before it lets
+	// its goroutine and its processor sleep. It saves the time to wake both, and costs up to one
+	// processor for that long after each arrival and each send, in every connection that has
+	// it. Times about that of a round trip are of use, some 50 us in a local network. It has no
+	// effect where there is one processor only (GOMAXPROCS or NumCPU is 1), for a time after
+	// CPU-bound goroutines or other programs took all of them, on systems other than Linux, and for connections other than
+	// *net.TCPConn and *net.UnixConn: put it below TLS. Default 0: Read sleeps at once.
+	BusyPoll time.Duration
+
 	// NoFlushOnRead makes Read leave pending bytes to the flusher, and not give way to
 	// writers.
 	NoFlushOnRead bool

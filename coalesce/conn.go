@@ -67,6 +67,7 @@ const (
 	through                    // NetConn was called: nothing may stay pending
 	abrupt                     // SetLinger(0): Close drops what is pending
 	tooLate                    // the write deadline has passed for a caller, or while one could come
+	polled                     // a Read has polled for input since the last traffic
 )
 
 // New returns a Conn that writes to c. From then on c must not be written to

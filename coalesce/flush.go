@@ -175,7 +175,7 @@ func (c *Conn) finish(b *buffer, n int, err error) {
 // settle ends a time of writing: it records a failure, lets waiters go on and
 // starts a flusher if one is needed. mu is held.
 func (c *Conn) settle(err error) {
-	c.flag &^= writing
+	c.flag &^= writing | polled
 	c.counts.calls += c.work.try.calls
 	c.work.try.calls = 0
 	if err != nil {

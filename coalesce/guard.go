@@ -18,6 +18,7 @@ func clock() int64 { return int64(time.Since(epoch)) }
 type guard struct {
 	until   atomic.Int64 // no yields before this clock
 	penalty atomic.Int64 // how long the last bad yield forbade them, ns
+	good    atomic.Int32 // good yields since the last bad one, up to manyGood
 }
 
 // yields is the guard of this process.
@@ -36,14 +37,18 @@ func (g *guard) yield(now int64, slow time.Duration) int64 {
 	return after
 }
 
+// manyGood is after how many good yields a bad one does not count: it was the kernel then, which
+// gave the processor to another program for a time slice, and would do so without any yield.
+const manyGood = 16
+
 // judge doubles the penalty after a slow yield and halves it after a good one. Slow yields that
 // were under way together count once: a thousand flushers that are ready at the same time are one
 // moment of pressure, and not a reason to forbid yields for a second.
 func (g *guard) judge(took, now, slow int64) {
-	penalty := g.penalty.Load()
 	if took <= slow {
-		if penalty != 0 {
-			g.penalty.Store(penalty / 2)
+		g.relax()
+		if g.good.Load() < manyGood {
+			g.good.Add(1)
 		}
 		return
 	}
@@ -51,8 +56,19 @@ func (g *guard) judge(took, now, slow int64) {
 	if now-took < until {
 		return
 	}
-	penalty = min(max(2*penalty, 10*slow), maxPenalty)
+	if g.good.Swap(0) >= manyGood {
+		g.until.CompareAndSwap(until, now) // others that were under way do not count either
+		return
+	}
+	penalty := min(max(2*g.penalty.Load(), 10*slow), maxPenalty)
 	if g.until.CompareAndSwap(until, now+penalty) {
 		g.penalty.Store(penalty)
+	}
+}
+
+// relax halves the penalty.
+func (g *guard) relax() {
+	if penalty := g.penalty.Load(); penalty != 0 {
+		g.penalty.Store(penalty / 2)
 	}
 }

@@ -264,6 +264,29 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// One slow yield between many good ones, as when the kernel runs another program for a time
+// slice, forbids none; a second one does.
+func TestGuardForgives(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	var g guard
+	now := 1000 * ms
+	for range 2 * manyGood {
+		g.judge(ms/2, now, ms)
+	}
+	for range 1000 { // under way together
+		g.judge(5*ms, now, ms)
+		now += ms / 1000
+	}
+	if !g.allows(now) {
+		t.Errorf("yields forbidden for %d ms", (g.until.Load()-now)/ms)
+	}
+	now += 10 * ms
+	g.judge(5*ms, now, ms)
+	if g.allows(now) {
+		t.Error("yields allowed after two slow ones")
+	}
+}
+
 // Slow yields that are under way together, as of a thousand connections that
 // become busy at once, count as one.
 func TestGuardCountsOnce(t *testing.T) {

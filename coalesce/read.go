@@ -15,7 +15,15 @@ import (
 // then the lasting error.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.flushForRead()
-	n, err := c.inner.Read(p)
+	n, err, done := c.busyPoll(p)
+	if !done {
+		n, err = c.inner.Read(p)
+	}
+	if c.set.BusyPoll > 0 && n > 0 {
+		c.mu.Lock()
+		c.flag &^= polled
+		c.mu.Unlock()
+	}
 	if err != nil {
 		err = c.readError(err)
 	}
@@ -27,15 +35,20 @@ func (c *Conn) flushForRead() {
 	c.mu.Lock()
 	w := c.work
 	switch {
-	case c.held > 0 || c.set.NoFlushOnRead || c.set.Policy == Manual || c.flag&writing != 0:
+	case !c.leavesToRead():
 		c.mu.Unlock()
 	case w != nil && w.head != nil:
 		c.send(causeRead)
 	case c.mayCarry():
-		c.carry()
+		c.carry(true)
 	default:
 		c.mu.Unlock()
 	}
+}
+
+// leavesToRead says whether a Read may send what is pending. mu is held.
+func (c *Conn) leavesToRead() bool {
+	return c.held == 0 && !c.set.NoFlushOnRead && c.set.Policy != Manual && c.flag&writing == 0
 }
 
 // readError gives a reader the reason why reading was ended.

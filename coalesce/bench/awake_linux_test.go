@@ -16,19 +16,34 @@ import (
 // (SCHED_IDLE) that give way to everything else. A virtual machine's processor that is idle takes tens of
 // microseconds to wake, and in a ping-pong that is most of what is measured; one of a busy
 // server is not idle. It is what the boot option idle=poll does.
-type awake struct{ cmd *exec.Cmd }
+//
+// busy is the same with another program that takes a number of processors for itself, at the
+// usual priority.
+type awake struct{ cmds []*exec.Cmd }
 
-func keepAwake(t *testing.T) *awake {
+func (a *awake) start(t *testing.T, role string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+`={"Role":"awake"}`)
+	cmd.Env = append(os.Environ(), fmt.Sprintf(`%s={"Role":%q}`, childEnv, role))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	return &awake{cmd}
+	a.cmds = append(a.cmds, cmd)
+}
+
+// company starts what is to run beside each measurement.
+func company(t *testing.T) *awake {
+	a := &awake{}
+	if *noIdle {
+		a.start(t, "awake")
+	}
+	for range *busy {
+		a.start(t, "busy")
+	}
+	return a
 }
 
 // spinForEver is what the child does.
@@ -54,11 +69,18 @@ func spinForEver() error {
 }
 
 // cpuTime is the CPU time in ns that the loops have used. Nil has none.
-func (a *awake) cpuTime() int64 {
+func (a *awake) cpuTime() (n int64) {
 	if a == nil {
 		return 0
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", a.cmd.Process.Pid))
+	for _, cmd := range a.cmds {
+		n += timeOf(cmd.Process.Pid)
+	}
+	return n
+}
+
+func timeOf(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		panic(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // order is what a child is told.
 type order struct {
-	Role  string // sink, echo, client, tls, stall or awake
+	Role  string // sink, echo, client, tls, stall, awake or busy
 	Addr  string
 	Conns int
 	Size  int // bytes of a message
@@ -95,8 +95,13 @@ func runChild(text string) error {
 	if err := json.Unmarshal([]byte(text), &c.order); err != nil {
 		return err
 	}
-	if c.Role == "awake" {
+	switch c.Role {
+	case "awake":
 		return spinForEver()
+	case "busy":
+		for n := 0; ; n++ {
+			runtime.KeepAlive(n)
+		}
 	}
 	if c.Role == "tls" {
 		if err := c.readTLS(); err != nil {

@@ -19,6 +19,7 @@ var (
 	span     = flag.Duration("span", 500*time.Millisecond, "measured time of one run")
 	warm     = flag.Duration("warm", 150*time.Millisecond, "time before it")
 	noIdle   = flag.Bool("awake", false, "keep the processors from going idle")
+	busy     = flag.Int("busy", 0, "processors that another program keeps busy")
 	only     = flag.String("variants", "", "variants to measure, separated by commas")
 	cases    = flag.String("cases", "", "cases to measure, separated by semicolons")
 	benchfmt = flag.String("benchfmt", "", "append the runs to this file, for benchstat -col /variant")

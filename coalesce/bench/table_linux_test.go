@@ -40,7 +40,7 @@ func jobs() (all []job) {
 
 // compared are the variants of each table, the reference first.
 var compared = map[string][]string{
-	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "noread", "lockstep"},
+	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "busypoll", "noread", "handover", "lockstep"},
 	"sat":    {"naive", "bufio", "timer", "group", "flusher", "coalesce", "block"},
 	"paced":  {"naive", "timer", "group", "flusher", "coalesce", "late"},
 	"bursts": {"naive", "timer", "group", "flusher", "coalesce"},
@@ -71,10 +71,7 @@ func TestTables(t *testing.T) {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	var a *awake
-	if *noIdle {
-		a = keepAwake(t)
-	}
+	a := company(t)
 	for _, j := range jobs() {
 		if chosen(*tables, j.table, ",") && chosen(*cases, j.name, ";") {
 			printTable(t, j, a)
@@ -117,9 +114,14 @@ func printTable(t *testing.T, j job, a *awake) {
 	}
 	fmt.Printf("\n%s, %s, %d B: %s\n", j.table, j.name, j.size, mark)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "variant\tmessages/s\tx "+order[0]+"\tfrom-to\tp50 us\tp99 us\ttrip p50\ttrip p99\twrites/msg\tCPU ns/msg\tpeer CPU\tallocs/msg\tothers\t")
+	limit := order[len(order)-1]
+	fmt.Fprintln(w, strings.Join([]string{"variant", "messages/s",
+		"x " + order[0], "from-to", "x " + limit, "from-to",
+		"p50 x " + order[0], "p99 x " + order[0], "CPU x " + order[0], "from-to",
+		"p50 us", "p99 us", "trip p50", "trip p99", "writes/msg", "CPU ns/msg", "peer CPU",
+		"allocs/msg", "others", ""}, "\t"))
 	for _, v := range order {
-		fmt.Fprintln(w, row(v, order[0], good))
+		fmt.Fprintln(w, row(v, order[0], limit, good))
 	}
 	w.Flush()
 	record(t, j, order, good)
@@ -154,18 +156,38 @@ func oneRound(t *testing.T, j job, variants []string, a *awake) round {
 	return r
 }
 
-func row(v, base string, rounds []round) string {
-	m := func(of func(figures) float64) float64 {
-		return median(rounds, func(r round) float64 { return of(r.of[v]) })
+// row is one line of a table. All ratios are taken within a round.
+func row(v, base, limit string, rounds []round) string {
+	cells := []string{v}
+	add := func(format string, of func(figures) float64) {
+		m := median(rounds, func(r round) float64 { return of(r.of[v]) })
+		cells = append(cells, fmt.Sprintf(format, m))
 	}
-	ratio := func(r round) float64 { return r.of[v].rate / r.of[base].rate }
-	low, high := extremes(rounds, ratio)
-	return fmt.Sprintf("%s\t%.0f\t%.2f\t%.2f-%.2f\t%.0f\t%.0f\t%.0f\t%.0f\t%.4f\t%.0f\t%.0f\t%.4f\t%.2f\t", v,
-		m(func(f figures) float64 { return f.rate }), median(rounds, ratio), low, high,
-		m(func(f figures) float64 { return f.p50 }), m(func(f figures) float64 { return f.p99 }),
-		m(func(f figures) float64 { return f.trip50 }), m(func(f figures) float64 { return f.trip99 }),
-		m(func(f figures) float64 { return f.writes }), m(func(f figures) float64 { return f.cpu }),
-		m(func(f figures) float64 { return f.childCPU }), m(func(f figures) float64 { return f.allocs }), m(func(f figures) float64 { return f.foreign }))
+	ratio := func(to string, of func(figures) float64, spread bool) {
+		part := func(r round) float64 { return of(r.of[v]) / of(r.of[to]) }
+		cells = append(cells, fmt.Sprintf("%.2f", median(rounds, part)))
+		if low, high := extremes(rounds, part); spread {
+			cells = append(cells, fmt.Sprintf("%.2f-%.2f", low, high))
+		}
+	}
+	rate, cpu := func(f figures) float64 { return f.rate }, func(f figures) float64 { return f.cpu }
+	p50, p99 := func(f figures) float64 { return f.p50 }, func(f figures) float64 { return f.p99 }
+	add("%.0f", rate)
+	ratio(base, rate, true)
+	ratio(limit, rate, true)
+	ratio(base, p50, false)
+	ratio(base, p99, false)
+	ratio(base, cpu, true)
+	add("%.0f", p50)
+	add("%.0f", p99)
+	add("%.0f", func(f figures) float64 { return f.trip50 })
+	add("%.0f", func(f figures) float64 { return f.trip99 })
+	add("%.4f", func(f figures) float64 { return f.writes })
+	add("%.0f", cpu)
+	add("%.0f", func(f figures) float64 { return f.childCPU })
+	add("%.4f", func(f figures) float64 { return f.allocs })
+	add("%.2f", func(f figures) float64 { return f.foreign })
+	return strings.Join(append(cells, ""), "\t")
 }
 
 // record writes each run as a line that benchstat reads.

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"bufio"
+	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,16 +22,20 @@ type conn interface {
 
 // variants are the ways to write that are compared.
 var variants = map[string]func(*net.TCPConn) conn{
-	"naive":      func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
-	"bufio":      func(c *net.TCPConn) conn { return &flushEach{c: c, w: bufio.NewWriterSize(c, 64<<10)} },
-	"timer":      newTimed,
-	"group":      func(c *net.TCPConn) conn { return &group{c: c, w: bufio.NewWriterSize(c, 64<<10)} },
-	"flusher":    newParked,
-	"coalesce":   func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{}) },
+	"naive":    func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
+	"bufio":    func(c *net.TCPConn) conn { return &flushEach{c: c, w: bufio.NewWriterSize(c, 64<<10)} },
+	"timer":    newTimed,
+	"group":    func(c *net.TCPConn) conn { return &group{c: c, w: bufio.NewWriterSize(c, 64<<10)} },
+	"flusher":  newParked,
+	"coalesce": func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{}) },
+	"busypoll": func(c *net.TCPConn) conn {
+		return coalesce.New(c, coalesce.Config{BusyPoll: 100 * time.Microsecond})
+	},
 	"noread":     func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{NoFlushOnRead: true}) },
 	"readdriven": func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{ReadDriven: true}) },
 	"lockstep":   func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
 	"block":      func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
+	"handover":   newMemory,
 	"late":       func(c *net.TCPConn) conn { return &late{TCPConn: c} },
 	"hand":       func(c *net.TCPConn) conn { return &flushOnRead{c, bufio.NewWriterSize(c, 64<<10)} },
 }
@@ -44,6 +50,54 @@ func (n *naive) Write(p []byte) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.TCPConn.Write(p)
+}
+
+// memory is an echo without any connection: Read gives back what has been written. With it the
+// callers cost what they cost by themselves, which is the hand-over of each message from one
+// goroutine to another and back.
+type memory struct {
+	c     *net.TCPConn
+	mu    sync.Mutex
+	more  sync.Cond
+	kept  []byte
+	ended bool
+}
+
+func newMemory(c *net.TCPConn) conn {
+	m := &memory{c: c}
+	m.more.L = &m.mu
+	return m
+}
+
+func (m *memory) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept = append(m.kept, p...)
+	m.more.Signal()
+	return len(p), nil
+}
+
+func (m *memory) Read(p []byte) (int, error) {
+	runtime.Gosched()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.kept) == 0 && !m.ended {
+		m.more.Wait()
+	}
+	if len(m.kept) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, m.kept)
+	m.kept = m.kept[:copy(m.kept, m.kept[n:])]
+	return n, nil
+}
+
+func (m *memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+	m.more.Broadcast()
+	return m.c.Close()
 }
 
 // late sends nothing before Close: what is left is the cost of the writers
