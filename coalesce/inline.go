@@ -76,7 +76,7 @@ func (c *Conn) writeInline(p []byte, size int) (int, error) {
 	}
 	c.settle(err)
 	defer c.mu.Unlock()
-	if c.cause != nil {
+	if c.cause != nil && n < len(p) { // otherwise the failure is of what came later
 		return n, c.failure("write")
 	}
 	return len(p), nil

@@ -250,7 +250,9 @@ func (c *Conn) writeEager(n int, policy Overflow) (int, error) {
 	if c.cause != nil {
 		told := min(n, int(max(0, c.sent-(upTo-int64(n)))))
 		c.accepted -= int64(n - told)
-		return told, c.failure("write")
+		if told < n { // otherwise the failure is of what came later
+			return told, c.failure("write")
+		}
 	}
 	return n, nil
 }
