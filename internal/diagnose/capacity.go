@@ -111,7 +111,7 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 
 // mostHolders is how many processes are looked at for all listeners together: a server has some for each of a few. What
 // lies beyond counts as not seen.
-const mostHolders = 1 << 17
+const mostHolders = 1 << 16
 
 // listenerFlows is one flow for each listening address and port.
 func listenerFlows(r *host.Reader) []flow {

@@ -24,9 +24,12 @@ func (m *maker) most() {
 	walls := map[asked]wall{}
 	peers := map[pool]int64{} // all destinations choose from the same ports
 	for _, n := range needs {
-		key := pool{n.Gauge.Limit, n.Gauge.Ceiling}
+		key := pool{limit: n.Gauge.Limit, ceiling: n.Gauge.Ceiling}
+		if n.Gauge.Limit.Scope != limit.Peer { // what many goals share is asked once
+			key.subject, key.measure = n.Gauge.Subject, n.Gauge.Measure
+		}
 		h, known := peers[key]
-		if !known || n.Gauge.Limit.Scope != limit.Peer {
+		if !known {
 			h = m.highest(n.Gauge)
 			peers[key] = h
 		}
@@ -52,10 +55,12 @@ func leftAlone() (names []string) {
 	return names
 }
 
-// pool is a limit and the ceiling that it has for every destination alike.
+// pool is a limit and the ceiling that it has, for every destination alike or for what else it bounds.
 type pool struct {
 	limit   *limit.Limit
 	ceiling int64
+	subject limit.Subject
+	measure limit.Measure
 }
 
 // asked is a goal without its figures.

@@ -110,6 +110,8 @@ func longLines() (all []input) {
 		input{"check pids-different", "check --from INPUT", pids},
 		input{"check port lists", "check --from INPUT", portLists},
 		input{"check deep cgroups", "check --from INPUT", deepCgroups},
+		input{"check many holders", "check --from INPUT", manyHolders},
+		input{"plan --to-max many holders", "plan --to-max --from INPUT", manyHolders},
 		input{"check processes deep below", "check --from INPUT", deepProcesses},
 		input{"explain an error", "explain EADDRNOTAVAIL --from INPUT", numbered(beginSnapshot, tables[0].rows, endSnapshot)})
 }
@@ -145,4 +147,14 @@ func deepCgroups(s *sized) {
 func deepProcesses(s *sized) {
 	numbered(beginSnapshot, "process %d = name=p soft=9 hard=9 files=9 cgroup=/%d"+
 		strings.Repeat("/a", 4000)+"\n", endSnapshot)(s)
+}
+
+// manyHolders are listeners that the same thousands of processes hold.
+func manyHolders(s *sized) {
+	pids := "1"
+	for i := 2; i < 1700; i++ {
+		pids += fmt.Sprintf(",%d", i)
+	}
+	numbered(beginSnapshot, "listener 1:%d = queue=6 limit=5 drops=9 process=p pids="+pids+
+		"\nprocess %d = name=p soft=9 hard=9 files=9\n", endSnapshot)(s)
 }
