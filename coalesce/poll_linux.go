@@ -59,7 +59,7 @@ const longLook = 200_000
 // looks is how many times a Read looks for input before it gives way to other goroutines. To give
 // way wakes a thread that looks for work (goschedImpl in runtime/proc.go), which costs as much as
 // several looks, and takes a processor from the peer if that is on the same machine.
-const looks = 8
+const looks = 64
 
 // mayPoll says whether there was traffic since a Read polled in vain, and takes note that one
 // polls now.
