@@ -24,6 +24,9 @@ func (c *Conn) busyPoll(b []byte) (n int, err error, done bool) {
 		if n, err, more = p.readNow(c, b); !more {
 			return n, err, n > 0 || err != nil
 		}
+		// The peer may wait for this processor: the kernel likes to wake the receiver where the
+		// sender runs (select_task_rq_fair in kernel/sched/fair.c).
+		unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		if took := clock() - now; took > longLook {
 			interrupted(took, now+took)
 			break
