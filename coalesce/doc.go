@@ -128,7 +128,7 @@
 // With [Config].BusyPoll, Read looks for input again and again for a time after traffic before it
 // sleeps, and sends what is written meanwhile. That saves waking the reader, for up to a whole
 // processor while it lasts. It is for machines with processors to spare: where other programs or
-// the peer want the same processors, it takes more time than it saves.
+// the peer want the same processors, it can take more time than it saves.
 //
 // # Systems
 //
