@@ -7,21 +7,23 @@ import (
 	"time"
 )
 
-// Wrap is New for programs that want a net.Conn. Its result has ConnectionState and
-// HandshakeContext if c has them, as a *tls.Conn does, and net/http sets Request.TLS from that.
+// Wrap is New for programs that want a net.Conn. Its result has ConnectionState, from which
+// net/http sets Request.TLS, and HandshakeContext if c has ConnectionState, as a *tls.Conn does.
 // It is a *Conn, or a *TLSConn with a *Conn inside.
 //
 // net/http speaks HTTP/2 only on connections of type *tls.Conn. To have both, wrap below TLS:
 // give a Listener to http.Server.ServeTLS, and DialContext to http.Transport.
 func Wrap(c net.Conn, cfg Config) net.Conn {
-	if _, ok := c.(handshaker); ok {
+	if _, ok := c.(stater); ok {
 		return &TLSConn{New(c, cfg)}
 	}
 	return New(c, cfg)
 }
 
+// stater is what net/http looks for (net/http/server.go, connectionStater).
+type stater interface{ ConnectionState() tls.ConnectionState }
+
 type handshaker interface {
-	ConnectionState() tls.ConnectionState
 	HandshakeContext(ctx context.Context) error
 }
 
@@ -36,20 +38,27 @@ const handshakeTime = 10 * time.Second
 // has not been done. A handshake that fails or takes more than ten seconds makes Read and Write
 // fail.
 func (c *TLSConn) ConnectionState() tls.ConnectionState {
-	in := c.inner.(handshaker)
+	in := c.inner.(stater)
 	state := in.ConnectionState()
 	if state.HandshakeComplete {
 		return state
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
 	defer cancel()
-	in.HandshakeContext(ctx)
+	c.HandshakeContext(ctx)
 	return in.ConnectionState()
 }
 
-// HandshakeContext is that of the wrapped connection.
+// HandshakeContext is that of the wrapped connection. If that has none and its handshake is not
+// complete, it fails with errors.ErrUnsupported.
 func (c *TLSConn) HandshakeContext(ctx context.Context) error {
-	return c.inner.(handshaker).HandshakeContext(ctx)
+	if in, ok := c.inner.(handshaker); ok {
+		return in.HandshakeContext(ctx)
+	}
+	if c.inner.(stater).ConnectionState().HandshakeComplete {
+		return nil
+	}
+	return c.opError("handshake", errUnsupported)
 }
 
 // Handshake is HandshakeContext without an end.

@@ -218,3 +218,32 @@ func TestWrapKeepsTypesApart(t *testing.T) {
 		tc.conn.Close()
 	}
 }
+
+// stateOnly has what net/http looks for on connections of other types than *tls.Conn, and no more.
+type stateOnly struct {
+	net.Conn
+	state func() tls.ConnectionState
+}
+
+func (c stateOnly) ConnectionState() tls.ConnectionState { return c.state() }
+
+// ConnectionState alone, which is all that net/http asks of a connection, is kept too.
+func TestWrapKeepsConnectionStateAlone(t *testing.T) {
+	inner, _ := tlsPair(t)
+	c := Wrap(stateOnly{inner, inner.ConnectionState}, Config{})
+	defer c.Close()
+	state, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok || !state.ConnectionState().HandshakeComplete {
+		t.Fatalf("%T has lost its state", c)
+	}
+	shakes := c.(interface{ HandshakeContext(context.Context) error })
+	if err := shakes.HandshakeContext(t.Context()); err != nil {
+		t.Error("complete, and yet", err)
+	}
+	x, y := net.Pipe()
+	defer y.Close()
+	shakes = Wrap(stateOnly{x, func() (s tls.ConnectionState) { return s }}, Config{}).(*TLSConn)
+	if err := shakes.HandshakeContext(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error("incomplete:", err)
+	}
+}

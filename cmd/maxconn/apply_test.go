@@ -47,22 +47,3 @@ func TestConfirmWindow(t *testing.T) {
 		}
 	}
 }
-
-// Several listeners are one plan: somaxconn once, first, and large enough for all.
-func TestJoinedListeners(t *testing.T) {
-	most := func(to string) plan.Change {
-		return plan.Change{Target: plan.Target{Kind: host.SysctlKind, Name: "net.core.somaxconn"}, From: "128", To: to}
-	}
-	queue := func(inode uint64, to string) plan.Change {
-		return plan.Change{Target: plan.Target{Kind: host.ListenerKind, Name: "0.0.0.0:80", PID: 7, Inode: inode}, To: to}
-	}
-	of := func(changes ...plan.Change) plan.Plan { return plan.Plan{Schema: plan.Schema, Changes: changes} }
-	p := joined(joined(joined(plan.Plan{}, of(queue(1, "64"))), of(most("512"), queue(2, "512"))), of(most("4096"), queue(3, "4096")))
-	var got []string
-	for _, c := range p.Changes {
-		got = append(got, c.To)
-	}
-	if want := "4096 64 512 4096"; strings.Join(got, " ") != want {
-		t.Errorf("values %q, want %q", got, want)
-	}
-}

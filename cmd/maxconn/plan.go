@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -14,9 +13,9 @@ import (
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/render"
-	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
 // planFlags are what was asked of plan.
@@ -134,7 +133,7 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 		return err
 	}
 	p, err := interruptible(ctx, func() (plan.Plan, error) {
-		return plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: f.owner(s)})
+		return plan.Make(s, w, plan.Options{ToMax: f.toMax, Owner: persist.SetBy(hostRoot(s, f.from))})
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -142,14 +141,14 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 	case err != nil:
 		return misuse("maxconn plan --help", "%w", err)
 	}
-	return a.writePlan(f, p)
+	return a.writePlan(f, s, p)
 }
 
 // writePlan writes the plan where it belongs. The file is the first: a plan that could not be kept is not shown as if it were.
-func (a *app) writePlan(f *planFlags, p plan.Plan) error {
+func (a *app) writePlan(f *planFlags, s host.Snapshot, p plan.Plan) error {
 	a.status = statusOf(p.Verdict)
 	if f.format != "" {
-		return a.export(f, p)
+		return a.export(f, s, p)
 	}
 	if f.output != "" {
 		var text bytes.Buffer
@@ -192,20 +191,4 @@ func (f *planFlags) conflicts() error {
 		return misuse("--format takes "+strings.Join(formatNames(), ", "), "--format: there is no format %s", quoted(f.format))
 	}
 	return f.form.conflict()
-}
-
-// owner finds the line of sysctl.d that a value comes from. The files speak of the initial network namespace of this
-// host, and a line is the owner only where its value is what is there.
-func (f *planFlags) owner(s host.Snapshot) func(name, value string) string {
-	if f.from != "" || s.Read().Optional(host.System("scope")) != "initial" {
-		return nil
-	}
-	files := sysctld.Read(os.DirFS("/"))
-	return func(name, value string) string {
-		w := files.Winner(sysctld.Systemd, name)
-		if !w.Set || !slices.Equal(strings.Fields(w.Value), strings.Fields(value)) {
-			return ""
-		}
-		return fmt.Sprintf("%s:%d", w.File, w.Line)
-	}
 }

@@ -11,19 +11,22 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/export"
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/outfile"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
 func formatNames() (names []string) {
-	for _, f := range plan.Formats() {
+	for _, f := range export.Formats() {
 		names = append(names, string(f.Format))
 	}
 	return names
 }
 
 func completeFormats() (words []cobra.Completion) {
-	for _, f := range plan.Formats() {
+	for _, f := range export.Formats() {
 		words = append(words, cobra.CompletionWithDesc(string(f.Format), f.For))
 	}
 	return words
@@ -31,8 +34,9 @@ func completeFormats() (words []cobra.Completion) {
 
 // export writes the plan for another tool: to the standard output, a file, or where there are several files into a
 // directory that exists, each at its place below it.
-func (a *app) export(f *planFlags, p plan.Plan) error {
-	files, err := plan.Export(p, plan.Format(f.format))
+func (a *app) export(f *planFlags, s host.Snapshot, p plan.Plan) error {
+	o := persist.Options{Snapshot: s, Root: hostRoot(s, f.from)}
+	files, err := export.Export(p, o, export.Format(f.format))
 	if err != nil {
 		return err
 	}
@@ -45,8 +49,24 @@ func (a *app) export(f *planFlags, p plan.Plan) error {
 	return notWritten(writeFile(f.output, []byte(concatenated(files))))
 }
 
+// noFiles is the root directory of a host of which no file is known.
+type noFiles struct{}
+
+func (noFiles) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// hostRoot is the root directory whose files speak of the snapshot: this host's, where it is of the
+// initial network namespace and from no file.
+func hostRoot(s host.Snapshot, from string) fs.FS {
+	if from != "" || s.Read().Optional(host.System("scope")) != "initial" {
+		return noFiles{}
+	}
+	return os.DirFS("/")
+}
+
 // concatenated is one text: several files stand one after the other behind their names, as systemctl cat shows them.
-func concatenated(files []plan.File) string {
+func concatenated(files []export.File) string {
 	var b strings.Builder
 	for i, f := range files {
 		if len(files) > 1 {
@@ -61,7 +81,7 @@ func concatenated(files []plan.File) string {
 }
 
 // into writes the files below a directory, never outside of it, and replaces none that is there.
-func into(dir string, files []plan.File) error {
+func into(dir string, files []export.File) error {
 	root, err := outfile.Dir(dir)
 	if err == nil {
 		defer root.Close()
@@ -77,7 +97,7 @@ func into(dir string, files []plan.File) error {
 	return nil
 }
 
-func place(root *os.Root, f plan.File) error {
+func place(root *os.Root, f export.File) error {
 	name, mode := strings.TrimPrefix(f.Path, "/"), fs.FileMode(0o644)
 	if f.Executable {
 		mode = 0o755

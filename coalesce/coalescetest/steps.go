@@ -109,6 +109,11 @@ func (tr *trial) writer(p []byte) (string, func() (int, error)) {
 		return "WriteNow", func() (int, error) { return c.WriteNow(p) }
 	case 8:
 		cut := tr.rnd.IntN(len(p))
+		if tr.rnd.IntN(2) == 0 {
+			return "io.Copy of net.Buffers", func() (int, error) {
+				return count(io.Copy(c, &net.Buffers{p[:cut], p[cut:]}))
+			}
+		}
 		return "WriteBuffers", func() (int, error) {
 			return count(c.WriteBuffers(net.Buffers{p[:cut], p[cut:]}))
 		}

@@ -32,11 +32,12 @@ const (
 
 // Ends, by what ends a trial.
 const (
-	closeAfter = iota // Close when all calls have been made
-	closeHalf         // CloseWrite, and Close
-	closeAmid         // Close at some moment
-	closeNow          // CloseNow at some moment
-	numEnds    = iota
+	closeAfter  = iota // Close when all calls have been made
+	closeHalf          // CloseWrite, and Close
+	closeAmid          // Close at some moment
+	closeNow           // CloseNow at some moment
+	closeCancel        // CloseContext at some moment, with a context that ends soon
+	numEnds     = iota
 )
 
 const (
@@ -54,15 +55,20 @@ type trial struct {
 	ops  int
 	conn *coalesce.Conn
 
-	expected bytes.Buffer // what calls said they have accepted
-	said     []string     // the calls, for the report
-	late     []string     // calls that passed their bounds
-	ended    chan error   // of the end that came amid the calls
+	patience time.Duration // of closeCancel
+
+	expected bytes.Buffer  // what calls said they have accepted
+	said     []string      // the calls, for the report
+	late     []string      // calls that passed their bounds
+	ended    chan error    // of the end that came amid the calls
+	heard    chan struct{} // closed when the peer has read to the end
 }
 
 func newTrial(seed uint64) *trial {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	tr := &trial{seed: seed, rnd: rnd, peer: rnd.IntN(numPeer), end: rnd.IntN(numEnds)}
+	tr.heard = make(chan struct{})
+	tr.patience = time.Duration(rnd.IntN(int(100 * time.Millisecond)))
 	tr.ops = 1 + rnd.IntN(40)
 	tr.cfg = coalesce.Config{
 		BufferSize: pick(rnd, 1<<10, 4<<10, 64<<10), MaxPending: pick(rnd, 1<<10, 16<<10, 256<<10),
@@ -91,7 +97,7 @@ func Run(t testing.TB, seed uint64, pair Pair) {
 	tr.conn = coalesce.New(wrap, tr.cfg)
 	closed := make(chan struct{})
 	got := make(chan []byte, 1)
-	go func() { got <- tr.receive(peer, closed) }()
+	go func() { got <- tr.receive(peer, closed); close(tr.heard) }()
 	lag := watchClock()
 	read := make(chan struct{})
 	go func() { // the owner waits for input meanwhile
@@ -144,13 +150,32 @@ func (tr *trial) finish() (err error) {
 		tr.timed("CloseWrite", 500*time.Millisecond, func() {
 			err = tr.conn.CloseWrite()
 		})
+		tr.awaitEnd(err)
 	}
-	if tr.end == closeNow {
+	switch tr.end {
+	case closeNow:
 		tr.timed("CloseNow", 0, func() { err = tr.conn.CloseNow() })
+		return err
+	case closeCancel:
+		ctx, cancel := context.WithTimeout(context.Background(), tr.patience)
+		defer cancel()
+		tr.timed("CloseContext", tr.patience, func() { err = tr.conn.CloseContext(ctx) })
 		return err
 	}
 	tr.timed("Close", closeTimeout, func() { err = tr.conn.Close() })
 	return err
+}
+
+// awaitEnd sees that a peer that reads gets the end of the stream from CloseWrite, without Close.
+func (tr *trial) awaitEnd(err error) {
+	if err != nil || tr.peer == stalls || tr.peer == resets {
+		return
+	}
+	select {
+	case <-tr.heard:
+	case <-time.After(10 * time.Second):
+		tr.late = append(tr.late, "the end of the stream, which CloseWrite did not send")
+	}
 }
 
 // settled waits until a Close that goes on in the background has ended.

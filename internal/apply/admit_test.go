@@ -58,6 +58,31 @@ func TestPlanEditedByHand(t *testing.T) {
 			`"net.ipv4.ip_unprivileged_port_start" is no`,
 			raise("ephemeral-ports", "net.ipv4.ip_unprivileged_port_start", "1024", "32767"),
 		},
+		{ // 532 to the kernel
+			`"01024" begins with a zero`,
+			raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "32768 60999", "01024 65535"),
+		},
+		{
+			`"010000" begins with a zero`,
+			raise("accept-queue", "net.core.somaxconn", "4096", "010000"),
+		},
+		{
+			`"0777" begins with a zero`,
+			raise("ephemeral-ports", "net.ipv4.ip_local_reserved_ports", "", "8080,0777"),
+		},
+		{`a number has no sign`, raise("accept-queue", "net.core.somaxconn", "128", "+4096")},
+		{ // as another target than the sysctl, it passed what is asked of lists of ports
+			"it names a process or a socket, and a sysctl has none",
+			of(change(plan.Target{
+				Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports", Start: 1,
+			}, "", "1024-65535"), "ephemeral-ports"),
+		},
+		{"a sysctl has none", of(change(plan.Target{
+			Kind: host.SysctlKind, Name: "net.core.somaxconn", Inode: 1,
+		}, "128", "4096"), "accept-queue")},
+		{`"077" is not a process ID`, of(change(plan.Target{
+			Kind: host.ProcessKind, Name: "077", Field: "soft", Start: 1,
+		}, "128", "4096"), "process-files")},
 		{`"net.ipv4.tcp_fin_timeout" is no`, raise("fin-wait", "net.ipv4.tcp_fin_timeout", "60", "90")},
 		{`the limit "orphans" does not lift it`, raise("orphans", "net.core.somaxconn", "128", "4096")},
 		{

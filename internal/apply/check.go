@@ -70,6 +70,10 @@ func checkChange(c plan.Change) error {
 			return fmt.Errorf("%.40q is not a name or a value", text)
 		}
 	}
+	if t.Kind != host.ListenerKind && (t.PID != 0 || t.Inode != 0 || t.Cookie != 0) ||
+		t.Start != 0 && (t.Kind == host.SysctlKind || t.Kind == host.LinkKind) {
+		return fmt.Errorf("it names a process or a socket, and a %s has none", t.Kind)
+	}
 	switch t.Kind {
 	case host.SysctlKind:
 		return validSysctl(t)
@@ -101,7 +105,7 @@ func validProcess(c plan.Change) error {
 	t := c.Target
 	pid, err := strconv.ParseInt(t.Name, 10, 31)
 	switch {
-	case err != nil || pid <= 0:
+	case err != nil || pid <= 0 || t.Name != strconv.FormatInt(pid, 10):
 		return fmt.Errorf("%q is not a process ID", t.Name)
 	case t.Start == 0:
 		return fmt.Errorf("it does not say when process %d started", pid)

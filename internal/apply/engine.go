@@ -25,7 +25,7 @@ type File struct {
 type Engine struct {
 	Dir    string // the state directory
 	Kernel Kernel
-	Usage  Usage // nil: nothing is in use
+	Usage  func() Usage // what is in use at one time; nil: nothing is
 	Here   Place
 	Uptime func() (time.Duration, error)
 	Now    func() time.Time
@@ -72,7 +72,7 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 		return nil, errors.Join(err, held.Close())
 	}
 	return &Engine{
-		Dir: dir, Kernel: system, Usage: system, Here: here, Uptime: Uptime, Now: time.Now, held: held,
+		Dir: dir, Kernel: system, Usage: system.Usage, Here: here, Uptime: Uptime, Now: time.Now, held: held,
 		Enter: func(ns netns.Path) (*Engine, error) { return Open(dir, ns) }, Gone: namespaceGone,
 	}, nil
 }
@@ -80,10 +80,17 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 // Namespace leads to the engine's network namespace, in this process only; "" is that of the
 // calling thread.
 func (e *Engine) Namespace() netns.Path {
-	if e.held == nil || e.held.Own() {
+	if e.held == nil {
 		return ""
 	}
-	return e.held.Path()
+	return pathOf(e.held)
+}
+
+func pathOf(held *netns.Handle) netns.Path {
+	if held.Own() {
+		return ""
+	}
+	return held.Path()
 }
 
 // at is the engine of the network namespace of a run, or this one where that cannot be entered or is another by now.

@@ -98,7 +98,7 @@ func newBench(t testing.TB) *bench {
 	k := newFake()
 	b := &bench{kernel: k, before: maps.Clone(k.values), up: time.Hour, etc: memoryDir(t)}
 	b.Engine = &Engine{
-		Dir: filepath.Join(memoryDir(t), "state"), Kernel: k, Usage: k, Here: here,
+		Dir: filepath.Join(memoryDir(t), "state"), Kernel: k, Usage: func() Usage { return k }, Here: here,
 		Uptime: func() (time.Duration, error) { return b.up, nil },
 		Now:    func() time.Time { return time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC) },
 		Guard:  func(int) (int, error) { return os.Getpid(), nil },

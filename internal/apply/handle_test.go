@@ -294,7 +294,7 @@ func TestListenerIsReopened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := e.RaiseListener(Wish{Address: at.Addr(), Port: 8080, Limit: 50, PID: server.PID()})
+	p, err := lengthened(e, at.String(), 50, server.PID())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,8 +41,10 @@ func (e *Engine) Rollback(id int, force bool) (Taken, error) {
 	if err := e.overlaid(r, now); err != nil {
 		return Taken{}, err
 	}
-	if err := e.notBelowUse(r); err != nil && !force {
-		return Taken{}, err
+	if !force {
+		if err := e.notBelowUse(r); err != nil {
+			return Taken{}, err
+		}
 	}
 	l, err := e.store().reopen(r, e.Now)
 	if err != nil {
@@ -180,11 +182,12 @@ func (e *Engine) notBelowUse(r *Run) error {
 		return nil
 	}
 	var why []string
+	use := e.Usage()
 	for i := range r.Progress {
 		if !r.mayHaveWritten(i) {
 			continue
 		}
-		if text := e.below(r, i); text != "" {
+		if text := e.below(use, r, i); text != "" {
 			why = append(why, text)
 		}
 	}
@@ -195,7 +198,7 @@ func (e *Engine) notBelowUse(r *Run) error {
 }
 
 // below says why an old value would be too low now, "" where it would not be written or is high enough.
-func (e *Engine) below(r *Run, i int) string {
+func (e *Engine) below(use Usage, r *Run, i int) string {
 	c := r.change(i)
 	if past, elsewhere := e.reach(r, c); past != "" || elsewhere != "" {
 		return ""
@@ -208,7 +211,7 @@ func (e *Engine) below(r *Run, i int) string {
 	if !ok {
 		return ""
 	}
-	n, of, err := e.Usage.InUse(c.Target)
+	n, of, err := use.InUse(c.Target)
 	switch {
 	case errors.Is(err, ErrGone):
 		return ""

@@ -140,6 +140,9 @@ func (e *Engine) isOurs(r *Run, i int, have string) bool {
 	return tune.Same(c.To, have) || e.makes(c, have)
 }
 
+// somaxconn caps what listen() is given, in the network namespace of the socket.
+const somaxconn = "net.core.somaxconn"
+
 // makes says whether the kernel makes this value of the one wanted: of the length of a queue the lesser of it and
 // somaxconn (net/socket.c __sys_listen), of the size of the conntrack table a whole number of pages (net/netfilter/nf_conntrack_core.c
 // nf_ct_alloc_hashtable).

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -178,9 +178,22 @@ func closeProcSys() error {
 	return nil
 }
 
+// lengthened is a plan for the queue of a listener, of which the engine has taken hold.
+func lengthened(e *Engine, listener string, limit int64, pid int) (plan.Plan, error) {
+	s, err := observe.Observe(context.Background(), observe.Options{Namespace: e.Namespace()})
+	if err == nil {
+		s, err = e.Through(s, pid)
+	}
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p, err := plan.Lengthen(s, []plan.Queue{{Listener: listener, Limit: limit}}, plan.Options{})
+	return e.Hold(p), err
+}
+
 // realPlan is a plan for the process of a lab: its listener's queue with somaxconn, its soft limit, and the range of ports.
 func realPlan(e *Engine, server int) (plan.Plan, error) {
-	p, err := e.RaiseListener(Wish{Address: netip.MustParseAddr("127.0.0.1"), Port: 8080, Limit: 4096, PID: server})
+	p, err := lengthened(e, "127.0.0.1:8080", 4096, server)
 	if err != nil {
 		return p, err
 	}

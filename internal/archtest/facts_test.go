@@ -133,7 +133,7 @@ func turnsDots(fn *ast.FuncDecl) (yes bool) {
 // judging are the packages that speak of settings.
 var judging = []string{
 	"internal/limit", "internal/lint", "internal/diagnose", "internal/plan", "internal/persist",
-	"internal/observe", "internal/apply", "internal/render",
+	"internal/export", "internal/observe", "internal/apply", "internal/render",
 }
 
 // statements are ways of stating a fact of a setting that its row states.

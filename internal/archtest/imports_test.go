@@ -23,7 +23,7 @@ var rows = []struct {
 	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"},
 	{4, "internal/observe"}, {4, "internal/persist"},
-	{5, "internal/apply"},
+	{5, "internal/apply"}, {5, "internal/export"},
 	{6, "internal/lab"}, {6, "internal/lab/"}, {6, "internal/load"},
 	{7, "internal/prove"},
 	{8, "internal/render"},
@@ -104,7 +104,8 @@ var pure = []string{
 	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
 	"internal/encode", "internal/encode/hostile",
 	"internal/limit",
-	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/render",
+	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/export",
+	"internal/render",
 	"internal/load/result", "internal/prove/proof",
 }
 
@@ -121,6 +122,24 @@ func TestPurity(t *testing.T) {
 				t.Errorf("%s is pure and imports %s", f.path, imp)
 			}
 		}
+	}
+}
+
+// Who set a value is for package persist to say: it knows more than the files of sysctl.d.
+func TestOwnersAreNamedInOnePlace(t *testing.T) {
+	files, fset := tree(t)
+	for _, f := range files {
+		reads := slices.Contains(f.imports, module+"/internal/sysctld")
+		if !reads || f.test || slices.Contains([]string{"internal/persist", "internal/lint"}, f.dir) {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if ok && slices.Contains([]string{"Winner", "Winners", "Decide"}, s.Sel.Name) {
+				t.Errorf("%s: persist.SetBy names the owner of a value", fset.Position(n.Pos()))
+			}
+			return true
+		})
 	}
 }
 

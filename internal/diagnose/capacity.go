@@ -109,6 +109,10 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 	return line
 }
 
+// mostHolders is how many processes are looked at for all listeners together: a server has some for each of a few. What
+// lies beyond counts as not seen.
+const mostHolders = 1 << 17
+
 // listenerFlows is one flow for each listening address and port.
 func listenerFlows(r *host.Reader) []flow {
 	var flows []flow
@@ -118,6 +122,7 @@ func listenerFlows(r *host.Reader) []flow {
 		pid      int64
 	}
 	seen := map[held]bool{}
+	full := map[int]bool{}
 	for _, row := range r.Table(host.ListenerKind) {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		i, known := places[name]
@@ -126,6 +131,10 @@ func listenerFlows(r *host.Reader) []flow {
 			places[name] = i
 		}
 		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {
+			if len(seen) >= mostHolders {
+				full[i] = true
+				break
+			}
 			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !seen[held{i, n}] {
 				seen[held{i, n}] = true
 				flows[i].holders = append(flows[i].holders, n)
@@ -135,7 +144,7 @@ func listenerFlows(r *host.Reader) []flow {
 	for i := range flows {
 		flows[i].pids = serving(r, flows[i].holders)
 		flows[i] = flows[i].withProcess(r)
-		flows[i].ownerless = len(flows[i].pids) == 0
+		flows[i].ownerless = len(flows[i].pids) == 0 || full[i]
 	}
 	return flows
 }

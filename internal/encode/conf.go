@@ -29,6 +29,13 @@ func special(r rune) bool {
 	return !(r < 0x80 && alphanumeric(byte(r)) || strings.ContainsRune(" ._-+:@/,", r))
 }
 
+// Only says whether a text is of letters, digits and these marks.
+func Only(s, marks string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r < 0x80 && alphanumeric(byte(r)) || strings.ContainsRune(marks, r))
+	})
+}
+
 // commentWidth is where comments are wrapped.
 const commentWidth = 110
 

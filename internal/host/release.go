@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -150,6 +151,20 @@ func (r Release) Backports() bool { return strings.Contains(r.tail, ".el") }
 type Change struct {
 	Since  Version
 	Stable []Version // the first release of each stable series that has it
+}
+
+// Before is the kernels without the change, in words: "before Linux 6.13, and before 6.12.10, 6.6.72
+// of the stable kernels".
+func (c Change) Before() string {
+	out := "before Linux " + c.Since.String()
+	if len(c.Stable) == 0 {
+		return out
+	}
+	var stable []string
+	for _, v := range slices.SortedFunc(slices.Values(c.Stable), Version.Compare) {
+		stable = append([]string{v.String()}, stable...)
+	}
+	return out + ", and before " + strings.Join(stable, ", ") + " of the stable kernels"
 }
 
 // Answer is what a release tells of a change: not all tell.

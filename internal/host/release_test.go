@@ -131,3 +131,14 @@ func FuzzRelease(f *testing.F) {
 		}
 	})
 }
+
+func TestBefore(t *testing.T) {
+	const want = "before Linux 6.13, and before 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290 " +
+		"of the stable kernels"
+	if have := oneMore.Before(); have != want {
+		t.Error(have)
+	}
+	if have := (Change{Since: V(4, 19)}).Before(); have != "before Linux 4.19" {
+		t.Error(have)
+	}
+}

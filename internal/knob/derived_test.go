@@ -5,11 +5,14 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/maxconn/maxconn/internal/export"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/lint"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/render"
 )
@@ -116,7 +119,7 @@ func planned(t *testing.T) string {
 
 func exported(t *testing.T) string {
 	t.Helper()
-	files, err := plan.Export(made(t), plan.Kubernetes)
+	files, err := export.Export(made(t), persist.Options{Root: fstest.MapFS{}}, export.Kubernetes)
 	if err != nil {
 		t.Fatal(err)
 	}

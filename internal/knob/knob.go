@@ -106,6 +106,21 @@ func (u Use) String() string {
 	}[u]
 }
 
+// Fact is the fact of a snapshot whose first number is the count; the zero Fact where no single fact
+// is: local ports are counted by socket.
+func (u Use) Fact() host.Fact {
+	return map[Use]host.Fact{
+		TrackedConnections: host.Sysctl("net.netfilter.nf_conntrack_count"),
+		OpenFiles:          host.Sysctl("fs.file-nr"),
+		Tasks:              {Kind: host.LoadavgKind, Name: "threads"},
+		TimeWaits:          host.Sockstat("TCP.tw"),
+		Orphans:            host.Sockstat("TCP.orphan"),
+		QueuePages:         host.Sockstat("TCP.mem"),
+		Neighbours4:        {Kind: host.NeighbourKind, Name: "arp.entries"},
+		Neighbours6:        {Kind: host.NeighbourKind, Name: "ndisc.entries"},
+	}[u]
+}
+
 // Span is a release from which on something is so. Where the releases between were not looked at,
 // it is after one and at the latest in another.
 type Span struct{ After, By host.Version }

@@ -20,10 +20,16 @@ type tenants struct {
 // cgroup-memory, threads. A cgroup that could not be read is left out. The path is in the first of the fields that a process has:
 // in version 1 each controller has a hierarchy of its own.
 func cgroupTenants(r *host.Reader, processes []host.Row, fields ...string) []tenants {
+	known := map[string]bool{}
+	for _, row := range r.Rows(host.CgroupKind) {
+		known[row.Name()] = true
+	}
 	byPath := map[string][]host.Row{}
 	for _, p := range processes {
 		for _, path := range ancestry(firstField(p, fields)) {
-			byPath[path] = append(byPath[path], p)
+			if known[path] {
+				byPath[path] = append(byPath[path], p)
+			}
 		}
 	}
 	var out []tenants
@@ -54,17 +60,26 @@ func newTenants(cgroup host.Row, processes []host.Row) tenants {
 	return t
 }
 
-// ancestry is a path and all above it: /a/b, /a, /.
+// mostLevels is how deep below the root cgroups are looked at. Managers of cgroups make about ten levels; paths that
+// somebody nests without end would cost the square of their length.
+const mostLevels = 256
+
+// ancestry is a path and all above it, from the top: /, /a, /a/b.
 func ancestry(path string) []string {
 	if !strings.HasPrefix(path, "/") {
 		return nil
 	}
-	var out []string
-	for path != "" && path != "/" {
-		out = append(out, path)
-		path = path[:strings.LastIndexByte(path, '/')]
+	out := []string{"/"}
+	path = strings.TrimRight(path, "/")
+	for at := 0; at < len(path) && len(out) <= mostLevels; out = append(out, path[:at]) {
+		at++
+		if i := strings.IndexByte(path[at:], '/'); i >= 0 {
+			at += i
+		} else {
+			at = len(path)
+		}
 	}
-	return append(out, "/")
+	return out
 }
 
 // cgroupName is how people know a cgroup. Limits at the root are those of a container that has a cgroup namespace of its own

@@ -1,9 +1,11 @@
 package limit
 
 import (
-	"github.com/maxconn/maxconn/internal/host"
+	"net/netip"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/figure"
+	"github.com/maxconn/maxconn/internal/host"
 )
 
 // mostBacklog is the largest net.core.somaxconn (INT_MAX); a queue limit is an unsigned 32-bit number.
@@ -21,6 +23,36 @@ func newQueueLift(r *host.Reader, g group) queueLift {
 	l := queueLift{group: g, live: r.Kernel().Since(5, 6)}
 	l.somaxconn, l.known = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	return l
+}
+
+// Queues are the accept queues of what listens at an address and port, or at a port whatever the
+// address (":80"), a gauge for each group. Their Lift gives each queue the limit that is asked for.
+func Queues(r *host.Reader, listener string) (out []Gauge) {
+	for _, g := range listenerGroups(r) {
+		if !isAt(g.name, listener) {
+			continue
+		}
+		l := newQueueLift(r, g)
+		out = append(out, Gauge{
+			Limit: Find(AcceptQueue), Subject: g.subject(), Ceiling: g.capacity(), Used: g.queued(),
+			Cause: "asked for", Owner: backlogOwner(g.members[0], l.somaxconn, l.known),
+			Lift: func(limit int64) []Remedy {
+				return l.lengthenAll(min(limit, mostBacklog), "the queue takes one connection more than its limit")
+			},
+		})
+	}
+	return out
+}
+
+// isAt says whether a group listens where somebody means: IPv4 in IPv6 is IPv4.
+func isAt(group, listener string) bool {
+	at, err := netip.ParseAddrPort(group)
+	if port, any := strings.CutPrefix(listener, ":"); any {
+		return err == nil && itoa(int64(at.Port())) == port
+	}
+	want, err2 := netip.ParseAddrPort(listener)
+	return err == nil && err2 == nil && at.Port() == want.Port() &&
+		at.Addr().Unmap() == want.Addr().Unmap()
 }
 
 // sharing is the members whose queues the gauge counts: all, or the one that has to bear it alone.
@@ -44,8 +76,11 @@ func (l queueLift) to(need int64) []Remedy {
 	if n > 1 {
 		sum = figure.Count(need) + " over " + plural(n, "member") + " of the SO_REUSEPORT group, " + sum + " each"
 	}
-	sum += "; a queue holds its limit and one more, up to the next power of two"
-	var out []Remedy
+	return l.lengthenAll(limit, sum+"; a queue holds its limit and one more, up to the next power of two")
+}
+
+// lengthenAll gives each member that has less this limit, and the cap before them.
+func (l queueLift) lengthenAll(limit int64, sum string) (out []Remedy) {
 	for _, m := range l.group.members {
 		if m.limit < limit {
 			out = append(out, l.lengthen(m, limit, sum))

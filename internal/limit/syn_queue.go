@@ -17,7 +17,7 @@ var _ = register(Limit{
 		"Since Linux 4.4 that queue has the same limit as the accept queue: the smaller of the backlog argument of listen() and net.core.somaxconn. " +
 		"When it is full, the kernel answers further SYNs with SYN cookies (`tcp_syncookies` = 1): connections still get through, but without window scaling and SACK unless both ends use timestamps. " +
 		"With `tcp_syncookies` = 0 further SYNs are dropped in silence, and `tcp_max_syn_backlog` sets a second, often lower, ceiling.",
-	Formula: "burst = min(backlog, somaxconn) + 1 (before Linux 6.13, and before 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290 of the stable kernels: no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
+	Formula: "burst = min(backlog, somaxconn) + 1 (" + oneMore.Before() + ": no + 1); with tcp_syncookies=0 also at most tcp_max_syn_backlog - tcp_max_syn_backlog/4 + 1; for each listening socket",
 	Myths: []Myth{
 		{"net.ipv4.tcp_max_syn_backlog is the size of the SYN queue", "since Linux 4.4 the backlog of the listener is; tcp_max_syn_backlog acts only with tcp_syncookies=0 (measured: with cookies on and a value of 16 a listener held 300 half-open connections)", "net/ipv4/tcp_input.c tcp_conn_request; ef547f2ac16b"},
 		{"\"possible SYN flooding\" in the log means an attack", "it means that a SYN queue was full once; usually the backlog is too small for a burst. It is logged once in the life of a listener", "net/ipv4/tcp_input.c tcp_syn_flood_action"},
@@ -41,7 +41,7 @@ var _ = register(Limit{
 	},
 	Sources: []string{
 		"net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action (4.4-6.18)",
-		"include/net/inet_connection_sock.h inet_csk_reqsk_queue_is_full (4.4: ef547f2ac16b; 6.13, 6.12.10, 6.6.72, 6.1.125, 5.15.177, 5.10.234, 5.4.290: 3479c7549fb1)",
+		"include/net/inet_connection_sock.h inet_csk_reqsk_queue_is_full (4.4: ef547f2ac16b; 6.13 and stable kernels: 3479c7549fb1)",
 		"net/ipv4/inet_connection_sock.c reqsk_timer_handler (4.4-6.18)",
 	},
 	Needs: append([]host.Fact{

@@ -8,7 +8,7 @@ import (
 )
 
 // absent is the verdict for a key that the kernel does not have.
-func (c *call) absent() (Note, bool) {
+func (c *evaluation) absent() (Note, bool) {
 	if variable(c.key) || isGlob(c.key) && !isName(c.key) {
 		return Note{Unrelated, "The name is a pattern, or made by a shell: what it stands for is not known here.", ""}, true
 	}
@@ -32,18 +32,18 @@ func (c *call) absent() (Note, bool) {
 }
 
 // past says whether a setting is gone from this kernel, future whether it is not there yet.
-func (g *ground) past(n *knob.Knob) bool {
+func (g *env) past(n *knob.Knob) bool {
 	yes, sure := n.Until.Reached(g.release())
 	return !n.Until.None() && yes && sure
 }
 
-func (g *ground) future(n *knob.Knob) bool {
+func (g *env) future(n *knob.Knob) bool {
 	yes, sure := n.Since.Reached(g.release())
 	return !n.Since.None() && !yes && sure
 }
 
 // release is the kernel's, or the newest where it is not known.
-func (g *ground) release() host.Release {
+func (g *env) release() host.Release {
 	if !g.kernel.Known() {
 		return latest.Release()
 	}
@@ -51,7 +51,7 @@ func (g *ground) release() host.Release {
 }
 
 // lacks says whether the kernel does not have a setting that others have.
-func (g *ground) lacks(key string) bool {
+func (g *env) lacks(key string) bool {
 	n := knob.Find(key)
 	if _, runs := g.running(key); n == nil || runs || g.on.Has != nil && g.on.Has(key) {
 		return false
@@ -81,7 +81,7 @@ var successors = map[string]string{
 }
 
 // gone says since when, and what is there instead.
-func (c *call) gone(n *knob.Knob) Note {
+func (c *evaluation) gone(n *knob.Knob) Note {
 	why := "Gone since " + n.Until.String() + ". "
 	if n.Until.After.IsZero() && n.Until.By.Compare(oldest) <= 0 {
 		why = "Gone: Linux 4.4 and newer have no such setting, older kernels had. "
@@ -102,7 +102,7 @@ func (c *call) gone(n *knob.Knob) Note {
 var complete = []string{"net.core.", "net.ipv4.", "net.ipv6.", "net.netfilter."}
 
 // unknown is the verdict for a name that no kernel has.
-func (c *call) unknown() Note {
+func (c *evaluation) unknown() Note {
 	near := c.there(c.spelled.nearest(c.key))
 	if len(near) > 0 {
 		return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name; the nearest that exists is " + near[0] + ". The write fails (no such file) and is passed over.", "net/, kernel/, fs/, mm/ (sysctl tables of 4.4-6.18)"}
@@ -119,7 +119,7 @@ func (c *call) unknown() Note {
 }
 
 // there are those names that this kernel has; one that is gone stands for what took its place.
-func (c *call) there(names []string) (out []string) {
+func (c *evaluation) there(names []string) (out []string) {
 	at := c.release()
 	for _, key := range names {
 		n := knob.Find(key)
@@ -136,7 +136,7 @@ func (c *call) there(names []string) (out []string) {
 }
 
 // outOfReach is the verdict for a setting that the network namespace does not have or may not write.
-func (c *call) outOfReach() (Note, bool) {
+func (c *evaluation) outOfReach() (Note, bool) {
 	n := knob.Find(c.key)
 	if !c.child() || n == nil {
 		return Note{}, false

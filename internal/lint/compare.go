@@ -12,14 +12,14 @@ const rareHost = 8
 
 // compare judges a number where more is better: does is what it does, and where it is below the default the verdict is less, with lower as the
 // reason.
-func (c *call) compare(d knob.Amount, v int64, does string, less Verdict, lower string) {
+func (c *evaluation) compare(d knob.Amount, v int64, does string, less Verdict, lower string) {
 	switch {
 	case d.Known && (v == d.N || d.Rough && nearly(v, d.N)):
-		c.note(Effective, does+" That is the default of this kernel"+aside(d)+".", c.rule.Source)
+		c.note(Effective, does+" That is the default of this kernel"+procpsNote(d)+".", c.rule.Source)
 	case d.Known && v < d.N && less != "":
-		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s", count(v), about(d), aside(d), lower), c.rule.Source)
+		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s", count(v), about(d), procpsNote(d), lower), c.rule.Source)
 	case d.Known:
-		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d), aside(d)), c.rule.Source)
+		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d), procpsNote(d)), c.rule.Source)
 	case d.Hosts == nil:
 		c.note(Effective, does, c.rule.Source)
 	default:
@@ -31,20 +31,20 @@ func (c *call) compare(d knob.Amount, v int64, does string, less Verdict, lower 
 }
 
 // compareHosts does so without knowing the host's memory.
-func (c *call) compareHosts(d knob.Amount, v int64, does string, less Verdict, lower string) {
+func (c *evaluation) compareHosts(d knob.Amount, v int64, does string, less Verdict, lower string) {
 	gib := d.Hosts(v)
 	switch {
 	case gib == 0:
 		c.note(Effective, does+" No host has a higher default.", c.rule.Source)
 	case gib > rareHost || less == "":
-		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+" of memory have a higher default"+aside(d)+".", c.rule.Source)
+		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+" of memory have a higher default"+procpsNote(d)+".", c.rule.Source)
 	default:
-		c.note(less, fmt.Sprintf("On hosts with more than %s of memory %s is below the default%s: %s", gibibytes(gib), count(v), aside(d), lower), c.rule.Source)
+		c.note(less, fmt.Sprintf("On hosts with more than %s of memory %s is below the default%s: %s", gibibytes(gib), count(v), procpsNote(d), lower), c.rule.Source)
 	}
 }
 
 // runningNumber is the setting's value now.
-func (c *call) runningNumber() (int64, bool) {
+func (c *evaluation) runningNumber() (int64, bool) {
 	if c.key == "" {
 		return 0, false
 	}
@@ -70,7 +70,7 @@ func about(d knob.Amount) string {
 	return count(d.N)
 }
 
-func aside(d knob.Amount) string { return d.Words }
+func procpsNote(d knob.Amount) string { return d.Words }
 
 // twoDigits rounds down to two digits, as figures that follow the memory are no more exact.
 func twoDigits(n int64) int64 {

@@ -10,8 +10,8 @@ import (
 
 // Lint says what each line of the files does on the target. Unrelated lines are in the report too; Brief takes them out.
 func Lint(files []File, target Target) Report {
-	g := newGround(target)
-	j := &judge{ground: g, files: files}
+	g := newEnv(target)
+	j := &judge{env: g, files: files}
 	r := Report{Schema: "maxconn.lint/1", Kernel: g.text, Cautions: g.cautions()}
 	for i, f := range files {
 		if f.Same != "" {
@@ -54,15 +54,15 @@ func (j *judge) lines(boot bool) (out []Line) {
 		j.order.refused[i] = s.flaw == nil && (j.order.absent[i] || j.isRefused(s))
 	}
 	j.order.rank()
-	calls := make([]*call, len(j.settings))
+	evaluations := make([]*evaluation, len(j.settings))
 	for i := range j.settings {
-		calls[i] = j.call(i)
-		calls[i].judge()
+		evaluations[i] = j.evaluation(i)
+		evaluations[i].judge()
 	}
-	for i, c := range calls {
+	for i, c := range evaluations {
 		j.order.refused[i] = c.setsNothing()
 	}
-	for i, c := range calls {
+	for i, c := range evaluations {
 		if !j.settings[i].silent {
 			out = append(out, j.line(i, c))
 		}
@@ -71,14 +71,14 @@ func (j *judge) lines(boot bool) (out []Line) {
 }
 
 // setsNothing says whether the kernel refuses the line, or has no such setting.
-func (c *call) setsNothing() bool {
+func (c *evaluation) setsNothing() bool {
 	return slices.ContainsFunc(c.notes, func(n Note) bool {
 		return n.Verdict == OutOfBounds || n.Verdict == Gone || n.Verdict == UnknownKey
 	})
 }
 
 // cautions are what holds of all verdicts.
-func (g *ground) cautions() (out []string) {
+func (g *env) cautions() (out []string) {
 	switch {
 	case g.kernel.Known() && g.kernel.Compare(oldest) < 0:
 		out = append(out, "Linux "+g.kernel.Series().String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
@@ -92,7 +92,7 @@ func (g *ground) cautions() (out []string) {
 
 // judge is one run over the files.
 type judge struct {
-	*ground
+	*env
 	files    []File
 	settings []setting
 	branches []bool // by file: its lines need not all run
@@ -110,7 +110,7 @@ func (j *judge) load(i int, f File) {
 		return
 	}
 	all, marked := rowsOf(f.Text)
-	found, branches := parse(roleOf(f.Name), all, j.spelled)
+	found, branches := parse(f.Name, all, j.spelled)
 	j.branches = append(j.branches, branches)
 	before := len(j.settings)
 	for _, s := range found {
@@ -131,7 +131,7 @@ func (j *judge) isRefused(s setting) bool {
 }
 
 // line puts together what is known of one setting.
-func (j *judge) line(i int, c *call) Line {
+func (j *judge) line(i int, c *evaluation) Line {
 	s := j.settings[i]
 	sysctl := oneOfForms(s.form, asConf, asWrite, asExclude)
 	out := Line{File: j.files[s.file].Name, Line: s.row, Key: s.key, Value: s.value, TCP: isTCP(s.key) || s.again > 0 || s.matches > 0}
@@ -143,8 +143,8 @@ func (j *judge) line(i int, c *call) Line {
 		notes = append(notes, j.order.verdicts(i)...)
 	}
 	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Compare(gravity(a.Verdict), gravity(b.Verdict)) })
-	if aside, ok := j.order.aside(i); ok && s.flaw == nil {
-		notes = append(notes, aside)
+	if procpsNote, ok := j.order.procpsNote(i); ok && s.flaw == nil {
+		notes = append(notes, procpsNote)
 	}
 	if where, ok := j.placement(s); ok {
 		notes = append([]Note{where}, notes...)
@@ -165,13 +165,13 @@ func (j *judge) line(i int, c *call) Line {
 
 func gravity(v Verdict) int { return slices.Index(Verdicts, v) }
 
-func (j *judge) call(i int) *call {
+func (j *judge) evaluation(i int) *evaluation {
 	s := j.settings[i]
-	return &call{
-		setting: s, ground: j.ground, rule: ruleOf(s.key),
-		peer:    func(key string) (setting, bool) { return j.order.peer(i, key, false) },
-		earlier: func(key string) (setting, bool) { return j.order.peer(i, key, true) },
-		at:      func(p setting) string { return j.order.lineOf(s.file, p) },
+	return &evaluation{
+		setting: s, env: j.env, rule: ruleOf(s.key),
+		otherSetting: func(key string) (setting, bool) { return j.order.otherSetting(i, key, false) },
+		earlier:      func(key string) (setting, bool) { return j.order.otherSetting(i, key, true) },
+		at:           func(p setting) string { return j.order.lineOf(s.file, p) },
 	}
 }
 
@@ -206,7 +206,7 @@ func instead(s setting) string {
 }
 
 // judge finds the notes of a setting by itself.
-func (c *call) judge() {
+func (c *evaluation) judge() {
 	if c.again > 0 {
 		return // the later line is judged
 	}
@@ -232,7 +232,7 @@ func (c *call) judge() {
 }
 
 // sysctl judges a line that sets one.
-func (c *call) sysctl() {
+func (c *evaluation) sysctl() {
 	if c.matches > 0 {
 		c.note(Effective, "Sets what the pattern matches, "+count(int64(c.matches))+" settings about connections among them. There are too many such lines to tell of each setting.", orderSource)
 		return
@@ -285,7 +285,7 @@ func whatItDoes(r *rule) string {
 }
 
 // apply uses the rule, or else the words of the row.
-func (c *call) apply() {
+func (c *evaluation) apply() {
 	switch r := c.rule; {
 	case r.judge != nil:
 		r.judge(c)
@@ -313,7 +313,7 @@ func inSentences(does, not string) string {
 }
 
 // sets is the value, and the default beside it.
-func (c *call) sets() string {
+func (c *evaluation) sets() string {
 	out := " The line sets " + c.shown()
 	if d, ok := c.standard(); ok && d.Known {
 		out += c.fill("; the default is {d}")
@@ -322,7 +322,7 @@ func (c *call) sets() string {
 }
 
 // asWritten adds what is odd about the way in which the value is written.
-func (c *call) asWritten(v vector) {
+func (c *evaluation) asWritten(v vector) {
 	if v.rest != "" {
 		c.caution("What stands behind the number is no comment in sysctl.d: the kernel reads the number and passes over the rest (measured).")
 	}

@@ -3,7 +3,7 @@ package lint
 import "fmt"
 
 // stays says that a line which only raises, or only lowers, leaves the value as it is.
-func (c *call) stays() (Note, bool) {
+func (c *evaluation) stays() (Note, bool) {
 	if c.oneWay == "" || len(c.n) != 1 {
 		return Note{}, false
 	}
@@ -17,7 +17,7 @@ func (c *call) stays() (Note, bool) {
 }
 
 // present is the value that is there before the line: that of the host, or the default.
-func (c *call) present() (n int64, from string, ok bool) {
+func (c *evaluation) present() (n int64, from string, ok bool) {
 	none := func(string) (setting, bool) { return setting{}, false }
 	return c.from(none, c.key)
 }

@@ -12,21 +12,21 @@ import (
 
 // order says which of several lines for one key wins. For what is read at boot, package sysctld decides.
 type order struct {
-	files    []File
-	settings []setting
-	places   []place // by file
-	atBoot   []bool  // by file: whether it has a place
-	boot     bool    // the files are all that the host reads
-	branches []bool  // by file: its lines need not all run
-	refused  []bool  // by setting: the kernel does not take it
-	absent   []bool  // by setting: the kernel has no setting of this name
-	groups   []string
-	values   []string // by setting, to compare
-	systemd  reading
-	procps   reading
-	rivals   map[string][]int // settings by group and key, see rivalKey
-	ladders  map[string]*ladder
-	peers    map[string][]int // see peersOf
+	files         []File
+	settings      []setting
+	places        []place // by file
+	atBoot        []bool  // by file: whether it has a place
+	boot          bool    // the files are all that the host reads
+	branches      []bool  // by file: its lines need not all run
+	refused       []bool  // by setting: the kernel does not take it
+	absent        []bool  // by setting: the kernel has no setting of this name
+	groups        []string
+	values        []string // by setting, to compare
+	systemd       reading
+	procps        reading
+	rivals        map[string][]int // settings by group and key, see rivalKey
+	precedences   map[string]*precedence
+	otherSettings map[string][]int // see otherSettingsOf
 }
 
 func newOrder(files []File, settings []setting, boot bool) *order {
@@ -34,7 +34,7 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 		files: files, settings: settings, boot: boot,
 		places: make([]place, len(files)), atBoot: make([]bool, len(files)),
 		refused: make([]bool, len(settings)), absent: make([]bool, len(settings)), groups: make([]string, len(settings)), values: make([]string, len(settings)),
-		rivals: map[string][]int{}, ladders: map[string]*ladder{},
+		rivals: map[string][]int{}, precedences: map[string]*precedence{},
 	}
 	for i, f := range files {
 		o.places[i], o.atBoot[i] = placeOf(f.Name)

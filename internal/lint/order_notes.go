@@ -30,7 +30,7 @@ func (o *order) verdicts(i int) (notes []Note) {
 	case s.again > 0:
 		return []Note{o.repeated(s)}
 	}
-	l := o.ladder(i)
+	l := o.precedence(i)
 	if later := o.differing(i, l); later >= 0 {
 		return []Note{o.overridden(i, later, l)}
 	}
@@ -40,18 +40,18 @@ func (o *order) verdicts(i int) (notes []Note) {
 	if j := o.after(i, l.refused, o.systemd); j >= 0 && s.form == asConf {
 		notes = append(notes, Note{Overridden, upper(o.at(i, j)) + " sets it again to a value that the kernel refuses: systemd-sysctl writes the last one alone, so that nothing is set; sysctl -p writes both, and this one stays.", orderSource})
 	}
-	if j := o.twin(i, l); j >= 0 {
+	if j := o.duplicate(i, l); j >= 0 {
 		notes = append(notes, Note{Duplicate, upper(o.at(i, j)) + " sets it to the same value already: one of the two can go.", orderSourceOf(s.form)})
 	}
 	return notes
 }
 
-// aside is what holds with sysctl --system alone: it reads sysctl.conf after all other files.
-func (o *order) aside(i int) (Note, bool) {
+// procpsNote is what holds with sysctl --system alone: it reads sysctl.conf after all other files.
+func (o *order) procpsNote(i int) (Note, bool) {
 	if !o.atBoot[o.settings[i].file] || o.refused[i] || o.maskedBy(o.settings[i].file) >= 0 {
 		return Note{}, false
 	}
-	l := o.ladder(i)
+	l := o.precedence(i)
 	j := l.procps
 	if j < 0 || o.same(i, j) || i != l.last {
 		return Note{}, false
@@ -69,7 +69,7 @@ func (o *order) withProcps(i, j int) string {
 }
 
 // overridden names the line that wins in the end.
-func (o *order) overridden(i, later int, l *ladder) Note {
+func (o *order) overridden(i, later int, l *precedence) Note {
 	winner := l.last
 	why := upper(o.at(i, winner)) + " wins: it sets " + value(o.settings[winner]) + "."
 	switch {
@@ -94,7 +94,7 @@ func (o *order) overridden(i, later int, l *ladder) Note {
 func upperFirst(s string) string { return string(s[0]-'a'+'A') + s[1:] }
 
 // takenBack is for a line after which "-key" stands.
-func (o *order) takenBack(i int, l *ladder) Note {
+func (o *order) takenBack(i int, l *precedence) Note {
 	why := upper(o.at(i, l.excluded)) + " takes it back: a name with - in front and without a value makes systemd-sysctl leave the setting alone."
 	if l.procps >= 0 {
 		why += " sysctl --system passes over that line and sets " + value(o.settings[l.procps]) + "."
@@ -120,7 +120,7 @@ func plural(n int) string {
 
 // exclusion is what a "-key" without a value does.
 func (o *order) exclusion(i int) Note {
-	l := o.ladder(i)
+	l := o.precedence(i)
 	switch {
 	case o.settings[i].matches > 0:
 		return Note{Effective, "Takes back earlier lines with this very pattern (systemd-sysctl), and keeps all patterns away from what it matches, " + plural(o.settings[i].matches) + " about connections among them (sysctl --system).", orderSource}

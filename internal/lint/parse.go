@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 
+	"mvdan.cc/sh/v3/syntax"
+
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
@@ -14,15 +16,17 @@ type parser struct {
 	settings []setting
 	section  string // of the last [section] line
 	here     *document
-	named    string              // treeRole: the sysctl whose value is still to come
 	looped   int                 // how many settings loops have made
-	limits   bool                // treeRole: among the ulimits of a container
-	item     string              // treeRole: the limit whose soft and hard value are still to come
-	valued   string              // treeRole: the value whose sysctl is still to come
 	loops    map[string][]string // the names of sysctls that a loop puts into a variable
 	depth    int                 // of commands inside quotes
-	where    string              // the command that carries what follows elsewhere
-	branches bool                // there are lines that may not run
+	oneRow   bool                // all lines of a string stand on one row
+	tree     int                 // bytes of YAML that were parsed
+	all      *rows               // the lines after this one, nil inside of a command
+	sh       *syntax.Parser
+	shell    int    // bytes given to it
+	failed   int    // those of them that were no statement
+	where    string // the command that carries what follows elsewhere
+	branches bool   // there are lines that may not run
 	spelled  *spellings
 	lines    int // so far, but for empty ones and comments
 }
@@ -34,9 +38,10 @@ type document struct {
 }
 
 // deepest is how far commands inside commands are followed: ssh host 'sudo sh -c "echo ..."'.
-const deepest = 4
+const deepest = 3
 
-// What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a person wrote has as many lines.
+// What is read of a file. A line of 256 KiB holds every list of ports there is; no file that a
+// person wrote has as many lines.
 const (
 	longestLine = 256 << 10
 	mostLines   = 200_000 // that are neither empty nor comments
@@ -44,15 +49,29 @@ const (
 
 var (
 	tooLong = Note{NoEffect, "The line is longer than 256 KiB and is not judged.", ""}
-	tooMany = Note{NoEffect, "From here on nothing is judged: the file has more than 200,000 lines.", ""}
+	tooMany = Note{NoEffect, "From here on nothing is judged: the file has more than 200,000 " +
+		"lines.", ""}
 )
 
 // parse finds all settings of a file; branches says that not all of them need be made.
-func parse(role role, all *rows, spelled *spellings) (settings []setting, branches bool) {
-	p := &parser{role: role, spelled: spelled}
+func parse(name string, all *rows, spelled *spellings) (settings []setting, branches bool) {
+	p := &parser{spelled: spelled}
+	if isYAML(name) {
+		p.yaml(strings.ReplaceAll(all.rest, "\r\n", "\n"), 1)
+	} else {
+		p.read(all, roleOf(name))
+	}
+	return p.settings, p.branches
+}
+
+// read takes all lines of a text.
+func (p *parser) read(all *rows, r role) {
+	p.all, p.role, p.here = all, r, nil
 	for all.more() && len(p.settings) <= mostSettings {
 		text := all.next()
-		p.row = all.n
+		if !p.oneRow {
+			p.row = all.n
+		}
 		if p.continues(text) {
 			text = whole(text, all)
 		}
@@ -61,33 +80,42 @@ func parse(role role, all *rows, spelled *spellings) (settings []setting, branch
 			continue
 		}
 		p.line(text)
-		if p.lines > mostLines {
+		switch {
+		case p.lines > mostLines:
 			p.add(stray("", "", tooMany))
-			break
+			return
+		case p.shell > mostShell:
+			p.add(stray("", "", tooMuchShell))
+			return
 		}
 	}
-	return p.settings, p.branches
 }
 
-// whole is a line with those that continue it.
+// whole is a line with those that continue it, and marks in between.
 func whole(text string, all *rows) string {
 	var b strings.Builder
-	empty := true // what stands before is blank: a mark of comments then makes a comment of the whole
+	empty := true // so far; a mark of comments then makes a comment of the whole
 	for strings.HasSuffix(text, `\`) && all.more() && !(empty && isComment(text)) {
 		part := strings.TrimSuffix(text, `\`)
 		empty = empty && trim(part) == ""
 		if b.Len() <= longestLine {
-			b.WriteString(part + " ")
+			b.WriteString(part + folded)
 		}
 		text = trim(all.next())
 	}
 	return b.String() + text
 }
 
-// continues says whether the next line belongs to this one. In sysctl.d nothing does: a backslash is part of the value
+// flat is a line with those that continue it as one line, script is the same as a shell has it.
+func flat(text string) string     { return trim(strings.ReplaceAll(text, folded, " ")) }
+func asScript(text string) string { return strings.ReplaceAll(text, folded, "\\\n") }
+
+// continues says whether the next line belongs to this one. In sysctl.d none does: a backslash is
+// part of the value
 // there (measured with systemd 252 and procps 4.0.2).
 func (p *parser) continues(text string) bool {
-	return oneOfRoles(p.role, anyRole, rcLocalRole, unitRole) && p.here == nil && strings.HasSuffix(text, `\`) && !isComment(trim(text))
+	return oneOfRoles(p.role, anyRole, rcLocalRole, unitRole) && p.here == nil &&
+		strings.HasSuffix(text, `\`) && !isComment(trim(text))
 }
 
 func (p *parser) line(text string) {
@@ -100,7 +128,7 @@ func (p *parser) line(text string) {
 
 // as reads a line as a file of this role would be read.
 func (p *parser) as(r role, text string) {
-	t := trim(text)
+	t := flat(text)
 	if t == "" || isComment(t) {
 		return
 	}
@@ -111,13 +139,13 @@ func (p *parser) as(r role, text string) {
 	case limitsRole:
 		p.limitsFile(t)
 	case unitRole:
-		p.unitLine(t)
+		p.unitLine(text)
 	case moduleRole:
 		p.moduleLine(t)
 	case treeRole:
 		p.treeLine(t)
 	default:
-		p.anyLine(t)
+		p.anyLine(trim(text))
 	}
 }
 
@@ -146,45 +174,54 @@ func (p *parser) hereLine(text string) {
 		p.here = nil
 		return
 	}
-	p.content(p.here.targets, text)
+	p.content(p.here.targets, word{text, p.row})
 }
 
-// content is a line that goes to files, or to a command where there is none.
-func (p *parser) content(targets []string, text string) {
+// content is text that goes to files, or to a command where there is none.
+func (p *parser) content(targets []string, w word) {
 	if len(targets) == 0 {
-		p.as(anyRole, text)
+		p.nested(w)
 		return
 	}
 	for _, t := range targets {
-		p.write(t, text)
+		if r := roleOf(t); (r == anyRole || r == rcLocalRole) && !isKernelFile(t) {
+			p.into(t, func() { p.nested(w) })
+			continue
+		}
+		for row, line := range w.lines() {
+			p.row = row
+			p.write(t, line)
+		}
 	}
 }
 
 var (
-	section  = regexp.MustCompile(`^\[[A-Za-z0-9 _.-]+\]$`)
-	prompt   = regexp.MustCompile(`^(?:\[?[A-Za-z0-9_.-]+@[^ #$\]]*(?: [^#$\]]*)?\]?\s*[#$]|[$>%])\s+`)
+	section = regexp.MustCompile(`^\[[A-Za-z0-9 _.-]+\]$`)
+	prompt  = regexp.MustCompile(`^(?:\[?[A-Za-z0-9_.-]+@[^ #$\]]*` +
+		`(?: [^#$\]]*)?\]?\s*[#$]|[$>%])\s+`)
 	bullet   = regexp.MustCompile(`^(?:[0-9]+[.)]|[*+\x{2022}-])\s+`)
 	backtick = regexp.MustCompile("^`+([^`]+)`+[.,;:]?$")
 )
 
 // anyLine looks for every form.
-func (p *parser) anyLine(t string) {
+func (p *parser) anyLine(text string) {
+	t := flat(text)
 	if section.MatchString(t) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
 	p.branches = p.branches || branch.MatchString(t)
 	first := len(p.settings)
-	if p.openQuote(t) || p.plain(t) {
+	if p.plain(t) {
 		return
 	}
-	if bare := undressed(t); bare != t {
-		t = bare
+	if bare := undressed(text); bare != text {
+		text, t = bare, flat(bare)
 		if p.plain(t) {
 			return
 		}
 	}
-	p.commands(t)
+	p.statement(asScript(text))
 	if len(p.settings) == first && p.here == nil {
 		p.stray(t)
 	}
@@ -195,33 +232,31 @@ func (p *parser) plain(t string) bool {
 	return p.limitsLine(t) || p.unitItem(t) || p.assignment(t) || p.moduleOption(t)
 }
 
-// openQuote takes the first and the last line of a string over several lines: echo "a = 1, and b = 2" >> file.
-func (p *parser) openQuote(t string) bool {
-	for _, quote := range []string{`"`, "'"} {
-		if strings.Count(t, quote)%2 == 0 {
-			continue
-		}
-		before, after := t[:strings.LastIndex(t, quote)], t[strings.Index(t, quote)+1:]
-		if p.plain(trim(before)) || p.plain(trim(after)) {
-			return true
-		}
-	}
-	return false
-}
+// branch is a line that begins something that may not run, or not in this order: then no line
+// overrides another.
+var branch = regexp.MustCompile(`^(if|case|for|while|until|else|elif|function|select)\b|` +
+	`\{\s*$|^[A-Za-z_][A-Za-z0-9_-]*\s*\(\)`)
 
-// branch is a line that begins something that may not run, or not in this order: then no line overrides another.
-var branch = regexp.MustCompile(`^(if|case|for|while|until|else|elif|function|select)\b|\{\s*$|^[A-Za-z_][A-Za-z0-9_-]*\s*\(\)`)
-
-// undressed takes off what answers put around a command: a shell's prompt, a list's mark, backticks.
+// undressed takes off what answers put around a command: a shell's prompt, a list's mark,
+// backticks.
 func undressed(t string) string {
 	t = prompt.ReplaceAllString(t, "")
-	if rest := bullet.ReplaceAllString(t, ""); rest != t && !looksLikeKey(strings.TrimPrefix(t, "-")) {
+	rest := bullet.ReplaceAllString(t, "")
+	if rest != t && !looksLikeKey(strings.TrimPrefix(t, "-")) {
 		t = rest
 	}
 	return trim(backtick.ReplaceAllString(t, "$1"))
 }
 
-// stray reports a line that begins with the name of a setting, or with the words of a limit, and sets nothing.
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// isNearKey says whether a name is that of a setting, or nearly.
+func (p *parser) isNearKey(key string) bool {
+	return knob.Find(key) != nil || len(p.spelled.nearest(key)) > 0
+}
+
+// stray reports a line that begins with the name of a setting, or with the words of a limit, and
+// sets nothing.
 func (p *parser) stray(t string) {
 	words := strings.Fields(t)
 	if len(words) < 2 {
@@ -232,8 +267,8 @@ func (p *parser) stray(t string) {
 	}
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
-	numeric := value != "" && (value[0] >= '0' && value[0] <= '9' || value[0] == '-' && len(value) > 1)
-	if looksLikeKey(name) && numeric && (knob.Find(canonical(name)) != nil || len(p.spelled.nearest(name)) > 0) {
+	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
+	if looksLikeKey(name) && numeric && p.isNearKey(canonical(name)) {
 		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}

@@ -2,50 +2,42 @@ package lint
 
 import (
 	"path"
-	"slices"
+	"regexp"
 	"strings"
-
-	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // wrappers are words in front of a command that run it.
-var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command", "builtin", "busybox", "nice", "if", "then", "else", "elif", "do", "while", "until", "!", "{", "-"}
+var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command",
+	"builtin", "busybox", "nice", "-"}
 
-// commands takes the commands of a line.
-func (p *parser) commands(t string) {
+// commands takes the commands of a string. In one over several lines, every form is looked for.
+func (p *parser) commands(w word) {
+	if strings.Contains(w.text, "\n") {
+		p.nested(w)
+		return
+	}
+	p.inside(w, func() { p.statement(asScript(w.text)) })
+}
+
+// nested reads the lines of a string as those of a script.
+func (p *parser) nested(w word) {
+	p.inside(w, func() {
+		text := asScript(strings.ReplaceAll(w.text, written, ""))
+		p.read(&rows{rest: text, n: w.row - 1}, anyRole)
+	})
+}
+
+// inside reads text that stands inside of a command, and has no lines after it.
+func (p *parser) inside(w word, step func()) {
 	if p.depth >= deepest {
 		return
 	}
-	p.depth++
-	defer func() { p.depth-- }()
-	for _, pipe := range shellLine(t) {
-		p.pipeline(pipe)
-	}
-}
-
-// longestPipe is how many commands behind one are looked at for where its output goes.
-const longestPipe = 4
-
-func (p *parser) pipeline(pipe pipeline) {
-	for i, c := range pipe {
-		words := unwrapped(c.words)
-		if len(words) == 0 {
-			continue
-		}
-		targets := append(slices.Clone(c.out), teed(words)...)
-		for _, later := range pipe[i+1 : min(len(pipe), i+1+longestPipe)] {
-			targets = append(targets, append(teed(unwrapped(later.words)), later.out...)...)
-		}
-		if c.feed != "" {
-			p.fed(c, words, files(targets))
-			continue
-		}
-		if c.here != "" {
-			p.here = &document{end: c.here, targets: files(targets)}
-			continue
-		}
-		p.command(words, files(targets))
-	}
+	was := *p
+	p.row, p.all, p.depth = w.row, nil, was.depth+1
+	p.oneRow = was.oneRow || strings.Contains(w.text, written)
+	step()
+	p.depth, p.row, p.all, p.oneRow = was.depth, was.row, was.all, was.oneRow
+	p.role, p.here = was.role, was.here
 }
 
 // files leaves out what is no file.
@@ -58,34 +50,24 @@ func files(targets []string) (out []string) {
 	return out
 }
 
-// teed are the files that a tee writes.
-func teed(words []string) (files []string) {
-	if len(words) == 0 || path.Base(words[0]) != "tee" {
-		return nil
-	}
-	for _, w := range words[1:] {
-		if !strings.HasPrefix(w, "-") {
-			files = append(files, w)
-		}
-	}
-	return files
-}
+// assignedFirst is a variable that env or sudo sets.
+var assignedFirst = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
 
 // unwrapped takes off sudo and the like, with their flags, and settings of variables.
-func unwrapped(words []string) []string {
+func unwrapped(words []word) []word {
 	for len(words) > 0 {
-		name := path.Base(words[0])
+		name := path.Base(words[0].text)
 		switch {
 		case oneOf(name, wrappers):
 			words = words[1:]
-			for len(words) > 1 && strings.HasPrefix(words[0], "-") {
-				flag := words[0]
+			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
+				flag := words[0].text
 				words = words[1:]
 				if flag == "-u" || flag == "-g" || flag == "-n" && name == "nice" {
 					words = words[1:]
 				}
 			}
-		case strings.Contains(name, "=") && !looksLikeKey(strings.SplitN(words[0], "=", 2)[0]) && len(words) > 1:
+		case assignedFirst.MatchString(words[0].text) && len(words) > 1:
 			words = words[1:]
 		default:
 			return words
@@ -95,9 +77,9 @@ func unwrapped(words []string) []string {
 }
 
 // command takes one command; targets are the files that its output goes to.
-func (p *parser) command(words, targets []string) {
+func (p *parser) command(words []word, targets []string) {
 	args := words[1:]
-	switch path.Base(words[0]) {
+	switch path.Base(words[0].text) {
 	case "sysctl":
 		p.sysctl(args)
 	case "echo":
@@ -105,26 +87,24 @@ func (p *parser) command(words, targets []string) {
 	case "printf":
 		p.printf(args, targets)
 	case "ulimit":
-		p.ulimit(args)
+		p.ulimit(texts(args))
 	case "prlimit":
-		p.prlimit(args)
+		p.prlimit(texts(args))
 	case "ifconfig":
-		p.queueLength(args)
+		p.queueLength(texts(args))
 	case "ip":
 		p.ip(args)
 	case "sed":
 		p.sed(args)
-	case "for":
-		p.loop(args)
 	case "modprobe", "insmod":
-		p.modprobe(args)
+		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git", "tee":
 	default:
-		if p.elements(words) {
+		if p.elements(words) || p.inBlock(words) {
 			return
 		}
 		was := p.where
-		if name := path.Base(words[0]); oneOf(name, carriers) {
+		if name := path.Base(words[0].text); oneOf(name, carriers) {
 			p.where = name
 		}
 		p.otherCommand(args)
@@ -132,31 +112,41 @@ func (p *parser) command(words, targets []string) {
 	}
 }
 
-// carriers run a command elsewhere: what it sets does not meet what this host sets.
-var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot", "systemd-nspawn", "ansible", "pssh", "vagrant"}
+// inBlock takes a line of a file that is read as it stands, among commands that belong together.
+func (p *parser) inBlock(words []word) bool {
+	t := strings.Join(texts(words), " ")
+	name, _, ok := strings.Cut(t, "=")
+	return (ok && looksLikeKey(trim(name)) || len(words) == 4) && p.plain(t)
+}
 
-// otherCommand looks into commands that run others: sh -c '...', ssh host '...', docker run --sysctl k=v, nsenter sysctl -w.
-func (p *parser) otherCommand(args []string) {
+// carriers run a command elsewhere: what it sets does not meet what this host sets.
+var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot",
+	"systemd-nspawn", "ansible", "pssh", "vagrant"}
+
+// otherCommand looks into commands that run others: sh -c '...', ssh host '...', nsenter sysctl -w,
+// docker run --sysctl k=v.
+func (p *parser) otherCommand(args []word) {
 	for i := 0; i < len(args); i++ {
-		w := args[i]
+		p.row = args[i].row
+		w := args[i].String()
 		switch {
 		case path.Base(w) == "sysctl":
 			p.sysctl(args[i+1:])
 			return
-		case strings.ContainsAny(w, blank):
-			p.commands(unquote.Replace(w))
+		case strings.ContainsAny(w, blank+"\n"):
+			p.commands(word{unquote.Replace(args[i].text), args[i].row})
 		case strings.HasPrefix(w, "--sysctl="):
-			p.sysctl([]string{strings.TrimPrefix(w, "--sysctl=")})
+			p.sysctl([]word{{strings.TrimPrefix(w, "--sysctl="), args[i].row}})
 		case w == "--sysctl" && i+1 < len(args):
 			i++
 			p.sysctl(args[i : i+1])
 		case w == "--ulimit" && i+1 < len(args):
 			i++
-			p.containerUlimit(args[i])
+			p.containerUlimit(args[i].String())
 		case strings.HasPrefix(w, "--ulimit="):
 			p.containerUlimit(strings.TrimPrefix(w, "--ulimit="))
 		default:
-			p.argument(w, args[i+1:])
+			p.argument(w, texts(args[i+1:min(len(args), i+2)]))
 		}
 	}
 }
@@ -164,27 +154,30 @@ func (p *parser) otherCommand(args []string) {
 // unquote undoes what a level of quoting left.
 var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 
-// argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply net.core.somaxconn=1024.
+// argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply
+// net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
 	key := canonical(name)
-	if !looksLikeKey(name) || knob.Find(key) == nil && len(p.spelled.nearest(key)) == 0 {
+	if !looksLikeKey(name) || !p.isNearKey(key) {
 		return
 	}
 	switch {
 	case ok && value != "":
 		p.add(setting{form: asWrite, key: key, value: value})
-	case !ok && len(rest) > 0 && rest[0] != "" && (rest[0][0] >= '0' && rest[0][0] <= '9' || variable(rest[0])):
+	case !ok && len(rest) > 0 && rest[0] != "" && (isDigit(rest[0][0]) || variable(rest[0])):
 		p.add(setting{form: asWrite, key: key, value: rest[0]})
 	}
 }
 
-var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the = it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
+var blanksInSysctl = Note{NoEffect, "sysctl wants name=value as one word: with blanks around the " +
+	"= it reports a syntax error and sets nothing.", "sysctl(8); measured with procps 4.0.2"}
 
 // sysctl takes the arguments of sysctl(8).
-func (p *parser) sysctl(args []string) {
-	for i := 0; i < len(args); i++ {
-		a := args[i]
+func (p *parser) sysctl(args []word) {
+	for i := range args {
+		p.row = args[i].row
+		a := args[i].String()
 		switch {
 		case strings.HasPrefix(a, "-p"), strings.HasPrefix(a, "--load"), a == "--system", a == "-f":
 			return // reads files
@@ -198,37 +191,71 @@ func (p *parser) sysctl(args []string) {
 			for _, key := range p.keysOf(name) {
 				p.add(setting{form: asWrite, key: canonical(key), value: trim(value)})
 			}
-		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1], "="):
-			rest := strings.Join(args[i+1:], " ")
-			p.add(setting{form: asWrite, key: canonical(name), value: trim(strings.TrimPrefix(rest, "=")), flaw: &blanksInSysctl})
+		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "="):
+			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
+			p.add(setting{form: asWrite, key: canonical(name), value: value, flaw: &blanksInSysctl})
 			return
 		}
 	}
 }
 
+var echoFlags = regexp.MustCompile(`^-[neE]+$`)
+
 // echo is what echo prints, written to files.
-func (p *parser) echo(args, targets []string) {
+func (p *parser) echo(args []word, targets []string) {
 	escapes := false
-	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && strings.Trim(args[0][1:], "neE") == "" {
-		escapes = escapes || strings.Contains(args[0], "e")
+	for len(args) > 0 && echoFlags.MatchString(args[0].text) {
+		escapes = escapes || strings.Contains(args[0].text, "e")
 		args = args[1:]
 	}
-	text := strings.Join(args, " ")
-	if escapes {
-		text = unescaped(text)
+	var out printout
+	for i, a := range args {
+		if i > 0 {
+			out.text.WriteByte(' ')
+		}
+		if escapes {
+			a.text = unescapes.Replace(a.text)
+		}
+		out.add(a)
 	}
-	p.printed(text, targets)
+	p.printed(out.word(), targets)
 }
 
-func (p *parser) printed(text string, targets []string) {
+// printout is text put together of words, which keeps the rows of its parts.
+type printout struct {
+	text       strings.Builder
+	first, row int
+}
+
+func (o *printout) add(w word) {
+	if o.first == 0 {
+		o.first, o.row = w.row, w.row
+	}
+	for ; o.row < w.row; o.row++ {
+		o.text.WriteString(folded)
+	}
+	o.text.WriteString(w.text)
+	o.row += strings.Count(w.text, folded) + strings.Count(w.text, "\n")
+	o.row -= strings.Count(w.text, written)
+}
+
+func (o *printout) word() word { return word{o.text.String(), o.first} }
+
+func (p *parser) printed(w word, targets []string) {
 	for _, t := range targets {
-		for line := range strings.Lines(text + "\n") {
-			p.write(t, strings.TrimRight(line, "\n"))
+		for row, line := range w.lines() {
+			p.row = row
+			p.write(t, line)
 		}
 	}
 }
 
-// write is a line that goes to a file: one under /proc/sys or /sys, or one of those that are read at boot.
+// isKernelFile says whether a path is one through which the kernel is told something.
+func isKernelFile(target string) bool {
+	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
+}
+
+// write is a line that goes to a file: one under /proc/sys or /sys, or one that is read at boot.
 func (p *parser) write(target, text string) {
 	if trim(text) == "" {
 		return

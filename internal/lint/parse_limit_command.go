@@ -60,17 +60,17 @@ func (p *parser) prlimit(args []string) {
 }
 
 // ip takes ip link, and ip netns exec NAME COMMAND.
-func (p *parser) ip(args []string) {
+func (p *parser) ip(args []word) {
 	for i, a := range args {
-		if a == "exec" && i+2 < len(args) && args[0] == "netns" {
+		if a.text == "exec" && i+2 < len(args) && args[0].text == "netns" {
 			was := p.where
-			p.where = "ip netns exec " + args[i+1]
+			p.where = "ip netns exec " + args[i+1].String()
 			p.command(args[i+2:], nil)
 			p.where = was
 			return
 		}
 	}
-	p.queueLength(args)
+	p.queueLength(texts(args))
 }
 
 // queueLength takes ifconfig DEVICE txqueuelen N and ip link set [dev] DEVICE txqueuelen N.

@@ -47,13 +47,14 @@ func (p *parser) limitsLine(t string) bool {
 var unitItems = []string{"LimitNOFILE", "LimitNPROC", "TasksMax", "DefaultLimitNOFILE", "DefaultLimitNPROC", "DefaultTasksMax", "MemoryMax", "MemoryLimit"}
 
 // unitLine reads a line of a unit file.
-func (p *parser) unitLine(t string) {
+func (p *parser) unitLine(text string) {
+	t := flat(text)
 	if section.MatchString(t) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
-	if name, line, ok := strings.Cut(t, "="); ok && strings.HasPrefix(name, "Exec") {
-		p.commands(strings.TrimLeft(trim(line), "@-:+!|"))
+	if name, line, ok := strings.Cut(text, "="); ok && strings.HasPrefix(name, "Exec") {
+		p.statement(asScript(strings.TrimLeft(trim(line), "@-:+!|")))
 		return
 	}
 	p.unitItem(t)

@@ -1,33 +1,37 @@
 package lint
 
 import (
-	"path"
 	"regexp"
 	"strings"
 )
 
-// printf prints its format with the arguments put in, again and again until none is left, as printf(1) does.
-func (p *parser) printf(args, targets []string) {
+// printf prints its format with the arguments put in, again and again until none is left, as
+// printf(1) does.
+func (p *parser) printf(args []word, targets []string) {
 	if len(args) == 0 {
 		return
 	}
 	format, rest := args[0], args[1:]
-	var b strings.Builder
+	var out printout
 	for range mostPrinted {
-		text, used := filled(format, rest)
-		b.WriteString(text)
+		text, used := filled(format.text, rest)
+		row := format.row
+		if used > 0 {
+			row = rest[0].row
+		}
+		out.add(word{unescapes.Replace(text), row})
 		if rest = rest[used:]; used == 0 || len(rest) == 0 {
 			break
 		}
 	}
-	p.printed(unescaped(b.String()), targets)
+	p.printed(out.word(), targets)
 }
 
 // mostPrinted bounds how often a format is used.
 const mostPrinted = 100
 
 // filled is a format with arguments for its %s, %d and %b, and how many of them it took.
-func filled(format string, args []string) (text string, used int) {
+func filled(format string, args []word) (text string, used int) {
 	text = directive.ReplaceAllStringFunc(format, func(d string) string {
 		if d == "%%" {
 			return "%"
@@ -36,54 +40,42 @@ func filled(format string, args []string) (text string, used int) {
 			return ""
 		}
 		used++
-		return args[used-1]
+		return args[used-1].String()
 	})
 	return text, used
 }
 
 var directive = regexp.MustCompile(`%[-0-9]*[sdbiq]|%%`)
 
-func unescaped(s string) string {
-	return strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\\`, `\`).Replace(s)
-}
-
-// fed is a command that reads a string: sysctl -p - <<< "a = 1", tee file <<< "a = 1".
-func (p *parser) fed(c command, words, targets []string) {
-	switch path.Base(words[0]) {
-	case "sysctl", "tee", "cat":
-		for line := range strings.Lines(unescaped(c.feed)) {
-			p.content(targets, strings.TrimRight(line, "\n"))
-		}
-	default:
-		p.command(words, targets)
-	}
-}
+var unescapes = strings.NewReplacer(`\n`, "\n"+written, `\t`, "\t", `\r`, "\r", `\\`, `\`)
 
 var (
 	substitute = regexp.MustCompile(`^[^a-zA-Z]*s([/|#,@:!])`)
 	appended   = regexp.MustCompile(`^(?:\$|[0-9]+|/[^/]*/)?\s*[aic]\s*\\?\s*`)
 )
 
-// sed takes what sed -i writes into a file: s/old/new/, $a text. What is made of the old line (\1, &) is not known.
-func (p *parser) sed(args []string) {
+// sed takes what sed -i writes into a file: s/old/new/, $a text. What is made of the old line
+// (\1, &) is not known.
+func (p *parser) sed(args []word) {
 	target := ""
-	if last := len(args) - 1; last > 0 && strings.Contains(args[last], "/etc/") {
-		target, args = args[last], args[:last]
+	if last := len(args) - 1; last > 0 && strings.Contains(args[last].text, "/etc/") {
+		target, args = args[last].String(), args[:last]
 	}
 	for _, a := range args {
 		text := ""
-		if m := substitute.FindStringSubmatch(a); m != nil {
-			parts := strings.Split(strings.ReplaceAll(a, `\`+m[1], "\x00"), m[1])
+		if m := substitute.FindStringSubmatch(a.text); m != nil {
+			parts := strings.Split(strings.ReplaceAll(a.text, `\`+m[1], "\x00"), m[1])
 			if len(parts) > 2 {
 				text = strings.ReplaceAll(parts[2], "\x00", m[1])
 			}
-		} else if loc := appended.FindStringIndex(a); loc != nil && loc[1] < len(a) {
-			text = a[loc[1]:]
+		} else if loc := appended.FindStringIndex(a.text); loc != nil && loc[1] < len(a.text) {
+			text = a.text[loc[1]:]
 		}
 		if strings.ContainsAny(text, "&") || regexpGroup.MatchString(text) {
 			continue
 		}
-		for line := range strings.Lines(unescaped(text)) {
+		for row, line := range (word{unescapes.Replace(text), a.row}).lines() {
+			p.row = row
 			p.edited(target, trim(line))
 		}
 	}
@@ -95,7 +87,9 @@ var regexpGroup = regexp.MustCompile(`\\[1-9]`)
 func (p *parser) edited(target, line string) {
 	name, _, ok := strings.Cut(line, "=")
 	p.into(target, func() {
-		if !p.limitsLine(line) && !p.unitItem(line) && ok && looksLikeKey(trim(strings.TrimPrefix(name, "-"))) {
+		switch {
+		case p.limitsLine(line) || p.unitItem(line):
+		case ok && looksLikeKey(trim(strings.TrimPrefix(name, "-"))):
 			p.assignment(line)
 		}
 	})
@@ -105,12 +99,9 @@ func (p *parser) edited(target, line string) {
 const mostLooped = 1000
 
 // loop remembers the names of sysctls in: for k in net.core.somaxconn net.ipv4.tcp_max_syn_backlog.
-func (p *parser) loop(args []string) {
-	if len(args) < 3 || args[1] != "in" {
-		return
-	}
+func (p *parser) loop(name string, items []string) {
 	var keys []string
-	for _, w := range args[2:] {
+	for _, w := range items {
 		if looksLikeKey(w) && len(keys) < mostPrinted {
 			keys = append(keys, w)
 		}
@@ -118,23 +109,25 @@ func (p *parser) loop(args []string) {
 	if p.loops == nil {
 		p.loops = map[string][]string{}
 	}
-	p.loops[args[0]] = keys
+	p.loops[name] = keys
 }
 
 // keysOf is a name, or the names that a loop puts in its place.
 func (p *parser) keysOf(name string) []string {
 	variable, ok := strings.CutPrefix(name, "$")
-	if keys := p.loops[strings.Trim(variable, "{}")]; ok && len(keys) > 0 && p.looped+len(keys) <= mostLooped {
+	keys := p.loops[strings.Trim(variable, "{}")]
+	if ok && len(keys) > 0 && p.looped+len(keys) <= mostLooped {
 		p.looped += len(keys)
 		return keys
 	}
 	return []string{name}
 }
 
-// elements takes the words of a table of a shell: T=( [net.core.somaxconn]=1024 [net.ipv4.tcp_fin_timeout]=30 ).
-func (p *parser) elements(words []string) (found bool) {
+// elements takes the words of a table of a shell: [net.core.somaxconn]=1024 [net.core.rmem_max]=30.
+func (p *parser) elements(words []word) (found bool) {
 	for _, w := range words {
-		if name, value, ok := strings.Cut(w, "]="); ok && strings.HasPrefix(name, "[") {
+		p.row = w.row
+		if name, value, ok := strings.Cut(w.String(), "]="); ok && strings.HasPrefix(name, "[") {
 			found = p.element(name+"]", value) || found
 		}
 	}

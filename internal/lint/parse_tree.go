@@ -1,13 +1,13 @@
 package lint
 
 import (
-	"path"
 	"regexp"
 	"strings"
 )
 
 // pamLimits are the arguments of ansible's pam_limits module.
-var pamLimits = regexp.MustCompile(`\b(domain|limit_type|limit_item|value)\s*[:=]\s*("[^"]*"|'[^']*'|[^\s,}]+)`)
+var pamLimits = regexp.MustCompile(`\b(domain|limit_type|limit_item|value)\s*[:=]\s*` +
+	`("[^"]*"|'[^']*'|[^\s,}]+)`)
 
 // pamLimit takes them where they stand on one line.
 func (p *parser) pamLimit(t string) bool {
@@ -18,15 +18,19 @@ func (p *parser) pamLimit(t string) bool {
 	for _, m := range pamLimits.FindAllStringSubmatch(t, -1) {
 		have[m[1]] = bareWord(m[2])
 	}
-	return p.limitsLine(strings.Join([]string{have["domain"], have["limit_type"], have["limit_item"], have["value"]}, " "))
+	return p.limitsLine(have["domain"] + " " + have["limit_type"] + " " + have["limit_item"] + " " +
+		have["value"])
 }
 
 // moduleArguments are those of ansible's sysctl module on one line, moduleMap the same in braces.
-var moduleMap = regexp.MustCompile(`["']?\b(?:name|key|namespace)["']?\s*[:=]\s*["']?([A-Za-z0-9_./*-]+)["']?\s*,\s*["']?value["']?\s*[:=]\s*("[^"]*"|'[^']*'|[^,}]+)`)
+var moduleMap = regexp.MustCompile(`["']?\b(?:name|key|namespace)["']?\s*[:=]\s*` +
+	`["']?([A-Za-z0-9_./*-]+)["']?\s*,\s*["']?value["']?\s*[:=]\s*("[^"]*"|'[^']*'|[^,}]+)`)
 
-var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+value=("[^"]*"|'[^']*'|\S+)`)
+var moduleArguments = regexp.MustCompile(`\bname=["']?([A-Za-z0-9_./*-]+)["']?\s+` +
+	`value=("[^"]*"|'[^']*'|\S+)`)
 
-// moduleItems takes all items of a line: name and value together, as ansible's module and the tables of task definitions have them.
+// moduleItems takes all items of a line: name and value together, as ansible's module and the
+// tables of task definitions have them.
 func (p *parser) moduleItems(t string) (found bool) {
 	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
 		for _, m := range form.FindAllStringSubmatch(t, -1) {
@@ -39,7 +43,8 @@ func (p *parser) moduleItems(t string) (found bool) {
 	return found
 }
 
-// uncommented is a line without the comment at its end: " #" outside of quotes, as YAML, TOML, HCL and Nix have it.
+// uncommented is a line without the comment at its end: " #" outside of quotes, as YAML, TOML, HCL
+// and Nix have it.
 func uncommented(t string) string {
 	quote := byte(0)
 	for i := range len(t) {
@@ -57,131 +62,56 @@ func uncommented(t string) string {
 	return t
 }
 
-// treeLine reads YAML, JSON, TOML and the like: "name: value", or name and value on lines of their own.
+// treeLine reads a line of Nix, TOML, Terraform and the like, and of YAML that does not parse.
 func (p *parser) treeLine(t string) {
-	t, item := strings.CutPrefix(uncommented(t), "- ")
-	if t = trim(t); item {
-		p.valued = ""
-	}
-	t = strings.Trim(t, "{} ,")
-	if p.pamLimit(t) {
+	t, _ = strings.CutPrefix(uncommented(t), "- ")
+	t = strings.Trim(trim(t), "{} ,")
+	if p.pamLimit(t) || p.moduleItems(t) {
 		return
 	}
-	if p.moduleItems(t) {
-		return
-	}
-	if _, rest, ok := strings.Cut(t, `sysctl."`); ok { // boot.kernel.sysctl."net.core.somaxconn" = 4096;
+	// boot.kernel.sysctl."net.core.somaxconn" = 4096;
+	if _, rest, ok := strings.Cut(t, `sysctl."`); ok {
 		t = rest
 	}
-	if p.assignment(strings.Trim(t, `"';,`)) {
+	if p.assignment(strings.Trim(t, `"';,`)) || p.flowCommand(t) {
 		return
 	}
-	if p.flowCommand(t) {
-		return
-	}
-	if strings.Contains(t, "sysctl ") || strings.Contains(t, "/proc/sys/") || strings.Contains(t, "ulimit ") {
-		p.commands(strings.Trim(t, `"',[]`))
+	if runsSysctl(t) {
+		p.commands(word{strings.Trim(t, `"',[]`), p.row})
 		return
 	}
 	name, value, ok := strings.Cut(t, ":")
 	if before, after, isSet := strings.Cut(t, "="); !ok || (isSet && len(before) < len(name)) {
 		name, value, ok = before, after, isSet
 	}
-	if ok && p.containerLimit(bareWord(name), bareWord(value)) {
-		return
-	}
-	if ok && p.scalar(bareWord(name), trim(value)) {
-		return
-	}
-	name, value = bareWord(name), bareWord(value)
-	switch {
-	case ok && looksLikeKey(name) && value != "":
-		p.add(setting{form: asConf, key: canonical(name), value: value})
-	case ok && (name == "name" || name == "key") && looksLikeKey(firstWord(value)):
-		p.named = canonical(firstWord(value))
-		if p.valued != "" {
-			p.treeValue(p.valued)
-		}
-	case ok && name == "value" && p.named != "":
-		p.treeValue(value)
-	case ok && name == "value" && item:
-		p.valued = value
+	switch name = bareWord(name); {
+	case !ok:
+	case !looksLikeKey(name):
+		p.embedded(strings.Trim(trim(value), "\"',"))
+	case bareWord(value) != "":
+		p.add(setting{form: asConf, key: canonical(name), value: bareWord(value)})
 	}
 }
 
-// containerLimit takes "nofile: 65536" of a container's ulimits, or nofile: with soft: and hard: on lines of their own.
-func (p *parser) containerLimit(name, value string) bool {
-	switch {
-	case name == "ulimits" && value == "":
-		p.limits = true
-	case !p.limits:
-		return false
-	case (name == "nofile" || name == "nproc") && value == "":
-		p.item = name
-	case name == "nofile" || name == "nproc":
-		p.add(setting{form: asContainer, key: name, value: value})
-	case (name == "soft" || name == "hard") && p.item != "":
-		p.add(setting{form: asContainer, key: p.item, value: value, subject: name})
-	default:
-		p.limits, p.item = false, ""
-		return false
-	}
-	return true
-}
-
-// flowCommand takes a command as a list: [sysctl, -w, net.core.somaxconn=1024], ["sh", "-c", "sysctl -w ..."].
+// flowCommand takes a command as a list: ["sysctl", "-w", "net.core.somaxconn=1024"].
 func (p *parser) flowCommand(t string) bool {
 	from, to := strings.Index(t, "["), strings.LastIndex(t, "]")
-	if from < 0 || to < from {
-		return false
-	}
-	words := flowWords(t[from+1 : to])
-	for _, w := range words {
-		if path.Base(w) == "sysctl" || strings.Contains(w, "sysctl ") || strings.Contains(w, "/proc/sys/") || strings.Contains(w, "ulimit ") {
-			first := len(p.settings)
-			p.command(words, nil)
-			return len(p.settings) > first
-		}
-	}
-	return false
-}
-
-// flowWords are the items of a list in brackets; a comma inside quotes is none.
-func flowWords(t string) (words []string) {
-	quote, last := byte(0), 0
-	for i := range len(t) {
-		switch c := t[i]; {
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote = c
-		case quote == 0 && c == ',':
-			words, last = append(words, bareWord(t[last:i])), i+1
-		}
-	}
-	if w := bareWord(t[last:]); w != "" {
-		words = append(words, w)
-	}
-	return words
-}
-
-// scalar takes a value that is a line of another file: what ansible's lineinfile and cloud-init write.
-func (p *parser) scalar(name, value string) bool {
-	if looksLikeKey(name) {
+	if from < 0 || to < from || !runsSysctl(t) && !strings.Contains(t, "sysctl") {
 		return false
 	}
 	first := len(p.settings)
-	for _, text := range strings.Split(strings.Trim(value, "\"',"), `\n`) {
-		if text = trim(text); !p.limitsLine(text) && looksLikeKey(trim(strings.SplitN(text, "=", 2)[0])) {
-			p.assignment(text)
-		}
-	}
-	return len(p.settings) > first
+	return p.documents(t[from:to+1], p.row, true) && len(p.settings) > first
 }
 
-func (p *parser) treeValue(value string) {
-	p.add(setting{form: asConf, key: p.named, value: value})
-	p.named, p.valued = "", ""
+// embedded takes a string that is lines of another file: what ansible's lineinfile and cloud-init
+// write.
+func (p *parser) embedded(text string) {
+	for _, line := range strings.Split(text, `\n`) {
+		name, _, _ := strings.Cut(line, "=")
+		if line = trim(line); !p.limitsLine(line) && looksLikeKey(trim(name)) {
+			p.assignment(line)
+		}
+	}
 }
 
 // bareWord is a scalar without the marks around it.

@@ -2,7 +2,9 @@
 // files, and the commands of scripts and forum answers. It is pure: files go in as bytes, the kernel as a
 // host.Snapshot or a release, and a Report comes out.
 //
-// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form they are written in;
+// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form they are
+// written in: shell with mvdan.cc/sh/v3/syntax, YAML and JSON with yaml.v3, and fragments that do not
+// parse in parts and at last by the line;
 // order.go finds out which of several lines wins; rules_*.go hold what is known of each setting, one table a
 // theme, and judge.go applies it.
 //

@@ -62,6 +62,11 @@ func roleOf(name string) role {
 	return anyRole
 }
 
+// isYAML says whether a file is YAML, or JSON, which is YAML as well.
+func isYAML(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
+}
+
 // placeOf says where the file is in the order of a boot, and whether it is read at boot at all. A file that is
 // called as those of sysctl.d are (10-x.conf) is taken for one of them, together with others in its directory.
 func placeOf(name string) (place, bool) {

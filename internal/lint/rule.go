@@ -19,7 +19,7 @@ type rule struct {
 	less    Verdict
 	lessWhy string
 	// judge is for what needs more than that. The texts above are not used then.
-	judge func(*call)
+	judge func(*evaluation)
 }
 
 // rules are all of them by key: one for each row of a sysctl, with what the themes' tables say of

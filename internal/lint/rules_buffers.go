@@ -8,16 +8,16 @@ import (
 
 // bufferRules are about buffers of single sockets.
 var bufferRules = []rule{
-	{key: "net.ipv4.tcp_rmem", judge: func(c *call) { c.buffers("receive") }},
-	{key: "net.ipv4.tcp_wmem", judge: func(c *call) { c.buffers("send") }},
-	{key: "net.core.rmem_max", judge: func(c *call) { c.socketCap("SO_RCVBUF", "tcp_rmem") }},
-	{key: "net.core.wmem_max", judge: func(c *call) { c.socketCap("SO_SNDBUF", "tcp_wmem") }},
-	{key: "net.core.rmem_default", judge: func(c *call) { c.socketDefault("tcp_rmem") }},
-	{key: "net.core.wmem_default", judge: func(c *call) { c.socketDefault("tcp_wmem") }},
+	{key: "net.ipv4.tcp_rmem", judge: func(c *evaluation) { c.buffers("receive") }},
+	{key: "net.ipv4.tcp_wmem", judge: func(c *evaluation) { c.buffers("send") }},
+	{key: "net.core.rmem_max", judge: func(c *evaluation) { c.socketCap("SO_RCVBUF", "tcp_rmem") }},
+	{key: "net.core.wmem_max", judge: func(c *evaluation) { c.socketCap("SO_SNDBUF", "tcp_wmem") }},
+	{key: "net.core.rmem_default", judge: func(c *evaluation) { c.socketDefault("tcp_rmem") }},
+	{key: "net.core.wmem_default", judge: func(c *evaluation) { c.socketDefault("tcp_wmem") }},
 	{key: "net.ipv4.tcp_moderate_rcvbuf", judge: judgeModerate},
 }
 
-func (c *call) buffers(way string) {
+func (c *evaluation) buffers(way string) {
 	if len(c.n) < 3 {
 		c.note(Effective, fmt.Sprintf("Sets the first %d of three numbers (bytes: least, at first, most) and leaves the others as they are.", len(c.n)), c.rule.Source)
 		return
@@ -39,18 +39,18 @@ func (c *call) buffers(way string) {
 	}
 }
 
-func (c *call) socketCap(option, instead string) {
+func (c *evaluation) socketCap(option, instead string) {
 	does := fmt.Sprintf("Caps what a program may ask for with %s at %s. TCP that leaves its buffers to the kernel takes no notice of it and has the third number of %s.", option, memory(c.n[0]), instead)
 	d, _ := c.standard()
 	c.compare(d, c.n[0], does, BelowDefault, fmt.Sprintf("programs get less with %s than without the line. TCP that leaves its buffers to the kernel takes no notice of it and has the third number of %s.", option, instead))
 }
 
-func (c *call) socketDefault(instead string) {
+func (c *evaluation) socketDefault(instead string) {
 	c.say(NoEffect, fmt.Sprintf("Does nothing for TCP, whose sockets begin with the second number of %s; UDP, raw and Unix "+
 		"sockets get %s ({d} bytes by default).", instead, memory(c.n[0])))
 }
 
-func judgeModerate(c *call) {
+func judgeModerate(c *evaluation) {
 	if c.n[0] == 0 {
 		c.say(Harmful, "Receive buffers of connections no longer grow with their speed: each stays at the second number of tcp_rmem, and far or fast peers are slowed down. The default is {d}.")
 		return

@@ -15,7 +15,7 @@ var conntrackRules = []rule{
 }
 
 // tracking says whether nf_conntrack is loaded; seen is false where nobody looked.
-func (g *ground) tracking() (loaded, seen bool) {
+func (g *env) tracking() (loaded, seen bool) {
 	const key = "net.netfilter.nf_conntrack_count"
 	if _, ok := g.running(key); ok {
 		return true, true
@@ -24,7 +24,7 @@ func (g *ground) tracking() (loaded, seen bool) {
 }
 
 // notLoaded gives the verdict for a setting of a module that is not there.
-func (c *call) notLoaded() bool {
+func (c *evaluation) notLoaded() bool {
 	if loaded, seen := c.tracking(); loaded || !seen {
 		return false
 	}
@@ -35,7 +35,7 @@ func (c *call) notLoaded() bool {
 // longChains is how many entries there may be for each bucket before lookups cost: the kernel's own factor was 4 until 5.14.
 const longChains = 4
 
-func judgeTracked(c *call) {
+func judgeTracked(c *evaluation) {
 	if c.notLoaded() {
 		return
 	}
@@ -60,16 +60,16 @@ func judgeTracked(c *call) {
 }
 
 // hostToo warns of a write in a container that reaches the host (until 2671fa4dc010, 5.13).
-func (c *call) hostToo() {
+func (c *evaluation) hostToo() {
 	if c.child() && !c.since(5, 13) {
 		c.caution("Before Linux 5.13 a write in this network namespace changes the value of the whole host.")
 	}
 }
 
 // fewBuckets says why a maximum is too large for the hash table that there will be.
-func (c *call) fewBuckets(v int64) (why string, few bool) {
+func (c *evaluation) fewBuckets(v int64) (why string, few bool) {
 	n, from, ok := c.other("net.netfilter.nf_conntrack_buckets")
-	if s, found := c.peer("hashsize"); found {
+	if s, found := c.otherSetting("hashsize"); found {
 		if h := numbers(s.value, 1); h.wrong == "" {
 			n, from, ok = h.n[0], "hashsize of the module", true
 		}
@@ -84,7 +84,7 @@ func (c *call) fewBuckets(v int64) (why string, few bool) {
 	return fmt.Sprintf("%s entries share %s buckets (%s): when the table fills, every packet of a tracked connection searches a chain of about %s. Raise nf_conntrack_buckets with it, at 8 bytes each.", count(v), count(n), from, count(2*v/n)), true
 }
 
-func judgeTrackBuckets(c *call) {
+func judgeTrackBuckets(c *evaluation) {
 	if c.kernel.Series() == oldest {
 		c.say(NoEffect, "Cannot be written on Linux 4.4 (it can on 4.9): give hashsize to the module (options nf_conntrack hashsize=N in modprobe.d).")
 		return
@@ -104,7 +104,7 @@ func judgeTrackBuckets(c *call) {
 	}
 }
 
-func judgeLoose(c *call) {
+func judgeLoose(c *evaluation) {
 	if c.notLoaded() {
 		return
 	}
@@ -118,12 +118,12 @@ func judgeLoose(c *call) {
 // trackTimeRules are the times that entries stay.
 func trackTimeRules() (out []rule) {
 	for _, t := range knob.TrackStates() {
-		out = append(out, rule{key: t.Key(), judge: func(c *call) { c.trackTime(t.Entry) }})
+		out = append(out, rule{key: t.Key(), judge: func(c *evaluation) { c.trackTime(t.Entry) }})
 	}
 	return out
 }
 
-func (c *call) trackTime(what string) {
+func (c *evaluation) trackTime(what string) {
 	if c.notLoaded() {
 		return
 	}
@@ -149,7 +149,7 @@ func (c *call) trackTime(what string) {
 }
 
 // tooShort weighs the time of idle connections against keepalive, which alone keeps their entries.
-func (c *call) tooShort(v int64) bool {
+func (c *evaluation) tooShort(v int64) bool {
 	idle, from, _ := c.other("net.ipv4.tcp_keepalive_time")
 	if v >= idle {
 		return false
@@ -160,7 +160,7 @@ func (c *call) tooShort(v int64) bool {
 }
 
 // tracksPerSecond is the ceiling that the time of closed connections sets.
-func (c *call) tracksPerSecond(v int64) string {
+func (c *evaluation) tracksPerSecond(v int64) string {
 	if lastPart(c.key) != "nf_conntrack_tcp_timeout_time_wait" {
 		return ""
 	}
@@ -172,7 +172,7 @@ func (c *call) tracksPerSecond(v int64) string {
 }
 
 // moduleLine judges modprobe and options of nf_conntrack.
-func (c *call) module() {
+func (c *evaluation) module() {
 	const source = "net/netfilter/nf_conntrack_standalone.c; net/netfilter/nf_conntrack_core.c nf_conntrack_set_hashsize; modprobe.d(5)"
 	switch {
 	case c.form == asModule && c.value == "ip_conntrack":
@@ -188,7 +188,7 @@ func (c *call) module() {
 	}
 }
 
-func (c *call) hashSize(source string) {
+func (c *evaluation) hashSize(source string) {
 	v := numbers(c.value, 1)
 	if v.wrong != "" || first(v.n) <= 0 {
 		c.note(OutOfBounds, "The module takes a number above zero here.", source)

@@ -22,7 +22,7 @@ var fileRules = []rule{
 	},
 }
 
-func judgeFileMax(c *call) {
+func judgeFileMax(c *evaluation) {
 	v := c.n[0]
 	does := "Lets the whole host have " + count(v) + " open files (ENFILE above it). It is not what gives \"Too many open files\" in a process (EMFILE): that is its RLIMIT_NOFILE."
 	const lower = "the whole host may then open fewer files than without the line, and socket() and accept() fail with ENFILE above it. It is not what gives EMFILE in a process: that is its RLIMIT_NOFILE."

@@ -10,7 +10,7 @@ var keepaliveRules = []rule{
 }
 
 // judgeKeepalive gives the sum of the three, whichever of them the line sets.
-func judgeKeepalive(c *call) {
+func judgeKeepalive(c *evaluation) {
 	idle, _, _ := c.other("net.ipv4.tcp_keepalive_time")
 	gap, _, _ := c.other("net.ipv4.tcp_keepalive_intvl")
 	probes, _, _ := c.other("net.ipv4.tcp_keepalive_probes")
@@ -40,7 +40,7 @@ func judgeKeepalive(c *call) {
 }
 
 // usualKeepalive is how long it takes with the defaults of the three.
-func (c *call) usualKeepalive() int64 {
+func (c *evaluation) usualKeepalive() int64 {
 	usual := func(name string) int64 { return c.usual("net.ipv4.tcp_keepalive_" + name) }
 	return usual("time") + usual("probes")*usual("intvl")
 }

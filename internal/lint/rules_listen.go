@@ -37,7 +37,7 @@ var listenRules = []rule{
 	},
 }
 
-func judgeSynBacklog(c *call) {
+func judgeSynBacklog(c *evaluation) {
 	v := c.n[0]
 	if c.kernel.Before(oldest.Major, oldest.Minor) {
 		c.note(Effective, "Bounds half-open connections of a listener, together with its backlog, before Linux 4.4. Since then it acts only without SYN cookies.", c.rule.Source)
@@ -57,7 +57,7 @@ func judgeSynBacklog(c *call) {
 	}
 }
 
-func judgeCookies(c *call) {
+func judgeCookies(c *evaluation) {
 	switch v := c.n[0]; v {
 	case 0:
 		c.say(Harmful, "A SYN that finds the SYN queue full is dropped without a word instead of being answered with a cookie, and tcp_max_syn_backlog becomes a second, often lower ceiling. The default, {d}, sends cookies only while the queue is full.")
@@ -70,7 +70,7 @@ func judgeCookies(c *call) {
 	}
 }
 
-func judgeSynAckRetries(c *call) {
+func judgeSynAckRetries(c *evaluation) {
 	v := c.n[0]
 	usual := c.usual(c.key)
 	why := fmt.Sprintf("A half-open connection keeps its place in the SYN queue for up to %s s, while its SYN-ACK is sent %s more "+
@@ -91,7 +91,7 @@ func doubling(n int64) (total int64) {
 	return total
 }
 
-func judgeSynRetries(c *call) {
+func judgeSynRetries(c *evaluation) {
 	v := c.n[0]
 	sent, last, usual := v+1, doubling(v), doubling(c.usual(c.key))
 	if c.since(6, 5) { // the linear ones are on top (tcp_write_timeout)
@@ -106,7 +106,7 @@ func judgeSynRetries(c *call) {
 	}
 }
 
-func judgeAbort(c *call) {
+func judgeAbort(c *evaluation) {
 	if c.n[0] == 0 {
 		c.say(Effective, "The last ACK of a handshake that meets a full accept queue is dropped, and the client sends it again; that is the default.")
 		return

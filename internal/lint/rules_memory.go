@@ -7,7 +7,7 @@ var memoryRules = []rule{{key: "net.ipv4.tcp_mem", judge: judgeTCPMem}}
 
 // judgeTCPMem weighs the third number, the hard ceiling. It counts pages; the numbers that are quoted most often are
 // bytes of tcp_rmem, or of somebody else's host.
-func judgeTCPMem(c *call) {
+func judgeTCPMem(c *evaluation) {
 	if len(c.n) < 3 {
 		c.note(Effective, fmt.Sprintf("Sets the first %d of three numbers (pages: no care, pressure, ceiling) and leaves the others as they are.", len(c.n)), c.rule.Source)
 		return

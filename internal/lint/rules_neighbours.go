@@ -7,13 +7,13 @@ func neighbourRules() (out []rule) {
 	for _, family := range []string{"ipv4", "ipv6"} {
 		for n := 1; n <= 3; n++ {
 			key := fmt.Sprintf("net.%s.neigh.default.gc_thresh%d", family, n)
-			out = append(out, rule{key: key, judge: func(c *call) { c.neighbours(family, n) }})
+			out = append(out, rule{key: key, judge: func(c *evaluation) { c.neighbours(family, n) }})
 		}
 	}
 	return out
 }
 
-func (c *call) neighbours(family string, n int) {
+func (c *evaluation) neighbours(family string, n int) {
 	v := c.n[0]
 	d, _ := c.standard()
 	does := []string{

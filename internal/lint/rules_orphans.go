@@ -12,7 +12,7 @@ var orphanRules = []rule{
 	{key: "net.ipv4.tcp_retries2", judge: judgeRetries2},
 }
 
-func judgeOrphans(c *call) {
+func judgeOrphans(c *evaluation) {
 	v := c.n[0]
 	if v <= 0 {
 		c.say(Harmful, "Connections that the application closes are reset at once, and what they had not delivered is lost.")
@@ -24,7 +24,7 @@ func judgeOrphans(c *call) {
 	c.compare(d, v, does, Harmful, lower)
 }
 
-func judgeOrphanRetries(c *call) {
+func judgeOrphanRetries(c *evaluation) {
 	v := c.n[0]
 	if v == 0 {
 		c.say(Effective, "{d} is the default and means 8: an orphan whose peer is not known to be dead sends 8 times before it is given up.")
@@ -34,7 +34,7 @@ func judgeOrphanRetries(c *call) {
 		"means 8); data that it had not delivered is then lost.")
 }
 
-func judgeRetries2(c *call) {
+func judgeRetries2(c *evaluation) {
 	v, usual := c.n[0], c.usual(c.key)
 	switch {
 	case v == usual:

@@ -11,7 +11,7 @@ import (
 // receiveRules are about packets that wait for a CPU.
 var receiveRules = []rule{{key: "net.core.netdev_max_backlog", judge: judgeBacklog}}
 
-func judgeBacklog(c *call) {
+func judgeBacklog(c *evaluation) {
 	v := c.n[0]
 	const low = "the input queue of each CPU is shorter than without the line, for loopback, veth, tunnels and RPS."
 	if v < c.usual(c.key) {
@@ -37,7 +37,7 @@ func judgeBacklog(c *call) {
 }
 
 // backlogUsers are the devices, loopback left out, that pass packets through the queue, and those that do not.
-func (c *call) backlogUsers() (users, others []string) {
+func (c *evaluation) backlogUsers() (users, others []string) {
 	for _, row := range c.read.Rows(host.LinkKind) {
 		if row.Name() == "lo" || row.Text("up") == "no" {
 			continue
@@ -56,7 +56,7 @@ func (c *call) backlogUsers() (users, others []string) {
 const queueSource = "net/sched/sch_generic.c pfifo_fast_init; net/sched/sch_fifo.c __fifo_init; net/sched/sch_fq_codel.c fq_codel_init"
 
 // queue judges txqueuelen.
-func (c *call) queue() {
+func (c *evaluation) queue() {
 	v := numbers(c.value, 1)
 	if variable(c.value) {
 		c.note(Effective, "The value is not known here. "+queueUse, queueSource)
@@ -87,7 +87,7 @@ var usualQueue = knob.Usual("txqueuelen")
 const queueUse = "pfifo_fast, pfifo without a limit, htb and tun use txqueuelen; fq, fq_codel, mq, noqueue, lo and veth do not. It bounds no connections."
 
 // usesLength says whether the device or one of its queueing disciplines takes its length from txqueuelen.
-func (c *call) usesLength(link host.Row) bool {
+func (c *evaluation) usesLength(link host.Row) bool {
 	if link.Text("kind") == "tun" {
 		return true
 	}

@@ -34,7 +34,7 @@ var defaultLow, defaultHigh = func() (low, high int64) {
 // wellKnown are ports of servers above 1023 that a wide range takes in.
 var wellKnown = []int64{1433, 1521, 2181, 2379, 3000, 3306, 5432, 5672, 6379, 6443, 8000, 8080, 8443, 9000, 9042, 9090, 9092, 9200, 10250, 11211, 27017}
 
-func judgeRange(c *call) {
+func judgeRange(c *evaluation) {
 	if len(c.n) == 1 {
 		c.n = append(c.n, defaultHigh)
 		if text, ok := c.running(c.key); ok {
@@ -70,7 +70,7 @@ func judgeRange(c *call) {
 }
 
 // judgeWide looks for servers in a range that begins lower than it did.
-func (c *call) judgeWide(low, high int64) {
+func (c *evaluation) judgeWide(low, high int64) {
 	reserved, known := c.reservedPorts()
 	listening, seen := c.listening()
 	if seen {
@@ -107,9 +107,9 @@ func without(s, minus host.PortSet) host.PortSet {
 }
 
 // reservedPorts are those that the files, or else the host, keep out of the range; known says that somebody thought of them.
-func (c *call) reservedPorts() (set host.PortSet, known bool) {
+func (c *evaluation) reservedPorts() (set host.PortSet, known bool) {
 	text, ok := "", false
-	if s, found := c.peer("net.ipv4.ip_local_reserved_ports"); found {
+	if s, found := c.otherSetting("net.ipv4.ip_local_reserved_ports"); found {
 		text, ok = s.value, true
 	} else {
 		text, ok = c.running("net.ipv4.ip_local_reserved_ports")
@@ -122,7 +122,7 @@ func (c *call) reservedPorts() (set host.PortSet, known bool) {
 }
 
 // listening are the ports that something listens on, where that was observed.
-func (c *call) listening() (host.PortSet, bool) {
+func (c *evaluation) listening() (host.PortSet, bool) {
 	f := host.Ports("listening")
 	if !c.read.Has(f) {
 		return host.PortSet{}, false
@@ -132,7 +132,7 @@ func (c *call) listening() (host.PortSet, bool) {
 }
 
 // runningRange are the ports of the range as it is now: what listens there is no news.
-func (c *call) runningRange() (host.PortSet, bool) {
+func (c *evaluation) runningRange() (host.PortSet, bool) {
 	text, ok := c.running("net.ipv4.ip_local_port_range")
 	v := numbers(text, 2)
 	if !ok || len(v.n) != 2 || sameText(text, c.value) {
@@ -153,7 +153,7 @@ func cut(s string, most int) string {
 	return s[:most] + "..."
 }
 
-func judgeReserved(c *call) {
+func judgeReserved(c *evaluation) {
 	set, err := host.ParsePorts(c.value)
 	if err != nil {
 		c.note(OutOfBounds, "The kernel refuses it (EINVAL): "+err.Error()+".", c.rule.Source)
@@ -164,7 +164,7 @@ func judgeReserved(c *call) {
 		return
 	}
 	low, high := int64(defaultLow), int64(defaultHigh)
-	if r, ok := c.rangeBy(c.peer); ok {
+	if r, ok := c.rangeBy(c.otherSetting); ok {
 		low, high = r[0], r[1]
 	}
 	inside := set.Within(low, high)
@@ -172,9 +172,9 @@ func judgeReserved(c *call) {
 }
 
 // rangeBy is ip_local_port_range as the lines set it, or as it is now.
-func (c *call) rangeBy(peer func(string) (setting, bool)) (r [2]int64, ok bool) {
+func (c *evaluation) rangeBy(otherSetting func(string) (setting, bool)) (r [2]int64, ok bool) {
 	text, ok := "", false
-	if s, found := peer("net.ipv4.ip_local_port_range"); found {
+	if s, found := otherSetting("net.ipv4.ip_local_port_range"); found {
 		text, ok = s.value, true
 	} else {
 		text, ok = c.running("net.ipv4.ip_local_port_range")
@@ -186,7 +186,7 @@ func (c *call) rangeBy(peer func(string) (setting, bool)) (r [2]int64, ok bool) 
 	return [2]int64{v.n[0], v.n[1]}, true
 }
 
-func judgePortStart(c *call) {
+func judgePortStart(c *evaluation) {
 	v := c.n[0]
 	if r, ok := c.rangeBy(c.earlier); ok && v > r[0] || !ok && v > defaultLow {
 		low := int64(defaultLow)
@@ -199,7 +199,7 @@ func judgePortStart(c *call) {
 	c.note(Effective, fmt.Sprintf("Programs without privilege may listen from port %d on (%d by default), and ip_local_port_range may begin there.", v, c.usual(c.key)), c.rule.Source)
 }
 
-func judgeAutobind(c *call) {
+func judgeAutobind(c *evaluation) {
 	if c.n[0] == 0 {
 		c.say(Effective, "bind(0) gives out free ports only; that is the default.")
 		return

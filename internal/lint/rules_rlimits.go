@@ -14,7 +14,7 @@ const rlimitSource = "kernel/sys.c do_prlimit; fs/file.c alloc_fd"
 const mostSensible = 10_000_000
 
 // rlimit judges limits.conf, ulimit, prlimit and units.
-func (c *call) rlimit() {
+func (c *evaluation) rlimit() {
 	switch c.key {
 	case "nofile", "ulimit -n", "prlimit --nofile", "LimitNOFILE", "DefaultLimitNOFILE":
 		c.nofile()
@@ -28,7 +28,7 @@ func (c *call) rlimit() {
 }
 
 // reach says whom the limit is for.
-func (c *call) reach() string {
+func (c *evaluation) reach() string {
 	switch c.form {
 	case asLimits:
 		domain, _, _ := strings.Cut(c.subject, " ")
@@ -51,7 +51,7 @@ func (c *call) reach() string {
 	return "this shell and what it starts from then on; services and sessions that run keep theirs"
 }
 
-func (c *call) nofile() {
+func (c *evaluation) nofile() {
 	if variable(c.value) {
 		c.note(Effective, "The value is not known here. It bounds descriptors of a process ("+c.reach()+").", rlimitSource)
 		return
@@ -79,11 +79,11 @@ func (c *call) nofile() {
 var noLimit = []string{"unlimited", "infinity", "-1"}
 
 // reader is the manual page of what reads the line.
-func (c *call) reader() string {
+func (c *evaluation) reader() string {
 	return map[form]string{asLimits: "limits.conf(5)", asUnit: "systemd.exec(5)", asContainer: "getrlimit(2)"}[c.form] + map[bool]string{true: "getrlimit(2)"}[c.form == asUlimit]
 }
 
-func (c *call) unlimitedFiles() {
+func (c *evaluation) unlimitedFiles() {
 	const walk = "programs that walk over all descriptor numbers (to close them, or to size a table) then take minutes or gigabytes; give the number that is needed"
 	switch c.form {
 	case asUlimit:
@@ -97,7 +97,7 @@ func (c *call) unlimitedFiles() {
 	}
 }
 
-func (c *call) filesTo(low, n int64) {
+func (c *evaluation) filesTo(low, n int64) {
 	open, from, _ := c.other("fs.nr_open")
 	switch {
 	case n > open && c.form == asUnit:
@@ -118,7 +118,7 @@ func (c *call) filesTo(low, n int64) {
 }
 
 // whichLimit says in words what is set.
-func (c *call) whichLimit(low, high int64) string {
+func (c *evaluation) whichLimit(low, high int64) string {
 	which := c.subject
 	if c.form == asLimits {
 		_, which, _ = strings.Cut(c.subject, " ")
@@ -133,7 +133,7 @@ func (c *call) whichLimit(low, high int64) string {
 }
 
 // lockedOut is what comes of a limit that PAM cannot set.
-func (c *call) lockedOut() string {
+func (c *evaluation) lockedOut() string {
 	if c.form != asLimits {
 		return ""
 	}
@@ -141,6 +141,6 @@ func (c *call) lockedOut() string {
 }
 
 // ownHard is the hard limit of the shell that maxconn was started from.
-func (c *call) ownHard() (int64, bool) {
+func (c *evaluation) ownHard() (int64, bool) {
 	return c.read.Maybe(host.System("own-files-hard"))
 }

@@ -29,14 +29,14 @@ var tcpRules = []rule{
 }
 
 // nothing is for settings that cannot be written, or that nothing reads.
-func nothing(why string) func(*call) {
-	return func(c *call) { c.say(NoEffect, why) }
+func nothing(why string) func(*evaluation) {
+	return func(c *evaluation) { c.say(NoEffect, why) }
 }
 
 // legacy is for settings that nothing reads any more.
-func legacy(major, minor int, why string) func(*call) {
+func legacy(major, minor int, why string) func(*evaluation) {
 	gone := host.V(major, minor)
-	return func(c *call) {
+	return func(c *evaluation) {
 		if c.since(major, minor) {
 			c.say(NoEffect, "Does nothing since Linux "+gone.String()+": "+why+". The file is there and takes what is written.")
 			return
@@ -46,8 +46,8 @@ func legacy(major, minor int, why string) func(*call) {
 }
 
 // offBreaks is for switches that connections need.
-func offBreaks(off, on string) func(*call) {
-	return func(c *call) {
+func offBreaks(off, on string) func(*evaluation) {
+	return func(c *evaluation) {
 		if c.n[0] == 0 {
 			c.say(Harmful, off+" The default is {d}.")
 			return
@@ -75,7 +75,7 @@ func routeRules() (out []rule) {
 	return append(out, rule{key: "net.ipv6.route.max_size", judge: judgeRoutes})
 }
 
-func judgeRoutes(c *call) {
+func judgeRoutes(c *evaluation) {
 	if c.since(6, 3) {
 		c.say(NoEffect, "Does nothing since Linux 6.3: IPv6 routes are not counted against it any more.")
 		return
@@ -83,7 +83,7 @@ func judgeRoutes(c *call) {
 	c.say(Unrelated, "Bounds cached IPv6 routes, not connections.")
 }
 
-func judgeBypass(c *call) {
+func judgeBypass(c *evaluation) {
 	if first(c.n) == 0 {
 		c.say(Effective, "New sockets count in net.ipv4.tcp_mem. That is the default.")
 		return

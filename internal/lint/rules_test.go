@@ -61,7 +61,7 @@ func TestDefaultsAreNoFaults(t *testing.T) {
 			continue
 		}
 		for _, k := range kernels {
-			d, _ := r.Default.Amount(newGround(Target{Kernel: k}).host())
+			d, _ := r.Default.Amount(newEnv(Target{Kernel: k}).host())
 			l := lintText("x.conf", key+" = "+strconv.FormatInt(d.N, 10), k).Lines[0]
 			if d.Known && l.Verdict.Fault() && l.Verdict != Gone {
 				t.Errorf("%s = %d on %q: %s: %s", key, d.N, k, l.Verdict, l.Why)
@@ -154,50 +154,6 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-func TestShellLine(t *testing.T) {
-	for line, want := range map[string]string{
-		`sysctl -w a=1 b=2`:                          `[sysctl -w a=1 b=2]`,
-		`echo "1 2" > /x`:                            `[echo 1 2]>/x`,
-		`echo 1 >/x 2>/dev/null`:                     `[echo 1]>/x>/dev/null`,
-		`echo 1 2>&1 | sudo tee -a /x >/dev/null; b`: `[echo 1]|[sudo tee -a /x]>/dev/null;[b]`,
-		`a && b || c & d`:                            `[a];[b];[c];[d]`,
-		`a # comment`:                                `[a]`,
-		`a#b 'c d' "e\"f" g\ h`:                      `[a#b c d e"f g h]`,
-		`cat <<EOF > /x`:                             `[cat]<<EOF>/x`,
-		`cat >>/x <<-'E F'`:                          `[cat]<<E F>/x`,
-		`cat <<<"x"`:                                 `[cat]`,
-		`(a; b)`:                                     `[a];[b]`,
-		`a "unclosed`:                                `[a unclosed]`,
-		`echo '' x`:                                  `[echo  x]`,
-		`>`:                                          ``,
-		`a |`:                                        `[a]`,
-		`a=$(b)`:                                     `[a=$(b)]`,
-	} {
-		if have := showShell(shellLine(line)); have != want {
-			t.Errorf("%s\nhave %s\nwant %s", line, have, want)
-		}
-	}
-}
-
-func showShell(all []pipeline) string {
-	var pipes []string
-	for _, p := range all {
-		var cmds []string
-		for _, c := range p {
-			s := fmt.Sprint(c.words)
-			if c.here != "" {
-				s += "<<" + c.here
-			}
-			for _, o := range c.out {
-				s += ">" + o
-			}
-			cmds = append(cmds, s)
-		}
-		pipes = append(pipes, strings.Join(cmds, "|"))
-	}
-	return strings.Join(pipes, ";")
-}
-
 // A large file of nonsense takes no time to speak of: nothing is quadratic that an attacker, or a mistake, could feed.
 func TestLargeFiles(t *testing.T) {
 	for name, line := range map[string]string{
@@ -217,5 +173,15 @@ func TestLargeFiles(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1", strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16), "sh -c '" + strings.Repeat(`sh -c "`, 100)} {
 		lintText("x.conf", text, "6.1")
+	}
+	var stairs strings.Builder
+	for i := range 2000 {
+		stairs.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	for _, text := range []string{
+		stairs.String(), stairs.String() + "b: c: d\n", strings.Repeat("[", 1<<19),
+		strings.Repeat("- ", 1<<19), strings.Repeat("a: b: c\n", 1<<16),
+	} {
+		lintText("x.yaml", text, "6.1")
 	}
 }

@@ -22,7 +22,7 @@ var timeWaitRules = []rule{
 	{key: "net.ipv4.tcp_rfc1337", judge: judgeRFC1337},
 }
 
-func judgeFinTimeout(c *call) {
+func judgeFinTimeout(c *evaluation) {
 	const not = "Does not shorten TIME_WAIT, which lasts 60 s whatever stands here. "
 	const what = "FIN_WAIT_2 of connections that the application has closed and the peer has not"
 	v := c.n[0]
@@ -38,7 +38,7 @@ func judgeFinTimeout(c *call) {
 	c.say(Effective, why)
 }
 
-func judgeReuse(c *call) {
+func judgeReuse(c *evaluation) {
 	v := c.n[0]
 	old := !c.host().Has(knob.LoopbackReuse)
 	if v == 0 {
@@ -64,7 +64,7 @@ func judgeReuse(c *call) {
 }
 
 // reuseDelay is from when on, in words.
-func (c *call) reuseDelay() string {
+func (c *evaluation) reuseDelay() string {
 	switch {
 	case c.host().Has(knob.ReuseDelay):
 		ms, _, ok := c.other("net.ipv4.tcp_tw_reuse_delay")
@@ -79,7 +79,7 @@ func (c *call) reuseDelay() string {
 }
 
 // judgeRecycle is asked only for kernels that have it.
-func judgeRecycle(c *call) {
+func judgeRecycle(c *evaluation) {
 	if c.n[0] == 0 {
 		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the setting is gone since "+c.rule.Until.String()+".")
 		return
@@ -87,7 +87,7 @@ func judgeRecycle(c *call) {
 	c.say(Harmful, "Drops SYNs of clients behind NAT: their timestamps come from several hosts and look old to a server that keeps one for each address. It is gone since "+c.rule.Until.String()+"; take the line out.")
 }
 
-func judgeBuckets(c *call) {
+func judgeBuckets(c *evaluation) {
 	v := c.n[0]
 	switch {
 	case v < 0:
@@ -103,7 +103,7 @@ func judgeBuckets(c *call) {
 	c.compare(d, v, does, Harmful, lower)
 }
 
-func judgeTimestamps(c *call) {
+func judgeTimestamps(c *evaluation) {
 	switch v := c.n[0]; {
 	case v == 0:
 		c.say(Harmful, "Without timestamps tcp_tw_reuse reuses nothing, old duplicates are not told from new packets (PAWS), and connections made with SYN cookies lose window scaling and SACK. The default is {d}.")
@@ -116,7 +116,7 @@ func judgeTimestamps(c *call) {
 	}
 }
 
-func judgeRFC1337(c *call) {
+func judgeRFC1337(c *evaluation) {
 	if c.n[0] == 0 {
 		c.say(Effective, "A RST ends TIME_WAIT early; that is the default.")
 		return

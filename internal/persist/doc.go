@@ -16,5 +16,7 @@
 //     systemd-sysctl runs after systemd-modules-load.
 //   - A unit that runs "maxconn verify --boot" once everything else has had its say.
 //
+// Package export hands the same files to other tools, under other names; see Options.About.
+//
 // Never rc.local: systemd runs it only where it is executable, and then beside the other units.
 package persist

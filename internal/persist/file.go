@@ -22,6 +22,7 @@ type File struct {
 
 // Unkept is a change that no file makes last, with the reason.
 type Unkept struct {
+	Change  plan.Change
 	Setting string // the target in words, as in the plan
 	Why     string
 }
@@ -38,6 +39,32 @@ type Options struct {
 	Untrusted string
 	// Root is the host's root directory: os.DirFS("/"). Own files there are added to, and units are read.
 	Root fs.FS
+	// About makes the files those of another tool: it is what they begin with, in place of the words
+	// that maxconn owns them. They have names of their own, hold the plan alone, and take what is of
+	// another network namespace, as About has to say. No unit verifies them.
+	About []string
+}
+
+// paths are those of the files of one owner. They sort behind those of others, because the last one
+// wins.
+type paths struct{ sysctl, modules, modprobe, dropIn, rules string }
+
+var (
+	own      = paths{SysctlFile, ModulesFile, ModprobeFile, dropInName, rulesPrefix}
+	exported = paths{
+		sysctl:   ExportedSysctl,
+		modules:  "/etc/modules-load.d/maxconn-plan.conf",
+		modprobe: "/etc/modprobe.d/zz-maxconn-plan.conf",
+		dropIn:   "zz-maxconn-plan.conf",
+		rules:    "/etc/udev/rules.d/91-maxconn-plan-",
+	}
+)
+
+func (o Options) paths() paths {
+	if o.About != nil {
+		return exported
+	}
+	return own
 }
 
 // The files that maxconn owns.
@@ -48,9 +75,12 @@ const (
 	VerifyUnit   = "/etc/systemd/system/maxconn-verify.service"
 	verifyWants  = "/etc/systemd/system/multi-user.target.d/maxconn.conf"
 	dropInName   = "zz-maxconn.conf"
-	unitDir      = "/etc/systemd/system/"
+	UnitDir      = "/etc/systemd/system/"
 	rulesPrefix  = "/etc/udev/rules.d/90-maxconn-"
 )
+
+// ExportedSysctl is the sysctl.d file of another tool; see Options.About.
+const ExportedSysctl = "/etc/sysctl.d/zz-maxconn-plan.conf"
 
 // Owns says whether a path is that of a file that Files may give.
 func Owns(path string) bool {
@@ -62,7 +92,7 @@ func Owns(path string) bool {
 		dev, ok = strings.CutSuffix(dev, ".rules")
 		return ok && plan.IsDevice(dev)
 	}
-	unit, ok := strings.CutPrefix(path, unitDir)
+	unit, ok := strings.CutPrefix(path, UnitDir)
 	if !ok {
 		return false
 	}
@@ -97,29 +127,34 @@ func (e *ProgramError) Hint() string {
 		"install -o root -g root -m 755 maxconn /usr/local/bin/maxconn"
 }
 
-// Files renders what the plan needs at the next boot, the verifying unit last; none where nothing can be kept. What cannot
-// be kept is Left's to say. The error is an *InvalidError or a *ProgramError.
+// Files renders what the plan needs at the next boot, the verifying unit last; none where nothing
+// can be kept. What cannot be kept is Left's to say. The error is an *InvalidError or a
+// *ProgramError.
 func Files(p plan.Plan, o Options) ([]File, error) {
-	w, err := sorted(p, o)
+	b, err := Sort(p, o)
 	if err != nil {
 		return nil, err
 	}
-	var files []File
-	files = append(files, w.sysctlFiles(o)...)
-	files = append(files, w.moduleFiles()...)
-	files = append(files, w.unitFiles()...)
-	files = append(files, w.linkFiles()...)
-	if len(files) > 0 && boots(o.Root) == sysctld.Systemd {
+	files := b.Files()
+	if len(files) > 0 && o.About == nil && boots(o.Root) == sysctld.Systemd {
 		if o.Untrusted != "" {
 			return nil, &ProgramError{o.Program, o.Untrusted}
 		}
-		files = append(files, verifyFiles(o.Program)...)
+		files = append(files, b.verifyFiles()...)
 	}
 	return files, nil
 }
 
+// Files are those that set the values, without what verifies them.
+func (b Boot) Files() (files []File) {
+	files = append(files, b.sysctlFiles()...)
+	files = append(files, b.moduleFiles()...)
+	files = append(files, b.unitFiles()...)
+	return append(files, b.linkFiles()...)
+}
+
 // Left lists the changes of a plan that Files does not keep, in the plan's order.
 func Left(p plan.Plan, o Options) ([]Unkept, error) {
-	w, err := sorted(p, o)
-	return w.left, err
+	b, err := Sort(p, o)
+	return b.Left, err
 }

@@ -46,8 +46,8 @@ func FuzzTree(f *testing.F) {
 		if got := Next(root, keys); len(got) != len(keys) {
 			t.Error(got)
 		}
-		configured(root, "nginx.service")
-		lateDropIn(root, "nginx.service")
+		configured(root, "nginx.service", dropInName)
+		lateDropIn(root, "nginx.service", dropInName)
 		for _, e := range parseINI(unit) {
 			if e.line < 1 {
 				t.Error(e)

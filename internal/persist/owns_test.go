@@ -14,7 +14,7 @@ import (
 func TestOwns(t *testing.T) {
 	for _, path := range []string{
 		SysctlFile, ModulesFile, ModprobeFile, VerifyUnit, verifyWants,
-		unitDir + "web.service.d/" + dropInName, unitDir + "php@8.2-fpm.service.d/" + dropInName,
+		UnitDir + "web.service.d/" + dropInName, UnitDir + "php@8.2-fpm.service.d/" + dropInName,
 		rulesPrefix + "eth0.rules", rulesPrefix + "eth0.100.rules",
 	} {
 		if !Owns(path) {
@@ -23,10 +23,10 @@ func TestOwns(t *testing.T) {
 	}
 	for _, path := range []string{
 		"", "/", "/etc/shadow", "/etc/sysctl.d/zz-maxconn.conf/../../shadow", SysctlFile + "x",
-		"etc/sysctl.d/zz-maxconn.conf", unitDir + "web.service.d/other.conf", unitDir + "web.service",
-		unitDir + "../web.service.d/" + dropInName, unitDir + "a/b.service.d/" + dropInName,
-		unitDir + ".d/" + dropInName, unitDir + ".service.d/" + dropInName,
-		unitDir + "x.socket.d/" + dropInName,
+		"etc/sysctl.d/zz-maxconn.conf", UnitDir + "web.service.d/other.conf", UnitDir + "web.service",
+		UnitDir + "../web.service.d/" + dropInName, UnitDir + "a/b.service.d/" + dropInName,
+		UnitDir + ".d/" + dropInName, UnitDir + ".service.d/" + dropInName,
+		UnitDir + "x.socket.d/" + dropInName,
 		rulesPrefix + ".rules", rulesPrefix + "../x.rules", rulesPrefix + "a/b.rules",
 		rulesPrefix + "eth0.conf", rulesPrefix + strings.Repeat("a", 16) + ".rules",
 	} {

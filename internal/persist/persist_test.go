@@ -196,7 +196,7 @@ func TestFilesAreIdempotent(t *testing.T) {
 	}
 	s.plan.Changes = []plan.Change{parseChange(t, "sysctl net.ipv4.tcp_max_orphans: 1 => 3; orphans; c")}
 	third := string(render(t, s, SysctlFile))
-	for _, want := range []string{"# accept-queue: a\nnet.core.somaxconn = 65535\n", "fs.nr_open = 2\n", "net.ipv4.tcp_max_orphans = 3\n"} {
+	for _, want := range []string{"Limit: accept-queue.\nnet.core.somaxconn = 65535\n", "fs.nr_open = 2\n", "net.ipv4.tcp_max_orphans = 3\n"} {
 		if strings.Count(third, want) != 1 {
 			t.Errorf("%q is not there once in\n%s", want, third)
 		}

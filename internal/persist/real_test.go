@@ -31,7 +31,7 @@ func analyze(t *testing.T, files []File, more map[string]string, unit string) (s
 	}
 	dir := t.TempDir()
 	for _, f := range files {
-		if rest, ok := strings.CutPrefix(f.Path, unitDir); ok {
+		if rest, ok := strings.CutPrefix(f.Path, UnitDir); ok {
 			write(t, filepath.Join(dir, rest), f.Content)
 		}
 	}
@@ -70,7 +70,7 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no program to name in the unit")
 	}
-	files := verifyFiles(program)
+	files := Boot{Options: Options{Program: program}}.verifyFiles()
 	out, err := analyze(t, files, nil, "maxconn-verify.service")
 	if bad := about(out, "maxconn"); err != nil || len(bad) > 0 {
 		t.Errorf("%v: %s", err, out)

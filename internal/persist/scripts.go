@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
@@ -80,11 +81,11 @@ func word(line, name string) bool {
 		i += from
 		from = i + len(name)
 		before, behind := line[:i], line[from:]
-		if !strings.HasSuffix(before, "_") && !endsInLetter(before) && (behind == "" || !only(behind[:1], "_")) {
+		if !strings.HasSuffix(before, "_") && !endsInLetter(before) && (behind == "" || !encode.Only(behind[:1], "_")) {
 			return true
 		}
 	}
 	return false
 }
 
-func endsInLetter(s string) bool { return s != "" && only(s[len(s)-1:], "") }
+func endsInLetter(s string) bool { return s != "" && encode.Only(s[len(s)-1:], "") }

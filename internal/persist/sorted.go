@@ -2,6 +2,7 @@ package persist
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/encode"
@@ -10,21 +11,24 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// work is a plan's changes by the kind of file that keeps them.
-type work struct {
-	sysctls []plan.Change // in the plan's order, each key once
-	units   []*unitLimit
-	links   []plan.Change
-	left    []Unkept
+// Boot is a plan's changes by the kind of file that keeps them.
+type Boot struct {
+	Sysctls []plan.Change // in the plan's order, each key once
+	Units   []*Unit
+	Links   []plan.Change // devices
+	Left    []Unkept      // what no file keeps, in the plan's order
+
+	Options
+	paths paths
 }
 
-// sorted looks at each change.
-func sorted(p plan.Plan, o Options) (work, error) {
-	var w work
+// Sort looks at each change. The error is an *InvalidError.
+func Sort(p plan.Plan, o Options) (Boot, error) {
+	w := Boot{Options: o, paths: o.paths()}
 	switch {
 	case o.Root == nil:
 		return w, &InvalidError{"the root directory", "none was given"}
-	case !plainPath(o.Program):
+	case o.About == nil && !plainPath(o.Program):
 		return w, &InvalidError{o.Program, "the path of maxconn has to be absolute, of letters, digits and . _ + @ - /"}
 	}
 	for _, c := range p.Changes {
@@ -33,73 +37,68 @@ func sorted(p plan.Plan, o Options) (work, error) {
 		}
 		switch c.Target.Kind {
 		case host.SysctlKind:
-			w.sysctl(c, o)
+			w.sysctl(c)
 		case host.ProcessKind:
-			w.process(c, o)
+			w.process(c)
 		case host.LinkKind:
-			w.link(c, o)
+			w.link(c)
 		case host.ListenerKind:
-			w.leave(c, "the accept queue of a running listener lasts as long as its socket; at its next start the program asks listen() for its own backlog again, so raise that in its configuration")
+			w.leave(c, "the accept queue of a running listener lasts as long as its socket; at its next "+
+				"start the program asks listen() for its own backlog again, so raise that in its configuration")
 		}
 	}
 	return w, nil
 }
 
-func (w *work) leave(c plan.Change, why string) {
-	w.left = append(w.left, Unkept{c.Setting, why})
+func (w *Boot) leave(c plan.Change, why string) {
+	w.Left = append(w.Left, Unkept{c, c.Setting, why})
 }
 
 // sysctl takes a sysctl. Files of sysctl.d act on the initial network namespace alone; what is not below net is the
 // host's whatever the namespace.
-func (w *work) sysctl(c plan.Change, o Options) {
+func (w *Boot) sysctl(c plan.Change) {
 	if knob.InNetns(c.Target.Name) {
-		if why := notInitial(o.Snapshot); why != "" {
-			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+"; give the value to what makes the namespace: docker run --sysctl, securityContext.sysctls of a pod, or the unit or script that runs ip netns")
+		if why := w.elsewhere(); why != "" {
+			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+"; give the value "+
+				"to what makes the namespace: docker run --sysctl, securityContext.sysctls of a pod, or "+
+				"the unit or script that runs ip netns")
 			return
 		}
 	}
-	for i, have := range w.sysctls {
-		if knob.Key(have.Target.Name) == knob.Key(c.Target.Name) {
-			w.sysctls = append(w.sysctls[:i], w.sysctls[i+1:]...)
-			break
-		}
-	}
-	w.sysctls = append(w.sysctls, c)
+	w.Sysctls = slices.DeleteFunc(w.Sysctls, func(have plan.Change) bool {
+		return knob.Key(have.Target.Name) == knob.Key(c.Target.Name)
+	})
+	w.Sysctls = append(w.Sysctls, c)
 }
 
-// notInitial is "" for the initial network namespace, else what is known instead.
-func notInitial(s host.Snapshot) string {
-	switch scope := s.Read().Optional(host.System("scope")); scope {
-	case "initial":
+// elsewhere is "" for the initial network namespace, else what is known instead. Files of another
+// tool may be for any host.
+func (w *Boot) elsewhere() string {
+	scope := w.Snapshot.Read().Optional(host.System("scope"))
+	switch {
+	case w.About != nil || scope == "initial":
 		return ""
-	case "":
+	case scope == "":
 		return "which one this is could not be seen"
-	default:
-		return "this is a " + scope + " namespace"
 	}
+	return "this is a " + scope + " namespace"
 }
 
-func (w *work) link(c plan.Change, o Options) {
-	row, known := o.Snapshot.Read().Row(host.LinkKind, c.Target.Name)
-	switch why := notInitial(o.Snapshot); {
+func (w *Boot) link(c plan.Change) {
+	row, known := w.Snapshot.Read().Row(host.LinkKind, c.Target.Name)
+	switch why := w.elsewhere(); {
 	case why != "":
 		w.leave(c, "udev knows the devices of the host's own network namespace only, and "+why)
 	case known && row.Text("kind") == "veth":
-		w.leave(c, "a veth device is made anew, mostly under another name, by the program that runs the container; that program has to set it")
+		w.leave(c, "a veth device is made anew, mostly under another name, by the program that runs the "+
+			"container; that program has to set it")
 	default:
-		w.links = append(w.links, c)
+		w.Links = append(w.Links, c)
 	}
 }
 
 func plainPath(path string) bool {
-	return strings.HasPrefix(path, "/") && only(path, "._+@-/") && !strings.HasSuffix(path, "/")
-}
-
-// only says whether a text is of letters, digits and these marks.
-func only(s, marks string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(marks, r))
-	})
+	return strings.HasPrefix(path, "/") && encode.Only(path, "._+@-/") && !strings.HasSuffix(path, "/")
 }
 
 // conf collects the text of a file: constants, comments and plain words, for what a change says may
@@ -110,10 +109,18 @@ func comment(text string) encode.Conf { return encode.Comment[encode.Conf]("#", 
 
 func plain(s string) encode.Conf { return encode.Plain[encode.Conf](s) }
 
-// file is the text below the header.
-func file(parts ...encode.Conf) []byte {
+// Reason is the old value of a change, why it does not do, and for which limit.
+func Reason(c plan.Change) string {
+	return "Was " + cmp.Or(c.From, "empty") + ". " + c.Why + ". Limit: " + c.Limit + "."
+}
+
+// file is the text below the words that say whose it is.
+func (w Boot) file(parts ...encode.Conf) []byte {
 	var b conf
-	b.Write(header)
+	if w.About == nil {
+		b.Write(header)
+	}
+	b.Write(encode.Comment[encode.Conf]("#", w.About...))
 	b.Write(parts...)
 	return []byte(b.String())
 }

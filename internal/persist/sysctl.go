@@ -10,23 +10,23 @@ import (
 )
 
 // sysctlFiles is the one file, with what it held before and the plan does not touch.
-func (w work) sysctlFiles(o Options) []File {
-	if len(w.sysctls) == 0 {
+func (w Boot) sysctlFiles() []File {
+	if len(w.Sysctls) == 0 {
 		return nil
 	}
 	var b conf
-	b.Write(header, "# Files are read in the order of their names, and this name comes last. ",
+	b.Write("# Files are read in the order of their names, and this name comes last. ",
 		"Other settings belong into other files.\n")
-	for _, block := range w.untouched(o) {
+	for _, block := range w.untouched() {
 		b.Write("\n", block)
 	}
-	for _, c := range w.sysctls {
-		b.Write("\n", comment(c.Limit+": "+c.Why), plain(c.Target.Name), " = ", plain(c.To), "\n")
+	for _, c := range w.Sysctls {
+		b.Write("\n", comment(Reason(c)), plain(c.Target.Name), " = ", plain(c.To), "\n")
 	}
 	return []File{{
-		Path: SysctlFile, Mode: 0o644, Content: []byte(b.String()),
-		Why:   "sets " + count(len(w.sysctls), "sysctl") + " at each boot, as they are now",
-		Keeps: targets(w.sysctls),
+		Path: w.paths.sysctl, Mode: 0o644, Content: w.file(b.Text()),
+		Why:   "sets " + count(len(w.Sysctls), "sysctl") + " at each boot, as they are now",
+		Keeps: targets(w.Sysctls),
 	}}
 }
 
@@ -38,10 +38,10 @@ func targets(changes []plan.Change) (out []plan.Target) {
 }
 
 // untouched are the assignments of the file as it is, with the comments right above them. maxconn
-// wrote them, or root.
-func (w work) untouched(o Options) (blocks []encode.Conf) {
-	have, err := sysctld.ReadFile(o.Root, SysctlFile[1:])
-	if err != nil {
+// wrote them, or root. Another tool's file is the plan's alone.
+func (w Boot) untouched() (blocks []encode.Conf) {
+	have, err := sysctld.ReadFile(w.Root, SysctlFile[1:])
+	if err != nil || w.About != nil {
 		return nil // not there; what may not be read may not be written either
 	}
 	var above string
@@ -60,8 +60,8 @@ func (w work) untouched(o Options) (blocks []encode.Conf) {
 	return blocks
 }
 
-func (w work) sets(key string) bool {
-	for _, c := range w.sysctls {
+func (w Boot) sets(key string) bool {
+	for _, c := range w.Sysctls {
 		for _, name := range knob.Names(c.Target.Name) {
 			if name == key {
 				return true

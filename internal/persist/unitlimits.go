@@ -21,13 +21,13 @@ var unitPath = []string{
 const defaultSoft, defaultHard = 1024, 524288
 
 // configured are the descriptor limits that a unit starts with as it is, our own drop-in left out.
-func configured(root fs.FS, unit string) (soft, hard uint64) {
+func configured(root fs.FS, unit, dropIn string) (soft, hard uint64) {
 	soft, hard = defaultSoft, defaultHard
 	for _, file := range managerFiles(root) {
 		soft, hard = limits(root, file, "Manager", "DefaultLimitNOFILE", soft, hard)
 	}
 	for _, file := range unitFilesOf(root, unit) {
-		if path.Base(file) != dropInName {
+		if path.Base(file) != dropIn {
 			soft, hard = limits(root, file, "Service", "LimitNOFILE", soft, hard)
 		}
 	}
@@ -35,9 +35,9 @@ func configured(root fs.FS, unit string) (soft, hard uint64) {
 }
 
 // lateDropIn is a drop-in that sets the limit and is read after ours, or "".
-func lateDropIn(root fs.FS, unit string) string {
+func lateDropIn(root fs.FS, unit, dropIn string) string {
 	for _, file := range unitFilesOf(root, unit) {
-		if strings.HasSuffix(path.Dir(file), ".d") && path.Base(file) > dropInName {
+		if strings.HasSuffix(path.Dir(file), ".d") && path.Base(file) > dropIn {
 			if soft, _ := limits(root, file, "Service", "LimitNOFILE", 0, 0); soft > 0 {
 				return "/" + file
 			}

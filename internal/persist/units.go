@@ -9,16 +9,21 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// unitLimit is what the drop-in of one unit is to say.
-type unitLimit struct {
-	name       string
+// Unit is what the drop-in of one service is to say.
+type Unit struct {
+	Name       string
 	soft, hard uint64
 	why        []string
 }
 
+// Limits are the descriptor limits, "soft:hard".
+func (u *Unit) Limits() string {
+	return strconv.FormatUint(u.soft, 10) + ":" + strconv.FormatUint(u.hard, 10)
+}
+
 // process takes a descriptor limit where the process belongs to a service.
-func (w *work) process(c plan.Change, o Options) {
-	row, ok := o.Snapshot.Read().Row(host.ProcessKind, c.Target.Name)
+func (w *Boot) process(c plan.Change) {
+	row, ok := w.Snapshot.Read().Row(host.ProcessKind, c.Target.Name)
 	unit := row.Text("unit")
 	start, _ := strconv.ParseUint(row.Text("start"), 10, 64)
 	switch {
@@ -35,11 +40,11 @@ func (w *work) process(c plan.Change, o Options) {
 		w.leave(c, "the unit has a name for which no file is written: "+strconv.Quote(unit))
 		return
 	}
-	if late := lateDropIn(o.Root, unit); late != "" {
-		w.leave(c, late+" is read after "+dropInName+" and sets LimitNOFILE= as well; change it there")
+	if late := lateDropIn(w.Root, unit, w.paths.dropIn); late != "" {
+		w.leave(c, late+" is read after "+w.paths.dropIn+" and sets LimitNOFILE= as well; change it there")
 		return
 	}
-	w.unit(unit, o).raise(c, row)
+	w.unit(unit).raise(c, row)
 }
 
 // noService says why there is no unit to write for.
@@ -57,20 +62,20 @@ func noService(unit string) string {
 }
 
 // unit finds or adds the drop-in of a unit. It begins with what the unit has, so that nothing is lowered.
-func (w *work) unit(name string, o Options) *unitLimit {
-	for _, u := range w.units {
-		if u.name == name {
+func (w *Boot) unit(name string) *Unit {
+	for _, u := range w.Units {
+		if u.Name == name {
 			return u
 		}
 	}
-	u := &unitLimit{name: name}
-	u.soft, u.hard = configured(o.Root, name)
-	w.units = append(w.units, u)
+	u := &Unit{Name: name}
+	u.soft, u.hard = configured(w.Root, name, w.paths.dropIn)
+	w.Units = append(w.Units, u)
 	return u
 }
 
 // raise takes a change in; what it does not name stays at least as the process has it.
-func (u *unitLimit) raise(c plan.Change, row host.Row) {
+func (u *Unit) raise(c plan.Change, row host.Row) {
 	to, _ := strconv.ParseUint(c.To, 10, 31)
 	switch c.Target.Field {
 	case "soft":
@@ -82,19 +87,21 @@ func (u *unitLimit) raise(c plan.Change, row host.Row) {
 		u.hard = max(u.hard, now)
 	}
 	u.hard = max(u.hard, u.soft)
-	if why := c.Limit + ": " + c.Why; !contains(u.why, why) {
+	if why := Reason(c); !contains(u.why, why) {
 		u.why = append(u.why, why)
 	}
 }
 
 // unitFiles are the drop-ins.
-func (w work) unitFiles() (files []File) {
-	for _, u := range w.units {
-		limit := strconv.FormatUint(u.soft, 10) + ":" + strconv.FormatUint(u.hard, 10)
+func (w Boot) unitFiles() (files []File) {
+	for _, u := range w.Units {
+		limit := u.Limits()
 		files = append(files, File{
-			Path: unitDir + u.name + ".d/" + dropInName, Mode: 0o644,
-			Content: file(encode.Comment[encode.Conf]("#", u.why...), "[Service]\nLimitNOFILE=", plain(limit), "\n"),
-			Why: "starts " + u.name + " with descriptor limits of " + limit + " (soft:hard); systemctl daemon-reload makes it known, the next start of the unit takes it; " +
+			Path: UnitDir + u.Name + ".d/" + w.paths.dropIn, Mode: 0o644,
+			Content: w.file(encode.Comment[encode.Conf]("#", u.why...),
+				"[Service]\nLimitNOFILE=", plain(limit), "\n"),
+			Why: "starts " + u.Name + " with descriptor limits of " + limit + " (soft:hard); " +
+				"systemctl daemon-reload makes it known, the next start of the unit takes it; " +
 				"a program that sets a limit of its own, as nginx does with worker_rlimit_nofile, still does",
 		})
 	}

@@ -12,7 +12,7 @@ import (
 // than the link that systemctl enable makes, so that all that maxconn owns are regular files. The unit comes after the programs that
 // also set sysctls; those that are not installed do not matter. It fails, and so shows in systemctl --failed, where a value
 // is not as it was applied; it never keeps the boot waiting for more than a minute.
-func verifyFiles(program string) []File {
+func (b Boot) verifyFiles() []File {
 	unit := `[Unit]
 Description=Compare the settings that maxconn applied with those of this boot
 After=systemd-modules-load.service systemd-sysctl.service network.target
@@ -20,14 +20,14 @@ After=ufw.service firewalld.service tuned.service docker.service containerd.serv
 
 [Service]
 Type=oneshot
-ExecStart=` + plain(program) + ` verify --boot
+ExecStart=` + plain(b.Program) + ` verify --boot
 TimeoutStartSec=60
 RemainAfterExit=yes
 `
 	return []File{
-		{Path: VerifyUnit, Mode: 0o644, Content: file(unit),
+		{Path: VerifyUnit, Mode: 0o644, Content: b.file(unit),
 			Why: "runs maxconn verify --boot after each boot; systemctl daemon-reload makes it known before"},
-		{Path: verifyWants, Mode: 0o644, Content: file("[Unit]\nWants=maxconn-verify.service\n"),
+		{Path: verifyWants, Mode: 0o644, Content: b.file("[Unit]\nWants=maxconn-verify.service\n"),
 			Why: "has maxconn-verify.service started at each boot"},
 	}
 }

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -38,8 +40,10 @@ func admit(c Change) error {
 	case c.Limit != "" && !slices.Contains(b.limits, string(c.Limit)): // one by hand may leave it away
 		return fmt.Errorf("the limit %.40q does not lift it", c.Limit)
 	}
-	if err := b.inForm(c.From); err != nil {
-		return fmt.Errorf("from %.60q: %w", c.From, err)
+	for _, v := range []struct{ name, text string }{{"from", c.From}, {"to", c.To}} {
+		if err := cmp.Or(b.inForm(v.text), decimal(v.text)); err != nil {
+			return fmt.Errorf("%s %.60q: %w", v.name, v.text, err)
+		}
 	}
 	if err := b.holds(c); err != nil {
 		return fmt.Errorf("to %.60q: %w", c.To, err)
@@ -107,6 +111,20 @@ func (b bound) inForm(value string) error {
 	}
 	_, err := b.numbers(value)
 	return err
+}
+
+// decimal refuses numbers that the kernel does not read as this program does: it takes a leading
+// zero for octal (kernel/sysctl.c proc_get_long), so that "01024" would be port 532.
+func decimal(value string) error {
+	for digits := range strings.FieldsFuncSeq(value, func(r rune) bool { return r < '0' || r > '9' }) {
+		if len(digits) > 1 && digits[0] == '0' {
+			return fmt.Errorf("%.20q begins with a zero, which the kernel takes for octal", digits)
+		}
+	}
+	if strings.Contains(value, "+") {
+		return errors.New("a number has no sign")
+	}
+	return nil
 }
 
 func (b bound) numbers(value string) (out []int64, err error) {

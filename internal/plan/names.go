@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -50,7 +49,7 @@ const conntrackBuckets = "net.netfilter.nf_conntrack_buckets"
 // isValue says whether a text is a value that the settings of a plan have: a number, numbers with
 // spaces or commas between them, ranges, a word.
 func isValue(text string) bool {
-	return text != "" && only(text, " ,_-") && text[0] != ' ' && text[0] != ',' &&
+	return text != "" && encode.Only(text, " ,_-") && text[0] != ' ' && text[0] != ',' &&
 		encode.IsPlain(text) &&
 		(text[0] != '-' || len(text) > 1 && text[1] >= '0' && text[1] <= '9')
 }
@@ -64,65 +63,23 @@ func notCount(value string) string {
 	return ""
 }
 
-// unfitForScript adds what files do not need: the process ID, the limits and the listener, which a
-// command takes as words.
-func unfitForScript(c Change) string {
-	if why := Unfit(c); why != "" {
-		return why
-	}
-	switch c.Target.Kind {
-	case host.ProcessKind:
-		if n, err := strconv.ParseUint(c.Target.Name, 10, 31); err != nil || n == 0 {
-			return "not a process ID"
-		}
-		soft, hard, _ := strings.Cut(c.Limits, ":")
-		if notCount(soft) != "" || notCount(hard) != "" && hard != "unlimited" {
-			return "the limits are no numbers"
-		}
-	case host.ListenerKind:
-		if _, err := netip.ParseAddrPort(plainListener(c)); err != nil {
-			return "not the address of a listener"
-		}
-		return notCount(c.To)
-	}
-	return ""
-}
-
 // IsKey says whether a text is the name of a sysctl: dots separate, a slash stands for a dot in a
 // device's name; no glob, nothing that leads elsewhere.
 func IsKey(name string) bool {
-	return knob.IsSysctl(name) && knob.IsKey(name) && only(name, "._-/:") &&
+	return knob.IsSysctl(name) && knob.IsKey(name) && encode.Only(name, "._-/:") &&
 		!strings.Contains(name, "..")
 }
 
 // IsDevice says whether a text is the name of a device that nothing gives a meaning to: the
 // kernel's dev_valid_name allows more, and udev takes * ? [ ] | for patterns.
 func IsDevice(name string) bool {
-	return name != "" && len(name) < 16 && name != "." && name != ".." && only(name, "._-:@")
+	return name != "" && len(name) < 16 && name != "." && name != ".." && encode.Only(name, "._-:@")
 }
 
 // IsService says whether a text is the name of a systemd service (systemd.unit(5)) that can be a
 // directory, and nothing else.
 func IsService(name string) bool {
 	stem, ok := strings.CutSuffix(name, ".service")
-	return ok && stem != "" && len(name) < 250 && only(name, `:_.\@-`) && name[0] != '.' &&
+	return ok && stem != "" && len(name) < 250 && encode.Only(name, `:_.\@-`) && name[0] != '.' &&
 		name[0] != '-'
-}
-
-// isHost says whether a text names one host to Ansible, and not a pattern, a group or the
-// controller itself (Ansible documentation, "Patterns: targeting hosts and groups").
-func isHost(name string) bool {
-	switch name {
-	case "", "all", "ungrouped", "localhost":
-		return false
-	}
-	return len(name) < 254 && only(name, ".-_") && name[0] != '-' && name[0] != '.'
-}
-
-// only says whether a text is of letters, digits and these marks.
-func only(s, marks string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
-			strings.ContainsRune(marks, r))
-	})
 }

@@ -23,7 +23,7 @@ func verdictSpans(r diagnose.Report) []span {
 // holdsSpans says how far the good news goes: which limits were judged, and for whom.
 func holdsSpans(r diagnose.Report) []span {
 	head, tail := nothing(r)+" limits "+whose(r.Host)+" connections now", reservations(r)
-	if len(r.Checked)+len(unjudged(r)) < len(limit.Catalogue()) {
+	if len(r.Asked) > 0 && len(r.Checked)+len(unjudged(r)) < len(limit.Catalogue()) {
 		var ids []string
 		for _, c := range r.Checked {
 			ids = append(ids, c.Limit)

@@ -17,13 +17,14 @@ func TestVMOtherKernels(t *testing.T) {
 	vmtest.OnKernels(t, func(t *testing.T, kernel vm.Kernel) {
 		const inside = "/coalesce.test"
 		out, err := vm.Run(t.Context(), vm.Spec{
-			Kernel: kernel, Binary: vmtest.Static(t), Env: []string{insteadEnv + "=" + inside},
-			Args: []string{"-test.short", "-test.v", "-test.timeout=5m"},
+			Kernel: kernel, Binary: vmtest.Static(t),
+			Env:  []string{insteadEnv + "=" + inside, "COALESCE_TEST_SLOWER=10"},
+			Args: []string{"-test.short", "-test.v", "-test.timeout=8m"},
 			Files: map[string][]byte{
 				"/etc/hosts": []byte("127.0.0.1 localhost\n"),
 				inside:       testsOf(t, "github.com/maxconn/maxconn/coalesce"),
 			},
-			Memory: 1024, Timeout: 6 * time.Minute,
+			Memory: 1024, Timeout: 9 * time.Minute,
 		})
 		for line := range strings.Lines(string(out.Stdout)) {
 			if strings.Contains(line, "_test.go") {

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 const (
 	beginLong     = "maxconn.snapshot/1\nsystem kernel = 6.12.0\nsysctl net.ipv4.ip_local_port_range = 32768 60999\n"
@@ -107,6 +110,7 @@ func longLines() (all []input) {
 		input{"check pids-different", "check --from INPUT", pids},
 		input{"check port lists", "check --from INPUT", portLists},
 		input{"check deep cgroups", "check --from INPUT", deepCgroups},
+		input{"check processes deep below", "check --from INPUT", deepProcesses},
 		input{"explain an error", "explain EADDRNOTAVAIL --from INPUT", numbered(beginSnapshot, tables[0].rows, endSnapshot)})
 }
 
@@ -135,4 +139,10 @@ func deepCgroups(s *sized) {
 		}
 	}
 	s.end(endSnapshot)
+}
+
+// deepProcesses are each far below the root, in a chain of cgroups of its own of which none was read.
+func deepProcesses(s *sized) {
+	numbered(beginSnapshot, "process %d = name=p soft=9 hard=9 files=9 cgroup=/%d"+
+		strings.Repeat("/a", 4000)+"\n", endSnapshot)(s)
 }

@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // longTexts are one text again and again, between a beginning and an end.
 var longTexts = []struct{ name, begin, text, end string }{
 	{"backslashes", "", "\\\n", ""},
@@ -19,6 +21,11 @@ var longTexts = []struct{ name, begin, text, end string }{
 	{"quotes", "", "'", "\n"},
 	{"double quotes", "", "\"", "\n"},
 	{"quoted lines", "", "echo 'a\n", ""},
+	{"pipes of 60 KB", "", strings.Repeat("a|", 30_000) + "a\n", ""},
+	{"conditions of 60 KB", "", strings.Repeat("if ", 20_000) + "\n", ""},
+	{"arithmetic of 60 KB", "", "((" + strings.Repeat("a?", 30_000) + "\n", ""},
+	{"apostrophes", "", "don't\n", ""},
+	{"conditions that stay open", "", "if a; then\n", ""},
 	{"backquotes", "", "`", "\n"},
 	{"substitutions", "", "$(", "\n"},
 	{"braces", "", "{", "\n"},

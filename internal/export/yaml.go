@@ -1,18 +1,15 @@
-package plan
+package export
 
 import (
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
+	"github.com/maxconn/maxconn/internal/persist"
+	"github.com/maxconn/maxconn/internal/plan"
 )
-
-// laid are the files that a tool puts in place, without the one that only says what no file does.
-func (x export) laid() []File {
-	return slices.DeleteFunc(x.systemd(), func(f File) bool { return f.Path == readme })
-}
 
 // playbook collects the text of a playbook: a string that is not a constant is one that Ansible
 // does not template.
@@ -26,10 +23,11 @@ func playComments(texts ...string) encode.Ansible {
 // every string of a playbook to Jinja, which can run commands on the controller.
 func (x export) ansible() string {
 	var b playbook
-	b.Write("---\n", playComments(x.about()...), x.play())
-	if x.tracks() {
-		b.Write("    - name: Load nf_conntrack, so that its settings are there\n",
-			"      ansible.builtin.command: modprobe nf_conntrack\n      changed_when: false\n")
+	b.Write("---\n", playComments(x.about...), x.play())
+	if module, _, _ := x.boot.Module(); module != "" {
+		name := encode.Plain[encode.Ansible](module)
+		b.Write("    - name: Load ", name, ", so that its settings are there\n",
+			"      ansible.builtin.command: modprobe ", name, "\n      changed_when: false\n")
 	}
 	files := x.laid()
 	for _, f := range files {
@@ -41,13 +39,11 @@ func (x export) ansible() string {
 	}
 	b.Write(
 		"  handlers:\n    - name: Read the settings\n      ansible.builtin.command: sysctl -p ",
-		sysctlFile,
+		persist.ExportedSysctl,
 		"\n      changed_when: true\n    - name: Read the units\n      ansible.builtin.systemd:\n",
 		"        daemon_reload: true\n",
 	)
-	if more := x.beyond(true); len(more) > 0 {
-		b.Write(playComments("What this playbook does not do:"), playComments(more...))
-	}
+	b.Write(playComments(x.beyond("What this playbook does not do:")...))
 	return b.String()
 }
 
@@ -84,9 +80,9 @@ func task(f File) encode.Ansible {
 		"        dest: ", place(f.Path), "\n        mode: \"0644\"\n",
 		"        content: ", encode.AnsibleText("          ", f.Text), "\n")
 	switch {
-	case f.Path == sysctlFile:
+	case f.Path == persist.ExportedSysctl:
 		b.Write("      notify: Read the settings\n")
-	case strings.HasPrefix(f.Path, unitDir):
+	case strings.HasPrefix(f.Path, persist.UnitDir):
 		b.Write("      notify: Read the units\n")
 	}
 	return b.Text()
@@ -105,7 +101,7 @@ func yamlComments(mark encode.YAML, texts ...string) encode.YAML {
 // already.
 func (x export) cloudInit() string {
 	var b encode.Builder[encode.YAML]
-	b.Write("#cloud-config\n", yamlComments("#", x.about()...))
+	b.Write("#cloud-config\n", yamlComments("#", x.about...))
 	files := x.laid()
 	if len(files) > 0 {
 		b.Write("write_files:\n")
@@ -115,16 +111,14 @@ func (x export) cloudInit() string {
 			"    content: ", encode.YAMLText("      ", f.Text), "\n")
 	}
 	b.Write("runcmd:\n")
-	if x.tracks() {
-		b.Write("  - [modprobe, nf_conntrack]\n")
+	if module, _, _ := x.boot.Module(); module != "" {
+		b.Write("  - [modprobe, ", encode.Plain[encode.YAML](module), "]\n")
 	}
-	if len(x.sysctls) > 0 {
-		b.Write("  - [sysctl, -p, ", sysctlFile, "]\n")
+	if len(x.boot.Sysctls) > 0 {
+		b.Write("  - [sysctl, -p, ", persist.ExportedSysctl, "]\n")
 	}
 	b.Write("  - [systemctl, daemon-reload]\n")
-	if more := x.beyond(true); len(more) > 0 {
-		b.Write(yamlComments("#", "What user data does not do:"), yamlComments("#", more...))
-	}
+	b.Write(yamlComments("#", x.beyond("What user data does not do:")...))
 	return b.String()
 }
 
@@ -138,8 +132,8 @@ func inPod(name string) (own, safe bool) {
 // kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its
 // network namespace.
 func (x export) kubernetes() string {
-	var pod, node []Change
-	for _, c := range x.sysctls {
+	var pod, node []plan.Change
+	for _, c := range x.boot.Sysctls {
 		if own, _ := inPod(c.Target.Name); own {
 			pod = append(pod, c)
 		} else {
@@ -147,7 +141,7 @@ func (x export) kubernetes() string {
 		}
 	}
 	var b encode.Builder[encode.YAML]
-	b.Write(yamlComments("#", x.about()...))
+	b.Write(yamlComments("#", x.about...))
 	b.Write(
 		yamlComments(
 			"#",
@@ -166,15 +160,13 @@ func (x export) kubernetes() string {
 	for _, c := range pod {
 		b.Write(podSysctl(c))
 	}
-	if more := x.beyondPod(node); len(more) > 0 {
-		b.Write(yamlComments("#", "What a pod cannot do:"), yamlComments("#", more...))
-	}
+	b.Write(yamlComments("#", x.beyondPod("What a pod cannot do:", node)...))
 	return b.String()
 }
 
-func podSysctl(c Change) encode.YAML {
+func podSysctl(c plan.Change) encode.YAML {
 	const mark = "          #"
-	head := yamlComments(mark, reason(c))
+	head := yamlComments(mark, persist.Reason(c))
 	if _, safe := inPod(c.Target.Name); !safe {
 		head += yamlComments(
 			mark,
@@ -187,23 +179,36 @@ func podSysctl(c Change) encode.YAML {
 
 // yamlKey is the name of a sysctl, bare where it is one of the usual kind.
 func yamlKey(name string) encode.YAML {
-	if strings.HasPrefix(name, "net.") && only(name, "._-") {
+	if strings.HasPrefix(name, "net.") && encode.Only(name, "._-") {
 		return encode.Plain[encode.YAML](name)
 	}
 	return encode.YAMLString(name)
 }
 
-// beyondPod is what has to be done elsewhere.
-func (x export) beyondPod(node []Change) (more []string) {
+// beyondPod is what has to be done elsewhere, below a heading.
+func (x export) beyondPod(heading string, node []plan.Change) []string {
+	var more []string
 	for _, c := range node {
 		more = append(more, "on the node: "+c.Target.Name+" = "+c.To)
 	}
-	for _, c := range x.processes {
-		more = append(more, c.Setting+": descriptor limits "+c.Limits+
-			", set by the container runtime (LimitNOFILE of its unit, or default_ulimits)")
+	for _, c := range x.plan.Changes {
+		switch {
+		case c.Target.Kind == host.ProcessKind && c.Target.Field == "soft":
+			more = append(more, c.Setting+": descriptor limits "+c.Limits+
+				", set by the container runtime (LimitNOFILE of its unit, or default_ulimits)")
+		case c.Target.Kind == host.ListenerKind:
+			more = append(more, c.Setting+": the program has to ask for a backlog of "+c.To)
+		}
 	}
-	for _, c := range x.listeners {
-		more = append(more, c.Setting+": the program has to ask for a backlog of "+c.To)
+	return under(heading, append(more, x.refused...))
+}
+
+// isHost says whether a text names one host to Ansible, and not a pattern, a group or the
+// controller itself (Ansible documentation, "Patterns: targeting hosts and groups").
+func isHost(name string) bool {
+	switch name {
+	case "", "all", "ungrouped", "localhost":
+		return false
 	}
-	return append(more, x.refused...)
+	return len(name) < 254 && encode.Only(name, ".-_") && name[0] != '-' && name[0] != '.'
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// ground is the kernel and host that lines are judged for.
-type ground struct {
+// env is the kernel and host that lines are judged for.
+type env struct {
 	on      Target
 	kernel  host.Release
 	text    string // the release as written
@@ -16,8 +16,8 @@ type ground struct {
 	spelled *spellings
 }
 
-func newGround(t Target) *ground {
-	g := &ground{on: t, read: t.Snapshot.Read(), spelled: &spellings{}}
+func newEnv(t Target) *env {
+	g := &env{on: t, read: t.Snapshot.Read(), spelled: &spellings{}}
 	g.text = t.Kernel
 	if g.text == "" {
 		g.text = g.read.Optional(host.System("kernel"))
@@ -27,18 +27,18 @@ func newGround(t Target) *ground {
 }
 
 // since says whether the kernel is this release or newer. An unknown one is.
-func (g *ground) since(major, minor int) bool {
+func (g *env) since(major, minor int) bool {
 	return g.host().Since(major, minor)
 }
 
 // child says whether the subject is a network namespace other than the initial one.
-func (g *ground) child() bool { return g.read.Optional(host.System("scope")) == "child" }
+func (g *env) child() bool { return g.read.Optional(host.System("scope")) == "child" }
 
 // seen says whether anything was observed.
-func (g *ground) seen() bool { return g.on.Kernel == "" && g.on.Snapshot.Len() > 0 }
+func (g *env) seen() bool { return g.on.Kernel == "" && g.on.Snapshot.Len() > 0 }
 
 // running is the value of a sysctl now.
-func (g *ground) running(key string) (string, bool) {
+func (g *env) running(key string) (string, bool) {
 	f := host.Sysctl(key)
 	if !g.read.Has(f) {
 		return "", false
@@ -47,13 +47,13 @@ func (g *ground) running(key string) (string, bool) {
 }
 
 // missing says whether the running kernel was asked for a sysctl and does not have it.
-func (g *ground) missing(key string) bool {
+func (g *env) missing(key string) bool {
 	_, ok := g.on.Snapshot.Lookup(host.Sysctl(key))
 	return ok && !g.read.Has(host.Sysctl(key))
 }
 
 // host is what defaults follow from.
-func (g *ground) host() knob.Host { return knob.Host{Kernel: g.kernel, Read: g.read} }
+func (g *env) host() knob.Host { return knob.Host{Kernel: g.kernel, Read: g.read} }
 
 // sameText compares values as the kernel prints them, whatever blanks are in them.
 func sameText(a, b string) bool {

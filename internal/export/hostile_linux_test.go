@@ -1,6 +1,4 @@
-//go:build linux
-
-package plan
+package export
 
 import (
 	"encoding/json"
@@ -18,6 +16,8 @@ import (
 
 	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/encode/hostile"
+	"github.com/maxconn/maxconn/internal/persist"
+	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -25,20 +25,20 @@ import (
 const control = "zzz"
 
 // fields are the paths of all strings of a plan.
-func fields(p Plan) (paths []string) {
+func fields(p plan.Plan) (paths []string) {
 	hostile.Each(&p, func(path string, _ reflect.Value) { paths = append(paths, path) })
 	slices.Sort(paths)
 	return slices.Compact(paths)
 }
 
 // with is a copy of the plan with a text in one field, wherever it stands.
-func with(t *testing.T, p Plan, field, text string) Plan {
+func with(t *testing.T, p plan.Plan, field, text string) plan.Plan {
 	t.Helper()
 	b, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c Plan
+	var c plan.Plan
 	if err := json.Unmarshal(b, &c); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ var places = regexp.MustCompile(
 	`^(/etc/sysctl\.d/zz-maxconn-plan\.conf|/etc/modules-load\.d/maxconn-plan\.conf|` +
 		`/etc/modprobe\.d/zz-maxconn-plan\.conf|` +
 		`/etc/systemd/system/nginx\.service\.d/zz-maxconn-plan\.conf|` +
-		`/etc/systemd/network/10-maxconn-[0-9]+\.link|/etc/maxconn\.README|` +
+		`/etc/udev/rules\.d/91-maxconn-plan-[A-Za-z0-9._@:-]+\.rules|/etc/maxconn\.README|` +
 		`/etc/tuned/maxconn/tuned\.conf|` +
 		`maxconn\.yml|user-data|maxconn\.nix|maxconn-patch\.yaml|maxconn\.sh)$`,
 )
@@ -144,7 +144,9 @@ func shape(t *testing.T, format Format, files []File) string {
 
 var settingLine = regexp.MustCompile(
 	`^([A-Za-z0-9._/-]+ ?= ?[A-Za-z0-9 :,@._-]+|` +
-		`\[[A-Za-z]+\]|nf_conntrack|options nf_conntrack hashsize=[0-9]+|)\n$`,
+		`\[[A-Za-z]+\]|nf_conntrack|options nf_conntrack hashsize=[0-9]+|` +
+		`ACTION=="add\|move", SUBSYSTEM=="net", (NAME=="[A-Za-z0-9._@:-]+"|` +
+		`KERNEL=="[A-Za-z0-9._@:-]+", NAME==""), ATTR\{tx_queue_len\}="[0-9]+"|)\n$`,
 )
 
 func uncommented(text string) (out string) {
@@ -220,7 +222,7 @@ func shellShape(t *testing.T, text string) (out string) {
 }
 
 // hostilePlan has every hostile text somewhere where it ends up in a file.
-func hostilePlan(t *testing.T, dir string) Plan {
+func hostilePlan(t *testing.T, dir string) plan.Plan {
 	t.Helper()
 	p := exported(t)
 	all := hostile.Strings(dir)
@@ -265,7 +267,7 @@ func TestAnsibleRunsNothingOfAPlan(t *testing.T) {
 		"localhost",
 		"command: modprobe nf_conntrack",
 		"command: 'true'",
-		"command: sysctl -p "+sysctlFile,
+		"command: sysctl -p "+persist.ExportedSysctl,
 		"command: 'true'",
 		"ansible.builtin.systemd:\n        daemon_reload: true",
 		"ansible.builtin.debug:\n        msg: reloaded",
@@ -348,7 +350,7 @@ func TestShellRunsNothingOfAPlan(t *testing.T) {
 	untouched(t, canary)
 }
 
-func hardLimits(p Plan) (n int) {
+func hardLimits(p plan.Plan) (n int) {
 	for _, c := range p.Changes {
 		if c.Target.Field == "hard" {
 			n++

@@ -8,8 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// ladder is the settings of one key that are read together: who has the last word, and who stands below. -1 is nobody.
-type ladder struct {
+// precedence is the settings of one key that are read together: who has the last word, and who stands below. -1 is nobody.
+type precedence struct {
 	taken    []int // in systemd's order, without those that the kernel refuses
 	last     int   // the one that wins with systemd
 	other    int   // the last whose value is another than the winner's
@@ -18,28 +18,28 @@ type ladder struct {
 	procps   int   // the one that wins with sysctl --system
 }
 
-func emptyLadder() *ladder {
-	return &ladder{last: -1, other: -1, refused: -1, excluded: -1, procps: -1}
+func emptyPrecedence() *precedence {
+	return &precedence{last: -1, other: -1, refused: -1, excluded: -1, procps: -1}
 }
 
-// ladder is what setting i stands among; it is empty where nothing overrides it. All refusals are known by then.
-func (o *order) ladder(i int) *ladder {
+// precedence is what setting i stands among; it is empty where nothing overrides it. All refusals are known by then.
+func (o *order) precedence(i int) *precedence {
 	s := o.settings[i]
 	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) || o.branches[s.file] || roleOf(o.files[s.file].Name) == treeRole {
-		return emptyLadder() // in a tree, two names of one setting belong to two things
+		return emptyPrecedence() // in a tree, two names of one setting belong to two things
 	}
 	key := o.rivalKey(i)
 	if o.rivals[key] == nil { // it does nothing, whatever it sets
-		return emptyLadder()
+		return emptyPrecedence()
 	}
-	if o.ladders[key] == nil {
-		o.ladders[key] = o.build(o.rivals[key])
+	if o.precedences[key] == nil {
+		o.precedences[key] = o.build(o.rivals[key])
 	}
-	return o.ladders[key]
+	return o.precedences[key]
 }
 
-func (o *order) build(all []int) *ladder {
-	l := emptyLadder()
+func (o *order) build(all []int) *precedence {
+	l := emptyPrecedence()
 	for _, j := range all {
 		if !o.refused[j] && !o.skipped(o.settings[j].file) && o.settings[j].form != asExclude {
 			l.taken = append(l.taken, j)
@@ -60,7 +60,7 @@ func (o *order) build(all []int) *ladder {
 }
 
 // decide asks sysctld for the winners: of all lines, and of those that the kernel takes.
-func (o *order) decide(l *ladder, all []int) {
+func (o *order) decide(l *precedence, all []int) {
 	taken := slices.DeleteFunc(slices.Clone(all), func(j int) bool { return o.refused[j] })
 	var exclusion bool
 	if l.last, exclusion = o.winner(sysctld.Systemd, o.systemd, taken); exclusion {
@@ -123,7 +123,7 @@ func (o *order) lineFor(j, n int) sysctld.Setting {
 }
 
 // differing is the last setting after i with another value than i.
-func (o *order) differing(i int, l *ladder) int {
+func (o *order) differing(i int, l *precedence) int {
 	switch {
 	case l.last >= 0 && i != l.last && !o.same(i, l.last):
 		return l.last
@@ -133,8 +133,8 @@ func (o *order) differing(i int, l *ladder) int {
 	return -1
 }
 
-// twin is an earlier line with the same value and nothing else between.
-func (o *order) twin(i int, l *ladder) int {
+// duplicate is an earlier line with the same value and nothing else between.
+func (o *order) duplicate(i int, l *precedence) int {
 	n := sort.Search(len(l.taken), func(k int) bool { return !o.before(l.taken[k], i, o.systemd) })
 	if n > 0 && o.same(i, l.taken[n-1]) {
 		return l.taken[n-1]

@@ -6,38 +6,39 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// call is one setting under judgement.
-type call struct {
+// evaluation is one setting under judgement.
+type evaluation struct {
 	setting
-	*ground
+	*env
 	rule  *rule
 	n     []int64 // the value's numbers
 	rest  string  // what stands behind them
 	notes []Note
-	// peer finds what another key is set to by the lines that are read together with this one.
-	peer func(key string) (setting, bool)
+	// otherSetting finds what another key is set to by the lines that are read together with this
+	// one.
+	otherSetting func(key string) (setting, bool)
 	// earlier does so among the lines that act before this one.
 	earlier func(key string) (setting, bool)
 	// at names the line of a setting.
 	at func(setting) string
 }
 
-func (c *call) note(v Verdict, why, source string) {
+func (c *evaluation) note(v Verdict, why, source string) {
 	c.notes = append(c.notes, Note{v, why, source})
 }
 
 // caution adds a sentence to the verdict that was given last.
-func (c *call) caution(why string) {
+func (c *evaluation) caution(why string) {
 	if last := len(c.notes) - 1; last >= 0 {
 		c.notes[last].Why += " " + why
 	}
 }
 
 // say gives the rule's own text with this verdict.
-func (c *call) say(v Verdict, text string) { c.note(v, c.fill(text), c.rule.Source) }
+func (c *evaluation) say(v Verdict, text string) { c.note(v, c.fill(text), c.rule.Source) }
 
 // fill puts value and default into a text.
-func (c *call) fill(text string) string {
+func (c *evaluation) fill(text string) string {
 	text = strings.ReplaceAll(text, "{v}", c.shown())
 	if d, ok := c.standard(); ok {
 		text = strings.ReplaceAll(text, "{d}", about(d)+d.Words)
@@ -46,7 +47,7 @@ func (c *call) fill(text string) string {
 }
 
 // standard is the default of this kernel; ok says that it has one.
-func (c *call) standard() (d knob.Amount, ok bool) {
+func (c *evaluation) standard() (d knob.Amount, ok bool) {
 	if c.rule == nil {
 		return d, false
 	}
@@ -54,7 +55,7 @@ func (c *call) standard() (d knob.Amount, ok bool) {
 }
 
 // usual is the default of a setting, 0 where there is none.
-func (g *ground) usual(key string) int64 {
+func (g *env) usual(key string) int64 {
 	r := ruleOf(key)
 	if r == nil {
 		return 0
@@ -64,7 +65,7 @@ func (g *ground) usual(key string) int64 {
 }
 
 // shown is the value for people.
-func (c *call) shown() string {
+func (c *evaluation) shown() string {
 	if len(c.n) == 0 {
 		return c.value
 	}
@@ -75,14 +76,21 @@ func (c *call) shown() string {
 	return strings.Join(words, " ")
 }
 
-// other is what another setting is or will be: by these files, else as it is now, else by default. from says which, as words.
-func (c *call) other(key string) (n int64, from string, ok bool) { return c.from(c.peer, key) }
+// other is what another setting is or will be: by these files, else as it is now, else by default.
+// from says which, as words.
+func (c *evaluation) other(key string) (n int64, from string, ok bool) {
+	return c.from(c.otherSetting, key)
+}
 
 // before is what another setting is when this line acts.
-func (c *call) before(key string) (n int64, from string, ok bool) { return c.from(c.earlier, key) }
+func (c *evaluation) before(key string) (n int64, from string, ok bool) {
+	return c.from(c.earlier, key)
+}
 
-func (c *call) from(peer func(string) (setting, bool), key string) (n int64, from string, ok bool) {
-	if s, found := peer(key); found {
+func (c *evaluation) from(
+	of func(string) (setting, bool), key string,
+) (n int64, from string, ok bool) {
+	if s, found := of(key); found {
 		if v := numbers(s.value, 1); v.wrong == "" {
 			return v.n[0], c.at(s), true
 		}

@@ -1,4 +1,4 @@
-package plan
+package export
 
 import (
 	"bytes"
@@ -11,15 +11,18 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/persist"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// exported is a plan with a change of every kind.
-func exported(t *testing.T) Plan {
+// proxy is a host that has everything that a plan changes.
+func proxy(t *testing.T) host.Snapshot {
 	t.Helper()
 	text, err := os.ReadFile("../../testdata/hosts/busy-proxy.txt")
 	if err != nil {
@@ -29,20 +32,30 @@ func exported(t *testing.T) Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Make(s, limit.Workload{
+	return s
+}
+
+// exported is a plan with a change of every kind.
+func exported(t *testing.T) plan.Plan {
+	t.Helper()
+	s := proxy(t)
+	p, err := plan.Make(s, limit.Workload{
 		Inbound:  []limit.Goal{{Subject: ":443", Held: 300000, Burst: 5000}},
 		Outbound: []limit.Goal{{Subject: "192.0.2.51:8080", Held: 40000}, {Subject: "192.0.2.52:8080", PerSecond: 2000}},
-	}, Options{})
+	}, plan.Options{})
 	if err != nil || !p.Holds {
-		t.Fatalf("%v\n%s", err, shownPlan(p))
+		t.Fatalf("%v\n%+v", err, p)
 	}
-	p.Changes = append(p.Changes, Change{Target: Target{Kind: host.LinkKind, Name: "eth0", Field: "txqueuelen"}, Setting: "txqueuelen of eth0", From: "500", To: "1000", Why: "it is short"})
+	p.Changes = append(p.Changes, plan.Change{
+		Target:  plan.Target{Kind: host.LinkKind, Name: "eth0", Field: "txqueuelen"},
+		Setting: "txqueuelen of eth0", From: "500", To: "1000", Why: "it is short",
+	})
 	return p
 }
 
-func exports(t *testing.T, p Plan, f Format) []File {
+func exports(t *testing.T, p plan.Plan, f Format) []File {
 	t.Helper()
-	files, err := Export(p, f)
+	files, err := Export(p, persist.Options{Snapshot: proxy(t), Root: fstest.MapFS{}}, f)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%s: %v", f, err)
 	}
@@ -105,7 +118,7 @@ func TestExportsSayEverything(t *testing.T) {
 			want := []string{c.Target.Name, c.To}
 			switch c.Target.Kind {
 			case host.ProcessKind:
-				want = []string{c.Limits}
+				want = []string{c.To}
 			case host.ListenerKind:
 				want = []string{"0.0.0.0:443", c.To}
 			}
@@ -116,8 +129,33 @@ func TestExportsSayEverything(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Export(p, "smoke signals"); err == nil {
+	if _, err := Export(p, persist.Options{}, "smoke signals"); err == nil {
 		t.Error("a format that there is not")
+	}
+}
+
+// The files for a boot with systemd set what apply --persist would set, whatever they are called.
+func TestExportsAreWhatPersistWrites(t *testing.T) {
+	p := exported(t)
+	own, err := persist.Files(p, persist.Options{
+		Snapshot: proxy(t), Root: fstest.MapFS{}, Program: "/usr/bin/maxconn",
+	})
+	if err != nil || len(own) < 5 {
+		t.Fatalf("%v, %d files", err, len(own))
+	}
+	files := exports(t, p, Systemd)
+	for i, f := range own {
+		if have, want := uncommented(files[i].Text), uncommented(string(f.Content)); have != want {
+			t.Errorf("%s:\n%s\nwant, as in %s:\n%s", files[i].Path, have, f.Path, want)
+		}
+		if files[i].Path == f.Path || persist.Owns(files[i].Path) {
+			t.Errorf("%s belongs to maxconn apply", files[i].Path)
+		}
+	}
+	for _, f := range files[len(own):] {
+		if f.Path != readme {
+			t.Errorf("persist writes no %s", f.Path)
+		}
 	}
 }
 
@@ -149,6 +187,9 @@ func TestExportsOfHostileNames(t *testing.T) {
 	lay(t, t.TempDir(), exports(t, p, Systemd))
 }
 
+// dropIn is the name of the file for a service.
+const dropIn = "zz-maxconn-plan.conf"
+
 // inNamespace runs a command in a network namespace of its own, which ends with it.
 func inNamespace(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
@@ -172,15 +213,15 @@ func inNamespace(t *testing.T, name string, args ...string) (string, error) {
 }
 
 // namespaced are the settings of the plan that a network namespace has of its own, with what this kernel gives a new one.
-func namespaced(t *testing.T) Plan {
+func namespaced(t *testing.T) plan.Plan {
 	t.Helper()
 	sysctl := tool(t, "sysctl")
 	p := exported(t)
-	p.Changes = slices.DeleteFunc(p.Changes, func(c Change) bool {
+	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool {
 		return !strings.HasPrefix(c.Setting, "net.ipv4.") && c.Setting != "net.core.somaxconn"
 	})
 	if len(p.Changes) < 3 {
-		t.Fatal(shownPlan(p))
+		t.Fatalf("%+v", p)
 	}
 	for i := range p.Changes {
 		now, err := inNamespace(t, sysctl, "-n", p.Changes[i].Setting)
@@ -193,7 +234,7 @@ func namespaced(t *testing.T) Plan {
 }
 
 // readBack is a command that prints the settings of a plan.
-func readBack(p Plan) string {
+func readBack(p plan.Plan) string {
 	var b strings.Builder
 	for _, c := range p.Changes {
 		b.WriteString("sysctl -n " + c.Setting + "\n")
@@ -201,7 +242,7 @@ func readBack(p Plan) string {
 	return b.String()
 }
 
-func wantedValues(p Plan) (out []string) {
+func wantedValues(p plan.Plan) (out []string) {
 	for _, c := range p.Changes {
 		out = append(out, strings.Fields(c.To)...)
 	}
@@ -212,7 +253,7 @@ func TestSysctlDInTheKernel(t *testing.T) {
 	p := namespaced(t)
 	dir := t.TempDir()
 	lay(t, dir, exports(t, p, SysctlD))
-	out, err := inNamespace(t, "sh", "-c", "sysctl -q -p "+filepath.Join(dir, sysctlFile)+"\n"+readBack(p))
+	out, err := inNamespace(t, "sh", "-c", "sysctl -q -p "+filepath.Join(dir, persist.ExportedSysctl)+"\n"+readBack(p))
 	if err != nil || !slices.Equal(strings.Fields(out), wantedValues(p)) {
 		t.Errorf("%v: %s", err, out)
 	}

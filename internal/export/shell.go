@@ -1,10 +1,11 @@
-package plan
+package export
 
 import (
 	"strconv"
 
 	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // scriptHead compares before it writes: a value that somebody has changed meanwhile is left alone.
@@ -36,32 +37,28 @@ limits_to() { # pid, start time, soft:hard
 // shell is a script that does what sh can do, in the order of the plan.
 func (x export) shell() string {
 	var b encode.Builder[encode.Shell]
-	b.Write("#!/bin/sh\n", shellComments(x.about()...))
+	b.Write("#!/bin/sh\n", shellComments(x.about...))
 	b.Write(
 		shellComments("It acts until the next boot. It stops at the first value that is neither "+
 			"the old nor the new one."),
 		scriptHead,
 	)
-	for _, c := range x.changes {
+	for _, c := range x.plan.Changes {
 		if c.Target.Kind == host.ProcessKind && c.Target.Field == "hard" {
 			continue // the soft limit brings it along
 		}
 		b.Write("\n", shellComments(c.Why+"."), command(c), "\n")
 	}
-	if len(x.refused) > 0 {
-		b.Write("\n", shellComments(x.refused...))
-	}
+	b.Write(shellComments(x.refused...))
 	return b.String()
 }
 
-func shellComments(
-	texts ...string,
-) encode.Shell {
+func shellComments(texts ...string) encode.Shell {
 	return encode.Comment[encode.Shell]("#", texts...)
 }
 
 // command is the line of a change.
-func command(c Change) encode.Shell {
+func command(c plan.Change) encode.Shell {
 	word := encode.ShellWord
 	switch c.Target.Kind {
 	case host.SysctlKind:
@@ -70,7 +67,7 @@ func command(c Change) encode.Shell {
 		start := strconv.FormatUint(c.Target.Start, 10)
 		return "limits_to " + word(c.Target.Name) + " " + word(start) + " " + word(c.Limits)
 	case host.ListenerKind:
-		return "maxconn apply --yes --listener " + word(plainListener(c)+"="+c.To)
+		return "maxconn apply --yes --listener " + word(listener(c)+"="+c.To)
 	case host.LinkKind:
 		return "ip link set dev " + word(c.Target.Name) + " txqueuelen " + word(c.To)
 	}

@@ -6,13 +6,15 @@ import (
 	"strconv"
 )
 
-// peersOf are the settings of a key that a name stands for (of a group of lines that are read together, or of a file), in systemd's order. Those
+// otherSettingsOf are the settings of a key that a name stands for (of a group of lines that are read together, or of a file), in systemd's order. Those
 // that the kernel refuses, that nobody reads, and that are taken back are left out.
-func (o *order) peersOf(name, key string) []int { return o.peers[name+"\x00"+identity(key)] }
+func (o *order) otherSettingsOf(name, key string) []int {
+	return o.otherSettings[name+"\x00"+identity(key)]
+}
 
 // rank sorts them, once it is known what the kernel refuses by its form.
 func (o *order) rank() {
-	o.peers = map[string][]int{}
+	o.otherSettings = map[string][]int{}
 	excluded := map[string]bool{}
 	for i, s := range o.settings {
 		if s.form == asExclude {
@@ -21,30 +23,30 @@ func (o *order) rank() {
 	}
 	add := func(name string, i int) {
 		name += "\x00" + identity(o.settings[i].key)
-		o.peers[name] = append(o.peers[name], i)
+		o.otherSettings[name] = append(o.otherSettings[name], i)
 	}
 	for i, s := range o.settings {
 		if s.flaw != nil || o.refused[i] || s.form == asExclude || o.skipped(s.file) {
 			continue
 		}
-		if excluded[o.rivalKey(i)] && o.ladder(i).excluded >= 0 {
+		if excluded[o.rivalKey(i)] && o.precedence(i).excluded >= 0 {
 			continue
 		}
 		add(o.groups[i]+"\x00"+s.where, i)
 		add(fileName(s), i)
 	}
-	for _, all := range o.peers {
+	for _, all := range o.otherSettings {
 		slices.SortFunc(all, func(a, b int) int { return o.compare(a, b, o.systemd) })
 	}
-	clear(o.ladders) // what is refused for its value comes out later
+	clear(o.precedences) // what is refused for its value comes out later
 }
 
 func fileName(s setting) string { return "file\x00" + strconv.Itoa(s.file) + "\x00" + s.where }
 
-// peer is the last setting of a key among those that are read together with setting i, or in its file; with earlier, the last before i.
-func (o *order) peer(i int, key string, earlier bool) (found setting, ok bool) {
+// otherSetting is the last setting of a key among those that are read together with setting i, or in its file; with earlier, the last before i.
+func (o *order) otherSetting(i int, key string, earlier bool) (found setting, ok bool) {
 	best := -1
-	for _, all := range [][]int{o.peersOf(o.groups[i]+"\x00"+o.settings[i].where, key), o.peersOf(fileName(o.settings[i]), key)} {
+	for _, all := range [][]int{o.otherSettingsOf(o.groups[i]+"\x00"+o.settings[i].where, key), o.otherSettingsOf(fileName(o.settings[i]), key)} {
 		if j := o.lastOf(all, i, earlier); j >= 0 && (best < 0 || o.before(best, j, o.systemd)) {
 			best = j
 		}

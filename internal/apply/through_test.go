@@ -1,0 +1,47 @@
+package apply
+
+import (
+	"net"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// A listener that several processes have open is reached through the one that was named; through a
+// process that has it not, it is not there.
+func TestThroughTheNamedProcess(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	heir, other := exec.Command("sleep", "60"), exec.Command("sleep", "60")
+	heir.ExtraFiles = append(heir.ExtraFiles, file)
+	for _, c := range []*exec.Cmd{heir, other} {
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	}
+	e, err := Open(filepath.Join(t.TempDir(), "state"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := heir.Process.Pid
+	p, err := lengthened(e, l.Addr().String(), 1<<20, pid)
+	if err != nil || len(p.Changes) == 0 {
+		t.Fatalf("%v, %+v", err, p)
+	}
+	got := p.Changes[len(p.Changes)-1].Target
+	if got.PID != int64(pid) || got.Start != startOf(pid) || got.Cookie == 0 {
+		t.Errorf("%+v, want process %d", got, pid)
+	}
+	if p, err := lengthened(e, l.Addr().String(), 1<<20, other.Process.Pid); err == nil {
+		t.Errorf("through a process that does not have it: %+v", p.Changes)
+	}
+}

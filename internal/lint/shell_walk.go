@@ -1,0 +1,219 @@
+package lint
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// stmts takes statements; to are the files that their output goes to.
+func (s *script) stmts(list []*syntax.Stmt, to []string) {
+	for _, st := range list {
+		s.stmt(st, to)
+	}
+}
+
+func (s *script) stmt(st *syntax.Stmt, to []string) {
+	if own, ok := s.output(st); ok {
+		to = own
+	}
+	switch c := st.Cmd.(type) {
+	case *syntax.CallExpr:
+		s.call(c, st.Redirs, to)
+	case *syntax.BinaryCmd:
+		s.binary(c, to)
+	case *syntax.DeclClause:
+		s.assigns(c.Args)
+	case *syntax.Block:
+		s.stmts(c.Stmts, to)
+	case *syntax.Subshell:
+		s.stmts(c.Stmts, to)
+	case *syntax.TimeClause:
+		if c.Stmt != nil {
+			s.stmt(c.Stmt, to)
+		}
+	case *syntax.CoprocClause:
+		s.stmt(c.Stmt, to)
+	default:
+		s.branch(c, to)
+	}
+}
+
+// branch takes what may not run, or more than once.
+func (s *script) branch(c syntax.Command, to []string) {
+	s.branches = s.branches || c != nil
+	switch c := c.(type) {
+	case *syntax.IfClause:
+		for ; c != nil; c = c.Else {
+			s.stmts(c.Cond, to)
+			s.stmts(c.Then, to)
+		}
+	case *syntax.WhileClause:
+		s.stmts(c.Cond, to)
+		s.stmts(c.Do, to)
+	case *syntax.ForClause:
+		if each, ok := c.Loop.(*syntax.WordIter); ok {
+			s.loop(each.Name.Value, texts(s.words(each.Items)))
+		}
+		s.stmts(c.Do, to)
+	case *syntax.CaseClause:
+		for _, item := range c.Items {
+			s.stmts(item.Stmts, to)
+		}
+	case *syntax.FuncDecl:
+		s.stmt(c.Body, to)
+	}
+}
+
+// output are the files that a statement writes to; ok says that it does not write to what the block
+// around it writes to.
+func (s *script) output(st *syntax.Stmt) (to []string, ok bool) {
+	for _, r := range st.Redirs {
+		if r.N != nil && r.N.Value != "1" {
+			continue
+		}
+		switch r.Op {
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+			to, ok = append(to, s.word(r.Word).String()), true
+		}
+	}
+	return files(to), ok
+}
+
+// longestPipe is how many commands behind one are looked at for where its output goes.
+const longestPipe = 4
+
+// binary takes a pipe, or commands joined by && and ||.
+func (s *script) binary(c *syntax.BinaryCmd, to []string) {
+	if !isPipe(c) {
+		s.stmt(c.X, to)
+		s.stmt(c.Y, to)
+		return
+	}
+	var stages []*syntax.Stmt
+	inPipe(&stages, c)
+	for i, st := range stages {
+		last := min(len(stages), i+1+longestPipe)
+		into := slices.Clone(to)
+		for _, later := range stages[i+1 : last] {
+			own, _ := s.output(later)
+			into = append(into, own...)
+			if call, ok := later.Cmd.(*syntax.CallExpr); ok {
+				into = append(into, teed(unwrapped(s.words(call.Args)))...)
+			}
+		}
+		s.inner = nil
+		s.stmt(st, into)
+	}
+}
+
+func isPipe(c *syntax.BinaryCmd) bool { return c.Op == syntax.Pipe || c.Op == syntax.PipeAll }
+
+// inPipe are the commands of a pipe in their order.
+func inPipe(stages *[]*syntax.Stmt, c *syntax.BinaryCmd) {
+	for _, st := range []*syntax.Stmt{c.X, c.Y} {
+		if inner, ok := st.Cmd.(*syntax.BinaryCmd); ok && isPipe(inner) {
+			inPipe(stages, inner)
+			continue
+		}
+		*stages = append(*stages, st)
+	}
+}
+
+func (s *script) call(c *syntax.CallExpr, redirs []*syntax.Redirect, to []string) {
+	s.assigns(c.Assigns)
+	if words := unwrapped(s.words(c.Args)); len(words) > 0 {
+		s.row = words[0].row
+		to = append(slices.Clip(to), teed(words)...)
+		if !s.fed(redirs, path.Base(words[0].text), to) {
+			s.command(words, to)
+		}
+	}
+	inner := s.inner
+	s.inner = nil
+	s.stmts(inner, nil)
+}
+
+// fed takes what a command reads: a here-document, or a string after <<<.
+func (s *script) fed(redirs []*syntax.Redirect, name string, to []string) bool {
+	for _, r := range redirs {
+		switch {
+		case r.Op == syntax.WordHdoc && oneOf(name, []string{"sysctl", "tee", "cat"}):
+			w := s.word(r.Word)
+			w.text = unescapes.Replace(w.text)
+			s.content(to, w)
+			return true
+		case r.Op == syntax.Hdoc || r.Op == syntax.DashHdoc:
+			s.document(r, to)
+			return true
+		}
+	}
+	return false
+}
+
+// document takes a here-document. In one whose end mark is in quotes, backslashes stay.
+func (s *script) document(r *syntax.Redirect, to []string) {
+	end := s.word(r.Word).String()
+	if s.open {
+		s.here = &document{end, to}
+		return
+	}
+	if r.Hdoc == nil {
+		return
+	}
+	text := strings.TrimRight(s.raw(r.Hdoc), "\n")
+	if last := strings.LastIndexByte(text, '\n') + 1; trim(text[last:]) == end {
+		text = text[:last]
+	}
+	if !strings.ContainsAny(s.raw(r.Word), `"'\`) {
+		text = strings.ReplaceAll(text, "\\\n", folded)
+	}
+	s.content(to, word{text, s.rowOf(r.Hdoc.Pos())})
+}
+
+// assigns takes the elements of tables, T=( [net.core.somaxconn]=1024 "net.core.rmem_max=30" ) and
+// T["k"]=v, and strings over several lines.
+func (s *script) assigns(all []*syntax.Assign) {
+	for _, a := range all {
+		switch {
+		case a.Array != nil:
+			for _, e := range a.Array.Elems {
+				s.element(e.Index, e.Value)
+			}
+		case a.Index != nil:
+			s.element(a.Index, a.Value)
+		case a.Value != nil:
+			if w := s.word(a.Value); strings.Contains(w.text, "\n") {
+				s.nested(w)
+			}
+		}
+	}
+}
+
+func (s *script) element(index syntax.ArithmExpr, value *syntax.Word) {
+	if value == nil {
+		return
+	}
+	w := s.word(value)
+	s.row = w.row
+	if index != nil {
+		s.parser.element(s.raw(index), w.String())
+	} else {
+		s.edited("", w.String())
+	}
+}
+
+// teed are the files that a tee writes.
+func teed(words []word) (to []string) {
+	if len(words) == 0 || path.Base(words[0].text) != "tee" {
+		return nil
+	}
+	for _, w := range words[1:] {
+		if !strings.HasPrefix(w.text, "-") {
+			to = append(to, w.String())
+		}
+	}
+	return files(to)
+}
