@@ -123,6 +123,13 @@
 // one packet each. TLS makes one system call for each record of 16 KiB; a second
 // Conn below TLS merges these.
 //
+// # Busy polling
+//
+// With [Config].BusyPoll, Read looks for input again and again for a time after traffic before it
+// sleeps, and sends what is written meanwhile. That saves waking the reader, for up to a whole
+// processor while it lasts. It is for machines with processors to spare: where other programs or
+// the peer want the same processors, it can take more time than it saves.
+//
 // # Systems
 //
 // The package works on all systems. On Linux, connections of type

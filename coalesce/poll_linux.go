@@ -24,6 +24,9 @@ func (c *Conn) busyPoll(b []byte) (n int, err error, done bool) {
 		if n, err, more = p.readNow(c, b); !more {
 			return n, err, n > 0 || err != nil
 		}
+		// The peer may wait for this processor: the kernel likes to wake the receiver where the
+		// sender runs (select_task_rq_fair in kernel/sched/fair.c).
+		unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		if took := clock() - now; took > longLook {
 			interrupted(took, now+took)
 			break
@@ -59,7 +62,7 @@ const longLook = 200_000
 // looks is how many times a Read looks for input before it gives way to other goroutines. To give
 // way wakes a thread that looks for work (goschedImpl in runtime/proc.go), which costs as much as
 // several looks, and takes a processor from the peer if that is on the same machine.
-const looks = 8
+const looks = 64
 
 // mayPoll says whether there was traffic since a Read polled in vain, and takes note that one
 // polls now.

@@ -82,6 +82,9 @@ func newTrial(seed uint64) *trial {
 	if rnd.IntN(4) == 0 {
 		tr.cfg.Budget = coalesce.NewBudget(int64(rnd.IntN(80 << 10)))
 	}
+	if rnd.IntN(4) == 0 {
+		tr.cfg.BusyPoll = pick(rnd, 50*time.Microsecond, time.Second)
+	}
 	return tr
 }
 
