@@ -88,18 +88,18 @@ peers() {
   local ours="$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; $mc load connect 127.0.0.1:7000 --threads 1 --window 50 --for ${each}s --close fin --send '$http' --expect 59 --json | eval \"\$load_says\""
   if command -v wrk >/dev/null; then
     compare 'wrk -t1 -c50 (its CPU is not shown by it)' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; wrk -t1 -c50 -d${each}s -H 'Connection: close' http://127.0.0.1:7000/ | awk '/Requests.sec/ {print \$2, 0}'" "$ours"
-  else echo "wrk: not installed, passed over"; fi
+  else echo "wrk: not installed, skipped"; fi
   if command -v ab >/dev/null; then
     compare 'ab -c50 (its CPU is not shown by it)' "$floor srv -t 1 -T 60 -h 1 >/dev/null & sleep 0.5; ab -q -c 50 -t $each -n 10000000 http://127.0.0.1:7000/ | awk '/Requests per second/ {print \$4, 0}'" "$ours"
-  else echo "ab: not installed, passed over"; fi
+  else echo "ab: not installed, skipped"; fi
   if command -v tcp_crr >/dev/null; then # neper; one byte there and one back, then the client resets; both ends its own
     compare 'tcp_crr -T 1 -F 32 (neper, both ends its own)' "tcp_crr --nolog -T 1 -F 32 -l $((each + 2)) >/dev/null 2>&1 & sleep 0.5; tcp_crr --nolog -T 1 -F 32 -l $each -c -H 127.0.0.1 | sed -nE 's/^throughput=([0-9.]+).*/\1 0/p'" \
       "$mc load serve 127.0.0.1:7000 --threads 1 --answer y >/dev/null & sleep 0.5; $mc load connect 127.0.0.1:7000 --threads 1 --window 32 --for ${each}s --send x --expect 1 --json | eval \"\$load_says\""
-  else echo "tcp_crr (neper): not installed, passed over"; fi
+  else echo "tcp_crr (neper): not installed, skipped"; fi
   if command -v tcpkali >/dev/null; then # connects and closes; it shows no rate: the server's count is taken
     compare 'tcpkali -c200 --channel-lifetime 1ms' "$floor srv -t 1 -T $((each + 1)) >$tmp/srv & sleep 0.5; tcpkali -w 1 -c 200 --connect-rate 200k --channel-lifetime 0.001s -T $each 127.0.0.1:7000 >/dev/null 2>&1 || true; wait; awk -v s=$each '/accepted/ {print \$3 / s, 0}' $tmp/srv" \
       "$floor srv -t 1 -T 60 >/dev/null & sleep 0.5; $mc load connect 127.0.0.1:7000 --threads 1 --window 200 --for ${each}s --close fin --json | eval \"\$load_says\""
-  else echo "tcpkali: not installed, passed over"; fi
+  else echo "tcpkali: not installed, skipped"; fi
 }
 
 cost() {

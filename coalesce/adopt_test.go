@@ -15,7 +15,8 @@ import (
 
 func serve(t *testing.T, l net.Listener) {
 	t.Helper()
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
 		done := r.TLS != nil && r.TLS.HandshakeComplete
 		fmt.Fprint(w, r.Proto, " ", r.TLS != nil, " ", done)
 	})}
@@ -44,27 +45,33 @@ func TestHTTP(t *testing.T) {
 		protos     []string
 		listen     func(l net.Listener, cfg *tls.Config) net.Listener
 	}{
-		{"plain", "HTTP/1.1 false false", nil, func(l net.Listener, _ *tls.Config) net.Listener {
-			return NewListener(l, Config{})
-		}},
-		{"above TLS", "HTTP/1.1 true true", nil, func(l net.Listener, cfg *tls.Config) net.Listener {
-			return NewListener(tls.NewListener(l, cfg), Config{})
-		}},
-		{"below TLS", "HTTP/2.0 true true", []string{"h2"}, func(l net.Listener, cfg *tls.Config,
-		) net.Listener {
-			return tls.NewListener(NewListener(l, Config{}), cfg)
-		}},
+		{"plain", "HTTP/1.1 false false", nil,
+			func(l net.Listener, _ *tls.Config) net.Listener {
+				return NewListener(l, Config{})
+			}},
+		{"above TLS", "HTTP/1.1 true true", nil,
+			func(l net.Listener, cfg *tls.Config) net.Listener {
+				return NewListener(tls.NewListener(l, cfg), Config{})
+			}},
+		{"below TLS", "HTTP/2.0 true true", []string{"h2"},
+			func(l net.Listener, cfg *tls.Config,
+			) net.Listener {
+				return tls.NewListener(NewListener(l, Config{}), cfg)
+			}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: tc.protos}
+			cfg := &tls.Config{Certificates: []tls.Certificate{cert},
+				NextProtos: tc.protos}
 			serve(t, tc.listen(l, cfg))
 			transport := &http.Transport{
-				DialContext:       DialContext(new(net.Dialer).DialContext, Config{}),
-				TLSClientConfig:   &tls.Config{RootCAs: pool, ServerName: "localhost"},
+				DialContext: DialContext(new(net.Dialer).DialContext,
+					Config{}),
+				TLSClientConfig: &tls.Config{RootCAs: pool,
+					ServerName: "localhost"},
 				ForceAttemptHTTP2: true,
 			}
 			defer transport.CloseIdleConnections()
@@ -72,16 +79,18 @@ func TestHTTP(t *testing.T) {
 			if tc.name == "plain" {
 				scheme = "http://"
 			}
-			fetch(t, &http.Client{Transport: transport}, scheme+l.Addr().String(), tc.want)
+			fetch(t, &http.Client{Transport: transport}, scheme+l.Addr().String(),
+				tc.want)
 		})
 	}
 }
 
-// A client that does not shake hands does not hold ConnectionState for ever.
+// A client that does not shake hands does not hold ConnectionState forever.
 func TestConnectionStateOfASilentPeer(t *testing.T) {
 	a, b := pair(t)
 	cert, _ := certificate(t)
-	c := Wrap(tls.Server(a, &tls.Config{Certificates: []tls.Certificate{cert}}), Config{}).(*TLSConn)
+	c := Wrap(tls.Server(a, &tls.Config{Certificates: []tls.Certificate{cert}}),
+		Config{}).(*TLSConn)
 	go func() { time.Sleep(50 * time.Millisecond); b.Close() }()
 	if c.ConnectionState().HandshakeComplete {
 		t.Error("shaken")
@@ -101,12 +110,15 @@ func TestOptions(t *testing.T) {
 	defer socket.Close()
 	defer pipe.Close()
 	for name, set := range map[string]func(c *Conn) error{
-		"SetLinger":          func(c *Conn) error { return c.SetLinger(5) },
-		"SetNoDelay":         func(c *Conn) error { return c.SetNoDelay(true) },
-		"SetKeepAlive":       func(c *Conn) error { return c.SetKeepAlive(true) },
-		"SetKeepAlivePeriod": func(c *Conn) error { return c.SetKeepAlivePeriod(time.Minute) },
+		"SetLinger":    func(c *Conn) error { return c.SetLinger(5) },
+		"SetNoDelay":   func(c *Conn) error { return c.SetNoDelay(true) },
+		"SetKeepAlive": func(c *Conn) error { return c.SetKeepAlive(true) },
+		"SetKeepAlivePeriod": func(c *Conn) error {
+			return c.SetKeepAlivePeriod(time.Minute)
+		},
 		"SetKeepAliveConfig": func(c *Conn) error {
-			return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Minute})
+			return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true,
+				Idle: time.Minute})
 		},
 		"SetReadBuffer":  func(c *Conn) error { return c.SetReadBuffer(1 << 16) },
 		"SetWriteBuffer": func(c *Conn) error { return c.SetWriteBuffer(1 << 16) },
@@ -118,7 +130,8 @@ func TestOptions(t *testing.T) {
 			t.Error(name, err)
 		}
 		var op *net.OpError
-		if err := set(pipe); !errors.Is(err, errors.ErrUnsupported) || !errors.As(err, &op) {
+		if err := set(pipe); !errors.Is(err, errors.ErrUnsupported) ||
+			!errors.As(err, &op) {
 			t.Error(name, "of a pipe:", err)
 		}
 	}
@@ -126,7 +139,8 @@ func TestOptions(t *testing.T) {
 
 // Errors are those of the net package at the outside, and take one line.
 func TestErrorForms(t *testing.T) {
-	c, _ := stalledOver(t, "tcp", Config{WriteTimeout: 50 * time.Millisecond, MaxPending: 1 << 10})
+	c, _ := stalledOver(t, "tcp", Config{WriteTimeout: 50 * time.Millisecond,
+		MaxPending: 1 << 10})
 	var list []error
 	add := func(_ any, err error) { list = append(list, err) }
 	c.SetWriteDeadline(time.Unix(1, 0))
@@ -192,7 +206,10 @@ func TestDeadlineMoves(t *testing.T) {
 		t.Errorf("late by %v: %v", late, err)
 	}
 	c.SetWriteDeadline(time.Now().Add(time.Hour))
-	go func() { time.Sleep(50 * time.Millisecond); c.SetWriteDeadline(time.Now().Add(-time.Second)) }()
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		c.SetWriteDeadline(time.Now().Add(-time.Second))
+	}()
 	within(t, 0, "Write", func() { c.Write(make([]byte, 1000)) })
 }
 
@@ -242,7 +259,9 @@ func TestWrapKeepsConnectionStateAlone(t *testing.T) {
 	}
 	x, y := net.Pipe()
 	defer y.Close()
-	shakes = Wrap(stateOnly{x, func() (s tls.ConnectionState) { return s }}, Config{}).(*TLSConn)
+	shakes = Wrap(stateOnly{x, func() (s tls.ConnectionState) {
+		return s
+	}}, Config{}).(*TLSConn)
 	if err := shakes.HandshakeContext(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Error("incomplete:", err)
 	}

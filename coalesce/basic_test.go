@@ -88,7 +88,8 @@ func TestEverythingArrives(t *testing.T) {
 		if !bytes.Equal(<-got, want.Bytes()) {
 			t.Errorf("%d bytes: received something else", n)
 		}
-		if s := c.Stats(); s.Accepted != int64(5*n) || s.Sent != s.Accepted || s.Messages != 5 {
+		if s := c.Stats(); s.Accepted != int64(5*n) || s.Sent != s.Accepted ||
+			s.Messages != 5 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -140,7 +141,8 @@ func TestDeadlineInThePast(t *testing.T) {
 	defer c.Close()
 	c.SetWriteDeadline(time.Unix(1, 0))
 	for _, n := range []int{1, 1 << 20} {
-		if n, err := c.Write(make([]byte, n)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if n, err := c.Write(make([]byte, n)); n != 0 ||
+			!errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(n, err)
 		}
 	}
@@ -188,10 +190,12 @@ func TestPeerStopsReading(t *testing.T) {
 		t.Errorf("%d bytes pending", n)
 	}
 	c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
-	if n, err := c.Write(make([]byte, 1000)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := c.Write(make([]byte, 1000)); n != 0 ||
+		!errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("blocked write:", n, err)
 	}
-	if n, err := c.Write(make([]byte, 100_000)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n, err := c.Write(make([]byte, 100_000)); n != 0 ||
+		!errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("blocked large write:", n, err)
 	}
 	if err := c.Flush(); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -257,7 +261,8 @@ func TestStuckPeer(t *testing.T) {
 	if err := c.Flush(); !errors.Is(err, ErrStuck) {
 		t.Error("flush:", err)
 	}
-	if err := c.Close(); !errors.Is(err, ErrStuck) || !strings.Contains(err.Error(), "not sent") {
+	if err := c.Close(); !errors.Is(err, ErrStuck) ||
+		!strings.Contains(err.Error(), "not sent") {
 		t.Error("close:", err)
 	}
 }

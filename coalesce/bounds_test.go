@@ -66,9 +66,11 @@ func TestTryWriteNeverWaits(t *testing.T) {
 	used := func() *Budget { b := NewBudget(1 << 20); b.used.Store(1 << 20); return b }
 	for _, over := range kindsOfConn {
 		for name, cfg := range map[string]Config{
-			"auto": {}, "immediate": {Policy: Immediate}, "disconnect": {OnFull: Disconnect},
-			"fail": {OnFull: Fail}, "readdriven": {ReadDriven: true}, "budget": {Budget: used()},
-			"small": {BufferSize: 1 << 10, MaxPending: 1 << 10},
+			"auto": {}, "immediate": {Policy: Immediate},
+			"disconnect": {OnFull: Disconnect},
+			"fail":       {OnFull: Fail}, "readdriven": {ReadDriven: true},
+			"budget": {Budget: used()},
+			"small":  {BufferSize: 1 << 10, MaxPending: 1 << 10},
 		} {
 			t.Run(over+" "+name, func(t *testing.T) {
 				cfg.WriteTimeout = 3 * time.Second
@@ -108,7 +110,8 @@ func TestLargeWriteIsBounded(t *testing.T) {
 		for _, policy := range []Overflow{Fail, Disconnect} {
 			t.Run(over, func(t *testing.T) {
 				t.Parallel()
-				c, _ := stalledOver(t, over, Config{OnFull: policy, WriteTimeout: limit})
+				c, _ := stalledOver(t, over,
+					Config{OnFull: policy, WriteTimeout: limit})
 				defer c.CloseNow()
 				var err error
 				start := time.Now()
@@ -127,7 +130,8 @@ func TestLargeWriteIsBounded(t *testing.T) {
 	}
 }
 
-// A peer is stuck when it has taken nothing for WriteTimeout, not before, and a tenth later at most.
+// A peer is stuck when it has taken nothing for WriteTimeout, not before, and a tenth later
+// at most.
 func TestWriteTimeoutIsExact(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes its time: not for -short")
@@ -137,7 +141,8 @@ func TestWriteTimeoutIsExact(t *testing.T) {
 		for name, size := range map[string]int{"small": 1000, "large": 40 << 10} {
 			t.Run(over+" "+name, func(t *testing.T) {
 				t.Parallel()
-				cfg := Config{WriteTimeout: limit, BufferSize: 64 << 10, OnFull: Disconnect}
+				cfg := Config{WriteTimeout: limit, BufferSize: 64 << 10,
+					OnFull: Disconnect}
 				if name == "small" {
 					cfg.OnFull = Block
 				}
@@ -168,7 +173,8 @@ func testExact(t *testing.T, c *Conn, peer net.Conn, size int, limit time.Durati
 		t.Error(err)
 	}
 	idle := failed.Sub(<-last)
-	_, hidden := c.inner.(plain) // there a piece that is taken in part looks like one that is not
+	// there a piece that is taken in part looks like one that is not
+	_, hidden := c.inner.(plain)
 	if !hidden && idle < limit-2*looking10ms {
 		t.Errorf("%v after the peer has taken something, the limit is %v", idle, limit)
 	}
@@ -208,7 +214,8 @@ func TestCloseDuringIdleCopy(t *testing.T) {
 				done := make(chan struct{})
 				go func() { io.Copy(c, source); close(done) }()
 				go func() { io.CopyN(io.Discard, c, 1) }()
-				time.Sleep(20 * time.Millisecond) // until the copy waits, or not yet
+				// until the copy waits, or not yet
+				time.Sleep(20 * time.Millisecond)
 				within(t, 0, "Write", func() { c.Write([]byte("x")) })
 				within(t, 0, "Flush", func() { c.Flush() })
 				within(t, 0, "Close", func() { c.Close() })
@@ -234,7 +241,8 @@ func TestCloseDoesNotWaitForStalledPeers(t *testing.T) {
 					err := c.Close()
 					var failed *Error
 					var op *net.OpError
-					if !errors.Is(err, ErrLingering) || !errors.As(err, &failed) ||
+					if !errors.Is(err, ErrLingering) ||
+						!errors.As(err, &failed) ||
 						failed.Unsent() == 0 || !errors.As(err, &op) {
 						t.Error(err)
 					}
@@ -261,10 +269,12 @@ func fillSocket(c *Conn) {
 // gets it too.
 func TestCloseDeliversToSlowPeers(t *testing.T) {
 	for _, over := range kindsOfConn {
-		for name, pause := range map[string]time.Duration{"slow": 0, "pauses": 2 * patience} {
+		for name, pause := range map[string]time.Duration{"slow": 0,
+			"pauses": 2 * patience} {
 			t.Run(over+" "+name, func(t *testing.T) {
 				t.Parallel()
-				c, peer := stalledOver(t, over, Config{CloseTimeout: 30 * time.Second})
+				c, peer := stalledOver(t, over,
+					Config{CloseTimeout: 30 * time.Second})
 				fillSocket(c)
 				want := c.Stats().Accepted
 				got := make(chan int64)
@@ -282,7 +292,8 @@ func TestCloseDeliversToSlowPeers(t *testing.T) {
 					}
 				}()
 				err := c.Close()
-				// Where the socket is hidden, a slow Write looks like one of which nothing is taken.
+				// Where the socket is hidden, a slow Write looks like one
+				// of which nothing is taken.
 				hidden := over == "plain" && errors.Is(err, ErrLingering)
 				if pause == 0 && err != nil && !hidden {
 					t.Error("Close:", err)
@@ -343,17 +354,22 @@ func TestCloseEndsOtherCalls(t *testing.T) {
 			fillSocket(c)
 			calls.Go(func() { c.Write(make([]byte, 1000)) })
 			calls.Go(func() { c.Write(make([]byte, 1<<20)) })
-			calls.Go(func() { c.ReadFrom(strings.NewReader(strings.Repeat("x", 1<<20))) })
+			calls.Go(func() {
+				c.ReadFrom(strings.NewReader(strings.Repeat("x", 1<<20)))
+			})
 			calls.Go(func() { io.Copy(c, fileWith(t, strings.Repeat("x", 1<<20))) })
 			awaitBlocked(t, c)
 			within(t, 0, "Close", func() { c.Close() })
 			within(t, 0, "Read", func() {
-				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err,
+					net.ErrClosed) {
 					t.Error("Read:", err)
 				}
 			})
 			within(t, time.Second, "the others", calls.Wait)
-			within(t, time.Second, "CloseContext", func() { c.CloseContext(context.Background()) })
+			within(t, time.Second, "CloseContext", func() {
+				c.CloseContext(context.Background())
+			})
 		})
 	}
 }
@@ -385,7 +401,8 @@ func TestCloseContextGivesUp(t *testing.T) {
 	within(t, 0, "CloseContext", func() {
 		err := c.CloseContext(ctx)
 		var failed *Error
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &failed) || failed.Unsent() == 0 {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &failed) ||
+			failed.Unsent() == 0 {
 			t.Error(err)
 		}
 	})

@@ -28,7 +28,8 @@ func (c *Conn) carry(learns bool) {
 		c.learnCarry(c.messages != before)
 	}
 	for range maxCarried {
-		if c.flag&stalled != 0 || c.facts().flusherLooks() != take || !c.attemptHead(causeRead) {
+		if c.flag&stalled != 0 || c.facts().flusherLooks() != take ||
+			!c.attemptHead(causeRead) {
 			break
 		}
 		c.giveWay()

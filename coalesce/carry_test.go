@@ -14,7 +14,8 @@ func TestReaderCarries(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	a, b := pair(t)
 	go io.Copy(b, b)
-	c := New(a, Config{MaxDelay: time.Minute}) // no turn is slow, not on an emulated machine either
+	// no turn is slow, not on an emulated machine either
+	c := New(a, Config{MaxDelay: time.Minute})
 	const callers, rounds = 16, 200
 	yields.until.Store(0) // other tests may have made yields slow
 	var reader, wg sync.WaitGroup

@@ -26,12 +26,12 @@ type Overflow uint8
 const (
 	// Block makes Write wait for room, up to the write deadline.
 	Block Overflow = iota
-	// Fail makes Write return ErrFull with nothing accepted, also when the Budget is used up. The
-	// connection goes on. A Write too large to be copied waits for its turn all the same, and for
-	// a peer that takes nothing as long as WriteTimeout.
+	// Fail makes Write return ErrFull with nothing accepted, also when the Budget is
+	// used up. The connection goes on. A Write too large to be copied waits for its
+	// turn all the same, and for a peer that takes nothing as long as WriteTimeout.
 	Fail
-	// Disconnect makes the connection fail with ErrFull: what is pending
-	// is dropped, and the connection is closed. A Write too large to be copied waits as with Fail.
+	// Disconnect makes the connection fail with ErrFull: what is pending is dropped,
+	// and the connection is closed. A Write too large to be copied waits as with Fail.
 	Disconnect
 )
 
@@ -60,14 +60,14 @@ type Config struct {
 	MaxDelay time.Duration
 
 	// WriteTimeout is how long the peer may take no byte at all before a write fails. Negative:
-	// for ever. Default 10 s. It is exact to a tenth. With Block it holds for writes in the
+	// forever. Default 10 s. It is exact to a tenth. With Block it holds for writes in the
 	// background, and write deadlines bound callers; otherwise for callers too. What the peer
 	// takes is seen on Linux, for connections that have SyscallConn, or NetConn as TLS has; for
 	// others, what counts is the end of each Write of at most BufferSize.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long what is pending may take to be sent after Close was called,
-	// whether Close waits for it or not. Negative: for ever. Default 5 s.
+	// whether Close waits for it or not. Negative: forever. Default 5 s.
 	CloseTimeout time.Duration
 
 	// Policy says when pending bytes are sent.
@@ -76,22 +76,23 @@ type Config struct {
 	// OnFull says what Write does when MaxPending bytes are waiting.
 	OnFull Overflow
 
-	// ReadDriven is for servers that read requests, write replies, and read
-	// again in one goroutine: nothing is sent between two Reads but when MinBatch bytes
-	// are pending or one to two milliseconds have passed (up to seventeen, when
-	// lately all owners read in time: a tick each millisecond would cost more than it is worth).
-	// With
-	// pipelined requests this is one system call a batch without any second
+	// ReadDriven is for servers that read requests, write replies, and read again in
+	// one goroutine: nothing is sent between two Reads but when MinBatch bytes are
+	// pending or one to two milliseconds have passed (up to seventeen, when lately all
+	// owners read in time: a tick each millisecond would cost more than it is worth).
+	// With pipelined requests this is one system call a batch without any second
 	// goroutine. It has no effect with Immediate and Manual.
 	ReadDriven bool
 
-	// BusyPoll is for how long after traffic Read looks for input again and again before it lets
-	// its goroutine and its processor sleep. It saves the time to wake both, and costs up to one
-	// processor for that long after each arrival and each send, in every connection that has
-	// it. Times about that of a round trip are of use, some 50 us in a local network. It has no
-	// effect where there is one processor only (GOMAXPROCS or NumCPU is 1), for a time after
-	// CPU-bound goroutines or other programs took all of them, on systems other than Linux, and for connections other than
-	// *net.TCPConn and *net.UnixConn: put it below TLS. Default 0: Read sleeps at once.
+	// BusyPoll is for how long after traffic Read looks for input again and again
+	// before it lets its goroutine and its processor sleep. It saves the time to wake
+	// both, and costs up to one processor for that long after each arrival and each
+	// send, in every connection that has it. Times about that of a round trip are of
+	// use, some 50 us in a local network. It has no effect where there is one processor
+	// only (GOMAXPROCS or NumCPU is 1), for a time after CPU-bound goroutines or other
+	// programs took all of them, on systems other than Linux, and for connections other
+	// than *net.TCPConn and *net.UnixConn: put it below TLS. Default 0: Read sleeps at
+	// once.
 	BusyPoll time.Duration
 
 	// NoFlushOnRead makes Read leave pending bytes to the flusher, and not give way to

@@ -66,8 +66,9 @@ const (
 	halved                     // CloseWrite has shut the sending side down
 	through                    // NetConn was called: nothing may stay pending
 	abrupt                     // SetLinger(0): Close drops what is pending
-	tooLate                    // the write deadline has passed for a caller, or while one could come
-	polled                     // a Read has polled for input since the last traffic
+	// the write deadline has passed for a caller, or while one could come
+	tooLate
+	polled // a Read has polled for input since the last traffic
 )
 
 // New returns a Conn that writes to c. From then on c must not be written to
@@ -138,7 +139,7 @@ func (c *Conn) Release() {
 }
 
 // send writes what is pending in this goroutine when nobody else does and the
-// connection allows attempts that do not block, else it sees to it that a flusher
+// connection allows attempts that do not block, else it makes sure that a flusher
 // will. mu is held, and released.
 func (c *Conn) send(why cause) {
 	switch {

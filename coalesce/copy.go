@@ -24,7 +24,9 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	switch s := source.(type) {
 	case regular:
 		if info, err := s.Stat(); err == nil && info.Mode().IsRegular() {
-			return c.move("readfrom", func() (int64, error) { return c.moveFile(r, s, rest != nil) })
+			return c.move("readfrom", func() (int64, error) {
+				return c.moveFile(r, s, rest != nil)
+			})
 		}
 	case *net.TCPConn, *net.UnixConn:
 		if in := rawInput(source); in != nil && movable && c.mayMove() {

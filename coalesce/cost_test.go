@@ -133,7 +133,8 @@ func TestBudgetBoundsStalledPeers(t *testing.T) {
 		a, b := pair(t)
 		a.SetWriteBuffer(4 << 10)
 		b.SetReadBuffer(4 << 10)
-		c := New(a, Config{Budget: budget, WriteTimeout: -1, CloseTimeout: time.Millisecond})
+		c := New(a, Config{Budget: budget, WriteTimeout: -1,
+			CloseTimeout: time.Millisecond})
 		list = append(list, c)
 		for range writers {
 			wg.Go(func() {

@@ -130,7 +130,7 @@ func ExampleConn_Hold() {
 	// Output: header, body, 1 system call
 }
 
-// A peer that does not read must not hold up whoever writes to it.
+// A peer that does not read must not hold up its writers.
 func ExampleConn_TryWrite() {
 	conn, peer := connected()
 	defer peer.Close()
@@ -197,7 +197,8 @@ func ExampleNew_tls() {
 	if err != nil {
 		return
 	}
-	secure := tls.Client(conn, &tls.Config{ServerName: "example.com", DynamicRecordSizingDisabled: true})
+	secure := tls.Client(conn, &tls.Config{ServerName: "example.com",
+		DynamicRecordSizingDisabled: true})
 	c := coalesce.New(secure, coalesce.Config{BufferSize: 16 << 10})
 	defer c.Close()
 	c.Write([]byte("GET / HTTP/1.0\r\n\r\n"))

@@ -72,7 +72,8 @@ func Example_chat() {
 	budget := coalesce.NewBudget(16 << 20) // for all members together
 	for range 50 {
 		conn, client := connected()
-		members = append(members, coalesce.New(conn, coalesce.Config{Budget: budget, OnFull: coalesce.Disconnect}))
+		members = append(members, coalesce.New(conn,
+			coalesce.Config{Budget: budget, OnFull: coalesce.Disconnect}))
 		readers.Go(func() {
 			defer client.Close()
 			if n, err := io.Copy(io.Discard, client); n != 6000 || err != nil {

@@ -20,7 +20,7 @@ func (c *Conn) flusher(w *work) {
 	c.retire(w)
 }
 
-// retire ends the turn of whoever was the flusher, a goroutine or a Read. mu is held, and released.
+// retire ends the turn of the flusher, a goroutine or a Read. mu is held, and released.
 func (c *Conn) retire(w *work) {
 	c.flag &^= scheduled
 	c.dispatch()

@@ -160,7 +160,7 @@ func (c *Conn) resumable(err error) bool {
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// unaccept takes back n bytes that the caller is told were not written. Flush
+// unaccept subtracts n bytes that are reported to the caller as not written. Flush
 // calls made since then wait for so much less. mu is held.
 func (c *Conn) unaccept(before, n int64) {
 	if n == 0 {

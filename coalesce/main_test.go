@@ -27,7 +27,8 @@ func leftGoroutines() string {
 		stacks := make([]byte, 4<<20)
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		for stack := range strings.SplitSeq(string(stacks), "\n\n") {
-			if strings.Contains(stack, "/coalesce.") && !strings.Contains(stack, "TestMain") {
+			if strings.Contains(stack, "/coalesce.") &&
+				!strings.Contains(stack, "TestMain") {
 				left = append(left, stack)
 			}
 		}

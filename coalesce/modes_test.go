@@ -201,7 +201,8 @@ func TestWriteBuffersAndReadFrom(t *testing.T) {
 		}
 	}()
 	got, err := io.ReadAll(b)
-	want := "abc" + strings.Repeat("l", 40_000) + "endhead" + strings.Repeat("f", 200_000) + "tailany"
+	want := "abc" + strings.Repeat("l", 40_000) + "endhead" + strings.Repeat("f", 200_000) +
+		"tailany"
 	if string(got) != want || err != nil {
 		at := 0
 		for at < min(len(got), len(want)) && got[at] == want[at] {
@@ -253,7 +254,8 @@ func TestGuard(t *testing.T) {
 	for _, want := range []int64{10, 20, 40, 80, 160, 320, 640, 1000, 1000} {
 		g.judge(5*ms, now, ms)
 		if g.allows(now+want*ms-1) || !g.allows(now+want*ms) {
-			t.Errorf("yields forbidden until %d, want %d ms", (g.until.Load()-now)/ms, want)
+			t.Errorf("yields forbidden until %d, want %d ms", (g.until.Load()-now)/ms,
+				want)
 		}
 		now += 2000 * ms
 	}
@@ -360,7 +362,8 @@ func TestTLS(t *testing.T) {
 			a, b := pair(t)
 			server := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}})
 			client := build(a, &tls.Config{
-				RootCAs: pool, ServerName: "localhost", DynamicRecordSizingDisabled: true,
+				RootCAs: pool, ServerName: "localhost",
+				DynamicRecordSizingDisabled: true,
 			})
 			got := make(chan []byte)
 			go func() { all, _ := io.ReadAll(server); got <- all }()
@@ -439,7 +442,8 @@ func TestGivingWayBatches(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	a, b := pair(t)
 	discard(b)
-	c := New(a, Config{MaxDelay: time.Minute}) // no turn is slow, not on an emulated machine either
+	// no turn is slow, not on an emulated machine either
+	c := New(a, Config{MaxDelay: time.Minute})
 	defer c.Close()
 	const writers, rounds = 64, 200
 	for range rounds {

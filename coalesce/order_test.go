@@ -103,7 +103,9 @@ func TestNothingOvertakes(t *testing.T) {
 				continue // it has none
 			}
 			for _, policy := range []Policy{Auto, Manual} {
-				t.Run(name+" over "+over, func(t *testing.T) { testOrder(t, over, policy, way) })
+				t.Run(name+" over "+over, func(t *testing.T) {
+					testOrder(t, over, policy, way)
+				})
 			}
 		}
 	}
@@ -149,7 +151,7 @@ func connectedOver(t testing.TB, over string) (a, b net.Conn) {
 	return x, y
 }
 
-// After NetConn has been called nothing stays behind: whoever has the inner connection may write
+// After NetConn has been called nothing stays behind: the owner of the inner connection may write
 // to it at any time.
 func TestNetConnEndsCollecting(t *testing.T) {
 	a, b := pair(t)
@@ -185,7 +187,9 @@ func TestFileStaysTogether(t *testing.T) {
 			go func() { all, _ := io.ReadAll(b); got <- all }()
 			const files, size = 20, 300_000
 			for range files {
-				if n, err := io.Copy(c, fileWith(t, strings.Repeat("f", size))); n != size || err != nil {
+				if n, err := io.Copy(c,
+					fileWith(t, strings.Repeat("f", size))); n != size ||
+					err != nil {
 					t.Fatal(n, err)
 				}
 				c.Write([]byte("."))
@@ -195,9 +199,12 @@ func TestFileStaysTogether(t *testing.T) {
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
-			whole := bytes.ReplaceAll(<-got, bytes.Repeat([]byte("f"), size), []byte("F"))
-			if bytes.Count(whole, []byte("F")) != files || bytes.Contains(whole, []byte("f")) {
-				t.Errorf("%d of %d files in one piece", bytes.Count(whole, []byte("F")), files)
+			whole := bytes.ReplaceAll(<-got, bytes.Repeat([]byte("f"), size),
+				[]byte("F"))
+			if bytes.Count(whole, []byte("F")) != files ||
+				bytes.Contains(whole, []byte("f")) {
+				t.Errorf("%d of %d files in one piece",
+					bytes.Count(whole, []byte("F")), files)
 			}
 		})
 	}

@@ -24,8 +24,9 @@ func (c *Conn) busyPoll(b []byte) (n int, err error, done bool) {
 		if n, err, more = p.readNow(c, b); !more {
 			return n, err, n > 0 || err != nil
 		}
-		// The peer may wait for this processor: the kernel likes to wake the receiver where the
-		// sender runs (select_task_rq_fair in kernel/sched/fair.c).
+		// The peer may wait for this processor: the kernel likes to wake the
+		// receiver where the sender runs (select_task_rq_fair in
+		// kernel/sched/fair.c).
 		unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		if took := clock() - now; took > longLook {
 			interrupted(took, now+took)
@@ -67,7 +68,8 @@ const looks = 64
 // mayPoll says whether there was traffic since a Read polled in vain, and takes note that one
 // polls now.
 func (c *Conn) mayPoll() bool {
-	if c.set.BusyPoll <= 0 || c.raw == nil || runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 {
+	if c.set.BusyPoll <= 0 || c.raw == nil || runtime.NumCPU() == 1 ||
+		runtime.GOMAXPROCS(0) == 1 {
 		return false
 	}
 	c.mu.Lock()
@@ -85,7 +87,8 @@ func (c *Conn) sendBetween(giveWay bool) bool {
 	c.mu.Lock()
 	before := c.sent
 	pending := c.work != nil && c.work.head != nil
-	if c.leavesToRead() && (pending || giveWay) && c.gate == 0 && c.flag&(scheduled|stalled) == 0 {
+	if c.leavesToRead() && (pending || giveWay) && c.gate == 0 &&
+		c.flag&(scheduled|stalled) == 0 {
 		c.carry(false)
 	} else if pending && c.leavesToRead() {
 		c.send(causeRead)

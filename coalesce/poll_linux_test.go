@@ -17,7 +17,7 @@ import (
 // forEver makes a Read that polls go on until the test ends it.
 const forEver = time.Hour
 
-// polling returns a Conn with a Read that polls for ever, and what that Read returns.
+// polling returns a Conn with a Read that polls forever, and what that Read returns.
 func polling(t *testing.T) (c *Conn, peer net.Conn, ended chan error) {
 	t.Helper()
 	if runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 {
@@ -139,8 +139,10 @@ func TestBusyPollBound(t *testing.T) {
 		from := clock()
 		_, _, done := c.busyPoll(make([]byte, 1))
 		took := time.Duration(clock() - from)
-		forbidden := polls.until.Load() != 0 || yields.until.Load() != 0 // the machine is busy
-		if done || step.want && took < span && !forbidden || !step.want && c.polls() != polled ||
+		// the machine is busy
+		forbidden := polls.until.Load() != 0 || yields.until.Load() != 0
+		if done || step.want && took < span && !forbidden ||
+			!step.want && c.polls() != polled ||
 			step.want && !c.polls() {
 			t.Errorf("%s: read %v after %v", step.name, done, took)
 		}
@@ -174,7 +176,8 @@ func TestBusyPollEcho(t *testing.T) {
 		}
 		buf := make([]byte, 8)
 		for range callers * messages {
-			if _, err := io.ReadFull(own, buf); err != nil || string(buf) != "8 bytes." {
+			if _, err := io.ReadFull(own, buf); err != nil ||
+				string(buf) != "8 bytes." {
 				t.Fatal(string(buf), err)
 			}
 			back <- struct{}{}

@@ -78,7 +78,7 @@ func (c *Conn) settlePending() error {
 	return err
 }
 
-// NetConn returns the wrapped connection. Since whoever has that may write to it, what is pending
+// NetConn returns the wrapped connection. Since its user may write to it, what is pending
 // is sent first, as Flush does, and from then on each Write is sent before it returns: nothing is
 // collected any more. What TryWrite accepts is sent soon, as ever.
 func (c *Conn) NetConn() net.Conn {

@@ -2,8 +2,8 @@ package coalesce
 
 // The rule of who sends, as pure functions of a few facts, so that a test can
 // walk through all states. The invariant: bytes that are pending and due, with
-// nobody writing and no flusher started, are impossible, because whoever adds
-// bytes asks afterAppend and whoever stops writing asks afterWrite, both under the
+// nobody writing and no flusher started, are impossible, because a caller that adds
+// bytes asks afterAppend and one that stops writing asks afterWrite, both under the
 // lock.
 
 // facts are what the decision of who sends depends on.
@@ -14,9 +14,10 @@ type facts struct {
 	writing   bool // someone is writing to the connection
 	scheduled bool // a flusher has been started and has not ended
 	lazy      bool // held, Manual or ReadDriven
-	wanted    bool // someone waits for it: Flush, Close, a blocked writer; or the socket was full
-	eager     bool // Immediate
-	backstop  bool // lazy bytes may stay only as long as the sweeper lets them (ReadDriven)
+	// someone waits for it: Flush, Close, a blocked writer; or the socket was full
+	wanted   bool
+	eager    bool // Immediate
+	backstop bool // lazy bytes may stay only as long as the sweeper lets them (ReadDriven)
 }
 
 // action is what the goroutine that asked does next.
@@ -48,8 +49,8 @@ func (f facts) afterAppend() action {
 	return start
 }
 
-// afterWrite is asked by whoever has just stopped writing, or ended a flusher, or waits for bytes
-// to be sent.
+// afterWrite is asked by a caller that has just stopped writing, or ended a flusher, or
+// waits for bytes to be sent.
 func (f facts) afterWrite() action {
 	switch {
 	case f.writing || f.scheduled:

@@ -30,8 +30,10 @@ const (
 func (m model) facts(aged bool) facts {
 	return facts{
 		pending: m.pending > 0, full: m.pending == 2, aged: aged,
-		writing: m.writer == writingNow || m.flusher == writingNow, scheduled: m.flusher != gone,
-		lazy: m.lazy || m.driven, backstop: m.driven && !m.lazy, eager: m.eager, wanted: m.wanted || m.waiting,
+		writing:   m.writer == writingNow || m.flusher == writingNow,
+		scheduled: m.flusher != gone,
+		lazy:      m.lazy || m.driven, backstop: m.driven && !m.lazy, eager: m.eager,
+		wanted: m.wanted || m.waiting,
 	}
 }
 
@@ -41,7 +43,8 @@ func (m model) steps() (next []model, names []string) {
 	for _, to := range []int{1, 2} {
 		for _, aged := range []bool{false, true} {
 			if to >= m.pending {
-				add(m.append(to, aged), fmt.Sprintf("append to %d, aged %v", to, aged))
+				add(m.append(to, aged),
+					fmt.Sprintf("append to %d, aged %v", to, aged))
 			}
 		}
 	}
@@ -87,7 +90,8 @@ func (m model) steps() (next []model, names []string) {
 		n.flusher, n.reader = gone, false
 		add(n.dispatch(), "reader goes back to reading")
 	}
-	if m.flusher == gone && m.writer == gone && m.pending == 0 && !m.lazy && !m.driven && !m.eager {
+	if m.flusher == gone && m.writer == gone && m.pending == 0 && !m.lazy && !m.driven &&
+		!m.eager {
 		n := m
 		n.flusher, n.reader = looking, true
 		add(n, "Read gives way")
@@ -192,7 +196,7 @@ func TestModelNeverStrandsBytes(t *testing.T) {
 				t.Errorf("left behind: %+v", m)
 			}
 			if m.waiting && m.pending > 0 && !f.writing && !f.scheduled {
-				t.Errorf("waits for ever: %+v", m)
+				t.Errorf("waits forever: %+v", m)
 			}
 		})
 		total += len(seen)

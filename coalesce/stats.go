@@ -94,8 +94,9 @@ type causeCounts [numCauses]int64
 
 func (n *causeCounts) export() Causes {
 	return Causes{
-		Dry: n[causeDry], Full: n[causeFull], Read: n[causeRead], TakeOver: n[causeTakeOver],
-		Inline: n[causeInline], Explicit: n[causeExplicit], Large: n[causeLarge],
+		Dry: n[causeDry], Full: n[causeFull], Read: n[causeRead],
+		TakeOver: n[causeTakeOver],
+		Inline:   n[causeInline], Explicit: n[causeExplicit], Large: n[causeLarge],
 	}
 }
 
@@ -194,7 +195,8 @@ func (t *Totals) Stats() Stats {
 		causes[i] = n(totalCauses + i)
 	}
 	return Stats{
-		Messages: n(totalMessages), Accepted: n(totalAccepted), Sent: n(totalSent), Calls: n(totalCalls),
+		Messages: n(totalMessages), Accepted: n(totalAccepted), Sent: n(totalSent),
+		Calls:      n(totalCalls),
 		MaxPending: t.maxPending.Load(), MaxAge: time.Duration(t.maxAge.Load()),
 		Blocked: n(totalBlocks), BlockedTime: time.Duration(n(totalBlockedTime)),
 		Yields: n(totalYields), YieldsRefused: n(totalRefused), Slow: n(totalSlow),

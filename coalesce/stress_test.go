@@ -48,7 +48,8 @@ func (k *checker) run(r io.Reader) error {
 		if err != nil {
 			return ended(err)
 		}
-		writer, seq := int(binary.BigEndian.Uint32(head[:])), int(binary.BigEndian.Uint32(head[4:]))
+		writer, seq := int(binary.BigEndian.Uint32(head[:])),
+			int(binary.BigEndian.Uint32(head[4:]))
 		body := make([]byte, binary.BigEndian.Uint32(head[8:]))
 		n, err = io.ReadFull(r, body)
 		k.bytes.Add(int64(n))
@@ -56,19 +57,22 @@ func (k *checker) run(r io.Reader) error {
 			return ended(err)
 		}
 		if k.next[writer] != seq {
-			return fmt.Errorf("writer %d: message %d, want %d", writer, seq, k.next[writer])
+			return fmt.Errorf("writer %d: message %d, want %d", writer, seq,
+				k.next[writer])
 		}
 		k.next[writer]++
 		for i, b := range body {
 			if b != byte(writer+seq+i) {
-				return fmt.Errorf("writer %d: message %d differs at byte %d", writer, seq, i)
+				return fmt.Errorf("writer %d: message %d differs at byte %d",
+					writer, seq, i)
 			}
 		}
 	}
 }
 
 func ended(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF || isReset(err) || errors.Is(err, net.ErrClosed) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF || isReset(err) ||
+		errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
@@ -210,7 +214,8 @@ func (tr trial) receive(b net.Conn, k *checker) error {
 type answers struct{ to net.Conn }
 
 func (a answers) Write(p []byte) (int, error) {
-	a.to.Write(p[:1]) // fails once the connection is closed, which the checker finds out by itself
+	// fails once the connection is closed, which the checker finds out by itself
+	a.to.Write(p[:1])
 	return len(p), nil
 }
 
@@ -260,7 +265,8 @@ func (tr trial) write(c *Conn, w int) {
 		switch {
 		case err == nil:
 			seq++
-		case errors.Is(err, ErrFull), errors.Is(err, os.ErrDeadlineExceeded) && c.Err() == nil:
+		case errors.Is(err, ErrFull),
+			errors.Is(err, os.ErrDeadlineExceeded) && c.Err() == nil:
 			c.SetWriteDeadline(time.Time{})
 			if tr.cfg.OnFull == Disconnect {
 				return
@@ -341,7 +347,12 @@ func (tr trial) readFrom(c *Conn, rnd *rand.Rand, p []byte) error {
 }
 
 func randomTrial(rnd *rand.Rand) trial {
-	tr := trial{seed: rnd.Uint64(), writers: 1 + rnd.IntN(12), messages: 1 + rnd.IntN(200), close: -1}
+	tr := trial{
+		seed:     rnd.Uint64(),
+		writers:  1 + rnd.IntN(12),
+		messages: 1 + rnd.IntN(200),
+		close:    -1,
+	}
 	tr.cfg = Config{
 		BufferSize: []int{1 << 10, 4 << 10, 64 << 10}[rnd.IntN(3)],
 		MaxPending: []int{1 << 10, 16 << 10, 256 << 10}[rnd.IntN(3)],
@@ -353,7 +364,8 @@ func randomTrial(rnd *rand.Rand) trial {
 	switch rnd.IntN(4) {
 	case 0:
 		tr.cfg.Budget = NewBudget(int64(rnd.IntN(80 << 10)))
-		if tr.cfg.OnFull == Fail { // for which a Budget of less than a buffer is always used up
+		// for which a Budget of less than a buffer is always used up
+		if tr.cfg.OnFull == Fail {
 			tr.cfg.Budget = NewBudget(8 << 10)
 		}
 	case 1:
@@ -366,7 +378,8 @@ func randomTrial(rnd *rand.Rand) trial {
 		peerReads, peerReads, peerReads, peerStalls, peerResets, peerHalfCloses,
 	}[rnd.IntN(6)]
 	// Not where the connection is closed with input unread, which makes TCP drop what was sent.
-	tr.chatty = tr.peer == peerReads && tr.close < 0 && tr.cfg.OnFull != Disconnect && rnd.IntN(2) == 0
+	tr.chatty = tr.peer == peerReads && tr.close < 0 && tr.cfg.OnFull != Disconnect &&
+		rnd.IntN(2) == 0
 	tr.kind = max(0, rnd.IntN(6)-3)
 	tr.tamper = rnd.IntN(2) == 0
 	tr.files, tr.half = rnd.IntN(2) == 0, rnd.IntN(4) == 0

@@ -85,7 +85,7 @@ func (c *Conn) enqueue(w *waiter) (turn bool, err error) {
 	if w.turn {
 		work.turns++
 	}
-	c.admit() // whoever is first may have room: credit may have kept the caller out
+	c.admit() // the first may have room: credit may have kept the caller out
 	c.dispatch()
 	from := clock()
 	c.mu.Unlock()

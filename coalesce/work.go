@@ -22,11 +22,12 @@ type work struct {
 	reported reported // what Totals has been told
 
 	try    attempt
-	pieces [][]byte     // of a large write
-	vec    [4][]byte    // their memory, or that of the only one
-	since  atomic.Int64 // clock at which a write that waits last saw bytes taken; 0 when none waits
-	began  int64        // clock at which it began
-	run    func()       // conn.flusher, bound once since "go w.run()" then allocates nothing
+	pieces [][]byte  // of a large write
+	vec    [4][]byte // their memory, or that of the only one
+	// clock at which a write that waits last saw bytes taken; 0 when none waits
+	since atomic.Int64
+	began int64  // clock at which it began
+	run   func() // conn.flusher, bound once since "go w.run()" then allocates nothing
 }
 
 // works holds those of idle connections.

@@ -97,7 +97,8 @@ func (c *Conn) WriteBuffers(v net.Buffers) (int64, error) {
 	switch {
 	case total >= c.set.large || c.flag&through != 0:
 		return c.writeLarge(nil, v)
-	case total == 0 || c.refusal("write") != nil || c.gate&gateEager != 0 || !c.mayAppend(total):
+	case total == 0 || c.refusal("write") != nil || c.gate&gateEager != 0 ||
+		!c.mayAppend(total):
 		n, err := c.write(join(v, total), c.set.OnFull)
 		return int64(n), err
 	}
@@ -177,7 +178,7 @@ func (c *Conn) mayAppend(n int) bool {
 	return c.room(n)
 }
 
-// appended sees to it that bytes just added will be sent. mu is held, and
+// appended makes sure that bytes just added will be sent. mu is held, and
 // released.
 func (c *Conn) appended() {
 	f := c.facts()

@@ -8,7 +8,8 @@ import (
 
 // BenchmarkWrite is the path of a message that is copied into a batch, sending included.
 func BenchmarkWrite(b *testing.B) {
-	for name, cfg := range map[string]Config{"auto": {}, "budget": {Budget: NewBudget(1 << 20)}} {
+	for name, cfg := range map[string]Config{"auto": {},
+		"budget": {Budget: NewBudget(1 << 20)}} {
 		b.Run(name, func(b *testing.B) {
 			x, y := pair(b)
 			discard(y)

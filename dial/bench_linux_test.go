@@ -11,11 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkOverhead compares a dial with net.Dialer's when nothing is short, on loopback. The two take turns of 50
-// dials, so that both have the same machine. "ratio" is that of all the time passed, "cpu-ratio" that of the processor time
-// of this process, server included. A dial of net.Dialer takes either of two times, by whether its goroutine had to
-// sleep until the handshake was over, and a mixture of two times has no useful median; "fast-ratio" compares the fastest tenth
-// of each, in which nobody slept: what is left is the work of the dialer itself.
+// BenchmarkOverhead compares a dial with net.Dialer's when nothing is short, on loopback.
+// The two take turns of 50 dials, so that both have the same machine. "ratio" is that of
+// all the time passed, "cpu-ratio" that of the processor time of this process, server
+// included. A dial of net.Dialer takes either of two times, by whether its goroutine had to
+// sleep until the handshake was over, and a mixture of two times has no useful median;
+// "fast-ratio" compares the fastest tenth of each, in which nobody slept: what is left is
+// the work of the dialer itself.
 func BenchmarkOverhead(b *testing.B) {
 	pool := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"),
 		netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("127.0.0.4")}
@@ -25,7 +27,8 @@ func BenchmarkOverhead(b *testing.B) {
 		d    *Dialer
 	}{
 		{"kernel-source", net.Dialer{}, &Dialer{}},
-		{"pool-of-4", net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}, &Dialer{Sources: pool}},
+		{"pool-of-4", net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}},
+			&Dialer{Sources: pool}},
 		{"pool-of-4-against-no-source", net.Dialer{}, &Dialer{Sources: pool}},
 		{"limits", net.Dialer{}, &Dialer{MaxOpen: 1 << 20, MaxPerSecond: 1e9}},
 		{"net-against-itself", net.Dialer{}, nil},
@@ -68,7 +71,8 @@ func compare(b *testing.B, address string, theirs, ours dialFunc) {
 	b.ReportMetric(fastest(our.us)/fastest(their.us), "fast-ratio")
 }
 
-// turn dials and closes with a reset, which keeps ports out of TIME_WAIT. Closing counts as processor time only.
+// turn dials and closes with a reset, which keeps ports out of TIME_WAIT. Closing counts as
+// processor time only.
 func (d *dials) turn(b *testing.B, address string, dial dialFunc) {
 	used := processorTime()
 	for range 50 {

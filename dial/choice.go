@@ -6,23 +6,27 @@ import "fmt"
 type Choice int
 
 const (
-	// AutoPort is MovingWindow where the kernel has IP_LOCAL_PORT_RANGE, else KernelPort; and ExplicitPort where the
-	// kernel could not do what is asked: Ports without IP_LOCAL_PORT_RANGE, or a pool of addresses without
+	// AutoPort is MovingWindow where the kernel has IP_LOCAL_PORT_RANGE, else
+	// KernelPort; and ExplicitPort where the kernel could not do what is asked: Ports
+	// without IP_LOCAL_PORT_RANGE, or a pool of addresses without
 	// IP_BIND_ADDRESS_NO_PORT. What the kernel has is tried at the first dial.
 	AutoPort Choice = iota
 
-	// MovingWindow has the kernel choose out of at most 512 ports at a time (IP_LOCAL_PORT_RANGE, Linux 6.3 and
-	// distributions that took it back into older ones), so that its search stays short however full the range is.
+	// MovingWindow has the kernel choose out of at most 512 ports at a time
+	// (IP_LOCAL_PORT_RANGE, Linux 6.3 and distributions that backported it to older
+	// ones), so that its search stays short however full the range is.
 	MovingWindow
 
-	// KernelPort has the kernel choose out of the whole range. Past half of the range each connect(2)
-	// searches that half. On Linux 4.2 and later the port is chosen by the destination. Of a range with an odd number of
-	// ports one may stay unused: the kernel rounds down to an even number.
+	// KernelPort has the kernel choose out of the whole range. Past half of the range
+	// each connect(2) searches that half. On Linux 4.2 and later the port is chosen by
+	// the destination. Of a range with an odd number of ports one may stay unused: the
+	// kernel rounds down to an even number.
 	KernelPort
 
-	// ExplicitPort chooses the port here and binds it with SO_REUSEADDR, on any Linux. Its cost is flat too. But a port
-	// taken this way, until its TIME_WAIT ends, is taken from every program on the host that lets the kernel choose,
-	// whatever its destination; and the 60 s of TIME_WAIT are not kept when TCP timestamps are on
+	// ExplicitPort chooses the port here and binds it with SO_REUSEADDR, on any Linux.
+	// Its cost is flat too. But a port taken this way, until its TIME_WAIT ends, is
+	// taken from every program on the host that lets the kernel choose, whatever its
+	// destination; and the 60 s of TIME_WAIT are not kept when TCP timestamps are on
 	// (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). Reserved ports are left out.
 	ExplicitPort
 )
@@ -43,8 +47,8 @@ type features struct {
 	explicit bool // binding inside of Control, as ExplicitPort needs it
 }
 
-// settle gives the choice that can be had; an explicit wish that cannot is KernelPort. ranged: it is known which ports there are.
-// narrowed: Dialer.Ports is set.
+// settle gives the choice that can be had; an explicit wish that cannot is KernelPort.
+// ranged: it is known which ports there are. narrowed: Dialer.Ports is set.
 func (c Choice) settle(f features, pool, ranged, narrowed bool) Choice {
 	wanted := c == ExplicitPort || narrowed && !f.window || c == AutoPort && pool && !f.lateBind
 	switch {

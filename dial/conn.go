@@ -23,7 +23,8 @@ type Conn struct {
 	closed atomic.Bool
 }
 
-// lease is what a connection holds of its Dialer. It does not refer to the connection, whose end it sees.
+// lease is what a connection holds of its Dialer. It does not refer to the connection,
+// whose end it sees.
 type lease struct {
 	core    *core
 	to      *destination
@@ -76,8 +77,9 @@ func (c *Conn) SetLinger(sec int) error {
 	return c.TCPConn.SetLinger(sec)
 }
 
-// Package net moves bytes inside of the kernel only between types that it knows (net/splice_linux.go
-// spliceFrom, spliceTo). So a copy takes away what stands between, from either side.
+// Package net moves bytes inside of the kernel only between types that it knows
+// (net/splice_linux.go spliceFrom, spliceTo). So a copy takes away what stands between,
+// from either side.
 
 // ReadFrom copies from r as that of net.TCPConn does, with its system calls.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {

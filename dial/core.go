@@ -89,8 +89,8 @@ func (c *core) source(a netip.Addr) *source {
 	return c.sources[a]
 }
 
-// forget drops the sources that have left the pool and of which nothing is left: addresses that come and go, as those of IPv6
-// privacy do, must not add up.
+// forget drops the sources that have left the pool and of which nothing is left: addresses
+// that come and go, as those of IPv6 privacy do, must not add up.
 func (c *core) forget(p *pool, now time.Time) {
 	keep := map[*source]bool{}
 	for _, s := range slices.Concat(p.v4, p.v6) {
@@ -100,7 +100,9 @@ func (c *core) forget(p *pool, now time.Time) {
 	for _, t := range c.destinations {
 		t.forget(keep, used, now)
 	}
-	maps.DeleteFunc(c.sources, func(_ netip.Addr, s *source) bool { return !keep[s] && !used[s] })
+	maps.DeleteFunc(c.sources, func(_ netip.Addr, s *source) bool {
+		return !keep[s] && !used[s]
+	})
 }
 
 // reload reads the kernel's settings. What cannot be read for lack of descriptors stays as it was.
@@ -116,7 +118,9 @@ func (c *core) reload(now time.Time) error {
 	if want := c.dialer.Ports; want.set() && (explicit || !ports.set()) {
 		ports = want
 	} else if want.set() {
-		ports = want.within(ports) // an end outside of the kernel's range is ignored in silence (inet_sk_get_local_port_range)
+		// an end outside of the kernel's range is ignored in silence
+		// (inet_sk_get_local_port_range)
+		ports = want.within(ports)
 	}
 	if set := newSettings(ports, reserved, reuse); !set.same(c.set.Load()) {
 		c.set.Store(set)
@@ -124,8 +128,9 @@ func (c *core) reload(now time.Time) error {
 	return nil
 }
 
-// stale reloads settings that are older than a second, before anybody is told that ports are
-// exhausted, and while somebody waits: the range may have been widened. It says whether they changed.
+// stale reloads settings that are older than a second, before anybody is told that ports
+// are exhausted, and while somebody waits: the range may have been widened. It says whether
+// they changed.
 func (c *core) stale(now time.Time) bool {
 	c.mu.Lock()
 	old := now.Sub(c.read) > time.Second
@@ -138,7 +143,8 @@ func (c *core) stale(now time.Time) bool {
 }
 
 func (c *core) choice(set *settings) Choice {
-	return c.dialer.Choice.settle(c.has, c.pool.Load().bound, set.capacity > 0, c.dialer.Ports.set())
+	return c.dialer.Choice.settle(c.has, c.pool.Load().bound, set.capacity > 0,
+		c.dialer.Ports.set())
 }
 
 // enter finds what is known of a destination and counts a user of it.
@@ -170,8 +176,8 @@ func (c *core) exit(t *destination) {
 	c.mu.Unlock()
 }
 
-// sweep forgets destinations of which nothing is left to know. Each sweep is paid for by as many new destinations as it
-// looks at.
+// sweep forgets destinations of which nothing is left to know. Each sweep is paid for by as
+// many new destinations as it looks at.
 func (c *core) sweep(now time.Time) {
 	if len(c.destinations) < c.sweepAt {
 		return

@@ -10,8 +10,8 @@ import (
 // restTime is how long a pair that the kernel said is out of ports is left alone.
 const restTime = 100 * time.Millisecond
 
-// windowTries is how many windows in a row may be found full before the kernel is asked to search the
-// whole range: many short searches would cost more than the long one.
+// windowTries is how many windows in a row may be found full before the kernel is asked to
+// search the whole range: many short searches would cost more than the long one.
 const windowTries = 4
 
 // destination is what is known of one address and port that is dialled.
@@ -36,15 +36,17 @@ type pair struct {
 	lately *ring               // ports that went into TIME_WAIT
 	rest   time.Time           // full until then, or until the settings change
 	full   *settings           // that it was full of
-	cursor int                 // the window that is being filled; ExplicitPort: the port tried last
-	tries  int                 // windows to try before the whole range
-	taken  *portSet            // ExplicitPort: ports that this dialer holds
+	// the window that is being filled; ExplicitPort: the port tried last
+	cursor int
+	tries  int      // windows to try before the whole range
+	taken  *portSet // ExplicitPort: ports that this dialer holds
 }
 
 func newDestination(addr netip.AddrPort, d *Dialer) *destination {
 	return &destination{
 		addr: addr, gate: newGate(d.MaxOpen, d.MaxPerSecond), line: newLine(),
-		pairs: map[*source]*pair{}, opened: newRing(growthSeconds + 2), closed: newRing(growthSeconds + 2),
+		pairs: map[*source]*pair{}, opened: newRing(growthSeconds + 2),
+		closed: newRing(growthSeconds + 2),
 	}
 }
 
@@ -54,15 +56,16 @@ func (t *destination) pair(s *source, set *settings) *pair {
 	if p == nil {
 		p = &pair{source: s, tries: windowTries}
 		if n := set.ports.size(); n > 0 {
-			p.cursor = windowOf(int(set.ports.Low) + rand.IntN(n)) // RFC 6056: not where everybody begins
+			// RFC 6056: not where everybody begins
+			p.cursor = windowOf(int(set.ports.Low) + rand.IntN(n))
 		}
 		t.pairs[s] = p
 	}
 	return p
 }
 
-// choose takes the source with most ports left, one of them at random, and counts a dial on it. It gives nil when all
-// are full, resting or gone.
+// choose takes the source with most ports left, one of them at random, and counts a dial on
+// it. It gives nil when all are full, resting or gone.
 func (t *destination) choose(sources []*source, set *settings, now time.Time) *pair {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,8 +92,9 @@ func (t *destination) choose(sources []*source, set *settings, now time.Time) *p
 	return p
 }
 
-// left estimates the free ports of a source. It is false when there can be none: the kernel said so, or as many
-// connections as ports are open. TIME_WAIT is only a guess, so it cannot rule a source out.
+// left estimates the free ports of a source. It is false when there can be none: the kernel
+// said so, or as many connections as ports are open. TIME_WAIT is only a guess, so it
+// cannot rule a source out.
 func (t *destination) left(s *source, set *settings, now time.Time) (int, bool) {
 	if s.gone(now) || !s.serves(t.addr.Addr()) {
 		return 0, false
@@ -108,7 +112,8 @@ func (t *destination) left(s *source, set *settings, now time.Time) (int, bool) 
 	return set.capacity - p.open - p.blocked(set, t.addr.Addr(), now), p.open < set.capacity
 }
 
-// exhaust lets a pair rest; cause to do so is an error of the kernel, or that every port is held here.
+// exhaust lets a pair rest; cause to do so is an error of the kernel, or that every port is
+// held here.
 func (t *destination) exhaust(p *pair, set *settings, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,9 +122,12 @@ func (t *destination) exhaust(p *pair, set *settings, now time.Time) {
 }
 
 // resting: the kernel had no port a moment ago, and nothing has changed since.
-func (p *pair) resting(set *settings, now time.Time) bool { return p.full == set && now.Before(p.rest) }
+func (p *pair) resting(set *settings, now time.Time) bool {
+	return p.full == set && now.Before(p.rest)
+}
 
-// forget drops the pairs of sources that are not to be kept, and notes which of those are still in use.
+// forget drops the pairs of sources that are not to be kept, and notes which of those are
+// still in use.
 func (t *destination) forget(keep, used map[*source]bool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,8 +187,8 @@ func (t *destination) wake(p *pair) {
 	t.mu.Unlock()
 }
 
-// window gives the window to take a port from; whole is true when the whole range is to be searched. It
-// is not ok when this dialer's own connections hold every port.
+// window gives the window to take a port from; whole is true when the whole range is to be
+// searched. It is not ok when this dialer's own connections hold every port.
 func (t *destination) window(p *pair, set *settings) (w int, whole, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -22,7 +22,8 @@ func TestConnIsATCPConn(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	d := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.5")}}
 	c := dialed(t, d, to)
-	if from := c.LocalAddr().(*net.TCPAddr); !from.IP.Equal(net.IPv4(127, 0, 0, 5)) || from.Port == 0 {
+	if from := c.LocalAddr().(*net.TCPAddr); !from.IP.Equal(net.IPv4(127, 0, 0, 5)) ||
+		from.Port == 0 {
 		t.Errorf("local address %v", from)
 	}
 	if c.RemoteAddr().String() != to.String() {
@@ -55,7 +56,8 @@ func TestRefusedIsReportedAtOnce(t *testing.T) {
 	if err == nil || err.Error() != want.Error() || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("error %v, net's is %v", err, want)
 	}
-	d = &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}}
+	d = &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"),
+		netip.MustParseAddr("127.0.0.3")}}
 	_, err = d.Dial("tcp", nobody)
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Source == nil || !errors.Is(err, syscall.ECONNREFUSED) {
@@ -69,7 +71,8 @@ func TestRefusedIsReportedAtOnce(t *testing.T) {
 func TestFamilies(t *testing.T) {
 	four := server(t, "127.0.0.1:0")
 	d := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2")}}
-	if _, err := d.Dial("tcp", "[::1]:1"); !errors.Is(err, ErrNoSource) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+	if _, err := d.Dial("tcp", "[::1]:1"); !errors.Is(err, ErrNoSource) ||
+		errors.Is(err, syscall.EADDRNOTAVAIL) {
 		t.Errorf("a pool of IPv4 and a destination of IPv6: %v", err)
 	}
 	if _, err := d.Dial("tcp6", four.String()); err == nil || errors.Is(err, ErrNoSource) {
@@ -89,13 +92,15 @@ func TestFamilies(t *testing.T) {
 		t.Skip("no IPv6 here: ", err)
 	}
 	defer six.Close()
-	both := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.IPv6Loopback()}}
+	both := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"),
+		netip.IPv6Loopback()}}
 	for _, to := range []string{four.String(), six.Addr().String()} {
 		c, err := both.Dial("tcp", to)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if from := c.LocalAddr().(*net.TCPAddr); (from.IP.To4() == nil) != (to == six.Addr().String()) {
+		if from := c.LocalAddr().(*net.TCPAddr); (from.IP.To4() == nil) !=
+			(to == six.Addr().String()) {
 			t.Errorf("to %s from %v", to, from)
 		}
 		c.Close()
@@ -104,7 +109,8 @@ func TestFamilies(t *testing.T) {
 
 func TestBadAddresses(t *testing.T) {
 	d := &Dialer{}
-	for _, a := range []string{"", "127.0.0.1", "127.0.0.1:no-such-service", "127.0.0.1:99999", "[::1", "no-such-host.invalid:80"} {
+	for _, a := range []string{"", "127.0.0.1", "127.0.0.1:no-such-service", "127.0.0.1:99999",
+		"[::1", "no-such-host.invalid:80"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		_, err := d.DialContext(ctx, "tcp", a)
 		cancel()
@@ -121,12 +127,14 @@ func TestBadAddresses(t *testing.T) {
 			t.Error("Refresh has no error")
 		}
 	}
-	if _, err := (&Dialer{Ports: PortRange{1, 2}, Choice: KernelPort}).Dial("tcp", "127.0.0.1:1"); err == nil {
+	if _, err := (&Dialer{Ports: PortRange{1, 2}, Choice: KernelPort}).Dial("tcp",
+		"127.0.0.1:1"); err == nil {
 		t.Error("ports outside of the kernel's range were taken")
 	}
 }
 
-// The user's hook is called for each socket with what net.Dialer would give it, and its error stands.
+// The user's hook is called for each socket with what net.Dialer would give it, and its
+// error stands.
 func TestControlComposes(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	stop := errors.New("stop")
@@ -146,7 +154,8 @@ func TestControlComposes(t *testing.T) {
 	if !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
 	}
-	if want := []string{"tcp4 " + to.String(), "value tcp4 " + to.String()}; !slices.Equal(calls, want) {
+	if want := []string{"tcp4 " + to.String(),
+		"value tcp4 " + to.String()}; !slices.Equal(calls, want) {
 		t.Errorf("calls %q, want %q", calls, want)
 	}
 }
@@ -165,7 +174,8 @@ func TestOtherNetworksAreLeftToNet(t *testing.T) {
 	}
 	to := server(t, "127.0.0.1:0")
 	fixed := &Dialer{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 6)}}}
-	if c := dialed(t, fixed, to); !c.LocalAddr().(*net.TCPAddr).IP.Equal(net.IPv4(127, 0, 0, 6)) {
+	if c := dialed(t, fixed, to); !c.LocalAddr().(*net.TCPAddr).IP.Equal(net.IPv4(127, 0, 0,
+		6)) {
 		t.Errorf("LocalAddr gave %v", c.LocalAddr())
 	}
 }
@@ -174,11 +184,18 @@ func TestOtherNetworksAreLeftToNet(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	for _, choice := range []Choice{AutoPort, KernelPort, ExplicitPort} {
-		d := &Dialer{Choice: choice, MaxOpen: 50, MaxPerSecond: 1e6, Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}}
+		d := &Dialer{
+			Choice:       choice,
+			MaxOpen:      50,
+			MaxPerSecond: 1e6,
+			Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"),
+				netip.MustParseAddr("127.0.0.3")},
+		}
 		var all sync.WaitGroup
 		for i := range 500 {
 			all.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7)*5*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(),
+					time.Duration(i%7)*5*time.Millisecond)
 				defer cancel()
 				if i%2 == 0 {
 					ctx = t.Context()
@@ -196,14 +213,17 @@ func TestManyAtOnce(t *testing.T) {
 		}
 		all.Wait()
 		s := d.Stats()
-		if s.Destinations[0].Open != 0 || s.Destinations[0].Waiting != 0 || s.Sources[0].Open+s.Sources[1].Open != 0 {
+		if s.Destinations[0].Open != 0 || s.Destinations[0].Waiting != 0 ||
+			s.Sources[0].Open+s.Sources[1].Open != 0 {
 			t.Errorf("%v: afterwards %+v", choice, s)
 		}
 	}
 }
 
 func TestHTTPTransport(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.RemoteAddr)
+	}))
 	defer s.Close()
 	d := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.9")}}
 	transport := &http.Transport{DialContext: d.DialContext}
@@ -224,7 +244,8 @@ func TestStatsAreJSON(t *testing.T) {
 	dialed(t, d, server(t, "127.0.0.1:0"))
 	text := must(json.Marshal(d.Stats()))(t)
 	var back Stats
-	if err := json.Unmarshal(text, &back); err != nil || len(back.Destinations) != 1 || back.Destinations[0].Open != 1 {
+	if err := json.Unmarshal(text, &back); err != nil || len(back.Destinations) != 1 ||
+		back.Destinations[0].Open != 1 {
 		t.Errorf("%v in %s", err, text)
 	}
 }

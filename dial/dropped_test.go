@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A connection that is dropped without Close keeps its place no longer than until the garbage collector finds it.
+// A connection that is dropped without Close keeps its place no longer than until the
+// garbage collector finds it.
 func TestDroppedConn(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	d := &Dialer{MaxOpen: 20}

@@ -17,8 +17,8 @@ var (
 	// a *PortsExhaustedError; it matches syscall.EADDRNOTAVAIL too.
 	ErrPortsExhausted = errors.New("no source port is left")
 
-	// ErrLimit: the context ended while the dial waited for its turn under MaxOpen or MaxPerSecond.
-	// The error is a *LimitError.
+	// ErrLimit: the context ended while the dial waited for its turn under MaxOpen or
+	// MaxPerSecond. The error is a *LimitError.
 	ErrLimit = errors.New("limit of this dialer")
 
 	// ErrNoSource: the pool has no source address for the destination's family, or the host has
@@ -47,12 +47,17 @@ func (e *PortsExhaustedError) Error() string {
 		fmt.Fprintf(&b, " after %v", e.Waited.Round(time.Millisecond))
 	}
 	if e.Ports.set() {
-		fmt.Fprintf(&b, ": source addresses: %d, ports of %v: %d", len(e.Pairs), e.Ports, total)
+		fmt.Fprintf(&b, ": source addresses: %d, ports of %v: %d", len(e.Pairs), e.Ports,
+			total)
 	} else {
 		fmt.Fprintf(&b, ": source addresses: %d", len(e.Pairs))
 	}
-	fmt.Fprintf(&b, ", open here: %d, in TIME_WAIT about %d, others are held elsewhere", open, lingering)
-	b.WriteString("; what helps: more source addresses or destinations, a wider net.ipv4.ip_local_port_range, connections that are kept and used again")
+	fmt.Fprintf(&b,
+		", open here: %d, in TIME_WAIT about %d, the rest are in use by other programs",
+		open, lingering)
+	b.WriteString(
+		"; what helps: more source addresses or destinations, a wider " +
+			"net.ipv4.ip_local_port_range, connections that are kept and used again")
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
@@ -114,7 +119,9 @@ func (e *sourceError) Error() string {
 		return fmt.Sprintf("no source address for %s: %v", e.what, e.err)
 	}
 	if e.lost {
-		return fmt.Sprintf("no source address for %s: the host has lost all of the pool; they are tried again after a second, and at Refresh", e.what)
+		return fmt.Sprintf(
+			"no source address for %s: the host has lost all of the pool; they are "+
+				"tried again after a second, and at Refresh", e.what)
 	}
 	return fmt.Sprintf("no source address for %s: the pool has none of that family", e.what)
 }
@@ -135,8 +142,9 @@ func opError(network string, to net.Addr, err error) error {
 	return &net.OpError{Op: "dial", Net: network, Addr: to, Err: timely(err)}
 }
 
-// deadlineError is both errors that net has for a deadline that has passed. Which of them a handshake ends with there depends on
-// whether the poller or the context is faster (net/fd_unix.go connect).
+// deadlineError is both errors that net has for a deadline that has passed. Which of them a
+// handshake ends with there depends on whether the poller or the context is faster
+// (net/fd_unix.go connect).
 type deadlineError struct{}
 
 func (deadlineError) Error() string   { return os.ErrDeadlineExceeded.Error() }

@@ -43,7 +43,8 @@ func ExampleDialer() {
 	defer server.Close()
 
 	d := &dial.Dialer{
-		Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")},
+		Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2"),
+			netip.MustParseAddr("127.0.0.3")},
 	}
 	for range 4 {
 		c, err := d.Dial("tcp", server.Addr().String())
@@ -90,7 +91,8 @@ func ExampleDialer_DialContext_exhausted() {
 	defer server.Close()
 
 	d := &dial.Dialer{
-		Ports:   dial.PortRange{Low: 50000, High: 50009}, // ten ports, so that it happens here
+		// ten ports, so that it happens here
+		Ports:   dial.PortRange{Low: 50000, High: 50009},
 		Sources: []netip.Addr{netip.MustParseAddr("127.0.0.2")},
 		MaxWait: 50 * time.Millisecond,
 	}

@@ -22,13 +22,15 @@ func TestWithoutDescriptors(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVar+"="+filesRole, specVar+`="`+to.String()+`"`)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "done" {
+	if out, err := cmd.CombinedOutput(); err != nil ||
+		strings.TrimSpace(string(out)) != "done" {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
-// dialWithoutFiles checks that a lack of descriptors is reported as it is, changes no source, leaves nothing counted, and has no
-// effect once it is over: neither on what the first dial finds out of the kernel nor on the pool.
+// dialWithoutFiles checks that a lack of descriptors is reported as it is, changes no
+// source, leaves nothing counted, and has no effect once it is over: neither on what the
+// first dial finds out of the kernel nor on the pool.
 func dialWithoutFiles() error {
 	var to netip.AddrPort
 	if err := json.Unmarshal([]byte(os.Getenv(specVar)), &to); err != nil {
@@ -47,14 +49,16 @@ func dialWithoutFiles() error {
 	fresh := &Dialer{Sources: sourcesOnLoopback()}
 	device := &Dialer{Device: "lo"}
 	for _, d := range []*Dialer{warm, fresh, device} {
-		if _, err := d.Dial("tcp", to.String()); !errors.Is(err, syscall.EMFILE) || errors.Is(err, ErrPortsExhausted) || errors.Is(err, ErrNoSource) {
+		if _, err := d.Dial("tcp", to.String()); !errors.Is(err, syscall.EMFILE) ||
+			errors.Is(err, ErrPortsExhausted) || errors.Is(err, ErrNoSource) {
 			return fmt.Errorf("without descriptors: %w", err)
 		}
 	}
 	if err := fresh.Refresh(); !errors.Is(err, syscall.EMFILE) {
 		return fmt.Errorf("Refresh without descriptors: %w", err)
 	}
-	if s := warm.Stats(); s.Rotated != 0 || s.Destinations[0].Open != 1 || s.Sources[0].Gone || s.Sources[1].Gone {
+	if s := warm.Stats(); s.Rotated != 0 || s.Destinations[0].Open != 1 || s.Sources[0].Gone ||
+		s.Sources[1].Gone {
 		return fmt.Errorf("without descriptors: %+v", s)
 	}
 	free()

@@ -24,14 +24,16 @@ const (
 var errNoPort = errors.New("dial: no source has a port now")
 
 // dialIP connects to one address. A dial that is not patient does not wait for a port.
-func (c *core) dialIP(ctx context.Context, network string, to netip.AddrPort, patient bool) (*Conn, error) {
+func (c *core) dialIP(ctx context.Context, network string, to netip.AddrPort, patient bool) (*Conn,
+	error) {
 	c.count.dials.Add(1)
 	t := c.enter(to)
 	t.loose.settle(time.Now(), settleEvery)
 	if t.gate.limits() {
 		if limit, ahead, err := t.gate.enter(ctx); err != nil {
 			c.exit(t)
-			return nil, opError(network, tcpAddr(to), c.limitError(to, limit, ahead, err))
+			return nil, opError(network, tcpAddr(to),
+				c.limitError(to, limit, ahead, err))
 		}
 	}
 	conn, err := c.find(ctx, network, t, patient)
@@ -43,7 +45,8 @@ func (c *core) dialIP(ctx context.Context, network string, to netip.AddrPort, pa
 }
 
 func (c *core) limitError(to netip.AddrPort, limit string, ahead int, err error) error {
-	e := &LimitError{Destination: to, Limit: limit, Value: c.dialer.MaxPerSecond, Ahead: ahead, Err: err}
+	e := &LimitError{Destination: to, Limit: limit, Value: c.dialer.MaxPerSecond, Ahead: ahead,
+		Err: err}
 	if limit == "MaxOpen" {
 		e.Value = float64(c.dialer.MaxOpen)
 	}
@@ -51,7 +54,8 @@ func (c *core) limitError(to netip.AddrPort, limit string, ahead int, err error)
 }
 
 // find tries all sources, and then waits for a port.
-func (c *core) find(ctx context.Context, network string, t *destination, patient bool) (conn *Conn, err error) {
+func (c *core) find(ctx context.Context, network string, t *destination, patient bool) (conn *Conn,
+	err error) {
 	try := func(got func()) bool {
 		conn, err = c.try(ctx, network, t, got)
 		return err != errNoPort
@@ -84,7 +88,8 @@ func (d *Dialer) maxWait() time.Duration {
 	return d.MaxWait
 }
 
-// try goes from source to source while it is ports that are short. got is called once a port was had.
+// try goes from source to source while it is ports that are short. got is called once a
+// port was had.
 func (c *core) try(ctx context.Context, network string, t *destination, got func()) (*Conn, error) {
 	for others := 0; ; {
 		set := c.set.Load()
@@ -108,7 +113,8 @@ func (c *core) try(ctx context.Context, network string, t *destination, got func
 			return nil, clarify(err, p.source.addr)
 		}
 		if v == taken {
-			if others++; others >= set.capacity { // as many as a source has ports: others have them all
+			// as many as a source has ports: others have them all
+			if others++; others >= set.capacity {
 				others, v = 0, noPort
 			}
 		}

@@ -31,7 +31,8 @@ func newGate(maxOpen int, rate float64) *gate {
 	return &gate{maxOpen: max(0, maxOpen), rate: max(0, rate), tokens: burst(rate)}
 }
 
-// longestNap keeps the time until the next turn, at one dial in a thousand years, within a time.Duration.
+// longestNap keeps the time until the next turn, at one dial in a thousand years, within a
+// time.Duration.
 const longestNap = time.Hour
 
 // burst is how many dials may go at once after a pause.
@@ -40,8 +41,8 @@ func burst(rate float64) float64 { return max(1, rate/10) }
 // limits says whether the gate can hold anybody up.
 func (g *gate) limits() bool { return g.maxOpen > 0 || g.rate > 0 }
 
-// enter waits for a turn; leave gives it back. The limit that held it up last, and how many were ahead, come with
-// the context's error.
+// enter waits for a turn; leave gives it back. The limit that held it up last, and how many
+// were ahead, come with the context's error.
 func (g *gate) enter(ctx context.Context) (limit string, ahead int, err error) {
 	g.mu.Lock()
 	ahead = g.waiting.Len()
@@ -93,7 +94,8 @@ func (g *gate) pump(now time.Time) {
 			return
 		}
 		if g.rate > 0 && g.tokens < 1 {
-			g.wake(time.Duration(min((1-g.tokens)/g.rate, longestNap.Seconds()) * float64(time.Second)))
+			g.wake(time.Duration(min((1-g.tokens)/g.rate, longestNap.Seconds()) *
+				float64(time.Second)))
 			return
 		}
 		t := g.waiting.Remove(e).(*turn)
@@ -130,7 +132,8 @@ func (g *gate) queue() int {
 	return g.waiting.Len()
 }
 
-// idle says that a new gate would be no different: nobody is through or waits, and the rate is all there.
+// idle says that a new gate would be no different: nobody is through or waits, and the rate
+// is all there.
 func (g *gate) idle(now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -20,7 +20,8 @@ func TestRaceEndsWithItsContext(t *testing.T) {
 	for range 200 {
 		ended := make(chan error, 1)
 		go func() {
-			_, err := must(d.start())(t).race(ctx, "tcp", []netip.AddrPort{refused}, []netip.AddrPort{refused})
+			_, err := must(d.start())(t).race(ctx, "tcp", []netip.AddrPort{refused},
+				[]netip.AddrPort{refused})
 			ended <- err
 		}()
 		select {

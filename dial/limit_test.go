@@ -49,7 +49,7 @@ func TestMaxOpenIsFair(t *testing.T) {
 	}
 }
 
-// Those who give up are passed over, and give back what they were given at that moment.
+// Those who give up are skipped, and give back what they were given at that moment.
 func TestGivingUpKeepsTheOrder(t *testing.T) {
 	g := newGate(1, 0)
 	g.enter(t.Context())
@@ -74,7 +74,8 @@ func TestGivingUpKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// A thousand at once, at 100 a second with ten at once: none is early, all come, in 9.9 s of a clock that is not real.
+// A thousand at once, at 100 a second with ten at once: none is early, all come, in 9.9 s
+// of a clock that is not real.
 func TestMaxPerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(0, 100)
@@ -85,8 +86,11 @@ func TestMaxPerSecond(t *testing.T) {
 			all.Go(func() {
 				g.enter(t.Context())
 				n := through.Add(1)
-				if least := time.Duration(n-10) * 10 * time.Millisecond; time.Since(began) < least-time.Microsecond {
-					t.Errorf("dial %d after %v, want at least %v", n, time.Since(began), least)
+				if least := time.Duration(n-10) * 10 *
+					time.Millisecond; time.Since(began) < least-
+					time.Microsecond {
+					t.Errorf("dial %d after %v, want at least %v", n,
+						time.Since(began), least)
 				}
 			})
 		}
@@ -105,7 +109,8 @@ func TestTinyRate(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
 		began := time.Now()
-		if limit, _, err := g.enter(ctx); limit != "MaxPerSecond" || err != context.DeadlineExceeded || time.Since(began) != 24*time.Hour {
+		if limit, _, err := g.enter(ctx); limit != "MaxPerSecond" ||
+			err != context.DeadlineExceeded || time.Since(began) != 24*time.Hour {
 			t.Errorf("%s, %v after %v", limit, err, time.Since(began))
 		}
 	})
@@ -152,7 +157,8 @@ func TestMaxOpenHolds(t *testing.T) {
 	if most.Load() > limit {
 		t.Errorf("%d connections at once, limit %d", most.Load(), limit)
 	}
-	if s := d.Stats(); s.Destinations[0].Open != 0 || s.Destinations[0].Waiting != 0 || s.Dials != 1000 {
+	if s := d.Stats(); s.Destinations[0].Open != 0 || s.Destinations[0].Waiting != 0 ||
+		s.Dials != 1000 {
 		t.Errorf("afterwards %+v", s)
 	}
 }
@@ -164,7 +170,8 @@ func TestLimitError(t *testing.T) {
 	_, err := d.Dial("tcp", to.String())
 	var limit *LimitError
 	var op net.Error
-	if !errors.As(err, &limit) || !errors.Is(err, ErrLimit) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrPortsExhausted) ||
+	if !errors.As(err, &limit) || !errors.Is(err, ErrLimit) ||
+		!errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrPortsExhausted) ||
 		!errors.As(err, &op) || !op.Timeout() {
 		t.Fatalf("the error is %v", err)
 	}
@@ -177,10 +184,13 @@ func TestLimitError(t *testing.T) {
 	dialed(t, slow, to)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		awaitThat(t, "it waits", func() bool { return slow.Stats().Destinations[0].Waiting == 1 })
+		awaitThat(t, "it waits", func() bool {
+			return slow.Stats().Destinations[0].Waiting == 1
+		})
 		cancel()
 	}()
-	if _, err = slow.DialContext(ctx, "tcp", to.String()); !errors.As(err, &limit) || limit.Limit != "MaxPerSecond" || !errors.Is(err, context.Canceled) {
+	if _, err = slow.DialContext(ctx, "tcp", to.String()); !errors.As(err, &limit) ||
+		limit.Limit != "MaxPerSecond" || !errors.Is(err, context.Canceled) {
 		t.Errorf("the rate's error is %v", err)
 	}
 	if s := slow.Stats().Destinations[0]; s.Open != 1 || s.Waiting != 0 {
@@ -188,7 +198,8 @@ func TestLimitError(t *testing.T) {
 	}
 }
 
-// Those who wait for a port are served in order, and the next tries as soon as the one before has a port.
+// Those who wait for a port are served in order, and the next tries as soon as the one
+// before has a port.
 func TestLineIsFair(t *testing.T) {
 	l := newLine()
 	var free atomic.Int64
@@ -231,10 +242,13 @@ func TestLineIsFair(t *testing.T) {
 }
 
 func TestPortsExhaustedError(t *testing.T) {
-	e := &PortsExhaustedError{Destination: netip.MustParseAddrPort("192.0.2.1:443"), Ports: PortRange{32768, 60999}, Waited: time.Second,
-		Pairs: []PairStats{{Open: 28000, TimeWait: 200, Capacity: 28232}}, Err: context.DeadlineExceeded}
+	e := &PortsExhaustedError{Destination: netip.MustParseAddrPort("192.0.2.1:443"),
+		Ports: PortRange{32768, 60999}, Waited: time.Second,
+		Pairs: []PairStats{{Open: 28000, TimeWait: 200, Capacity: 28232}},
+		Err:   context.DeadlineExceeded}
 	err := opError("tcp", tcpAddr(e.Destination), e)
-	for _, is := range []error{ErrPortsExhausted, syscall.EADDRNOTAVAIL, context.DeadlineExceeded} {
+	for _, is := range []error{ErrPortsExhausted, syscall.EADDRNOTAVAIL,
+		context.DeadlineExceeded} {
 		if !errors.Is(err, is) {
 			t.Errorf("%v is not %v", err, is)
 		}
@@ -242,9 +256,12 @@ func TestPortsExhaustedError(t *testing.T) {
 	if errors.Is(err, ErrLimit) || errors.Is(err, os.ErrClosed) || !err.(net.Error).Timeout() {
 		t.Errorf("%v matches too much, or is no timeout", err)
 	}
-	const want = "dial tcp 192.0.2.1:443: no source port is left for 192.0.2.1:443 after 1s: source addresses: 1, ports of 32768-60999: 28232, " +
-		"open here: 28000, in TIME_WAIT about 200, others are held elsewhere; what helps: more source addresses or destinations, " +
-		"a wider net.ipv4.ip_local_port_range, connections that are kept and used again: context deadline exceeded"
+	const want = "dial tcp 192.0.2.1:443: no source port is left for 192.0.2.1:443 after " +
+		"1s: source addresses: 1, ports of 32768-60999: 28232, " +
+		"open here: 28000, in TIME_WAIT about 200, the rest are in use by other " +
+		"programs; what helps: more source addresses or destinations, " +
+		"a wider net.ipv4.ip_local_port_range, connections that are kept and used " +
+		"again: context deadline exceeded"
 	if err.Error() != want {
 		t.Errorf("the message is\n%s\nwant\n%s", err, want)
 	}

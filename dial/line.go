@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// probeEvery is how often the first in line asks the kernel whether a port has come back that this program
-// does not see: one whose TIME_WAIT has ended, or another program's.
+// probeEvery is how often the first in line asks the kernel whether a port has come back
+// that this program does not see: one whose TIME_WAIT has ended, or another program's.
 const probeEvery = 100 * time.Millisecond
 
 // line is where dials wait for a port. The first in it tries; the others wait for their place.
@@ -34,9 +34,9 @@ func (l *line) tell() {
 	}
 }
 
-// wait queues up and, once first, has try called at once and whenever there may be a port, until
-// it says that it is done. try calls leave as soon as it has a port, so that the next need not wait for a handshake.
-// The error is ctx's.
+// wait queues up and, once first, has try called at once and whenever there may be a port,
+// until it says that it is done. try calls leave as soon as it has a port, so that the next
+// need not wait for a handshake. The error is ctx's.
 func (l *line) wait(ctx context.Context, try func(leave func()) (done bool)) error {
 	e, first := l.join()
 	leave := sync.OnceFunc(func() { l.leave(e) })

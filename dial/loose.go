@@ -17,7 +17,7 @@ const (
 	settleAgain = 50 * time.Millisecond // at least between two looks when ports are short
 )
 
-// loose are the connections of a destination that are not told of by a Conn.
+// loose are the connections of a destination that no Conn reports.
 type loose struct {
 	mu      sync.Mutex
 	conns   []looseConn

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A Dialer that is told nothing gives what net.Dialer gives, and what needs the end of a connection gives a Conn.
+// A Dialer that is told nothing gives what net.Dialer gives, and what needs the end of a
+// connection gives a Conn.
 func TestTypeOfConnection(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	for _, v := range []struct {
@@ -21,8 +22,10 @@ func TestTypeOfConnection(t *testing.T) {
 		{"explicit", &Dialer{Choice: ExplicitPort}, runtime.GOOS != "linux"},
 		{"open", &Dialer{MaxOpen: 1}, false},
 		{"rate", &Dialer{MaxPerSecond: 1000}, false},
-		{"sources", &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, false},
-		{"local", &Dialer{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}}, false},
+		{"sources", &Dialer{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.1")}},
+			false},
+		{"local", &Dialer{Base: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0,
+			1)}}}, false},
 	} {
 		c := must(v.d.Dial("tcp", to.String()))(t)
 		_, plain := c.(*net.TCPConn)
@@ -33,8 +36,8 @@ func TestTypeOfConnection(t *testing.T) {
 	}
 }
 
-// Connections of which nobody tells when they are closed are counted all the same, and a second Close or one that comes late
-// changes nothing.
+// Connections of which nobody tells when they are closed are counted all the same, and a
+// second Close or one that comes late changes nothing.
 func TestPlainConnectionsAreCounted(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	d := &Dialer{}

@@ -31,15 +31,18 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// goroutinesLeft waits for all to end that tests have started, and gives the stacks of those that do not.
+// goroutinesLeft waits for all to end that tests have started, and gives the stacks of
+// those that do not.
 func goroutinesLeft() string {
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		dump := make([]byte, 1<<20)
 		dump = dump[:runtime.Stack(dump, true)]
 		var left []string
 		for stack := range strings.SplitSeq(string(dump), "\n\n") {
-			// This goroutine, and the one that package testing has in a process that fuzzes.
-			if !strings.Contains(stack, "goroutinesLeft") && !strings.Contains(stack, "os/signal.loop") {
+			// This goroutine, and the one that package testing has in a process
+			// that fuzzes.
+			if !strings.Contains(stack, "goroutinesLeft") &&
+				!strings.Contains(stack, "os/signal.loop") {
 				left = append(left, stack)
 			}
 		}
@@ -51,7 +54,8 @@ func goroutinesLeft() string {
 
 // play runs one role and gives the exit status.
 func play(role string) int {
-	roles := map[string]func() error{unprivilegedRole: dialUnprivileged, filesRole: dialWithoutFiles}
+	roles := map[string]func() error{unprivilegedRole: dialUnprivileged,
+		filesRole: dialWithoutFiles}
 	if err := roles[role](); err != nil {
 		fmt.Fprintln(os.Stderr, role, err)
 		return 1

@@ -15,22 +15,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hooks of httptrace see what they see with net.Dialer: the look-up and the dial, but not the connects to a name server.
+// Hooks of httptrace see what they see with net.Dialer: the look-up and the dial, but not
+// the connects to a name server.
 func TestTraceIsThatOfNet(t *testing.T) {
-	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", "127.0.0.1:9") // nobody is there
-	}}
+	resolver := &net.Resolver{PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "udp", "127.0.0.1:9") // nobody is there
+		}}
 	base := net.Dialer{Resolver: resolver, Timeout: 5 * time.Second}
 	to := server(t, "127.0.0.1:0").String()
-	watch := func(dial func(context.Context, string, string) (net.Conn, error)) (seen []string) {
+	watch := func(dial func(context.Context, string, string) (net.Conn,
+		error)) (seen []string) {
 		var mu sync.Mutex
 		see := func(what string) { mu.Lock(); defer mu.Unlock(); seen = append(seen, what) }
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-			DNSStart:     func(i httptrace.DNSStartInfo) { see("look up " + i.Host) },
-			DNSDone:      func(httptrace.DNSDoneInfo) { see("looked up") },
-			ConnectStart: func(network, address string) { see("connect " + network + " " + address) },
-			ConnectDone:  func(network, address string, err error) { see("connected " + network + " " + address) },
+			DNSStart: func(i httptrace.DNSStartInfo) { see("look up " + i.Host) },
+			DNSDone:  func(httptrace.DNSDoneInfo) { see("looked up") },
+			ConnectStart: func(network, address string) {
+				see("connect " + network + " " + address)
+			},
+			ConnectDone: func(network, address string, err error) {
+				see("connected " + network + " " + address)
+			},
 		})
 		if c, err := dial(ctx, "tcp", "name.invalid.:80"); err == nil {
 			c.Close()
@@ -61,9 +68,11 @@ func TestNilLocalAddr(t *testing.T) {
 	}
 }
 
-// A link-local address, which a device has even where there is no other of IPv6, makes no destination of IPv6 one that is dialled.
+// A link-local address, which a device has even where there is no other of IPv6, makes no
+// destination of IPv6 one that is dialled.
 func TestLinkLocalSourceIsNoSource(t *testing.T) {
-	d := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("fe80::1%lo"), netip.MustParseAddr("127.0.0.2")}}
+	d := &Dialer{Sources: []netip.Addr{netip.MustParseAddr("fe80::1%lo"),
+		netip.MustParseAddr("127.0.0.2")}}
 	if _, err := d.Dial("tcp", "[2001:db8::1]:80"); !errors.Is(err, ErrNoSource) {
 		t.Error(err)
 	}
@@ -110,7 +119,9 @@ func TestHalfClosed(t *testing.T) {
 			c.Read(make([]byte, 1))
 			c.CloseWrite()
 		}
-		awaitThat(t, "the kernel is done with it", func() bool { return state(c.TCPConn) == stateClose })
+		awaitThat(t, "the kernel is done with it", func() bool {
+			return state(c.TCPConn) == stateClose
+		})
 		c.CloseWrite() // fails, and changes nothing
 		c.Close()
 		if s := d.Stats().Destinations[0]; s.TimeWait != v.lingering || s.Open != 0 {
@@ -123,11 +134,13 @@ func TestHalfClosed(t *testing.T) {
 func TestUserTimeout(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	for _, choice := range []Choice{AutoPort, KernelPort, ExplicitPort} {
-		c := must((&Dialer{Choice: choice, UserTimeout: 9*time.Second + time.Microsecond}).Dial("tcp", to.String()))(t)
+		c := must((&Dialer{Choice: choice,
+			UserTimeout: 9*time.Second + time.Microsecond}).Dial("tcp", to.String()))(t)
 		defer c.Close()
 		raw := must(c.(syscall.Conn).SyscallConn())(t)
 		raw.Control(func(fd uintptr) {
-			if ms, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err != nil || ms != 9001 {
+			if ms, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP,
+				unix.TCP_USER_TIMEOUT); err != nil || ms != 9001 {
 				t.Errorf("%v: TCP_USER_TIMEOUT is %d ms, %v", choice, ms, err)
 			}
 		})

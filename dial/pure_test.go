@@ -40,7 +40,8 @@ func TestPortSetCount(t *testing.T) {
 	for p := 0; p < 65536; p += 3 {
 		s.add(p)
 	}
-	for _, r := range []PortRange{{0, 65535}, {0, 0}, {1, 2}, {63, 64}, {60, 66}, {32768, 60999}, {65535, 65535}} {
+	for _, r := range []PortRange{{0, 65535}, {0, 0}, {1, 2}, {63, 64}, {60, 66},
+		{32768, 60999}, {65535, 65535}} {
 		want := 0
 		for p := int(r.Low); p <= int(r.High); p++ {
 			if s.has(p) {
@@ -57,14 +58,17 @@ func TestPortSetCount(t *testing.T) {
 	}
 }
 
-// Windows cover the range, and on kernels that round down to even numbers each port is in a window of an even number.
+// Windows cover the range, and on kernels that round down to even numbers each port is in a
+// window of an even number.
 func TestWindowsCoverTheRange(t *testing.T) {
-	for _, r := range []PortRange{{32768, 60999}, {1024, 65535}, {1, 1}, {511, 512}, {500, 1100}, {20001, 20003}, {65000, 65535}} {
+	for _, r := range []PortRange{{32768, 60999}, {1024, 65535}, {1, 1}, {511, 512},
+		{500, 1100}, {20001, 20003}, {65000, 65535}} {
 		s := newSettings(r, &portSet{}, -1)
 		seen, w := &portSet{}, windowOf(int(r.Low))
 		for range windowCount {
 			for _, c := range []PortRange{s.cut(w), s.even(w)} {
-				if c.Low < r.Low || c.High > r.High || c.size() < 1 || c.size() > 514 {
+				if c.Low < r.Low || c.High > r.High || c.size() < 1 ||
+					c.size() > 514 {
 					t.Errorf("%v: window %d is %v", r, w, c)
 				}
 				for p := int(c.Low); p <= int(c.High); p++ {
@@ -77,47 +81,65 @@ func TestWindowsCoverTheRange(t *testing.T) {
 			w = s.next(w)
 		}
 		if seen.count(PortRange{0, 65535}) != r.size() || s.capacity != r.size() {
-			t.Errorf("%v: windows cover %d ports, capacity %d", r, seen.count(PortRange{0, 65535}), s.capacity)
+			t.Errorf("%v: windows cover %d ports, capacity %d", r,
+				seen.count(PortRange{0, 65535}), s.capacity)
 		}
 	}
 }
 
 func TestUsable(t *testing.T) {
-	outside := newSettings(PortRange{1000, 2000}.within(PortRange{32768, 60999}), &portSet{}, -1)
-	if err := outside.usable(PortRange{1000, 2000}, features{window: true}); err == nil || !strings.Contains(err.Error(), "1000-2000") {
+	outside := newSettings(PortRange{1000, 2000}.within(PortRange{32768, 60999}), &portSet{},
+		-1)
+	if err := outside.usable(PortRange{1000, 2000}, features{window: true}); err == nil ||
+		!strings.Contains(err.Error(), "1000-2000") {
 		t.Errorf("a range outside of the kernel's: %v", err)
 	}
 	unknown := newSettings(PortRange{}, &portSet{}, -1)
 	if err := unknown.usable(PortRange{}, features{}); err != nil {
 		t.Errorf("an unknown range: %v", err)
 	}
-	if err := unknown.usable(PortRange{1000, 2000}, features{}); !errors.Is(err, errors.ErrUnsupported) {
+	if err := unknown.usable(PortRange{1000, 2000}, features{}); !errors.Is(err,
+		errors.ErrUnsupported) {
 		t.Errorf("Ports on a system that cannot keep to them: %v", err)
 	}
 }
 
 func TestChoiceSettles(t *testing.T) {
-	modern, old, oldest := features{true, true, true}, features{true, false, true}, features{false, false, true}
+	modern, old, oldest := features{true, true, true}, features{true, false, true},
+		features{false, false, true}
 	for _, c := range []struct {
 		wish                   Choice
 		has                    features
 		pool, ranged, narrowed bool
 		want                   Choice
 	}{
-		{AutoPort, old, true, true, true, ExplicitPort}, {AutoPort, old, false, true, true, ExplicitPort}, {MovingWindow, old, false, true, true, ExplicitPort},
-		{KernelPort, old, false, true, true, ExplicitPort}, {KernelPort, modern, false, true, true, KernelPort}, {AutoPort, modern, true, true, true, MovingWindow},
-		{AutoPort, modern, true, true, false, MovingWindow}, {AutoPort, modern, false, true, false, MovingWindow}, {AutoPort, modern, true, false, false, KernelPort},
-		{AutoPort, old, true, true, false, KernelPort}, {AutoPort, oldest, true, true, false, ExplicitPort}, {AutoPort, oldest, false, true, false, KernelPort},
-		{MovingWindow, old, true, true, false, KernelPort}, {ExplicitPort, modern, true, true, false, ExplicitPort}, {ExplicitPort, features{}, true, true, false, KernelPort},
-		{KernelPort, modern, true, true, false, KernelPort}, {AutoPort, features{}, true, false, false, KernelPort},
+		{AutoPort, old, true, true, true, ExplicitPort},
+		{AutoPort, old, false, true, true, ExplicitPort},
+		{MovingWindow, old, false, true, true, ExplicitPort},
+		{KernelPort, old, false, true, true, ExplicitPort},
+		{KernelPort, modern, false, true, true, KernelPort},
+		{AutoPort, modern, true, true, true, MovingWindow},
+		{AutoPort, modern, true, true, false, MovingWindow},
+		{AutoPort, modern, false, true, false, MovingWindow},
+		{AutoPort, modern, true, false, false, KernelPort},
+		{AutoPort, old, true, true, false, KernelPort},
+		{AutoPort, oldest, true, true, false, ExplicitPort},
+		{AutoPort, oldest, false, true, false, KernelPort},
+		{MovingWindow, old, true, true, false, KernelPort},
+		{ExplicitPort, modern, true, true, false, ExplicitPort},
+		{ExplicitPort, features{}, true, true, false, KernelPort},
+		{KernelPort, modern, true, true, false, KernelPort},
+		{AutoPort, features{}, true, false, false, KernelPort},
 	} {
 		if got := c.wish.settle(c.has, c.pool, c.ranged, c.narrowed); got != c.want {
-			t.Errorf("%v with %+v, pool %v, range known %v, narrowed %v: %v, want %v", c.wish, c.has, c.pool, c.ranged, c.narrowed, got, c.want)
+			t.Errorf("%v with %+v, pool %v, range known %v, narrowed %v: %v, want %v",
+				c.wish, c.has, c.pool, c.ranged, c.narrowed, got, c.want)
 		}
 	}
 }
 
-// The source with most ports left is taken; TIME_WAIT counts against it, and only the kernel's word rules it out.
+// The source with most ports left is taken; TIME_WAIT counts against it, and only the
+// kernel's word rules it out.
 func TestChooseByWhatIsLeft(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	set := newSettings(PortRange{1000, 1099}, &portSet{}, 0)
@@ -128,7 +150,8 @@ func TestChooseByWhatIsLeft(t *testing.T) {
 	for range 200 {
 		dest.choose(all, set, now)
 	}
-	if dest.pairs[a].open != 100 || dest.pairs[b].open != 100 || dest.choose(all, set, now) != nil {
+	if dest.pairs[a].open != 100 || dest.pairs[b].open != 100 ||
+		dest.choose(all, set, now) != nil {
 		t.Fatalf("open %d and %d of 100", dest.pairs[a].open, dest.pairs[b].open)
 	}
 	for range 100 {
@@ -144,11 +167,13 @@ func TestChooseByWhatIsLeft(t *testing.T) {
 		t.Error("a full pair rests for 100 ms")
 	}
 	s := dest.stats(all, set, now)
-	if s.TimeWait != 100 || *s.Free != 0 || s.Open != 101 || s.Growth != 10 || *s.SecondsLeft != 0 {
+	if s.TimeWait != 100 || *s.Free != 0 || s.Open != 101 || s.Growth != 10 ||
+		*s.SecondsLeft != 0 {
 		t.Errorf("stats %+v", s)
 	}
 	later := now.Add(timeWaitSeconds * time.Second)
-	if s := dest.stats(all, set, later); s.TimeWait != 0 || *s.Free != 99 || s.Growth != -10 || s.SecondsLeft != nil {
+	if s := dest.stats(all, set, later); s.TimeWait != 0 || *s.Free != 99 || s.Growth != -10 ||
+		s.SecondsLeft != nil {
 		t.Errorf("a minute later %+v", s)
 	}
 }
@@ -158,9 +183,11 @@ func TestTimeWaitIsShortWhereItIsReused(t *testing.T) {
 		reuse int
 		to    string
 		want  int64
-	}{{0, "192.0.2.1", 60}, {1, "192.0.2.1", 1}, {2, "192.0.2.1", 60}, {2, "127.0.0.1", 1}, {2, "::1", 1}, {-1, "127.0.0.1", 60}} {
+	}{{0, "192.0.2.1", 60}, {1, "192.0.2.1", 1}, {2, "192.0.2.1", 60}, {2, "127.0.0.1", 1},
+		{2, "::1", 1}, {-1, "127.0.0.1", 60}} {
 		p := &pair{source: &source{}}
-		if got := p.blockSeconds(newSettings(PortRange{}, &portSet{}, c.reuse), netip.MustParseAddr(c.to)); got != c.want {
+		if got := p.blockSeconds(newSettings(PortRange{}, &portSet{}, c.reuse),
+			netip.MustParseAddr(c.to)); got != c.want {
 			t.Errorf("tcp_tw_reuse=%d to %s: %d s, want %d", c.reuse, c.to, got, c.want)
 		}
 	}
@@ -171,28 +198,34 @@ func TestServes(t *testing.T) {
 		from, to string
 		want     bool
 	}{
-		{"192.0.2.1", "192.0.2.2", true}, {"192.0.2.1", "2001:db8::1", false}, {"2001:db8::1", "2001:db8::2", true}, {"2001:db8::1", "192.0.2.1", false},
-		{"fe80::1%eth0", "2001:db8::1", false}, {"fe80::1%eth0", "fe80::2%eth0", true}, {"fe80::1%eth0", "fe80::2%eth1", false},
+		{"192.0.2.1", "192.0.2.2", true}, {"192.0.2.1", "2001:db8::1", false},
+		{"2001:db8::1", "2001:db8::2", true}, {"2001:db8::1", "192.0.2.1", false},
+		{"fe80::1%eth0", "2001:db8::1", false}, {"fe80::1%eth0", "fe80::2%eth0", true},
+		{"fe80::1%eth0", "fe80::2%eth1", false},
 	} {
-		if got := (&source{addr: netip.MustParseAddr(c.from)}).serves(netip.MustParseAddr(c.to)); got != c.want {
+		if got := (&source{addr: netip.MustParseAddr(c.from)}).serves(
+			netip.MustParseAddr(c.to)); got != c.want {
 			t.Errorf("%s to %s: %v", c.from, c.to, got)
 		}
 	}
 }
 
-// Destinations that nothing is left of are forgotten, so memory does not grow with what was ever dialled.
+// Destinations that nothing is left of are forgotten, so memory does not grow with what was
+// ever dialled.
 func TestDestinationsAreForgotten(t *testing.T) {
 	d := &Dialer{}
 	c := must(d.start())(t)
 	for i := range 10000 {
-		c.exit(c.enter(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)))
+		c.exit(c.enter(netip.AddrPortFrom(
+			netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)))
 	}
 	if n := len(c.destinations); n > 200 {
 		t.Errorf("%d destinations are remembered", n)
 	}
 }
 
-// Addresses that come and go do not add up: those that have left the pool are forgotten once nothing is left of them.
+// Addresses that come and go do not add up: those that have left the pool are forgotten
+// once nothing is left of them.
 func TestSourcesAreForgotten(t *testing.T) {
 	d := &Dialer{}
 	c := must(d.start())(t)
@@ -212,7 +245,8 @@ func TestSourcesAreForgotten(t *testing.T) {
 		}
 	}
 	if len(c.sources) != 2 || c.sources[held] == nil || len(dest.pairs) != 2 {
-		t.Errorf("%d sources and %d pairs are remembered, want those in the pool and in use", len(c.sources), len(dest.pairs))
+		t.Errorf("%d sources and %d pairs are remembered, want those in the pool "+
+			"and in use", len(c.sources), len(dest.pairs))
 	}
 }
 
@@ -273,8 +307,10 @@ func FuzzParseReserved(f *testing.F) {
 				want++
 			}
 		}
-		if got := newSettings(PortRange{max(low, 1), high}, s, 0).capacity; low > 0 && got != want {
-			t.Errorf("%q within %d-%d: capacity %d, want %d", text, low, high, got, want)
+		if got := newSettings(PortRange{max(low, 1), high}, s, 0).capacity; low > 0 &&
+			got != want {
+			t.Errorf("%q within %d-%d: capacity %d, want %d", text, low, high, got,
+				want)
 		}
 	})
 }

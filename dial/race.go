@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// fallbackDelay is net.Dialer's: how long one family may take before the other is tried as well (RFC 6555).
+// fallbackDelay is net.Dialer's: how long one family may take before the other is tried as
+// well (RFC 6555).
 const fallbackDelay = 300 * time.Millisecond
 
 // leastShare is net's: no address of several gets less time, if there is that much.
@@ -18,9 +19,10 @@ type outcome struct {
 	second bool
 }
 
-// race dials the first list and, when that fails or takes long, the second beside it. The first connection
-// wins; the other is closed.
-func (c *core) race(ctx context.Context, network string, first, second []netip.AddrPort) (*Conn, error) {
+// race dials the first list and, when that fails or takes long, the second beside it. The
+// first connection wins; the other is closed.
+func (c *core) race(ctx context.Context, network string, first, second []netip.AddrPort) (*Conn,
+	error) {
 	if len(second) == 0 {
 		return c.serial(ctx, network, first)
 	}
@@ -33,8 +35,9 @@ func (c *core) race(ctx context.Context, network string, first, second []netip.A
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan outcome) // not buffered: who finds nobody listening closes its connection
-	over := make(chan struct{})   // not ctx: that may end while the outcome is waited for
+	// not buffered: who finds nobody listening closes its connection
+	results := make(chan outcome)
+	over := make(chan struct{}) // not ctx: that may end while the outcome is waited for
 	defer close(over)
 	start := func(list []netip.AddrPort, is bool) {
 		conn, err := c.serial(ctx, network, list)
@@ -52,8 +55,8 @@ func (c *core) race(ctx context.Context, network string, first, second []netip.A
 	return await(results, timer, func() { go start(second, true) })
 }
 
-// await starts the second list when the timer fires or the first list has failed, and takes what comes. When both
-// fail the error is the first list's.
+// await starts the second list when the timer fires or the first list has failed, and takes
+// what comes. When both fail the error is the first list's.
 func await(results <-chan outcome, timer *time.Timer, start func()) (*Conn, error) {
 	var firstErr error
 	started, failures := false, 0
@@ -78,8 +81,8 @@ func await(results <-chan outcome, timer *time.Timer, start func()) (*Conn, erro
 	}
 }
 
-// serial dials one address after the other, each with its share of the time that is left. Only for the last it waits
-// for ports.
+// serial dials one address after the other, each with its share of the time that is left.
+// Only for the last it waits for ports.
 func (c *core) serial(ctx context.Context, network string, list []netip.AddrPort) (*Conn, error) {
 	var firstErr error
 	for i, to := range list {
@@ -98,7 +101,8 @@ func (c *core) serial(ctx context.Context, network string, list []netip.AddrPort
 }
 
 // share dials with a share of the time: one of the addresses that are left.
-func (c *core) share(ctx context.Context, network string, to netip.AddrPort, left int) (*Conn, error) {
+func (c *core) share(ctx context.Context, network string, to netip.AddrPort, left int) (*Conn,
+	error) {
 	if end, ok := ctx.Deadline(); ok && left > 1 {
 		rest := time.Until(end)
 		part := max(rest/time.Duration(left), min(rest, leastShare))

@@ -7,9 +7,11 @@ import (
 	"reflect"
 )
 
-// resolve gives the addresses to dial: those of the first one's family, and those of the other family, which
-// net.Dialer calls primaries and fallbacks. Families that the network or the pool exclude are left out.
-func (c *core) resolve(ctx context.Context, network, address string) (first, second []netip.AddrPort, err error) {
+// resolve gives the addresses to dial: those of the first one's family, and those of the
+// other family, which net.Dialer calls primaries and fallbacks. Families that the network
+// or the pool exclude are left out.
+func (c *core) resolve(ctx context.Context,
+	network, address string) (first, second []netip.AddrPort, err error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, nil, err
@@ -52,15 +54,18 @@ func (c *core) resolver() *net.Resolver {
 	return net.DefaultResolver
 }
 
-// quiet is the context in which a name is looked up. It hides the hooks of net/http/httptrace that tell of connects: those to
-// a name server are not the caller's. net.Dialer does the same (net/dial.go DialContext) with a type that only the standard library can name.
+// quiet is the context in which a name is looked up. It hides the hooks of
+// net/http/httptrace that tell of connects: those to a name server are not the caller's.
+// net.Dialer does the same (net/dial.go DialContext) with a type that only the standard
+// library can name.
 type quiet struct{ context.Context }
 
 // Value gives a copy of the trace without these hooks.
 func (q quiet) Value(key any) any {
 	v := q.Context.Value(key)
 	trace := reflect.ValueOf(v)
-	if trace.Kind() != reflect.Pointer || trace.IsNil() || trace.Type().Elem().PkgPath() != "internal/nettrace" {
+	if trace.Kind() != reflect.Pointer || trace.IsNil() ||
+		trace.Type().Elem().PkgPath() != "internal/nettrace" {
 		return v
 	}
 	shadow := reflect.New(trace.Type().Elem())

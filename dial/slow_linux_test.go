@@ -23,7 +23,8 @@ func TestBlackhole(t *testing.T) {
 	defer cancel()
 	_, err := d.DialContext(ctx, "tcp", to.String())
 	checkTimeout(t, err)
-	_, err = (&Dialer{Base: net.Dialer{Timeout: 50 * time.Millisecond}}).Dial("tcp", to.String())
+	_, err = (&Dialer{Base: net.Dialer{Timeout: 50 * time.Millisecond}}).Dial("tcp",
+		to.String())
 	checkTimeout(t, err)
 	ctx, cancel = context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -41,7 +42,8 @@ func TestBlackhole(t *testing.T) {
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Unix(1, 0))
 	defer cancel()
-	if _, err := d.DialContext(ctx, "tcp", to.String()); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := d.DialContext(ctx, "tcp", to.String()); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("with a deadline in the past: %v", err)
 	}
 	_, err = (&Dialer{Base: net.Dialer{Deadline: time.Unix(1, 0)}}).Dial("tcp", to.String())
@@ -52,8 +54,10 @@ func TestBlackhole(t *testing.T) {
 func checkTimeout(t *testing.T, err error) {
 	t.Helper()
 	var op net.Error
-	if !errors.As(err, &op) || !op.Timeout() || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, os.ErrDeadlineExceeded) ||
-		errors.Is(err, ErrPortsExhausted) || !strings.HasSuffix(err.Error(), ": i/o timeout") {
+	if !errors.As(err, &op) || !op.Timeout() || !errors.Is(err, context.DeadlineExceeded) ||
+		!errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.Is(err, ErrPortsExhausted) ||
+		!strings.HasSuffix(err.Error(), ": i/o timeout") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -73,29 +77,34 @@ func TestRace(t *testing.T) {
 		c.Close()
 	}
 	awaitThat(t, "the losers are closed", func() bool {
-		return !slices.ContainsFunc(d.Stats().Destinations, func(s DestinationStats) bool { return s.Open != 0 })
+		return !slices.ContainsFunc(d.Stats().Destinations, func(s DestinationStats) bool {
+			return s.Open != 0
+		})
 	})
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	refused := l.Addr().(*net.TCPAddr).AddrPort()
 	l.Close()
 	began := time.Now()
 	d = &Dialer{Base: net.Dialer{FallbackDelay: time.Hour}} // a failure does not wait for it
-	c, err := must(d.start())(t).race(t.Context(), "tcp", []netip.AddrPort{refused}, []netip.AddrPort{good})
+	c, err := must(d.start())(t).race(t.Context(), "tcp", []netip.AddrPort{refused},
+		[]netip.AddrPort{good})
 	if err != nil {
 		t.Fatal(err, time.Since(began))
 	}
 	c.Close()
-	if _, err = must(d.start())(t).race(t.Context(), "tcp", []netip.AddrPort{refused}, []netip.AddrPort{refused}); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err = must(d.start())(t).race(t.Context(), "tcp", []netip.AddrPort{refused},
+		[]netip.AddrPort{refused}); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("both refused: %v", err)
 	}
-	if c, err = must(d.start())(t).serial(t.Context(), "tcp", []netip.AddrPort{refused, good}); err != nil {
+	if c, err = must(d.start())(t).serial(t.Context(), "tcp",
+		[]netip.AddrPort{refused, good}); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
 }
 
-// deaf is an address where a handshake is never answered: the accept queue of a listener that nobody reads is full
-// (net/ipv4/tcp_input.c tcp_conn_request).
+// deaf is an address where a handshake is never answered: the accept queue of a listener
+// that nobody reads is full (net/ipv4/tcp_input.c tcp_conn_request).
 func deaf(t testing.TB) netip.AddrPort {
 	t.Helper()
 	to := full(t)

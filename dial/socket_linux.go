@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probe asks the kernel which options it knows. Versions do not tell: distributions backport. The error is a lack of descriptors.
+// probe asks the kernel which options it knows. Versions do not tell: distributions
+// backport. The error is a lack of descriptors.
 func probe() (features, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil && !lacking(err) {
@@ -30,18 +31,21 @@ func probe() (features, error) {
 	}
 	defer unix.Close(fd)
 	return features{
-		lateBind: unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) == nil,
-		window:   unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, 0) == nil,
+		lateBind: unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT,
+			1) == nil,
+		window: unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE,
+			0) == nil,
 		explicit: true,
 	}, nil
 }
 
-// readSettings reads what the kernel says of this process's network namespace. What cannot be read is no range, no
-// reserved ports, and -1. The error is a lack of descriptors.
+// readSettings reads what the kernel says of this process's network namespace. What cannot
+// be read is no range, no reserved ports, and -1. The error is a lack of descriptors.
 func readSettings() (ports PortRange, reserved *portSet, reuse int, err error) {
 	reserved, reuse = &portSet{}, -1
 	var texts [3]string
-	for i, name := range [...]string{"ip_local_port_range", "ip_local_reserved_ports", "tcp_tw_reuse"} {
+	for i, name := range [...]string{"ip_local_port_range", "ip_local_reserved_ports",
+		"tcp_tw_reuse"} {
 		text, err := os.ReadFile("/proc/sys/net/ipv4/" + name)
 		if lacking(err) {
 			return ports, reserved, reuse, err
@@ -73,13 +77,22 @@ type attempt struct {
 	whole   bool // the port came from a search of the whole range
 }
 
-// errTurnedAway stops net.Dialer; why is in the verdict. It is no errno, for at EADDRNOTAVAIL net tries twice
-// more (net/tcpsock_posix.go spuriousENOTAVAIL).
+// errTurnedAway stops net.Dialer; why is in the verdict. It is no errno, for at
+// EADDRNOTAVAIL net tries twice more (net/tcpsock_posix.go spuriousENOTAVAIL).
 var errTurnedAway = errors.New("dial: the source cannot be used")
 
 // connect makes one connection from one source.
-func (c *core) connect(ctx context.Context, network string, t *destination, p *pair, set *settings, got func()) (*Conn, verdict, error) {
-	a := &attempt{base: c.dialer.Base, core: c, to: t, pair: p, set: set, choice: c.choice(set), got: got}
+func (c *core) connect(ctx context.Context, network string, t *destination, p *pair, set *settings,
+	got func()) (*Conn, verdict, error) {
+	a := &attempt{
+		base:   c.dialer.Base,
+		core:   c,
+		to:     t,
+		pair:   p,
+		set:    set,
+		choice: c.choice(set),
+		got:    got,
+	}
 	a.base.Timeout, a.base.Deadline, a.base.LocalAddr = 0, time.Time{}, nil
 	a.base.ControlContext = a.control
 	conn, err := a.base.DialContext(ctx, network, t.addr.String())
@@ -97,9 +110,10 @@ func (c *core) connect(ctx context.Context, network string, t *destination, p *p
 	return kept, connected, nil
 }
 
-// control runs the user's Control, binds, and connects. net.Dialer connects once more and finds EALREADY or EISCONN
-// (connect(2)), which it takes as it takes EINPROGRESS or success (net/fd_unix.go). So a full window costs a system call and
-// not another socket, and the errno is known together with the call that it came from.
+// control runs the user's Control, binds, and connects. net.Dialer connects once more and
+// finds EALREADY or EISCONN (connect(2)), which it takes as it takes EINPROGRESS or success
+// (net/fd_unix.go). So a full window costs a system call and not another socket, and the
+// errno is known together with the call that it came from.
 func (a *attempt) control(ctx context.Context, network, address string, raw syscall.RawConn) error {
 	if err := a.user(ctx, network, address, raw); err != nil {
 		return err
@@ -129,7 +143,8 @@ func (a *attempt) user(ctx context.Context, network, address string, raw syscall
 func (a *attempt) open(ctx context.Context, fd int) error {
 	if d := a.core.dialer.UserTimeout; d > 0 {
 		ms := int((d + time.Millisecond - 1) / time.Millisecond)
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, ms); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT,
+			ms); err != nil {
 			return os.NewSyscallError("setsockopt TCP_USER_TIMEOUT", err)
 		}
 	}
@@ -138,7 +153,8 @@ func (a *attempt) open(ctx context.Context, fd int) error {
 	}
 	if a.pair.source.addr.IsValid() {
 		if a.core.has.lateBind {
-			// No error matters: a socket that does not know the option is bound with a port.
+			// No error matters: a socket that does not know the option is bound
+			// with a port.
 			unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 		}
 		if err := a.bind(fd, 0); err != nil {
@@ -155,13 +171,15 @@ func (a *attempt) open(ctx context.Context, fd int) error {
 func (a *attempt) anywhere(fd int) error {
 	if narrowed := a.core.dialer.Ports.set(); narrowed || a.whole {
 		if err := choosePorts(fd, a.set.ports); err != nil && narrowed {
-			return fmt.Errorf("keep to the ports %v: %w", a.set.ports, os.NewSyscallError("setsockopt IP_LOCAL_PORT_RANGE", err))
+			return fmt.Errorf("keep to the ports %v: %w", a.set.ports,
+				os.NewSyscallError("setsockopt IP_LOCAL_PORT_RANGE", err))
 		}
 	}
 	return a.judge(fd, connectTo(fd, a.to.addr))
 }
 
-// bind gives the socket its source address. The errno decides as connect's does, but means another thing.
+// bind gives the socket its source address. The errno decides as connect's does, but means
+// another thing.
 func (a *attempt) bind(fd int, port uint16) error {
 	err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(a.from(), port)))
 	switch err {
@@ -191,8 +209,8 @@ func (a *attempt) turnAway(v verdict) error {
 	return errTurnedAway
 }
 
-// windows connects from the window that is being filled, from the next ones when that is full, and last from the
-// whole range.
+// windows connects from the window that is being filled, from the next ones when that is
+// full, and last from the whole range.
 func (a *attempt) windows(fd int) error {
 	for range windowTries {
 		w, whole, ok := a.to.window(a.pair, a.set)
@@ -214,10 +232,11 @@ func (a *attempt) windows(fd int) error {
 	return a.anywhere(fd)
 }
 
-// choosePorts narrows the kernel's choice (IP_LOCAL_PORT_RANGE). A socket may not know the option that
-// another one knows: MPTCP's did not at first.
+// choosePorts narrows the kernel's choice (IP_LOCAL_PORT_RANGE). A socket may not know the
+// option that another one knows: MPTCP's did not at first.
 func choosePorts(fd int, r PortRange) error {
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(uint32(r.High)<<16|uint32(r.Low)))
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE,
+		int(uint32(r.High)<<16|uint32(r.Low)))
 }
 
 // judge gives connect's errno its meaning.
@@ -227,15 +246,20 @@ func (a *attempt) judge(fd int, err error) error {
 		return nil
 	case unix.EADDRNOTAVAIL:
 		if !a.pair.source.addr.IsValid() && unsourced(a.to.addr) {
-			return &sourceError{what: a.to.addr.Addr().String(), lost: true, err: os.NewSyscallError("connect", err)}
+			return &sourceError{
+				what: a.to.addr.Addr().String(),
+				lost: true,
+				err:  os.NewSyscallError("connect", err),
+			}
 		}
 		return a.turnAway(noPort)
 	}
 	return os.NewSyscallError("connect", err)
 }
 
-// unsourced tells the other reason of EADDRNOTAVAIL: the host has no address of the family to send from
-// (net/ipv6/ip6_output.c ip6_dst_lookup_tail). A UDP socket that is connected sends nothing and needs no port of TCP's.
+// unsourced tells the other reason of EADDRNOTAVAIL: the host has no address of the family
+// to send from (net/ipv6/ip6_output.c ip6_dst_lookup_tail). A UDP socket that is connected
+// sends nothing and needs no port of TCP's.
 func unsourced(to netip.AddrPort) bool {
 	family := unix.AF_INET6
 	if to.Addr().Is4() {
@@ -273,8 +297,8 @@ func (a *attempt) explicit(ctx context.Context, fd int) error {
 	return errTurnedAway
 }
 
-// connectPort connects a socket whose port was chosen here: EADDRNOTAVAIL means that this very connection exists, maybe in
-// TIME_WAIT.
+// connectPort connects a socket whose port was chosen here: EADDRNOTAVAIL means that this
+// very connection exists, maybe in TIME_WAIT.
 func (a *attempt) connectPort(fd int) error {
 	err := connectTo(fd, a.to.addr)
 	if err == unix.EADDRNOTAVAIL {
@@ -297,7 +321,8 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zoneID(a.Addr().Zone())}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(),
+		ZoneId: zoneID(a.Addr().Zone())}
 }
 
 // zoneID is the index of a device, given by name or number; 0 for none.
@@ -320,8 +345,9 @@ const (
 	stateClose       = 7
 )
 
-// lingers tells whether closing leaves the port in TIME_WAIT on this side: unless the peer closed first.
-// A socket whose connection is in TIME_WAIT already is in state CLOSE itself (net/ipv4/tcp_minisocks.c tcp_time_wait).
+// lingers tells whether closing leaves the port in TIME_WAIT on this side: unless the peer
+// closed first. A socket whose connection is in TIME_WAIT already is in state CLOSE itself
+// (net/ipv4/tcp_minisocks.c tcp_time_wait).
 func lingers(conn *net.TCPConn, halved bool) bool {
 	switch state(conn) {
 	case stateEstablished, stateFinWait1, stateFinWait2:
@@ -332,7 +358,8 @@ func lingers(conn *net.TCPConn, halved bool) bool {
 	return false
 }
 
-// whole tells whether neither side has closed: who does so second never has TIME_WAIT (CLOSE_WAIT, LAST_ACK, CLOSE).
+// whole tells whether neither side has closed: who does so second never has TIME_WAIT
+// (CLOSE_WAIT, LAST_ACK, CLOSE).
 func whole(conn *net.TCPConn) bool { return state(conn) == stateEstablished }
 
 // state is that of a connection, or -1.

@@ -19,11 +19,14 @@ func readSettings() (ports PortRange, reserved *portSet, reuse int, err error) {
 	return PortRange{}, &portSet{}, -1, nil
 }
 
-// connect makes one connection from one source. The system chooses the port when it binds the address, so it may be
-// out of ports with EADDRINUSE as well; EADDRNOTAVAIL may also mean that the address is not there.
-func (c *core) connect(ctx context.Context, network string, t *destination, p *pair, _ *settings, got func()) (*Conn, verdict, error) {
+// connect makes one connection from one source. The system chooses the port when it binds
+// the address, so it may be out of ports with EADDRINUSE as well; EADDRNOTAVAIL may also
+// mean that the address is not there.
+func (c *core) connect(ctx context.Context, network string, t *destination, p *pair, _ *settings,
+	got func()) (*Conn, verdict, error) {
 	if c.dialer.UserTimeout > 0 {
-		return nil, failed, opError(network, tcpAddr(t.addr), fmt.Errorf("UserTimeout: %w", errors.ErrUnsupported))
+		return nil, failed, opError(network, tcpAddr(t.addr),
+			fmt.Errorf("UserTimeout: %w", errors.ErrUnsupported))
 	}
 	base := c.dialer.Base
 	base.Timeout, base.Deadline, base.LocalAddr = 0, time.Time{}, nil

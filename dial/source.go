@@ -17,7 +17,8 @@ type source struct {
 	inUse  atomic.Uint64 // EADDRINUSE at bind
 }
 
-// lostTime is how long an address that the host has lost is left alone: it may come back, as that of a failover pair does.
+// lostTime is how long an address that the host has lost is left alone: it may come back,
+// as that of a failover pair does.
 const lostTime = time.Second
 
 // gone tells whether the host lost it a moment ago.
@@ -26,14 +27,15 @@ func (s *source) gone(now time.Time) bool {
 	return at != 0 && now.Sub(time.Unix(0, at)) < lostTime
 }
 
-// serves tells whether a destination can be reached from here at all. A link-local address is of one
-// link.
+// serves tells whether a destination can be reached from here at all. A link-local address
+// is of one link.
 func (s *source) serves(to netip.Addr) bool {
 	if !s.addr.IsValid() {
 		return true
 	}
 	if s.addr.IsLinkLocalUnicast() && s.addr.Is6() {
-		return to.IsLinkLocalUnicast() && to.Is6() && (to.Zone() == "" || s.addr.Zone() == to.Zone())
+		return to.IsLinkLocalUnicast() && to.Is6() &&
+			(to.Zone() == "" || s.addr.Zone() == to.Zone())
 	}
 	return s.addr.Is4() == to.Is4()
 }

@@ -10,13 +10,17 @@ import (
 // Stats is what a Dialer has done and what it has left: plain numbers for JSON, expvar or a metrics
 // library. Counters count from the first dial.
 type Stats struct {
-	Choice       string             `json:"choice"`    // in use: "window", "kernel" or "explicit"
-	Ports        *PortRange         `json:"ports"`     // nil: unknown on this system
-	Dials        uint64             `json:"dials"`     // attempts to connect to an address, those under way included
-	Waited       uint64             `json:"waited"`    // dials that waited for a port
-	Rotated      uint64             `json:"rotated"`   // times that a source could not be used and the next one was tried
-	Exhausted    uint64             `json:"exhausted"` // dials that ended with ErrPortsExhausted
-	Sources      []SourceStats      `json:"sources"`   // empty when the kernel chooses
+	// in use: "window", "kernel" or "explicit"
+	Choice string     `json:"choice"`
+	Ports  *PortRange `json:"ports"` // nil: unknown on this system
+	// attempts to connect to an address, those under way included
+	Dials  uint64 `json:"dials"`
+	Waited uint64 `json:"waited"` // dials that waited for a port
+	// times that a source could not be used and the next one was tried
+	Rotated uint64 `json:"rotated"`
+	// dials that ended with ErrPortsExhausted
+	Exhausted    uint64             `json:"exhausted"`
+	Sources      []SourceStats      `json:"sources"` // empty when the kernel chooses
 	Destinations []DestinationStats `json:"destinations"`
 }
 
@@ -28,17 +32,23 @@ type SourceStats struct {
 	InUse uint64     `json:"in_use"` // EADDRINUSE at bind: other programs bind its ports
 }
 
-// DestinationStats is about one destination. It is forgotten some time after its last connection has left TIME_WAIT.
+// DestinationStats is about one destination. It is forgotten some time after its last
+// connection has left TIME_WAIT.
 type DestinationStats struct {
-	Addr      netip.AddrPort `json:"addr"`
-	Open      int            `json:"open"`           // connections and dials
-	Waiting   int            `json:"waiting"`        // dials that wait for a port or for their turn
-	Exhausted uint64         `json:"exhausted"`      // dials that ended with ErrPortsExhausted
-	TimeWait  int            `json:"time_wait"`      // estimate: ports of connections that this Dialer closed first in the last 60 s
-	Free      *int           `json:"free,omitempty"` // estimate of the ports left, of all sources; nil: unknown
-	// Growth is by how many ports a second the use has grown over the last ten seconds; below zero when it shrank.
+	Addr netip.AddrPort `json:"addr"`
+	Open int            `json:"open"` // connections and dials
+	// dials that wait for a port or for their turn
+	Waiting   int    `json:"waiting"`
+	Exhausted uint64 `json:"exhausted"` // dials that ended with ErrPortsExhausted
+	// estimate: ports of connections that this Dialer closed first in the last 60 s
+	TimeWait int `json:"time_wait"`
+	// estimate of the ports left, of all sources; nil: unknown
+	Free *int `json:"free,omitempty"`
+	// Growth is by how many ports a second the use has grown over the last ten seconds;
+	// below zero when it shrank.
 	Growth float64 `json:"growth"`
-	// SecondsLeft is Free divided by Growth: when ports will be exhausted. It is nil while use does not grow.
+	// SecondsLeft is Free divided by Growth: when ports will be exhausted. It is nil
+	// while use does not grow.
 	SecondsLeft *float64    `json:"seconds_left,omitempty"`
 	Pairs       []PairStats `json:"pairs"`
 }
@@ -61,7 +71,8 @@ func (d *Dialer) Stats() Stats {
 	now := time.Now()
 	set, pool := c.set.Load(), c.pool.Load()
 	s := Stats{
-		Choice: c.choice(set).String(), Dials: c.count.dials.Load(), Waited: c.count.waited.Load(),
+		Choice: c.choice(set).String(), Dials: c.count.dials.Load(),
+		Waited:  c.count.waited.Load(),
 		Rotated: c.count.rotated.Load(), Exhausted: c.count.exhausted.Load(),
 	}
 	if set.ports.set() {
@@ -78,7 +89,9 @@ func (d *Dialer) Stats() Stats {
 	}
 	for _, from := range slices.Concat(pool.v4, pool.v6) {
 		if from.addr.IsValid() {
-			s.Sources = append(s.Sources, SourceStats{from.addr, open[from.addr], from.lostAt.Load() != 0, from.inUse.Load()})
+			s.Sources = append(s.Sources,
+				SourceStats{from.addr, open[from.addr], from.lostAt.Load() != 0,
+					from.inUse.Load()})
 		}
 	}
 	return s
@@ -93,7 +106,8 @@ func (c *core) all() []*destination {
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b *destination) int {
-		return cmp.Or(a.addr.Addr().Compare(b.addr.Addr()), cmp.Compare(a.addr.Port(), b.addr.Port()))
+		return cmp.Or(a.addr.Addr().Compare(b.addr.Addr()),
+			cmp.Compare(a.addr.Port(), b.addr.Port()))
 	})
 	return list
 }
@@ -102,7 +116,12 @@ func (t *destination) stats(sources []*source, set *settings, now time.Time) Des
 	waiting := t.line.len() + t.gate.queue()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := DestinationStats{Addr: t.addr, Waiting: waiting, Exhausted: t.exhausted, Pairs: t.pairStats(sources, set, now)}
+	s := DestinationStats{
+		Addr:      t.addr,
+		Waiting:   waiting,
+		Exhausted: t.exhausted,
+		Pairs:     t.pairStats(sources, set, now),
+	}
 	for _, p := range s.Pairs {
 		s.Open += p.Open
 		s.TimeWait += p.TimeWait
@@ -129,7 +148,8 @@ func (t *destination) pairStats(sources []*source, set *settings, now time.Time)
 	}
 	for _, p := range t.pairs {
 		if p.open > 0 || slices.Contains(sources, p.source) {
-			all = append(all, PairStats{p.source.addr, p.open, p.lingering(now), set.capacity, p.resting(set, now)})
+			all = append(all, PairStats{p.source.addr, p.open, p.lingering(now),
+				set.capacity, p.resting(set, now)})
 		}
 	}
 	slices.SortFunc(all, func(a, b PairStats) int { return a.Source.Compare(b.Source) })
@@ -151,7 +171,8 @@ func (t *destination) free(sources []*source, set *settings, now time.Time) (n i
 	return n
 }
 
-// growth is connections made, less ports given back: by connections closed, and at the end of their TIME_WAIT.
+// growth is connections made, less ports given back: by connections closed, and at the end
+// of their TIME_WAIT.
 func (t *destination) growth(set *settings, now time.Time) float64 {
 	end := now.Unix()
 	n := t.opened.sum(end-growthSeconds+1, end) - t.closed.sum(end-growthSeconds+1, end)

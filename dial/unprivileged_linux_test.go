@@ -20,7 +20,8 @@ func TestUnprivileged(t *testing.T) {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVar+"="+unprivilegedRole)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534,
+		Gid: 65534}, Pdeathsig: syscall.SIGKILL}
 	cmd.Dir = "/"
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "65534 done" {
@@ -35,7 +36,8 @@ func dialUnprivileged() error {
 		return err
 	}
 	for _, choice := range []Choice{AutoPort, MovingWindow, KernelPort, ExplicitPort} {
-		for _, pool := range [][]netip.Addr{nil, {netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}} {
+		for _, pool := range [][]netip.Addr{nil,
+			{netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}} {
 			c, err := (&Dialer{Choice: choice, Sources: pool}).Dial("tcp", to.String())
 			if err != nil {
 				return err

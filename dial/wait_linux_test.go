@@ -22,14 +22,19 @@ func exhaust(t *testing.T, d *Dialer, to netip.AddrPort) []*Conn {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		c.(*Conn).SetLinger(0) // a port of ExplicitPort in TIME_WAIT would be nobody's for a minute
+		// a port of ExplicitPort in TIME_WAIT would be nobody's for a minute
+		c.(*Conn).SetLinger(0)
 		held = append(held, c.(*Conn))
 	}
 	return held
 }
 
 func smallPool(last byte) *Dialer {
-	return &Dialer{Ports: PortRange{51230, 51233}, Sources: []netip.Addr{netip.AddrFrom4([4]byte{127, 9, 9, last})}, MaxWait: time.Hour}
+	return &Dialer{
+		Ports:   PortRange{51230, 51233},
+		Sources: []netip.Addr{netip.AddrFrom4([4]byte{127, 9, 9, last})},
+		MaxWait: time.Hour,
+	}
 }
 
 // A dial that waits for a port gets the one that a connection gives back, at once.
@@ -48,7 +53,9 @@ func TestWaitsForAPort(t *testing.T) {
 			}
 			got <- err
 		}()
-		awaitThat(t, "it waits", func() bool { return d.Stats().Destinations[0].Waiting == 1 })
+		awaitThat(t, "it waits", func() bool {
+			return d.Stats().Destinations[0].Waiting == 1
+		})
 		held[2].Close()
 		if err := <-got; err != nil {
 			t.Errorf("%v: %v", choice, err)
@@ -59,7 +66,7 @@ func TestWaitsForAPort(t *testing.T) {
 	}
 }
 
-// Ports says which ports are taken, whoever chooses.
+// Ports says which ports are taken, no matter who chooses.
 func TestPortsAreKept(t *testing.T) {
 	to := server(t, "127.0.0.1:0")
 	low := uint16(51240)
@@ -69,7 +76,8 @@ func TestPortsAreKept(t *testing.T) {
 			for range 3 {
 				c := dialed(t, d, to)
 				c.SetLinger(0)
-				if port := c.LocalAddr().(*net.TCPAddr).AddrPort().Port(); port < low || port > low+9 {
+				if port := c.LocalAddr().(*net.TCPAddr).AddrPort().Port(); port <
+					low || port > low+9 {
 					t.Errorf("%v: port %d", choice, port)
 				}
 			}
@@ -84,19 +92,24 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 	exhaust(t, d, to)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		awaitThat(t, "it waits", func() bool { return d.Stats().Destinations[0].Waiting == 1 })
+		awaitThat(t, "it waits", func() bool {
+			return d.Stats().Destinations[0].Waiting == 1
+		})
 		cancel()
 	}()
 	_, err := d.DialContext(ctx, "tcp", to.String())
 	var full *PortsExhaustedError
-	if !errors.Is(err, ErrPortsExhausted) || !errors.Is(err, syscall.EADDRNOTAVAIL) || !errors.Is(err, context.Canceled) || !errors.As(err, &full) {
+	if !errors.Is(err, ErrPortsExhausted) || !errors.Is(err, syscall.EADDRNOTAVAIL) ||
+		!errors.Is(err, context.Canceled) || !errors.As(err, &full) {
 		t.Fatalf("error %v", err)
 	}
-	if full.Destination != to || len(full.Pairs) != 1 || full.Pairs[0].Open != 4 || full.Pairs[0].Capacity != 4 {
+	if full.Destination != to || len(full.Pairs) != 1 || full.Pairs[0].Open != 4 ||
+		full.Pairs[0].Capacity != 4 {
 		t.Errorf("%+v", full)
 	}
 	d.MaxWait = -1
-	if _, err := d.DialContext(t.Context(), "tcp", to.String()); !errors.Is(err, ErrPortsExhausted) {
+	if _, err := d.DialContext(t.Context(), "tcp", to.String()); !errors.Is(err,
+		ErrPortsExhausted) {
 		t.Errorf("without waiting: %v", err)
 	}
 	if s := d.Stats(); s.Waited != 1 || s.Exhausted != 2 || s.Destinations[0].Waiting != 0 {
@@ -104,18 +117,21 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// Ports chosen here may carry the very connection already, made by another program: after trying each the dial says so.
+// Ports chosen here may carry the very connection already, made by another program: after
+// trying each the dial says so.
 func TestExplicitPortsOfOthers(t *testing.T) {
 	to, d := server(t, "127.0.0.1:0"), smallPool(8)
 	d.Choice = ExplicitPort
 	exhaust(t, d, to)
 	other := smallPool(8)
 	other.Choice, other.MaxWait = ExplicitPort, -1
-	if _, err := other.DialContext(t.Context(), "tcp", to.String()); !errors.Is(err, ErrPortsExhausted) {
+	if _, err := other.DialContext(t.Context(), "tcp", to.String()); !errors.Is(err,
+		ErrPortsExhausted) {
 		t.Errorf("error %v", err)
 	}
 	elsewhere := server(t, "127.0.0.1:0")
-	c, err := other.DialContext(t.Context(), "tcp", elsewhere.String()) // the same ports serve another destination
+	// the same ports serve another destination
+	c, err := other.DialContext(t.Context(), "tcp", elsewhere.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,10 @@ import (
 	"fmt"
 )
 
-// A window is 512 neighbouring ports, cut at multiples of 512. It is small enough that a search through a
-// full one costs less than a handshake (0.06 us a port, __inet_hash_connect), and large enough that the one failing
-// connect(2) at its end is shared by hundreds that succeed.
+// A window is 512 neighbouring ports, cut at multiples of 512. It is small enough that a
+// search through a full one costs less than a handshake (0.06 us a port,
+// __inet_hash_connect), and large enough that the one failing connect(2) at its end is
+// shared by hundreds that succeed.
 const (
 	windowBits  = 9
 	windowCount = 1 << (16 - windowBits)
@@ -54,9 +55,13 @@ func (s *settings) usable(want PortRange, has features) error {
 		return nil
 	}
 	if want.set() {
-		return fmt.Errorf("none of the ports %v may be chosen: they lie outside of net.ipv4.ip_local_port_range or are reserved", want)
+		return fmt.Errorf(
+			"none of the ports %v may be chosen: they lie outside of "+
+				"net.ipv4.ip_local_port_range or are reserved", want)
 	}
-	return fmt.Errorf("none of the ports %v may be chosen: net.ipv4.ip_local_reserved_ports has them all", s.ports)
+	return fmt.Errorf(
+		"none of the ports %v may be chosen: net.ipv4.ip_local_reserved_ports has "+
+			"them all", s.ports)
 }
 
 // cut is the part of a window that lies in the range.
@@ -65,8 +70,9 @@ func (s *settings) cut(w int) PortRange {
 	return PortRange{first, first + (1<<windowBits - 1)}.within(s.ports)
 }
 
-// even is cut with one port more where it would be odd: before 6.8 the kernel rounds the number of ports
-// that it searches down to an even one (207184853dbd). A whole range of three ports stays at two there.
+// even is cut with one port more where it would be odd: before 6.8 the kernel rounds the
+// number of ports that it searches down to an even one (207184853dbd). A whole range of
+// three ports stays at two there.
 func (s *settings) even(w int) PortRange {
 	r := s.cut(w)
 	switch {

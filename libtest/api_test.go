@@ -14,8 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "write api/*.txt")
 
-// What a package exports is written down in api/, a line for each name, so that a change of it is seen in review. To accept
-// one: go test ./libtest -run API -update.
+// What a package exports is written down in api/, a line for each name, so that a change of
+// it is seen in review. To accept one: go test ./libtest -run API -update.
 func TestAPI(t *testing.T) {
 	for _, name := range []string{"coalesce", "dial", "listen"} {
 		for _, system := range []string{"linux", "windows"} {
@@ -41,9 +41,10 @@ func TestAPI(t *testing.T) {
 func exported(t *testing.T, name, system string) string {
 	t.Helper()
 	c := &packages.Config{
-		Dir:  "../" + name, // in its own module
-		Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports | packages.NeedDeps,
-		Env:  append(os.Environ(), "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0"),
+		Dir: "../" + name, // in its own module
+		Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports |
+			packages.NeedDeps,
+		Env: append(os.Environ(), "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0"),
 	}
 	found, err := packages.Load(c, ".")
 	if err != nil {
@@ -75,7 +76,9 @@ func describe(o types.Object, q types.Qualifier) (lines []string) {
 			lines = append(lines, "type "+o.Name()+" struct")
 			for f := range body.Fields() {
 				if f.Exported() {
-					lines = append(lines, fmt.Sprintf("type %s struct, %s %s", o.Name(), f.Name(), types.TypeString(f.Type(), q)))
+					lines = append(lines,
+						fmt.Sprintf("type %s struct, %s %s", o.Name(),
+							f.Name(), types.TypeString(f.Type(), q)))
 				}
 			}
 		}

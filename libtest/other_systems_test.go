@@ -55,7 +55,8 @@ func newElsewhere(t *testing.T, root string) *elsewhere {
 func (e *elsewhere) run(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, complaint bytes.Buffer
-	config := wazero.NewModuleConfig().WithName("").WithArgs(append([]string{"maxconn"}, args...)...).
+	config := wazero.NewModuleConfig().WithName("").WithArgs(append([]string{"maxconn"},
+		args...)...).
 		WithStdout(&out).WithStderr(&complaint).WithEnv("PWD", "/").
 		WithFSConfig(wazero.NewFSConfig().WithReadOnlyDirMount(e.root, "/"))
 	m, err := e.runtime.InstantiateModule(t.Context(), e.program, config)
@@ -91,8 +92,10 @@ func TestOtherSystems(t *testing.T) {
 	if err := os.CopyFS(root, os.DirFS("../testdata/hosts")); err != nil {
 		t.Fatal(err)
 	}
-	tuning := "net.core.somaxconn = 128\nnet.ipv4.tcp_tw_recycle = 1\nnet.ipv4.tcp_fin_timeout=15\nfoo = 1\n"
-	if err := os.WriteFile(filepath.Join(root, "tuning.conf"), []byte(tuning), 0o600); err != nil {
+	tuning := "net.core.somaxconn = 128\nnet.ipv4.tcp_tw_recycle = " +
+		"1\nnet.ipv4.tcp_fin_timeout=15\nfoo = 1\n"
+	if err := os.WriteFile(filepath.Join(root, "tuning.conf"), []byte(tuning),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	other := newElsewhere(t, root)
@@ -109,8 +112,10 @@ func saysTheSame(t *testing.T, program string, other *elsewhere) {
 	for _, h := range hosts {
 		for _, line := range []string{
 			"check", "check --json", "check --md --verbose",
-			"explain time-wait", "explain time-wait --json", "explain net.core.somaxconn",
-			"plan --inbound :443=300000", "plan --to-max --json", "plan --inbound :443=300000 --format shell",
+			"explain time-wait", "explain time-wait --json",
+			"explain net.core.somaxconn",
+			"plan --inbound :443=300000", "plan --to-max --json",
+			"plan --inbound :443=300000 --format shell",
 			"lint tuning.conf", "lint tuning.conf --json",
 		} {
 			args := append(strings.Fields(line), "--from", filepath.Base(h))
@@ -124,9 +129,12 @@ func same(t *testing.T, program string, other *elsewhere, args ...string) {
 	t.Helper()
 	status, stdout, stderr := here(t, program, other.root, args...)
 	s, out, e := other.run(t, args...)
-	version := strings.NewReplacer("linux/amd64", "SYSTEM", "linux/arm64", "SYSTEM", "wasip1/wasm", "SYSTEM")
-	if d := cmp.Diff(version.Replace(stdout), version.Replace(out)); d != "" || s != status || e != stderr {
-		t.Errorf("%q: status %d, %q, on Linux %d, %q; output (-Linux +other):\n%s", args, s, e, status, stderr, d)
+	version := strings.NewReplacer("linux/amd64", "SYSTEM", "linux/arm64", "SYSTEM",
+		"wasip1/wasm", "SYSTEM")
+	if d := cmp.Diff(version.Replace(stdout), version.Replace(out)); d != "" || s != status ||
+		e != stderr {
+		t.Errorf("%q: status %d, %q, on Linux %d, %q; output (-Linux +other):\n%s", args, s,
+			e, status, stderr, d)
 	}
 }
 
@@ -134,18 +142,23 @@ func same(t *testing.T, program string, other *elsewhere, args ...string) {
 func needsLinux(t *testing.T, other *elsewhere) {
 	t.Helper()
 	for _, line := range []string{
-		"", "check", "check --all-netns", "observe", "plan", "lint", "apply plan.json", "confirm",
-		"rollback", "status", "history", "verify", "load --self", "load connect 127.0.0.1:80",
+		"", "check", "check --all-netns", "observe", "plan", "lint", "apply plan.json",
+		"confirm",
+		"rollback", "status", "history", "verify", "load --self",
+		"load connect 127.0.0.1:80",
 		"prove", "prove --list",
 	} {
 		status, stdout, stderr := other.run(t, strings.Fields(line)...)
 		lines := strings.Split(strings.TrimSpace(stderr), "\n")
-		if status != 70 || stdout != "" || len(lines) != 2 || !strings.HasPrefix(lines[0], "maxconn: error: ") ||
+		if status != 70 || stdout != "" || len(lines) != 2 ||
+			!strings.HasPrefix(lines[0], "maxconn: error: ") ||
 			!strings.Contains(lines[0], "needs Linux") {
-			t.Errorf("maxconn %s: status %d, stdout %q, stderr %q", line, status, stdout, stderr)
+			t.Errorf("maxconn %s: status %d, stdout %q, stderr %q", line, status,
+				stdout, stderr)
 		}
 	}
-	if status, stdout, _ := other.run(t, "explain", "time-wait"); status != 0 || !strings.Contains(stdout, "needs Linux") {
+	if status, stdout, _ := other.run(t, "explain", "time-wait"); status != 0 ||
+		!strings.Contains(stdout, "needs Linux") {
 		t.Errorf("explain without figures: status %d, %s", status, stdout)
 	}
 }

@@ -24,7 +24,8 @@ func (s *scripted) Accept() (net.Conn, error) {
 	if len(s.errs) > 0 {
 		err := s.errs[0]
 		s.errs = s.errs[1:]
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", err)}
+		return nil, &net.OpError{Op: "accept", Net: "tcp",
+			Err: os.NewSyscallError("accept4", err)}
 	}
 	return <-s.conns, nil
 }
@@ -55,7 +56,8 @@ func scriptedListener(t *testing.T, c Config, errs ...error) (*Listener, *script
 	return l, s
 }
 
-// What accept(2) says of one connection, or of a lack that passes, never ends an accept loop. Time is simulated.
+// What accept(2) says of one connection, or of a lack that passes, never ends an accept
+// loop. Time is simulated.
 func TestAcceptSurvives(t *testing.T) {
 	storm := make([]error, 1000)
 	for i := range storm {
@@ -69,13 +71,18 @@ func TestAcceptSurvives(t *testing.T) {
 	}{
 		{"one", []error{syscall.ECONNABORTED}, 1, 0, 0},
 		{"storm", storm, 1000, 1000 - inARow, (1000 - inARow) * longPause},
-		{"memory", []error{syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC}, 0, 3, firstPause * 7},
-		{"descriptors, no reserve", []error{syscall.EMFILE, syscall.ENFILE}, 0, 2, firstPause * 3},
+		{"memory", []error{syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC}, 0, 3,
+			firstPause * 7},
+		{"descriptors, no reserve", []error{syscall.EMFILE, syscall.ENFILE}, 0, 2,
+			firstPause * 3},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				warnings := 0
-				l, s := scriptedListener(t, Config{OnOverload: Wait, Warn: func(error) { warnings++ }}, v.errs...)
+				l, s := scriptedListener(t,
+					Config{OnOverload: Wait, Warn: func(error) {
+						warnings++
+					}}, v.errs...)
 				near, far := net.Pipe()
 				defer near.Close()
 				defer far.Close()
@@ -86,10 +93,12 @@ func TestAcceptSurvives(t *testing.T) {
 					t.Fatalf("Accept = %v, %v", c, err)
 				}
 				st := l.Stats()
-				if took := time.Since(began); st.Aborted != v.aborted || st.Pauses != uint64(v.pauses) || took > v.most {
+				if took := time.Since(began); st.Aborted != v.aborted ||
+					st.Pauses != uint64(v.pauses) || took > v.most {
 					t.Errorf("%+v in %v", st, took)
 				}
-				if seconds := int(time.Since(began) / time.Second); warnings < 1 || warnings > seconds+1 {
+				if seconds := int(time.Since(began) / time.Second); warnings < 1 ||
+					warnings > seconds+1 {
 					t.Errorf("%d warnings in %d s", warnings, seconds)
 				}
 			})
@@ -117,10 +126,14 @@ func TestConfigValues(t *testing.T) {
 		c    Config
 		want string
 	}{
-		{Config{Backlog: -1}, "Backlog -1"}, {Config{Shards: 5000}, "Shards 5000"}, {Config{FastOpen: -1}, "FastOpen"},
-		{Config{MaxConnections: -1}, "MaxConnections"}, {Config{DeferAccept: -1}, "DeferAccept"},
-		{Config{AtLimit: RefuseMessage}, "without a Message"}, {Config{OnOverload: RefuseMessage}, "without a Message"},
-		{Config{Message: make([]byte, MaxMessage+1)}, "len(Message) 4097"}, {Config{AtLimit: 9}, "Policy(9)"},
+		{Config{Backlog: -1}, "Backlog -1"}, {Config{Shards: 5000}, "Shards 5000"},
+		{Config{FastOpen: -1}, "FastOpen"},
+		{Config{MaxConnections: -1}, "MaxConnections"},
+		{Config{DeferAccept: -1}, "DeferAccept"},
+		{Config{AtLimit: RefuseMessage}, "without a Message"},
+		{Config{OnOverload: RefuseMessage}, "without a Message"},
+		{Config{Message: make([]byte, MaxMessage+1)}, "len(Message) 4097"},
+		{Config{AtLimit: 9}, "Policy(9)"},
 	} {
 		_, err := v.c.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err == nil || !strings.Contains(err.Error(), v.want) {
@@ -135,7 +148,8 @@ func FuzzActivation(f *testing.F) {
 	f.Add(1, "1", "-1", "::")
 	f.Add(1, "1", "99999999999999999999", "a")
 	f.Fuzz(func(t *testing.T, pid int, forPID, count, names string) {
-		env := map[string]string{"LISTEN_PID": forPID, "LISTEN_FDS": count, "LISTEN_FDNAMES": names}
+		env := map[string]string{"LISTEN_PID": forPID, "LISTEN_FDS": count,
+			"LISTEN_FDNAMES": names}
 		got, err := parseActivation(pid, func(k string) string { return env[k] })
 		if err != nil && got != nil || len(got) > maxActivated {
 			t.Errorf("%d names, %v", len(got), err)
@@ -152,12 +166,15 @@ func TestActivation(t *testing.T) {
 		{"7", "2", "http:admin", []string{"http", "admin"}, false},
 		{"7", "2", "http", []string{"http", ""}, false},
 		{"7", "1", "a:b:c", []string{"a"}, false},
-		{"8", "2", "http", nil, false}, {"", "2", "", nil, false}, {"7", "", "", nil, false},
+		{"8", "2", "http", nil, false}, {"", "2", "", nil, false},
+		{"7", "", "", nil, false},
 		{"x", "2", "", nil, true}, {"7", "x", "", nil, true}, {"7", "-3", "", nil, true},
 	} {
-		env := map[string]string{"LISTEN_PID": v.pid, "LISTEN_FDS": v.fds, "LISTEN_FDNAMES": v.names}
+		env := map[string]string{"LISTEN_PID": v.pid, "LISTEN_FDS": v.fds,
+			"LISTEN_FDNAMES": v.names}
 		got, err := parseActivation(7, func(k string) string { return env[k] })
-		if (err != nil) != v.fails || strings.Join(got, ",") != strings.Join(v.want, ",") || len(got) != len(v.want) {
+		if (err != nil) != v.fails || strings.Join(got, ",") != strings.Join(v.want, ",") ||
+			len(got) != len(v.want) {
 			t.Errorf("%+v: %q, %v", v, got, err)
 		}
 	}

@@ -17,10 +17,11 @@ type Activation struct {
 // firstActivated is where they begin (sd_listen_fds(3), SD_LISTEN_FDS_START).
 const firstActivated = 3
 
-// Activated returns the sockets that systemd passed to this process (LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES; sd_listen_fds(3)),
-// in its order, for [Config.Adopt]. None is no error. It takes them over: it must be called once, early,
-// before anything else uses these descriptors, and it removes the variables from the environment. Sockets that do not listen are an
-// error, and then all are closed.
+// Activated returns the sockets that systemd passed to this process (LISTEN_FDS, LISTEN_PID
+// and LISTEN_FDNAMES; sd_listen_fds(3)), in its order, for [Config.Adopt]. None is no
+// error. It takes them over: it must be called once, early, before anything else uses these
+// descriptors, and it removes the variables from the environment. Sockets that do not
+// listen are an error, and then all are closed.
 func Activated() ([]Activation, error) {
 	names, err := parseActivation(os.Getpid(), os.Getenv)
 	if err != nil || len(names) == 0 {
@@ -33,10 +34,12 @@ func Activated() ([]Activation, error) {
 	var failed error
 	for i, name := range names {
 		f := os.NewFile(uintptr(firstActivated+i), name)
-		ln, err := net.FileListener(f) // a duplicate, closed in programs that this one starts
+		// a duplicate, closed in programs that this one starts
+		ln, err := net.FileListener(f)
 		f.Close()
 		if err != nil {
-			failed = fmt.Errorf("activated socket %d %q: %w", firstActivated+i, name, err)
+			failed = fmt.Errorf("activated socket %d %q: %w", firstActivated+i, name,
+				err)
 			continue
 		}
 		made = append(made, Activation{Name: name, Listener: ln})

@@ -12,10 +12,11 @@ const Unknown = -1
 // BacklogError says that the kernel made a queue shorter than asked. The listener, if it is one
 // that listens already, has a queue of Got.
 type BacklogError struct {
-	Queue     string // "backlog" or "fast open queue"
-	Asked     int    // connections
-	Got       int    // what the kernel keeps
-	Somaxconn int    // net.core.somaxconn as this process sees it; Unknown when it cannot be read
+	Queue string // "backlog" or "fast open queue"
+	Asked int    // connections
+	Got   int    // what the kernel keeps
+	// net.core.somaxconn as this process sees it; Unknown when it cannot be read
+	Somaxconn int
 }
 
 // Error names the setting that has to be raised first.
@@ -26,21 +27,25 @@ func (e *BacklogError) Error() string {
 	case Unknown:
 		b.WriteString(" (net.core.somaxconn cannot be read)")
 	case e.Got:
-		fmt.Fprintf(&b, ", which is net.core.somaxconn in this network namespace: raise that first")
+		fmt.Fprintf(&b,
+			", which is net.core.somaxconn in this network namespace: raise that first")
 	default:
-		fmt.Fprintf(&b, ", though net.core.somaxconn reads %d: changed just now, or another namespace", e.Somaxconn)
+		fmt.Fprintf(&b,
+			", though net.core.somaxconn reads %d: changed just now, or another "+
+				"namespace", e.Somaxconn)
 	}
 	return b.String()
 }
 
-// Resize changes the limit of the accept queue of each shard while it listens, up or down; 0 asks for as much as
-// net.core.somaxconn allows now. It takes effect at once and no queued connection is lost: a shorter queue
-// just takes no more until it has drained. Clients whose handshakes were dropped come back with their next retransmission,
-// one second after the first.
+// Resize changes the limit of the accept queue of each shard while it listens, up or down;
+// 0 asks for as much as net.core.somaxconn allows now. It takes effect at once and no
+// queued connection is lost: a shorter queue just takes no more until it has drained.
+// Clients whose handshakes were dropped come back with their next retransmission, one
+// second after the first.
 //
-// When the kernel cut it the error holds a *BacklogError, and the queue has the
-// size Got. The old size is not put back, for the kernel cuts that by the same rule.
-// Resize may be called from any goroutine; after Close the error is net.ErrClosed.
+// When the kernel cut it the error holds a *BacklogError, and the queue has the size Got.
+// The old size is not put back, for the kernel cuts that by the same rule. Resize may be
+// called from any goroutine; after Close the error is net.ErrClosed.
 func (l *Listener) Resize(backlog int) error {
 	if _, err := (Config{Backlog: backlog}).complete(); err != nil {
 		return l.fail("resize", err)
@@ -68,12 +73,14 @@ func (s *shard) setBacklog(backlog int) error {
 		return err
 	}
 	got := readQueue(s.raw).limit
-	if got == Unknown { // a Unix or MPTCP socket: the kernel's rule, computed (net/socket.c __sys_listen)
+	// a Unix or MPTCP socket: the kernel's rule, computed (net/socket.c __sys_listen)
+	if got == Unknown {
 		got = cut(backlog, somaxconn())
 	}
 	s.limit.Store(int64(got))
 	if backlog > 0 && got != Unknown && got < backlog {
-		return &BacklogError{Queue: "backlog", Asked: backlog, Got: got, Somaxconn: somaxconn()}
+		return &BacklogError{Queue: "backlog", Asked: backlog, Got: got,
+			Somaxconn: somaxconn()}
 	}
 	return nil
 }

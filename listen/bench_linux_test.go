@@ -69,9 +69,10 @@ func targets() []target {
 // sample is what one connection took.
 type sample struct{ wall, cpu time.Duration }
 
-// sideBySide measures all targets in every iteration, in changing order, so that what else the machine does hits all alike. It
-// reports of each the quickest quarter, for what else the machine does can only add, and its ratio to package net: of the
-// time passed, and of this process's CPU time ("cpu-ns").
+// sideBySide measures all targets in every iteration, in changing order, so that what else
+// the machine does hits all alike. It reports of each the quickest quarter, for what else
+// the machine does can only add, and its ratio to package net: of the time passed, and of
+// this process's CPU time ("cpu-ns").
 func sideBySide(b *testing.B, measure func(*testing.B, target) sample) {
 	b.Helper()
 	all := targets()
@@ -96,8 +97,9 @@ func sideBySide(b *testing.B, measure func(*testing.B, target) sample) {
 	}
 }
 
-// BenchmarkQueued is the time to take one connection out of a queue that is full, and nothing else: 1,000 are connected, then
-// accepted, then closed, and only accepting is timed.
+// BenchmarkQueued is the time to take one connection out of a queue that is full, and
+// nothing else: 1,000 are connected, then accepted, then closed, and only accepting is
+// timed.
 func BenchmarkQueued(b *testing.B) {
 	const batch = 1000
 	if _, err := RaiseFiles(2*batch + 100); err != nil {
@@ -125,7 +127,8 @@ func takeQueued(b *testing.B, v target, k int) sample {
 		})
 	}()
 	<-full
-	s := sample{wall: time.Since(began) / time.Duration(k), cpu: (cpu() - used) / time.Duration(k)}
+	s := sample{wall: time.Since(began) / time.Duration(k),
+		cpu: (cpu() - used) / time.Duration(k)}
 	ln.Close()
 	<-ended
 	for i, c := range conns {
@@ -154,9 +157,10 @@ func connect(b *testing.B, addr net.Addr, n int) []int {
 	return fds
 }
 
-// BenchmarkFlood is a server that accepts and closes, and two client processes that keep 64 connections each under way: as many
-// as the machine can do. (One client that does not wait is slower the faster the server is, for the server sleeps more
-// often and has to be woken.)
+// BenchmarkFlood is a server that accepts and closes, and two client processes that keep 64
+// connections each under way: as many as the machine can do. (One client that does not wait
+// is slower the faster the server is, for the server sleeps more often and has to be
+// woken.)
 func BenchmarkFlood(b *testing.B) {
 	const connections, clients = 8000, 2
 	sideBySide(b, func(b *testing.B, v target) sample {
@@ -182,7 +186,8 @@ func BenchmarkFlood(b *testing.B) {
 		<-begun
 		start, used := time.Now(), cpu()
 		<-done
-		s := sample{wall: time.Since(start) / connections, cpu: (cpu() - used) / connections}
+		s := sample{wall: time.Since(start) / connections,
+			cpu: (cpu() - used) / connections}
 		for _, f := range stop {
 			f()
 		}

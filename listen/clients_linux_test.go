@@ -75,7 +75,8 @@ func askOnce(addr string, patience time.Duration) (string, net.Conn, error) {
 	return "", nil, err
 }
 
-// loadWhile has eight clients connect and ask without pause until f returns. Lost is one that was connected and got no answer.
+// loadWhile has eight clients connect and ask without pause until f returns. Lost is one
+// that was connected and got no answer.
 func loadWhile(addr string, f func()) (served int, lost []error) {
 	var mu sync.Mutex
 	var clients sync.WaitGroup

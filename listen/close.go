@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	drainTime = time.Second           // for all queues; a connection takes some ten microseconds
-	stealTime = 50 * time.Millisecond // for one accept that another holder of the socket was faster at
+	// for all queues; a connection takes some ten microseconds
+	drainTime = time.Second
+	// for one accept that another holder of the socket was faster at
+	stealTime = 50 * time.Millisecond
 )
 
 // Close stops listening. It unblocks every Accept, takes out of the queues what is there for later
@@ -75,9 +77,10 @@ func (s *shard) close() error {
 	return s.inner.Close()
 }
 
-// turnAway has the kernel take no further clients, and waits for those whose handshake has begun. All shards do so before
-// one closes, which would hand its share of clients to the others. Without it a client whose handshake ends while a group of shards
-// closes can be left without an answer or a reset (Linux 6.18: 2 of 49,726).
+// turnAway has the kernel take no further clients, and waits for those whose handshake has
+// begun. All shards do so before one closes, which would hand its share of clients to the
+// others. Without it a client whose handshake ends while a group of shards closes can be
+// left without an answer or a reset (Linux 6.18: 2 of 49,726).
 func (l *Listener) turnAway(ctx context.Context) {
 	l.resizing.Lock()
 	l.leaving = true
@@ -116,8 +119,8 @@ func (l *Listener) drain() {
 	}
 }
 
-// drain takes what is queued and may be served. A socket that still takes clients, others hold it too, is not followed
-// further than it was filled at the start.
+// drain takes what is queued and may be served. A socket that still takes clients, others
+// hold it too, is not followed further than it was filled at the start.
 func (s *shard) drain(end time.Time, ignoring bool) {
 	most := s.queued()
 	for n := 0; (ignoring || n < most) && ready(s.raw) && time.Now().Before(end); n++ {
@@ -149,9 +152,10 @@ func (s *shard) queued() int {
 	return int(s.limit.Load()) + 1
 }
 
-// reserve takes a place for somebody who would else wait for one. Who gets none stays in the queue: places may come back
-// only after Close has returned (http.Server.Shutdown closes idle connections then), and a client in the
-// queue may have another server to go to.
+// reserve takes a place for somebody who would else wait for one. Who gets none stays in
+// the queue: places may come back only after Close has returned (http.Server.Shutdown
+// closes idle connections then), and a client in the queue may have another server to go
+// to.
 func (s *shard) reserve() bool {
 	if !s.l.waits() {
 		return true

@@ -24,7 +24,8 @@ func TestCloseWhileAccepting(t *testing.T) {
 		var wait sync.WaitGroup
 		for range 3 {
 			wait.Go(func() {
-				if c, err := l.Accept(); c != nil || !errors.Is(err, net.ErrClosed) {
+				if c, err := l.Accept(); c != nil ||
+					!errors.Is(err, net.ErrClosed) {
 					t.Errorf("Accept = %v, %v", c, err)
 				}
 			})
@@ -40,7 +41,8 @@ func TestCloseWhileAccepting(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err,
+			syscall.ECONNREFUSED) {
 			t.Errorf("dial after Close: %v", err)
 		}
 	}
@@ -87,28 +89,36 @@ func TestCloseDrains(t *testing.T) {
 			want-- // taken before Close
 		}
 		if served != want || whole != clients || l.Stats().RefusedClose != 0 {
-			t.Errorf("%d shards: %d handed out, %d clients served, %+v", shards, served, whole, l.Stats())
+			t.Errorf("%d shards: %d handed out, %d clients served, %+v", shards, served,
+				whole, l.Stats())
 		}
 	}
 }
 
-// Clients come all the time while the listener closes. A connection that came about is served: none is reset.
+// Clients come all the time while the listener closes. A connection that came about is
+// served: none is reset.
 func TestCloseUnderLoad(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		for _, shards := range []int{1, 4} {
 			l, err := Config{Shards: shards}.Listen(t.Context(), "tcp", address)
-			if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			if errors.Is(err, syscall.EADDRNOTAVAIL) ||
+				errors.Is(err, syscall.EAFNOSUPPORT) {
 				t.Log("no IPv6 here: ", err)
 				continue
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("served")) })}
+			server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+				_ *http.Request) {
+				w.Write([]byte("served"))
+			})}
 			ended := make(chan error)
 			go func() { ended <- server.Serve(l) }()
 			served, lost := loadWhile(l.Addr().String(), func() {
-				await(t, "there is load", func() bool { return l.Stats().Accepted > load() })
+				await(t, "there is load", func() bool {
+					return l.Stats().Accepted > load()
+				})
 				l.Close()
 				if err := <-ended; !errors.Is(err, net.ErrClosed) {
 					t.Error(err)
@@ -116,7 +126,9 @@ func TestCloseUnderLoad(t *testing.T) {
 			})
 			server.Close()
 			if len(lost) > 0 || served != int(l.Stats().Accepted) {
-				t.Errorf("%s, %d shards: served %d, accepted %d, lost %d, %v", address, shards, served, l.Stats().Accepted, len(lost), lost)
+				t.Errorf("%s, %d shards: served %d, accepted %d, lost %d, %v",
+					address, shards, served, l.Stats().Accepted, len(lost),
+					lost)
 			}
 		}
 	}
@@ -137,7 +149,8 @@ func TestCloseUnderLoadControl(t *testing.T) {
 		t.Fatal(err)
 	}
 	var accepted atomic.Int64
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
 		accepted.Add(1)
 		w.Write([]byte("served"))
 	})}
@@ -184,7 +197,9 @@ func TestDrainedConnHasNoFilter(t *testing.T) {
 	raw, _ := c.(*net.TCPConn).SyscallConn()
 	needFilter(t, raw)
 	heedHandshakes(c)
-	err := control(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
+	err := control(raw, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	})
 	if err != unix.ENOENT {
 		t.Errorf("detach once more: %v", err)
 	}
@@ -213,7 +228,8 @@ func TestRefuseHandshakes(t *testing.T) {
 		if err := refuseHandshakes(l.shards[0].raw); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err,
+			syscall.ECONNREFUSED) {
 			t.Errorf("a new client: %v", err)
 		}
 		begun.Write([]byte("x"))
@@ -225,7 +241,8 @@ func TestRefuseHandshakes(t *testing.T) {
 	}
 }
 
-// Nothing here needs a capability: an ordinary user with none at all closes without loss, is cut, runs out of descriptors.
+// Nothing here needs a capability: an ordinary user with none at all closes without loss,
+// is cut, runs out of descriptors.
 func TestUnprivileged(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("all tests run without privileges already")
@@ -235,7 +252,8 @@ func TestUnprivileged(t *testing.T) {
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.v", "-test.run",
 		"^Test(CloseUnderLoad|CloseDrains|RefuseHandshakes|LateConnHasNoFilter|KeepAlive|DeferAccept|ReserveLost|CloseWithoutDescriptors)$")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534,
+		Gid: 65534}, Pdeathsig: syscall.SIGKILL}
 	cmd.Dir = "/"
 	out, err := cmd.CombinedOutput()
 	if n := strings.Count(string(out), "\n--- PASS: "); err != nil || n < 7 {
@@ -243,22 +261,27 @@ func TestUnprivileged(t *testing.T) {
 	}
 }
 
-// A handshake that ends while Close waits for it makes a connection with a copy of the filter: that is gone too.
+// A handshake that ends while Close waits for it makes a connection with a copy of the
+// filter: that is gone too.
 func TestLateConnHasNoFilter(t *testing.T) {
-	l := open(t, Config{DeferAccept: 10 * time.Second, HandshakeGrace: 2 * time.Second}, "tcp", "127.0.0.1:0")
+	l := open(t, Config{DeferAccept: 10 * time.Second, HandshakeGrace: 2 * time.Second}, "tcp",
+		"127.0.0.1:0")
 	needFilter(t, open(t, Config{}, "tcp", "127.0.0.1:0").shards[0].raw)
 	client := dial(t, l) // for the kernel its handshake is not over until it has sent something
 	closed := make(chan error)
 	go func() { closed <- l.Close() }()
 	await(t, "the filter is there", func() bool {
-		return control(l.shards[0].raw, func(fd int) error { // too small a buffer for a filter
+		// too small a buffer for a filter
+		return control(l.shards[0].raw, func(fd int) error {
 			_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_GET_FILTER)
 			return err
 		}) == unix.EINVAL
 	})
 	client.Write([]byte("x"))
 	raw, _ := accept(t, l).(*net.TCPConn).SyscallConn()
-	err := control(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
+	err := control(raw, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	})
 	if err != unix.ENOENT {
 		t.Errorf("detach: %v, want none there", err)
 	}

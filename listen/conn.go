@@ -107,9 +107,9 @@ func (c *unixConn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(c.UnixConn, bare(r))
 }
 
-// bare gives the *net.TCPConn inside of the type in which package net passes it on when it does not
-// know the writer (net/tcpsock.go tcpConnWithoutWriteTo, net/net.go noWriteTo). What looks otherwise
-// stays as it is.
+// bare gives the *net.TCPConn inside of the type in which package net passes it on when it
+// does not know the writer (net/tcpsock.go tcpConnWithoutWriteTo, net/net.go noWriteTo).
+// What looks otherwise stays as it is.
 func bare(r io.Reader) io.Reader {
 	v := reflect.ValueOf(r)
 	if v.Kind() != reflect.Struct || v.Type().PkgPath() != "net" {

@@ -6,26 +6,29 @@ import (
 	"time"
 )
 
-// Drain prepares an end that no client notices. It has the kernel ignore new handshakes, so that
-// clients go to a successor, and waits until those that had begun and all that is queued have been
-// accepted by the callers of Accept or Serve, which go on as before. It returns
-// Config.HandshakeGrace after the last of them, so that the server has read what clients send at once: net/http
-// closes a connection without an answer if Shutdown has begun when its request arrives. Then stop the server:
+// Drain prepares an end that no client notices. It has the kernel ignore new handshakes, so
+// that clients go to a successor, and waits until those that had begun and all that is
+// queued have been accepted by the callers of Accept or Serve, which go on as before. It
+// returns Config.HandshakeGrace after the last of them, so that the server has read what
+// clients send at once: net/http closes a connection without an answer if Shutdown has
+// begun when its request arrives. Then stop the server:
 //
-//	server.SetKeepAlivesEnabled(false) // with MaxConnections: idle connections give up their places
+//	// with MaxConnections: idle connections give up their places
+//	server.SetKeepAlivesEnabled(false)
 //	listener.Drain(ctx)
 //	server.Shutdown(ctx) // closes the listener; Serve returns http.ErrServerClosed
 //
-// and for gRPC, which gives up no place before GracefulStop, so that a server at its limit makes
-// Drain wait until the end of its context:
+// and for gRPC, which gives up no place before GracefulStop, so that a server at its limit
+// makes Drain wait until the end of its context:
 //
 //	listener.Drain(ctx)
 //	server.GracefulStop()
 //
-// The error, when the context ends first, is a *net.OpError that wraps the context's. The server can
-// be stopped then too: Close deals with who is still queued. A socket that others hold as well
-// (Files, SyscallConn, Adopt) is left to them, and Drain returns at once, as it does on systems other
-// than Linux and after Close. Nothing takes Drain back: in the end Close must be called.
+// The error, when the context ends first, is a *net.OpError that wraps the context's. The
+// server can be stopped then too: Close deals with who is still queued. A socket that
+// others hold as well (Files, SyscallConn, Adopt) is left to them, and Drain returns at
+// once, as it does on systems other than Linux and after Close. Nothing takes Drain back:
+// in the end Close must be called.
 func (l *Listener) Drain(ctx context.Context) error {
 	if l.shared.Load() {
 		return nil
@@ -44,7 +47,8 @@ func (l *Listener) Drain(ctx context.Context) error {
 			return nil
 		case <-ctx.Done():
 			timer.Stop()
-			return l.fail("drain", fmt.Errorf("clients wait for Accept: %w", context.Cause(ctx)))
+			return l.fail("drain",
+				fmt.Errorf("clients wait for Accept: %w", context.Cause(ctx)))
 		}
 	}
 	return nil

@@ -12,15 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clients come all the time, and a server ends as Drain says: nobody is lost, Shutdown ends at once, and Serve returns
-// what programs wait for. It holds at the limit too, whose places idle connections take.
+// Clients come all the time, and a server ends as Drain says: nobody is lost, Shutdown ends
+// at once, and Serve returns what programs wait for. It holds at the limit too, whose
+// places idle connections take.
 func TestDrainAndShutdown(t *testing.T) {
-	for _, c := range []Config{{}, {Shards: 3}, {MaxConnections: 3}, {MaxConnections: 3, Shards: 3}} {
-		c.HandshakeGrace = 200 * time.Millisecond // for clients of a busy machine to send their request
+	for _, c := range []Config{{}, {Shards: 3}, {MaxConnections: 3},
+		{MaxConnections: 3, Shards: 3}} {
+		// for clients of a busy machine to send their request
+		c.HandshakeGrace = 200 * time.Millisecond
 		l := open(t, c, "tcp", "127.0.0.1:0")
 		server := serveHTTP(l)
 		served, lost := loadWhile(l.Addr().String(), func() {
-			await(t, "there is load", func() bool { return l.Stats().Accepted > load() })
+			await(t, "there is load", func() bool {
+				return l.Stats().Accepted > load()
+			})
 			server.SetKeepAlivesEnabled(false)
 			if err := l.Drain(t.Context()); err != nil {
 				t.Error(err)
@@ -33,7 +38,8 @@ func TestDrainAndShutdown(t *testing.T) {
 			}
 		})
 		if len(lost) > 0 || served != int(l.Stats().Accepted) {
-			t.Errorf("%+v: served %d, accepted %d, lost %d, %v", c, served, l.Stats().Accepted, len(lost), lost)
+			t.Errorf("%+v: served %d, accepted %d, lost %d, %v", c, served,
+				l.Stats().Accepted, len(lost), lost)
 		}
 	}
 }
@@ -50,7 +56,8 @@ func TestDrainEnds(t *testing.T) {
 		err := l.Drain(ctx)
 		cancel()
 		var op *net.OpError
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &op) || op.Op != "drain" {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &op) ||
+			op.Op != "drain" {
 			t.Errorf("with one who waits: %v", err)
 		}
 		ended := make(chan error)
@@ -85,8 +92,8 @@ func TestDrainLeavesSharedSockets(t *testing.T) {
 	}
 }
 
-// A connection that is dropped without Close gives its place back once the garbage collector finds it, and one that is
-// held inside of its wrapper only keeps it.
+// A connection that is dropped without Close gives its place back once the garbage
+// collector finds it, and one that is held inside of its wrapper only keeps it.
 func TestDroppedConn(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		address := "127.0.0.1:0"
@@ -127,7 +134,8 @@ func acceptAndDrop(t *testing.T, l *Listener) net.Conn {
 
 // TCP_USER_TIMEOUT is there on what is accepted, in the wrapper too.
 func TestUserTimeout(t *testing.T) {
-	l := open(t, Config{UserTimeout: 9*time.Second + time.Microsecond, MaxConnections: 5}, "tcp", "127.0.0.1:0")
+	l := open(t, Config{UserTimeout: 9*time.Second + time.Microsecond, MaxConnections: 5},
+		"tcp", "127.0.0.1:0")
 	dial(t, l)
 	raw, err := unwrap(accept(t, l)).(*net.TCPConn).SyscallConn()
 	if err != nil {
@@ -143,10 +151,12 @@ func TestUserTimeout(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if _, err := (Config{UserTimeout: -1}).Listen(t.Context(), "tcp", "127.0.0.1:0"); err == nil {
+	if _, err := (Config{UserTimeout: -1}).Listen(t.Context(), "tcp",
+		"127.0.0.1:0"); err == nil {
 		t.Error("UserTimeout -1: no error")
 	}
-	if _, err := (Config{UserTimeout: 1}).Listen(t.Context(), "unix", t.TempDir()+"/s"); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := (Config{UserTimeout: 1}).Listen(t.Context(), "unix",
+		t.TempDir()+"/s"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("UserTimeout on a Unix socket: %v", err)
 	}
 }

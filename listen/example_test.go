@@ -16,20 +16,23 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// An HTTP server whose accept queue holds 1,024 connections and which tells clients that it cannot serve now, instead of
-// leaving them waiting, when descriptors run out.
+// An HTTP server whose accept queue holds 1,024 connections and which tells clients that it
+// cannot serve now, instead of leaving them waiting, when descriptors run out.
 func Example_http() {
 	config := listen.Config{
 		Backlog:    1024,
 		OnOverload: listen.RefuseMessage,
-		Message:    []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-		Warn:       func(err error) { log.Print(err) },
+		Message: []byte(
+			"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: " +
+				"close\r\n\r\n"),
+		Warn: func(err error) { log.Print(err) },
 	}
 	ln, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
 		fmt.Fprint(w, "hello")
 	})}
 	done := make(chan error)
@@ -41,7 +44,8 @@ func Example_http() {
 	}
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
-	fmt.Printf("%s; accepted %d, refused %d\n", body, ln.Stats().Accepted, ln.Stats().RefusedFiles)
+	fmt.Printf("%s; accepted %d, refused %d\n", body, ln.Stats().Accepted,
+		ln.Stats().RefusedFiles)
 
 	ln.Close()                            // the server gets what is in the queue,
 	err = <-done                          // has taken it,
@@ -54,7 +58,8 @@ func Example_http() {
 
 // An echo server with one queue and one accept loop for each processor.
 func ExampleListener_Serve() {
-	ln, err := listen.Config{Shards: runtime.GOMAXPROCS(0), BestEffort: true}.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ln, err := listen.Config{Shards: runtime.GOMAXPROCS(0),
+		BestEffort: true}.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -152,7 +157,8 @@ func ExampleConfig_maxConnections() {
 	// refused: 1
 }
 
-// A gauge and a counter for whatever exports them: how full the queue is, and what the kernel dropped because it was full.
+// A gauge and a counter for whatever exports them: how full the queue is, and what the
+// kernel dropped because it was full.
 func ExampleListener_Stats() {
 	ln, err := listen.Config{Backlog: 64}.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -174,7 +180,9 @@ func ExampleListener_Stats() {
 func ExampleRaiseFiles() {
 	files, err := listen.RaiseFiles(256)
 	if err != nil {
-		log.Print(err) // raise open files to 256: got 100, hard limit 100: raising that takes CAP_SYS_RESOURCE ...
+		// raise open files to 256: got 100, hard limit 100: raising that takes
+		// CAP_SYS_RESOURCE ...
+		log.Print(err)
 	}
 	fmt.Println(files.Soft >= 256)
 	// Output:

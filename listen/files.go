@@ -18,12 +18,15 @@ type FilesError struct {
 
 // Error names what stopped it.
 func (e *FilesError) Error() string {
-	text := fmt.Sprintf("raise open files to %d: got %d, hard limit %d", e.Asked, e.Got.Soft, e.Got.Hard)
+	text := fmt.Sprintf("raise open files to %d: got %d, hard limit %d", e.Asked, e.Got.Soft,
+		e.Got.Hard)
 	switch {
 	case e.Max != Unknown && e.Asked > uint64(e.Max):
 		return fmt.Sprintf("%s: fs.nr_open is %d: %v", text, e.Max, e.Err)
 	case e.Asked > e.Got.Hard:
-		return fmt.Sprintf("%s: raising that takes CAP_SYS_RESOURCE, or a larger LimitNOFILE or ulimit -Hn where the program is started: %v", text, e.Err)
+		return fmt.Sprintf(
+			"%s: raising that takes CAP_SYS_RESOURCE, or a larger LimitNOFILE or "+
+				"ulimit -Hn where the program is started: %v", text, e.Err)
 	}
 	return fmt.Sprintf("%s: %v", text, e.Err)
 }

@@ -6,15 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RaiseFiles raises the limit of open files of this process to n, or with 0 as far as the hard limit goes. It never lowers a
-// limit: what is higher stays. It returns the limits then in force, also with an error.
+// RaiseFiles raises the limit of open files of this process to n, or with 0 as far as the
+// hard limit goes. It never lowers a limit: what is higher stays. It returns the limits
+// then in force, also with an error.
 //
-// Above the hard limit it tries to raise that too, which takes CAP_SYS_RESOURCE and stops at fs.nr_open. When it gets
-// less than n it has gone as far as it may, and returns a *FilesError.
+// Above the hard limit it tries to raise that too, which takes CAP_SYS_RESOURCE and stops
+// at fs.nr_open. When it gets less than n it has gone as far as it may, and returns a
+// *FilesError.
 //
-// The Go runtime raises the soft limit to the hard one when the program starts, and gives programs started with os/exec the old
-// one back. After RaiseFiles has changed something those inherit the raised limit, as after [syscall.Setrlimit].
-// It is for the start of a program, from one goroutine.
+// The Go runtime raises the soft limit to the hard one when the program starts, and gives
+// programs started with os/exec the old one back. After RaiseFiles has changed something
+// those inherit the raised limit, as after [syscall.Setrlimit]. It is for the start of a
+// program, from one goroutine.
 func RaiseFiles(n uint64) (Files, error) {
 	now, err := limits()
 	if err != nil {
@@ -43,7 +46,8 @@ func raise(n uint64, now Files) error {
 	if err == nil {
 		return nil
 	}
-	if most := nrOpen(); most != Unknown && uint64(most) > now.Hard && uint64(most) < n && set(Files{uint64(most), uint64(most)}) == nil {
+	if most := nrOpen(); most != Unknown && uint64(most) > now.Hard && uint64(most) < n &&
+		set(Files{uint64(most), uint64(most)}) == nil {
 		return err
 	}
 	if now.Soft < now.Hard {
@@ -59,7 +63,8 @@ func limits() (Files, error) {
 }
 
 func set(f Files) error {
-	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: f.Soft, Max: f.Hard}))
+	return os.NewSyscallError("setrlimit",
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: f.Soft, Max: f.Hard}))
 }
 
 func nrOpen() int64 { return int64(sysctl("fs/nr_open")) }

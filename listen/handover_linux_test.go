@@ -13,11 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A successor was started with the sockets, which calls Fd on their files. The old listener goes on, and closes while it waits
-// for clients.
+// A successor was started with the sockets, which calls Fd on their files. The old listener
+// goes on, and closes while it waits for clients.
 func TestFilesGivenToAProgram(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
-		address := map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"}[network]
+		address := map[string]string{"tcp": "127.0.0.1:0",
+			"unix": t.TempDir() + "/s"}[network]
 		l := open(t, Config{}, network, address)
 		files, err := l.Files()
 		if err != nil {
@@ -39,7 +40,8 @@ func TestFilesGivenToAProgram(t *testing.T) {
 			return err
 		})
 		if err != nil || flags&unix.O_NONBLOCK == 0 {
-			t.Fatalf("%s: the socket blocks, and Close would: flags %#x, %v", network, flags, err)
+			t.Fatalf("%s: the socket blocks, and Close would: flags %#x, %v", network,
+				flags, err)
 		}
 		ended := make(chan error)
 		go func() {
@@ -85,7 +87,8 @@ func dropListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := eventfds(t); n != before+1 {
-		t.Errorf("%d eventfds, %d before: is the reserve another kind of descriptor?", n, before)
+		t.Errorf("%d eventfds, %d before: is the reserve another kind of descriptor?", n,
+			before)
 	}
 	runtime.KeepAlive(l)
 }
@@ -105,14 +108,16 @@ func eventfds(t *testing.T) (n int) {
 	return n
 }
 
-// An adopted socket's connections have the keep-alive settings asked for, which package net would overwrite.
+// An adopted socket's connections have the keep-alive settings asked for, which package net
+// would overwrite.
 func TestAdoptKeepAlive(t *testing.T) {
 	for _, v := range []struct {
 		c                   Config
 		on, idle, intvl, ct int
 	}{
 		{Config{}, 1, 15, 15, 9}, {Config{KeepAlive: 3 * time.Second}, 1, 3, 15, 9},
-		{Config{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}, 1, 5, 2, 3},
+		{Config{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second,
+			Interval: 2 * time.Second, Count: 3}}, 1, 5, 2, 3},
 		{Config{KeepAlive: -1}, 0, 0, 0, 0},
 	} {
 		l, err := v.c.Adopt(listening(t))
@@ -122,7 +127,8 @@ func TestAdoptKeepAlive(t *testing.T) {
 		defer l.Close()
 		dial(t, l)
 		got := options(t, accept(t, l))
-		if want := []int{v.on, v.idle, v.intvl, v.ct, 1}; got[0] != v.on || v.on == 1 && !slices.Equal(got, want) {
+		if want := []int{v.on, v.idle, v.intvl, v.ct, 1}; got[0] != v.on ||
+			v.on == 1 && !slices.Equal(got, want) {
 			t.Errorf("%+v: options %v, want %v", v.c, got, want)
 		}
 	}
@@ -137,11 +143,13 @@ func TestAdoptRefusals(t *testing.T) {
 	}
 	defer ln.Close()
 	var op *net.OpError
-	if _, err := (Config{DeferAccept: time.Second}).Adopt(ln); !errors.Is(err, errors.ErrUnsupported) || !errors.As(err, &op) || op.Op != "adopt" {
+	if _, err := (Config{DeferAccept: time.Second}).Adopt(ln); !errors.Is(err,
+		errors.ErrUnsupported) || !errors.As(err, &op) || op.Op != "adopt" {
 		t.Errorf("DeferAccept on a Unix socket: %v", err)
 	}
 	var cut *BacklogError
-	if _, err := (Config{Backlog: 1 << 30}).Adopt(ln); !errors.As(err, &cut) || !errors.As(err, &op) || op.Op != "adopt" {
+	if _, err := (Config{Backlog: 1 << 30}).Adopt(ln); !errors.As(err, &cut) ||
+		!errors.As(err, &op) || op.Op != "adopt" {
 		t.Errorf("Backlog: %v", err)
 	}
 	l, err := Config{DeferAccept: time.Second, BestEffort: true}.Adopt(ln)

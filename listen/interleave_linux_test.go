@@ -21,7 +21,9 @@ func (y *tally) client(t *testing.T, l *Listener) {
 		y.reset.Add(1)
 		return
 	}
-	if err != nil { // not listening any more, or too slow on a busy machine: then it may have been accepted
+	// not listening any more, or too slow on a busy machine: then it may have been
+	// accepted
+	if err != nil {
 		y.unsure.Add(1)
 		return
 	}
@@ -40,16 +42,22 @@ func (y *tally) client(t *testing.T, l *Listener) {
 	}
 }
 
-// FuzzInterleaving has clients, accepting goroutines, Resize, Stats and Close meet in an order that the seed and the scheduler
-// make. Whatever it is, each client that was connected is served or refused, the refusals are those that were counted, and no
-// place is lost.
+// FuzzInterleaving has clients, accepting goroutines, Resize, Stats and Close meet in an
+// order that the seed and the scheduler make. Whatever it is, each client that was
+// connected is served or refused, the refusals are those that were counted, and no place is
+// lost.
 func FuzzInterleaving(f *testing.F) {
 	for seed := range uint64(12) {
 		f.Add(seed, uint8(seed), uint8(seed/3), uint8(seed%4))
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, shards, policy, most uint8) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		c := Config{Shards: int(shards%4) + 1, AtLimit: Policy(policy % 4), MaxConnections: int(most % 4), Message: []byte("told")}
+		c := Config{
+			Shards:         int(shards%4) + 1,
+			AtLimit:        Policy(policy % 4),
+			MaxConnections: int(most % 4),
+			Message:        []byte("told"),
+		}
 		if rnd.IntN(4) == 0 {
 			c.DrainTimeout = -1
 		} else if rnd.IntN(3) == 0 {
@@ -80,19 +88,26 @@ func FuzzInterleaving(f *testing.F) {
 				}
 			})
 		}
-		all.Go(func() { l.Resize(100 + int(seed%100)) }) // a smaller queue may overflow, and then the kernel forgets who is in it
+		// a smaller queue may overflow, and then the kernel forgets who is in it
+		all.Go(func() { l.Resize(100 + int(seed%100)) })
 		all.Go(func() { l.Stats() })
 		time.Sleep(time.Duration(rnd.IntN(3000)) * time.Microsecond) // a point to close at
 		l.Close()
 		all.Wait()
 		st := l.Stats()
-		within := func(n, counted int64) bool { return n <= counted && counted <= n+y.unsure.Load() }
+		within := func(n, counted int64) bool {
+			return n <= counted && counted <= n+y.unsure.Load()
+		}
 		refused := int64(st.RefusedLimit + st.RefusedClose)
 		if c.DrainTimeout < 0 {
-			refused = max(refused, y.told.Load()+y.reset.Load()) // the kernel resets what is queued, and nobody counts
+			// the kernel resets what is queued, and nobody counts
+			refused = max(refused, y.told.Load()+y.reset.Load())
 		}
-		if !within(y.served.Load(), handled.Load()) || !within(y.told.Load()+y.reset.Load(), refused) || y.told.Load() > int64(st.RefusedLimit) || st.Open > 0 {
-			t.Errorf("%+v: served %d of %d, told %d, reset %d, %+v", c, y.served.Load(), handled.Load(), y.told.Load(), y.reset.Load(), st)
+		if !within(y.served.Load(), handled.Load()) ||
+			!within(y.told.Load()+y.reset.Load(), refused) ||
+			y.told.Load() > int64(st.RefusedLimit) || st.Open > 0 {
+			t.Errorf("%+v: served %d of %d, told %d, reset %d, %+v", c, y.served.Load(),
+				handled.Load(), y.told.Load(), y.reset.Load(), st)
 		}
 	})
 }

@@ -78,7 +78,8 @@ func (q *leftovers) take() (leftover, bool) {
 	return c, true
 }
 
-// admitLate is admit after Close, for a connection that may have its place already. It waits for none.
+// admitLate is admit after Close, for a connection that may have its place already. It
+// waits for none.
 func (l *Listener) admitLate(c leftover) net.Conn {
 	if l.places == nil || unwrap(c.conn) != c.conn {
 		return c.conn

@@ -23,7 +23,8 @@ func (l *Listener) admit(s *shard, c net.Conn) net.Conn {
 		return l.placed(c)
 	default:
 	}
-	l.warn(fmt.Errorf("%w: %d are open, policy %v", ErrLimit, l.cfg.MaxConnections, l.cfg.AtLimit))
+	l.warn(fmt.Errorf("%w: %d are open, policy %v", ErrLimit, l.cfg.MaxConnections,
+		l.cfg.AtLimit))
 	if l.cfg.AtLimit != Wait {
 		s.atLimit.Add(1)
 		l.refuse(c)

@@ -13,7 +13,9 @@ import (
 func TestLimitWaits(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		waits := make(chan error, 100)
-		l := open(t, Config{MaxConnections: 2, Shards: shards, Warn: func(err error) { waits <- err }}, "tcp", "127.0.0.1:0")
+		l := open(t, Config{MaxConnections: 2, Shards: shards, Warn: func(err error) {
+			waits <- err
+		}}, "tcp", "127.0.0.1:0")
 		for range 3 {
 			dial(t, l)
 		}
@@ -49,7 +51,11 @@ func TestLimitWaits(t *testing.T) {
 
 func TestLimitResets(t *testing.T) {
 	var warned atomic.Value
-	l := open(t, Config{MaxConnections: 1, AtLimit: RefuseReset, Warn: func(err error) { warned.Store(err) }}, "tcp", "127.0.0.1:0")
+	l := open(t, Config{
+		MaxConnections: 1,
+		AtLimit:        RefuseReset,
+		Warn:           func(err error) { warned.Store(err) },
+	}, "tcp", "127.0.0.1:0")
 	dial(t, l)
 	first := accept(t, l)
 	refused := dial(t, l)
@@ -80,7 +86,8 @@ func TestLimitTells(t *testing.T) {
 		if network == "unix" {
 			address = t.TempDir() + "/socket"
 		}
-		l := open(t, Config{MaxConnections: 1, AtLimit: RefuseMessage, Message: message}, network, address)
+		l := open(t, Config{MaxConnections: 1, AtLimit: RefuseMessage, Message: message},
+			network, address)
 		dial(t, l)
 		first := accept(t, l)
 		var clients []net.Conn
@@ -96,13 +103,16 @@ func TestLimitTells(t *testing.T) {
 			_, err := l.Accept()
 			ended <- err
 		}()
-		for i, c := range clients { // those beyond maxPartings too, for what they sent had arrived
+		// those beyond maxPartings too, for what they sent had arrived
+		for i, c := range clients {
 			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, message) {
 				t.Fatalf("%s client %d got %d bytes, %v", network, i, len(got), err)
 			}
 			c.Close()
 		}
-		await(t, "all are refused", func() bool { return l.Stats().RefusedLimit == 2*maxPartings })
+		await(t, "all are refused", func() bool {
+			return l.Stats().RefusedLimit == 2*maxPartings
+		})
 		first.Close()
 		l.Close() // lets nobody linger
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
@@ -153,7 +163,9 @@ func TestLimitedConnIsWhole(t *testing.T) {
 func TestCloseWhileWaitingForAPlace(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		waits := make(chan error, 100)
-		l := open(t, Config{MaxConnections: 1, Shards: shards, Warn: func(err error) { waits <- err }}, "tcp", "127.0.0.1:0")
+		l := open(t, Config{MaxConnections: 1, Shards: shards, Warn: func(err error) {
+			waits <- err
+		}}, "tcp", "127.0.0.1:0")
 		dial(t, l)
 		accept(t, l)
 		late := dial(t, l)

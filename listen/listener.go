@@ -16,12 +16,14 @@ type Listener struct {
 	shards []*shard
 	unmet  []error
 
-	places  chan struct{} // one element for each open connection; nil: no limit
-	reserve *reserve      // apart, so that it can outlive a Listener that was dropped without Close
+	places chan struct{} // one element for each open connection; nil: no limit
+	// apart, so that it can outlive a Listener that was dropped without Close
+	reserve *reserve
 	parting parting
 	queued  leftovers
-	alive   *net.KeepAliveConfig // for each connection; nil: it has its settings from the socket or from package net
-	warned  atomic.Int64         // when Warn was last called, UnixNano
+	// for each connection; nil: it has its settings from the socket or from package net
+	alive  *net.KeepAliveConfig
+	warned atomic.Int64 // when Warn was last called, UnixNano
 
 	lastTaken atomic.Int64 // when a connection was last accepted, UnixNano
 
@@ -62,10 +64,12 @@ func newListener(cfg Config, addr net.Addr) *Listener {
 	return l
 }
 
-// Addr gives the address, with the port that the system chose. It is a *net.TCPAddr or *net.UnixAddr.
+// Addr gives the address, with the port that the system chose. It is a *net.TCPAddr or
+// *net.UnixAddr.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Unmet lists what the kernel cut or does not have, when Config.BestEffort made Listen succeed nevertheless.
+// Unmet lists what the kernel cut or does not have, when Config.BestEffort made Listen
+// succeed nevertheless.
 func (l *Listener) Unmet() []error { return append([]error(nil), l.unmet...) }
 
 // Accept waits for the next connection and returns it: a *net.TCPConn or *net.UnixConn or, with a
@@ -152,11 +156,12 @@ func (l *Listener) offer(s *shard, a accepted) bool {
 	}
 }
 
-// Serve accepts connections, with one loop for each shard, and calls handle for each on a goroutine of its own. The connection
-// belongs to handle, which closes it.
+// Serve accepts connections, with one loop for each shard, and calls handle for each on a
+// goroutine of its own. The connection belongs to handle, which closes it.
 //
-// Serve returns nil when Close was called and the queues are drained, or the error that stopped it, having closed the
-// listener; in both cases only after every handle has returned. It may run beside Accept and other Serves; each connection goes to one of them.
+// Serve returns nil when Close was called and the queues are drained, or the error that
+// stopped it, having closed the listener; in both cases only after every handle has
+// returned. It may run beside Accept and other Serves; each connection goes to one of them.
 func (l *Listener) Serve(handle func(net.Conn)) error {
 	var loops, handlers sync.WaitGroup
 	failed := make(chan error, len(l.shards))

@@ -17,15 +17,19 @@ import (
 func TestNetworks(t *testing.T) {
 	dir := t.TempDir()
 	for _, v := range []struct{ network, address, dialNetwork, dialHost string }{
-		{"tcp", ":0", "tcp4", "127.0.0.1"}, {"tcp", ":0", "tcp6", "::1"}, {"tcp", "[::1]:0", "tcp6", "::1"},
-		{"tcp4", ":0", "tcp4", "127.0.0.1"}, {"tcp6", ":0", "tcp6", "::1"}, {"tcp", "localhost:0", "tcp", "localhost"},
-		{"unix", filepath.Join(dir, "a"), "unix", ""}, {"unixpacket", filepath.Join(dir, "b"), "unixpacket", ""},
+		{"tcp", ":0", "tcp4", "127.0.0.1"}, {"tcp", ":0", "tcp6", "::1"},
+		{"tcp", "[::1]:0", "tcp6", "::1"},
+		{"tcp4", ":0", "tcp4", "127.0.0.1"}, {"tcp6", ":0", "tcp6", "::1"},
+		{"tcp", "localhost:0", "tcp", "localhost"},
+		{"unix", filepath.Join(dir, "a"), "unix", ""},
+		{"unixpacket", filepath.Join(dir, "b"), "unixpacket", ""},
 	} {
 		for _, shards := range []int{1, 4} {
 			if shards > 1 && v.dialHost == "" {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s %s %s %d", v.network, filepath.Base(v.address), v.dialNetwork, shards), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s %s %s %d", v.network, filepath.Base(v.address),
+				v.dialNetwork, shards), func(t *testing.T) {
 				if v.dialNetwork == "tcp6" {
 					if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
 						t.Skip("no IPv6 here: ", err)
@@ -33,7 +37,8 @@ func TestNetworks(t *testing.T) {
 						ln.Close()
 					}
 				}
-				l := open(t, Config{Backlog: 64, Shards: shards, MaxConnections: 5}, v.network, v.address)
+				l := open(t, Config{Backlog: 64, Shards: shards, MaxConnections: 5},
+					v.network, v.address)
 				target := v.address
 				if a, ok := l.Addr().(*net.TCPAddr); ok {
 					target = net.JoinHostPort(v.dialHost, fmt.Sprint(a.Port))
@@ -72,16 +77,20 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%+v on %s: %v", v.c, v.network, err)
 		}
 	}
-	l := open(t, Config{Shards: 2, BestEffort: true}, "unix", filepath.Join(t.TempDir(), "socket"))
+	l := open(t, Config{Shards: 2, BestEffort: true}, "unix",
+		filepath.Join(t.TempDir(), "socket"))
 	if len(l.shards) != 1 || len(l.Unmet()) != 1 {
 		t.Errorf("%d shards, unmet %v", len(l.shards), l.Unmet())
 	}
 	first := open(t, Config{}, "tcp", "127.0.0.1:0")
-	if _, err := (Config{}).Listen(t.Context(), "tcp", first.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := (Config{}).Listen(t.Context(), "tcp", first.Addr().String()); !errors.Is(err,
+		syscall.EADDRINUSE) {
 		t.Errorf("an address in use: %v", err)
 	}
 	broken := errors.New("broken")
-	if _, err := (Config{Control: func(string, string, syscall.RawConn) error { return broken }}).Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, broken) {
+	if _, err := (Config{Control: func(string, string, syscall.RawConn) error {
+		return broken
+	}}).Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.Is(err, broken) {
 		t.Errorf("Control: %v", err)
 	}
 }
@@ -141,7 +150,8 @@ func options(t *testing.T, c net.Conn) (values []int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range [][2]int{{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+	for _, o := range [][2]int{{unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_NODELAY}} {
 		err := control(raw, func(fd int) error {
 			v, err := unix.GetsockoptInt(fd, o[0], o[1])
@@ -162,9 +172,13 @@ func TestKeepAlive(t *testing.T) {
 		config net.KeepAliveConfig
 	}{
 		{}, {idle: -1}, {idle: 3 * time.Second}, {idle: 1500 * time.Millisecond},
-		{config: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}},
-		{config: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -time.Hour, Count: -1}},
-		{idle: 3 * time.Second, config: net.KeepAliveConfig{Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}, // not enabled
+		{config: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second,
+			Interval: 2 * time.Second, Count: 3}},
+		{config: net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -time.Hour,
+			Count: -1}},
+		// not enabled
+		{idle: 3 * time.Second, config: net.KeepAliveConfig{Idle: 5 * time.Second,
+			Interval: 2 * time.Second, Count: 3}},
 	} {
 		lc := net.ListenConfig{KeepAlive: v.idle, KeepAliveConfig: v.config}
 		lc.SetMultipathTCP(false)
@@ -183,9 +197,11 @@ func TestKeepAlive(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		l := open(t, Config{KeepAlive: v.idle, KeepAliveConfig: v.config}, "tcp", "127.0.0.1:0")
+		l := open(t, Config{KeepAlive: v.idle, KeepAliveConfig: v.config}, "tcp",
+			"127.0.0.1:0")
 		dial(t, l)
-		if got, want := options(t, accept(t, l)), options(t, conn); !slices.Equal(got, want) {
+		if got, want := options(t, accept(t, l)),
+			options(t, conn); !slices.Equal(got, want) {
 			t.Errorf("%+v: options %v, package net gives %v", v, got, want)
 		}
 	}
@@ -206,7 +222,8 @@ func TestResetBeforeAccept(t *testing.T) {
 	}
 }
 
-// A client that says nothing is not in the accept queue until the time is over; one that speaks is, at once.
+// A client that says nothing is not in the accept queue until the time is over; one that
+// speaks is, at once.
 func TestDeferAccept(t *testing.T) {
 	l := open(t, Config{DeferAccept: 10 * time.Second}, "tcp", "127.0.0.1:0")
 	silent, speaks := dial(t, l), dial(t, l)

@@ -29,15 +29,18 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// goroutinesLeft waits for all to end that tests have started, and gives the stacks of those that do not.
+// goroutinesLeft waits for all to end that tests have started, and gives the stacks of
+// those that do not.
 func goroutinesLeft() string {
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		dump := make([]byte, 1<<20)
 		dump = dump[:runtime.Stack(dump, true)]
 		var left []string
 		for stack := range strings.SplitSeq(string(dump), "\n\n") {
-			// This goroutine, and the one that package testing has in a process that fuzzes.
-			if !strings.Contains(stack, "goroutinesLeft") && !strings.Contains(stack, "os/signal.loop") {
+			// This goroutine, and the one that package testing has in a process
+			// that fuzzes.
+			if !strings.Contains(stack, "goroutinesLeft") &&
+				!strings.Contains(stack, "os/signal.loop") {
 				left = append(left, stack)
 			}
 		}
@@ -78,7 +81,8 @@ func dial(t testing.TB, l *Listener) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(30 * time.Second)) // a test that hangs fails with what it waited for
+	// a test that hangs fails with what it waited for
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return c
 }
 

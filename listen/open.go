@@ -18,13 +18,15 @@ type socket interface {
 	SetDeadline(time.Time) error
 }
 
-// Listen announces on the local address, as [net.ListenConfig.Listen] does. The network is "tcp", "tcp4", "tcp6",
-// "unix" or "unixpacket"; "tcp" with a port alone (":8080") listens for IPv4 and IPv6 on one socket. With port 0
-// the system chooses a port, the same for all shards; see [Listener.Addr].
+// Listen announces on the local address, as [net.ListenConfig.Listen] does. The network is
+// "tcp", "tcp4", "tcp6", "unix" or "unixpacket"; "tcp" with a port alone (":8080") listens
+// for IPv4 and IPv6 on one socket. With port 0 the system chooses a port, the same for all
+// shards; see [Listener.Addr].
 //
-// The context is used for looking up the address; once Listen has returned it has no effect.
-// Every error is a *net.OpError. It wraps a *BacklogError when a queue was cut, and errors.ErrUnsupported when this kernel or this
-// kind of socket cannot do what was asked; then nothing is left open.
+// The context is used for looking up the address; once Listen has returned it has no
+// effect. Every error is a *net.OpError. It wraps a *BacklogError when a queue was cut, and
+// errors.ErrUnsupported when this kernel or this kind of socket cannot do what was asked;
+// then nothing is left open.
 func (c Config) Listen(ctx context.Context, network, address string) (*Listener, error) {
 	o := opening{op: "listen", network: network}
 	cfg, err := c.complete()
@@ -47,16 +49,16 @@ func (c Config) Listen(ctx context.Context, network, address string) (*Listener,
 	return o.finish()
 }
 
-// Adopt makes a Listener from sockets that listen already: [Activated] ones, those of package net
-// (*net.TCPListener, *net.UnixListener), a [Listener], and whatever else has the method SyscallConn
-// of these, such as a type that embeds one. Its Accept is called, so that what a wrapper does to
-// connections is done; what it hides behind a plain net.Listener cannot be adopted. Without the
-// method SetDeadline of these, Close does not drain. More than one are shards and must
-// share their address. Config.Shards and Config.Control are not used, nor is Multipath. On success
-// the Listener owns them.
+// Adopt makes a Listener from sockets that listen already: [Activated] ones, those of
+// package net (*net.TCPListener, *net.UnixListener), a [Listener], and whatever else has
+// the method SyscallConn of these, such as a type that embeds one. Its Accept is called, so
+// that what a wrapper does to connections is done; what it hides behind a plain
+// net.Listener cannot be adopted. Without the method SetDeadline of these, Close does not
+// drain. More than one are shards and must share their address. Config.Shards and
+// Config.Control are not used, nor is Multipath. On success the Listener owns them.
 //
-// Others may hold the same sockets (systemd does), so Close leaves the kernel's side alone: it takes out of the
-// queues what is there, and closes.
+// Others may hold the same sockets (systemd does), so Close leaves the kernel's side alone:
+// it takes out of the queues what is there, and closes.
 func (c Config) Adopt(listeners ...net.Listener) (*Listener, error) {
 	if len(listeners) == 0 {
 		return nil, &net.OpError{Op: "adopt", Err: errors.New("no listener given")}
@@ -71,15 +73,22 @@ func (c Config) Adopt(listeners ...net.Listener) (*Listener, error) {
 	for _, ln := range listeners {
 		inner, err := adoptable(ln)
 		if err != nil {
-			return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: ln.Addr(), Err: err}
+			return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: ln.Addr(),
+				Err: err}
 		}
 		if ln.Addr().String() != listeners[0].Addr().String() {
-			return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: ln.Addr(), Err: fmt.Errorf("another address than %v", listeners[0].Addr())}
+			return nil, &net.OpError{
+				Op:   "adopt",
+				Net:  o.network,
+				Addr: ln.Addr(),
+				Err:  fmt.Errorf("another address than %v", listeners[0].Addr()),
+			}
 		}
 		o.inner = append(o.inner, inner)
 	}
 	if err := o.allow(); err != nil {
-		return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: listeners[0].Addr(), Err: err}
+		return nil, &net.OpError{Op: "adopt", Net: o.network, Addr: listeners[0].Addr(),
+			Err: err}
 	}
 	o.cfg.Shards = len(listeners)
 	return o.finish()
@@ -93,7 +102,8 @@ func adoptable(ln net.Listener) (socket, error) {
 	if sc, ok := ln.(syscall.Conn); ok {
 		return undated{ln, sc}, nil
 	}
-	const why = "%T hides its socket (it has no method SyscallConn): adopt the listener inside of it"
+	const why = "%T hides its socket (it has no method SyscallConn): adopt the listener " +
+		"inside of it"
 	return nil, fmt.Errorf(why+": %w", ln, errors.ErrUnsupported)
 }
 
@@ -131,15 +141,20 @@ func (o *opening) allow() error {
 	}{
 		{"Backlog", c.Backlog > 0, onLinux, func() { c.Backlog = 0 }},
 		{"Shards", c.Shards > 1, onLinux && o.tcp(), func() { c.Shards = 1 }},
-		{"DeferAccept", c.DeferAccept > 0, onLinux && o.tcp(), func() { c.DeferAccept = 0 }},
+		{"DeferAccept", c.DeferAccept > 0, onLinux && o.tcp(), func() {
+			c.DeferAccept = 0
+		}},
 		{"FastOpen", c.FastOpen > 0, onLinux && o.tcp(), func() { c.FastOpen = 0 }},
-		{"UserTimeout", c.UserTimeout > 0, onLinux && o.tcp(), func() { c.UserTimeout = 0 }},
+		{"UserTimeout", c.UserTimeout > 0, onLinux && o.tcp(), func() {
+			c.UserTimeout = 0
+		}},
 	} {
 		if !f.asked || f.can {
 			continue
 		}
 		f.drop()
-		if err := o.miss(fmt.Errorf("%s on network %s: %w", f.name, o.network, errors.ErrUnsupported)); err != nil {
+		if err := o.miss(fmt.Errorf("%s on network %s: %w", f.name, o.network,
+			errors.ErrUnsupported)); err != nil {
 			return err
 		}
 	}
@@ -238,12 +253,14 @@ func (o *opening) finish() (*Listener, error) {
 				s.bell.close()
 			}
 			o.close()
-			return nil, &net.OpError{Op: o.op, Net: o.network, Addr: inner.Addr(), Err: err}
+			return nil, &net.OpError{Op: o.op, Net: o.network, Addr: inner.Addr(),
+				Err: err}
 		}
 	}
 	l.unmet = o.unmet
 	l.reserve.open()
-	runtime.AddCleanup(l, (*reserve).close, l.reserve) // package net closes sockets that are dropped
+	// package net closes sockets that are dropped
+	runtime.AddCleanup(l, (*reserve).close, l.reserve)
 	return l, nil
 }
 
@@ -254,7 +271,7 @@ func (o *opening) size(s *shard) error {
 		}
 	}
 	if o.adopted && o.cfg.Backlog == 0 || !onLinux {
-		s.limit.Store(int64(readQueue(s.raw).limit)) // whoever made it has chosen
+		s.limit.Store(int64(readQueue(s.raw).limit)) // its maker has chosen
 		return nil
 	}
 	if err := s.setBacklog(o.cfg.Backlog); err != nil {

@@ -65,8 +65,9 @@ func raiseForClients(t *testing.T, n uint64) {
 	}
 }
 
-// A thousand clients against a hundred descriptors: each is answered or refused, the server does not spin
-// while it is full, and serves again when there is room. The control is package net.
+// A thousand clients against a hundred descriptors: each is answered or refused, the server
+// does not spin while it is full, and serves again when there is room. The control is
+// package net.
 func TestOutOfDescriptors(t *testing.T) {
 	clients := 1000
 	if testing.Short() {
@@ -89,10 +90,13 @@ func TestOutOfDescriptors(t *testing.T) {
 				}
 			})
 			defer closeAll()
-			t.Logf("served %d, reset %d, told %d, nothing in %v %d, other %d; the slowest answer after %v; server CPU %v",
-				o.served, o.reset, o.told, patience, o.nothing, o.other, o.slowest, full.CPU-before.CPU)
+			t.Logf("served %d, reset %d, told %d, nothing in %v %d, other %d; the "+
+				"slowest answer after %v; server CPU %v",
+				o.served, o.reset, o.told, patience, o.nothing, o.other, o.slowest,
+				full.CPU-before.CPU)
 			if o.served < fileLimit/2 || o.served > fileLimit || o.other > 0 {
-				t.Errorf("served %d of %d descriptors, %d failed otherwise", o.served, fileLimit, o.other)
+				t.Errorf("served %d of %d descriptors, %d failed otherwise",
+					o.served, fileLimit, o.other)
 			}
 			if kind == "net" {
 				if o.nothing < clients-2*fileLimit {
@@ -100,8 +104,11 @@ func TestOutOfDescriptors(t *testing.T) {
 				}
 				return
 			}
-			if o.nothing > 0 || kind == "reset" && o.told > 0 || kind == "message" && o.told < clients-2*fileLimit || full.Stats.RefusedFiles != uint64(o.reset+o.told) {
-				t.Errorf("%d without an answer, %d reset, %d told, %+v", o.nothing, o.reset, o.told, full.Stats)
+			if o.nothing > 0 || kind == "reset" && o.told > 0 ||
+				kind == "message" && o.told < clients-2*fileLimit ||
+				full.Stats.RefusedFiles != uint64(o.reset+o.told) {
+				t.Errorf("%d without an answer, %d reset, %d told, %+v", o.nothing,
+					o.reset, o.told, full.Stats)
 			}
 			const window = 500 * time.Millisecond
 			time.Sleep(window) // full and no client: what CPU that takes is to be seen
@@ -156,8 +163,8 @@ func exhaust(t *testing.T) (free func()) {
 	return free
 }
 
-// Another part of the program takes the reserve's place: Accept pauses instead of spinning, and once a descriptor is
-// free again the reserve is back.
+// Another part of the program takes the reserve's place: Accept pauses instead of spinning,
+// and once a descriptor is free again the reserve is back.
 func TestReserveLost(t *testing.T) {
 	l := open(t, Config{Shards: 2}, "tcp", "127.0.0.1:0")
 	clients := []net.Conn{dial(t, l), dial(t, l), dial(t, l)}
@@ -186,7 +193,8 @@ func TestReserveLost(t *testing.T) {
 	l.reserve.mu.Unlock()
 	unix.Close(<-stolen)
 	for i, c := range clients { // served or reset, by who was first to the descriptor
-		if _, err := c.Read(make([]byte, 1)); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		if _, err := c.Read(make([]byte, 1)); err != nil &&
+			!errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("client %d: %v", i, err)
 		}
 	}
@@ -219,13 +227,17 @@ func TestCloseWithoutDescriptors(t *testing.T) {
 				_, err := l.Accept()
 				ended <- err
 			}()
-			await(t, "Accept notices", func() bool { return warned.Load() > 0 && l.Stats().Pauses > 0 })
+			await(t, "Accept notices", func() bool {
+				return warned.Load() > 0 && l.Stats().Pauses > 0
+			})
 			l.Close()
 			if err := <-ended; !errors.Is(err, net.ErrClosed) {
 				t.Errorf("Accept = %v", err)
 			}
 			got, err := io.ReadAll(c)
-			if told := string(got) == busy && err == nil; told != (p == RefuseMessage) || !told && !errors.Is(err, syscall.ECONNRESET) {
+			if told := string(got) == busy &&
+				err == nil; told != (p == RefuseMessage) ||
+				!told && !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("the client got %q, %v", got, err)
 			}
 			if st := l.Stats(); st.RefusedFiles+st.RefusedClose != 1 {
@@ -267,7 +279,8 @@ func TestActivated(t *testing.T) {
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	got, err := io.ReadAll(c)
 	var exit *exec.ExitError
-	if waitErr := cmd.Wait(); errors.As(waitErr, &exit) || err != nil || !strings.HasPrefix(string(got), "limit 77") {
+	if waitErr := cmd.Wait(); errors.As(waitErr, &exit) || err != nil ||
+		!strings.HasPrefix(string(got), "limit 77") {
 		t.Errorf("%q, %v, %v", got, err, waitErr)
 	}
 }

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	tellTime    = time.Second // for a refused client to read its message and close
-	maxPartings = 256         // refused clients that are waited for at once, each with its descriptor
+	tellTime = time.Second // for a refused client to read its message and close
+	// refused clients that are waited for at once, each with its descriptor
+	maxPartings = 256
 )
 
 // refuse ends an accepted connection by the policy AtLimit.
@@ -39,8 +40,9 @@ func discard(c net.Conn) {
 	}
 }
 
-// parting holds the refused clients that may not have read their message yet. Closing a socket with unread input sends
-// RST, which can overtake what was sent before (net/ipv4/tcp.c __tcp_close), so their input is read first.
+// parting holds the refused clients that may not have read their message yet. Closing a
+// socket with unread input sends RST, which can overtake what was sent before
+// (net/ipv4/tcp.c __tcp_close), so their input is read first.
 type parting struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool

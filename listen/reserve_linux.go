@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserve is a descriptor that is held to be given up: with its place one connection can be accepted, and refused, when there is
-// no other.
+// reserve is a descriptor that is held to be given up: with its place one connection can be
+// accepted, and refused, when there is no other.
 type reserve struct {
 	wanted bool
 	mu     sync.Mutex
@@ -24,8 +24,9 @@ func (r *reserve) open() {
 	r.hold()
 }
 
-// hold makes sure of the descriptor, or says false. An eventfd takes a descriptor and an open file (both EMFILE and ENFILE count) and no
-// path, so it works in an empty root directory.
+// hold makes sure of the descriptor, or says false. An eventfd takes a descriptor and an
+// open file (both EMFILE and ENFILE count) and no path, so it works in an empty root
+// directory.
 func (r *reserve) hold() bool {
 	if r.held || !r.wanted {
 		return r.held
@@ -53,9 +54,10 @@ func (r *reserve) close() {
 	r.wanted = false
 }
 
-// refuse accepts one connection in place of the reserve, counts it, and ends it, with a message or, if that is empty, a reset: a client
-// that has seen its end finds it counted. Between giving the place up and taking it somebody else in this process may be faster: then the
-// reserve is lost, until hold finds a descriptor again.
+// refuse accepts one connection in place of the reserve, counts it, and ends it, with a
+// message or, if that is empty, a reset: a client that has seen its end finds it counted.
+// Between giving the place up and taking it somebody else in this process may be faster:
+// then the reserve is lost, until hold finds a descriptor again.
 func (r *reserve) refuse(listener syscall.RawConn, message []byte, count *atomic.Uint64) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,7 +110,8 @@ func end(fd int, message []byte) {
 func discardFrom(fd int) {
 	var input [4096]byte
 	for range 16 {
-		if n, _, err := unix.Recvfrom(fd, input[:], unix.MSG_DONTWAIT); n <= 0 || err != nil {
+		if n, _, err := unix.Recvfrom(fd, input[:], unix.MSG_DONTWAIT); n <= 0 ||
+			err != nil {
 			return
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// reserve is not held: accepting without package net takes system calls that differ from system to system.
+// reserve is not held: accepting without package net takes system calls that differ from
+// system to system.
 type reserve struct{ wanted bool }
 
 func discardInput(syscall.RawConn) {}

@@ -19,7 +19,8 @@ import (
 // play is the test binary as another program.
 func play(role string) {
 	name, arg, _ := strings.Cut(role, " ")
-	programs := map[string]func(string) error{"flooded": flooded, "files": files, "activated": activated, "flood": flood}
+	programs := map[string]func(string) error{"flooded": flooded, "files": files,
+		"activated": activated, "flood": flood}
 	if err := programs[name](arg); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
 		os.Exit(1)
@@ -35,8 +36,8 @@ type report struct {
 	Stats *Stats
 }
 
-// flooded is an HTTP server that may have a hundred descriptors: on this package's listener, or on package net's. It answers
-// each line of input with a report.
+// flooded is an HTTP server that may have a hundred descriptors: on this package's
+// listener, or on package net's. It answers each line of input with a report.
 func flooded(kind string) error {
 	limit := unix.Rlimit{Cur: fileLimit, Max: fileLimit}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -59,7 +60,10 @@ func flooded(kind string) error {
 	if err != nil {
 		return err
 	}
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("served")) })}
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		w.Write([]byte("served"))
+	})}
 	go server.Serve(ln)
 	defer server.Close()
 	out := json.NewEncoder(os.Stdout)
@@ -90,11 +94,14 @@ func files(string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 256}); err != nil {
 		return err
 	}
-	for _, v := range []struct{ ask, soft uint64 }{{100, 100}, {10, 100}, {0, 256}, {256, 256}} {
+	for _, v := range []struct{ ask, soft uint64 }{{100, 100}, {10, 100}, {0, 256},
+		{256, 256}} {
 		got, err := RaiseFiles(v.ask)
 		kernel, kernelErr := limits()
-		if err != nil || kernelErr != nil || got != kernel || got != (Files{Soft: v.soft, Hard: 256}) {
-			return fmt.Errorf("RaiseFiles(%d) = %+v, %v; the kernel says %+v, %v", v.ask, got, err, kernel, kernelErr)
+		if err != nil || kernelErr != nil || got != kernel ||
+			got != (Files{Soft: v.soft, Hard: 256}) {
+			return fmt.Errorf("RaiseFiles(%d) = %+v, %v; the kernel says %+v, %v",
+				v.ask, got, err, kernel, kernelErr)
 		}
 	}
 	if err := set(Files{Soft: 64, Hard: 256}); err != nil {
@@ -103,7 +110,9 @@ func files(string) error {
 	_, err := RaiseFiles(300)
 	got, _ := limits()
 	privileged := err == nil
-	if privileged && got != (Files{300, 300}) || !privileged && (got != (Files{256, 256}) || !strings.Contains(err.Error(), "CAP_SYS_RESOURCE")) {
+	if privileged && got != (Files{300, 300}) ||
+		!privileged && (got != (Files{256, 256}) ||
+			!strings.Contains(err.Error(), "CAP_SYS_RESOURCE")) {
 		return fmt.Errorf("RaiseFiles(300): %+v, %v", got, err)
 	}
 	const tooMany = 1 << 40 // above any fs.nr_open
@@ -113,7 +122,8 @@ func files(string) error {
 	}
 	got, err = RaiseFiles(tooMany)
 	var fe *FilesError
-	if !errors.As(err, &fe) || !errors.Is(err, syscall.EPERM) || got != want || fe.Got != got || fe.Asked != tooMany || fe.Max != nrOpen() {
+	if !errors.As(err, &fe) || !errors.Is(err, syscall.EPERM) || got != want || fe.Got != got ||
+		fe.Asked != tooMany || fe.Max != nrOpen() {
 		return fmt.Errorf("RaiseFiles(%d) = %+v, %v", uint64(tooMany), got, err)
 	}
 	if !strings.Contains(err.Error(), "fs.nr_open is") {
@@ -127,7 +137,8 @@ func files(string) error {
 func activated(string) error {
 	os.Setenv("LISTEN_PID", fmt.Sprint(os.Getpid()))
 	sockets, err := Activated()
-	if err != nil || len(sockets) != 1 || sockets[0].Name != "web" || os.Getenv("LISTEN_FDS") != "" {
+	if err != nil || len(sockets) != 1 || sockets[0].Name != "web" ||
+		os.Getenv("LISTEN_FDS") != "" {
 		return fmt.Errorf("Activated = %+v, %v", sockets, err)
 	}
 	l, err := Config{Backlog: 77}.Adopt(sockets[0].Listener)
@@ -144,8 +155,9 @@ func activated(string) error {
 	return err
 }
 
-// flood opens connections until its input ends, so many at a time, and waits until the server has closed each; see
-// the benchmarks. It closes with a reset, which leaves nothing in TIME_WAIT at the server.
+// flood opens connections until its input ends, that many at a time, and waits until the
+// server has closed each; see the benchmarks. It closes with a reset, which leaves nothing
+// in TIME_WAIT at the server.
 func flood(addr string) error {
 	to, err := net.ResolveTCPAddr("tcp4", addr)
 	if err != nil {
@@ -165,10 +177,12 @@ func flood(addr string) error {
 		}
 		var fds [64]int
 		for i := range fds {
-			if fds[i], err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			if fds[i], err = unix.Socket(unix.AF_INET,
+				unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 				return err
 			}
-			unix.SetsockoptLinger(fds[i], unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			unix.SetsockoptLinger(fds[i], unix.SOL_SOCKET, unix.SO_LINGER,
+				&unix.Linger{Onoff: 1})
 			unix.Connect(fds[i], sa)
 		}
 		for _, fd := range fds {

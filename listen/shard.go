@@ -17,8 +17,10 @@ type shard struct {
 	limit atomic.Int64 // of the accept queue, as last set; Unknown
 	last  atomic.Pointer[queue]
 
-	turn chan struct{} // holds one element while somebody waits for a client and then for a place
-	bell *bell         // tells of clients, so that a place is taken only for one who is there; or nil
+	// holds one element while somebody waits for a client and then for a place
+	turn chan struct{}
+	// tells of clients, so that a place is taken only for one who is there; or nil
+	bell *bell
 
 	accepted atomic.Uint64
 	aborted  atomic.Uint64
@@ -109,7 +111,8 @@ func (s *shard) late() error {
 	return nil
 }
 
-// took counts a connection, gives it its settings, and frees it of the filter that it inherited while the listener was being closed.
+// took counts a connection, gives it its settings, and frees it of the filter that it
+// inherited while the listener was being closed.
 func (s *shard) took(c net.Conn) {
 	s.accepted.Add(1)
 	s.l.lastTaken.Store(time.Now().UnixNano())
@@ -140,8 +143,8 @@ func (s *shard) overload(err error, wait *backoff) {
 	case refusedOne:
 		*wait = backoff{}
 	case queueEmpty:
-		// accept(2) takes a descriptor before it looks at the queue (net/socket.c __sys_accept4_file), so it fails
-		// at once and cannot be used to wait.
+		// accept(2) takes a descriptor before it looks at the queue (net/socket.c
+		// __sys_accept4_file), so it fails at once and cannot be used to wait.
 		s.pause(idlePause)
 	case reserveLost:
 		wait.longer(s)
@@ -152,7 +155,8 @@ const (
 	idlePause  = 20 * time.Millisecond // while no client is there to be refused
 	firstPause = 5 * time.Millisecond
 	longPause  = 100 * time.Millisecond // bounds the time to recover
-	inARow     = 8                      // errors that cost no pause: each takes one connection off the queue
+	// errors that cost no pause: each takes one connection off the queue
+	inARow = 8
 )
 
 // backoff counts what failed in a row.

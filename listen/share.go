@@ -8,12 +8,15 @@ import (
 	"syscall"
 )
 
-// Files gives duplicates of the listening sockets, one for each shard, to pass on to a successor ([os/exec.Cmd.ExtraFiles],
-// [net.FileListener], [Config.Adopt]). The caller closes them. From then on Close leaves the sockets
-// open for whoever else holds them, as it does after Adopt, and the file of a Unix socket stays.
+// Files gives duplicates of the listening sockets, one for each shard, to pass on to a
+// successor ([os/exec.Cmd.ExtraFiles], [net.FileListener], [Config.Adopt]). The caller
+// closes them. From then on Close leaves the sockets open for other processes that hold
+// them, as it does after Adopt, and the file of a Unix socket stays.
 //
-// On Linux, unlike those of package net's File method, the duplicates do not become blocking when their Fd method is called: that would hold for
-// this Listener too, and neither Close nor a deadline could end its Accept. Once Close has begun the error is net.ErrClosed.
+// On Linux, unlike those of package net's File method, the duplicates do not become
+// blocking when their Fd method is called: that would hold for this Listener too, and
+// neither Close nor a deadline could end its Accept. Once Close has begun the error is
+// net.ErrClosed.
 func (l *Listener) Files() ([]*os.File, error) {
 	l.resizing.Lock()
 	defer l.resizing.Unlock()
@@ -48,11 +51,11 @@ func (l *Listener) File() (*os.File, error) {
 	return files[0], nil
 }
 
-// SyscallConn gives access to the socket, as that of *net.TCPListener does: Control works, Read and
-// Write do not. With several shards it fails. When the function given to Control has duplicated the
-// descriptor (as github.com/cloudflare/tableflip does), Close treats the socket from then on as one
-// that others hold too: see [Listener.Files]. A descriptor that it passes on without duplicating it is
-// not seen; use Files for that.
+// SyscallConn gives access to the socket, as that of *net.TCPListener does: Control works,
+// Read and Write do not. With several shards it fails. When the function given to Control
+// has duplicated the descriptor (as github.com/cloudflare/tableflip does), Close treats the
+// socket from then on as one that others hold too: see [Listener.Files]. A descriptor that
+// it passes on without duplicating it is not seen; use Files for that.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	if err := l.alone("syscallconn"); err != nil {
 		return nil, err
@@ -94,5 +97,6 @@ func (l *Listener) alone(op string) error {
 	if len(l.shards) == 1 {
 		return nil
 	}
-	return l.fail(op, fmt.Errorf("%d shards, use Files: %w", len(l.shards), errors.ErrUnsupported))
+	return l.fail(op, fmt.Errorf("%d shards, use Files: %w", len(l.shards),
+		errors.ErrUnsupported))
 }

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tableflipListener and unlinker are what github.com/cloudflare/tableflip wants of a listener (fds.go).
+// tableflipListener and unlinker are what github.com/cloudflare/tableflip wants of a
+// listener (fds.go).
 type tableflipListener interface {
 	net.Listener
 	syscall.Conn
@@ -29,7 +30,8 @@ var (
 
 // A deadline ends those who wait, in every way to wait, and those who come later until it is moved.
 func TestSetDeadline(t *testing.T) {
-	for _, c := range []Config{{}, {Shards: 3}, {MaxConnections: 1}, {MaxConnections: 1, Shards: 3}} {
+	for _, c := range []Config{{}, {Shards: 3}, {MaxConnections: 1},
+		{MaxConnections: 1, Shards: 3}} {
 		l := open(t, c, "tcp", "127.0.0.1:0")
 		if c.MaxConnections > 0 { // all places are taken, and a client waits
 			dial(t, l)
@@ -43,13 +45,15 @@ func TestSetDeadline(t *testing.T) {
 				ended <- err
 			}()
 		}
-		for _, at := range []time.Time{time.Unix(1, 0), time.Now().Add(10 * time.Millisecond)} {
+		for _, at := range []time.Time{time.Unix(1, 0),
+			time.Now().Add(10 * time.Millisecond)} {
 			if err := l.SetDeadline(at); err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
 				var op *net.OpError
-				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &op) || op.Op != "accept" || !op.Timeout() {
+				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) ||
+					!errors.As(err, &op) || op.Op != "accept" || !op.Timeout() {
 					t.Errorf("%+v: Accept = %v", c, err)
 				}
 				go func() {
@@ -81,7 +85,8 @@ func TestServeWithDeadline(t *testing.T) {
 		if err := l.Serve(func(net.Conn) {}); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("Serve = %v", err)
 		}
-		if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err,
+			syscall.ECONNREFUSED) {
 			t.Errorf("dial: %v", err)
 		}
 	}
@@ -116,8 +121,8 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// Who reads options changes nothing (gRPC does, of each listener); who duplicates the descriptor has
-// Close leave the socket as it is.
+// Who reads options changes nothing (gRPC does, of each listener); who duplicates the
+// descriptor has Close leave the socket as it is.
 func TestSyscallConn(t *testing.T) {
 	for _, c := range []Config{{}, {MaxConnections: 10}} {
 		l := open(t, c, "tcp", "127.0.0.1:0")
@@ -125,12 +130,17 @@ func TestSyscallConn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw.Control(func(fd uintptr) { unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE) })
+		raw.Control(func(fd uintptr) {
+			unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
+		})
 		if l.shared.Load() {
-			t.Error("an option was read, and the socket is taken for one that others hold")
+			t.Error("an option was read, and the socket is taken for one that " +
+				"others hold")
 		}
 		dup := -1
-		raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+		raw.Control(func(fd uintptr) {
+			dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,14 +193,16 @@ type bareListener struct {
 	syscall.Conn
 }
 
-// Listeners that wrap a socket can be adopted, and keep doing what they do; one that hides its socket cannot.
+// Listeners that wrap a socket can be adopted, and keep doing what they do; one that hides
+// its socket cannot.
 func TestAdoptWrapped(t *testing.T) {
 	for _, c := range []Config{{}, {MaxConnections: 5}} {
 		inner := listening(t).(*net.TCPListener)
 		own := open(t, Config{}, "tcp", "127.0.0.1:0")
 		second := listening(t).(*net.TCPListener)
 		for name, ln := range map[string]net.Listener{
-			"embedding": marking{inner}, "no deadline": bareListener{second, second}, "this package's": own,
+			"embedding": marking{inner}, "no deadline": bareListener{second, second},
+			"this package's": own,
 		} {
 			l, err := c.Adopt(ln)
 			if err != nil {
@@ -216,7 +228,8 @@ func TestAdoptWrapped(t *testing.T) {
 			if err := <-ended; !errors.Is(err, net.ErrClosed) {
 				t.Errorf("%s: Accept = %v", name, err)
 			}
-			if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+			if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err,
+				syscall.ECONNREFUSED) {
 				t.Errorf("%s: dial after Close: %v", name, err)
 			}
 		}

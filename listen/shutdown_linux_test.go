@@ -29,7 +29,9 @@ type web struct {
 func serveHTTP(l net.Listener) web {
 	w := web{ended: make(chan error, 1), idle: make(chan bool, 1000)}
 	w.Server = &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "served")
+		}),
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateIdle {
 				w.idle <- true
@@ -66,12 +68,14 @@ func request(c net.Conn) error {
 	return nil
 }
 
-// Connections that only Shutdown would close hold all places, and clients wait: Shutdown does not.
-// Those who wait are reset at once, as they are with package net and with x/net/netutil.LimitListener.
+// Connections that only Shutdown would close hold all places, and clients wait: Shutdown
+// does not. Those who wait are reset at once, as they are with package net and with
+// x/net/netutil.LimitListener.
 func TestShutdownAtLimit(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		for waiting := range 3 {
-			l := open(t, Config{MaxConnections: 2, Shards: shards}, "tcp", "127.0.0.1:0")
+			l := open(t, Config{MaxConnections: 2, Shards: shards}, "tcp",
+				"127.0.0.1:0")
 			server := serveHTTP(l)
 			server.occupy(t, l, 2)
 			answers := make(chan error)
@@ -79,14 +83,19 @@ func TestShutdownAtLimit(t *testing.T) {
 				c := dial(t, l)
 				go func() { answers <- request(c) }()
 			}
-			await(t, "clients wait", func() bool { st := l.Stats(); return st.Queued+int(st.Accepted)-2 == waiting })
+			await(t, "clients wait", func() bool {
+				st := l.Stats()
+				return st.Queued+int(st.Accepted)-2 == waiting
+			})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			began := time.Now()
 			err := server.Shutdown(ctx)
 			took := time.Since(began)
 			cancel()
-			if serve := <-server.ended; err != nil || took > shutdownTime || serve != http.ErrServerClosed {
-				t.Errorf("%d shards, %d clients wait: Shutdown %v after %v, Serve %v", shards, waiting, err, took, serve)
+			if serve := <-server.ended; err != nil || took > shutdownTime ||
+				serve != http.ErrServerClosed {
+				t.Errorf("%d shards, %d clients wait: Shutdown %v after %v, "+
+					"Serve %v", shards, waiting, err, took, serve)
 			}
 			for range waiting {
 				if err := <-answers; !errors.Is(err, syscall.ECONNRESET) {
@@ -111,10 +120,14 @@ func TestShutdownAtLimitLeavesClientsToSuccessor(t *testing.T) {
 			c := dial(t, l)
 			go func() { answers <- request(c) }()
 		}
-		await(t, "clients wait", func() bool { st := l.Stats(); return st.Queued+int(st.Accepted)-1 == 5 })
+		await(t, "clients wait", func() bool {
+			st := l.Stats()
+			return st.Queued+int(st.Accepted)-1 == 5
+		})
 		heir := succeed(t, l, Config{})
 		began := time.Now()
-		if err := server.Shutdown(t.Context()); err != nil || time.Since(began) > shutdownTime {
+		if err := server.Shutdown(t.Context()); err != nil ||
+			time.Since(began) > shutdownTime {
 			t.Errorf("%d shards: Shutdown %v after %v", shards, err, time.Since(began))
 		}
 		<-server.ended
@@ -153,15 +166,20 @@ func succeed(t *testing.T, l *Listener, c Config) *Listener {
 	return heir
 }
 
-// Whatever the order in which clients come, callers accept, places are given back and the listener
-// is closed: every caller returns soon after Close, every client is served or reset, no place is lost.
+// Whatever the order in which clients come, callers accept, places are given back and the
+// listener is closed: every caller returns soon after Close, every client is served or
+// reset, no place is lost.
 func FuzzCloseAtLimit(f *testing.F) {
 	for seed := range uint64(24) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
-		c := Config{Shards: 1 + rnd.IntN(3), MaxConnections: 1 + rnd.IntN(4), HandshakeGrace: time.Millisecond}
+		c := Config{
+			Shards:         1 + rnd.IntN(3),
+			MaxConnections: 1 + rnd.IntN(4),
+			HandshakeGrace: time.Millisecond,
+		}
 		l, err := c.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -214,7 +232,8 @@ func FuzzCloseAtLimit(f *testing.F) {
 		}
 		clients.Wait()
 		if st := l.Stats(); st.Open != 0 || heir != nil && reset.Load() > 0 {
-			t.Errorf("%+v: served %d, reset %d, %+v", c, served.Load(), reset.Load(), st)
+			t.Errorf("%+v: served %d, reset %d, %+v", c, served.Load(), reset.Load(),
+				st)
 		}
 	})
 }
@@ -222,7 +241,8 @@ func FuzzCloseAtLimit(f *testing.F) {
 // atLimit is a client. One that comes too late is refused.
 func atLimit(t *testing.T, l *Listener, served, reset *atomic.Int64) {
 	c, err := net.DialTimeout("tcp", l.Addr().String(), 5*time.Second)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, os.ErrDeadlineExceeded) {
 		return
 	}
 	if err != nil {

@@ -23,11 +23,13 @@ func relisten(syscall.RawConn, int) error                 { return errors.ErrUns
 func ignoreHandshakes(syscall.RawConn) error              { return errors.ErrUnsupported }
 func setKeepAlive(syscall.RawConn, Config) error          { return nil } // package net does it
 func heedHandshakes(net.Conn)                             {}
-func ready(syscall.RawConn) bool                          { return false } // so Close does not drain
-func descriptors(syscall.RawConn) int                     { return Unknown }
-func readyFd(int) bool                                    { return true }
-func somaxconn() int                                      { return Unknown }
-func migrateReq() int                                     { return Unknown }
+
+// so Close does not drain
+func ready(syscall.RawConn) bool      { return false }
+func descriptors(syscall.RawConn) int { return Unknown }
+func readyFd(int) bool                { return true }
+func somaxconn() int                  { return Unknown }
+func migrateReq() int                 { return Unknown }
 
 // duplicate is package net's. Both kinds of socket have it.
 func duplicate(s socket, _ syscall.RawConn) (*os.File, error) {

@@ -14,7 +14,14 @@ func FuzzNumber(f *testing.F) {
 }
 
 func TestNumber(t *testing.T) {
-	for text, want := range map[string]int{"4096\n": 4096, "0": 0, "-1": Unknown, "": Unknown, "1 2": Unknown, "99999999999999999999": Unknown} {
+	for text, want := range map[string]int{
+		"4096\n":               4096,
+		"0":                    0,
+		"-1":                   Unknown,
+		"":                     Unknown,
+		"1 2":                  Unknown,
+		"99999999999999999999": Unknown,
+	} {
 		if got := parseNumber(text); got != want {
 			t.Errorf("%q is %d, want %d", text, got, want)
 		}

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// At the limit, a client that waits stays in the kernel's queue: there a successor that holds the
-// same sockets finds it, or one of its SO_REUSEPORT group (tcp_migrate_req), and nobody has to be
-// reset whom this program has accepted and cannot serve. So the order is: a client is there, a place
-// is had for it, it is accepted. One caller at a time does this for a shard.
+// At the limit, a client that waits stays in the kernel's queue: there a successor that
+// holds the same sockets finds it, or one of its SO_REUSEPORT group (tcp_migrate_req), and
+// nobody has to be reset whom this program has accepted and cannot serve. So the order is:
+// a client is there, a place is had for it, it is accepted. One caller at a time does this
+// for a shard.
 
 // bell is a second descriptor of a listening socket, to wait until a client is there. Package
 // net's own cannot: its RawConn does not read (net/rawconn.go rawListener).
@@ -81,7 +82,8 @@ func (s *shard) takeOne(wait *backoff) (net.Conn, error) {
 	if err := s.place(); err != nil {
 		return nil, err
 	}
-	if s.l.shared.Load() { // another holder of the socket may be faster, and then nobody is there
+	// another holder of the socket may be faster, and then nobody is there
+	if s.l.shared.Load() {
 		s.acceptUntil(time.Now().Add(stealTime))
 		defer func() { s.acceptUntil(s.l.until.time()) }()
 	}
@@ -118,7 +120,8 @@ func (s *shard) place() error {
 		return nil
 	default:
 	}
-	l.warn(fmt.Errorf("%w: %d are open, policy %v", ErrLimit, l.cfg.MaxConnections, l.cfg.AtLimit))
+	l.warn(fmt.Errorf("%w: %d are open, policy %v", ErrLimit, l.cfg.MaxConnections,
+		l.cfg.AtLimit))
 	select {
 	case l.places <- struct{}{}:
 		return nil

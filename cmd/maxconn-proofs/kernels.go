@@ -96,13 +96,15 @@ func proveKernel(ctx context.Context, series string, args []string, progress io.
 	}
 	out, err := vm.Run(ctx, vm.Spec{
 		Kernel: kernel, Args: append([]string{hereVerb, "--"}, args...),
-		Modules: prove.Modules(), Memory: kernelMemory, Timeout: kernelTime, Stderr: progress,
+		Modules: prove.Modules(), Memory: kernelMemory, Timeout: kernelTime,
+		Stderr: progress,
 	})
 	if err != nil {
 		return r, fmt.Errorf("prove on Linux %s: %w", kernel.Release, err)
 	}
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
-		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release, out.Code,
+		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release,
+			out.Code,
 			lastLine(out.Stderr))
 	}
 	return r, nil
@@ -121,7 +123,9 @@ func (m *machineProgress) of(i int, series string) io.Writer {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.said[i] = "Linux " + series + ": " + lastLine(text)
-		said := slices.DeleteFunc(slices.Clone(m.said), func(s string) bool { return s == "" })
+		said := slices.DeleteFunc(slices.Clone(m.said), func(s string) bool {
+			return s == ""
+		})
 		m.say("claims tried: " + strings.Join(said, ", "))
 	})
 }
@@ -142,7 +146,8 @@ func lastLine(text []byte) string {
 func unavailable(err error) error {
 	if errors.Is(err, vm.ErrUnavailable) {
 		return &failure{statusUnknown, err,
-			"Debian: apt install qemu-system-x86; or maxconn prove for the running kernel"}
+			"Debian: apt install qemu-system-x86; or maxconn prove for the " +
+				"running kernel"}
 	}
 	return err
 }

@@ -114,13 +114,16 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
   maxconn-proofs --kernels 6.12 accept-queue
   maxconn-proofs --kernels 5.10,6.1,6.12,newest --json > run.json`,
 		SilenceErrors: true, SilenceUsage: true,
-		RunE: func(c *cobra.Command, args []string) error { return a.prove(c.Context(), f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.prove(c.Context(), f, args)
+		},
 	}
 	c.Flags().StringSliceVar(&f.kernels, "kernels", []string{"all"},
 		"run on these `kernels`: "+kernelSeries()+" or all")
 	c.Flags().BoolVar(&f.json, "json", false, "write JSON")
 	c.Flags().BoolVar(&f.markdown, "md", false, "write Markdown: docs/proofs.md")
-	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show formula, evidence and control run")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false,
+		"show formula, evidence and control run")
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return misuse("maxconn-proofs --help lists the flags", "%w", err)
 	})
@@ -156,7 +159,8 @@ func (a *app) prove(ctx context.Context, f *flags, args []string) error {
 	case f.markdown:
 		err = render.ProofsDoc(a.stdout, reports)
 	default:
-		err = render.ProofsText(a.stdout, reports, render.Style{Width: 100, Verbose: f.verbose})
+		err = render.ProofsText(a.stdout, reports,
+			render.Style{Width: 100, Verbose: f.verbose})
 	}
 	if err != nil {
 		return fmt.Errorf("write to the standard output: %w", err)
@@ -194,7 +198,8 @@ const progressWidth = 99
 func (a *app) say(words string) {
 	if a.width > 0 {
 		line := words[:min(len(words), a.width)]
-		fmt.Fprintf(a.stderr, "\r%s%s\r%s", line, strings.Repeat(" ", a.width-len(line)), line)
+		fmt.Fprintf(a.stderr, "\r%s%s\r%s", line, strings.Repeat(" ", a.width-len(line)),
+			line)
 	}
 }
 
@@ -204,10 +209,13 @@ const hereVerb = "here"
 // here tries claims on the running kernel of a machine that may be spoiled.
 func (a *app) here() *cobra.Command {
 	return &cobra.Command{
-		Use:    hereVerb + " [claim...]",
-		Short:  "try claims on this kernel and write JSON: only in a machine that may be spoiled",
+		Use: hereVerb + " [claim...]",
+		Short: "try claims on this kernel and write JSON: only in a machine that may " +
+			"be spoiled",
 		Hidden: true,
-		RunE:   func(c *cobra.Command, args []string) error { return a.onThisKernel(c.Context(), args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.onThisKernel(c.Context(), args)
+		},
 	}
 }
 
@@ -227,7 +235,9 @@ func (a *app) onThisKernel(ctx context.Context, args []string) error {
 	r, err := prove.Run(ctx, prove.Options{
 		Claims: claims, Kernel: strings.TrimSpace(string(release)), Expendable: true,
 		// The program that started the machine shows it.
-		Progress: func(e prove.Event) { fmt.Fprintf(a.stderr, "%d of %d\n", e.Done, e.All) },
+		Progress: func(e prove.Event) {
+			fmt.Fprintf(a.stderr, "%d of %d\n", e.Done, e.All)
+		},
 	})
 	if err != nil {
 		return err

@@ -46,7 +46,8 @@ func TestRefusals(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var out, errs bytes.Buffer
 	status := run(t.Context(), []string{"--help"}, &out, &errs)
-	if text := out.String(); status != statusHolds || !strings.Contains(text, "--kernels kernels") ||
+	if text := out.String(); status != statusHolds ||
+		!strings.Contains(text, "--kernels kernels") ||
 		strings.Contains(text, "\n  "+hereVerb) || errs.Len() > 0 {
 		t.Errorf("status %d\n%s%s", status, text, &errs)
 	}
@@ -56,13 +57,15 @@ func TestHelp(t *testing.T) {
 func TestVMClaims(t *testing.T) {
 	vmtest.OnKernels(t, func(t *testing.T, k vm.Kernel) {
 		var out, errs bytes.Buffer
-		args := []string{"--json", "--kernels", k.Series, "accept-queue-length", "files-of-the-host"}
+		args := []string{"--json", "--kernels", k.Series, "accept-queue-length",
+			"files-of-the-host"}
 		status := run(t.Context(), args, &out, &errs)
 		var r render.Proofs
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil || status != statusHolds {
 			t.Fatalf("status %d, %v\n%s%s", status, err, &out, &errs)
 		}
-		if len(r.Reports) != 1 || r.Reports[0].Kernel != k.Release || len(r.Reports[0].Proofs) != 2 {
+		if len(r.Reports) != 1 || r.Reports[0].Kernel != k.Release ||
+			len(r.Reports[0].Proofs) != 2 {
 			t.Errorf("%+v", r.Reports)
 		}
 	})

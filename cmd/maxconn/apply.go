@@ -36,7 +36,8 @@ type applyFlags struct {
 	yes       bool
 }
 
-// remoteWindow is how long a confirmation is awaited on a session over the network that asks for nothing else.
+// remoteWindow is how long a confirmation is awaited on a session over the network that
+// asks for nothing else.
 const remoteWindow = time.Minute
 
 func (a *app) apply() *cobra.Command {
@@ -53,8 +54,8 @@ rollback restores the old values whatever happened.
 copy of the listening socket out of the process and calls listen() on it, and
 raises net.core.somaxconn first where that is lower.
 
-With --confirm-within everything is taken back when the time is over, unless
-maxconn confirm comes; a process that outlives the session sees to that. It is
+With --confirm-within everything is rolled back when the window ends, unless
+maxconn confirm comes; a process that outlives the session does that. It is
 the default, with 60 s, on a session over the network; --confirm-within 0 turns
 it off. --persist writes files for the next boot, after the confirmation;
 maxconn verify says which values they cannot keep.
@@ -66,13 +67,20 @@ what is left is named.`,
   maxconn apply --listener :8080=4096
   maxconn apply --confirm-within 5m plan.json && maxconn confirm`,
 		Args: func(_ *cobra.Command, args []string) error { return f.arguments(args) },
-		RunE: func(c *cobra.Command, args []string) error { return a.runApply(c.Context(), f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runApply(c.Context(), f, args)
+		},
 	}
 	f.journalFlags.flags(c)
-	c.Flags().Var(wordList{to: &f.listeners}, "listener", "lengthen the accept queue of a running `LISTENER=LENGTH`, such as :8080=4096 (repeatable)")
-	c.Flags().Var(processID{&f.pid}, "pid", "with --listener: of the process with this `id` only, in its network namespace")
-	c.Flags().Var(word{&f.within}, "confirm-within", "take everything back after this `time` unless confirmed; 0 waits for nobody")
-	c.Flags().BoolVar(&f.persist, "persist", false, "write the files that make it last over the next boot, too, once it is confirmed")
+	c.Flags().Var(wordList{to: &f.listeners}, "listener",
+		"lengthen the accept queue of a running `LISTENER=LENGTH`, such as :8080=4096 "+
+			"(repeatable)")
+	c.Flags().Var(processID{&f.pid}, "pid",
+		"with --listener: of the process with this `id` only, in its network namespace")
+	c.Flags().Var(word{&f.within}, "confirm-within",
+		"roll back after this `time` unless confirmed; 0: no confirmation")
+	c.Flags().BoolVar(&f.persist, "persist", false,
+		"write the files that make it last over the next boot, too, once it is confirmed")
 	c.Flags().BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	completeWith(c, "listener", nil)
 	completeWith(c, "confirm-within", nil)
@@ -87,11 +95,13 @@ func (f *applyFlags) arguments(args []string) error {
 	case len(args) == 1 && len(f.listeners) > 0:
 		return misuse("give one of them", "a plan and --listener")
 	case len(args) == 0 && len(f.listeners) == 0:
-		return misuse("maxconn apply plan.json, or maxconn apply --listener :8080=4096", "apply needs a plan or --listener")
+		return misuse("maxconn apply plan.json, or maxconn apply --listener :8080=4096",
+			"apply needs a plan or --listener")
 	case f.pid != 0 && len(f.listeners) == 0:
 		return misuse("a plan names its processes itself", "--pid goes with --listener")
 	case f.pid != 0 && f.netns != "":
-		return misuse("--pid alone looks in the namespace of the process", "--netns and --pid: give one of them")
+		return misuse("--pid alone looks in the namespace of the process",
+			"--netns and --pid: give one of them")
 	}
 	return nil
 }
@@ -103,7 +113,7 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	}
 	if window > 0 && role.Secure() {
 		return &failure{statusFailed, role.ErrSecure,
-			"nothing would take it back: --confirm-within 0 waits for nobody"}
+			"nothing would roll it back: --confirm-within 0 waits for nobody"}
 	}
 	if f.pid != 0 {
 		f.netns = "/proc/" + strconv.FormatInt(f.pid, 10) + "/ns/net"
@@ -133,7 +143,8 @@ func (a *app) runApply(ctx context.Context, f *applyFlags, args []string) error 
 	return a.writeReport(e, f.journalFlags, report, "applied", window)
 }
 
-// endings are the signals that end an apply in an orderly way; a hangup that nohup has switched off stays so.
+// endings are the signals that end an apply in an orderly way; a hangup that nohup has
+// switched off stays so.
 func endings() []os.Signal {
 	if signal.Ignored(syscall.SIGHUP) {
 		return []os.Signal{syscall.SIGTERM}
@@ -154,7 +165,10 @@ func (f *applyFlags) window(env func(string) string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(f.within)
 	if err != nil || d < time.Second && d != 0 || d > 24*time.Hour {
-		return 0, misuse("write a number with its unit, from 1s to 24h, or 0: --confirm-within 60s", "--confirm-within: %s is not a time to wait", quoted(f.within))
+		return 0, misuse(
+			"write a number with its unit, from 1s to 24h, or 0: --confirm-within 60s",
+			"--confirm-within: %s "+
+				"is not a time to wait", quoted(f.within))
 	}
 	return d, nil
 }
@@ -167,8 +181,11 @@ func (a *app) planToApply(e *apply.Engine, f *applyFlags, args []string) (plan.P
 	for _, text := range f.listeners {
 		q, err := parseQueue(text)
 		if err != nil {
-			return plan.Plan{}, misuse("write a listener and a length: --listener :8080=4096, "+
-				"--listener 127.0.0.1:8080=4096", "--listener %s: %w", quoted(text), err)
+			return plan.Plan{},
+				misuse("write a listener and a length: --listener :8080=4096, "+
+					"--listener 127.0.0.1:8080=4096", "--listener %s: %w",
+					quoted(text),
+					err)
 		}
 		queues = append(queues, q)
 	}
@@ -190,14 +207,18 @@ func (f *applyFlags) queueError(err error) error {
 	case !errors.As(err, &q):
 		return err
 	case q.Absent && f.pid != 0:
-		return &failure{statusFailed, fmt.Errorf("process %d does not listen on %s, or its descriptors "+
-			"cannot be seen", f.pid, q.Listener), "that takes the same user or CAP_SYS_PTRACE"}
+		return &failure{statusFailed,
+			fmt.Errorf("process %d does not listen on %s, or its descriptors "+
+				"cannot be seen", f.pid, q.Listener),
+			"that takes the same user or CAP_SYS_PTRACE"}
 	case q.Absent:
-		return &failure{statusFailed, err, "maxconn --verbose lists the listeners; --pid looks in the " +
-			"network namespace of a process"}
+		return &failure{statusFailed, err,
+			"maxconn --verbose lists the listeners; --pid looks in the " +
+				"network namespace of a process"}
 	}
-	return &failure{statusFailed, err, "it takes the user of the process that has the socket open, or " +
-		"CAP_SYS_PTRACE; --pid names a process"}
+	return &failure{statusFailed, err,
+		"it takes the user of the process that has the socket open, or " +
+			"CAP_SYS_PTRACE; --pid names a process"}
 }
 
 // parseQueue reads LISTENER=LENGTH.
@@ -227,7 +248,8 @@ func (a *app) readPlan(name string) (plan.Plan, error) {
 		return apply.ReadPlan(bytes.NewReader(text))
 	})
 	if err != nil && ctx.Err() == nil {
-		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err), planHint}
+		err = &failure{statusUsage, fmt.Errorf("read the plan %s: %w", shown, err),
+			planHint}
 	}
 	return p, err
 }
@@ -237,7 +259,8 @@ const planHint = "a plan is what maxconn plan -o plan.json writes"
 
 func (a *app) nothingToApply(f *applyFlags) error {
 	if f.json {
-		return a.writeJSON(apply.Report{Schema: apply.ReceiptSchema, State: apply.InEffect, Receipts: []apply.Receipt{}})
+		return a.writeJSON(apply.Report{Schema: apply.ReceiptSchema, State: apply.InEffect,
+			Receipts: []apply.Receipt{}})
 	}
 	return a.write(func(w io.Writer) error {
 		err := printf(w, "nothing to change: what is asked for is there, or more\n")
@@ -252,7 +275,8 @@ func (a *app) agreed(p plan.Plan, yes bool, args []string, window time.Duration)
 	}
 	fromInput := len(args) == 1 && args[0] == "-"
 	if _, ok := terminal(a.stdout); !ok || fromInput || !isTerminal(a.stdin) {
-		return false, misuse("look at the plan, then add --yes", "apply asks on a terminal, and there is none: --yes is needed")
+		return false, misuse("look at the plan, then add --yes",
+			"apply asks on a terminal, and there is none: --yes is needed")
 	}
 	return a.ask(p, window)
 }
@@ -290,19 +314,21 @@ func isTerminal(r io.Reader) bool {
 func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 	var b strings.Builder
 	for i, c := range p.Changes {
-		printf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From), value(c.To))
+		printf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From),
+			value(c.To))
 		if c.TakesEffect != "" {
 			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
 		}
 		printf(&b, "\n")
-		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost}, {"lasts", c.Lasts}, {"risk", c.Risk}} {
+		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost},
+			{"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
 				printf(&b, "   %s: %s\n", line.name, shown(line.text))
 			}
 		}
 	}
 	if window > 0 {
-		printf(&b, "Everything is taken back after %s unless confirmed.\n", window)
+		printf(&b, "Everything is rolled back after %s unless confirmed.\n", window)
 	}
 	b.WriteString("Apply? [y/N] ")
 	_, err := io.WriteString(w, b.String())
@@ -330,7 +356,8 @@ func value(text string) string {
 	return render.Clean(text)
 }
 
-// writeReport writes what came of a run, and, where files were written for the next boot, what they cannot keep.
+// writeReport writes what came of a run, and, where files were written for the next boot,
+// what they cannot keep.
 func (a *app) writeReport(
 	e *apply.Engine, f journalFlags, r apply.Report, what string, window time.Duration,
 ) error {
@@ -349,7 +376,8 @@ func (a *app) writeReport(
 			return err
 		}
 		for _, u := range lost {
-			if err := printf(w, "Not kept over a boot: %s: %s\n", u.Setting, u.Why); err != nil {
+			if err := printf(w, "Not kept over a boot: %s: %s\n", u.Setting,
+				u.Why); err != nil {
 				return err
 			}
 		}
@@ -357,11 +385,13 @@ func (a *app) writeReport(
 	})
 }
 
-func showReport(w io.Writer, r apply.Report, what string, window time.Duration, f journalFlags) error {
+func showReport(w io.Writer, r apply.Report, what string, window time.Duration,
+	f journalFlags) error {
 	var b strings.Builder
 	printf(&b, "run %d: %s\n", r.Run, what)
 	for _, c := range r.Receipts {
-		printf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From), value(c.Became))
+		printf(&b, "  %s: %s -> %s", render.Clean(c.Setting), value(c.From),
+			value(c.Became))
 		if c.Kept {
 			printf(&b, ", which the kernel made of %s", value(c.Wanted))
 		}
@@ -375,9 +405,10 @@ func showReport(w io.Writer, r apply.Report, what string, window time.Duration, 
 	}
 	switch {
 	case r.State == apply.Pending:
-		printf(&b, "Taken back at %s, in %s, unless confirmed: %s\n", r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
+		printf(&b, "Rolled back at %s, in %s, unless confirmed: %s\n",
+			r.Until.Local().Format(time.TimeOnly), window, f.verb("confirm"))
 	default:
-		printf(&b, "Taken back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
+		printf(&b, "Rolled back by: %s\n", f.verb("rollback "+strconv.Itoa(r.Run)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

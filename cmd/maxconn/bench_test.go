@@ -20,10 +20,11 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
-// The speed budget of check, as a whole process against a bare dump as a whole
-// process: the same sockets, in the same namespace, in turn.
+// The speed budget of check, as a whole process against a bare dump as a whole process: the
+// same sockets, in the same namespace, in turn.
 //
-//	MAXCONN_BENCH_SOCKETS=300000 go test ./cmd/maxconn -run '^$' -bench '^BenchmarkCheck$' -benchtime 5x
+//	MAXCONN_BENCH_SOCKETS=300000 \
+//	  go test ./cmd/maxconn -run '^$' -bench '^BenchmarkCheck$' -benchtime 5x
 
 const (
 	benchMode    = "MAXCONN_BENCH_MODE" // what the test binary does instead of testing
@@ -74,7 +75,8 @@ func bareDump(families ...uint8) error {
 	defer unix.Close(fd)
 	buf := make([]byte, 64<<10)
 	for _, family := range families {
-		if err := unix.Sendto(fd, dumpRequest(family), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		if err := unix.Sendto(fd, dumpRequest(family), 0,
+			&unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			return err
 		}
 		for done := false; !done; {
@@ -103,7 +105,8 @@ func dumpRequest(family uint8) []byte {
 func lastMessage(b []byte) bool {
 	for len(b) >= 16 {
 		size := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
-		if t := int(b[4]) | int(b[5])<<8; t == unix.NLMSG_DONE || t == unix.NLMSG_ERROR || size < 16 {
+		if t := int(b[4]) | int(b[5])<<8; t == unix.NLMSG_DONE || t == unix.NLMSG_ERROR ||
+			size < 16 {
 			return true
 		}
 		b = b[min((size+3)&^3, len(b)):]
@@ -133,14 +136,19 @@ func BenchmarkCheck(b *testing.B) {
 		check = append(check, timed(b, l, maxconn, "check"))
 	}
 	middle := func(laps []lap) lap {
-		slices.SortFunc(laps, func(a, b lap) int { return int(a.Nanoseconds - b.Nanoseconds) })
+		slices.SortFunc(laps, func(a, b lap) int {
+			return int(a.Nanoseconds - b.Nanoseconds)
+		})
 		return laps[len(laps)/2]
 	}
 	b.ReportMetric(float64(n), "sockets")
 	b.ReportMetric(float64(middle(bare).Nanoseconds)/1e6, "bare-ms")
 	b.ReportMetric(float64(middle(check).Nanoseconds)/1e6, "check-ms")
-	b.ReportMetric(float64(middle(check).Nanoseconds)/float64(middle(bare).Nanoseconds), "ratio")
-	b.ReportMetric(float64(slices.MaxFunc(check, func(a, b lap) int { return int(a.MaxRSS - b.MaxRSS) }).MaxRSS)/1024, "check-MiB")
+	b.ReportMetric(float64(middle(check).Nanoseconds)/float64(middle(bare).Nanoseconds),
+		"ratio")
+	b.ReportMetric(float64(slices.MaxFunc(check, func(a, b lap) int {
+		return int(a.MaxRSS - b.MaxRSS)
+	}).MaxRSS)/1024, "check-MiB")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -159,28 +167,38 @@ func timed(b *testing.B, l *lab.Lab, argv ...string) (out lap) {
 	return out
 }
 
-// populate makes about n sockets of mixed states with several pairs of processes: established at both
-// ends, a few thousand CLOSE_WAIT with FIN_WAIT_2, TIME_WAIT and unaccepted ones.
+// populate makes about n sockets of mixed states with several pairs of processes:
+// established at both ends, a few thousand CLOSE_WAIT with FIN_WAIT_2, TIME_WAIT and
+// unaccepted ones.
 func populate(b *testing.B, l *lab.Lab, n int) (made int) {
 	b.Helper()
 	pairs := max(1, (n/2+perProcess-1)/perProcess)
 	each := n / 2 / pairs
 	var wg sync.WaitGroup
 	for i := range pairs {
-		server, client := spawn(b, l, fmt.Sprintf("server%d", i)), spawn(b, l, fmt.Sprintf("client%d", i))
-		g, addr, err := server.Listen(lab.ListenSpec{Addr: at(uint16(7000 + i)), Backlog: 4096})
+		server, client := spawn(b, l, fmt.Sprintf("server%d", i)),
+			spawn(b, l, fmt.Sprintf("client%d", i))
+		g, addr, err := server.Listen(lab.ListenSpec{Addr: at(uint16(7000 + i)),
+			Backlog: 4096})
 		if err != nil {
 			b.Fatal(err)
 		}
 		var accepted lab.Opened
-		wg.Go(func() { accepted, _ = server.Accept(lab.AcceptSpec{Listener: g, N: each, Within: time.Minute}) })
-		opened, err := client.Connect(lab.ConnectSpec{To: addr, N: each, Within: time.Minute})
+		wg.Go(func() {
+			accepted, _ = server.Accept(lab.AcceptSpec{Listener: g, N: each,
+				Within: time.Minute})
+		})
+		opened, err := client.Connect(lab.ConnectSpec{To: addr, N: each,
+			Within: time.Minute})
 		wg.Wait()
 		if err != nil || opened.Count < each || accepted.Count < each {
-			b.Fatalf("opened %d, accepted %d of %d: %v %v", opened.Count, accepted.Count, each, err, opened.Errors)
+			b.Fatalf("opened %d, accepted %d of %d: %v %v", opened.Count,
+				accepted.Count, each, err, opened.Errors)
 		}
-		client.Close(opened.Group, lab.CloseSpec{N: each / 10})   // FIN_WAIT_2 and CLOSE_WAIT
-		server.Close(accepted.Group, lab.CloseSpec{N: each / 20}) // half of those to TIME_WAIT
+		// FIN_WAIT_2 and CLOSE_WAIT
+		client.Close(opened.Group, lab.CloseSpec{N: each / 10})
+		// half of those to TIME_WAIT
+		server.Close(accepted.Group, lab.CloseSpec{N: each / 20})
 		made += 2*each - each/20
 	}
 	return made

@@ -28,7 +28,7 @@ func (a *app) check() *cobra.Command {
 	f := &checkFlags{}
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "say what limits this host's connections (the verb that is meant where none is given)",
+		Short: "say what limits this host's connections (the default command)",
 		Long: `check says how many connections this host can make to one destination and hold
 on each listener, what sets those figures, and what refuses connections now.
 A counter that was above zero before counts as history; --for watches whether
@@ -46,17 +46,25 @@ Exit status: 0 nothing limits connections, 1 something does, 2 could not tell.`,
   maxconn check --all-netns --json
   maxconn observe | maxconn check --from -`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return a.runCheck(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.runCheck(c.Context(), f)
+		},
 	}
 	f.form.flags(c)
 	f.source.flags(c, "look at the process with this `id` only, in its network namespace")
 	f.windowFlag(c)
 	f.fileFlag(c)
-	c.Flags().BoolVar(&f.allNetns, "all-netns", false, "report on each network namespace, one after the other")
-	c.Flags().Var(wordList{to: &f.outbound}, "outbound", "judge a wanted flow out: `DEST=COUNT` held or DEST=RATE/s (repeatable)")
-	c.Flags().Var(wordList{to: &f.inbound}, "inbound", "judge a wanted flow in: `LISTENER=COUNT` held, LISTENER=RATE/s or LISTENER=BURST@once (repeatable)")
-	c.Flags().Var(wordList{to: &f.limits, split: true}, "limit", "judge this limit only, by its `id` (repeatable)")
-	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show everything, not only what fits a first screen")
+	c.Flags().BoolVar(&f.allNetns, "all-netns", false,
+		"report on each network namespace, one after the other")
+	c.Flags().Var(wordList{to: &f.outbound}, "outbound",
+		"judge a wanted flow out: `DEST=COUNT` held or DEST=RATE/s (repeatable)")
+	c.Flags().Var(wordList{to: &f.inbound}, "inbound",
+		"judge a wanted flow in: `LISTENER=COUNT` held, LISTENER=RATE/s or "+
+			"LISTENER=BURST@once (repeatable)")
+	c.Flags().Var(wordList{to: &f.limits, split: true}, "limit",
+		"judge this limit only, by its `id` (repeatable)")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false,
+		"show everything, not only what fits a first screen")
 	completeWith(c, "limit", limitNames)
 	completeWith(c, "outbound", nil)
 	completeWith(c, "inbound", nil)
@@ -92,7 +100,9 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 		return err
 	}
 	a.explainUnknown(r)
-	listeners, err := computed(ctx, func() []string { return diagnose.Unmatched(s, options.Workload) })
+	listeners, err := computed(ctx, func() []string {
+		return diagnose.Unmatched(s, options.Workload)
+	})
 	a.unmatched(listeners, "here")
 	return err
 }
@@ -102,7 +112,9 @@ func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	o := diagnose.Options{Limits: f.limits, PID: f.pid}
 	for _, id := range f.limits {
 		if limit.Find(limit.ID(id)) == nil {
-			return o, misuse(didYouMean(limit.SuggestLimit(id), "maxconn explain lists the limits"), "there is no limit %s", quoted(id))
+			return o, misuse(didYouMean(limit.SuggestLimit(id),
+				"maxconn explain lists the limits"), "there is no limit %s",
+				quoted(id))
 		}
 	}
 	g := goals{ctx: ctx, local: f.from == ""}
@@ -115,24 +127,26 @@ func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	return o, g.err
 }
 
-// processSeen says that --pid asks for a process that a file does not hold. Of this host's processes
-// the kernel has told already.
+// processSeen says that --pid asks for a process that a file does not hold. Of this host's
+// processes the kernel has already answered for them.
 func (f *checkFlags) processSeen(s host.Snapshot) error {
 	if f.from == "" || f.pid == 0 {
 		return nil
 	}
 	if _, ok := s.Read().Row(host.ProcessKind, strconv.FormatInt(f.pid, 10)); !ok {
-		return misuse("a snapshot holds only processes with TCP sockets", "--pid: the snapshot has no process %d", f.pid)
+		return misuse("a snapshot holds only processes with TCP sockets",
+			"--pid: the snapshot has no process %d", f.pid)
 	}
 	return nil
 }
 
-// unmatched says which wanted listeners nobody answers to: nothing can be told of them.
+// unmatched says which wanted listeners nobody answers to: nothing is known about them.
 func (a *app) unmatched(listeners []string, where string) {
 	if len(listeners) == 0 {
 		return
 	}
-	a.complain(fmt.Errorf("could not tell: nothing listens on %s %s", strings.Join(listeners, ", "), where), "maxconn --verbose lists the listeners")
+	a.complain(fmt.Errorf("could not tell: nothing listens on %s %s",
+		strings.Join(listeners, ", "), where), "maxconn --verbose lists the listeners")
 	if a.status == statusHolds {
 		a.status = statusUnknown
 	}

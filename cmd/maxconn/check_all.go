@@ -16,10 +16,12 @@ import (
 	"github.com/maxconn/maxconn/internal/render"
 )
 
-// checkAll reports on every network namespace that can be seen, each once. The exit status is that of the worst.
+// checkAll reports on every network namespace that can be seen, each once. The exit status
+// is that of the worst.
 func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) error {
 	if f.netns != "" || f.pid != 0 || f.from != "" {
-		return misuse("--all-netns looks at each network namespace of this host", "--all-netns with --netns, --pid or --from: give one of them")
+		return misuse("--all-netns looks at each network namespace of this host",
+			"--all-netns with --netns, --pid or --from: give one of them")
 	}
 	list, err := namespaces()
 	if err != nil {
@@ -29,13 +31,16 @@ func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) e
 	if err != nil {
 		return err
 	}
-	all, err := computed(ctx, func() render.Reports { return reportAll(list, snapshots, errs, o) })
+	all, err := computed(ctx, func() render.Reports {
+		return reportAll(list, snapshots, errs, o)
+	})
 	if err != nil {
 		return err
 	}
 	a.status = worst(all)
 	err = show(a, f.form, f.verbose, all, forms[render.Reports]{
-		text: render.ReportsText, json: render.ReportsJSON, markdown: render.ReportsMarkdown,
+		text: render.ReportsText, json: render.ReportsJSON,
+		markdown: render.ReportsMarkdown,
 	})
 	if err != nil {
 		return err
@@ -44,14 +49,16 @@ func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) e
 	return nil
 }
 
-// observeAll observes the namespaces one after the other, or where there is a window all at once, so that it lasts
-// as long as one.
-func (a *app) observeAll(ctx context.Context, s source, list netns.Listing) ([]host.Snapshot, []error, error) {
+// observeAll observes the namespaces one after the other, or where there is a window all at
+// once, so that it lasts as long as one.
+func (a *app) observeAll(ctx context.Context, s source, list netns.Listing) ([]host.Snapshot,
+	[]error, error) {
 	window, err := s.length()
 	if err != nil {
 		return nil, nil, err
 	}
-	snapshots, errs := make([]host.Snapshot, len(list.Namespaces)), make([]error, len(list.Namespaces))
+	snapshots, errs := make([]host.Snapshot, len(list.Namespaces)),
+		make([]error, len(list.Namespaces))
 	var under sync.WaitGroup
 	for i, ns := range list.Namespaces {
 		one := func() { snapshots[i], errs[i] = a.watch(ctx, optionsOf(ns), window) }
@@ -65,16 +72,19 @@ func (a *app) observeAll(ctx context.Context, s source, list netns.Listing) ([]h
 	return snapshots, errs, ctx.Err()
 }
 
-func reportAll(list netns.Listing, snapshots []host.Snapshot, errs []error, o diagnose.Options) (all render.Reports) {
+func reportAll(list netns.Listing, snapshots []host.Snapshot, errs []error,
+	o diagnose.Options) (all render.Reports) {
 	for i, ns := range list.Namespaces {
 		if errs[i] != nil {
-			all.Unreachable = append(all.Unreachable, render.Unreachable{Netns: labelOf(ns), Why: reason(errs[i])})
+			all.Unreachable = append(all.Unreachable,
+				render.Unreachable{Netns: labelOf(ns), Why: reason(errs[i])})
 			continue
 		}
 		all.Reports = append(all.Reports, diagnose.Check(snapshots[i], o))
 	}
 	for _, u := range list.Unreadable {
-		all.Unreachable = append(all.Unreachable, render.Unreachable{Netns: processes(u.Count), Why: u.Reason})
+		all.Unreachable = append(all.Unreachable,
+			render.Unreachable{Netns: processes(u.Count), Why: u.Reason})
 	}
 	return all
 }
@@ -104,8 +114,9 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// worst is the exit status of many reports: something that binds outweighs what could not be told, as inside
-// one report. A namespace that could not be entered is one that could not be told.
+// worst is the exit status of many reports: something that binds outweighs what is unknown,
+// as inside one report. A namespace that could not be entered is one that could not be
+// told.
 func worst(all render.Reports) int {
 	status := statusHolds
 	if len(all.Unreachable) > 0 || len(all.Reports) == 0 {

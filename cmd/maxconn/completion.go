@@ -23,13 +23,17 @@ session alone, the others for every new one; bash needs the package bash-complet
   maxconn completion bash > /etc/bash_completion.d/maxconn
   maxconn completion zsh > "${fpath[1]}/_maxconn"
   maxconn completion fish > ~/.config/fish/completions/maxconn.fish`,
-		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"bash", "zsh", "fish", "powershell"}, cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"bash", "zsh", "fish",
+			"powershell"}, cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			script, err := completionScript(c.Root(), args)
 			if err != nil {
 				return err
 			}
-			return a.write(func(w io.Writer) error { _, err := w.Write(script); return err })
+			return a.write(func(w io.Writer) error {
+				_, err := w.Write(script)
+				return err
+			})
 		},
 	}
 }
@@ -44,11 +48,12 @@ func completionScript(root *cobra.Command, args []string) ([]byte, error) {
 	}
 	const hint = "maxconn completion bash, zsh, fish or powershell"
 	if len(args) == 0 {
-		return nil, misuse(hint, "which shell is the script for?")
+		return nil, misuse(hint, "missing shell name")
 	}
 	write, ok := shells[args[0]]
 	if !ok || len(args) > 1 {
-		return nil, misuse(hint, "%s is not a shell that can be completed", quoted(strings.Join(args, " ")))
+		return nil, misuse(hint, "%s is not a shell that can be completed",
+			quoted(strings.Join(args, " ")))
 	}
 	err := write()
 	return script.Bytes(), err
@@ -56,12 +61,14 @@ func completionScript(root *cobra.Command, args []string) ([]byte, error) {
 
 // completeWith offers words for a flag, and never files.
 func completeWith(c *cobra.Command, flag string, words func() []cobra.Completion) {
-	_ = c.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if words == nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return words(), cobra.ShellCompDirectiveNoFileComp
-	})
+	_ = c.RegisterFlagCompletionFunc(flag,
+		func(*cobra.Command, []string, string) ([]cobra.Completion,
+			cobra.ShellCompDirective) {
+			if words == nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return words(), cobra.ShellCompDirectiveNoFileComp
+		})
 }
 
 func limitNames() (names []cobra.Completion) {
@@ -72,7 +79,8 @@ func limitNames() (names []cobra.Completion) {
 }
 
 // completeWords offers what explain knows: limits, then settings and errnos.
-func completeWords(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeWords(_ *cobra.Command, args []string, _ string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -23,7 +23,7 @@ func (a *app) confirm() *cobra.Command {
 		Use:   "confirm [RUN]",
 		Short: "keep what apply --confirm-within has changed",
 		Long: `confirm keeps the changes of the last run of apply, or of the run with this
-number, which would be taken back otherwise when the time is over.
+number, which would otherwise be rolled back when the window ends.
 
 Exit status: 0 kept, 64 bad usage, 70 too late, or nothing waits.`,
 		Example:           "  maxconn confirm",
@@ -48,11 +48,13 @@ Exit status: 0 kept, 64 bad usage, 70 too late, or nothing waits.`,
 // oneRun is for verbs that take the number of a run, or none.
 func oneRun(c *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return misuse("maxconn history lists the runs", "%s takes one run, have %d", c.CommandPath(), len(args))
+		return misuse("maxconn history lists the runs", "%s takes one run, have %d",
+			c.CommandPath(), len(args))
 	}
 	if len(args) == 1 {
 		if n, err := strconv.Atoi(args[0]); err != nil || n <= 0 {
-			return misuse("maxconn history lists the runs", "%s is not the number of a run", quoted(args[0]))
+			return misuse("maxconn history lists the runs",
+				"%s is not the number of a run", quoted(args[0]))
 		}
 	}
 	return nil
@@ -67,7 +69,8 @@ func runID(args []string) int {
 	return n
 }
 
-// awaitVerb is the verb of the process that takes a run back when nobody confirms. It is not for people.
+// awaitVerb is the verb of the process that rolls a run back when nobody confirms. It is
+// not for people.
 const awaitVerb = "await-confirmation"
 
 // Its exit statuses besides 0, kept, and 70, failed.
@@ -80,7 +83,7 @@ func (a *app) await() *cobra.Command {
 	f := &journalFlags{}
 	c := &cobra.Command{
 		Use:    awaitVerb + " RUN",
-		Short:  "take a run back unless it is confirmed in time",
+		Short:  "roll a run back unless it is confirmed in time",
 		Hidden: true,
 		Args:   oneRun,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -93,17 +96,20 @@ func (a *app) await() *cobra.Command {
 				return &failure{
 					statusFailed,
 					err,
-					"maxconn apply --confirm-within starts it; maxconn rollback takes a run back",
+					"maxconn apply --confirm-within starts it; maxconn " +
+						"rollback rolls a run back",
 				}
 			}
 			equipped(e, netns.Path(f.netns))
-			ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context()), syscall.SIGTERM)
+			ctx, stop := signal.NotifyContext(context.WithoutCancel(c.Context()),
+				syscall.SIGTERM)
 			defer stop()
 			if err := apply.Detached(); err != nil {
 				return err
 			}
 			came, err := e.Watch(ctx, runID(args))
-			a.status = map[apply.Watched]int{apply.WatchedReverted: statusReverted, apply.WatchedLeft: statusLeft}[came]
+			a.status = map[apply.Watched]int{apply.WatchedReverted: statusReverted,
+				apply.WatchedLeft: statusLeft}[came]
 			return err
 		},
 	}
@@ -125,17 +131,21 @@ func applyError(err error) error {
 	case errors.As(err, &undone):
 		f := &failure{statusFailed, oneLine{err}, ""}
 		if undone.Undo.Left > 0 {
-			f.hint = fmt.Sprintf("maxconn status shows it; maxconn rollback %d tries again", undone.Undo.Run)
+			f.hint = fmt.Sprintf(
+				"maxconn status shows it; maxconn rollback %d tries again",
+				undone.Undo.Run)
 		}
 		return f
 	case errors.As(err, &lost):
-		return &failure{statusFailed, err, "nobody can tell what it changed: look at it, compare the settings by hand, and move the file away"}
+		return &failure{statusFailed, err,
+			"nobody can tell what it changed: look at it, compare the settings by " +
+				"hand, and move the file away"}
 	case errors.Is(err, fs.ErrPermission):
 		return &failure{statusFailed, err, "run as the user who applied it, or as root"}
 	}
 	return namespaceError(err)
 }
 
-// oneLine keeps the text of an error and not its causes: an interrupted apply that was undone is a failure, not an interrupt
-// without words.
+// oneLine keeps the text of an error and not its causes: an interrupted apply that was
+// undone is a failure, not an interrupt without words.
 type oneLine struct{ error }

@@ -25,11 +25,16 @@ func (a *app) docs() *cobra.Command {
 				return err
 			}
 			if output != "-" {
-				return outputError("the catalogue", "-o", outfile.Write(output, text.Bytes(), outfile.Public))
+				return outputError("the catalogue", "-o",
+					outfile.Write(output, text.Bytes(), outfile.Public))
 			}
-			return a.write(func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err })
+			return a.write(func(w io.Writer) error {
+				_, err := w.Write(text.Bytes())
+				return err
+			})
 		},
 	}
-	c.Flags().VarP(word{&output}, "output", "o", "write to this `file`; - is the standard output")
+	c.Flags().VarP(word{&output}, "output", "o",
+		"write to this `file`; - is the standard output")
 	return c
 }

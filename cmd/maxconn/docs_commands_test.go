@@ -60,7 +60,8 @@ func fenced(text string) (lines []string) {
 	return lines
 }
 
-// command splits a line that begins with maxconn into its arguments, without comment and redirection.
+// command splits a line that begins with maxconn into its arguments, without comment and
+// redirection.
 func command(line string) (args []string, ok bool) {
 	rest, ok := strings.CutPrefix(line, "maxconn ")
 	if !ok {

@@ -20,8 +20,8 @@ func (b blocked) Write([]byte) (int, error) {
 	select {}
 }
 
-// SIGINT and SIGTERM end every verb that judges, whoever does not read what it says. Nothing else is waited for: a test
-// that hangs has failed.
+// SIGINT and SIGTERM end every verb that judges, even if nobody reads its output. Nothing
+// else is waited for: a test that hangs has failed.
 func TestEndsWhereNobodyReads(t *testing.T) {
 	goals := filepath.Join(t.TempDir(), "goals.yaml")
 	if err := os.WriteFile(goals, []byte("inbound:\n  \":80\": 1\n"), 0o600); err != nil {
@@ -29,8 +29,10 @@ func TestEndsWhereNobodyReads(t *testing.T) {
 	}
 	box := hostFile("laptop.txt")
 	for _, args := range [][]string{
-		{"check", "--from", box}, {"check", "--json", "--from", box}, {"explain", "time-wait", "--from", box},
-		{"plan", "--from", box}, {"plan", goals, "--from", box}, {"lint", "--kernel", "6.12", box}, {"observe"}, {"prove", "--list"},
+		{"check", "--from", box}, {"check", "--json", "--from", box},
+		{"explain", "time-wait", "--from", box},
+		{"plan", "--from", box}, {"plan", goals, "--from", box},
+		{"lint", "--kernel", "6.12", box}, {"observe"}, {"prove", "--list"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		out, done := blocked{make(chan struct{}, 1)}, make(chan int)

@@ -42,7 +42,10 @@ Without a word it lists all that can be explained.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			query := strings.Join(args, " ")
 			if len(args) > 0 && strings.TrimSpace(query) == "" {
-				return misuse("maxconn explain alone lists what it knows; a shell variable that is not set is empty", "the text to explain is empty")
+				return misuse(
+					"maxconn explain alone lists what it knows; a shell "+
+						"variable that is not set is empty",
+					"the text to explain is empty")
 			}
 			return a.runExplain(c.Context(), f, query)
 		},
@@ -59,30 +62,39 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 		return err
 	}
 	if strings.TrimSpace(query) == "" {
-		return show(a, f.form, false, render.ListCatalogue(limit.Catalogue()), forms[render.Catalogue]{
-			text: render.CatalogueText, json: render.CatalogueJSON, markdown: render.CatalogueMarkdown,
-		})
+		return show(a, f.form, false, render.ListCatalogue(limit.Catalogue()),
+			forms[render.Catalogue]{
+				text: render.CatalogueText, json: render.CatalogueJSON,
+				markdown: render.CatalogueMarkdown,
+			})
 	}
 	if _, ok := render.Explain(query, host.Snapshot{}); !ok {
-		return misuse(didYouMean(limit.Suggest(query), "maxconn explain lists what it knows"), "nothing is known of %s", quoted(query))
+		return misuse(didYouMean(limit.Suggest(query),
+			"maxconn explain lists what it knows"), "unknown limit, setting or "+
+			"error: %s", quoted(query))
 	}
 	s, missing, err := a.figures(ctx, f.source)
 	if err != nil {
 		return err
 	}
-	e, err := computed(ctx, func() render.Explanation { e, _ := render.Explain(query, s); return e })
+	e, err := computed(ctx, func() render.Explanation {
+		e, _ := render.Explain(query, s)
+		return e
+	})
 	if err != nil {
 		return err
 	}
 	e.NoFigures = missing
 	return show(a, f.form, false, e, forms[render.Explanation]{
-		text: render.ExplanationText, json: render.ExplanationJSON, markdown: render.ExplanationMarkdown,
+		text: render.ExplanationText, json: render.ExplanationJSON,
+		markdown: render.ExplanationMarkdown,
 	})
 }
 
-// figures is a snapshot, or the reason why there is none: explain works without. What the user asked for and
-// cannot be had is an error all the same.
-func (a *app) figures(ctx context.Context, from source) (s host.Snapshot, missing string, err error) {
+// figures is a snapshot, or the reason why there is none: explain works without. What the
+// user asked for and cannot be had is an error all the same.
+func (a *app) figures(ctx context.Context, from source) (s host.Snapshot, missing string,
+	err error) {
 	s, err = a.snapshot(ctx, from)
 	var f *failure
 	switch {

@@ -47,7 +47,8 @@ type want struct {
 }
 
 // neverHelps are settings that no finding may propose (design.md section 5).
-var neverHelps = []string{`tcp_tw_recycle`, `tcp_fin_timeout`, `infinity`, `tcp_max_syn_backlog .*somaxconn`}
+var neverHelps = []string{`tcp_tw_recycle`, `tcp_fin_timeout`, `infinity`,
+	`tcp_max_syn_backlog .*somaxconn`}
 
 func (w world) listen(port uint16, backlog int) lab.Group {
 	w.Helper()
@@ -73,13 +74,17 @@ func (w world) connect(listener lab.Group, spec lab.ConnectSpec) (opened, accept
 	w.Helper()
 	var wg sync.WaitGroup
 	var acceptErr error
-	wg.Go(func() { accepted, acceptErr = w.server.Accept(lab.AcceptSpec{Listener: listener, N: max(spec.N, 1)}) })
+	wg.Go(func() {
+		accepted, acceptErr = w.server.Accept(lab.AcceptSpec{Listener: listener,
+			N: max(spec.N, 1)})
+	})
 	opened, err := w.client.Connect(spec)
 	w.must(err)
 	wg.Wait()
 	w.must(acceptErr)
 	if opened.Count != max(spec.N, 1) || accepted.Count != opened.Count {
-		w.Fatalf("opened %d, accepted %d of %d: %v %v", opened.Count, accepted.Count, spec.N, opened.Errors, accepted.Errors)
+		w.Fatalf("opened %d, accepted %d of %d: %v %v", opened.Count, accepted.Count,
+			spec.N, opened.Errors, accepted.Errors)
 	}
 	return opened, accepted
 }
@@ -90,7 +95,8 @@ func (w world) refused(spec lab.ConnectSpec, errno string) {
 	out, err := w.client.Connect(spec)
 	w.must(err)
 	if out.Errors[errno] == 0 {
-		w.Fatalf("connect to %v: %d opened, errors %v, want %s", spec.To, out.Count, out.Errors, errno)
+		w.Fatalf("connect to %v: %d opened, errors %v, want %s", spec.To, out.Count,
+			out.Errors, errno)
 	}
 }
 
@@ -112,8 +118,10 @@ var faults = map[string]struct {
 			w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
 		},
-		want{limit: "ephemeral-ports", severity: "critical", subject: "127.0.0.1:5432", process: "client", cause: `established connections use all 20 ports`,
-			remedies: []string{`setting net.ipv4.ip_local_port_range`, `application`, `topology`}},
+		want{limit: "ephemeral-ports", severity: "critical", subject: "127.0.0.1:5432",
+			process: "client", cause: `established connections use all 20 ports`,
+			remedies: []string{`setting net.ipv4.ip_local_port_range`, `application`,
+				`topology`}},
 	},
 	"ports held by TIME_WAIT": {
 		func(w world) {
@@ -123,7 +131,8 @@ var faults = map[string]struct {
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(5432), N: 20}))
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
 		},
-		want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432", cause: `TIME_WAIT.*tcp_tw_reuse`,
+		want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432",
+			cause:    `TIME_WAIT.*tcp_tw_reuse`,
 			remedies: []string{`application`, `net.ipv4.tcp_tw_reuse 0 -> `}},
 	},
 	"tcp_tw_reuse made useless by tcp_timestamps=0": {
@@ -135,8 +144,10 @@ var faults = map[string]struct {
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(5432), N: 20}))
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
 		},
-		want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432", cause: `tcp_timestamps`,
-			remedies: []string{`setting net.ipv4.tcp_timestamps 0 -> 1`}, never: []string{`tcp_tw_reuse`}},
+		want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432",
+			cause:    `tcp_timestamps`,
+			remedies: []string{`setting net.ipv4.tcp_timestamps 0 -> 1`},
+			never:    []string{`tcp_tw_reuse`}},
 	},
 	"ports taken by ip_local_reserved_ports": {
 		func(w world) {
@@ -157,7 +168,8 @@ var faults = map[string]struct {
 			w.must(err)
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
 		},
-		want{limit: "ephemeral-ports", severity: "critical", process: "server", cause: `bound and not connected`,
+		want{limit: "ephemeral-ports", severity: "critical", process: "server",
+			cause:    `bound and not connected`,
 			remedies: []string{`application.*IP_BIND_ADDRESS_NO_PORT`}},
 	},
 	"bind before connect shares one set of ports": {
@@ -168,7 +180,8 @@ var faults = map[string]struct {
 			w.connect(b, lab.ConnectSpec{To: at(5433), N: 20, From: at(0)})
 			w.refused(lab.ConnectSpec{To: at(5432), From: at(0)}, "EADDRINUSE")
 		},
-		want{limit: "ephemeral-ports", severity: "critical", subject: "127.0.0.1", cause: `IP_BIND_ADDRESS_NO_PORT`,
+		want{limit: "ephemeral-ports", severity: "critical", subject: "127.0.0.1",
+			cause:    `IP_BIND_ADDRESS_NO_PORT`,
 			remedies: []string{`application.*IP_BIND_ADDRESS_NO_PORT`}},
 	},
 	"a process at its descriptor limit": {
@@ -182,7 +195,8 @@ var faults = map[string]struct {
 				w.Fatalf("no EMFILE: %v", out.Errors)
 			}
 		},
-		want{limit: "process-files", severity: "critical", subject: "server", process: "server", cause: `100`,
+		want{limit: "process-files", severity: "critical", subject: "server",
+			process: "server", cause: `100`,
 			remedies: []string{`live prlimit`}},
 	},
 	"a backlog set by the application": {
@@ -191,8 +205,10 @@ var faults = map[string]struct {
 			w.knock(8080, 40)
 			w.full(l, 6)
 		},
-		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080", process: "server", cause: `application asked for a backlog of 5`,
-			remedies: []string{`backlog argument of listen\(\) 5 -> `}, never: []string{`somaxconn 4096`, `setting net.core.somaxconn`}},
+		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `application asked for a backlog of 5`,
+			remedies: []string{`backlog argument of listen\(\) 5 -> `},
+			never:    []string{`somaxconn 4096`, `setting net.core.somaxconn`}},
 	},
 	"a backlog cut by somaxconn": {
 		func(w world) {
@@ -201,7 +217,8 @@ var faults = map[string]struct {
 			w.knock(8080, 40)
 			w.full(l, 9)
 		},
-		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080", process: "server", cause: `net.core.somaxconn = 8 cuts`,
+		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `net.core.somaxconn = 8 cuts`,
 			remedies: []string{`setting net.core.somaxconn 8 -> `}},
 	},
 	"an application that stopped accepting": {
@@ -210,10 +227,13 @@ var faults = map[string]struct {
 			w.connect(l, lab.ConnectSpec{To: at(8080), N: 10})
 			w.knock(8080, 100)
 			w.full(l, 65)
-			time.Sleep(2100 * time.Millisecond) // the fault is that time passes and nobody accepts
+			// the fault is that time passes and nobody accepts
+			time.Sleep(2100 * time.Millisecond)
 		},
-		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080", process: "server", cause: `does not accept`,
-			remedies: []string{`application.*accept`}, never: []string{`somaxconn`, `backlog`}},
+		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `does not accept`,
+			remedies: []string{`application.*accept`},
+			never:    []string{`somaxconn`, `backlog`}},
 	},
 	"an application that is stopped": {
 		func(w world) {
@@ -221,8 +241,10 @@ var faults = map[string]struct {
 			w.must(w.server.Stop())
 			w.knock(8080, 100)
 		},
-		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080", process: "server", cause: `process is stopped`,
-			remedies: []string{`application.*accept`}, never: []string{`somaxconn`, `backlog`}},
+		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `process is stopped`,
+			remedies: []string{`application.*accept`},
+			never:    []string{`somaxconn`, `backlog`}},
 	},
 	"half-open connections without SYN cookies": {
 		func(w world) {
@@ -230,7 +252,8 @@ var faults = map[string]struct {
 			w.listen(8080, 16)
 			w.syn(8080, 100)
 		},
-		want{limit: "syn-queue", severity: "critical", subject: "127.0.0.1:8080", process: "server", cause: `(?i)half-open|SYN queue`,
+		want{limit: "syn-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `(?i)half-open|SYN queue`,
 			remedies: []string{`tcp_syncookies|listen`}},
 	},
 	"half-open connections bounded by tcp_max_syn_backlog": {
@@ -240,7 +263,8 @@ var faults = map[string]struct {
 			w.listen(8080, 1024)
 			w.syn(8080, 100)
 		},
-		want{limit: "syn-queue", severity: "critical", subject: "127.0.0.1:8080", process: "server", cause: `tcp_max_syn_backlog`,
+		want{limit: "syn-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `tcp_max_syn_backlog`,
 			remedies: []string{`tcp_max_syn_backlog 16 -> |tcp_syncookies 0 -> 1`}},
 	},
 	"half-open connections with SYN cookies": {
@@ -248,7 +272,8 @@ var faults = map[string]struct {
 			w.listen(8080, 16)
 			w.syn(8080, 100)
 		},
-		want{limit: "syn-queue", severity: "warning", subject: "127.0.0.1:8080", process: "server", cause: `(?i)cookies`,
+		want{limit: "syn-queue", severity: "warning", subject: "127.0.0.1:8080",
+			process: "server", cause: `(?i)cookies`,
 			remedies: []string{`listen`}, never: []string{`tcp_max_syn_backlog`}},
 	},
 	"a tcp_max_tw_buckets that is too small": {
@@ -257,8 +282,10 @@ var faults = map[string]struct {
 			l := w.listen(8080, 128)
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(8080), N: 20}))
 		},
-		// The table is full, or was a moment ago: a RST from the other end may have ended some already.
-		want{limit: "time-wait-buckets", severity: "critical or warning", cause: `tcp_max_tw_buckets`,
+		// The table is full, or was a moment ago: a RST from the other end may have
+		// ended some already.
+		want{limit: "time-wait-buckets", severity: "critical or warning",
+			cause:    `tcp_max_tw_buckets`,
 			remedies: []string{`setting net.ipv4.tcp_max_tw_buckets 5 -> `}},
 	},
 	"a CLOSE_WAIT leak": {
@@ -268,29 +295,37 @@ var faults = map[string]struct {
 			_, err := w.client.Close(opened.Group, lab.CloseSpec{N: 250})
 			w.must(err)
 		},
-		want{limit: "close-wait", severity: "warning", subject: "server", process: "server", cause: `CLOSE_WAIT.*8080|8080.*CLOSE_WAIT`,
+		want{limit: "close-wait", severity: "warning", subject: "server", process: "server",
+			cause:    `CLOSE_WAIT.*8080|8080.*CLOSE_WAIT`,
 			remedies: []string{`application`}, never: []string{`setting`}},
 	},
 	"one slow member of a SO_REUSEPORT group": {
 		func(w world) {
 			slow, err := w.lab.Spawn("slow")
 			w.must(err)
-			g, _, err := w.server.Listen(lab.ListenSpec{Addr: at(8080), Backlog: 10, ReusePort: true})
+			g, _, err := w.server.Listen(lab.ListenSpec{Addr: at(8080), Backlog: 10,
+				ReusePort: true})
 			w.must(err)
-			_, _, err = slow.Listen(lab.ListenSpec{Addr: at(8080), Backlog: 10, ReusePort: true})
+			_, _, err = slow.Listen(lab.ListenSpec{Addr: at(8080), Backlog: 10,
+				ReusePort: true})
 			w.must(err)
 			var wg sync.WaitGroup
-			wg.Go(func() { w.server.Accept(lab.AcceptSpec{Listener: g, N: 1000, Within: 2 * time.Second}) })
+			wg.Go(func() {
+				w.server.Accept(lab.AcceptSpec{Listener: g, N: 1000,
+					Within: 2 * time.Second})
+			})
 			w.knock(8080, 60)
 			wg.Wait()
 		},
-		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080", process: "slow", cause: `one slow member`,
+		want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "slow", cause: `one slow member`,
 			remedies: []string{`application`}},
 	},
 }
 
-// closeFirst has the client close first, so that it keeps the TIME_WAITs. On two CPUs the last ACK may cross a
-// socket that is just closing, and the RST that answers it would end a TIME_WAIT: tcp_rfc1337 keeps it.
+// closeFirst has the client close first, so that it keeps the TIME_WAITs. On two CPUs the
+// last ACK may cross a socket that is just closing, and the RST that answers it would end a
+// TIME_WAIT: tcp_rfc1337 keeps it.
 func (w world) closeFirst(opened, accepted lab.Opened) {
 	w.Helper()
 	w.set("net.ipv4.tcp_rfc1337", "1")
@@ -320,7 +355,8 @@ func (w world) syn(port uint16, n int) {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	l, err := lab.Start(context.Background())
-	if errors.Is(err, lab.ErrUnavailable) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
+	if errors.Is(err, lab.ErrUnavailable) &&
+		!strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
 		t.Skipf("no lab here: %v", err)
 	}
 	if err != nil {
@@ -357,7 +393,8 @@ func (w world) check(args ...string) (diagnose.Report, lab.Output) {
 	w.Helper()
 	path, err := binary()
 	w.must(err)
-	out, err := w.lab.Run(context.Background(), nil, append([]string{path, "check", "--json"}, args...)...)
+	out, err := w.lab.Run(context.Background(), nil,
+		append([]string{path, "check", "--json"}, args...)...)
 	w.must(err)
 	var r diagnose.Report
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
@@ -389,7 +426,8 @@ func TestFaults(t *testing.T) {
 func compare(t *testing.T, f diagnose.Finding, w want) {
 	t.Helper()
 	if f.Limit != w.limit || !strings.Contains(w.severity, string(f.Severity)) {
-		t.Errorf("first finding is %s %s, want %s %s", f.Severity, f.Limit, w.severity, w.limit)
+		t.Errorf("first finding is %s %s, want %s %s", f.Severity, f.Limit, w.severity,
+			w.limit)
 	}
 	if !strings.Contains(f.Subject, w.subject) {
 		t.Errorf("subject %q, want one with %q", f.Subject, w.subject)
@@ -402,7 +440,8 @@ func compare(t *testing.T, f diagnose.Finding, w want) {
 	}
 	var remedies []string
 	for _, m := range f.Remedies {
-		remedies = append(remedies, fmt.Sprintf("%s %s %s -> %s: %s", m.Kind, m.Setting, m.From, m.To, m.Text))
+		remedies = append(remedies, fmt.Sprintf("%s %s %s -> %s: %s", m.Kind, m.Setting,
+			m.From, m.To, m.Text))
 	}
 	for _, re := range w.remedies {
 		if !matchesAny(re, remedies) {
@@ -441,7 +480,8 @@ func TestHealthyNamespaceGivesNoWarning(t *testing.T) {
 	if out.Code != 0 || r.Verdict != diagnose.Holds {
 		t.Errorf("exit status %d, verdict %s", out.Code, r.Verdict)
 	}
-	if r.Capacity.Outbound[0].Held != 28232 || len(r.Capacity.Inbound) != 1 || r.Capacity.Inbound[0].Now < 5000 {
+	if r.Capacity.Outbound[0].Held != 28232 || len(r.Capacity.Inbound) != 1 ||
+		r.Capacity.Inbound[0].Now < 5000 {
 		t.Errorf("capacity %+v", r.Capacity)
 	}
 }
@@ -454,14 +494,18 @@ func TestObserveThenCheckEqualsCheck(t *testing.T) {
 	path, err := binary()
 	w.must(err)
 	for _, form := range [][]string{nil, {"--json"}, {"--md"}} {
-		direct, err := w.lab.Run(context.Background(), nil, append([]string{path, "check"}, form...)...)
+		direct, err := w.lab.Run(context.Background(), nil,
+			append([]string{path, "check"}, form...)...)
 		w.must(err)
 		snapshot, err := w.lab.Run(context.Background(), nil, path, "observe")
 		w.must(err)
-		carried, err := w.lab.Run(context.Background(), strings.NewReader(string(snapshot.Stdout)), append([]string{path, "check", "--from", "-"}, form...)...)
+		carried, err := w.lab.Run(context.Background(),
+			strings.NewReader(string(snapshot.Stdout)),
+			append([]string{path, "check", "--from", "-"}, form...)...)
 		w.must(err)
 		if string(direct.Stdout) != string(carried.Stdout) || direct.Code != carried.Code {
-			t.Errorf("%v: check\n%s\nobserve | check --from -\n%s%s", form, direct.Stdout, carried.Stdout, carried.Stderr)
+			t.Errorf("%v: check\n%s\nobserve | check --from -\n%s%s", form,
+				direct.Stdout, carried.Stdout, carried.Stderr)
 		}
 	}
 }

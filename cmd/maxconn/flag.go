@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Flags with a value refuse an empty one: `--netns "$NS"` where NS is not set would otherwise look at
-// another subject than was meant, and say that all is well there.
+// Flags with a value refuse an empty one: `--netns "$NS"` where NS is not set would
+// otherwise look at another subject than was meant, and say that all is well there.
 
 // What is wrong with a value, for flagError, which knows the flag.
 var (
@@ -37,8 +37,8 @@ func (w word) Set(text string) error {
 	return nil
 }
 
-// wordList is a flag that may be given several times; where it is split, each text may hold several, parted
-// by commas.
+// wordList is a flag that may be given several times; where it is split, each text may hold
+// several, comma-separated.
 type wordList struct {
 	to    *[]string
 	split bool
@@ -73,7 +73,8 @@ func (p processID) Set(text string) error {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n <= 0 {
-		return misuse("a process ID is a number above zero: ps -e lists them", "--pid: %s is not a process ID", quoted(text))
+		return misuse("a process ID is a number above zero: ps -e lists them",
+			"--pid: %s is not a process ID", quoted(text))
 	}
 	*p.to = n
 	return nil
@@ -88,11 +89,14 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, errEmpty):
-		return misuse("give it a value or leave it away; a shell variable that is not set is empty", "%s: %w", flagOf(err), errEmpty)
+		return misuse(
+			"give it a value or omit it; a shell variable that is not set is empty",
+			"%s: %w", flagOf(err), errEmpty)
 	case errors.Is(err, errLong):
 		return misuse(help, "%s: %w", flagOf(err), errLong)
 	case errors.As(err, &number): // only switches are left: --json=maybe
-		return misuse(help, "%s: %s is neither true nor false", flagOf(err), quoted(number.Num))
+		return misuse(help, "%s: %s is neither true nor false", flagOf(err),
+			quoted(number.Num))
 	}
 	return &failure{statusUsage, err, help}
 }

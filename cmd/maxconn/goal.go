@@ -23,12 +23,15 @@ type goals struct {
 func (g *goals) outbound(text string) limit.Goal {
 	goal, err := parseGoal(text)
 	if err == nil && goal.Burst > 0 {
-		err = errors.New("a burst meets the queue of a listener: it is asked for with --inbound")
+		err = errors.New(
+			"a burst meets the queue of a listener: it is asked for with --inbound")
 	}
 	if err == nil {
 		goal.Subject, err = g.destination(goal.Subject)
 	}
-	return g.checked("--outbound", "write an address and port: --outbound 10.0.0.9:5432=500/s, --outbound [2001:db8::1]:443=20k", text, goal, err)
+	return g.checked("--outbound",
+		"write an address and port: --outbound 10.0.0.9:5432=500/s, --outbound "+
+			"[2001:db8::1]:443=20k", text, goal, err)
 }
 
 func (g *goals) inbound(text string) limit.Goal {
@@ -36,7 +39,9 @@ func (g *goals) inbound(text string) limit.Goal {
 	if err == nil {
 		goal.Subject, err = listener(goal.Subject)
 	}
-	return g.checked("--inbound", "write a listener: --inbound :443=100k, --inbound 0.0.0.0:8080=200/s, --inbound :80=2000@once", text, goal, err)
+	return g.checked("--inbound",
+		"write a listener: --inbound :443=100k, --inbound 0.0.0.0:8080=200/s, "+
+			"--inbound :80=2000@once", text, goal, err)
 }
 
 func (g *goals) checked(flag, hint, text string, goal limit.Goal, err error) limit.Goal {
@@ -49,7 +54,8 @@ func (g *goals) checked(flag, hint, text string, goal limit.Goal, err error) lim
 // destination is an address and port; a host name is looked up, and its first address counts.
 func (g *goals) destination(text string) (string, error) {
 	if at, err := netip.ParseAddrPort(text); err == nil {
-		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String(), checkPort(at.Port())
+		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String(),
+			checkPort(at.Port())
 	}
 	name, port, err := net.SplitHostPort(text)
 	if err != nil || name == "" {
@@ -60,7 +66,9 @@ func (g *goals) destination(text string) (string, error) {
 		return "", fmt.Errorf("%s is not a port", quoted(port))
 	}
 	if !g.local {
-		return "", errors.New("a host name may mean something else where the snapshot comes from: write the address")
+		return "", errors.New(
+			"a host name may mean something else where the snapshot comes from: " +
+				"write the address")
 	}
 	addresses, err := net.DefaultResolver.LookupNetIP(g.ctx, "ip", name)
 	if err != nil {
@@ -92,14 +100,16 @@ func checkPort(port uint16) error {
 func parseGoal(text string) (limit.Goal, error) {
 	i := strings.LastIndexByte(text, '=')
 	if i <= 0 {
-		return limit.Goal{}, errors.New("it needs the form NAME=COUNT, NAME=RATE/s or NAME=BURST@once")
+		return limit.Goal{},
+			errors.New("it needs the form NAME=COUNT, NAME=RATE/s or NAME=BURST@once")
 	}
 	g := limit.Goal{Subject: text[:i]}
 	err := parseWant(&g, text[i+1:])
 	return g, err
 }
 
-// parseWant reads what is wanted: 100k held at one time, 500/s new ones each second, or 2000@once as a burst.
+// parseWant reads what is wanted: 100k held at one time, 500/s new ones each second, or
+// 2000@once as a burst.
 func parseWant(g *limit.Goal, text string) error {
 	number, isRate := strings.CutSuffix(text, "/s")
 	number, isBurst := strings.CutSuffix(number, "@once")
@@ -149,7 +159,8 @@ func parseCount(text string) (int64, error) {
 func withoutSeparators(digits string) string {
 	groups := strings.Split(digits, ",")
 	for i, g := range groups {
-		if i > 0 && len(g) != 3 || i == 0 && len(groups) > 1 && (len(g) == 0 || len(g) > 3) {
+		if i > 0 && len(g) != 3 || i == 0 && len(groups) > 1 &&
+			(len(g) == 0 || len(g) > 3) {
 			return digits
 		}
 	}

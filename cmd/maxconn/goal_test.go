@@ -9,13 +9,17 @@ import (
 
 func TestParseCount(t *testing.T) {
 	for text, want := range map[string]int64{
-		"1": 1, "20000": 20000, "100,000": 100000, "1,234,567": 1234567, "100k": 100000, "100K": 100000, "1M": 1000000, "1.5k": 1500, "1.001k": 1001, "0.5M": 500000, "1000000000000000": 1e15,
+		"1": 1, "20000": 20000, "100,000": 100000, "1,234,567": 1234567, "100k": 100000,
+		"100K": 100000, "1M": 1000000, "1.5k": 1500, "1.001k": 1001, "0.5M": 500000,
+		"1000000000000000": 1e15,
 	} {
 		if have, err := parseCount(text); err != nil || have != want {
 			t.Errorf("%q: %d, %v, want %d", text, have, err, want)
 		}
 	}
-	for _, text := range []string{"", "0", "0k", "-1", "+1", "k", "1.5", "1.0001k", "1e5", "1,00", ",100", "1,,000", "1 000", "NaN", "Inf", "0x10", "1_000", "1m", "1G", "1.2.3", "99999999999999999999", "1000000000000001", "1k/s"} {
+	for _, text := range []string{"", "0", "0k", "-1", "+1", "k", "1.5", "1.0001k", "1e5",
+		"1,00", ",100", "1,,000", "1 000", "NaN", "Inf", "0x10", "1_000", "1m", "1G",
+		"1.2.3", "99999999999999999999", "1000000000000001", "1k/s"} {
 		if have, err := parseCount(text); err == nil {
 			t.Errorf("%q: %d, want an error", text, have)
 		}
@@ -36,7 +40,10 @@ func TestGoals(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]limit.Goal{
-		":443=100k": {Subject: ":443", Held: 100000}, "443=100k": {Subject: ":443", Held: 100000}, "0.0.0.0:443=5/s": {Subject: "0.0.0.0:443", PerSecond: 5}, "[::]:443=5": {Subject: "[::]:443", Held: 5},
+		":443=100k":       {Subject: ":443", Held: 100000},
+		"443=100k":        {Subject: ":443", Held: 100000},
+		"0.0.0.0:443=5/s": {Subject: "0.0.0.0:443", PerSecond: 5},
+		"[::]:443=5":      {Subject: "[::]:443", Held: 5},
 	} {
 		if have := g.inbound(text); g.err != nil || have != want {
 			t.Errorf("%q: %+v, %v", text, have, g.err)
@@ -46,15 +53,20 @@ func TestGoals(t *testing.T) {
 
 func TestGoalsThatMakeNoSense(t *testing.T) {
 	for text, want := range map[string]string{
-		"10.0.0.9:5432": "NAME=COUNT", "=5": "NAME=COUNT", "10.0.0.9=5": "not an address and port", "10.0.0.9:0=5": "not a port", "10.0.0.9:99999=5": "not a port",
-		"10.0.0.9:80=": "not a count", "10.0.0.9:80=5/h": "not a count", "10.0.0.9:80=/s": "not a count", ":80=5": "not an address and port", "db.example:80=5": "write the address",
+		"10.0.0.9:5432": "NAME=COUNT", "=5": "NAME=COUNT",
+		"10.0.0.9=5": "not an address and port", "10.0.0.9:0=5": "not a port",
+		"10.0.0.9:99999=5": "not a port",
+		"10.0.0.9:80=":     "not a count", "10.0.0.9:80=5/h": "not a count",
+		"10.0.0.9:80=/s": "not a count", ":80=5": "not an address and port",
+		"db.example:80=5": "write the address",
 	} {
 		g := goals{ctx: t.Context()}
 		if g.outbound(text); g.err == nil || !strings.Contains(g.err.Error(), want) {
 			t.Errorf("--outbound %q: %v, want %q", text, g.err, want)
 		}
 	}
-	for _, text := range []string{":0=5", "http=5", ":=5", "0.0.0.0:0=1", "::=1", "10.0.0.1=1"} {
+	for _, text := range []string{":0=5", "http=5", ":=5", "0.0.0.0:0=1", "::=1",
+		"10.0.0.1=1"} {
 		g := goals{ctx: t.Context()}
 		if g.inbound(text); g.err == nil {
 			t.Errorf("--inbound %q: no error", text)
@@ -65,18 +77,22 @@ func TestGoalsThatMakeNoSense(t *testing.T) {
 // A name that this host knows is looked up; one for a snapshot of another host is not.
 func TestHostNames(t *testing.T) {
 	g := goals{ctx: t.Context(), local: true}
-	if have := g.outbound("localhost:80=5"); g.err != nil || !strings.HasSuffix(have.Subject, ":80") || strings.Contains(have.Subject, "localhost") {
+	if have := g.outbound("localhost:80=5"); g.err != nil ||
+		!strings.HasSuffix(have.Subject, ":80") ||
+		strings.Contains(have.Subject, "localhost") {
 		t.Errorf("%+v, %v", have, g.err)
 	}
 }
 
 func FuzzGoal(f *testing.F) {
-	for _, s := range []string{"10.0.0.9:5432=500/s", ":443=100k", "[::1]:1=1M", "a=b=c", "=", "1,000=1,000", "x:1=9999999999999999999k"} {
+	for _, s := range []string{"10.0.0.9:5432=500/s", ":443=100k", "[::1]:1=1M", "a=b=c", "=",
+		"1,000=1,000", "x:1=9999999999999999999k"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		g, err := parseGoal(text)
-		if err == nil && (g.Subject == "" || (g.Held > 0) == (g.PerSecond > 0) || g.Held > 1e15 || g.PerSecond > 1e15) {
+		if err == nil && (g.Subject == "" || (g.Held > 0) == (g.PerSecond > 0) ||
+			g.Held > 1e15 || g.PerSecond > 1e15) {
 			t.Errorf("%q: %+v", text, g)
 		}
 		x := goals{ctx: t.Context()}

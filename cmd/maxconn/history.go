@@ -16,9 +16,10 @@ import (
 func (a *app) history() *cobra.Command {
 	f := &journalFlags{}
 	c := &cobra.Command{
-		Use:     "history",
-		Short:   "list every run of apply",
-		Long:    "history lists every run of apply, the oldest first, with what became of it and why it was taken back.",
+		Use:   "history",
+		Short: "list every run of apply",
+		Long: "history lists every run of apply, the oldest first, with what became " +
+			"of it and why it was rolled back.",
 		Example: "  maxconn history",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {

@@ -114,9 +114,10 @@ func verbs(file string) map[string][]string {
 		"text explain":       {"explain", "transmit-queue", "--from", file},
 		"json explain":       {"explain", "process-files", "--from", file, "--json"},
 		"md explain":         {"explain", "cgroup-memory", "--from", file, "--md"},
-		"text plan":          append([]string{"plan", "--from", file, "--verbose"}, goals...),
-		"json plan":          {"plan", "--from", file, "--to-max", "--json"},
-		"md plan":            {"plan", "--from", file, "--md"},
+		"text plan": append([]string{"plan", "--from", file, "--verbose"},
+			goals...),
+		"json plan": {"plan", "--from", file, "--to-max", "--json"},
+		"md plan":   {"plan", "--from", file, "--md"},
 	}
 	for _, f := range formatNames() {
 		out[f] = append([]string{"plan", "--from", file, "--format", f}, goals...)
@@ -179,7 +180,8 @@ func free(t *testing.T, s host.Snapshot, all []spot) (out []spot) {
 		p, err := plan.Make(
 			s,
 			limit.Workload{Inbound: []limit.Goal{{Subject: ":443", Held: 300000}},
-				Outbound: []limit.Goal{{Subject: "192.0.2.52:8080", PerSecond: 2000}}},
+				Outbound: []limit.Goal{{Subject: "192.0.2.52:8080",
+					PerSecond: 2000}}},
 			plan.Options{},
 		)
 		if err != nil {
@@ -240,7 +242,8 @@ func TestHostileTuningFiles(t *testing.T) {
 			"text": {"lint", file, "--all"}, "json": {"lint", file, "--json"},
 			"json SARIF": {"lint", file, "--sarif"},
 		} {
-			_, stdout, stderr := called(t.Context(), append(args, "--kernel", "6.18")...)
+			_, stdout, stderr := called(t.Context(),
+				append(args, "--kernel", "6.18")...)
 			if err := hostileOutput(form, stdout, stderr); err != nil || stdout == "" {
 				t.Errorf("%s of %.60q: %v %s", form, text, err, stderr)
 			}
@@ -258,7 +261,8 @@ func TestHostileErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, content := range []string{
-			text, "maxconn.snapshot/1\n" + text + "\nend\n", `{"schema":` + string(quoted) + `}`,
+			text, "maxconn.snapshot/1\n" + text + "\nend\n",
+			`{"schema":` + string(quoted) + `}`,
 			"inbound:\n  " + text + ": 1\n",
 		} {
 			if err := os.WriteFile(bad, []byte(content), 0o600); err != nil {
@@ -266,8 +270,10 @@ func TestHostileErrors(t *testing.T) {
 			}
 			for _, args := range [][]string{
 				{"check", "--from", bad}, {"explain", "time-wait", "--from", bad},
-				{"prove", "--from", bad}, {"plan", bad}, {"apply", bad, "--state-dir", dir},
-				{"verify", bad, "--state-dir", dir}, {"check", "--from", filepath.Join(dir, text)},
+				{"prove", "--from", bad}, {"plan", bad},
+				{"apply", bad, "--state-dir", dir},
+				{"verify", bad, "--state-dir", dir},
+				{"check", "--from", filepath.Join(dir, text)},
 				{"check", text}, {text}, {"explain", text},
 				{"plan", "--from", hostFile("busy-proxy.txt"), "--format", text},
 				{"check", "--limit", text}, {"check", "--inbound", text},

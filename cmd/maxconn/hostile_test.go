@@ -69,7 +69,8 @@ func TestHostileReports(t *testing.T) {
 	)
 	t.Run(
 		"explain",
-		outputs[render.Explanation]{forms: map[string]func(io.Writer, render.Explanation) error{
+		outputs[render.Explanation]{forms: map[string]func(io.Writer,
+			render.Explanation) error{
 			"text": styled(
 				render.ExplanationText,
 			), "json": render.ExplanationJSON, "md": render.ExplanationMarkdown,
@@ -80,15 +81,23 @@ func TestHostileReports(t *testing.T) {
 	)
 	t.Run("plan", outputs[plan.Plan]{forms: map[string]func(io.Writer, plan.Plan) error{
 		"text": styled(render.PlanText), "json": render.PlanJSON, "md": render.PlanMarkdown,
-		"text apply": func(w io.Writer, p plan.Plan) error { return showPlan(w, p, time.Minute) },
+		"text apply": func(w io.Writer, p plan.Plan) error {
+			return showPlan(w, p, time.Minute)
+		},
 	}}.test)
 	t.Run("prove", outputs[prove.Report]{forms: map[string]func(io.Writer, prove.Report) error{
 		"text": styled(
 			render.ProofText,
 		), "json": render.ProofJSON, "md": render.ProofMarkdown, "html": render.ProofHTML,
-		"text kernels": func(w io.Writer, r prove.Report) error { return render.ProofsText(w, []prove.Report{r, r}, wide) },
-		"json kernels": func(w io.Writer, r prove.Report) error { return render.ProofsJSON(w, []prove.Report{r, r}) },
-		"md kernels":   func(w io.Writer, r prove.Report) error { return render.ProofsDoc(w, []prove.Report{r, r}) },
+		"text kernels": func(w io.Writer, r prove.Report) error {
+			return render.ProofsText(w, []prove.Report{r, r}, wide)
+		},
+		"json kernels": func(w io.Writer, r prove.Report) error {
+			return render.ProofsJSON(w, []prove.Report{r, r})
+		},
+		"md kernels": func(w io.Writer, r prove.Report) error {
+			return render.ProofsDoc(w, []prove.Report{r, r})
+		},
 	}}.test)
 	t.Run(
 		"prove a workload",
@@ -96,22 +105,30 @@ func TestHostileReports(t *testing.T) {
 			"text": styled(
 				render.ComparisonText,
 			), "json": render.ComparisonJSON, "md": render.ComparisonMarkdown,
-		}, made: func(c *prove.Comparison) { c.Comparison[0].Before.Errors = map[string]int{"EX": 1} }}.test,
+		}, made: func(c *prove.Comparison) {
+			c.Comparison[0].Before.Errors = map[string]int{"EX": 1}
+		}}.test,
 	)
 	t.Run(
 		"prove advice",
-		outputs[prove.AdviceReport]{forms: map[string]func(io.Writer, prove.AdviceReport) error{
+		outputs[prove.AdviceReport]{forms: map[string]func(io.Writer,
+			prove.AdviceReport) error{
 			"text": styled(
 				render.AdviceText,
 			), "json": render.AdviceJSON, "md": render.AdviceMarkdown,
 		}}.test,
 	)
 	t.Run("load", outputs[load.Report]{forms: map[string]func(io.Writer, load.Report) error{
-		"text": func(w io.Writer, r load.Report) error { return render.LoadText(w, &r, wide) },
+		"text": func(w io.Writer, r load.Report) error {
+			return render.LoadText(w, &r, wide)
+		},
 		"json": func(w io.Writer, r load.Report) error { return render.LoadJSON(w, &r) },
 		"csv":  func(w io.Writer, r load.Report) error { return render.LoadCSV(w, &r) },
 		"html": func(w io.Writer, r load.Report) error { return render.LoadHTML(w, &r) },
-	}, made: func(r *load.Report) { r.Series = append(r.Series, r.Series...); r.Server = nil }}.test)
+	}, made: func(r *load.Report) {
+		r.Series = append(r.Series, r.Series...)
+		r.Server = nil
+	}}.test)
 	t.Run("lint", outputs[lint.Report]{forms: map[string]func(io.Writer, lint.Report) error{
 		"text": styled(render.LintText), "json": render.LintJSON,
 		"json SARIF": func(w io.Writer, r lint.Report) error {
@@ -122,21 +139,29 @@ func TestHostileReports(t *testing.T) {
 		},
 	}, made: func(r *lint.Report) { r.Files[0] = r.Lines[0].File }}.test)
 	t.Run("status", outputs[apply.Status]{forms: map[string]func(io.Writer, apply.Status) error{
-		"text": func(w io.Writer, s apply.Status) error { return showStatus(w, s, journalFlags{}) },
+		"text": func(w io.Writer, s apply.Status) error {
+			return showStatus(w, s, journalFlags{})
+		},
 		"json": asJSON[apply.Status],
 	}}.test)
-	t.Run("history", outputs[apply.History]{forms: map[string]func(io.Writer, apply.History) error{
-		"text": showHistory, "json": asJSON[apply.History],
-	}}.test)
+	t.Run("history",
+		outputs[apply.History]{forms: map[string]func(io.Writer, apply.History) error{
+			"text": showHistory, "json": asJSON[apply.History],
+		}}.test)
 	t.Run("rollback", outputs[apply.Taken]{forms: map[string]func(io.Writer, apply.Taken) error{
-		"text": func(w io.Writer, s apply.Taken) error { return showTaken(w, s, journalFlags{}) },
+		"text": func(w io.Writer, s apply.Taken) error {
+			return showTaken(w, s, journalFlags{})
+		},
 		"json": asJSON[apply.Taken],
 	}, made: func(r *apply.Taken) { r.Run = 1 }}.test)
-	t.Run("verify", outputs[apply.Verified]{forms: map[string]func(io.Writer, apply.Verified) error{
-		"text": showVerified, "json": asJSON[apply.Verified],
-	}}.test)
+	t.Run("verify",
+		outputs[apply.Verified]{forms: map[string]func(io.Writer, apply.Verified) error{
+			"text": showVerified, "json": asJSON[apply.Verified],
+		}}.test)
 	t.Run("apply", outputs[apply.Report]{forms: map[string]func(io.Writer, apply.Report) error{
-		"text": func(w io.Writer, r apply.Report) error { return showReport(w, r, "x", time.Minute, journalFlags{}) },
+		"text": func(w io.Writer, r apply.Report) error {
+			return showReport(w, r, "x", time.Minute, journalFlags{})
+		},
 		"json": asJSON[apply.Report],
 	}}.test)
 	t.Run("error", outputs[failure]{forms: map[string]func(io.Writer, failure) error{
@@ -196,9 +221,11 @@ func (o outputs[T]) test(t *testing.T) {
 				out := o.written(t, write, path, text)
 				have, err := seen(language(name), out)
 				if err != nil {
-					t.Errorf("%s, %q is %.80q: %v\n%.300s", name, path, text, err, out)
+					t.Errorf("%s, %q is %.80q: %v\n%.300s", name, path, text,
+						err, out)
 				} else if have != want && strings.TrimSpace(text) != "" {
-					t.Errorf("%s, %q is %.80q: shape\n%s\nwant\n%s\n%.2000s", name, path, text, have, want, out)
+					t.Errorf("%s, %q is %.80q: shape\n%s\nwant\n%s\n%.2000s",
+						name, path, text, have, want, out)
 				}
 			}
 		}

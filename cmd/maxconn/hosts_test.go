@@ -17,7 +17,8 @@ import (
 	"github.com/maxconn/maxconn/internal/render"
 )
 
-var updateHosts = flag.Bool("update", false, "write the verdicts on recorded hosts into testdata/hosts")
+var updateHosts = flag.Bool("update", false,
+	"write the verdicts on recorded hosts into testdata/hosts")
 
 // recorded is what somebody who knows the host would say of it. The verdict in full stands beside
 // the snapshot in NAME.want (100 columns) and, for some, in NAME.json.want.
@@ -48,7 +49,8 @@ func eachHost(t *testing.T, test func(t *testing.T, name string, want recorded))
 	t.Helper()
 	files, err := filepath.Glob(hostFile("*.txt"))
 	if err != nil || len(files) != len(recordedHosts) {
-		t.Fatalf("%d snapshots in testdata/hosts, %d expectations here, %v", len(files), len(recordedHosts), err)
+		t.Fatalf("%d snapshots in testdata/hosts, %d expectations here, %v", len(files),
+			len(recordedHosts), err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
@@ -94,8 +96,8 @@ func TestRecordedHosts(t *testing.T) {
 	})
 }
 
-// recordedReport is what check says of a host with the limits that there were when it was recorded: the
-// facts that a newer one needs are not in the snapshot.
+// recordedReport is what check says of a host with the limits that there were when it was
+// recorded: the facts that a newer one needs are not in the snapshot.
 func recordedReport(t *testing.T, name string) (text, report string) {
 	t.Helper()
 	ids, err := os.ReadFile(hostFile("limits"))
@@ -106,7 +108,8 @@ func recordedReport(t *testing.T, name string) (text, report string) {
 	r := diagnose.Check(s, diagnose.Options{Limits: strings.Fields(string(ids))})
 	r.Asked = nil // they stand for all
 	var b, j bytes.Buffer
-	if err := errors.Join(render.Text(&b, r, render.Style{Width: usualWidth}), render.JSON(&j, r)); err != nil {
+	if err := errors.Join(render.Text(&b, r, render.Style{Width: usualWidth}),
+		render.JSON(&j, r)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String(), j.String()
@@ -140,19 +143,22 @@ func firstFinding(t *testing.T, report string, want recorded) {
 	if len(r.Findings) > 0 && r.Findings[0].Severity != diagnose.Info {
 		first = r.Findings[0]
 	}
-	if first.Severity != want.severity || first.Limit != want.limit || !strings.Contains(first.Subject, want.subject) {
-		t.Errorf("first finding: %s %s at %s, want %s %s at %s", first.Severity, first.Limit, first.Subject, want.severity, want.limit, want.subject)
+	if first.Severity != want.severity || first.Limit != want.limit ||
+		!strings.Contains(first.Subject, want.subject) {
+		t.Errorf("first finding: %s %s at %s, want %s %s at %s", first.Severity,
+			first.Limit, first.Subject, want.severity, want.limit, want.subject)
 	}
 }
 
-// A recorded host tells where it comes from and is written as observe writes it, so that a new recording differs
-// in what has changed alone.
+// A recorded host tells where it comes from and is written as observe writes it, so that a
+// new recording differs in what has changed alone.
 func TestRecordedHostsAreAsObserveWrites(t *testing.T) {
 	eachHost(t, func(t *testing.T, name string, _ recorded) {
 		text, s := parseHost(t, name)
 		comment, body := splitComment(text)
 		if !strings.HasPrefix(comment, "# ") {
-			t.Error("the first line is no comment that tells where the snapshot comes from")
+			t.Error("the first line is no comment that tells where the snapshot " +
+				"comes from")
 		}
 		if d := gocmp.Diff(body, string(s.Text())); d != "" {
 			t.Errorf("not as observe writes it (-file +observe):\n%s", d)

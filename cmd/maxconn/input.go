@@ -20,8 +20,8 @@ const (
 	largestPlan     = 16 << 20 // apply.ReadPlan has a bound of its own
 )
 
-// mostMemory is what the heap keeps to while an input is judged, where that is possible: garbage is collected sooner.
-// GOMEMLIMIT in the environment goes before it.
+// mostMemory is what the heap keeps to while an input is judged, where that is possible:
+// garbage is collected sooner. GOMEMLIMIT in the environment goes before it.
 const mostMemory = 200 << 20
 
 // frugal trades time for memory. It is for verbs that judge a file and end.
@@ -32,7 +32,8 @@ func (a *app) frugal() {
 }
 
 // input reads a whole file, or the standard input for "-", and gives the name to show in errors.
-func (a *app) input(ctx context.Context, name string, most int64) (text []byte, shown string, err error) {
+func (a *app) input(ctx context.Context, name string, most int64) (text []byte, shown string,
+	err error) {
 	a.frugal()
 	if name == "-" {
 		text, err = infile.Stream(ctx, a.stdin, most)
@@ -42,7 +43,8 @@ func (a *app) input(ctx context.Context, name string, most int64) (text []byte, 
 	return text, name, err
 }
 
-// inputError is the error of an input that could not be read; hint says what should have been given.
+// inputError is the error of an input that could not be read; hint says what should have
+// been given.
 func inputError(shown string, err error, hint string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
@@ -57,8 +59,9 @@ func inputError(shown string, err error, hint string) error {
 	return f
 }
 
-// What a document may hold. Both formats take a few bytes for what becomes hundreds in memory, so that their size alone
-// bounds nothing; a report has some hundred claims, a file of goals some dozen.
+// What a document may hold. Both formats take a few bytes for what becomes hundreds in
+// memory, so that their size alone bounds nothing; a report has some hundred claims, a file
+// of goals some dozen.
 const (
 	mostObjects = 100_000 // of JSON
 	mostClaims  = 1000    // of a report

@@ -40,8 +40,8 @@ func (a *app) context() context.Context {
 	return a.ctx
 }
 
-// lastWords is how long a result is waited for after the program was told to end: what was reached is worth telling,
-// and nobody may be at the other end of the pipe.
+// lastWords is how long a result is waited for after the program was told to end: what was
+// reached is worth telling, and nobody may be at the other end of the pipe.
 const lastWords = 500 * time.Millisecond
 
 // write hands a whole result to the standard output in one piece.

@@ -15,13 +15,15 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/netns"
 )
 
-// condition is [lab] of scripts: network namespaces can be made here; and [root-lab]: they can be entered from outside as
-// well. With MAXCONN_REQUIRE=lab they are taken for granted (the second by root), so that their want is a failure.
+// condition is [lab] of scripts: network namespaces can be made here; and [root-lab]: they
+// can be entered from outside as well. With MAXCONN_REQUIRE=lab they are taken for granted
+// (the second by root), so that their want is a failure.
 func condition(name string) (bool, error) {
 	if name != "root-lab" && name != "lab" {
 		return false, fmt.Errorf("there is no condition %q", name)
 	}
-	if (os.Geteuid() == 0 || name == "lab") && strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
+	if (os.Geteuid() == 0 || name == "lab") &&
+		strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
 		return true, nil
 	}
 	l, err := lab.Start(context.Background())
@@ -29,12 +31,15 @@ func condition(name string) (bool, error) {
 		return false, nil
 	}
 	defer l.Close()
-	return name == "lab" || netns.Do(netns.Path(l.NetNS()), func() error { return nil }) == nil, nil
+	return name == "lab" || netns.Do(netns.Path(l.NetNS()), func() error {
+		return nil
+	}) == nil, nil
 }
 
-// startLab makes a network namespace with a process "server" that listens on 127.0.0.1:8080 with a backlog of 5. It lasts as
-// long as the script. $NETNS is its path, $NETNSID its identity as the kernel writes it, $HOLDER the process that came first
-// in it, $SERVER the server.
+// startLab makes a network namespace with a process "server" that listens on 127.0.0.1:8080
+// with a backlog of 5. It lasts as long as the script. $NETNS is its path, $NETNSID its
+// identity as the kernel writes it, $HOLDER the process that came first in it, $SERVER the
+// server.
 func startLab(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: lab")

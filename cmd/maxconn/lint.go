@@ -39,7 +39,7 @@ is the standard input.
 
 Verdicts are for the running kernel and this host, for those of a snapshot (--from), or for a
 kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do
-with connections are passed over (--all shows them).
+with connections are skipped (--all shows them).
 
 Exit status: 0 clean, 1 some line has a fault (see --fail-on), 64 bad usage, 70 failed.`,
 		Example: `  maxconn lint
@@ -47,14 +47,22 @@ Exit status: 0 clean, 1 some line has a fault (see --fail-on), 64 bad usage, 70 
   maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
   maxconn lint --from box.txt --fail-on harmful,gone tuning.conf
   wget -qO- example.org/tuning.txt | maxconn lint -`,
-		RunE: func(c *cobra.Command, args []string) error { return a.runLint(c.Context(), f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runLint(c.Context(), f, args)
+		},
 	}
 	c.Flags().BoolVar(&f.json, "json", false, "write JSON")
-	c.Flags().BoolVar(&f.sarif, "sarif", false, "write SARIF 2.1.0, for code review: faults only")
-	c.Flags().BoolVar(&f.all, "all", false, "show settings that have nothing to do with connections as well")
-	c.Flags().Var(word{&f.kernel}, "kernel", "judge for this kernel `release`, such as 4.9, with nothing else known")
-	c.Flags().Var(word{&f.root}, "root", "without a file: read the files of the system below this `directory`")
-	c.Flags().Var(wordList{&f.failOn, true}, "fail-on", "exit with 1 only for these `verdicts`; none: never (every fault, where this is not given)")
+	c.Flags().BoolVar(&f.sarif, "sarif", false,
+		"write SARIF 2.1.0, for code review: faults only")
+	c.Flags().BoolVar(&f.all, "all", false,
+		"show settings that have nothing to do with connections as well")
+	c.Flags().Var(word{&f.kernel}, "kernel",
+		"judge for this kernel `release`, such as 4.9, with nothing else known")
+	c.Flags().Var(word{&f.root}, "root",
+		"without a file: read the files of the system below this `directory`")
+	c.Flags().Var(wordList{&f.failOn, true}, "fail-on",
+		"exit with 1 only for these `verdicts`; none: never (every fault, where this "+
+			"is not given)")
 	f.source.flags(c, "judge for the network namespace of the process with this `id`")
 	f.fileFlag(c)
 	completeWith(c, "kernel", nil)
@@ -74,7 +82,9 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := interruptible(ctx, func() ([]lint.File, error) { return a.lintFiles(ctx, f, args) })
+	files, err := interruptible(ctx, func() ([]lint.File, error) {
+		return a.lintFiles(ctx, f, args)
+	})
 	if err != nil {
 		return err
 	}
@@ -98,7 +108,9 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	}
 	return show(a, f.form, f.all, r, forms[lint.Report]{
 		text: render.LintText, json: render.LintJSON,
-		sarif: func(w io.Writer, r lint.Report) error { return render.LintSARIF(w, r, version()) },
+		sarif: func(w io.Writer, r lint.Report) error {
+			return render.LintSARIF(w, r, version())
+		},
 	})
 }
 
@@ -109,18 +121,23 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 	}
 	switch {
 	case f.kernel != "" && (f.from != "" || f.netns != "" || f.pid != 0):
-		return nil, misuse("--kernel judges for a kernel of which nothing else is known", "--kernel with --from, --netns or --pid: give one of them")
+		return nil, misuse("--kernel judges for a kernel of which nothing else is known",
+			"--kernel with --from, --netns or --pid: give one of them")
 	case f.kernel != "" && !lint.ValidKernel(f.kernel):
-		return nil, misuse("write a release such as 4.9 or 6.1.0-13-amd64", "--kernel: %s is not a kernel release", quoted(f.kernel))
+		return nil, misuse("write a release such as 4.9 or 6.1.0-13-amd64",
+			"--kernel: %s is not a kernel release", quoted(f.kernel))
 	case f.root != "" && len(args) > 0:
-		return nil, misuse("--root reads the files of a whole system", "--root with files: give one of them")
+		return nil, misuse("--root reads the files of a whole system",
+			"--root with files: give one of them")
 	case f.from == "-" && contains(args, "-"):
-		return nil, misuse("write one of them to a file", "--from - and the file -: both are the standard input")
+		return nil, misuse("write one of them to a file",
+			"--from - and the file -: both are the standard input")
 	}
 	for _, name := range f.failOn {
 		v, ok := verdictOf(name)
 		if !ok {
-			return nil, misuse("verdicts are "+listOfVerdicts(), "--fail-on: there is no verdict %s", quoted(name))
+			return nil, misuse("verdicts are "+listOfVerdicts(),
+				"--fail-on: there is no verdict %s", quoted(name))
 		}
 		if v != "" {
 			fatal = append(fatal, v)
@@ -177,7 +194,8 @@ func (a *app) lintTarget(ctx context.Context, f *lintFlags) (lint.Target, error)
 	return t, nil
 }
 
-// kernelHas asks /proc/sys for settings that lint does not know: those of modules and of a vendor's kernel.
+// kernelHas asks /proc/sys for settings that lint does not know: those of modules and of a
+// vendor's kernel.
 func kernelHas(name string) bool {
 	file, err := knob.File(name)
 	if err != nil {

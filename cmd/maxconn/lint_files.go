@@ -39,11 +39,12 @@ func (a *app) lintFiles(ctx context.Context, f *lintFlags, args []string) ([]lin
 func filesBelow(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if name == "-" || err != nil || !info.IsDir() {
-		return []string{name}, nil // what cannot be read is told of when it is
+		return []string{name}, nil // an unreadable file is reported when it is read
 	}
 	names, err := filepath.Glob(filepath.Join(name, "*.conf"))
 	if err != nil || len(names) == 0 {
-		return nil, misuse("give the files by name", "read %s: a directory without *.conf files", name)
+		return nil, misuse("give the files by name",
+			"read %s: a directory without *.conf files", name)
 	}
 	return names, nil
 }
@@ -58,7 +59,8 @@ func (a *app) tuning(ctx context.Context, name string) (lint.File, error) {
 	return lint.File{Name: name, Text: text, Mode: modeOf(mode)}, tuningError(name, err)
 }
 
-// tuningError is that of a file that lint could not read. One that others have closed to this user is no misuse.
+// tuningError is that of a file that lint could not read. One that others have closed to
+// this user is no misuse.
 func tuningError(name string, err error) error {
 	err = inputError(name, err, tuningHint)
 	if f, ok := err.(*failure); ok && isPermission(f.err) {

@@ -16,13 +16,14 @@ import (
 
 // systemPlaces are where settings are read from at boot and at a login, below the root.
 var systemPlaces = []string{
-	"etc/sysctl.conf", "etc/sysctl.d/*.conf", "run/sysctl.d/*.conf", "usr/local/lib/sysctl.d/*.conf", "usr/lib/sysctl.d/*.conf", "lib/sysctl.d/*.conf",
+	"etc/sysctl.conf", "etc/sysctl.d/*.conf", "run/sysctl.d/*.conf",
+	"usr/local/lib/sysctl.d/*.conf", "usr/lib/sysctl.d/*.conf", "lib/sysctl.d/*.conf",
 	"etc/security/limits.conf", "etc/security/limits.d/*.conf", "etc/rc.local",
 }
 
-// tree is the files of a system below a directory, which may come from anybody: nothing outside of it is read.
-// Links mean what they would mean if the directory were the root, as they do at its boot: an absolute one begins
-// there, and ".." ends there.
+// tree is the files of a system below a directory, which may come from anybody: nothing
+// outside of it is read. Links mean what they would mean if the directory were the root, as
+// they do at its boot: an absolute one begins there, and ".." ends there.
 type tree struct {
 	app  *app
 	root *os.Root
@@ -30,14 +31,16 @@ type tree struct {
 	seen map[string]string // the file that was read -> the name by which
 }
 
-// systemFiles reads the files of a whole system. One that is reached in two ways (/lib is a link to /usr/lib, 99-sysctl.conf one to sysctl.conf)
-// is read once; the second name of sysctl.conf says when systemd reads it.
+// systemFiles reads the files of a whole system. One that is reached in two ways (/lib is a
+// link to /usr/lib, 99-sysctl.conf one to sysctl.conf) is read once; the second name of
+// sysctl.conf says when systemd reads it.
 func (a *app) systemFiles(ctx context.Context, name string) (files []lint.File, err error) {
 	if name == "" {
 		name = "/"
 	}
 	if info, err := os.Stat(name); err != nil || !info.IsDir() {
-		return nil, misuse("--root takes the directory that a system's files are in", "--root %s: not a directory", name)
+		return nil, misuse("--root takes the directory that a system's files are in",
+			"--root %s: not a directory", name)
 	}
 	root, err := os.OpenRoot(name)
 	if err != nil {
@@ -59,7 +62,8 @@ func (a *app) systemFiles(ctx context.Context, name string) (files []lint.File, 
 	return files, nil
 }
 
-// entries are the names that a place stands for, sorted; a directory that cannot be listed has none.
+// entries are the names that a place stands for, sorted; a directory that cannot be listed
+// has none.
 func (t *tree) entries(place string) (found []string) {
 	dir, pattern := path.Split(place)
 	real, err := sysctld.Resolve(t.root.FS(), path.Clean(dir))
@@ -79,7 +83,8 @@ func (t *tree) entries(place string) (found []string) {
 	return found
 }
 
-// file reads one, unless it is another name of one that was read: then it has no name, or for sysctl.conf no text.
+// file reads one, unless it is another name of one that was read: then it has no name, or
+// for sysctl.conf no text.
 func (t *tree) file(ctx context.Context, entry string) (lint.File, error) {
 	shown := filepath.Join(t.name, entry)
 	real, err := sysctld.Resolve(t.root.FS(), entry)

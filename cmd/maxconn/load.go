@@ -37,7 +37,7 @@ keeps to it).
 
 Only loopback, addresses of this host and --self are loaded, from addresses of this
 host, unless you declare that the target is yours; all addresses of a name count. --raw
-needs that declaration always, because its frames go to whoever answers on the device,
+needs that declaration always, because its frames go to any host that answers on the device,
 and --i-own-the-sources for sources that this host does not have: they are used only
 where no other host answers for them. Ctrl-C closes all connections and prints what was
 reached.
@@ -53,7 +53,8 @@ Exit status: 0 the goal was met, 1 it was not, 64 bad usage, 70 failed.`,
 		RunE: func(c *cobra.Command, _ []string) error { return a.loadSelf(c, f) },
 	}
 	f.register(c)
-	c.Flags().BoolVar(&f.self, "self", false, "load this host with itself: both ends in a network namespace of their own")
+	c.Flags().BoolVar(&f.self, "self", false,
+		"load this host with itself: both ends in a network namespace of their own")
 	c.AddCommand(a.loadConnect(), a.loadServe(), a.loadPair(), a.loadWorker())
 	return c
 }
@@ -63,7 +64,8 @@ func verbOrNothing(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return misuse(c.CommandPath()+" --help lists the verbs", "%s has no verb %s", c.CommandPath(), quoted(args[0]))
+	return misuse(c.CommandPath()+" --help lists the verbs", "%s has no verb %s",
+		c.CommandPath(), quoted(args[0]))
 }
 
 func (a *app) loadConnect() *cobra.Command {
@@ -78,7 +80,9 @@ the connections that one source address can have.`,
   maxconn load connect [::1]:80 --rate 10k/s --for 10s --close fin`,
 		Args:              oneTarget,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(c *cobra.Command, args []string) error { return a.runConnect(c.Context(), f, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runConnect(c.Context(), f, args[0])
+		},
 	}
 	f.register(c)
 	f.inside.register(c)
@@ -89,7 +93,8 @@ func oneTarget(c *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
 	}
-	return misuse("for example "+c.CommandPath()+" 127.0.0.1:7000", "%s takes one HOST:PORT", c.CommandPath())
+	return misuse("for example "+c.CommandPath()+" 127.0.0.1:7000", "%s takes one HOST:PORT",
+		c.CommandPath())
 }
 
 func (a *app) runConnect(ctx context.Context, f *loadFlags, text string) error {
@@ -127,7 +132,8 @@ func (a *app) runConnect(ctx context.Context, f *loadFlags, text string) error {
 }
 
 // runLoad runs one end and writes what it reached.
-func (a *app) runLoad(ctx context.Context, f *loadFlags, s load.Spec, run func(context.Context, load.Spec) (*load.Report, error), both bool) error {
+func (a *app) runLoad(ctx context.Context, f *loadFlags, s load.Spec,
+	run func(context.Context, load.Spec) (*load.Report, error), both bool) error {
 	if err := a.foresee(ctx, f, &s, both); err != nil {
 		return err
 	}
@@ -165,10 +171,12 @@ func (f *loadFlags) places() error {
 		}
 		dir := filepath.Dir(name)
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return misuse("give a file in a directory that exists", "%s: there is no directory %s", flag, quoted(dir))
+			return misuse("give a file in a directory that exists",
+				"%s: there is no directory %s", flag, quoted(dir))
 		}
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			return misuse("give the name of a file", "%s: %s is a directory", flag, quoted(name))
+			return misuse("give the name of a file", "%s: %s is a directory", flag,
+				quoted(name))
 		}
 		if err := writable("the output", flag, name); err != nil {
 			return err
@@ -179,7 +187,8 @@ func (f *loadFlags) places() error {
 
 // files writes the series and the page, where they are wanted.
 func (f *loadFlags) files(r *load.Report) error {
-	for name, write := range map[string]func(io.Writer, *load.Report) error{f.csv: render.LoadCSV, f.html: render.LoadHTML} {
+	for name, write := range map[string]func(io.Writer,
+		*load.Report) error{f.csv: render.LoadCSV, f.html: render.LoadHTML} {
 		if name == "" {
 			continue
 		}
@@ -231,7 +240,8 @@ func rate(text string) (float64, error) {
 	return float64(n), err
 }
 
-// bytesOf reads text with the escapes of Go and C: GET / HTTP/1.0\r\n\r\n. What a shell has made a byte of already is that byte.
+// bytesOf reads text with the escapes of Go and C: GET / HTTP/1.0\r\n\r\n. What a shell has
+// made a byte of already is that byte.
 func bytesOf(text string) (out []byte, err error) {
 	for text != "" {
 		if text[0] != '\\' {

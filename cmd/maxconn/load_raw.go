@@ -38,7 +38,8 @@ func (f *loadFlags) rawOf(s load.Spec) (raw load.Raw, err error) {
 		return raw, nil
 	}
 	if raw.Gateway, err = netip.ParseAddr(f.gateway); err != nil || !raw.Gateway.Is4() {
-		return raw, misuse("write an IPv4 address", "--gateway: %s is not an address of a next hop",
+		return raw, misuse("write an IPv4 address",
+			"--gateway: %s is not an address of a next hop",
 			quoted(f.gateway))
 	}
 	return raw, nil
@@ -54,9 +55,11 @@ func (a *app) runRaw(ctx context.Context, f *loadFlags, s load.Spec, raw load.Ra
 	live.done()
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		return &failure{statusFailed, err, "frames take CAP_NET_RAW: run as root, or load --self --raw"}
+		return &failure{statusFailed, err,
+			"frames take CAP_NET_RAW: run as root, or load --self --raw"}
 	case errors.Is(err, load.ErrHeld):
-		return &failure{statusUsage, err, "give addresses that no host has: nothing was sent to the target"}
+		return &failure{statusUsage, err,
+			"give addresses that no host has: nothing was sent to the target"}
 	}
 	if err != nil {
 		return &failure{statusUsage, err, "maxconn load connect --help lists the flags"}
@@ -64,7 +67,8 @@ func (a *app) runRaw(ctx context.Context, f *loadFlags, s load.Spec, raw load.Ra
 	return a.loaded(f, r)
 }
 
-// The two namespaces of --self --raw: the server's has an address with room for sources, the client's has none at all.
+// The two namespaces of --self --raw: the server's has an address with room for sources,
+// the client's has none at all.
 const (
 	rawServer  = "10.64.0.1"
 	rawPort    = 7000
@@ -89,7 +93,8 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) e
 	at := netip.PrefixFrom(netip.MustParseAddr(rawServer), 11)
 	err = errors.Join(
 		l.Set("net.ipv4.tcp_max_syn_backlog", "262144"),
-		l.Wire(peer, lab.Cable{Here: lab.Plug{Device: "server", Addresses: []netip.Prefix{at}}, There: lab.Plug{Device: rawDevice}}))
+		l.Wire(peer, lab.Cable{Here: lab.Plug{Device: "server",
+			Addresses: []netip.Prefix{at}}, There: lab.Plug{Device: rawDevice}}))
 	if err != nil {
 		return err
 	}
@@ -107,7 +112,8 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) e
 		return errors.Join(err, failed)
 	}
 	if failed != nil {
-		a.complain(fmt.Errorf("the server in the lab: %w", failed), "") // the client's report says what that cost
+		// the client's report says what that cost
+		a.complain(fmt.Errorf("the server in the lab: %w", failed), "")
 		server = nil
 	}
 	r.Server = server
@@ -134,7 +140,9 @@ func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error)
 	var report *load.Report
 	ended := make(chan error, 1)
 	go func() {
-		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load", "serve", rawServer+":"+strconv.Itoa(rawPort), "--json", "--reset", "--while-input=true", "--ready-to="+name)
+		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load",
+			"serve", rawServer+":"+strconv.Itoa(rawPort), "--json", "--reset",
+			"--while-input=true", "--ready-to="+name)
 		if err == nil && out.Code != 0 && len(out.Stderr) > 0 {
 			err = errors.New(strings.TrimSpace(string(out.Stderr)))
 		}
@@ -150,7 +158,8 @@ func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error)
 	}
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		end.Close()
-		return nil, errors.Join(errors.New("the server in the lab does not listen"), <-ended)
+		return nil, errors.Join(errors.New("the server in the lab does not listen"),
+			<-ended)
 	}
 	return stop, nil
 }

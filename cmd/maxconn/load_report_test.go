@@ -15,15 +15,20 @@ func TestLoadReported(t *testing.T) {
 		out  lab.Output
 		want string // of the error; "": a report
 	}{
-		{lab.Output{Stdout: []byte(`{"schema":"maxconn.load/1","goal_met":true,"missed":[]}`)}, ""},
-		{lab.Output{Stdout: []byte(`{"schema":"maxconn.load/1","goal_met":false,"missed":["interrupted"]}`), Code: 1}, ""},
+		{lab.Output{Stdout: []byte(
+			`{"schema":"maxconn.load/1","goal_met":true,"missed":[]}`)}, ""},
+		{lab.Output{Stdout: []byte(
+			`{"schema":"maxconn.load/1","goal_met":false,"missed":["interrupted"]}`),
+			Code: 1}, ""},
 		{lab.Output{Stdout: []byte(`{}`)}, `its schema is ""`},
-		{lab.Output{Stdout: []byte(`{"schema":"maxconn.load/1","established":50000}`), Code: 1}, "goal_met false and missed []"},
+		{lab.Output{Stdout: []byte(`{"schema":"maxconn.load/1","established":50000}`),
+			Code: 1}, "goal_met false and missed []"},
 		{lab.Output{Code: 137}, "killed by signal 9"},
 		{lab.Output{Code: 70}, "status 70 and without a report"},
 	} {
 		r, err := reported(c.out)
-		if c.want == "" && (err != nil || r == nil) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+		if c.want == "" && (err != nil || r == nil) ||
+			c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%d %s: %+v, %v", c.out.Code, c.out.Stdout, r, err)
 		}
 	}
@@ -32,7 +37,8 @@ func TestLoadReported(t *testing.T) {
 // Escapes of Go and C are understood, and what a shell has made bytes of already.
 func TestLoadBytes(t *testing.T) {
 	for text, want := range map[string]string{
-		`PING\r\n`: "PING\r\n", "GET /\r\n\r\n": "GET /\r\n\r\n", `{"a":1}`: `{"a":1}`, `\"a\'`: `"a'`, `\x00\xff\\`: "\x00\xff\\", "é\xff": "é\xff", `\u00e9`: "é",
+		`PING\r\n`: "PING\r\n", "GET /\r\n\r\n": "GET /\r\n\r\n", `{"a":1}`: `{"a":1}`,
+		`\"a\'`: `"a'`, `\x00\xff\\`: "\x00\xff\\", "é\xff": "é\xff", `\u00e9`: "é",
 	} {
 		if have, err := bytesOf(text); err != nil || string(have) != want {
 			t.Errorf("%q: %q, %v", text, have, err)

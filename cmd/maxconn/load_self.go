@@ -24,14 +24,18 @@ import (
 	"github.com/maxconn/maxconn/internal/load"
 )
 
-// loadSelf runs load pair in a network namespace of its own: nobody else's ports, queues or TIME_WAIT are touched, and whatever
-// is left is gone with the namespace.
+// loadSelf runs load pair in a network namespace of its own: nobody else's ports, queues or
+// TIME_WAIT are touched, and whatever is left is gone with the namespace.
 func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
 	if !f.self {
-		return misuse("maxconn load --self, maxconn load connect HOST:PORT, or maxconn load serve :PORT", "what is to be loaded?")
+		return misuse(
+			"maxconn load --self, maxconn load connect HOST:PORT, or maxconn load "+
+				"serve :PORT", "no target: use --self, load connect or load serve")
 	}
 	if len(f.sources) > 0 || f.device != "" || f.gateway != "" {
-		return misuse("leave them away, or load connect", "--self has a network of its own: --source, --device and --gateway would not be used")
+		return misuse("omit them, or load connect",
+			"--self has a network of its own: --source, --device and --gateway "+
+				"would not be used")
 	}
 	s, err := f.spec(c.Context())
 	if err != nil {
@@ -44,7 +48,8 @@ func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
 	if err != nil {
 		f := &failure{statusFailed, err, ""}
 		if errors.Is(err, lab.ErrUnavailable) {
-			f.hint = "run as root, allow user namespaces, or load serve and load connect on loopback"
+			f.hint = "run as root, allow user namespaces, or load serve and load " +
+				"connect on loopback"
 		}
 		return f
 	}
@@ -55,7 +60,8 @@ func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
 	if f.raw {
 		return a.selfRaw(c, f, s, l)
 	}
-	r, status, err := a.pairIn(c.Context(), l, append([]string{"load", "pair", "--json"}, passed(c)...))
+	r, status, err := a.pairIn(c.Context(), l,
+		append([]string{"load", "pair", "--json"}, passed(c)...))
 	if err != nil || r == nil {
 		a.status = status
 		return err
@@ -65,7 +71,8 @@ func (a *app) loadSelf(c *cobra.Command, f *loadFlags) error {
 
 // prepareLab gives the namespace all the ports, and queues that are not the subject.
 func prepareLab(l *lab.Lab) error {
-	for _, s := range [][2]string{{"net.ipv4.ip_local_port_range", "1024 65535"}, {"net.core.somaxconn", "65535"}} {
+	for _, s := range [][2]string{{"net.ipv4.ip_local_port_range", "1024 65535"},
+		{"net.core.somaxconn", "65535"}} {
 		if err := l.Set(s[0], s[1]); err != nil {
 			return err
 		}
@@ -76,7 +83,8 @@ func prepareLab(l *lab.Lab) error {
 // passed are the flags that the inner program is to have, too.
 func passed(c *cobra.Command) (args []string) {
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if slices.Contains([]string{"self", "json", "csv", "html", "device", "source", "gateway"}, f.Name) {
+		if slices.Contains([]string{"self", "json", "csv", "html", "device", "source",
+			"gateway"}, f.Name) {
 			return
 		}
 		args = append(args, "--"+f.Name+"="+f.Value.String())
@@ -84,7 +92,8 @@ func passed(c *cobra.Command) (args []string) {
 	return args
 }
 
-// pairIn runs the program itself in the lab and reads its report. Its report is nil where it has said on the standard error what was wrong.
+// pairIn runs the program itself in the lab and reads its report. Its report is nil where
+// it has said on the standard error what was wrong.
 func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Report, int, error) {
 	live := a.live()
 	samples, err := live.from()
@@ -99,7 +108,8 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Repo
 	bounded, cancel := boundedAfter(ctx, time.Minute)
 	defer cancel()
 	argv = append([]string{"/proc/self/exe"}, argv...)
-	out, err := l.Run(bounded, asking, append(argv, "--while-input=true", "--samples="+samples.name)...)
+	out, err := l.Run(bounded, asking, append(argv, "--while-input=true",
+		"--samples="+samples.name)...)
 	samples.Close() // no line is shown after it
 	live.done()
 	if err != nil {
@@ -118,8 +128,8 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Repo
 	return r, out.Code, nil
 }
 
-// reported is the report that a load in a lab wrote. One that says of itself that its goal was missed, and not what of it, is no
-// report of this program.
+// reported is the report that a load in a lab wrote. One that says of itself that its goal
+// was missed, and not what of it, is no report of this program.
 func reported(out lab.Output) (*load.Report, error) {
 	var r load.Report
 	err := json.Unmarshal(out.Stdout, &r)
@@ -133,9 +143,11 @@ func reported(out lab.Output) (*load.Report, error) {
 		return &r, nil
 	}
 	if out.Code > signalled {
-		return nil, fmt.Errorf("the load in the lab was killed by signal %d", out.Code-signalled)
+		return nil, fmt.Errorf("the load in the lab was killed by signal %d",
+			out.Code-signalled)
 	}
-	return nil, fmt.Errorf("the load in the lab ended with status %d and without a report: %w", out.Code, err)
+	return nil, fmt.Errorf("the load in the lab ended with status %d and without a report: %w",
+		out.Code, err)
 }
 
 // signalled is what a lab adds to the number of the signal that ended a program.
@@ -148,7 +160,8 @@ func boundedAfter(ctx context.Context, grace time.Duration) (context.Context, co
 	return bounded, func() { stop(); cancel() }
 }
 
-// fifo is where the inner program writes its samples, a line of JSON each; "" and nothing where nobody looks.
+// fifo is where the inner program writes its samples, a line of JSON each; "" and nothing
+// where nobody looks.
 type fifo struct {
 	name  string
 	file  *os.File
@@ -201,11 +214,14 @@ func (f *fifo) Close() {
 func (a *app) loadPair() *cobra.Command {
 	f := &loadFlags{}
 	c := &cobra.Command{
-		Use:    "pair",
-		Short:  "open connections from this process to itself, in the network namespace that it is in",
+		Use: "pair",
+		Short: "open connections from this process to itself, in the network " +
+			"namespace that it is in",
 		Hidden: true,
 		Args:   noArguments,
-		RunE:   func(c *cobra.Command, _ []string) error { return a.runPair(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.runPair(c.Context(), f)
+		},
 	}
 	f.register(c)
 	f.inside.register(c)
@@ -221,7 +237,8 @@ type inside struct {
 func (i *inside) register(c *cobra.Command) {
 	c.Flags().Var(word{&i.samples}, "samples", "write the samples to this `file`")
 	c.Flags().BoolVar(&i.input, "while-input", false, "end when the standard input does")
-	_ = errors.Join(c.Flags().MarkHidden("samples"), c.Flags().MarkHidden("while-input")) // fail only for flags that do not exist
+	// fail only for flags that do not exist
+	_ = errors.Join(c.Flags().MarkHidden("samples"), c.Flags().MarkHidden("while-input"))
 }
 
 // begin gives the spec and the context what the flags ask for; the result ends it.
@@ -234,7 +251,8 @@ func (i *inside) begin(ctx context.Context, a *app, s *load.Spec) (context.Conte
 		}
 		end = func() { out.Close() }
 		e := json.NewEncoder(out)
-		s.Progress = func(one load.Sample) { _ = e.Encode(one) } // a display that is gone is no reason to end
+		// a display that is gone is no reason to end
+		s.Progress = func(one load.Sample) { _ = e.Encode(one) }
 	}
 	if i.input {
 		bounded, cancel := a.whileInput(ctx)
@@ -274,8 +292,9 @@ func (a *app) whileInput(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, cancel
 }
 
-// foresee says before anything is opened which limit will stop the run, at which number; with --fit it asks for no more than
-// that. What everybody on the host shares is not tried: too little memory, or too few files in fs.file-max, harms others.
+// foresee says before anything is opened which limit will stop the run, at which number;
+// with --fit it asks for no more than that. What everybody on the host shares is not tried:
+// too little memory, or too few files in fs.file-max, harms others.
 func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool) error {
 	if s.Mode == load.Churn {
 		return nil
@@ -292,26 +311,35 @@ func (a *app) within(f *loadFlags, s *load.Spec, forecast load.Forecast) error {
 	low, ok := forecast.Tightest(s.Connections)
 	switch {
 	case !f.fit && tooMuch(forecast, s.Connections) != "":
-		return misuse("--fit opens as many as fit, and as root more than fs.file-max, while others can open nothing; --keep-free leaves less memory free", "%d connections need %s", s.Connections, tooMuch(forecast, s.Connections))
+		return misuse(
+			"--fit opens as many as fit, and as root more than fs.file-max, while "+
+				"others can open nothing; --keep-free leaves less memory free",
+			"%d connections need %s", s.Connections, tooMuch(forecast, s.Connections))
 	case !ok:
 		return nil
 	case f.fit && low.Connections == 0:
-		return &failure{statusBinds, fmt.Errorf("not one connection fits: %s (%s)", low.Limit, low.Why), ""}
+		return &failure{statusBinds, fmt.Errorf("not one connection fits: %s (%s)",
+			low.Limit, low.Why), ""}
 	case f.fit:
-		printf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections, low.Limit, low.Why)
+		printf(a.stderr, "maxconn: %d connections fit: %s (%s)\n", low.Connections,
+			low.Limit, low.Why)
 		s.Connections = low.Connections
 		for _, c := range forecast.Ceilings {
 			if c.Spared && c.Connections < s.Connections {
-				printf(a.stderr, "maxconn: that is more than %s leaves: until the end, programs without CAP_SYS_ADMIN may be unable to open files\n", c.Number)
+				printf(a.stderr,
+					"maxconn: that is more than %s leaves: until the end, "+
+						"programs without CAP_SYS_ADMIN may be unable "+
+						"to open files\n", c.Number)
 			}
 		}
 	default:
-		printf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit, low.Connections, low.Why)
+		printf(a.stderr, "maxconn: %s will stop this at %d connections: %s\n", low.Limit,
+			low.Connections, low.Why)
 	}
 	return nil
 }
 
-// tooMuch says what of the host's is not enough for so many connections, "" for nothing.
+// tooMuch says what of the host's is not enough for that many connections, "" for nothing.
 func tooMuch(forecast load.Forecast, wanted int64) string {
 	var said []string
 	for _, c := range forecast.Ceilings {
@@ -329,6 +357,8 @@ func (a *app) loadWorker() *cobra.Command {
 		Short:  "do what the standard input says; load starts it",
 		Hidden: true,
 		Args:   noArguments,
-		RunE:   func(c *cobra.Command, _ []string) error { return load.Work(c.Context(), a.stdin, a.stdout) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return load.Work(c.Context(), a.stdin, a.stdout)
+		},
 	}
 }

@@ -29,7 +29,7 @@ func (a *app) loadServe() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve ADDRESS:PORT[,PORT...]",
 		Short: "accept connections and hold them until their clients close",
-		Long: `serve accepts TCP connections, holds them, and answers what it reads if it is told to.
+		Long: `serve accepts TCP connections, holds them, and answers what it reads if asked to.
 It has a listening socket for each CPU on each port. :7000 is every address of this
 host, IPv4 and IPv6.`,
 		Example: `  maxconn load serve :7000
@@ -38,7 +38,9 @@ host, IPv4 and IPv6.`,
   maxconn load serve 127.0.0.1:6379 --answer '+PONG\r\n'`,
 		Args:              oneTarget,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(c *cobra.Command, args []string) error { return a.runServe(c.Context(), f, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runServe(c.Context(), f, args[0])
+		},
 	}
 	v := func(to *string, name, usage string) {
 		c.Flags().Var(word{to}, name, usage)
@@ -46,16 +48,21 @@ host, IPv4 and IPv6.`,
 	}
 	v(&f.length, "for", "end after this `time`; with Ctrl-C where it is not given")
 	v(&f.threads, "threads", "accept in so `many` threads; one a CPU where it is not given")
-	v(&f.backlog, "backlog", "the `argument` of listen(); 65535 where it is not given, and the kernel cuts it to net.core.somaxconn")
+	v(&f.backlog, "backlog",
+		"the `argument` of listen(); 65535 where it is not given, and the kernel cuts "+
+			"it to net.core.somaxconn")
 	v(&f.answer, "answer", "send these `bytes` for each read; \\r\\n and \\x00 are understood")
 	c.Flags().BoolVar(&f.echo, "echo", false, "send back what was read")
-	c.Flags().BoolVar(&f.first, "close-first", false, "close after the answer, or at once where there is none")
+	c.Flags().BoolVar(&f.first, "close-first", false,
+		"close after the answer, or at once where there is none")
 	c.Flags().BoolVar(&f.reset, "reset", false, "close with RST")
-	c.Flags().BoolVar(&f.oneTable, "one-table", false, "keep to this process's limit of open files")
-	v(&f.keep, "keep-free", "stop accepting when free memory and page cache fall to so many `MiB`")
+	c.Flags().BoolVar(&f.oneTable, "one-table", false,
+		"keep to this process's limit of open files")
+	v(&f.keep, "keep-free", "stop accepting when free memory drops below this many `MiB`")
 	v(&f.readyTo, "ready-to", "write a line to this `file` when all sockets listen")
 	c.Flags().BoolVar(&f.input, "while-input", false, "end when the standard input does")
-	_ = errors.Join(c.Flags().MarkHidden("ready-to"), c.Flags().MarkHidden("while-input")) // fail only for flags that do not exist
+	// fail only for flags that do not exist
+	_ = errors.Join(c.Flags().MarkHidden("ready-to"), c.Flags().MarkHidden("while-input"))
 	c.Flags().BoolVar(&f.json, "json", false, "write JSON at the end")
 	return c
 }
@@ -63,8 +70,11 @@ host, IPv4 and IPv6.`,
 func (a *app) runServe(ctx context.Context, f *serveFlags, text string) error {
 	p := &parsed{}
 	s := load.ServeSpec{
-		Duration: p.time("--for", f.length), Threads: p.number("--threads", f.threads), Backlog: p.number("--backlog", f.backlog), Answer: p.bytes("--answer", f.answer),
-		Echo: f.echo, CloseFirst: f.first, Reset: f.reset, OneTable: f.oneTable, KeepFree: int64(p.number("--keep-free", f.keep)) << 20, Ready: a.ready, Diagnose: true,
+		Duration: p.time("--for", f.length), Threads: p.number("--threads", f.threads),
+		Backlog: p.number("--backlog", f.backlog), Answer: p.bytes("--answer", f.answer),
+		Echo: f.echo, CloseFirst: f.first, Reset: f.reset, OneTable: f.oneTable,
+		KeepFree: int64(p.number("--keep-free", f.keep)) << 20, Ready: a.ready,
+		Diagnose: true,
 	}
 	if p.err != nil {
 		return p.err
@@ -77,7 +87,10 @@ func (a *app) runServe(ctx context.Context, f *serveFlags, text string) error {
 		return misuse("write ADDRESS:PORT or :PORT", "%s: %w", quoted(text), err)
 	}
 	if f.readyTo != "" {
-		s.Ready = func([]netip.AddrPort) { _ = os.WriteFile(f.readyTo, []byte("ready\n"), 0o600) } // who waits for it gives up in time
+		// who waits for it gives up in time
+		s.Ready = func([]netip.AddrPort) {
+			_ = os.WriteFile(f.readyTo, []byte("ready\n"), 0o600)
+		}
 	}
 	if f.input {
 		var cancel context.CancelFunc

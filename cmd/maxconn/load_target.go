@@ -59,7 +59,8 @@ func addressesOf(ctx context.Context, name string) (addrs []netip.Addr, err erro
 		return []netip.Addr{a.Unmap()}, nil
 	}
 	if endsInNumber.MatchString(name) {
-		return nil, errors.New("an IPv4 address has four decimal numbers, without zeros in front")
+		return nil, errors.New(
+			"an IPv4 address has four decimal numbers, without zeros in front")
 	}
 	if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", name); err != nil {
 		return nil, err
@@ -73,7 +74,8 @@ func addressesOf(ctx context.Context, name string) (addrs []netip.Addr, err erro
 func targetPorts(list string) (out []uint16, err error) {
 	for part := range strings.SplitSeq(list, ",") {
 		p, err := load.ParsePorts(part)
-		if err != nil || int(p.Last)-int(p.First) >= mostTargets || len(out) >= mostTargets {
+		if err != nil || int(p.Last)-int(p.First) >= mostTargets ||
+			len(out) >= mostTargets {
 			return nil, fmt.Errorf("%s is not a port", quoted(part))
 		}
 		for port := int(p.First); port <= int(p.Last); port++ {
@@ -100,7 +102,7 @@ func (f *loadFlags) permit(to []netip.Addr, sources []load.Range, raw *load.Raw)
 	hint := "give addresses of this host"
 	switch refused.Declaration {
 	case load.DeclareTarget:
-		hint = "a load test is an attack on whoever did not ask for it: " +
+		hint = "a load test is an attack on a host whose owner did not ask for it: " +
 			load.DeclareTarget + " says that you may"
 	case load.DeclareSources:
 		hint = "another host may have it: " + load.DeclareSources +

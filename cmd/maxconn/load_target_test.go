@@ -28,10 +28,13 @@ func newParties(t *testing.T) parties {
 		p.must(err)
 		*l = beside
 	}
-	net := func(text string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(text)} }
+	net := func(text string) []netip.Prefix {
+		return []netip.Prefix{netip.MustParsePrefix(text)}
+	}
 	p.must(p.lab.Wire(p.router, lab.Cable{
-		Here:  lab.Plug{Device: "out", Addresses: net("10.1.0.1/24")},
-		There: lab.Plug{Device: "in", Addresses: append(net("10.1.0.2/24"), net("10.1.0.3/24")...)}}))
+		Here: lab.Plug{Device: "out", Addresses: net("10.1.0.1/24")},
+		There: lab.Plug{Device: "in",
+			Addresses: append(net("10.1.0.2/24"), net("10.1.0.3/24")...)}}))
 	p.must(p.router.Wire(p.victim, lab.Cable{
 		Here:  lab.Plug{Device: "far", Addresses: net("10.2.0.1/24")},
 		There: lab.Plug{Device: "in", Addresses: net("10.2.0.2/24")}}))
@@ -40,7 +43,8 @@ func newParties(t *testing.T) parties {
 		p.must(l.Set("net.ipv4.conf."+key+".rp_filter", "0"))
 	}
 	p.must(p.lab.Route(netip.MustParsePrefix("10.2.0.0/24"), netip.MustParseAddr("10.1.0.2")))
-	p.must(p.victim.Route(netip.MustParsePrefix("10.1.0.0/24"), netip.MustParseAddr("10.2.0.1")))
+	p.must(p.victim.Route(netip.MustParsePrefix("10.1.0.0/24"),
+		netip.MustParseAddr("10.2.0.1")))
 	return p
 }
 
@@ -63,7 +67,8 @@ func (p parties) connect(args ...string) lab.Output {
 	path, err := binary()
 	p.must(err)
 	argv := append([]string{path, "load", "connect"}, args...)
-	out, err := p.lab.Run(p.Context(), nil, append(argv, "--for", "200ms", "--timeout", "1s")...)
+	out, err := p.lab.Run(p.Context(), nil,
+		append(argv, "--for", "200ms", "--timeout", "1s")...)
 	p.must(err)
 	return out
 }
@@ -80,24 +85,27 @@ func TestLoadThirdParties(t *testing.T) {
 			raw("10.1.0.1:7000", "--gateway", "10.1.0.2", "--source", "10.2.0.2"),
 			[]string{"--i-own-the-target", "--i-own-the-sources"}},
 		"the own address by a router, from a loopback address": {
-			raw("127.0.0.1:7000", "--gateway", "10.1.0.2", "--source", "10.2.0.2"), nil},
+			raw("127.0.0.1:7000", "--gateway", "10.1.0.2", "--source", "10.2.0.2"),
+			nil},
 		"the victim by frames": {
 			raw("10.2.0.2:80", "--gateway", "10.1.0.2", "--source", "10.1.0.9"),
 			[]string{"--i-own-the-target", "--i-own-the-sources"}},
 		"the victim by a mapped address": {
 			[]string{"[::ffff:10.2.0.2]:80"}, []string{"--i-own-the-target"}},
-		"the victim by its address": {[]string{"10.2.0.2:80"}, []string{"--i-own-the-target"}},
-		"all of its network":        {[]string{"10.1.0.255:80"}, nil},
-		"the victim by one number":  {[]string{"167903234:80"}, nil},
-		"the victim in octal":       {[]string{"012.2.0.2:80"}, nil},
-		"from its address":          {[]string{"127.0.0.1:9", "--source", "10.2.0.2"}, nil},
+		"the victim by its address": {[]string{"10.2.0.2:80"},
+			[]string{"--i-own-the-target"}},
+		"all of its network":       {[]string{"10.1.0.255:80"}, nil},
+		"the victim by one number": {[]string{"167903234:80"}, nil},
+		"the victim in octal":      {[]string{"012.2.0.2:80"}, nil},
+		"from its address":         {[]string{"127.0.0.1:9", "--source", "10.2.0.2"}, nil},
 	}
 	for name, w := range ways {
 		before := p.received(p.victim) + p.received(p.router)
 		for n := range len(w.declared) + 1 {
 			args := append(w.args, w.declared[:max(n-1, 0)]...)
 			if out := p.connect(args...); out.Code != statusUsage {
-				t.Errorf("%s: %q ended with %d: %s", name, args, out.Code, out.Stderr)
+				t.Errorf("%s: %q ended with %d: %s", name, args, out.Code,
+					out.Stderr)
 			}
 		}
 		if n := p.received(p.victim) + p.received(p.router) - before; n != 0 {
@@ -127,7 +135,8 @@ func TestLoadTakesNoAddress(t *testing.T) {
 	before, table := p.received(p.router), p.neighbours(p.router)
 	for _, sources := range []string{"10.1.0.3", "10.1.0.9,10.1.0.3", "10.1.0.3-10.1.0.9"} {
 		out := p.connect(append(args, "--source", sources)...)
-		if out.Code != statusUsage || !strings.Contains(string(out.Stderr), "10.1.0.3 is at ") {
+		if out.Code != statusUsage ||
+			!strings.Contains(string(out.Stderr), "10.1.0.3 is at ") {
 			t.Errorf("%s: status %d: %s", sources, out.Code, out.Stderr)
 		}
 	}
@@ -151,8 +160,10 @@ func TestLoadGivesAnAddressBack(t *testing.T) {
 	p.must(err)
 	done := make(chan lab.Output, 1)
 	go func() {
-		out, err := p.lab.Run(p.Context(), nil, path, "load", "connect", "10.1.0.2:80", "--raw",
-			"--device", "out", "--source", "10.1.0.9", "--i-own-the-target", "--i-own-the-sources",
+		out, err := p.lab.Run(p.Context(), nil, path, "load", "connect", "10.1.0.2:80",
+			"--raw",
+			"--device", "out", "--source", "10.1.0.9", "--i-own-the-target",
+			"--i-own-the-sources",
 			"--for", "1h", "--json")
 		if err != nil {
 			t.Error(err)
@@ -165,7 +176,8 @@ func TestLoadGivesAnAddressBack(t *testing.T) {
 		"--source", "10.1.0.9", "--i-own-the-target", "--for", "10ms", "--timeout", "10ms")
 	p.must(err) // the question for 10.1.0.77 says who asks
 	out := <-done
-	if out.Code != statusBinds || !strings.Contains(string(out.Stdout), "has the source 10.1.0.9") {
+	if out.Code != statusBinds || !strings.Contains(string(out.Stdout),
+		"has the source 10.1.0.9") {
 		t.Errorf("status %d: %s%s", out.Code, out.Stdout, out.Stderr)
 	}
 }
@@ -175,11 +187,13 @@ func TestTargetSpellings(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"127.0.0.1": true, "[::1]": true, "[::ffff:127.0.0.1]": true, "[fe80::1%lo]": true,
 		"127.1": false, "0177.0.0.1": false, "0x7f.0.0.1": false, "2130706433": false,
-		"0x7f000001": false, "127.0.0.1.": false, "127.0.0.256": false, "a.1": false, "a.0x": false,
+		"0x7f000001": false, "127.0.0.1.": false, "127.0.0.256": false, "a.1": false,
+		"a.0x":      false,
 		"1.2.3.4.5": false, "127.0.00.1": false,
 	} {
 		got, err := resolve(t.Context(), name+":"+strconv.Itoa(80))
-		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "four decimal numbers") {
+		if (err == nil) != ok || !ok &&
+			!strings.Contains(err.Error(), "four decimal numbers") {
 			t.Errorf("%s: %v %v", name, got, err)
 		}
 	}

@@ -35,13 +35,16 @@ func (w world) load(status int, args ...string) (r load.Report) {
 	path, err := binary()
 	w.must(err)
 	if !slices.Contains(args, "--timeout") {
-		args = append(args, "--timeout", "2m") // a busy machine may keep a server from running for seconds
+		// a busy machine may keep a server from running for seconds
+		args = append(args, "--timeout", "2m")
 	}
-	out, err := w.lab.Run(w.Context(), nil, append([]string{path, "load"}, append(args, "--json")...)...)
+	out, err := w.lab.Run(w.Context(), nil,
+		append([]string{path, "load"}, append(args, "--json")...)...)
 	w.must(err)
 	if out.Code != status && status != anyStatus {
 		_ = json.Unmarshal(out.Stdout, &r)
-		w.Fatalf("load %q: status %d, want %d\n%q %+v %s", args, out.Code, status, r.Missed, r.Failures, out.Stderr)
+		w.Fatalf("load %q: status %d, want %d\n%q %+v %s", args, out.Code, status, r.Missed,
+			r.Failures, out.Stderr)
 	}
 	w.must(json.Unmarshal(out.Stdout, &r))
 	if r.Schema != load.Schema {
@@ -65,7 +68,8 @@ func (w world) serve(args ...string) (stop func() load.Report) {
 	w.Cleanup(func() { end.Close(); <-reports })
 	go func() {
 		defer close(reports)
-		argv := append([]string{path, "load", "serve", "--json", "--while-input=true", "--ready-to=" + ready}, args...)
+		argv := append([]string{path, "load", "serve", "--json", "--while-input=true",
+			"--ready-to=" + ready}, args...)
 		out, err := w.lab.Run(context.Background(), running, argv...)
 		var r load.Report
 		if err := errors.Join(err, json.Unmarshal(out.Stdout, &r)); err != nil {
@@ -96,18 +100,22 @@ func (w world) tcp(name string) (n int64) {
 
 func (w world) empty() {
 	w.Helper()
-	w.await("no socket is left", func() bool { return w.tcp("TCP.inuse") == 0 && w.tcp("TCP.tw") == 0 })
+	w.await("no socket is left", func() bool {
+		return w.tcp("TCP.inuse") == 0 && w.tcp("TCP.tw") == 0
+	})
 }
 
-// More connections than one descriptor table takes, and than one source address has ports: both ends count the same, the kernel
-// agrees, and nothing is left.
+// More connections than one descriptor table takes, and than one source address has ports:
+// both ends count the same, the kernel agrees, and nothing is left.
 func TestLoadHold(t *testing.T) {
 	w := newWorld(t)
 	w.set("net.ipv4.ip_local_port_range", "40000 43999")
 	stop := w.serve("127.0.0.1:7000")
 	const n = 9000
-	r := w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "9k", "--hold", "100ms")
-	if r.Established != n || r.Held != n || r.PeakOpen != n || !r.GoalMet || r.AtPeak == nil || r.AtPeak.Inuse < 2*n || r.Connect.Seen != n {
+	r := w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "9k", "--hold",
+		"100ms")
+	if r.Established != n || r.Held != n || r.PeakOpen != n || !r.GoalMet || r.AtPeak == nil ||
+		r.AtPeak.Inuse < 2*n || r.Connect.Seen != n {
 		t.Errorf("%+v", r)
 	}
 	// The kernel's part is not known where other programs gave back more memory meanwhile.
@@ -115,12 +123,14 @@ func TestLoadHold(t *testing.T) {
 		t.Errorf("not measured: %+v", r)
 	}
 	if s := stop(); s.Established != n || s.PeakOpen > n {
-		t.Errorf("the server accepted %d, at most %d at one time", s.Established, s.PeakOpen)
+		t.Errorf("the server accepted %d, at most %d at one time", s.Established,
+			s.PeakOpen)
 	}
 	w.empty()
 }
 
-// The lab's namespace has one table for each worker: with room for 500 descriptors in each, 3000 connections need several.
+// The lab's namespace has one table for each worker: with room for 500 descriptors in each,
+// 3000 connections need several.
 func TestLoadTables(t *testing.T) {
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		t.Skip("no prlimit here: it is in the Debian package util-linux")
@@ -133,15 +143,21 @@ func TestLoadTables(t *testing.T) {
 		status int
 		check  func(load.Report) bool
 	}{
-		{nil, statusHolds, func(r load.Report) bool { return r.Established == 3000 && r.Tables > 10 && r.Processes == 0 }},
+		{nil, statusHolds, func(r load.Report) bool {
+			return r.Established == 3000 && r.Tables > 10 && r.Processes == 0
+		}},
 		{[]string{"--processes"}, statusHolds, func(r load.Report) bool {
-			return r.Established == 3000 && r.Processes > 10 && r.WorkersLost == 0 && r.Connect.Seen == 3000
+			return r.Established == 3000 && r.Processes > 10 && r.WorkersLost == 0 &&
+				r.Connect.Seen == 3000
 		}},
 		{[]string{"--one-table"}, statusBinds, func(r load.Report) bool {
-			return r.Established < 250 && r.Established > 200 && r.Errors["EMFILE"] > 0 && r.BoundBy == "process-files"
+			return r.Established < 250 && r.Established > 200 &&
+				r.Errors["EMFILE"] > 0 && r.BoundBy == "process-files"
 		}},
 	} {
-		argv := append([]string{"prlimit", "--nofile=500", path, "load", "pair", "--connections", "3000", "--threads", "2", "--hold", "50ms", "--json"}, c.flags...)
+		argv := append([]string{"prlimit", "--nofile=500", path, "load", "pair",
+			"--connections", "3000", "--threads", "2", "--hold", "50ms", "--json"},
+			c.flags...)
 		out, err := w.lab.Run(t.Context(), nil, argv...)
 		w.must(err)
 		var r load.Report
@@ -158,15 +174,18 @@ func TestLoadChurn(t *testing.T) {
 	stop := w.serve("127.0.0.1:7000", "--echo")
 	closing := w.serve("127.0.0.1:7001", "--answer", "yes", "--close-first")
 	for _, c := range []string{"rst", "fin", "reuse"} {
-		r := w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "500", "--close", c, "--send", "ping", "--expect", "4")
-		if r.Established != 500 || r.Answered != 500 || r.Answer == nil || r.Answer.Seen != 500 || string(r.Close) != c {
+		r := w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "500",
+			"--close", c, "--send", "ping", "--expect", "4")
+		if r.Established != 500 || r.Answered != 500 || r.Answer == nil ||
+			r.Answer.Seen != 500 || string(r.Close) != c {
 			t.Errorf("%s: %+v", c, r)
 		}
 		if tw := w.tcp("TCP.tw"); (tw > 0) != (c == "fin") && c != "reuse" {
 			t.Errorf("%s: %d connections in TIME_WAIT", c, tw)
 		}
 	}
-	r := w.load(statusHolds, "connect", "127.0.0.1:7001", "--connections", "500", "--close", "server-fin", "--send", "ping", "--expect", "3")
+	r := w.load(statusHolds, "connect", "127.0.0.1:7001", "--connections", "500", "--close",
+		"server-fin", "--send", "ping", "--expect", "3")
 	if r.Established != 500 || r.Answered != 500 {
 		t.Errorf("server-fin: %+v", r)
 	}
@@ -182,7 +201,8 @@ func TestLoadChurn(t *testing.T) {
 func TestLoadPair(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []string{"rst", "fin", "server-rst", "server-fin", "reuse"} {
-		r := w.load(statusHolds, "pair", "--connections", "2k", "--close", c, "--send", "ping", "--expect", "6")
+		r := w.load(statusHolds, "pair", "--connections", "2k", "--close", c, "--send",
+			"ping", "--expect", "6")
 		if r.Established != 2000 || r.Answered != 2000 {
 			t.Errorf("%s: %+v", c, r)
 		}
@@ -198,11 +218,13 @@ func TestLoadPair(t *testing.T) {
 func TestLoadTalk(t *testing.T) {
 	w := newWorld(t)
 	stop := w.serve("127.0.0.1:7000", "--echo")
-	r := w.load(statusHolds, "connect", "127.0.0.1:7000", "--mode", "talk", "--connections", "3k", "--hold", "50ms", "--send", "hello", "--expect", "5")
+	r := w.load(statusHolds, "connect", "127.0.0.1:7000", "--mode", "talk", "--connections",
+		"3k", "--hold", "50ms", "--send", "hello", "--expect", "5")
 	if r.Established != 3000 || r.Answered != 3000 || r.Answer == nil || r.Answer.Seen != 3000 {
 		t.Errorf("talk: %+v", r)
 	}
-	r = w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "200", "--message-rate", "2k/s", "--hold", "1s")
+	r = w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "200",
+		"--message-rate", "2k/s", "--hold", "1s")
 	if r.Messages == 0 || float64(r.Messages) > 2000*r.Total {
 		t.Errorf("%d messages in %.1f s at 2000/s", r.Messages, r.Total)
 	}
@@ -212,7 +234,8 @@ func TestLoadTalk(t *testing.T) {
 	w.empty()
 }
 
-// steps are the connections whose SYN was sent again, by how often that was. Each waited at least as long as that takes.
+// steps are the connections whose SYN was sent again, by how often that was. Each waited at
+// least as long as that takes.
 func (w world) steps(r load.Report) map[int]int64 {
 	w.Helper()
 	n := map[int]int64{}
@@ -225,35 +248,44 @@ func (w world) steps(r load.Report) map[int]int64 {
 	return n
 }
 
-// An accept queue of 20 and 60 handshakes at once: 20 are in at once, 20 after the first SYN is sent again, 20 after the second.
+// An accept queue of 20 and 60 handshakes at once: 20 are in at once, 20 after the first
+// SYN is sent again, 20 after the second.
 func TestLoadAcceptQueue(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.lab.Value("net.ipv4.tcp_syn_linear_timeouts"); err == nil {
 		w.set("net.ipv4.tcp_syn_linear_timeouts", "0") // Linux 6.5: 1 s, 3 s, 7 s as before
 	}
-	w.set("net.ipv4.tcp_syncookies", "0") // SYNs that come in the same moment do not get past a full SYN queue
+	// SYNs that come in the same moment do not get past a full SYN queue
+	w.set("net.ipv4.tcp_syncookies", "0")
 	l := w.listen(7000, 19)
 	reports := make(chan load.Report)
 	go func() {
-		reports <- w.load(statusHolds, "connect", "127.0.0.1:7000", "--mode", "burst", "--connections", "60", "--hold", "10ms", "--threads", "1")
+		reports <- w.load(statusHolds, "connect", "127.0.0.1:7000", "--mode", "burst",
+			"--connections", "60", "--hold", "10ms", "--threads", "1")
 	}()
 	w.await("40 do not get in", func() bool { return w.overflows() >= 40 })
 	for i := range 2 {
 		w.await("the queue is full", func() bool { return w.queue(7000).Used == 20 })
-		if out, err := w.server.Accept(lab.AcceptSpec{Listener: l, N: 20}); err != nil || out.Count != 20 {
+		if out, err := w.server.Accept(lab.AcceptSpec{Listener: l, N: 20}); err != nil ||
+			out.Count != 20 {
 			t.Errorf("accept %d: %+v %v", i, out, err)
 		}
 	}
 	r := <-reports
 	// After 1 s and 3 s, where the test itself is not kept from accepting for so long.
 	n := w.steps(r)
-	if r.Established != 60 || len(n) != 2 || slices.ContainsFunc(slices.Collect(maps.Values(n)), func(n int64) bool { return n != 20 }) {
+	if r.Established != 60 || len(n) != 2 ||
+		slices.ContainsFunc(slices.Collect(maps.Values(n)), func(n int64) bool {
+			return n != 20
+		}) {
 		t.Errorf("%d established, %+v", r.Established, r.SYNSteps)
 	}
 	if r.BoundBy != "accept-queue" || !strings.Contains(r.Because, "127.0.0.1:7000") {
 		t.Errorf("bound by %q: %s", r.BoundBy, r.Because)
 	}
-	if !slices.ContainsFunc(r.Counters, func(m load.Moved) bool { return m.Name == "TcpExt.ListenOverflows" && m.By >= 40 }) {
+	if !slices.ContainsFunc(r.Counters, func(m load.Moved) bool {
+		return m.Name == "TcpExt.ListenOverflows" && m.By >= 40
+	}) {
 		t.Errorf("counters %+v", r.Counters)
 	}
 }
@@ -272,40 +304,49 @@ func failed(r load.Report, phase load.Phase, errno string) (n int64) {
 func TestLoadFailures(t *testing.T) {
 	w := newWorld(t)
 
-	r := w.load(statusBinds, "connect", "127.0.0.1:7000", "--connections", "50", "--hold", "10ms")
-	if failed(r, load.AtConnect, "ECONNREFUSED") != 50 || r.Refused != 50 || r.Attempted != 50 || r.GoalMet || r.BoundBy != "" {
+	r := w.load(statusBinds, "connect", "127.0.0.1:7000", "--connections", "50", "--hold",
+		"10ms")
+	if failed(r, load.AtConnect, "ECONNREFUSED") != 50 || r.Refused != 50 ||
+		r.Attempted != 50 || r.GoalMet || r.BoundBy != "" {
 		t.Errorf("refused: %+v", r)
 	}
 
 	w.listen(7001, 0) // takes one (two that came in the same moment) and never accepts
-	r = w.load(statusBinds, "connect", "127.0.0.1:7001", "--threads", "1", "--connections", "5", "--timeout", "300ms", "--hold", "10ms")
-	if failed(r, load.AtConnect, "ETIMEDOUT") != 4 || r.TimedOut != 4 || r.Established != 1 || r.BoundBy != "accept-queue" {
+	r = w.load(statusBinds, "connect", "127.0.0.1:7001", "--threads", "1", "--connections", "5",
+		"--timeout", "300ms", "--hold", "10ms")
+	if failed(r, load.AtConnect, "ETIMEDOUT") != 4 || r.TimedOut != 4 || r.Established != 1 ||
+		r.BoundBy != "accept-queue" {
 		t.Errorf("blackhole: %+v", r)
 	}
 
 	stop := w.serve("127.0.0.1:7002", "--close-first", "--reset")
-	r = w.load(statusBinds, "connect", "127.0.0.1:7002", "--connections", "50", "--hold", "200ms")
+	r = w.load(statusBinds, "connect", "127.0.0.1:7002", "--connections", "50", "--hold",
+		"200ms")
 	// The reset may come before the client has seen that the connection was made.
-	if failed(r, load.AtHeld, "ECONNRESET")+failed(r, load.AtConnect, "ECONNRESET") != 50 || r.Lost+r.Reset != 50 || r.Held != 0 {
+	if failed(r, load.AtHeld, "ECONNRESET")+failed(r, load.AtConnect, "ECONNRESET") != 50 ||
+		r.Lost+r.Reset != 50 || r.Held != 0 {
 		t.Errorf("reset: %+v", r)
 	}
 	stop()
 
 	w.listen(7003, 128) // the kernel accepts, nobody reads
-	r = w.load(statusBinds, "connect", "127.0.0.1:7003", "--connections", "20", "--close", "rst", "--timeout", "300ms", "--send", "hello", "--expect", "1")
+	r = w.load(statusBinds, "connect", "127.0.0.1:7003", "--connections", "20", "--close",
+		"rst", "--timeout", "300ms", "--send", "hello", "--expect", "1")
 	if failed(r, load.AtAnswer, "ETIMEDOUT") != 20 || r.Answered != 0 {
 		t.Errorf("never answers: %+v", r)
 	}
 
 	stop = w.serve("127.0.0.1:7004", "--answer", "no", "--close-first")
-	r = w.load(statusBinds, "connect", "127.0.0.1:7004", "--connections", "20", "--close", "fin", "--send", "hello", "--expect", "10")
+	r = w.load(statusBinds, "connect", "127.0.0.1:7004", "--connections", "20", "--close",
+		"fin", "--send", "hello", "--expect", "10")
 	if failed(r, load.AtAnswer, "SHORT") != 20 {
 		t.Errorf("short answer: %+v", r)
 	}
 	stop()
 }
 
-// Ports run out in the middle: said before, counted, named, not fatal; --fit asks for no more than there are.
+// Ports run out in the middle: said before, counted, named, not fatal; --fit asks for no
+// more than there are.
 func TestLoadPortsRunOut(t *testing.T) {
 	w := newWorld(t)
 	w.set("net.ipv4.ip_local_port_range", "40000 40099")
@@ -314,20 +355,26 @@ func TestLoadPortsRunOut(t *testing.T) {
 	defer stop()
 	_, err := w.client.Bind(lab.BindSpec{Addr: at(40007)}) // somebody else's
 	w.must(err)
-	args := []string{"connect", "127.0.0.1:7000", "--connections", "500", "--source", "127.0.0.1", "--hold", "50ms"}
+	args := []string{"connect", "127.0.0.1:7000", "--connections", "500", "--source",
+		"127.0.0.1", "--hold", "50ms"}
 	r := w.load(statusBinds, args...)
-	if r.Established != 89 || r.PortsSkipped != 1 || failed(r, load.AtBind, "EADDRNOTAVAIL") != 411 || r.BoundBy != "ephemeral-ports" || r.Failures[0].Open != 89 {
+	if r.Established != 89 || r.PortsSkipped != 1 ||
+		failed(r, load.AtBind, "EADDRNOTAVAIL") != 411 || r.BoundBy != "ephemeral-ports" ||
+		r.Failures[0].Open != 89 {
 		t.Errorf("%+v", r)
 	}
-	r = w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "500", "--source", "127.0.0.2-127.0.0.3", "--hold", "50ms", "--fit")
+	r = w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "500", "--source",
+		"127.0.0.2-127.0.0.3", "--hold", "50ms", "--fit")
 	if r.Established != 180 || r.Wanted != 180 {
 		t.Errorf("--fit: %d of %d, want 180", r.Established, r.Wanted)
 	}
-	r = w.load(statusHolds, "connect", "127.0.0.1:7000,7001", "--connections", "300", "--source", "127.0.0.2,127.0.0.3", "--hold", "50ms")
+	r = w.load(statusHolds, "connect", "127.0.0.1:7000,7001", "--connections", "300",
+		"--source", "127.0.0.2,127.0.0.3", "--hold", "50ms")
 	if r.Established != 300 {
 		t.Errorf("two ports of the target: %+v", r)
 	}
-	r = w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "80", "--source", "127.0.0.4", "--kernel-ports", "--hold", "50ms")
+	r = w.load(statusHolds, "connect", "127.0.0.1:7000", "--connections", "80", "--source",
+		"127.0.0.4", "--kernel-ports", "--hold", "50ms")
 	if r.Established != 80 {
 		t.Errorf("the kernel's ports: %+v", r)
 	}
@@ -338,9 +385,11 @@ func TestLoadSources(t *testing.T) {
 	w := newWorld(t)
 	path, err := binary()
 	w.must(err)
-	out, err := w.lab.Run(t.Context(), nil, path, "load", "connect", "127.0.0.1:7000", "--source", "10.9.9.9", "--for", "10ms")
+	out, err := w.lab.Run(t.Context(), nil, path, "load", "connect", "127.0.0.1:7000",
+		"--source", "10.9.9.9", "--for", "10ms")
 	w.must(err)
-	if out.Code != statusUsage || !strings.Contains(string(out.Stderr), "source 10.9.9.9 is no address of this host") {
+	if out.Code != statusUsage || !strings.Contains(string(out.Stderr),
+		"source 10.9.9.9 is no address of this host") {
 		t.Errorf("status %d: %s", out.Code, out.Stderr)
 	}
 	w.must(w.lab.AddAddress("lo", netip.MustParsePrefix("10.9.9.1/32")))
@@ -348,7 +397,8 @@ func TestLoadSources(t *testing.T) {
 	stop := w.serve("10.9.9.1:7000")
 	defer stop()
 	w.set("net.ipv4.ip_local_port_range", "40000 40099")
-	r := w.load(statusHolds, "connect", "10.9.9.1:7000", "--source", "lo", "--connections", "300", "--hold", "10ms")
+	r := w.load(statusHolds, "connect", "10.9.9.1:7000", "--source", "lo", "--connections",
+		"300", "--hold", "10ms")
 	if r.Established != 300 {
 		t.Errorf("all addresses of a device: %+v", r)
 	}
@@ -358,11 +408,13 @@ func TestLoadSources(t *testing.T) {
 func TestLoadLiveLine(t *testing.T) {
 	tty, screen := openTerminal(t, 80)
 	var out bytes.Buffer
-	if status := run(t.Context(), []string{"load", "pair", "--for", "1200ms", "--threads", "1"}, nil, &out, tty, noEnv); status != statusHolds {
+	if status := run(t.Context(), []string{"load", "pair", "--for", "1200ms", "--threads", "1"},
+		nil, &out, tty, noEnv); status != statusHolds {
 		t.Errorf("status %d: %s", status, &out)
 	}
 	text := screen()
-	if !strings.Contains(text, "maxconn: 1 s: ") || !strings.HasSuffix(text, " \r") || strings.Contains(text, "\n") {
+	if !strings.Contains(text, "maxconn: 1 s: ") || !strings.HasSuffix(text, " \r") ||
+		strings.Contains(text, "\n") {
 		t.Errorf("%q", text)
 	}
 }
@@ -384,14 +436,17 @@ func TestLoadIPv6(t *testing.T) {
 	}
 }
 
-// Memory is not tried: a floor above what there is refuses, and a floor that is met in the middle stops.
+// Memory is not tried: a floor above what there is refuses, and a floor that is met in the
+// middle stops.
 func TestLoadMemory(t *testing.T) {
 	w := newWorld(t)
 	path, err := binary()
 	w.must(err)
 	out, err := w.lab.Run(t.Context(), nil, path, "load", "pair", "--connections", "100M")
 	w.must(err)
-	if out.Code != statusUsage || !strings.Contains(string(out.Stderr), "memory is enough for") || !strings.Contains(string(out.Stderr), "fs.file-max is") || !strings.Contains(string(out.Stderr), "--fit") {
+	if out.Code != statusUsage || !strings.Contains(string(out.Stderr),
+		"memory is enough for") || !strings.Contains(string(out.Stderr),
+		"fs.file-max is") || !strings.Contains(string(out.Stderr), "--fit") {
 		t.Errorf("status %d: %s", out.Code, out.Stderr)
 	}
 }
@@ -403,12 +458,14 @@ func TestLoadWorkerIsKilled(t *testing.T) {
 	defer stop()
 	reports := make(chan load.Report)
 	go func() {
-		reports <- w.load(statusBinds, "connect", "127.0.0.1:7000", "--connections", "2000", "--threads", "2", "--processes", "--hold", "6s")
+		reports <- w.load(statusBinds, "connect", "127.0.0.1:7000", "--connections", "2000",
+			"--threads", "2", "--processes", "--hold", "6s")
 	}()
 	w.await("2000 are open", func() bool { return w.tcp("TCP.inuse") >= 4000 })
 	w.must(syscall.Kill(w.worker(), syscall.SIGKILL))
 	r := <-reports
-	if r.WorkersLost != 1 || r.Held != 1000 || failed(r, load.AtWorker, "KILLED") == 0 || r.GoalMet {
+	if r.WorkersLost != 1 || r.Held != 1000 || failed(r, load.AtWorker, "KILLED") == 0 ||
+		r.GoalMet {
 		t.Errorf("%+v", r)
 	}
 	w.await("only the listeners are left", func() bool { return w.tcp("TCP.inuse") <= 8 })
@@ -434,7 +491,8 @@ func (w world) worker() int {
 	return 0
 }
 
-// The end of the standard input, which stands for Ctrl-C in the lab, closes all and says what was reached.
+// The end of the standard input, which stands for Ctrl-C in the lab, closes all and says
+// what was reached.
 func TestLoadInterrupted(t *testing.T) {
 	w := newWorld(t)
 	path, err := binary()
@@ -446,7 +504,8 @@ func TestLoadInterrupted(t *testing.T) {
 	}
 	done := make(chan outcome)
 	go func() {
-		out, err := w.lab.Run(context.Background(), running, path, "load", "pair", "--connections", "3k", "--hold", "1h", "--while-input", "--json")
+		out, err := w.lab.Run(context.Background(), running, path, "load", "pair",
+			"--connections", "3k", "--hold", "1h", "--while-input", "--json")
 		done <- outcome{out, err}
 	}()
 	w.await("3000 are open", func() bool { return w.tcp("TCP.inuse") >= 6000 })
@@ -455,7 +514,8 @@ func TestLoadInterrupted(t *testing.T) {
 	w.must(o.err)
 	var r load.Report
 	w.must(json.Unmarshal(o.out.Stdout, &r))
-	if o.out.Code != statusBinds || r.Stopped != "interrupted" || r.Established != 3000 || r.Held != 3000 || r.GoalMet {
+	if o.out.Code != statusBinds || r.Stopped != "interrupted" || r.Established != 3000 ||
+		r.Held != 3000 || r.GoalMet {
 		t.Errorf("status %d, %+v", o.out.Code, r)
 	}
 	w.empty()
@@ -475,26 +535,31 @@ func TestLoadSignal(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(500*time.Millisecond, func() { c.Process.Signal(os.Interrupt) }) // whenever it comes, it ends orderly or has not begun
+	// whenever it comes, it ends orderly or has not begun
+	time.AfterFunc(500*time.Millisecond, func() { c.Process.Signal(os.Interrupt) })
 	_ = c.Wait()
 	var r load.Report
 	if code := c.ProcessState.ExitCode(); code != statusInterrupted && code != statusFailed {
-		if err := json.Unmarshal(out.Bytes(), &r); err != nil || code != statusBinds || r.Stopped != "interrupted" || r.Established == 0 {
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil || code != statusBinds ||
+			r.Stopped != "interrupted" || r.Established == 0 {
 			t.Errorf("status %d, %v, %s", code, err, &out)
 		}
 	}
 }
 
-// Frames instead of sockets: the server holds what the client has only bits for, and the kernel keeps no orphan.
+// Frames instead of sockets: the server holds what the client has only bits for, and the
+// kernel keeps no orphan.
 func TestLoadRaw(t *testing.T) {
 	newWorld(t) // or skips
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"--connections", "5k", "--hold", "100ms"}, {"--for", "300ms"}} {
+	for _, args := range [][]string{{"--connections", "5k", "--hold", "100ms"},
+		{"--for", "300ms"}} {
 		var out, errs bytes.Buffer
-		c := exec.Command(path, append([]string{"load", "--self", "--raw", "--json"}, args...)...)
+		c := exec.Command(path, append([]string{"load", "--self", "--raw", "--json"},
+			args...)...)
 		c.Stdout, c.Stderr = &out, &errs
 		if err := c.Run(); err != nil {
 			t.Fatalf("%q: %v\n%s", args, err, &errs)
@@ -503,7 +568,8 @@ func TestLoadRaw(t *testing.T) {
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
-		if !r.GoalMet || r.Role != "raw" || r.Established == 0 || args[0] == "--connections" && (r.Established != 5000 || r.Held != 5000) {
+		if !r.GoalMet || r.Role != "raw" || r.Established == 0 ||
+			args[0] == "--connections" && (r.Established != 5000 || r.Held != 5000) {
 			t.Errorf("%q: %+v", args, r)
 		}
 	}
@@ -514,23 +580,30 @@ func TestLoadRealServers(t *testing.T) {
 	needServers(t, map[string]string{"nginx": "nginx-light", "redis-server": "redis-server"})
 	w := newWorld(t)
 	w.nginx(511, "")
-	w.start("redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+	w.start("redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save", "", "--dir",
+		t.TempDir())
 	w.await("Redis listens", func() bool { return w.queue(6379).Limit > 0 })
 
-	r := w.load(statusHolds, "connect", "127.0.0.1:8080", "--connections", "1000", "--window", "50", "--close", "server-fin", "--send", `GET / HTTP/1.0\r\n\r\n`, "--expect", "100")
+	r := w.load(statusHolds, "connect", "127.0.0.1:8080", "--connections", "1000", "--window",
+		"50", "--close", "server-fin", "--send", `GET / HTTP/1.0\r\n\r\n`, "--expect",
+		"100")
 	if r.Established != 1000 || r.Answered != 1000 {
 		t.Errorf("nginx: %+v", r)
 	}
-	r = w.load(statusHolds, "connect", "127.0.0.1:6379", "--connections", "1000", "--close", "fin", "--send", `PING\r\n`, "--expect", "7")
+	r = w.load(statusHolds, "connect", "127.0.0.1:6379", "--connections", "1000", "--close",
+		"fin", "--send", `PING\r\n`, "--expect", "7")
 	if r.Established != 1000 || r.Answered != 1000 {
 		t.Errorf("Redis, churn: %+v", r)
 	}
-	r = w.load(statusHolds, "connect", "127.0.0.1:6379", "--mode", "talk", "--connections", "500", "--send", `PING\r\n`, "--expect", "7", "--hold", "50ms")
+	r = w.load(statusHolds, "connect", "127.0.0.1:6379", "--mode", "talk", "--connections",
+		"500", "--send", `PING\r\n`, "--expect", "7", "--hold", "50ms")
 	if r.Established != 500 || r.Answered != 500 {
 		t.Errorf("Redis, talk: %+v", r)
 	}
-	// nginx closes what is idle: with 1024 worker_connections it cannot hold 2000, and the report says so.
-	r = w.load(statusBinds, "connect", "127.0.0.1:8080", "--connections", "2000", "--hold", "200ms")
+	// nginx closes what is idle: with 1024 worker_connections it cannot hold 2000, and
+	// the report says so.
+	r = w.load(statusBinds, "connect", "127.0.0.1:8080", "--connections", "2000", "--hold",
+		"200ms")
 	if r.Lost == 0 || r.Held >= 1024 {
 		t.Errorf("nginx held %d, lost %d", r.Held, r.Lost)
 	}
@@ -540,20 +613,27 @@ func TestLoadRealServers(t *testing.T) {
 func TestLoadRealClients(t *testing.T) {
 	needServers(t, map[string]string{"wrk": "wrk", "redis-benchmark": "redis-tools"})
 	w := newWorld(t)
-	http := w.serve("127.0.0.1:8080", "--answer", `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
+	http := w.serve("127.0.0.1:8080", "--answer",
+		`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
 	redis := w.serve("127.0.0.1:6379", "--answer", `+PONG\r\n`)
-	out, err := w.lab.Run(t.Context(), nil, "wrk", "-t1", "-c20", "-d1s", "http://127.0.0.1:8080/")
+	out, err := w.lab.Run(t.Context(), nil, "wrk", "-t1", "-c20", "-d1s",
+		"http://127.0.0.1:8080/")
 	w.must(err)
-	if text := string(out.Stdout); out.Code != 0 || strings.Contains(text, "Socket errors") || strings.Contains(text, "Non-2xx") || !strings.Contains(text, "requests in") {
+	if text := string(out.Stdout); out.Code != 0 || strings.Contains(text, "Socket errors") ||
+		strings.Contains(text, "Non-2xx") || !strings.Contains(text, "requests in") {
 		t.Errorf("wrk: %d %s%s", out.Code, text, out.Stderr)
 	}
-	out, err = w.lab.Run(t.Context(), nil, "redis-benchmark", "-p", "6379", "-c", "20", "-n", "2000", "-t", "ping_mbulk", "-q")
+	out, err = w.lab.Run(t.Context(), nil, "redis-benchmark", "-p", "6379", "-c", "20", "-n",
+		"2000", "-t", "ping_mbulk", "-q")
 	w.must(err)
-	if out.Code != 0 || !strings.Contains(string(out.Stdout), "PING_MBULK") || !strings.Contains(string(out.Stdout), "requests per second") {
+	if out.Code != 0 || !strings.Contains(string(out.Stdout), "PING_MBULK") ||
+		!strings.Contains(string(out.Stdout), "requests per second") {
 		t.Errorf("redis-benchmark: %d %s%s", out.Code, out.Stdout, out.Stderr)
 	}
-	if h, r := http(), redis(); h.Established < 20 || h.Answered < 20 || r.Established < 20 || r.Answered < 2000 {
-		t.Errorf("accepted %d and %d, read %d and %d", h.Established, r.Established, h.Answered, r.Answered)
+	if h, r := http(), redis(); h.Established < 20 || h.Answered < 20 || r.Established < 20 ||
+		r.Answered < 2000 {
+		t.Errorf("accepted %d and %d, read %d and %d", h.Established, r.Established,
+			h.Answered, r.Answered)
 	}
 }
 
@@ -566,18 +646,25 @@ func TestLoadSelf(t *testing.T) {
 	}
 	dir := t.TempDir()
 	series, page := filepath.Join(dir, "series.csv"), filepath.Join(dir, "page.html")
-	out, err := exec.Command(path, "load", "--self", "--connections", "500", "--close", "fin", "--json", "--csv", series, "--html", page).Output()
+	out, err := exec.Command(path, "load", "--self", "--connections", "500", "--close", "fin",
+		"--json", "--csv", series, "--html", page).Output()
 	var r load.Report
-	if err := errors.Join(err, json.Unmarshal(out, &r)); err != nil || r.Role != "pair" || r.Established != 500 || !r.GoalMet {
+	if err := errors.Join(err, json.Unmarshal(out, &r)); err != nil || r.Role != "pair" ||
+		r.Established != 500 || !r.GoalMet {
 		t.Errorf("%v %+v", err, r)
 	}
 	for name, want := range map[string]string{series: "t,attempted,established,open,failed,per_second,", page: "<svg"} {
-		if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), want) {
+		if text, err := os.ReadFile(name); err != nil ||
+			!strings.Contains(string(text), want) {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}
 	}
-	out, err = exec.Command(path, "load", "--self", "--connections", "200", "--hold", "10ms").CombinedOutput()
-	if text := string(out); err != nil || !strings.HasPrefix(text, "200 connections held, both ends here: the goal was met\n  established    200 of 200 attempted, in ") || !strings.Contains(text, "\n  connect time   p50 ") {
+	out, err = exec.Command(path, "load", "--self", "--connections", "200", "--hold",
+		"10ms").CombinedOutput()
+	if text := string(out); err != nil ||
+		!strings.HasPrefix(text, "200 connections held, both ends here: the goal was "+
+			"met\n  established    200 of 200 attempted, in ") ||
+		!strings.Contains(text, "\n  connect time   p50 ") {
 		t.Errorf("%v\n%s", err, text)
 	}
 }

@@ -1,6 +1,8 @@
-// Command maxconn says how many TCP connections a Linux host can make and hold, what stops it first, and why.
+// Command maxconn says how many TCP connections a Linux host can make and hold, what stops
+// it first, and why.
 //
-// Each verb has its file. run is the whole program without a process around it; tests call it.
+// Each verb has its file. run is the whole program without a process around it; tests call
+// it.
 package main
 
 import (
@@ -14,13 +16,15 @@ import (
 func main() {
 	otherRoles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C or SIGTERM ends the process whatever it is doing
+	// a second Ctrl-C or SIGTERM ends the process whatever it is doing
+	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
 }
 
-// run executes one command line and returns the exit status. The end of ctx ends it at once. env looks up
-// environment variables; NO_COLOR, TERM and COLUMNS are the only ones.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
+// run executes one command line and returns the exit status. The end of ctx ends it at
+// once. env looks up environment variables; NO_COLOR, TERM and COLUMNS are the only ones.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer,
+	env func(string) string) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env, ctx: ctx}
 	root := a.root()
 	root.SetArgs(args)

@@ -18,8 +18,8 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
-// TestMain makes the test binary other programs as well: the init of a machine, a worker of a lab, the bare dump and the stop-watch of the
-// benchmark, and maxconn itself for scripts.
+// TestMain makes the test binary other programs as well: the init of a machine, a worker of
+// a lab, the bare dump and the stop-watch of the benchmark, and maxconn itself for scripts.
 func TestMain(m *testing.M) {
 	machineMain()
 	lab.Main()
@@ -27,15 +27,18 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"maxconn": main})
 }
 
-// Each testdata/<verb>_*.txtar is a session. It finds the recorded hosts of testdata/hosts in its directory.
+// Each testdata/<verb>_*.txtar is a session. It finds the recorded hosts of testdata/hosts
+// in its directory.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               copyHosts,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "isjson": isJSON, "lab": startLab, "cmpplan": comparePlan},
-		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool,
+			[]string){"exits": exits, "isjson": isJSON, "lab": startLab,
+			"cmpplan": comparePlan},
+		Condition: condition,
 	})
 }
 
@@ -49,7 +52,8 @@ func copyHosts(e *testscript.Env) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(e.WorkDir, filepath.Base(h)), text, 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(e.WorkDir, filepath.Base(h)), text,
+			0o666); err != nil {
 			return err
 		}
 	}
@@ -76,7 +80,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 // notJudged is the last paragraph of a plan: which limits could not be judged.
 var notJudged = regexp.MustCompile(`\n\nNot judged: .*\n(  .*\n)*`)
 
-// comparePlan is cmp stdout for a plan, without the limits that could not be judged: their list grows with the catalogue.
+// comparePlan is cmp stdout for a plan, without the limits that could not be judged: their
+// list grows with the catalogue.
 func comparePlan(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: cmpplan file")
@@ -93,7 +98,8 @@ func isJSON(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: isjson file schema")
 	}
 	var doc struct{ Schema string }
-	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc); err != nil || doc.Schema != args[1] {
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc); err != nil ||
+		doc.Schema != args[1] {
 		ts.Fatalf("%s: schema %q, %v", args[0], doc.Schema, err)
 	}
 }

@@ -21,10 +21,12 @@ import (
 func (a *app) man() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
-		Use:               "man [verb]",
-		Short:             "write the manual page",
-		Long:              "man writes the manual page of maxconn, or of one of its verbs, for man to show.",
-		Example:           "  maxconn man | man -l -\n  maxconn man check > maxconn-check.1",
+		Use:   "man [verb]",
+		Short: "write the manual page",
+		Long: "man writes the manual page of maxconn, or of one of its " +
+			"verbs, for man to show.",
+		Example: "  maxconn man | man -l -\n  maxconn man check > " +
+			"maxconn-check.1",
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			if dir != "" {
@@ -38,7 +40,10 @@ func (a *app) man() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.write(func(w io.Writer) error { _, err := w.Write(page); return err })
+			return a.write(func(w io.Writer) error {
+				_, err := w.Write(page)
+				return err
+			})
 		},
 	}
 	c.Flags().Var(word{&dir}, "dir", "write all pages into this `directory`")
@@ -46,12 +51,14 @@ func (a *app) man() *cobra.Command {
 	return c
 }
 
-// manPage is the page of one verb. Its date is fixed, so that the output changes only with the text.
+// manPage is the page of one verb. Its date is fixed, so that the output changes only with
+// the text.
 func manPage(c *cobra.Command) ([]byte, error) {
 	date := time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
 	c.Root().DisableAutoGenTag = true
 	var page bytes.Buffer
-	err := doc.GenMan(c, &doc.GenManHeader{Section: "1", Source: "maxconn", Manual: "maxconn", Date: &date}, &page)
+	err := doc.GenMan(c, &doc.GenManHeader{Section: "1", Source: "maxconn", Manual: "maxconn",
+		Date: &date}, &page)
 	return page.Bytes(), err
 }
 

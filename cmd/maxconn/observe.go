@@ -29,13 +29,16 @@ stand-in everywhere.`,
   maxconn observe --redact --for 10s -o box.txt
   maxconn observe | maxconn check --from -`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return a.runObserve(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.runObserve(c.Context(), f)
+		},
 	}
 	f.source.flags(c, "look at the network namespace of the process with this `id`")
 	f.windowFlag(c)
 	c.Flags().BoolVar(&f.redact, "redact", false, "hide addresses and names, consistently")
 	f.output = "-"
-	c.Flags().VarP(word{&f.output}, "output", "o", "write to this `file`; - is the standard output")
+	c.Flags().VarP(word{&f.output}, "output", "o",
+		"write to this `file`; - is the standard output")
 	return c
 }
 

@@ -41,7 +41,8 @@ func (s source) subject() (observe.Options, error) {
 }
 
 // watch takes one sample, or two where there is a window. It ends with ctx.
-func (a *app) watch(ctx context.Context, at observe.Options, window time.Duration) (host.Snapshot, error) {
+func (a *app) watch(ctx context.Context, at observe.Options, window time.Duration) (host.Snapshot,
+	error) {
 	p := a.progress()
 	defer p.done()
 	return interruptible(ctx, func() (host.Snapshot, error) {
@@ -63,20 +64,26 @@ func namespaceError(err error) error {
 	f := &failure{status: statusUsage, err: err}
 	switch e.Reason {
 	case netns.NoSuchName:
-		f.hint = didYouMean(e.Near, "ip netns lists the names; a path such as /proc/PID/ns/net or a process ID will do too")
+		f.hint = didYouMean(e.Near,
+			"ip netns lists the names; a path such as /proc/PID/ns/net or a "+
+				"process ID will do too")
 	case netns.NotNamespace:
-		f.hint = "give a name that ip netns lists, a path such as /proc/PID/ns/net, or a process ID"
+		f.hint = "give a name that ip netns lists, a path such as /proc/PID/ns/net, or " +
+			"a process ID"
 	case netns.Gone:
 		f.hint = "ps -e lists the processes that exist"
 	case netns.Permission:
-		f.status, f.hint = statusFailed, "that takes root on the host (CAP_SYS_PTRACE and CAP_SYS_ADMIN over the process): another user's namespace is closed to others"
+		f.status, f.hint = statusFailed,
+			"that takes root on the host (CAP_SYS_PTRACE and CAP_SYS_ADMIN over "+
+				"the process): another user's namespace is closed to others"
 	default:
 		f.status = statusFailed
 	}
 	return f
 }
 
-// wentAway is for a subject that was there when the command line was read: its end is nobody's misuse.
+// wentAway is for a subject that was there when the command line was read: its end is
+// nobody's misuse.
 func (s source) wentAway(err error) error {
 	var e *netns.Error
 	if !errors.As(err, &e) {
@@ -86,12 +93,16 @@ func (s source) wentAway(err error) error {
 	if s.pid == 0 {
 		process = "the process of network namespace " + s.netns
 	}
-	hint := "another process of its network namespace, or the name of the namespace (--netns), may last longer"
+	hint := "another process of its network namespace, or the name of the namespace " +
+		"(--netns), may last longer"
 	switch e.Reason {
 	case netns.Gone:
-		return &failure{statusUnknown, fmt.Errorf("could not tell: %s ended while it was observed", process), hint}
+		return &failure{statusUnknown,
+			fmt.Errorf("could not tell: %s ended while it was observed", process), hint}
 	case netns.NoSuchName, netns.NotNamespace:
-		return &failure{statusUnknown, fmt.Errorf("could not tell: the network namespace %s was removed while it was observed", s.netns), ""}
+		return &failure{statusUnknown,
+			fmt.Errorf("could not tell: the network namespace %s was removed while "+
+				"it was observed", s.netns), ""}
 	}
 	return err
 }
@@ -119,7 +130,8 @@ func labelOf(ns netns.Namespace) string {
 }
 
 // completeNamespaces offers the names of network namespaces.
-func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	list, err := namespaces()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError

@@ -8,8 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/outfile"
 )
 
-// writeFile replaces a file by a whole one, or leaves it as it was. A new one is readable for its owner alone: it
-// tells of this host.
+// writeFile replaces a file by a whole one, or leaves it as it was. A new one is readable
+// for its owner alone: it tells of this host.
 func writeFile(name string, text []byte) error {
 	return outputError("the output", "-o", outfile.Write(name, text, outfile.Private))
 }

@@ -32,8 +32,8 @@ func completeFormats() (words []cobra.Completion) {
 	return words
 }
 
-// export writes the plan for another tool: to the standard output, a file, or where there are several files into a
-// directory that exists, each at its place below it.
+// export writes the plan for another tool: to the standard output, a file, or where there
+// are several files into a directory that exists, each at its place below it.
 func (a *app) export(f *planFlags, s host.Snapshot, p plan.Plan) error {
 	o := persist.Options{Snapshot: s, Root: hostRoot(s, f.from)}
 	files, err := export.Export(p, o, export.Format(f.format))
@@ -42,7 +42,10 @@ func (a *app) export(f *planFlags, s host.Snapshot, p plan.Plan) error {
 	}
 	switch info, err := os.Stat(f.output); {
 	case f.output == "":
-		return a.write(func(w io.Writer) error { _, err := io.WriteString(w, concatenated(files)); return err })
+		return a.write(func(w io.Writer) error {
+			_, err := io.WriteString(w, concatenated(files))
+			return err
+		})
 	case err == nil && info.IsDir():
 		return into(f.output, files)
 	}
@@ -65,7 +68,8 @@ func hostRoot(s host.Snapshot, from string) fs.FS {
 	return os.DirFS("/")
 }
 
-// concatenated is one text: several files stand one after the other behind their names, as systemctl cat shows them.
+// concatenated is one text: several files stand one after the other behind their names, as
+// systemctl cat shows them.
 func concatenated(files []export.File) string {
 	var b strings.Builder
 	for i, f := range files {
@@ -92,7 +96,8 @@ func into(dir string, files []export.File) error {
 		}
 	}
 	if err != nil {
-		return &failure{statusFailed, fmt.Errorf("write the plan into %s: %w", dir, err), "it goes into a directory that you may write, and replaces no file there"}
+		return &failure{statusFailed, fmt.Errorf("write the plan into %s: %w", dir, err),
+			"it goes into a directory that you may write, and replaces no file there"}
 	}
 	return nil
 }

@@ -11,15 +11,18 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// goalFile reads a wanted workload from a YAML file: two maps, inbound and outbound, from a listener or a
-// destination to what is wanted of it, in the words of the flags: one or a list of them.
+// goalFile reads a wanted workload from a YAML file: two maps, inbound and outbound, from a
+// listener or a destination to what is wanted of it, in the words of the flags: one or a
+// list of them.
 func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
 	text, shown, err := a.input(g.ctx, name, largestGoals)
 	if err != nil {
-		return w, inputError(shown, err, "a goal file is YAML: maxconn plan --help shows one")
+		return w, inputError(shown, err,
+			"a goal file is YAML: maxconn plan --help shows one")
 	}
 	bad := func(err error) error {
-		return misuse("maxconn plan --help shows what such a file looks like", "read %s: %w", shown, err)
+		return misuse("maxconn plan --help shows what such a file looks like",
+			"read %s: %w", shown, err)
 	}
 	if err := bounded(text, "\n,[{:?-&*!", mostMarks); err != nil {
 		return w, bad(err)
@@ -35,7 +38,8 @@ func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
 		case "outbound":
 			return goalsOf(value, g.destination, &w.Outbound)
 		}
-		return onLine(key, fmt.Errorf("%s is neither inbound nor outbound", quoted(key.Value)))
+		return onLine(key, fmt.Errorf("%s is neither inbound nor outbound",
+			quoted(key.Value)))
 	})
 	if err == nil && len(w.Inbound)+len(w.Outbound) == 0 {
 		err = errors.New("no goals in it")
@@ -46,7 +50,8 @@ func (a *app) goalFile(g *goals, name string) (w limit.Workload, err error) {
 	return w, nil
 }
 
-// oneDocument parses a file of one document: the goals of a second one would be lost without a word.
+// oneDocument parses a file of one document: the goals of a second one would be lost
+// without a word.
 func oneDocument(text []byte) (doc yaml.Node, err error) {
 	var more yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -75,7 +80,9 @@ func goalsOf(n *yaml.Node, subject func(string) (string, error), out *[]limit.Go
 		}
 		for _, w := range wants {
 			if w.Kind != yaml.ScalarNode {
-				return onLine(w, errors.New("want a count such as 100k, a rate such as 500/s or a burst such as 2000@once"))
+				return onLine(w,
+					errors.New("want a count such as 100k, a rate such as "+
+						"500/s or a burst such as 2000@once"))
 			}
 			goal := limit.Goal{Subject: name}
 			if err := parseWant(&goal, w.Value); err != nil {

@@ -56,22 +56,29 @@ Exit status: 0 all hold, 1 some differ, 2 some could not run, 64 bad usage, 70 f
   maxconn prove advice
   maxconn prove --inbound :443=20k --outbound 10.0.0.9:5432=900/s
   maxconn prove --from run.json --html report.html`,
-		RunE:              func(c *cobra.Command, args []string) error { return a.runProve(c.Context(), f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.runProve(c.Context(), f, args)
+		},
 		ValidArgsFunction: completeClaims,
 	}
 	f.form.flags(c)
 	f.wanted.flags(c)
-	c.Flags().Var(word{&f.plan}, "plan", "drive the workload of this plan `file` with today's settings and with the plan's")
+	c.Flags().Var(word{&f.plan}, "plan",
+		"drive the workload of this plan `file` with today's settings and with the plan's")
 	c.Flags().BoolVar(&f.all, "all", false, "run the slow claims as well (3 minutes)")
 	c.Flags().BoolVar(&f.list, "list", false, "list the claims and run nothing")
-	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show formula, evidence and control run of each claim")
-	c.Flags().Var(word{&f.html}, "html", "write the report with plots to this `file`, one page that stands alone")
-	c.Flags().Var(wordList{&f.from, true}, "from", "run nothing: show the reports in these `files`, saved with --json (repeatable)")
+	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false,
+		"show formula, evidence and control run of each claim")
+	c.Flags().Var(word{&f.html}, "html",
+		"write the report with plots to this `file`, one page that stands alone")
+	c.Flags().Var(wordList{&f.from, true}, "from",
+		"run nothing: show the reports in these `files`, saved with --json (repeatable)")
 	c.AddCommand(a.proveAdvice())
 	return c
 }
 
-func completeClaims(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+func completeClaims(_ *cobra.Command, args []string, _ string) (names []cobra.Completion,
+	_ cobra.ShellCompDirective) {
 	for _, c := range prove.Claims() {
 		names = append(names, cobra.CompletionWithDesc(c.ID, c.Says))
 	}
@@ -106,7 +113,8 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 	}
 	r, err := a.proofs(ctx, f, claims)
 	if err != nil {
-		printf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n", len(r.Proofs), len(claims))
+		printf(a.stderr, "maxconn: interrupted: %d of %d claims were tried to the end\n",
+			len(r.Proofs), len(claims))
 	}
 	if err != nil && len(r.Proofs) == 0 {
 		return err
@@ -151,8 +159,10 @@ func nearClaim(word string) string {
 	return "; did you mean " + strings.Join(near, " or ") + "?"
 }
 
-// proofs runs the claims on this kernel. Interrupted, it gives what had ended by then and the error.
-func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) (*prove.Report, error) {
+// proofs runs the claims on this kernel. Interrupted, it gives what had ended by then and
+// the error.
+func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) (*prove.Report,
+	error) {
 	p := a.progress()
 	defer p.done()
 	return prove.Run(ctx, prove.Options{
@@ -163,7 +173,8 @@ func (a *app) proofs(ctx context.Context, f *proveFlags, claims []*prove.Claim) 
 
 // proofProgress is how far a run is.
 func proofProgress(e prove.Event) string {
-	return fmt.Sprintf("%d of %d claims tried, about %d s left", e.Done, e.All, int(e.Left.Seconds()))
+	return fmt.Sprintf("%d of %d claims tried, about %d s left", e.Done, e.All,
+		int(e.Left.Seconds()))
 }
 
 // runningKernel is the release of the running kernel, "" where /proc does not say.

@@ -26,7 +26,9 @@ about 80 seconds, for TIME_WAIT is 60, and changes nothing outside of its own ne
 		Example: `  maxconn prove advice
   maxconn prove advice --md`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return a.runAdvice(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.runAdvice(c.Context(), f)
+		},
 	}
 	f.flags(c)
 	return c
@@ -39,9 +41,10 @@ func (a *app) runAdvice(ctx context.Context, f *form) error {
 	p := a.progress()
 	defer p.done()
 	p.say("the recipe runs, about 80 s")
-	r, err := prove.Advice(ctx, prove.AdviceOptions{Kernel: runningKernel(), Progress: func(done, all int, step string) {
-		p.say(fmt.Sprintf("%d of %d steps measured", done, all))
-	}})
+	r, err := prove.Advice(ctx, prove.AdviceOptions{Kernel: runningKernel(),
+		Progress: func(done, all int, step string) {
+			p.say(fmt.Sprintf("%d of %d steps measured", done, all))
+		}})
 	p.done()
 	if err != nil {
 		return err

@@ -20,16 +20,23 @@ import (
 	"github.com/maxconn/maxconn/internal/render"
 )
 
-// A browser that shows the page of a run shows its plots: pixels in the colours of the measured curve and
-// of the predicted mark, which are nowhere else on the page; a page without series has none.
+// A browser that shows the page of a run shows its plots: pixels in the colours of the
+// measured curve and of the predicted mark, which are nowhere else on the page; a page
+// without series has none.
 func TestReportInABrowser(t *testing.T) {
 	browser := chromium(t)
 	level := 100.0
-	r := prove.Report{Kernel: "6.18", Proofs: []prove.Proof{{ID: "a", Claim: "a claim", Verdict: prove.Holds, Series: []prove.Series{{
-		Name: "sockets in TIME_WAIT", X: "s", Y: "sockets", Points: []prove.Point{{X: 0, Y: 100}, {X: 30, Y: 90}, {X: 60, Y: 0}}, Marks: []prove.Mark{{Name: "predicted", Y: &level}}}}}}}
+	r := prove.Report{Kernel: "6.18",
+		Proofs: []prove.Proof{{ID: "a", Claim: "a claim", Verdict: prove.Holds,
+			Series: []prove.Series{{
+				Name: "sockets in TIME_WAIT", X: "s", Y: "sockets",
+				Points: []prove.Point{{X: 0, Y: 100}, {X: 30, Y: 90},
+					{X: 60, Y: 0}},
+				Marks: []prove.Mark{{Name: "predicted", Y: &level}}}}}}}
 	curve, mark := plotPixels(t, browser, r)
 	if curve < 200 || mark < 100 {
-		t.Errorf("%d pixels of the curve and %d of the mark: the plot is not to be seen", curve, mark)
+		t.Errorf("%d pixels of the curve and %d of the mark: the plot is not to be seen",
+			curve, mark)
 	}
 	r.Proofs[0].Series = nil
 	if curve, mark = plotPixels(t, browser, r); curve+mark > 0 {
@@ -37,15 +44,19 @@ func TestReportInABrowser(t *testing.T) {
 	}
 }
 
-// The page of a real run shows what was measured: the step in the cost of connect(), and where it was predicted.
+// The page of a real run shows what was measured: the step in the cost of connect(), and
+// where it was predicted.
 func TestReportOfARunInABrowser(t *testing.T) {
 	browser := chromium(t)
-	r, err := prove.Run(t.Context(), prove.Options{Claims: append(prove.About("connect-cost-step"), prove.About("ports-per-destination")...), Kernel: "this one"})
+	r, err := prove.Run(t.Context(),
+		prove.Options{Claims: append(prove.About("connect-cost-step"),
+			prove.About("ports-per-destination")...), Kernel: "this one"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range r.Proofs {
-		if strings.Contains(p.Why, lab.ErrUnavailable.Error()) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
+		if strings.Contains(p.Why, lab.ErrUnavailable.Error()) &&
+			!strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
 			t.Skip(p.Why)
 		}
 		if len(p.Series) == 0 || len(p.Series[0].Points) < 10 {
@@ -54,7 +65,8 @@ func TestReportOfARunInABrowser(t *testing.T) {
 	}
 	curve, mark := plotPixels(t, browser, *r)
 	if curve < 200 || mark < 100 {
-		t.Errorf("%d pixels of curves and %d of marks: the plots are not to be seen", curve, mark)
+		t.Errorf("%d pixels of curves and %d of marks: the plots are not to be seen", curve,
+			mark)
 	}
 }
 
@@ -94,8 +106,10 @@ func plotPixels(t *testing.T, browser string, r prove.Report) (curve, mark int) 
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--force-device-scale-factor=1",
-		"--user-data-dir="+filepath.Join(dir, "profile"), "--window-size=1000,1400", "--screenshot="+shot, "file://"+page)
+	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu",
+		"--disable-dev-shm-usage", "--hide-scrollbars", "--force-device-scale-factor=1",
+		"--user-data-dir="+filepath.Join(dir, "profile"), "--window-size=1000,1400",
+		"--screenshot="+shot, "file://"+page)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", browser, err, out)
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/maxconn/maxconn/internal/render"
 )
 
-// proveSaved shows reports that a run has written with --json: one as that run would have shown it, several side by side.
+// proveSaved shows reports that a run has written with --json: one as that run would have
+// shown it, several side by side.
 func (a *app) proveSaved(ctx context.Context, f *proveFlags, args []string) error {
 	if len(args) > 0 || f.all || f.list || f.comparing() {
 		return misuse("maxconn prove --from run.json --html report.html",
@@ -21,7 +22,9 @@ func (a *app) proveSaved(ctx context.Context, f *proveFlags, args []string) erro
 	}
 	var reports []prove.Report
 	for _, name := range f.from {
-		found, err := interruptible(ctx, func() ([]prove.Report, error) { return a.savedReports(ctx, name) })
+		found, err := interruptible(ctx, func() ([]prove.Report, error) {
+			return a.savedReports(ctx, name)
+		})
 		if err != nil {
 			return err
 		}
@@ -34,7 +37,8 @@ func (a *app) proveSaved(ctx context.Context, f *proveFlags, args []string) erro
 		return a.report(ctx, f, reports[0])
 	}
 	if f.html != "" {
-		return misuse("one page for each: maxconn prove --from one.json --html one.html", "--html shows one report, and there are %d", len(reports))
+		return misuse("one page for each: maxconn prove --from one.json --html one.html",
+			"--html shows one report, and there are %d", len(reports))
 	}
 	return a.reportKernels(f, reports)
 }
@@ -67,7 +71,8 @@ func (a *app) savedReports(ctx context.Context, name string) ([]prove.Report, er
 			return several.Reports, nil
 		}
 	default:
-		err = fmt.Errorf("its schema is %q, not %s or %s", one.Schema, prove.Schema, render.ProofsSchema)
+		err = fmt.Errorf("its schema is %q, not %s or %s", one.Schema, prove.Schema,
+			render.ProofsSchema)
 	}
 	return nil, misuse(reportHint, "%s is not a report of proofs: %w", quoted(name), err)
 }

@@ -93,7 +93,8 @@ func (m marker) text(f host.Fact, text string) string {
 		case "process", "name", "link":
 			row.Fields[i].Value = m.name(field.Value)
 		case "unit":
-			if f.Kind == host.ProcessKind { // a queueing discipline has a unit of measurement
+			// a queueing discipline has a unit of measurement
+			if f.Kind == host.ProcessKind {
 				row.Fields[i].Value = m.name(field.Value)
 			}
 		case "cgroup", "pids_cgroup":
@@ -120,7 +121,8 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 			}
 		}
 		for _, o := range []diagnose.Options{
-			{}, {Limits: []string{"transmit-queue", "cgroup-memory", "threads", "process-files"}},
+			{}, {Limits: []string{"transmit-queue", "cgroup-memory", "threads",
+				"process-files"}},
 		} {
 			want, have := anonymous(
 				t,
@@ -139,7 +141,8 @@ func TestRedactedHostsHaveTheSameVerdict(t *testing.T) {
 // tellingAddresses are those that could tell whose host it is.
 func tellingAddresses(text string) (out []string) {
 	for _, word := range anyAddress.FindAllString(text, -1) {
-		if a, err := netip.ParseAddr(strings.Trim(word, "[]")); err == nil && !a.IsLoopback() &&
+		if a, err := netip.ParseAddr(strings.Trim(word, "[]")); err == nil &&
+			!a.IsLoopback() &&
 			!a.IsUnspecified() {
 			out = append(out, word)
 		}
@@ -191,7 +194,9 @@ func ordered(v any) any {
 		for i := range v {
 			v[i] = ordered(v[i])
 		}
-		slices.SortFunc(v, func(a, b any) int { return strings.Compare(asText(a), asText(b)) })
+		slices.SortFunc(v, func(a, b any) int {
+			return strings.Compare(asText(a), asText(b))
+		})
 	}
 	return v
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Whoever chooses the environment, the arguments and the descriptors of maxconn cannot make it one
-// of the processes that do as they are told: no worker of a lab, no worker of a load, none that
-// takes a run back.
+// Someone who chooses the environment, the arguments and the descriptors of maxconn cannot
+// make it one of the processes that do as they are told: no worker of a lab, no worker of a
+// load, none that rolls a run back.
 func TestRolesAreNotForTheTaking(t *testing.T) {
 	order := `{"id":1,"verb":"name","args":"taken"}` + "\n"
 	for what, c := range map[string]struct {
@@ -21,9 +21,11 @@ func TestRolesAreNotForTheTaking(t *testing.T) {
 		args []string
 	}{
 		"a worker of a lab, as it was once": {"MAXCONN_LAB_WORKER=1", []string{"version"}},
-		"a worker of a lab":                 {"MAXCONN_ROLE=lab-worker:3:x", []string{"version"}},
-		"a worker of a load":                {"MAXCONN_ROLE=load-worker:3:x", []string{"load", "worker"}},
-		"a worker of a load, by its verb":   {"A=", []string{"load", "worker"}},
+		"a worker of a lab": {"MAXCONN_ROLE=lab-worker:3:x",
+			[]string{"version"}},
+		"a worker of a load": {"MAXCONN_ROLE=load-worker:3:x",
+			[]string{"load", "worker"}},
+		"a worker of a load, by its verb": {"A=", []string{"load", "worker"}},
 		"one that awaits a confirmation": {
 			"MAXCONN_ROLE=await-confirmation:3:x",
 			[]string{"await-confirmation", "1"},

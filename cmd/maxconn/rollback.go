@@ -19,15 +19,15 @@ func (a *app) rollback() *cobra.Command {
 	force := false
 	c := &cobra.Command{
 		Use:   "rollback [RUN]",
-		Short: "take back what apply has changed",
+		Short: "roll back what apply changed",
 		Long: `rollback restores the values that were there before the last run of apply, or
 before the run with this number, also when apply was killed half-way. What
 somebody else has changed since is left as it is and named. Where an old value
 is below what is in use now, nothing is done, unless --force. After a reboot it
-removes the files that have set the values again, and takes those values back.
+removes the files that have set the values again, and rolls those values back.
 
 Without a number it is always the last run that is meant, also when that one is
-taken back already: an earlier one needs its number, and is named where it is
+rolled back already: an earlier one needs its number, and is named where it is
 still in effect.
 
 Exit status: 0 everything is as before, 1 something stayed, 64 bad usage, 70
@@ -64,7 +64,7 @@ func showTaken(w io.Writer, t apply.Taken, f journalFlags) error {
 	case t.Run == 0:
 		b.WriteString("nothing is applied\n")
 	case len(t.Items) == 0:
-		printf(&b, "run %d: nothing to take back\n", t.Run)
+		printf(&b, "run %d: nothing to roll back\n", t.Run)
 	default:
 		printf(&b, "run %d: %s\n", t.Run, t.State)
 	}
@@ -72,7 +72,8 @@ func showTaken(w io.Writer, t apply.Taken, f journalFlags) error {
 		printf(&b, "  %s: %s\n", render.Clean(i.Setting), outcome(i))
 	}
 	for _, id := range t.InEffect {
-		printf(&b, "Run %d is in effect still: %s\n", id, f.verb("rollback "+strconv.Itoa(id)))
+		printf(&b, "Run %d is in effect still: %s\n", id,
+			f.verb("rollback "+strconv.Itoa(id)))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

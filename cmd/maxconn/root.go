@@ -30,7 +30,8 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.SetUsageTemplate(usageTemplate)
 	c.SetFlagErrorFunc(flagError)
 	check := a.check()
-	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(), a.docs(),
+	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(),
+		a.docs(),
 		a.versionVerb())
 	c.AddCommand(a.linuxVerbs()...)
 	c.SetHelpCommand(helpVerb())
@@ -56,7 +57,8 @@ func noArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return misuse(c.CommandPath()+" --help lists the flags", "%s takes flags only, have %s", c.CommandPath(), quoted(strings.Join(args, " ")))
+	return misuse(c.CommandPath()+" --help lists the flags", "%s takes flags only, have %s",
+		c.CommandPath(), quoted(strings.Join(args, " ")))
 }
 
 // helpVerb is help VERB, which other than cobra's own fails where there is no such verb.

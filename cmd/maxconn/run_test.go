@@ -35,9 +35,13 @@ func (c closedPipe) Write([]byte) (int, error) { return 0, c.err }
 // maxconn | head -1 ends without a word, with the verdict as its status.
 func TestClosedPipe(t *testing.T) {
 	file := filepath.Join("testdata", "hosts", "proxy.txt")
-	for _, args := range [][]string{{"--from", file}, {"--from", file, "--json"}, {"--from", file, "--md"}, {"explain", "time-wait", "--from", file}, {"explain"}, {"man"}, {"docs"}, {"--help"}} {
+	for _, args := range [][]string{{"--from", file}, {"--from", file, "--json"},
+		{"--from", file, "--md"}, {"explain", "time-wait", "--from", file}, {"explain"},
+		{"man"}, {"docs"}, {"--help"}} {
 		var stderr bytes.Buffer
-		status := run(t.Context(), args, strings.NewReader(""), closedPipe{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}}, &stderr, noEnv)
+		status := run(t.Context(), args, strings.NewReader(""),
+			closedPipe{&os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}},
+			&stderr, noEnv)
 		want := statusHolds
 		if args[0] == "--from" {
 			want = statusBinds
@@ -51,7 +55,8 @@ func TestClosedPipe(t *testing.T) {
 // A full disk is not a closed pipe.
 func TestFullDisk(t *testing.T) {
 	var stderr bytes.Buffer
-	status := run(t.Context(), []string{"version"}, nil, closedPipe{syscall.ENOSPC}, &stderr, noEnv)
+	status := run(t.Context(), []string{"version"}, nil, closedPipe{syscall.ENOSPC}, &stderr,
+		noEnv)
 	if status != statusFailed || !strings.Contains(stderr.String(), "no space left on device") {
 		t.Errorf("status %d, %s", status, &stderr)
 	}
@@ -63,15 +68,19 @@ func TestInterrupt(t *testing.T) {
 	defer writer.Close()
 	output := filepath.Join(t.TempDir(), "box.txt")
 	for _, args := range [][]string{
-		{"check", "--for", "1h"}, {"observe", "--for", "1h"}, {"observe", "--for", "1h", "-o", output}, {"check", "--from", "-"}, {"explain", "time-wait", "--from", "-"}, {"check", "--for", "1h", "--all-netns"},
+		{"check", "--for", "1h"}, {"observe", "--for", "1h"},
+		{"observe", "--for", "1h", "-o", output}, {"check", "--from", "-"},
+		{"explain", "time-wait", "--from", "-"}, {"check", "--for", "1h", "--all-netns"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var stdout, stderr bytes.Buffer
 		done := make(chan int)
 		go func() { done <- run(ctx, args, silent, &stdout, &stderr, noEnv) }()
 		cancel()
-		if status := <-done; status != statusInterrupted || stdout.Len() > 0 || stderr.Len() > 0 {
-			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, &stdout, &stderr)
+		if status := <-done; status != statusInterrupted || stdout.Len() > 0 ||
+			stderr.Len() > 0 {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", args, status, &stdout,
+				&stderr)
 		}
 		if left, _ := filepath.Glob(output + "*"); len(left) > 0 {
 			t.Errorf("%q left %q", args, left)
@@ -79,7 +88,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// openTerminal is a pseudo-terminal of so many columns; screen gives what was written on it after it is closed.
+// openTerminal is a pseudo-terminal of that many columns; screen gives what was written on
+// it after it is closed.
 func openTerminal(t *testing.T, columns uint16) (terminal *os.File, screen func() string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -89,11 +99,13 @@ func openTerminal(t *testing.T, columns uint16) (terminal *os.File, screen func(
 	t.Cleanup(func() { master.Close() })
 	fd := int(master.Fd())
 	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	err = errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0), unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns}))
+	err = errors.Join(err, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0),
+		unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: columns}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	slave, err := os.OpenFile(filepath.Join("/dev/pts", strconv.Itoa(n)), os.O_RDWR|unix.O_NOCTTY, 0)
+	slave, err := os.OpenFile(filepath.Join("/dev/pts", strconv.Itoa(n)),
+		os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +131,14 @@ func TestTerminal(t *testing.T) {
 		{"empty NO_COLOR", 100, map[string]string{"TERM": "xterm", "NO_COLOR": ""}, true},
 		{"dumb", 100, map[string]string{"TERM": "dumb"}, false},
 		{"no TERM", 100, nil, false},
-		{"COLUMNS does not count", 60, map[string]string{"TERM": "dumb", "COLUMNS": "200"}, false},
+		{"COLUMNS does not count", 60, map[string]string{"TERM": "dumb", "COLUMNS": "200"},
+			false},
 	} {
 		tty, screen := openTerminal(t, c.columns)
-		status := run(t.Context(), []string{"--from", file}, nil, tty, io.Discard, func(k string) string { return c.env[k] })
+		status := run(t.Context(), []string{"--from", file}, nil, tty, io.Discard,
+			func(k string) string {
+				return c.env[k]
+			})
 		out := screen()
 		if status != statusBinds || !strings.Contains(out, "CRITICAL") {
 			t.Errorf("%s: status %d:\n%s", c.name, status, out)
@@ -138,7 +154,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// A process that ends while it is watched is nobody's misuse: nothing can be told of it.
+// A process that ends while it is watched is nobody's misuse: nothing is known about it.
 func TestProcessEndsInTheWindow(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"check", "observe"} {
@@ -147,12 +163,20 @@ func TestProcessEndsInTheWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 		tty, screen := openTerminal(t, 80)
-		shown := watchFor(t, tty, "watching", func() { process.Process.Kill(); process.Wait() })
+		shown := watchFor(t, tty, "watching", func() {
+			process.Process.Kill()
+			process.Wait()
+		})
 		pid := strconv.Itoa(process.Process.Pid)
 		var stdout bytes.Buffer
-		status := run(t.Context(), []string{verb, "--pid", pid, "--for", "1s"}, nil, &stdout, shown, noEnv)
+		status := run(t.Context(), []string{verb, "--pid", pid, "--for", "1s"}, nil,
+			&stdout, shown, noEnv)
 		out := screen()
-		if status != statusUnknown || stdout.Len() > 0 || !strings.Contains(out, "maxconn: error: could not tell: process "+pid+" ended while it was observed") || !strings.Contains(out, "maxconn: hint: ") {
+		if status != statusUnknown || stdout.Len() > 0 ||
+			!strings.Contains(out,
+				"maxconn: error: could not tell: process "+pid+" ended while "+
+					"it was "+
+					"observed") || !strings.Contains(out, "maxconn: hint: ") {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", verb, status, &stdout, out)
 		}
 	}
@@ -198,7 +222,9 @@ func TestProgress(t *testing.T) {
 	p.done()
 	p.show(time.Second)
 	out := screen()
-	if !strings.Contains(out, "watching, 10 s left") || !strings.Contains(out, "watching, 1 s left") || !strings.HasSuffix(out, " \r") || strings.Contains(out, "\n") {
+	if !strings.Contains(out, "watching, 10 s left") ||
+		!strings.Contains(out, "watching, 1 s left") || !strings.HasSuffix(out, " \r") ||
+		strings.Contains(out, "\n") {
 		t.Errorf("%q", out)
 	}
 	if _, _, stderr := called(t.Context(), "observe", "--for", "20ms"); stderr != "" {
@@ -209,8 +235,10 @@ func TestProgress(t *testing.T) {
 // A file that exists is replaced whole or not at all; what is no file is not written to.
 func TestObserveWritesWholeFiles(t *testing.T) {
 	dir := t.TempDir()
-	file, link, fifo := filepath.Join(dir, "box.txt"), filepath.Join(dir, "link.txt"), filepath.Join(dir, "fifo")
-	err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Symlink(file, link), syscall.Mkfifo(fifo, 0o600))
+	file, link, fifo := filepath.Join(dir, "box.txt"), filepath.Join(dir, "link.txt"),
+		filepath.Join(dir, "fifo")
+	err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Symlink(file, link),
+		syscall.Mkfifo(fifo, 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,10 +25,11 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// Servers as Debian ships them, in a namespace of their own, under a load that their settings do not take: the
-// limit is named, lifted while they run, and put back.
+// Servers as Debian ships them, in a namespace of their own, under a load that their
+// settings do not take: the limit is named, lifted while they run, and put back.
 
-// needServers skips where a program is missing, named with its Debian package. MAXCONN_REQUIRE=servers makes that a failure.
+// needServers skips where a program is missing, named with its Debian package.
+// MAXCONN_REQUIRE=servers makes that a failure.
 func needServers(t *testing.T, packages map[string]string) {
 	t.Helper()
 	if testing.Short() {
@@ -48,18 +49,21 @@ func needServers(t *testing.T, packages map[string]string) {
 	}
 }
 
-// start runs a program in the namespace until stop, or the end of the test. It is the first of a process namespace, so that what it
-// has forked ends with it, even when the test is killed (pid_namespaces(7)).
+// start runs a program in the namespace until stop, or the end of the test. It is the first
+// of a process namespace, so that what it has forked ends with it, even when the test is
+// killed (pid_namespaces(7)).
 func (w world) start(argv ...string) (stop func()) {
 	w.Helper()
 	var out bytes.Buffer
 	c := exec.Command(argv[0], argv[1:]...)
 	c.Stdout, c.Stderr = &out, &out
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID,
+		Pdeathsig: syscall.SIGKILL}
 	started, ended, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		// The thread waits, too: the parent-death signal is sent when the thread that started it ends (prctl(2)).
+		// The thread waits, too: the parent-death signal is sent when the thread
+		// that started it ends (prctl(2)).
 		err := netns.Do(netns.Path(w.lab.NetNS()), func() error {
 			if err := c.Start(); err != nil {
 				return err
@@ -100,7 +104,8 @@ func (w world) await(what string, so func() bool) {
 	}
 }
 
-// queue is the accept queue of the listener on a port, as sock_diag says; the zero Queue where none listens.
+// queue is the accept queue of the listener on a port, as sock_diag says; the zero Queue
+// where none listens.
 func (w world) queue(port uint16) (q lab.Queue) {
 	w.Helper()
 	r := sockdiag.Request{States: sockdiag.Listen.Mask(), SourcePort: port}
@@ -204,21 +209,25 @@ http {
 	w.await("nginx listens", func() bool { return w.queue(8080).Limit == backlog })
 }
 
-// liftedAndBack is the story of an accept queue: named, lifted under the load that overflows it, quiet, put back. Apply and rollback
-// run inside or outside the namespace.
-func (w world) liftedAndBack(port uint16, process string, backlog int, inside bool, load ...string) {
+// liftedAndBack is the story of an accept queue: named, lifted under the load that
+// overflows it, quiet, put back. Apply and rollback run inside or outside the namespace.
+func (w world) liftedAndBack(port uint16, process string, backlog int, inside bool,
+	load ...string) {
 	w.Helper()
 	state := w.TempDir()
 	stop := w.start(load...)
 	w.overflowing()
 	f, ok := w.found("accept-queue", "--for", "2s")
-	if !ok || !strings.Contains(f.Subject, at(port).String()) || f.Process != process || f.Severity != diagnose.Critical {
+	if !ok || !strings.Contains(f.Subject, at(port).String()) || f.Process != process ||
+		f.Severity != diagnose.Critical {
 		w.Errorf("check names %+v, want the accept queue of %s at %v", f, process, at(port))
 	}
 
 	var done apply.Report
-	w.maxconn(inside, statusHolds, &done, "apply", "--listener", fmt.Sprintf(":%d=4096", port), "--yes", "--json", "--confirm-within", "0", "--state-dir", state)
-	if q := w.queue(port); q.Limit != 4096 || len(done.Receipts) != 1 || done.State != apply.InEffect {
+	w.maxconn(inside, statusHolds, &done, "apply", "--listener", fmt.Sprintf(":%d=4096", port),
+		"--yes", "--json", "--confirm-within", "0", "--state-dir", state)
+	if q := w.queue(port); q.Limit != 4096 || len(done.Receipts) != 1 ||
+		done.State != apply.InEffect {
 		w.Fatalf("the queue takes %d after apply, want 4096; %+v", q.Limit, done)
 	}
 	before, more := w.overflows(), w.opened()+5000
@@ -245,19 +254,24 @@ func TestNginxQueueIsLifted(t *testing.T) {
 	needServers(t, map[string]string{"nginx": "nginx-light", "wrk": "wrk"})
 	w := newWorld(t)
 	w.nginx(8, "")
-	w.liftedAndBack(8080, "nginx", 8, false, "wrk", "-t1", "-c200", "-d10m", "http://127.0.0.1:8080/")
+	w.liftedAndBack(8080, "nginx", 8, false, "wrk", "-t1", "-c200", "-d10m",
+		"http://127.0.0.1:8080/")
 }
 
 func TestRedisQueueIsLifted(t *testing.T) {
-	needServers(t, map[string]string{"redis-server": "redis-server", "redis-benchmark": "redis-tools"})
+	needServers(t, map[string]string{"redis-server": "redis-server",
+		"redis-benchmark": "redis-tools"})
 	w := newWorld(t)
 	w.set("net.ipv4.ip_local_port_range", "10000 65535") // the client closes first
-	w.start("redis-server", "--port", "6379", "--bind", "127.0.0.1", "--tcp-backlog", "5", "--save", "", "--dir", t.TempDir())
+	w.start("redis-server", "--port", "6379", "--bind", "127.0.0.1", "--tcp-backlog", "5",
+		"--save", "", "--dir", t.TempDir())
 	w.await("Redis listens", func() bool { return w.queue(6379).Limit == 5 })
-	w.liftedAndBack(6379, "redis-server", 5, true, "redis-benchmark", "-p", "6379", "-k", "0", "-c", "200", "-n", "1000000000", "-t", "ping_mbulk", "-q")
+	w.liftedAndBack(6379, "redis-server", 5, true, "redis-benchmark", "-p", "6379", "-k", "0",
+		"-c", "200", "-n", "1000000000", "-t", "ping_mbulk", "-q")
 }
 
-// A worker of nginx at its soft limit of descriptors: planned, raised while it runs and holds its connections, put back.
+// A worker of nginx at its soft limit of descriptors: planned, raised while it runs and
+// holds its connections, put back.
 func TestNginxFilesAreLifted(t *testing.T) {
 	needServers(t, map[string]string{"nginx": "nginx-light", "prlimit": "util-linux"})
 	w := newWorld(t)
@@ -266,17 +280,27 @@ func TestNginxFilesAreLifted(t *testing.T) {
 	held, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: 80})
 	w.must(err)
 	var f diagnose.Finding
-	w.await("nginx is at its limit", func() (ok bool) { f, ok = w.found("process-files"); return ok && f.Severity == diagnose.Critical })
+	w.await("nginx is at its limit", func() (ok bool) {
+		f, ok = w.found("process-files")
+		return ok && f.Severity == diagnose.Critical
+	})
 	if f.Process != "nginx" {
 		t.Fatalf("check names %+v, want nginx", f)
 	}
-	files := func() int { list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", f.PID)); w.must(err); return len(list) }
+	files := func() int {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", f.PID))
+		w.must(err)
+		return len(list)
+	}
 
 	state, file := t.TempDir(), filepath.Join(t.TempDir(), "plan.json")
 	var p plan.Plan
 	w.maxconn(true, statusHolds, &p, "plan", "--json", "--inbound", ":8080=100", "-o", file)
-	w.maxconn(true, statusHolds, nil, "apply", "--yes", "--confirm-within", "0", "--state-dir", state, file)
-	w.await("nginx holds all connections", func() bool { return files() >= held.Count && w.queue(8080).Used == 0 })
+	w.maxconn(true, statusHolds, nil, "apply", "--yes", "--confirm-within", "0", "--state-dir",
+		state, file)
+	w.await("nginx holds all connections", func() bool {
+		return files() >= held.Count && w.queue(8080).Used == 0
+	})
 	want := ""
 	for _, c := range p.Changes {
 		if c.Target.Name == strconv.FormatInt(f.PID, 10) && c.Target.Field == "soft" {
@@ -290,7 +314,8 @@ func TestNginxFilesAreLifted(t *testing.T) {
 		t.Errorf("check still complains: %+v", f)
 	}
 
-	w.maxconn(true, statusFailed, nil, "rollback", "--state-dir", state) // it would go below what is in use
+	// it would go below what is in use
+	w.maxconn(true, statusFailed, nil, "rollback", "--state-dir", state)
 	_, err = w.client.Close(held.Group, lab.CloseSpec{})
 	w.must(err)
 	w.await("nginx has closed them", func() bool { return files() < 30 })
@@ -303,7 +328,8 @@ func TestNginxFilesAreLifted(t *testing.T) {
 // soft is the soft descriptor limit of a process.
 func (w world) soft(pid int64) string {
 	w.Helper()
-	out, err := exec.Command("prlimit", "--pid", strconv.FormatInt(pid, 10), "--nofile", "--noheadings", "--output=SOFT").Output()
+	out, err := exec.Command("prlimit", "--pid", strconv.FormatInt(pid, 10), "--nofile",
+		"--noheadings", "--output=SOFT").Output()
 	w.must(err)
 	return strings.TrimSpace(string(out))
 }

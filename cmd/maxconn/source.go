@@ -22,19 +22,24 @@ type source struct {
 
 // flags adds those that choose a subject on this host; pid says what --pid does.
 func (s *source) flags(c *cobra.Command, pid string) {
-	c.Flags().Var(word{&s.netns}, "netns", "look at this network namespace: its `name`, a path, or a process ID")
+	c.Flags().Var(word{&s.netns}, "netns",
+		"look at this network namespace: its `name`, a path, or a process ID")
 	c.Flags().Var(processID{&s.pid}, "pid", pid)
-	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
+	// fails only for a flag that does not exist
+	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces)
 	_ = c.RegisterFlagCompletionFunc("pid", cobra.NoFileCompletions)
 }
 
 // fileFlag adds --from.
 func (s *source) fileFlag(c *cobra.Command) {
-	c.Flags().Var(word{&s.from}, "from", "read a snapshot from this `file`, which maxconn observe wrote; - is the standard input")
+	c.Flags().Var(word{&s.from}, "from",
+		"read a snapshot from this `file`, which maxconn observe wrote; - is the "+
+			"standard input")
 }
 
 func (s *source) windowFlag(c *cobra.Command) {
-	c.Flags().Var(word{&s.window}, "for", "take two samples this `time` apart, such as 10s: shows rates and what moved")
+	c.Flags().Var(word{&s.window}, "for",
+		"take two samples this `time` apart, such as 10s: shows rates and what moved")
 	_ = c.RegisterFlagCompletionFunc("for", cobra.NoFileCompletions)
 }
 
@@ -48,7 +53,9 @@ func (a *app) snapshot(ctx context.Context, s source) (host.Snapshot, error) {
 		return host.Snapshot{}, err
 	}
 	if s.from != "" {
-		return interruptible(ctx, func() (host.Snapshot, error) { return a.read(ctx, s.from) })
+		return interruptible(ctx, func() (host.Snapshot, error) {
+			return a.read(ctx, s.from)
+		})
 	}
 	return a.observed(ctx, s, window)
 }
@@ -57,11 +64,15 @@ func (a *app) snapshot(ctx context.Context, s source) (host.Snapshot, error) {
 func (s source) conflict() error {
 	switch {
 	case s.from != "" && s.window != "":
-		return misuse("take the two samples where the snapshot comes from: maxconn observe --for "+s.window, "--for and --from: a file does not move")
+		return misuse(
+			"take the two samples where the snapshot comes from: maxconn "+
+				"observe --for "+s.window, "--for and --from: a file does not move")
 	case s.from != "" && s.netns != "":
-		return misuse("observe the namespace on its host: maxconn observe --netns "+s.netns, "--netns and --from: a file holds one namespace")
+		return misuse("observe the namespace on its host: maxconn observe --netns "+s.netns,
+			"--netns and --from: a file holds one namespace")
 	case s.netns != "" && s.pid != 0:
-		return misuse("--pid alone looks at the namespace of the process", "--netns and --pid: give one of them")
+		return misuse("--pid alone looks at the namespace of the process",
+			"--netns and --pid: give one of them")
 	}
 	return nil
 }
@@ -73,7 +84,8 @@ func (s source) length() (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s.window)
 	if err != nil || d <= 0 {
-		return 0, misuse("write a number with its unit: --for 10s, --for 2m", "--for: %s is not a length of time", quoted(s.window))
+		return 0, misuse("write a number with its unit: --for 10s, --for 2m",
+			"--for: %s is not a length of time", quoted(s.window))
 	}
 	return d, nil
 }
@@ -93,7 +105,9 @@ func (a *app) read(ctx context.Context, name string) (host.Snapshot, error) {
 		if bad.Line > 0 {
 			at += ":" + strconv.Itoa(bad.Line)
 		}
-		return host.Snapshot{}, misuse("a snapshot is what maxconn observe writes: maxconn observe -o box.txt", "read %s: %s", at, bad.Why)
+		return host.Snapshot{},
+			misuse("a snapshot is what maxconn observe writes: maxconn observe -o "+
+				"box.txt", "read %s: %s", at, bad.Why)
 	}
 	return snapshot, err
 }

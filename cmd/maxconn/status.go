@@ -31,7 +31,7 @@ func (a *app) statusVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "say what apply has changed and what became of it",
-		Long: `status compares what apply has written, and was not taken back, with what is there
+		Long: `status compares what apply has written, and was not rolled back, with what is there
 now: as applied, as before, or changed by somebody else since. It changes nothing.
 
 Exit status: 0 all is settled, 1 a run waits for a confirmation, was interrupted,
@@ -66,7 +66,8 @@ func showStatus(w io.Writer, s apply.Status, f journalFlags) error {
 		b.WriteString("nothing is applied" + byWhom() + "\n")
 	}
 	for _, r := range s.Runs {
-		printf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime), whatOf(r, f))
+		printf(&b, "run %d, %s: %s\n", r.Run, r.Started.Local().Format(time.DateTime),
+			whatOf(r, f))
 		if r.State == apply.Rebooted || r.State == apply.Over {
 			continue
 		}
@@ -98,11 +99,13 @@ func whatOf(r apply.RunStatus, f journalFlags) string {
 	switch r.State {
 	case apply.Pending:
 		if !r.Guarded {
-			return fmt.Sprintf("waits %d s more for %s; nothing would take it back then: %s", r.SecondsLeft, keep, undo)
+			return fmt.Sprintf(
+				"waits %d s more for %s; nothing would roll it back then: %s",
+				r.SecondsLeft, keep, undo)
 		}
-		return fmt.Sprintf("taken back in %d s unless confirmed: %s", r.SecondsLeft, keep)
+		return fmt.Sprintf("rolled back in %d s unless confirmed: %s", r.SecondsLeft, keep)
 	case apply.Overdue:
-		return "nobody confirmed in time, and it was not taken back: " + undo
+		return "nobody confirmed in time, and it was not rolled back: " + undo
 	case apply.Interrupted:
 		text := "interrupted"
 		if r.Why != "" {
@@ -126,13 +129,16 @@ func nowOf(c apply.ChangeStatus) string {
 	case apply.NowOld:
 		return value(c.Value) + ", as before"
 	case apply.NowLater:
-		return fmt.Sprintf("%s, by a later run; it was %s, and %s was applied", value(c.Value), value(c.From), value(c.Wanted))
+		return fmt.Sprintf("%s, by a later run; it was %s, and %s was applied",
+			value(c.Value), value(c.From), value(c.Wanted))
 	case apply.NowOther:
 		applied := c.Wanted
 		if c.Became != "" {
 			applied = c.Became
 		}
-		return fmt.Sprintf("%s, changed by somebody else since: it was %s, and %s was applied", value(c.Value), value(c.From), value(applied))
+		return fmt.Sprintf(
+			"%s, changed by somebody else since: it was %s, and %s was applied",
+			value(c.Value), value(c.From), value(applied))
 	case apply.NowGone:
 		return because("gone", c.Why)
 	}
@@ -167,10 +173,14 @@ func (f journalFlags) verb(words string) string {
 }
 
 func (f *journalFlags) flags(c *cobra.Command) {
-	c.Flags().Var(word{&f.dir}, "state-dir", "keep the journal in this `directory` instead of /var/lib/maxconn, or $XDG_STATE_HOME/maxconn for users other than root")
-	c.Flags().Var(word{&f.netns}, "netns", "work in this network namespace: its `name`, a path, or a process ID")
+	c.Flags().Var(word{&f.dir}, "state-dir",
+		"keep the journal in this `directory` instead of /var/lib/maxconn, or "+
+			"$XDG_STATE_HOME/maxconn for users other than root")
+	c.Flags().Var(word{&f.netns}, "netns",
+		"work in this network namespace: its `name`, a path, or a process ID")
 	c.Flags().BoolVar(&f.json, "json", false, "write JSON")
-	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces) // fails only for a flag that does not exist
+	// fails only for a flag that does not exist
+	_ = c.RegisterFlagCompletionFunc("netns", completeNamespaces)
 }
 
 // engine opens the journal and the kernel, seen from the wanted namespace. That is looked up here
@@ -211,7 +221,9 @@ func (f journalFlags) directory(env func(string) string) (string, error) {
 func equipped(e *apply.Engine, name netns.Path) *apply.Engine {
 	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, e.Namespace()) }
 	e.NextBoot, e.Owns = atNextBoot, persist.Owns
-	files := sync.OnceValue(func() func(key, value string) string { return persist.SetBy(os.DirFS("/")) })
+	files := sync.OnceValue(func() func(key, value string) string {
+		return persist.SetBy(os.DirFS("/"))
+	})
 	e.SetBy = func(key, value string) string { return files()(key, value) }
 	e.Guard = func(id int) (int, error) {
 		args := []string{awaitVerb, "--state-dir", e.Dir, strconv.Itoa(id)}
@@ -262,12 +274,14 @@ func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
 	}
 	var out []apply.File
 	for _, f := range files {
-		out = append(out, apply.File{Path: f.Path, Mode: f.Mode, Content: f.Content, Keeps: f.Keeps})
+		out = append(out, apply.File{Path: f.Path, Mode: f.Mode, Content: f.Content,
+			Keeps: f.Keeps})
 	}
 	return out, err
 }
 
-// unkept are the changes that the files of a run do not keep: those that none can, and those that another file or program overrules.
+// unkept are the changes that the files of a run do not keep: those that none can, and
+// those that another file or program overrules.
 func unkept(e *apply.Engine, r apply.Report) (out []apply.Comparison, err error) {
 	if len(r.Files) == 0 {
 		return nil, nil
@@ -299,7 +313,13 @@ func atNextBoot(p plan.Plan, files []apply.File) (out []apply.Comparison) {
 		if !known {
 			value = "the kernel's default"
 		}
-		out = append(out, apply.Comparison{Setting: c.Key + " at the next boot", Wanted: c.Want, Value: value, Holds: c.Outlook == persist.Holds, Why: c.Why})
+		out = append(out, apply.Comparison{
+			Setting: c.Key + " at the next boot",
+			Wanted:  c.Want,
+			Value:   value,
+			Holds:   c.Outlook == persist.Holds,
+			Why:     c.Why,
+		})
 	}
 	return out
 }

@@ -89,7 +89,8 @@ func (p *progress) say(words string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.w != nil && !p.ended {
-		printf(p.w, "\r%-*s", progressWidth, cut("maxconn: "+words, progressWidth-len("...")))
+		printf(p.w, "\r%-*s", progressWidth,
+			cut("maxconn: "+words, progressWidth-len("...")))
 	}
 }
 

@@ -22,7 +22,8 @@ func otherRoles() {}
 func needsLinux(what string) error {
 	return &failure{
 		statusFailed, fmt.Errorf("%s needs Linux, this is %s", what, runtime.GOOS),
-		"on the Linux host: maxconn observe -o box.txt; here: --from box.txt (lint: or --kernel 6.1)",
+		"on the Linux host: maxconn observe -o box.txt; here: --from box.txt (lint: or " +
+			"--kernel 6.1)",
 	}
 }
 
@@ -32,7 +33,9 @@ func (a *app) linuxVerbs() (verbs []*cobra.Command) {
 	} {
 		verbs = append(verbs, &cobra.Command{
 			Use: name, Short: "(needs Linux)", DisableFlagParsing: true,
-			RunE: func(*cobra.Command, []string) error { return needsLinux("maxconn " + name) },
+			RunE: func(*cobra.Command, []string) error {
+				return needsLinux("maxconn " + name)
+			},
 		})
 	}
 	return verbs
@@ -46,6 +49,7 @@ func (a *app) checkAll(context.Context, *checkFlags, diagnose.Options) error {
 	return needsLinux("--all-netns")
 }
 
-func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }

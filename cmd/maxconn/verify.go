@@ -25,7 +25,7 @@ func (a *app) verify() *cobra.Command {
 		Use:   "verify [PLAN|-]",
 		Short: "compare the running values with what was applied, or with a plan",
 		Long: `verify compares the values that are there with those that apply has written and
-that were not taken back, the files for the next boot with what was written in
+that were not rolled back, the files for the next boot with what was written in
 them, and those values with what the next boot will make of them; or the running
 values with those of a plan. It changes nothing.
 
@@ -36,14 +36,16 @@ Exit status: 0 all hold, 1 some do not, 64 bad usage, 70 failed.`,
 				return misuse("give one of them", "a plan and --boot")
 			}
 			if len(args) > 1 {
-				return misuse("one plan at a time", "verify takes one plan, have %d", len(args))
+				return misuse("one plan at a time",
+					"verify takes one plan, have %d", len(args))
 			}
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return a.runVerify(f, args) },
 	}
 	f.flags(c)
-	c.Flags().BoolVar(&f.boot, "boot", false, "only what was to last over a boot; for the unit that runs at boot")
+	c.Flags().BoolVar(&f.boot, "boot", false,
+		"only what was to last over a boot; for the unit that runs at boot")
 	return c
 }
 
@@ -86,9 +88,11 @@ func showVerified(w io.Writer, v apply.Verified) error {
 		case c.Holds:
 			printf(&b, "%s, holds\n", value(c.Wanted))
 		case c.Why != "" && c.Value == "":
-			printf(&b, "%s is wanted, does not hold: %s\n", value(c.Wanted), render.Clean(c.Why))
+			printf(&b, "%s is wanted, does not hold: %s\n", value(c.Wanted),
+				render.Clean(c.Why))
 		case c.Why != "":
-			printf(&b, "%s is wanted, it is %s: %s\n", value(c.Wanted), value(c.Value), render.Clean(c.Why))
+			printf(&b, "%s is wanted, it is %s: %s\n", value(c.Wanted), value(c.Value),
+				render.Clean(c.Why))
 		default:
 			printf(&b, "%s is wanted, it is %s\n", value(c.Wanted), value(c.Value))
 		}

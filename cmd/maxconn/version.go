@@ -16,7 +16,9 @@ func (a *app) versionVerb() *cobra.Command {
 		Example: "  maxconn version",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			return a.write(func(w io.Writer) error { return printf(w, "maxconn %s\n", version()) })
+			return a.write(func(w io.Writer) error {
+				return printf(w, "maxconn %s\n", version())
+			})
 		},
 	}
 }

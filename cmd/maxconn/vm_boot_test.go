@@ -15,8 +15,9 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// What apply --persist wrote is there after a power cut, and in the kernel once the programs of the boot have read it:
-// systemd-modules-load, systemd-sysctl and udev at the first boot, procps at the second. A file that wins is named.
+// What apply --persist wrote is there after a power cut, and in the kernel once the
+// programs of the boot have read it: systemd-modules-load, systemd-sysctl and udev at the
+// first boot, procps at the second. A file that wins is named.
 func TestVMPersistence(t *testing.T) {
 	onKernels(t, func(t *testing.T, m *machine) {
 		m.playAndCut("persist")
@@ -32,7 +33,8 @@ const (
 	rivalFile  = "/etc/sysctl.d/zz-other.conf"
 )
 
-// lasting are changes that files can keep: sysctls of the host and of its network namespace, and a device's queue.
+// lasting are changes that files can keep: sysctls of the host and of its network
+// namespace, and a device's queue.
 func lasting(before values) []plan.Change {
 	return []plan.Change{
 		set("net.ipv4.tcp_mem", twice(before["sysctl net.ipv4.tcp_mem"])),
@@ -50,19 +52,24 @@ func lasting(before values) []plan.Change {
 func scenePersist(g *guest) {
 	pid := g.serve("8080", "1024", "4096")
 	g.check(os.MkdirAll("/sys/fs/cgroup/system.slice/web.service", 0o755))
-	g.check(os.WriteFile("/sys/fs/cgroup/system.slice/web.service/cgroup.procs", []byte(strconv.Itoa(pid)), 0))
+	g.check(os.WriteFile("/sys/fs/cgroup/system.slice/web.service/cgroup.procs",
+		[]byte(strconv.Itoa(pid)), 0))
 	before := g.kernel(pid)
 	p := g.planFor(before, append(lasting(before), g.limitTo(pid, "hard", "8192"))...)
 	g.writeJSON(planFile, p)
 	g.writeJSON(valuesFile, before)
 	screen := g.maxconn(0, "apply", "--yes", "--persist", planFile)
-	g.says(screen, "wrote "+persist.SysctlFile, "wrote /etc/udev/rules.d/90-maxconn-dummy0.rules", "wrote /etc/systemd/system/web.service.d/zz-maxconn.conf", "wrote "+persist.VerifyUnit)
+	g.says(screen, "wrote "+persist.SysctlFile,
+		"wrote /etc/udev/rules.d/90-maxconn-dummy0.rules",
+		"wrote /etc/systemd/system/web.service.d/zz-maxconn.conf",
+		"wrote "+persist.VerifyUnit)
 	g.holds(p, g.kernel(pid), before, conntrackAliases()...)
 	g.maxconn(0, "verify")
 	g.powerCut()
 }
 
-// powerCut turns the machine off under everything that runs, without a sync, unless something was wrong: that has to be told.
+// powerCut turns the machine off under everything that runs, without a sync, unless
+// something was wrong: that has to be told.
 func (g *guest) powerCut() {
 	if g.failed {
 		os.Exit(1)
@@ -86,13 +93,17 @@ func sceneFirstBoot(g *guest) {
 	g.reloadConntrack("65536")
 	g.command(0, systemdSysctl)
 	g.udev()
-	// A module that is loaded with a larger table expects more, too (net/netfilter/nf_conntrack_expect.c nf_conntrack_expect_init).
-	g.holds(p, g.kernel(), fresh, conntrackAliases("sysctl net.netfilter.nf_conntrack_expect_max")...)
-	g.says(g.text("/etc/systemd/system/web.service.d/zz-maxconn.conf"), "\nLimitNOFILE=1024:524288")
+	// A module that is loaded with a larger table expects more, too
+	// (net/netfilter/nf_conntrack_expect.c nf_conntrack_expect_init).
+	g.holds(p, g.kernel(), fresh,
+		conntrackAliases("sysctl net.netfilter.nf_conntrack_expect_max")...)
+	g.says(g.text("/etc/systemd/system/web.service.d/zz-maxconn.conf"),
+		"\nLimitNOFILE=1024:524288")
 
 	g.runUnit(0)
 	g.maxconn(0, "verify")
-	g.says(g.maxconn(0, "status"), "in effect", "fs.nr_open: 2097152, was 1048576", "hard descriptor limit of pid ", ": gone: its boot is over")
+	g.says(g.maxconn(0, "status"), "in effect", "fs.nr_open: 2097152, was 1048576",
+		"hard descriptor limit of pid ", ": gone: its boot is over")
 
 	// A second run adds to the same file. Both hold, and neither calls the other a stranger.
 	g.writeJSON("/tmp/second.json", g.planFor(g.kernel(), set("net.core.somaxconn", "8192")))
@@ -124,12 +135,13 @@ func (g *guest) runUnit(status int) string {
 	return ""
 }
 
-// sceneRival boots with procps and a file that has the last word, and takes the run back.
+// sceneRival boots with procps and a file that has the last word, and rolls the run back.
 func sceneRival(g *guest) {
 	p, before := g.kept()
 	g.command(0, "sysctl", "--system")
 	g.udev()
-	g.says(g.runUnit(1), "tcp_max_orphans: 40000 is wanted, it is 12345: "+rivalFile+":1 sets it")
+	g.says(g.runUnit(1), "tcp_max_orphans: 40000 is wanted, it is 12345: "+rivalFile+
+		":1 sets it")
 	g.says(g.maxconn(1, "verify"), rivalFile)
 	g.says(g.maxconn(1, "status"), "12345, changed by somebody else")
 
@@ -143,16 +155,19 @@ func sceneRival(g *guest) {
 		}
 	}
 	if now["sysctl net.core.somaxconn"] != "8192" {
-		g.errorf("net.core.somaxconn of the second run is %s", now["sysctl net.core.somaxconn"])
+		g.errorf("net.core.somaxconn of the second run is %s",
+			now["sysctl net.core.somaxconn"])
 	}
 
-	g.says(g.maxconn(70, "rollback", "1"), "run 2 changed "+persist.SysctlFile, "maxconn rollback 2")
+	g.says(g.maxconn(70, "rollback", "1"), "run 2 changed "+persist.SysctlFile,
+		"maxconn rollback 2")
 	g.says(g.maxconn(0, "rollback"), "run 2: undone", "net.core.somaxconn: back to 4096")
 	g.says(g.maxconn(0, "rollback", "1"), "run 1: undone")
 	now = g.kernel()
 	for _, c := range p.Changes {
 		if fact := c.Target.Fact().String(); now[fact] != before[fact] {
-			g.errorf("%s is %s after rollback, it was %s", fact, now[fact], before[fact])
+			g.errorf("%s is %s after rollback, it was %s", fact, now[fact],
+				before[fact])
 		}
 	}
 	if left := g.ownFiles(); len(left) > 0 {

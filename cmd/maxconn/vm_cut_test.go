@@ -17,8 +17,8 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// apply is killed half-way, and the power goes half-way, at a step that is chosen and not at a time: status tells the truth
-// and rollback cleans up, before and after the boot.
+// apply is killed half-way, and the power goes half-way, at a step that is chosen and not
+// at a time: status tells the truth and rollback cleans up, before and after the boot.
 func TestVMPowerCut(t *testing.T) {
 	onKernels(t, func(t *testing.T, m *machine) {
 		m.playAndCut("kill")
@@ -30,21 +30,28 @@ func TestVMPowerCut(t *testing.T) {
 // journals is where runs are written down.
 const journals = "/var/lib/maxconn/runs"
 
-// hold runs maxconn until it is about to open the journal of a run for the nth time, which it does for each entry but the first, and leaves
-// it there. The kernel asks before each open whether it may go on (fanotify(7), FAN_OPEN_PERM). kill ends it.
+// hold runs maxconn until it is about to open the journal of a run for the nth time, which
+// it does for each entry but the first, and leaves it there. The kernel asks before each
+// open whether it may go on (fanotify(7), FAN_OPEN_PERM). kill ends it.
 func (g *guest) hold(journal string, nth int, args ...string) (kill func()) {
 	g.check(os.MkdirAll(journals, 0o700))
-	ask, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY|unix.O_CLOEXEC)
+	ask, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC,
+		unix.O_RDONLY|unix.O_CLOEXEC)
 	g.check(err)
-	g.check(unix.FanotifyMark(ask, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, journals))
+	g.check(unix.FanotifyMark(ask, unix.FAN_MARK_ADD,
+		unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, journals))
 	cmd := exec.Command("/usr/local/bin/maxconn", args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	g.check(cmd.Start())
 	for buffer := make([]byte, 4096); ; {
 		n, err := unix.Read(ask, buffer)
 		g.check(err)
-		for event := buffer[:n]; len(event) >= unix.FAN_EVENT_METADATA_LEN; event = event[endian.NativeEndian.Uint32(event):] {
-			fd := endian.NativeEndian.Uint32(event[16:20]) // struct fanotify_event_metadata: event_len, vers, reserved, metadata_len, mask, fd, pid
+		for event := buffer[:n]; len(event) >=
+			unix.FAN_EVENT_METADATA_LEN; event = event[endian.NativeEndian.Uint32(
+			event):] {
+			// struct fanotify_event_metadata: event_len, vers, reserved,
+			// metadata_len, mask, fd, pid
+			fd := endian.NativeEndian.Uint32(event[16:20])
 			path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(fd)))
 			g.check(err)
 			if path == journals+"/"+journal {
@@ -57,7 +64,8 @@ func (g *guest) hold(journal string, nth int, args ...string) (kill func()) {
 					g.check(unix.Close(ask))
 				}
 			}
-			answer := endian.NativeEndian.AppendUint32(endian.NativeEndian.AppendUint32(nil, fd), unix.FAN_ALLOW)
+			answer := endian.NativeEndian.AppendUint32(
+				endian.NativeEndian.AppendUint32(nil, fd), unix.FAN_ALLOW)
 			_, err = unix.Write(ask, answer)
 			g.check(err)
 			g.check(unix.Close(int(fd)))
@@ -72,8 +80,8 @@ func half(p plan.Plan, n int) (first, rest plan.Plan) {
 	return first, rest
 }
 
-// sceneKill kills apply after its third write, whose entry is not on the disk yet, rolls back, and cuts the power at the same place of
-// another run.
+// sceneKill kills apply after its third write, whose entry is not on the disk yet, rolls
+// back, and cuts the power at the same place of another run.
 func sceneKill(g *guest) {
 	before := g.kernel()
 	p := g.planFor(before, lasting(before)...)
@@ -86,7 +94,8 @@ func sceneKill(g *guest) {
 	g.holds(third, g.kernel(), before, conntrackAliases()...)
 	kill()
 	screen := g.maxconn(1, "status")
-	g.says(screen, "interrupted: maxconn rollback 1", "fs.nr_open: 2097152, was 1048576", "txqueuelen of dummy0: 1000, as before")
+	g.says(screen, "interrupted: maxconn rollback 1", "fs.nr_open: 2097152, was 1048576",
+		"txqueuelen of dummy0: 1000, as before")
 	g.says(g.maxconn(70, "apply", "--yes", planFile), "run 1 is not over: it is interrupted")
 	g.says(g.maxconn(0, "rollback"), "undone", "fs.nr_open: back to 1048576")
 	g.sameAs("after the rollback of a killed apply", g.kernel(), before)
@@ -96,7 +105,8 @@ func sceneKill(g *guest) {
 	g.powerCut()
 }
 
-// sceneAfterCut finds a kernel that knows nothing of run 2, and cuts the power of run 3 when one file is there.
+// sceneAfterCut finds a kernel that knows nothing of run 2, and cuts the power of run 3
+// when one file is there.
 func sceneAfterCut(g *guest) {
 	fresh := g.kernel()
 	g.says(g.maxconn(0, "status"), "run 2", "ended with its boot, nothing of it is left")
@@ -110,7 +120,8 @@ func sceneAfterCut(g *guest) {
 	p := g.planFor(fresh, lasting(fresh)...)
 	g.writeJSON(planFile, p)
 	g.writeJSON(valuesFile, fresh)
-	// Two entries a change, one that all are written, one before each file: at the second of these the first file is there.
+	// Two entries a change, one that all are written, one before each file: at the
+	// second of these the first file is there.
 	g.hold("3.jsonl", 2*len(p.Changes)+3, "apply", "--yes", "--persist", planFile)
 	if left := g.ownFiles(); !slices.Equal(left, []string{persist.SysctlFile}) {
 		g.errorf("files %q are there, want the first", left)
@@ -125,14 +136,16 @@ func sceneHalfPersisted(g *guest) {
 	p, _ := g.kept()
 	sysctls, _ := half(p, len(p.Changes)-1)
 	g.holds(sysctls, g.kernel(), fresh, conntrackAliases()...)
-	g.says(g.maxconn(1, "status"), "run 3", "interrupted, its boot ended", "maxconn rollback 3", "fs.nr_open: 2097152, was 1048576", persist.SysctlFile+": as applied")
+	g.says(g.maxconn(1, "status"), "run 3", "interrupted, its boot ended", "maxconn rollback 3",
+		"fs.nr_open: 2097152, was 1048576", persist.SysctlFile+": as applied")
 	g.says(g.maxconn(70, "apply", "--yes", planFile), "run 3 is not over")
 	g.says(g.maxconn(0, "rollback"), "run 3: undone", "fs.nr_open: back to 1048576")
 	before := g.readValues()
 	now := g.kernel()
 	for _, c := range sysctls.Changes {
 		if fact := c.Target.Fact().String(); now[fact] != before[fact] {
-			g.errorf("%s is %s after rollback, it was %s", fact, now[fact], before[fact])
+			g.errorf("%s is %s after rollback, it was %s", fact, now[fact],
+				before[fact])
 		}
 	}
 	if left := g.ownFiles(); len(left) > 0 {

@@ -16,13 +16,14 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// Settings of the whole host, and the limits of a running process of another user, are applied and taken back; nothing
-// else in the kernel moves.
+// Settings of the whole host, and the limits of a running process of another user, are
+// applied and rolled back; nothing else in the kernel moves.
 func TestVMHostSettings(t *testing.T) {
 	onKernels(t, func(t *testing.T, m *machine) { m.play("settings") })
 }
 
-// A workload that a small machine does not hold: plan, apply, check, rollback, as an operator does it.
+// A workload that a small machine does not hold: plan, apply, check, rollback, as an
+// operator does it.
 func TestVMWorkload(t *testing.T) {
 	onKernels(t, func(t *testing.T, m *machine) { m.play("workload") })
 }
@@ -44,7 +45,8 @@ func sceneServe(g *guest) {
 func (g *guest) serve(port, soft, hard string) int {
 	cmd := exec.Command("/proc/self/exe", port, soft, hard)
 	cmd.Env = []string{sceneVar + "=serve"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 33, Gid: 33}, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 33, Gid: 33},
+		Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
 	g.check(err)
 	g.check(cmd.Start())
@@ -53,8 +55,8 @@ func (g *guest) serve(port, soft, hard string) int {
 	return cmd.Process.Pid
 }
 
-// raised are changes of every kind that a host has, in an order that the kernel takes: fs.nr_open before a hard limit
-// above the old one (kernel/sys.c do_prlimit).
+// raised are changes of every kind that a host has, in an order that the kernel takes:
+// fs.nr_open before a hard limit above the old one (kernel/sys.c do_prlimit).
 func (g *guest) raised(before values, pid int) []plan.Change {
 	return []plan.Change{
 		set("net.ipv4.tcp_mem", twice(before["sysctl net.ipv4.tcp_mem"])),
@@ -74,7 +76,8 @@ func (g *guest) raised(before values, pid int) []plan.Change {
 	}
 }
 
-// conntrackAliases: the maximum of connection tracking has two names, and the size of its hash table stands in a second place.
+// conntrackAliases: the maximum of connection tracking has two names, and the size of its
+// hash table stands in a second place.
 func conntrackAliases(more ...string) []string {
 	return append(more, "sysctl net.nf_conntrack_max", "hashsize")
 }
@@ -98,12 +101,15 @@ func sceneSettings(g *guest) {
 	g.says(g.maxconn(0, "status"), "nothing is applied")
 }
 
-// refusesWrongOrder: the hard limit before fs.nr_open is not possible; everything that was written until then is taken back.
+// refusesWrongOrder: the hard limit before fs.nr_open is not possible; everything that was
+// written until then is rolled back.
 func (g *guest) refusesWrongOrder(p plan.Plan, before values, pids ...int) {
 	p.Changes = slices.Clone(p.Changes)
 	p.Changes[2], p.Changes[3] = p.Changes[3], p.Changes[2]
 	g.writeJSON("/tmp/wrong.json", p)
-	g.says(g.maxconn(70, "apply", "--yes", "/tmp/wrong.json"), "process "+strconv.Itoa(pids[0])+" = 1500000", "fs.nr_open", "everything is as before")
+	g.says(g.maxconn(70, "apply", "--yes", "/tmp/wrong.json"),
+		"process "+strconv.Itoa(pids[0])+" = 1500000", "fs.nr_open", "everything is "+
+			"as before")
 	g.sameAs("after an apply that failed", g.kernel(pids...), before)
 }
 
@@ -111,7 +117,8 @@ func sceneWorkload(g *guest) {
 	pid := g.serve("8080", "1024", "4096")
 	before := g.kernel(pid)
 	g.maxconn(1, "check", "--inbound", ":8080=45k")
-	g.says(g.maxconn(0, "plan", "--inbound", ":8080=45k", "-o", "/tmp/plan.json"), "fs.file-max", "soft descriptor limit", "hard descriptor limit")
+	g.says(g.maxconn(0, "plan", "--inbound", ":8080=45k", "-o", "/tmp/plan.json"),
+		"fs.file-max", "soft descriptor limit", "hard descriptor limit")
 	p := g.readPlan("/tmp/plan.json")
 	g.maxconn(0, "apply", "--yes", "/tmp/plan.json")
 	g.holds(p, g.kernel(pid), before, conntrackAliases()...)

@@ -17,8 +17,9 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// values are what the kernel says, by name: every sysctl that can be read, the queue lengths of devices, the size of the hash table of
-// nf_conntrack, the descriptor limits of some processes.
+// values are what the kernel says, by name: every sysctl that can be read, the queue
+// lengths of devices, the size of the hash table of nf_conntrack, the descriptor limits of
+// some processes.
 type values map[string]string
 
 // kernel reads them without any help from maxconn.
@@ -29,8 +30,10 @@ func (g *guest) kernel(pids ...int) values {
 		if err != nil || d.IsDir() || moves(name) {
 			return err
 		}
-		if text, err := os.ReadFile(path); err == nil { // some are for writing, or for devices that are down
-			v["sysctl "+strings.ReplaceAll(name, "/", ".")] = strings.Join(strings.Fields(string(text)), " ")
+		// some are for writing, or for devices that are down
+		if text, err := os.ReadFile(path); err == nil {
+			v["sysctl "+strings.ReplaceAll(name, "/",
+				".")] = strings.Join(strings.Fields(string(text)), " ")
 		}
 		return nil
 	}))
@@ -40,16 +43,20 @@ func (g *guest) kernel(pids ...int) values {
 	v["hashsize"] = g.text("/sys/module/nf_conntrack/parameters/hashsize")
 	for _, pid := range pids {
 		soft, hard := g.limits(pid)
-		v[fmt.Sprintf("process %d#soft", pid)], v[fmt.Sprintf("process %d#hard", pid)] = soft, hard
+		v[fmt.Sprintf("process %d#soft", pid)], v[fmt.Sprintf("process %d#hard",
+			pid)] = soft, hard
 	}
 	return v
 }
 
-// moves says that a value changes by itself, or because the test looks on: Debian's kernels call themselves tainted when
-// fanotify is asked for permission events.
+// moves says that a value changes by itself, or because the test looks on: Debian's kernels
+// call themselves tainted when fanotify is asked for permission events.
 func moves(name string) bool {
-	return slices.ContainsFunc([]string{"kernel/random/", "kernel/ns_last_pid", "kernel/pty/nr", "kernel/tainted", "kernel/perf_", "fs/dentry-state", "fs/file-nr", "fs/inode-",
-		"fs/aio-nr", "net/netfilter/nf_conntrack_count"}, func(p string) bool { return strings.HasPrefix(name, p) })
+	return slices.ContainsFunc([]string{"kernel/random/", "kernel/ns_last_pid", "kernel/pty/nr",
+		"kernel/tainted", "kernel/perf_", "fs/dentry-state", "fs/file-nr", "fs/inode-",
+		"fs/aio-nr", "net/netfilter/nf_conntrack_count"}, func(p string) bool {
+		return strings.HasPrefix(name, p)
+	})
 }
 
 func (g *guest) text(path string) string {
@@ -102,8 +109,8 @@ func (g *guest) sameAs(when string, now, before values) {
 	}
 }
 
-// holds complains where a plan's value is not the kernel's, or where the kernel has changed more than the plan says. The
-// aliases are what it shows of one value in a second place.
+// holds complains where a plan's value is not the kernel's, or where the kernel has changed
+// more than the plan says. The aliases are what it shows of one value in a second place.
 func (g *guest) holds(p plan.Plan, now, before values, aliases ...string) {
 	wanted := slices.Clone(aliases)
 	for _, c := range p.Changes {
@@ -114,20 +121,22 @@ func (g *guest) holds(p plan.Plan, now, before values, aliases ...string) {
 	}
 	for _, name := range now.changed(before) {
 		if !slices.Contains(wanted, name) {
-			g.errorf("%s is %q, it was %q, and is not in the plan", name, now[name], before[name])
+			g.errorf("%s is %q, it was %q, and is not in the plan", name, now[name],
+				before[name])
 		}
 	}
 }
 
-// planFor is a plan with these changes for this machine: what another program may hand to apply. The machine's name is taken from
-// a plan that maxconn made.
+// planFor is a plan with these changes for this machine: what another program may hand to
+// apply. The machine's name is taken from a plan that maxconn made.
 func (g *guest) planFor(before values, changes ...plan.Change) plan.Plan {
 	g.maxconn(0, "plan", "--outbound", "192.0.2.1:80=1", "-o", "/tmp/any.json")
 	p := g.readPlan("/tmp/any.json")
 	for i := range changes {
 		c := &changes[i]
 		fact := c.Target.Fact().String()
-		c.From, c.Setting, c.Limit, c.Why, c.TakesEffect = before[fact], settingWords(c.Target), "system-files", "a test wants it", "now"
+		c.From, c.Setting, c.Limit, c.Why, c.TakesEffect = before[fact],
+			settingWords(c.Target), "system-files", "a test wants it", "now"
 	}
 	p.Changes = changes
 	return p
@@ -183,12 +192,18 @@ func set(name, to string) plan.Change {
 
 // lengthen is a change of a device's queue.
 func lengthen(dev, to string) plan.Change {
-	return plan.Change{Target: plan.Target{Kind: host.LinkKind, Name: dev, Field: "txqueuelen"}, To: to}
+	return plan.Change{Target: plan.Target{Kind: host.LinkKind, Name: dev, Field: "txqueuelen"},
+		To: to}
 }
 
 // limitTo is a change of a process's descriptor limit.
 func (g *guest) limitTo(pid int, field, to string) plan.Change {
-	return plan.Change{Target: plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(pid), Field: field, Start: g.startTime(pid)}, To: to}
+	return plan.Change{Target: plan.Target{
+		Kind:  host.ProcessKind,
+		Name:  strconv.Itoa(pid),
+		Field: field,
+		Start: g.startTime(pid),
+	}, To: to}
 }
 
 // twice is each number of a value, doubled.

@@ -19,14 +19,15 @@ import (
 	"github.com/maxconn/maxconn/internal/lab/vm/vmtest"
 )
 
-// What only a whole machine shows: settings of the host, a boot, a power cut. The test binary is the init of the
-// machine, and the operator in it, who uses the maxconn that is released and looks at the kernel himself.
+// What only a whole machine shows: settings of the host, a boot, a power cut. The test
+// binary is the init of the machine, and the operator in it, who uses the maxconn that is
+// released and looks at the kernel himself.
 
 // sceneVar names the scene that the test binary plays inside a machine.
 const sceneVar = "MAXCONN_VM_SCENE"
 
-// machineMain makes the test binary the init of a machine, or what plays a scene in one. TestMain calls it first:
-// process 1 of a machine is nothing else.
+// machineMain makes the test binary the init of a machine, or what plays a scene in one.
+// TestMain calls it first: process 1 of a machine is nothing else.
 func machineMain() {
 	vm.Main()
 	if name := os.Getenv(sceneVar); name != "" {
@@ -64,17 +65,20 @@ func (m *machine) play(scene string) {
 func (m *machine) playAndCut(scene string) {
 	m.Helper()
 	if out, err := m.boot(scene); !errors.Is(err, vm.ErrStopped) || len(out.Stderr) > 0 {
-		m.Fatalf("%s did not come to its power cut: status %d, %v\n%s%s", scene, out.Code, err, out.Stdout, out.Stderr)
+		m.Fatalf("%s did not come to its power cut: status %d, %v\n%s%s", scene, out.Code,
+			err, out.Stdout, out.Stderr)
 	}
 }
 
 func (m *machine) boot(scene string) (vm.Output, error) {
 	m.Helper()
 	out, err := vm.Run(m.Context(), vm.Spec{
-		Kernel: m.kernel, Files: m.files(), Env: []string{sceneVar + "=" + scene}, Disk: m.disk,
+		Kernel: m.kernel, Files: m.files(), Env: []string{sceneVar + "=" + scene},
+		Disk:    m.disk,
 		Modules: []string{"dummy numdummies=1"}, Timeout: 5 * time.Minute,
 	})
-	m.Logf("%s on %s: %.1f s to the command, %.1f s in all\n%s", scene, out.Release, out.Boot.Seconds(), out.Took.Seconds(), out.Stdout)
+	m.Logf("%s on %s: %.1f s to the command, %.1f s in all\n%s", scene, out.Release,
+		out.Boot.Seconds(), out.Took.Seconds(), out.Stdout)
 	return out, err
 }
 
@@ -109,7 +113,8 @@ func (m *machine) files() map[string][]byte {
 	}
 	files := map[string][]byte{"/usr/local/bin/maxconn": text}
 	programs := map[string]string{
-		"sysctl": "procps", systemdSysctl: "systemd", systemdModules: "systemd", systemdUdev: "udev", "udevadm": "udev", "modprobe": "kmod",
+		"sysctl": "procps", systemdSysctl: "systemd", systemdModules: "systemd",
+		systemdUdev: "udev", "udevadm": "udev", "modprobe": "kmod",
 	}
 	for name, debian := range programs {
 		more, err := vm.Program(m.Context(), name)
@@ -145,8 +150,9 @@ func playScene(name string, args []string) int {
 	scenes := map[string]func(*guest){
 		"serve": sceneServe, "settings": sceneSettings, "workload": sceneWorkload,
 		"persist": scenePersist, "first boot": sceneFirstBoot, "rival": sceneRival,
-		"kill": sceneKill, "after the cut": sceneAfterCut, "half persisted": sceneHalfPersisted,
-		"tracked load": sceneTrackedLoad,
+		"kill": sceneKill, "after the cut": sceneAfterCut,
+		"half persisted": sceneHalfPersisted,
+		"tracked load":   sceneTrackedLoad,
 	}
 	g := &guest{args: args}
 	scenes[name](g)

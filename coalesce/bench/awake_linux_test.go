@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awake keeps all processors from going idle, with loops of the lowest class
-// (SCHED_IDLE) that give way to everything else. A virtual machine's processor that is idle takes tens of
-// microseconds to wake, and in a ping-pong that is most of what is measured; one of a busy
-// server is not idle. It is what the boot option idle=poll does.
+// awake keeps all processors from going idle, with loops of the lowest class (SCHED_IDLE)
+// that give way to everything else. A virtual machine's processor that is idle takes tens
+// of microseconds to wake, and in a ping-pong that is most of what is measured; one of a
+// busy server is not idle. It is what the boot option idle=poll does.
 //
-// busy is the same with another program that takes a number of processors for itself, at the
-// usual priority.
+// busy is the same with another program that takes a number of processors for itself, at
+// the usual priority.
 type awake struct{ cmds []*exec.Cmd }
 
 func (a *awake) start(t *testing.T, role string) {
@@ -57,7 +57,9 @@ func spinForEver() error {
 			if err := unix.SchedSetaffinity(0, &set); err != nil {
 				failed <- fmt.Errorf("sched_setaffinity: %w", err)
 			}
-			if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0); err != nil {
+			if err := unix.SchedSetAttr(0,
+				&unix.SchedAttr{Size: unix.SizeofSchedAttr,
+					Policy: unix.SCHED_IDLE}, 0); err != nil {
 				failed <- fmt.Errorf("sched_setattr: %w", err)
 			}
 			for n := 0; ; n++ {

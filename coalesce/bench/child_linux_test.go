@@ -140,7 +140,8 @@ func (c *child) connect() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(at.Port()),
+		Addr: at.Addr().As4()}); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
@@ -150,7 +151,8 @@ func (c *child) connect() error {
 	if c.Role == "client" {
 		c.ask(e)
 	}
-	return unix.EpollCtl(c.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	return unix.EpollCtl(c.ep, unix.EPOLL_CTL_ADD, fd,
+		&unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
 // loop reads until all connections have ended. RawSyscall keeps the Go
@@ -158,7 +160,9 @@ func (c *child) connect() error {
 func (c *child) loop() error {
 	var events [256]unix.EpollEvent
 	for len(c.ends) > 0 {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(c.ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), ^uintptr(0), 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(c.ep),
+			uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), ^uintptr(0), 0,
+			0)
 		if errno == unix.EINTR {
 			continue
 		}
@@ -173,7 +177,8 @@ func (c *child) loop() error {
 }
 
 func (c *child) read(e *end) {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(e.fd), uintptr(unsafe.Pointer(&c.buf[0])), uintptr(len(c.buf)))
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(e.fd),
+		uintptr(unsafe.Pointer(&c.buf[0])), uintptr(len(c.buf)))
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 	case errno != 0 || n == 0:
@@ -235,7 +240,8 @@ func (c *child) ask(e *end) {
 
 func (c *child) write(e *end, p []byte) {
 	for len(p) > 0 {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(e.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(e.fd),
+			uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 		switch errno {
 		case 0:
 			p = p[n:]
@@ -278,7 +284,8 @@ func busyTime() int64 {
 		panic(err)
 	}
 	var user, nice, system, idle, wait, irq, soft int64
-	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &irq, &soft); err != nil {
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d", &user, &nice, &system,
+		&idle, &wait, &irq, &soft); err != nil {
 		panic(err)
 	}
 	return (user + nice + system + irq + soft) * 10_000_000 // USER_HZ is 100

@@ -94,7 +94,8 @@ func (r *run) measure() (figures, error) {
 }
 
 func (r *run) child(addr string) (*exec.Cmd, *bytes.Buffer, error) {
-	text, err := json.Marshal(order{Role: r.role, Addr: addr, Conns: r.conns, Size: r.size, Depth: r.depth})
+	text, err := json.Marshal(order{Role: r.role, Addr: addr, Conns: r.conns, Size: r.size,
+		Depth: r.depth})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,7 +152,8 @@ func (r *run) load(conns []conn) (f figures) {
 func (r *run) between(f func()) figures {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	from, messages, calls, cpu, busy := time.Now(), r.sent(), writeCalls(), cpuTime(), busyTime()-r.awake.cpuTime()
+	from, messages, calls, cpu, busy := time.Now(), r.sent(), writeCalls(), cpuTime(),
+		busyTime()-r.awake.cpuTime()
 	f()
 	wall := time.Since(from)
 	n := float64(r.sent() - messages)
@@ -324,16 +326,19 @@ func pourBlocks(r *run, c conn, id int) {
 
 // pace writes one message a millisecond. The writers take turns.
 func pace(r *run, c conn, id int) {
-	r.paced(c, id, 1, time.Duration(id)*time.Millisecond/time.Duration(r.writers), time.Millisecond)
+	r.paced(c, id, 1, time.Duration(id)*time.Millisecond/time.Duration(r.writers),
+		time.Millisecond)
 }
 
 // burst writes four messages every 120 ms; the writers of a connection do so at the same time.
 func burst(r *run, c conn, id int) {
-	r.paced(c, id, 4, time.Duration(id/r.writers)*120*time.Millisecond/time.Duration(r.conns), 120*time.Millisecond)
+	r.paced(c, id, 4, time.Duration(id/r.writers)*120*time.Millisecond/time.Duration(r.conns),
+		120*time.Millisecond)
 }
 
-// paced writes count messages each time. The schedule is one for all writers: with clocks of their own, those
-// of a connection kept for ever the distance at which they happened to start, up to milliseconds.
+// paced writes count messages each time. The schedule is one for all writers: with clocks
+// of their own, those of a connection kept forever the distance at which they happened to
+// start, up to milliseconds.
 func (r *run) paced(c conn, id, count int, first, every time.Duration) {
 	p := r.message(id)
 	next := r.began.Add(first)
@@ -355,8 +360,8 @@ func (r *run) writeSome(c conn, id int, p []byte, count int) {
 	}
 }
 
-// together is burst with one timer for the writers of a connection: the first
-// wakes the others. The runtime may fire timers that are due at the same time a millisecond apart, on
+// together is burst with one timer for the writers of a connection: the first wakes the
+// others. The runtime may fire timers that are due at the same time a millisecond apart, on
 // another processor.
 func together(r *run, c conn, id int) {
 	p := r.message(id)

@@ -13,17 +13,22 @@ import (
 )
 
 var (
-	tables   = flag.String("tables", "", "tables to measure, separated by commas: rr, sat, paced, bursts, hogs, pipe, tls, or all")
-	rounds   = flag.Int("rounds", 5, "runs of each variant, in shuffled order")
-	spare    = flag.Int("spare", 6, "rounds that may be dropped, because other programs used the CPUs, and made again")
+	tables = flag.String("tables", "",
+		"tables to measure, separated by commas: rr, sat, paced, bursts, hogs, pipe, "+
+			"tls, or all")
+	rounds = flag.Int("rounds", 5, "runs of each variant, in shuffled order")
+	spare  = flag.Int("spare", 6,
+		"rounds that may be dropped, because other programs used the CPUs, and made again")
 	span     = flag.Duration("span", 500*time.Millisecond, "measured time of one run")
 	warm     = flag.Duration("warm", 150*time.Millisecond, "time before it")
 	noIdle   = flag.Bool("awake", false, "keep the processors from going idle")
 	busy     = flag.Int("busy", 0, "processors that another program keeps busy")
 	only     = flag.String("variants", "", "variants to measure, separated by commas")
 	cases    = flag.String("cases", "", "cases to measure, separated by semicolons")
-	benchfmt = flag.String("benchfmt", "", "append the runs to this file, for benchstat -col /variant")
-	profile  = flag.String("profile", "", "write a CPU profile of the measured times to this file")
+	benchfmt = flag.String("benchfmt", "",
+		"append the runs to this file, for benchstat -col /variant")
+	profile = flag.String("profile", "",
+		"write a CPU profile of the measured times to this file")
 )
 
 // childEnv names the role of a process that is the other end of a

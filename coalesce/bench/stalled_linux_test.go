@@ -18,11 +18,12 @@ import (
 
 var (
 	stalledConns   = flag.Int("stalled", 500, "connections of TestStalled")
-	stalledWriters = flag.Int("stalledwriters", 100, "writers of each; fewer if they took more than a quarter of the free memory")
+	stalledWriters = flag.Int("stalledwriters", 100,
+		"writers of each; fewer if they took more than a quarter of the free memory")
 )
 
-// TestStalled has many connections whose peers read nothing, with writers
-// that do not give up. The buffers of all together stay within the Budget, and another connection goes on.
+// TestStalled has many connections whose peers read nothing, with writers that do not give
+// up. The buffers of all together stay within the Budget, and another connection goes on.
 func TestStalled(t *testing.T) {
 	limit := int64(64 << 20)
 	conns, writers := *stalledConns, affordable(t, *stalledConns, *stalledWriters)
@@ -46,8 +47,10 @@ func TestStalled(t *testing.T) {
 	awaitStalled(t, list)
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	t.Logf("%d connections x %d writers: buffers take %.1f MiB (at most %.1f) of %d; heap %d MiB, stacks %d MiB",
-		conns, writers, mib(budget.Used()), mib(budget.Peak()), limit>>20, m.HeapAlloc>>20, m.StackInuse>>20)
+	t.Logf("%d connections x %d writers: buffers take %.1f MiB (at most %.1f) of %d; heap "+
+		"%d MiB, stacks %d MiB",
+		conns, writers, mib(budget.Used()), mib(budget.Peak()), limit>>20, m.HeapAlloc>>20,
+		m.StackInuse>>20)
 	healthyBeside(t, budget)
 	for _, c := range list {
 		c.CloseNow()
@@ -81,7 +84,8 @@ func affordable(t *testing.T, conns, writers int) int {
 func stalledPeers(t *testing.T, n int, cfg coalesce.Config) []*coalesce.Conn {
 	t.Helper()
 	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < uint64(n)+100 {
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil ||
+		files.Cur < uint64(n)+100 {
 		t.Skipf("%d descriptors are not enough (ulimit -n): %v", files.Cur, err)
 	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -110,7 +114,8 @@ func stalledPeers(t *testing.T, n int, cfg coalesce.Config) []*coalesce.Conn {
 func awaitStalled(t *testing.T, list []*coalesce.Conn) {
 	t.Helper()
 	last, since := int64(-1), time.Now()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 *
+		time.Millisecond) {
 		sum := int64(0)
 		for _, c := range list {
 			sum += c.Stats().Accepted
@@ -159,5 +164,6 @@ func healthyBeside(t *testing.T, budget *coalesce.Budget) {
 	if n := <-got; n != 10_000 {
 		t.Errorf("%d messages received of 10000", n)
 	}
-	t.Logf("a healthy connection beside: 10000 messages in %v", time.Since(from).Round(time.Millisecond))
+	t.Logf("a healthy connection beside: 10000 messages in %v",
+		time.Since(from).Round(time.Millisecond))
 }

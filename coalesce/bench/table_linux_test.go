@@ -15,32 +15,107 @@ import (
 // jobs are all cases, by table.
 func jobs() (all []job) {
 	for _, n := range []int{1, 8, 64, 1024} {
-		all = append(all, job{table: "rr", name: fmt.Sprintf("%d callers", n), role: "echo", conns: 1, writers: n, size: 64, sample: 1, drive: ask})
+		all = append(all, job{
+			table:   "rr",
+			name:    fmt.Sprintf("%d callers", n),
+			role:    "echo",
+			conns:   1,
+			writers: n,
+			size:    64,
+			sample:  1,
+			drive:   ask,
+		})
 	}
 	for _, size := range []int{64, 1024} {
 		for _, n := range []int{1, 8, 64, 1024} {
-			all = append(all, job{table: "sat", name: fmt.Sprintf("%d B x %d", size, n), role: "sink", conns: 1, writers: n, size: size, sample: 64, drive: pour})
+			all = append(all, job{
+				table:   "sat",
+				name:    fmt.Sprintf("%d B x %d", size, n),
+				role:    "sink",
+				conns:   1,
+				writers: n,
+				size:    size,
+				sample:  64,
+				drive:   pour,
+			})
 		}
 	}
 	for _, n := range []int{8, 64} {
-		all = append(all, job{table: "paced", name: fmt.Sprintf("%d x 1/ms", n), role: "sink", conns: 1, writers: n, size: 64, sample: 1, drive: pace})
+		all = append(all, job{
+			table:   "paced",
+			name:    fmt.Sprintf("%d x 1/ms", n),
+			role:    "sink",
+			conns:   1,
+			writers: n,
+			size:    64,
+			sample:  1,
+			drive:   pace,
+		})
 	}
 	all = append(all,
-		job{table: "bursts", name: "1000 conns x 3 x 4", role: "sink", conns: 1000, writers: 3, size: 64, sample: 1, drive: burst},
-		job{table: "bursts", name: "1000 conns x 3 x 4, woken together", role: "sink", conns: 1000, writers: 3, size: 64, sample: 1, drive: together},
-		job{table: "hogs", name: "8 x 1/ms, 4 busy", role: "sink", conns: 1, writers: 8, size: 64, hogs: 4, sample: 1, drive: pace})
+		job{
+			table:   "bursts",
+			name:    "1000 conns x 3 x 4",
+			role:    "sink",
+			conns:   1000,
+			writers: 3,
+			size:    64,
+			sample:  1,
+			drive:   burst,
+		},
+		job{
+			table:   "bursts",
+			name:    "1000 conns x 3 x 4, woken together",
+			role:    "sink",
+			conns:   1000,
+			writers: 3,
+			size:    64,
+			sample:  1,
+			drive:   together,
+		},
+		job{
+			table:   "hogs",
+			name:    "8 x 1/ms, 4 busy",
+			role:    "sink",
+			conns:   1,
+			writers: 8,
+			size:    64,
+			hogs:    4,
+			sample:  1,
+			drive:   pace,
+		})
 	for _, d := range [][2]int{{1, 1}, {1, 4}, {1, 16}, {64, 1}, {64, 16}} {
-		all = append(all, job{table: "pipe", name: fmt.Sprintf("%d clients, depth %d", d[0], d[1]), role: "client", conns: d[0], writers: 1, depth: d[1], size: 64, sample: 1, drive: serve})
+		all = append(all, job{
+			table:   "pipe",
+			name:    fmt.Sprintf("%d clients, depth %d", d[0], d[1]),
+			role:    "client",
+			conns:   d[0],
+			writers: 1,
+			depth:   d[1],
+			size:    64,
+			sample:  1,
+			drive:   serve,
+		})
 	}
 	for _, n := range []int{1, 64} {
-		all = append(all, job{table: "tls", name: fmt.Sprintf("64 B x %d", n), role: "tls", conns: 1, writers: n, size: 64, sample: 64, drive: pour})
+		all = append(all, job{
+			table:   "tls",
+			name:    fmt.Sprintf("64 B x %d", n),
+			role:    "tls",
+			conns:   1,
+			writers: n,
+			size:    64,
+			sample:  64,
+			drive:   pour,
+		})
 	}
 	return all
 }
 
 // compared are the variants of each table, the reference first.
 var compared = map[string][]string{
-	"rr":     {"naive", "bufio", "timer", "group", "flusher", "coalesce", "busypoll", "noread", "handover", "lockstep"},
+	"rr": {"naive", "bufio", "timer", "group", "flusher", "coalesce", "busypoll", "noread",
+		"handover", "lockstep"},
 	"sat":    {"naive", "bufio", "timer", "group", "flusher", "coalesce", "block"},
 	"paced":  {"naive", "timer", "group", "flusher", "coalesce", "late"},
 	"bursts": {"naive", "timer", "group", "flusher", "coalesce"},
@@ -98,7 +173,9 @@ func quick(t *testing.T) {
 const foreignLimit = 0.35
 
 func printTable(t *testing.T, j job, a *awake) {
-	order := slices.DeleteFunc(slices.Clone(compared[j.table]), func(v string) bool { return !chosen(*only, v, ",") })
+	order := slices.DeleteFunc(slices.Clone(compared[j.table]), func(v string) bool {
+		return !chosen(*only, v, ",")
+	})
 	var good, bad []round
 	for len(good) < *rounds && len(good)+len(bad) < *rounds+*spare {
 		if r := oneRound(t, j, order, a); r.disturbed {
@@ -107,9 +184,13 @@ func printTable(t *testing.T, j job, a *awake) {
 			good = append(good, r)
 		}
 	}
-	mark := fmt.Sprintf("medians of %d rounds, %d dropped because others used more than %.2f CPUs", len(good), len(bad), foreignLimit)
+	mark := fmt.Sprintf(
+		"medians of %d rounds, %d dropped because others used more than %.2f CPUs",
+		len(good), len(bad), foreignLimit)
 	if len(good) < min(3, *rounds) {
-		mark = fmt.Sprintf("* DISTURBED: medians of all %d rounds, in %d of which others used more than %.2f CPUs", len(good)+len(bad), len(bad), foreignLimit)
+		mark = fmt.Sprintf(
+			"* DISTURBED: medians of all %d rounds, in %d of which others used "+
+				"more than %.2f CPUs", len(good)+len(bad), len(bad), foreignLimit)
 		good = append(good, bad...)
 	}
 	fmt.Printf("\n%s, %s, %d B: %s\n", j.table, j.name, j.size, mark)
@@ -170,8 +251,12 @@ func row(v, base, limit string, rounds []round) string {
 			cells = append(cells, fmt.Sprintf("%.2f-%.2f", low, high))
 		}
 	}
-	rate, cpu := func(f figures) float64 { return f.rate }, func(f figures) float64 { return f.cpu }
-	p50, p99 := func(f figures) float64 { return f.p50 }, func(f figures) float64 { return f.p99 }
+	rate, cpu := func(f figures) float64 {
+		return f.rate
+	}, func(f figures) float64 { return f.cpu }
+	p50, p99 := func(f figures) float64 {
+		return f.p50
+	}, func(f figures) float64 { return f.p99 }
 	add("%.0f", rate)
 	ratio(base, rate, true)
 	ratio(limit, rate, true)
@@ -205,7 +290,9 @@ func record(t *testing.T, j job, variants []string, rounds []round) {
 	for _, r := range rounds {
 		for _, v := range variants {
 			f := r.of[v]
-			fmt.Fprintf(out, "Benchmark/table=%s/case=%s/variant=%s 1 %.0f msg/s %.1f p50-us %.1f p99-us %.5f writes/msg %.1f cpu-ns/msg\n",
+			fmt.Fprintf(out,
+				"Benchmark/table=%s/case=%s/variant=%s 1 %.0f msg/s %.1f "+
+					"p50-us %.1f p99-us %.5f writes/msg %.1f cpu-ns/msg\n",
 				j.table, name, v, f.rate, f.p50, f.p99, f.writes, f.cpu)
 		}
 	}

@@ -18,8 +18,12 @@ import (
 // The ways to put coalesce and TLS together.
 func init() {
 	variants["tls"] = func(c *net.TCPConn) conn { return secure(c) }
-	variants["tls-above"] = func(c *net.TCPConn) conn { return coalesce.New(secure(c), coalesce.Config{}) }
-	variants["tls-below"] = func(c *net.TCPConn) conn { return secure(coalesce.New(c, coalesce.Config{})) }
+	variants["tls-above"] = func(c *net.TCPConn) conn {
+		return coalesce.New(secure(c), coalesce.Config{})
+	}
+	variants["tls-below"] = func(c *net.TCPConn) conn {
+		return secure(coalesce.New(c, coalesce.Config{}))
+	}
 	variants["tls-both"] = func(c *net.TCPConn) conn {
 		return coalesce.New(secure(coalesce.New(c, coalesce.Config{})), coalesce.Config{})
 	}
@@ -29,7 +33,11 @@ func init() {
 }
 
 func secure(c net.Conn) *tls.Conn {
-	s := tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, DynamicRecordSizingDisabled: true})
+	s := tls.Client(c, &tls.Config{
+		InsecureSkipVerify:          true,
+		MinVersion:                  tls.VersionTLS13,
+		DynamicRecordSizingDisabled: true,
+	})
 	if err := s.Handshake(); err != nil {
 		panic(err)
 	}
@@ -42,7 +50,8 @@ func (c *child) readTLS() error {
 	if err != nil {
 		return err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1),
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return err
@@ -52,7 +61,9 @@ func (c *child) readTLS() error {
 		return err
 	}
 	defer tcp.Close()
-	s := tls.Server(tcp, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	s := tls.Server(tcp,
+		&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der},
+			PrivateKey: key}}})
 	e := &end{}
 	for {
 		n, err := s.Read(c.buf)

@@ -42,7 +42,8 @@ func TestUsers(t *testing.T) {
 				calls[i] = float64(m.calls) / float64(m.messages)
 			}
 			if calls[1] > 0.75*calls[0] {
-				t.Errorf("%.3f system calls a message, %.3f without coalesce", calls[1], calls[0])
+				t.Errorf("%.3f system calls a message, %.3f without coalesce",
+					calls[1], calls[0])
 			}
 		})
 	}
@@ -93,7 +94,8 @@ func (m *meter) segments() (n int64) {
 			continue
 		}
 		raw.Control(func(fd uintptr) {
-			if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP,
+				unix.TCP_INFO); err == nil {
 				n += int64(info.Segs_out)
 			}
 		})
@@ -107,8 +109,11 @@ func (m *meter) String() string {
 		name = "after "
 	}
 	n := float64(m.messages)
-	text := fmt.Sprintf("%s: %d messages, %.3f system calls, %.3f segments, %.2f us CPU a message, %.0f messages/s",
-		name, m.messages, float64(m.calls)/n, float64(m.segs)/n, float64(m.cpu)/n/1000, n/m.elapsed.Seconds())
+	text := fmt.Sprintf(
+		"%s: %d messages, %.3f system calls, %.3f segments, %.2f us CPU a message, "+
+			"%.0f messages/s",
+		name, m.messages, float64(m.calls)/n, float64(m.segs)/n, float64(m.cpu)/n/1000,
+		n/m.elapsed.Seconds())
 	if s := m.totals.Stats(); s.Calls > 0 {
 		text += fmt.Sprintf(" (own count: %.3f calls)", float64(s.Calls)/n)
 	}
@@ -137,7 +142,8 @@ func useHTTP(t *testing.T, m *meter) {
 		t.Fatal(err)
 	}
 	const events, clients, requests = 16, 8, 250
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
 		for i := range events {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			w.(http.Flusher).Flush()
@@ -145,13 +151,14 @@ func useHTTP(t *testing.T, m *meter) {
 	})}
 	go server.Serve(wrapped{l, m.wrap})
 	defer server.Close()
-	transport := &http.Transport{MaxIdleConnsPerHost: clients, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := new(net.Dialer).DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return m.wrap(c), nil
-	}}
+	transport := &http.Transport{MaxIdleConnsPerHost: clients,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return m.wrap(c), nil
+		}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	m.begin()
@@ -223,7 +230,8 @@ func useRedis(t *testing.T, m *meter) {
 	for i := range callers {
 		wg.Go(func() {
 			reply := make(chan string, 1)
-			command := fmt.Appendf(nil, "*3\r\n$3\r\nSET\r\n$5\r\nkey%02d\r\n$5\r\nvalue\r\n", i)
+			command := fmt.Appendf(nil,
+				"*3\r\n$3\r\nSET\r\n$5\r\nkey%02d\r\n$5\r\nvalue\r\n", i)
 			for range commands {
 				if got := r.do(command, reply); got != "+OK\r\n" {
 					t.Errorf("%q", got)
@@ -256,14 +264,16 @@ func startRedis(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "",
+		"--appendonly", "no", "--dir", t.TempDir())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(10 *
+		time.Millisecond) {
 		if c, err := net.Dial("tcp4", addr); err == nil {
 			c.Close()
 			return addr
@@ -295,7 +305,8 @@ func useChat(t *testing.T, m *meter) {
 		}
 		room[i] = m.wrap(c)
 	}
-	frame := append([]byte{0x81, 62}, make([]byte, 62)...) // FIN and text; 62 bytes, not masked (RFC 6455, 5.2)
+	// FIN and text; 62 bytes, not masked (RFC 6455, 5.2)
+	frame := append([]byte{0x81, 62}, make([]byte, 62)...)
 	m.begin()
 	var wg sync.WaitGroup
 	for range members {

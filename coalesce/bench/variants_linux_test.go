@@ -22,22 +22,32 @@ type conn interface {
 
 // variants are the ways to write that are compared.
 var variants = map[string]func(*net.TCPConn) conn{
-	"naive":    func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
-	"bufio":    func(c *net.TCPConn) conn { return &flushEach{c: c, w: bufio.NewWriterSize(c, 64<<10)} },
-	"timer":    newTimed,
-	"group":    func(c *net.TCPConn) conn { return &group{c: c, w: bufio.NewWriterSize(c, 64<<10)} },
+	"naive": func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
+	"bufio": func(c *net.TCPConn) conn {
+		return &flushEach{c: c, w: bufio.NewWriterSize(c, 64<<10)}
+	},
+	"timer": newTimed,
+	"group": func(c *net.TCPConn) conn {
+		return &group{c: c, w: bufio.NewWriterSize(c, 64<<10)}
+	},
 	"flusher":  newParked,
 	"coalesce": func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{}) },
 	"busypoll": func(c *net.TCPConn) conn {
 		return coalesce.New(c, coalesce.Config{BusyPoll: 100 * time.Microsecond})
 	},
-	"noread":     func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{NoFlushOnRead: true}) },
-	"readdriven": func(c *net.TCPConn) conn { return coalesce.New(c, coalesce.Config{ReadDriven: true}) },
-	"lockstep":   func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
-	"block":      func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
-	"handover":   newMemory,
-	"late":       func(c *net.TCPConn) conn { return &late{TCPConn: c} },
-	"hand":       func(c *net.TCPConn) conn { return &flushOnRead{c, bufio.NewWriterSize(c, 64<<10)} },
+	"noread": func(c *net.TCPConn) conn {
+		return coalesce.New(c, coalesce.Config{NoFlushOnRead: true})
+	},
+	"readdriven": func(c *net.TCPConn) conn {
+		return coalesce.New(c, coalesce.Config{ReadDriven: true})
+	},
+	"lockstep": func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
+	"block":    func(c *net.TCPConn) conn { return &naive{TCPConn: c} },
+	"handover": newMemory,
+	"late":     func(c *net.TCPConn) conn { return &late{TCPConn: c} },
+	"hand": func(c *net.TCPConn) conn {
+		return &flushOnRead{c, bufio.NewWriterSize(c, 64<<10)}
+	},
 }
 
 // naive is a mutex and a Write.

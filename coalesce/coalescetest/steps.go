@@ -80,7 +80,7 @@ func (tr *trial) step() bool {
 }
 
 // deadline sets one or none, and returns the bound of the next call. Without one a call ends
-// when the peer is found stuck; with Block a large Write and a copy may then wait for ever.
+// when the peer is found stuck; with Block a large Write and a copy may then wait forever.
 func (tr *trial) deadline() time.Duration {
 	if tr.cfg.OnFull != coalesce.Block && tr.rnd.IntN(3) > 0 {
 		return 2 * writeTimeout // for its turn, and for itself

@@ -73,9 +73,12 @@ func newTrial(seed uint64) *trial {
 	tr.patience = time.Duration(rnd.IntN(int(100 * time.Millisecond)))
 	tr.ops = 1 + rnd.IntN(40)
 	tr.cfg = coalesce.Config{
-		BufferSize: pick(rnd, 1<<10, 4<<10, 64<<10), MaxPending: pick(rnd, 1<<10, 16<<10, 256<<10),
-		Policy:       pick(rnd, coalesce.Auto, coalesce.Auto, coalesce.Immediate, coalesce.Manual),
-		OnFull:       pick(rnd, coalesce.Block, coalesce.Block, coalesce.Fail, coalesce.Disconnect),
+		BufferSize: pick(rnd, 1<<10, 4<<10, 64<<10),
+		MaxPending: pick(rnd, 1<<10, 16<<10, 256<<10),
+		Policy: pick(rnd, coalesce.Auto, coalesce.Auto, coalesce.Immediate,
+			coalesce.Manual),
+		OnFull: pick(rnd, coalesce.Block, coalesce.Block, coalesce.Fail,
+			coalesce.Disconnect),
 		ReadDriven:   rnd.IntN(4) == 0,
 		WriteTimeout: writeTimeout, CloseTimeout: closeTimeout,
 	}
@@ -189,7 +192,9 @@ func (tr *trial) settled(err error) error {
 	if !ok {
 		return err
 	}
-	tr.timed("CloseContext", closeTimeout, func() { err = c.CloseContext(context.Background()) })
+	tr.timed("CloseContext", closeTimeout, func() {
+		err = c.CloseContext(context.Background())
+	})
 	return err
 }
 
@@ -263,7 +268,7 @@ func (tr *trial) verify(t testing.TB, err error, got []byte) {
 		t.Errorf("byte %d of %d that arrived is not the one written", at, len(got))
 	}
 	if len(got) > len(want) {
-		t.Errorf("%d bytes arrived, calls told of %d", len(got), len(want))
+		t.Errorf("%d bytes arrived, calls reported %d", len(got), len(want))
 	}
 	if tr.peer == resets {
 		return
@@ -281,7 +286,7 @@ func (tr *trial) verify(t testing.TB, err error, got []byte) {
 		t.Errorf("%d of %d bytes arrived, and no error", len(got), len(want))
 	}
 	if s.Accepted != int64(len(want)) {
-		t.Errorf("calls told of %d bytes accepted, Stats of %d", len(want), s.Accepted)
+		t.Errorf("calls reported %d bytes accepted, Stats of %d", len(want), s.Accepted)
 	}
 	if used := tr.cfg.Budget; used != nil && used.Used() != 0 {
 		t.Errorf("%d bytes of the Budget are lost", used.Used())

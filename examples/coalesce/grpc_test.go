@@ -100,7 +100,8 @@ func TestGRPC(t *testing.T) {
 			grpc.WithKeepaliveParams(keepalive.ClientParameters{
 				Time: time.Minute, Timeout: 9 * time.Second,
 			}),
-			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn,
+				error) {
 				c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 				dialled = c
 				return c, err
@@ -110,7 +111,8 @@ func TestGRPC(t *testing.T) {
 		}
 		from := writes(t)
 		checkOften(t, client)
-		t.Logf("%s: %.3f system calls that write, a call", name, float64(writes(t)-from)/(64*100))
+		t.Logf("%s: %.3f system calls that write, a call", name,
+			float64(writes(t)-from)/(64*100))
 		if ms := userTimeout(t, dialled); ms != 9000 {
 			t.Errorf("%s: the client's TCP_USER_TIMEOUT is %d ms", name, ms)
 		}
@@ -131,7 +133,8 @@ func checkOften(t *testing.T, conn *grpc.ClientConn) {
 	for range 64 {
 		all.Go(func() {
 			for range 100 {
-				_, err := client.Check(context.Background(), &grpc_health_v1.HealthCheckRequest{})
+				_, err := client.Check(context.Background(),
+					&grpc_health_v1.HealthCheckRequest{})
 				if err != nil {
 					t.Error(err)
 					return

@@ -28,7 +28,9 @@ var (
 		new(net.Dialer).DialContext,
 	}
 	after = adoption{"after",
-		func(l net.Listener) net.Listener { return coalesce.NewListener(l, coalesce.Config{}) },
+		func(l net.Listener) net.Listener {
+			return coalesce.NewListener(l, coalesce.Config{})
+		},
 		coalesce.DialContext(new(net.Dialer).DialContext, coalesce.Config{}),
 	}
 )

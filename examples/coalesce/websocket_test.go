@@ -42,7 +42,9 @@ func TestWebsocket(t *testing.T) {
 		return func() {
 			var all sync.WaitGroup
 			for range clients {
-				all.Go(func() { listenTo(t, client, "http://"+l.Addr().String(), messages) })
+				all.Go(func() {
+					listenTo(t, client, "http://"+l.Addr().String(), messages)
+				})
 			}
 			all.Wait()
 		}

@@ -22,7 +22,8 @@ func TestHTTP(t *testing.T) {
 	defer server.Close()
 
 	d := pool()
-	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: 8}}
+	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext,
+		MaxIdleConnsPerHost: 8}}
 	defer client.CloseIdleConnections()
 	var all sync.WaitGroup
 	for range 8 {
@@ -42,16 +43,20 @@ func TestHTTP(t *testing.T) {
 	all.Wait()
 }
 
-// Ten thousand requests over eight connections. MaxConnsPerHost has the requests wait in the Transport. Without it the
-// Transport would dial for each request that finds no idle connection, and those dials would wait on in the Dialer when the requests
-// had long been served.
+// Ten thousand requests over eight connections. MaxConnsPerHost has the requests wait in
+// the Transport. Without it the Transport would dial for each request that finds no idle
+// connection, and those dials would wait on in the Dialer when the requests had long been
+// served.
 func TestHTTPLimited(t *testing.T) {
 	const most, workers, each = 8, 100, 100
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "served")
+	}))
 	defer server.Close()
 	d := pool()
 	d.MaxOpen = most
-	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext, MaxConnsPerHost: most, MaxIdleConnsPerHost: most}}
+	client := &http.Client{Transport: &http.Transport{DialContext: d.DialContext,
+		MaxConnsPerHost: most, MaxIdleConnsPerHost: most}}
 	defer client.CloseIdleConnections()
 	var all sync.WaitGroup
 	for range workers {
@@ -68,20 +73,24 @@ func TestHTTPLimited(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// On a busy machine net/http drops a few connections whose response was faster than the report of the write
-	// (net/http/transport.go wroteRequest), with net.Dialer too.
-	if s := d.Stats(); s.Dials > 3*most || s.Destinations[0].Open > most || s.Destinations[0].Waiting > 0 {
+	// On a busy machine net/http drops a few connections whose response was faster than
+	// the report of the write (net/http/transport.go wroteRequest), with net.Dialer
+	// too.
+	if s := d.Stats(); s.Dials > 3*most || s.Destinations[0].Open > most ||
+		s.Destinations[0].Waiting > 0 {
 		t.Errorf("%d dials, %+v", s.Dials, s.Destinations[0])
 	}
 }
 
-// Before and after: where an address has a hundred ports, as here, one address holds a hundred connections to a server, and four hold
-// four hundred. (net.Dialer cannot be told the ports, so a Dialer with one address stands for it.)
+// Before and after: where an address has a hundred ports, as here, one address holds a
+// hundred connections to a server, and four hold four hundred. (net.Dialer cannot be told
+// the ports, so a Dialer with one address stands for it.)
 func TestHTTPBeforeAndAfter(t *testing.T) {
 	ports := hundredPorts(t)
 	before := &dial.Dialer{Ports: ports, Sources: pool().Sources[:1], MaxWait: -1}
 	after := &dial.Dialer{Ports: ports, Sources: pool().Sources, MaxWait: -1}
-	if made, err := hold(t, before, 400); made != 100 || !errors.Is(err, dial.ErrPortsExhausted) {
+	if made, err := hold(t, before, 400); made != 100 ||
+		!errors.Is(err, dial.ErrPortsExhausted) {
 		t.Errorf("before: %d requests under way, %v", made, err)
 	}
 	if made, err := hold(t, after, 400); made != 400 || err != nil {

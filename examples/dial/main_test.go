@@ -1,6 +1,7 @@
-// Package dial_test shows the dialer of maxconn in clients that people use. Each test starts the server that it needs on
-// loopback, and checks that the connections came from the pool. It is a module of its own so that the libraries
-// shown here are no dependencies of maxconn's.
+// Package dial_test shows the dialer of maxconn in clients that people use. Each test
+// starts the server that it needs on loopback, and checks that the connections came from
+// the pool. It is a module of its own so that the libraries shown here are no dependencies
+// of maxconn's.
 package dial_test
 
 import (
@@ -24,7 +25,8 @@ func pool() *dial.Dialer {
 	}}
 }
 
-// checkPool asserts that the dialer holds at least so many connections to a server, from more than one address.
+// checkPool asserts that the dialer holds at least that many connections to a server, from
+// more than one address.
 func checkPool(t *testing.T, d *dial.Dialer, server string, least int) {
 	t.Helper()
 	for _, s := range d.Stats().Destinations {
@@ -38,7 +40,8 @@ func checkPool(t *testing.T, d *dial.Dialer, server string, least int) {
 			}
 		}
 		if s.Open < least || used < 2 {
-			t.Errorf("%d connections from %d addresses, want %d from several: %+v", s.Open, used, least, s.Pairs)
+			t.Errorf("%d connections from %d addresses, want %d from several: %+v",
+				s.Open, used, least, s.Pairs)
 		}
 		return
 	}
@@ -68,7 +71,8 @@ func start(t *testing.T, cmd *exec.Cmd, address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGINT) // both servers shut down in order, and postgres ends its children
+		// both servers shut down in order, and postgres ends its children
+		cmd.Process.Signal(syscall.SIGINT)
 		late := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
 		defer late.Stop()
 		cmd.Wait()

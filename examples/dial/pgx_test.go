@@ -22,7 +22,8 @@ func TestPgx(t *testing.T) {
 	address := net.JoinHostPort("127.0.0.1", port)
 	startPostgres(t, port, address)
 
-	config, err := pgxpool.ParseConfig("postgres://tester@" + address + "/postgres?sslmode=disable&pool_max_conns=8")
+	config, err := pgxpool.ParseConfig("postgres://tester@" + address +
+		"/postgres?sslmode=disable&pool_max_conns=8")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,8 @@ func TestPgx(t *testing.T) {
 		}
 		held = append(held, c)
 		var from netip.Addr
-		if err := c.QueryRow(context.Background(), "select inet_client_addr()").Scan(&from); err != nil {
+		if err := c.QueryRow(context.Background(),
+			"select inet_client_addr()").Scan(&from); err != nil {
 			t.Fatal(err)
 		}
 		if from == netip.MustParseAddr("127.0.0.1") {
@@ -70,15 +72,19 @@ func startPostgres(t *testing.T, port, address string) {
 	if out, err := make.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("host all all 127.0.0.0/8 trust\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"),
+		[]byte("host all all 127.0.0.0/8 trust\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off",
+	cmd := exec.Command(postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
+		"-c", "unix_socket_directories=", "-c", "fsync=off",
 		"-c", "log_min_messages=panic")
 	cmd.SysProcAttr, cmd.Dir = as, dir
 	start(t, cmd, address)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // it listens before it serves
-		c, err := pgx.Connect(t.Context(), "postgres://tester@"+address+"/postgres?sslmode=disable")
+	// it listens before it serves
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := pgx.Connect(t.Context(),
+			"postgres://tester@"+address+"/postgres?sslmode=disable")
 		if err == nil {
 			c.Close(t.Context())
 			return
@@ -102,5 +108,6 @@ func asPostgres(t *testing.T, dir string) *syscall.SysProcAttr {
 			t.Fatal(err)
 		}
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid),
+		Gid: uint32(gid)}}
 }

@@ -14,11 +14,13 @@ func TestGoRedis(t *testing.T) {
 	port := freePort(t)
 	address := net.JoinHostPort("127.0.0.1", port)
 	// Protected mode refuses all peers but 127.0.0.1 itself (networking.c acceptCommonHandler).
-	start(t, exec.Command(program(t, "redis-server"), "--port", port, "--bind", "127.0.0.1", "--protected-mode", "no",
+	start(t, exec.Command(program(t, "redis-server"), "--port", port, "--bind", "127.0.0.1",
+		"--protected-mode", "no",
 		"--save", "", "--dir", t.TempDir(), "--logfile", "redis.log"), address)
 
 	d := pool()
-	client := redis.NewClient(&redis.Options{Addr: address, Dialer: d.DialContext, PoolSize: 16, MinIdleConns: 8})
+	client := redis.NewClient(&redis.Options{Addr: address, Dialer: d.DialContext, PoolSize: 16,
+		MinIdleConns: 8})
 	defer client.Close()
 
 	var all sync.WaitGroup

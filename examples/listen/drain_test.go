@@ -10,11 +10,14 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// An HTTP server with a limit ends while clients come and keep their connections. Each request is answered, and Serve returns what
-// programs wait for before they exit.
+// An HTTP server with a limit ends while clients come and keep their connections. Each
+// request is answered, and Serve returns what programs wait for before they exit.
 func TestHTTPEnds(t *testing.T) {
 	ln := open(t, listen.Config{Backlog: 256, MaxConnections: 10, BestEffort: true})
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") })}
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		io.WriteString(w, "served")
+	})}
 	ended := make(chan error)
 	go func() { ended <- server.Serve(ln) }()
 
@@ -23,7 +26,8 @@ func TestHTTPEnds(t *testing.T) {
 		clients.Go(func() {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			r, err := (&http.Client{Transport: transport}).Get("http://" + ln.Addr().String())
+			r, err := (&http.Client{Transport: transport}).Get("http://" +
+				ln.Addr().String())
 			if err != nil {
 				t.Error(err)
 				return

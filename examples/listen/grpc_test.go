@@ -18,7 +18,8 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// A gRPC server with two accept queues. Clients connect while it is being closed: whoever was connected is answered.
+// A gRPC server with two accept queues. Clients connect while it is being closed: those
+// connected are answered.
 func TestGRPC(t *testing.T) {
 	ln := open(t, listen.Config{Backlog: 256, Shards: 2, BestEffort: true, MaxConnections: 100})
 	server := grpc.NewServer()
@@ -29,13 +30,16 @@ func TestGRPC(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			conn, err := grpc.NewClient("passthrough:///"+ln.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+			conn, err := grpc.NewClient("passthrough:///"+ln.Addr().String(),
+				grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			defer conn.Close()
-			if _, err := grpc_health_v1.NewHealthClient(conn).Check(context.Background(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+			if _, err := grpc_health_v1.NewHealthClient(conn).Check(
+				context.Background(),
+				&grpc_health_v1.HealthCheckRequest{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -56,10 +60,12 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
-// At the limit, connections that only the stop would close hold all places and clients wait: the stop does not. (Here Drain
-// would wait until its context ends, for gRPC gives up no place before it is stopped.)
+// At the limit, connections that only the stop would close hold all places and clients
+// wait: the stop does not. (Here Drain would wait until its context ends, for gRPC gives up
+// no place before it is stopped.)
 func TestGRPCStopsAtLimit(t *testing.T) {
-	for name, stop := range map[string]func(*grpc.Server){"Stop": (*grpc.Server).Stop, "GracefulStop": (*grpc.Server).GracefulStop} {
+	for name, stop := range map[string]func(*grpc.Server){"Stop": (*grpc.Server).Stop,
+		"GracefulStop": (*grpc.Server).GracefulStop} {
 		ln := open(t, listen.Config{MaxConnections: 1})
 		server := grpc.NewServer()
 		grpc_health_v1.RegisterHealthServer(server, health.NewServer())
@@ -89,12 +95,14 @@ func TestGRPCStopsAtLimit(t *testing.T) {
 
 // check makes one call on a connection that stays open until the test ends.
 func check(t *testing.T, addr string) error {
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}
 	t.Cleanup(func() { conn.Close() })
-	_, err = grpc_health_v1.NewHealthClient(conn).Check(context.Background(), &grpc_health_v1.HealthCheckRequest{})
+	_, err = grpc_health_v1.NewHealthClient(conn).Check(context.Background(),
+		&grpc_health_v1.HealthCheckRequest{})
 	return err
 }
 
@@ -112,10 +120,12 @@ func (s seeing) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// gRPC finds no *net.TCPConn to set TCP_USER_TIMEOUT on where there is a limit. Config.UserTimeout does it instead.
+// gRPC finds no *net.TCPConn to set TCP_USER_TIMEOUT on where there is a limit.
+// Config.UserTimeout does it instead.
 func TestGRPCUserTimeout(t *testing.T) {
 	const timeout = 9 * time.Second
-	ln := seeing{open(t, listen.Config{MaxConnections: 10, UserTimeout: timeout}), make(chan net.Conn, 1)}
+	ln := seeing{open(t, listen.Config{MaxConnections: 10, UserTimeout: timeout}),
+		make(chan net.Conn, 1)}
 	server := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{Timeout: timeout}))
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	go server.Serve(ln)
@@ -128,7 +138,8 @@ func TestGRPCUserTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw.Control(func(fd uintptr) {
-		if ms, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); ms != 9000 || err != nil {
+		if ms, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP,
+			unix.TCP_USER_TIMEOUT); ms != 9000 || err != nil {
 			t.Errorf("TCP_USER_TIMEOUT is %d ms, %v", ms, err)
 		}
 	})

@@ -14,8 +14,9 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// sized is an HTTP server for so many connections: a descriptor for each and for what else the program opens, an accept queue for those who
-// come at once, and an answer for those who come too late.
+// sized is an HTTP server for that many connections: a descriptor for each and for what
+// else the program opens, an accept queue for those who come at once, and an answer for
+// those who come too late.
 func sized(t *testing.T, connections int) *listen.Listener {
 	t.Helper()
 	const others = 400 // logs, databases, this test's clients
@@ -41,16 +42,20 @@ type crowd struct {
 }
 
 func (c crowd) String() string {
-	return fmt.Sprintf("%d requests held at once; %d served, %d told to come later, the last of them after %v, %d failed",
+	return fmt.Sprintf(
+		"%d requests held at once; %d served, %d told to come later, the last of them "+
+			"after %v, %d failed",
 		c.atOnce, c.served, c.told, c.slowestRefusal.Round(time.Millisecond), len(c.failed))
 }
 
-// visit has n clients ask at once. The server answers nobody until each client is with it or has been refused.
+// visit has n clients ask at once. The server answers nobody until each client is with it
+// or has been refused.
 func visit(t *testing.T, ln net.Listener, n int) (c crowd) {
 	t.Helper()
 	settled, release := make(chan struct{}, n), make(chan struct{})
 	var held atomic.Int64
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
 		held.Add(1)
 		settled <- struct{}{}
 		<-release
@@ -96,7 +101,8 @@ func ask(addr string) (status int, err error) {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c,
+		"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 		return 0, err
 	}
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -106,8 +112,9 @@ func ask(addr string) (status int, err error) {
 	return r.StatusCode, nil
 }
 
-// Three hundred clients come at once to a server that is meant for a hundred. Before: package net lets them all in, and the server has
-// to hold three hundred requests. After: it holds a hundred, and the others know at once.
+// Three hundred clients come at once to a server that is meant for a hundred. Before:
+// package net lets them all in, and the server has to hold three hundred requests. After:
+// it holds a hundred, and the others know at once.
 func TestHTTP(t *testing.T) {
 	const clients, room = 300, 100
 	ln := sized(t, room)

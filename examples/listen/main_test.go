@@ -1,5 +1,6 @@
-// Package listen_test shows the listeners of maxconn in servers that people run: net/http, TLS, gRPC. Each test is a server with
-// clients on loopback, and checks what the clients saw and what the listener counted.
+// Package listen_test shows the listeners of maxconn in servers that people run: net/http,
+// TLS, gRPC. Each test is a server with clients on loopback, and checks what the clients
+// saw and what the listener counted.
 package listen_test
 
 import (

@@ -10,16 +10,22 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// TLS goes round the listener, so that the connection limit counts connections whose handshake hangs as well. Refusals are
-// resets here: a message in plain text is no TLS alert. DeferAccept keeps a client that never sends its hello out of the accept queue.
+// TLS goes round the listener, so that the connection limit counts connections whose
+// handshake hangs as well. Refusals are resets here: a message in plain text is no TLS
+// alert. DeferAccept keeps a client that never sends its hello out of the accept queue.
 func TestTLS(t *testing.T) {
-	certified := httptest.NewUnstartedServer(nil) // for its certificate, which its client trusts
+	// for its certificate, which its client trusts
+	certified := httptest.NewUnstartedServer(nil)
 	certified.EnableHTTP2 = true
 	certified.StartTLS()
 	defer certified.Close()
 
-	ln := open(t, listen.Config{Backlog: 256, MaxConnections: 2, AtLimit: listen.RefuseReset, DeferAccept: 1e9})
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) })}
+	ln := open(t, listen.Config{Backlog: 256, MaxConnections: 2, AtLimit: listen.RefuseReset,
+		DeferAccept: 1e9})
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.WriteString(w, r.Proto)
+	})}
 	go server.Serve(tls.NewListener(ln, certified.TLS.Clone()))
 	defer server.Close()
 
@@ -33,12 +39,14 @@ func TestTLS(t *testing.T) {
 	if err != nil || string(body) != "HTTP/2.0" {
 		t.Errorf("%q, %v", body, err)
 	}
-	second, err := tls.Dial("tcp", ln.Addr().String(), client.Transport.(*http.Transport).TLSClientConfig.Clone())
+	second, err := tls.Dial("tcp", ln.Addr().String(),
+		client.Transport.(*http.Transport).TLSClientConfig.Clone())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	if third, err := tls.Dial("tcp", ln.Addr().String(), client.Transport.(*http.Transport).TLSClientConfig.Clone()); err == nil {
+	if third, err := tls.Dial("tcp", ln.Addr().String(),
+		client.Transport.(*http.Transport).TLSClientConfig.Clone()); err == nil {
 		third.Close()
 		t.Error("a third connection beyond the limit of two")
 	}

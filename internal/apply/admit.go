@@ -11,8 +11,8 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// admit says what in a plan from a file maxconn would never have written: a change that is shown under another name than that
-// of what it writes, and what plan.Admit refuses.
+// admit says what in a plan from a file maxconn would never have written: a change that is
+// shown under another name than that of what it writes, and what plan.Admit refuses.
 func admit(p plan.Plan) error {
 	for i, c := range p.Changes {
 		if c.Setting != "" && !names(c) {
@@ -66,7 +66,8 @@ func bounded(p plan.Plan) plan.Plan {
 		c := &p.Changes[i]
 		c.Setting = c.Target.Called("")
 		for _, text := range []*string{
-			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit, &c.Limits,
+			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit,
+			&c.Limits,
 		} {
 			if len(*text) > plan.MostText {
 				*text = strings.ToValidUTF8((*text)[:plan.MostText], "") + "..."

@@ -36,7 +36,8 @@ func TestPlanEditedByHand(t *testing.T) {
 		{"", raise("accept-queue", "net.core.somaxconn", "128", "4096")},
 		{
 			`is called "net.core.somaxcon`,
-			called(raise("orphans", "net.ipv4.tcp_max_orphans", "4096", "8192"), "net.core.somaxconn"),
+			called(raise("orphans", "net.ipv4.tcp_max_orphans", "4096", "8192"),
+				"net.core.somaxconn"),
 		},
 		{
 			`"net.ipv4.ip_forward" is no setting that a plan changes`,
@@ -48,7 +49,8 @@ func TestPlanEditedByHand(t *testing.T) {
 		},
 		{
 			`"net.ipv4.tcp_rmem" is no`,
-			raise("tcp-memory", "net.ipv4.tcp_rmem", "4096 131072 6291456", "4096 131072 2147483647"),
+			raise("tcp-memory", "net.ipv4.tcp_rmem", "4096 131072 6291456",
+				"4096 131072 2147483647"),
 		},
 		{
 			`"net.ipv4.tcp_syn_retries" is no`,
@@ -56,11 +58,13 @@ func TestPlanEditedByHand(t *testing.T) {
 		},
 		{
 			`"net.ipv4.ip_unprivileged_port_start" is no`,
-			raise("ephemeral-ports", "net.ipv4.ip_unprivileged_port_start", "1024", "32767"),
+			raise("ephemeral-ports", "net.ipv4.ip_unprivileged_port_start", "1024",
+				"32767"),
 		},
 		{ // 532 to the kernel
 			`"01024" begins with a zero`,
-			raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "32768 60999", "01024 65535"),
+			raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "32768 60999",
+				"01024 65535"),
 		},
 		{
 			`"010000" begins with a zero`,
@@ -68,13 +72,16 @@ func TestPlanEditedByHand(t *testing.T) {
 		},
 		{
 			`"0777" begins with a zero`,
-			raise("ephemeral-ports", "net.ipv4.ip_local_reserved_ports", "", "8080,0777"),
+			raise("ephemeral-ports", "net.ipv4.ip_local_reserved_ports", "",
+				"8080,0777"),
 		},
-		{`a number has no sign`, raise("accept-queue", "net.core.somaxconn", "128", "+4096")},
+		{`a number has no sign`, raise("accept-queue", "net.core.somaxconn", "128",
+			"+4096")},
 		{ // as another target than the sysctl, it passed what is asked of lists of ports
 			"it names a process or a socket, and a sysctl has none",
 			of(change(plan.Target{
-				Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports", Start: 1,
+				Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports",
+				Start: 1,
 			}, "", "1024-65535"), "ephemeral-ports"),
 		},
 		{"a sysctl has none", of(change(plan.Target{
@@ -83,15 +90,18 @@ func TestPlanEditedByHand(t *testing.T) {
 		{`"077" is not a process ID`, of(change(plan.Target{
 			Kind: host.ProcessKind, Name: "077", Field: "soft", Start: 1,
 		}, "128", "4096"), "process-files")},
-		{`"net.ipv4.tcp_fin_timeout" is no`, raise("fin-wait", "net.ipv4.tcp_fin_timeout", "60", "90")},
-		{`the limit "orphans" does not lift it`, raise("orphans", "net.core.somaxconn", "128", "4096")},
+		{`"net.ipv4.tcp_fin_timeout" is no`,
+			raise("fin-wait", "net.ipv4.tcp_fin_timeout", "60", "90")},
+		{`the limit "orphans" does not lift it`,
+			raise("orphans", "net.core.somaxconn", "128", "4096")},
 		{
 			`from "4096" to "128": a plan makes nothing less`,
 			raise("accept-queue", "net.core.somaxconn", "4096", "128"),
 		},
 		{
 			`"1024 65535" to "32768 60999"`,
-			raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "1024 65535", "32768 60999"),
+			raise("ephemeral-ports", "net.ipv4.ip_local_port_range", "1024 65535",
+				"32768 60999"),
 		},
 		{"(txqueuelen of eth0): it is called", called(longer, "txqueuelen of eth1")},
 		{
@@ -105,21 +115,24 @@ func TestPlanEditedByHand(t *testing.T) {
 		{"", called(files, "soft descriptor limit of nginx (pid 77)")},
 		{
 			"",
-			called(of(change(hard, "1024", "2048"), "process-files"), "hard descriptor limit of pid 77"),
+			called(of(change(hard, "1024", "2048"), "process-files"),
+				"hard descriptor limit of pid 77"),
 		},
 		{"", called(queued, "accept queue of 0.0.0.0:80, a (pid 1) (pid 77)")},
 		{"", longer},
 	} {
 		c.change.Why = strings.Repeat("x\u202e", 3<<18)
 		text, err := json.Marshal(
-			plan.Plan{Schema: plan.Schema, Host: here.Host, Changes: []plan.Change{c.change}},
+			plan.Plan{Schema: plan.Schema, Host: here.Host,
+				Changes: []plan.Change{c.change}},
 		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p, err := ReadPlan(bytes.NewReader(text))
 		if (err == nil) != (c.want == "") ||
-			err != nil && (!strings.Contains(err.Error(), c.want) || len(err.Error()) > 300) {
+			err != nil && (!strings.Contains(err.Error(), c.want) ||
+				len(err.Error()) > 300) {
 			t.Errorf(
 				"%s from %s to %s: %v, want %q",
 				c.change.Setting,
@@ -130,13 +143,16 @@ func TestPlanEditedByHand(t *testing.T) {
 			)
 		}
 		if err == nil &&
-			(len(p.Changes[0].Why) > plan.MostText+3 || p.Changes[0].Setting != c.change.Target.Called("")) {
-			t.Errorf("%d bytes of reasons, called %q", len(p.Changes[0].Why), p.Changes[0].Setting)
+			(len(p.Changes[0].Why) > plan.MostText+3 ||
+				p.Changes[0].Setting != c.change.Target.Called("")) {
+			t.Errorf("%d bytes of reasons, called %q", len(p.Changes[0].Why),
+				p.Changes[0].Setting)
 		}
 	}
 }
 
-// What plan makes of the recorded hosts is admitted; Check would miss the start times of their processes.
+// What plan makes of the recorded hosts is admitted; Check would miss the start times of
+// their processes.
 func TestAdmitsPlans(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/hosts/*.txt")
 	if err != nil || len(files) == 0 {
@@ -154,13 +170,15 @@ func TestAdmitsPlans(t *testing.T) {
 		}
 		works := []limit.Workload{
 			{},
-			{Outbound: []limit.Goal{{Subject: "198.51.100.1:443", Held: 40_000, PerSecond: 2_000}}},
+			{Outbound: []limit.Goal{{Subject: "198.51.100.1:443", Held: 40_000,
+				PerSecond: 2_000}}},
 		}
 		for _, row := range s.Read().Rows(host.ListenerKind) {
 			works = append(
 				works,
 				limit.Workload{
-					Inbound: []limit.Goal{{Subject: row.Name(), Held: 200_000, Burst: 20_000}},
+					Inbound: []limit.Goal{{Subject: row.Name(), Held: 200_000,
+						Burst: 20_000}},
 				},
 			)
 		}

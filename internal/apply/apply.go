@@ -13,7 +13,8 @@ import (
 
 // Options say how a plan is applied.
 type Options struct {
-	// Within is how long a confirmation is awaited before everything is taken back; 0 awaits none.
+	// Within is how long a confirmation is awaited before everything is rolled back; 0
+	// awaits none.
 	Within time.Duration
 	// Persist writes the files for the next boot, after the confirmation where one is awaited.
 	Persist bool
@@ -28,7 +29,8 @@ type Report struct {
 	Run      int       `json:"run"`
 	State    State     `json:"state"`
 	Receipts []Receipt `json:"receipts"`
-	// Until is when everything is taken back unless it is confirmed; nil where no confirmation is awaited.
+	// Until is when everything is rolled back unless it is confirmed; nil where no
+	// confirmation is awaited.
 	Until *time.Time `json:"confirm_until,omitempty"`
 	Files []string   `json:"files,omitempty"` // written for the next boot
 	// Plan and Written are what was applied, and the files with their contents.
@@ -36,12 +38,17 @@ type Report struct {
 	Written []File    `json:"-"`
 }
 
-// Apply writes the changes of a plan in its order. Each is compared with what is there, written and read back. On any error, or
-// when ctx ends, what was done is undone in reverse, and the error is an *UndoneError. A *Refusal changed nothing.
+// Apply writes the changes of a plan in its order. Each is compared with what is there,
+// written and read back. On any error, or when ctx ends, what was done is undone in
+// reverse, and the error is an *UndoneError. A *Refusal changed nothing.
 func (e *Engine) Apply(ctx context.Context, p plan.Plan, o Options) (Report, error) {
 	none := Report{Schema: ReceiptSchema, Receipts: []Receipt{}}
 	if err := Check(p); err != nil {
-		return none, &Refusal{Why: "the plan: " + err.Error(), Hint: "make a plan again: maxconn plan -o plan.json", Err: err}
+		return none, &Refusal{
+			Why:  "the plan: " + err.Error(),
+			Hint: "make a plan again: maxconn plan -o plan.json",
+			Err:  err,
+		}
 	}
 	if err := e.Here.checkHost(p); err != nil {
 		return none, err
@@ -63,7 +70,8 @@ func (e *Engine) Apply(ctx context.Context, p plan.Plan, o Options) (Report, err
 	if err := e.canPersist(p, o.Persist); err != nil {
 		return none, err
 	}
-	l, err := e.store().create(Begin{Place: e.Here, Plan: p, Within: o.Within.Seconds(), Persist: o.Persist}, e.Now)
+	l, err := e.store().create(Begin{Place: e.Here, Plan: p, Within: o.Within.Seconds(),
+		Persist: o.Persist}, e.Now)
 	if err != nil {
 		return none, &Refusal{Why: fmt.Sprintf("nothing was changed: %v", err), Err: err}
 	}
@@ -75,7 +83,13 @@ func (e *Engine) Apply(ctx context.Context, p plan.Plan, o Options) (Report, err
 }
 
 func (e *Engine) report(r *Run) Report {
-	report := Report{Schema: ReceiptSchema, Run: r.ID, State: InEffect, Receipts: r.receipts(), Plan: r.Plan}
+	report := Report{
+		Schema:   ReceiptSchema,
+		Run:      r.ID,
+		State:    InEffect,
+		Receipts: r.receipts(),
+		Plan:     r.Plan,
+	}
 	switch {
 	case r.Within > 0 && !r.Confirmed:
 		report.State, report.Until = Pending, &r.Until
@@ -97,7 +111,8 @@ func (e *Engine) free() error {
 	}
 	if len(bad) > 0 {
 		return &Refusal{Why: bad[0].Error(), Err: bad[0],
-			Hint: "nobody can tell what it changed: look at it, compare the settings by hand, and move the file away"}
+			Hint: "nobody can tell what it changed: look at it, compare the " +
+				"settings by hand, and move the file away"}
 	}
 	now, err := e.situation(false)
 	if err != nil {
@@ -106,7 +121,8 @@ func (e *Engine) free() error {
 	for _, r := range runs {
 		here := r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID
 		if s := r.State(now); s.open() && here {
-			return &Refusal{Why: fmt.Sprintf("%s is not over: it is %s", r.name(), s), Hint: s.hint(r.ID)}
+			return &Refusal{Why: fmt.Sprintf("%s is not over: it is %s", r.name(), s),
+				Hint: s.hint(r.ID)}
 		}
 	}
 	return nil
@@ -115,16 +131,21 @@ func (e *Engine) free() error {
 // hint says what to do about a run that is not over.
 func (s State) hint(id int) string {
 	if s == Pending {
-		return fmt.Sprintf("maxconn confirm keeps it, maxconn rollback %d takes it back", id)
+		return fmt.Sprintf("maxconn confirm keeps it, maxconn rollback %d rolls it back",
+			id)
 	}
-	return fmt.Sprintf("take it back first: maxconn rollback %d", id)
+	return fmt.Sprintf("roll it back first: maxconn rollback %d", id)
 }
 
 // compareAll refuses where a value is not the one that the plan was made for.
 func (e *Engine) compareAll(p plan.Plan) error {
 	for _, c := range p.Changes {
 		if err := e.compare(c); err != nil {
-			return &Refusal{Why: "nothing was changed: " + err.Error(), Hint: "make a plan again: maxconn plan", Err: err}
+			return &Refusal{
+				Why:  "nothing was changed: " + err.Error(),
+				Hint: "make a plan again: maxconn plan",
+				Err:  err,
+			}
 		}
 	}
 	return nil
@@ -136,7 +157,8 @@ func (e *Engine) compare(c plan.Change) error {
 		return err
 	}
 	if !tune.Same(c.From, have) {
-		return fmt.Errorf("%s is %s now, the plan was made when it was %s", describe(c), orEmpty(have), orEmpty(c.From))
+		return fmt.Errorf("%s is %s now, the plan was made when it was %s", describe(c),
+			orEmpty(have), orEmpty(c.From))
 	}
 	return nil
 }
@@ -164,7 +186,8 @@ func (e *Engine) probeAll(p plan.Plan) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return &Refusal{Why: "nothing was changed: " + strings.Join(why, "; "), Err: errors.Join(errs...)}
+	return &Refusal{Why: "nothing was changed: " + strings.Join(why, "; "),
+		Err: errors.Join(errs...)}
 }
 
 // canPersist finds out before the first write whether there can be files for the next boot.
@@ -183,7 +206,8 @@ func (e *Engine) canPersist(p plan.Plan, wanted bool) error {
 	return nil
 }
 
-// carryOut starts the guard and writes the changes; whatever it returns, the journal tells how far it came.
+// carryOut starts the guard and writes the changes; whatever it returns, the journal tells
+// how far it came.
 func (e *Engine) carryOut(ctx context.Context, l *log) error {
 	if l.run.Within > 0 {
 		pid, err := e.guard(l.run.ID)
@@ -191,7 +215,7 @@ func (e *Engine) carryOut(ctx context.Context, l *log) error {
 			err = l.add(entry{Do: doGuard, PID: pid, Start: startOf(pid)})
 		}
 		if err != nil {
-			return fmt.Errorf("start the process that takes it back: %w", err)
+			return fmt.Errorf("start the process that rolls it back: %w", err)
 		}
 	}
 	for i := range l.run.Plan.Changes {

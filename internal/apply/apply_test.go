@@ -25,11 +25,15 @@ func TestApplyAndRollback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.Fields("net.core.somaxconn=4096 net.ipv4.ip_local_port_range=1024_65535 77=65536 77=65536 0.0.0.0:80=4096 eth0=5000"); !cmp.Equal(spaces(b.kernel.written), want) {
+	if want := strings.Fields(
+		"net.core.somaxconn=4096 net.ipv4.ip_local_port_range=1024_65535 77=65536 " +
+			"77=65536 0.0.0.0:80=4096 eth0=5000"); !cmp.Equal(spaces(b.kernel.written),
+		want) {
 		t.Errorf("written in this order: %q", b.kernel.written)
 	}
 	q := report.Receipts[4]
-	if q.Became != "2048" || !q.Kept || q.Wanted != "4096" || q.From != "5" || report.State != InEffect || report.Receipts[0].Kept {
+	if q.Became != "2048" || !q.Kept || q.Wanted != "4096" || q.From != "5" ||
+		report.State != InEffect || report.Receipts[0].Kept {
 		t.Errorf("report %+v", report)
 	}
 	b.wantState(t, InEffect)
@@ -38,13 +42,15 @@ func TestApplyAndRollback(t *testing.T) {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	taken, err := b.Rollback(0, false)
-	if err != nil || taken.Left != 0 || len(taken.Items) != 6 || taken.Items[0].Setting != "txqueuelen of eth0" {
+	if err != nil || taken.Left != 0 || len(taken.Items) != 6 ||
+		taken.Items[0].Setting != "txqueuelen of eth0" {
 		t.Errorf("rollback: %+v, %v", taken, err)
 	}
 	b.wantBefore(t)
 	b.wantState(t, Undone)
 	n := len(b.kernel.written)
-	if taken, err = b.Rollback(0, false); err != nil || len(taken.Items) != 0 || taken.State != Undone || len(b.kernel.written) != n {
+	if taken, err = b.Rollback(0, false); err != nil || len(taken.Items) != 0 ||
+		taken.State != Undone || len(b.kernel.written) != n {
 		t.Errorf("again: %+v, %v", taken, err)
 	}
 	info, err := os.Stat(b.Dir)
@@ -72,7 +78,8 @@ func TestRollbackLeavesForeignChanges(t *testing.T) {
 	delete(b.before, soft)
 	delete(b.before, hard)
 	s, err := b.Status()
-	if err != nil || s.Settled() || s.Runs[0].Changes[0].Now != NowOther || s.Runs[0].Changes[2].Now != NowGone || s.Runs[0].Changes[4].Now != NowNew {
+	if err != nil || s.Settled() || s.Runs[0].Changes[0].Now != NowOther ||
+		s.Runs[0].Changes[2].Now != NowGone || s.Runs[0].Changes[4].Now != NowNew {
 		t.Errorf("status %+v, %v", s, err)
 	}
 	taken, err := b.Rollback(1, false)
@@ -99,7 +106,8 @@ func TestRollbackBelowUse(t *testing.T) {
 	n := len(b.kernel.written)
 	_, err := b.Rollback(0, false)
 	var r *Refusal
-	if !errors.As(err, &r) || !strings.Contains(err.Error(), "was 5, and 6 are in use") || !strings.Contains(err.Error(), "was 1024, and 1025") || len(b.kernel.written) != n {
+	if !errors.As(err, &r) || !strings.Contains(err.Error(), "was 5, and 6 are in use") ||
+		!strings.Contains(err.Error(), "was 1024, and 1025") || len(b.kernel.written) != n {
 		t.Errorf("%v, wrote %q", err, b.kernel.written[n:])
 	}
 	b.wantState(t, InEffect)
@@ -115,7 +123,8 @@ func TestRollbackBelowUseOfSeveralNumbers(t *testing.T) {
 	mem := sysctl(tcpMem)
 	b.kernel.values[mem], b.before[mem] = "10 20 30", "10 20 30"
 	p := thePlan()
-	p.Changes = []plan.Change{change(mem, "10\t20\t30", "100 200 300"), change(ports, "32768 60999", "1024 65535")}
+	p.Changes = []plan.Change{change(mem, "10\t20\t30", "100 200 300"),
+		change(ports, "32768 60999", "1024 65535")}
 	if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +132,9 @@ func TestRollbackBelowUseOfSeveralNumbers(t *testing.T) {
 	for _, more := range []plan.Target{mem, ports} {
 		b.kernel.used[more]++
 		_, err := b.Rollback(0, false)
-		if want := fmt.Sprintf("%s was %d, and %d are in use", more.Name, b.kernel.used[more]-1, b.kernel.used[more]); err == nil || err.Error() != "nothing was changed: "+want {
+		if want := fmt.Sprintf("%s was %d, and %d are in use", more.Name,
+			b.kernel.used[more]-1, b.kernel.used[more]); err == nil ||
+			err.Error() != "nothing was changed: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		b.kernel.used[more]--
@@ -139,28 +150,60 @@ func TestRefusals(t *testing.T) {
 		edit func(*bench, *plan.Plan)
 		want string
 	}{
-		"other host":      {func(_ *bench, p *plan.Plan) { p.Host.Name = "other" }, "for host other, this is box"},
-		"other kernel":    {func(_ *bench, p *plan.Plan) { p.Host.Kernel = "" }, "for kernel (not named), this is 6.1.0"},
-		"other namespace": {func(_ *bench, p *plan.Plan) { p.Host.Netns = "net:[2]" }, "for network namespace net:[2]"},
-		"other boot":      {func(_ *bench, p *plan.Plan) { p.Host.Boot = "2025-12-31T00:00:00Z" }, "processes of the boot at"},
-		"schema":          {func(_ *bench, p *plan.Plan) { p.Schema = "maxconn.plan/2" }, `"maxconn.plan/2"`},
-		"changed value":   {func(b *bench, _ *plan.Plan) { b.kernel.values[ports] = "1 2" }, "net.ipv4.ip_local_port_range is 1 2 now, the plan was made when it was 32768\t60999"},
-		"process gone":    {func(b *bench, _ *plan.Plan) { delete(b.kernel.values, hard) }, "gone"},
-		"twice":           {func(_ *bench, p *plan.Plan) { p.Changes[1] = p.Changes[0] }, "target of change 1"},
-		"foreign key":     {func(_ *bench, p *plan.Plan) { p.Changes[0].Target.Name = "kernel.core_pattern" }, "no setting of connections"},
-		"path":            {func(_ *bench, p *plan.Plan) { p.Changes[0].Target.Name = "net./../x" }, "not the name of a sysctl"},
-		"two lines":       {func(_ *bench, p *plan.Plan) { p.Changes[0].To = "1\n2" }, "not a name or a value"},
-		"negative":        {func(_ *bench, p *plan.Plan) { p.Changes[4].To = "-1" }, "not a whole number"},
-		"no start":        {func(_ *bench, p *plan.Plan) { p.Changes[2].Target.Start = 0 }, "does not say when process 77 started"},
-		"no inode":        {func(_ *bench, p *plan.Plan) { p.Changes[4].Target.Inode = 0 }, "inode"},
-		"kind":            {func(_ *bench, p *plan.Plan) { p.Changes[0].Target.Kind = "file" }, `kind "file"`},
+		"other host": {func(_ *bench, p *plan.Plan) {
+			p.Host.Name = "other"
+		}, "for host other, this is box"},
+		"other kernel": {func(_ *bench, p *plan.Plan) {
+			p.Host.Kernel = ""
+		}, "for kernel (not named), this is 6.1.0"},
+		"other namespace": {func(_ *bench, p *plan.Plan) {
+			p.Host.Netns = "net:[2]"
+		}, "for network namespace net:[2]"},
+		"other boot": {func(_ *bench, p *plan.Plan) {
+			p.Host.Boot = "2025-12-31T00:00:00Z"
+		}, "processes of the boot at"},
+		"schema": {func(_ *bench, p *plan.Plan) {
+			p.Schema = "maxconn.plan/2"
+		}, `"maxconn.plan/2"`},
+		"changed value": {func(b *bench, _ *plan.Plan) {
+			b.kernel.values[ports] = "1 2"
+		}, "net.ipv4.ip_local_port_range is 1 2 now, the plan was made when it was " +
+			"32768\t60999"},
+		"process gone": {func(b *bench, _ *plan.Plan) {
+			delete(b.kernel.values, hard)
+		}, "gone"},
+		"twice": {func(_ *bench, p *plan.Plan) {
+			p.Changes[1] = p.Changes[0]
+		}, "target of change 1"},
+		"foreign key": {func(_ *bench, p *plan.Plan) {
+			p.Changes[0].Target.Name = "kernel.core_pattern"
+		}, "no setting of connections"},
+		"path": {func(_ *bench, p *plan.Plan) {
+			p.Changes[0].Target.Name = "net./../x"
+		}, "not the name of a sysctl"},
+		"two lines": {func(_ *bench, p *plan.Plan) {
+			p.Changes[0].To = "1\n2"
+		}, "not a name or a value"},
+		"negative": {func(_ *bench, p *plan.Plan) {
+			p.Changes[4].To = "-1"
+		}, "not a whole number"},
+		"no start": {func(_ *bench, p *plan.Plan) {
+			p.Changes[2].Target.Start = 0
+		}, "does not say when process 77 started"},
+		"no inode": {func(_ *bench, p *plan.Plan) {
+			p.Changes[4].Target.Inode = 0
+		}, "inode"},
+		"kind": {func(_ *bench, p *plan.Plan) {
+			p.Changes[0].Target.Kind = "file"
+		}, `kind "file"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, p := newBench(t), thePlan()
 			c.edit(b, &p)
 			_, err := b.Apply(t.Context(), p, Options{})
 			var r *Refusal
-			if !errors.As(err, &r) || !strings.Contains(err.Error(), c.want) || strings.Contains(strings.TrimSuffix(err.Error(), "\n"), "\n") {
+			if !errors.As(err, &r) || !strings.Contains(err.Error(), c.want) ||
+				strings.Contains(strings.TrimSuffix(err.Error(), "\n"), "\n") {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 			if len(b.kernel.written) > 0 {
@@ -171,7 +214,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Two applies at once: the second is refused while the first holds the lock, and after it while the first waits for a confirmation.
+// Two applies at once: the second is refused while the first holds the lock, and after it
+// while the first waits for a confirmation.
 func TestOneAtATime(t *testing.T) {
 	b := newBench(t)
 	unlock, err := b.store().lock()
@@ -179,7 +223,8 @@ func TestOneAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.Apply(t.Context(), thePlan(), Options{})
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another maxconn is changing this host (pid %d)", os.Getpid())) {
+	if err == nil || !strings.Contains(err.Error(),
+		fmt.Sprintf("another maxconn is changing this host (pid %d)", os.Getpid())) {
 		t.Error(err)
 	}
 	unlock()
@@ -207,14 +252,19 @@ func TestConfirm(t *testing.T) {
 		t.Error("files before the confirmation: " + diff)
 	}
 	b.up += 59 * time.Second
-	if s, err := b.Status(); err != nil || s.Runs[0].SecondsLeft != 1 || !s.Runs[0].Guarded || s.Settled() {
+	if s, err := b.Status(); err != nil || s.Runs[0].SecondsLeft != 1 || !s.Runs[0].Guarded ||
+		s.Settled() {
 		t.Errorf("%+v, %v", s, err)
 	}
 	report, err = b.Confirm(0)
 	if err != nil || report.State != InEffect || len(report.Files) != 2 {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	want := map[string]string{"/sysctl.d/": "", "/sysctl.d/50-maxconn.conf": "-rw-r--r-- net.core.somaxconn = 4096\n", "/old.conf": "-rw-r----- new\n"}
+	want := map[string]string{
+		"/sysctl.d/":                "",
+		"/sysctl.d/50-maxconn.conf": "-rw-r--r-- net.core.somaxconn = 4096\n",
+		"/old.conf":                 "-rw-r----- new\n",
+	}
 	if diff := cmp.Diff(want, tree(t, b.etc)); diff != "" {
 		t.Error(diff)
 	}
@@ -240,7 +290,8 @@ func TestConfirmTooLate(t *testing.T) {
 	}
 	b.up += 61 * time.Second
 	b.wantState(t, Overdue)
-	if _, err := b.Confirm(0); err == nil || !strings.Contains(err.Error(), "too late: run 1 was to be confirmed 1s ago") {
+	if _, err := b.Confirm(0); err == nil ||
+		!strings.Contains(err.Error(), "too late: run 1 was to be confirmed 1s ago") {
 		t.Error(err)
 	}
 	if w, err := b.Watch(t.Context(), 1); w != WatchedReverted || err != nil {
@@ -248,12 +299,14 @@ func TestConfirmTooLate(t *testing.T) {
 	}
 	b.wantBefore(t)
 	b.wantState(t, Undone)
-	if _, err := b.Confirm(0); err == nil || !strings.Contains(err.Error(), "was taken back: nobody confirmed it in time") {
+	if _, err := b.Confirm(0); err == nil ||
+		!strings.Contains(err.Error(), "was rolled back: nobody confirmed it in time") {
 		t.Error(err)
 	}
 }
 
-// A journal that is gone for good (a state directory that somebody removed) does not keep its watcher for ever.
+// A journal that is gone for good (a state directory that somebody removed) does not keep
+// its watcher forever.
 func TestWatchWithoutAJournal(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Hour}); err != nil {
@@ -270,7 +323,8 @@ func TestWatchWithoutAJournal(t *testing.T) {
 	}
 }
 
-// The process that awaits the confirmation takes the run back when it is told to end: nobody would do it later.
+// The process that awaits the confirmation rolls the run back when it is told to end:
+// nobody would do it later.
 func TestWatchToldToEnd(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Minute}); err != nil {
@@ -287,9 +341,11 @@ func TestWatchToldToEnd(t *testing.T) {
 	}
 }
 
-// An error at any one step, of any kind: everything is undone, the error says what it was, and the next apply is free to begin.
+// An error at any one step, of any kind: everything is undone, the error says what it was,
+// and the next apply is free to begin.
 func TestErrorAtEveryStep(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.ENOSPC, syscall.EROFS} {
+	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.ENOSPC,
+		syscall.EROFS} {
 		for n := 1; ; n++ {
 			b, steps := newBench(t), 0
 			b.makeOld(t)
@@ -321,8 +377,8 @@ func TestErrorAtEveryStep(t *testing.T) {
 	}
 }
 
-// A disk that stays full: before the first write to the kernel that is a refusal, later all is undone, and what the journal could not
-// be told the next rollback finds out.
+// A disk that stays full: before the first write to the kernel that is a refusal, later all
+// is undone, and what the journal could not be told the next rollback finds out.
 func TestDiskStaysFull(t *testing.T) {
 	for n := 1; ; n++ {
 		b, steps, full := newBench(t), 0, false
@@ -354,7 +410,8 @@ func TestDiskStaysFull(t *testing.T) {
 	}
 }
 
-// A kernel that refuses from some write on, taking back included: what stays is named, and rollback does it when the kernel lets it.
+// A kernel that refuses from some write on, taking back included: what stays is named, and
+// rollback does it when the kernel lets it.
 func TestKernelStaysClosed(t *testing.T) {
 	b, closed := newBench(t), false
 	b.Step.Before = func(op, subject string) error {
@@ -368,7 +425,8 @@ func TestKernelStaysClosed(t *testing.T) {
 	}
 	_, err := b.Apply(t.Context(), thePlan(), Options{})
 	var u *UndoneError
-	if !errors.As(err, &u) || u.Undo.Left != 4 || !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "not as before: ") {
+	if !errors.As(err, &u) || u.Undo.Left != 4 || !errors.Is(err, syscall.EROFS) ||
+		!strings.Contains(err.Error(), "not as before: ") {
 		t.Errorf("%v", err)
 	}
 	b.wantState(t, PartlyLeft)
@@ -379,13 +437,15 @@ func TestKernelStaysClosed(t *testing.T) {
 	b.wantBefore(t)
 }
 
-// Files that cannot be written after a confirmation leave none behind; the running values stay, and confirm does it again.
+// Files that cannot be written after a confirmation leave none behind; the running values
+// stay, and confirm does it again.
 func TestErrorWhilePersisting(t *testing.T) {
 	for n := 1; ; n++ {
 		b, steps := newBench(t), 0
 		b.makeOld(t)
 		etc := tree(t, b.etc)
-		if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Minute, Persist: true}); err != nil {
+		if _, err := b.Apply(t.Context(), thePlan(),
+			Options{Within: time.Minute, Persist: true}); err != nil {
 			t.Fatal(err)
 		}
 		b.Step.Before = func(string, string) error {
@@ -428,7 +488,8 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	_, err := b.Apply(ctx, thePlan(), Options{})
-	if !errors.Is(err, context.Canceled) || !strings.HasSuffix(err.Error(), "everything is as before") {
+	if !errors.Is(err, context.Canceled) ||
+		!strings.HasSuffix(err.Error(), "everything is as before") {
 		t.Error(err)
 	}
 	b.wantBefore(t)
@@ -447,17 +508,19 @@ func TestRollbackTwice(t *testing.T) {
 	}
 	for _, items := range []int{1, 0} {
 		taken, err := b.Rollback(0, false)
-		if err != nil || taken.Run != 2 || len(taken.Items) != items || !slices.Equal(taken.InEffect, []int{1}) {
+		if err != nil || taken.Run != 2 || len(taken.Items) != items ||
+			!slices.Equal(taken.InEffect, []int{1}) {
 			t.Errorf("%+v, %v", taken, err)
 		}
 	}
-	if taken, err := b.Rollback(1, false); err != nil || taken.Left > 0 || taken.InEffect != nil {
+	if taken, err := b.Rollback(1, false); err != nil || taken.Left > 0 ||
+		taken.InEffect != nil {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	b.wantBefore(t)
 }
 
-// Rollback without a number passes over runs that failed by themselves.
+// Rollback without a number skips runs that failed by themselves.
 func TestRollbackTakesTheLastThatWorked(t *testing.T) {
 	b := newBench(t)
 	p := thePlan()
@@ -468,7 +531,8 @@ func TestRollbackTakesTheLastThatWorked(t *testing.T) {
 	q := thePlan()
 	q.Changes = q.Changes[1:]
 	b.kernel.refuse[device] = syscall.EPERM
-	if _, err := b.Apply(t.Context(), q, Options{}); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+	if _, err := b.Apply(t.Context(), q, Options{}); !errors.Is(err, syscall.EPERM) ||
+		!strings.Contains(err.Error(), "CAP_NET_ADMIN") {
 		t.Errorf("%v", err)
 	}
 	taken, err := b.Rollback(0, false)
@@ -487,7 +551,9 @@ func TestOtherNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Here.Netns = "net:[2]"
-	if _, err := b.Rollback(0, false); err == nil || !strings.Contains(err.Error(), "run 1 changed network namespace net:[1], this is net:[2]") {
+	if _, err := b.Rollback(0, false); err == nil ||
+		!strings.Contains(err.Error(), "run 1 changed network namespace net:[1], this "+
+			"is net:[2]") {
 		t.Error(err)
 	}
 	s, err := b.Status()
@@ -511,12 +577,14 @@ func TestStateDirectoryCannotBeMade(t *testing.T) {
 
 // An error at any one step of a rollback: it says so, or goes on; the next one does the rest.
 func TestErrorWhileRollingBack(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.ENOSPC, syscall.EROFS} {
+	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.ENOSPC,
+		syscall.EROFS} {
 		for n := 1; ; n++ {
 			b, steps := newBench(t), 0
 			b.makeOld(t)
 			etc := tree(t, b.etc)
-			if _, err := b.Apply(t.Context(), thePlan(), Options{Persist: true}); err != nil {
+			if _, err := b.Apply(t.Context(), thePlan(),
+				Options{Persist: true}); err != nil {
 				t.Fatal(err)
 			}
 			b.Step.Before = func(string, string) error {
@@ -544,8 +612,9 @@ func TestErrorWhileRollingBack(t *testing.T) {
 	}
 }
 
-// What lost power takes away is what was not synced: each write to the kernel comes right after the sync of a line that
-// announces it, and the first after the sync of the directory in which the journal appeared.
+// What lost power takes away is what was not synced: each write to the kernel comes right
+// after the sync of a line that announces it, and the first after the sync of the directory
+// in which the journal appeared.
 func TestIntentIsSyncedFirst(t *testing.T) {
 	b := newBench(t)
 	var trace []string
@@ -558,10 +627,13 @@ func TestIntentIsSyncedFirst(t *testing.T) {
 		if !strings.HasPrefix(step, "kernel ") {
 			continue
 		}
-		if got := trace[i-2 : i]; !cmp.Equal(got, []string{"write " + journal, "sync " + journal}) {
+		if got := trace[i-2 : i]; !cmp.Equal(got,
+			[]string{"write " + journal, "sync " + journal}) {
 			t.Errorf("before %q: %q", step, got)
 		}
-		if got := trace[i-4 : i-2]; first && !cmp.Equal(got, []string{"rename " + journal, "sync " + filepath.Dir(journal)}) {
+		if got := trace[i-4 : i-2]; first &&
+			!cmp.Equal(got, []string{"rename " + journal,
+				"sync " + filepath.Dir(journal)}) {
 			t.Errorf("before the first line: %q", got)
 		}
 		first = false
@@ -583,7 +655,9 @@ func TestRollbackUnderALaterRun(t *testing.T) {
 	if _, err := b.Apply(t.Context(), p, Options{Persist: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Rollback(1, false); err == nil || err.Error() != "run 2 changed net.core.somaxconn after run 1 did" || b.kernel.values[cap1] != "8192" {
+	if _, err := b.Rollback(1, false); err == nil ||
+		err.Error() != "run 2 changed net.core.somaxconn after run 1 did" ||
+		b.kernel.values[cap1] != "8192" {
 		t.Error(err)
 	}
 	v, err := b.Verify(true)
@@ -603,7 +677,8 @@ func TestNoFiles(t *testing.T) {
 	b := newBench(t)
 	b.Files = nil
 	_, err := b.Apply(t.Context(), thePlan(), Options{Persist: true})
-	if err == nil || !strings.Contains(err.Error(), "cannot be written here") || len(b.kernel.written) > 0 {
+	if err == nil || !strings.Contains(err.Error(), "cannot be written here") ||
+		len(b.kernel.written) > 0 {
 		t.Error(err)
 	}
 	b.wantState(t)

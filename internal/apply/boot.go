@@ -8,12 +8,15 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// What a run changed ends with its boot, except for what its files set again at the next one. Those values are there as
-// if the run had just written them: status compares them, rollback takes them back.
+// What a run changed ends with its boot, except for what its files set again at the next
+// one. Those values are there as if the run had just written them: status compares them,
+// rollback rolls them back.
 
 // keeps says whether a file of the run sets a target at each boot.
 func (r *Run) keeps(t plan.Target) bool {
-	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return slices.Contains(n.Keeps, t) })
+	return slices.ContainsFunc(r.Files, func(n fileNote) bool {
+		return slices.Contains(n.Keeps, t)
+	})
 }
 
 // reach says whether a change of a run can be looked at from here. past, where not empty, says with
@@ -42,8 +45,9 @@ func namespaced(t plan.Target) bool {
 	return t.Kind != host.SysctlKind || knob.InNetns(t.Name)
 }
 
-// afterBoot is the state of a run of an earlier boot. What has all its files is in effect through them. Where the boot ended while files were
-// written or taken back, some may be there and act.
+// afterBoot is the state of a run of an earlier boot. What has all its files is in effect
+// through them. Where the boot ended while files were written or rolled back, some may be
+// there and act.
 func (r *Run) afterBoot() State {
 	switch {
 	case r.Undo == "" && r.Persisted && r.Damaged == "":
@@ -55,4 +59,5 @@ func (r *Run) afterBoot() State {
 }
 
 // endedBetween is why a run of an earlier boot is half there.
-const endedBetween = "its boot ended while its files for the next one were being written or taken back"
+const endedBetween = "its boot ended while its files for the next one were being written or " +
+	"rolled back"

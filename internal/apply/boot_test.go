@@ -15,7 +15,8 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// reboot ends the boot: values are as before, processes and their sockets are gone, and then the files are read.
+// reboot ends the boot: values are as before, processes and their sockets are gone, and
+// then the files are read.
 func (b *bench) reboot(t *testing.T) {
 	t.Helper()
 	b.Here.BootID, b.up = b.Here.BootID+"+", time.Second
@@ -27,13 +28,14 @@ func (b *bench) reboot(t *testing.T) {
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"))
-	if value, ok := strings.CutPrefix(strings.TrimSpace(string(text)), cap1.Name+" = "); err == nil && ok {
+	if value, ok := strings.CutPrefix(strings.TrimSpace(string(text)),
+		cap1.Name+" = "); err == nil && ok {
 		b.kernel.values[cap1] = value
 	}
 }
 
-// After a reboot what the files keep is there again: status says so, rollback takes files and values back. The rest
-// ended with its boot.
+// After a reboot what the files keep is there again: status says so, rollback takes files
+// and values back. The rest ended with its boot.
 func TestReboot(t *testing.T) {
 	b := newBench(t)
 	b.makeOld(t)
@@ -49,7 +51,8 @@ func TestReboot(t *testing.T) {
 	}
 	n := len(b.kernel.written)
 	taken, err := b.Rollback(0, false)
-	if err != nil || taken.Left != 0 || !slices.Equal(b.kernel.written[n:], []string{"net.core.somaxconn=128"}) {
+	if err != nil || taken.Left != 0 || !slices.Equal(b.kernel.written[n:],
+		[]string{"net.core.somaxconn=128"}) {
 		t.Errorf("%+v, %v; wrote %q", taken, err, b.kernel.written[n:])
 	}
 	if diff := cmp.Diff(before, tree(t, b.etc)); diff != "" {
@@ -87,18 +90,21 @@ func TestRollbackAfterBootIsCompareAndSet(t *testing.T) {
 	}
 	b := kept()
 	b.kernel.values[cap1] = "9000"
-	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 1 || b.kernel.values[cap1] != "9000" {
+	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 1 ||
+		b.kernel.values[cap1] != "9000" {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	b = kept()
 	b.kernel.used[cap1] = 500
 	var refused *Refusal
-	if _, err := b.Rollback(0, false); !errors.As(err, &refused) || b.kernel.values[cap1] != "4096" {
+	if _, err := b.Rollback(0, false); !errors.As(err, &refused) ||
+		b.kernel.values[cap1] != "4096" {
 		t.Errorf("below what is in use: %v", err)
 	}
 	b = kept()
 	b.Here.Initial = false
-	if _, err := b.Rollback(0, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "host's own network namespace") {
+	if _, err := b.Rollback(0, false); !errors.As(err, &refused) ||
+		!strings.Contains(err.Error(), "host's own network namespace") {
 		t.Errorf("from another namespace: %v", err)
 	}
 	b = kept()
@@ -108,7 +114,8 @@ func TestRollbackAfterBootIsCompareAndSet(t *testing.T) {
 	if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Rollback(1, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "run 2 changed net.core.somaxconn") {
+	if _, err := b.Rollback(1, false); !errors.As(err, &refused) ||
+		!strings.Contains(err.Error(), "run 2 changed net.core.somaxconn") {
 		t.Errorf("under a later run: %v", err)
 	}
 }
@@ -122,14 +129,17 @@ func TestRebootInTheWindow(t *testing.T) {
 	b.reboot(t)
 	b.wantState(t, Rebooted)
 	p := thePlan()
-	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Target.Start != 0 })
+	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool {
+		return c.Target.Start != 0
+	})
 	if _, err := b.Apply(t.Context(), p, Options{}); err != nil {
 		t.Errorf("a run of an earlier boot is in the way: %v", err)
 	}
 }
 
-// The power goes at each step of an apply that persists. After the boot status does not call a half done run settled while a file of
-// it acts, and rollback leaves neither file nor value.
+// The power goes at each step of an apply that persists. After the boot status does not
+// call a half done run settled while a file of it acts, and rollback leaves neither file
+// nor value.
 func TestPowerCutAndReboot(t *testing.T) {
 	type cut struct{}
 	for n := 1; ; n++ {
@@ -155,8 +165,10 @@ func TestPowerCutAndReboot(t *testing.T) {
 		if err != nil || b.kernel.values[cap1] != "128" && !tellsHalf(s) {
 			t.Errorf("step %d: %+v, %v", n, s, err)
 		}
-		if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 || b.kernel.values[cap1] != "128" {
-			t.Errorf("step %d: %+v, %v, somaxconn %s", n, taken, err, b.kernel.values[cap1])
+		if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 ||
+			b.kernel.values[cap1] != "128" {
+			t.Errorf("step %d: %+v, %v, somaxconn %s", n, taken, err,
+				b.kernel.values[cap1])
 		}
 		if diff := cmp.Diff(before, tree(t, b.etc)); diff != "" {
 			t.Errorf("step %d: %s", n, diff)
@@ -164,13 +176,16 @@ func TestPowerCutAndReboot(t *testing.T) {
 	}
 }
 
-// tellsHalf says whether a status admits that a file of a run acts. Only with all files there may it call that settled.
+// tellsHalf says whether a status admits that a file of a run acts. Only with all files
+// there may it call that settled.
 func tellsHalf(s Status) bool {
 	if len(s.Runs) != 1 || s.Runs[0].Changes[0].Now != NowNew {
 		return false
 	}
 	r := s.Runs[0]
-	whole := !slices.ContainsFunc(r.Files, func(f FileStatus) bool { return f.Now != NowNew }) && len(r.Files) == 2
+	whole := !slices.ContainsFunc(r.Files, func(f FileStatus) bool {
+		return f.Now != NowNew
+	}) && len(r.Files) == 2
 	return r.State == Interrupted && !s.Settled() || r.State == InEffect && whole
 }
 
@@ -184,7 +199,12 @@ func TestVerifyNamesTheOwner(t *testing.T) {
 	b.kernel.values[cap1] = "77"
 	b.SetBy = func(key, value string) string { return "/etc/" + key + "/" + value }
 	v, err := b.Verify(true)
-	want := Comparison{Setting: cap1.Name, Wanted: "4096", Value: "77", Why: "/etc/net.core.somaxconn/77 sets it"}
+	want := Comparison{
+		Setting: cap1.Name,
+		Wanted:  "4096",
+		Value:   "77",
+		Why:     "/etc/net.core.somaxconn/77 sets it",
+	}
 	if err != nil || v.Holds || len(v.Checks) == 0 || v.Checks[0] != want {
 		t.Errorf("%+v, %v", v, err)
 	}

@@ -17,8 +17,9 @@ import (
 // largestPlan bounds what is read as a plan, in bytes.
 const largestPlan = 4 << 20
 
-// ReadPlan reads a plan and checks that each change is one that maxconn could have proposed: a file edited by hand, or
-// one that came from elsewhere, writes to settings of connections only, lowers none, and says what it writes.
+// ReadPlan reads a plan and checks that each change is one that maxconn could have
+// proposed: a file edited by hand, or one that came from elsewhere, writes to settings of
+// connections only, lowers none, and says what it writes.
 func ReadPlan(r io.Reader) (plan.Plan, error) {
 	text, err := io.ReadAll(io.LimitReader(r, largestPlan+1))
 	if err != nil {
@@ -47,7 +48,8 @@ func ReadPlan(r io.Reader) (plan.Plan, error) {
 // Check says what in a plan is not of the form that a plan has.
 func Check(p plan.Plan) error {
 	if p.Schema != plan.Schema {
-		return fmt.Errorf("its schema is %.60q, this maxconn applies %q", p.Schema, plan.Schema)
+		return fmt.Errorf("its schema is %.60q, this maxconn applies %q", p.Schema,
+			plan.Schema)
 	}
 	seen := map[string]int{}
 	for i, c := range p.Changes {
@@ -56,7 +58,8 @@ func Check(p plan.Plan) error {
 		}
 		key := fmt.Sprintf("%s %d", c.Target.Fact(), c.Target.Inode)
 		if first, twice := seen[key]; twice {
-			return fmt.Errorf("change %d (%.60s) is for the target of change %d", i+1, c.Setting, first)
+			return fmt.Errorf("change %d (%.60s) is for the target of change %d", i+1,
+				c.Setting, first)
 		}
 		seen[key] = i + 1
 	}
@@ -87,7 +90,8 @@ func checkChange(c plan.Change) error {
 	return fmt.Errorf("there is no target of kind %q", t.Kind)
 }
 
-// validSysctl accepts the spelling with dots only, so that a name has one form, and keys of connections only.
+// validSysctl accepts the spelling with dots only, so that a name has one form, and keys of
+// connections only.
 func validSysctl(t plan.Target) error {
 	if t.Field != "" {
 		return fmt.Errorf("a sysctl has no field %q", t.Field)
@@ -127,7 +131,8 @@ func validListener(c plan.Change) error {
 	}
 	switch {
 	case t.PID <= 0 || t.PID >= 1<<31 || t.Start == 0:
-		return fmt.Errorf("it does not say which process holds the listener, and when that started")
+		return fmt.Errorf(
+			"it does not say which process holds the listener, and when that started")
 	case t.Inode == 0:
 		return fmt.Errorf("it does not say the inode of the listening socket")
 	case t.Field != fieldLimit:
@@ -137,7 +142,8 @@ func validListener(c plan.Change) error {
 }
 
 func validLink(c plan.Change) error {
-	if c.Target.Field != fieldTxQueueLen || c.Target.Name == "" || len(c.Target.Name) > 15 || strings.ContainsAny(c.Target.Name, "/ ") {
+	if c.Target.Field != fieldTxQueueLen || c.Target.Name == "" || len(c.Target.Name) > 15 ||
+		strings.ContainsAny(c.Target.Name, "/ ") {
 		return fmt.Errorf("a device %q has no field %q", c.Target.Name, c.Target.Field)
 	}
 	return numbers(c, 31)
@@ -152,7 +158,8 @@ func numbers(c plan.Change, bits int) error {
 	return nil
 }
 
-// listenerAddress is the address of "0.0.0.0:80" and of "0.0.0.0:80~2", a further member of its group.
+// listenerAddress is the address of "0.0.0.0:80" and of "0.0.0.0:80~2", a further member of
+// its group.
 func listenerAddress(name string) (netip.AddrPort, error) {
 	text, _, _ := strings.Cut(name, "~")
 	at, err := netip.ParseAddrPort(text)

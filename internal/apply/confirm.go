@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// Confirm keeps the run that waits for it, 0 being the last one, and writes its files for the next boot. A run that is kept already
-// is no error. When the window is over it refuses. Where the files cannot be written, those that were are taken back, and
-// the running values stay.
+// Confirm keeps the run that waits for it, 0 being the last one, and writes its files for
+// the next boot. A run that is kept already is no error. When the window is over it
+// refuses. Where the files cannot be written, those that were are rolled back, and the
+// running values stay.
 func (e *Engine) Confirm(id int) (Report, error) {
 	unlock, err := e.store().lock()
 	if err != nil {
@@ -46,7 +47,9 @@ func (e *Engine) persistOrNothing(l *log) error {
 	}
 	for i := len(l.run.Files) - 1; i >= 0; i-- {
 		item := l.store.disk.restore(l.run.Files[i])
-		err = errors.Join(err, l.add(entry{Do: doUndone, FileNo: i + 1, Outcome: item.Outcome, Text: item.Text}))
+		err = errors.Join(err,
+			l.add(entry{Do: doUndone, FileNo: i + 1, Outcome: item.Outcome,
+				Text: item.Text}))
 	}
 	return fmt.Errorf("the running values stay, no file for the next boot was written: %w", err)
 }
@@ -59,19 +62,29 @@ func confirmable(r *Run, now Situation) error {
 	case Pending, InEffect, Persisting:
 		return nil
 	case Overdue:
-		return &Refusal{Why: fmt.Sprintf("too late: %s was to be confirmed %s ago, and is taken back", r.name(), (-r.remaining(now)).Round(time.Second)),
-			Hint: fmt.Sprintf("maxconn status shows whether it was; maxconn rollback %d does it", r.ID)}
+		return &Refusal{Why: fmt.Sprintf(
+			"too late: %s was to be confirmed %s ago, and is rolled back", r.name(),
+			(-r.remaining(now)).Round(time.Second)),
+			Hint: fmt.Sprintf(
+				"maxconn status shows whether it was; maxconn rollback %d does it",
+				r.ID)}
 	case Undone, PartlyLeft:
-		return &Refusal{Why: fmt.Sprintf("%s was taken back: %s", r.name(), r.Undo), Hint: "apply the plan again"}
+		return &Refusal{Why: fmt.Sprintf("%s was rolled back: %s", r.name(), r.Undo),
+			Hint: "apply the plan again"}
 	case Over:
 		return &Refusal{
-			Why:  fmt.Sprintf("the network namespace of %s has ended, and its values with it", r.name()),
+			Why: fmt.Sprintf(
+				"the network namespace of %s has ended, and its values with it",
+				r.name()),
 			Hint: "apply the plan again",
 		}
 	case Rebooted:
-		return &Refusal{Why: fmt.Sprintf("the host was booted since %s: its running values are gone", r.name()), Hint: "apply the plan again"}
+		return &Refusal{Why: fmt.Sprintf(
+			"the host was booted since %s: its running values are gone", r.name()),
+			Hint: "apply the plan again"}
 	default:
-		return &Refusal{Why: fmt.Sprintf("%s does not wait for a confirmation: it is %s", r.name(), s), Hint: s.hint(r.ID)}
+		return &Refusal{Why: fmt.Sprintf("%s does not wait for a confirmation: it is %s",
+			r.name(), s), Hint: s.hint(r.ID)}
 	}
 }
 
@@ -80,19 +93,22 @@ type Watched string
 
 const (
 	WatchedKept     Watched = "kept"     // confirmed, or ended by somebody else
-	WatchedReverted Watched = "reverted" // taken back, all of it
-	WatchedLeft     Watched = "left"     // taken back, but not all of it
+	WatchedReverted Watched = "reverted" // rolled back, all of it
+	WatchedLeft     Watched = "left"     // rolled back, but not all of it
 )
 
-// watchEvery is how often the journal is looked at: a process whose run was confirmed ends that soon.
+// watchEvery is how often the journal is looked at: a process whose run was confirmed ends
+// that soon.
 const watchEvery = 250 * time.Millisecond
 
-// watchGone is for how long a run's journal may be away (a state directory that is being moved) before the process that watches it
-// gives up: without it nobody knows what to take back.
+// watchGone is for how long a run's journal may be away (a state directory that is being
+// moved) before the process that watches it gives up: without it nobody knows what to roll
+// back.
 const watchGone = time.Minute
 
-// Watch takes a run back when its window ends without a confirmation, at once when the process that applies it died half-way,
-// and when ctx ends: nobody would do it after that. It returns when the run needs no watching any more.
+// Watch rolls a run back when its window ends without a confirmation, at once when the
+// process that applies it died half-way, and when ctx ends: nobody would do it after that.
+// It returns when the run needs no watching any more.
 func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -108,7 +124,9 @@ func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			seen = e.Now()
 		} else if e.Now().Sub(seen) > watchGone {
-			return WatchedLeft, fmt.Errorf("the journal of run %d has been away for %v: nobody knows what to take back: %w", id, watchGone, err)
+			return WatchedLeft,
+				fmt.Errorf("the journal of run %d has been away for %v: nobody "+
+					"knows what to roll back: %w", id, watchGone, err)
 		}
 		if due {
 			result, done, err := e.revert(ctx, id)
@@ -123,7 +141,8 @@ func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 	}
 }
 
-// look reads the journal without the lock. What cannot be read now, of which err tells, may be readable at the next look.
+// look reads the journal without the lock. What cannot be read now, of which err tells, may
+// be readable at the next look.
 func (e *Engine) look(ctx context.Context, id int) (due, over bool, err error) {
 	r, err := e.store().read(id)
 	if err != nil {
@@ -147,7 +166,7 @@ func (e *Engine) look(ctx context.Context, id int) (due, over bool, err error) {
 	return false, true, nil
 }
 
-// revert takes a run back under the lock, if it still has to be.
+// revert rolls a run back under the lock, if it still has to be.
 func (e *Engine) revert(ctx context.Context, id int) (result Watched, done bool, err error) {
 	unlock, err := e.store().lock()
 	if err != nil {
@@ -180,11 +199,11 @@ func (e *Engine) revert(ctx context.Context, id int) (result Watched, done bool,
 	return WatchedReverted, true, t.Journal
 }
 
-// reason is why a watched run is taken back.
+// reason is why a watched run is rolled back.
 func reason(s State) string {
 	switch s {
 	case Pending:
-		return "the process that awaited the confirmation was told to end"
+		return "the process that awaited the confirmation was signalled to end"
 	case Overdue:
 		return "nobody confirmed it in time"
 	}

@@ -9,10 +9,11 @@ import (
 	"syscall"
 )
 
-// Step stands around each thing that outlives the program: a file made, written, synced, renamed or removed, and a kernel value
-// written. Tests fail or end the program there.
+// Step stands around each thing that outlives the program: a file made, written, synced,
+// renamed or removed, and a kernel value written. Tests fail or end the program there.
 type Step struct {
-	Before func(op, subject string) error // its error is that of the step, which is not done then
+	// its error is that of the step, which is not done then
+	Before func(op, subject string) error
 	After  func(op, subject string)
 }
 
@@ -34,13 +35,14 @@ func (s Step) do(op, subject string, step func() error) error {
 // disk writes files so that they are there, whole, after a power cut.
 type disk struct{ step Step }
 
-// part is the name of a file that is not whole yet. Only the holder of the lock writes, so one name is enough, and what a
-// dead program left there is written over.
+// part is the name of a file that is not whole yet. Only the holder of the lock writes, so
+// one name is enough, and what a dead program left there is written over.
 func part(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".maxconn-part")
 }
 
-// put makes or replaces a file: written under another name, synced, renamed, and the directory synced.
+// put makes or replaces a file: written under another name, synced, renamed, and the
+// directory synced.
 func (d disk) put(path string, mode fs.FileMode, content []byte) error {
 	temporary := part(path)
 	err := d.fill(temporary, mode, content)
@@ -48,7 +50,8 @@ func (d disk) put(path string, mode fs.FileMode, content []byte) error {
 		err = d.step.do("rename", path, func() error { return os.Rename(temporary, path) })
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, bare(err)), d.discard(temporary))
+		return errors.Join(fmt.Errorf("write %s: %w", path, bare(err)),
+			d.discard(temporary))
 	}
 	return d.syncDir(filepath.Dir(path))
 }
@@ -90,8 +93,9 @@ func (d disk) discard(path string) error {
 	return nil
 }
 
-// add writes a line at the end of what is valid of a file, over anything that a dead program left behind it, and syncs. After an error the
-// file is as before, as far as the disk allows.
+// add writes a line at the end of what is valid of a file, over anything that a dead
+// program left behind it, and syncs. After an error the file is as before, as far as the
+// disk allows.
 func (d disk) add(path string, valid int64, line []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {

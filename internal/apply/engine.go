@@ -20,8 +20,9 @@ type File struct {
 	Keeps   []plan.Target // what it sets at each boot
 }
 
-// Engine carries out plans on one host, seen from one network namespace. Its methods may be called concurrently, from
-// any number of processes: the lock in Dir lets one write at a time.
+// Engine carries out plans on one host, seen from one network namespace. Its methods may be
+// called concurrently, from any number of processes: the lock in Dir lets one write at a
+// time.
 type Engine struct {
 	Dir    string // the state directory
 	Kernel Kernel
@@ -29,22 +30,26 @@ type Engine struct {
 	Here   Place
 	Uptime func() (time.Duration, error)
 	Now    func() time.Time
-	// Files are the files that make a plan's values those of the next boot; nil where none can be written.
+	// Files are the files that make a plan's values those of the next boot; nil where
+	// none can be written.
 	Files func(plan.Plan) ([]File, error)
-	// Owns says whether a path is one of a file for the next boot; nil: no path is. A journal with
-	// another one is not believed.
+	// Owns says whether a path is one of a file for the next boot; nil: no path is. A
+	// journal with another one is not believed.
 	Owns func(path string) bool
-	// NextBoot says what becomes at the next boot of a plan's values that these files are to keep; nil where that cannot be told.
+	// NextBoot says what becomes at the next boot of a plan's values that these files
+	// are to keep; nil where that is unknown.
 	NextBoot func(plan.Plan, []File) []Comparison
-	// SetBy names the file or program that sets a sysctl to a value; "" where none does. Nil where that cannot be told.
+	// SetBy names the file or program that sets a sysctl to a value; "" where none
+	// does. Nil where that is unknown.
 	SetBy func(key, value string) string
-	// Guard starts the process that calls Watch for a run and outlives this one, and returns once it
-	// cannot be ended by the end of the session any more.
+	// Guard starts the process that calls Watch for a run and outlives this one, and
+	// returns once it cannot be ended by the end of the session any more.
 	Guard func(id int) (pid int, err error)
-	// Enter opens the network namespace of a run by the path that its journal names; nil: only runs of this one are reached.
+	// Enter opens the network namespace of a run by the path that its journal names;
+	// nil: only runs of this one are reached.
 	Enter func(netns.Path) (*Engine, error)
-	// Gone says whether the network namespace of a run of this boot is known to have ended; nil: it
-	// is not.
+	// Gone says whether the network namespace of a run of this boot is known to have
+	// ended; nil: it is not.
 	Gone func(Place) bool
 	Step Step
 
@@ -72,8 +77,11 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 		return nil, errors.Join(err, held.Close())
 	}
 	return &Engine{
-		Dir: dir, Kernel: system, Usage: system.Usage, Here: here, Uptime: Uptime, Now: time.Now, held: held,
-		Enter: func(ns netns.Path) (*Engine, error) { return Open(dir, ns) }, Gone: namespaceGone,
+		Dir: dir, Kernel: system, Usage: system.Usage, Here: here, Uptime: Uptime,
+		Now: time.Now, held: held,
+		Enter: func(ns netns.Path) (*Engine, error) {
+			return Open(dir, ns)
+		}, Gone: namespaceGone,
 	}, nil
 }
 
@@ -93,7 +101,8 @@ func pathOf(held *netns.Handle) netns.Path {
 	return held.Path()
 }
 
-// at is the engine of the network namespace of a run, or this one where that cannot be entered or is another by now.
+// at is the engine of the network namespace of a run, or this one where that cannot be
+// entered or is another by now.
 func (e *Engine) at(r *Run) *Engine {
 	if r.Place.sameNamespace(e.Here) || r.Place.BootID != e.Here.BootID ||
 		r.Place.Path == "" || e.Enter == nil {
@@ -107,7 +116,8 @@ func (e *Engine) at(r *Run) *Engine {
 		other.close()
 		return e
 	}
-	other.Dir, other.Files, other.NextBoot, other.SetBy, other.Step, other.Now, other.Uptime = e.Dir, e.Files, e.NextBoot, e.SetBy, e.Step, e.Now, e.Uptime
+	other.Dir, other.Files, other.NextBoot, other.SetBy, other.Step, other.Now, other.Uptime =
+		e.Dir, e.Files, e.NextBoot, e.SetBy, e.Step, e.Now, e.Uptime
 	other.Owns = e.Owns
 	return other
 }
@@ -139,7 +149,8 @@ func (e *Engine) write(t plan.Target, value string) (became string, err error) {
 	})
 	if err != nil {
 		if _, ok := err.(*TargetError); !ok {
-			err = &TargetError{Op: "write", Setting: words(t), Value: value, Err: err, Need: need("write", t, err)}
+			err = &TargetError{Op: "write", Setting: words(t), Value: value, Err: err,
+				Need: need("write", t, err)}
 		}
 	}
 	return became, err
@@ -159,8 +170,9 @@ type Receipt struct {
 func (r *Run) receipts() (out []Receipt) {
 	for i, c := range r.Plan.Changes {
 		if p := r.Progress[i]; p.Wrote {
-			out = append(out, Receipt{Setting: c.Setting, From: c.From, Wanted: c.To, Became: p.Became,
-				Kept: !tune.Same(c.To, p.Became), TakesEffect: c.TakesEffect})
+			out = append(out, Receipt{Setting: c.Setting, From: c.From, Wanted: c.To,
+				Became: p.Became,
+				Kept:   !tune.Same(c.To, p.Became), TakesEffect: c.TakesEffect})
 		}
 	}
 	return out

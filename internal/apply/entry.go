@@ -13,28 +13,30 @@ const JournalSchema = "maxconn.journal/1"
 // What an entry says. "Intent" entries are on the disk before the thing happens.
 const (
 	doBegin     = "begin"     // intent of the whole run; the file appears with it, by a rename
-	doGuard     = "guard"     // the process that will take it back is up
+	doGuard     = "guard"     // the process that will roll it back is up
 	doWrite     = "write"     // intent: change N is about to be written
 	doWrote     = "wrote"     // change N was written and became Became
 	doApplied   = "applied"   // all changes are written; a confirm window runs from here
 	doConfirmed = "confirmed" // somebody confirmed in time
 	doFile      = "file"      // intent: a file for the next boot is about to be written
 	doPersisted = "persisted" // all files are written
-	doUndo      = "undo"      // intent: everything is about to be taken back, because of Why
-	doUndone    = "undone"    // change N or file N was taken back, with this Outcome
+	doUndo      = "undo"      // intent: everything is about to be rolled back, because of Why
+	doUndone    = "undone"    // change N or file N was rolled back, with this Outcome
 	doEnded     = "ended"     // the run is over; Left things stayed as they were
 )
 
 // entry is a line of a journal.
 type entry struct {
-	Do      string    `json:"do"`
-	Time    time.Time `json:"time"`
-	Begin   *Begin    `json:"begin,omitempty"`
-	PID     int       `json:"pid,omitempty"`    // guard
-	Start   uint64    `json:"start,omitempty"`  // guard: when it started, in clock ticks since boot
-	Change  int       `json:"change,omitempty"` // from 1
-	Became  string    `json:"became,omitempty"`
-	UntilUp float64   `json:"until_up,omitempty"` // applied: when the window ends, in seconds since boot
+	Do    string    `json:"do"`
+	Time  time.Time `json:"time"`
+	Begin *Begin    `json:"begin,omitempty"`
+	PID   int       `json:"pid,omitempty"` // guard
+	// guard: when it started, in clock ticks since boot
+	Start  uint64 `json:"start,omitempty"`
+	Change int    `json:"change,omitempty"` // from 1
+	Became string `json:"became,omitempty"`
+	// applied: when the window ends, in seconds since boot
+	UntilUp float64   `json:"until_up,omitempty"`
 	File    *fileNote `json:"file,omitempty"`
 	FileNo  int       `json:"file_no,omitempty"` // undone: from 1
 	Why     string    `json:"why,omitempty"`
@@ -45,12 +47,13 @@ type entry struct {
 
 // Begin is what a run set out to do.
 type Begin struct {
-	Schema  string    `json:"schema"`
-	ID      int       `json:"id"`
-	Place   Place     `json:"place"`
-	Plan    plan.Plan `json:"plan"`
-	Within  float64   `json:"confirm_within,omitempty"` // seconds; 0: no confirmation is awaited
-	Persist bool      `json:"persist,omitempty"`
+	Schema string    `json:"schema"`
+	ID     int       `json:"id"`
+	Place  Place     `json:"place"`
+	Plan   plan.Plan `json:"plan"`
+	// seconds; 0: no confirmation is awaited
+	Within  float64 `json:"confirm_within,omitempty"`
+	Persist bool    `json:"persist,omitempty"`
 }
 
 // fileNote is a file for the next boot, and what was there before.
@@ -67,7 +70,7 @@ type fileNote struct {
 	Made []string `json:"made,omitempty"`
 }
 
-// Outcome says what taking one thing back came to.
+// Outcome says what rolling one thing back came to.
 type Outcome string
 
 const (

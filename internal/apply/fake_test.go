@@ -38,7 +38,8 @@ func (f *fake) Write(t plan.Target, value string) error {
 		return ErrGone
 	}
 	f.written = append(f.written, t.Name+"="+value)
-	if cap, ok := f.most[t]; ok && (len(value) > len(cap) || len(value) == len(cap) && value > cap) {
+	if cap, ok := f.most[t]; ok && (len(value) > len(cap) ||
+		len(value) == len(cap) && value > cap) {
 		f.values[t] = cap
 		return &Kept{Want: value, Got: cap}
 	}
@@ -56,18 +57,33 @@ func (f *fake) InUse(t plan.Target) (int64, string, error) {
 func sysctl(name string) plan.Target { return plan.Target{Kind: host.SysctlKind, Name: name} }
 
 var (
-	cap1   = sysctl("net.core.somaxconn")
-	ports  = sysctl("net.ipv4.ip_local_port_range")
-	hard   = plan.Target{Kind: host.ProcessKind, Name: "77", Field: "hard", Start: 5}
-	soft   = plan.Target{Kind: host.ProcessKind, Name: "77", Field: "soft", Start: 5}
-	queue  = plan.Target{Kind: host.ListenerKind, Name: "0.0.0.0:80", Field: "limit", Start: 5, PID: 77, Inode: 9}
+	cap1  = sysctl("net.core.somaxconn")
+	ports = sysctl("net.ipv4.ip_local_port_range")
+	hard  = plan.Target{Kind: host.ProcessKind, Name: "77", Field: "hard", Start: 5}
+	soft  = plan.Target{Kind: host.ProcessKind, Name: "77", Field: "soft", Start: 5}
+	queue = plan.Target{
+		Kind:  host.ListenerKind,
+		Name:  "0.0.0.0:80",
+		Field: "limit",
+		Start: 5,
+		PID:   77,
+		Inode: 9,
+	}
 	device = plan.Target{Kind: host.LinkKind, Name: "eth0", Field: "txqueuelen"}
 )
 
 func newFake() *fake {
 	return &fake{
-		values: map[plan.Target]string{cap1: "128", ports: "32768 60999", hard: "4096", soft: "1024", queue: "5", device: "1000"},
-		most:   map[plan.Target]string{}, used: map[plan.Target]int64{}, refuse: map[plan.Target]error{},
+		values: map[plan.Target]string{
+			cap1:   "128",
+			ports:  "32768 60999",
+			hard:   "4096",
+			soft:   "1024",
+			queue:  "5",
+			device: "1000",
+		},
+		most: map[plan.Target]string{}, used: map[plan.Target]int64{},
+		refuse: map[plan.Target]error{},
 	}
 }
 
@@ -75,13 +91,16 @@ func change(t plan.Target, from, to string) plan.Change {
 	return plan.Change{Target: t, Setting: words(t), From: from, To: to}
 }
 
-var here = Place{Host: plan.Host{Name: "box", Kernel: "6.1.0", Netns: "net:[1]", Boot: "2026-01-01T00:00:00Z"}, BootID: "first"}
+var here = Place{Host: plan.Host{Name: "box", Kernel: "6.1.0", Netns: "net:[1]",
+	Boot: "2026-01-01T00:00:00Z"}, BootID: "first"}
 
 // thePlan changes every kind of target.
 func thePlan() plan.Plan {
 	return plan.Plan{Schema: plan.Schema, Host: here.Host, Changes: []plan.Change{
-		change(cap1, "128", "4096"), change(ports, "32768\t60999", "1024 65535"), change(hard, "4096", "65536"),
-		change(soft, "1024", "65536"), change(queue, "5", "4096"), change(device, "1000", "5000"),
+		change(cap1, "128", "4096"), change(ports, "32768\t60999", "1024 65535"),
+		change(hard, "4096", "65536"),
+		change(soft, "1024", "65536"), change(queue, "5", "4096"),
+		change(device, "1000", "5000"),
 	}}
 }
 
@@ -98,7 +117,9 @@ func newBench(t testing.TB) *bench {
 	k := newFake()
 	b := &bench{kernel: k, before: maps.Clone(k.values), up: time.Hour, etc: memoryDir(t)}
 	b.Engine = &Engine{
-		Dir: filepath.Join(memoryDir(t), "state"), Kernel: k, Usage: func() Usage { return k }, Here: here,
+		Dir: filepath.Join(memoryDir(t), "state"), Kernel: k, Usage: func() Usage {
+			return k
+		}, Here: here,
 		Uptime: func() (time.Duration, error) { return b.up, nil },
 		Now:    func() time.Time { return time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC) },
 		Guard:  func(int) (int, error) { return os.Getpid(), nil },
@@ -108,7 +129,8 @@ func newBench(t testing.TB) *bench {
 	return b
 }
 
-// memoryDir is a directory in memory where there is one: these tests sync thousands of times, and the kernel is not real either.
+// memoryDir is a directory in memory where there is one: these tests sync thousands of
+// times, and the kernel is not real either.
 func memoryDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "maxconn-test")
@@ -122,14 +144,20 @@ func memoryDir(t testing.TB) string {
 // files is one new file in a new directory, and one that replaces another.
 func (b *bench) files(plan.Plan) ([]File, error) {
 	return []File{
-		{Path: filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("net.core.somaxconn = 4096\n"), Keeps: []plan.Target{cap1}},
+		{
+			Path:    filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"),
+			Mode:    0o644,
+			Content: []byte("net.core.somaxconn = 4096\n"),
+			Keeps:   []plan.Target{cap1},
+		},
 		{Path: filepath.Join(b.etc, "old.conf"), Mode: 0o640, Content: []byte("new\n")},
 	}, nil
 }
 
 func (b *bench) makeOld(t testing.TB) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(b.etc, "old.conf"), []byte("old\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(b.etc, "old.conf"), []byte("old\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -58,12 +58,13 @@ func (e *Engine) Detach(program string, args []string) (pid int, err error) {
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil || line != ready {
 		err = errors.Join(
-			fmt.Errorf("the process that awaits the confirmation did not start: %w", err),
+			fmt.Errorf("the process that awaits the confirmation did not start: %w",
+				err),
 			cmd.Process.Kill(),
 		)
 		return 0, errors.Join(err, cmd.Wait())
 	}
-	return cmd.Process.Pid, nil // it is not waited for: whoever adopts it does that
+	return cmd.Process.Pid, nil // it is not waited for: the process that adopts it does that
 }
 
 // Inherited is an engine in the network namespace that the parent has handed over, for a program
@@ -85,7 +86,8 @@ func Inherited(dir string, name netns.Path) (*Engine, error) {
 	return openHeld(dir, held)
 }
 
-// Detached is called by a program that Detach started, once it handles the signals that are to end it. A hangup no longer does.
+// Detached is called by a program that Detach started, once it handles the signals that are
+// to end it. A hangup no longer does.
 func Detached() error {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
 	f := os.NewFile(readyFD, "ready")

@@ -75,7 +75,7 @@ func raiseFrom(e *Engine, from, to string) plan.Plan {
 }
 
 // The path of a namespace leads to another one after it was looked at: while somebody thinks about
-// the plan, while a confirmation is awaited, before it is taken back. The other one is never
+// the plan, while a confirmation is awaited, before it is rolled back. The other one is never
 // written to.
 func TestNamespaceIsSwitched(t *testing.T) {
 	a, b := newSpace(t), newSpace(t)
@@ -104,13 +104,13 @@ func TestNamespaceIsSwitched(t *testing.T) {
 		refused.Hint == "" {
 		t.Errorf("by a path that leads elsewhere: %v", err)
 	}
-	a.want("not taken back", "4096")
-	b.want("not taken back", "4096")
+	a.want("not rolled back", "4096")
+	b.want("not rolled back", "4096")
 	if taken, err := e.Rollback(0, false); err != nil || taken.Left > 0 {
 		t.Errorf("%+v, %v", taken, err)
 	}
-	a.want("taken back", "64")
-	b.want("taken back", "4096")
+	a.want("rolled back", "64")
+	b.want("rolled back", "4096")
 }
 
 // The process that awaits a confirmation inherits the namespace: where the path leads to by then
@@ -154,8 +154,8 @@ func TestGuardInheritsTheNamespace(t *testing.T) {
 	if status := ends(t, r.Guard); status != 3 {
 		t.Errorf("exit status %d, want 3: reverted", status)
 	}
-	a.want("taken back", "64")
-	b.want("taken back", "4096")
+	a.want("rolled back", "64")
+	b.want("rolled back", "4096")
 }
 
 // A namespace ends and another one gets its number. The run ended with the first, and nothing of it
@@ -171,7 +171,8 @@ func TestNumberOfANamespaceComesBack(t *testing.T) {
 	number := e.Here.Netns
 	if e.Here.Cookie == 0 {
 		t.Skip(
-			"this kernel has no cookies of namespaces: before Linux 5.14 the inode number has to do",
+			"this kernel has no cookies of namespaces: before Linux 5.14 the inode " +
+				"number has to do",
 		)
 	}
 	if _, err := e.Apply(t.Context(), raiseFrom(e, "64", "4096"), Options{}); err != nil {
@@ -324,8 +325,8 @@ func TestListenerIsReopened(t *testing.T) {
 	}
 }
 
-// Where the kernel does not tell, a namespace is looked for: it has ended where its number has another
-// cookie, and not while something leads to it.
+// Where the kernel does not tell, a namespace is looked for: it has ended where its number
+// has another cookie, and not while something leads to it.
 func TestLookForANamespace(t *testing.T) {
 	s := newSpace(t)
 	e, err := Open(filepath.Join(t.TempDir(), "state"), netns.Path(s.NetNS()))

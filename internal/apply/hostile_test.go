@@ -20,8 +20,9 @@ const stranger = 12345
 func (b *bench) verbsOf(t *testing.T) map[string]error {
 	return map[string]error{
 		"rollback": second(b.Rollback(0, false)), "rollback 1": second(b.Rollback(1, true)),
-		"confirm": second(b.Confirm(0)), "apply": second(b.Apply(t.Context(), thePlan(), Options{})),
-		"status": second(b.Status()), "history": second(b.History()),
+		"confirm": second(b.Confirm(0)),
+		"apply":   second(b.Apply(t.Context(), thePlan(), Options{})),
+		"status":  second(b.Status()), "history": second(b.History()),
 		"verify": second(b.Verify(false)),
 	}
 }
@@ -52,24 +53,30 @@ func TestStateOfSomebodyElse(t *testing.T) {
 	above := func(b *bench) string { return filepath.Dir(b.Dir) }
 	for name, c := range map[string]struct {
 		spoil func(*bench) error
-		only  string // the verbs that are refused; "" all. Others have nothing to do with that file
+		// the verbs that are refused; "" all. Others have nothing to do with that
+		// file
+		only string
 	}{
 		"the directory is a stranger's": {give(dir), ""},
 		"all may write the directory":   {open(dir, 0o777), ""},
 		"a group may":                   {open(dir, 0o770), ""},
 		"its parent is a stranger's":    {give(above), ""},
 		"all may write its parent":      {open(above, 0o777), ""},
-		"the runs are a stranger's":     {give(func(b *bench) string { return b.store().runs() }), ""},
+		"the runs are a stranger's": {give(func(b *bench) string {
+			return b.store().runs()
+		}), ""},
 		"all may write the runs": {
 			open(func(b *bench) string { return b.store().runs() }, 0o777),
 			"",
 		},
-		"the journal is a stranger's": {give(journal), "rollback, rollback 1, confirm, apply, verify"},
+		"the journal is a stranger's": {give(journal),
+			"rollback, rollback 1, confirm, apply, verify"},
 		"all may write the journal": {
 			open(journal, 0o666),
 			"rollback, rollback 1, confirm, apply, verify",
 		},
-		"the journal is a link":    {link(journal), "rollback, rollback 1, confirm, apply, verify"},
+		"the journal is a link": {link(journal),
+			"rollback, rollback 1, confirm, apply, verify"},
 		"the lock is a stranger's": {give(lock), "rollback, rollback 1, confirm, apply"},
 		"the lock is a link":       {link(lock), "rollback, rollback 1, confirm, apply"},
 		"the lock has two names": {
@@ -83,7 +90,8 @@ func TestStateOfSomebodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.makeOld(t)
-			if _, err := b.Apply(t.Context(), thePlan(), Options{Persist: true}); err != nil {
+			if _, err := b.Apply(t.Context(), thePlan(),
+				Options{Persist: true}); err != nil {
 				t.Fatal(err)
 			}
 			written, etc := len(b.kernel.written), tree(t, b.etc)
@@ -91,21 +99,24 @@ func TestStateOfSomebodyElse(t *testing.T) {
 				t.Fatal(err)
 			}
 			for verb, err := range b.verbsOf(t) {
-				want := c.only == "" || strings.Contains(", "+c.only+",", ", "+verb+",")
-				if (err != nil) != want || err != nil && strings.Contains(err.Error(), "\n") {
+				want := c.only == "" ||
+					strings.Contains(", "+c.only+",", ", "+verb+",")
+				if (err != nil) != want ||
+					err != nil && strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: %v, want an error: %v", verb, err, want)
 				}
 			}
 			if diff := cmp.Diff(etc, tree(t, b.etc)); diff != "" ||
 				len(b.kernel.written) != written {
-				t.Errorf("something was changed: %q, %s", b.kernel.written[written:], diff)
+				t.Errorf("something was changed: %q, %s",
+					b.kernel.written[written:], diff)
 			}
 		})
 	}
 }
 
-// A journal that no maxconn has written is not believed, whoever owns it: it would put any text
-// into any file, or any value into any setting.
+// A journal that no maxconn has written is not believed, no matter who owns it: it would
+// put any text into any file, or any value into any setting.
 func TestForgedJournal(t *testing.T) {
 	for name, forge := range map[string]func(b *bench, begin, file *entry){
 		"a file of somebody else": func(b *bench, _, f *entry) {
@@ -171,24 +182,28 @@ func TestForgedJournal(t *testing.T) {
 				) && !strings.Contains(path, "..")
 			}
 			b.makeOld(t)
-			if _, err := b.Apply(t.Context(), thePlan(), Options{Persist: true}); err != nil {
+			if _, err := b.Apply(t.Context(), thePlan(),
+				Options{Persist: true}); err != nil {
 				t.Fatal(err)
 			}
 			rewrite(t, b, forge)
 			written, etc := len(b.kernel.written), tree(t, top)
 			for verb, err := range b.verbsOf(t) {
-				if listed := verb == "status" || verb == "history"; (err == nil) != listed ||
+				if listed := verb == "status" ||
+					verb == "history"; (err == nil) != listed ||
 					err != nil && strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: %v", verb, err)
 				}
 			}
-			if s, err := b.Status(); err != nil || s.Settled() || len(s.Unreadable) != 1 ||
+			if s, err := b.Status(); err != nil || s.Settled() ||
+				len(s.Unreadable) != 1 ||
 				len(s.Unreadable[0]) > 400 {
 				t.Errorf("status %+v, %v", s, err)
 			}
 			if diff := cmp.Diff(etc, tree(t, top)); diff != "" ||
 				len(b.kernel.written) != written {
-				t.Errorf("something was changed: %q, %s", b.kernel.written[written:], diff)
+				t.Errorf("something was changed: %q, %s",
+					b.kernel.written[written:], diff)
 			}
 		})
 	}
@@ -232,7 +247,7 @@ func rewrite(t *testing.T, b *bench, forge func(b *bench, begin, file *entry)) {
 	}
 }
 
-// A journal of an earlier version, without what was added since, is read and taken back as before.
+// A journal of an earlier version, without what was added since, is read and rolled back as before.
 func TestJournalOfAnEarlierVersion(t *testing.T) {
 	b := newBench(t)
 	if err := b.store().prepare(); err != nil {
@@ -264,7 +279,8 @@ func TestJournalOfAnEarlierVersion(t *testing.T) {
 	b.kernel.values[cap1], b.kernel.values[queue] = "4096", "4096"
 	b.Here.Cookie = 99 // what this version adds
 	b.wantState(t, InEffect)
-	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 || len(taken.Items) != 2 {
+	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 ||
+		len(taken.Items) != 2 {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	b.wantBefore(t)
@@ -298,10 +314,12 @@ func TestRunOfANamespaceThatEnded(t *testing.T) {
 		if !all {
 			want = []string{"77=1024", "77=4096"}
 		}
-		if diff := cmp.Diff(want, append([]string(nil), b.kernel.written[written:]...)); diff != "" {
+		if diff := cmp.Diff(want, append([]string(nil),
+			b.kernel.written[written:]...)); diff != "" {
 			t.Errorf("written: %s", diff)
 		}
-		if _, err := b.Apply(t.Context(), thePlan(), Options{}); !errors.As(err, new(*Refusal)) {
+		if _, err := b.Apply(t.Context(), thePlan(), Options{}); !errors.As(err,
+			new(*Refusal)) {
 			t.Errorf("a plan for a namespace that ended: %v", err)
 		}
 	}

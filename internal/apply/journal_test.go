@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// journalOf is the journal of a run that was applied, confirmed, persisted and taken back.
+// journalOf is the journal of a run that was applied, confirmed, persisted and rolled back.
 func journalOf(t testing.TB) []byte {
 	t.Helper()
 	b := newBench(t)
-	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Minute, Persist: true}); err != nil {
+	if _, err := b.Apply(t.Context(), thePlan(),
+		Options{Within: time.Minute, Persist: true}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Confirm(0); err != nil {
@@ -28,8 +29,9 @@ func journalOf(t testing.TB) []byte {
 	return text
 }
 
-// A journal that was cut anywhere behind its first line tells enough: rollback restores everything. One that was cut before says so, and
-// nothing is changed until somebody has looked.
+// A journal that was cut anywhere behind its first line tells enough: rollback restores
+// everything. One that was cut before says so, and nothing is changed until somebody has
+// looked.
 func TestCutJournal(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.Apply(t.Context(), thePlan(), Options{}); err != nil {
@@ -54,8 +56,12 @@ func TestCutJournal(t *testing.T) {
 			if err == nil {
 				t.Errorf("cut at %d of %d: it was read", cut, first)
 			}
-			for what, err := range map[string]error{"rollback": second(b.Rollback(0, false)), "apply": second(b.Apply(t.Context(), thePlan(), Options{}))} {
-				if err == nil || !strings.Contains(err.Error(), "the journal of run 1 cannot be read") || len(b.kernel.written) > 0 {
+			for what, err := range map[string]error{"rollback": second(b.Rollback(0,
+				false)), "apply": second(b.Apply(t.Context(), thePlan(),
+				Options{}))} {
+				if err == nil ||
+					!strings.Contains(err.Error(), "the journal of run 1 "+
+						"cannot be read") || len(b.kernel.written) > 0 {
 					t.Errorf("cut at %d: %s: %v", cut, what, err)
 				}
 			}
@@ -83,7 +89,8 @@ func TestCutJournal(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Garbage behind the beginning: the rest is not believed, each change may have been written, and the damaged file is kept.
+// Garbage behind the beginning: the rest is not believed, each change may have been
+// written, and the damaged file is kept.
 func TestGarbageInJournal(t *testing.T) {
 	b := newBench(t)
 	if _, err := b.Apply(t.Context(), thePlan(), Options{}); err != nil {
@@ -100,20 +107,26 @@ func TestGarbageInJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := b.Status()
-	if err != nil || s.Settled() || s.Runs[0].State != Interrupted || s.Runs[0].Why != "its journal is damaged: line 2: it is not an entry of a journal" || s.Runs[0].Changes[0].Now != NowNew {
+	if err != nil || s.Settled() || s.Runs[0].State != Interrupted ||
+		s.Runs[0].Why !=
+			"its journal is damaged: line 2: it is not an entry of a journal" ||
+		s.Runs[0].Changes[0].Now != NowNew {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 || len(taken.Items) != 6 {
+	if taken, err := b.Rollback(0, false); err != nil || taken.Left != 0 ||
+		len(taken.Items) != 6 {
 		t.Errorf("%+v, %v", taken, err)
 	}
 	b.wantBefore(t)
 	b.wantState(t, Undone)
-	if kept, err := os.ReadFile(b.store().journal(1) + ".damaged"); err != nil || !bytes.Equal(kept, damaged) {
+	if kept, err := os.ReadFile(b.store().journal(1) + ".damaged"); err != nil ||
+		!bytes.Equal(kept, damaged) {
 		t.Errorf("the damaged journal was not kept: %v", err)
 	}
 }
 
-// FuzzJournal holds the reader to: no panic, bounded, a prefix in whole lines reads the same, and what was read can be told.
+// FuzzJournal holds the reader to: no panic, bounded, a prefix in whole lines reads the
+// same, and what was read can be told.
 func FuzzJournal(f *testing.F) {
 	whole := journalOf(f)
 	f.Add(whole)
@@ -129,10 +142,12 @@ func FuzzJournal(f *testing.F) {
 			t.Fatalf("%d valid of %d", r.valid, len(text))
 		}
 		again, err := parseRun(text[:r.valid])
-		if err != nil || again.Damaged != "" || again.Applied != r.Applied || again.Undo != r.Undo {
+		if err != nil || again.Damaged != "" || again.Applied != r.Applied ||
+			again.Undo != r.Undo {
 			t.Errorf("its valid part reads otherwise: %+v, %v", again, err)
 		}
-		for _, s := range []Situation{{}, {BootID: "first", Busy: true}, {BootID: r.Place.BootID}} {
+		for _, s := range []Situation{{}, {BootID: "first", Busy: true},
+			{BootID: r.Place.BootID}} {
 			if r.State(s) == "" {
 				t.Error("no state")
 			}

@@ -11,7 +11,7 @@ import (
 )
 
 // keeper holds processes from the first look at one until the program ends: what was compared once
-// is the process that is written to, whoever has its number by then.
+// is the process that is written to, even if another has its number by then.
 type keeper struct {
 	mu   sync.Mutex
 	held map[processKey]*heldProcess

@@ -9,16 +9,18 @@ import (
 
 // Kernel is the running system as far as a plan changes it. Values are text as in a plan.
 //
-// Read gives the value that is there now. Write sets another and reads it back: a *Kept error says that the kernel
-// took the value and made another of it. Both return ErrGone for a target that no longer exists: a process that
-// ended (its pid may be in use again), a socket that was closed, a device that was removed.
+// Read gives the value that is there now. Write sets another and reads it back: a *Kept
+// error says that the kernel took the value and made another of it. Both return ErrGone for
+// a target that no longer exists: a process that ended (its pid may be in use again), a
+// socket that was closed, a device that was removed.
 type Kernel interface {
 	Read(plan.Target) (string, error)
 	Write(t plan.Target, value string) error
 }
 
-// Usage says what is in use of a target now, in the unit of its value, and of what: "connections in the queue". A target of which nothing is used
-// up has the empty text. What cannot be told is an error.
+// Usage says what is in use of a target now, in the unit of its value, and of what:
+// "connections in the queue". A target of which nothing is used up has the empty text. What
+// cannot be told is an error.
 type Usage interface {
 	InUse(plan.Target) (n int64, of string, err error)
 }

@@ -8,18 +8,24 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// Two runs, one after the other, on the same setting and the same file: neither takes the other for a stranger, and what
-// counts is the later.
+// Two runs, one after the other, on the same setting and the same file: neither takes the
+// other for a stranger, and what counts is the later.
 func TestLaterRun(t *testing.T) {
 	b := newBench(t)
 	b.Files = func(p plan.Plan) ([]File, error) {
 		text := fmt.Sprintf("net.core.somaxconn = %s\n", p.Changes[0].To)
-		return []File{{Path: filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte(text), Keeps: []plan.Target{cap1}}}, nil
+		return []File{{
+			Path:    filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"),
+			Mode:    0o644,
+			Content: []byte(text),
+			Keeps:   []plan.Target{cap1},
+		}}, nil
 	}
 	var asked []string
 	b.NextBoot = func(p plan.Plan, files []File) (out []Comparison) {
 		for _, c := range p.Changes {
-			asked = append(asked, fmt.Sprintf("%s = %s in %q", c.Target.Name, c.To, files[0].Content))
+			asked = append(asked,
+				fmt.Sprintf("%s = %s in %q", c.Target.Name, c.To, files[0].Content))
 		}
 		return nil
 	}
@@ -43,7 +49,9 @@ func TestLaterRun(t *testing.T) {
 			t.Errorf("%s: of the next boot it asks %q, want %s", boot, asked, want)
 		}
 		s, err := b.Status()
-		if err != nil || !s.Settled() || len(s.Runs) != 2 || s.Runs[0].Run != 1 || s.Runs[0].Changes[0].Now != NowLater || s.Runs[0].Files[0].Now != NowLater || s.Runs[1].Changes[0].Now != NowNew {
+		if err != nil || !s.Settled() || len(s.Runs) != 2 || s.Runs[0].Run != 1 ||
+			s.Runs[0].Changes[0].Now != NowLater ||
+			s.Runs[0].Files[0].Now != NowLater || s.Runs[1].Changes[0].Now != NowNew {
 			t.Errorf("%s: %+v, %v", boot, s, err)
 		}
 	}
@@ -51,8 +59,10 @@ func TestLaterRun(t *testing.T) {
 	b.reboot(t)
 	look("after a boot")
 	for i, want := range []string{"4096", "128"} {
-		if taken, err := b.Rollback(2-i, false); err != nil || taken.Left != 0 || b.kernel.values[cap1] != want {
-			t.Errorf("%+v, %v: somaxconn is %s, want %s", taken, err, b.kernel.values[cap1], want)
+		if taken, err := b.Rollback(2-i, false); err != nil || taken.Left != 0 ||
+			b.kernel.values[cap1] != want {
+			t.Errorf("%+v, %v: somaxconn is %s, want %s", taken, err,
+				b.kernel.values[cap1], want)
 		}
 	}
 }

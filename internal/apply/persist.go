@@ -45,12 +45,16 @@ func (e *Engine) persistOne(l *log, f File) error {
 	if err != nil {
 		return err
 	}
-	if done := slices.IndexFunc(l.run.Files, func(n fileNote) bool { return n.Path == f.Path }); done >= 0 {
-		if now := l.run.Files[done]; note.Existed && bytes.Equal(note.Old, now.New) && bytes.Equal(now.New, f.Content) {
+	if done := slices.IndexFunc(l.run.Files, func(n fileNote) bool {
+		return n.Path == f.Path
+	}); done >= 0 {
+		if now := l.run.Files[done]; note.Existed && bytes.Equal(note.Old, now.New) &&
+			bytes.Equal(now.New, f.Content) {
 			return nil
 		}
 		old := l.run.Files[done] // what was there before the run, not before this attempt
-		note.Existed, note.Old, note.OldMode, note.Made = old.Existed, old.Old, old.OldMode, old.Made
+		note.Existed, note.Old, note.OldMode, note.Made = old.Existed, old.Old, old.OldMode,
+			old.Made
 	}
 	if err := l.add(entry{Do: doFile, File: &note}); err != nil {
 		return err
@@ -142,7 +146,8 @@ func readPlain(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, largestFile))
 }
 
-// restore puts back what was there before a file was written, unless somebody else has changed it since.
+// restore puts back what was there before a file was written, unless somebody else has
+// changed it since.
 func (d disk) restore(n fileNote) Item {
 	item := Item{Setting: n.Path, Outcome: Restored}
 	fail := func(err error) Item {

@@ -18,7 +18,8 @@ import (
 
 // cloneArgs is struct clone_args of clone3(2) up to set_tid_size.
 type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize uint64
+	flags, pidfd, childTID, parentTID, exitSignal uint64
+	stack, stackSize, tls, setTID, setTIDSize     uint64
 }
 
 // startAs starts /bin/sleep with a process ID of one's choice (clone3 set_tid, Linux 5.5), as a

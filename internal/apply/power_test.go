@@ -18,7 +18,8 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// scene is a lab with a server that listens on 127.0.0.1:8080 with a backlog of 5 and may have 128 descriptors.
+// scene is a lab with a server that listens on 127.0.0.1:8080 with a backlog of 5 and may
+// have 128 descriptors.
 type scene struct {
 	*lab.Lab
 	t      *testing.T
@@ -42,7 +43,9 @@ func newScene(t *testing.T) *scene {
 	if s.server, err = l.Spawn("server"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err = s.server.Listen(lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Backlog: 5}); err != nil {
+	if _, _, err = s.server.Listen(
+		lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Backlog: 5}); err !=
+		nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.server.Limit(128), l.Set("net.core.somaxconn", "64")); err != nil {
@@ -55,7 +58,8 @@ func newScene(t *testing.T) *scene {
 	}
 	s.job.Plan = a.Plan
 	s.before = s.values()
-	if want := []string{"1000", "32768 60999", "128", "64", "5"}; !slices.Equal(s.before, want) {
+	if want := []string{"1000", "32768 60999", "128", "64", "5"}; !slices.Equal(s.before,
+		want) {
 		t.Fatalf("before: %q, want %q", s.before, want)
 	}
 	return s
@@ -82,7 +86,8 @@ func (s *scene) run(j job) (a answer, ok bool) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if out.Code == 128+int(syscall.SIGKILL) || out.Code == 128+int(syscall.SIGHUP) { // a hangup may come first
+	// a hangup may come first
+	if out.Code == 128+int(syscall.SIGKILL) || out.Code == 128+int(syscall.SIGHUP) {
 		return a, false
 	}
 	if err := json.Unmarshal(out.Stdout, &a); err != nil || out.Code != 0 {
@@ -133,12 +138,14 @@ func (s *scene) wantTruth(what string, n int) []State {
 		states = append(states, r.State)
 		for i, c := range r.Changes {
 			if c.Value != a.Values[i] || c.Now != truth(c, a.Values[i]) {
-				s.t.Errorf("%s killed after step %d: status says %q is %s, it is %q", what, n, c.Setting, c.Now, a.Values[i])
+				s.t.Errorf("%s killed after step %d: status says %q is %s, "+
+					"it is %q", what, n, c.Setting, c.Now, a.Values[i])
 			}
 		}
 	}
 	if anyNew(s.job.Plan, a.Values) && len(states) == 0 {
-		s.t.Errorf("%s killed after step %d: values are %q and status knows nothing", what, n, a.Values)
+		s.t.Errorf("%s killed after step %d: values are %q and status knows nothing", what,
+			n, a.Values)
 	}
 	return states
 }
@@ -162,9 +169,11 @@ func anyNew(p plan.Plan, values []string) bool {
 	return false
 }
 
-// The lost-power table. A run is killed with SIGKILL after every single write, sync, rename, removal and kernel write, of apply, confirm,
-// rollback and the automatic revert, on real settings: sysctls of a namespace, a listening socket, the limit of a process, a device. Each time status tells the truth, and a
-// rollback restores what was there, also when it is itself killed the first time.
+// The lost-power table. A run is killed with SIGKILL after every single write, sync,
+// rename, removal and kernel write, of apply, confirm, rollback and the automatic revert,
+// on real settings: sysctls of a namespace, a listening socket, the limit of a process, a
+// device. Each time status tells the truth, and a rollback restores what was there, also
+// when it is itself killed the first time.
 func TestLostPower(t *testing.T) {
 	s := newScene(t)
 	kept := func(verb string) { // leaves a run that the verb under test goes on with
@@ -194,13 +203,19 @@ func TestLostPower(t *testing.T) {
 			s.must(job{Verb: "rollback"})
 			s.wantBefore(verb, n)
 			for _, state := range s.wantTruth("rollback after "+verb, n) {
-				t.Errorf("%s killed after step %d: after the rollback a run is %s", verb, n, state)
+				t.Errorf("%s killed after step %d: after the rollback a run is %s",
+					verb, n, state)
 			}
 			if n > 500 {
 				t.Fatal("it does not end")
 			}
 		}
-		want := map[string]State{"apply": Interrupted, "confirm": Persisting, "rollback": Interrupted, "revert": Interrupted}[verb]
+		want := map[string]State{
+			"apply":    Interrupted,
+			"confirm":  Persisting,
+			"rollback": Interrupted,
+			"revert":   Interrupted,
+		}[verb]
 		if !seen[want] {
 			t.Errorf("%s was never %s: %v", verb, want, seen)
 		}
@@ -210,10 +225,12 @@ func TestLostPower(t *testing.T) {
 	}
 }
 
-// The same for a value of which the kernel makes another: nothing tells what it became when the run was killed before that was written down.
+// The same for a value of which the kernel makes another: nothing tells what it became when
+// the run was killed before that was written down.
 func TestLostPowerClamped(t *testing.T) {
 	s := newScene(t)
-	s.job.Plan.Changes, s.before = s.job.Plan.Changes[4:], []string{"5"} // the queue, without somaxconn
+	// the queue, without somaxconn
+	s.job.Plan.Changes, s.before = s.job.Plan.Changes[4:], []string{"5"}
 	for n := 1; ; n++ {
 		s.fresh()
 		if _, ok := s.run(job{Verb: "apply", KillAt: n}); ok {

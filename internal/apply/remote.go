@@ -9,8 +9,9 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// Remote says whether this program was started over the network, where a setting that breaks connections would lock the user out: by what
-// sshd leaves in the environment, or, because sudo removes that, by an sshd among the ancestors.
+// Remote says whether this program was started over the network, where a setting that
+// breaks connections would lock the user out: by what sshd leaves in the environment, or,
+// because sudo removes that, by an sshd among the ancestors.
 func Remote(env func(string) string) bool {
 	if env("SSH_CONNECTION") != "" || env("SSH_TTY") != "" {
 		return true

@@ -15,19 +15,20 @@ type Run struct {
 	Begin
 	Started   time.Time
 	GuardFrom uint64     // when that process started; 0 where it was not told
-	Guard     int        // the process that takes it back when the window ends, 0 for none
+	Guard     int        // the process that rolls it back when the window ends, 0 for none
 	Progress  []Progress // one a change of the plan
 	Applied   bool
-	UntilUp   float64 // the confirm window ends so many seconds after boot
+	UntilUp   float64 // the confirm window ends that many seconds after boot
 	Until     time.Time
 	Confirmed bool
 	Files     []fileNote
 	Persisted bool
-	Undo      string // why it was taken back, "" if it was not begun
+	Undo      string // why it was rolled back, "" if it was not begun
 	Ended     bool
 	EndedAt   time.Time
-	Left      int // things that stayed when it was taken back
-	// Damaged says what in the journal cannot be read; what comes after that is lost, and any change may have been written.
+	Left      int // things that stayed when it was rolled back
+	// Damaged says what in the journal cannot be read; what comes after that is lost,
+	// and any change may have been written.
 	Damaged string
 
 	valid int64 // bytes of whole entries

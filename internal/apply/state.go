@@ -6,18 +6,23 @@ import "time"
 type State string
 
 const (
-	Applying    State = "applying"      // the changes are being written now
-	NotBegun    State = "not begun"     // it ended before it wrote anything
-	Interrupted State = "interrupted"   // it ended while it wrote, or took back; some changes may be there
-	Pending     State = "pending"       // written; waits for confirm
-	Overdue     State = "overdue"       // nobody confirmed, and nothing has taken it back yet
-	InEffect    State = "in effect"     // written, and confirmed where that was asked for
-	Persisting  State = "not persisted" // in effect; its files for the next boot are not all written
-	Undoing     State = "undoing"       // it is being taken back now
-	Undone      State = "undone"        // everything is as before
-	PartlyLeft  State = "partly undone" // taken back, but for what somebody else changed or the kernel refused
-	Rebooted    State = "rebooted"      // the host was booted since: its running values are gone
-	Over        State = "over"          // its network namespace has ended, with all that it changed
+	Applying State = "applying"  // the changes are being written now
+	NotBegun State = "not begun" // it ended before it wrote anything
+	// it ended while it wrote, or rolled back; some changes may be there
+	Interrupted State = "interrupted"
+	Pending     State = "pending"   // written; waits for confirm
+	Overdue     State = "overdue"   // nobody confirmed, and nothing has rolled it back yet
+	InEffect    State = "in effect" // written, and confirmed where that was asked for
+	// in effect; its files for the next boot are not all written
+	Persisting State = "not persisted"
+	Undoing    State = "undoing" // it is being rolled back now
+	Undone     State = "undone"  // everything is as before
+	// rolled back, but for what somebody else changed or the kernel refused
+	PartlyLeft State = "partly undone"
+	// the host was booted since: its running values are gone
+	Rebooted State = "rebooted"
+	// its network namespace has ended, with all that it changed
+	Over State = "over"
 )
 
 // Situation is what a state depends on besides the journal.

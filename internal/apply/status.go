@@ -19,15 +19,16 @@ const (
 	VerifySchema  = "maxconn.verify/1"
 )
 
-// Status is what maxconn has changed on this host and not taken back.
+// Status is what maxconn has changed on this host and not rolled back.
 type Status struct {
 	Schema string      `json:"schema"`
 	Runs   []RunStatus `json:"runs"` // the oldest first
-	// Unreadable are journals of which nothing can be told.
+	// Unreadable are journals of which nothing is known.
 	Unreadable []string `json:"unreadable,omitempty"`
 }
 
-// Settled says that nothing waits for anybody: no run is half-way, overdue or pending, and nobody else changed anything.
+// Settled says that nothing waits for anybody: no run is half-way, overdue or pending, and
+// nobody else changed anything.
 func (s Status) Settled() bool {
 	for _, r := range s.Runs {
 		if r.State != InEffect && r.State != Rebooted && r.State != Over {
@@ -48,13 +49,14 @@ type RunStatus struct {
 	State   State     `json:"state"`
 	Started time.Time `json:"started"`
 	Netns   string    `json:"netns"`
-	// SecondsLeft is what is left of the confirm window of a pending run; Guarded says whether the process that takes it
-	// back is up.
-	SecondsLeft int            `json:"seconds_left,omitempty"`
-	Guarded     bool           `json:"guarded,omitempty"`
-	Why         string         `json:"why,omitempty"` // why it was, or is to be, taken back; what is damaged
-	Changes     []ChangeStatus `json:"changes"`
-	Files       []FileStatus   `json:"files,omitempty"`
+	// SecondsLeft is what is left of the confirm window of a pending run; Guarded says
+	// whether the process that rolls it back is up.
+	SecondsLeft int  `json:"seconds_left,omitempty"`
+	Guarded     bool `json:"guarded,omitempty"`
+	// why it was, or is to be, rolled back; what is damaged
+	Why     string         `json:"why,omitempty"`
+	Changes []ChangeStatus `json:"changes"`
+	Files   []FileStatus   `json:"files,omitempty"`
 }
 
 // Now says what is there now, as this run sees it.
@@ -86,7 +88,8 @@ type FileStatus struct {
 	Now  Now    `json:"now"`
 }
 
-// Status compares what is there with what was applied and not taken back. It takes no lock and writes nothing.
+// Status compares what is there with what was applied and not rolled back. It takes no lock
+// and writes nothing.
 func (e *Engine) Status() (Status, error) {
 	out := Status{Schema: StatusSchema, Runs: []RunStatus{}}
 	busy := e.store().busy()
@@ -114,7 +117,14 @@ func (e *Engine) Status() (Status, error) {
 
 // runStatus looks at one run. What a run of later left behind is that run's.
 func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStatus {
-	out := RunStatus{Run: r.ID, State: s, Started: r.Started, Netns: r.Place.Netns, Why: r.Undo, Changes: []ChangeStatus{}}
+	out := RunStatus{
+		Run:     r.ID,
+		State:   s,
+		Started: r.Started,
+		Netns:   r.Place.Netns,
+		Why:     r.Undo,
+		Changes: []ChangeStatus{},
+	}
 	if r.Damaged != "" {
 		out.Why = "its journal is damaged: " + r.Damaged
 	}
@@ -128,14 +138,19 @@ func (e *Engine) runStatus(r *Run, s State, now Situation, later []*Run) RunStat
 	e = e.at(r)
 	for i := range r.Progress {
 		c := e.changeStatus(r, i)
-		if target := r.change(i).Target; c.Now == NowOther && slices.ContainsFunc(later, func(l *Run) bool { return l.reaches(e, target) }) {
+		if target := r.change(i).Target; c.Now == NowOther &&
+			slices.ContainsFunc(later, func(l *Run) bool {
+				return l.reaches(e, target)
+			}) {
 			c.Now = NowLater
 		}
 		out.Changes = append(out.Changes, c)
 	}
 	for _, f := range r.Files {
 		s := FileStatus{f.Path, f.now()}
-		if s.Now == NowOther && slices.ContainsFunc(later, func(l *Run) bool { return l.wrote(f.Path) }) {
+		if s.Now == NowOther && slices.ContainsFunc(later, func(l *Run) bool {
+			return l.wrote(f.Path)
+		}) {
 			s.Now = NowLater
 		}
 		out.Files = append(out.Files, s)
@@ -168,7 +183,8 @@ func alive(pid int, start uint64) bool {
 
 func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {
 	c := r.change(i)
-	out := ChangeStatus{Setting: describe(c), From: c.From, Wanted: c.To, Became: r.Progress[i].Became}
+	out := ChangeStatus{Setting: describe(c), From: c.From, Wanted: c.To,
+		Became: r.Progress[i].Became}
 	switch past, elsewhere := e.reach(r, c); {
 	case past != "":
 		out.Now, out.Why = NowGone, past
@@ -211,7 +227,7 @@ func (n fileNote) now() Now {
 type History struct {
 	Schema string       `json:"schema"`
 	Runs   []HistoryRun `json:"runs"`
-	// Unreadable are journals of which nothing can be told.
+	// Unreadable are journals of which nothing is known.
 	Unreadable []string `json:"unreadable,omitempty"`
 }
 
@@ -221,7 +237,7 @@ type HistoryRun struct {
 	Started  time.Time  `json:"started"`
 	State    State      `json:"state"`
 	Settings []string   `json:"settings"`
-	Why      string     `json:"why,omitempty"` // why it was taken back
+	Why      string     `json:"why,omitempty"` // why it was rolled back
 	Ended    *time.Time `json:"ended,omitempty"`
 	Left     int        `json:"left,omitempty"`
 }
@@ -236,7 +252,14 @@ func (e *Engine) History() (History, error) {
 	}
 	now, err := e.situation(busy)
 	for _, r := range runs {
-		h := HistoryRun{Run: r.ID, Started: r.Started, State: r.State(now), Why: r.Undo, Left: r.Left, Settings: []string{}}
+		h := HistoryRun{
+			Run:      r.ID,
+			Started:  r.Started,
+			State:    r.State(now),
+			Why:      r.Undo,
+			Left:     r.Left,
+			Settings: []string{},
+		}
 		if r.Ended {
 			h.Ended = &r.EndedAt
 		}

@@ -16,8 +16,9 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/trust"
 )
 
-// DefaultDir is the state directory: one for root of the host, one for each other user; "" where the user has no home. It never
-// depends on the working directory: a rollback from elsewhere has to find the journal.
+// DefaultDir is the state directory: one for root of the host, one for each other user; ""
+// where the user has no home. It never depends on the working directory: a rollback from
+// elsewhere has to find the journal.
 func DefaultDir(uid int, env func(string) string) string {
 	if uid == 0 {
 		return "/var/lib/maxconn"
@@ -50,9 +51,11 @@ func (s store) trusted() error {
 		switch {
 		case errors.As(err, &other):
 			return &Refusal{
-				Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
+				Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir,
+					other), Err: err,
 				Hint: "a journal there may be somebody else's work: " +
-					"name a directory of your own, or run as the user it belongs to",
+					"name a directory of your own, or run as the user it " +
+					"belongs to",
 			}
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("look at the state directory %s: %w", s.dir, bare(err))
@@ -104,7 +107,11 @@ func (s store) lock() (unlock func(), err error) {
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		defer f.Close()
-		return nil, &Refusal{Why: "another maxconn is changing this host" + holder(f), Hint: "maxconn status says what it does", Err: err}
+		return nil, &Refusal{
+			Why:  "another maxconn is changing this host" + holder(f),
+			Hint: "maxconn status says what it does",
+			Err:  err,
+		}
 	}
 	if err == nil {
 		err = note(f)
@@ -116,12 +123,14 @@ func (s store) lock() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// note leaves the own pid in the lock for people; nothing depends on it, a full disk does not matter.
+// note leaves the own pid in the lock for people; nothing depends on it, a full disk does
+// not matter.
 func note(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0); err != nil && !errors.Is(err, syscall.ENOSPC) {
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0); err != nil &&
+		!errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
 	return nil
@@ -143,7 +152,8 @@ func (s store) busy() bool {
 		return false
 	}
 	defer f.Close()
-	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB),
+		syscall.EWOULDBLOCK)
 }
 
 // Unreadable is a journal of which not even the beginning can be read.

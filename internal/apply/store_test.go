@@ -17,7 +17,9 @@ func TestDefaultDir(t *testing.T) {
 		{7, "home", "", ""},
 	} {
 		env := map[string]string{"HOME": c.home, "XDG_STATE_HOME": c.xdg}
-		if got := DefaultDir(c.uid, func(k string) string { return env[k] }); got != c.want {
+		if got := DefaultDir(c.uid, func(k string) string {
+			return env[k]
+		}); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
 	}

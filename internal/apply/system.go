@@ -81,7 +81,7 @@ func (s *System) Write(t plan.Target, value string) error {
 	return edge("write", t, value, err)
 }
 
-// Probe finds out without writing whether a change is permitted, as far as that can be told.
+// Probe finds out without writing whether a change is permitted, as far as it is known.
 func (s *System) Probe(t plan.Target, value string) error {
 	err := s.inside(func() error {
 		switch t.Kind {
@@ -128,7 +128,8 @@ func fitsMemory(name, value string) error {
 	fields := strings.Fields(value)
 	has := kilobytes * 1024 / int64(os.Getpagesize())
 	if pages, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil && pages > has {
-		err = fmt.Errorf("that is more than the %d MiB of memory that this host has", kilobytes>>10)
+		err = fmt.Errorf("that is more than the %d MiB of memory that this host has",
+			kilobytes>>10)
 	}
 	return err
 }
@@ -164,7 +165,8 @@ func edge(op string, t plan.Target, value string, err error) error {
 	var written *tune.Error
 	if errors.As(err, &written) {
 		if written.Kept() {
-			return &Kept{Want: value, Got: strings.Join(strings.Fields(written.Got), " ")}
+			return &Kept{Want: value,
+				Got: strings.Join(strings.Fields(written.Got), " ")}
 		}
 		err = written.Err
 	}
@@ -175,7 +177,8 @@ func edge(op string, t plan.Target, value string, err error) error {
 	if errors.Is(err, procfs.ErrGone) || errors.Is(err, syscall.ESRCH) {
 		err = ErrGone
 	}
-	return &TargetError{Op: op, Setting: words(t), Value: value, Err: err, Need: need(op, t, err)}
+	return &TargetError{Op: op, Setting: words(t), Value: value, Err: err,
+		Need: need(op, t, err)}
 }
 
 // words names a target for people.
@@ -194,7 +197,8 @@ func words(t plan.Target) string {
 // need says which right is missing.
 func need(op string, t plan.Target, err error) string {
 	if errors.Is(err, syscall.EROFS) {
-		return "/proc/sys is mounted read-only here, as in a container: apply it on the host, in this namespace"
+		return "/proc/sys is mounted read-only here, as in a container: apply it on " +
+			"the host, in this namespace"
 	}
 	if op != "write" || !errors.Is(err, fs.ErrPermission) {
 		return ""
@@ -202,12 +206,14 @@ func need(op string, t plan.Target, err error) string {
 	switch t.Kind {
 	case host.SysctlKind:
 		if strings.HasPrefix(t.Name, "net.") { // net/sysctl_net.c net_ctl_permissions
-			return "needs root or CAP_NET_ADMIN in the user namespace that owns this network namespace; some keys only the host's root may write"
+			return "needs root or CAP_NET_ADMIN in the user namespace that owns " +
+				"this network namespace; some keys only the host's root may write"
 		}
 		return "needs root of the host, in the first user namespace"
 	case host.ProcessKind: // kernel/sys.c do_prlimit, check_prlimit_permission
 		if t.Field == fieldHard {
-			return "raising a hard limit needs CAP_SYS_RESOURCE in the first user namespace, and a value not above fs.nr_open"
+			return "raising a hard limit needs CAP_SYS_RESOURCE in the first user " +
+				"namespace, and a value not above fs.nr_open"
 		}
 		return "needs the process's user or CAP_SYS_RESOURCE"
 	case host.ListenerKind:

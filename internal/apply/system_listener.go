@@ -13,17 +13,19 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// listeners asks the kernel for the listening sockets on one port (0: all) of the calling thread's namespace.
+// listeners asks the kernel for the listening sockets on one port (0: all) of the calling
+// thread's namespace.
 func listeners(port uint16, each func(*sockdiag.Socket)) error {
 	c, err := sockdiag.Open()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return c.Dump(sockdiag.Request{States: 1 << sockdiag.Listen, SourcePort: port}, func(s *sockdiag.Socket) error {
-		each(s)
-		return nil
-	})
+	return c.Dump(sockdiag.Request{States: 1 << sockdiag.Listen, SourcePort: port},
+		func(s *sockdiag.Socket) error {
+			each(s)
+			return nil
+		})
 }
 
 // socketOf finds the listening socket of a target by its inode.
@@ -34,7 +36,8 @@ func socketOf(t plan.Target) (found sockdiag.Socket, err error) {
 	}
 	ok := false
 	err = listeners(at.Port(), func(s *sockdiag.Socket) {
-		if s.HasOwner && uint64(s.Inode) == t.Inode && (t.Cookie == 0 || s.Cookie == t.Cookie) {
+		if s.HasOwner && uint64(s.Inode) == t.Inode &&
+			(t.Cookie == 0 || s.Cookie == t.Cookie) {
 			found, ok = *s, true
 		}
 	})

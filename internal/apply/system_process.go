@@ -107,9 +107,10 @@ func (s *System) writeProcess(t plan.Target, value string) error {
 	return tune.PrlimitHeld(pid, held.running, was, want)
 }
 
-// probeProcess refuses what prlimit(2) would refuse: another user's process, and for the hard limit any, without
-// CAP_SYS_RESOURCE (kernel/sys.c check_prlimit_permission, do_prlimit). Whether the capability counts in the first user namespace
-// shows only when it is done.
+// probeProcess refuses what prlimit(2) would refuse: another user's process, and for the
+// hard limit any, without CAP_SYS_RESOURCE (kernel/sys.c check_prlimit_permission,
+// do_prlimit). Whether the capability counts in the first user namespace shows only when it
+// is done.
 func (s *System) probeProcess(t plan.Target) error {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {

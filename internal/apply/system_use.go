@@ -76,8 +76,9 @@ func (u usage) ofSysctl(name string) (n int64, of string, err error) {
 	return n, k.InUse.String(), err
 }
 
-// highestFile is the number of open descriptors, or one more than the highest that is a socket where that is more:
-// RLIMIT_NOFILE bounds the number of a descriptor and not their count (fs/file.c alloc_fd).
+// highestFile is the number of open descriptors, or one more than the highest that is a
+// socket where that is more: RLIMIT_NOFILE bounds the number of a descriptor and not their
+// count (fs/file.c alloc_fd).
 func (s *System) highestFile(t plan.Target) (n int64, err error) {
 	pid, err := strconv.Atoi(t.Name)
 	if err != nil {
@@ -94,7 +95,10 @@ func (s *System) highestFile(t plan.Target) (n int64, err error) {
 			return nil // the count, which anybody may read, is a lower bound
 		}
 		defer files.Close()
-		_, _, err = files.Sockets(0, func(fd int, _ uint32) bool { n = max(n, int64(fd)+1); return true })
+		_, _, err = files.Sockets(0, func(fd int, _ uint32) bool {
+			n = max(n, int64(fd)+1)
+			return true
+		})
 		return err
 	})
 	return n, err

@@ -23,12 +23,14 @@ func (e *Engine) Through(s host.Snapshot, pid int) (host.Snapshot, error) {
 	}
 	me := strconv.Itoa(pid)
 	field := func(row host.Fact, field, text string) host.Setting {
-		return host.Setting{Fact: host.Fact{Kind: row.Kind, Name: row.Name + "#" + field}, Want: text}
+		return host.Setting{Fact: host.Fact{Kind: row.Kind, Name: row.Name + "#" + field},
+			Want: text}
 	}
 	process := host.Fact{Kind: host.ProcessKind, Name: me}
 	name := strings.ToValidUTF8(held.comm(), "?")
 	own := []host.Setting{
-		field(process, "name", name), field(process, "start", strconv.FormatUint(start, 10)),
+		field(process, "name", name),
+		field(process, "start", strconv.FormatUint(start, 10)),
 	}
 	var out host.Snapshot
 	out.Set(process, "") // the row, if it has one, comes below

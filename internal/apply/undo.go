@@ -12,7 +12,7 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// UndoneError is a run that failed and was taken back, as far as Undo says.
+// UndoneError is a run that failed and was rolled back, as far as Undo says.
 type UndoneError struct {
 	Err  error
 	Undo Taken
@@ -29,22 +29,24 @@ func (u *UndoneError) Unwrap() error { return u.Err }
 // RollbackSchema names the JSON form of Taken.
 const RollbackSchema = "maxconn.rollback/1"
 
-// Taken is what taking a run back came to.
+// Taken is what rolling a run back came to.
 type Taken struct {
 	Schema string `json:"schema"`
 	Run    int    `json:"run"`
 	State  State  `json:"state"`
-	// Items are what was taken back, in that order: files, then changes, the last first. Empty where nothing had to be done.
+	// Items are what was rolled back, in that order: files, then changes, the last
+	// first. Empty where nothing had to be done.
 	Items []Item `json:"items"`
 	Left  int    `json:"left"` // of these, how many are not as before
-	// InEffect are the other runs that are still in effect, the oldest first. Rollback never goes on to them by itself: a script that
-	// takes back twice must not undo what an earlier day has set.
+	// InEffect are the other runs that are still in effect, the oldest first. Rollback
+	// never goes on to them by itself: a script that rolls back twice must not undo
+	// what an earlier day has set.
 	InEffect []int `json:"in_effect,omitempty"`
 	// Journal is an error of the journal; the kernel was written all the same.
 	Journal error `json:"-"`
 }
 
-// Item is one thing that was taken back.
+// Item is one thing that was rolled back.
 type Item struct {
 	Setting string  `json:"setting"` // or the path of a file
 	To      string  `json:"to,omitempty"`
@@ -73,8 +75,9 @@ func (t Taken) sentence() string {
 	return "not as before: " + strings.Join(stays, "; ")
 }
 
-// undo takes a run back by compare-and-set, in reverse, and goes on whatever happens: a disk that is full must not keep the kernel from getting
-// its old values. What the journal could not be told, the next rollback finds out by comparing.
+// undo rolls a run back by compare-and-set, in reverse, and goes on whatever happens: a
+// disk that is full must not keep the kernel from getting its old values. What the journal
+// could not be told, the next rollback finds out by comparing.
 func (e *Engine) undo(l *log, why string) Taken {
 	t := Taken{Schema: RollbackSchema, Run: l.run.ID, Items: []Item{}}
 	tell := func(x entry) { t.Journal = errors.Join(t.Journal, l.add(x)) }
@@ -102,7 +105,7 @@ func (e *Engine) undo(l *log, why string) Taken {
 	return t
 }
 
-// undoOne takes one change back.
+// undoOne rolls one change back.
 func (e *Engine) undoOne(r *Run, i int) Item {
 	c := r.change(i)
 	item := Item{Setting: describe(c), To: c.From}
@@ -123,15 +126,17 @@ func (e *Engine) undoOne(r *Run, i int) Item {
 	case tune.Same(c.From, have):
 		item.Outcome = Already
 	case !e.isOurs(r, i, have):
-		item.Outcome, item.Text = Changed, fmt.Sprintf("somebody else made it %s", orEmpty(have))
+		item.Outcome, item.Text = Changed,
+			fmt.Sprintf("somebody else made it %s", orEmpty(have))
 	default:
 		item.Outcome, item.Text = e.writeBack(r, i)
 	}
 	return item
 }
 
-// isOurs says whether a value is the one that this run left there. Where the run was ended between a write and its entry, or a file has
-// set it at a later boot, that is the wanted value, or what the kernel makes of it.
+// isOurs says whether a value is the one that this run left there. Where the run was ended
+// between a write and its entry, or a file has set it at a later boot, that is the wanted
+// value, or what the kernel makes of it.
 func (e *Engine) isOurs(r *Run, i int, have string) bool {
 	if p := r.Progress[i]; p.Wrote && r.Place.BootID == e.Here.BootID {
 		return tune.Same(p.Became, have)
@@ -143,8 +148,9 @@ func (e *Engine) isOurs(r *Run, i int, have string) bool {
 // somaxconn caps what listen() is given, in the network namespace of the socket.
 const somaxconn = "net.core.somaxconn"
 
-// makes says whether the kernel makes this value of the one wanted: of the length of a queue the lesser of it and
-// somaxconn (net/socket.c __sys_listen), of the size of the conntrack table a whole number of pages (net/netfilter/nf_conntrack_core.c
+// makes says whether the kernel makes this value of the one wanted: of the length of a
+// queue the lesser of it and somaxconn (net/socket.c __sys_listen), of the size of the
+// conntrack table a whole number of pages (net/netfilter/nf_conntrack_core.c
 // nf_ct_alloc_hashtable).
 func (e *Engine) makes(c plan.Change, have string) bool {
 	want, err1 := strconv.ParseInt(c.To, 10, 64)
@@ -178,5 +184,5 @@ func (e *Engine) writeBack(r *Run, i int) (Outcome, string) {
 	return Restored, ""
 }
 
-// failedBecause begins the reason of a run that was taken back because it failed.
+// failedBecause begins the reason of a run that was rolled back because it failed.
 const failedBecause = "it failed: "

@@ -40,9 +40,10 @@ func (e *Engine) VerifyPlan(p plan.Plan) (Verified, error) {
 	return out, nil
 }
 
-// Verify compares what is applied, and not taken back, with the running values and with the files for the next boot. Of several runs that changed one
-// setting the last counts. Of an earlier boot only what files have set again is compared. With bootOnly only what has files
-// for the next boot counts: what was to last.
+// Verify compares what is applied, and not rolled back, with the running values and with
+// the files for the next boot. Of several runs that changed one setting the last counts. Of
+// an earlier boot only what files have set again is compared. With bootOnly only what has
+// files for the next boot counts: what was to last.
 func (e *Engine) Verify(bootOnly bool) (Verified, error) {
 	out := Verified{Schema: VerifySchema, Holds: true, Checks: []Comparison{}}
 	runs, bad, err := e.store().load()
@@ -59,7 +60,8 @@ func (e *Engine) Verify(bootOnly bool) (Verified, error) {
 	seen := superseded{map[plan.Target]bool{}, map[string]bool{}}
 	for i := len(runs) - 1; i >= 0; i-- {
 		r := runs[i]
-		if s := r.State(now); (s == InEffect || s == Pending || s == Persisting) && (r.Persisted || !bootOnly) {
+		if s := r.State(now); (s == InEffect || s == Pending || s == Persisting) &&
+			(r.Persisted || !bootOnly) {
 			e.verifyRun(&out, r, seen)
 		}
 	}

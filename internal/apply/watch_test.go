@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adopt makes this process the parent of those whose own has died, so that their exit status can be had.
+// adopt makes this process the parent of those whose own has died, so that their exit
+// status can be had.
 func adopt(t *testing.T) {
 	t.Helper()
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -26,7 +27,8 @@ func adopt(t *testing.T) {
 func (s *scene) journaled(says func(*Run) bool) *Run {
 	s.t.Helper()
 	st := store{dir: s.job.Dir}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(
+		5 * time.Millisecond) {
 		if r, err := st.read(1); err == nil && says(r) {
 			return r
 		}
@@ -54,7 +56,8 @@ func ends(t *testing.T, pid int) (status int) {
 	}
 }
 
-// Nobody confirms: the window ends, and the process that outlived the client takes everything back and exits with its own status.
+// Nobody confirms: the window ends, and the process that outlived the client rolls
+// everything back and exits with its own status.
 func TestAutoRevert(t *testing.T) {
 	adopt(t)
 	s := newScene(t)
@@ -106,7 +109,8 @@ func TestAutoRevertAfterKill(t *testing.T) {
 	if states := s.wantTruth("nothing", 0); len(states) != 1 || states[0] != Applying {
 		t.Errorf("half-way: %q", states)
 	}
-	if a := s.do(job{Verb: "apply"}); !strings.HasPrefix(a.Err, "another maxconn is changing this host (pid ") {
+	if a := s.do(job{Verb: "apply"}); !strings.HasPrefix(a.Err,
+		"another maxconn is changing this host (pid ") {
 		t.Errorf("a second apply: %q", a.Err)
 	}
 	text, err := os.ReadFile(filepath.Join(s.job.Dir, "lock"))
@@ -118,7 +122,8 @@ func TestAutoRevertAfterKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGKILL} {
-		if err := syscall.Kill(-pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) { // the hangup may have done it
+		// the hangup may have done it
+		if err := syscall.Kill(-pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Error(err)
 		}
 	}
@@ -127,7 +132,9 @@ func TestAutoRevertAfterKill(t *testing.T) {
 		t.Errorf("exit status %d, want 3: reverted", status)
 	}
 	s.wantBefore("nothing", 0)
-	if r := s.journaled(func(r *Run) bool { return r.Ended }); r.Undo != "the program that applied it was ended half-way" {
+	if r := s.journaled(func(r *Run) bool {
+		return r.Ended
+	}); r.Undo != "the program that applied it was ended half-way" {
 		t.Errorf("%q", r.Undo)
 	}
 }
@@ -150,8 +157,9 @@ func TestConfirmEndsTheWatch(t *testing.T) {
 	s.wantBefore("nothing", 0)
 }
 
-// The watching process is told to end (a session that is torn down): it reverts first. Killed outright it cannot: status says that nothing
-// would, and when the time is over that it is, and rollback does it.
+// The watching process is told to end (a session that is torn down): it reverts first.
+// Killed outright it cannot: status says that nothing would, and when the time is over that
+// it is, and rollback does it.
 func TestWatchEnded(t *testing.T) {
 	adopt(t)
 	s := newScene(t)
@@ -175,7 +183,8 @@ func TestWatchEnded(t *testing.T) {
 	if status := ends(t, r.Guard); status != 128+9 {
 		t.Fatalf("exit status %d", status)
 	}
-	if a := s.must(job{Verb: "status"}); a.Status.Runs[0].State != Pending || a.Status.Runs[0].Guarded {
+	if a := s.must(job{Verb: "status"}); a.Status.Runs[0].State != Pending ||
+		a.Status.Runs[0].Guarded {
 		t.Errorf("%+v", a.Status)
 	}
 	s.must(job{Verb: "rollback"})

@@ -23,11 +23,13 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// workerWord makes the test binary a worker, which does one job on the real kernel, in a lab, and may be killed at any step of it.
+// workerWord makes the test binary a worker, which does one job on the real kernel, in a
+// lab, and may be killed at any step of it.
 const workerWord = "apply-worker"
 
 func TestMain(m *testing.M) {
-	if os.Getenv("GORACE") == "" { // with -race each of thousands of workers would sleep for a second at its end
+	// with -race each of thousands of workers would sleep for a second at its end
+	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
 	lab.Main()
@@ -37,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// job is what a worker is told on its standard input.
+// job is what a worker reads from its standard input.
 type job struct {
 	Verb   string // plan, apply, confirm, rollback, revert, status, watch, values
 	Dir    string // the state directory
@@ -46,9 +48,11 @@ type job struct {
 	Plan   plan.Plan
 	Server int // plan: the process whose limits are raised
 	Within time.Duration
-	KillAt int  // ends itself by SIGKILL after so many steps; 0 never
+	KillAt int  // ends itself by SIGKILL after that many steps; 0 never
 	Closed bool // /proc/sys is mounted read-only first
-	Slow   bool // apply: of a session of its own, stops for good at the last kernel write, until somebody kills it
+	// apply: of a session of its own, stops for good at the last kernel write, until
+	// somebody kills it
+	Slow   bool
 	Alone  bool // apply: nothing watches, as after a kill -9 of what does
 	Nobody bool // gives up all rights first
 }
@@ -116,7 +120,11 @@ func work(args []string) int {
 	}
 	if j.Etc != "" {
 		e.Files = func(plan.Plan) ([]File, error) {
-			return []File{{Path: filepath.Join(j.Etc, "sysctl.d", "50-maxconn.conf"), Mode: 0o644, Content: []byte("a = 1\n")}}, nil
+			return []File{{
+				Path:    filepath.Join(j.Etc, "sysctl.d", "50-maxconn.conf"),
+				Mode:    0o644,
+				Content: []byte("a = 1\n"),
+			}}, nil
 		}
 	}
 	e.Guard, e.Owns = guardOf(e, j), func(string) bool { return true }
@@ -140,7 +148,8 @@ func (a *answer) do(e *Engine, j job) {
 	case "plan":
 		a.Plan, err = realPlan(e, j.Server)
 	case "apply":
-		a.Report, err = e.Apply(context.Background(), j.Plan, Options{Within: j.Within, Persist: j.Etc != ""})
+		a.Report, err = e.Apply(context.Background(), j.Plan,
+			Options{Within: j.Within, Persist: j.Etc != ""})
 	case "confirm":
 		a.Report, err = e.Confirm(0)
 	case "revert": // what the watching process does when it is told to end
@@ -162,7 +171,8 @@ func dieNow() {
 	select {} // the signal is on its way
 }
 
-// closeProcSys mounts /proc/sys read-only for the calling thread alone, as container runtimes do for a process; the goroutine stays on it.
+// closeProcSys mounts /proc/sys read-only for the calling thread alone, as container
+// runtimes do for a process; the goroutine stays on it.
 func closeProcSys() error {
 	runtime.LockOSThread()
 	for _, err := range []error{
@@ -191,7 +201,8 @@ func lengthened(e *Engine, listener string, limit int64, pid int) (plan.Plan, er
 	return e.Hold(p), err
 }
 
-// realPlan is a plan for the process of a lab: its listener's queue with somaxconn, its soft limit, and the range of ports.
+// realPlan is a plan for the process of a lab: its listener's queue with somaxconn, its
+// soft limit, and the range of ports.
 func realPlan(e *Engine, server int) (plan.Plan, error) {
 	p, err := lengthened(e, "127.0.0.1:8080", 4096, server)
 	if err != nil {
@@ -199,9 +210,16 @@ func realPlan(e *Engine, server int) (plan.Plan, error) {
 	}
 	queue := p.Changes[len(p.Changes)-1].Target
 	more := []plan.Change{
-		{Target: plan.Target{Kind: host.ProcessKind, Name: strconv.Itoa(server), Field: fieldSoft, Start: queue.Start}, To: "256"},
-		{Target: plan.Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"}, To: "20000 60999"},
-		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen}, To: "2000"},
+		{Target: plan.Target{
+			Kind:  host.ProcessKind,
+			Name:  strconv.Itoa(server),
+			Field: fieldSoft,
+			Start: queue.Start,
+		}, To: "256"},
+		{Target: plan.Target{Kind: host.SysctlKind, Name: "net.ipv4.ip_local_port_range"},
+			To: "20000 60999"},
+		{Target: plan.Target{Kind: host.LinkKind, Name: "lo", Field: fieldTxQueueLen},
+			To: "2000"},
 	}
 	for _, c := range more {
 		c.Setting = words(c.Target)

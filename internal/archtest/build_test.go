@@ -17,7 +17,8 @@ func TestNoPathOfTheBuildMachine(t *testing.T) {
 		t.Skip("builds the program: not for -short")
 	}
 	dir, names := t.TempDir(), []string{"maxconn", "maxconn-proofs"}
-	c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/"+names[0], "./cmd/"+names[1])
+	c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/"+names[0],
+		"./cmd/"+names[1])
 	c.Dir = root(t)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -57,7 +58,8 @@ func TestBuildLinesTrimPaths(t *testing.T) {
 	top := root(t)
 	var files []string
 	for _, pattern := range []string{
-		"*.md", "docs/*.md", ".ci/*", "scripts/*", "bench/*.sh", "packaging/*", "packaging/*/*",
+		"*.md", "docs/*.md", ".ci/*", "scripts/*", "bench/*.sh", "packaging/*",
+		"packaging/*/*",
 	} {
 		found, err := filepath.Glob(filepath.Join(top, pattern))
 		if err != nil {

@@ -16,8 +16,9 @@ import (
 // package knows.
 
 // releaseNames are those of functions that would read kernel releases, or compare them as text.
-var releaseNames = regexp.MustCompile(`^([pP]arseRelease|[pP]arseVersion|majorMinor|(kernel|release)` +
-	`(Since|Before|Older|Newer|AtLeast)|olderThan|newerThan)$`)
+var releaseNames = regexp.MustCompile(
+	`^([pP]arseRelease|[pP]arseVersion|majorMinor|(kernel|release)` +
+		`(Since|Before|Older|Newer|AtLeast)|olderThan|newerThan)$`)
 
 // A parser of kernel releases shows by its name, by a scan for "%d.%d", or by what it does: it
 // cuts a text at dots or at what is no digit, and makes numbers of the parts.
@@ -33,7 +34,8 @@ func TestOneParserOfKernelReleases(t *testing.T) {
 				continue
 			}
 			if why := parsesRelease(fn); why != "" {
-				t.Errorf("%s: %s %s: host.ParseRelease is the only parser of kernel releases",
+				t.Errorf("%s: %s %s: host.ParseRelease is the only parser of "+
+					"kernel releases",
 					fset.Position(fn.Pos()), fn.Name.Name, why)
 			}
 		}
@@ -51,8 +53,10 @@ func parsesRelease(fn *ast.FuncDecl) (why string) {
 		name, args := callee(call), texts(call)
 		cuts = cuts || name == "strings.FieldsFunc" ||
 			strings.HasPrefix(name, "strings.") && slices.Contains(args, ".")
-		numbers = numbers || name == "strconv.Atoi" || strings.HasPrefix(name, "strconv.Parse")
-		if strings.HasPrefix(name, "fmt.S") && strings.Contains(strings.Join(args, ""), "%d.%d") {
+		numbers = numbers || name == "strconv.Atoi" ||
+			strings.HasPrefix(name, "strconv.Parse")
+		if strings.HasPrefix(name, "fmt.S") &&
+			strings.Contains(strings.Join(args, ""), "%d.%d") {
 			why = "scans two numbers with a dot between"
 		}
 		return true
@@ -81,7 +85,8 @@ func callee(c *ast.CallExpr) string {
 // texts are the string literals among the arguments of a call.
 func texts(c *ast.CallExpr) (out []string) {
 	for _, a := range c.Args {
-		if lit, ok := a.(*ast.BasicLit); ok && (lit.Kind == token.STRING || lit.Kind == token.CHAR) {
+		if lit, ok := a.(*ast.BasicLit); ok &&
+			(lit.Kind == token.STRING || lit.Kind == token.CHAR) {
 			if s, err := strconv.Unquote(lit.Value); err == nil {
 				out = append(out, s)
 			}
@@ -104,7 +109,8 @@ func TestOnePlaceForSpellingsOfSysctls(t *testing.T) {
 		for _, d := range f.syntax.Decls {
 			fn, ok := d.(*ast.FuncDecl)
 			if ok && excused[f.path+" "+fn.Name.Name] == "" && turnsDots(fn) {
-				t.Errorf("%s: %s turns dots and slashes: knob.Key, Path and File do that",
+				t.Errorf("%s: %s turns dots and slashes: knob.Key, Path and "+
+					"File do that",
 					fset.Position(fn.Pos()), fn.Name.Name)
 			}
 		}
@@ -118,11 +124,13 @@ func turnsDots(fn *ast.FuncDecl) (yes bool) {
 		case *ast.CallExpr:
 			args := texts(n)
 			replaces := strings.HasPrefix(callee(n), "strings.")
-			yes = yes || replaces && slices.Contains(args, ".") && slices.Contains(args, "/")
+			yes = yes || replaces && slices.Contains(args, ".") &&
+				slices.Contains(args, "/")
 		case *ast.CaseClause:
 			for _, x := range n.List {
 				lit, ok := x.(*ast.BasicLit)
-				dot, slash = dot || ok && lit.Value == "'.'", slash || ok && lit.Value == "'/'"
+				dot, slash = dot || ok && lit.Value == "'.'", slash ||
+					ok && lit.Value == "'/'"
 			}
 		}
 		return true
@@ -140,7 +148,8 @@ var judging = []string{
 var statements = map[string]*regexp.Regexp{
 	"a default": regexp.MustCompile(`\d( \w+)? by default|[Dd]efault (is|of|was) (about )?\d|` +
 		`\d, the default|default, \d`),
-	"a scope":                      regexp.MustCompile(`per network namespace|read-only (in|since)|(does|is) not inherit`),
+	"a scope": regexp.MustCompile(
+		`per network namespace|read-only (in|since)|(does|is) not inherit`),
 	"since when a setting is gone": regexp.MustCompile(`(setting|it) is gone since Linux \d`),
 	"since when a default is":      regexp.MustCompile(`\(\d[\d,]* (before|since) Linux \d`),
 }
@@ -150,8 +159,8 @@ var said = map[string]string{
 	"a pod does not inherit settings of its node": "of all",
 }
 
-// No text outside of package knob states a default, its history or a scope of a setting in figures: it
-// takes them from the row.
+// No text outside of package knob states a default, its history or a scope of a setting in
+// figures: it takes them from the row.
 func TestFactsOfSettingsStandInTheirRows(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
@@ -165,8 +174,10 @@ func TestFactsOfSettingsStandInTheirRows(t *testing.T) {
 			}
 			text, _ := strconv.Unquote(lit.Value)
 			for what, pattern := range statements {
-				if found := pattern.FindString(text); found != "" && !excusedText(text) {
-					t.Errorf("%s states %s (%q): knob.Usual and the row's words say it",
+				if found := pattern.FindString(text); found != "" &&
+					!excusedText(text) {
+					t.Errorf("%s states %s (%q): knob.Usual and the row's "+
+						"words say it",
 						fset.Position(lit.Pos()), what, found)
 				}
 			}
@@ -186,11 +197,12 @@ func excusedText(text string) bool {
 
 // tables are what may name several settings, with the reason.
 var tables = map[string]string{
-	"internal/lint/absent.go successors":              "what replaced settings that are gone",
-	"internal/apply/identity.go here":                 "what tells hosts apart",
-	"internal/limit/threads_lift.go lift":             "which settings raise it",
-	"internal/persist/owners.go bpftune":              "what a program sets",
-	"internal/plan/raise.go raises":                   "what more means for a value that is no plain number",
+	"internal/lint/absent.go successors":  "what replaced settings that are gone",
+	"internal/apply/identity.go here":     "what tells hosts apart",
+	"internal/limit/threads_lift.go lift": "which settings raise it",
+	"internal/persist/owners.go bpftune":  "what a program sets",
+	"internal/plan/raise.go raises": "what more means for a value that " +
+		"is no plain number",
 	"internal/lint/rules_keepalive.go judgeKeepalive": "the sum of three",
 }
 
@@ -209,8 +221,10 @@ func TestOneTableOfSettings(t *testing.T) {
 				if kv, ok := n.(*ast.KeyValueExpr); ok && isIdent(kv.Key, "Knobs") {
 					return false
 				}
-				if names := settingsIn(n); names >= 3 && tables[f.path+" "+name] == "" {
-					t.Errorf("%s: %s is a table of %d settings: what is known of them belongs into their rows",
+				if names := settingsIn(n); names >= 3 &&
+					tables[f.path+" "+name] == "" {
+					t.Errorf("%s: %s is a table of %d settings: what is "+
+						"known of them belongs into their rows",
 						fset.Position(n.Pos()), name, names)
 				}
 				return true
@@ -219,7 +233,8 @@ func TestOneTableOfSettings(t *testing.T) {
 	}
 }
 
-// settingsIn counts the names of settings that are keys or elements of a literal, or cases of a switch.
+// settingsIn counts the names of settings that are keys or elements of a literal, or cases
+// of a switch.
 func settingsIn(n ast.Node) (names int) {
 	var parts []ast.Expr
 	switch n := n.(type) {
@@ -248,7 +263,8 @@ func settingsIn(n ast.Node) (names int) {
 			}
 		}
 		if lit, ok := p.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-			if text, _ := strconv.Unquote(lit.Value); knob.IsSysctl(text) && knob.Find(text) != nil {
+			if text, _ := strconv.Unquote(lit.Value); knob.IsSysctl(text) &&
+				knob.Find(text) != nil {
 				names++
 			}
 		}

@@ -16,7 +16,8 @@ var rows = []struct {
 	path string
 }{
 	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
-	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/spent"}, {0, "internal/encode"}, {0, "internal/encode/"},
+	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/spent"},
+	{0, "internal/encode"}, {0, "internal/encode/"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
@@ -28,7 +29,8 @@ var rows = []struct {
 	{7, "internal/prove"},
 	{8, "internal/render"},
 	{9, "internal/ui/"},
-	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"}, {10, "scripts/worst-inputs"},
+	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"},
+	{10, "scripts/worst-inputs"},
 }
 
 // sameRow are imports inside one row that the order allows.
@@ -49,7 +51,8 @@ var sameRow = map[string][]string{
 
 func rowOf(dir string) (int, bool) {
 	for _, r := range rows {
-		if dir == r.path || strings.HasSuffix(r.path, "/") && strings.HasPrefix(dir, r.path) {
+		if dir == r.path || strings.HasSuffix(r.path, "/") &&
+			strings.HasPrefix(dir, r.path) {
 			return r.row, true
 		}
 	}
@@ -79,8 +82,9 @@ func TestImportOrder(t *testing.T) {
 	}
 }
 
-// The libraries and their tests need golang.org/x/sys and nothing else: what a test of theirs imports, go mod tidy
-// asks of their importers too. Tests that need more stand in libtest.
+// The libraries and their tests need golang.org/x/sys and nothing else: what a test of
+// theirs imports, go mod tidy asks of their importers too. Tests that need more stand in
+// libtest.
 func TestLibrariesStandAlone(t *testing.T) {
 	files, _ := tree(t)
 	for _, f := range files {
@@ -92,25 +96,29 @@ func TestLibrariesStandAlone(t *testing.T) {
 		for _, imp := range f.imports {
 			first, _, _ := strings.Cut(imp, "/")
 			ours := imp == own || strings.HasPrefix(imp, own+"/")
-			if strings.Contains(first, ".") && !ours && !strings.HasPrefix(imp, "golang.org/x/sys/") {
+			if strings.Contains(first, ".") && !ours &&
+				!strings.HasPrefix(imp, "golang.org/x/sys/") {
 				t.Errorf("%s imports %s", f.path, imp)
 			}
 		}
 	}
 }
 
-// pure packages compute and print; they touch no file, socket or process, and build on every system.
+// pure packages compute and print; they touch no file, socket or process, and build on
+// every system.
 var pure = []string{
 	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
 	"internal/encode", "internal/encode/hostile",
 	"internal/limit",
-	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist", "internal/export",
+	"internal/diagnose", "internal/plan", "internal/lint", "internal/persist",
+	"internal/export",
 	"internal/render",
 	"internal/load/result", "internal/prove/proof",
 }
 
 func TestPurity(t *testing.T) {
-	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog", "math/rand", "unsafe"}
+	banned := []string{"os", "net", "net/http", "syscall", "os/exec", "log", "log/slog",
+		"math/rand", "unsafe"}
 	files, _ := tree(t)
 	for _, f := range files {
 		if f.test || !slices.Contains(pure, f.dir) {
@@ -130,21 +138,24 @@ func TestOwnersAreNamedInOnePlace(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
 		reads := slices.Contains(f.imports, module+"/internal/sysctld")
-		if !reads || f.test || slices.Contains([]string{"internal/persist", "internal/lint"}, f.dir) {
+		if !reads || f.test ||
+			slices.Contains([]string{"internal/persist", "internal/lint"}, f.dir) {
 			continue
 		}
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
 			s, ok := n.(*ast.SelectorExpr)
-			if ok && slices.Contains([]string{"Winner", "Winners", "Decide"}, s.Sel.Name) {
-				t.Errorf("%s: persist.SetBy names the owner of a value", fset.Position(n.Pos()))
+			if ok && slices.Contains([]string{"Winner", "Winners", "Decide"},
+				s.Sel.Name) {
+				t.Errorf("%s: persist.SetBy names the owner of a value",
+					fset.Position(n.Pos()))
 			}
 			return true
 		})
 	}
 }
 
-// Snapshots and tuning files are judged on every system that Go builds for; verbs that need Linux say so
-// there. libtest runs such a program.
+// Snapshots and tuning files are judged on every system that Go builds for; verbs that need
+// Linux say so there. libtest runs such a program.
 func TestCoreBuildsElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the standard library for two other systems")
@@ -157,7 +168,8 @@ func TestCoreBuildsElsewhere(t *testing.T) {
 		c := exec.Command("go", packages...)
 		c.Dir, c.Env = root(t), append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
 		if text, err := c.CombinedOutput(); err != nil {
-			t.Errorf("GOOS=%s go %s: %v\n%s", system, strings.Join(packages, " "), err, text)
+			t.Errorf("GOOS=%s go %s: %v\n%s", system, strings.Join(packages, " "), err,
+				text)
 		}
 	}
 }
@@ -165,32 +177,36 @@ func TestCoreBuildsElsewhere(t *testing.T) {
 func TestRawSystemCallsStayAtTheEdge(t *testing.T) {
 	files, _ := tree(t)
 	for _, f := range files {
-		library := slices.Contains([]string{"coalesce", "dial", "listen"}, f.dir) && strings.HasSuffix(f.path, "_linux.go")
+		library := slices.Contains([]string{"coalesce", "dial", "listen"}, f.dir) &&
+			strings.HasSuffix(f.path, "_linux.go")
 		if f.test || library || strings.HasPrefix(f.dir, "internal/linux/") {
 			continue
 		}
 		for _, imp := range f.imports {
-			if imp == "golang.org/x/sys/unix" || imp == "github.com/vishvananda/netlink" {
-				t.Errorf("%s imports %s: raw system calls stand under internal/linux only", f.path, imp)
+			if imp == "golang.org/x/sys/unix" ||
+				imp == "github.com/vishvananda/netlink" {
+				t.Errorf("%s imports %s: raw system calls stand under "+
+					"internal/linux only", f.path, imp)
 			}
 		}
 	}
 }
 
-// Writers of kernel state stand in linux/tune; only apply and lab may reach it, so check, the exporter and the web
-// page have no path to a writer.
+// Writers of kernel state stand in linux/tune; only apply and lab may reach it, so check,
+// the exporter and the web page have no path to a writer.
 func TestWritersAreFenced(t *testing.T) {
 	const tune = module + "/internal/linux/tune"
 	files, _ := tree(t)
 	for _, f := range files {
-		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" && f.dir != "internal/lab" && !f.test {
+		if slices.Contains(f.imports, tune) && f.dir != "internal/apply" &&
+			f.dir != "internal/lab" && !f.test {
 			t.Errorf("%s imports linux/tune", f.path)
 		}
 	}
 }
 
-// converted are the conversions to a type of internal/encode that are allowed outside of it, by file and how many there
-// are: text that is of that language already.
+// converted are the conversions to a type of internal/encode that are allowed outside of
+// it, by file and how many there are: text that is of that language already.
 var converted = map[string]int{
 	"internal/render/explain_markdown.go": 1, // the catalogue's own Markdown
 	"internal/render/load_html.go":        1, // drawn by Plot.SVG, which escapes
@@ -219,15 +235,18 @@ func TestTextIsEncoded(t *testing.T) {
 		}
 		found := 0
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && isLanguage(call.Fun, aliases[f.dir]) {
+			if call, ok := n.(*ast.CallExpr); ok &&
+				isLanguage(call.Fun, aliases[f.dir]) {
 				if found++; found > converted[f.path] {
-					t.Errorf("%s: text is converted, not encoded", fset.Position(call.Pos()))
+					t.Errorf("%s: text is converted, not encoded",
+						fset.Position(call.Pos()))
 				}
 			}
 			return true
 		})
 		if found < converted[f.path] {
-			t.Errorf("%s has %d conversions, %d are allowed", f.path, found, converted[f.path])
+			t.Errorf("%s has %d conversions, %d are allowed", f.path, found,
+				converted[f.path])
 		}
 	}
 }
@@ -250,7 +269,8 @@ var (
 	pages     = []string{"CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"}
 )
 
-// What goes to a terminal passes one function of cmd/maxconn, or the screen of internal/render: both make it visible.
+// What goes to a terminal passes one function of cmd/maxconn, or the screen of
+// internal/render: both make it visible.
 func TestOneWayToTheTerminal(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
@@ -262,9 +282,11 @@ func TestOneWayToTheTerminal(t *testing.T) {
 			if !ok {
 				return true
 			}
-			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "fmt" && strings.Contains(call.Sel.Name, "rint") &&
+			if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "fmt" &&
+				strings.Contains(call.Sel.Name, "rint") &&
 				!strings.HasPrefix(call.Sel.Name, "S") {
-				t.Errorf("%s: fmt.%s writes what may be anything: printf makes it visible", fset.Position(call.Pos()), call.Sel.Name)
+				t.Errorf("%s: fmt.%s writes what may be anything: printf makes "+
+					"it visible", fset.Position(call.Pos()), call.Sel.Name)
 			}
 			return true
 		})

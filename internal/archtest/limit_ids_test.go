@@ -11,8 +11,9 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// Outside the catalogue a limit is named by its constant, so that code which treats one limit in its own
-// way is found by the compiler's references. Claims of prove name the limit that they are about.
+// Outside the catalogue a limit is named by its constant, so that code which treats one
+// limit in its own way is found by the compiler's references. Claims of prove name the
+// limit that they are about.
 func TestLimitIDsAreConstants(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
@@ -20,21 +21,24 @@ func TestLimitIDsAreConstants(t *testing.T) {
 			continue
 		}
 		for _, lit := range limitLiterals(f.syntax) {
-			t.Errorf("%s:%d: %s: use its constant in package limit, or a field of Limit",
+			t.Errorf("%s:%d: %s: use its constant in package limit, or a field "+
+				"of Limit",
 				f.path, fset.Position(lit.Pos()).Line, lit.Value)
 		}
 	}
 }
 
-// namesByConstant leaves out the catalogue and claims, the rows of settings, which stand below the catalogue
-// (plan's TestBounds holds them to it), and programs that write command lines.
+// namesByConstant leaves out the catalogue and claims, the rows of settings, which stand
+// below the catalogue (plan's TestBounds holds them to it), and programs that write command
+// lines.
 func namesByConstant(dir string) bool {
-	return !slices.Contains([]string{"internal/limit", "internal/prove", "internal/knob"}, dir) &&
+	return !slices.Contains([]string{"internal/limit", "internal/prove", "internal/knob"},
+		dir) &&
 		!strings.HasPrefix(dir, "scripts/")
 }
 
-// Nobody outside the catalogue decides by which limit it is: what differs is a field of Limit. The one
-// exception names what it has no gauge for.
+// Nobody outside the catalogue decides by which limit it is: what differs is a field of
+// Limit. The one exception names what it has no gauge for.
 func TestNoSwitchOnLimits(t *testing.T) {
 	files, fset := tree(t)
 	for _, f := range files {
@@ -70,13 +74,15 @@ func isLimitConstant(e ast.Expr) bool {
 		return false
 	}
 	x, ok := s.X.(*ast.Ident)
-	return ok && x.Name == "limit" && slices.ContainsFunc(limit.Catalogue(), func(l *limit.Limit) bool {
-		return strings.EqualFold(s.Sel.Name, strings.ReplaceAll(string(l.ID), "-", ""))
-	})
+	return ok && x.Name == "limit" && slices.ContainsFunc(limit.Catalogue(),
+		func(l *limit.Limit) bool {
+			return strings.EqualFold(s.Sel.Name,
+				strings.ReplaceAll(string(l.ID), "-", ""))
+		})
 }
 
-// limitLiterals are the literals that equal an ID. An ID without a hyphen is an ordinary word: it counts
-// where it is compared, looked up, or fills a field called Limit.
+// limitLiterals are the literals that equal an ID. An ID without a hyphen is an ordinary
+// word: it counts where it is compared, looked up, or fills a field called Limit.
 func limitLiterals(syntax *ast.File) (found []*ast.BasicLit) {
 	add := func(e ast.Expr, words bool) {
 		lit, ok := e.(*ast.BasicLit)
@@ -84,7 +90,8 @@ func limitLiterals(syntax *ast.File) (found []*ast.BasicLit) {
 			return
 		}
 		id, err := strconv.Unquote(lit.Value)
-		if err == nil && limit.Find(limit.ID(id)) != nil && (words || strings.Contains(id, "-")) &&
+		if err == nil && limit.Find(limit.ID(id)) != nil &&
+			(words || strings.Contains(id, "-")) &&
 			!slices.Contains(found, lit) {
 			found = append(found, lit)
 		}

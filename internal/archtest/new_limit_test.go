@@ -9,11 +9,13 @@ import (
 	"testing"
 )
 
-// A new limit is three files by hand: the limit, its cases, its claim. In a copy of the tree with those of
-// testdata/limit, -update and go generate make the rest, and the tests that follow from the catalogue pass.
+// A new limit is three files by hand: the limit, its cases, its claim. In a copy of the
+// tree with those of testdata/limit, -update and go generate make the rest, and the tests
+// that follow from the catalogue pass.
 func TestALimitIsThreeFiles(t *testing.T) {
 	if !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "slow") {
-		t.Skip("builds and tests a copy of the tree, 40 s of CPU: asked for with MAXCONN_REQUIRE=slow")
+		t.Skip("builds and tests a copy of the tree, 40 s of CPU: asked for with " +
+			"MAXCONN_REQUIRE=slow")
 	}
 	top := copied(t)
 	for from, to := range map[string]string{
@@ -32,10 +34,12 @@ func TestALimitIsThreeFiles(t *testing.T) {
 	for _, line := range []string{
 		"go test ./internal/limit -run TestCatalogue -update",
 		"go generate ./cmd/maxconn",
-		"go test -short ./internal/limit ./internal/diagnose ./internal/knob ./internal/render",
+		"go test -short ./internal/limit ./internal/diagnose ./internal/knob " +
+			"./internal/render",
 		"go test -short ./internal/prove -run TestEveryLimitHasAClaim|TestClaimsAreWhole",
 		"go test -short ./internal/archtest -run Limit",
-		"go test -short ./cmd/maxconn -run TestRecordedHosts|TestScripts/(plan|explain|check_goals)",
+		"go test -short ./cmd/maxconn -run " +
+			"TestRecordedHosts|TestScripts/(plan|explain|check_goals)",
 	} {
 		words := strings.Fields(line)
 		c := exec.Command(words[0], words[1:]...)

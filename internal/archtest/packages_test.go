@@ -88,7 +88,8 @@ func (d debian) names(sub string) string {
 func (d debian) command() *exec.Cmd {
 	d.Helper()
 	c := exec.Command("bash", filepath.Join(root(d.T), "scripts", "debian-packages.sh"))
-	c.Env = append(os.Environ(), "CI=", "D="+d.dir, "POLICY_RC_D="+filepath.Join(d.dir, "policy"),
+	c.Env = append(os.Environ(), "CI=", "D="+d.dir,
+		"POLICY_RC_D="+filepath.Join(d.dir, "policy"),
 		"SYSTEMD_DIR="+filepath.Join(d.dir, "systemd"),
 		"PATH="+filepath.Join(d.dir, "bin")+":"+os.Getenv("PATH"))
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -110,7 +111,8 @@ func (d debian) run() (met, said string) {
 func servers() []string { return strings.Fields("nginx-light wrk redis-server redis-tools") }
 
 func everything() []string {
-	return append(servers(), strings.Fields(`ansible-core cloud-init tuned nix-bin chromium strace
+	return append(servers(),
+		strings.Fields(`ansible-core cloud-init tuned nix-bin chromium strace
 		qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring`)...)
 }
 
@@ -213,7 +215,8 @@ func TestPackagesInterrupted(t *testing.T) {
 		d.must(os.Remove(filepath.Join(d.dir, "hang")))
 		d.run()
 		if _, err := os.Lstat(policy); err == nil || d.read("policy-said") != "101\n" {
-			t.Errorf("%v: the next run leaves policy-rc.d, which said %q", sig, d.read("policy-said"))
+			t.Errorf("%v: the next run leaves policy-rc.d, which said %q", sig,
+				d.read("policy-said"))
 		}
 	}
 }

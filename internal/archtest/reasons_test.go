@@ -30,7 +30,8 @@ func TestRedactionKnowsTheWordsOfReasons(t *testing.T) {
 				s.Miss(fact, why)
 				if r, _ := host.Redact(s).Lookup(fact); r.Err != why {
 					t.Errorf(
-						"%s: the reason %q would be redacted to %q: put its words into reasonWords",
+						"%s: the reason %q would be redacted to %q: "+
+							"put its words into reasonWords",
 						f.path,
 						why,
 						r.Err,
@@ -51,8 +52,10 @@ func reasonsIn(n ast.Node) (out []string) {
 		ast.Inspect(e, func(n ast.Node) bool {
 			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 				s, _ := strconv.Unquote(lit.Value)
-				if strings.Contains(s, " ") && !strings.Contains(s, "\n") { // not a list of keys
-					out = append(out, strings.TrimSpace(verbs.ReplaceAllString(s, "3")))
+				// not a list of keys
+				if strings.Contains(s, " ") && !strings.Contains(s, "\n") {
+					out = append(out,
+						strings.TrimSpace(verbs.ReplaceAllString(s, "3")))
 				}
 			}
 			return true
@@ -60,7 +63,8 @@ func reasonsIn(n ast.Node) (out []string) {
 	}
 	switch n := n.(type) {
 	case *ast.CallExpr:
-		if sel, ok := n.Fun.(*ast.SelectorExpr); ok && strings.EqualFold(sel.Sel.Name, "miss") {
+		if sel, ok := n.Fun.(*ast.SelectorExpr); ok &&
+			strings.EqualFold(sel.Sel.Name, "miss") {
 			for _, arg := range n.Args {
 				from(arg)
 			}

@@ -34,13 +34,15 @@ func TestSizes(t *testing.T) {
 			n := lines(fset, fn)
 			lengths = append(lengths, n)
 			if n > maxFunction {
-				t.Errorf("%s: %s has %d lines, the cap is %d", f.path, fn.Name.Name, n, maxFunction)
+				t.Errorf("%s: %s has %d lines, the cap is %d", f.path, fn.Name.Name,
+					n, maxFunction)
 			}
 		}
 	}
 	slices.Sort(lengths)
 	t.Logf("%d functions: median %d lines, 90th percentile %d, longest %d",
-		len(lengths), lengths[len(lengths)/2], lengths[len(lengths)*9/10], lengths[len(lengths)-1])
+		len(lengths), lengths[len(lengths)/2], lengths[len(lengths)*9/10],
+		lengths[len(lengths)-1])
 }
 
 func lines(fset *token.FileSet, n ast.Node) int {
@@ -52,7 +54,9 @@ func TestPackageDocs(t *testing.T) {
 	documented := map[string]bool{}
 	for _, f := range files {
 		if !f.test {
-			documented[f.dir] = documented[f.dir] || (f.syntax.Doc != nil && strings.HasPrefix(f.syntax.Doc.Text(), docStart(f)))
+			documented[f.dir] = documented[f.dir] ||
+				(f.syntax.Doc != nil &&
+					strings.HasPrefix(f.syntax.Doc.Text(), docStart(f)))
 		}
 	}
 	for dir, ok := range documented {
@@ -79,7 +83,8 @@ func TestNames(t *testing.T) {
 		}
 		for _, d := range f.syntax.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && badName.MatchString(fn.Name.Name) {
-				t.Errorf("%s: %s: no Get, Manager, Helper, Util", f.path, fn.Name.Name)
+				t.Errorf("%s: %s: no Get, Manager, Helper, Util", f.path,
+					fn.Name.Name)
 			}
 		}
 	}
@@ -100,16 +105,20 @@ func TestOneFileALimit(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		ids, values := declared.FindAllSubmatch(source, -1), registered.FindAllSubmatch(source, -1)
-		if len(ids) != 1 || len(values) != 1 || string(ids[0][1]) != string(values[0][1]) || string(ids[0][2]) != string(l.ID) {
-			t.Errorf("%s.go must declare the ID %s as a constant and register one limit with it", name, l.ID)
+		ids, values := declared.FindAllSubmatch(source, -1),
+			registered.FindAllSubmatch(source, -1)
+		if len(ids) != 1 || len(values) != 1 || string(ids[0][1]) != string(values[0][1]) ||
+			string(ids[0][2]) != string(l.ID) {
+			t.Errorf("%s.go must declare the ID %s as a constant and register one "+
+				"limit with it", name, l.ID)
 		}
 	}
 }
 
 // The IDs are promised: scripts and dashboards use them. More may come, none may go.
 func TestPromisedIDs(t *testing.T) {
-	promised := strings.Fields(`ephemeral-ports time-wait time-wait-buckets fin-wait close-wait process-files system-files
+	promised := strings.Fields(
+		`ephemeral-ports time-wait time-wait-buckets fin-wait close-wait process-files system-files
 		accept-queue syn-queue receive-backlog transmit-queue conntrack tcp-memory connection-memory orphans
 		neighbour-table epoll-watches cgroup-memory threads`)
 	for _, id := range promised {
@@ -122,7 +131,8 @@ func TestPromisedIDs(t *testing.T) {
 // Nobody outside needs to know on which machine this was written.
 func TestNoForeignPathsOrHosts(t *testing.T) {
 	files, _ := tree(t)
-	bad := regexp.MustCompile(`/work/(main|shared)|proxy\.golang\.org|deb\.debian\.org|registry\.npmjs`)
+	bad := regexp.MustCompile(
+		`/work/(main|shared)|proxy\.golang\.org|deb\.debian\.org|registry\.npmjs`)
 	for _, f := range files {
 		if f.dir == "internal/archtest" {
 			continue

@@ -71,7 +71,12 @@ func parse(fset *token.FileSet, top, path string) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	f := file{path: rel, dir: filepath.Dir(rel), test: strings.HasSuffix(rel, "_test.go"), syntax: syntax}
+	f := file{
+		path:   rel,
+		dir:    filepath.Dir(rel),
+		test:   strings.HasSuffix(rel, "_test.go"),
+		syntax: syntax,
+	}
 	for _, spec := range syntax.Imports {
 		p, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {

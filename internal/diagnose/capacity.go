@@ -30,10 +30,12 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
 			id := string(g.Limit.ID)
 			sum := perProcess[id]
-			perProcess[id] = bound{sum.value + g.Ceiling, id, sum.atMost || g.AtMost || len(f.pids) > 1, limit.Computed}
+			perProcess[id] = bound{sum.value + g.Ceiling, id, sum.atMost || g.AtMost ||
+				len(f.pids) > 1, limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Ceiling, string(g.Limit.ID), g.AtMost || e.maySpare(f, i), CeilingHow(*g)})
+		b = b.tighter(bound{g.Ceiling, string(g.Limit.ID), g.AtMost || e.maySpare(f, i),
+			CeilingHow(*g)})
 	}
 	for _, p := range perProcess {
 		b = b.tighter(p) // tighter does not depend on the order
@@ -50,7 +52,8 @@ func (b bound) tighter(c bound) bound {
 	return b
 }
 
-// CeilingHow is how a ceiling was got: as the first step that ends with it, else by the whole formula.
+// CeilingHow is how a ceiling was got: as the first step that ends with it, else by the
+// whole formula.
 func CeilingHow(g limit.Gauge) limit.How {
 	if g.Unbounded {
 		return ""
@@ -67,7 +70,8 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 	r := s.Read()
 	c := Capacity{Outbound: []Outbound{}, Inbound: []Inbound{}}
 	if o.PID == 0 {
-		c.Outbound = append(c.Outbound, outbound(e, Outbound{}, flow{direction: limit.Outbound}))
+		c.Outbound = append(c.Outbound,
+			outbound(e, Outbound{}, flow{direction: limit.Outbound}))
 	}
 	for _, row := range r.Table(host.OutboundKind) {
 		if line, f, ok := outboundFlow(r, row); ok && (o.PID == 0 || line.PID == o.PID) {
@@ -84,15 +88,24 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 		busiest = busiest[1:] // that of any destination stays first
 	}
 	slices.SortStableFunc(busiest, func(a, b Outbound) int { return cmp.Compare(b.Now, a.Now) })
-	slices.SortStableFunc(c.Inbound, func(a, b Inbound) int { return cmp.Compare(b.Now, a.Now) })
+	slices.SortStableFunc(c.Inbound, func(a, b Inbound) int {
+		return cmp.Compare(b.Now, a.Now)
+	})
 	return c
 }
 
 func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 	source, destination, ok := strings.Cut(row.Name(), "->")
 	pid := row.Count("pid")
-	line := Outbound{Source: source, Destination: destination, Process: row.Text("process"), PID: pid, Now: row.Sockets()}
-	f := flow{direction: limit.Outbound, source: source, destination: destination, now: open(row)}
+	line := Outbound{
+		Source:      source,
+		Destination: destination,
+		Process:     row.Text("process"),
+		PID:         pid,
+		Now:         row.Sockets(),
+	}
+	f := flow{direction: limit.Outbound, source: source, destination: destination,
+		now: open(row)}
 	if pid != 0 {
 		f.pids = []int64{pid}
 	}
@@ -103,14 +116,15 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 func outbound(e *evaluation, line Outbound, f flow) Outbound {
 	covering := e.coverage().of(f)
 	held, rate := e.lowest(f, covering, limit.Held), e.lowest(f, covering, limit.PerSecond)
-	line.Held, line.BoundBy, line.AtMost, line.RateAtMost = held.value, held.by, held.atMost || f.ownerless, rate.atMost
+	line.Held, line.BoundBy, line.AtMost, line.RateAtMost = held.value, held.by, held.atMost ||
+		f.ownerless, rate.atMost
 	line.PerSecond, line.RateBy = rate.value, rate.by
 	line.HeldHow, line.RateHow = held.how, rate.how
 	return line
 }
 
-// mostHolders is how many processes are looked at for all listeners together: a server has some for each of a few. What
-// lies beyond counts as not seen.
+// mostHolders is how many processes are looked at for all listeners together: a server has
+// some for each of a few. What lies beyond counts as not seen.
 const mostHolders = 1 << 16
 
 // listenerFlows is one flow for each listening address and port.
@@ -127,7 +141,9 @@ func listenerFlows(r *host.Reader) []flow {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		i, known := places[name]
 		if !known {
-			i, flows = len(flows), append(flows, flow{direction: limit.Inbound, listener: name, now: accepted(r, name)})
+			i, flows = len(flows),
+				append(flows, flow{direction: limit.Inbound, listener: name,
+					now: accepted(r, name)})
 			places[name] = i
 		}
 		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {
@@ -135,7 +151,8 @@ func listenerFlows(r *host.Reader) []flow {
 				full[i] = true
 				break
 			}
-			if n, err := strconv.ParseInt(pid, 10, 64); err == nil && !seen[held{i, n}] {
+			if n, err := strconv.ParseInt(pid, 10, 64); err == nil &&
+				!seen[held{i, n}] {
 				seen[held{i, n}] = true
 				flows[i].holders = append(flows[i].holders, n)
 			}
@@ -152,7 +169,15 @@ func listenerFlows(r *host.Reader) []flow {
 func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	covering := e.coverage().of(f)
 	held, burst := e.lowest(f, covering, limit.Held), e.lowest(f, covering, limit.Burst)
-	line := Inbound{Listener: f.listener, Held: held.value, BoundBy: held.by, Burst: burst.value, BurstBy: burst.by, AtMost: held.atMost, BurstAtMost: burst.atMost}
+	line := Inbound{
+		Listener:    f.listener,
+		Held:        held.value,
+		BoundBy:     held.by,
+		Burst:       burst.value,
+		BurstBy:     burst.by,
+		AtMost:      held.atMost,
+		BurstAtMost: burst.atMost,
+	}
 	line.HeldHow, line.BurstHow = held.how, burst.how
 	if f.ownerless {
 		line.AtMost = true
@@ -163,8 +188,8 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	return line
 }
 
-// serving are those of the processes that hold a listener that take its connections: a master that only started its
-// workers (nginx) has no epoll instance, and they have.
+// serving are those of the processes that hold a listener that take its connections: a
+// master that only started its workers (nginx) has no epoll instance, and they have.
 func serving(r *host.Reader, holders []int64) []int64 {
 	var waiting, others []int64
 	for _, pid := range holders {
@@ -189,4 +214,6 @@ func accepted(r *host.Reader, listener string) int64 {
 }
 
 // open is the connections of a row that are neither half-open nor in TIME_WAIT.
-func open(row host.Row) int64 { return row.Sockets() - row.Count("TIME_WAIT") - row.Count("SYN_RECV") }
+func open(row host.Row) int64 {
+	return row.Sockets() - row.Count("TIME_WAIT") - row.Count("SYN_RECV")
+}

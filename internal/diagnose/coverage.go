@@ -7,8 +7,9 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// coverage finds the gauges that bound a flow without looking at all of them: a host has thousands of flows, and
-// about as many gauges that speak of one flow each. Its lists hold places of gauges.
+// coverage finds the gauges that bound a flow without looking at all of them: a host has
+// thousands of flows, and about as many gauges that speak of one flow each. Its lists hold
+// places of gauges.
 type coverage struct {
 	gauges   []limit.Gauge
 	peer     map[[2]string][]int // of a source and a destination; "" for any
@@ -84,12 +85,15 @@ func (c *coverage) of(f flow) []int {
 			found = append(found, g.at)
 		}
 	}
-	found = slices.DeleteFunc(found, func(i int) bool { return c.gauges[i].Bounds&f.direction == 0 })
+	found = slices.DeleteFunc(found, func(i int) bool {
+		return c.gauges[i].Bounds&f.direction == 0
+	})
 	slices.Sort(found)
 	return slices.Compact(found)
 }
 
-// ofPeer prefers the gauge of the very pair; a flow without connections has that of any destination.
+// ofPeer prefers the gauge of the very pair; a flow without connections has that of any
+// destination.
 func (c *coverage) ofPeer(f flow) (found []int) {
 	found = append(found, c.peer[[2]string{f.source, f.destination}]...)
 	switch {

@@ -12,7 +12,8 @@ import (
 	"github.com/maxconn/maxconn/internal/spent"
 )
 
-// covers is what it means that a gauge bounds connections of a flow; coverage only finds those gauges sooner.
+// covers is what it means that a gauge bounds connections of a flow; coverage only finds
+// those gauges sooner.
 func covers(f flow, g limit.Gauge) bool {
 	s := g.Subject
 	switch {
@@ -32,7 +33,8 @@ func covers(f flow, g limit.Gauge) bool {
 		return slices.Contains(f.pids, s.PID)
 	case s.Cgroup != "":
 		return slices.ContainsFunc(f.cgroups, func(c string) bool {
-			return s.Cgroup == "/" || c == s.Cgroup || strings.HasPrefix(c, s.Cgroup+"/")
+			return s.Cgroup == "/" || c == s.Cgroup ||
+				strings.HasPrefix(c, s.Cgroup+"/")
 		})
 	}
 	for _, pid := range f.pids {
@@ -49,20 +51,26 @@ func TestCoverage(t *testing.T) {
 	pid := func() int64 { return int64(r.IntN(4)) }
 	for range 3000 {
 		var gauges []limit.Gauge
-		scopes := []limit.Scope{limit.Peer, limit.Listener, limit.Process, limit.Cgroup, limit.User, limit.Netns, limit.Host}
+		scopes := []limit.Scope{limit.Peer, limit.Listener, limit.Process, limit.Cgroup,
+			limit.User, limit.Netns, limit.Host}
 		for range 1 + r.IntN(8) {
-			g := limit.Gauge{Limit: &limit.Limit{Scope: scopes[r.IntN(len(scopes))]}, Bounds: limit.Direction(r.IntN(4))}
+			g := limit.Gauge{Limit: &limit.Limit{Scope: scopes[r.IntN(len(scopes))]},
+				Bounds: limit.Direction(r.IntN(4))}
 			g.Subject = limit.Subject{
-				Source: pick("", "a", "b"), Destination: pick("", "x", "y"), Listener: pick("", "l", "m"), PID: pid(),
+				Source: pick("", "a", "b"), Destination: pick("", "x", "y"),
+				Listener: pick("", "l", "m"), PID: pid(),
 				Cgroup: pick("", "/", "/a", "/a/b", "/ab"), UID: pick("", "0", "1"),
 			}
 			g.Spares = slices.Repeat([]int64{pid()}, r.IntN(2))
 			gauges = append(gauges, g)
 		}
 		f := flow{
-			direction: limit.Direction(1 + r.IntN(2)), source: pick("", "a", "b"), destination: pick("", "x", "y"),
-			listener: pick("", "l", "m"), uid: pick("", "0", "1"), pids: slices.Repeat([]int64{pid()}, r.IntN(3)),
-			cgroups: slices.Repeat([]string{pick("", "/", "/a", "/a/b/c", "/ab/c")}, r.IntN(3)),
+			direction: limit.Direction(1 + r.IntN(2)), source: pick("", "a", "b"),
+			destination: pick("", "x", "y"),
+			listener:    pick("", "l", "m"), uid: pick("", "0", "1"),
+			pids: slices.Repeat([]int64{pid()}, r.IntN(3)),
+			cgroups: slices.Repeat([]string{pick("", "/", "/a", "/a/b/c", "/ab/c")},
+				r.IntN(3)),
 		}
 		var want []int
 		for i, g := range gauges {
@@ -76,13 +84,17 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// many is a host with so many of everything.
+// many is a host with that many of everything.
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "listener 10.0.0.1:%d = queue=6 limit=5 drops=9 pid=%d process=p\n", i, i)
-		fmt.Fprintf(&b, "process %d = name=p uid=%d soft=10 hard=10 files=10 cgroup=/a/%d epoll=1\n", i, i, i)
-		fmt.Fprintf(&b, "outbound 10.0.0.1->9:%d = ESTABLISHED=30000 ranged=30000 pid=%d\n", i, i)
+		fmt.Fprintf(&b, "listener 10.0.0.1:%d = queue=6 limit=5 drops=9 pid=%d process=p\n",
+			i, i)
+		fmt.Fprintf(&b,
+			"process %d = name=p uid=%d soft=10 hard=10 files=10 cgroup=/a/%d "+
+				"epoll=1\n", i, i, i)
+		fmt.Fprintf(&b, "outbound 10.0.0.1->9:%d = ESTABLISHED=30000 ranged=30000 pid=%d\n",
+			i, i)
 		fmt.Fprintf(&b, "cgroup /a/%d = version=2 pids_max=9 pids_current=9\n", i)
 	}
 	return b.String()
@@ -118,7 +130,8 @@ func BenchmarkCheck(b *testing.B) {
 			for b.Loop() {
 				Check(s, Options{})
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n), "ns/row")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(4*n),
+				"ns/row")
 		})
 	}
 }

@@ -27,7 +27,8 @@ type flow struct {
 func (f flow) withProcess(r *host.Reader) flow {
 	for _, pid := range f.pids {
 		if row, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10)); ok {
-			f.uid, f.cgroups = row.Text("uid"), []string{row.Text("cgroup"), row.Text("pids_cgroup")}
+			f.uid, f.cgroups = row.Text("uid"),
+				[]string{row.Text("cgroup"), row.Text("pids_cgroup")}
 		}
 	}
 	return f

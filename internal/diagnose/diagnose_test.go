@@ -35,10 +35,13 @@ func TestQuotedArithmetic(t *testing.T) {
 		"32768 60999": {28232, 470},
 		"15000 61000": {46001, 766},
 	} {
-		s := snapshot(t, ports).With(host.Setting{Fact: host.Sysctl("net.ipv4.ip_local_port_range"), Want: portRange},
+		s := snapshot(t, ports).With(
+			host.Setting{Fact: host.Sysctl("net.ipv4.ip_local_port_range"),
+				Want: portRange},
 			host.Setting{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"), Want: "30"})
 		got := Check(s, Options{}).Capacity.Outbound[0]
-		if got.Held != want.held || got.BoundBy != "ephemeral-ports" || got.PerSecond != want.rate || got.RateBy != "time-wait" {
+		if got.Held != want.held || got.BoundBy != "ephemeral-ports" ||
+			got.PerSecond != want.rate || got.RateBy != "time-wait" {
 			t.Errorf("range %s: %+v, want %+v", portRange, got, want)
 		}
 	}
@@ -54,7 +57,8 @@ listener 0.0.0.0:82 = family=4 queue=60 limit=128 drops=0 pid=7 process=slow bac
 	for _, f := range r.Findings {
 		got = append(got, string(f.Severity)+" "+f.Subject)
 	}
-	if d := cmp.Diff([]string{"critical 0.0.0.0:81", "warning 0.0.0.0:82", "info 0.0.0.0:80"}, got); d != "" {
+	if d := cmp.Diff([]string{"critical 0.0.0.0:81", "warning 0.0.0.0:82", "info 0.0.0.0:80"},
+		got); d != "" {
 		t.Error(d)
 	}
 	if r.Verdict != Binds {
@@ -72,7 +76,8 @@ outbound 10.0.0.1->10.0.0.9:5432 = FIN_WAIT_2=28232 ranged=28232 pid=5 process=a
 	for _, f := range r.Findings {
 		got = append(got, string(f.Severity)+" "+f.Limit+" "+f.Subject)
 	}
-	if d := cmp.Diff([]string{"critical fin-wait 10.0.0.1 -> 10.0.0.9:5432", "warning fin-wait this network namespace"}, got); d != "" {
+	if d := cmp.Diff([]string{"critical fin-wait 10.0.0.1 -> 10.0.0.9:5432",
+		"warning fin-wait this network namespace"}, got); d != "" {
 		t.Error(d)
 	}
 	if o := r.Capacity.Outbound[1]; o.Held != 28232 || o.BoundBy != "ephemeral-ports" {
@@ -107,10 +112,13 @@ listener 0.0.0.0:443 = family=4 queue=0 limit=128 drops=0 pid=5 process=web
 		"uid=33":             {Held: 10000, BoundBy: "system-files"},
 		"uid=0":              {Held: 10000, BoundBy: "system-files", AtMost: true},
 	} {
-		s := snapshot(t, facts+"process 5 = name=web "+process+" soft=60000 hard=60000 files=0 sockets=0 attributed=all\n")
+		s := snapshot(t, facts+"process 5 = name=web "+process+
+			" soft=60000 hard=60000 files=0 sockets=0 attributed=all\n")
 		have := Check(s, Options{}).Capacity.Inbound[0]
-		if have.Held != want.Held || have.BoundBy != want.BoundBy || have.AtMost != want.AtMost {
-			t.Errorf("%s: %d by %s, at most %v", process, have.Held, have.BoundBy, have.AtMost)
+		if have.Held != want.Held || have.BoundBy != want.BoundBy ||
+			have.AtMost != want.AtMost {
+			t.Errorf("%s: %d by %s, at most %v", process, have.Held, have.BoundBy,
+				have.AtMost)
 		}
 	}
 }
@@ -125,8 +133,11 @@ func TestVerdictUnknownWithoutEssentials(t *testing.T) {
 	if r.Verdict != Unknown {
 		t.Errorf("without the port range: %s", r.Verdict)
 	}
-	i := slices.IndexFunc(r.Unseen, func(u Unseen) bool { return u.Fact == "sysctl net.ipv4.ip_local_port_range" })
-	if i < 0 || r.Unseen[i].Why != "permission denied" || !slices.Contains(r.Unseen[i].Limits, "ephemeral-ports") {
+	i := slices.IndexFunc(r.Unseen, func(u Unseen) bool {
+		return u.Fact == "sysctl net.ipv4.ip_local_port_range"
+	})
+	if i < 0 || r.Unseen[i].Why != "permission denied" ||
+		!slices.Contains(r.Unseen[i].Limits, "ephemeral-ports") {
 		t.Errorf("unseen: %+v", r.Unseen)
 	}
 }
@@ -153,13 +164,15 @@ process 6 = name=web soft=1024 hard=4096 files=24 sockets=4 attributed=all
 }
 
 func TestDemand(t *testing.T) {
-	w := limit.Workload{Outbound: []limit.Goal{{Subject: "10.0.0.9:5432", Held: 40000, PerSecond: 100}}}
+	w := limit.Workload{Outbound: []limit.Goal{{Subject: "10.0.0.9:5432", Held: 40000,
+		PerSecond: 100}}}
 	r := Check(snapshot(t, ports), Options{Workload: w})
 	if len(r.Findings) != 1 {
 		t.Fatalf("findings: %+v", r.Findings)
 	}
 	f := r.Findings[0]
-	if f.Limit != "ephemeral-ports" || f.Severity != Warning || f.Demand != 40000 || f.Ceiling != 28232 || f.Subject != "10.0.0.9:5432" {
+	if f.Limit != "ephemeral-ports" || f.Severity != Warning || f.Demand != 40000 ||
+		f.Ceiling != 28232 || f.Subject != "10.0.0.9:5432" {
 		t.Errorf("%+v", f)
 	}
 	if len(f.Remedies) == 0 {
@@ -172,8 +185,10 @@ func TestDemand(t *testing.T) {
 }
 
 func TestGoalWords(t *testing.T) {
-	all := newListeners([]flow{{listener: "0.0.0.0:443"}, {listener: "x"}, {listener: "[::]:443"}})
-	for goal, want := range map[string]int{":443": 2, "443": 2, "0.0.0.0:443": 1, ":44": 0, "10.0.0.1:443": 0, "x": 1, "y": 0} {
+	all := newListeners([]flow{{listener: "0.0.0.0:443"}, {listener: "x"},
+		{listener: "[::]:443"}})
+	for goal, want := range map[string]int{":443": 2, "443": 2, "0.0.0.0:443": 1, ":44": 0,
+		"10.0.0.1:443": 0, "x": 1, "y": 0} {
 		if got := all.of(goal); len(got) != want {
 			t.Errorf("%q: %v", goal, got)
 		}
@@ -182,7 +197,9 @@ func TestGoalWords(t *testing.T) {
 
 // The JSON form is a promise: every name of the contract is there, arrays are never null.
 func TestJSONContract(t *testing.T) {
-	b, err := json.Marshal(Check(snapshot(t, ports+"listener 0.0.0.0:81 = family=4 queue=6 limit=5 drops=7 pid=6 process=app backlog=5\n"), Options{}))
+	b, err := json.Marshal(Check(snapshot(t,
+		ports+"listener 0.0.0.0:81 = family=4 queue=6 limit=5 drops=7 pid=6 "+
+			"process=app backlog=5\n"), Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,12 +209,16 @@ func TestJSONContract(t *testing.T) {
 	}
 	hasKeys(t, got, "schema", "host", "capacity", "findings", "unseen")
 	capacity := got["capacity"].(map[string]any)
-	hasKeys(t, capacity["outbound"].([]any)[0], "source", "destination", "held", "per_second", "bound_by")
-	hasKeys(t, capacity["inbound"].([]any)[0], "listener", "process", "pid", "held", "burst", "bound_by")
+	hasKeys(t, capacity["outbound"].([]any)[0], "source", "destination", "held", "per_second",
+		"bound_by")
+	hasKeys(t, capacity["inbound"].([]any)[0], "listener", "process", "pid", "held", "burst",
+		"bound_by")
 	f := got["findings"].([]any)[0].(map[string]any)
-	hasKeys(t, f, "limit", "severity", "subject", "process", "pid", "ceiling", "used", "cause", "evidence", "remedies", "sources")
+	hasKeys(t, f, "limit", "severity", "subject", "process", "pid", "ceiling", "used", "cause",
+		"evidence", "remedies", "sources")
 	hasKeys(t, f["evidence"].([]any)[0], "fact", "value", "meaning")
-	hasKeys(t, f["remedies"].([]any)[0], "kind", "setting", "from", "to", "text", "takes_effect")
+	hasKeys(t, f["remedies"].([]any)[0], "kind", "setting", "from", "to", "text",
+		"takes_effect")
 }
 
 func hasKeys(t *testing.T, v any, keys ...string) {

@@ -70,7 +70,8 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 	}
 	e.gauges = slices.Concat(all...)
 	if kernel := s.Read().Kernel(); kernel.Before(4, 4) {
-		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " + kernel.String()
+		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " +
+			kernel.String()
 		e.unseen[missing{host.System("kernel").String(), why}] = nil
 	}
 	return e
@@ -105,7 +106,9 @@ func (e *evaluation) unseenList() []Unseen {
 	for k, limits := range e.unseen {
 		out = append(out, Unseen{k.fact, k.why, limits})
 	}
-	slices.SortFunc(out, func(a, b Unseen) int { return cmp.Or(cmp.Compare(a.Fact, b.Fact), cmp.Compare(a.Why, b.Why)) })
+	slices.SortFunc(out, func(a, b Unseen) int {
+		return cmp.Or(cmp.Compare(a.Fact, b.Fact), cmp.Compare(a.Why, b.Why))
+	})
 	return out
 }
 

@@ -1,6 +1,6 @@
-// Package diagnose turns a snapshot into a report: what the host can make and hold, what binds first, and
-// what is wrong, worst first. It is pure: the catalogue (package limit) holds all knowledge of
-// single limits, this package only compares what they say.
+// Package diagnose turns a snapshot into a report: what the host can make and hold, what
+// binds first, and what is wrong, worst first. It is pure: the catalogue (package limit)
+// holds all knowledge of single limits, this package only compares what they say.
 package diagnose
 
 import (
@@ -37,7 +37,8 @@ type Host struct {
 	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
 	User      string `json:"user,omitempty"`
 	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
-	// Process and PID are set where the report is about one process alone. Process is "" where it could not be seen.
+	// Process and PID are set where the report is about one process alone. Process is
+	// "" where it could not be seen.
 	Process string `json:"process,omitempty"`
 	PID     int64  `json:"pid,omitempty"`
 }
@@ -48,8 +49,8 @@ type Capacity struct {
 	Inbound  []Inbound  `json:"inbound"`
 }
 
-// Outbound is the capacity from a source address to one destination. Empty source and destination stand
-// for any that has no connections yet.
+// Outbound is the capacity from a source address to one destination. Empty source and
+// destination stand for any that has no connections yet.
 type Outbound struct {
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
@@ -69,10 +70,11 @@ type Outbound struct {
 
 // Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
 type Inbound struct {
-	Listener    string `json:"listener"`
-	Process     string `json:"process"`
-	PID         int64  `json:"pid"`
-	Now         int64  `json:"now"` // connections there now, without TIME_WAIT and half-open ones
+	Listener string `json:"listener"`
+	Process  string `json:"process"`
+	PID      int64  `json:"pid"`
+	// connections there now, without TIME_WAIT and half-open ones
+	Now         int64  `json:"now"`
 	Held        int64  `json:"held"`
 	Burst       int64  `json:"burst"`
 	BoundBy     string `json:"bound_by"` // what bounds held
@@ -95,27 +97,29 @@ const (
 
 // Finding is one limit and one subject with something to say.
 type Finding struct {
-	Limit     string        `json:"limit"`
-	Severity  Severity      `json:"severity"`
-	Subject   string        `json:"subject"`
-	Process   string        `json:"process"`
-	PID       int64         `json:"pid"`
-	Measure   limit.Measure `json:"measure"`
-	Unit      string        `json:"unit,omitempty"` // what Ceiling and Used count where that is not connections
-	Ceiling   int64         `json:"ceiling"`
-	Unbounded bool          `json:"unbounded,omitempty"` // the kernel sets no ceiling here
-	AtMost    bool          `json:"at_most,omitempty"`
+	Limit    string        `json:"limit"`
+	Severity Severity      `json:"severity"`
+	Subject  string        `json:"subject"`
+	Process  string        `json:"process"`
+	PID      int64         `json:"pid"`
+	Measure  limit.Measure `json:"measure"`
+	// what Ceiling and Used count where that is not connections
+	Unit      string `json:"unit,omitempty"`
+	Ceiling   int64  `json:"ceiling"`
+	Unbounded bool   `json:"unbounded,omitempty"` // the kernel sets no ceiling here
+	AtMost    bool   `json:"at_most,omitempty"`
 	// CeilingHow says how the ceiling was got, "" where there is none.
-	CeilingHow limit.How        `json:"ceiling_how,omitempty"`
-	Used       int64            `json:"used"`
-	Demand     int64            `json:"demand,omitempty"` // what was asked for with --inbound, --outbound
-	Refused    int64            `json:"refused,omitempty"`
-	Cause      string           `json:"cause"`
-	Owner      string           `json:"owner"`
-	Evidence   []limit.Evidence `json:"evidence"`
-	Remedies   []limit.Remedy   `json:"remedies"`
-	Steps      []limit.Step     `json:"steps"`
-	Sources    []string         `json:"sources"`
+	CeilingHow limit.How `json:"ceiling_how,omitempty"`
+	Used       int64     `json:"used"`
+	// what was asked for with --inbound, --outbound
+	Demand   int64            `json:"demand,omitempty"`
+	Refused  int64            `json:"refused,omitempty"`
+	Cause    string           `json:"cause"`
+	Owner    string           `json:"owner"`
+	Evidence []limit.Evidence `json:"evidence"`
+	Remedies []limit.Remedy   `json:"remedies"`
+	Steps    []limit.Step     `json:"steps"`
+	Sources  []string         `json:"sources"`
 }
 
 // Unseen is a fact that could not be read, and which limits would have used it.
@@ -151,7 +155,13 @@ type Options struct {
 // Check evaluates the whole catalogue on a snapshot.
 func Check(s host.Snapshot, o Options) Report {
 	e := evaluate(s, o)
-	r := Report{Schema: Schema, Host: About(s), Asked: o.Limits, Checked: e.checked, Unseen: e.unseenList()}
+	r := Report{
+		Schema:  Schema,
+		Host:    About(s),
+		Asked:   o.Limits,
+		Checked: e.checked,
+		Unseen:  e.unseenList(),
+	}
 	if r.Host.PID = o.PID; o.PID != 0 {
 		row, _ := s.Read().Row(host.ProcessKind, strconv.FormatInt(o.PID, 10))
 		r.Host.Process = row.Text("name")
@@ -167,7 +177,15 @@ func Check(s host.Snapshot, o Options) Report {
 func About(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
-	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), NetnsName: text("netns-name"), Scope: text("scope"), User: text("user"), Window: text("window")}
+	return Host{
+		Name:      text("name"),
+		Kernel:    text("kernel"),
+		Netns:     text("netns"),
+		NetnsName: text("netns-name"),
+		Scope:     text("scope"),
+		User:      text("user"),
+		Window:    text("window"),
+	}
 }
 
 func count(checked []Checked, findings []Finding) {

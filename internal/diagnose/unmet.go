@@ -13,11 +13,14 @@ import (
 type Need struct {
 	Gauge limit.Gauge
 	Goal  limit.Goal // what asks for it; where several goals share the gauge, the first
-	// Want is what the goals want of the gauge, Others what else uses it and goes on to; both in the gauge's measure.
+	// Want is what the goals want of the gauge, Others what else uses it and goes on
+	// to; both in the gauge's measure.
 	Want, Others int64
-	// Direction is that of the goal: the same address and port may be a destination and a listener.
+	// Direction is that of the goal: the same address and port may be a destination and
+	// a listener.
 	Direction limit.Direction
-	// Sharers is over how many such gauges the goal's connections spread: the processes of a listener.
+	// Sharers is over how many such gauges the goal's connections spread: the processes
+	// of a listener.
 	Sharers int64
 }
 
@@ -25,7 +28,9 @@ type Need struct {
 func (n Need) Total() int64 { return n.Want + n.Others }
 
 // Exceeds says whether the gauge does not hold it.
-func (n Need) Exceeds() bool { return n.Want > 0 && !n.Gauge.Unbounded && n.Total() > n.Gauge.Ceiling }
+func (n Need) Exceeds() bool {
+	return n.Want > 0 && !n.Gauge.Unbounded && n.Total() > n.Gauge.Ceiling
+}
 
 // Together says how the goals of a workload are meant.
 type Together bool
@@ -37,12 +42,14 @@ const (
 	OneByOne Together = false
 )
 
-// Needs lists what a workload wants of each gauge that bounds it, and the facts for want of which whole limits could
-// not be judged.
+// Needs lists what a workload wants of each gauge that bounds it, and the facts for want of
+// which whole limits could not be judged.
 func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 	e := evaluate(s, Options{Workload: w})
 	voided := slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
-		return !slices.ContainsFunc(u.Limits, func(id string) bool { return e.void[limit.ID(id)] })
+		return !slices.ContainsFunc(u.Limits, func(id string) bool {
+			return e.void[limit.ID(id)]
+		})
 	})
 	return e.needs(s, w, t), voided
 }
@@ -57,8 +64,8 @@ func exceeded(needs []Need) []Need {
 	return slices.DeleteFunc(needs, func(n Need) bool { return !n.Exceeds() })
 }
 
-// Faults lists the gauges that check finds fault with. Want is the ceiling under which it would find none, 0 where a higher one
-// would not help or nobody knows how high.
+// Faults lists the gauges that check finds fault with. Want is the ceiling under which it
+// would find none, 0 where a higher one would not help or nobody knows how high.
 func Faults(s host.Snapshot) (needs []Need) {
 	for _, g := range evaluate(s, Options{}).gauges {
 		if severity := judge(g); severity == Critical || severity == Warning {
@@ -90,8 +97,8 @@ func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) (needs
 	return needs
 }
 
-// wants is what each demand asks of each gauge, by the place of the gauge and in the order of the demands; the gauge
-// itself is left out.
+// wants is what each demand asks of each gauge, by the place of the gauge and in the order
+// of the demands; the gauge itself is left out.
 func (e *evaluation) wants(demands []demand) map[int][]Need {
 	all := map[int][]Need{}
 	for _, d := range demands {
@@ -131,7 +138,8 @@ type demand struct {
 	flows []flow
 }
 
-// demandsOf finds the flows of each goal. A destination that nobody is connected to has one of which nothing is known.
+// demandsOf finds the flows of each goal. A destination that nobody is connected to has one
+// of which nothing is known.
 func demandsOf(r *host.Reader, w limit.Workload) (out []demand) {
 	w = w.Merged()
 	if len(w.Outbound) > 0 {
@@ -181,7 +189,8 @@ func (n Need) beside(g limit.Gauge) Need {
 	return n
 }
 
-// apart says whether goals do not add up in a gauge: each destination and each listener has a ceiling of its own.
+// apart says whether goals do not add up in a gauge: each destination and each listener has
+// a ceiling of its own.
 func apart(g limit.Gauge) bool {
 	switch g.Limit.Scope {
 	case limit.Peer:
@@ -229,7 +238,8 @@ func (n Need) finding() Finding {
 	return found
 }
 
-// Subject is whose ceiling it is, or the destination that is asked for where there are no connections yet.
+// Subject is whose ceiling it is, or the destination that is asked for where there are no
+// connections yet.
 func (n Need) Subject() string {
 	if n.Gauge.Subject.Kind == limit.AnyPeer {
 		return n.Goal.Subject
@@ -284,13 +294,18 @@ func merge(present, wanted []Finding) []Finding {
 	return present
 }
 
-// Unowned lists the inbound goals whose connections are held by a process that could not be seen: nobody can say whether its
-// descriptors suffice.
+// Unowned lists the inbound goals whose connections are held by a process that could not be
+// seen: nobody can say whether its descriptors suffice.
 func Unowned(s host.Snapshot, w limit.Workload) (goals []string) {
 	r := s.Read()
 	for _, d := range demandsOf(r, limit.Workload{Inbound: w.Inbound}) {
-		unseen := func(pid int64) bool { _, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10)); return !ok }
-		hidden := func(f flow) bool { return f.ownerless || slices.ContainsFunc(f.pids, unseen) }
+		unseen := func(pid int64) bool {
+			_, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10))
+			return !ok
+		}
+		hidden := func(f flow) bool {
+			return f.ownerless || slices.ContainsFunc(f.pids, unseen)
+		}
 		if d.goal.Held > 0 && slices.ContainsFunc(d.flows, hidden) {
 			goals = append(goals, d.goal.Subject)
 		}

@@ -69,7 +69,9 @@ var encoders = []struct {
 		jsonText,
 		false,
 	},
-	{"YAML", func(s string) string { return "- " + string(YAMLString(s)) + "\n" }, yamlText, false},
+	{"YAML", func(s string) string {
+		return "- " + string(YAMLString(s)) + "\n"
+	}, yamlText, false},
 	{
 		"YAML text",
 		func(s string) string { return "- " + string(YAMLText("  ", s)) + "\n" },
@@ -78,7 +80,9 @@ var encoders = []struct {
 	},
 	{
 		"YAML lines",
-		func(s string) string { return "- " + string(YAMLText("  ", Lines(s)+"\n")) + "\n" },
+		func(s string) string {
+			return "- " + string(YAMLText("  ", Lines(s)+"\n")) + "\n"
+		},
 		yamlText,
 		false,
 	},
@@ -123,7 +127,8 @@ func roundTrip(i int, s string) error {
 		want = Lines(s) + "\n"
 	}
 	if have != want && !(e.name == "comment" && strings.ReplaceAll(have, `\ .`, `\`) == want) {
-		return fmt.Errorf("%s of %.80q is %.200q, and read back %.200q", e.name, s, document, have)
+		return fmt.Errorf("%s of %.80q is %.200q, and read back %.200q", e.name, s,
+			document, have)
 	}
 	return nil
 }
@@ -203,7 +208,8 @@ func markdownCells(document string) (string, error) {
 			cells = append(cells, "")
 		case n.Type == html.TextNode && len(cells) > 0:
 			cells[len(cells)-1] += n.Data
-		case n.Type == html.ElementNode && !among("html head body table thead tbody tr th code", n.Data):
+		case n.Type == html.ElementNode &&
+			!among("html head body table thead tbody tr th code", n.Data):
 			return "", fmt.Errorf("it has %s %v", n.Data, n.Attr)
 		}
 	}
@@ -323,7 +329,8 @@ func commentText(document string) (string, error) {
 }
 
 func TestPlain(t *testing.T) {
-	for _, s := range append(hostile.Strings("/tmp"), "net.ipv4.tcp_mem", "4096 87380", "eth0.1@if3") {
+	for _, s := range append(hostile.Strings("/tmp"), "net.ipv4.tcp_mem", "4096 87380",
+		"eth0.1@if3") {
 		p := Plain[Conf](s)
 		if !IsPlain(string(p)) || IsPlain(s) != (string(p) == s) {
 			t.Errorf("%q is %q", s, p)
@@ -336,7 +343,8 @@ func TestPlain(t *testing.T) {
 
 func TestSARIFText(t *testing.T) {
 	for s, want := range map[string]string{
-		"a {0}": "a {{0}}", "[x](1)": `\[x\](1)`, "tcp_mem[2]": "tcp_mem[2]", "a\x1b": `a\x1b`,
+		"a {0}": "a {{0}}", "[x](1)": `\[x\](1)`, "tcp_mem[2]": "tcp_mem[2]",
+		"a\x1b": `a\x1b`,
 	} {
 		if have := SARIFText(s); have != want {
 			t.Errorf("%q is %q, want %q", s, have, want)
@@ -356,7 +364,8 @@ func TestHTMLCopies(t *testing.T) {
 		M map[string]string
 		A any
 	}
-	v := all{&inner{"\x1b", 1}, []inner{{"\u202e", 2}}, map[string]string{"\x07": "\x1b"}, "\x9b"}
+	v := all{&inner{"\x1b", 1}, []inner{{"\u202e", 2}}, map[string]string{"\x07": "\x1b"},
+		"\x9b"}
 	h := HTML(v)
 	if v.P.S != "\x1b" || v.L[0].S != "\u202e" || v.M["\x07"] != "\x1b" {
 		t.Errorf("changed: %+v", v)

@@ -9,5 +9,6 @@ type Nix string
 // the quote and "${" are escaped. The language has no escapes for other characters, so what is not
 // visible is made so.
 func NixString(s string) Nix {
-	return Nix(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`).Replace(Visible(s)) + `"`)
+	return Nix(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`).Replace(Visible(s)) +
+		`"`)
 }

@@ -158,10 +158,12 @@ func about(p plan.Plan, files bool) []string {
 	}
 	elsewhere := func(c plan.Change) bool { return strings.HasPrefix(c.Target.Name, "net.") }
 	if files && p.Host.Scope == "child" && slices.ContainsFunc(p.Changes, elsewhere) {
-		out = append(out, "It was made in a network namespace other than the host's own, such as "+
-			"that of a container; files like this one set the net. values of the host's own "+
-			"only. There, use --format kubernetes, docker run --sysctl, or "+
-			"maxconn apply --netns.")
+		out = append(out,
+			"It was made in a network namespace other than the host's own, such as "+
+				"that of a container; files like this one set the net. values "+
+				"of the host's own "+
+				"only. There, use --format kubernetes, docker run --sysctl, or "+
+				"maxconn apply --netns.")
 	}
 	return out
 }

@@ -40,8 +40,9 @@ func exported(t *testing.T) plan.Plan {
 	t.Helper()
 	s := proxy(t)
 	p, err := plan.Make(s, limit.Workload{
-		Inbound:  []limit.Goal{{Subject: ":443", Held: 300000, Burst: 5000}},
-		Outbound: []limit.Goal{{Subject: "192.0.2.51:8080", Held: 40000}, {Subject: "192.0.2.52:8080", PerSecond: 2000}},
+		Inbound: []limit.Goal{{Subject: ":443", Held: 300000, Burst: 5000}},
+		Outbound: []limit.Goal{{Subject: "192.0.2.51:8080", Held: 40000},
+			{Subject: "192.0.2.52:8080", PerSecond: 2000}},
 	}, plan.Options{})
 	if err != nil || !p.Holds {
 		t.Fatalf("%v\n%+v", err, p)
@@ -80,7 +81,8 @@ func lay(t *testing.T, dir string, files []File) {
 		if f.Executable {
 			mode = 0o755
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(f.Text), mode)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755),
+			os.WriteFile(path, []byte(f.Text), mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,7 +107,8 @@ func accepts(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// Nothing is left out in silence: each change of the plan is in the text of each format, or what it is about is.
+// Nothing is left out in silence: each change of the plan is in the text of each format, or
+// what it is about is.
 func TestExportsSayEverything(t *testing.T) {
 	p := exported(t)
 	for _, f := range Formats() {
@@ -113,7 +116,8 @@ func TestExportsSayEverything(t *testing.T) {
 		for _, file := range exports(t, p, f.Format) {
 			all.WriteString(file.Text)
 		}
-		text := strings.Join(strings.Fields(strings.ReplaceAll(all.String(), "\n#", "\n")), " ")
+		text := strings.Join(strings.Fields(strings.ReplaceAll(all.String(), "\n#", "\n")),
+			" ")
 		for _, c := range p.Changes {
 			want := []string{c.Target.Name, c.To}
 			switch c.Target.Kind {
@@ -123,7 +127,9 @@ func TestExportsSayEverything(t *testing.T) {
 				want = []string{"0.0.0.0:443", c.To}
 			}
 			for _, w := range want {
-				if !strings.Contains(text, w) && !(f.Format == Kubernetes && c.Target.Kind == host.LinkKind) {
+				if !strings.Contains(text, w) &&
+					!(f.Format == Kubernetes &&
+						c.Target.Kind == host.LinkKind) {
 					t.Errorf("%s lacks %q of %s", f.Format, w, c.Setting)
 				}
 			}
@@ -145,7 +151,8 @@ func TestExportsAreWhatPersistWrites(t *testing.T) {
 	}
 	files := exports(t, p, Systemd)
 	for i, f := range own {
-		if have, want := uncommented(files[i].Text), uncommented(string(f.Content)); have != want {
+		if have, want := uncommented(files[i].Text),
+			uncommented(string(f.Content)); have != want {
 			t.Errorf("%s:\n%s\nwant, as in %s:\n%s", files[i].Path, have, f.Path, want)
 		}
 		if files[i].Path == f.Path || persist.Owns(files[i].Path) {
@@ -175,11 +182,17 @@ func TestExportsOfHostileNames(t *testing.T) {
 		for _, file := range exports(t, p, f.Format) {
 			for line := range strings.Lines(file.Text) {
 				line = strings.TrimSpace(line)
-				if !strings.HasPrefix(line, "#") && (strings.Contains(line, "reboot") && !strings.Contains(line, "\"") && !strings.Contains(line, "__reboot") || strings.HasPrefix(line, "net.ipv4.ip_forward")) {
+				if !strings.HasPrefix(line, "#") &&
+					(strings.Contains(line, "reboot") &&
+						!strings.Contains(line, "\"") &&
+						!strings.Contains(line, "__reboot") ||
+						strings.HasPrefix(line, "net.ipv4.ip_forward")) {
 					t.Errorf("%s %s: %q", f.Format, file.Path, line)
 				}
 			}
-			if strings.Contains(file.Path, "..") && !strings.HasPrefix(file.Path, "/etc/systemd/system/..-") || strings.ContainsAny(file.Path, "\n $") {
+			if strings.Contains(file.Path, "..") &&
+				!strings.HasPrefix(file.Path, "/etc/systemd/system/..-") ||
+				strings.ContainsAny(file.Path, "\n $") {
 				t.Errorf("%s: path %q", f.Format, file.Path)
 			}
 		}
@@ -194,7 +207,8 @@ const dropIn = "zz-maxconn-plan.conf"
 func inNamespace(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	c := exec.Command(name, args...)
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET,
+		Pdeathsig: syscall.SIGKILL}
 	if id := os.Geteuid(); id != 0 {
 		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: id, Size: 1}}
@@ -212,13 +226,15 @@ func inNamespace(t *testing.T, name string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// namespaced are the settings of the plan that a network namespace has of its own, with what this kernel gives a new one.
+// namespaced are the settings of the plan that a network namespace has of its own, with
+// what this kernel gives a new one.
 func namespaced(t *testing.T) plan.Plan {
 	t.Helper()
 	sysctl := tool(t, "sysctl")
 	p := exported(t)
 	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool {
-		return !strings.HasPrefix(c.Setting, "net.ipv4.") && c.Setting != "net.core.somaxconn"
+		return !strings.HasPrefix(c.Setting, "net.ipv4.") &&
+			c.Setting != "net.core.somaxconn"
 	})
 	if len(p.Changes) < 3 {
 		t.Fatalf("%+v", p)
@@ -253,7 +269,8 @@ func TestSysctlDInTheKernel(t *testing.T) {
 	p := namespaced(t)
 	dir := t.TempDir()
 	lay(t, dir, exports(t, p, SysctlD))
-	out, err := inNamespace(t, "sh", "-c", "sysctl -q -p "+filepath.Join(dir, persist.ExportedSysctl)+"\n"+readBack(p))
+	out, err := inNamespace(t, "sh", "-c",
+		"sysctl -q -p "+filepath.Join(dir, persist.ExportedSysctl)+"\n"+readBack(p))
 	if err != nil || !slices.Equal(strings.Fields(out), wantedValues(p)) {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -266,12 +283,15 @@ func TestShellInTheKernel(t *testing.T) {
 	lay(t, dir, exports(t, p, Shell))
 	script := filepath.Join(dir, "maxconn.sh")
 	accepts(t, "sh", "-n", script)
-	out, err := inNamespace(t, "sh", "-c", "sh "+script+" >/dev/null && sh "+script+"\n"+readBack(p))
+	out, err := inNamespace(t, "sh", "-c",
+		"sh "+script+" >/dev/null && sh "+script+"\n"+readBack(p))
 	if err != nil || !slices.Equal(strings.Fields(out), wantedValues(p)) {
 		t.Errorf("%v: %s", err, out)
 	}
 	first := p.Changes[0]
-	out, err = inNamespace(t, "sh", "-c", "sysctl -q -w "+first.Setting+"=77; sh "+script+" || echo refused; sysctl -n "+first.Setting)
+	out, err = inNamespace(t, "sh", "-c",
+		"sysctl -q -w "+first.Setting+"=77; sh "+script+" || echo refused; sysctl -n "+
+			first.Setting)
 	if err != nil || !strings.HasSuffix(out, "refused\n77\n") {
 		t.Errorf("a value of somebody else: %v: %s", err, out)
 	}
@@ -303,10 +323,14 @@ func TestShellLimitsAProcess(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	limits, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/limits")
-	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), "Max open files 64 128 ") {
+	if err != nil || !strings.Contains(strings.Join(strings.Fields(string(limits)), " "),
+		"Max open files 64 128 ") {
 		t.Errorf("%v: %s", err, limits)
 	}
-	if out, err := exec.Command("sh", "-c", string(scriptHead)+"limits_to "+strconv.Itoa(pid)+" 5 65:128\n").CombinedOutput(); err == nil || !strings.Contains(string(out), "is another one") {
+	if out, err := exec.Command("sh", "-c",
+		string(scriptHead)+"limits_to "+strconv.Itoa(pid)+
+			" 5 65:128\n").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "is another one") {
 		t.Errorf("another start time: %v: %s", err, out)
 	}
 }
@@ -315,9 +339,12 @@ func TestSystemdVerifies(t *testing.T) {
 	verify := func(files []File) string {
 		dir := t.TempDir()
 		lay(t, dir, files)
-		lay(t, dir, []File{{Path: "/etc/systemd/system/nginx.service", Text: "[Service]\nExecStart=/bin/true\n"}})
-		c := exec.Command(tool(t, "systemd-analyze"), "verify", filepath.Join(dir, "etc/systemd/system/nginx.service"))
-		c.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+filepath.Join(dir, "etc/systemd/system")+":", "SYSTEMD_LOG_LEVEL=warning")
+		lay(t, dir, []File{{Path: "/etc/systemd/system/nginx.service",
+			Text: "[Service]\nExecStart=/bin/true\n"}})
+		c := exec.Command(tool(t, "systemd-analyze"), "verify",
+			filepath.Join(dir, "etc/systemd/system/nginx.service"))
+		c.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+filepath.Join(dir,
+			"etc/systemd/system")+":", "SYSTEMD_LOG_LEVEL=warning")
 		out, _ := c.CombinedOutput() // other units of this host may be at fault
 		return string(out)
 	}
@@ -338,7 +365,8 @@ func TestAnsibleChecksSyntax(t *testing.T) {
 	files := exports(t, exported(t), Ansible)
 	parseYAML(t, files[0].Text)
 	lay(t, dir, files)
-	accepts(t, "ansible-playbook", "--syntax-check", "-i", "edge-1,", filepath.Join(dir, files[0].Path))
+	accepts(t, "ansible-playbook", "--syntax-check", "-i", "edge-1,",
+		filepath.Join(dir, files[0].Path))
 }
 
 func parseYAML(t *testing.T, text string) (doc any) {
@@ -356,7 +384,8 @@ func TestCloudInitSchema(t *testing.T) {
 	doc := parseYAML(t, files[0].Text).(map[string]any)
 	for i, f := range doc["write_files"].([]any) {
 		f := f.(map[string]any)
-		if want := exports(t, p, Systemd)[i]; f["path"] != want.Path || f["content"] != want.Text {
+		if want := exports(t, p, Systemd)[i]; f["path"] != want.Path ||
+			f["content"] != want.Text {
 			t.Errorf("%s: %q, want %q", f["path"], f["content"], want.Text)
 		}
 	}
@@ -365,7 +394,8 @@ func TestCloudInitSchema(t *testing.T) {
 	accepts(t, "cloud-init", "schema", "--config-file", filepath.Join(dir, files[0].Path))
 }
 
-// systemPython is the interpreter that the distribution's packages are installed for; another one may come first in PATH.
+// systemPython is the interpreter that the distribution's packages are installed for;
+// another one may come first in PATH.
 func systemPython(t *testing.T) string {
 	t.Helper()
 	if path, err := exec.LookPath("/usr/bin/python3"); err == nil {
@@ -394,12 +424,15 @@ p = Loader(Locator([sys.argv[1]]), Factory(), Merger(), None, Variables()).load(
 for k, v in p.units["sysctl"].options.items():
     print(k + "=" + v)
 `
-	out, err := exec.Command(systemPython(t), "-c", loader, filepath.Join(dir, "etc/tuned")).CombinedOutput()
+	out, err := exec.Command(systemPython(t), "-c", loader,
+		filepath.Join(dir, "etc/tuned")).CombinedOutput()
 	if bytes.HasPrefix(out, []byte("skip")) {
 		unavailable(t, "TuneD is not installed: "+string(out))
 	}
 	for _, c := range p.Changes {
-		if c.Target.Kind == host.SysctlKind && (err != nil || !strings.Contains(string(out), c.Target.Name+"="+c.To+"\n")) {
+		if c.Target.Kind == host.SysctlKind &&
+			(err != nil || !strings.Contains(string(out),
+				c.Target.Name+"="+c.To+"\n")) {
 			t.Errorf("%s = %s: %v\n%s", c.Target.Name, c.To, err, out)
 		}
 	}
@@ -418,8 +451,15 @@ func TestKubernetesPatch(t *testing.T) {
 	parseYAML(t, files[0].Text)
 	dir := t.TempDir()
 	lay(t, dir, append(files,
-		File{Path: "kustomization.yaml", Text: "resources: [web.yaml]\npatches:\n  - path: " + files[0].Path + "\n    target: {kind: Deployment}\n"},
-		File{Path: "web.yaml", Text: "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: nginx}]}\n"}))
+		File{Path: "kustomization.yaml",
+			Text: "resources: [web.yaml]\npatches:\n  - path: " + files[0].Path +
+				"\n    target: {kind: " +
+				"Deployment}\n"},
+		File{Path: "web.yaml",
+			Text: "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " +
+				"web}\nspec:\n  selector: {matchLabels: {app: web}}\n  " +
+				"template:\n    metadata: {labels: {app: web}}\n    spec: " +
+				"{containers: [{name: web, image: nginx}]}\n"}))
 	if _, err := exec.LookPath("kubectl"); err != nil {
 		t.Skip("kubectl is not installed, and not every Debian has it")
 	}
@@ -430,7 +470,10 @@ func TestKubernetesPatch(t *testing.T) {
 		s := s.(map[string]any)
 		names = append(names, s["name"].(string)+"="+s["value"].(string))
 	}
-	if pod["containers"] == nil || !slices.Contains(names, "net.ipv4.tcp_tw_reuse=1") || slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "conntrack") }) {
+	if pod["containers"] == nil || !slices.Contains(names, "net.ipv4.tcp_tw_reuse=1") ||
+		slices.ContainsFunc(names, func(n string) bool {
+			return strings.Contains(n, "conntrack")
+		}) {
 		t.Errorf("%v", pod)
 	}
 }
@@ -442,7 +485,8 @@ func TestExportOfAChild(t *testing.T) {
 		p.Host.Scope = scope
 		for _, x := range Formats() {
 			f := x.Format
-			says := strings.Contains(exports(t, p, f)[0].Text, "network namespace other than the host's own")
+			says := strings.Contains(exports(t, p, f)[0].Text,
+				"network namespace other than the host's own")
 			if want := wants && f != Kubernetes && f != Shell; says != want {
 				t.Errorf("%s, scope %q: %v, want %v", f, scope, says, want)
 			}

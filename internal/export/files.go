@@ -81,7 +81,8 @@ func (x export) nixos() string {
 		b.Write("  boot.kernel.sysctl = {\n")
 		for _, c := range x.boot.Sysctls {
 			b.Write(nixComments("    #", persist.Reason(c)))
-			b.Write("    ", encode.NixString(c.Target.Name), " = ", nixValue(c.To), ";\n")
+			b.Write("    ", encode.NixString(c.Target.Name), " = ", nixValue(c.To),
+				";\n")
 		}
 		b.Write("  };\n")
 	}
@@ -94,7 +95,8 @@ func (x export) nixos() string {
 			encode.NixString("options "+module+" "+option+"="+value), ";\n")
 	}
 	for _, u := range x.boot.Units {
-		b.Write("  systemd.services.", encode.NixString(strings.TrimSuffix(u.Name, ".service")),
+		b.Write("  systemd.services.",
+			encode.NixString(strings.TrimSuffix(u.Name, ".service")),
 			".serviceConfig.LimitNOFILE = ", encode.NixString(u.Limits()), ";\n")
 	}
 	b.Write("}\n")

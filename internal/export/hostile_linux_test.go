@@ -73,23 +73,29 @@ func TestHostileFieldsStayData(t *testing.T) {
 	for _, field := range fields(p) {
 		for _, x := range Formats() {
 			want := shape(t, x.Format, exports(t, with(t, p, field, control), x.Format))
-			refused := shape(t, x.Format, exports(t, with(t, p, field, "\x00"), x.Format))
+			refused := shape(t, x.Format,
+				exports(t, with(t, p, field, "\x00"), x.Format))
 			for _, text := range hostile.Strings("/tmp") {
 				files := exports(t, with(t, p, field, text), x.Format)
 				for _, f := range files {
 					if !places.MatchString(f.Path) {
-						t.Errorf("%s, %s is %.60q: a file %q", x.Format, field, text, f.Path)
+						t.Errorf("%s, %s is %.60q: a file %q", x.Format,
+							field, text, f.Path)
 					}
 					for line := range strings.SplitSeq(f.Text, "\n") {
-						if !encode.IsVisible(strings.ReplaceAll(line, "\t", "")) {
-							t.Errorf("%s, %s is %.60q: a line %q", x.Format, field, text, line)
+						if !encode.IsVisible(strings.ReplaceAll(line, "\t",
+							"")) {
+							t.Errorf("%s, %s is %.60q: a line %q",
+								x.Format, field, text, line)
 						}
 					}
 				}
-				if have := shape(t, x.Format, files); have != want && have != refused &&
+				if have := shape(t, x.Format, files); have != want &&
+					have != refused &&
 					!plainChoice(field, text) {
 					t.Errorf(
-						"%s, %s is %.60q: %s\nwant the shape of a harmless word: %s",
+						"%s, %s is %.60q: %s\nwant the shape of a "+
+							"harmless word: %s",
 						x.Format,
 						field,
 						text,
@@ -233,7 +239,8 @@ func hostilePlan(t *testing.T, dir string) plan.Plan {
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		c.Why = strings.Join(all, " ") + " " + all[i%len(all)]
-		c.Setting, c.Owner, c.Limit = all[(i+1)%len(all)], all[(i+2)%len(all)], all[(i+3)%len(all)]
+		c.Setting, c.Owner, c.Limit = all[(i+1)%len(all)], all[(i+2)%len(all)],
+			all[(i+3)%len(all)]
 	}
 	for _, text := range all {
 		for _, c := range slices.Clone(p.Changes[:12]) {
@@ -316,7 +323,8 @@ func TestShellRunsNothingOfAPlan(t *testing.T) {
 	canary := t.TempDir()
 	p := hostilePlan(t, canary)
 	for i := range p.Changes {
-		p.Changes[i].From = strings.ReplaceAll("'; touch DIR; $(touch DIR) `touch DIR`\n", "DIR", canary+"/from")
+		p.Changes[i].From = strings.ReplaceAll("'; touch DIR; $(touch DIR) `touch DIR`\n",
+			"DIR", canary+"/from")
 	}
 	script := exports(t, p, Shell)[0].Text
 	_, commands, ok := strings.Cut(script, string(scriptHead))
@@ -340,7 +348,8 @@ func TestShellRunsNothingOfAPlan(t *testing.T) {
 		) {
 			t.Errorf("%d commands:\n%s", n, out)
 		}
-		if want := "sysctl_to|net.core.somaxconn|" + encode.Visible(p.Changes[0].From) + "|8192|\n"; !strings.Contains(
+		if want := "sysctl_to|net.core.somaxconn|" + encode.Visible(p.Changes[0].From) +
+			"|8192|\n"; !strings.Contains(
 			string(out),
 			want,
 		) {
@@ -406,7 +415,8 @@ func TestReadersOfHostileFiles(t *testing.T) {
 		t,
 		dir,
 		[]File{
-			{Path: "/etc/systemd/system/nginx.service", Text: "[Service]\nExecStart=/bin/true\n"},
+			{Path: "/etc/systemd/system/nginx.service",
+				Text: "[Service]\nExecStart=/bin/true\n"},
 		},
 	)
 	c := exec.Command(

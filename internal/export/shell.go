@@ -39,8 +39,9 @@ func (x export) shell() string {
 	var b encode.Builder[encode.Shell]
 	b.Write("#!/bin/sh\n", shellComments(x.about...))
 	b.Write(
-		shellComments("It acts until the next boot. It stops at the first value that is neither "+
-			"the old nor the new one."),
+		shellComments(
+			"It acts until the next boot. It stops at the first value that is neither "+
+				"the old nor the new one."),
 		scriptHead,
 	)
 	for _, c := range x.plan.Changes {

@@ -27,7 +27,8 @@ func (x export) ansible() string {
 	if module, _, _ := x.boot.Module(); module != "" {
 		name := encode.Plain[encode.Ansible](module)
 		b.Write("    - name: Load ", name, ", so that its settings are there\n",
-			"      ansible.builtin.command: modprobe ", name, "\n      changed_when: false\n")
+			"      ansible.builtin.command: modprobe ", name,
+			"\n      changed_when: false\n")
 	}
 	files := x.laid()
 	for _, f := range files {
@@ -38,9 +39,11 @@ func (x export) ansible() string {
 			"      ansible.builtin.debug:\n        msg: \"see the comments\"\n")
 	}
 	b.Write(
-		"  handlers:\n    - name: Read the settings\n      ansible.builtin.command: sysctl -p ",
+		"  handlers:\n    - name: Read the settings\n      ansible.builtin.command: "+
+			"sysctl -p ",
 		persist.ExportedSysctl,
-		"\n      changed_when: true\n    - name: Read the units\n      ansible.builtin.systemd:\n",
+		"\n      changed_when: true\n    - name: Read the units\n      "+
+			"ansible.builtin.systemd:\n",
 		"        daemon_reload: true\n",
 	)
 	b.Write(playComments(x.beyond("What this playbook does not do:")...))
@@ -55,12 +58,14 @@ const nobody = "put-the-name-of-the-host-here"
 func (x export) play() (out encode.Ansible) {
 	name := x.plan.Host.Name
 	if !isHost(name) {
-		out = playComments("The name of the host cannot be told to Ansible: put it in at hosts.")
+		out = playComments(
+			"The name of the host cannot be told to Ansible: put it in at hosts.")
 		name = nobody
 	}
-	return out + "- name: Connection limits by maxconn\n  hosts: \"" + encode.Plain[encode.Ansible](
-		name,
-	) +
+	return out + "- name: Connection limits by maxconn\n  hosts: \"" +
+		encode.Plain[encode.Ansible](
+			name,
+		) +
 		"\"\n  become: true\n  tasks:\n"
 }
 
@@ -122,8 +127,8 @@ func (x export) cloudInit() string {
 	return b.String()
 }
 
-// inPod says whether a pod has the setting for itself: a value of its network namespace, which it may
-// write. safe says that a kubelet allows it without being told to.
+// inPod says whether a pod has the setting for itself: a value of its network namespace,
+// which it may write. safe says that a kubelet allows it without being told to.
 func inPod(name string) (own, safe bool) {
 	k := knob.Lookup(name)
 	return k != nil && k.Scope.OfNetns(), k != nil && k.SafeInPods
@@ -145,12 +150,14 @@ func (x export) kubernetes() string {
 	b.Write(
 		yamlComments(
 			"#",
-			"kubectl patch deployment NAME --patch-file FILE, or a patch of kustomize; "+
+			"kubectl patch deployment NAME --patch-file FILE, or a patch of "+
+				"kustomize; "+
 				"a pod does not inherit settings of its node.",
 		),
 	)
 	b.Write(
-		"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n    spec:\n",
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  "+
+			"template:\n    spec:\n",
 		"      securityContext:\n        sysctls:",
 	)
 	if len(pod) == 0 {
@@ -170,7 +177,8 @@ func podSysctl(c plan.Change) encode.YAML {
 	if _, safe := inPod(c.Target.Name); !safe {
 		head += yamlComments(
 			mark,
-			"Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+c.Target.Name,
+			"Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+
+				c.Target.Name,
 		)
 	}
 	return head + "          - name: " + yamlKey(c.Target.Name) +
@@ -195,9 +203,11 @@ func (x export) beyondPod(heading string, node []plan.Change) []string {
 		switch {
 		case c.Target.Kind == host.ProcessKind && c.Target.Field == "soft":
 			more = append(more, c.Setting+": descriptor limits "+c.Limits+
-				", set by the container runtime (LimitNOFILE of its unit, or default_ulimits)")
+				", set by the container runtime (LimitNOFILE of its unit, or "+
+				"default_ulimits)")
 		case c.Target.Kind == host.ListenerKind:
-			more = append(more, c.Setting+": the program has to ask for a backlog of "+c.To)
+			more = append(more, c.Setting+": the program has to ask for a backlog of "+
+				c.To)
 		}
 	}
 	return under(heading, append(more, x.refused...))

@@ -2,8 +2,9 @@ package host
 
 import "time"
 
-// Age is a length of time in coarse steps. Waiting times differ from one reading to the next; steps keep
-// two snapshots of a quiet host equal, and claim no accuracy that nobody needs.
+// Age is a length of time in coarse steps. Waiting times differ from one reading to the
+// next; steps keep two snapshots of a quiet host equal, and claim no accuracy that nobody
+// needs.
 type Age string
 
 // ages are the steps, longest first.
@@ -11,7 +12,8 @@ var ages = []struct {
 	least time.Duration
 	age   Age
 }{
-	{time.Hour, "1h"}, {10 * time.Minute, "10m"}, {time.Minute, "1m"}, {10 * time.Second, "10s"}, {2 * time.Second, "2s"}, {0, "0s"},
+	{time.Hour, "1h"}, {10 * time.Minute, "10m"}, {time.Minute, "1m"},
+	{10 * time.Second, "10s"}, {2 * time.Second, "2s"}, {0, "0s"},
 }
 
 // AgeOf is the longest step that d reaches.

@@ -17,12 +17,15 @@ func TestBounds(t *testing.T) {
 	}
 	s := parse(t, rows("listener 1:%d = queue=1\n", mostRows+5))
 	r := s.Read()
-	if n, why := len(r.Table(ListenerKind)), r.Partial(ListenerKind); n != mostRows || !strings.Contains(why, "5 more") {
+	if n, why := len(r.Table(ListenerKind)), r.Partial(ListenerKind); n != mostRows ||
+		!strings.Contains(why, "5 more") {
 		t.Errorf("%d rows, %q", n, why)
 	}
-	s = parse(t, rows("listener 1:%d = queue=1\n", mostRows)+rows("process %d = files=1\n", mostRows))
+	s = parse(t, rows("listener 1:%d = queue=1\n", mostRows)+rows("process %d = files=1\n",
+		mostRows))
 	all := len(s.Read().Rows(ListenerKind)) + len(s.Read().Rows(ProcessKind))
-	if all != mostTables || s.Read().Partial(ProcessKind) == "" || s.Read().Partial(ListenerKind) != "" {
+	if all != mostTables || s.Read().Partial(ProcessKind) == "" ||
+		s.Read().Partial(ListenerKind) != "" {
 		t.Errorf("%d rows of two tables", all)
 	}
 	for name, text := range map[string]string{
@@ -34,7 +37,8 @@ func TestBounds(t *testing.T) {
 		"field":  "process 1 = name=" + strings.Repeat("1", mostName+1) + "\n",
 		"fields": "process 1 =" + strings.Repeat(" a=1", mostFields+1) + "\n",
 	} {
-		if _, err := Parse([]byte(header + "\n" + text + "end\n")); err == nil || len(err.Error()) > 300 {
+		if _, err := Parse([]byte(header + "\n" + text + "end\n")); err == nil ||
+			len(err.Error()) > 300 {
 			t.Errorf("%s: %.300v", name, err)
 		}
 	}
@@ -50,7 +54,9 @@ func BenchmarkParse(b *testing.B) {
 		var text strings.Builder
 		text.WriteString(header + "\n")
 		for i := range n {
-			fmt.Fprintf(&text, "listener 1:%d = queue=1 limit=5 process=\"a b\"\nsysctl a%d = 1\n", i, i)
+			fmt.Fprintf(&text,
+				"listener 1:%d = queue=1 limit=5 process=\"a b\"\nsysctl "+
+					"a%d = 1\n", i, i)
 		}
 		text.WriteString("end\n")
 		b.Run(name, func(b *testing.B) {
@@ -59,7 +65,8 @@ func BenchmarkParse(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(text.Len()), "ns/byte")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/
+				float64(text.Len()), "ns/byte")
 		})
 	}
 }

@@ -68,7 +68,9 @@ func (f Fields) String() string {
 }
 
 func needsQuote(v string) bool {
-	return v == "" || strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f || r == 0xfffd || r > 0x7e })
+	return v == "" || strings.ContainsFunc(v, func(r rune) bool {
+		return r <= ' ' || r == '"' || r == 0x7f || r == 0xfffd || r > 0x7e
+	})
 }
 
 // parseFields reads the text form. What is not "name=value" is dropped:
@@ -94,7 +96,8 @@ func splitFields(text string) (f Fields, ok bool) {
 	return f, ok
 }
 
-// eachField goes over the fields up to the first that is none, or that is refused, and then says false.
+// eachField goes over the fields up to the first that is none, or that is refused, and then
+// says false.
 func eachField(text string, take func(Field) bool) bool {
 	for text != "" {
 		name, rest, found := strings.Cut(text, "=")

@@ -30,7 +30,8 @@ func (f Fact) String() string { return string(f.Kind) + " " + f.Name }
 
 // compare orders facts by kind, then name.
 func compare(a, b Fact) int {
-	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Name, b.Name))
+	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)),
+		strings.Compare(a.Name, b.Name))
 }
 
 // Reading is the text of a fact or, where Err is not empty, the reason why it

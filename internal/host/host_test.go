@@ -34,13 +34,15 @@ func TestReaderNeverTurnsAbsentIntoZero(t *testing.T) {
 func TestIntClampsUnsigned(t *testing.T) {
 	s := parse(t, "sysctl a = 18446744073709551615\nsysctl b = 9223372036854775807\n")
 	r := s.Read()
-	if r.Int(Sysctl("a")) != math.MaxInt64 || r.Int(Sysctl("b")) != math.MaxInt64 || r.Err() != nil {
+	if r.Int(Sysctl("a")) != math.MaxInt64 || r.Int(Sysctl("b")) != math.MaxInt64 ||
+		r.Err() != nil {
 		t.Error("values up to 2^64 clamp to 2^63-1")
 	}
 }
 
 func TestPorts(t *testing.T) {
-	for text, want := range map[string]int64{"": 0, "80": 1, "1-65535": 65535, "8080,9148-9150": 4, "0-65535": 65536} {
+	for text, want := range map[string]int64{"": 0, "80": 1, "1-65535": 65535,
+		"8080,9148-9150": 4, "0-65535": 65536} {
 		s, err := ParsePorts(text)
 		if err != nil || s.Len() != want || s.String() != text {
 			t.Errorf("%q: %d ports, %q, %v", text, s.Len(), s.String(), err)
@@ -90,8 +92,12 @@ func TestWithChangesACopy(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	before := parse(t, "counter TcpExt.ListenDrops = 5\ncounter TcpExt.Still = 3\nlistener 0.0.0.0:80 = drops=1 queue=9\nsysctl a = 1\n")
-	after := parse(t, "counter TcpExt.ListenDrops = 9\ncounter TcpExt.Still = 3\nlistener 0.0.0.0:80 = drops=4 queue=2\nsysctl a = 2\n")
+	before := parse(t,
+		"counter TcpExt.ListenDrops = 5\ncounter TcpExt.Still = 3\nlistener 0.0.0.0:80 "+
+			"= drops=1 queue=9\nsysctl a = 1\n")
+	after := parse(t,
+		"counter TcpExt.ListenDrops = 9\ncounter TcpExt.Still = 3\nlistener 0.0.0.0:80 "+
+			"= drops=4 queue=2\nsysctl a = 2\n")
 	r := Window(before, after, 10*time.Second).Read()
 	for name, c := range map[string]struct {
 		fact  Fact
@@ -114,7 +120,13 @@ func TestWindow(t *testing.T) {
 }
 
 func TestAge(t *testing.T) {
-	for d, want := range map[time.Duration]Age{0: "0s", 1900 * time.Millisecond: "0s", 2 * time.Second: "2s", 59 * time.Second: "10s", 3 * time.Hour: "1h"} {
+	for d, want := range map[time.Duration]Age{
+		0:                       "0s",
+		1900 * time.Millisecond: "0s",
+		2 * time.Second:         "2s",
+		59 * time.Second:        "10s",
+		3 * time.Hour:           "1h",
+	} {
 		if got := AgeOf(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}

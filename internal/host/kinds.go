@@ -30,8 +30,8 @@ const (
 	// SoftnetKind is a table by CPU ("cpu0"): processed dropped squeezed
 	// received_rps flow_limit backlog. Host-wide.
 	SoftnetKind Kind = "softnet"
-	// ConntrackKind: entries, and sums over CPUs of columns of /proc/net/stat/nf_conntrack: drop,
-	// early_drop, insert_failed.
+	// ConntrackKind: entries, and sums over CPUs of columns of
+	// /proc/net/stat/nf_conntrack: drop, early_drop, insert_failed.
 	ConntrackKind Kind = "conntrack"
 	// NeighbourKind: arp.entries, arp.table_fulls, ndisc.entries, ndisc.table_fulls
 	// (host-wide, initial namespace only); own.ipv4, own.ipv6 (entries of this namespace).
@@ -40,59 +40,74 @@ const (
 	// request_sock_TCP, tw_sock_TCP, tcp_bind_bucket, tcp_bind2_bucket,
 	// eventpoll_epi, eventpoll_pwq, nf_conntrack): active objects size (bytes).
 	SlabKind Kind = "slab"
-	// ProtocolKind is a table by protocol (TCP, TCPv6) of /proc/net/protocols: size (bytes) sockets memory (pages).
+	// ProtocolKind is a table by protocol (TCP, TCPv6) of /proc/net/protocols: size
+	// (bytes) sockets memory (pages).
 	ProtocolKind Kind = "protocol"
-	// LinkKind is a table by device: index kind up (yes/no) mtu txqueuelen
-	// qdisc (root) addresses rx_dropped tx_dropped backlog ("netif_rx", "napi", "rps", "gro_cells" (a queue of
-	// netdev_max_backlog packets of the device's own; drops are in rx_dropped), absent when unknown: which way received packets take).
+	// LinkKind is a table by device: index kind up (yes/no) mtu txqueuelen qdisc (root)
+	// addresses rx_dropped tx_dropped backlog ("netif_rx", "napi", "rps", "gro_cells"
+	// (a queue of netdev_max_backlog packets of the device's own; drops are in
+	// rx_dropped), absent when unknown: which way received packets take).
 	LinkKind Kind = "link"
-	// QdiscKind is a table by "device/handle": kind link limit (as the kernel
-	// gives it) unit (of limit: packets, bytes) backlog (packets) packets (sent) drops overlimits root (yes/no).
+	// QdiscKind is a table by "device/handle": kind link limit (as the kernel gives it)
+	// unit (of limit: packets, bytes) backlog (packets) packets (sent) drops overlimits
+	// root (yes/no).
 	QdiscKind Kind = "qdisc"
 	// AddressKind is a table by local address: link.
 	AddressKind Kind = "address"
 	// ListenerKind is a table by "address:port", and "address:port~2" and so on for
-	// further members of a SO_REUSEPORT group: family (4, 6) queue limit (as the kernel gives
-	// it: sk_max_ack_backlog) drops uid inode pid process (the lowest pid that holds it) pids (all that hold it, "12,13", where several do)
-	// syn (half-open connections, counted on the first member of a group, group-wide)
-	// oldest and youngest (waiting time of unaccepted connections, see Age) backlog (the argument of
-	// listen() where it can be inferred, else absent) cgroup.
+	// further members of a SO_REUSEPORT group: family (4, 6) queue limit (as the kernel
+	// gives it: sk_max_ack_backlog) drops uid inode pid process (the lowest pid that
+	// holds it) pids (all that hold it, "12,13", where several do) syn (half-open
+	// connections, counted on the first member of a group, group-wide) oldest and
+	// youngest (waiting time of unaccepted connections, see Age) backlog (the argument
+	// of listen() where it can be inferred, else absent) cgroup.
 	ListenerKind Kind = "listener"
-	// InboundKind is a table by listener ("address:port", a group is one row): one field a TCP state
-	// (ESTABLISHED ...), unaccepted (of ESTABLISHED and CLOSE_WAIT: not yet taken by accept()), pid process
-	// (who holds the accepted sockets, where one process holds most), unaccepted_close_wait (of CLOSE_WAIT: not yet taken by accept()),
-	// close_wait_age (see Age: at least half of the CLOSE_WAIT sockets, unaccepted ones left out, have been in it this long).
-	// A row without a listener of its name is what is left of one that has been closed.
+	// InboundKind is a table by listener ("address:port", a group is one row): one
+	// field a TCP state (ESTABLISHED ...), unaccepted (of ESTABLISHED and CLOSE_WAIT:
+	// not yet taken by accept()), pid process (who holds the accepted sockets, where
+	// one process holds most), unaccepted_close_wait (of CLOSE_WAIT: not yet taken by
+	// accept()), close_wait_age (see Age: at least half of the CLOSE_WAIT sockets,
+	// unaccepted ones left out, have been in it this long). A row without a listener of
+	// its name is what is left of one that has been closed.
 	InboundKind Kind = "inbound"
 	// OutboundKind is a table by "source->destination:port": one field a TCP state,
-	// ranged (sockets whose local port is in ip_local_port_range and not reserved), local-ports known.
-	// pid process; timestamps (yes/no: seen on established ones); fold (how many sockets may be missing from
-	// the row because the table was full). close_wait_age (as for inbound).
+	// ranged (sockets whose local port is in ip_local_port_range and not reserved),
+	// local-ports known. pid process; timestamps (yes/no: seen on established ones);
+	// fold (how many sockets may be missing from the row because the table was full).
+	// close_wait_age (as for inbound).
 	OutboundKind Kind = "outbound"
-	// SourceKind is a table by local address of outbound sockets: sockets, destinations, ports (distinct local
-	// ports in the range), shared (of these, used to two or more destinations at once), opposite (of these, of the
-	// parity that connect() takes last: not the parity of the range's low end).
+	// SourceKind is a table by local address of outbound sockets: sockets,
+	// destinations, ports (distinct local ports in the range), shared (of these, used
+	// to two or more destinations at once), opposite (of these, of the parity that
+	// connect() takes last: not the parity of the range's low end).
 	SourceKind Kind = "source"
-	// BinderKind is a table by pid ("?" where unknown) of bound-only sockets: process, ports (a port list).
+	// BinderKind is a table by pid ("?" where unknown) of bound-only sockets: process,
+	// ports (a port list).
 	BinderKind Kind = "binder"
-	// PortsKind: port lists such as "8080,40000-40009": listening, bound (bind() without connect or
-	// listen; only where system bound-sockets is "listed").
+	// PortsKind: port lists such as "8080,40000-40009": listening, bound (bind()
+	// without connect or listen; only where system bound-sockets is "listed").
 	PortsKind Kind = "ports"
-	// ProcessKind is a table by pid: name uid start (clock ticks since boot, tells a pid that was used again) state (R, S, D, T ...) cgroup unit soft hard ("unlimited" is a
-	// word) files threads nproc (RLIMIT_NPROC soft) epoll (epoll descriptors)
-	// files_below (of files, those numbered below soft; only where files exceed soft)
-	// sockets (TCP sockets found) attributed ("all", or "512" of its descriptors were read) and one field a TCP state;
-	// pids_cgroup (the cgroup that bounds its threads, where that is not the one in cgroup: version 1).
-	// sysadmin (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from fs.file-max).
+	// ProcessKind is a table by pid: name uid start (clock ticks since boot, tells a
+	// pid that was used again) state (R, S, D, T ...) cgroup unit soft hard
+	// ("unlimited" is a word) files threads nproc (RLIMIT_NPROC soft) epoll (epoll
+	// descriptors) files_below (of files, those numbered below soft; only where files
+	// exceed soft) sockets (TCP sockets found) attributed ("all", or "512" of its
+	// descriptors were read) and one field a TCP state; pids_cgroup (the cgroup that
+	// bounds its threads, where that is not the one in cgroup: version 1). sysadmin
+	// (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from
+	// fs.file-max).
 	ProcessKind Kind = "process"
-	// CgroupKind is a table by cgroup path, ancestors included: version (1, 2) memory_max ("max" is a word) memory_current
-	// memory_sock memory_events_max memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
-	// memory_file: page cache that can be given back (inactive_file + active_file of memory.stat; total_ ones in version 1).
+	// CgroupKind is a table by cgroup path, ancestors included: version (1, 2)
+	// memory_max ("max" is a word) memory_current memory_sock memory_events_max
+	// memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
+	// memory_file: page cache that can be given back (inactive_file + active_file of
+	// memory.stat; total_ ones in version 1).
 	CgroupKind Kind = "cgroup"
 	// UserKind is a table by uid: sockets (TCP sockets in this namespace).
 	UserKind Kind = "user"
-	// RestKind is a table by kind ("outbound"): the connections of rows that a table left out for size, summed: one field a
-	// TCP state, largest (no destination left out has more sockets than this).
+	// RestKind is a table by kind ("outbound"): the connections of rows that a table
+	// left out for size, summed: one field a TCP state, largest (no destination left
+	// out has more sockets than this).
 	RestKind Kind = "rest"
 	// MovedKind: what changed during system window, by "kind/name" or "kind/name/field":
 	// a signed difference. Absent where nothing moved.
@@ -101,8 +116,10 @@ const (
 
 // tables are the kinds whose facts are rows of fields.
 var tables = map[Kind]bool{
-	SoftnetKind: true, SlabKind: true, ProtocolKind: true, LinkKind: true, QdiscKind: true, AddressKind: true,
-	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true, BinderKind: true, ProcessKind: true,
+	SoftnetKind: true, SlabKind: true, ProtocolKind: true, LinkKind: true, QdiscKind: true,
+	AddressKind:  true,
+	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true,
+	BinderKind: true, ProcessKind: true,
 	CgroupKind: true, UserKind: true, RestKind: true,
 }
 
@@ -112,7 +129,8 @@ func (k Kind) IsTable() bool { return tables[k] }
 // States are the TCP states that count connections, by their field name in
 // rows of inbound, outbound and process.
 var States = []string{
-	"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSE_WAIT", "LAST_ACK", "CLOSING",
+	"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT",
+	"CLOSE_WAIT", "LAST_ACK", "CLOSING",
 }
 
 // Sysctl names a sysctl.

@@ -25,7 +25,8 @@ func ParsePorts(text string) (PortSet, error) {
 		lo, err1 := strconv.ParseUint(low, 10, 16)
 		hi, err2 := strconv.ParseUint(high, 10, 16)
 		if err1 != nil || err2 != nil || lo > hi {
-			return PortSet{}, fmt.Errorf("ports %.60q: %.60q is not a port or a range", text, part)
+			return PortSet{}, fmt.Errorf("ports %.60q: %.60q is not a port or a range",
+				text, part)
 		}
 		s.addRange(lo, hi)
 	}
@@ -35,7 +36,8 @@ func ParsePorts(text string) (PortSet, error) {
 // Add puts a port into the set.
 func (s *PortSet) Add(port uint16) { s.words[port/64] |= 1 << (port % 64) }
 
-// addRange puts all ports from low to high into the set, both included and below 65536, a word at a time.
+// addRange puts all ports from low to high into the set, both included and below 65536, a
+// word at a time.
 func (s *PortSet) addRange(low, high uint64) {
 	for w := low / 64; w <= high/64; w++ {
 		s.words[w] |= mask(int64(max(low, w*64)-w*64), int64(min(high, w*64+63)-w*64))

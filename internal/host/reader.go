@@ -145,7 +145,9 @@ func (r *Reader) Rows(k Kind) []Row {
 			rows = append(rows, Row{f, parseFields(x.Text)})
 		}
 	}
-	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Fact.Name, b.Fact.Name) })
+	slices.SortFunc(rows, func(a, b Row) int {
+		return strings.Compare(a.Fact.Name, b.Fact.Name)
+	})
 	return rows
 }
 

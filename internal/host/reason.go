@@ -2,7 +2,8 @@ package host
 
 import "strings"
 
-// Reasons why a fact is missing, in the words in which snapshots hold them. Recorded snapshots have them: they do not change.
+// Reasons why a fact is missing, in the words in which snapshots hold them. Recorded
+// snapshots have them: they do not change.
 const (
 	Denied      = "permission denied"
 	Absent      = "this kernel does not have it"
@@ -10,17 +11,21 @@ const (
 	NoConntrack = "nf_conntrack is not loaded"
 	InChild     = "not visible in a child network namespace"
 	Masked      = "/proc/sys is not visible here"
-	// Unlisted: a kernel's own sockets, as those of NFS, have an inode like those of programs (net/socket.c __sock_create).
-	Unlisted = "sockets of this namespace are held by processes that this /proc does not list (another pid namespace), or by the kernel"
+	// Unlisted: a kernel's own sockets, as those of NFS, have an inode like those of
+	// programs (net/socket.c __sock_create).
+	Unlisted = "sockets of this namespace are held by processes that this /proc does not " +
+		"list (another pid namespace), or by the kernel"
 )
 
-// NoFile is the reason for a file of /proc that is not there. It does not blame the kernel: a container may hide it.
+// NoFile is the reason for a file of /proc that is not there. It does not blame the kernel:
+// a container may hide it.
 func NoFile(name string) string { return "/proc/" + name + notThere }
 
 const notThere = " does not exist"
 
-// IsAbsence says whether a reason is that the file or setting is not there, in the words above or of the C library. A fact
-// that a snapshot just lacks is not known to be absent.
+// IsAbsence says whether a reason is that the file or setting is not there, in the words
+// above or of the C library. A fact that a snapshot just lacks is not known to be absent.
 func IsAbsence(why string) bool {
-	return why == NoConntrack || why == NoSetting || why == Absent || strings.Contains(why, "no such file") || strings.HasSuffix(why, notThere)
+	return why == NoConntrack || why == NoSetting || why == Absent ||
+		strings.Contains(why, "no such file") || strings.HasSuffix(why, notThere)
 }

@@ -240,7 +240,9 @@ func sysctlName(x *redactor, name string) string {
 			if !slices.Contains([]string{"all", "default"}, parts[i]) {
 				last := len(parts) - 1 // a device's name may hold dots
 				return strings.Join(
-					append(parts[:i:i], device(x, strings.Join(parts[i:last], ".")), parts[last]),
+					append(parts[:i:i],
+						device(x, strings.Join(parts[i:last], ".")),
+						parts[last]),
 					".",
 				)
 			}

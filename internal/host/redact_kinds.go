@@ -16,7 +16,8 @@ func init() { // moved refers to the table
 	holder := map[string]hide{"process": named("process"), "cgroup": cgroup}
 	redaction = map[Kind]redacted{
 		SystemKind: {name: kept, fields: map[string]hide{
-			"name": named("host"), "netns-name": named("netns"), "kernel": release, "user": user,
+			"name": named("host"), "netns-name": named("netns"), "kernel": release,
+			"user":  user,
 			"scope": kernelWord, "bound-sockets": kernelWord,
 		}},
 		SysctlKind: {name: sysctlName, text: kernelWord, fields: map[string]hide{
@@ -32,12 +33,14 @@ func init() { // moved refers to the table
 		SlabKind:      {name: kept},
 		ProtocolKind:  {name: kept},
 		LinkKind: {
-			name:   device,
-			fields: map[string]hide{"kind": kernelWord, "qdisc": kernelWord, "backlog": kernelWord},
+			name: device,
+			fields: map[string]hide{"kind": kernelWord, "qdisc": kernelWord,
+				"backlog": kernelWord},
 		},
 		QdiscKind: {
-			name:   qdisc,
-			fields: map[string]hide{"kind": kernelWord, "link": device, "unit": kernelWord},
+			name: qdisc,
+			fields: map[string]hide{"kind": kernelWord, "link": device,
+				"unit": kernelWord},
 		},
 		AddressKind:  {name: sockets, fields: map[string]hide{"link": device}},
 		ListenerKind: {name: sockets, fields: holder},

@@ -19,7 +19,8 @@ func (x *redactor) quoted(name string) string {
 	if hidden := x.endpoint(name); !strings.HasPrefix(hidden, "address-") {
 		return hidden
 	}
-	for _, word := range []string{"process", "unit", "cgroup", "link", "host", "netns", "kernel"} {
+	for _, word := range []string{"process", "unit", "cgroup", "link", "host", "netns",
+		"kernel"} {
 		if s, ok := x.names[word+" "+name]; ok {
 			return s
 		}

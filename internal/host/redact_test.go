@@ -95,7 +95,8 @@ func TestUnknownFactsAreHidden(t *testing.T) {
 	s.Set(System("novelty"), secret)
 	s.Set(
 		Fact{ProcessKind, "7"},
-		Fields{{"name", "x"}, {"novelty", secret}, {"other", "7"}, {secret + "!", "1"}}.String(),
+		Fields{{"name", "x"}, {"novelty", secret}, {"other", "7"},
+			{secret + "!", "1"}}.String(),
 	)
 	s.Set(Fact{ListenerKind, secret + ":80"}, "queue=0")
 	s.Set(Fact{QdiscKind, "eth0/" + secret}, "drops=0")
@@ -116,7 +117,8 @@ func TestUnknownFactsAreHidden(t *testing.T) {
 
 func TestReleaseKeepsWhatTellsBackports(t *testing.T) {
 	for text, want := range map[string]string{
-		"6.1.0-18-amd64": "6.1.0-18-amd64", "5.14.0-427.el9.x86_64": "5.14.0-427.el9.x86_64",
+		"6.1.0-18-amd64":                   "6.1.0-18-amd64",
+		"5.14.0-427.el9.x86_64":            "5.14.0-427.el9.x86_64",
 		"6.12.107+deb13-cloud-amd64":       "6.12.107+deb13-cloud-amd64",
 		"6.6.87.2-microsoft-standard-WSL2": "6.6.87.2-microsoft-standard-WSL2",
 		"6.1.0-acme-prod+":                 "6.1.0-kernel1-kernel2+",

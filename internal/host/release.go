@@ -38,7 +38,8 @@ func (v Version) IsZero() bool { return v == Version{} }
 // Compare is negative where v is older than w.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(
-		cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))
+		cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor),
+		cmp.Compare(v.Patch, w.Patch))
 }
 
 // Series is the version without its third number: that of a stable series.
@@ -147,14 +148,14 @@ func orderTails(a, b string) int {
 // many changes of newer kernels: there a version tells less.
 func (r Release) Backports() bool { return strings.Contains(r.tail, ".el") }
 
-// Change is something that came with a release of Linux and was taken back into older series.
+// Change is something that came with a release of Linux and was rolled back into older series.
 type Change struct {
 	Since  Version
 	Stable []Version // the first release of each stable series that has it
 }
 
-// Before is the kernels without the change, in words: "before Linux 6.13, and before 6.12.10, 6.6.72
-// of the stable kernels".
+// Before is the kernels without the change, in words: "before Linux 6.13, and before
+// 6.12.10, 6.6.72 of the stable kernels".
 func (c Change) Before() string {
 	out := "before Linux " + c.Since.String()
 	if len(c.Stable) == 0 {

@@ -43,8 +43,9 @@ func (s Snapshot) Text() []byte {
 	return b.Bytes()
 }
 
-// What a snapshot may hold. observe writes less: names of processes have 15 bytes, paths of cgroups at most PATH_MAX,
-// lists of ports 32768 entries. A table of more rows is read in part, and its "*" says so.
+// What a snapshot may hold. observe writes less: names of processes have 15 bytes, paths of
+// cgroups at most PATH_MAX, lists of ports 32768 entries. A table of more rows is read in
+// part, and its "*" says so.
 const (
 	mostFacts  = 1 << 18
 	mostRows   = 16384   // of a table
@@ -56,7 +57,7 @@ const (
 )
 
 // Parse reads the text form. Empty lines and lines that begin with "#" are
-// passed over. Errors are *SyntaxError with the line.
+// skipped. Errors are *SyntaxError with the line.
 func Parse(text []byte) (Snapshot, error) {
 	var s Snapshot
 	var rows rowCount
@@ -69,7 +70,9 @@ func Parse(text []byte) (Snapshot, error) {
 			continue
 		case !s.started():
 			if line != header {
-				return s, &SyntaxError{n, fmt.Sprintf("want %q, have %.40q: not a snapshot", header, line)}
+				return s, &SyntaxError{n,
+					fmt.Sprintf("want %q, have %.40q: not a snapshot", header,
+						line)}
 			}
 			s.readings, s.names = map[Fact]Reading{}, map[Kind][]string{}
 		case ended:
@@ -101,7 +104,7 @@ type rowCount struct {
 	read   map[Kind]int
 }
 
-// admit says whether a further row of the table is read, or counts it as passed over.
+// admit says whether a further row of the table is read, or counts it as skipped.
 func (c *rowCount) admit(k Kind) bool {
 	if c.all == 0 {
 		c.passed, c.read = map[Kind]int{}, map[Kind]int{}
@@ -115,15 +118,18 @@ func (c *rowCount) admit(k Kind) bool {
 	return true
 }
 
-// tellOfRest gives the reason for the rows that were passed over.
+// tellOfRest gives the reason for the rows that were skipped.
 func (s *Snapshot) tellOfRest(c rowCount) {
 	for k, n := range c.passed {
-		s.Hide(All(k), fmt.Sprintf("%d rows were read and %d more were not: a snapshot is read up to %d rows of a table, "+
-			"and %d of all", c.read[k], n, mostRows, mostTables))
+		s.Hide(All(k),
+			fmt.Sprintf("%d rows were read and %d more were not: a snapshot is "+
+				"read up to %d rows of a table, "+
+				"and %d of all", c.read[k], n, mostRows, mostTables))
 	}
 }
 
-// parseLine reads one "kind name = value" and returns what is wrong with it. Rows of a table are counted.
+// parseLine reads one "kind name = value" and returns what is wrong with it. Rows of a
+// table are counted.
 func (s *Snapshot) parseLine(line string, rows *rowCount) (wrong string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	name, rest, _ := strings.Cut(rest, " ")
@@ -163,7 +169,8 @@ func (s *Snapshot) parseLine(line string, rows *rowCount) (wrong string) {
 	return ""
 }
 
-// tooLong says whether a fact is larger than any that was observed: the work that some are worth is not linear in them.
+// tooLong says whether a fact is larger than any that was observed: the work that some are
+// worth is not linear in them.
 func tooLong(f Fact, mark, text string) bool {
 	most := mostName
 	if mark == "=" && (f.Kind == SysctlKind || f.Kind == PortsKind || f.Kind.IsTable()) {
@@ -178,7 +185,9 @@ func validKind(k string) bool {
 
 // escapeName keeps a name free of spaces and control characters.
 func escapeName(name string) string {
-	if name != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' }) {
+	if name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || r == '"'
+	}) {
 		return name
 	}
 	return strings.ReplaceAll(strconv.QuoteToASCII(name), " ", `\x20`)
@@ -193,7 +202,8 @@ func unescapeName(name string) (string, error) {
 
 // escapeText keeps a value on one line and tells its outer spaces.
 func escapeText(text string) string {
-	if strings.TrimSpace(text) == text && !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, isControl) {
+	if strings.TrimSpace(text) == text && !strings.HasPrefix(text, `"`) &&
+		!strings.ContainsFunc(text, isControl) {
 		return text
 	}
 	return strconv.QuoteToASCII(text)

@@ -24,7 +24,8 @@ func TestTextRoundTrip(t *testing.T) {
 	s.Set(Sysctl("net.core.somaxconn"), "4096")
 	s.Set(Sysctl("net.ipv4.ip_local_reserved_ports"), "")
 	s.Set(System("name"), " odd \"name\"\nwith \x00 bytes \xff")
-	s.Set(Fact{ProcessKind, "7"}, Fields{}.Add("name", "a b=c \"d\"").AddInt("files", 3).String())
+	s.Set(Fact{ProcessKind, "7"},
+		Fields{}.Add("name", "a b=c \"d\"").AddInt("files", 3).String())
 	s.Set(Fact{LinkKind, "eth 0"}, "kind=veth")
 	s.Miss(Sysctl("net.ipv4.tcp_mem"), "not visible in a child network namespace")
 	got, err := Parse(s.Text())
@@ -37,7 +38,8 @@ func TestTextRoundTrip(t *testing.T) {
 	if name := got.Read().Text(System("name")); name != " odd \"name\"\nwith \x00 bytes \xff" {
 		t.Errorf("name came back as %q", name)
 	}
-	if row, ok := got.Read().Row(ProcessKind, "7"); !ok || row.Text("name") != "a b=c \"d\"" || row.Count("files") != 3 {
+	if row, ok := got.Read().Row(ProcessKind, "7"); !ok || row.Text("name") != "a b=c \"d\"" ||
+		row.Count("files") != 3 {
 		t.Errorf("process row came back as %+v", row)
 	}
 }
@@ -69,7 +71,9 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(header + "\nsysctl a = 1\nlistener [::]:80 = queue=0 process=\"a b\"\nsysctl b ! gone\nend\n"))
+	f.Add([]byte(header +
+		"\nsysctl a = 1\nlistener [::]:80 = queue=0 process=\"a b\"\nsysctl b ! " +
+		"gone\nend\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var s Snapshot
 		var err error

@@ -12,7 +12,8 @@ var monotonic = map[Kind][]string{
 	LinkKind:     {"rx_dropped", "tx_dropped"},
 	QdiscKind:    {"drops", "overlimits", "packets"},
 	ListenerKind: {"drops"},
-	CgroupKind:   {"memory_events_max", "memory_events_oom", "memory_failcnt", "pids_events_max"},
+	CgroupKind: {"memory_events_max", "memory_events_oom", "memory_failcnt",
+		"pids_events_max"},
 }
 
 // Window is the later of two samples of one subject, with what moved between

@@ -1,5 +1,6 @@
-// Package infile reads the files that a user names, whole and bounded: a file that is a pipe, a device or without end is
-// refused at once instead of waited for or read until memory is used up.
+// Package infile reads the files that a user names, whole and bounded: a file that is a
+// pipe, a device or without end is refused at once instead of waited for or read until
+// memory is used up.
 package infile
 
 import (
@@ -21,12 +22,12 @@ type TooLarge struct{ Most int64 }
 
 func (t TooLarge) Error() string { return fmt.Sprintf("more than %d MiB", t.Most>>20) }
 
-// errNotRegular is for what has no end or may never begin: it is told of without being read.
+// errNotRegular is for what has no end or may never begin: it is reported without being read.
 var errNotRegular = errors.New("not a regular file")
 
-// Text is all of a file of at most so many bytes, and its mode. It must be a regular file, or the name of an open
-// descriptor (/dev/stdin, /dev/fd/63), as shells make them of <(command). Reading ends with ctx. Errors other than
-// that end are *fs.PathError.
+// Text is all of a file of at most that many bytes, and its mode. It must be a regular
+// file, or the name of an open descriptor (/dev/stdin, /dev/fd/63), as shells make them of
+// <(command). Reading ends with ctx. Errors other than that end are *fs.PathError.
 func Text(ctx context.Context, name string, most int64) ([]byte, fs.FileMode, error) {
 	f, err := open(name)
 	if err != nil {
@@ -36,7 +37,8 @@ func Text(ctx context.Context, name string, most int64) ([]byte, fs.FileMode, er
 	return regular(ctx, f, name, most)
 }
 
-// In is Text for a file of a tree that cannot be left. The name is one without links (see sysctld.Resolve).
+// In is Text for a file of a tree that cannot be left. The name is one without links (see
+// sysctld.Resolve).
 func In(ctx context.Context, root *os.Root, name string, most int64) ([]byte, fs.FileMode, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -53,7 +55,8 @@ func In(ctx context.Context, root *os.Root, name string, most int64) ([]byte, fs
 	return regular(ctx, f, name, most)
 }
 
-// open looks before it opens, because opening a device can have effects of its own; regular looks again.
+// open looks before it opens, because opening a device can have effects of its own; regular
+// looks again.
 func open(name string) (*os.File, error) {
 	if fd, ok := descriptor(path.Clean(name)); ok {
 		return duplicate(fd, name)
@@ -71,7 +74,8 @@ func open(name string) (*os.File, error) {
 }
 
 // regular reads an open file that has a name of its own.
-func regular(ctx context.Context, f *os.File, name string, most int64) ([]byte, fs.FileMode, error) {
+func regular(ctx context.Context, f *os.File, name string, most int64) ([]byte, fs.FileMode,
+	error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, 0, err
@@ -80,7 +84,8 @@ func regular(ctx context.Context, f *os.File, name string, most int64) ([]byte, 
 	if !isStream && !info.Mode().IsRegular() {
 		return nil, 0, &fs.PathError{Op: "read", Path: name, Err: errNotRegular}
 	}
-	// What one can wait for is no file of a disk, whatever its mode says: /proc/kmsg, trace_pipe.
+	// What one can wait for is no file of a disk, whatever its mode says: /proc/kmsg,
+	// trace_pipe.
 	if !isStream && f.SetReadDeadline(time.Time{}) == nil {
 		return nil, 0, &fs.PathError{Op: "read", Path: name, Err: errNotRegular}
 	}
@@ -91,7 +96,7 @@ func regular(ctx context.Context, f *os.File, name string, most int64) ([]byte, 
 	return text, info.Mode(), err
 }
 
-// Stream is all of an input of at most so many bytes, until its end or that of ctx.
+// Stream is all of an input of at most that many bytes, until its end or that of ctx.
 func Stream(ctx context.Context, r io.Reader, most int64) ([]byte, error) {
 	type outcome struct {
 		text []byte

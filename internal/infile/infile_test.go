@@ -28,7 +28,8 @@ func must(t *testing.T, err error) {
 func TestText(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a")
-	must(t, errors.Join(os.WriteFile(name, []byte("text"), 0o700), os.Symlink(name, filepath.Join(dir, "link"))))
+	must(t, errors.Join(os.WriteFile(name, []byte("text"), 0o700),
+		os.Symlink(name, filepath.Join(dir, "link"))))
 	for _, n := range []string{"a", "link"} {
 		text, mode, err := Text(t.Context(), filepath.Join(dir, n), 4)
 		if string(text) != "text" || mode != 0o700 || err != nil {
@@ -41,7 +42,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// What is no file is told of without being read: none of these tests would end otherwise.
+// What is no file is reported without being read: none of these tests would end otherwise.
 func TestNoFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")
@@ -54,20 +55,24 @@ func TestNoFile(t *testing.T) {
 	root, err := os.OpenRoot(dir)
 	must(t, err)
 	defer root.Close()
-	for _, name := range []string{dir, fifo, link, socket, "/dev/zero", "/dev/tty", "/proc/kmsg", "/dev/null",
+	for _, name := range []string{dir, fifo, link, socket, "/dev/zero", "/dev/tty",
+		"/proc/kmsg", "/dev/null",
 		"/proc/self/mountinfo", "/no/such", "/dev/fd/999", ""} {
-		if text, _, err := Text(t.Context(), name, most); err == nil || strings.Contains(err.Error(), "\n") {
+		if text, _, err := Text(t.Context(), name, most); err == nil ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
-	for _, name := range []string{"fifo", "link", "socket", ".", "../" + filepath.Base(dir) + "/fifo"} {
+	for _, name := range []string{"fifo", "link", "socket", ".",
+		"../" + filepath.Base(dir) + "/fifo"} {
 		if text, _, err := In(t.Context(), root, name, most); err == nil {
 			t.Errorf("%s: %q", name, text)
 		}
 	}
 }
 
-// An open descriptor is read whatever it is, because a shell makes them of <(command); it stays open.
+// An open descriptor is read whatever it is, because a shell makes them of <(command); it
+// stays open.
 func TestDescriptor(t *testing.T) {
 	r, w, err := os.Pipe()
 	must(t, err)
@@ -94,7 +99,8 @@ func TestEnds(t *testing.T) {
 	if _, err := Stream(ctx, r, most); !errors.Is(err, context.Canceled) {
 		t.Errorf("stream: %v", err)
 	}
-	if _, _, err := Text(ctx, "/dev/fd/"+strconv.Itoa(int(r.Fd())), most); !errors.Is(err, context.Canceled) {
+	if _, _, err := Text(ctx, "/dev/fd/"+strconv.Itoa(int(r.Fd())), most); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("descriptor: %v", err)
 	}
 }
@@ -105,10 +111,12 @@ func TestStream(t *testing.T) {
 	must(t, err)
 	defer zero.Close()
 	var large TooLarge
-	if _, err := Stream(t.Context(), zero, most); !errors.As(err, &large) || large.Most != most {
+	if _, err := Stream(t.Context(), zero, most); !errors.As(err, &large) ||
+		large.Most != most {
 		t.Errorf("without end: %v", err)
 	}
-	if text, err := Stream(t.Context(), bytes.NewReader(make([]byte, most)), most); len(text) != most || err != nil {
+	if text, err := Stream(t.Context(), bytes.NewReader(make([]byte, most)),
+		most); len(text) != most || err != nil {
 		t.Errorf("as much as may be: %d bytes, %v", len(text), err)
 	}
 }

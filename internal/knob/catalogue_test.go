@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Every row says what its setting does, stands once, and comes after what has to be written before it;
-// no name of the list has a row.
+// Every row says what its setting does, stands once, and comes after what has to be written
+// before it; no name of the list has a row.
 func TestRows(t *testing.T) {
 	seen := map[string]bool{}
 	for i, k := range All() {
@@ -25,7 +25,8 @@ func TestRows(t *testing.T) {
 				t.Errorf("%s: %q does not go on after a name", k.Name, text)
 			}
 		}
-		if k.Plan != nil && (k.Never != "" || k.Aside || len(k.Plan.Limits) == 0 || k.Plan.Least > k.Plan.Most) {
+		if k.Plan != nil && (k.Never != "" || k.Aside || len(k.Plan.Limits) == 0 ||
+			k.Plan.Least > k.Plan.Most) {
 			t.Errorf("%s: %+v, and %q", k.Name, k.Plan, k.Never)
 		}
 		for _, before := range k.After {
@@ -39,8 +40,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// A row is of the kind that its name says: what is below net belongs to a network namespace or to the
-// initial one, and what is not to the host.
+// A row is of the kind that its name says: what is below net belongs to a network namespace
+// or to the initial one, and what is not to the host.
 func TestScopes(t *testing.T) {
 	for _, k := range All() {
 		if !k.IsSysctl() {
@@ -62,8 +63,10 @@ func TestDefaultsAreInBounds(t *testing.T) {
 		for _, release := range []string{"", "4.4", "4.19", "5.13", "5.15", "6.18"} {
 			h := on(t, release)
 			a, ok := k.Default.Amount(h)
-			if b := k.Takes.At(h.Kernel); ok && a.Known && len(k.Takes.Bounds) > 0 && (a.N < b.Low || a.N > b.Top) {
-				t.Errorf("%s on %q: %d is not %d to %d", k.Name, release, a.N, b.Low, b.Top)
+			if b := k.Takes.At(h.Kernel); ok && a.Known && len(k.Takes.Bounds) > 0 &&
+				(a.N < b.Low || a.N > b.Top) {
+				t.Errorf("%s on %q: %d is not %d to %d", k.Name, release, a.N,
+					b.Low, b.Top)
 			}
 		}
 	}
@@ -82,7 +85,8 @@ func TestSpan(t *testing.T) {
 			t.Errorf("%s: %v, want %v", release, have, want)
 		}
 	}
-	if between.String() != "Linux 4.19 at the latest (not yet in 4.14)" || since.String() != "Linux 4.19" {
+	if between.String() != "Linux 4.19 at the latest (not yet in 4.14)" ||
+		since.String() != "Linux 4.19" {
 		t.Error(between, since)
 	}
 }
@@ -91,10 +95,14 @@ func TestSpan(t *testing.T) {
 // bound, timestamps before what needs them, thresholds from the top.
 func TestTurn(t *testing.T) {
 	want := []string{
-		"fs.nr_open", "process#hard", "process#soft", "net.core.somaxconn", "listener#limit",
-		"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_timestamps",
-		"net.ipv4.tcp_tw_reuse", "net.netfilter.nf_conntrack_buckets", "net.netfilter.nf_conntrack_max",
-		"net.ipv4.neigh.default.gc_thresh3", "net.ipv4.neigh.default.gc_thresh1", "net.ipv4.no.such.name",
+		"fs.nr_open", "process#hard", "process#soft", "net.core.somaxconn",
+		"listener#limit",
+		"net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_port_range",
+		"net.ipv4.tcp_timestamps",
+		"net.ipv4.tcp_tw_reuse", "net.netfilter.nf_conntrack_buckets",
+		"net.netfilter.nf_conntrack_max",
+		"net.ipv4.neigh.default.gc_thresh3", "net.ipv4.neigh.default.gc_thresh1",
+		"net.ipv4.no.such.name",
 	}
 	if !slices.IsSortedFunc(want, func(a, b string) int { return Turn(a) - Turn(b) }) {
 		t.Error("out of order")

@@ -103,8 +103,9 @@ var tracking = append([]Knob{
 		Default: always(3),
 		Does: "is after how many repeated packets the entry gets the time of " +
 			"nf_conntrack_tcp_timeout_max_retrans",
-		Source: "net/netfilter/nf_conntrack_proto_tcp.c nf_conntrack_tcp_packet; " + trackDoc,
-		Aside:  true,
+		Source: "net/netfilter/nf_conntrack_proto_tcp.c nf_conntrack_tcp_packet; " +
+			trackDoc,
+		Aside: true,
 	},
 	{
 		Name:    "net.netfilter.nf_conntrack_udp_timeout",
@@ -165,8 +166,11 @@ func TrackStates() []TrackState {
 		{"time_wait", "a closed connection", 120, timeWait},
 		{"fin_wait", "a connection of which one side has sent FIN", 120, ""},
 		{"syn_sent", "a connection of which only the SYN was seen", 120, ""},
-		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", 60, ""},
-		{"close_wait", "a connection whose FIN was acknowledged and whose other side has not closed",
+		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", 60,
+			""},
+		{"close_wait",
+			"a connection whose FIN was acknowledged and whose other side has " +
+				"not closed",
 			60, ""},
 		{"last_ack", "a connection that waits for the last ACK", 30, ""},
 		{"close", "a connection that ended with RST", 10, ""},
@@ -186,7 +190,8 @@ func trackTimes() (all []Knob) {
 			Module:  Tracking,
 			Takes:   seconds(),
 			Default: always(s.after),
-			Does: "seconds without a packet after which the entry of " + s.Entry + " goes" +
+			Does: "seconds without a packet after which the entry of " + s.Entry +
+				" goes" +
 				s.more + "; entries that get a packet take the new value",
 			Not: "does not close the TCP connection and does not change TCP's own " +
 				"timers; an entry that goes too early makes later packets of its " +
@@ -215,7 +220,8 @@ func neighbours(family, people string, use Use) []Knob {
 			Takes:   one(atLeast(0)),
 			Default: always(1024),
 			Does: "is the ceiling on entries of " + people +
-				" over all namespaces: at that number a new one is made only if an old one can be " +
+				" over all namespaces: at that number a new one is made only " +
+				"if an old one can be " +
 				"thrown out" + next,
 			Not: "does not bound connections, and does not bound hosts behind a " +
 				"gateway; does not count permanent entries since Linux 5.0",
@@ -230,7 +236,8 @@ func neighbours(family, people string, use Use) []Knob {
 			Default: always(512),
 			After:   []string{name + "3"},
 			Does: "above this many entries of " + people +
-				" a new one makes the kernel throw out old ones, at most every 5 s" + next,
+				" a new one makes the kernel throw out old ones, at most " +
+				"every 5 s" + next,
 			Not:    "is no ceiling",
 			Source: "net/core/neighbour.c neigh_alloc (4.4-6.18)",
 			Plan:   plan(1, 1<<29, "neighbour-table"),

@@ -163,8 +163,8 @@ func synBacklog(h Host) Amount {
 	return Amount{N: max(128, n/256), Known: ok}
 }
 
-// WatchBytes is what a registration with epoll is charged (fs/eventpoll.c EP_ITEM_COST on Linux 6.18,
-// x86-64: struct epitem 120 + struct eppoll_entry 64).
+// WatchBytes is what a registration with epoll is charged (fs/eventpoll.c EP_ITEM_COST on
+// Linux 6.18, x86-64: struct epitem 120 + struct eppoll_entry 64).
 const WatchBytes = 184
 
 // share is a default that is a share of the memory; hosts is the other way round, per unit of

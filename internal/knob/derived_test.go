@@ -23,15 +23,20 @@ func TestOneRowIsEnough(t *testing.T) {
 	row := knob.Lookup("net.core.somaxconn")
 	before := derived(t)
 	t.Cleanup(func(old knob.Knob) func() { return func() { *row = old } }(*row))
-	row.Default = knob.Default{On: func(knob.Host) knob.Amount { return knob.Amount{N: 7777, Known: true} }}
+	row.Default = knob.Default{On: func(knob.Host) knob.Amount {
+		return knob.Amount{N: 7777, Known: true}
+	}}
 	row.Scope = knob.InitialOnly
 	row.Takes.Bounds = []knob.Bound{{Low: 5, Top: 99999}}
 	row.Does, row.Source, row.Since = "does what this test says", "this test", knob.Since(3, 2)
 	after := derived(t)
 	for where, want := range map[string][]string{
-		"docs":       {"does what this test says; 7,777 by default; 5 to 99,999; one value for the host", "since 3.2"},
-		"explain":    {"does what this test says; 7,777 by default", "Linux 3.2", "this test"},
-		"lint":       {"4,096 is below the default of this kernel, 7,777", "allowed is 5 to 99,999", "this test"},
+		"docs": {"does what this test says; 7,777 by default; 5 to 99,999; one value " +
+			"for the host", "since 3.2"},
+		"explain": {"does what this test says; 7,777 by default", "Linux 3.2",
+			"this test"},
+		"lint": {"4,096 is below the default of this kernel, 7,777",
+			"allowed is 5 to 99,999", "this test"},
 		"child lint": {"Pointless in this network namespace", "not there in a container"},
 		"plan":       {"somebody set it; the kernel's default is 7777"},
 		"pod":        {"on the node: net.core.somaxconn"},
@@ -64,14 +69,18 @@ func derived(t *testing.T) map[string]string {
 		t.Fatal("somaxconn is not known")
 	}
 	return map[string]string{
-		"docs": written(t, func(w io.Writer) error { return render.LimitsDoc(w, limit.Catalogue()) }),
+		"docs": written(t, func(w io.Writer) error {
+			return render.LimitsDoc(w, limit.Catalogue())
+		}),
 		"explain": written(t, func(w io.Writer) error {
 			return render.ExplanationText(w, explained, render.Style{Width: 1000})
 		}),
-		"lint":       linted(t, lint.Target{Kernel: "6.18"}),
-		"child lint": linted(t, lint.Target{Snapshot: snapshot(t, "system kernel = 6.18.0\nsystem scope = child\n")}),
-		"plan":       planned(t),
-		"pod":        exported(t),
+		"lint": linted(t, lint.Target{Kernel: "6.18"}),
+		"child lint": linted(t,
+			lint.Target{Snapshot: snapshot(t, "system kernel = 6.18.0\nsystem "+
+				"scope = child\n")}),
+		"plan": planned(t),
+		"pod":  exported(t),
 	}
 }
 
@@ -103,9 +112,12 @@ func snapshot(t *testing.T, facts string) host.Snapshot {
 // made is a plan that has to raise somaxconn for a burst.
 func made(t *testing.T) plan.Plan {
 	t.Helper()
-	s := snapshot(t, "listener 0.0.0.0:80 = queue=0 limit=4096\nsysctl net.core.somaxconn = 4096\n"+
-		"system kernel = 6.18.0\nsystem scope = initial\n")
-	p, err := plan.Make(s, limit.Workload{Inbound: []limit.Goal{{Subject: ":80", Burst: 20000}}}, plan.Options{})
+	s := snapshot(t,
+		"listener 0.0.0.0:80 = queue=0 limit=4096\nsysctl net.core.somaxconn = 4096\n"+
+			"system kernel = 6.18.0\nsystem scope = initial\n")
+	p, err := plan.Make(s,
+		limit.Workload{Inbound: []limit.Goal{{Subject: ":80", Burst: 20000}}},
+		plan.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +131,8 @@ func planned(t *testing.T) string {
 
 func exported(t *testing.T) string {
 	t.Helper()
-	files, err := export.Export(made(t), persist.Options{Root: fstest.MapFS{}}, export.Kubernetes)
+	files, err := export.Export(made(t), persist.Options{Root: fstest.MapFS{}},
+		export.Kubernetes)
 	if err != nil {
 		t.Fatal(err)
 	}

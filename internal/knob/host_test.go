@@ -36,7 +36,8 @@ func TestComputedDefaults(t *testing.T) {
 			t.Errorf("%s: %+v, want %d", name, a, want)
 		}
 	}
-	if v, ok := Lookup("net.ipv4.ip_local_port_range").Default.Fixed(host.Release{}); !ok || v != "32768 60999" {
+	if v, ok := Lookup("net.ipv4.ip_local_port_range").Default.Fixed(host.Release{}); !ok ||
+		v != "32768 60999" {
 		t.Errorf("%q %v", v, ok)
 	}
 	if v, ok := Lookup("fs.file-max").Default.Fixed(host.Release{}); ok {

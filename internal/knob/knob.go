@@ -22,9 +22,9 @@ type Knob struct {
 	Takes Takes
 	// Default is what the kernel begins with.
 	Default Default
-	// Module has to be loaded before a sysctl is there, and Option is what sets it to a value when the
-	// module is loaded: so it lasts over a boot. Other sysctls last by sysctl.d, fields of processes
-	// by their unit, those of devices by a udev rule.
+	// Module has to be loaded before a sysctl is there, and Option is what sets it to a
+	// value when the module is loaded: so it lasts over a boot. Other sysctls last by
+	// sysctl.d, fields of processes by their unit, those of devices by a udev rule.
 	Module, Option string
 
 	// Aside says that it does not bear on how many connections there can be, whatever its
@@ -36,8 +36,8 @@ type Knob struct {
 	After []string
 	// InUse is what of it is in use: rollback never goes below.
 	InUse Use
-	// Plan is what a plan may write to it, nil where none does. Never is why, of settings that are
-	// often advised.
+	// Plan is what a plan may write to it, nil where none does. Never is why, of
+	// settings that are often advised.
 	Plan  *Plan
 	Never string
 	// SafeInPods says that a kubelet lets a pod set it without being told to (Kubernetes
@@ -106,8 +106,8 @@ func (u Use) String() string {
 	}[u]
 }
 
-// Fact is the fact of a snapshot whose first number is the count; the zero Fact where no single fact
-// is: local ports are counted by socket.
+// Fact is the fact of a snapshot whose first number is the count; the zero Fact where no
+// single fact is: local ports are counted by socket.
 func (u Use) Fact() host.Fact {
 	return map[Use]host.Fact{
 		TrackedConnections: host.Sysctl("net.netfilter.nf_conntrack_count"),

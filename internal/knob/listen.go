@@ -37,8 +37,9 @@ var listening = []Knob{
 		Scope: PerNetnsSince(Since(4, 11)),
 		Takes: one(anyInt),
 		Default: Default{
-			On:    synBacklog,
-			Words: "a 128th of the connection hash table (a 256th before Linux 5.4), 128 at least,",
+			On: synBacklog,
+			Words: "a 128th of the connection hash table (a 256th before Linux " +
+				"5.4), 128 at least,",
 		},
 		Does: "with tcp_syncookies=0 only: a listener takes SYNs of peers that the " +
 			"kernel has no metrics of while it has at most value - value/4 half-open " +

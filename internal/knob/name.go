@@ -40,7 +40,8 @@ func File(key string) (string, error) {
 		path = swap(key)
 	}
 	for part := range strings.SplitSeq(path, "/") {
-		if part == "" || part == "." || part == ".." || strings.ContainsAny(part, "\x00\n") {
+		if part == "" || part == "." || part == ".." ||
+			strings.ContainsAny(part, "\x00\n") {
 			return "", ErrNoKey
 		}
 	}

@@ -53,7 +53,8 @@ func TestFile(t *testing.T) {
 
 func FuzzKey(f *testing.F) {
 	for _, key := range []string{
-		"net.core.somaxconn", "net/ipv4/conf/eth0.100/x", "..", "a/./b", "a.///b", "net.ipv4.conf.eth0/1.x",
+		"net.core.somaxconn", "net/ipv4/conf/eth0.100/x", "..", "a/./b", "a.///b",
+		"net.ipv4.conf.eth0/1.x",
 	} {
 		f.Add(key)
 	}
@@ -69,16 +70,21 @@ func FuzzKey(f *testing.F) {
 			return
 		}
 		if !filepath.IsLocal(path) || path != Path(written) {
-			t.Errorf("%q: file %q, path %q, key %q", written, path, Path(written), Key(written))
+			t.Errorf("%q: file %q, path %q, key %q", written, path, Path(written),
+				Key(written))
 		}
 	})
 }
 
 func TestIsSysctl(t *testing.T) {
 	for name, want := range map[string]bool{
-		"net.core.somaxconn": true, "net.ipv4.conf.eth0/100.rp_filter": true, "vm.max_map_count": true,
-		"fs.nr_open": true, "user.max_net_namespaces": true, "fs": false, "fs.": false, "": false,
-		"RLIMIT_NOFILE": false, "backlog argument of listen()": false, "a.b": false, "net.x y": false,
+		"net.core.somaxconn": true, "net.ipv4.conf.eth0/100.rp_filter": true,
+		"vm.max_map_count": true,
+		"fs.nr_open":       true, "user.max_net_namespaces": true, "fs": false,
+		"fs.":           false,
+		"":              false,
+		"RLIMIT_NOFILE": false, "backlog argument of listen()": false, "a.b": false,
+		"net.x y": false,
 	} {
 		if IsSysctl(name) != want {
 			t.Errorf("%q: %v", name, !want)
@@ -88,8 +94,10 @@ func TestIsSysctl(t *testing.T) {
 
 func TestNamesOfOneValue(t *testing.T) {
 	for key, want := range map[string]string{
-		"net/nf_conntrack_max":               "net.nf_conntrack_max net.netfilter.nf_conntrack_max",
-		"net.netfilter.nf_conntrack_max":     "net.netfilter.nf_conntrack_max net.nf_conntrack_max",
+		"net/nf_conntrack_max": "net.nf_conntrack_max " +
+			"net.netfilter.nf_conntrack_max",
+		"net.netfilter.nf_conntrack_max": "net.netfilter.nf_conntrack_max " +
+			"net.nf_conntrack_max",
 		"net.netfilter.nf_conntrack_buckets": "net.netfilter.nf_conntrack_buckets",
 	} {
 		if have := strings.Join(Names(key), " "); have != want {

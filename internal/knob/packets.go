@@ -139,7 +139,8 @@ func routes() (all []Knob) {
 			Takes: one(anyInt),
 			Does: "sized the IPv4 route cache, which is gone since Linux 3.6; the " +
 				"file is there and takes what is written",
-			Source: "net/ipv4/route.c ipv4_route_table (no reader in 4.4-6.18); " + ipSysctl,
+			Source: "net/ipv4/route.c ipv4_route_table (no reader in 4.4-6.18); " +
+				ipSysctl,
 		})
 	}
 	return all

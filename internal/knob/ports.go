@@ -5,8 +5,9 @@ import "github.com/maxconn/maxconn/internal/host"
 // How connect() takes over a port whose last connection is in TIME_WAIT changed at these releases
 // (net/ipv4/tcp_ipv4.c tcp_twsk_unique).
 var (
-	// LoopbackReuse is when tcp_tw_reuse got the value 2, for loopback addresses only, and that became
-	// the default; before, any value but 0 meant all destinations (79e9fed46038).
+	// LoopbackReuse is when tcp_tw_reuse got the value 2, for loopback addresses only,
+	// and that became the default; before, any value but 0 meant all destinations
+	// (79e9fed46038).
 	LoopbackReuse = host.V(4, 19)
 	// ReuseInOneSecond is when the delay became less than a second; before it was up to 2 s
 	// (cca9bab1b72c).

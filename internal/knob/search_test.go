@@ -4,14 +4,25 @@ import "testing"
 
 func TestSearch(t *testing.T) {
 	for word, want := range map[string]string{
-		"net.core.somaxconn": "net.core.somaxconn", "net/core/somaxconn": "net.core.somaxconn", "/proc/sys/net/core/somaxconn": "net.core.somaxconn", "somaxconn": "net.core.somaxconn",
-		"NET.CORE.SOMAXCONN": "net.core.somaxconn", " net.core.somaxconn = 4096": "net.core.somaxconn", "-net.core.somaxconn=1": "net.core.somaxconn", "core.somaxconn": "net.core.somaxconn",
-		"ip_bind_address_no_port": "IP_BIND_ADDRESS_NO_PORT", "backlog": "backlog argument of listen()", "listen()": "backlog argument of listen()",
+		"net.core.somaxconn":           "net.core.somaxconn",
+		"net/core/somaxconn":           "net.core.somaxconn",
+		"/proc/sys/net/core/somaxconn": "net.core.somaxconn",
+		"somaxconn":                    "net.core.somaxconn",
+		"NET.CORE.SOMAXCONN":           "net.core.somaxconn",
+		" net.core.somaxconn = 4096":   "net.core.somaxconn",
+		"-net.core.somaxconn=1":        "net.core.somaxconn",
+		"core.somaxconn":               "net.core.somaxconn",
+		"ip_bind_address_no_port":      "IP_BIND_ADDRESS_NO_PORT",
+		"backlog":                      "backlog argument of listen()",
+		"listen()": "backlog argument of " +
+			"listen()",
 		"maxconn": "", "": "", ".": "", "=": "", "/": "", "net": "", "net.core": "",
-		"net/ipv4/ip_conntrack_max": "net.netfilter.nf_conntrack_max", "tcp_sack": "net.ipv4.tcp_sack",
+		"net/ipv4/ip_conntrack_max": "net.netfilter.nf_conntrack_max",
+		"tcp_sack":                  "net.ipv4.tcp_sack",
 	} {
 		found := Search(word)
-		if want == "" && found != nil || want != "" && (found == nil || found[0].Name != want) {
+		if want == "" && found != nil ||
+			want != "" && (found == nil || found[0].Name != want) {
 			t.Errorf("%q: %+v, want %q", word, found, want)
 		}
 		for i := 1; i < len(found); i++ {
@@ -24,7 +35,8 @@ func TestSearch(t *testing.T) {
 
 func FuzzSearch(f *testing.F) {
 	for _, word := range []string{
-		"net/core/somaxconn", "-net.core.somaxconn=1", "/proc/sys/net", "listen()", "a.b/../c", "",
+		"net/core/somaxconn", "-net.core.somaxconn=1", "/proc/sys/net", "listen()",
+		"a.b/../c", "",
 	} {
 		f.Add(word)
 	}

@@ -30,7 +30,8 @@ type Takes struct {
 	Kind   Kind
 	N      int // how many numbers
 	Bounds []Bound
-	// Unit is that of the numbers, in the plural: "seconds"; "" where it is a count or a switch.
+	// Unit is that of the numbers, in the plural: "seconds"; "" where it is a count or
+	// a switch.
 	Unit string
 }
 

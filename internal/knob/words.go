@@ -47,8 +47,9 @@ func (k *Knob) standard() string {
 	return strings.TrimPrefix(a.Words, ", ") + byDefault
 }
 
-// Usual is the default of a setting for the newest kernel and any host, as people write it: "4,096";
-// as the kernel prints it where it is no number; "" where it follows from the host.
+// Usual is the default of a setting for the newest kernel and any host, as people write it:
+// "4,096"; as the kernel prints it where it is no number; "" where it follows from the
+// host.
 func Usual(key string) string {
 	k, nothing := Lookup(key), host.Snapshot{}
 	if k == nil {

@@ -189,7 +189,8 @@ func (a *Actor) signal(s syscall.Signal) error {
 
 // kill is for Close: the process may be gone already.
 func (a *Actor) kill() {
-	if err := a.process.Signal(syscall.SIGKILL); err == nil || errors.Is(err, os.ErrProcessDone) {
+	if err := a.process.Signal(syscall.SIGKILL); err == nil ||
+		errors.Is(err, os.ErrProcessDone) {
 		a.control.conn.Close()
 	}
 }

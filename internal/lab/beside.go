@@ -10,9 +10,9 @@ import (
 	"os"
 )
 
-// Beside makes another lab next to this one: a network namespace of its own, which Wire can join to this one. Both
-// belong to the same user namespace, so it takes no more privileges than the first did. It ends with Close,
-// with ctx, or with the first lab.
+// Beside makes another lab next to this one: a network namespace of its own, which Wire can
+// join to this one. Both belong to the same user namespace, so it takes no more privileges
+// than the first did. It ends with Close, with ctx, or with the first lab.
 func (l *Lab) Beside(ctx context.Context) (*Lab, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,8 +60,8 @@ func (l *Lab) setUpBeside() error {
 	return l.order("up", "lo", nil)
 }
 
-// forget waits until the first worker of a lab beside this one is gone. Where this one's own is gone, the
-// kernel has killed the other with it.
+// forget waits until the first worker of a lab beside this one is gone. Where this one's
+// own is gone, the kernel has killed the other with it.
 func (l *Lab) forget(peer *Lab) error {
 	err := l.hold.call("gone", peer.process.Pid, nil, closeGrace)
 	if errors.Is(err, ErrEnded) {
@@ -80,10 +80,12 @@ type Plug struct {
 	TxQueueLen int // packets; 0: what the kernel gives a device (1000)
 }
 
-// Wire joins this lab to another with a cable; both ends are up and have their addresses when it returns. The qdisc of both
-// is noqueue, as for every veth (drivers/net/veth.c veth_setup, IFF_NO_QUEUE).
+// Wire joins this lab to another with a cable; both ends are up and have their addresses
+// when it returns. The qdisc of both is noqueue, as for every veth (drivers/net/veth.c
+// veth_setup, IFF_NO_QUEUE).
 func (l *Lab) Wire(peer *Lab, c Cable) error {
-	err := l.order("veth", veth{c.Here.Device, c.There.Device, peer.PID(), c.Here.TxQueueLen, c.There.TxQueueLen}, nil)
+	err := l.order("veth", veth{c.Here.Device, c.There.Device, peer.PID(), c.Here.TxQueueLen,
+		c.There.TxQueueLen}, nil)
 	return errors.Join(err, l.plug(c.Here), peer.plug(c.There))
 }
 
@@ -106,8 +108,9 @@ func (l *Lab) TxQueueLen(device string, packets int) error {
 	return l.order("qlen", deviceNumber{device, packets}, nil)
 }
 
-// Qdisc gives a device another queue ("pfifo", "fq_codel", "noqueue"). With a rate, in bytes a second, a token bucket in
-// front of it (tbf) lets packets out only so fast. A kernel without that kind says ENOENT.
+// Qdisc gives a device another queue ("pfifo", "fq_codel", "noqueue"). With a rate, in
+// bytes a second, a token bucket in front of it (tbf) lets packets out only so fast. A
+// kernel without that kind says ENOENT.
 func (l *Lab) Qdisc(device, kind string, rate uint64) error {
 	return l.order("qdisc", queueing{device, kind, rate}, nil)
 }

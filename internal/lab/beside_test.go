@@ -21,7 +21,11 @@ func wired(t *testing.T, here Plug) (*Lab, *Lab) {
 	l := start(t)
 	peer := must(l.Beside(t.Context()))(t)
 	here.Device, here.Addresses = "left", []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}
-	there := Plug{Device: "right", Addresses: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24")}, TxQueueLen: 7}
+	there := Plug{
+		Device:     "right",
+		Addresses:  []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24")},
+		TxQueueLen: 7,
+	}
 	if err := l.Wire(peer, Cable{here, there}); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +42,8 @@ func TestWire(t *testing.T) {
 		t.Error("a setting of the one is felt in the other")
 	}
 	client, server := spawn(t, l, "client"), spawn(t, peer, "server")
-	_, addr, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("10.9.0.2:80"), Backlog: 8})
+	_, addr, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("10.9.0.2:80"),
+		Backlog: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +64,8 @@ func TestQdisc(t *testing.T) {
 	if err := l.Qdisc("left", "pfifo", 1000); err != nil {
 		t.Fatal(err)
 	}
-	if s := must(l.Observe())(t); !strings.Contains(string(s.Text()), "kind=pfifo link=left limit=5") {
+	if s := must(l.Observe())(t); !strings.Contains(string(s.Text()),
+		"kind=pfifo link=left limit=5") {
 		t.Error("no pfifo of txqueuelen packets")
 	}
 	if err := l.Qdisc("left", "nothing", 0); !errors.Is(err, syscall.ENOENT) {
@@ -76,11 +82,13 @@ func TestQdisc(t *testing.T) {
 func TestRouteThroughGateway(t *testing.T) {
 	l, peer := wired(t, Plug{})
 	far := netip.MustParsePrefix("10.20.0.1/32")
-	if err := errors.Join(l.Route(far, netip.MustParseAddr("10.9.0.2")), peer.AddAddress("lo", far)); err != nil {
+	if err := errors.Join(l.Route(far, netip.MustParseAddr("10.9.0.2")),
+		peer.AddAddress("lo", far)); err != nil {
 		t.Fatal(err)
 	}
 	server := spawn(t, peer, "server")
-	_, addr, err := server.Listen(ListenSpec{Addr: netip.AddrPortFrom(far.Addr(), 80), Backlog: 8})
+	_, addr, err := server.Listen(ListenSpec{Addr: netip.AddrPortFrom(far.Addr(), 80),
+		Backlog: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,8 @@ func (c *control) call(verb string, args, result any, busy time.Duration, fds ..
 		return c.fail(verb, err)
 	}
 	if resp.Fault != nil {
-		return &Error{Worker: c.name, Verb: verb, Text: resp.Fault.Text, Errno: resp.Fault.Errno}
+		return &Error{Worker: c.name, Verb: verb, Text: resp.Fault.Text,
+			Errno: resp.Fault.Errno}
 	}
 	if result == nil {
 		return nil

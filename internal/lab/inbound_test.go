@@ -14,7 +14,8 @@ func TestRelistenAndBorrow(t *testing.T) {
 	l := start(t)
 	set(t, l, "net.core.somaxconn", "40")
 	server, other := spawn(t, l, "server"), spawn(t, l, "other")
-	g, _, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Backlog: 3})
+	g, _, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0"),
+		Backlog: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,8 @@ func TestWatch(t *testing.T) {
 func TestMemoryOfQueuedData(t *testing.T) {
 	l := start(t)
 	server, client := spawn(t, l, "server"), spawn(t, l, "client")
-	_, addr, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0"), Backlog: 8})
+	_, addr, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0"),
+		Backlog: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,12 +96,14 @@ func TestMemoryOfQueuedData(t *testing.T) {
 func TestDatagramsWaitInTheQueue(t *testing.T) {
 	l, peer := wired(t, Plug{TxQueueLen: 5})
 	server, client := spawn(t, peer, "server"), spawn(t, l, "client")
-	_, addr, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("10.9.0.2:80"), Backlog: 8})
+	_, addr, err := server.Listen(ListenSpec{Addr: netip.MustParseAddrPort("10.9.0.2:80"),
+		Backlog: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	must(client.Connect(ConnectSpec{To: addr}))(t)
-	if n := must(client.SendDatagrams(DatagramSpec{To: netip.MustParseAddrPort("10.9.0.2:9"), N: 10, Size: 100}))(t); n != 10 {
+	if n := must(client.SendDatagrams(DatagramSpec{To: netip.MustParseAddrPort("10.9.0.2:9"),
+		N: 10, Size: 100}))(t); n != 10 {
 		t.Errorf("sent %d, want 10", n)
 	}
 }

@@ -25,7 +25,8 @@ import (
 // (user.max_user_namespaces) or without privileges (a security module).
 var ErrUnavailable = errors.New("network namespaces cannot be made here")
 
-// closeGrace bounds the wait for processes that were killed: on an emulated CPU the kernel takes half a minute to close 66,000 sockets.
+// closeGrace bounds the wait for processes that were killed: on an emulated CPU the kernel
+// takes half a minute to close 66,000 sockets.
 const closeGrace = 40 * time.Second
 
 // Lab is one network namespace and the workers in it. It is safe for concurrent
@@ -35,7 +36,9 @@ type Lab struct {
 	process *os.Process // the first worker
 	said    *tail
 	ended   chan struct{} // closed when the first worker has been waited for
-	origin  *Lab          // the lab that it is beside, whose first worker waits for this one's; nil for the first
+	// the lab that it is beside, whose first worker waits for this one's; nil for the
+	// first
+	origin *Lab
 
 	mu     sync.Mutex
 	detach func() bool // from the context
@@ -109,7 +112,8 @@ func startHolder(tries []uintptr) (*Lab, error) {
 // other failure. EINVAL: built without them; ENOSPC, EUSERS: counted out.
 func refused(err error) bool {
 	return slices.ContainsFunc([]error{
-		syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSPC, syscall.EUSERS, syscall.ENOSYS,
+		syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSPC, syscall.EUSERS,
+		syscall.ENOSYS,
 	}, func(e error) bool { return errors.Is(err, e) })
 }
 
@@ -119,7 +123,12 @@ func startFirst(flags uintptr) (*Lab, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	l := &Lab{hold: hold, said: &tail{}, ended: make(chan struct{}), detach: func() bool { return false }}
+	l := &Lab{
+		hold:   hold,
+		said:   &tail{},
+		ended:  make(chan struct{}),
+		detach: func() bool { return false },
+	}
 	hold.said = l.said
 	cmd, granted, err := workerCommand("lab", theirs)
 	if err != nil {
@@ -131,8 +140,10 @@ func startFirst(flags uintptr) (*Lab, error) {
 	cmd.SysProcAttr.Cloneflags = flags
 	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the parent, which then ends the lab
 	if flags&syscall.CLONE_NEWUSER != 0 {
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(),
+			Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(),
+			Size: 1}}
 	}
 	started := make(chan error)
 	go l.keep(cmd, started)
@@ -246,7 +257,8 @@ func (l *Lab) awaitEnd() error {
 	case <-l.ended:
 		return nil
 	case <-time.After(closeGrace):
-		return fmt.Errorf("lab: worker %d still runs %v after SIGKILL", l.process.Pid, closeGrace)
+		return fmt.Errorf("lab: worker %d still runs %v after SIGKILL", l.process.Pid,
+			closeGrace)
 	}
 }
 

@@ -17,7 +17,8 @@ func TestLargeNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if testing.Short() || files.Max < n+100 {
-		t.Skipf("%d connections need as many descriptors (hard limit %d) and are not for -short", n, files.Max)
+		t.Skipf("%d connections need as many descriptors (hard limit %d) and are not "+
+			"for -short", n, files.Max)
 	}
 	l := start(t)
 	server, client := spawn(t, l, "server"), spawn(t, l, "client")

@@ -156,7 +156,8 @@ func TestActorHasItsNameAndTable(t *testing.T) {
 	before := descriptors(t, b.PID())
 	out := must(a.Bind(BindSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0"), N: 5}))(t)
 	if out.Count != 5 || descriptors(t, b.PID()) != before {
-		t.Errorf("bound %+v; the other has %d descriptors, had %d", out, descriptors(t, b.PID()), before)
+		t.Errorf("bound %+v; the other has %d descriptors, had %d", out,
+			descriptors(t, b.PID()), before)
 	}
 	if _, err := l.Spawn("sixteen-bytes-xx"); err == nil {
 		t.Error("a name of 16 bytes was taken")
@@ -173,7 +174,8 @@ func TestUnavailable(t *testing.T) {
 
 func TestStartInAWorkerIsRefused(t *testing.T) {
 	t.Setenv("MAXCONN_ROLE", workerRole+":4:x")
-	if _, err := Start(context.Background()); err == nil || !strings.Contains(err.Error(), "lab.Main") {
+	if _, err := Start(context.Background()); err == nil ||
+		!strings.Contains(err.Error(), "lab.Main") {
 		t.Errorf("Start = %v, want a word about lab.Main", err)
 	}
 }
@@ -227,7 +229,8 @@ func holdLab() (kin, error) {
 		k.PIDs = append(k.PIDs, a.PID())
 		switch name {
 		case "busy": // in a system call that does not look at its control socket
-			g, _, err := a.Listen(ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
+			g, _, err := a.Listen(
+				ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
 			if err != nil {
 				return k, err
 			}
@@ -288,7 +291,8 @@ func TestAsOrdinaryUser(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), "LAB_TEST_ORDINARY=1")
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534,
+		Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("as an ordinary user: %v\n%s", err, out)

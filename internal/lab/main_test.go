@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 func start(t testing.TB) *Lab {
 	t.Helper()
 	l, err := Start(context.Background())
-	if errors.Is(err, ErrUnavailable) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
+	if errors.Is(err, ErrUnavailable) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"),
+		"lab") {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -116,7 +117,8 @@ func sockets(t testing.TB, l *Lab, state string, port uint16) int {
 		text := must(os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", l.PID(), file)))(t)
 		for _, line := range strings.Split(string(text), "\n")[1:] {
 			f := strings.Fields(line)
-			if len(f) > 3 && f[3] == state && (port == 0 || strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port))) {
+			if len(f) > 3 && f[3] == state &&
+				(port == 0 || strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port))) {
 				n++
 			}
 		}

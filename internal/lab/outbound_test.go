@@ -14,7 +14,9 @@ func serve(t *testing.T, l *Lab, as Service, port uint16) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, addr, err := server.Listen(ListenSpec{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port), Backlog: 1024})
+	g, addr, err := server.Listen(
+		ListenSpec{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port),
+			Backlog: 1024})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,16 +36,24 @@ func TestChurn(t *testing.T) {
 			set(t, l, "net.ipv4.ip_local_port_range", "40000 40019")
 			set(t, l, "net.ipv4.tcp_tw_reuse", "0")
 			client := spawn(t, l, "client")
-			out, err := client.Churn(ChurnSpec{To: serve(t, l, c.as, 8080), PerSecond: 200, For: 200 * time.Millisecond, Second: c.second})
+			out, err := client.Churn(ChurnSpec{
+				To:        serve(t, l, c.as, 8080),
+				PerSecond: 200,
+				For:       200 * time.Millisecond,
+				Second:    c.second,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := 20 // ports, each used once
 			if c.second {
-				want = out.Attempted // TIME_WAIT is on the server's side, where it holds no port
+				// TIME_WAIT is on the server's side, where it holds no port
+				want = out.Attempted
 			}
-			if len(out.At) != want || out.Attempted < 40 || (out.Refused < 0) != c.second {
-				t.Errorf("%d of %d connections, first refusal at %d, %v", len(out.At), out.Attempted, out.Refused, out.Errors)
+			if len(out.At) != want || out.Attempted < 40 ||
+				(out.Refused < 0) != c.second {
+				t.Errorf("%d of %d connections, first refusal at %d, %v",
+					len(out.At), out.Attempted, out.Refused, out.Errors)
 			}
 		})
 	}
@@ -54,7 +64,11 @@ func TestReopenWithTimeWait(t *testing.T) {
 	set(t, l, "net.ipv4.ip_local_port_range", "40000 40000")
 	set(t, l, "net.ipv4.tcp_tw_reuse", "0")
 	a := spawn(t, l, "both")
-	out, err := a.Reopen(ReopenSpec{Listen: netip.MustParseAddrPort("127.0.0.1:8080"), Every: 10 * time.Millisecond, Within: 50 * time.Millisecond})
+	out, err := a.Reopen(ReopenSpec{
+		Listen: netip.MustParseAddrPort("127.0.0.1:8080"),
+		Every:  10 * time.Millisecond,
+		Within: 50 * time.Millisecond,
+	})
 	if err != nil || out.Again || out.Errors["EADDRNOTAVAIL"] == 0 {
 		t.Errorf("%+v, %v", out, err)
 	}

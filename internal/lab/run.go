@@ -40,7 +40,8 @@ func (l *Lab) Run(ctx context.Context, stdin io.Reader, argv ...string) (Output,
 	return out, err
 }
 
-// runTime is the longest that a command may take, whatever the context says. A load may be held for days.
+// runTime is the longest that a command may take, whatever the context says. A load may be
+// held for days.
 const runTime = 1001 * time.Hour
 
 func (a *Actor) run(stdin io.Reader, c command) (Output, error) {

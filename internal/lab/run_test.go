@@ -18,7 +18,8 @@ func TestRun(t *testing.T) {
 	l := start(t)
 	ctx := context.Background()
 	out := must(l.Run(ctx, nil, "readlink", "/proc/self/ns/net"))(t)
-	if got := strings.TrimSpace(string(out.Stdout)); got != identity(t, l).String() || out.Code != 0 {
+	if got := strings.TrimSpace(string(out.Stdout)); got != identity(t, l).String() ||
+		out.Code != 0 {
 		t.Errorf("the program ran in %s (%+v)", got, out)
 	}
 	long := strings.Repeat("0123456789abcdef", 20000) // more than a pipe holds
@@ -34,7 +35,8 @@ func TestRun(t *testing.T) {
 	if out.Code != 137 {
 		t.Errorf("kill -9 gave %d", out.Code)
 	}
-	if _, err := l.Run(ctx, nil, "no-such-program"); err == nil || !strings.Contains(err.Error(), exec.ErrNotFound.Error()) {
+	if _, err := l.Run(ctx, nil, "no-such-program"); err == nil ||
+		!strings.Contains(err.Error(), exec.ErrNotFound.Error()) {
 		t.Errorf("Run(no-such-program) = %v", err)
 	}
 	if len(l.actors) != 0 {

@@ -69,9 +69,10 @@ type CloseSpec struct {
 // SYNSpec describes handshakes that are never finished: SYN segments from
 // 198.18.0.0/15 (RFC 2544), to which the answers vanish on lo.
 type SYNSpec struct {
-	To    netip.AddrPort `json:"to"`    // IPv4
-	N     int            `json:"n"`     // 0 means 1
-	First int            `json:"first"` // sources are numbered from here, to continue an earlier call
+	To netip.AddrPort `json:"to"` // IPv4
+	N  int            `json:"n"`  // 0 means 1
+	// sources are numbered from here, to continue an earlier call
+	First int `json:"first"`
 }
 
 // Queue is what a listener's accept queue holds and may hold, in connections, as

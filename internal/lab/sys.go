@@ -58,7 +58,8 @@ func localAddr(fd int) (netip.AddrPort, error) {
 }
 
 func tcpSocket(a netip.Addr, flags int) (int, error) {
-	return syscall.Socket(family(a), syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|flags, syscall.IPPROTO_TCP)
+	return syscall.Socket(family(a), syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|flags,
+		syscall.IPPROTO_TCP)
 }
 
 func setBool(fd, level, opt int, on bool) error {
@@ -96,8 +97,9 @@ func readTCPInfo(fd int) (tcpInfo, error) {
 
 // stateName spells include/net/tcp_states.h.
 func stateName(state uint8) string {
-	names := strings.Fields("NONE ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT " +
-		"CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV BOUND_INACTIVE")
+	names := strings.Fields(
+		"NONE ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT " +
+			"CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV BOUND_INACTIVE")
 	if int(state) >= len(names) {
 		return fmt.Sprintf("state %d", state)
 	}
@@ -118,13 +120,20 @@ func errnoName(err error) string {
 
 func errnoNames() map[syscall.Errno]string {
 	return map[syscall.Errno]string{
-		syscall.EACCES: "EACCES", syscall.EADDRINUSE: "EADDRINUSE", syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
-		syscall.EAFNOSUPPORT: "EAFNOSUPPORT", syscall.EAGAIN: "EAGAIN", syscall.EALREADY: "EALREADY",
-		syscall.EBADF: "EBADF", syscall.ECONNABORTED: "ECONNABORTED", syscall.ECONNREFUSED: "ECONNREFUSED",
-		syscall.ECONNRESET: "ECONNRESET", syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.EINPROGRESS: "EINPROGRESS",
-		syscall.EINVAL: "EINVAL", syscall.EISCONN: "EISCONN", syscall.EMFILE: "EMFILE", syscall.ENETUNREACH: "ENETUNREACH",
-		syscall.ENFILE: "ENFILE", syscall.ENOBUFS: "ENOBUFS", syscall.ENODEV: "ENODEV", syscall.ENOMEM: "ENOMEM",
-		syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOSPC: "ENOSPC", syscall.ENOTCONN: "ENOTCONN", syscall.EPERM: "EPERM",
+		syscall.EACCES: "EACCES", syscall.EADDRINUSE: "EADDRINUSE",
+		syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
+		syscall.EAFNOSUPPORT:  "EAFNOSUPPORT", syscall.EAGAIN: "EAGAIN",
+		syscall.EALREADY: "EALREADY",
+		syscall.EBADF:    "EBADF", syscall.ECONNABORTED: "ECONNABORTED",
+		syscall.ECONNREFUSED: "ECONNREFUSED",
+		syscall.ECONNRESET:   "ECONNRESET", syscall.EHOSTUNREACH: "EHOSTUNREACH",
+		syscall.EINPROGRESS: "EINPROGRESS",
+		syscall.EINVAL:      "EINVAL", syscall.EISCONN: "EISCONN", syscall.EMFILE: "EMFILE",
+		syscall.ENETUNREACH: "ENETUNREACH",
+		syscall.ENFILE:      "ENFILE", syscall.ENOBUFS: "ENOBUFS", syscall.ENODEV: "ENODEV",
+		syscall.ENOMEM:      "ENOMEM",
+		syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOSPC: "ENOSPC",
+		syscall.ENOTCONN: "ENOTCONN", syscall.EPERM: "EPERM",
 		syscall.EPIPE: "EPIPE", syscall.ETIMEDOUT: "ETIMEDOUT",
 	}
 }

@@ -12,7 +12,8 @@ import (
 // spawnBeside starts the first worker of a lab beside this one, in a network namespace of its own.
 func spawnBeside(w *worker, _ nothing) (spawned, error) {
 	if len(w.passed) != 1 {
-		return spawned{}, fmt.Errorf("beside: %d descriptors came along, want 1", len(w.passed))
+		return spawned{}, fmt.Errorf("beside: %d descriptors came along, want 1",
+			len(w.passed))
 	}
 	control := os.NewFile(uintptr(w.passed[0]), "control")
 	w.passed = nil
@@ -47,6 +48,7 @@ func awaitBeside(w *worker, pid int) (nothing, error) {
 		delete(w.beside, pid)
 		return nothing{}, nil
 	case <-time.After(closeGrace):
-		return nothing{}, fmt.Errorf("worker %d still runs %v after SIGKILL", pid, closeGrace)
+		return nothing{}, fmt.Errorf("worker %d still runs %v after SIGKILL", pid,
+			closeGrace)
 	}
 }

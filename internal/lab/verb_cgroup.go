@@ -13,15 +13,16 @@ import (
 // cgroupRoot is where version 2 is mounted on a machine that has nothing else.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// Cgroup is a cgroup of version 2, made for an experiment on a machine that may be spoiled: unlike everything else of a
-// lab it does not end by itself.
+// Cgroup is a cgroup of version 2, made for an experiment on a machine that may be spoiled:
+// unlike everything else of a lab it does not end by itself.
 type Cgroup struct {
 	Path string // of its directory
 	lab  *Lab
 }
 
 // Cgroup makes one, with settings such as "pids.max".
-func (l *Lab) Cgroup(name string, controllers []string, settings map[string]string) (*Cgroup, error) {
+func (l *Lab) Cgroup(name string, controllers []string, settings map[string]string) (*Cgroup,
+	error) {
 	c := &Cgroup{filepath.Join(cgroupRoot, filepath.Base(name)), l}
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err != nil {
 		return nil, fmt.Errorf("lab: cgroup %s: no cgroup version 2: %w", name, err)

@@ -18,8 +18,8 @@ type ChurnSpec struct {
 	For       time.Duration  `json:"for"` // at most 5 min
 	// Second closes after the server has.
 	Second bool `json:"second"`
-	// Eager, once an attempt was refused, follows each connection by the next at once and tries again at the pace: every port is
-	// taken as soon as it is free.
+	// Eager, once an attempt was refused, follows each connection by the next at once
+	// and tries again at the pace: every port is taken as soon as it is free.
 	Eager bool `json:"eager"`
 }
 
@@ -29,10 +29,12 @@ type Churned struct {
 	Errors    map[string]int `json:"errors"`
 	// At is when each connection was made, in milliseconds since the start; the first 50,000.
 	At []int64 `json:"at"`
-	// Refused is when the first attempt failed, in milliseconds since the start; -1 when none did.
+	// Refused is when the first attempt failed, in milliseconds since the start; -1
+	// when none did.
 	Refused int64 `json:"refused"`
-	// Late is how long after the moment at which it wanted to try the client did so at worst. Where Eager is set it counts from the first refused
-	// attempt on, and is also the longest that a free port may have waited while the client took others.
+	// Late is how long after the moment at which it wanted to try the client did so at
+	// worst. Where Eager is set it counts from the first refused attempt on, and is
+	// also the longest that a free port may have waited while the client took others.
 	Late time.Duration `json:"late"`
 }
 
@@ -51,7 +53,8 @@ func (a *Actor) Churn(spec ChurnSpec) (Churned, error) {
 
 func churn(_ *worker, spec ChurnSpec) (Churned, error) {
 	if !spec.To.IsValid() || spec.PerSecond <= 0 || spec.For <= 0 || spec.For > maxChurn {
-		return Churned{}, fmt.Errorf("churn to %v, %v/s for %v: %w", spec.To, spec.PerSecond, spec.For, syscall.EINVAL)
+		return Churned{}, fmt.Errorf("churn to %v, %v/s for %v: %w", spec.To,
+			spec.PerSecond, spec.For, syscall.EINVAL)
 	}
 	out := Churned{Errors: map[string]int{}, Refused: -1}
 	one := ConnectSpec{To: spec.To, From: spec.From, NoPort: spec.From.IsValid()}

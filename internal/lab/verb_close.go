@@ -25,7 +25,8 @@ func closeSockets(w *worker, c closing) (counted, error) {
 	}
 	for _, fd := range fds[:n] {
 		if c.Spec.Reset {
-			syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+			syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
+				&syscall.Linger{Onoff: 1})
 		}
 		syscall.Close(fd)
 	}

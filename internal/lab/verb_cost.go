@@ -18,8 +18,9 @@ type CostSpec struct {
 	To    netip.AddrPort `json:"to"`
 	N     int            `json:"n"`
 	Batch int            `json:"batch"` // connections a measurement; 0 means 16
-	// Low and Window cut the local range into windows, which are filled in turn: socket i gets the
-	// ports from Low + i/Window*Window on, Window of them (IP_LOCAL_PORT_RANGE, Linux 6.3). 0: the sockets have the whole range.
+	// Low and Window cut the local range into windows, which are filled in turn: socket
+	// i gets the ports from Low + i/Window*Window on, Window of them
+	// (IP_LOCAL_PORT_RANGE, Linux 6.3). 0: the sockets have the whole range.
 	Low    uint16 `json:"low"`
 	Window int    `json:"window"`
 }
@@ -29,9 +30,10 @@ type Cost struct {
 	Group  Group          `json:"group"`
 	Count  int            `json:"count"`
 	Errors map[string]int `json:"errors"`
-	// Each is the CPU time of one connection, in nanoseconds, for each batch: of connect() alone, with what the
-	// kernel does inside it, which on loopback is both ends of the handshake. It is the least of the batch, because the
-	// kernel charges interrupts and other sockets' packets to whoever runs.
+	// Each is the CPU time of one connection, in nanoseconds, for each batch: of
+	// connect() alone, with what the kernel does inside it, which on loopback is both
+	// ends of the handshake. It is the least of the batch, because the kernel charges
+	// interrupts and other sockets' packets to the running task.
 	Each []int64 `json:"each"`
 }
 
@@ -81,7 +83,8 @@ func (o *opening) pricedConnect(spec CostSpec, i int) (time.Duration, error) {
 	}
 	if spec.Window > 0 {
 		low := int(spec.Low) + i/spec.Window*spec.Window
-		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipLocalPortRange, int(int32(uint32(low+spec.Window-1)<<16|uint32(low)))); err != nil {
+		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipLocalPortRange,
+			int(int32(uint32(low+spec.Window-1)<<16|uint32(low)))); err != nil {
 			syscall.Close(fd)
 			return 0, fmt.Errorf("set IP_LOCAL_PORT_RANGE: %w", err)
 		}

@@ -17,7 +17,8 @@ func limitFiles(_ *worker, soft uint64) (nothing, error) {
 		return nothing{}, err
 	}
 	if soft > own.Max {
-		return nothing{}, fmt.Errorf("soft limit %d above the hard limit %d: %w", soft, own.Max, syscall.EINVAL)
+		return nothing{}, fmt.Errorf("soft limit %d above the hard limit %d: %w", soft,
+			own.Max, syscall.EINVAL)
 	}
 	return nothing{}, tune.Prlimit(0, soft, own.Max)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/netns"
 )
 
-// Fresh reads sysctls in a network namespace that is made from inside the lab, as a container's is made
-// from a host. A key that is not there is left out.
+// Fresh reads sysctls in a network namespace that is made from inside the lab, as a
+// container's is made from a host. A key that is not there is left out.
 func (l *Lab) Fresh(keys ...string) (map[string]string, error) {
 	var out map[string]string
 	err := l.order("fresh", keys, &out)

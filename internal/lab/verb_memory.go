@@ -7,7 +7,8 @@ import (
 	"unsafe"
 )
 
-// Memory is what sockets have queued or hold in reserve for it, in bytes: what tcp_mem counts. It has nothing of the sockets themselves.
+// Memory is what sockets have queued or hold in reserve for it, in bytes: what tcp_mem
+// counts. It has nothing of the sockets themselves.
 type Memory struct {
 	Received int `json:"received"` // sk_rmem_alloc
 	Queued   int `json:"queued"`   // sk_wmem_queued
@@ -41,7 +42,8 @@ func memory(w *worker, g Group) (sum Memory, err error) {
 	for _, fd := range fds {
 		var v [memVars]uint32
 		size := uint32(unsafe.Sizeof(v))
-		_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), syscall.SOL_SOCKET, soMemInfo,
+		_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(fd),
+			syscall.SOL_SOCKET, soMemInfo,
 			uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&size)), 0)
 		if errno != 0 {
 			return sum, errno

@@ -163,7 +163,8 @@ func prepare(fd int, spec ConnectSpec, left time.Duration) error {
 			return err
 		}
 	}
-	if err := setBool(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, spec.ReuseAddr); err != nil {
+	if err := setBool(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR,
+		spec.ReuseAddr); err != nil {
 		return err
 	}
 	if err := setBool(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, spec.NoPort); err != nil {

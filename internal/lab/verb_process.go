@@ -20,7 +20,8 @@ const maxComm = 15
 // only the calling one.
 func nameSelf(_ *worker, name string) (nothing, error) {
 	if name == "" || len(name) > maxComm {
-		return nothing{}, fmt.Errorf("name %q: a process name has 1 to %d bytes", name, maxComm)
+		return nothing{}, fmt.Errorf("name %q: a process name has 1 to %d bytes", name,
+			maxComm)
 	}
 	return nothing{}, os.WriteFile("/proc/self/comm", []byte(name), 0)
 }
@@ -33,7 +34,8 @@ type spawned struct {
 // the request is its end of the control socket.
 func spawnWorker(w *worker, name string) (spawned, error) {
 	if len(w.passed) != 1 {
-		return spawned{}, fmt.Errorf("spawn %s: %d descriptors came along, want 1", name, len(w.passed))
+		return spawned{}, fmt.Errorf("spawn %s: %d descriptors came along, want 1", name,
+			len(w.passed))
 	}
 	control := os.NewFile(uintptr(w.passed[0]), "control")
 	w.passed = nil
@@ -92,7 +94,8 @@ type exited struct {
 // for it. The parent bounds the time: it kills this worker, and the program dies with it.
 func runCommand(w *worker, c command) (exited, error) {
 	if len(c.Argv) == 0 || len(w.passed) != 3 {
-		return exited{}, fmt.Errorf("run: %d words and %d descriptors", len(c.Argv), len(w.passed))
+		return exited{}, fmt.Errorf("run: %d words and %d descriptors", len(c.Argv),
+			len(w.passed))
 	}
 	path, err := exec.LookPath(c.Argv[0])
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/tune"
 )
 
-// Relisten calls listen(2) again on a listener and says what its queue may hold then. The kernel keeping less than was
-// asked for is no error here.
+// Relisten calls listen(2) again on a listener and says what its queue may hold then. The
+// kernel keeping less than was asked for is no error here.
 func (a *Actor) Relisten(listener Group, backlog int) (Queue, error) {
 	var out Queue
 	err := a.order("relisten", relistening{listener, backlog}, &out)
@@ -36,8 +36,8 @@ func relisten(w *worker, r relistening) (Queue, error) {
 	return queue(w, r.Listener)
 }
 
-// Borrow copies the sockets of another actor's group into this one (pidfd_getfd, Linux 5.6), as `maxconn apply` does with a listener. Both
-// then hold the same sockets.
+// Borrow copies the sockets of another actor's group into this one (pidfd_getfd, Linux
+// 5.6), as `maxconn apply` does with a listener. Both then hold the same sockets.
 func (a *Actor) Borrow(from *Actor, g Group) (Group, error) {
 	var fds []int
 	if err := from.order("numbers", g, &fds); err != nil {
@@ -113,7 +113,8 @@ func (a *Actor) Files() (soft, hard uint64, err error) {
 	}
 	open, ok := limits.Named("Max open files")
 	if !ok {
-		return 0, 0, fmt.Errorf("lab: %s: no limit of open files in /proc/%d/limits", a.name, a.pid)
+		return 0, 0, fmt.Errorf("lab: %s: no limit of open files in /proc/%d/limits",
+			a.name, a.pid)
 	}
 	return open.Soft.N, open.Hard.N, nil
 }

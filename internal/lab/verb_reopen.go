@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// ReopenSpec describes a connection that is closed, the connecting end first, and opened again until that works.
+// ReopenSpec describes a connection that is closed, the connecting end first, and opened
+// again until that works.
 type ReopenSpec struct {
 	Listen netip.AddrPort `json:"listen"` // both ends are the actor's
-	From   netip.AddrPort `json:"from"`   // bound before connecting when valid, with SO_REUSEADDR when it has a port
+	// bound before connecting when valid, with SO_REUSEADDR when it has a port
+	From   netip.AddrPort `json:"from"`
 	Every  time.Duration  `json:"every"`  // between two attempts
 	Within time.Duration  `json:"within"` // at most 1 min
 }
@@ -20,11 +22,13 @@ type ReopenSpec struct {
 // Reopened is what came of it.
 type Reopened struct {
 	Again bool `json:"again"` // whether it worked in time
-	// After is the time from the close to the connect() that worked, or to the last that failed.
+	// After is the time from the close to the connect() that worked, or to the last
+	// that failed.
 	After time.Duration `json:"after"`
 	// Failed is the time from the close to the last connect() that failed; 0 when none did.
 	Failed time.Duration `json:"failed"`
-	// Doubt is how well After is known: the time that the close took until the socket was in TIME_WAIT, and that between the last two attempts.
+	// Doubt is how well After is known: the time that the close took until the socket
+	// was in TIME_WAIT, and that between the last two attempts.
 	Doubt  time.Duration  `json:"doubt"`
 	Errors map[string]int `json:"errors"`
 }
@@ -43,7 +47,12 @@ func reopen(_ *worker, spec ReopenSpec) (Reopened, error) {
 		return Reopened{}, fmt.Errorf("listen %v: %w", spec.Listen, err)
 	}
 	defer syscall.Close(listener)
-	one := ConnectSpec{To: spec.Listen, From: spec.From, ReuseAddr: spec.From.Port() != 0, NoPort: spec.From.IsValid() && spec.From.Port() == 0}
+	one := ConnectSpec{
+		To:        spec.Listen,
+		From:      spec.From,
+		ReuseAddr: spec.From.Port() != 0,
+		NoPort:    spec.From.IsValid() && spec.From.Port() == 0,
+	}
 	closed, err := openAndClose(one, listener)
 	if err != nil {
 		return Reopened{}, fmt.Errorf("connect to %v: %w", spec.Listen, err)
@@ -66,9 +75,10 @@ func reopen(_ *worker, spec ReopenSpec) (Reopened, error) {
 	}
 }
 
-// openAndClose leaves a TIME_WAIT on the connecting side and says when that can have begun. On loopback each packet is dealt with before the call
-// that sent it returns (kernel/softirq.c __local_bh_enable_ip), on a busy machine by a thread of the kernel some time later: the server
-// closes when it has seen the client's FIN.
+// openAndClose leaves a TIME_WAIT on the connecting side and says when that can have begun.
+// On loopback each packet is dealt with before the call that sent it returns
+// (kernel/softirq.c __local_bh_enable_ip), on a busy machine by a thread of the kernel some
+// time later: the server closes when it has seen the client's FIN.
 func openAndClose(one ConnectSpec, listener int) (closed time.Time, err error) {
 	client, err := connectOne(one, churnTimeout)
 	if err != nil {

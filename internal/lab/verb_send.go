@@ -8,15 +8,16 @@ import (
 	"syscall"
 )
 
-// Send writes so many bytes to the first socket of a group, without waiting, and says how many the kernel took.
+// Send writes that many bytes to the first socket of a group, without waiting, and says how
+// many the kernel took.
 func (a *Actor) Send(g Group, bytes int) (int, error) {
 	var out sentBytes
 	err := a.order("send", sending{g, bytes, false}, &out)
 	return out.Count, err
 }
 
-// SendEach writes so many bytes to each socket of a group, without waiting, and says how many the kernel took, and which errors
-// there were (EAGAIN: no room).
+// SendEach writes that many bytes to each socket of a group, without waiting, and says how
+// many the kernel took, and which errors there were (EAGAIN: no room).
 func (a *Actor) SendEach(g Group, bytes int) (int, map[string]int, error) {
 	var out sentBytes
 	err := a.control.call("send", sending{g, bytes, true}, &out, maxWithin)
@@ -48,7 +49,8 @@ func send(w *worker, s sending) (sentBytes, error) {
 	}
 	body := make([]byte, s.Bytes)
 	for _, fd := range fds {
-		n, err := syscall.SendmsgN(fd, body, nil, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+		n, err := syscall.SendmsgN(fd, body, nil, nil,
+			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 		if err != nil && !errors.Is(err, syscall.EINTR) {
 			out.Errors[errnoName(err)]++
 			continue

@@ -22,8 +22,9 @@ type serving struct {
 	Service  Service `json:"service"`
 }
 
-// Serve gives a listener to a server that runs in the actor from now on, beside its verbs and until its end. The group is then no
-// longer the actor's. One connection is served after the other.
+// Serve gives a listener to a server that runs in the actor from now on, beside its verbs
+// and until its end. The group is then no longer the actor's. One connection is served
+// after the other.
 func (a *Actor) Serve(listener Group, as Service) error {
 	return a.order("serve", serving{listener, as}, nil)
 }
@@ -33,7 +34,8 @@ func serveForever(w *worker, s serving) (nothing, error) {
 	if err != nil {
 		return nothing{}, err
 	}
-	serve, ok := map[Service]func(int){Hold: func(int) {}, CloseFirst: closeFirst, CloseSecond: closeSecond}[s.Service]
+	serve, ok := map[Service]func(int){Hold: func(int) {}, CloseFirst: closeFirst,
+		CloseSecond: closeSecond}[s.Service]
 	if !ok {
 		return nothing{}, fmt.Errorf("no service %q: %w", s.Service, syscall.EINVAL)
 	}
@@ -42,8 +44,9 @@ func serveForever(w *worker, s serving) (nothing, error) {
 	return nothing{}, nil
 }
 
-// acceptForever waits in the system call, on a thread of its own. Without a free descriptor it tries again
-// every millisecond: the experiment wants the queue to fill, not the processor.
+// acceptForever waits in the system call, on a thread of its own. Without a free descriptor
+// it tries again every millisecond: the experiment wants the queue to fill, not the
+// processor.
 func acceptForever(listener int, serve func(int)) {
 	for {
 		fd, _, err := syscall.Accept4(listener, syscall.SOCK_CLOEXEC)
@@ -61,7 +64,8 @@ func acceptForever(listener int, serve func(int)) {
 
 func closeFirst(fd int) { syscall.Close(fd) }
 
-// closeSecond reads until the client has closed. A client that does not close within a minute is given up.
+// closeSecond reads until the client has closed. A client that does not close within a
+// minute is given up.
 func closeSecond(fd int) {
 	defer syscall.Close(fd)
 	setTimeout(fd, syscall.SO_RCVTIMEO, maxWithin)

@@ -14,18 +14,20 @@ import (
 
 // StreamSpec describes messages that are sent over one connection, with TCP_NODELAY.
 type StreamSpec struct {
-	To      netip.AddrPort `json:"to"`
-	Bytes   int            `json:"bytes"`   // of one message; 0 means 100
-	N       int            `json:"n"`       // messages
-	Buffer  int            `json:"buffer"`  // bytes gathered for one write; 0: each message is a write of its own
-	Timeout time.Duration  `json:"timeout"` // 0 means 10 s, at most 1 min
+	To    netip.AddrPort `json:"to"`
+	Bytes int            `json:"bytes"` // of one message; 0 means 100
+	N     int            `json:"n"`     // messages
+	// bytes gathered for one write; 0: each message is a write of its own
+	Buffer  int           `json:"buffer"`
+	Timeout time.Duration `json:"timeout"` // 0 means 10 s, at most 1 min
 }
 
 // Streamed is what sending took.
 type Streamed struct {
-	Calls int           `json:"calls"` // of write(2)
-	Bytes int           `json:"bytes"`
-	CPU   time.Duration `json:"cpu"` // of the sending thread; on loopback it does most of the receiving too
+	Calls int `json:"calls"` // of write(2)
+	Bytes int `json:"bytes"`
+	// of the sending thread; on loopback it does most of the receiving too
+	CPU time.Duration `json:"cpu"`
 }
 
 // Stream sends messages to a server that reads (Serve with CloseSecond) and closes.
@@ -40,7 +42,8 @@ func streamMessages(_ *worker, spec StreamSpec) (Streamed, error) {
 	if size == 0 {
 		size = 100
 	}
-	if !spec.To.IsValid() || size < 1 || spec.Buffer < 0 || spec.Buffer > 1<<20 || size > 1<<20 {
+	if !spec.To.IsValid() || size < 1 || spec.Buffer < 0 || spec.Buffer > 1<<20 ||
+		size > 1<<20 {
 		return Streamed{}, fmt.Errorf("stream to %v: %w", spec.To, syscall.EINVAL)
 	}
 	fd, err := connectOne(ConnectSpec{To: spec.To}, within(spec.Timeout))

@@ -19,12 +19,14 @@ type sent struct {
 
 func sendSYN(_ *worker, spec SYNSpec) (sent, error) {
 	if !spec.To.Addr().Is4() {
-		return sent{}, fmt.Errorf("send SYN to %v: an IPv4 address is needed: %w", spec.To, syscall.EAFNOSUPPORT)
+		return sent{}, fmt.Errorf("send SYN to %v: an IPv4 address is needed: %w", spec.To,
+			syscall.EAFNOSUPPORT)
 	}
 	if err := swallowAnswers(); err != nil {
 		return sent{}, err
 	}
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, syscall.IPPROTO_RAW)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC,
+		syscall.IPPROTO_RAW)
 	if err != nil {
 		return sent{}, fmt.Errorf("open a raw socket: %w", err)
 	}

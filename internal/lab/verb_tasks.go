@@ -9,7 +9,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/task"
 )
 
-// TaskSpec says who makes how many tasks (threads or processes, to the kernel the same) under which limit.
+// TaskSpec says who makes how many tasks (threads or processes, to the kernel the same)
+// under which limit.
 type TaskSpec struct {
 	N      int     `json:"n"`      // after which to stop, at most 2048
 	UID    int     `json:"uid"`    // user that makes them; 0: that of the actor
@@ -19,7 +20,8 @@ type TaskSpec struct {
 
 // Tasks is what came of it.
 type Tasks struct {
-	Count int    `json:"count"` // that were there at one time, the one that made the others included
+	// that were there at one time, the one that made the others included
+	Count int    `json:"count"`
 	Errno string `json:"errno"` // why there were not more ("EAGAIN"), "" where N was reached
 	Load  string `json:"load"`  // /proc/loadavg at that time
 }
@@ -51,8 +53,10 @@ func becomeUser(_ *worker, uid int) (nothing, error) {
 	if err := syscall.Setuid(uid); err != nil {
 		return nothing{}, err
 	}
-	// Another user clears the parent-death signal (kernel/cred.c commit_creds); the control socket's end ends the worker too.
-	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
+	// Another user clears the parent-death signal (kernel/cred.c commit_creds); the
+	// control socket's end ends the worker too.
+	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG,
+		uintptr(syscall.SIGKILL), 0)
 	if errno != 0 {
 		return nothing{}, errno
 	}

@@ -31,7 +31,8 @@ func listenOn(t testing.TB, a *Actor, addr netip.AddrPort, backlog int) (Group, 
 func want(t testing.TB, what string, got Opened, count int, errs map[string]int) {
 	t.Helper()
 	if got.Count != count || !maps.Equal(got.Errors, errs) {
-		t.Errorf("%s: %d opened, errors %v; want %d, %v", what, got.Count, got.Errors, count, errs)
+		t.Errorf("%s: %d opened, errors %v; want %d, %v", what, got.Count, got.Errors,
+			count, errs)
 	}
 }
 
@@ -66,9 +67,11 @@ func TestPortRange(t *testing.T) {
 	want(t, "the same source to another destination", must(a.Connect(noPort))(t), 10, none{})
 
 	third := netip.MustParseAddrPort("127.0.0.3:0")
-	want(t, "bind first", must(a.Connect(ConnectSpec{To: one, N: 10, From: third}))(t), 10, none{})
+	want(t, "bind first", must(a.Connect(ConnectSpec{To: one, N: 10, From: third}))(t), 10,
+		none{})
 	want(t, "bind first, another destination",
-		must(a.Connect(ConnectSpec{To: two, N: 1, From: third}))(t), 0, none{"EADDRINUSE": 1})
+		must(a.Connect(ConnectSpec{To: two, N: 1, From: third}))(t), 0,
+		none{"EADDRINUSE": 1})
 }
 
 func TestBindAndReuse(t *testing.T) {
@@ -80,7 +83,8 @@ func TestBindAndReuse(t *testing.T) {
 	want(t, "bind to 6 ports", bound, 6, none{"EADDRINUSE": 1})
 	_, one := listenOn(t, a, loopback(30001), 10)
 	_, two := listenOn(t, a, loopback(30002), 10)
-	want(t, "connect beside bound ports", must(a.Connect(ConnectSpec{To: one}))(t), 0, none{"EADDRNOTAVAIL": 1})
+	want(t, "connect beside bound ports", must(a.Connect(ConnectSpec{To: one}))(t), 0,
+		none{"EADDRNOTAVAIL": 1})
 
 	from := loopback(25000)
 	reuse := ConnectSpec{To: one, From: from, ReuseAddr: true, N: 2}
@@ -101,7 +105,8 @@ func TestAcceptQueue(t *testing.T) {
 	if q := must(server.Queue(listener))(t); q != (Queue{Used: 4, Limit: 3}) {
 		t.Errorf("queue is %+v, want 4 of 3", q)
 	}
-	if s := must(client.States(out.Group))(t); !maps.Equal(s, none{"ESTABLISHED": 4, "SYN_SENT": 4}) {
+	if s := must(client.States(out.Group))(t); !maps.Equal(s,
+		none{"ESTABLISHED": 4, "SYN_SENT": 4}) {
 		t.Errorf("states are %v", s)
 	}
 	set(t, l, "net.core.somaxconn", "2")
@@ -128,17 +133,21 @@ func TestAcceptEndsAtTheDeadline(t *testing.T) {
 	a := spawn(t, l, "server")
 	g, at := listenOn(t, a, loopback(0), 5)
 	must(a.Connect(ConnectSpec{To: at, N: 2}))(t)
-	want(t, "accept", must(a.Accept(AcceptSpec{Listener: g, N: 3, Within: 50 * time.Millisecond}))(t), 2, none{"EAGAIN": 1})
+	want(t, "accept",
+		must(a.Accept(AcceptSpec{Listener: g, N: 3, Within: 50 * time.Millisecond}))(t), 2,
+		none{"EAGAIN": 1})
 }
 
 func TestConnectionRefused(t *testing.T) {
 	l := start(t)
 	a := spawn(t, l, "client")
-	want(t, "connect to nobody", must(a.Connect(ConnectSpec{To: loopback(9), N: 3}))(t), 0, none{"ECONNREFUSED": 3})
+	want(t, "connect to nobody", must(a.Connect(ConnectSpec{To: loopback(9), N: 3}))(t), 0,
+		none{"ECONNREFUSED": 3})
 }
 
 // pair is n connections from a client to a server.
-func pair(t *testing.T, l *Lab, n int) (server, client *Actor, accepted, connected Group, port uint16) {
+func pair(t *testing.T, l *Lab, n int) (server, client *Actor, accepted, connected Group,
+	port uint16) {
 	t.Helper()
 	server, client = spawn(t, l, "server"), spawn(t, l, "client")
 	g, at := listenOn(t, server, loopback(0), n)
@@ -176,7 +185,9 @@ func TestServerClosesFirst(t *testing.T) {
 		return must(client.States(connected))(t)["CLOSE_WAIT"] == 5
 	})
 	must(client.Close(connected, CloseSpec{}))(t)
-	await(t, "5 are in TIME_WAIT", func() bool { return sockets(t, l, procTimeWait, port) == 5 })
+	await(t, "5 are in TIME_WAIT", func() bool {
+		return sockets(t, l, procTimeWait, port) == 5
+	})
 }
 
 func TestResetLeavesNothing(t *testing.T) {
@@ -248,7 +259,8 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 		t.Errorf("filled %+v", full)
 	}
 	must(client.Connect(ConnectSpec{To: at, N: 3}))(t)
-	want(t, "accept", must(server.Accept(AcceptSpec{Listener: g, N: 3}))(t), 0, none{"EMFILE": 1})
+	want(t, "accept", must(server.Accept(AcceptSpec{Listener: g, N: 3}))(t), 0,
+		none{"EMFILE": 1})
 	if q := must(server.Queue(g))(t); q.Used != 3 {
 		t.Errorf("queue is %+v, want 3 waiting", q)
 	}
@@ -266,9 +278,13 @@ func TestRawSYN(t *testing.T) {
 	if n := must(server.RawSYN(SYNSpec{To: at, N: 40}))(t); n != 40 {
 		t.Errorf("sent %d", n)
 	}
-	await(t, "40 half-open connections", func() bool { return sockets(t, l, procSynRecv, at.Port()) == 40 })
+	await(t, "40 half-open connections", func() bool {
+		return sockets(t, l, procSynRecv, at.Port()) == 40
+	})
 	must(server.RawSYN(SYNSpec{To: at, N: 10, First: 40}))(t)
-	await(t, "50 half-open connections", func() bool { return sockets(t, l, procSynRecv, at.Port()) == 50 })
+	await(t, "50 half-open connections", func() bool {
+		return sockets(t, l, procSynRecv, at.Port()) == 50
+	})
 
 	// The SYN queue is as long as the accept queue: kernel-facts 3.3. It takes
 	// one more since Linux 6.13 (3479c7549fb1, and stable trees).
@@ -278,7 +294,8 @@ func TestRawSYN(t *testing.T) {
 		n := sockets(t, l, procSynRecv, small.Port())
 		return n == 10 || n == 11
 	})
-	if _, err := server.RawSYN(SYNSpec{To: netip.MustParseAddrPort("[::1]:80")}); !errors.Is(err, syscall.EAFNOSUPPORT) {
+	if _, err := server.RawSYN(SYNSpec{To: netip.MustParseAddrPort("[::1]:80")}); !errors.Is(
+		err, syscall.EAFNOSUPPORT) {
 		t.Errorf("RawSYN to IPv6 = %v", err)
 	}
 }
@@ -321,7 +338,12 @@ func TestKillClosesSockets(t *testing.T) {
 func TestReusePortAndV6(t *testing.T) {
 	l := start(t)
 	a := spawn(t, l, "server")
-	shared := ListenSpec{Addr: netip.MustParseAddrPort("[::]:7000"), Backlog: 5, ReusePort: true, V6Only: true}
+	shared := ListenSpec{
+		Addr:      netip.MustParseAddrPort("[::]:7000"),
+		Backlog:   5,
+		ReusePort: true,
+		V6Only:    true,
+	}
 	for range 2 {
 		if _, _, err := a.Listen(shared); err != nil {
 			t.Fatal(err)
@@ -331,13 +353,17 @@ func TestReusePortAndV6(t *testing.T) {
 	if _, _, err := a.Listen(shared); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a third without SO_REUSEPORT: %v", err)
 	}
-	want(t, "IPv4 to a V6Only socket", must(a.Connect(ConnectSpec{To: loopback(7000)}))(t), 0, none{"ECONNREFUSED": 1})
-	if _, _, err := a.Listen(ListenSpec{Addr: netip.MustParseAddrPort("[::]:7001"), Backlog: 5}); err != nil {
+	want(t, "IPv4 to a V6Only socket", must(a.Connect(ConnectSpec{To: loopback(7000)}))(t), 0,
+		none{"ECONNREFUSED": 1})
+	if _, _, err := a.Listen(ListenSpec{Addr: netip.MustParseAddrPort("[::]:7001"),
+		Backlog: 5}); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "IPv4 to a dual socket", must(a.Connect(ConnectSpec{To: loopback(7001)}))(t), 1, none{})
-	want(t, "IPv6", must(a.Connect(ConnectSpec{To: netip.MustParseAddrPort("[::1]:7001"), NoPort: true,
-		From: netip.MustParseAddrPort("[::1]:0")}))(t), 1, none{})
+	want(t, "IPv4 to a dual socket", must(a.Connect(ConnectSpec{To: loopback(7001)}))(t), 1,
+		none{})
+	want(t, "IPv6",
+		must(a.Connect(ConnectSpec{To: netip.MustParseAddrPort("[::1]:7001"), NoPort: true,
+			From: netip.MustParseAddrPort("[::1]:0")}))(t), 1, none{})
 }
 
 func TestSettings(t *testing.T) {
@@ -347,13 +373,15 @@ func TestSettings(t *testing.T) {
 	if v := must(l.Value("net.core.somaxconn"))(t); v != "17" {
 		t.Errorf("value is %q", v)
 	}
-	if now := must(os.ReadFile("/proc/sys/net/core/somaxconn"))(t); !slices.Equal(now, outside) {
+	if now := must(os.ReadFile("/proc/sys/net/core/somaxconn"))(t); !slices.Equal(now,
+		outside) {
 		t.Errorf("outside it went from %q to %q", outside, now)
 	}
 	if err := l.Set("net.ipv4.tcp_tw_recycle", "1"); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("Set(gone) = %v", err)
 	}
-	if err := l.Set("net.core.somaxconn", "010"); err == nil || !strings.Contains(err.Error(), "read back 8") {
+	if err := l.Set("net.core.somaxconn", "010"); err == nil ||
+		!strings.Contains(err.Error(), "read back 8") {
 		t.Errorf("Set(octal) = %v", err)
 	}
 	if _, err := l.Value("../etc/passwd"); err == nil {
@@ -386,7 +414,9 @@ func TestBadOrders(t *testing.T) {
 	if _, err := a.States(99); err == nil {
 		t.Error("a group that is not there has states")
 	}
-	if _, _, err := a.Listen(ListenSpec{Addr: netip.MustParseAddrPort("192.0.2.77:80")}); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+	if _, _, err := a.Listen(
+		ListenSpec{Addr: netip.MustParseAddrPort("192.0.2.77:80")}); !errors.Is(err,
+		syscall.EADDRNOTAVAIL) {
 		t.Errorf("listen on a foreign address: %v", err)
 	}
 }

@@ -9,11 +9,13 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
 
-// Remaining is the time until the kernel ends each socket of the lab that stands in for a closed connection: in
-// TIME_WAIT, and in FIN_WAIT_2 after close(), by state name. The first thousand of each.
+// Remaining is the time until the kernel ends each socket of the lab that stands in for a
+// closed connection: in TIME_WAIT, and in FIN_WAIT_2 after close(), by state name. The
+// first thousand of each.
 type Remaining map[string][]time.Duration
 
-// Timers reads how long the closed connections of the lab will stay, as the kernel says (sock_diag).
+// Timers reads how long the closed connections of the lab will stay, as the kernel says
+// (sock_diag).
 func (l *Lab) Timers() (Remaining, error) {
 	var out Remaining
 	err := l.order("timers", nothing{}, &out)
@@ -29,13 +31,15 @@ func readTimers(_ *worker, _ nothing) (Remaining, error) {
 	}
 	defer c.Close()
 	out := Remaining{}
-	err = c.Dump(sockdiag.Request{States: sockdiag.TimeWait.Mask() | sockdiag.FinWait2.Mask()}, func(s *sockdiag.Socket) error {
-		name := s.State.String()
-		if s.Timer == sockdiag.TimerTimeWait && len(out[name]) < maxTimers {
-			out[name] = append(out[name], time.Duration(s.ExpiresMillis)*time.Millisecond)
-		}
-		return nil
-	})
+	err = c.Dump(sockdiag.Request{States: sockdiag.TimeWait.Mask() | sockdiag.FinWait2.Mask()},
+		func(s *sockdiag.Socket) error {
+			name := s.State.String()
+			if s.Timer == sockdiag.TimerTimeWait && len(out[name]) < maxTimers {
+				out[name] = append(out[name],
+					time.Duration(s.ExpiresMillis)*time.Millisecond)
+			}
+			return nil
+		})
 	if err != nil {
 		return nil, fmt.Errorf("list timers: %w", err)
 	}

@@ -4,8 +4,8 @@ package lab
 
 import "syscall"
 
-// Watch registers N descriptors with epoll instances of its own until the kernel refuses (ENOSPC among the
-// errors) and keeps them. The group holds all of them.
+// Watch registers N descriptors with epoll instances of its own until the kernel refuses
+// (ENOSPC among the errors) and keeps them. The group holds all of them.
 func (a *Actor) Watch(n int) (Opened, error) {
 	var out Opened
 	err := a.control.call("watch", n, &out, maxWithin)
@@ -45,7 +45,8 @@ func watchOne(fd int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}); err != nil {
+	if err := syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, fd,
+		&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}); err != nil {
 		syscall.Close(ep)
 		return 0, err
 	}
@@ -66,7 +67,8 @@ func watchGroup(w *worker, g Group) (nothing, error) {
 	}
 	w.keep([]int{ep})
 	for _, fd := range fds {
-		if err := syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}); err != nil {
+		if err := syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, fd,
+			&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}); err != nil {
 			return nothing{}, err
 		}
 	}

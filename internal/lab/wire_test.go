@@ -32,7 +32,8 @@ func TestLines(t *testing.T) {
 		iotest.DataErrReader(bytes.NewReader([]byte(text))),
 	} {
 		got, err := readLines(r)
-		if err != io.EOF || len(got) != 3 || got[0] != "one" || got[1] != "" || got[2] != "three" {
+		if err != io.EOF || len(got) != 3 || got[0] != "one" || got[1] != "" ||
+			got[2] != "three" {
 			t.Errorf("lines are %q, %v", got, err)
 		}
 	}
@@ -85,7 +86,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`not json`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		w := &worker{groups: map[Group][]int{}, verbs: map[string]handler{
-			"echo": verb(func(_ *worker, c ConnectSpec) (ConnectSpec, error) { return c, nil }),
+			"echo": verb(func(_ *worker, c ConnectSpec) (ConnectSpec, error) {
+				return c, nil
+			}),
 		}}
 		resp := w.answer(line)
 		if (resp.Fault == nil) == (resp.Result == nil) {
@@ -99,7 +102,8 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func TestSYNSegment(t *testing.T) {
-	from, to := netip.MustParseAddrPort("198.18.0.1:40000"), netip.MustParseAddrPort("127.0.0.1:80")
+	from, to := netip.MustParseAddrPort("198.18.0.1:40000"),
+		netip.MustParseAddrPort("127.0.0.1:80")
 	p := synSegment(from, to, 12345)
 	if len(p) != 40 || p[0] != 0x45 || p[9] != 6 || p[33] != 2 {
 		t.Errorf("packet is % x", p)

@@ -12,12 +12,14 @@ import (
 
 // worker is the state of a worker process. Its verbs run one at a time.
 type worker struct {
-	verbs    map[string]handler
-	groups   map[Group][]int // open descriptors, the oldest first
-	last     Group
-	passed   []int // descriptors that came with the request; whoever uses them closes them
+	verbs  map[string]handler
+	groups map[Group][]int // open descriptors, the oldest first
+	last   Group
+	// descriptors that came with the request; the code that uses them closes them
+	passed   []int
 	children sync.WaitGroup
-	beside   map[int]chan struct{} // first workers of labs beside this one, by pid; closed when one has ended
+	// first workers of labs beside this one, by pid; closed when one has ended
+	beside map[int]chan struct{}
 }
 
 // handler does one verb: arguments and result are JSON.
@@ -215,7 +217,8 @@ func (w *worker) listener(g Group) (int, error) {
 		return 0, err
 	}
 	if len(fds) != 1 {
-		return 0, fmt.Errorf("group %d holds %d descriptors, a listener is one", g, len(fds))
+		return 0, fmt.Errorf("group %d holds %d descriptors, a listener is one", g,
+			len(fds))
 	}
 	return fds[0], nil
 }

@@ -15,32 +15,81 @@ var _ = register(Limit{
 	Title:   "connections that wait for accept()",
 	Measure: Burst,
 	Scope:   Listener,
-	Doc: "The kernel finishes the handshake and keeps the connection in the listener's accept queue until the application calls accept(). " +
-		"A full queue drops new SYNs and the last ACK of handshakes in silence; the client sends its SYN again after 1 s, so the fault shows as connection times of 1, 3 or 7 s. " +
-		"The queue limit is the smaller of the backlog argument of listen() and net.core.somaxconn at the time of the call. A larger queue takes longer bursts; it does not help an application that does not accept.",
+	Doc: "The kernel finishes the handshake and keeps the connection in the listener's " +
+		"accept queue until the application calls accept(). " +
+		"A full queue drops new SYNs and the last ACK of handshakes in silence; the " +
+		"client sends its SYN again after 1 s, so the fault shows as connection times " +
+		"of 1, 3 or 7 s. " +
+		"The queue limit is the smaller of the backlog argument of listen() and " +
+		"net.core.somaxconn at the time of the call. A larger queue takes longer " +
+		"bursts; it does not help an application that does not accept.",
 	Formula: "burst = min(backlog, somaxconn) + 1; for each listening socket",
 	Myths: []Myth{
-		{"raising net.core.somaxconn takes effect at once", "it is applied inside listen(): a listener keeps its limit until listen() is called again on it", "net/socket.c __sys_listen_socket"},
-		{"raising net.core.somaxconn helps any server", "it is only an upper bound: an application that asks for a backlog of 128 (Rust), 511 (nginx, Node, Redis) or 5 stays there", "net/socket.c __sys_listen_socket"},
-		{"tcp_max_syn_backlog has to be raised together with somaxconn", "since Linux 4.4 the SYN queue is bounded by the same number as the accept queue; tcp_max_syn_backlog acts only with tcp_syncookies=0", "net/ipv4/tcp_input.c tcp_conn_request"},
-		{"ListenOverflows counts lost clients", "it counts every dropped SYN and ACK, retransmissions too", "net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock"},
-		{"a server can hold only 65,535 connections on a port", "the port is the same for all of them; the client's address and port tell them apart", "net/ipv4/inet_hashtables.c __inet_lookup_established"},
+		{"raising net.core.somaxconn takes effect at once",
+			"it is applied inside listen(): a listener keeps its limit until " +
+				"listen() is called again on it",
+			"net/socket.c __sys_listen_socket"},
+		{"raising net.core.somaxconn helps any server",
+			"it is only an upper bound: an application that asks for a backlog of " +
+				"128 (Rust), 511 (nginx, Node, Redis) or 5 stays there",
+			"net/socket.c __sys_listen_socket"},
+		{"tcp_max_syn_backlog has to be raised together with somaxconn",
+			"since Linux 4.4 the SYN queue is bounded by the same number as the " +
+				"accept queue; tcp_max_syn_backlog acts only with tcp_syncookies=0",
+			"net/ipv4/tcp_input.c tcp_conn_request"},
+		{"ListenOverflows counts lost clients",
+			"it counts every dropped SYN and ACK, retransmissions too",
+			"net/ipv4/tcp_ipv4.c " +
+				"tcp_v4_syn_recv_sock"},
+		{"a server can hold only 65,535 connections on a port",
+			"the port is the same for all of them; the client's address and port " +
+				"tell them apart",
+			"net/ipv4/inet_hashtables.c __inet_lookup_established"},
 	},
 	Knobs: []string{
 		"net.core.somaxconn", "net.ipv4.tcp_abort_on_overflow",
 		"net.ipv4.tcp_migrate_req", "backlog argument of listen()",
 	},
 	Signs: []Sign{
-		{Text: "connection timed out", Errno: "ETIMEDOUT", Call: "connect", Means: "the SYN was never answered: a full accept queue drops it in silence, and so do a full SYN queue, a full conntrack table and a firewall", Look: "maxconn check --for 10s, on the server"},
-		{Text: "connection reset by peer", Errno: "ECONNRESET", Call: "read", Means: "connect() had succeeded, and the server reset the connection before the application took it: its accept queue was full and net.ipv4.tcp_abort_on_overflow is 1 (TcpExt.EmbryonicRsts and ListenOverflows grow), or the listener, or its member of a SO_REUSEPORT group, was closed with connections in the queue, as in a restart (tcp_migrate_req=1 moves them to another member). Most resets have other causes", Look: "on the server: sysctl net.ipv4.tcp_abort_on_overflow; nstat -az TcpExtEmbryonicRsts TcpExtListenOverflows; maxconn check --limit accept-queue --for 10s"},
-		{Text: "times the listen queue of a socket overflowed", Means: "netstat -s: TcpExt ListenOverflows, dropped SYNs and ACKs at a full accept queue, retransmissions counted again", Look: "maxconn check --for 10s"},
+		{
+			Text:  "connection timed out",
+			Errno: "ETIMEDOUT",
+			Call:  "connect",
+			Means: "the SYN was never answered: a full accept queue drops it in " +
+				"silence, and so do a full SYN queue, a full conntrack table " +
+				"and a firewall",
+			Look: "maxconn check --for 10s, on the server",
+		},
+		{
+			Text:  "connection reset by peer",
+			Errno: "ECONNRESET",
+			Call:  "read",
+			Means: "connect() had succeeded, and the server reset the connection " +
+				"before the application took it: its accept queue was full and " +
+				"net.ipv4.tcp_abort_on_overflow is 1 (TcpExt.EmbryonicRsts and " +
+				"ListenOverflows grow), or the listener, or its member of a " +
+				"SO_REUSEPORT group, was closed with connections in the queue, " +
+				"as in a restart (tcp_migrate_req=1 moves them to another " +
+				"member). Most resets have other causes",
+			Look: "on the server: sysctl net.ipv4.tcp_abort_on_overflow; nstat " +
+				"-az TcpExtEmbryonicRsts TcpExtListenOverflows; maxconn check " +
+				"--limit accept-queue --for 10s",
+		},
+		{
+			Text: "times the listen queue of a socket overflowed",
+			Means: "netstat -s: TcpExt ListenOverflows, dropped SYNs and ACKs at a " +
+				"full accept queue, retransmissions counted again",
+			Look: "maxconn check --for 10s",
+		},
 	},
 	Sources: []string{
-		"net/socket.c __sys_listen_socket (4.4-6.18)", "include/net/sock.h sk_acceptq_is_full (4.4-6.18)",
+		"net/socket.c __sys_listen_socket (4.4-6.18)",
+		"include/net/sock.h sk_acceptq_is_full (4.4-6.18)",
 		"net/ipv4/tcp_input.c tcp_conn_request (4.10-6.18)",
 	},
 	Needs: append([]host.Fact{
-		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind), host.System("kernel"),
+		host.Sysctl("net.core.somaxconn"), host.All(host.ProcessKind),
+		host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
 	Decides: Flows{Inbound, Burst},
@@ -50,40 +99,58 @@ var _ = register(Limit{
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {
 	var gauges []Gauge
-	blamed, drops := false, true
+	attributed, drops := false, true
 	for _, g := range listenerGroups(r) {
 		gauge := acceptGauge(r, g)
 		gauges = append(gauges, gauge)
-		blamed = blamed || gauge.Refusing
+		attributed = attributed || gauge.Refusing
 		for _, m := range g.members {
 			drops = drops && m.dropsKnown
 		}
 	}
-	if n, _ := r.Moved(host.Counter("TcpExt.ListenOverflows")); n > 0 && !blamed {
-		gauges = append(gauges, unblamed(n, drops))
+	if n, _ := r.Moved(host.Counter("TcpExt.ListenOverflows")); n > 0 && !attributed {
+		gauges = append(gauges, unattributed(n, drops))
 	}
 	return gauges
 }
 
-// unblamed speaks of overflows in the window that no listener shows: it is gone, or
+// unattributed speaks of overflows in the window that no listener shows: it is gone, or
 // its queue had room again when it was looked at and the kernel keeps no counter for each listener.
-func unblamed(overflows int64, drops bool) Gauge {
+func unattributed(overflows int64, drops bool) Gauge {
 	why := "the listener is gone by now"
 	if !drops {
-		why = "this kernel counts no drops for each listener, and none was full when they were looked at"
+		why = "this kernel counts no drops for each listener, and none was full when " +
+			"they were looked at"
 	}
 	return Gauge{
-		Subject: Subject{Kind: Netns, Name: "a listener of this network namespace"}, Unbounded: true, Refusing: true, Refused: overflows,
-		Cause:    "an accept queue overflowed in the window, and it cannot be told whose: " + why,
-		Owner:    "listen() argument of the application or net.core.somaxconn",
-		Evidence: []Evidence{{"TcpExt.ListenOverflows", "+" + itoa(overflows), "SYNs and ACKs dropped at full accept queues in the window, retransmissions included"}},
-		Remedies: []Remedy{{Kind: Live, Setting: "maxconn check --for 60s --limit accept-queue", Text: "look again while it happens: the listener whose queue is full is named", TakesEffect: "now"}},
+		Subject:   Subject{Kind: Netns, Name: "a listener of this network namespace"},
+		Unbounded: true, Refusing: true, Refused: overflows,
+		Cause: "an accept queue overflowed in the window, and the listener is unknown: " +
+			why,
+		Owner: "listen() argument of the application or net.core.somaxconn",
+		Evidence: []Evidence{{"TcpExt.ListenOverflows", "+" + itoa(overflows),
+			"SYNs and ACKs dropped at full accept queues in the window, " +
+				"retransmissions included"}},
+		Remedies: []Remedy{{
+			Kind:    Live,
+			Setting: "maxconn check --for 60s --limit accept-queue",
+			Text: "look again while it happens: the listener whose queue is " +
+				"full is named",
+			TakesEffect: "now",
+		}},
 	}
 }
 
 func acceptGauge(r *host.Reader, g group) Gauge {
 	m := g.fullest()
-	out := Gauge{Subject: g.subject(), Bounds: Inbound, Ceiling: g.capacity(), Used: g.queued(), Near: neverNear, Refused: max(m.moved, 0)}
+	out := Gauge{
+		Subject: g.subject(),
+		Bounds:  Inbound,
+		Ceiling: g.capacity(),
+		Used:    g.queued(),
+		Near:    neverNear,
+		Refused: max(m.moved, 0),
+	}
 	if g.uneven(m) || (len(g.members) > 1 && m.moved > 0) {
 		out.Ceiling, out.Used = m.capacity(), m.queue
 		out.Subject.Process, out.Subject.PID = m.process, m.pid
@@ -91,7 +158,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	somaxconn, known := r.Maybe(host.Sysctl("net.core.somaxconn"))
 	out.Steps = acceptSteps(g, m, somaxconn, known)
 	if !m.dropsKnown {
-		out.Unseen = []host.Missing{{Fact: m.row.Fact, Why: "no counter of drops for each listener (sock_diag gives it since Linux 4.7)"}}
+		out.Unseen = []host.Missing{{Fact: m.row.Fact,
+			Why: "no counter of drops for each listener (sock_diag gives it since " +
+				"Linux 4.7)"}}
 	}
 	out.Owner = backlogOwner(m, somaxconn, known)
 	out.Lift = newQueueLift(r, g.sharing(out, m)).to
@@ -111,7 +180,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
 	case m.drops > 0 && !m.window && everOverflowed(r):
-		out.Notice, out.Cause = true, figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener since it was opened; the queue is not full now"
+		out.Notice, out.Cause = true,
+			figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener "+
+				"since it was opened; the queue is not full now"
 		out.Remedies = []Remedy{watchIt}
 	default:
 		return out
@@ -120,7 +191,12 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	return out
 }
 
-var watchIt = Remedy{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}
+var watchIt = Remedy{
+	Kind:        Live,
+	Setting:     "maxconn check --for 10s",
+	Text:        "see whether the counter still moves",
+	TakesEffect: "now",
+}
 
 func nearFull(full bool) string {
 	if full {
@@ -136,15 +212,45 @@ func everOverflowed(r *host.Reader) bool {
 }
 
 func acceptSteps(g group, m member, somaxconn int64, known bool) []Step {
-	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
+	steps := []Step{{
+		Label: "queue limit of the listener (sk_max_ack_backlog)",
+		Value: m.limit,
+		Unit:  "connections",
+		How:   Read,
+		From:  "sock_diag",
+	}}
 	if known {
-		steps = append(steps, Step{Label: "cap at the next listen()", Value: somaxconn, Unit: "connections", How: Read, From: "net.core.somaxconn"})
+		steps = append(steps, Step{
+			Label: "cap at the next listen()",
+			Value: somaxconn,
+			Unit:  "connections",
+			How:   Read,
+			From:  "net.core.somaxconn",
+		})
 	}
-	steps = append(steps, Step{Label: "connections that the queue holds", Sum: itoa(m.limit) + " + 1", Value: m.capacity(), Unit: "connections", How: Computed})
+	steps = append(steps, Step{
+		Label: "connections that the queue holds",
+		Sum:   itoa(m.limit) + " + 1",
+		Value: m.capacity(),
+		Unit:  "connections",
+		How:   Computed,
+	})
 	if len(g.members) > 1 {
-		steps = append(steps, Step{Label: "over the " + itoa(int64(len(g.members))) + " members of the SO_REUSEPORT group, when the hash spreads evenly", Value: g.capacity(), Unit: "connections", How: Computed})
+		steps = append(steps, Step{
+			Label: "over the " + itoa(int64(len(g.members))) + " members of the " +
+				"SO_REUSEPORT group, when the hash spreads evenly",
+			Value: g.capacity(),
+			Unit:  "connections",
+			How:   Computed,
+		})
 	}
-	return append(steps, Step{Label: "in the queue now", Value: m.queue, Unit: "connections", How: Read, From: "sock_diag"})
+	return append(steps, Step{
+		Label: "in the queue now",
+		Value: m.queue,
+		Unit:  "connections",
+		How:   Read,
+		From:  "sock_diag",
+	})
 }
 
 // backlogOwner names who set the queue limit.
@@ -170,14 +276,17 @@ const (
 	processStopped
 )
 
-// acceptPace tells an application that does not serve its queue from a queue that is short. A
-// queue is first in, first out: while even the youngest has waited, nothing has been accepted for that long.
+// acceptPace tells an application that does not serve its queue from a queue that is short.
+// A queue is first in, first out: while even the youngest has waited, nothing has been
+// accepted for that long.
 func acceptPace(r *host.Reader, g group, m member) pace {
-	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok && strings.EqualFold(p.Text("state"), "t") {
+	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok &&
+		strings.EqualFold(p.Text("state"), "t") {
 		return processStopped
 	}
 	long := m.oldest.AtLeast(10 * time.Second)
-	served := g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity() // so a short queue is not the whole story
+	// so a short queue is not the whole story
+	served := g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity()
 	switch {
 	case m.queue == 0 || !m.oldest.AtLeast(stalled) || !(long || served):
 		return keepsUp
@@ -190,20 +299,27 @@ func acceptPace(r *host.Reader, g group, m member) pace {
 func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool, pace pace) string {
 	var parts []string
 	if g.uneven(m) {
-		parts = append(parts, "one slow member of a SO_REUSEPORT group of "+itoa(int64(len(g.members)))+", "+who(m.process, m.pid)+", has a full queue while the others have room: the kernel chooses by hash, not by load")
+		parts = append(parts, "one slow member of a SO_REUSEPORT group of "+
+			itoa(int64(len(g.members)))+", "+who(m.process, m.pid)+
+			", has a full queue "+
+			"while the others have room: the kernel chooses by hash, not by load")
 	}
-	wait := plural(m.queue, "connection") + " wait, the oldest for more than " + string(m.oldest)
+	wait := plural(m.queue, "connection") + " wait, the oldest for more than " +
+		string(m.oldest)
 	switch pace {
 	case processStopped:
 		parts = append(parts, "the process is stopped (state T) and does not accept")
 	case notAtAll:
-		parts = append(parts, "the application does not accept: "+wait+", the youngest for more than "+string(m.youngest))
+		parts = append(parts, "the application does not accept: "+wait+
+			", the youngest for more than "+string(m.youngest))
 	case tooSlow:
 		parts = append(parts, "the application accepts too slowly, or not at all: "+wait)
 	}
 	parts = append(parts, backlogCause(m, somaxconn, known))
 	if pace == keepsUp && m.queue > 0 && m.oldest.AtLeast(stalled) {
-		parts = append(parts, "nothing of it was accepted yet, and the oldest connection has waited for more than "+string(m.oldest))
+		parts = append(parts,
+			"nothing of it was accepted yet, and the oldest connection has waited "+
+				"for more than "+string(m.oldest))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -214,32 +330,44 @@ func backlogCause(m member, somaxconn int64, known bool) string {
 	case !known:
 		return "the queue limit is " + figure.Count(m.limit)
 	case m.limit < somaxconn:
-		return "the application asked for a backlog of " + figure.Count(m.limit) + " (net.core.somaxconn is " + figure.Count(somaxconn) + " and does not cap it)"
+		return "the application asked for a backlog of " + figure.Count(m.limit) +
+			" (net.core.somaxconn is " + figure.Count(somaxconn) + " and does not " +
+			"cap it)"
 	case m.limit == somaxconn:
-		return "net.core.somaxconn = " + figure.Count(somaxconn) + " cuts the backlog, the application asked for that or more"
+		return "net.core.somaxconn = " + figure.Count(somaxconn) +
+			" cuts the backlog, the application asked for that or more"
 	}
-	return "net.core.somaxconn was at least " + figure.Count(m.limit) + " when the application called listen(), now it is " + figure.Count(somaxconn)
+	return "net.core.somaxconn was at least " + figure.Count(m.limit) +
+		" when the application called listen(), now it is " + figure.Count(somaxconn)
 }
 
 func acceptEvidence(r *host.Reader, m member) []Evidence {
-	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()), "connections wait for accept()"}}
+	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()),
+		"connections wait for accept()"}}
 	switch {
 	case m.window && m.moved > 0:
-		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops", "+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the window, retransmissions included"})
+		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops",
+			"+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the " +
+				"window, retransmissions included"})
 	case m.drops > 0:
-		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops", itoa(m.drops), "SYNs and ACKs dropped at this listener since it was opened, retransmissions included"})
+		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops", itoa(m.drops),
+			"SYNs and ACKs dropped at this listener since it was opened, " +
+				"retransmissions included"})
 	}
 	if m.oldest.AtLeast(stalled) && m.queue > 0 {
-		ev = append(ev, Evidence{"tcp_info", "over " + string(m.oldest), "the longest wait for accept() in the queue"})
+		ev = append(ev, Evidence{"tcp_info", "over " + string(m.oldest),
+			"the longest wait for accept() in the queue"})
 	}
 	for _, name := range []string{"TcpExt.ListenOverflows", "TcpExt.ListenDrops"} {
 		moved, window := r.Moved(host.Counter(name))
 		n, _ := r.Maybe(host.Counter(name))
 		switch {
 		case window && moved > 0:
-			ev = append(ev, Evidence{name, "+" + itoa(moved), "of this network namespace in the window"})
+			ev = append(ev, Evidence{name, "+" + itoa(moved),
+				"of this network namespace in the window"})
 		case !window && n > 0:
-			ev = append(ev, Evidence{name, itoa(n), "of this network namespace since it was made"})
+			ev = append(ev, Evidence{name, itoa(n),
+				"of this network namespace since it was made"})
 		}
 	}
 	return ev
@@ -248,26 +376,51 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) []Remedy {
 	switch pace {
 	case processStopped, notAtAll:
-		return []Remedy{{Kind: ByApplication, Text: "find out why " + who(m.process, m.pid) + " does not call accept() (blocked, stopped, out of descriptors or threads); a longer queue would only make clients wait longer", TakesEffect: "now"}}
+		return []Remedy{{
+			Kind: ByApplication,
+			Text: "find out why " + who(m.process, m.pid) + " does not call " +
+				"accept() (blocked, stopped, out of descriptors or threads); a " +
+				"longer queue would only make clients wait longer",
+			TakesEffect: "now",
+		}}
 	case tooSlow:
-		return []Remedy{{Kind: ByApplication, Text: "have " + who(m.process, m.pid) + " call accept() sooner (an accept loop of its own, more workers); a longer queue would only make clients wait longer", TakesEffect: "at the next start of the process"}}
+		return []Remedy{{
+			Kind: ByApplication,
+			Text: "have " + who(m.process, m.pid) + " call accept() sooner " +
+				"(an accept loop of its own, more workers); a longer queue " +
+				"would only make clients wait longer",
+			TakesEffect: "at the next start of the process",
+		}}
 	}
 	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
 	var out []Remedy
 	cut := known && m.limit >= somaxconn
 	if cut || (known && want > somaxconn) {
-		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
-			Text: "raise the cap; the listener keeps its limit until listen() is called again", TakesEffect: "at the next listen()"})
+		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn",
+			From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
+			Text: "raise the cap; the listener keeps its limit until listen() is " +
+				"called again", TakesEffect: "at the next listen()"})
 	}
 	if !cut {
-		out = append(out, Remedy{Kind: ByApplication, Setting: "backlog argument of listen()", From: itoa(m.limit), To: itoa(want),
-			Text: "ask for a larger backlog in " + who(m.process, m.pid) + notSomaxconn(known), TakesEffect: "at the next listen()"})
+		out = append(out, Remedy{Kind: ByApplication,
+			Setting: "backlog argument of listen()", From: itoa(m.limit),
+			To: itoa(want),
+			Text: "ask for a larger backlog in " + who(m.process, m.pid) +
+				notSomaxconn(known), TakesEffect: "at the next listen()"})
 	}
-	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name, From: itoa(m.limit), To: itoa(want),
-		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) + " does it without a restart: listen() called again on the same " +
-			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)", TakesEffect: "now"})
+	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name,
+		From: itoa(m.limit), To: itoa(want),
+		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) +
+			" does it without a restart: listen() called again on the same " +
+			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)",
+		TakesEffect: "now"})
 	if len(g.members) > 1 {
-		out = append(out, Remedy{Kind: ByApplication, Text: "one shared listener instead of SO_REUSEPORT, or members that accept at the same pace", TakesEffect: "at the next start of the process"})
+		out = append(out, Remedy{
+			Kind: ByApplication,
+			Text: "one shared listener instead of SO_REUSEPORT, or members " +
+				"that accept at the same pace",
+			TakesEffect: "at the next start of the process",
+		})
 	}
 	return out
 }

@@ -46,7 +46,8 @@ func testLimit(t *testing.T, l *Limit) {
 		}
 		s := parseCase(t, f.Data)
 		have := describe(t, l, s)
-		out.Files = append(out.Files, f, txtar.File{Name: name + ".want", Data: []byte(have)})
+		out.Files = append(out.Files, f,
+			txtar.File{Name: name + ".want", Data: []byte(have)})
 		if d := cmp.Diff(wants[name], have); d != "" && !*update {
 			t.Errorf("%s: (-want +have; -update accepts it)\n%s", name, d)
 		}
@@ -119,7 +120,8 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	for _, flag := range []struct {
 		on   bool
 		word string
-	}{{g.AtMost, "at most"}, {g.Refusing, "refusing"}, {g.Harms, "harms"}, {g.Notice, "notice"}, {g.IsNear(), "near"}} {
+	}{{g.AtMost, "at most"}, {g.Refusing, "refusing"}, {g.Harms, "harms"}, {g.Notice, "notice"},
+		{g.IsNear(), "near"}} {
 		if flag.on {
 			fmt.Fprintf(b, ", %s", flag.word)
 		}
@@ -136,13 +138,16 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	line("cause", g.Cause)
 	line("owner", g.Owner)
 	for _, s := range g.Steps {
-		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum, figure.Count(s.Value), s.Unit, s.How, s.From)))
+		line("step", strings.TrimSpace(fmt.Sprintf("%s: %s = %s %s (%s %s)", s.Label, s.Sum,
+			figure.Count(s.Value), s.Unit, s.How, s.From)))
 	}
 	for _, e := range g.Evidence {
 		line("evidence", e.Fact+" = "+e.Value+": "+e.Meaning)
 	}
 	for _, m := range g.Remedies {
-		line("remedy", strings.TrimSpace(fmt.Sprintf("%s %s %s -> %s: %s (%s)", m.Kind, m.Setting, m.From, m.To, m.Text, m.TakesEffect)))
+		line("remedy",
+			strings.TrimSpace(fmt.Sprintf("%s %s %s -> %s: %s (%s)", m.Kind, m.Setting,
+				m.From, m.To, m.Text, m.TakesEffect)))
 	}
 	for _, u := range g.Unseen {
 		line("unseen", u.Error())
@@ -160,10 +165,12 @@ func withoutEach(t *testing.T, l *Limit, s host.Snapshot) {
 		if gauges, r := l.Evaluate(c, Workload{}); r.Err() == nil {
 			for _, g := range gauges {
 				if g.Ceiling < 0 || g.Used < 0 {
-					t.Errorf("%s without %s: %s has %d of %d", l.ID, f, g.Subject.Name, g.Used, g.Ceiling)
+					t.Errorf("%s without %s: %s has %d of %d", l.ID, f,
+						g.Subject.Name, g.Used, g.Ceiling)
 				}
 				if g.Ceiling == 0 && !g.Unbounded && len(g.Steps) == 0 {
-					t.Errorf("%s without %s: %s has a ceiling of 0 and no steps that lead to it", l.ID, f, g.Subject.Name)
+					t.Errorf("%s without %s: %s has a ceiling of 0 and no "+
+						"steps that lead to it", l.ID, f, g.Subject.Name)
 				}
 			}
 		}
@@ -174,9 +181,12 @@ func withoutEach(t *testing.T, l *Limit, s host.Snapshot) {
 func TestComplete(t *testing.T) {
 	for _, l := range Catalogue() {
 		for name, empty := range map[string]bool{
-			"Title": l.Title == "", "Doc": len(l.Doc) < 80, "Formula": l.Formula == "", "Myths": len(l.Myths) == 0,
-			"Knobs": len(l.Knobs) == 0, "Signs": len(l.Signs) == 0, "Sources": len(l.Sources) == 0, "Needs": len(l.Needs) == 0,
-			"Gauges": l.Gauges == nil, "Measure": l.Measure == "", "Scope": l.Scope == "",
+			"Title": l.Title == "", "Doc": len(l.Doc) < 80, "Formula": l.Formula == "",
+			"Myths": len(l.Myths) == 0,
+			"Knobs": len(l.Knobs) == 0, "Signs": len(l.Signs) == 0,
+			"Sources": len(l.Sources) == 0, "Needs": len(l.Needs) == 0,
+			"Gauges": l.Gauges == nil, "Measure": l.Measure == "",
+			"Scope": l.Scope == "",
 		} {
 			if empty {
 				t.Errorf("%s: %s is empty or too short", l.ID, name)
@@ -203,7 +213,8 @@ func TestRowsLiftLimits(t *testing.T) {
 		}
 		for _, id := range k.Plan.Limits {
 			if Find(ID(id)) == nil {
-				t.Errorf("a plan lifts %s by %s, and there is no such limit", id, k.Name)
+				t.Errorf("a plan lifts %s by %s, and there is no such limit", id,
+					k.Name)
 			}
 		}
 	}

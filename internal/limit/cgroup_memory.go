@@ -13,33 +13,77 @@ var _ = register(Limit{
 	Title:   "connections that the memory limit of a cgroup leaves room for",
 	Measure: Held,
 	Scope:   Cgroup,
-	Doc: "The kernel memory of connections counts against the memory limit of the cgroup (container, service) whose process holds them: sockets, files and epoll entries, " +
-		"and in version 2 the data in their queues as well (`sock` in memory.stat). A container of 512 MiB that is otherwise empty ends at about 130,000 idle connections, however many the host can hold. " +
-		"When nothing can be given back, charges for data fail (windows shrink, transfers stall) and those for sockets end in the cgroup's OOM killer. " +
-		"Page cache counts as used but is given back on demand: usage close to the limit is normal and no fault by itself.",
-	Formula: "held = connections now + (limit - usage + page cache) / kernel memory of one connection; for each cgroup with a limit; " +
-		"the room is rounded down to two digits, because it moves all the time; at most, because the program's own memory is not known",
+	Doc: "The kernel memory of connections counts against the memory limit of the cgroup " +
+		"(container, service) whose process holds them: sockets, files and epoll " +
+		"entries, " +
+		"and in version 2 the data in their queues as well (`sock` in memory.stat). A " +
+		"container of 512 MiB that is otherwise empty ends at about 130,000 idle " +
+		"connections, however many the host can hold. " +
+		"When nothing can be given back, charges for data fail (windows shrink, " +
+		"transfers stall) and those for sockets end in the cgroup's OOM killer. " +
+		"Page cache counts as used but is given back on demand: usage close to the " +
+		"limit is normal and no fault by itself.",
+	Formula: "held = connections now + (limit - usage + page cache) / kernel memory of one " +
+		"connection; for each cgroup with a limit; " +
+		"the room is rounded down to two digits, because it moves all the time; at " +
+		"most, because the program's own memory is not known",
 	Myths: []Myth{
-		{"usage at the limit means that the container is out of memory", "page cache is charged too and given back first; only the event `oom` (version 1: oom_kill) says that it did not suffice", "mm/memcontrol.c try_charge_memcg; Documentation/admin-guide/cgroup-v2.rst memory.events"},
-		{"memory.events max counts failures", "it counts each time that the limit was met and pages were given back to stay below it; a cgroup that reads files does that all day", "Documentation/admin-guide/cgroup-v2.rst memory.events"},
-		{"socket buffers are the host's business, not the container's", "in version 2 they are charged to the cgroup in addition to tcp_mem (since 4.5, unless booted with cgroup.memory=nosocket); in version 1 only to memory.kmem.tcp, and only when that has a limit", "mm/memcontrol.c mem_cgroup_charge_skmem, f7e1cb6ec51b"},
-		{"the listener's cgroup pays for its connections", "a connection is charged to the cgroup of the process that calls accept(); before Linux 6.12 the socket itself, made while a packet was received, was not charged at all, only its file and data", "net/ipv4/inet_connection_sock.c inet_csk_accept, 9028cdeb38e1"},
+		{"usage at the limit means that the container is out of memory",
+			"page cache is charged too and given back first; only the event `oom` " +
+				"(version 1: oom_kill) says that it did not suffice",
+			"mm/memcontrol.c try_charge_memcg; " +
+				"Documentation/admin-guide/cgroup-v2.rst memory.events"},
+		{"memory.events max counts failures",
+			"it counts each time that the limit was met and pages were given back " +
+				"to stay below it; a cgroup that reads files does that all day",
+			"Documentation/admin-guide/cgroup-v2.rst memory.events"},
+		{"socket buffers are the host's business, not the container's",
+			"in version 2 they are charged to the cgroup in addition to tcp_mem " +
+				"(since 4.5, unless booted with cgroup.memory=nosocket); in " +
+				"version 1 only to memory.kmem.tcp, and only when that has a limit",
+			"mm/memcontrol.c mem_cgroup_charge_skmem, f7e1cb6ec51b"},
+		{"the listener's cgroup pays for its connections",
+			"a connection is charged to the cgroup of the process that calls " +
+				"accept(); before Linux 6.12 the socket itself, made while a " +
+				"packet was received, was not charged at all, only its file " +
+				"and data", "net/ipv4/inet_connection_sock.c inet_csk_accept, " +
+				"9028cdeb38e1"},
 	},
 	Knobs: []string{
 		"memory.max", "memory.limit_in_bytes", "memory.kmem.tcp.limit_in_bytes",
 		"memory.high", "cgroup.memory=nosocket", "net.core.bypass_prot_mem",
 	},
 	Signs: []Sign{
-		{Text: "Memory cgroup out of memory", Means: "a cgroup was at its memory limit with nothing left to give back, and the kernel killed a process in it; the log names the cgroup and the process", Look: "maxconn check --limit cgroup-memory; memory.events of that cgroup"},
-		{Text: "oom-kill:constraint=CONSTRAINT_MEMCG", Means: "the same, in the line that names the cgroup (oom_memcg=)", Look: "maxconn check --limit cgroup-memory"},
-		{Text: "cannot allocate memory", Errno: "ENOMEM", Call: "socket", Means: "the kernel memory of a socket could not be charged to the cgroup, or the host has none", Look: "maxconn check --limit cgroup-memory --limit connection-memory"},
+		{
+			Text: "Memory cgroup out of memory",
+			Means: "a cgroup was at its memory limit with nothing left to give " +
+				"back, and the kernel killed a process in it; the log names " +
+				"the cgroup and the process",
+			Look: "maxconn check --limit cgroup-memory; memory.events of that cgroup",
+		},
+		{
+			Text:  "oom-kill:constraint=CONSTRAINT_MEMCG",
+			Means: "the same, in the line that names the cgroup (oom_memcg=)",
+			Look:  "maxconn check --limit cgroup-memory",
+		},
+		{
+			Text:  "cannot allocate memory",
+			Errno: "ENOMEM",
+			Call:  "socket",
+			Means: "the kernel memory of a socket could not be charged to the " +
+				"cgroup, or the host has none",
+			Look: "maxconn check --limit cgroup-memory --limit connection-memory",
+		},
 	},
 	Sources: []string{
-		"mm/memcontrol.c try_charge_memcg, mem_cgroup_charge_skmem (4.5-6.18)", "net/core/sock.c proto_register (SLAB_ACCOUNT, 4.5-6.18)",
-		"net/ipv4/inet_connection_sock.c inet_csk_accept (net/ipv4/af_inet.c __inet_accept since 6.18)",
+		"mm/memcontrol.c try_charge_memcg, mem_cgroup_charge_skmem (4.5-6.18)",
+		"net/core/sock.c proto_register (SLAB_ACCOUNT, 4.5-6.18)",
+		"net/ipv4/inet_connection_sock.c inet_csk_accept (net/ipv4/af_inet.c " +
+			"__inet_accept since 6.18)",
 		"Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst",
 	},
-	Needs:    append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)}, endpointNeeds...),
+	Needs: append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)},
+		endpointNeeds...),
 	Foreseen: Foreseen{Each: PerEnd},
 	Gauges:   cgroupMemoryGauges,
 })
@@ -73,7 +117,13 @@ type memoryGroup struct {
 
 // newCgroupMemory is false for a cgroup without a limit, or whose figures are missing.
 func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
-	m = memoryGroup{tenants: t, path: t.row.Name(), name: cgroupName(t.row.Name()), windowed: windowed(r), version: t.row.Text("version")}
+	m = memoryGroup{
+		tenants:  t,
+		path:     t.row.Name(),
+		name:     cgroupName(t.row.Name()),
+		windowed: windowed(r),
+		version:  t.row.Text("version"),
+	}
 	limit, ok1 := bounded(t.row, "memory_max", noCeiling)
 	current, ok2 := t.row.Int("memory_current")
 	m.limit, m.current = limit, current
@@ -86,11 +136,12 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 		m.meter = "memory_failcnt"
 	}
 	m.met, _ = r.Moved(t.row.Fact, m.meter)
-	return m, ok1 && ok2 && limit > 0 && limit < noCeiling && current >= 0 && current < noCeiling
+	return m, ok1 && ok2 && limit > 0 && limit < noCeiling && current >= 0 &&
+		current < noCeiling
 }
 
-// room is what the limit leaves for more, page cache given back. Without knowing the cache it is all
-// that connections do not take already: far too much rather than a false alarm.
+// room is what the limit leaves for more, page cache given back. Without knowing the cache
+// it is all that connections do not take already: far too much rather than a false alarm.
 func (m memoryGroup) room(e endpoint) int64 {
 	if !m.cacheKnown {
 		return max(m.limit-m.connections*e.bytes, 0)
@@ -104,33 +155,45 @@ func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(
 func (m memoryGroup) gauge(e endpoint) Gauge {
 	room := e.fits(roughly(m.room(e)))
 	g := Gauge{
-		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path}, Bounds: Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path},
+		Bounds:  Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
 		Owner: "memory limit of " + m.name, Steps: m.steps(e, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {
-			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) * e.bytes)}
+			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) *
+				e.bytes)}
 		},
 	}
 	g.Refusing, g.Refused = m.oomMoved > 0, max(m.oomMoved, 0)
-	// The limit is met with nothing left to give back; with page cache left it is daily routine.
+	// The limit is met with nothing left to give back; with page cache left it is daily
+	// routine.
 	g.Harms = m.met > 0 && m.exhausted(e)
 	g.Notice = m.oom > 0 && !m.windowed
-	left := "; about " + mebibytes(roughly(m.room(e))) + " are left of its limit of " + mebibytes(m.limit) + m.cacheWords()
+	left := "; about " + mebibytes(roughly(m.room(e))) + " are left of its limit of " +
+		mebibytes(m.limit) + m.cacheWords()
 	switch {
 	case g.Refusing:
-		g.Cause = m.name + " ran out of memory " + plural(m.oomMoved, "time") + " in the window" + left
+		g.Cause = m.name + " ran out of memory " + plural(m.oomMoved, "time") +
+			" in the window" + left
 	case g.Harms:
 		g.Cause = m.name + " meets its memory limit again and again" + left
 	case g.IsNear():
-		g.Cause = "the kernel memory of " + plural(m.connections, "connection") + " takes about " + mebibytes(m.connections*e.bytes) + " in " + m.name + left
+		g.Cause = "the kernel memory of " + plural(m.connections, "connection") +
+			" takes about " + mebibytes(m.connections*e.bytes) + " in " + m.name + left
 	case g.Notice:
-		g.Cause = m.name + " has run out of memory " + plural(m.oom, "time") + " since it was made" + left
+		g.Cause = m.name + " has run out of memory " + plural(m.oom, "time") +
+			" since it was made" + left
 	default:
 		return g
 	}
 	g.Evidence = m.evidence(e)
 	g.Remedies = []Remedy{m.raise(m.limit), closeIdle()}
 	if !g.Refusing && !g.Harms && !g.IsNear() {
-		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether it still happens", TakesEffect: "now"}}
+		g.Remedies = []Remedy{{
+			Kind:        Live,
+			Setting:     "maxconn check --for 10s",
+			Text:        "see whether it still happens",
+			TakesEffect: "now",
+		}}
 	}
 	return g
 }
@@ -144,56 +207,106 @@ func (m memoryGroup) cacheWords() string {
 
 func (m memoryGroup) steps(e endpoint, room int64) []Step {
 	from := "cgroup " + m.path + " "
-	left := Step{Label: "memory left when page cache is given back, rounded down to two digits", Value: roughly(m.room(e)), Unit: "bytes", How: Computed, From: from + "memory_current, memory_file"}
+	left := Step{
+		Label: "memory left when page cache is given back, rounded down to two digits",
+		Value: roughly(m.room(e)),
+		Unit:  "bytes",
+		How:   Computed,
+		From:  from + "memory_current, memory_file",
+	}
 	if !m.cacheKnown {
-		left.Label = "memory left at most, as if only connections took any, rounded down to two digits"
-		left.Sum, left.From = itoa(m.limit)+" - "+itoa(m.connections)+" * "+itoa(e.bytes), ""
+		left.Label = "memory left at most, as if only connections took any, rounded " +
+			"down to two digits"
+		left.Sum, left.From = itoa(m.limit)+" - "+itoa(m.connections)+" * "+itoa(e.bytes),
+			""
 	}
 	return append(e.steps[:len(e.steps):len(e.steps)],
-		Step{Label: "memory limit of the cgroup", Value: m.limit, Unit: "bytes", How: Read, From: from + "memory_max"},
+		Step{
+			Label: "memory limit of the cgroup",
+			Value: m.limit,
+			Unit:  "bytes",
+			How:   Read,
+			From:  from + "memory_max",
+		},
 		left,
-		Step{Label: "further connections that fit, rounded down to two digits", Sum: itoa(left.Value) + " / " + itoa(e.bytes), Value: room, Unit: "connections", How: Computed},
-		Step{Label: "connections of its processes now", Value: m.connections, Unit: "connections", How: Read, From: "sock_diag"},
-		Step{Label: "connections that the cgroup's memory holds", Sum: itoa(m.connections) + " + " + itoa(room), Value: m.connections + room, Unit: "connections", How: Computed})
+		Step{
+			Label: "further connections that fit, rounded down to two digits",
+			Sum:   itoa(left.Value) + " / " + itoa(e.bytes),
+			Value: room,
+			Unit:  "connections",
+			How:   Computed,
+		},
+		Step{
+			Label: "connections of its processes now",
+			Value: m.connections,
+			Unit:  "connections",
+			How:   Read,
+			From:  "sock_diag",
+		},
+		Step{
+			Label: "connections that the cgroup's memory holds",
+			Sum:   itoa(m.connections) + " + " + itoa(room),
+			Value: m.connections + room,
+			Unit:  "connections",
+			How:   Computed,
+		})
 }
 
 func (m memoryGroup) unseen() (out []host.Missing) {
 	if !m.cacheKnown {
-		out = append(out, host.Missing{Fact: host.Fact{Kind: host.CgroupKind, Name: m.path + "#memory_file"}, Why: "the page cache of the cgroup is not known, so neither is what the limit leaves"})
+		out = append(out,
+			host.Missing{Fact: host.Fact{Kind: host.CgroupKind,
+				Name: m.path + "#memory_file"}, Why: "the page cache of the " +
+				"cgroup is not known, so neither is what the limit leaves"})
 	}
 	if m.partly {
-		out = append(out, host.Missing{Fact: host.Fact{Kind: host.CgroupKind, Name: m.path}, Why: "not all descriptors of its processes were looked at: it may hold more connections"})
+		out = append(out, host.Missing{Fact: host.Fact{Kind: host.CgroupKind, Name: m.path},
+			Why: "not all descriptors of its processes were looked at: it may hold " +
+				"more connections"})
 	}
 	return out
 }
 
 func (m memoryGroup) evidence(e endpoint) []Evidence {
 	from := "cgroup " + m.path + " "
-	ev := []Evidence{{from + "memory_current", mebibytes(m.current) + " of " + mebibytes(m.limit), "programs, kernel objects and page cache; close to the limit is normal for a cgroup that reads files"}}
+	ev := []Evidence{{from + "memory_current",
+		mebibytes(m.current) + " of " + mebibytes(m.limit), "programs, kernel objects " +
+			"and page cache; close to the limit is normal for a cgroup that " +
+			"reads files"}}
 	if m.cacheKnown {
-		ev = append(ev, Evidence{from + "memory_file", mebibytes(m.cache), "page cache, given back before anything is refused"})
+		ev = append(ev, Evidence{from + "memory_file", mebibytes(m.cache),
+			"page cache, given back before anything is refused"})
 	}
-	ev = append(ev, Evidence{"sock_diag", itoa(m.connections), "connections of its processes, about " + mebibytes(m.connections*e.bytes) + " of kernel objects"})
+	ev = append(ev, Evidence{"sock_diag", itoa(m.connections),
+		"connections of its processes, about " + mebibytes(m.connections*e.bytes) +
+			" of kernel objects"})
 	if m.sock > 0 {
 		meaning := "data in the queues of its sockets, part of memory_current"
 		if m.version == "1" {
-			meaning = "data in the queues of its sockets, not counted against this limit"
+			meaning = "data in the queues of its sockets, not counted against " +
+				"this limit"
 		}
 		ev = append(ev, Evidence{from + "memory_sock", mebibytes(m.sock), meaning})
 	}
 	switch {
 	case m.oomMoved > 0:
-		ev = append(ev, Evidence{from + "memory_events_oom", "+" + itoa(m.oomMoved), "times in the window that giving memory back did not suffice; a process may have been killed"})
+		ev = append(ev, Evidence{from + "memory_events_oom", "+" + itoa(m.oomMoved),
+			"times in the window that giving memory back did not suffice; a " +
+				"process may have been killed"})
 	case m.oom > 0:
-		ev = append(ev, Evidence{from + "memory_events_oom", itoa(m.oom), "times since the cgroup was made that giving memory back did not suffice; a process may have been killed"})
+		ev = append(ev, Evidence{from + "memory_events_oom", itoa(m.oom),
+			"times since the cgroup was made that giving memory back did not " +
+				"suffice; a process may have been killed"})
 	}
 	if m.met > 0 {
-		ev = append(ev, Evidence{from + m.meter, "+" + itoa(m.met), "times in the window that the limit was met and memory had to be given back; by itself no failure"})
+		ev = append(ev, Evidence{from + m.meter, "+" + itoa(m.met),
+			"times in the window that the limit was met and memory had to be given " +
+				"back; by itself no failure"})
 	}
 	return ev
 }
 
-// raise gives the cgroup so many bytes more.
+// raise gives the cgroup that many bytes more.
 func (m memoryGroup) raise(more int64) Remedy {
 	const mib = 1 << 20
 	to := (m.limit + max(more, 0) + mib - 1) / mib * mib
@@ -201,7 +314,10 @@ func (m memoryGroup) raise(more int64) Remedy {
 	if m.version == "1" {
 		name = "memory.limit_in_bytes"
 	}
-	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)), byOwner("a higher limit", "--memory", cgroupFile(m.row, "memory", name), itoa(to)))
-	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path), From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
-		Text: text + "; no higher than the host has memory for, and no use where an ancestor's limit is lower"}
+	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)),
+		byOwner("a higher limit", "--memory", cgroupFile(m.row, "memory", name), itoa(to)))
+	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path),
+		From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
+		Text: text + "; no higher than the host has memory for, and no use where an " +
+			"ancestor's limit is lower"}
 }

@@ -8,17 +8,20 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// tenants are the processes with sockets that live in one cgroup or below it; a limit of the cgroup binds them all.
+// tenants are the processes with sockets that live in one cgroup or below it; a limit of
+// the cgroup binds them all.
 type tenants struct {
 	row         host.Row // of the cgroup
 	processes   []host.Row
 	connections int64
-	partly      bool // not all descriptors of all of them were looked at: connections is a lower bound
+	// not all descriptors of all of them were looked at: connections is a lower bound
+	partly bool
 }
 
-// cgroupTenants lists the cgroups that hold processes with sockets, ancestors included, sorted by path. Several limits share it:
-// cgroup-memory, threads. A cgroup that could not be read is left out. The path is in the first of the fields that a process has:
-// in version 1 each controller has a hierarchy of its own.
+// cgroupTenants lists the cgroups that hold processes with sockets, ancestors included,
+// sorted by path. Several limits share it: cgroup-memory, threads. A cgroup that could not
+// be read is left out. The path is in the first of the fields that a process has: in
+// version 1 each controller has a hierarchy of its own.
 func cgroupTenants(r *host.Reader, processes []host.Row, fields ...string) []tenants {
 	known := map[string]bool{}
 	for _, row := range r.Rows(host.CgroupKind) {
@@ -38,7 +41,9 @@ func cgroupTenants(r *host.Reader, processes []host.Row, fields ...string) []ten
 			out = append(out, newTenants(row, rows))
 		}
 	}
-	slices.SortFunc(out, func(a, b tenants) int { return strings.Compare(a.row.Name(), b.row.Name()) })
+	slices.SortFunc(out, func(a, b tenants) int {
+		return strings.Compare(a.row.Name(), b.row.Name())
+	})
 	return out
 }
 
@@ -60,8 +65,9 @@ func newTenants(cgroup host.Row, processes []host.Row) tenants {
 	return t
 }
 
-// mostLevels is how deep below the root cgroups are looked at. Managers of cgroups make about ten levels; paths that
-// somebody nests without end would cost the square of their length.
+// mostLevels is how deep below the root cgroups are looked at. Managers of cgroups make
+// about ten levels; paths that somebody nests without end would cost the square of their
+// length.
 const mostLevels = 256
 
 // ancestry is a path and all above it, from the top: /, /a, /a/b.
@@ -82,8 +88,9 @@ func ancestry(path string) []string {
 	return out
 }
 
-// cgroupName is how people know a cgroup. Limits at the root are those of a container that has a cgroup namespace of its own
-// (the root of the host has none: mm/memcontrol.c and kernel/cgroup/pids.c, CFTYPE_NOT_ON_ROOT).
+// cgroupName is how people know a cgroup. Limits at the root are those of a container that
+// has a cgroup namespace of its own (the root of the host has none: mm/memcontrol.c and
+// kernel/cgroup/pids.c, CFTYPE_NOT_ON_ROOT).
 func cgroupName(path string) string {
 	if path == "/" {
 		return "this container's cgroup"
@@ -94,25 +101,32 @@ func cgroupName(path string) string {
 // cgroupSubject is the name where it is clear that a cgroup is meant.
 func cgroupSubject(path string) string { return strings.TrimPrefix(cgroupName(path), "cgroup ") }
 
-// byUnit says in the words of systemd how a limit of a cgroup is raised at once (systemctl(1) set-property), or "" where the
-// cgroup is no unit of systemd's own: the scope of a container belongs to its runtime.
+// byUnit says in the words of systemd how a limit of a cgroup is raised at once
+// (systemctl(1) set-property), or "" where the cgroup is no unit of systemd's own: the
+// scope of a container belongs to its runtime.
 func byUnit(path, property, value string) string {
 	unit := path[strings.LastIndexByte(path, '/')+1:]
 	if strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".slice") {
-		return "systemctl set-property " + encode.CommandWord(unit) + " " + property + "=" + value +
-			" acts at once and is kept; only by hand, because systemd owns the file and would write its own value again"
+		return "systemctl set-property " + encode.CommandWord(unit) + " " + property + "=" +
+			value +
+			" acts at once and is kept; only by hand, because systemd owns the " +
+			"file and would write its own value again"
 	}
 	return ""
 }
 
-// byOwner says how it is raised elsewhere: by the container's runtime, or in the file itself. A plan does not write there: a cgroup has one
-// writer (Documentation/admin-guide/cgroup-v2.rst, delegation).
+// byOwner says how it is raised elsewhere: by the container's runtime, or in the file
+// itself. A plan does not write there: a cgroup has one writer
+// (Documentation/admin-guide/cgroup-v2.rst, delegation).
 func byOwner(what, option, file, value string) string {
-	return what + ": " + option + " of the container, or echo " + value + " > " + encode.CommandWord(file) +
-		"; only by hand, because the container's runtime owns the file and would write its own value again"
+	return what + ": " + option + " of the container, or echo " + value + " > " +
+		encode.CommandWord(file) +
+		"; only by hand, because the container's runtime owns the file and would write " +
+		"its own value again"
 }
 
-// cgroupFile is where the kernel usually shows a limit of a cgroup; in version 1 each controller has a tree of its own.
+// cgroupFile is where the kernel usually shows a limit of a cgroup; in version 1 each
+// controller has a tree of its own.
 func cgroupFile(row host.Row, controller, name string) string {
 	root := "/sys/fs/cgroup"
 	if row.Text("version") == "1" {

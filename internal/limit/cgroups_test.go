@@ -12,8 +12,9 @@ import (
 
 func TestAncestry(t *testing.T) {
 	for path, want := range map[string][]string{
-		"": nil, "0::/": nil, "/": {"/"}, "/a": {"/", "/a"}, "/a/b.slice/": {"/", "/a", "/a/b.slice"},
-		"/a//b": {"/", "/a", "/a/", "/a//b"},
+		"": nil, "0::/": nil, "/": {"/"}, "/a": {"/", "/a"},
+		"/a/b.slice/": {"/", "/a", "/a/b.slice"},
+		"/a//b":       {"/", "/a", "/a/", "/a//b"},
 	} {
 		if have := ancestry(path); !slices.Equal(have, want) {
 			t.Errorf("%q: %q, want %q", path, have, want)

@@ -17,37 +17,84 @@ var _ = register(Limit{
 	Title:   "connections that the peer has closed and the application has not",
 	Measure: Held,
 	Scope:   Process,
-	Doc: "When the peer closes, the connection goes into CLOSE_WAIT and stays there until the application calls close(). The kernel has no timeout for it. Each one holds a descriptor of the process " +
-		"and about 3.9 KB of kernel memory (measured on 6.18), so a program that forgets to close runs into its descriptor limit in the end. A healthy program holds a CLOSE_WAIT for milliseconds: until its next read() returns 0.",
-	Formula: "no ceiling of its own; descriptors: connections in CLOSE_WAIT + all other open files <= RLIMIT_NOFILE of the process",
+	Doc: "When the peer closes, the connection goes into CLOSE_WAIT and stays there until " +
+		"the application calls close(). The kernel has no timeout for it. Each one " +
+		"holds a descriptor of the process " +
+		"and about 3.9 KB of kernel memory (measured on 6.18), so a program that " +
+		"forgets to close runs into its descriptor limit in the end. A healthy program " +
+		"holds a CLOSE_WAIT for milliseconds: until its next read() returns 0.",
+	Formula: "no ceiling of its own; descriptors: connections in CLOSE_WAIT + all other " +
+		"open files <= RLIMIT_NOFILE of the process",
 	Myths: []Myth{
-		{"tcp_fin_timeout or another sysctl ends CLOSE_WAIT", "no timer runs in CLOSE_WAIT; only close() in the application, or its end, ends it", "net/ipv4/tcp_input.c tcp_fin"},
-		{"tcp_keepalive_time cleans up CLOSE_WAIT", "only sockets with SO_KEEPALIVE are probed, and where the peer then answers with RST the connection is gone but the descriptor stays open until close() (measured on 6.18); it hides the leak from ss and does not mend it", "net/ipv4/tcp_timer.c tcp_keepalive_timer, net/ipv4/tcp_input.c tcp_reset"},
-		{"CLOSE_WAIT is the peer's or the network's fault", "the peer has closed in good order; it is this side's program that does not", "net/ipv4/tcp_input.c tcp_fin"},
-		{"every CLOSE_WAIT is a bug", "a program may still send after the peer has finished, and one that is just reading the last data is in CLOSE_WAIT too; what tells a leak is that they are many and stay", "RFC 9293 section 3.6"},
+		{"tcp_fin_timeout or another sysctl ends CLOSE_WAIT",
+			"no timer runs in CLOSE_WAIT; only close() in the application, or its " +
+				"end, ends it", "net/ipv4/tcp_input.c tcp_fin"},
+		{"tcp_keepalive_time cleans up CLOSE_WAIT",
+			"only sockets with SO_KEEPALIVE are probed, and where the peer then " +
+				"answers with RST the connection is gone but the descriptor " +
+				"stays open until close() (measured on 6.18); it hides the " +
+				"leak from ss and does not mend it",
+			"net/ipv4/tcp_timer.c tcp_keepalive_timer, net/ipv4/tcp_input.c tcp_reset"},
+		{"CLOSE_WAIT is the peer's or the network's fault",
+			"the peer has closed in good order; it is this side's program that " +
+				"does not", "net/ipv4/tcp_input.c tcp_fin"},
+		{"every CLOSE_WAIT is a bug",
+			"a program may still send after the peer has finished, and one that is " +
+				"just reading the last data is in CLOSE_WAIT too; what tells a " +
+				"leak is that they are many and stay", "RFC 9293 section 3.6"},
 	},
 	Knobs: []string{
 		"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl",
 		"net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_retries2",
 	},
 	Signs: []Sign{
-		{Text: "CLOSE_WAIT", Means: "netstat: the peer has closed, the application here has not; many that stay are a leak in the application", Look: "ss -tnp state close-wait"},
-		{Text: "CLOSE-WAIT", Means: "ss: the peer has closed, the application here has not; many that stay are a leak in the application", Look: "ss -tnp state close-wait"},
-		{Text: "broken pipe", Errno: "EPIPE", Call: "send", Means: "the peer had closed and then answered data with RST: the application went on writing after the peer's close", Look: "ss -tnp state close-wait"},
-		{Text: "too many open files", Errno: "EMFILE", Call: "accept", Means: "the process is at its descriptor limit; where most of its sockets are in CLOSE_WAIT it leaks them, and a higher limit only puts the day off", Look: "maxconn check --limit process-files --limit close-wait"},
+		{
+			Text: "CLOSE_WAIT",
+			Means: "netstat: the peer has closed, the application here has not; " +
+				"many that stay are a leak in the application",
+			Look: "ss -tnp state close-wait",
+		},
+		{
+			Text: "CLOSE-WAIT",
+			Means: "ss: the peer has closed, the application here has not; many " +
+				"that stay are a leak in the application",
+			Look: "ss -tnp state close-wait",
+		},
+		{
+			Text:  "broken pipe",
+			Errno: "EPIPE",
+			Call:  "send",
+			Means: "the peer had closed and then answered data with RST: the " +
+				"application went on writing after the peer's close",
+			Look: "ss -tnp state close-wait",
+		},
+		{
+			Text:  "too many open files",
+			Errno: "EMFILE",
+			Call:  "accept",
+			Means: "the process is at its descriptor limit; where most of its " +
+				"sockets are in CLOSE_WAIT it leaks them, and a higher limit " +
+				"only puts the day off",
+			Look: "maxconn check --limit process-files --limit close-wait",
+		},
 	},
 	Sources: []string{
-		"net/ipv4/tcp_input.c tcp_fin (4.4-6.18)", "net/ipv4/tcp_timer.c tcp_keepalive_timer (4.4-6.18)", "net/ipv4/tcp_input.c tcp_reset (4.4-6.18)",
+		"net/ipv4/tcp_input.c tcp_fin (4.4-6.18)",
+		"net/ipv4/tcp_timer.c tcp_keepalive_timer (4.4-6.18)", "net/ipv4/tcp_input.c " +
+			"tcp_reset (4.4-6.18)",
 	},
-	Needs:  []host.Fact{host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.ProcessKind), host.All(host.ListenerKind)},
+	Needs: []host.Fact{host.All(host.InboundKind), host.All(host.OutboundKind),
+		host.All(host.ProcessKind), host.All(host.ListenerKind)},
 	Gauges: closeGauges,
 })
 
-// closeMany is from when on connections in CLOSE_WAIT can be a finding. A program that closes within 10 ms of
-// the peer has 32 at a time only at more than 3,000 closes a second; below, they cost no more than 32 descriptors and 125 KB.
+// closeMany is from when on connections in CLOSE_WAIT can be a finding. A program that
+// closes within 10 ms of the peer has 32 at a time only at more than 3,000 closes a second;
+// below, they cost no more than 32 descriptors and 125 KB.
 const closeMany = 32
 
-// leak is the connections in CLOSE_WAIT of one process or, where the process is unknown, of one listener or destination.
+// leak is the connections in CLOSE_WAIT of one process or, where the process is unknown, of
+// one listener or destination.
 type leak struct {
 	subject      Subject
 	waiting      int64 // in CLOSE_WAIT, taken by accept()
@@ -87,8 +134,11 @@ func leaks(r *host.Reader) []leak {
 			l := leakOf(&order, row)
 			l.waiting += waiting
 			l.unaccepted += unaccepted
-			l.open += row.Count("ESTABLISHED") + row.Count("CLOSE_WAIT") - max(row.Count("unaccepted"), unaccepted)
-			l.places = append(l.places, place{placeName(row), waiting, host.Age(row.Text("close_wait_age"))})
+			l.open += row.Count("ESTABLISHED") + row.Count("CLOSE_WAIT") -
+				max(row.Count("unaccepted"), unaccepted)
+			l.places = append(l.places,
+				place{placeName(row), waiting,
+					host.Age(row.Text("close_wait_age"))})
 		}
 	}
 	out := make([]leak, len(order))
@@ -98,8 +148,11 @@ func leaks(r *host.Reader) []leak {
 			l.processState = p.Text("state")
 		}
 		l.windowed = windowed(r)
-		slices.SortStableFunc(l.places, func(a, b place) int { return cmp.Compare(b.waiting, a.waiting) })
-		if l.subject.PID != 0 && len(l.places) == 1 && !strings.Contains(l.places[0].name, " -> ") {
+		slices.SortStableFunc(l.places, func(a, b place) int {
+			return cmp.Compare(b.waiting, a.waiting)
+		})
+		if l.subject.PID != 0 && len(l.places) == 1 &&
+			!strings.Contains(l.places[0].name, " -> ") {
 			l.subject.Listener = l.places[0].name
 		}
 		out[i] = *l
@@ -115,7 +168,8 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 			return l
 		}
 	}
-	l := &leak{subject: Subject{Kind: Process, Name: who(process, pid), PID: pid, Process: process}}
+	l := &leak{subject: Subject{Kind: Process, Name: who(process, pid), PID: pid,
+		Process: process}}
 	if pid == 0 {
 		l.subject.Name = placeName(row)
 		if source, destination, ok := strings.Cut(row.Name(), "->"); ok {
@@ -131,10 +185,13 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 // placeName is a listener or destination as people write it.
 func placeName(row host.Row) string { return strings.Replace(row.Name(), "->", " -> ", 1) }
 
-// age is the typical time in CLOSE_WAIT, the median over the places, or "" where it is not known of most.
+// age is the typical time in CLOSE_WAIT, the median over the places, or "" where it is not
+// known of most.
 func (l leak) age() host.Age {
 	oldest := slices.Clone(l.places)
-	slices.SortStableFunc(oldest, func(a, b place) int { return cmp.Compare(ageRank(b.age), ageRank(a.age)) })
+	slices.SortStableFunc(oldest, func(a, b place) int {
+		return cmp.Compare(ageRank(b.age), ageRank(a.age))
+	})
 	sum := int64(0)
 	for _, p := range oldest {
 		sum += p.waiting
@@ -150,7 +207,8 @@ func ageRank(a host.Age) (rank int) {
 	if a != host.AgeOf(0) && !a.AtLeast(stalled) {
 		return -1
 	}
-	for _, d := range []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour} {
+	for _, d := range []time.Duration{2 * time.Second, 10 * time.Second, time.Minute,
+		10 * time.Minute, time.Hour} {
 		if a.AtLeast(d) {
 			rank++
 		}
@@ -198,10 +256,29 @@ func (l leak) leaking() bool {
 
 func (l leak) gauge() Gauge {
 	// Bounds stays empty: process-files bounds what the process can hold.
-	g := Gauge{Subject: l.subject, Unit: "descriptors in CLOSE_WAIT", Ceiling: l.soft, Used: l.waiting, Unbounded: !l.softKnown, Owner: "close() in the application; the kernel has no timeout for it"}
-	g.Steps = []Step{{Label: "in CLOSE_WAIT", Value: l.waiting, Unit: "connections", How: Read, From: "sock_diag"}}
+	g := Gauge{
+		Subject:   l.subject,
+		Unit:      "descriptors in CLOSE_WAIT",
+		Ceiling:   l.soft,
+		Used:      l.waiting,
+		Unbounded: !l.softKnown,
+		Owner:     "close() in the application; the kernel has no timeout for it",
+	}
+	g.Steps = []Step{{
+		Label: "in CLOSE_WAIT",
+		Value: l.waiting,
+		Unit:  "connections",
+		How:   Read,
+		From:  "sock_diag",
+	}}
 	if l.softKnown {
-		g.Steps = append(g.Steps, Step{Label: "descriptors that the process may have open", Value: l.soft, Unit: "descriptors", How: Read, From: "RLIMIT_NOFILE"})
+		g.Steps = append(g.Steps, Step{
+			Label: "descriptors that the process may have open",
+			Value: l.soft,
+			Unit:  "descriptors",
+			How:   Read,
+			From:  "RLIMIT_NOFILE",
+		})
 	}
 	if !l.leaking() {
 		g.Near = neverNear
@@ -214,12 +291,19 @@ func (l leak) gauge() Gauge {
 	}
 	g.Harms, g.Remedies = true, l.remedies()
 	if l.young() && !l.windowed {
-		g.Remedies = append(g.Remedies, Remedy{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether they stay: a program that closes a little late is no fault, one that never does is a leak", TakesEffect: "now"})
+		g.Remedies = append(g.Remedies, Remedy{
+			Kind:    Live,
+			Setting: "maxconn check --for 10s",
+			Text: "see whether they stay: a program that closes a little " +
+				"late is no fault, one that never does is a leak",
+			TakesEffect: "now",
+		})
 	}
 	return g
 }
 
-// young says that they have not been in CLOSE_WAIT for long, so that the application may be about to close them.
+// young says that they have not been in CLOSE_WAIT for long, so that the application may be
+// about to close them.
 func (l leak) young() bool {
 	age := l.age()
 	return age != "" && !age.AtLeast(stalled) && !l.stopped()
@@ -238,14 +322,17 @@ func (l leak) holder() string {
 func (l leak) cause() string {
 	var b strings.Builder
 	age := l.age()
-	what := plural(l.waiting, "connection") + " that the peer has closed are still open here (CLOSE_WAIT)"
+	what := plural(l.waiting, "connection") +
+		" that the peer has closed are still open here (CLOSE_WAIT)"
 	switch {
 	case age.AtLeast(stalled):
-		b.WriteString(l.holder() + " does not close: " + what + ", typically for more than " + string(age))
+		b.WriteString(l.holder() + " does not close: " + what +
+			", typically for more than " + string(age))
 	case age == "":
 		b.WriteString(l.holder() + " does not close: " + what)
 	default:
-		b.WriteString(l.holder() + " has not closed yet: " + what + ", for less than 2 s so far")
+		b.WriteString(l.holder() + " has not closed yet: " + what +
+			", for less than 2 s so far")
 	}
 	b.WriteString("; " + l.where())
 	if l.stopped() {
@@ -270,24 +357,50 @@ func (l leak) where() string {
 }
 
 func (l leak) evidence() []Evidence {
-	ev := []Evidence{{"sock_diag CLOSE_WAIT", itoa(l.waiting), "of " + plural(l.open, "connection") + " that the application holds; each keeps a descriptor and about 3.9 KB of kernel memory"}}
+	ev := []Evidence{{"sock_diag CLOSE_WAIT", itoa(l.waiting),
+		"of " + plural(l.open, "connection") + " that the application holds; each " +
+			"keeps a descriptor and about 3.9 KB of kernel memory"}}
 	if age := l.age(); age.AtLeast(stalled) {
-		ev = append(ev, Evidence{"tcp_info", "over " + string(age), "the typical time in CLOSE_WAIT; a program that closes needs milliseconds"})
+		ev = append(ev, Evidence{"tcp_info", "over " + string(age),
+			"the typical time in CLOSE_WAIT; a program that closes needs milliseconds"})
 	}
 	if l.unaccepted > 0 {
-		ev = append(ev, Evidence{"sock_diag unaccepted", itoa(l.unaccepted), "more in CLOSE_WAIT that wait for accept(), which accept-queue tells of"})
+		ev = append(ev, Evidence{"sock_diag unaccepted", itoa(l.unaccepted),
+			"more in CLOSE_WAIT that wait for accept(), which accept-queue tells of"})
 	}
 	return ev
 }
 
 func (l leak) remedies() []Remedy {
 	if l.stopped() {
-		return []Remedy{{Kind: Live, Setting: "kill -CONT " + itoa(l.subject.PID), Text: "let the stopped process run again, unless a debugger holds it", TakesEffect: "now"}}
+		return []Remedy{{
+			Kind:    Live,
+			Setting: "kill -CONT " + itoa(l.subject.PID),
+			Text: "let the stopped process run again, unless a debugger " +
+				"holds it",
+			TakesEffect: "now",
+		}}
 	}
 	look := "ss -tnp state close-wait"
 	return []Remedy{
-		{Kind: ByApplication, Text: "in " + l.holder() + ": close the socket when read() returns 0 and on every error, also for connections that stand unused in a pool", TakesEffect: "at the next start of the process"},
-		{Kind: Live, Setting: look, Text: "see which connections they are, and whether they grow", TakesEffect: "now"},
-		{Kind: Live, Text: "a restart of the process frees them; without a change in the program they come back", TakesEffect: "at the next start of the process"},
+		{
+			Kind: ByApplication,
+			Text: "in " + l.holder() + ": close the socket when read() " +
+				"returns 0 and on every error, also for connections that stand " +
+				"unused in a pool",
+			TakesEffect: "at the next start of the process",
+		},
+		{
+			Kind:        Live,
+			Setting:     look,
+			Text:        "see which connections they are, and whether they grow",
+			TakesEffect: "now",
+		},
+		{
+			Kind: Live,
+			Text: "a restart of the process frees them; without a change in " +
+				"the program they come back",
+			TakesEffect: "at the next start of the process",
+		},
 	}
 }

@@ -13,37 +13,97 @@ var _ = register(Limit{
 	Title:   "entries of the connection tracking table",
 	Measure: Held,
 	Scope:   Netns,
-	Doc: "Where a firewall or NAT rule needs it, netfilter keeps one entry for each connection (and each UDP flow and ping) that passes or ends here. " +
-		"At `nf_conntrack_max` entries the kernel first evicts an entry that has not seen traffic both ways (early_drop) and, where it finds none nearby, drops the first packet of the new connection. Connections that have an entry go on. " +
-		"A closed connection keeps its entry for `nf_conntrack_tcp_timeout_time_wait` seconds, so the table is also a ceiling on new connections each second. " +
-		"A proxy takes two entries for each client: one for the client's connection and one for its own to the server. " +
+	Doc: "Where a firewall or NAT rule needs it, netfilter keeps one entry for each " +
+		"connection (and each UDP flow and ping) that passes or ends here. " +
+		"At `nf_conntrack_max` entries the kernel first evicts an entry that has not " +
+		"seen traffic both ways (early_drop) and, where it finds none nearby, drops " +
+		"the first packet of the new connection. Connections that have an entry go on. " +
+		"A closed connection keeps its entry for `nf_conntrack_tcp_timeout_time_wait` " +
+		"seconds, so the table is also a ceiling on new connections each second. " +
+		"A proxy takes two entries for each client: one for the client's connection " +
+		"and one for its own to the server. " +
 		"A namespace in which no rule needs tracking has no entries and no ceiling.",
-	Formula: "held = nf_conntrack_max - entries that others hold; per second = (nf_conntrack_max - entries of open connections) / nf_conntrack_tcp_timeout_time_wait; " +
-		"for each network namespace that tracks; what is subtracted is rounded down, because it moves all the time",
+	Formula: "held = nf_conntrack_max - entries that others hold; per second = " +
+		"(nf_conntrack_max - entries of open connections) / " +
+		"nf_conntrack_tcp_timeout_time_wait; " +
+		"for each network namespace that tracks; what is subtracted is rounded down, " +
+		"because it moves all the time",
 	Myths: []Myth{
-		{"only established connections take entries", "a closed connection keeps its entry for nf_conntrack_tcp_timeout_time_wait (" + knob.Usual(conntrackTimeWait.Name) + " s by default, apart from TCP's own 60 s): 262,144 entries carry 2,184 short connections each second", "net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
-		{"raising nf_conntrack_max is enough", "the entries hang in nf_conntrack_buckets chains, and every packet of a tracked connection searches one: raise both, at 8 bytes a bucket", "net/netfilter/nf_conntrack_core.c nf_conntrack_hash_resize"},
-		{"every container has a maximum of its own", "there is one value for the host, and each namespace counts its own entries against it; in a child namespace the file is read-only (before " + conntrackShut() + ", a write there changed the host)", "net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
-		{"connection tracking works wherever its module is loaded", "since Linux 4.10 a namespace tracks only when a rule needs it; look at nf_conntrack_count", "net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
-		{"a full table makes connect() fail with \"operation not permitted\"", "TCP takes no notice of the drop, sends the SYN again and ends with ETIMEDOUT; the error shows with sendto() on UDP and raw sockets", "net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
+		{"only established connections take entries",
+			"a closed connection keeps its entry for " +
+				"nf_conntrack_tcp_timeout_time_wait (" +
+				knob.Usual(conntrackTimeWait.Name) + " s by default, apart " +
+				"from TCP's own 60 s): 262,144 entries carry 2,184 short " +
+				"connections each second",
+			"net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts"},
+		{"raising nf_conntrack_max is enough",
+			"the entries hang in nf_conntrack_buckets chains, and every packet of " +
+				"a tracked connection searches one: raise both, at 8 bytes " +
+				"a bucket", "net/netfilter/nf_conntrack_core.c " +
+				"nf_conntrack_hash_resize"},
+		{"every container has a maximum of its own",
+			"there is one value for the host, and each namespace counts its own " +
+				"entries against it; in a child namespace the file is " +
+				"read-only (before " + conntrackShut() +
+				", a write there changed the host)",
+			"net/netfilter/nf_conntrack_standalone.c, 2671fa4dc010"},
+		{"connection tracking works wherever its module is loaded",
+			"since Linux 4.10 a namespace tracks only when a rule needs it; look " +
+				"at nf_conntrack_count",
+			"net/netfilter/nf_conntrack_proto.c nf_ct_netns_get"},
+		{"a full table makes connect() fail with \"operation not permitted\"",
+			"TCP takes no notice of the drop, sends the SYN again and ends with " +
+				"ETIMEDOUT; the error shows with sendto() on UDP and raw sockets",
+			"net/ipv4/tcp_output.c tcp_connect; net/netfilter/core.c nf_hook_slow"},
 	},
 	Knobs: append([]string{
 		"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max",
 		"net.netfilter.nf_conntrack_buckets", "net.netfilter.nf_conntrack_count",
 	}, conntrackTimeouts()...),
 	Signs: []Sign{
-		{Text: "nf_conntrack: table full, dropping packet", Means: "the table had nf_conntrack_max entries: the first packets of new connections were dropped, established ones go on", Look: "maxconn check --limit conntrack; sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max"},
-		{Text: "nf_conntrack: table full in netns…dropping packet", Means: "newer kernels: a namespace other than the initial one had nf_conntrack_max entries; the number is that of its net: link", Look: "lsns -t net, then maxconn check --netns with that namespace"},
-		{Text: "operation not permitted", Errno: "EPERM", Call: "sendto", Means: "netfilter on this host dropped the packet: a rule that drops, or a full conntrack table. TCP connect() does not get this error, it times out", Look: "maxconn check --limit conntrack, then the rules of the OUTPUT chain"},
-		{Text: "connection timed out", Errno: "ETIMEDOUT", Call: "connect", Means: "the SYN was dropped on the way, perhaps by a full conntrack table on either host or on a router between them", Look: "maxconn check --limit conntrack --for 10s"},
+		{
+			Text: "nf_conntrack: table full, dropping packet",
+			Means: "the table had nf_conntrack_max entries: the first packets of " +
+				"new connections were dropped, established ones go on",
+			Look: "maxconn check --limit conntrack; sysctl " +
+				"net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max",
+		},
+		{
+			Text: "nf_conntrack: table full in netns…dropping packet",
+			Means: "newer kernels: a namespace other than the initial one had " +
+				"nf_conntrack_max entries; the number is that of its net: link",
+			Look: "lsns -t net, then maxconn check --netns with that namespace",
+		},
+		{
+			Text:  "operation not permitted",
+			Errno: "EPERM",
+			Call:  "sendto",
+			Means: "netfilter on this host dropped the packet: a rule that drops, " +
+				"or a full conntrack table. TCP connect() does not get this " +
+				"error, it times out",
+			Look: "maxconn check --limit conntrack, then the rules of the " +
+				"OUTPUT chain",
+		},
+		{
+			Text:  "connection timed out",
+			Errno: "ETIMEDOUT",
+			Call:  "connect",
+			Means: "the SYN was dropped on the way, perhaps by a full conntrack " +
+				"table on either host or on a router between them",
+			Look: "maxconn check --limit conntrack --for 10s",
+		},
 	},
 	Sources: []string{
-		"net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, early_drop, nf_conntrack_in (4.4-6.18)",
-		"net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts (4.4-6.18)", "net/netfilter/nf_conntrack_standalone.c (4.4-6.18)",
+		"net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, early_drop, " +
+			"nf_conntrack_in (4.4-6.18)",
+		"net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts (4.4-6.18)",
+		"net/netfilter/nf_conntrack_standalone.c (4.4-6.18)",
 	},
 	Needs: []host.Fact{
-		conntrackMax, conntrackCount, conntrackBuckets, conntrackTimeWait, host.All(host.ConntrackKind), host.System("scope"),
-		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"), host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
+		conntrackMax, conntrackCount, conntrackBuckets, conntrackTimeWait,
+		host.All(host.ConntrackKind), host.System("scope"),
+		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"),
+		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
 	},
 	Silent:   true,
 	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
@@ -72,23 +132,26 @@ func conntrackStat(name string) host.Fact { return host.Fact{Kind: host.Conntrac
 
 // conntrackTable is the table of one namespace.
 type conntrackTable struct {
-	max, entries, buckets, timeWait   int64
-	entryBytes                        int64
-	child                             bool
-	drop, early                       int64 // since the namespace was made
-	dropped, evicted                  int64 // in the window
-	windowed                          bool
-	own, open                         int64 // entries of this namespace's connections, -1 where not known; of open ones
+	max, entries, buckets, timeWait int64
+	entryBytes                      int64
+	child                           bool
+	drop, early                     int64 // since the namespace was made
+	dropped, evicted                int64 // in the window
+	windowed                        bool
+	// entries of this namespace's connections, -1 where not known; of open ones
+	own, open                         int64
 	bucketsKnown, timeWaitKnown, sure bool
 }
 
 func conntrackGauges(r *host.Reader, _ Workload) []Gauge {
 	if conntrackAbsent(r) {
-		return []Gauge{untracked("nf_conntrack is not loaded: nothing is tracked", 0, "net.netfilter.nf_conntrack_count")}
+		return []Gauge{untracked("nf_conntrack is not loaded: nothing is tracked", 0,
+			"net.netfilter.nf_conntrack_count")}
 	}
 	entries, known := conntrackEntries(r)
 	if known && entries <= 0 {
-		return []Gauge{untracked("entries of this namespace: nothing is tracked here", 0, conntrackCount.Name)}
+		return []Gauge{untracked("entries of this namespace: nothing is tracked here", 0,
+			conntrackCount.Name)}
 	}
 	t := readConntrack(r)
 	t.entries = entries
@@ -96,7 +159,8 @@ func conntrackGauges(r *host.Reader, _ Workload) []Gauge {
 	case r.Err() != nil:
 		return nil
 	case t.max <= 0:
-		return []Gauge{untracked("0 is no limit (__nf_conntrack_alloc)", 0, conntrackMax.Name)}
+		return []Gauge{untracked("0 is no limit (__nf_conntrack_alloc)", 0,
+			conntrackMax.Name)}
 	}
 	t.own, t.open = trackedConnections(r)
 	gauges := []Gauge{t.table(r), t.held()}
@@ -106,11 +170,12 @@ func conntrackGauges(r *host.Reader, _ Workload) []Gauge {
 	return gauges
 }
 
-// conntrackAbsent says that the kernel runs without connection tracking, as opposed to hiding it: kernels may keep these
-// sysctls from user namespaces, but not /proc/net/stat.
+// conntrackAbsent says that the kernel runs without connection tracking, as opposed to
+// hiding it: kernels may keep these sysctls from user namespaces, but not /proc/net/stat.
 func conntrackAbsent(r *host.Reader) bool {
 	gone := func(f host.Fact) bool { return !r.Has(f) && host.IsAbsence(r.Why(f)) }
-	return gone(conntrackMax) && gone(conntrackCount) && gone(conntrackStat("entries")) && r.Has(host.Sysctl("net.core.somaxconn"))
+	return gone(conntrackMax) && gone(conntrackCount) && gone(conntrackStat("entries")) &&
+		r.Has(host.Sysctl("net.core.somaxconn"))
 }
 
 func untracked(label string, value int64, from string) Gauge {
@@ -150,8 +215,9 @@ func readConntrack(r *host.Reader) (t conntrackTable) {
 	return t
 }
 
-// trackedConnections counts this namespace's connections, each of which has an entry, and how many of them are open. Where they
-// could not be listed it is -1: then nothing can be said of the entries of others.
+// trackedConnections counts this namespace's connections, each of which has an entry, and
+// how many of them are open. Where they could not be listed it is -1: then nothing can be
+// said of the entries of others.
 func trackedConnections(r *host.Reader) (own, open int64) {
 	for _, kind := range []host.Kind{host.InboundKind, host.OutboundKind, host.RestKind} {
 		if r.Partial(kind) != "" {
@@ -166,7 +232,8 @@ func trackedConnections(r *host.Reader) (own, open int64) {
 	return own, open
 }
 
-// coarse rounds a number of entries down to a power of ten that is a hundredth of the table or less: entries come and go.
+// coarse rounds a number of entries down to a power of ten that is a hundredth of the table
+// or less: entries come and go.
 func (t conntrackTable) coarse(n int64) int64 {
 	unit := int64(1)
 	for unit*10 <= t.max/100 {
@@ -199,9 +266,15 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	}
 	switch {
 	case g.Refusing || g.IsNear():
-		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40), t.lift
+		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40),
+			t.lift
 	case g.Notice && !t.windowed:
-		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counters still move", TakesEffect: "now"}}
+		g.Remedies = []Remedy{{
+			Kind:        Live,
+			Setting:     "maxconn check --for 10s",
+			Text:        "see whether the counters still move",
+			TakesEffect: "now",
+		}}
 	}
 	return g
 }
@@ -215,18 +288,26 @@ func (t conntrackTable) held() Gauge {
 		others = t.coarse(t.entries - t.own)
 	}
 	g := Gauge{
-		Subject: thisNetns, Bounds: Both, Ceiling: t.max - others, Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
-		Owner: conntrackOwner, Lift: func(need int64) []Remedy { return t.lift(min(need, most) + others) },
+		Subject: thisNetns, Bounds: Both, Ceiling: t.max - others,
+		Used: max(min(t.own, t.entries), 0), AtMost: true, Near: neverNear,
+		Owner: conntrackOwner, Lift: func(need int64) []Remedy {
+			return t.lift(min(need, most) + others)
+		},
 	}
-	g.Steps = t.lessBy(others, "entries that are not for connections that this namespace has now (closed and forwarded ones, UDP, ICMP)", "connections at one entry each; a proxy takes two for each client")
+	g.Steps = t.lessBy(others,
+		"entries that are not for connections that this namespace has now (closed and "+
+			"forwarded ones, UDP, ICMP)",
+		"connections at one entry each; a proxy takes two for each client")
 	if others > 0 {
-		g.Cause = "others hold about " + figure.Count(others) + " of the " + figure.Count(t.max) + " entries of the connection tracking table"
+		g.Cause = "others hold about " + figure.Count(others) + " of the " +
+			figure.Count(t.max) + " entries of the connection tracking table"
 	}
 	return g
 }
 
 func (t conntrackTable) cause(g Gauge) string {
-	figures := figure.Count(t.entries) + " of " + figure.Count(t.max) + " entries (net.netfilter.nf_conntrack_max)"
+	figures := figure.Count(t.entries) + " of " + figure.Count(t.max) +
+		" entries (net.netfilter.nf_conntrack_max)"
 	switch {
 	case g.Full():
 		return "the connection tracking table is full: " + figures
@@ -235,19 +316,28 @@ func (t conntrackTable) cause(g Gauge) string {
 	case g.IsNear():
 		return "the connection tracking table is nearly full: " + figures
 	case t.dropped > 0:
-		return "connection tracking dropped packets in the window although the table has room; two packets of one flow that met, or a lack of memory"
+		return "connection tracking dropped packets in the window although the table " +
+			"has room; two packets of one flow that met, or a lack of memory"
 	case t.early > 0:
-		return "the connection tracking table was full at some time since the namespace was made; now it is not"
+		return "the connection tracking table was full at some time since the " +
+			"namespace was made; now it is not"
 	}
-	return "connection tracking has dropped packets since the namespace was made, as it does when the table is full; now it is not"
+	return "connection tracking has dropped packets since the namespace was made, as it " +
+		"does when the table is full; now it is not"
 }
 
 func (t conntrackTable) evidence(r *host.Reader) []Evidence {
-	ev := []Evidence{{"net.netfilter.nf_conntrack_count", figure.Count(t.entries) + " of " + figure.Count(t.max), "entries: open and closed connections, UDP and ICMP"}}
+	ev := []Evidence{{"net.netfilter.nf_conntrack_count",
+		figure.Count(t.entries) + " of " + figure.Count(t.max), "entries: open and " +
+			"closed connections, UDP and ICMP"}}
 	for _, c := range []struct{ name, meaning string }{
-		{"drop", "packets that connection tracking dropped: the first ones of new connections at a full table, retransmissions included; seldom for another reason"},
+		{"drop", "packets that connection tracking dropped: the first ones of new " +
+			"connections at a full table, retransmissions included; seldom for " +
+			"another reason"},
 		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
-		{"insert_failed", "packets of one flow that met while their entry was made; not a sign of a full table"},
+		{"insert_failed",
+			"packets of one flow that met while their entry was made; not a sign " +
+				"of a full table"},
 	} {
 		n, ok := r.Maybe(conntrackStat(c.name))
 		if !ok || n == 0 {
@@ -263,28 +353,64 @@ func (t conntrackTable) evidence(r *host.Reader) []Evidence {
 }
 
 func (t conntrackTable) steps() []Step {
-	steps := []Step{{Label: "entries that each namespace may have; a connection takes one", Value: t.max, Unit: "entries", How: Read, From: conntrackMax.Name}}
+	steps := []Step{{
+		Label: "entries that each namespace may have; a connection takes one",
+		Value: t.max,
+		Unit:  "entries",
+		How:   Read,
+		From:  conntrackMax.Name,
+	}}
 	if t.bucketsKnown && t.buckets > 0 {
 		steps = append(steps,
-			Step{Label: "chains of the hash table", Value: t.buckets, Unit: "buckets", How: Read, From: conntrackBuckets.Name},
-			Step{Label: "entries a chain when the table is full, rounded up", Sum: itoa(t.max) + " / " + itoa(t.buckets), Value: (t.max-1)/t.buckets + 1, Unit: "entries", How: Computed})
+			Step{
+				Label: "chains of the hash table",
+				Value: t.buckets,
+				Unit:  "buckets",
+				How:   Read,
+				From:  conntrackBuckets.Name,
+			},
+			Step{
+				Label: "entries a chain when the table is full, rounded up",
+				Sum:   itoa(t.max) + " / " + itoa(t.buckets),
+				Value: (t.max-1)/t.buckets + 1,
+				Unit:  "entries",
+				How:   Computed,
+			})
 	}
 	return steps
 }
 
 // lessBy is the table less the entries that are not free for what is asked about.
 func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
-	steps := []Step{{Label: "entries that each namespace may have", Value: t.max, Unit: "entries", How: Read, From: conntrackMax.Name}}
+	steps := []Step{{
+		Label: "entries that each namespace may have",
+		Value: t.max,
+		Unit:  "entries",
+		How:   Read,
+		From:  conntrackMax.Name,
+	}}
 	if entries > 0 {
-		steps = append(steps, Step{Label: what + ", rounded down", Value: entries, Unit: "entries", How: Computed, From: conntrackCount.Name + ", sock_diag"})
+		steps = append(steps, Step{
+			Label: what + ", rounded down",
+			Value: entries,
+			Unit:  "entries",
+			How:   Computed,
+			From:  conntrackCount.Name + ", sock_diag",
+		})
 	}
 	if result == "" {
 		return steps
 	}
-	return append(steps, Step{Label: result, Sum: itoa(t.max) + " - " + itoa(entries), Value: t.max - entries, Unit: "connections", How: Computed})
+	return append(steps, Step{
+		Label: result,
+		Sum:   itoa(t.max) + " - " + itoa(entries),
+		Value: t.max - entries,
+		Unit:  "connections",
+		How:   Computed,
+	})
 }
 
-// perSecond is the rate of connections that are opened and closed for ever: each keeps its entry for
+// perSecond is the rate of connections that are opened and closed forever: each keeps its entry for
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	g := Gauge{
@@ -302,17 +428,21 @@ func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	if g.Ceiling = (t.max - open) / t.timeWait; g.Ceiling == 0 {
 		return g, false // less than one a second: the table itself tells more
 	}
-	const label = "connections each second that are opened and closed; a proxy takes two entries for each"
+	const label = "connections each second that are opened and closed; a proxy takes two " +
+		"entries for each"
 	sum := itoa(t.max) + " / " + itoa(t.timeWait)
 	if open > 0 {
 		sum = "(" + itoa(t.max) + " - " + itoa(open) + ") / " + itoa(t.timeWait)
 	}
 	g.Steps = append(t.lessBy(open, "entries of connections that are open now", ""),
-		Step{Label: "seconds that a closed connection keeps its entry", Value: t.timeWait, Unit: "seconds", How: Read, From: conntrackTimeWait.Name},
-		Step{Label: label, Sum: sum, Value: g.Ceiling, Unit: "connections/s", How: Computed})
-	g.Lift = func(need int64) []Remedy { return t.lift(min(need, most/t.timeWait)*t.timeWait + open) }
+		Step{
+			Label: "seconds that a closed connection keeps its entry",
+			Value: t.timeWait, Unit: "seconds", How: Read, From: conntrackTimeWait.Name,
+		},
+		Step{Label: label, Sum: sum, Value: g.Ceiling, Unit: "connections/s",
+			How: Computed})
+	g.Lift = func(need int64) []Remedy {
+		return t.lift(min(need, most/t.timeWait)*t.timeWait + open)
+	}
 	return g, true
 }
-
-// wholeMiB rounds up, as for memory that has to be there.
-func wholeMiB(bytes int64) string { return figure.Count((bytes+(1<<20-1))>>20) + " MiB" }

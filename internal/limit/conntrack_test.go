@@ -18,7 +18,9 @@ inbound 0.0.0.0:443 = ESTABLISHED=30000
 	s := parseCase(t, []byte(facts))
 	held := func(s host.Snapshot) Gauge {
 		gauges, r := Find("conntrack").Evaluate(s, Workload{})
-		i := slices.IndexFunc(gauges, func(g Gauge) bool { return g.Bounds == Both && g.Measure == Held })
+		i := slices.IndexFunc(gauges, func(g Gauge) bool {
+			return g.Bounds == Both && g.Measure == Held
+		})
 		if r.Err() != nil || i < 0 {
 			t.Fatalf("%v, %v", gauges, r.Err())
 		}
@@ -31,7 +33,8 @@ inbound 0.0.0.0:443 = ESTABLISHED=30000
 		var settings []host.Setting
 		for _, m := range held(s).Lift(need) {
 			if m.Kind == BySetting {
-				settings = append(settings, host.Setting{Fact: host.Sysctl(m.Setting), Want: m.To})
+				settings = append(settings,
+					host.Setting{Fact: host.Sysctl(m.Setting), Want: m.To})
 			}
 		}
 		if g := held(s.With(settings...)); g.Ceiling < need {

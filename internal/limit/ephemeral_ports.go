@@ -14,15 +14,36 @@ var _ = register(Limit{
 	Title:   "local ports for outbound connections",
 	Measure: Held,
 	Scope:   Peer,
-	Doc: "An outbound connection needs a local port that no other connection of the same source address to the same destination " +
-		"address and port uses. connect() chooses it from `ip_local_port_range`. When none is left it fails with EADDRNOTAVAIL, " +
-		"\"Cannot assign requested address\", before any packet is sent and without any counter. Another destination, or another source address, has a full set of ports of its own.",
-	Formula: "held = ports in ip_local_port_range - reserved ports - ports held by any bind() or listener; for each (source address, destination address, destination port)",
+	Doc: "An outbound connection needs a local port that no other connection of the same " +
+		"source address to the same destination " +
+		"address and port uses. connect() chooses it from `ip_local_port_range`. When " +
+		"none is left it fails with EADDRNOTAVAIL, " +
+		"\"Cannot assign requested address\", before any packet is sent and without " +
+		"any counter. Another destination, or another source address, has a full set " +
+		"of ports of its own.",
+	Formula: "held = ports in ip_local_port_range - reserved ports - ports held by any " +
+		"bind() or listener; for each (source address, destination address, " +
+		"destination port)",
 	Myths: []Myth{
-		{"a host can open only 28,232 (or 64 k) outbound connections", "the ceiling counts for each source address and destination; two destinations have twice as many", "net/ipv4/inet_hashtables.c __inet_hash_connect"},
-		{"connect() can use only half of the range", "since Linux 4.5 it takes the parity of the low end first and the other half after that; all ports are usable, but above half each connect() first searches the full half in vain, a step from about 20 us to 600 us and more", "net/ipv4/inet_hashtables.c __inet_hash_connect, 1580ab63fc9a"},
-		{"only connections use up ports", "one bind() or listener on a port of the range takes it away from connect() to every destination", "net/ipv4/inet_hashtables.c __inet_hash_connect (tb->fastreuse >= 0)"},
-		{"widening the range to 1024-65535 is harmless", "a client connection may then take the port of a server that is just restarting, which fails with EADDRINUSE; reserve the ports of servers first", "net/ipv4/inet_connection_sock.c inet_csk_bind_conflict"},
+		{"a host can open only 28,232 (or 64 k) outbound connections",
+			"the ceiling counts for each source address and destination; two " +
+				"destinations have twice as many",
+			"net/ipv4/inet_hashtables.c __inet_hash_connect"},
+		{"connect() can use only half of the range",
+			"since Linux 4.5 it takes the parity of the low end first and the " +
+				"other half after that; all ports are usable, but above half " +
+				"each connect() first searches the full half in vain, a step " +
+				"from about 20 us to 600 us and more",
+			"net/ipv4/inet_hashtables.c __inet_hash_connect, 1580ab63fc9a"},
+		{"only connections use up ports",
+			"one bind() or listener on a port of the range takes it away from " +
+				"connect() to every destination",
+			"net/ipv4/inet_hashtables.c __inet_hash_connect (tb->fastreuse >= 0)"},
+		{"widening the range to 1024-65535 is harmless",
+			"a client connection may then take the port of a server that is just " +
+				"restarting, which fails with EADDRINUSE; reserve the ports of " +
+				"servers first",
+			"net/ipv4/inet_connection_sock.c inet_csk_bind_conflict"},
 	},
 	Knobs: []string{
 		"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_port_step_width",
@@ -30,15 +51,33 @@ var _ = register(Limit{
 		"net.ipv4.ip_autobind_reuse", "IP_BIND_ADDRESS_NO_PORT", "IP_LOCAL_PORT_RANGE",
 	},
 	Signs: []Sign{
-		{Text: "cannot assign requested address", Errno: "EADDRNOTAVAIL", Call: "connect", Means: "no local port was free for this source address and destination (or bind() was given an address that this host does not have)", Look: "maxconn check --limit ephemeral-ports --limit time-wait"},
-		{Text: "address already in use", Errno: "EADDRINUSE", Call: "bind", Means: "bind(address, 0) found no free port: without IP_BIND_ADDRESS_NO_PORT one set of ports serves all destinations; or, for a server, something holds its port, perhaps an outbound connection that took it from ip_local_port_range", Look: "maxconn check --limit ephemeral-ports"},
+		{
+			Text:  "cannot assign requested address",
+			Errno: "EADDRNOTAVAIL",
+			Call:  "connect",
+			Means: "no local port was free for this source address and destination " +
+				"(or bind() was given an address that this host does not have)",
+			Look: "maxconn check --limit ephemeral-ports --limit time-wait",
+		},
+		{
+			Text:  "address already in use",
+			Errno: "EADDRINUSE",
+			Call:  "bind",
+			Means: "bind(address, 0) found no free port: without " +
+				"IP_BIND_ADDRESS_NO_PORT one set of ports serves all " +
+				"destinations; or, for a server, something holds its port, " +
+				"perhaps an outbound connection that took it from " +
+				"ip_local_port_range",
+			Look: "maxconn check --limit ephemeral-ports",
+		},
 	},
 	Sources: []string{
 		"net/ipv4/inet_hashtables.c __inet_hash_connect (4.5-6.18)",
 		"net/ipv4/inet_connection_sock.c inet_csk_find_open_port (4.5-6.18)",
 	},
 	Needs: append([]host.Fact{
-		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind), host.All(host.ListenerKind), host.All(host.AddressKind),
+		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
+		host.All(host.ListenerKind), host.All(host.AddressKind),
 	}, append(twReuseNeeds, poolNeeds...)...),
 	Decides:   Flows{Direction: Outbound},
 	SoleErrno: "EADDRNOTAVAIL",
@@ -67,7 +106,8 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 func anyDestination(r *host.Reader, p pool) Gauge {
 	g := Gauge{
 		Subject: anyPeer, Bounds: Outbound,
-		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
+		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(),
+		Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if p.size == 0 || p.usable*2 > p.size {
 		return g
@@ -81,37 +121,65 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 	return g
 }
 
-// lostPorts says why a namespace has few ports although its range is wide, and what would give them back.
+// lostPorts says why a namespace has few ports although its range is wide, and what would
+// give them back.
 func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
-	left := plural(p.usable, "port") + " of " + figure.Count(p.size) + " left for outbound connections"
+	left := plural(p.usable, "port") + " of " + figure.Count(p.size) +
+		" left for outbound connections"
 	switch {
 	case p.reserved >= p.bound && p.reserved >= p.listening:
-		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") + " of the range: " + left, []Remedy{
-			{Kind: BySetting, Setting: "net.ipv4.ip_local_reserved_ports", Text: "reserve only the ports that servers need: " + plural(p.reserved, "port") + " of the range are reserved", TakesEffect: "now"},
-			widerRange(p),
-		}
+		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") +
+				" of the range: " + left, []Remedy{
+				{
+					Kind:    BySetting,
+					Setting: "net.ipv4.ip_local_reserved_ports",
+					Text: "reserve only the ports that servers need: " +
+						plural(p.reserved, "port") + " of the range are " +
+						"reserved",
+					TakesEffect: "now",
+				},
+				widerRange(p),
+			}
 	case p.bound >= p.listening:
 		most, sockets := largestBinder(r)
 		whose := who(most.process, most.pid)
 		if sockets < p.bound {
 			whose = figure.Count(sockets) + " of them in " + whose
 		}
-		return plural(p.bound, "port") + " of the range are held by sockets that are bound and not connected (" + whose + "): " + left, []Remedy{
-			{Kind: ByApplication, Text: "close the bound sockets of " + who(most.process, most.pid) + " or set IP_BIND_ADDRESS_NO_PORT before bind(), so that no port is held before connect()", TakesEffect: "at the next bind()"},
+		return plural(p.bound, "port") +
+				" of the range are held by sockets that are bound and not " +
+				"connected (" + whose + "): " + left, []Remedy{
+				{
+					Kind: ByApplication,
+					Text: "close the bound sockets of " +
+						who(most.process, most.pid) +
+						" or set IP_BIND_ADDRESS_NO_PORT before " +
+						"bind(), so that no port is held before connect()",
+					TakesEffect: "at the next bind()",
+				},
+				widerRange(p),
+			}
+	}
+	return plural(p.listening, "port") + " of the range are held by listeners: " + left,
+		[]Remedy{
+			{
+				Kind:        ByApplication,
+				Text:        "listen on ports outside ip_local_port_range",
+				TakesEffect: "at the next bind()",
+			},
 			widerRange(p),
 		}
-	}
-	return plural(p.listening, "port") + " of the range are held by listeners: " + left, []Remedy{
-		{Kind: ByApplication, Text: "listen on ports outside ip_local_port_range", TakesEffect: "at the next bind()"},
-		widerRange(p),
-	}
 }
 
 func poolEvidence(p pool) []Evidence {
 	return []Evidence{
-		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high), plural(p.size, "port")},
-		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range", "connect() passes over them"},
-		{"sock_diag", itoa(p.held), "further ports held by listeners (" + figure.Count(p.listening) + ") and bound sockets (" + figure.Count(p.bound) + ")"},
+		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high),
+			plural(p.size, "port")},
+		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range",
+			"connect() skips them"},
+		{"sock_diag", itoa(p.held), "further ports held by listeners (" +
+			figure.Count(p.listening) + ") and bound sockets (" +
+			figure.Count(p.bound) + ")"},
 	}
 }
 
@@ -127,7 +195,8 @@ func largestBinder(r *host.Reader) (b binder, most int64) {
 		ports, err := host.ParsePorts(row.Text("ports"))
 		if n := ports.Len(); err == nil && n > most {
 			most, b.process = n, row.Text("process")
-			b.pid, _ = host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+			b.pid, _ = host.Row{Fields: host.Fields{{Name: "pid",
+				Value: row.Name()}}}.Int("pid")
 		}
 	}
 	return b, most
@@ -140,8 +209,17 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	ranged := row.Count("ranged")
 	waiting := min(row.Count("TIME_WAIT"), ranged)
 	g := Gauge{
-		Subject: Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination, Process: row.Text("process"), PID: pid},
-		Bounds:  Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
+		Subject: Subject{
+			Kind:        Peer,
+			Name:        source + " -> " + destination,
+			Source:      source,
+			Destination: destination,
+			Process:     row.Text("process"),
+			PID:         pid,
+		},
+		Bounds: Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed,
+		Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+		Lift: p.lift,
 	}
 	state := t.stateOf(r, p, row)
 	if ports, bound := t.bindChose(r, p, source); bound && ports > ranged {
@@ -154,7 +232,14 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	}
 	if state == twTaken && waiting > 0 { // connect() takes these over
 		g.Used = ranged - waiting
-		g.Steps = append(g.Steps, Step{Label: "in use: sockets on such ports, less those in TIME_WAIT that connect() may take over", Sum: itoa(ranged) + " - " + itoa(waiting), Value: g.Used, Unit: "ports", How: Computed})
+		g.Steps = append(g.Steps, Step{
+			Label: "in use: sockets on such ports, less those in TIME_WAIT that " +
+				"connect() may take over",
+			Sum:   itoa(ranged) + " - " + itoa(waiting),
+			Value: g.Used,
+			Unit:  "ports",
+			How:   Computed,
+		})
 	}
 	g.Refusing = g.Full() && g.Used > 0
 	g.Notice = g.Used*2 > p.usable
@@ -170,13 +255,16 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	return g
 }
 
-// shareOut takes off the ports that other destinations of the address use: bind() chose all of them before connect(), and so none
-// serves two destinations.
+// shareOut takes off the ports that other destinations of the address use: bind() chose all
+// of them before connect(), and so none serves two destinations.
 func (g *Gauge) shareOut(p pool, others int64) {
 	g.Ceiling, g.Near = max(p.usable-others, 0), neverNear
 	g.Lift = func(need int64) []Remedy { return p.lift(min(need, most) + others) }
-	g.Steps = append(g.Steps, Step{Label: "left to this destination: bind() chooses before connect() (inferred), and other destinations of the address use the rest",
-		Sum: itoa(p.usable) + " - " + itoa(others), Value: g.Ceiling, Unit: "ports", How: Computed})
+	g.Steps = append(g.Steps,
+		Step{Label: "left to this destination: bind() chooses before connect() " +
+			"(inferred), and other destinations of the address use the rest",
+			Sum: itoa(p.usable) + " - " + itoa(others), Value: g.Ceiling, Unit: "ports",
+			How: Computed})
 }
 
 // mostlyTimeWait says whether at least half the ports to a destination are held by TIME_WAIT.
@@ -191,18 +279,25 @@ func destinationCause(r *host.Reader, p pool, row host.Row, used int64, reused b
 		lost, _ := lostPorts(r, p)
 		return holders + " use all of what is left: " + lost
 	case used >= p.usable:
-		return holders + " use all " + plural(p.usable, "port") + " of the range towards this destination"
+		return holders + " use all " + plural(p.usable, "port") +
+			" of the range towards this destination"
 	}
-	return holders + " use " + figure.Count(used) + " of " + plural(p.usable, "port") + "; above half of the range each connect() first searches the used half in vain"
+	return holders + " use " + figure.Count(used) + " of " + plural(p.usable, "port") +
+		"; above half of the range each connect() first searches the used half in vain"
 }
 
-// portHolders says in which states the connections to a destination are. TIME_WAIT does not count where connect()
-// takes its ports over.
+// portHolders says in which states the connections to a destination are. TIME_WAIT does not
+// count where connect() takes its ports over.
 func portHolders(row host.Row, reused bool) string {
 	words := []struct{ state, words string }{
-		{"ESTABLISHED", "established connections"}, {"SYN_SENT", "connections under way (SYN_SENT)"},
-		{"CLOSE_WAIT", "connections that the peer has closed and the application has not (CLOSE_WAIT)"},
-		{"FIN_WAIT_2", "connections that the application has closed and the peer has not (FIN_WAIT_2)"},
+		{"ESTABLISHED", "established connections"},
+		{"SYN_SENT", "connections under way (SYN_SENT)"},
+		{"CLOSE_WAIT",
+			"connections that the peer has closed and the application has not " +
+				"(CLOSE_WAIT)"},
+		{"FIN_WAIT_2",
+			"connections that the application has closed and the peer has not " +
+				"(FIN_WAIT_2)"},
 		{"TIME_WAIT", "connections in TIME_WAIT"},
 	}
 	var parts []string
@@ -222,7 +317,8 @@ func portHolders(row host.Row, reused bool) string {
 func stateEvidence(row host.Row) (out []Evidence) {
 	for _, state := range host.States {
 		if n := row.Count(state); n > 0 {
-			out = append(out, Evidence{"sock_diag " + state, itoa(n), "connections " + row.Name()})
+			out = append(out, Evidence{"sock_diag " + state, itoa(n),
+				"connections " + row.Name()})
 		}
 	}
 	return out
@@ -233,15 +329,31 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 		_, lost := lostPorts(r, p)
 		out = append(out, lost[0])
 	}
-	if p.size < 28232 { // narrower than the default: the first thing to mend
+	if p.size < 28232 { // narrower than the default: the first thing to fix
 		out = append(out, widerRange(p))
 	}
 	if row.Count("FIN_WAIT_2")*2 > row.Sockets() {
-		out = append(out, Remedy{Kind: ByTopology, Text: "have the peer close its end: until then, or until tcp_fin_timeout, the port stays taken", TakesEffect: "at the next close()"})
+		out = append(out, Remedy{
+			Kind: ByTopology,
+			Text: "have the peer close its end: until then, or until " +
+				"tcp_fin_timeout, the port stays taken",
+			TakesEffect: "at the next close()",
+		})
 	}
 	out = append(out,
-		Remedy{Kind: ByApplication, Text: "keep connections and use them again (a pool, HTTP keep-alive): fewer connections to one destination", TakesEffect: "at the next start of the process"},
-		Remedy{Kind: ByTopology, Text: "more source addresses (bind with IP_BIND_ADDRESS_NO_PORT), or more destination addresses or ports: each pair has " + plural(p.usable, "port") + " of its own", TakesEffect: "at the next connect()"},
+		Remedy{
+			Kind: ByApplication,
+			Text: "keep connections and use them again (a pool, HTTP " +
+				"keep-alive): fewer connections to one destination",
+			TakesEffect: "at the next start of the process",
+		},
+		Remedy{
+			Kind: ByTopology,
+			Text: "more source addresses (bind with " +
+				"IP_BIND_ADDRESS_NO_PORT), or more destination addresses or " +
+				"ports: each pair has " + plural(p.usable, "port") + " of its own",
+			TakesEffect: "at the next connect()",
+		},
 	)
 	if row.Count("TIME_WAIT") > 0 && state != twTaken {
 		out = append(out, reuseRemedies(t, state)...)
@@ -252,10 +364,10 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 	return out
 }
 
-// boundBeforeConnect is the ceiling of a source address whose program calls
-// bind(address, 0) before connect() and so shares one set of ports over all
-// destinations. sock_diag does not tell; the ports do: bind(0) takes the parity that connect() takes
-// last (inet_csk_find_open_port), and no port serves two destinations.
+// boundBeforeConnect is the ceiling of a source address whose program calls bind(address,
+// 0) before connect() and so shares one set of ports over all destinations. sock_diag does
+// not tell; the ports do: bind(0) takes the parity that connect() takes last
+// (inet_csk_find_open_port), and no port serves two destinations.
 func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	ports, _ := row.Int("ports")
 	opposite, ok := row.Int("opposite")
@@ -268,18 +380,34 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 		return Gauge{}, false // both ways fill both halves in the end
 	}
 	g := Gauge{
-		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations", Source: row.Name()}, Bounds: Outbound,
-		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(), Owner: "bind() before connect() in the application",
+		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations",
+			Source: row.Name()}, Bounds: Outbound,
+		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(),
+		Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}
 	g.Subject.Process, g.Subject.PID = connectsFrom(r, row.Name())
 	g.Refusing = g.Full()
-	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " + plural(destinations, "destination") + " share one set of " + plural(p.usable, "port") +
-		" (inferred: " + figure.Count(opposite) + " of " + figure.Count(ports) + " ports have the parity that bind(0) takes first, none serves two destinations)"
-	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports), "distinct local ports of " + row.Name() + " in use"})
+	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " +
+		plural(destinations, "destination") + " share one set of " + plural(p.usable,
+		"port") +
+		" (inferred: " + figure.Count(opposite) + " of " + figure.Count(ports) +
+		" ports have the parity that bind(0) takes first, none serves two destinations)"
+	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports),
+		"distinct local ports of " + row.Name() + " in use"})
 	g.Remedies = []Remedy{
-		{Kind: ByApplication, Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not bind at all: then each destination has all " + plural(p.usable, "port"), TakesEffect: "at the next connect()"},
-		{Kind: ByTopology, Text: "more source addresses", TakesEffect: "at the next connect()"},
+		{
+			Kind: ByApplication,
+			Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not " +
+				"bind at all: then each destination has all " + plural(p.usable,
+				"port"),
+			TakesEffect: "at the next connect()",
+		},
+		{
+			Kind:        ByTopology,
+			Text:        "more source addresses",
+			TakesEffect: "at the next connect()",
+		},
 	}
 	return g, true
 }

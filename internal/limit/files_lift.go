@@ -6,24 +6,33 @@ import (
 	"github.com/maxconn/maxconn/internal/figure"
 )
 
-// mostOpen is the largest fs.nr_open (fs/file.c sysctl_nr_open_max, 64 bits); usualOpen is what it is where nobody set it.
+// mostOpen is the largest fs.nr_open (fs/file.c sysctl_nr_open_max, 64 bits); usualOpen is
+// what it is where nobody set it.
 const (
 	mostOpen  = 2147483584
 	usualOpen = 1 << 20
 )
 
-// lift lets the process hold so many connections: up to the next power of two of descriptors, or to a bar on the
-// way that is high enough. What bounds the bar is raised before it: fs.nr_open, the hard limit, the soft limit.
+// lift lets the process hold that many connections: up to the next power of two of
+// descriptors, or to a limit on the way that is high enough. What bounds that limit is
+// raised before it: fs.nr_open, the hard limit, the soft limit.
 func (t fileTable) lift(need int64) []Remedy {
 	need = min(need, mostFiles)
 	total := need + t.other()
 	if total > mostOpen {
-		return []Remedy{{Kind: ByTopology, Text: "no process can have more than " + figure.Count(mostOpen) + " descriptors: more processes", TakesEffect: "at the next start of the process"}}
+		return []Remedy{{
+			Kind: ByTopology,
+			Text: "no process can have more than " + figure.Count(mostOpen) +
+				" descriptors: more " +
+				"processes",
+			TakesEffect: "at the next start of the process",
+		}}
 	}
 	want := min(roundUp(total), mostOpen)
-	for _, bar := range []int64{t.nrOpen, t.hard} { // the last word has the hard limit, which nobody has to be asked for
-		if bar >= total && bar < want {
-			want = bar
+	// the last word has the hard limit, which nobody has to be asked for
+	for _, bound := range []int64{t.nrOpen, t.hard} {
+		if bound >= total && bound < want {
+			want = bound
 		}
 	}
 	sum := t.sum(need, want)
@@ -49,13 +58,15 @@ func (t fileTable) lift(need int64) []Remedy {
 
 // setting is the change of a field of the process's row.
 func (t fileTable) setting(field string, to int64) host.Setting {
-	return host.Setting{Fact: host.Fact{Kind: host.ProcessKind, Name: itoa(t.pid) + "#" + field}, Want: itoa(to)}
+	return host.Setting{Fact: host.Fact{Kind: host.ProcessKind,
+		Name: itoa(t.pid) + "#" + field}, Want: itoa(to)}
 }
 
 func (t fileTable) sum(need, want int64) string {
 	text := figure.Count(need) + " connections"
 	if n := t.other(); n > 0 {
-		text += " + " + figure.Count(n) + " descriptors for something else = " + figure.Count(need+n)
+		text += " + " + figure.Count(n) + " descriptors for something else = " +
+			figure.Count(need+n)
 	}
 	if want == roundUp(want) {
 		return text + ", up to the next power of two"
@@ -63,32 +74,43 @@ func (t fileTable) sum(need, want int64) string {
 	return text + "; " + figure.Count(want) + " is a bound that is there and enough"
 }
 
-// raiseNrOpen comes before a hard limit above it. While one is, prlimit() refuses every new limit, lower ones too
-// (kernel/sys.c do_prlimit compares rlim_max).
+// raiseNrOpen comes before a hard limit above it. While one is, prlimit() refuses every new
+// limit, lower ones too (kernel/sys.c do_prlimit compares rlim_max).
 func (t fileTable) raiseNrOpen(want int64) Remedy {
-	return Remedy{Kind: BySetting, Setting: "fs.nr_open", From: itoa(t.nrOpen), To: itoa(want), TakesEffect: "now",
-		Text:   "allow hard limits of descriptors above " + figure.Count(t.nrOpen) + "; raises no process's limit by itself",
+	return Remedy{Kind: BySetting, Setting: "fs.nr_open", From: itoa(t.nrOpen), To: itoa(want),
+		TakesEffect: "now",
+		Text: "allow hard limits of descriptors above " + figure.Count(t.nrOpen) +
+			"; raises no process's limit by itself",
 		Change: host.Setting{Fact: host.Sysctl("fs.nr_open"), Want: itoa(want)},
-		Sum:    "no limit can be set while the hard one is above it, and that has to be " + figure.Count(want),
-		Cost:   "none by itself",
-		Risk:   "one value for the host; programs started later with an unlimited descriptor limit get this number, and some walk over all of it",
-		Lasts:  untilBoot,
+		Sum: "no limit can be set while the hard one is above it, and that has to be " +
+			figure.Count(want),
+		Cost: "none by itself",
+		Risk: "one value for the host; programs started later with an unlimited " +
+			"descriptor limit get this number, and some walk over all of it",
+		Lasts: untilBoot,
 	}
 }
 
-// tableCost is what a descriptor table takes: a pointer and three bits a descriptor (fs/file.c alloc_fdtable).
+// tableCost is what a descriptor table takes: a pointer and three bits a descriptor
+// (fs/file.c alloc_fdtable).
 func tableCost(descriptors int64) string {
-	return "none by itself; a table of " + figure.Count(descriptors) + " descriptors in use takes " + mebibytes(descriptors*8+descriptors*3/8) + " of kernel memory, each connection in it about 3.9 KB"
+	return "none by itself; a table of " + figure.Count(descriptors) +
+		" descriptors in use takes " + mebibytes(descriptors*8+descriptors*3/8) +
+		" of kernel memory, " +
+		"each connection in it about 3.9 KB"
 }
 
-// ownBound tells of a bound that the program has beside the kernel's, by the name of the program: nobody sees it from outside.
+// ownBound tells of a bound that the program has beside the kernel's, by the name of the
+// program: nobody sees it from outside.
 func (t fileTable) ownBound(need int64) []Remedy {
 	var name string
 	switch t.name {
 	case "nginx":
-		name = "worker_connections (512 unless set; clients and upstreams of one worker together)"
+		name = "worker_connections (512 unless set; clients and upstreams of one " +
+			"worker together)"
 	case "haproxy":
-		name = "maxconn (global and frontend; computed from the descriptor limit at its start)"
+		name = "maxconn (global and frontend; computed from the descriptor limit at " +
+			"its start)"
 	case "redis-server", "valkey-server":
 		name = "maxclients (10000 unless set, cut to the descriptor limit at its start)"
 	case "postgres":
@@ -102,6 +124,10 @@ func (t fileTable) ownBound(need int64) []Remedy {
 	default:
 		return nil
 	}
-	return []Remedy{{Kind: ByApplication, Setting: name, TakesEffect: "at the next start of the process", Also: true,
-		Text: who(t.name, t.pid) + " has a bound of its own that is not seen from outside; it has to allow " + figure.Count(need) + " connections as well"}}
+	return []Remedy{{Kind: ByApplication, Setting: name,
+		TakesEffect: "at the next start of the process", Also: true,
+		Text: who(t.name, t.pid) +
+			" has a bound of its own that is not seen from outside; it has to allow " +
+			figure.Count(need) + " connections " +
+			"as well"}}
 }

@@ -14,31 +14,75 @@ var _ = register(Limit{
 	Title:   "connections that this side has closed and the peer has not",
 	Measure: Held,
 	Scope:   Netns,
-	Doc: "After close() a connection waits in FIN_WAIT_1 for the peer's acknowledgement and in FIN_WAIT_2 for the peer's own close. " +
-		"`tcp_fin_timeout` ends FIN_WAIT_2 of connections that the application has closed; it is what that sysctl governs, and all that it governs. " +
-		"A connection that the application has only shut down and still holds open stays in FIN_WAIT_2 for as long as the peer likes. There is no ceiling of its own: these " +
-		"connections share the TIME_WAIT table (`tcp_max_tw_buckets`), with tcp_fin_timeout above 60 the orphans (`tcp_max_orphans`), and on the connecting side the local ports, which nothing takes over before they end.",
-	Formula: "no ceiling of its own; time in FIN_WAIT_2 after close() = max(tcp_fin_timeout, 3.5 retransmission timeouts)",
+	Doc: "After close() a connection waits in FIN_WAIT_1 for the peer's acknowledgement " +
+		"and in FIN_WAIT_2 for the peer's own close. " +
+		"`tcp_fin_timeout` ends FIN_WAIT_2 of connections that the application has " +
+		"closed; it is what that sysctl governs, and all that it governs. " +
+		"A connection that the application has only shut down and still holds open " +
+		"stays in FIN_WAIT_2 for as long as the peer likes. There is no ceiling of its " +
+		"own: these " +
+		"connections share the TIME_WAIT table (`tcp_max_tw_buckets`), with " +
+		"tcp_fin_timeout above 60 the orphans (`tcp_max_orphans`), and on the " +
+		"connecting side the local ports, which nothing takes over before they end.",
+	Formula: "no ceiling of its own; time in FIN_WAIT_2 after close() = " +
+		"max(tcp_fin_timeout, 3.5 retransmission timeouts)",
 	Myths: []Myth{
-		{"tcp_fin_timeout is the length of TIME_WAIT", "it ends FIN_WAIT_2 after close(); TIME_WAIT is 60 s whatever stands there (59 s on the timer with tcp_fin_timeout=3, measured)", "net/ipv4/tcp_minisocks.c tcp_time_wait"},
-		{"tcp_fin_timeout ends every FIN_WAIT_2", "only where the application has closed the descriptor; after shutdown() alone there is no timeout", "net/ipv4/tcp.c __tcp_close, Documentation/networking/ip-sysctl.rst"},
-		{"a higher tcp_fin_timeout costs nothing", "up to 60 s such a connection is a small TIME_WAIT entry (256 bytes) from the start; above, it is a full socket (about 2.4 KB) and an orphan for the seconds beyond 60", "net/ipv4/tcp_input.c tcp_rcv_state_process"},
-		{"tcp_tw_reuse frees ports in FIN_WAIT_2", "since 6.12, and in many stable kernels, connect() never takes such a port over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 0d9e5df4a257"},
+		{"tcp_fin_timeout is the length of TIME_WAIT",
+			"it ends FIN_WAIT_2 after close(); TIME_WAIT is 60 s whatever stands " +
+				"there (59 s on the timer with tcp_fin_timeout=3, measured)",
+			"net/ipv4/tcp_minisocks.c tcp_time_wait"},
+		{"tcp_fin_timeout ends every FIN_WAIT_2",
+			"only where the application has closed the descriptor; after " +
+				"shutdown() alone there is no timeout",
+			"net/ipv4/tcp.c __tcp_close, Documentation/networking/ip-sysctl.rst"},
+		{"a higher tcp_fin_timeout costs nothing",
+			"up to 60 s such a connection is a small TIME_WAIT entry (256 bytes) " +
+				"from the start; above, it is a full socket (about 2.4 KB) and " +
+				"an orphan for the seconds beyond 60",
+			"net/ipv4/tcp_input.c tcp_rcv_state_process"},
+		{"tcp_tw_reuse frees ports in FIN_WAIT_2",
+			"since 6.12, and in many stable kernels, connect() never takes such a " +
+				"port over", "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 0d9e5df4a257"},
 	},
 	Knobs: []string{
 		"net.ipv4.tcp_fin_timeout", "TCP_LINGER2",
 	},
 	Signs: []Sign{
-		{Text: "FIN_WAIT2", Means: "netstat: this side has closed, the peer has acknowledged that and has not closed; with a timer it ends after tcp_fin_timeout, without one the application still holds it open", Look: "ss -tno state fin-wait-2"},
-		{Text: "FIN-WAIT-2", Means: "ss: this side has closed, the peer has acknowledged that and has not closed; with a timer it ends after tcp_fin_timeout, without one the application still holds it open", Look: "ss -tno state fin-wait-2"},
-		{Text: "connections reset due to unexpected data", Means: "netstat -s: TcpExt TCPAbortOnData, data that arrived after the application had closed, and closes with TCP_LINGER2 below 0", Look: "nstat -az TcpExtTCPAbortOnData"},
-		{Text: "connections aborted after user close in linger timeout", Means: "netstat -s: TcpExt TCPAbortOnLinger, connections dropped after close() without waiting in FIN_WAIT_2", Look: "nstat -az TcpExtTCPAbortOnLinger"},
+		{
+			Text: "FIN_WAIT2",
+			Means: "netstat: this side has closed, the peer has acknowledged that " +
+				"and has not closed; with a timer it ends after " +
+				"tcp_fin_timeout, without one the application still holds it open",
+			Look: "ss -tno state fin-wait-2",
+		},
+		{
+			Text: "FIN-WAIT-2",
+			Means: "ss: this side has closed, the peer has acknowledged that and " +
+				"has not closed; with a timer it ends after tcp_fin_timeout, " +
+				"without one the application still holds it open",
+			Look: "ss -tno state fin-wait-2",
+		},
+		{
+			Text: "connections reset due to unexpected data",
+			Means: "netstat -s: TcpExt TCPAbortOnData, data that arrived after the " +
+				"application had closed, and closes with TCP_LINGER2 below 0",
+			Look: "nstat -az TcpExtTCPAbortOnData",
+		},
+		{
+			Text: "connections aborted after user close in linger timeout",
+			Means: "netstat -s: TcpExt TCPAbortOnLinger, connections dropped after " +
+				"close() without waiting in FIN_WAIT_2",
+			Look: "nstat -az TcpExtTCPAbortOnLinger",
+		},
 	},
 	Sources: []string{
-		"net/ipv4/tcp_input.c tcp_rcv_state_process (4.4-6.18)", "net/ipv4/tcp_minisocks.c tcp_time_wait (4.4-6.18)", "net/ipv4/tcp_timer.c tcp_keepalive_timer (4.4-6.18)",
+		"net/ipv4/tcp_input.c tcp_rcv_state_process (4.4-6.18)",
+		"net/ipv4/tcp_minisocks.c tcp_time_wait (4.4-6.18)", "net/ipv4/tcp_timer.c " +
+			"tcp_keepalive_timer (4.4-6.18)",
 	},
 	Needs: append([]host.Fact{
-		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.ProcessKind), host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
+		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.ProcessKind),
+		host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, poolNeeds...),
 	Gauges: finGauges,
 })
@@ -61,13 +105,23 @@ func finGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	// Bounds stays empty: these connections are closed already.
-	g := Gauge{Subject: thisNetns, Unit: "connections in FIN_WAIT", Used: f.one + f.two, Unbounded: true, Owner: "the peers, until net.ipv4.tcp_fin_timeout", Steps: f.steps()}
+	g := Gauge{
+		Subject:   thisNetns,
+		Unit:      "connections in FIN_WAIT",
+		Used:      f.one + f.two,
+		Unbounded: true,
+		Owner:     "the peers, until net.ipv4.tcp_fin_timeout",
+		Steps:     f.steps(),
+	}
 	if !f.timeoutKnown {
-		g.Unseen = []host.Missing{{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"), Why: unreadable(r, host.Sysctl("net.ipv4.tcp_fin_timeout"))}}
+		g.Unseen = []host.Missing{{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"),
+			Why: unreadable(r, host.Sysctl("net.ipv4.tcp_fin_timeout"))}}
 	}
 	if f.two > finMany && f.two*2 > f.sockets {
 		g.Harms = true
-		g.Cause = plural(f.two, "connection") + " are in FIN_WAIT_2, more than half of all: this side has sent its FIN and the peers have not; " + f.fate(r)
+		g.Cause = plural(f.two, "connection") +
+			" are in FIN_WAIT_2, more than half of all: this side has sent its FIN " +
+			"and the peers have not; " + f.fate(r)
 		g.Evidence = f.evidence(r)
 		g.Remedies = finRemedies(f.held(r))
 	}
@@ -92,16 +146,36 @@ func countFins(r *host.Reader) fins {
 
 func (f fins) steps() []Step {
 	steps := []Step{
-		{Label: "in FIN_WAIT_1 (closed here, not yet acknowledged)", Value: f.one, Unit: "connections", How: Read, From: "sock_diag"},
-		{Label: "in FIN_WAIT_2 (closed here, acknowledged, not closed by the peer)", Value: f.two, Unit: "connections", How: Read, From: "sock_diag"},
+		{
+			Label: "in FIN_WAIT_1 (closed here, not yet acknowledged)",
+			Value: f.one,
+			Unit:  "connections",
+			How:   Read,
+			From:  "sock_diag",
+		},
+		{
+			Label: "in FIN_WAIT_2 (closed here, acknowledged, not closed by the peer)",
+			Value: f.two,
+			Unit:  "connections",
+			How:   Read,
+			From:  "sock_diag",
+		},
 	}
 	if f.timeoutKnown {
-		steps = append(steps, Step{ID: FinTimeout, Label: "time in FIN_WAIT_2 after close()", Value: f.timeout, Unit: "s", How: Read, From: "net.ipv4.tcp_fin_timeout"})
+		steps = append(steps, Step{
+			ID:    FinTimeout,
+			Label: "time in FIN_WAIT_2 after close()",
+			Value: f.timeout,
+			Unit:  "s",
+			How:   Read,
+			From:  "net.ipv4.tcp_fin_timeout",
+		})
 	}
 	return steps
 }
 
-// held is the process of the fullest row and how many connections in FIN_WAIT_2 it still holds open, 0 where unknown.
+// held is the process of the fullest row and how many connections in FIN_WAIT_2 it still
+// holds open, 0 where unknown.
 func (f fins) held(r *host.Reader) (process string, n int64) {
 	pid := f.row.Count("pid")
 	row, ok := r.Row(host.ProcessKind, itoa(pid))
@@ -119,32 +193,55 @@ func (f fins) fate(r *host.Reader) string {
 		timeout += " = " + itoa(f.timeout) + " s"
 	}
 	if held*2 > f.two {
-		return process + " holds " + figure.Count(held) + " of them open (shutdown() without close()), which no timeout ends"
+		return process + " holds " + figure.Count(held) +
+			" of them open (shutdown() without close()), which no timeout ends"
 	}
-	return "those that the application has closed end after " + timeout + ", those that it only shut down stay as long as the peer does"
+	return "those that the application has closed end after " + timeout +
+		", those that it only shut down stay as long as the peer does"
 }
 
 func (f fins) evidence(r *host.Reader) []Evidence {
 	ev := []Evidence{
-		{"sock_diag FIN_WAIT_2", itoa(f.two), "of " + plural(f.sockets, "socket") + " that are not listening"},
-		{"sock_diag " + string(f.row.Fact.Kind) + " " + f.row.Name(), itoa(f.row.Count("FIN_WAIT_2")), "most of them in one place"},
+		{"sock_diag FIN_WAIT_2", itoa(f.two),
+			"of " + plural(f.sockets, "socket") + " that are not listening"},
+		{"sock_diag " + string(f.row.Fact.Kind) + " " + f.row.Name(),
+			itoa(f.row.Count("FIN_WAIT_2")), "most of them in one place"},
 	}
 	if process, held := f.held(r); held > 0 {
-		ev = append(ev, Evidence{"sock_diag FIN_WAIT_2 of " + process, itoa(held), "still open in the process: no timeout ends these"})
+		ev = append(ev, Evidence{"sock_diag FIN_WAIT_2 of " + process, itoa(held),
+			"still open in the process: no timeout ends these"})
 	}
 	if f.timeoutKnown && f.timeout > timeWaitSeconds {
-		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(f.timeout), "above 60 each closed connection in FIN_WAIT_2 is a full socket and counts against net.ipv4.tcp_max_orphans for " + itoa(f.timeout-timeWaitSeconds) + " s"})
+		ev = append(ev, Evidence{"net.ipv4.tcp_fin_timeout", itoa(f.timeout),
+			"above 60 each closed connection in FIN_WAIT_2 is a full socket and " +
+				"counts against net.ipv4.tcp_max_orphans for " +
+				itoa(f.timeout-timeWaitSeconds) + " s"})
 	}
 	return ev
 }
 
 // finRemedies has no sysctl: a shorter tcp_fin_timeout cuts off peers that still send.
 func finRemedies(process string, held int64) []Remedy {
-	out := []Remedy{{Kind: ByApplication, Text: "at the peer: close the connection when read() returns 0; there these connections stand in CLOSE_WAIT", TakesEffect: "at the next start of the peer's process"}}
+	out := []Remedy{{
+		Kind: ByApplication,
+		Text: "at the peer: close the connection when read() returns 0; there " +
+			"these connections stand in CLOSE_WAIT",
+		TakesEffect: "at the next start of the peer's process",
+	}}
 	if held > 0 {
-		return append([]Remedy{{Kind: ByApplication, Text: "in " + process + ": call close() after shutdown(), at the latest after a timeout of its own", TakesEffect: "at the next start of the process"}}, out...)
+		return append([]Remedy{{
+			Kind: ByApplication,
+			Text: "in " + process + ": call close() after shutdown(), at " +
+				"the latest after a timeout of its own",
+			TakesEffect: "at the next start of the process",
+		}}, out...)
 	}
-	return append(out, Remedy{Kind: ByApplication, Text: "a shorter TCP_LINGER2 on sockets whose peer has nothing more to say; what the peer still sends is answered with RST", TakesEffect: "at the next close()"})
+	return append(out, Remedy{
+		Kind: ByApplication,
+		Text: "a shorter TCP_LINGER2 on sockets whose peer has nothing more to " +
+			"say; what the peer still sends is answered with RST",
+		TakesEffect: "at the next close()",
+	})
 }
 
 // finPeers are the destinations where such connections hold more than half of the local ports.
@@ -158,7 +255,12 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 		if !ok || strings.Contains(source, "*") || !mostlyFinWait(p, row) {
 			continue
 		}
-		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{Kind: Peer, Name: source + " -> " + destination, Source: source, Destination: destination}))
+		gauges = append(gauges, finPeer(r, p, f, row, finWaiting(row), Subject{
+			Kind:        Peer,
+			Name:        source + " -> " + destination,
+			Source:      source,
+			Destination: destination,
+		}))
 	}
 	return gauges
 }
@@ -173,24 +275,37 @@ func finWaiting(row host.Row) int64 {
 }
 
 // mostlyFinWait says whether that is more than half of what there is.
-func mostlyFinWait(p pool, row host.Row) bool { return p.usable > 0 && finWaiting(row)*2 > p.usable }
+func mostlyFinWait(p pool, row host.Row) bool {
+	return p.usable > 0 && finWaiting(row)*2 > p.usable
+}
 
 func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subject) Gauge {
 	s.Process, s.PID = row.Text("process"), row.Count("pid")
-	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"), row.Sockets()
-	g := Gauge{Subject: s, Unit: "ports in FIN_WAIT", Ceiling: p.usable, Used: waiting, Harms: true, AtMost: !p.boundListed, Owner: "the peer, until net.ipv4.tcp_fin_timeout",
-		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(), Evidence: stateEvidence(row)}
-	g.Cause = "connections that this side has closed hold " + figure.Count(waiting) + " of " + plural(p.usable, "port") + " towards this destination"
+	f.row, f.one, f.two, f.sockets = row, row.Count("FIN_WAIT_1"), row.Count("FIN_WAIT_2"),
+		row.Sockets()
+	g := Gauge{Subject: s, Unit: "ports in FIN_WAIT", Ceiling: p.usable, Used: waiting,
+		Harms: true, AtMost: !p.boundListed, Owner: "the peer, until " +
+			"net.ipv4.tcp_fin_timeout",
+		Steps: append(p.steps(), f.steps()...), Unseen: p.unseen(),
+		Evidence: stateEvidence(row)}
+	g.Cause = "connections that this side has closed hold " + figure.Count(waiting) + " of " +
+		plural(p.usable, "port") + " towards this destination"
 	if g.Refusing = row.Count("ranged") >= p.usable; g.Refusing {
 		g.Cause += ", and no port is left for a new one"
 	}
 	g.Cause += "; "
 	if f.two*2 < waiting {
 		g.Cause += "the peer does not even acknowledge the close (FIN_WAIT_1)"
-		g.Remedies = []Remedy{{Kind: ByTopology, Text: "find out why the peer no longer answers: unreachable, or it reads nothing and its window is closed", TakesEffect: "now"}}
+		g.Remedies = []Remedy{{
+			Kind: ByTopology,
+			Text: "find out why the peer no longer answers: unreachable, or " +
+				"it reads nothing and its window is closed",
+			TakesEffect: "now",
+		}}
 		return g
 	}
-	g.Cause += "the peer has not closed them (FIN_WAIT_2), and connect() does not take such a port over; " + f.fate(r)
+	g.Cause += "the peer has not closed them (FIN_WAIT_2), and connect() does not take " +
+		"such a port over; " + f.fate(r)
 	g.Remedies = finRemedies(f.held(r))
 	return g
 }

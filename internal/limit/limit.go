@@ -19,12 +19,12 @@ type Measure string
 
 const (
 	Held      Measure = "held"       // connections at one time
-	PerSecond Measure = "per second" // new connections each second, for ever
+	PerSecond Measure = "per second" // new connections each second, forever
 	Burst     Measure = "burst"      // new connections at once
 )
 
-// ID names a limit: stable; file name, argument, metric label, anchor in docs/limits.md. Each limit's
-// file declares its own.
+// ID names a limit: stable; file name, argument, metric label, anchor in docs/limits.md.
+// Each limit's file declares its own.
 type ID string
 
 // Scope is what has a ceiling of its own.
@@ -67,23 +67,26 @@ type Limit struct {
 	Formula string
 	// Myths are beliefs that cost people time, with what is true.
 	Myths []Myth
-	// Knobs name the sysctls and other settings that act on the limit or are believed to; package knob
-	// describes them.
+	// Knobs name the sysctls and other settings that act on the limit or are believed
+	// to; package knob describes them.
 	Knobs []string
 	// Signs are the log lines and errors by which the limit shows itself.
 	Signs []Sign
 	// Sources are the places in the kernel that the formula rests on.
 	Sources []string
-	// Needs are all facts that Gauges may read; a test holds it to them. host.All names a table.
+	// Needs are all facts that Gauges may read; a test holds it to them. host.All names
+	// a table.
 	Needs []host.Fact
-	// Decides are the wanted flows that nobody can judge where this limit cannot be evaluated. A limit
-	// that decides any is one without which check cannot say that a host holds.
+	// Decides are the wanted flows that nobody can judge where this limit cannot be
+	// evaluated. A limit that decides any is one without which check cannot say that a
+	// host holds.
 	Decides Flows
 	// LeftAlone are sysctls that a plan as far as settings go does not raise for it.
 	LeftAlone []LeftAlone
 	// Silent limits drop a SYN without an answer: the client waits and sends it again.
 	Silent bool
-	// SoleErrno is what a program that opens connections gets from this limit and from no other.
+	// SoleErrno is what a program that opens connections gets from this limit and from
+	// no other.
 	SoleErrno string
 	// Foreseen is how load reckons with the limit before a run.
 	Foreseen Foreseen
@@ -112,8 +115,9 @@ type LeftAlone struct{ Name, Why string }
 // Foreseen says how many of a limit's connections a run of load takes.
 type Foreseen struct {
 	Each Each
-	// OthersShare, such as 16 for a sixteenth of the ceiling, is what a run leaves to the rest of the host, which
-	// can do nothing without. 0: the limit is nobody else's.
+	// OthersShare, such as 16 for a sixteenth of the ceiling, is what a run leaves to
+	// the rest of the host, which can do nothing without. 0: the limit is nobody
+	// else's.
 	OthersShare int64
 	// SparesAdministrators: who has CAP_SYS_ADMIN goes past it.
 	SparesAdministrators bool
@@ -157,15 +161,17 @@ const (
 type StepID string
 
 const (
-	QueueLength         StepID = "queue-length"
-	HalfOpenPlaces      StepID = "half-open-places"
-	HalfOpenPlacesOrOne StepID = "half-open-places-or-one-more" // the release does not tell which
-	IdleConnection      StepID = "idle-connection"              // its kernel memory, on one side
-	EntriesHere         StepID = "entries-of-this-namespace"
-	EntriesOfAll        StepID = "entries-of-all-namespaces" // that they may have
-	ReuseDelay          StepID = "reuse-delay"
-	SoftFiles           StepID = "soft-limit-of-descriptors"
-	FinTimeout          StepID = "fin-timeout"
+	QueueLength    StepID = "queue-length"
+	HalfOpenPlaces StepID = "half-open-places"
+	// the release does not tell which
+	HalfOpenPlacesOrOne StepID = "half-open-places-or-one-more"
+	// its kernel memory, on one side
+	IdleConnection StepID = "idle-connection"
+	EntriesHere    StepID = "entries-of-this-namespace"
+	EntriesOfAll   StepID = "entries-of-all-namespaces" // that they may have
+	ReuseDelay     StepID = "reuse-delay"
+	SoftFiles      StepID = "soft-limit-of-descriptors"
+	FinTimeout     StepID = "fin-timeout"
 )
 
 // Step is one line of a formula with this host's figures put in.
@@ -188,22 +194,25 @@ type Evidence struct {
 
 // Remedy is something that would lift the limit or the fault.
 type Remedy struct {
-	Kind        RemedyKind `json:"kind"`
-	Setting     string     `json:"setting"` // sysctl name or command, for Setting and Live
-	From        string     `json:"from"`
-	To          string     `json:"to"`
-	Text        string     `json:"text"`
-	TakesEffect string     `json:"takes_effect"` // "now", "at the next listen()", "at the next start of the process" ...
+	Kind    RemedyKind `json:"kind"`
+	Setting string     `json:"setting"` // sysctl name or command, for Setting and Live
+	From    string     `json:"from"`
+	To      string     `json:"to"`
+	Text    string     `json:"text"`
+	// "now", "at the next listen()", "at the next start of the process" ...
+	TakesEffect string `json:"takes_effect"`
 	// Change is what a machine would write, for remedies that are one; the Fact's
 	// name may address a field of a row ("4711#soft"). Empty where only words help.
 	Change host.Setting `json:"-"`
-	// For a Change: Sum is how its value comes about, with figures and the margin; Cost is what it
-	// takes of kernel memory; Risk is what may go wrong; Lasts is how long it holds.
+	// For a Change: Sum is how its value comes about, with figures and the margin; Cost
+	// is what it takes of kernel memory; Risk is what may go wrong; Lasts is how long
+	// it holds.
 	Sum   string `json:"-"`
 	Cost  string `json:"-"`
 	Risk  string `json:"-"`
 	Lasts string `json:"-"`
-	// Also marks what has to be seen to as well, because a Change alone may not suffice and nobody can tell from outside.
+	// Also marks what has to be seen to as well, because a Change alone may not suffice
+	// and nobody can tell from outside.
 	Also bool `json:"-"`
 }
 
@@ -247,12 +256,14 @@ type Gauge struct {
 	Subject Subject
 	Measure Measure // "" means the limit's own
 	Bounds  Direction
-	// Ceiling and Used are in connections, or connections per second, or in Unit. Unbounded says
-	// that the kernel sets no ceiling here (Ceiling is then 0 and says nothing).
+	// Ceiling and Used are in connections, or connections per second, or in Unit.
+	// Unbounded says that the kernel sets no ceiling here (Ceiling is then 0 and says
+	// nothing).
 	Ceiling, Used int64
 	Unbounded     bool
-	// Unit is what Ceiling and Used count where that is not connections: "tasks", "entries". A gauge that
-	// bounds a flow (Bounds) has at most Ceiling connections all the same: each takes one or more of the unit.
+	// Unit is what Ceiling and Used count where that is not connections: "tasks",
+	// "entries". A gauge that bounds a flow (Bounds) has at most Ceiling connections
+	// all the same: each takes one or more of the unit.
 	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
 	// be seen: the true one may be lower.
@@ -267,18 +278,20 @@ type Gauge struct {
 	// line, nothing is wrong now.
 	Harms, Notice bool
 	Cause         string // one sentence, no full stop
-	Owner         string // who set the number: "listen() argument of the application", "kernel default"
-	Steps         []Step
-	Evidence      []Evidence
-	Remedies      []Remedy
+	// who set the number: "listen() argument of the application", "kernel default"
+	Owner    string
+	Steps    []Step
+	Evidence []Evidence
+	Remedies []Remedy
 	// Lift says what would raise the ceiling to need; diagnose asks it where a
 	// wanted workload does not fit. nil: Remedies, if any, is all there is.
 	Lift func(need int64) []Remedy
-	// Enough is the ceiling under which what is there now would be no fault; plan asks Lift for it. 0: nothing is wrong, or a higher
-	// ceiling would not cure it. It follows from the use alone, never from the ceiling.
+	// Enough is the ceiling under which what is there now would be no fault; plan asks
+	// Lift for it. 0: nothing is wrong, or a higher ceiling would not cure it. It
+	// follows from the use alone, never from the ceiling.
 	Enough int64
-	// Spares are the ids of processes whose connections it does not bind although it bounds all others, MaySpare those of which that is
-	// not known.
+	// Spares are the ids of processes whose connections it does not bind although it
+	// bounds all others, MaySpare those of which that is not known.
 	Spares, MaySpare []int64
 	// Unseen are facts that would have sharpened this gauge, with the reason.
 	Unseen []host.Missing
@@ -305,7 +318,9 @@ func register(l Limit) *Limit {
 
 // Catalogue lists all limits, sorted by ID.
 func Catalogue() []*Limit {
-	return slices.SortedFunc(slices.Values(catalogue), func(a, b *Limit) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.SortedFunc(slices.Values(catalogue), func(a, b *Limit) int {
+		return cmp.Compare(a.ID, b.ID)
+	})
 }
 
 // Find returns the limit with this ID, or nil.

@@ -33,10 +33,12 @@ func (m member) refused() bool {
 	return m.drops > 0 || !m.dropsKnown
 }
 
-// most bounds figures of a snapshot that somebody else wrote, so that sums do not overflow; the kernel's are 32 bits wide.
+// most bounds figures of a snapshot that somebody else wrote, so that sums do not overflow;
+// the kernel's are 32 bits wide.
 const most = 1 << 40
 
-// capacity is how many connections the queue holds: the full test is sk_ack_backlog > sk_max_ack_backlog.
+// capacity is how many connections the queue holds: the full test is sk_ack_backlog >
+// sk_max_ack_backlog.
 func (m member) capacity() int64 { return m.limit + 1 }
 
 // group is the listening sockets of one address and port.
@@ -105,7 +107,8 @@ func newMember(r *host.Reader, row host.Row) member {
 // subject names the group by its first member's process.
 func (g group) subject() Subject {
 	m := g.members[0]
-	return Subject{Kind: Listener, Name: g.name, Listener: g.name, Process: m.process, PID: m.pid}
+	return Subject{Kind: Listener, Name: g.name, Listener: g.name, Process: m.process,
+		PID: m.pid}
 }
 
 // fullest is the member with the least room left.
@@ -134,7 +137,9 @@ func (g group) capacity() (n int64) {
 // half full: the kernel chooses the member by hash, not by load.
 func (g group) uneven(full member) bool {
 	return full.queue >= full.capacity() &&
-		slices.ContainsFunc(g.members, func(m member) bool { return m.queue*2 <= m.capacity() })
+		slices.ContainsFunc(g.members, func(m member) bool {
+			return m.queue*2 <= m.capacity()
+		})
 }
 
 func (g group) queued() (n int64) {

@@ -20,8 +20,8 @@ func Using(name string) (limits []*Limit) {
 	return limits
 }
 
-// Suggest lists up to three things that the catalogue knows and that are spelled alike: limits, knobs,
-// errnos, nearest first.
+// Suggest lists up to three things that the catalogue knows and that are spelled alike:
+// limits, knobs, errnos, nearest first.
 func Suggest(text string) []string {
 	n := newNearest(text)
 	for _, l := range Catalogue() {
@@ -66,13 +66,16 @@ func (n nearest) offer(name, spelled string) {
 		return
 	}
 	d := near.Edits(n.text, spelled, longestWord)
-	alike := d <= max(2, len(n.text)/4) || (len(n.text) >= 4 && strings.Contains(spelled, n.text))
+	alike := d <= max(2, len(n.text)/4) ||
+		(len(n.text) >= 4 && strings.Contains(spelled, n.text))
 	if was, ok := n.best[name]; alike && (!ok || d < was) {
 		n.best[name] = d
 	}
 }
 
 func (n nearest) names() []string {
-	all := slices.SortedFunc(maps.Keys(n.best), func(a, b string) int { return cmp.Or(cmp.Compare(n.best[a], n.best[b]), strings.Compare(a, b)) })
+	all := slices.SortedFunc(maps.Keys(n.best), func(a, b string) int {
+		return cmp.Or(cmp.Compare(n.best[a], n.best[b]), strings.Compare(a, b))
+	})
 	return all[:min(3, len(all))]
 }

@@ -18,22 +18,29 @@ func causes(found []OtherCause) string {
 func TestFindOtherCauses(t *testing.T) {
 	for text, want := range map[string]string{
 		"ECONNREFUSED": "ECONNREFUSED connect",
-		"dial tcp 127.0.0.1:5432: connect: connection refused":                          "ECONNREFUSED connect",
-		"connect() failed (111: Connection refused) while connecting to upstream":       "ECONNREFUSED connect",
-		"[Errno 111] Connection refused":                                                "ECONNREFUSED connect",
-		"write: connection refused":                                                     "ECONNREFUSED connect", // no other is known
-		"read tcp 10.0.0.1:40000->10.0.0.9:443: read: connection reset by peer":         "ECONNRESET",
-		"recv() failed (104: Connection reset by peer)":                                 "ECONNRESET",
-		"read: connection timed out":                                                    "ETIMEDOUT read write recv send",
-		"dial tcp 10.0.0.9:443: connect: connection timed out":                          "",
-		"dial tcp 10.0.0.9:443: i/o timeout":                                            "",
-		"connect: no route to host":                                                     "EHOSTUNREACH connect",
+		"dial tcp 127.0.0.1:5432: connect: connection refused": "ECONNREFUSED " +
+			"connect",
+		"connect() failed (111: Connection refused) while connecting to upstream": "ECONNREFUSED " +
+			"connect",
+		"[Errno 111] Connection refused": "ECONNREFUSED " +
+			"connect",
+		// no other is known
+		"write: connection refused": "ECONNREFUSED connect",
+		"read tcp 10.0.0.1:40000->10.0.0.9:443: read: connection reset by peer": "ECONNRESET",
+		"recv() failed (104: Connection reset by peer)":                         "ECONNRESET",
+		"read: connection timed out": "ETIMEDOUT read write " +
+			"recv send",
+		"dial tcp 10.0.0.9:443: connect: connection timed out": "",
+		"dial tcp 10.0.0.9:443: i/o timeout":                   "",
+		"connect: no route to host": "EHOSTUNREACH " +
+			"connect",
 		"connect: network is unreachable":                                               "ENETUNREACH connect",
 		"bind() to 0.0.0.0:80 failed (13: Permission denied)":                           "EACCES bind",
 		"connect() to unix:/run/app.sock failed (11: Resource temporarily unavailable)": "EAGAIN connect",
-		"accept: resource temporarily unavailable":                                      "EAGAIN accept read write recv send",
-		"too many open files":                                                           "",
-		"":                                                                              "",
+		"accept: resource temporarily unavailable": "EAGAIN accept read " +
+			"write recv send",
+		"too many open files": "",
+		"":                    "",
 	} {
 		if have := causes(FindOtherCauses(text)); have != want {
 			t.Errorf("%q: %q, want %q", text, have, want)
@@ -52,7 +59,7 @@ func TestEveryErrnoIsKnown(t *testing.T) {
 		e := errnos()[i]
 		for _, text := range append([]string{name, "errno " + e.number}, e.texts...) {
 			if len(FindSigns(text)) == 0 && len(FindOtherCauses(text)) == 0 {
-				t.Errorf("%s: nothing is known of %q", name, text)
+				t.Errorf("%s: unknown limit, setting or error: %q", name, text)
 			}
 		}
 	}
@@ -68,10 +75,14 @@ func TestEveryErrnoIsKnown(t *testing.T) {
 	}
 }
 
-// Descriptors first, whoever else knows the error.
+// Descriptors first, even if others know the error.
 func TestEMFILE(t *testing.T) {
-	for _, text := range []string{"EMFILE", "errno 24", "Too many open files", "No file descriptors available", "socket: too many open files", "accept4: too many open files", "open /etc/hosts: too many open files"} {
-		if found := FindSigns(text); len(found) == 0 || found[0].Limit.ID != "process-files" {
+	for _, text := range []string{"EMFILE", "errno 24", "Too many open files",
+		"No file descriptors available", "socket: too many open files",
+		"accept4: too many " +
+			"open files", "open /etc/hosts: too many open files"} {
+		if found := FindSigns(text); len(found) == 0 ||
+			found[0].Limit.ID != "process-files" {
 			t.Errorf("%q: %s", text, describeMatches(found))
 		}
 	}

@@ -7,7 +7,9 @@ func errnosIn(line []word, text string) map[string]span {
 	found := map[string]span{}
 	for _, e := range errnos() {
 		for i, w := range line {
-			if w.text == strings.ToLower(e.name) || (w.text == e.number && i > 0 && strings.HasSuffix(line[i-1].text, "errno")) {
+			if w.text == strings.ToLower(e.name) ||
+				(w.text == e.number && i > 0 &&
+					strings.HasSuffix(line[i-1].text, "errno")) {
 				found[e.name] = span{i, i + 1}
 			}
 		}
@@ -30,8 +32,9 @@ type errno struct {
 	texts        []string
 }
 
-// errnos are those of TCP connections, with their numbers (asm-generic/errno.h; a few architectures differ), their texts
-// in glibc and musl, and what Go writes for a connect() that it gave up.
+// errnos are those of TCP connections, with their numbers (asm-generic/errno.h; a few
+// architectures differ), their texts in glibc and musl, and what Go writes for a connect()
+// that it gave up.
 func errnos() []errno {
 	return []errno{
 		{"EPERM", "1", []string{"operation not permitted"}},
@@ -43,15 +46,19 @@ func errnos() []errno {
 		{"ENOSPC", "28", []string{"no space left on device"}},
 		{"EPIPE", "32", []string{"broken pipe"}},
 		{"EADDRINUSE", "98", []string{"address already in use", "address in use"}},
-		{"EADDRNOTAVAIL", "99", []string{"cannot assign requested address", "can't assign requested address", "address not available"}},
+		{"EADDRNOTAVAIL", "99", []string{"cannot assign requested address",
+			"can't assign requested address", "address not available"}},
 		{"ENETUNREACH", "101", []string{"network is unreachable", "network unreachable"}},
-		{"ECONNABORTED", "103", []string{"software caused connection abort", "connection aborted"}},
+		{"ECONNABORTED", "103", []string{"software caused connection abort",
+			"connection aborted"}},
 		{"ECONNRESET", "104", []string{"connection reset by peer"}},
 		{"ENOBUFS", "105", []string{"no buffer space available"}},
-		{"ETIMEDOUT", "110", []string{"connection timed out", "operation timed out", "dial … i/o timeout"}},
+		{"ETIMEDOUT", "110", []string{"connection timed out", "operation timed out",
+			"dial … i/o timeout"}},
 		{"ECONNREFUSED", "111", []string{"connection refused"}},
 		{"EHOSTUNREACH", "113", []string{"no route to host", "host is unreachable"}},
-		{"EINPROGRESS", "115", []string{"operation now in progress", "operation in progress"}},
+		{"EINPROGRESS", "115", []string{"operation now in progress",
+			"operation in progress"}},
 	}
 }
 
@@ -71,7 +78,8 @@ func callsIn(line []word) (calls []string) {
 			calls = append(calls, "read")
 		case "writev":
 			calls = append(calls, "write")
-		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open", "pthread_create", "read", "recv", "send", "sendto", "socket", "write":
+		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open",
+			"pthread_create", "read", "recv", "send", "sendto", "socket", "write":
 			calls = append(calls, w.text)
 		}
 	}

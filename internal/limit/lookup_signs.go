@@ -24,13 +24,15 @@ const (
 	byErrno   = 3000 // the text holds the errno's name, or what a C library prints for it
 	partText  = 2000 // the text is a part of the sign
 	mostText  = 1000 // most words of the sign stand in the text
-	sameCall  = 500  // the text names the call that returns the errno; another call counts against it
+	// the text names the call that returns the errno; another call counts against it
+	sameCall = 500
 )
 
-// FindSigns finds the signs that an error or log line shows, best first. Case, punctuation and numbers do not
-// count; "…" in a sign stands for any words. An errno is known by its name, its number behind the word errno,
-// and its text in glibc and musl. Where something matches as a whole, lesser matches are left out, and so is
-// a sign whose words a better one of the same limit has told.
+// FindSigns finds the signs that an error or log line shows, best first. Case, punctuation
+// and numbers do not count; "…" in a sign stands for any words. An errno is known by its
+// name, its number behind the word errno, and its text in glibc and musl. Where something
+// matches as a whole, lesser matches are left out, and so is a sign whose words a better
+// one of the same limit has told.
 func FindSigns(text string) []SignMatch {
 	line := words(text)
 	errnos := errnosIn(line, text)
@@ -50,7 +52,8 @@ func FindSigns(text string) []SignMatch {
 		matches[m.Limit]++
 	}
 	slices.SortStableFunc(found, func(a, b SignMatch) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(matches[b.Limit], matches[a.Limit]))
+		return cmp.Or(cmp.Compare(b.score, a.score),
+			cmp.Compare(matches[b.Limit], matches[a.Limit]))
 	})
 	var out []SignMatch
 	for _, m := range found {
@@ -64,12 +67,14 @@ func FindSigns(text string) []SignMatch {
 
 // repeats says that a better match of the same limit has told the same words already.
 func (m SignMatch) repeats(better SignMatch) bool {
-	return m.Limit == better.Limit && m.Sign.Call == better.Sign.Call && m.at.start < better.at.end && better.at.start < m.at.end
+	return m.Limit == better.Limit && m.Sign.Call == better.Sign.Call &&
+		m.at.start < better.at.end && better.at.start < m.at.end
 }
 
 func matchSign(line []word, text string, s Sign, errnos map[string]span) (SignMatch, bool) {
 	sign := words(s.Text)
-	if at, quotes, ok := matchWhole(line, text, sign); ok && !insideLonger(at, s.Errno, errnos) {
+	if at, quotes, ok := matchWhole(line, text, sign); ok &&
+		!insideLonger(at, s.Errno, errnos) {
 		return SignMatch{Quotes: quotes, score: wholeText + literals(sign), at: at}, true
 	}
 	if at, ok := errnos[s.Errno]; ok {
@@ -84,11 +89,12 @@ func matchSign(line []word, text string, s Sign, errnos map[string]span) (SignMa
 	return SignMatch{}, false
 }
 
-// insideLonger says that the words belong to a longer message of another errno: "too many open files"
-// inside "too many open files in system".
+// insideLonger says that the words belong to a longer message of another errno: "too many
+// open files" inside "too many open files in system".
 func insideLonger(at span, errno string, errnos map[string]span) bool {
 	for name, other := range errnos {
-		if name != errno && other.start <= at.start && at.end <= other.end && other.end-other.start > at.end-at.start {
+		if name != errno && other.start <= at.start && at.end <= other.end &&
+			other.end-other.start > at.end-at.start {
 			return true
 		}
 	}
@@ -107,7 +113,8 @@ func callScore(s Sign, calls []string) int {
 	return -sameCall
 }
 
-// word is a run of letters, digits and "_" of a text in lower case, and where it stands (byte offsets).
+// word is a run of letters, digits and "_" of a text in lower case, and where it stands
+// (byte offsets).
 type word struct {
 	text       string
 	start, end int
@@ -123,7 +130,8 @@ func words(text string) (out []word) {
 	start := -1
 	flush := func(end int) {
 		if start >= 0 {
-			out = append(out, word{spelling(strings.ToLower(text[start:end])), start, end})
+			out = append(out, word{spelling(strings.ToLower(text[start:end])), start,
+				end})
 			start = -1
 		}
 	}
@@ -182,7 +190,8 @@ func matchFrom(line []word, text string, sign []word, i int) (end int, quotes []
 			}
 			continue
 		}
-		for i < len(line) && line[i].text != s.text && (from >= 0 || isNumber(line[i].text)) {
+		for i < len(line) && line[i].text != s.text &&
+			(from >= 0 || isNumber(line[i].text)) {
 			i++
 		}
 		if i == len(line) || line[i].text != s.text {
@@ -200,7 +209,9 @@ func matchFrom(line []word, text string, sign []word, i int) (end int, quotes []
 	return i, quotes, true
 }
 
-func quote(s string) string { return strings.TrimRight(strings.TrimLeft(s, " :,;=\"'"), " :,;.!=\"'") }
+func quote(s string) string {
+	return strings.TrimRight(strings.TrimLeft(s, " :,;=\"'"), " :,;.!=\"'")
+}
 
 // matchPart says whether the line is a part of the sign: "syn flooding". One word is too little.
 func matchPart(line, sign []word) (n int, ok bool) {
@@ -214,7 +225,10 @@ func matchPart(line, sign []word) (n int, ok bool) {
 		return 0, false
 	}
 	for i := range sign {
-		if i+len(plain) <= len(sign) && slices.EqualFunc(plain, sign[i:i+len(plain)], func(a, b word) bool { return a.text == b.text }) {
+		if i+len(plain) <= len(sign) &&
+			slices.EqualFunc(plain, sign[i:i+len(plain)], func(a, b word) bool {
+				return a.text == b.text
+			}) {
 			return len(plain), true
 		}
 	}
@@ -226,7 +240,9 @@ func matchPart(line, sign []word) (n int, ok bool) {
 func matchMost(line, sign []word) (n int, ok bool) {
 	i := 0
 	for _, s := range sign {
-		if j := slices.IndexFunc(line[i:], func(w word) bool { return w.text == s.text }); s.text != anything && j >= 0 {
+		if j := slices.IndexFunc(line[i:], func(w word) bool {
+			return w.text == s.text
+		}); s.text != anything && j >= 0 {
 			n, i = n+1, i+j+1
 		}
 	}

@@ -15,21 +15,26 @@ func TestFindSigns(t *testing.T) {
 		quotes string
 	}{
 		{"Cannot assign requested address", "ephemeral-ports", ""},
-		{"dial tcp 10.0.0.9:5432: connect: cannot assign requested address", "ephemeral-ports", ""},
+		{"dial tcp 10.0.0.9:5432: connect: cannot assign requested address",
+			"ephemeral-ports", ""},
 		{"OSError: [Errno 99] Address not available", "ephemeral-ports", ""},
-		{"connect() to 10.0.0.9:80 failed (99: Cannot assign requested address) while connecting to upstream", "ephemeral-ports", ""},
+		{"connect() to 10.0.0.9:80 failed (99: Cannot assign requested address) while " +
+			"connecting to upstream", "ephemeral-ports", ""},
 		{"Error: connect EADDRNOTAVAIL 10.0.0.9:5432", "ephemeral-ports", ""},
 		{"eaddrnotavail", "ephemeral-ports", ""},
 		{"Too many open files", "process-files", ""},
 		{"accept4() failed (24: Too many open files)", "process-files", ""},
-		{"http: Accept error: accept tcp [::]:8080: accept4: too many open files; retrying in 5ms", "process-files", ""},
+		{"http: Accept error: accept tcp [::]:8080: accept4: too many open files; " +
+			"retrying in 5ms", "process-files", ""},
 		{"No file descriptors available", "process-files", ""},
 		{"EMFILE", "process-files", ""},
 		{"Too many open files in system", "system-files", ""},
 		{"VFS: file-max limit 2466170 reached", "system-files", "2466170"},
 		{"possible SYN flooding on port 443", "syn-queue", "443"},
-		{"[12345.678901] TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.  Check SNMP counters.", "syn-queue", "443"},
-		{"kernel: TCP: request_sock_TCPv6: Possible SYN flooding on port [::]:443. Dropping request.", "syn-queue", "[::]:443"},
+		{"[12345.678901] TCP: request_sock_TCP: Possible SYN flooding on port 443. " +
+			"Sending cookies.  Check SNMP counters.", "syn-queue", "443"},
+		{"kernel: TCP: request_sock_TCPv6: Possible SYN flooding on port [::]:443. " +
+			"Dropping request.", "syn-queue", "[::]:443"},
 		{"SYN flooding", "syn-queue", ""},
 		{"nf_conntrack: table full, dropping packet", "conntrack", ""},
 		{"nf_conntrack: nf_conntrack: table full, dropping packet", "conntrack", ""},
@@ -65,7 +70,8 @@ func describeMatches(found []SignMatch) string {
 }
 
 func TestFindSignsKnowsNothing(t *testing.T) {
-	for _, text := range []string{"", "   ", "443", "the coffee machine is empty", "…", "… …", "port", "12 34 56", "[::]:443"} {
+	for _, text := range []string{"", "   ", "443", "the coffee machine is empty", "…", "… …",
+		"port", "12 34 56", "[::]:443"} {
 		if found := FindSigns(text); len(found) > 0 {
 			t.Errorf("%q: %s", text, describeMatches(found))
 		}
@@ -118,7 +124,9 @@ func TestMatchWhole(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	for word, want := range map[string]string{
-		"ephemral-ports": "ephemeral-ports", "time-weit": "time-wait", "somaxcon": "net.core.somaxconn", "EADDRNOTAVAL": "EADDRNOTAVAIL", "net.ipv4.ip_local_port_rang": "net.ipv4.ip_local_port_range",
+		"ephemral-ports": "ephemeral-ports", "time-weit": "time-wait",
+		"somaxcon": "net.core.somaxconn", "EADDRNOTAVAL": "EADDRNOTAVAIL",
+		"net.ipv4.ip_local_port_rang": "net.ipv4.ip_local_port_range",
 	} {
 		if have := Suggest(word); !slices.Contains(have, want) || len(have) > 3 {
 			t.Errorf("%q: %q, want %q", word, have, want)
@@ -136,7 +144,11 @@ func TestSuggest(t *testing.T) {
 
 func FuzzFindSigns(f *testing.F) {
 	for _, text := range []string{
-		"TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.  Check SNMP counters.", "OSError: [Errno 24] Too many open files", "nf_conntrack: table full, dropping packet", "… \xff é", "port…", "errno 99", "dial tcp: i/o timeout", "read: connection reset by peer",
+		"TCP: request_sock_TCP: Possible SYN flooding on port 443. Sending cookies.  " +
+			"Check SNMP counters.", "OSError: [Errno 24] Too many open files",
+		"nf_conntrack: table full, dropping packet", "… \xff é", "port…", "errno 99",
+		"dial tcp: i/o " +
+			"timeout", "read: connection reset by peer",
 	} {
 		f.Add(text)
 	}

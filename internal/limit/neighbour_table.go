@@ -13,24 +13,76 @@ var _ = register(Limit{
 	Title:   "hosts on the same link that the kernel knows",
 	Measure: Held,
 	Scope:   Host,
-	Doc: "To send to a host on the same link, or to a gateway, the kernel needs an entry with its hardware address: ARP for IPv4, neighbour discovery for IPv6. Each of the two tables is one for all network namespaces and holds `gc_thresh3` entries. " +
-		"When it is full and nothing can be thrown out, packets to further neighbours are dropped. Hosts behind a gateway share the entry of the gateway, so the table bounds neighbours, not connections.",
-	Formula: "no ceiling in connections; gc_thresh3 neighbours on the same link, for IPv4 and IPv6 each, over all network namespaces",
+	Doc: "To send to a host on the same link, or to a gateway, the kernel needs an entry " +
+		"with its hardware address: ARP for IPv4, neighbour discovery for IPv6. Each " +
+		"of the two tables is one for all network namespaces and holds `gc_thresh3` " +
+		"entries. " +
+		"When it is full and nothing can be thrown out, packets to further neighbours " +
+		"are dropped. Hosts behind a gateway share the entry of the gateway, so the " +
+		"table bounds neighbours, not connections.",
+	Formula: "no ceiling in connections; gc_thresh3 neighbours on the same link, for IPv4 " +
+		"and IPv6 each, over all network namespaces",
 	Myths: []Myth{
-		{"every remote client takes an entry", "only hosts on the same link and gateways do; clients behind a router share its entry", "net/ipv4/ip_output.c ip_finish_output2"},
-		{"each container has a neighbour table of its own", "the entries are kept apart, the table and its thresholds are one for all namespaces, and they can be set in the initial one only", "net/core/neighbour.c neigh_sysctl_register"},
-		{"more entries than gc_thresh3 mean an overflow", "permanent entries and those that a routing daemon or overlay network put there do not count since Linux 5.0; table_fulls counts the real overflows", "net/core/neighbour.c neigh_alloc (gc_entries)"},
-		{"a full table makes connect() fail with ENOBUFS", "TCP takes no notice, sends the SYN again and ends with ETIMEDOUT; the error shows with UDP and raw sockets that set IP_RECVERR (over IPv4 as EINVAL, to all of them, before Linux 6.6)", "net/ipv4/tcp_output.c tcp_connect; net/ipv4/ip_output.c ip_finish_output2"},
+		{"every remote client takes an entry",
+			"only hosts on the same link and gateways do; clients behind a router " +
+				"share its entry", "net/ipv4/ip_output.c ip_finish_output2"},
+		{"each container has a neighbour table of its own",
+			"the entries are kept apart, the table and its thresholds are one for " +
+				"all namespaces, and they can be set in the initial one only",
+			"net/core/neighbour.c neigh_sysctl_register"},
+		{"more entries than gc_thresh3 mean an overflow",
+			"permanent entries and those that a routing daemon or overlay network " +
+				"put there do not count since Linux 5.0; table_fulls counts " +
+				"the real overflows",
+			"net/core/neighbour.c neigh_alloc (gc_entries)"},
+		{"a full table makes connect() fail with ENOBUFS",
+			"TCP takes no notice, sends the SYN again and ends with ETIMEDOUT; the " +
+				"error shows with UDP and raw sockets that set IP_RECVERR " +
+				"(over IPv4 as EINVAL, to all of them, before Linux 6.6)",
+			"net/ipv4/tcp_output.c tcp_connect; net/ipv4/ip_output.c " +
+				"ip_finish_output2"},
 	},
 	Knobs: append(neighbourKnobs("ipv4"), neighbourKnobs("ipv6")...),
 	Signs: []Sign{
-		{Text: "neighbour: arp_cache: neighbor table overflow!", Means: "the IPv4 neighbour table had gc_thresh3 entries, all in use: packets to further hosts on the same link are dropped, whatever namespace they come from", Look: "maxconn check --limit neighbour-table in the initial network namespace; ip -s neigh"},
-		{Text: "neighbour: ndisc_cache: neighbor table overflow!", Means: "the IPv6 neighbour table had gc_thresh3 entries, all in use: packets to further hosts on the same link are dropped, whatever namespace they come from", Look: "maxconn check --limit neighbour-table in the initial network namespace; ip -6 -s neigh"},
-		{Text: "neighbour table overflow", Means: "the neighbour table of IPv4 or IPv6 had gc_thresh3 entries; wording of older kernels", Look: "maxconn check --limit neighbour-table in the initial network namespace"},
-		{Text: "no buffer space available", Errno: "ENOBUFS", Call: "sendto", Means: "no room for the packet on this host: the neighbour table was full (over IPv4; EINVAL before Linux 6.6), or the transmit queue of the device was. UDP and raw sockets see it if they set IP_RECVERR, as ping does; TCP never does", Look: "maxconn check --limit neighbour-table --limit transmit-queue --for 10s"},
+		{
+			Text: "neighbour: arp_cache: neighbor table overflow!",
+			Means: "the IPv4 neighbour table had gc_thresh3 entries, all in use: " +
+				"packets to further hosts on the same link are dropped, " +
+				"whatever namespace they come from",
+			Look: "maxconn check --limit neighbour-table in the initial network " +
+				"namespace; ip -s neigh",
+		},
+		{
+			Text: "neighbour: ndisc_cache: neighbor table overflow!",
+			Means: "the IPv6 neighbour table had gc_thresh3 entries, all in use: " +
+				"packets to further hosts on the same link are dropped, " +
+				"whatever namespace they come from",
+			Look: "maxconn check --limit neighbour-table in the initial network " +
+				"namespace; ip -6 -s neigh",
+		},
+		{
+			Text: "neighbour table overflow",
+			Means: "the neighbour table of IPv4 or IPv6 had gc_thresh3 entries; " +
+				"wording of older kernels",
+			Look: "maxconn check --limit neighbour-table in the initial network " +
+				"namespace",
+		},
+		{
+			Text:  "no buffer space available",
+			Errno: "ENOBUFS",
+			Call:  "sendto",
+			Means: "no room for the packet on this host: the neighbour table was " +
+				"full (over IPv4; EINVAL before Linux 6.6), or the transmit " +
+				"queue of the device was. UDP and raw sockets see it if they " +
+				"set IP_RECVERR, as ping does; TCP never does",
+			Look: "maxconn check --limit neighbour-table --limit transmit-queue " +
+				"--for 10s",
+		},
 	},
 	Sources: []string{
-		"net/core/neighbour.c neigh_alloc, neigh_forced_gc, ___neigh_create (4.4-6.18)", "net/ipv4/ip_output.c ip_finish_output2 (4.4-6.18)", "net/ipv4/udp.c udp_send_skb, net/ipv4/raw.c raw_sendmsg (4.4-6.18)",
+		"net/core/neighbour.c neigh_alloc, neigh_forced_gc, ___neigh_create (4.4-6.18)",
+		"net/ipv4/ip_output.c ip_finish_output2 (4.4-6.18)", "net/ipv4/udp.c " +
+			"udp_send_skb, net/ipv4/raw.c raw_sendmsg (4.4-6.18)",
 	},
 	Needs:  neighbourNeeds(),
 	Gauges: neighbourGauges,
@@ -45,14 +97,19 @@ type neighbourFamily struct {
 
 func neighbourFamilies() []neighbourFamily {
 	family := func(title, log, sysctl, table string) neighbourFamily {
-		fact := func(name string) host.Fact { return host.Fact{Kind: host.NeighbourKind, Name: name} }
+		fact := func(name string) host.Fact {
+			return host.Fact{Kind: host.NeighbourKind, Name: name}
+		}
 		prefix := "net." + sysctl + ".neigh.default.gc_thresh"
 		return neighbourFamily{
-			title, log, sysctl, fact(table + ".entries"), fact(table + ".table_fulls"), fact("own." + sysctl),
-			host.Sysctl(prefix + "1"), host.Sysctl(prefix + "2"), host.Sysctl(prefix + "3"),
+			title, log, sysctl, fact(table + ".entries"), fact(table + ".table_fulls"),
+			fact("own." + sysctl),
+			host.Sysctl(prefix + "1"), host.Sysctl(prefix + "2"),
+			host.Sysctl(prefix + "3"),
 		}
 	}
-	return []neighbourFamily{family("IPv4 neighbours (ARP)", "arp_cache", "ipv4", "arp"), family("IPv6 neighbours", "ndisc_cache", "ipv6", "ndisc")}
+	return []neighbourFamily{family("IPv4 neighbours (ARP)", "arp_cache", "ipv4", "arp"),
+		family("IPv6 neighbours", "ndisc_cache", "ipv6", "ndisc")}
 }
 
 func neighbourNeeds() []host.Fact {
@@ -106,11 +163,17 @@ func readNeighbours(r *host.Reader, f neighbourFamily) (n neighbours) {
 
 // gone says that the initial namespace has no such table: a kernel without IPv6.
 func (n neighbours) gone(r *host.Reader) bool {
-	return !n.child && !n.usedKnown && !n.maxKnown && host.IsAbsence(r.Why(n.t3)) && host.IsAbsence(r.Why(n.entries))
+	return !n.child && !n.usedKnown && !n.maxKnown && host.IsAbsence(r.Why(n.t3)) &&
+		host.IsAbsence(r.Why(n.entries))
 }
 
 func (n neighbours) gauge(r *host.Reader) Gauge {
-	g := Gauge{Subject: Subject{Kind: Family, Name: n.title}, Unbounded: true, Owner: n.t3.Name, Steps: n.steps()}
+	g := Gauge{
+		Subject:   Subject{Kind: Family, Name: n.title},
+		Unbounded: true,
+		Owner:     n.t3.Name,
+		Steps:     n.steps(),
+	}
 	for _, f := range n.missing() {
 		g.Unseen = append(g.Unseen, notANumber(r, f))
 	}
@@ -129,7 +192,12 @@ func (n neighbours) gauge(r *host.Reader) Gauge {
 	if g.Refusing || near {
 		g.Remedies, g.Enough, g.Lift = n.remedies(), 2*min(n.used, most), n.lift
 	} else {
-		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
+		g.Remedies = []Remedy{{
+			Kind:        Live,
+			Setting:     "maxconn check --for 10s",
+			Text:        "see whether the counter still moves",
+			TakesEffect: "now",
+		}}
 	}
 	return g
 }
@@ -150,13 +218,33 @@ func (n neighbours) missing() (facts []host.Fact) {
 
 func (n neighbours) steps() (steps []Step) {
 	if n.maxKnown {
-		steps = append(steps, Step{ID: EntriesOfAll, Label: "neighbours that all namespaces may have together", Value: n.max, Unit: "entries", How: Read, From: n.t3.Name})
+		steps = append(steps, Step{
+			ID:    EntriesOfAll,
+			Label: "neighbours that all namespaces may have together",
+			Value: n.max,
+			Unit:  "entries",
+			How:   Read,
+			From:  n.t3.Name,
+		})
 	}
 	switch {
 	case n.usedKnown:
-		steps = append(steps, Step{Label: "entries of all namespaces, permanent ones included", Value: n.used, Unit: "entries", How: Read, From: "/proc/net/stat/" + n.log})
+		steps = append(steps, Step{
+			Label: "entries of all namespaces, permanent ones included",
+			Value: n.used,
+			Unit:  "entries",
+			How:   Read,
+			From:  "/proc/net/stat/" + n.log,
+		})
 	case n.ownKnown:
-		steps = append(steps, Step{ID: EntriesHere, Label: "entries of this namespace; those of others count as well", Value: n.used, Unit: "entries", How: Read, From: "netlink"})
+		steps = append(steps, Step{
+			ID:    EntriesHere,
+			Label: "entries of this namespace; those of others count as well",
+			Value: n.used,
+			Unit:  "entries",
+			How:   Read,
+			From:  "netlink",
+		})
 	}
 	return steps
 }
@@ -168,25 +256,36 @@ func (n neighbours) cause(near bool) string {
 	}
 	switch {
 	case n.moved > 0:
-		return "the neighbour table was full in the window (" + plural(n.moved, "time") + "), and packets to hosts on the same link were dropped; " + ceiling
+		return "the neighbour table was full in the window (" + plural(n.moved, "time") +
+			"), and packets to hosts on the same link were dropped; " + ceiling
 	case near:
-		return "the neighbour table holds " + figure.Count(n.used) + " of " + figure.Count(n.max) + " entries (" + ceiling + "): at that number new hosts on the same link can no longer be reached"
+		return "the neighbour table holds " + figure.Count(n.used) + " of " +
+			figure.Count(n.max) + " entries (" + ceiling + "): at that number new " +
+			"hosts on the same link can no longer be reached"
 	}
-	return "the neighbour table was full since boot (" + plural(n.overflows, "time") + ") and packets to hosts on the same link were dropped; " + ceiling
+	return "the neighbour table was full since boot (" + plural(n.overflows, "time") +
+		") and packets to hosts on the same link were dropped; " + ceiling
 }
 
 func (n neighbours) evidence() (ev []Evidence) {
 	if n.usedKnown {
-		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " entries", itoa(n.used), "entries of all namespaces; permanent ones and those of routing daemons are included here and do not count against gc_thresh3 since Linux 5.0"})
+		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " entries", itoa(n.used),
+			"entries of all namespaces; permanent ones and those of routing " +
+				"daemons are included here and do not count against gc_thresh3 " +
+				"since Linux 5.0"})
 	} else if n.ownKnown {
-		ev = append(ev, Evidence{"netlink", itoa(n.used), "entries of this namespace; those of others count as well"})
+		ev = append(ev, Evidence{"netlink", itoa(n.used),
+			"entries of this namespace; those of others count as well"})
 	}
 	if n.overflowsKnown {
 		value := itoa(n.overflows)
 		if n.moved > 0 {
-			value = figure.Count(n.overflows) + " (+" + figure.Count(n.moved) + " in the window)"
+			value = figure.Count(n.overflows) + " (+" + figure.Count(n.moved) +
+				" in the window)"
 		}
-		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " table_fulls", value, "times that no entry could be made, on the whole host; each lost a packet, retransmissions included"})
+		ev = append(ev, Evidence{"/proc/net/stat/" + n.log + " table_fulls", value,
+			"times that no entry could be made, on the whole host; each lost a " +
+				"packet, retransmissions included"})
 	}
 	return ev
 }

@@ -13,7 +13,7 @@ type pool struct {
 	ports                        *portSets
 }
 
-// portSets are the ports that connect() passes over, inside the range and outside.
+// portSets are the ports that connect() skips, inside the range and outside.
 type portSets struct{ reserved, listening, bound, taken host.PortSet }
 
 // The facts that portPool reads.
@@ -26,13 +26,14 @@ var (
 	unprivilegedPort = host.Sysctl("net.ipv4.ip_unprivileged_port_start")
 
 	poolNeeds = []host.Fact{
-		portRange, reservedPorts, listeningPorts, boundPorts, boundSockets, unprivilegedPort,
+		portRange, reservedPorts, listeningPorts, boundPorts, boundSockets,
+		unprivilegedPort,
 	}
 )
 
 // portPool computes the pool: range minus reserved ports minus ports whose bind
 // bucket belongs to any bind() or listener of the namespace, whatever its address
-// or family (inet_hashtables.c __inet_hash_connect: fastreuse >= 0 is passed over).
+// or family (inet_hashtables.c __inet_hash_connect: fastreuse >= 0 is skipped).
 func portPool(r *host.Reader) pool {
 	var p pool
 	p.low, p.high = r.Pair(portRange)
@@ -44,17 +45,21 @@ func portPool(r *host.Reader) pool {
 	p.ports = all
 	p.floor = firstPort
 	if n, ok := r.Maybe(unprivilegedPort); ok {
-		p.floor = max(p.floor, min(n, lastPort)) // ipv4_local_port_range: EINVAL below ip_unprivileged_port_start
+		// ipv4_local_port_range: EINVAL below ip_unprivileged_port_start
+		p.floor = max(p.floor, min(n, lastPort))
 	}
-	reserved, listening := all.reserved.Within(p.low, p.high), all.listening.Within(p.low, p.high)
-	held, taken := listening.Union(all.bound.Within(p.low, p.high)), all.taken.Within(p.low, p.high)
+	reserved, listening := all.reserved.Within(p.low, p.high),
+		all.listening.Within(p.low, p.high)
+	held, taken := listening.Union(all.bound.Within(p.low, p.high)),
+		all.taken.Within(p.low, p.high)
 	p.size = max(0, p.high-p.low+1)
 	p.reserved, p.listening = reserved.Len(), listening.Len()
 	p.bound = held.Len() - p.listening
 	p.held = taken.Len() - p.reserved
 	p.usable = p.size - taken.Len()
 	if p.size == 3 && p.usable == 3 {
-		// The scan length is rounded down to even (remaining &= ~1U); only a range of three never wraps to its last port.
+		// The scan length is rounded down to even (remaining &= ~1U); only a range
+		// of three never wraps to its last port.
 		p.usable = 2
 	}
 	return p
@@ -63,13 +68,34 @@ func portPool(r *host.Reader) pool {
 // steps is the arithmetic with this host's figures.
 func (p pool) steps() []Step {
 	steps := []Step{
-		{Label: "ports in ip_local_port_range", Sum: itoa(p.high) + " - " + itoa(p.low) + " + 1", Value: p.size, Unit: "ports", How: Computed, From: "net.ipv4.ip_local_port_range"},
-		{Label: "of these in ip_local_reserved_ports", Value: p.reserved, Unit: "ports", How: Read, From: "net.ipv4.ip_local_reserved_ports"},
-		{Label: "of the rest held by a listener or a bound socket", Value: p.held, Unit: "ports", How: Read, From: "sock_diag"},
+		{
+			Label: "ports in ip_local_port_range",
+			Sum:   itoa(p.high) + " - " + itoa(p.low) + " + 1",
+			Value: p.size,
+			Unit:  "ports",
+			How:   Computed,
+			From:  "net.ipv4.ip_local_port_range",
+		},
+		{
+			Label: "of these in ip_local_reserved_ports",
+			Value: p.reserved,
+			Unit:  "ports",
+			How:   Read,
+			From:  "net.ipv4.ip_local_reserved_ports",
+		},
+		{
+			Label: "of the rest held by a listener or a bound socket",
+			Value: p.held,
+			Unit:  "ports",
+			How:   Read,
+			From:  "sock_diag",
+		},
 	}
 	return append(steps, Step{
-		Label: "local ports that connect() can choose, for each source address and destination",
-		Sum:   itoa(p.size) + " - " + itoa(p.reserved) + " - " + itoa(p.held), Value: p.usable, Unit: "ports", How: Computed,
+		Label: "local ports that connect() can choose, for each source address and " +
+			"destination",
+		Sum:   itoa(p.size) + " - " + itoa(p.reserved) + " - " + itoa(p.held),
+		Value: p.usable, Unit: "ports", How: Computed,
 	})
 }
 
@@ -78,5 +104,7 @@ func (p pool) unseen() []host.Missing {
 	if p.boundListed {
 		return nil
 	}
-	return []host.Missing{{Fact: host.Ports("bound"), Why: "this kernel does not list sockets that are bound and nothing else (Linux 6.8 does); each such port in the range lowers the figure by one"}}
+	return []host.Missing{{Fact: host.Ports("bound"),
+		Why: "this kernel does not list sockets that are bound and nothing else (Linux " +
+			"6.8 does); each such port in the range lowers the figure by one"}}
 }

@@ -12,16 +12,19 @@ const (
 	lastPort  = 65535
 )
 
-// widerRange is the largest range that leaves the well-known ports alone. Servers inside it must be reserved.
+// widerRange is the largest range that leaves the well-known ports alone. Servers inside it
+// must be reserved.
 func widerRange(p pool) Remedy {
 	return Remedy{
-		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high), To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: "now",
-		Text: "a wider range, with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
+		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high),
+		To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: "now",
+		Text: "a wider range, with the ports that servers of this host use put into " +
+			"net.ipv4.ip_local_reserved_ports first",
 	}
 }
 
-// lift is the smallest range that holds what is needed, with the servers inside it reserved, or, beyond
-// all ports, how many source addresses or destinations it takes.
+// lift is the smallest range that holds what is needed, with the servers inside it
+// reserved, or, beyond all ports, how many source addresses or destinations it takes.
 func (p pool) lift(need int64) []Remedy {
 	if need <= p.usable {
 		return nil
@@ -35,16 +38,22 @@ func (p pool) lift(need int64) []Remedy {
 	widest = max(widest, 1)
 	return []Remedy{{
 		Kind: ByTopology, TakesEffect: "at the next connect()",
-		Text: figure.Count((need-1)/widest+1) + " source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many destination addresses or ports: with the widest range, " +
+		Text: figure.Count((need-1)/widest+1) +
+			" source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many " +
+			"destination addresses or ports: with the widest range, " +
 			itoa(low) + " " + itoa(high) + ", each pair has " + plural(widest, "port"),
 	}, {
-		Kind: ByApplication, Text: "keep connections and use them again, so that fewer are needed", TakesEffect: "at the next start of the process",
+		Kind: ByApplication,
+		Text: "keep connections and use them again, so that fewer are needed",
+		TakesEffect: "at the next start of " +
+			"the process",
 	}}
 }
 
-// stretch widens the range until it has as many usable ports, or cannot be wider: upwards first, where few
-// servers listen, then down to the floor. The low end keeps its parity, because connect() and bind(0) each take one
-// parity first; the high end takes the other, as the kernel asks for in its log.
+// stretch widens the range until it has as many usable ports, or cannot be wider: upwards
+// first, where few servers listen, then down to the floor. The low end keeps its parity,
+// because connect() and bind(0) each take one parity first; the high end takes the other,
+// as the kernel asks for in its log.
 func (p pool) stretch(need int64) (low, high, usable int64) {
 	low, high, usable = p.low, p.high, p.usable
 	if p.size < 4 {
@@ -75,31 +84,45 @@ func (p pool) stretch(need int64) (low, high, usable int64) {
 	return low, high, usable
 }
 
-// widen is the range, after its servers have been reserved: a write to the list replaces it, so it is written whole.
+// widen is the range, after its servers have been reserved: a write to the list replaces
+// it, so it is written whole.
 func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	lists := p.ports
-	servers := lists.listening.Within(low, high).Union(lists.bound.Within(low, p.low-1)).Union(lists.bound.Within(p.high+1, high))
+	servers := lists.listening.Within(low, high).Union(lists.bound.Within(low, p.low-1)).Union(
+		lists.bound.Within(p.high+1, high))
 	if list := lists.reserved.Union(servers); list != lists.reserved {
 		out = append(out, Remedy{
-			Kind: BySetting, Setting: reservedPorts.Name, From: lists.reserved.String(), To: list.String(), TakesEffect: "now",
-			Text:   "reserve the ports of servers that the wider range covers, so that no connection takes them while a server restarts",
+			Kind: BySetting, Setting: reservedPorts.Name, From: lists.reserved.String(),
+			To: list.String(), TakesEffect: "now",
+			Text: "reserve the ports of servers that the wider range covers, so " +
+				"that no connection takes them while a server restarts",
 			Change: host.Setting{Fact: reservedPorts, Want: list.String()},
-			Sum:    "the list as it is and " + plural(list.Len()-lists.reserved.Len(), "port") + " from " + itoa(low) + " to " + itoa(high) + " that something listens on or is bound to now",
-			Cost:   "none",
-			Risk:   "programs that do not run now are not in the list: add the ports of such servers",
-			Lasts:  untilBoot,
+			Sum: "the list as it is and " + plural(list.Len()-lists.reserved.Len(),
+				"port") + " from " + itoa(low) + " to " + itoa(high) +
+				" that something " +
+				"listens on or is bound to now",
+			Cost: "none",
+			Risk: "programs that do not run now are not in the list: add the " +
+				"ports of such servers",
+			Lasts: untilBoot,
 		})
 	}
 	size := high - low + 1
 	to := itoa(low) + " " + itoa(high)
 	return append(out, Remedy{
-		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high), To: to, TakesEffect: "now",
-		Text:   "the smallest range with " + plural(need, "port") + margined(margin) + ", with the ports that servers of this host use put into net.ipv4.ip_local_reserved_ports first",
+		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high),
+		To: to, TakesEffect: "now",
+		Text: "the smallest range with " + plural(need, "port") + margined(margin) +
+			", with the ports that servers of this host use put into " +
+			"net.ipv4.ip_local_reserved_ports first",
 		Change: host.Setting{Fact: portRange, Want: to},
-		Sum:    figure.Count(need) + " ports" + margined(margin) + "; " + itoa(high) + " - " + itoa(low) + " + 1 = " + figure.Count(size) + ", of which " + figure.Count(size-usable) + " are reserved or taken",
-		Cost:   "none by itself",
-		Risk:   p.newcomers(low, high),
-		Lasts:  untilBoot,
+		Sum: figure.Count(need) + " ports" + margined(margin) + "; " + itoa(high) +
+			" - " + itoa(low) + " + 1 = " + figure.Count(size) + ", of which " +
+			figure.Count(size-usable) + " are reserved " +
+			"or taken",
+		Cost:  "none by itself",
+		Risk:  p.newcomers(low, high),
+		Lasts: untilBoot,
 	})
 }
 
@@ -116,7 +139,8 @@ func margined(margin int64) string {
 
 // newcomers warns of what cannot be seen: servers that do not run now.
 func (p pool) newcomers(low, high int64) string {
-	text := "a connection may take a port of the range that a server wants which does not run now (EADDRINUSE); UDP uses the same range"
+	text := "a connection may take a port of the range that a server wants which does not " +
+		"run now (EADDRINUSE); UDP uses the same range"
 	if low < 32768 && p.low > 30000 && high > 30000 {
 		text += "; a node of Kubernetes gives out 30000-32767 as NodePorts"
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// randomPool is a namespace with some range, some ports reserved, listened on and bound, and some floor.
+// randomPool is a namespace with some range, some ports reserved, listened on and bound,
+// and some floor.
 func randomPool(t *testing.T, r *rand.Rand) (host.Snapshot, pool) {
 	t.Helper()
 	ports := func() string {
@@ -29,7 +30,8 @@ func randomPool(t *testing.T, r *rand.Rand) (host.Snapshot, pool) {
 	s.Set(host.Ports("listening"), ports())
 	s.Set(host.Ports("bound"), ports())
 	s.Set(host.System("bound-sockets"), "listed")
-	s.Set(host.Sysctl("net.ipv4.ip_unprivileged_port_start"), []string{"0", "80", "1024", "2000", "30000"}[r.IntN(5)])
+	s.Set(host.Sysctl("net.ipv4.ip_unprivileged_port_start"),
+		[]string{"0", "80", "1024", "2000", "30000"}[r.IntN(5)])
 	reader := s.Read()
 	p := portPool(reader)
 	if reader.Err() != nil {
@@ -38,8 +40,9 @@ func randomPool(t *testing.T, r *rand.Rand) (host.Snapshot, pool) {
 	return s, p
 }
 
-// A widened range has what is needed and a tenth, or all that is left, and at most two ports more, which the parity of its ends takes; it
-// contains the old one; and every port of it that something listens on is reserved.
+// A widened range has what is needed and a tenth, or all that is left, and at most two
+// ports more, which the parity of its ends takes; it contains the old one; and every port
+// of it that something listens on is reserved.
 func TestWidenedRange(t *testing.T) {
 	withMargin, without, none := 0, 0, 0
 	for seed := range uint64(3000) {
@@ -58,20 +61,23 @@ func TestWidenedRange(t *testing.T) {
 		}
 		if need <= p.usable {
 			if len(remedies) > 0 {
-				t.Fatalf("seed %d: %d ports are there, %d needed: %v", seed, p.usable, need, remedies)
+				t.Fatalf("seed %d: %d ports are there, %d needed: %v", seed,
+					p.usable, need, remedies)
 			}
 			continue
 		}
 		if len(settings) == 0 {
 			if none++; !outOfPorts(p, need) {
-				t.Fatalf("seed %d: no range for %d ports, and there is one", seed, need)
+				t.Fatalf("seed %d: no range for %d ports, and there is one", seed,
+					need)
 			}
 			continue
 		}
 		after := s.With(settings...)
 		q := portPool(after.Read())
 		margin := need / 10
-		if sum := remedies[len(remedies)-1].Sum; strings.Contains(sum, "no port is left for a margin") {
+		if sum := remedies[len(remedies)-1].Sum; strings.Contains(sum,
+			"no port is left for a margin") {
 			without, margin = without+1, 0
 			if !outOfPorts(p, need+need/10) {
 				t.Errorf("seed %d: there is room for a margin: %s", seed, sum)
@@ -82,11 +88,12 @@ func TestWidenedRange(t *testing.T) {
 		checkWidened(t, seed, after, p, q, need+margin)
 	}
 	if withMargin < 300 || without < 20 || none < 100 {
-		t.Errorf("%d with a margin, %d without, %d impossible: the random pools say little", withMargin, without, none)
+		t.Errorf("%d with a margin, %d without, %d impossible: the random pools say little",
+			withMargin, without, none)
 	}
 }
 
-// outOfPorts says whether there are not so many from the floor up, counted one by one.
+// outOfPorts says whether there are not that many from the floor up, counted one by one.
 func outOfPorts(p pool, need int64) bool {
 	n := int64(0)
 	for port := min(p.floor, p.low); port <= lastPort; port++ {
@@ -101,11 +108,14 @@ func checkWidened(t *testing.T, seed uint64, after host.Snapshot, p, q pool, wan
 	t.Helper()
 	switch servers := q.ports.listening.Within(q.low, q.high); {
 	case q.low > p.low || q.high < p.high || q.size <= p.size:
-		t.Errorf("seed %d: %d-%d is no wider than %d-%d", seed, q.low, q.high, p.low, p.high)
+		t.Errorf("seed %d: %d-%d is no wider than %d-%d", seed, q.low, q.high, p.low,
+			p.high)
 	case q.usable < want || q.usable > want+2:
-		t.Errorf("seed %d: %d ports, wanted %d: %d-%d from %d-%d", seed, q.usable, want, q.low, q.high, p.low, p.high)
+		t.Errorf("seed %d: %d ports, wanted %d: %d-%d from %d-%d", seed, q.usable, want,
+			q.low, q.high, p.low, p.high)
 	case q.low < p.low && q.low < p.floor:
-		t.Errorf("seed %d: begins at %d, below %d, which the kernel refuses", seed, q.low, p.floor)
+		t.Errorf("seed %d: begins at %d, below %d, which the kernel refuses", seed, q.low,
+			p.floor)
 	case servers.Union(q.ports.reserved) != q.ports.reserved:
 		t.Errorf("seed %d: servers in %d-%d are not reserved", seed, q.low, q.high)
 	case p.ports.reserved.Union(q.ports.reserved) != q.ports.reserved:

@@ -15,33 +15,89 @@ var _ = register(Limit{
 	Title:   "file descriptors of a process",
 	Measure: Held,
 	Scope:   Process,
-	Doc: "Every connection that a program holds is a file descriptor. RLIMIT_NOFILE, its soft value, bounds the highest descriptor number plus one; above it socket(), accept() and open() " +
-		"fail with EMFILE, \"Too many open files\". A server that meets it in accept() leaves the connection in the accept queue, is told at once that one is waiting, and may spin at 100 % CPU while clients see a connection " +
-		"that nobody answers. No kernel counter tells. Files, listeners, pipes and epoll instances count as well. " +
-		"The soft limit can be raised on the running process, up to the hard one, without a restart and without privilege for one's own processes; " +
-		"programs with a bound of their own do not profit from it: nginx (worker_connections), and all that use select(), which ends at descriptor 1,023. " +
-		"Go programs raise their soft limit to the hard one when they start (since Go 1.19).",
-	Formula: "held = RLIMIT_NOFILE soft - descriptors that are not connections; for each process; full when descriptors in use >= soft",
+	Doc: "Every connection that a program holds is a file descriptor. RLIMIT_NOFILE, its " +
+		"soft value, bounds the highest descriptor number plus one; above it socket(), " +
+		"accept() and open() " +
+		"fail with EMFILE, \"Too many open files\". A server that meets it in accept() " +
+		"leaves the connection in the accept queue, is told at once that one is " +
+		"waiting, and may spin at 100 % CPU while clients see a connection " +
+		"that nobody answers. No kernel counter tells. Files, listeners, pipes and " +
+		"epoll instances count as well. " +
+		"The soft limit can be raised on the running process, up to the hard one, " +
+		"without a restart and without privilege for one's own processes; " +
+		"programs with a bound of their own do not profit from it: nginx " +
+		"(worker_connections), and all that use select(), which ends at descriptor " +
+		"1,023. " +
+		"Go programs raise their soft limit to the hard one when they start (since " +
+		"Go 1.19).",
+	Formula: "held = RLIMIT_NOFILE soft - descriptors that are not connections; for each " +
+		"process; full when descriptors in use >= soft",
 	Myths: []Myth{
-		{"raising fs.file-max cures \"Too many open files\"", "EMFILE is the limit of the process; fs.file-max is that of the host and gives ENFILE, \"Too many open files in system\"", "fs/file.c alloc_fd, fs/file_table.c alloc_empty_file"},
-		{"a new limit needs a restart", "prlimit() on the running process counts for the very next descriptor (measured: soft 64 -> 500)", "kernel/sys.c do_prlimit"},
-		{"/etc/security/limits.conf sets the limits of services", "pam_limits reads it when a login session opens; a systemd service has none and takes LimitNOFILE= of its unit", "limits.conf(5), pam_limits(8), systemd.exec(5)"},
-		{"the more the better: LimitNOFILE=infinity", "some programs walk over all possible descriptor numbers, a thousand million with infinity, and select() breaks above 1,023; take what is needed", "systemd.exec(5) LimitNOFILE=; moby issue 38814"},
-		{"the limit counts open files", "it bounds the highest number plus one; after it was lowered, a process may have more open than the limit says", "fs/file.c alloc_fd; getrlimit(2)"},
+		{"raising fs.file-max cures \"Too many open files\"",
+			"EMFILE is the limit of the process; fs.file-max is that of the host " +
+				"and gives ENFILE, \"Too many open files in system\"",
+			"fs/file.c alloc_fd, fs/file_table.c alloc_empty_file"},
+		{"a new limit needs a restart",
+			"prlimit() on the running process counts for the very next descriptor " +
+				"(measured: soft 64 -> 500)", "kernel/sys.c do_prlimit"},
+		{"/etc/security/limits.conf sets the limits of services",
+			"pam_limits reads it when a login session opens; a systemd service has " +
+				"none and takes LimitNOFILE= of its unit",
+			"limits.conf(5), pam_limits(8), systemd.exec(5)"},
+		{"the more the better: LimitNOFILE=infinity",
+			"some programs walk over all possible descriptor numbers, 1 billion " +
+				"with infinity, and select() breaks above 1,023; take what " +
+				"is needed", "systemd.exec(5) LimitNOFILE=; moby issue 38814"},
+		{"the limit counts open files",
+			"it bounds the highest number plus one; after it was lowered, a " +
+				"process may have more open than the limit says",
+			"fs/file.c alloc_fd; getrlimit(2)"},
 	},
 	Knobs: []string{
 		"RLIMIT_NOFILE soft", "RLIMIT_NOFILE hard", "fs.nr_open", "LimitNOFILE",
 		"limits.conf", "ulimit -n", "worker_rlimit_nofile", "fs.file-max",
 	},
 	Signs: []Sign{
-		{Text: "too many open files", Errno: "EMFILE", Call: "accept", Means: "the process is at its RLIMIT_NOFILE soft limit; accept() leaves the connection in the queue and fails again at once", Look: "maxconn check --limit process-files; prlimit --pid PID --nofile"},
-		{Text: "too many open files", Errno: "EMFILE", Call: "socket", Means: "the process is at its RLIMIT_NOFILE soft limit and cannot open a connection", Look: "maxconn check --limit process-files"},
-		{Text: "too many open files", Errno: "EMFILE", Call: "open", Means: "the process is at its RLIMIT_NOFILE soft limit; connections use the same numbers as files", Look: "maxconn check --limit process-files"},
-		{Text: "setrlimit(RLIMIT_NOFILE, …) failed", Errno: "EPERM", Call: "setrlimit", Means: "the wanted hard limit is above the present one and CAP_SYS_RESOURCE is missing, or it is above fs.nr_open", Look: "sysctl fs.nr_open; prlimit --pid PID --nofile"},
+		{
+			Text:  "too many open files",
+			Errno: "EMFILE",
+			Call:  "accept",
+			Means: "the process is at its RLIMIT_NOFILE soft limit; accept() " +
+				"leaves the connection in the queue and fails again at once",
+			Look: "maxconn check --limit process-files; prlimit --pid PID --nofile",
+		},
+		{
+			Text:  "too many open files",
+			Errno: "EMFILE",
+			Call:  "socket",
+			Means: "the process is at its RLIMIT_NOFILE soft limit and cannot open " +
+				"a connection",
+			Look: "maxconn check --limit process-files",
+		},
+		{
+			Text:  "too many open files",
+			Errno: "EMFILE",
+			Call:  "open",
+			Means: "the process is at its RLIMIT_NOFILE soft limit; connections " +
+				"use the same numbers as files",
+			Look: "maxconn check --limit process-files",
+		},
+		{
+			Text:  "setrlimit(RLIMIT_NOFILE, …) failed",
+			Errno: "EPERM",
+			Call:  "setrlimit",
+			Means: "the wanted hard limit is above the present one and " +
+				"CAP_SYS_RESOURCE is missing, or it is above fs.nr_open",
+			Look: "sysctl fs.nr_open; prlimit --pid PID --nofile",
+		},
 	},
 	Sources: []string{
-		"fs/file.c alloc_fd (4.4-6.18)", "kernel/sys.c do_prlimit (4.4-6.18)", "include/asm-generic/resource.h INIT_RLIMITS",
-		"net/socket.c __sys_accept4 (4.4-6.18)", "systemd-system.conf(5) DefaultLimitNOFILE= 1024:524288", "select(2) FD_SETSIZE", "Go release notes 1.19 (os)",
+		"fs/file.c alloc_fd (4.4-6.18)", "kernel/sys.c do_prlimit (4.4-6.18)",
+		"include/asm-generic/resource.h INIT_RLIMITS",
+		"net/socket.c __sys_accept4 (4.4-6.18)",
+		"systemd-system.conf(5) DefaultLimitNOFILE= 1024:524288", "select(2) FD_SETSIZE",
+		"Go release notes " +
+			"1.19 (os)",
 	},
 	Needs:     []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
 	SoleErrno: "EMFILE",
@@ -66,7 +122,8 @@ type fileTable struct {
 const (
 	// noCeiling stands for "unlimited", "max" and the numbers that the kernel uses for them.
 	noCeiling = int64(1) << 62
-	// mostFiles is more descriptors than a process can have: fs.nr_open ends below 2^31 (fs/file.c sysctl_nr_open_max).
+	// mostFiles is more descriptors than a process can have: fs.nr_open ends below 2^31
+	// (fs/file.c sysctl_nr_open_max).
 	mostFiles = int64(1) << 31
 )
 
@@ -82,7 +139,8 @@ func processFilesGauges(r *host.Reader, w Workload) []Gauge {
 	return gauges
 }
 
-// newFileTable is false for a row without the figures that nothing can be said without, and for one that has nothing to say.
+// newFileTable is false for a row without the figures that nothing can be said without, and
+// for one that has nothing to say.
 func newFileTable(row host.Row) (t fileTable, ok bool) {
 	t = fileTable{row: row, name: row.Text("name"), unit: row.Text("unit")}
 	t.pid, _ = host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
@@ -97,11 +155,12 @@ func newFileTable(row host.Row) (t fileTable, ok bool) {
 		t.connections = min(max(row.Sockets(), 0), files)
 	}
 	t.leak = row.Count("CLOSE_WAIT")*2 > row.Sockets()
-	return t, ok1 && ok2 && t.pid > 0 && soft >= 0 && files >= 0 && files <= mostFiles && !t.sealed()
+	return t, ok1 && ok2 && t.pid > 0 && soft >= 0 && files >= 0 && files <= mostFiles &&
+		!t.sealed()
 }
 
-// sealed is a process that gave up its right to open anything, with what it has still open: sshd before the
-// login, dhcpcd (setrlimit to 0 or 1 as a sandbox). That is meant so.
+// sealed is a process that gave up its right to open anything, with what it has still open:
+// sshd before the login, dhcpcd (setrlimit to 0 or 1 as a sandbox). That is meant so.
 func (t fileTable) sealed() bool { return t.soft <= 8 && t.hard == t.soft && t.files > t.soft }
 
 // bounded is a field that may say that there is no limit, by a word or by a number from most on.
@@ -126,20 +185,23 @@ func (t fileTable) other() int64 {
 
 func (t fileTable) full() bool { return t.soft < noCeiling && t.files >= t.soft }
 
-// near is decided in descriptors: a process with few connections and many files is as close to EMFILE.
+// near is decided in descriptors: a process with few connections and many files is as close
+// to EMFILE.
 func (t fileTable) near() bool { return t.soft < noCeiling && t.files*10 >= t.soft*9 }
 
-// gauge counts every descriptor as a connection where it is not known which are: the figure that decides,
-// descriptors against the soft limit, stays right.
+// gauge counts every descriptor as a connection where it is not known which are: the figure
+// that decides, descriptors against the soft limit, stays right.
 func (t fileTable) gauge() Gauge {
 	used := t.connections
 	if !t.all {
 		used = t.files
 	}
 	g := Gauge{
-		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}, Bounds: Both,
-		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all, Unbounded: t.soft >= noCeiling,
-		Owner: t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,
+		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name,
+			PID: t.pid}, Bounds: Both,
+		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all,
+		Unbounded: t.soft >= noCeiling,
+		Owner:     t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,
 	}
 	if !t.all {
 		g.Unit = "descriptors"
@@ -158,8 +220,8 @@ func (t fileTable) gauge() Gauge {
 	return g
 }
 
-// nearShare is the share of the ceiling in connections at which 90 % of the descriptors are in use. Half
-// a connection less keeps rounding from hiding the very last one.
+// nearShare is the share of the ceiling in connections at which 90 % of the descriptors are
+// in use. Half a connection less keeps rounding from hiding the very last one.
 func (t fileTable) nearShare(ceiling int64) float64 {
 	connections := float64((t.soft*9+9)/10-t.other()) - 0.5
 	if connections <= 0 || ceiling <= 0 {
@@ -171,16 +233,53 @@ func (t fileTable) nearShare(ceiling int64) float64 {
 func (t fileTable) steps(used int64) []Step {
 	from := "process " + itoa(t.pid)
 	steps := []Step{
-		{ID: SoftFiles, Label: "soft limit of descriptors", Value: t.soft, Unit: "descriptors", How: Read, From: from + " soft"},
-		{Label: "descriptors in use", Value: t.files, Unit: "descriptors", How: Read, From: from + " files"},
+		{
+			ID:    SoftFiles,
+			Label: "soft limit of descriptors",
+			Value: t.soft,
+			Unit:  "descriptors",
+			How:   Read,
+			From:  from + " soft",
+		},
+		{
+			Label: "descriptors in use",
+			Value: t.files,
+			Unit:  "descriptors",
+			How:   Read,
+			From:  from + " files",
+		},
 	}
 	if !t.all {
-		return append(steps, Step{Label: "not all of them were looked at: at most, if every one is a connection", Value: t.soft, Unit: "connections", How: Computed})
+		return append(steps, Step{
+			Label: "not all of them were looked at: at most, if every one is a " +
+				"connection",
+			Value: t.soft,
+			Unit:  "connections",
+			How:   Computed,
+		})
 	}
 	return append(steps,
-		Step{Label: "of these TCP connections", Value: used, Unit: "connections", How: Read, From: from},
-		Step{Label: "descriptors for something else (files, listeners, pipes, epoll)", Sum: itoa(t.files) + " - " + itoa(used), Value: t.other(), Unit: "descriptors", How: Computed},
-		Step{Label: "connections that the process can hold", Sum: itoa(t.soft) + " - " + itoa(t.other()), Value: max(t.soft-t.other(), 0), Unit: "connections", How: Computed})
+		Step{
+			Label: "of these TCP connections",
+			Value: used,
+			Unit:  "connections",
+			How:   Read,
+			From:  from,
+		},
+		Step{
+			Label: "descriptors for something else (files, listeners, pipes, epoll)",
+			Sum:   itoa(t.files) + " - " + itoa(used),
+			Value: t.other(),
+			Unit:  "descriptors",
+			How:   Computed,
+		},
+		Step{
+			Label: "connections that the process can hold",
+			Sum:   itoa(t.soft) + " - " + itoa(t.other()),
+			Value: max(t.soft-t.other(), 0),
+			Unit:  "connections",
+			How:   Computed,
+		})
 }
 
 // owner names who set the soft limit, as far as the numbers tell.
@@ -193,16 +292,21 @@ func (t fileTable) owner() string {
 	case strings.HasSuffix(t.unit, ".service"):
 		return "LimitNOFILE of " + t.unit + " or the program itself"
 	case t.unit != "":
-		return "whoever started the process in " + t.unit + " (container runtime, login session) or the program itself"
+		return "the program that started the process in " + t.unit +
+			" (container runtime, login session) or the program itself"
 	}
-	return "whoever started the process (ulimit -n, container runtime) or the program itself"
+	return "the program that started the process (ulimit -n, container runtime) or the " +
+		"program itself"
 }
 
 func (t fileTable) cause() string {
-	text := who(t.name, t.pid) + " has " + figure.Count(t.files) + " of " + plural(t.soft, "descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
+	text := who(t.name, t.pid) + " has " + figure.Count(t.files) + " of " + plural(t.soft,
+		"descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
 	switch {
 	case t.files > t.soft:
-		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") + " open and RLIMIT_NOFILE soft was lowered to " + figure.Count(t.soft) + " after that"
+		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") +
+			" open and RLIMIT_NOFILE soft was lowered to " + figure.Count(t.soft) +
+			" after that"
 	case t.hard == t.soft:
 		text += ", the hard limit is the same"
 	case t.hard >= noCeiling:
@@ -212,7 +316,8 @@ func (t fileTable) cause() string {
 	}
 	switch {
 	case t.leak:
-		text += "; most of its connections are in CLOSE_WAIT: the peer has closed them, the program has not"
+		text += "; most of its connections are in CLOSE_WAIT: the peer has closed " +
+			"them, the program has not"
 	case t.all && t.connections*2 < t.files:
 		text += "; only " + figure.Count(t.connections) + " of them are TCP connections"
 	}
@@ -220,8 +325,10 @@ func (t fileTable) cause() string {
 }
 
 func (t fileTable) evidence() []Evidence {
-	ev := []Evidence{{"process " + itoa(t.pid) + " files", figure.Count(t.files) + " of " + figure.Count(t.soft),
-		"descriptors in use; the kernel has no counter for refused ones, the program's log has EMFILE"}}
+	ev := []Evidence{{"process " + itoa(t.pid) + " files",
+		figure.Count(t.files) + " of " + figure.Count(t.soft),
+		"descriptors in use; the kernel has no counter for refused ones, the program's " +
+			"log has EMFILE"}}
 	meaning := "connections of the process"
 	if !t.all {
 		meaning += ", of the descriptors that were looked at"
@@ -234,12 +341,15 @@ func (t fileTable) evidence() []Evidence {
 	return ev
 }
 
-// remedies raise the limit to the next power of two that holds so many descriptors, in the order in which they can be had.
+// remedies raise the limit to the next power of two that holds that many descriptors, in
+// the order in which they can be had.
 func (t fileTable) remedies(need int64) []Remedy {
 	var out []Remedy
 	if t.leak {
-		out = append(out, Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
-			Text: "close connections whose peer has closed (read() returned 0); a higher limit only postpones the end"})
+		out = append(out, Remedy{Kind: ByApplication,
+			TakesEffect: "at the next start of the process",
+			Text: "close connections whose peer has closed (read() returned " +
+				"0); a higher limit only postpones the end"})
 	}
 	want := roundUp(need)
 	if !t.hardKnown || t.hard > t.soft {
@@ -253,7 +363,8 @@ func (t fileTable) remedies(need int64) []Remedy {
 
 // raiseSoft needs nobody's leave, and no restart.
 func (t fileTable) raiseSoft(want int64) Remedy {
-	text := "raise the soft limit of the running process; the same user may do it, up to the hard limit"
+	text := "raise the soft limit of the running process; the same user may do it, up to " +
+		"the hard limit"
 	switch {
 	case !t.hardKnown:
 		text += ", which could not be seen"
@@ -261,37 +372,55 @@ func (t fileTable) raiseSoft(want int64) Remedy {
 		want = t.hard
 		text += ", which is less than needed"
 	}
-	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" + itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: "now",
-		Text:  text + "; of no use to a program with a bound of its own (nginx worker_connections, select() above 1,023)",
-		Cost:  tableCost(want),
-		Risk:  "of no use to a program with a bound of its own; one that uses select() breaks at descriptor 1,024 and above",
+	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
+		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: "now",
+		Text: text + "; of no use to a program with a bound of its own (nginx " +
+			"worker_connections, select() above 1,023)",
+		Cost: tableCost(want),
+		Risk: "of no use to a program with a bound of its own; one that uses select() " +
+			"breaks at descriptor 1,024 and above",
 		Lasts: "until the process ends; for the next start: " + t.nextStart(want).Text}
 }
 
 // raiseHard is for root of the host alone.
 func (t fileTable) raiseHard(want int64) Remedy {
-	text := "raise both limits of the running process; needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, not of a container"
+	text := "raise both limits of the running process; needs CAP_SYS_RESOURCE in the " +
+		"initial user namespace: root of the host, not of a container"
 	if t.nrOpen > 0 && want > t.nrOpen {
-		text += "; above fs.nr_open = " + itoa(t.nrOpen) + " it is refused with EPERM, raise that first"
+		text += "; above fs.nr_open = " + itoa(t.nrOpen) +
+			" it is refused with EPERM, raise that first"
 	}
-	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" + itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want), TakesEffect: "now", Text: text,
-		Cost: "none by itself", Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, not of a container", Lasts: "until the process ends"}
+	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
+		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
+		TakesEffect: "now", Text: text,
+		Cost: "none by itself",
+		Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, " +
+			"not of a container", Lasts: "until the process ends"}
 }
 
 // nextStart keeps the limit over a restart.
 func (t fileTable) nextStart(want int64) Remedy {
-	out := Remedy{Kind: BySetting, From: itoa(t.soft), To: itoa(want), TakesEffect: "at the next start of the process"}
+	out := Remedy{
+		Kind:        BySetting,
+		From:        itoa(t.soft),
+		To:          itoa(want),
+		TakesEffect: "at the next start of the process",
+	}
 	switch {
 	case strings.HasSuffix(t.unit, ".service"):
 		out.Setting = "LimitNOFILE of " + t.unit
-		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) + ") with [Service] LimitNOFILE=" +
+		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) +
+			") with [Service] LimitNOFILE=" +
 			itoa(want) + keepHard(t.hard, want)
 	case t.unit != "":
-		out.Setting = "limit of whoever starts " + t.unit
-		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) + " of its runtime; a login session: limits.conf"
+		out.Setting = "limit of the program that starts " + t.unit
+		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) +
+			" of its runtime; a login session: limits.conf"
 	default:
 		out.Setting = "ulimit -n"
-		out.Text = t.ulimit(want) + " in the shell or script that starts it; a service takes LimitNOFILE= of its unit, limits.conf acts on login sessions only"
+		out.Text = t.ulimit(want) +
+			" in the shell or script that starts it; a service takes LimitNOFILE= " +
+			"of its unit, limits.conf acts on login sessions only"
 	}
 	if t.nrOpen > 0 && want > t.nrOpen {
 		out.Text += "; raise fs.nr_open (" + itoa(t.nrOpen) + ") first"

@@ -8,15 +8,19 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// mostBacklog is the largest net.core.somaxconn (INT_MAX); a queue limit is an unsigned 32-bit number.
+// mostBacklog is the largest net.core.somaxconn (INT_MAX); a queue limit is an unsigned
+// 32-bit number.
 const mostBacklog = 1<<31 - 1
 
-// queueLift lengthens the queues of listening sockets: somaxconn first, then listen() again on each open socket.
+// queueLift lengthens the queues of listening sockets: somaxconn first, then listen() again
+// on each open socket.
 type queueLift struct {
 	group     group // the members that share the demand
 	somaxconn int64
 	known     bool // somaxconn
-	live      bool // the kernel has pidfd_getfd (5.6), so that another process can call listen() on the socket
+	// the kernel has pidfd_getfd (5.6), so that another process can call listen() on
+	// the socket
+	live bool
 }
 
 func newQueueLift(r *host.Reader, g group) queueLift {
@@ -34,10 +38,12 @@ func Queues(r *host.Reader, listener string) (out []Gauge) {
 		}
 		l := newQueueLift(r, g)
 		out = append(out, Gauge{
-			Limit: Find(AcceptQueue), Subject: g.subject(), Ceiling: g.capacity(), Used: g.queued(),
+			Limit: Find(AcceptQueue), Subject: g.subject(), Ceiling: g.capacity(),
+			Used:  g.queued(),
 			Cause: "asked for", Owner: backlogOwner(g.members[0], l.somaxconn, l.known),
 			Lift: func(limit int64) []Remedy {
-				return l.lengthenAll(min(limit, mostBacklog), "the queue takes one connection more than its limit")
+				return l.lengthenAll(min(limit, mostBacklog),
+					"the queue takes one connection more than its limit")
 			},
 		})
 	}
@@ -64,19 +70,26 @@ func (g group) sharing(out Gauge, alone member) group {
 	return g
 }
 
-// to makes room for so many connections, spread evenly over the members.
+// to makes room for that many connections, spread evenly over the members.
 func (l queueLift) to(need int64) []Remedy {
 	n := int64(len(l.group.members))
 	each := (min(need, most)-1)/n + 1
 	limit := min(roundUp(each-1), mostBacklog) // a queue holds its limit and one more
 	if each-1 > mostBacklog {
-		return []Remedy{{Kind: ByTopology, Text: "no queue is longer than " + figure.Count(mostBacklog) + ": more listeners", TakesEffect: "at the next listen()"}}
+		return []Remedy{{
+			Kind: ByTopology,
+			Text: "no queue is longer than " + figure.Count(mostBacklog) +
+				": more listeners",
+			TakesEffect: "at the next listen()",
+		}}
 	}
 	sum := plural(each, "connection") + " at once"
 	if n > 1 {
-		sum = figure.Count(need) + " over " + plural(n, "member") + " of the SO_REUSEPORT group, " + sum + " each"
+		sum = figure.Count(need) + " over " + plural(n, "member") +
+			" of the SO_REUSEPORT group, " + sum + " each"
 	}
-	return l.lengthenAll(limit, sum+"; a queue holds its limit and one more, up to the next power of two")
+	return l.lengthenAll(limit,
+		sum+"; a queue holds its limit and one more, up to the next power of two")
 }
 
 // lengthenAll gives each member that has less this limit, and the cap before them.
@@ -92,14 +105,16 @@ func (l queueLift) lengthenAll(limit int64, sum string) (out []Remedy) {
 	return append([]Remedy{l.raiseCap(limit, out)}, out...)
 }
 
-// raiseCap is of use only to a listen() that comes: one that the plan makes, or one of a program that asks for more
-// than it got.
+// raiseCap is of use only to a listen() that comes: one that the plan makes, or one of a
+// program that asks for more than it got.
 func (l queueLift) raiseCap(limit int64, members []Remedy) Remedy {
-	m := Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(l.somaxconn), To: itoa(limit), TakesEffect: "at the next listen()",
-		Text:  "raise the cap; the listener keeps its limit until listen() is called again",
-		Sum:   "caps what listen() may ask for, and " + figure.Count(limit) + " are needed",
-		Cost:  "none by itself",
-		Risk:  "servers that ask for the most there is get longer queues when they start again",
+	m := Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(l.somaxconn),
+		To: itoa(limit), TakesEffect: "at the next listen()",
+		Text: "raise the cap; the listener keeps its limit until listen() is called again",
+		Sum:  "caps what listen() may ask for, and " + figure.Count(limit) + " are needed",
+		Cost: "none by itself",
+		Risk: "servers that ask for the most there is get longer queues when they " +
+			"start again",
 		Lasts: untilBoot,
 	}
 	if members[0].IsChange() || l.group.members[0].limit == l.somaxconn {
@@ -110,25 +125,39 @@ func (l queueLift) raiseCap(limit int64, members []Remedy) Remedy {
 
 // lengthen calls listen() again on the open socket, or says who has to.
 func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
-	out := Remedy{Setting: "listen() on the open socket of " + l.group.name, From: itoa(m.limit), To: itoa(limit), TakesEffect: "now", Sum: sum}
+	out := Remedy{
+		Setting:     "listen() on the open socket of " + l.group.name,
+		From:        itoa(m.limit),
+		To:          itoa(limit),
+		TakesEffect: "now",
+		Sum:         sum,
+	}
 	whose := who(m.process, m.pid)
 	switch {
 	case !l.known:
-		out.Text = "listen() called again on the same socket raises the limit without a restart, up to net.core.somaxconn, which could not be seen here"
+		out.Text = "listen() called again on the same socket raises the limit without " +
+			"a restart, up to net.core.somaxconn, which could not be seen here"
 	case l.live && m.pid != 0:
-		out.Text = "listen() called again on the same socket raises the limit without a restart, also from another process that duplicates it (pidfd_getfd, Linux 5.6)"
-		out.Change = host.Setting{Fact: host.Fact{Kind: host.ListenerKind, Name: m.row.Name() + "#limit"}, Want: itoa(limit)}
+		out.Text = "listen() called again on the same socket raises the limit without " +
+			"a restart, also from another process that duplicates it (pidfd_getfd, " +
+			"Linux 5.6)"
+		out.Change = host.Setting{Fact: host.Fact{Kind: host.ListenerKind,
+			Name: m.row.Name() + "#limit"}, Want: itoa(limit)}
 	default:
-		out.Setting, out.TakesEffect = "backlog argument of listen()", "at the next listen()"
+		out.Setting, out.TakesEffect = "backlog argument of listen()",
+			"at the next listen()"
 		out.Text = "ask for a larger backlog in " + whose + notLive(l.live)
 	}
 	out.Kind = Live
 	if !out.IsChange() && l.known {
 		out.Kind = ByApplication
 	}
-	out.Cost = "none while nobody waits; a full queue of " + figure.Count(limit) + " takes " + mebibytes(limit*queuedBytes) + " of kernel memory (2.4 KB a connection)"
-	out.Risk = "a program that is slow to accept makes its clients wait longer instead of refusing them sooner"
-	out.Lasts = "until the socket is closed or its program calls listen() again; a larger backlog in " + whose + " keeps it"
+	out.Cost = "none while nobody waits; a full queue of " + figure.Count(limit) + " takes " +
+		mebibytes(limit*queuedBytes) + " of kernel memory (2.4 KB a connection)"
+	out.Risk = "a program that is slow to accept makes its clients wait longer instead of " +
+		"refusing them sooner"
+	out.Lasts = "until the socket is closed or its program calls listen() again; a larger " +
+		"backlog in " + whose + " keeps it"
 	return out
 }
 

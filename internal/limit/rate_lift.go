@@ -12,7 +12,12 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 	case s == twNoTimestamps:
 		return []Remedy{turnTimestampsOn()}
 	case s == twPeerNoTimestamps:
-		return []Remedy{{Kind: ByTopology, Text: "turn TCP timestamps on at the peer, or at the proxy or firewall on the way that takes them out; tcp_tw_reuse then acts", TakesEffect: "at the next connect()"}}
+		return []Remedy{{
+			Kind: ByTopology,
+			Text: "turn TCP timestamps on at the peer, or at the proxy or " +
+				"firewall on the way that takes them out; tcp_tw_reuse then acts",
+			TakesEffect: "at the next connect()",
+		}}
 	case s != twOff && s != twLoopbackOnly, !t.stampsKnown:
 		return nil
 	case t.stamps == 0:
@@ -23,25 +28,33 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 
 func turnTimestampsOn() Remedy {
 	const name = "net.ipv4.tcp_timestamps"
-	return Remedy{Kind: BySetting, Setting: name, From: "0", To: "1", TakesEffect: "at the next connect()",
-		Text:   "turn timestamps on, here and at the peer, so that connect() can take ports over; those that are in TIME_WAIT now stay for their 60 s",
+	return Remedy{Kind: BySetting, Setting: name, From: "0", To: "1",
+		TakesEffect: "at the next connect()",
+		Text: "turn timestamps on, here and at the peer, so that connect() can " +
+			"take ports over; those that are in TIME_WAIT now stay for their 60 s",
 		Change: host.Setting{Fact: host.Sysctl(name), Want: "1"},
 		Sum:    "without timestamps tcp_tw_reuse does nothing",
 		Cost:   "none; 12 bytes in each packet",
-		Risk:   "no effect where the peer, or a firewall on the way, does not do timestamps",
-		Lasts:  untilBoot,
+		Risk: "no effect where the peer, or a firewall on the way, does not do " +
+			"timestamps",
+		Lasts: untilBoot,
 	}
 }
 
 func (t twReuse) turnReuseOn() Remedy {
 	const name = "net.ipv4.tcp_tw_reuse"
-	return Remedy{Kind: BySetting, Setting: name, From: itoa(t.mode), To: "1", TakesEffect: "at the next connect()",
-		Text:   "let connect() take ports over " + seconds(t.delay) + " after they closed, where both ends use timestamps; only the timestamps then tell late packets of the old connection apart",
+	return Remedy{Kind: BySetting, Setting: name, From: itoa(t.mode), To: "1",
+		TakesEffect: "at the next connect()",
+		Text: "let connect() take ports over " + seconds(t.delay) +
+			" after they closed, where both ends use timestamps; only the " +
+			"timestamps then tell late packets of the old connection apart",
 		Change: host.Setting{Fact: host.Sysctl(name), Want: "1"},
-		Sum:    "1 is for all destinations; a port comes back " + seconds(t.delay) + " after it was closed (" + t.delayFrom + ") in place of 60 s",
-		Cost:   "none",
-		Risk:   "no effect where the peer, or a firewall on the way, does not do timestamps; only they then tell late packets of the old connection apart",
-		Lasts:  untilBoot,
+		Sum: "1 is for all destinations; a port comes back " + seconds(t.delay) +
+			" after it was closed (" + t.delayFrom + ") in place of 60 s",
+		Cost: "none",
+		Risk: "no effect where the peer, or a firewall on the way, does not do " +
+			"timestamps; only they then tell late packets of the old connection apart",
+		Lasts: untilBoot,
 	}
 }
 
@@ -62,7 +75,8 @@ func liftRate(p pool, t twReuse, s twState, remedies []Remedy, need int64) (out 
 		switch {
 		case m.Kind != BySetting, !isPorts && byBoth && !byPorts:
 			out = append(out, m)
-		case m.Setting == portRange.Name && (byPorts || (byBoth && !byReuse)): // the latter: neither alone is enough
+		case m.Setting == portRange.Name && (byPorts || (byBoth && !byReuse)):
+			// the latter: neither alone is enough
 			out = append(out, settingsOnly(p.lift(ports))...)
 		}
 	}

@@ -14,14 +14,29 @@ var _ = register(Limit{
 	Title:   "received packets that wait for a CPU",
 	Measure: Burst,
 	Scope:   Host,
-	Doc: "Each CPU has an input queue of `netdev_max_backlog` packets. Only packets that arrive through netif_rx() pass it: those of loopback, of veth pairs without NAPI, of tunnels and of old drivers, and those that RPS hands to another CPU. " +
-		"A network card with NAPI and without RPS never uses it. A full queue drops the packet, whatever it belongs to; TCP sends it again. " +
-		"The queue counts packets, so it sets no ceiling on connections; a drop costs a new connection 1 s when it hits a SYN.",
-	Formula: "no ceiling in connections; netdev_max_backlog + 1 packets for each CPU, on devices that receive through netif_rx() or RPS",
+	Doc: "Each CPU has an input queue of `netdev_max_backlog` packets. Only packets that " +
+		"arrive through netif_rx() pass it: those of loopback, of veth pairs without " +
+		"NAPI, of tunnels and of old drivers, and those that RPS hands to another CPU. " +
+		"A network card with NAPI and without RPS never uses it. A full queue drops " +
+		"the packet, whatever it belongs to; TCP sends it again. " +
+		"The queue counts packets, so it sets no ceiling on connections; a drop costs " +
+		"a new connection 1 s when it hits a SYN.",
+	Formula: "no ceiling in connections; netdev_max_backlog + 1 packets for each CPU, on " +
+		"devices that receive through netif_rx() or RPS",
 	Myths: []Myth{
-		{"net.core.netdev_max_backlog should be raised on every busy server", "a card with NAPI and without RPS never puts a packet there; raise it only where column 2 of /proc/net/softnet_stat grows, since a longer queue also means longer delays", "net/core/dev.c enqueue_to_backlog, netif_rx_internal"},
-		{"time_squeeze in softnet_stat counts lost packets", "it counts how often a CPU stopped at netdev_budget or netdev_budget_usecs and went on later; nothing is lost", "net/core/dev.c net_rx_action"},
-		{"/proc/net/softnet_stat in a container is that of the container", "it has one row for each CPU of the host, the same in every namespace", "net/core/net-procfs.c softnet_seq_show"},
+		{"net.core.netdev_max_backlog should be raised on every busy server",
+			"a card with NAPI and without RPS never puts a packet there; raise it " +
+				"only where column 2 of /proc/net/softnet_stat grows, since a " +
+				"longer queue also means longer delays",
+			"net/core/dev.c enqueue_to_backlog, netif_rx_internal"},
+		{"time_squeeze in softnet_stat counts lost packets",
+			"it counts how often a CPU stopped at netdev_budget or " +
+				"netdev_budget_usecs and went on later; nothing is lost",
+			"net/core/dev.c net_rx_action"},
+		{"/proc/net/softnet_stat in a container is that of the container",
+			"it has one row for each CPU of the host, the same in every namespace",
+			"net/core/net-procfs.c " +
+				"softnet_seq_show"},
 	},
 	Knobs: []string{
 		"net.core.netdev_max_backlog", "net.core.netdev_budget",
@@ -29,13 +44,27 @@ var _ = register(Limit{
 		"net.core.flow_limit_cpu_bitmap",
 	},
 	Signs: []Sign{
-		{Text: "softnet_stat", Means: "/proc/net/softnet_stat: one row for each CPU, hexadecimal: packets processed, dropped at a full input queue, runs that stopped at their budget (time_squeeze, no loss); further columns by kernel version", Look: "maxconn check --limit receive-backlog --for 10s"},
-		{Text: "CPU_BACKLOG", Means: "drop reason of the tracepoint skb:kfree_skb: the input queue of a CPU was full (netdev_max_backlog)", Look: "maxconn check --limit receive-backlog --for 10s"},
+		{
+			Text: "softnet_stat",
+			Means: "/proc/net/softnet_stat: one row for each CPU, hexadecimal: " +
+				"packets processed, dropped at a full input queue, runs that " +
+				"stopped at their budget (time_squeeze, no loss); further " +
+				"columns by kernel version",
+			Look: "maxconn check --limit receive-backlog --for 10s",
+		},
+		{
+			Text: "CPU_BACKLOG",
+			Means: "drop reason of the tracepoint skb:kfree_skb: the input queue " +
+				"of a CPU was full (netdev_max_backlog)",
+			Look: "maxconn check --limit receive-backlog --for 10s",
+		},
 	},
 	Sources: []string{
-		"net/core/dev.c enqueue_to_backlog, netif_rx_internal, net_rx_action (4.4-6.18)", "net/core/net-procfs.c softnet_seq_show (4.4-6.18)",
+		"net/core/dev.c enqueue_to_backlog, netif_rx_internal, net_rx_action (4.4-6.18)",
+		"net/core/net-procfs.c softnet_seq_show (4.4-6.18)",
 	},
-	Needs:  []host.Fact{netdevMaxBacklog(), host.All(host.SoftnetKind), host.All(host.LinkKind)},
+	Needs: []host.Fact{netdevMaxBacklog(), host.All(host.SoftnetKind),
+		host.All(host.LinkKind)},
 	Silent: true,
 	Gauges: receiveGauges,
 })
@@ -74,7 +103,9 @@ func readSoftnet(r *host.Reader) (s softnet) {
 	for _, row := range r.Table(host.SoftnetKind) {
 		dropped, ok := row.Int("dropped")
 		if !ok {
-			s.unseen = append(s.unseen, host.Missing{Fact: row.Fact, Why: "the row has no column of dropped packets"})
+			s.unseen = append(s.unseen,
+				host.Missing{Fact: row.Fact, Why: "the row has no column of " +
+					"dropped packets"})
 			continue
 		}
 		s.dropped += dropped
@@ -97,16 +128,30 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	users, others, unknown := receivePaths(r)
-	g := Gauge{Subject: thisHost, Bounds: Both, Unbounded: true, Owner: "net.core.netdev_max_backlog", Unseen: s.unseen}
+	g := Gauge{
+		Subject:   thisHost,
+		Bounds:    Both,
+		Unbounded: true,
+		Owner:     "net.core.netdev_max_backlog",
+		Unseen:    s.unseen,
+	}
 	length, known := r.Maybe(netdevMaxBacklog())
 	if known {
-		g.Steps = append(g.Steps, Step{ID: QueueLength, Label: "packets that the input queue of a CPU holds", Value: length, Unit: "packets", How: Read, From: netdevMaxBacklog().Name})
+		g.Steps = append(g.Steps, Step{
+			ID:    QueueLength,
+			Label: "packets that the input queue of a CPU holds",
+			Value: length,
+			Unit:  "packets",
+			How:   Read,
+			From:  netdevMaxBacklog().Name,
+		})
 	} else {
 		g.Unseen = append(g.Unseen, notANumber(r, netdevMaxBacklog()))
 	}
 	g.Steps = append(g.Steps, pathSteps(users, others, unknown)...)
 	if _, ok := r.Row(host.SoftnetKind, "cpu0"); !ok && s.processed == 0 && len(s.unseen) == 0 {
-		g.Unseen = append(g.Unseen, host.Missing{Fact: host.All(host.SoftnetKind), Why: "no row of /proc/net/softnet_stat"})
+		g.Unseen = append(g.Unseen, host.Missing{Fact: host.All(host.SoftnetKind),
+			Why: "no row of /proc/net/softnet_stat"})
 	}
 	g.Refusing = s.refuses()
 	if g.Refusing {
@@ -121,16 +166,24 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 	case g.Refusing:
 		g.Remedies = s.remedies(length, known, len(users) > 0)
 	case !windowed(r):
-		g.Remedies = []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counter still moves", TakesEffect: "now"}}
+		g.Remedies = []Remedy{{
+			Kind:        Live,
+			Setting:     "maxconn check --for 10s",
+			Text:        "see whether the counter still moves",
+			TakesEffect: "now",
+		}}
 	}
 	return []Gauge{g}
 }
 
-// refuses says whether packets are lost in a number that connections feel: one in 100,000 in the window.
-func (s softnet) refuses() bool { return s.droppedNow > 0 && s.droppedNow >= s.processedNow/100_000 }
+// refuses says whether packets are lost in a number that connections feel: one in 100,000
+// in the window.
+func (s softnet) refuses() bool {
+	return s.droppedNow > 0 && s.droppedNow >= s.processedNow/100_000
+}
 
-// worthALine says whether the drops since boot are more than one in a million: a few at boot, or when a device
-// went down, are on every machine.
+// worthALine says whether the drops since boot are more than one in a million: a few at
+// boot, or when a device went down, are on every machine.
 func (s softnet) worthALine() bool { return s.dropped > 0 && s.dropped > s.processed/1_000_000 }
 
 // receivePaths sorts the devices that are up by the way that received packets take.
@@ -143,7 +196,8 @@ func receivePaths(r *host.Reader) (users, others, unknown []string) {
 			continue
 		}
 		switch row.Text("backlog") {
-		case "netif_rx", "rps", "gro_cells": // gro_cells_receive has a queue of its own with the same bound
+		case "netif_rx", "rps", "gro_cells":
+			// gro_cells_receive has a queue of its own with the same bound
 			users = append(users, row.Name())
 		case "napi":
 			others = append(others, row.Name())
@@ -164,7 +218,13 @@ func pathSteps(users, others, unknown []string) (steps []Step) {
 		{"devices of which it is not known", unknown},
 	} {
 		if n := int64(len(x.devices)); n > 0 {
-			steps = append(steps, Step{Label: x.label + ": " + few(x.devices), Value: n, Unit: "devices", How: Read, From: "/sys/class/net"})
+			steps = append(steps, Step{
+				Label: x.label + ": " + few(x.devices),
+				Value: n,
+				Unit:  "devices",
+				How:   Read,
+				From:  "/sys/class/net",
+			})
 		}
 	}
 	return steps
@@ -183,7 +243,8 @@ func (s softnet) cause(users []string) string {
 	if s.droppedNow > 0 {
 		when, dropped = "in the window", s.droppedNow
 	}
-	text := "received packets were dropped " + when + " at a full input queue of a CPU (" + figure.Count(dropped) + " of them, most at " + s.worst() + ")"
+	text := "received packets were dropped " + when + " at a full input queue of a CPU (" +
+		figure.Count(dropped) + " of them, most at " + s.worst() + ")"
 	if len(users) > 0 {
 		text += "; devices of this namespace that use it: " + few(users)
 	}
@@ -193,14 +254,21 @@ func (s softnet) cause(users []string) string {
 func (s softnet) evidence() []Evidence {
 	value := itoa(s.dropped)
 	if s.droppedNow > 0 {
-		value = figure.Count(s.dropped) + " (+" + figure.Count(s.droppedNow) + " of " + figure.Count(s.processedNow+s.droppedNow) + " packets in the window)"
+		value = figure.Count(s.dropped) + " (+" + figure.Count(s.droppedNow) + " of " +
+			figure.Count(s.processedNow+s.droppedNow) + " packets in the window)"
 	}
-	ev := []Evidence{{"/proc/net/softnet_stat dropped", value, "packets of any kind on the whole host, not connections; TCP sends them again. Older kernels also count packets of a device that was just taken down"}}
+	ev := []Evidence{{"/proc/net/softnet_stat dropped", value,
+		"packets of any kind on the whole host, not connections; TCP sends them again. " +
+			"Older kernels also count packets of a device that was just taken down"}}
 	if s.limited > 0 {
-		ev = append(ev, Evidence{"/proc/net/softnet_stat flow_limit", itoa(s.limited), "of these, dropped because one flow filled the queue (net.core.flow_limit_cpu_bitmap)"})
+		ev = append(ev, Evidence{"/proc/net/softnet_stat flow_limit", itoa(s.limited),
+			"of these, dropped because one flow filled the queue " +
+				"(net.core.flow_limit_cpu_bitmap)"})
 	}
 	if s.squeezed > 0 {
-		ev = append(ev, Evidence{"/proc/net/softnet_stat squeezed", itoa(s.squeezed), "runs that stopped at their budget (netdev_budget, netdev_budget_usecs) and went on later: no loss"})
+		ev = append(ev, Evidence{"/proc/net/softnet_stat squeezed", itoa(s.squeezed),
+			"runs that stopped at their budget (netdev_budget, " +
+				"netdev_budget_usecs) and went on later: no loss"})
 	}
 	return ev
 }

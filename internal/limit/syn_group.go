@@ -7,7 +7,8 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 )
 
-// synGroup is a listener (or a SO_REUSEPORT group, whose members have a queue each) and its half-open connections.
+// synGroup is a listener (or a SO_REUSEPORT group, whose members have a queue each) and its
+// half-open connections.
 type synGroup struct {
 	synFacts
 	group
@@ -24,7 +25,8 @@ type synGroup struct {
 func newSynGroup(f synFacts, g group) synGroup {
 	g.members = slices.Clone(g.members)
 	for i := range g.members {
-		g.members[i].limit = min(max(0, g.members[i].limit), 1<<32-1) // sk_max_ack_backlog is a u32
+		// sk_max_ack_backlog is a u32
+		g.members[i].limit = min(max(0, g.members[i].limit), 1<<32-1)
 	}
 	q := synGroup{synFacts: f, group: g, member: g.members[0]}
 	_, q.counted = g.members[0].row.Int("syn")
@@ -61,7 +63,8 @@ func (f synFacts) backlogPlaces(m member) int64 {
 // full says whether no place is left.
 func (q synGroup) full() bool { return q.halfOpen > 0 && q.halfOpen >= q.ceiling }
 
-// pruned says whether the kernel gives up old half-open connections early (reqsk_timer_handler: qlen*2 > max(8, backlog)).
+// pruned says whether the kernel gives up old half-open connections early
+// (reqsk_timer_handler: qlen*2 > max(8, backlog)).
 func (q synGroup) pruned() bool { return q.halfOpen*2 > max(8*int64(len(q.members)), q.limits) }
 
 // standing says whether what is left of a full queue still stands there: the kernel prunes
@@ -71,34 +74,41 @@ func (q synGroup) standing() bool { return q.halfOpen >= 4 && (q.halfOpen+1)*2 >
 // mayDrop says whether a full SYN queue drops, as far as is known.
 func (f synFacts) mayDrop() bool { return !f.cookiesKnown || f.cookies == 0 }
 
-// struck says whether queues of this kind were full.
-func (q synGroup) struck() bool {
+// wasFull says whether queues of this kind were full.
+func (q synGroup) wasFull() bool {
 	return q.cookiesSent() || (q.mayDrop() && q.happened(q.lost(q.byMax)))
 }
 
-// blamed says whether this group's own drops in the window were at its SYN queue.
-func (q synGroup) blamed() bool {
+// attributed says whether this group's own drops in the window were at its SYN queue.
+func (q synGroup) attributed() bool {
 	_, moved := q.lost(q.byMax)
-	return q.mayDrop() && q.moved > 0 && moved > 0 && (q.overflows.moved <= 0 || q.standing() || q.full())
+	return q.mayDrop() && q.moved > 0 && moved > 0 &&
+		(q.overflows.moved <= 0 || q.standing() || q.full())
 }
 
-// past says whether it dropped SYNs earlier, and none of the namespace's drops was at a full accept queue.
+// past says whether it dropped SYNs earlier, and none of the namespace's drops was at a
+// full accept queue.
 func (q synGroup) past() bool {
 	total, _ := q.lost(q.byMax)
-	return !q.windowed && q.mayDrop() && q.dropped > 0 && total > 0 && q.overflows.known && q.overflows.total == 0
+	return !q.windowed && q.mayDrop() && q.dropped > 0 && total > 0 && q.overflows.known &&
+		q.overflows.total == 0
 }
 
 func (q synGroup) gauge(r *host.Reader) Gauge {
 	out := Gauge{
-		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.ceiling, Used: q.halfOpen, AtMost: !q.cookiesKnown || (q.refuses() && !q.maxKnown),
-		Owner: backlogOwner(q.member, q.somaxconn, q.somaxconnKnown), Steps: q.steps(), Unseen: q.unseen,
+		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.ceiling,
+		Used: q.halfOpen, AtMost: !q.cookiesKnown || (q.refuses() && !q.maxKnown),
+		Owner: backlogOwner(q.member, q.somaxconn, q.somaxconnKnown), Steps: q.steps(),
+		Unseen: q.unseen,
 	}
 	out.Lift = newSynLift(r, q).to
 	if q.byMax {
 		out.Owner = "net.ipv4.tcp_max_syn_backlog"
 	}
 	if !q.counted {
-		out.Unseen = append(out.Unseen[:len(out.Unseen):len(out.Unseen)], host.Missing{Fact: q.members[0].row.Fact, Why: "its half-open connections were not counted"})
+		out.Unseen = append(out.Unseen[:len(out.Unseen):len(out.Unseen)],
+			host.Missing{Fact: q.members[0].row.Fact, Why: "its half-open " +
+				"connections were not counted"})
 	}
 	switch {
 	case !q.stores():
@@ -109,7 +119,8 @@ func (q synGroup) gauge(r *host.Reader) Gauge {
 	}
 	if q.acceptFull {
 		out.Near = neverNear // not a fault of this queue
-		out.Cause = "the accept queue is full, so handshakes cannot end and half-open connections pile up: see accept-queue"
+		out.Cause = "the accept queue is full, so handshakes cannot end and half-open " +
+			"connections pile up: see accept-queue"
 		return out
 	}
 	q.judge(&out)
@@ -122,19 +133,20 @@ func (q synGroup) gauge(r *host.Reader) Gauge {
 // judge sets the flags. With cookies a full queue harms and refuses nobody; tiny queues are full of
 // one or two connections now and then, which says nothing as long as no counter does.
 func (q synGroup) judge(out *Gauge) {
-	struck := q.struck()
-	if q.halfOpen < 4 && !struck {
+	wasFull := q.wasFull()
+	if q.halfOpen < 4 && !wasFull {
 		out.Near = neverNear
 	}
 	switch {
 	case q.refuses():
-		out.Refusing = (q.full() && (q.halfOpen >= 4 || struck)) || q.blamed()
-		out.Harms = (q.standing() && struck) || q.ceiling == 0
+		out.Refusing = (q.full() && (q.halfOpen >= 4 || wasFull)) || q.attributed()
+		out.Harms = (q.standing() && wasFull) || q.ceiling == 0
 	case q.cookiesKnown:
-		out.Harms = ((q.full() || q.standing()) && (struck || !q.doCookies.known)) || (q.alone && q.doCookies.moved > 0)
+		out.Harms = ((q.full() || q.standing()) && (wasFull || !q.doCookies.known)) ||
+			(q.alone && q.doCookies.moved > 0)
 	default:
-		out.Refusing = q.blamed()
-		out.Harms = (q.full() || q.standing()) && struck
+		out.Refusing = q.attributed()
+		out.Harms = (q.full() || q.standing()) && wasFull
 	}
 	if out.Refusing {
 		out.Refused = q.moved
@@ -149,29 +161,75 @@ func (q synGroup) over(g Gauge) bool {
 
 func (q synGroup) steps() []Step {
 	m := q.member
-	steps := []Step{{Label: "queue limit of the listener (sk_max_ack_backlog)", Value: m.limit, Unit: "connections", How: Read, From: "sock_diag"}}
+	steps := []Step{{
+		Label: "queue limit of the listener (sk_max_ack_backlog)",
+		Value: m.limit,
+		Unit:  "connections",
+		How:   Read,
+		From:  "sock_diag",
+	}}
 	switch q.oneMore {
 	case host.Yes:
-		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Sum: itoa(m.limit) + " + 1", Value: q.backlogPlaces(m), Unit: "connections", How: Computed})
+		steps = append(steps, Step{
+			ID:    HalfOpenPlaces,
+			Label: "half-open connections that it allows",
+			Sum:   itoa(m.limit) + " + 1",
+			Value: q.backlogPlaces(m),
+			Unit:  "connections",
+			How:   Computed,
+		})
 	case host.No:
-		steps = append(steps, Step{ID: HalfOpenPlaces, Label: "half-open connections that it allows", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+		steps = append(steps, Step{
+			ID:    HalfOpenPlaces,
+			Label: "half-open connections that it allows",
+			Value: max(1, q.backlogPlaces(m)),
+			Unit:  "connections",
+			How:   Computed,
+		})
 	default:
-		steps = append(steps, Step{ID: HalfOpenPlacesOrOne, Label: "half-open connections that it allows; one more where the kernel has 3479c7549fb1, which its release does not tell", Value: max(1, q.backlogPlaces(m)), Unit: "connections", How: Computed})
+		steps = append(steps, Step{
+			ID: HalfOpenPlacesOrOne,
+			Label: "half-open connections that it allows; one more where the " +
+				"kernel has 3479c7549fb1, which its release does not tell",
+			Value: max(1, q.backlogPlaces(m)),
+			Unit:  "connections",
+			How:   Computed,
+		})
 	}
 	if q.cookiesKnown {
-		steps = append(steps, Step{Label: q.cookieWords(), Value: q.cookies, How: Read, From: "net.ipv4.tcp_syncookies"})
+		steps = append(steps, Step{
+			Label: q.cookieWords(),
+			Value: q.cookies,
+			How:   Read,
+			From:  "net.ipv4.tcp_syncookies",
+		})
 	}
 	if q.refuses() && q.maxKnown {
 		steps = append(steps, Step{
-			Label: "half-open connections of unknown peers that tcp_max_syn_backlog allows", Sum: itoa(q.max) + " - " + itoa(q.max>>2) + " + 1",
-			Value: q.admitted(), Unit: "connections", How: Computed, From: "net.ipv4.tcp_max_syn_backlog",
+			Label: "half-open connections of unknown peers that " +
+				"tcp_max_syn_backlog allows",
+			Sum:   itoa(q.max) + " - " + itoa(q.max>>2) + " + 1",
+			Value: q.admitted(), Unit: "connections", How: Computed,
+			From: "net.ipv4.tcp_max_syn_backlog",
 		})
 	}
 	if len(q.members) > 1 {
-		steps = append(steps, Step{Label: "over the " + itoa(int64(len(q.members))) + " members of the SO_REUSEPORT group, when the hash spreads evenly", Value: q.ceiling, Unit: "connections", How: Computed})
+		steps = append(steps, Step{
+			Label: "over the " + itoa(int64(len(q.members))) + " members of the " +
+				"SO_REUSEPORT group, when the hash spreads evenly",
+			Value: q.ceiling,
+			Unit:  "connections",
+			How:   Computed,
+		})
 	}
 	if q.counted {
-		steps = append(steps, Step{Label: "half-open now", Value: q.halfOpen, Unit: "connections", How: Read, From: "sock_diag"})
+		steps = append(steps, Step{
+			Label: "half-open now",
+			Value: q.halfOpen,
+			Unit:  "connections",
+			How:   Read,
+			From:  "sock_diag",
+		})
 	}
 	return steps
 }
@@ -212,25 +270,35 @@ func (q synGroup) event(g Gauge) string {
 	case q.refuses() && q.ceiling == 0:
 		return "every SYN of a peer that the kernel does not know yet is dropped" + off
 	case q.byMax && q.full():
-		return "half-open connections fill the SYN queue (" + q.taken() + ") and further SYNs of peers that the kernel does not know yet are dropped" + off
+		return "half-open connections fill the SYN queue (" + q.taken() +
+			") and further SYNs of peers that the kernel does not know yet are " +
+			"dropped" + off
 	case q.refuses() && q.full():
-		return "half-open connections fill the SYN queue (" + q.taken() + ") and further SYNs are dropped" + off
+		return "half-open connections fill the SYN queue (" + q.taken() +
+			") and further SYNs are dropped" + off
 	case q.full() && cookies:
-		return "half-open connections fill the SYN queue (" + q.taken() + "); SYN cookies are being sent"
+		return "half-open connections fill the SYN queue (" + q.taken() +
+			"); SYN cookies are being sent"
 	case q.full():
 		return "half-open connections fill the SYN queue (" + q.taken() + ")"
 	case g.Refusing:
 		return "SYNs were dropped at a full SYN queue in the window" + off
 	case g.Harms && !cookies:
-		return "SYNs were dropped at a full SYN queue" + off + "; half-open connections still take " + q.taken()
+		return "SYNs were dropped at a full SYN queue" + off +
+			"; half-open connections still take " + q.taken()
 	case g.Harms && q.standing():
-		return "SYN cookies were sent in this namespace because a SYN queue was full; half-open connections still take " + q.taken() + " of this one"
+		return "SYN cookies were sent in this namespace because a SYN queue was full; " +
+			"half-open connections still take " + q.taken() + " of this one"
 	case g.Harms:
 		return "the SYN queue was full in the window and SYN cookies were sent"
 	case q.over(g) && q.past():
-		return "SYNs met a full SYN queue at this listener since it was opened and were dropped (" + figure.Count(q.dropped) + " of them)" + off + "; it is not full now"
+		return "SYNs met a full SYN queue at this listener since it was opened and " +
+			"were dropped (" + figure.Count(q.dropped) + " of them)" + off +
+			"; it is not full now"
 	case q.over(g):
-		return "SYNs met a full SYN queue since the namespace was made and were answered with a cookie (" + figure.Count(q.doCookies.total) + " of them); it is not full now"
+		return "SYNs met a full SYN queue since the namespace was made and were " +
+			"answered with a cookie (" + figure.Count(q.doCookies.total) +
+			" of them); it is not full now"
 	}
 	return ""
 }
@@ -238,7 +306,10 @@ func (q synGroup) event(g Gauge) string {
 // ownerCause says where the ceiling comes from.
 func (q synGroup) ownerCause() string {
 	if q.byMax {
-		return "net.ipv4.tcp_max_syn_backlog = " + itoa(q.max) + " allows " + plural(q.admitted(), "half-open connection") + " of peers that it does not know yet; the backlog of " + figure.Count(q.member.limit) + " would allow more"
+		return "net.ipv4.tcp_max_syn_backlog = " + itoa(q.max) + " allows " +
+			plural(q.admitted(), "half-open connection") + " of peers that it does " +
+			"not know yet; the backlog of " + figure.Count(q.member.limit) +
+			" would allow more"
 	}
 	return backlogCause(q.member, q.somaxconn, q.somaxconnKnown)
 }
@@ -246,29 +317,47 @@ func (q synGroup) ownerCause() string {
 func (q synGroup) evidence(r *host.Reader) []Evidence {
 	var ev []Evidence
 	if q.halfOpen > 0 {
-		ev = append(ev, Evidence{"sock_diag " + q.name + " SYN_RECV", figure.Count(q.halfOpen) + " of " + figure.Count(q.ceiling), "half-open connections: the last ACK of their handshake has not come; one sample cannot tell a burst from peers that never answer"})
+		ev = append(ev, Evidence{"sock_diag " + q.name + " SYN_RECV",
+			figure.Count(q.halfOpen) + " of " + figure.Count(q.ceiling),
+			"half-open connections: " +
+				"the last ACK of their handshake has not come; one sample " +
+				"cannot tell a burst from peers that never answer"})
 	}
 	switch {
 	case q.moved > 0:
-		ev = append(ev, Evidence{"sock_diag " + q.name + " drops", "+" + itoa(q.moved), "SYNs and ACKs dropped at this listener in the window, retransmissions included"})
+		ev = append(ev, Evidence{"sock_diag " + q.name + " drops", "+" + itoa(q.moved),
+			"SYNs and ACKs dropped at this listener in the window, retransmissions " +
+				"included"})
 	case q.dropped > 0:
-		ev = append(ev, Evidence{"sock_diag " + q.name + " drops", itoa(q.dropped), "SYNs and ACKs dropped at this listener since it was opened, retransmissions included"})
+		ev = append(ev, Evidence{"sock_diag " + q.name + " drops", itoa(q.dropped),
+			"SYNs and ACKs dropped at this listener since it was opened, " +
+				"retransmissions included"})
 	}
 	return append(ev, synCounters(r, q.synFacts)...)
 }
 
 func (q synGroup) remedies(g Gauge) []Remedy {
 	if q.over(g) {
-		return []Remedy{{Kind: Live, Setting: "maxconn check --for 10s", Text: "see whether the counters still move", TakesEffect: "now"}}
+		return []Remedy{{
+			Kind:        Live,
+			Setting:     "maxconn check --for 10s",
+			Text:        "see whether the counters still move",
+			TakesEffect: "now",
+		}}
 	}
 	var out []Remedy
 	if q.refuses() {
-		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_syncookies", From: "0", To: "1",
-			Text: "answer SYNs that meet a full SYN queue with a cookie instead of dropping them; tcp_max_syn_backlog then has no effect", TakesEffect: "now"})
+		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_syncookies",
+			From: "0", To: "1",
+			Text: "answer SYNs that meet a full SYN queue with a cookie instead of " +
+				"dropping them; tcp_max_syn_backlog then has no effect",
+			TakesEffect: "now"})
 	}
 	if q.byMax {
-		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_max_syn_backlog", From: itoa(q.max), To: itoa(roundUp(max(q.max+1, q.member.limit*4/3))),
-			Text: "while SYN cookies are off: let the backlog be the ceiling", TakesEffect: "now"})
+		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_max_syn_backlog",
+			From: itoa(q.max), To: itoa(roundUp(max(q.max+1, q.member.limit*4/3))),
+			Text:        "while SYN cookies are off: let the backlog be the ceiling",
+			TakesEffect: "now"})
 	}
 	if !q.byMax || q.halfOpen >= q.backlogPlaces(q.member) {
 		m := q.member
@@ -277,5 +366,12 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 		one.members = []member{m}
 		out = append(out, acceptRemedies(one, m, q.somaxconn, q.somaxconnKnown, keepsUp)...)
 	}
-	return append(out, Remedy{Kind: ByTopology, Text: "if the half-open connections stay for a minute, and no cookie comes back (SyncookiesRecv), their peers do not answer: forged addresses, or SYN-ACKs that are lost. Then look at the route back and filter before this host; a larger backlog does not help", TakesEffect: "now"})
+	return append(out, Remedy{
+		Kind: ByTopology,
+		Text: "if the half-open connections stay for a minute, and no cookie " +
+			"comes back (SyncookiesRecv), their peers do not answer: forged " +
+			"addresses, or SYN-ACKs that are lost. Then look at the route back and " +
+			"filter before this host; a larger backlog does not help",
+		TakesEffect: "now",
+	})
 }

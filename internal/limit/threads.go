@@ -15,50 +15,109 @@ var _ = register(Limit{
 	Title:   "threads, for servers with a thread for each connection",
 	Measure: Held,
 	Scope:   Host,
-	Doc: "A server that spends a thread or a process on each connection ends where no more can be made: clone() fails with EAGAIN, \"Resource temporarily unavailable\", and pthread_create() and " +
-		"fork() with it. The smallest of several numbers counts: `kernel.threads-max` and `kernel.pid_max` for the host, pids.max for a cgroup and all below it, RLIMIT_NPROC for a user, and " +
-		"`vm.max_map_count` for one process, whose threads need two mappings each. Servers with event loops (nginx, HAProxy, Node, Go's goroutines) use a few threads for any number of connections and never get here.",
-	Formula: "host: min(threads-max, pid_max - 300); cgroup: pids.max; process: min(RLIMIT_NPROC unless root, max_map_count / 2); one thread a connection, " +
+	Doc: "A server that spends a thread or a process on each connection ends where no more " +
+		"can be made: clone() fails with EAGAIN, \"Resource temporarily unavailable\", " +
+		"and pthread_create() and " +
+		"fork() with it. The smallest of several numbers counts: `kernel.threads-max` " +
+		"and `kernel.pid_max` for the host, pids.max for a cgroup and all below it, " +
+		"RLIMIT_NPROC for a user, and " +
+		"`vm.max_map_count` for one process, whose threads need two mappings each. " +
+		"Servers with event loops (nginx, HAProxy, Node, Go's goroutines) use a few " +
+		"threads for any number of connections and never get here.",
+	Formula: "host: min(threads-max, pid_max - 300); cgroup: pids.max; process: " +
+		"min(RLIMIT_NPROC unless root, max_map_count / 2); one thread a connection, " +
 		"where threads and connections are about as many",
 	Myths: []Myth{
-		{"each connection needs a thread", "epoll, io_uring and goroutines serve any number with a few; then none of these numbers bounds connections", "fs/eventpoll.c ep_insert; kernel/fork.c copy_process"},
-		{"kernel.threads-max is the limit", "a pid is needed for each thread as well, and kernel.pid_max is often the smaller one (measured: EAGAIN at 32,415 threads with pid_max 32768 and threads-max 192730)", "kernel/pid.c alloc_pid"},
-		{"\"Cannot allocate memory\" while threads are made means that memory is short", "the mapping of a stack fails with ENOMEM at vm.max_map_count, too; pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
-		{"RLIMIT_NPROC limits the processes of one service", "it counts all tasks of the real user, threads included, on the whole host; root and processes with CAP_SYS_RESOURCE or CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
+		{"each connection needs a thread",
+			"epoll, io_uring and goroutines serve any number with a few; then none " +
+				"of these numbers bounds connections",
+			"fs/eventpoll.c ep_insert; kernel/fork.c copy_process"},
+		{"kernel.threads-max is the limit",
+			"a pid is needed for each thread as well, and kernel.pid_max is often " +
+				"the smaller one (measured: EAGAIN at 32,415 threads with " +
+				"pid_max 32768 and threads-max 192730)", "kernel/pid.c alloc_pid"},
+		{"\"Cannot allocate memory\" while threads are made means that memory is short",
+			"the mapping of a stack fails with ENOMEM at vm.max_map_count, too; " +
+				"pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
+		{"RLIMIT_NPROC limits the processes of one service",
+			"it counts all tasks of the real user, threads included, on the whole " +
+				"host; root and processes with CAP_SYS_RESOURCE or " +
+				"CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
 	},
 	Knobs: []string{
 		"kernel.threads-max", "kernel.pid_max", "pids.max", "RLIMIT_NPROC",
 		"vm.max_map_count",
 	},
 	Signs: []Sign{
-		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "clone", Means: "no further thread or process: threads-max, pid_max, pids.max of a cgroup or RLIMIT_NPROC is reached (from read() or accept() on a non-blocking socket it is no error)", Look: "maxconn check --limit threads"},
-		{Text: "resource temporarily unavailable", Errno: "EAGAIN", Call: "pthread_create", Means: "no further thread: a limit on tasks, or vm.max_map_count or memory for its stack", Look: "maxconn check --limit threads; wc -l /proc/PID/maps"},
-		{Text: "cannot allocate memory", Errno: "ENOMEM", Call: "mmap", Means: "the process has vm.max_map_count mappings, or the memory is used up", Look: "wc -l /proc/PID/maps; sysctl vm.max_map_count"},
-		{Text: "cgroup: fork rejected by pids controller in …", Means: "a cgroup is at its pids.max (TasksMax of the unit, --pids-limit of the container)", Look: "maxconn check --limit threads; pids.max and pids.events of that cgroup"},
-		{Text: "unable to create native thread", Means: "a JVM was refused a thread; despite its name, OutOfMemoryError, it is a limit on tasks or mappings more often than memory", Look: "maxconn check --limit threads"},
+		{
+			Text:  "resource temporarily unavailable",
+			Errno: "EAGAIN",
+			Call:  "clone",
+			Means: "no further thread or process: threads-max, pid_max, pids.max " +
+				"of a cgroup or RLIMIT_NPROC is reached (from read() or " +
+				"accept() on a non-blocking socket it is no error)",
+			Look: "maxconn check --limit threads",
+		},
+		{
+			Text:  "resource temporarily unavailable",
+			Errno: "EAGAIN",
+			Call:  "pthread_create",
+			Means: "no further thread: a limit on tasks, or vm.max_map_count or " +
+				"memory for its stack",
+			Look: "maxconn check --limit threads; wc -l /proc/PID/maps",
+		},
+		{
+			Text:  "cannot allocate memory",
+			Errno: "ENOMEM",
+			Call:  "mmap",
+			Means: "the process has vm.max_map_count mappings, or the memory is " +
+				"used up",
+			Look: "wc -l /proc/PID/maps; sysctl vm.max_map_count",
+		},
+		{
+			Text: "cgroup: fork rejected by pids controller in …",
+			Means: "a cgroup is at its pids.max (TasksMax of the unit, " +
+				"--pids-limit of the container)",
+			Look: "maxconn check --limit threads; pids.max and pids.events of " +
+				"that cgroup",
+		},
+		{
+			Text: "unable to create native thread",
+			Means: "a JVM was refused a thread; despite its name, " +
+				"OutOfMemoryError, it is a limit on tasks or mappings more " +
+				"often than memory",
+			Look: "maxconn check --limit threads",
+		},
 	},
 	Sources: []string{
-		"kernel/fork.c copy_process (4.4-6.18)", "kernel/pid.c alloc_pid (RESERVED_PIDS 300)", "kernel/cgroup/pids.c pids_can_fork (4.3-6.18)",
-		"mm/mmap.c do_mmap", "two mappings a thread: measured on Linux 6.18 with glibc 2.36",
+		"kernel/fork.c copy_process (4.4-6.18)",
+		"kernel/pid.c alloc_pid (RESERVED_PIDS 300)", "kernel/cgroup/pids.c " +
+			"pids_can_fork (4.3-6.18)",
+		"mm/mmap.c do_mmap",
+		"two mappings a thread: measured on Linux 6.18 with glibc 2.36",
 	},
 	Needs: []host.Fact{
-		{Kind: host.LoadavgKind, Name: "threads"}, host.Sysctl("kernel.threads-max"), host.Sysctl("kernel.pid_max"), host.Sysctl("vm.max_map_count"),
-		host.All(host.ProcessKind), host.All(host.CgroupKind), host.All(host.InboundKind), host.All(host.OutboundKind),
+		{Kind: host.LoadavgKind, Name: "threads"}, host.Sysctl("kernel.threads-max"),
+		host.Sysctl("kernel.pid_max"), host.Sysctl("vm.max_map_count"),
+		host.All(host.ProcessKind), host.All(host.CgroupKind), host.All(host.InboundKind),
+		host.All(host.OutboundKind),
 	},
 	Gauges: threadGauges,
 })
 
-// reservedPIDs are not given out again once the numbers have wrapped (include/linux/threads.h RESERVED_PIDS).
+// reservedPIDs are not given out again once the numbers have wrapped
+// (include/linux/threads.h RESERVED_PIDS).
 const reservedPIDs = 300
 
 // mostPIDs is the largest kernel.pid_max (include/linux/threads.h PID_MAX_LIMIT, 64 bits).
 const mostPIDs = 4194304
 
 const (
-	// manyThreads is from where a process gets a gauge of its own: event loops and pools stay below.
+	// manyThreads is from where a process gets a gauge of its own: event loops and
+	// pools stay below.
 	manyThreads = 1000
-	// fewThreads is up to where a low limit is a sandbox and meant so: sshd before the login runs with
-	// RLIMIT_NPROC 0, units with TasksMax=1.
+	// fewThreads is up to where a low limit is a sandbox and meant so: sshd before the
+	// login runs with RLIMIT_NPROC 0, units with TasksMax=1.
 	fewThreads = 16
 )
 
@@ -99,7 +158,9 @@ type taskLimit struct {
 
 // lowestTaskLimit is the one that binds.
 func lowestTaskLimit(limits []taskLimit) taskLimit {
-	return slices.MinFunc(limits, func(a, b taskLimit) int { return cmp.Compare(a.ceiling, b.ceiling) })
+	return slices.MinFunc(limits, func(a, b taskLimit) int {
+		return cmp.Compare(a.ceiling, b.ceiling)
+	})
 }
 
 func taskLimitSteps(limits []taskLimit) (out []Step) {
@@ -118,42 +179,70 @@ func hostThreads(r *host.Reader) Gauge {
 		return Gauge{}
 	}
 	l := lowestTaskLimit(limits)
-	g := Gauge{Subject: thisHost, Unit: "tasks", Ceiling: l.ceiling, Used: settled(now, l.ceiling), Owner: l.name, AtMost: len(unseen) > 0, Unseen: unseen, Lift: l.lift}
+	g := Gauge{
+		Subject: thisHost,
+		Unit:    "tasks",
+		Ceiling: l.ceiling,
+		Used:    settled(now, l.ceiling),
+		Owner:   l.name,
+		AtMost:  len(unseen) > 0,
+		Unseen:  unseen,
+		Lift:    l.lift,
+	}
 	g.Steps = append(taskLimitSteps(limits),
-		Step{Label: "tasks of the host now" + unsettled(now, l.ceiling), Value: g.Used, Unit: "tasks", How: Read, From: "loadavg"})
+		Step{
+			Label: "tasks of the host now" + unsettled(now, l.ceiling),
+			Value: g.Used,
+			Unit:  "tasks",
+			How:   Read,
+			From:  "loadavg",
+		})
 	g.Refusing = g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = "the host has " + plural(now, "thread") + ", " + l.name + " = " + itoa(l.value) + " allows " + figure.Count(l.ceiling)
-		g.Evidence = []Evidence{{"loadavg threads", itoa(now), "all tasks of the host, kernel threads included; the kernel has no counter for refused ones"}}
+		g.Cause = "the host has " + plural(now, "thread") + ", " + l.name + " = " +
+			itoa(l.value) + " allows " + figure.Count(l.ceiling)
+		g.Evidence = []Evidence{{"loadavg threads", itoa(now),
+			"all tasks of the host, kernel threads included; the kernel has no " +
+				"counter for refused ones"}}
 		g.Remedies, g.Enough = []Remedy{raiseTasks(l, now), fewerThreads()}, 2*now
 	}
 	return g
 }
 
-// hostTaskLimits are threads-max and pid_max, where they are known. More tasks than pid_max has pids means that pid_max is not that of the
-// host: since Linux 6.14 each pid namespace has its own, while loadavg counts all tasks.
+// hostTaskLimits are threads-max and pid_max, where they are known. More tasks than pid_max
+// has pids means that pid_max is not that of the host: since Linux 6.14 each pid namespace
+// has its own, while loadavg counts all tasks.
 func hostTaskLimits(r *host.Reader, now int64) (limits []taskLimit, unseen []host.Missing) {
 	threadsMax, pidMax := host.Sysctl("kernel.threads-max"), host.Sysctl("kernel.pid_max")
 	pids, known := r.Maybe(pidMax)
 	switch {
 	case !known:
-		unseen = append(unseen, host.Missing{Fact: pidMax, Why: cmp.Or(r.Why(pidMax), "it is not a number")})
+		unseen = append(unseen, host.Missing{Fact: pidMax,
+			Why: cmp.Or(r.Why(pidMax), "it is not a number")})
 	case pids <= now:
-		unseen = append(unseen, host.Missing{Fact: pidMax, Why: "it is lower than the tasks of the host: that of a pid namespace of its own, or lowered while more were running"})
+		unseen = append(unseen, host.Missing{Fact: pidMax,
+			Why: "it is lower than the tasks of the host: that of a pid namespace " +
+				"of its own, or lowered while more were running"})
 	default:
 		n := max(pids-reservedPIDs, 1)
-		limits = append(limits, taskLimit{name: pidMax.Name, value: pids, ceiling: n, exact: true, step: Step{
-			Label: "pids that the host gives out again", Sum: itoa(pids) + " - " + itoa(reservedPIDs),
-			Value: n, Unit: "tasks", How: Computed, From: pidMax.Name,
-		}})
+		limits = append(limits, taskLimit{name: pidMax.Name, value: pids, ceiling: n,
+			exact: true, step: Step{
+				Label: "pids that the host gives out again",
+				Sum:   itoa(pids) + " - " + itoa(reservedPIDs),
+				Value: n, Unit: "tasks", How: Computed, From: pidMax.Name,
+			}})
 	}
 	if n, ok := r.Maybe(threadsMax); ok {
 		n = max(n, 0)
-		limits = append(limits, taskLimit{name: threadsMax.Name, value: n, ceiling: n, exact: true, step: Step{
-			Label: "tasks that the host may have", Value: n, Unit: "tasks", How: Read, From: threadsMax.Name,
-		}})
+		limits = append(limits, taskLimit{name: threadsMax.Name, value: n, ceiling: n,
+			exact: true, step: Step{
+				Label: "tasks that the host may have", Value: n, Unit: "tasks",
+				How:  Read,
+				From: threadsMax.Name,
+			}})
 	} else {
-		unseen = append(unseen, host.Missing{Fact: threadsMax, Why: cmp.Or(r.Why(threadsMax), "it is not a number")})
+		unseen = append(unseen, host.Missing{Fact: threadsMax,
+			Why: cmp.Or(r.Why(threadsMax), "it is not a number")})
 	}
 	return limits, unseen
 }
@@ -171,50 +260,85 @@ func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bo
 		return Gauge{}, false
 	}
 	name := row.Text("name")
-	g := Gauge{Subject: Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid}, Unit: "threads", Ceiling: l.ceiling, Used: now, AtMost: true, Owner: l.name, Lift: l.lift}
+	g := Gauge{
+		Subject: Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid},
+		Unit:    "threads",
+		Ceiling: l.ceiling,
+		Used:    now,
+		AtMost:  true,
+		Owner:   l.name,
+		Lift:    l.lift,
+	}
 	switch {
 	case perConnection(now, taken[row.Name()]):
 		g.Bounds = Inbound
 	case perConnection(now, row.Sockets()):
 		g.Bounds = Both
 	}
-	g.Steps = append(taskLimitSteps(limits), Step{Label: "threads of the process now", Value: now, Unit: "threads", How: Read, From: "process " + itoa(pid)})
+	g.Steps = append(taskLimitSteps(limits), Step{
+		Label: "threads of the process now",
+		Value: now,
+		Unit:  "threads",
+		How:   Read,
+		From:  "process " + itoa(pid),
+	})
 	g.Refusing = l.exact && g.Full()
 	if g.Refusing || g.IsNear() {
-		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + l.name + " = " + itoa(l.value) + " allows " + figure.Count(l.ceiling) + " at most"
-		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now), "threads of this process; RLIMIT_NPROC counts all of the user's, vm.max_map_count all mappings of the process"}}
+		g.Cause = who(name, pid) + " has " + plural(now, "thread") + ", " + l.name + " = " +
+			itoa(l.value) + " allows " + figure.Count(l.ceiling) + " at most"
+		g.Evidence = []Evidence{{"process " + itoa(pid) + " threads", itoa(now),
+			"threads of this process; RLIMIT_NPROC counts all of the user's, " +
+				"vm.max_map_count all mappings of the process"}}
 		g.Remedies, g.Enough = []Remedy{raiseTasks(l, now), fewerThreads()}, 2*now
 	}
 	return g, true
 }
 
-// processTaskLimits are RLIMIT_NPROC, which does not bind root, and the mappings that the stacks of threads take. A process that has
-// more threads than half its mappings takes one each (newer C libraries).
+// processTaskLimits are RLIMIT_NPROC, which does not bind root, and the mappings that the
+// stacks of threads take. A process that has more threads than half its mappings takes one
+// each (newer C libraries).
 func processTaskLimits(row host.Row, now, maps int64) (limits []taskLimit) {
 	pid := row.Name()
-	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 && row.Text("uid") != "0" {
-		limits = append(limits, taskLimit{name: "RLIMIT_NPROC of process " + pid, value: n, ceiling: n, exact: true, pid: pid, step: Step{
-			Label: "tasks that its user may have, if no other process of the user has any",
-			Value: n, Unit: "tasks", How: Read, From: "process " + pid + " nproc",
-		}})
+	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 &&
+		row.Text("uid") != "0" {
+		limits = append(limits, taskLimit{name: "RLIMIT_NPROC of process " + pid, value: n,
+			ceiling: n, exact: true, pid: pid, step: Step{
+				Label: "tasks that its user may have, if no other process of " +
+					"the user has any",
+				Value: n, Unit: "tasks", How: Read,
+				From: "process " + pid + " nproc",
+			}})
 	}
 	each := int64(2)
 	if now > maps/2 {
 		each = 1
 	}
 	if maps > 0 {
-		limits = append(limits, taskLimit{name: "vm.max_map_count", value: maps, ceiling: maps / each, step: Step{
-			Label: "threads that its mappings suffice for, " + plural(each, "mapping") + " each",
-			Sum:   itoa(maps) + " / " + itoa(each), Value: maps / each, Unit: "threads", How: Computed, From: "vm.max_map_count",
-		}})
+		limits = append(limits, taskLimit{name: "vm.max_map_count", value: maps,
+			ceiling: maps / each, step: Step{
+				Label: "threads that its mappings suffice for, " + plural(each,
+					"mapping") +
+					" each",
+				Sum: itoa(maps) + " / " + itoa(each), Value: maps / each,
+				Unit: "threads",
+				How:  Computed, From: "vm.max_map_count",
+			}})
 	}
 	return limits
 }
 
-// raiseTasks raises the number that binds to the next power of two that holds twice of what is in use.
+// raiseTasks raises the number that binds to the next power of two that holds twice of what
+// is in use.
 func raiseTasks(l taskLimit, now int64) Remedy {
 	to := roundUp(2 * min(now, noCeiling/4))
-	out := Remedy{Kind: BySetting, Setting: l.name, From: itoa(l.value), To: itoa(to), TakesEffect: "now", Text: "allow more threads"}
+	out := Remedy{
+		Kind:        BySetting,
+		Setting:     l.name,
+		From:        itoa(l.value),
+		To:          itoa(to),
+		TakesEffect: "now",
+		Text:        "allow more threads",
+	}
 	switch {
 	case l.name == "kernel.pid_max":
 		out.To = itoa(min(to, mostPIDs))
@@ -223,15 +347,20 @@ func raiseTasks(l taskLimit, now int64) Remedy {
 		out.To = itoa(4 * min(now, noCeiling/8))
 		out.Text = "allow more mappings in a process; it takes effect at the next mmap()"
 	case l.cgroup != "":
-		out.Text = cmp.Or(byUnit(l.cgroup, "TasksMax", itoa(to)), byOwner("allow more tasks", "--pids-limit", l.file, itoa(to)))
+		out.Text = cmp.Or(byUnit(l.cgroup, "TasksMax", itoa(to)),
+			byOwner("allow more tasks", "--pids-limit", l.file, itoa(to)))
 	case l.pid != "":
 		out.Kind, out.Setting = Live, "prlimit --pid "+l.pid+" --nproc="+itoa(to)+":"
-		out.Text = "raise the soft limit of the running process, up to its hard limit; LimitNPROC= of its unit for the next start; only by hand, because it counts the tasks of all programs of the user"
+		out.Text = "raise the soft limit of the running process, up to its hard limit; " +
+			"LimitNPROC= of its unit for the next start; only by hand, because it " +
+			"counts the tasks of all programs of the user"
 	}
 	return out
 }
 
 func fewerThreads() Remedy {
 	return Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
-		Text: "an event loop (epoll) or a bounded pool instead of a thread for each connection; see whether the number of threads still grows, which is a leak"}
+		Text: "an event loop (epoll) or a bounded pool instead of a thread for each " +
+			"connection; see whether the number of threads still grows, which " +
+			"is a leak"}
 }

@@ -16,9 +16,11 @@ type twReuse struct {
 	delay                  int64 // milliseconds after which such a port can be taken
 	delayFrom              string
 	delayGuessed           bool // the kernel may have another delay
-	everywhere             bool // a kernel before 4.19, where any value but 0 means every destination
-	recycle                bool // tcp_tw_recycle of a kernel before 4.12 is on
-	parity                 bool // a kernel whose connect() takes one parity first (4.5, 1580ab63fc9a)
+	// a kernel before 4.19, where any value but 0 means every destination
+	everywhere bool
+	recycle    bool // tcp_tw_recycle of a kernel before 4.12 is on
+	// a kernel whose connect() takes one parity first (4.5, 1580ab63fc9a)
+	parity bool
 }
 
 // The facts that readTWReuse reads.
@@ -32,8 +34,9 @@ var (
 	twReuseNeeds = []host.Fact{reuseMode, timestamps, reuseDelay, kernelRelease, recycleMode}
 )
 
-// readTWReuse reads the settings. Where tcp_tw_reuse_delay is there it holds
-// (6.14); before, whole seconds are compared: up to 1 s from 4.19 on (cca9bab1b72c), up to 2 s earlier.
+// readTWReuse reads the settings. Where tcp_tw_reuse_delay is there it holds (6.14);
+// before, whole seconds are compared: up to 1 s from 4.19 on (cca9bab1b72c), up to 2 s
+// earlier.
 func readTWReuse(r *host.Reader) twReuse {
 	var t twReuse
 	t.mode, t.modeKnown = r.Maybe(reuseMode)
@@ -63,14 +66,15 @@ func readTWReuse(r *host.Reader) twReuse {
 type twState int
 
 const (
-	twUnknown          twState = iota // a setting could not be read
-	twTaken                           // connect() takes it after the delay
-	twOff                             // tcp_tw_reuse=0
-	twLoopbackOnly                    // tcp_tw_reuse=2 and neither address is a loopback address
-	twNoTimestamps                    // tcp_timestamps=0 here
-	twPeerNoTimestamps                // timestamps are on here, the connections carry none
-	twRecycled                        // tcp_tw_recycle ends TIME_WAIT early
-	twBound                           // bind() chose the port, which connect() then passes over
+	twUnknown twState = iota // a setting could not be read
+	twTaken                  // connect() takes it after the delay
+	twOff                    // tcp_tw_reuse=0
+	// tcp_tw_reuse=2 and neither address is a loopback address
+	twLoopbackOnly
+	twNoTimestamps     // tcp_timestamps=0 here
+	twPeerNoTimestamps // timestamps are on here, the connections carry none
+	twRecycled         // tcp_tw_recycle ends TIME_WAIT early
+	twBound            // bind() chose the port, which connect() then skips
 )
 
 // state says what holds between two addresses; stamps is the field timestamps of their row.
@@ -101,26 +105,39 @@ func (t twReuse) why(s twState) string {
 	case twOff:
 		return reuse + " forbids connect() to take them over"
 	case twLoopbackOnly:
-		return reuse + " acts only where an address is a loopback address (127.0.0.0/8 or ::1), and here none is"
+		return reuse +
+			" acts only where an address is a loopback address (127.0.0.0/8 or " +
+			"::1), and here none is"
 	case twNoTimestamps:
-		return "net.ipv4.tcp_timestamps = 0 makes " + reuse + " useless: connect() takes over no TIME_WAIT whose connection had no timestamps"
+		return "net.ipv4.tcp_timestamps = 0 makes " + reuse +
+			" useless: connect() takes over no TIME_WAIT whose connection had no " +
+			"timestamps"
 	case twPeerNoTimestamps:
-		return reuse + " cannot take them over: although net.ipv4.tcp_timestamps = " + itoa(t.stamps) +
-			", these connections carry no timestamps, so the peer or something on the way does not do them"
+		return reuse + " cannot take them over: although net.ipv4.tcp_timestamps = " +
+			itoa(t.stamps) +
+			", these connections carry no timestamps, so the peer or something on " +
+			"the way does not do them"
 	case twTaken:
-		return "connect() takes over those that it chose itself, " + seconds(t.delay) + " after they closed (" + reuse + ")"
+		return "connect() takes over those that it chose itself, " + seconds(t.delay) +
+			" after they closed (" + reuse + ")"
 	case twRecycled:
-		return "net.ipv4.tcp_tw_recycle ends TIME_WAIT after 3.5 retransmission timeouts, " + seconds(recycledAfter) + " at the earliest, where both ends use timestamps"
+		return "net.ipv4.tcp_tw_recycle ends TIME_WAIT after 3.5 retransmission " +
+			"timeouts, " + seconds(recycledAfter) +
+			" at the earliest, where both ends use timestamps"
 	case twBound:
-		return "bind() chose these ports before connect() (inferred from their parity): each is taken towards every destination, and tcp_tw_reuse does not help"
+		return "bind() chose these ports before connect() (inferred from their " +
+			"parity): each is taken towards every destination, and tcp_tw_reuse " +
+			"does not help"
 	}
 	return "whether connect() may take them over could not be seen"
 }
 
-// recycledAfter is 3.5 times the shortest retransmission timeout, in milliseconds (tcp_minisocks.c tcp_time_wait; TCP_RTO_MIN).
+// recycledAfter is 3.5 times the shortest retransmission timeout, in milliseconds
+// (tcp_minisocks.c tcp_time_wait; TCP_RTO_MIN).
 const recycledAfter = 700
 
-// period is how long a port stays taken after its connection was closed here, in milliseconds; with tcp_tw_recycle at least.
+// period is how long a port stays taken after its connection was closed here, in
+// milliseconds; with tcp_tw_recycle at least.
 func (t twReuse) period(s twState) int64 {
 	switch s {
 	case twTaken:
@@ -136,18 +153,21 @@ func (t twReuse) couldReuse(s twState) bool {
 	return s == twTaken || s == twOff || s == twLoopbackOnly || s == twNoTimestamps
 }
 
-// bindChose infers whether programs bind() to port 0 before they connect() from this address: bind(0) takes the parity first that
-// connect() takes last (inet_csk_find_open_port, __inet_hash_connect), and a port of bind(0) never serves two destinations.
-// ports is how many the address has in use, over all destinations.
+// bindChose infers whether programs bind() to port 0 before they connect() from this
+// address: bind(0) takes the parity first that connect() takes last
+// (inet_csk_find_open_port, __inet_hash_connect), and a port of bind(0) never serves two
+// destinations. ports is how many the address has in use, over all destinations.
 func (t twReuse) bindChose(r *host.Reader, p pool, source string) (ports int64, inferred bool) {
 	row, _ := r.Row(host.SourceKind, source)
 	ports, _ = row.Int("ports")
 	last, known := row.Int("opposite")
 	half := p.size / 2
-	if !known || !t.parity || ports < 8 || row.Count("shared") > 0 || last*20 < min(ports, half)*19 {
+	if !known || !t.parity || ports < 8 || row.Count("shared") > 0 ||
+		last*20 < min(ports, half)*19 {
 		return ports, false
 	}
-	return ports, ports <= half || (ports-last)*20 < half*19 || row.Count("destinations") > 1 // both halves full tells nothing of one destination
+	// both halves full tells nothing of one destination
+	return ports, ports <= half || (ports-last)*20 < half*19 || row.Count("destinations") > 1
 }
 
 // stateOf is the state for the connections of a row of outbound.

@@ -9,8 +9,11 @@ import (
 
 func TestIsLoopback(t *testing.T) {
 	for address, want := range map[string]bool{
-		"127.0.0.1": true, "127.8.9.1": true, "::1": true, "[::1]": true, "::ffff:127.0.0.1": true,
-		"10.0.0.1": false, "128.0.0.1": false, "[::ffff:10.0.0.1]": false, "fe80::1": false, "": false,
+		"127.0.0.1": true, "127.8.9.1": true, "::1": true, "[::1]": true,
+		"::ffff:127.0.0.1": true,
+		"10.0.0.1":         false, "128.0.0.1": false, "[::ffff:10.0.0.1]": false,
+		"fe80::1": false,
+		"":        false,
 	} {
 		if isLoopback(address) != want {
 			t.Errorf("%q is loopback: %v, want %v", address, !want, want)
@@ -54,29 +57,35 @@ ports listening =
 		for _, m := range gauges[0].Lift(c.need) {
 			if m.Kind == BySetting {
 				have = append(have, strings.TrimPrefix(m.Setting, "net.ipv4."))
-				settings = append(settings, host.Setting{Fact: host.Sysctl(m.Setting), Want: m.To})
+				settings = append(settings,
+					host.Setting{Fact: host.Sysctl(m.Setting), Want: m.To})
 			}
 		}
-		lifted, _ := Find("time-wait").Evaluate(parseCase(t, []byte(text)).With(settings...), Workload{})
+		lifted, _ := Find("time-wait").Evaluate(
+			parseCase(t, []byte(text)).With(settings...), Workload{})
 		if len(settings) > 0 && lifted[0].Ceiling < c.need {
-			t.Errorf("tcp_tw_reuse=%s tcp_timestamps=%s: %v gives %d/s, want %d", c.mode, c.stamps, settings, lifted[0].Ceiling, c.need)
+			t.Errorf("tcp_tw_reuse=%s tcp_timestamps=%s: %v gives %d/s, want %d",
+				c.mode, c.stamps, settings, lifted[0].Ceiling, c.need)
 		}
 		if got := strings.Join(have, " "); got != c.want {
-			t.Errorf("tcp_tw_reuse=%s tcp_timestamps=%s, %d/s wanted: proposes %q, want %q", c.mode, c.stamps, c.need, got, c.want)
+			t.Errorf("tcp_tw_reuse=%s tcp_timestamps=%s, %d/s wanted: proposes %q, "+
+				"want %q", c.mode, c.stamps, c.need, got, c.want)
 		}
 	}
 }
 
 // The quoted arithmetic.
 func TestTimeWaitArithmetic(t *testing.T) {
-	for text, want := range map[string]int64{"32768 60999": 470, "15000 61000": 766, "1024 65535": 1075} {
+	for text, want := range map[string]int64{"32768 60999": 470, "15000 61000": 766,
+		"1024 65535": 1075} {
 		var s host.Snapshot
 		s.Set(host.Sysctl("net.ipv4.ip_local_port_range"), text)
 		s.Set(host.Sysctl("net.ipv4.ip_local_reserved_ports"), "")
 		s.Set(host.Ports("listening"), "")
 		gauges, r := Find("time-wait").Evaluate(s, Workload{})
 		if r.Err() != nil || gauges[0].Ceiling != want {
-			t.Errorf("range %s: %d connections/s, want %d (%v)", text, gauges[0].Ceiling, want, r.Err())
+			t.Errorf("range %s: %d connections/s, want %d (%v)", text,
+				gauges[0].Ceiling, want, r.Err())
 		}
 	}
 }

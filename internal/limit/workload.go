@@ -43,7 +43,8 @@ func merged(goals []Goal) (out []Goal) {
 			continue
 		}
 		o := &out[i]
-		o.Held, o.PerSecond, o.Burst = max(o.Held, g.Held), max(o.PerSecond, g.PerSecond), max(o.Burst, g.Burst)
+		o.Held, o.PerSecond, o.Burst = max(o.Held, g.Held), max(o.PerSecond, g.PerSecond),
+			max(o.Burst, g.Burst)
 	}
 	return out
 }

@@ -10,14 +10,18 @@ import (
 // absent is the verdict for a key that the kernel does not have.
 func (c *evaluation) absent() (Note, bool) {
 	if variable(c.key) || isGlob(c.key) && !isName(c.key) {
-		return Note{Unrelated, "The name is a pattern, or made by a shell: what it stands for is not known here.", ""}, true
+		return Note{Unrelated,
+			"The name is a pattern, or made by a shell: what it stands for is not " +
+				"known here.", ""}, true
 	}
 	n := knob.Find(c.key)
 	if _, runs := c.running(c.key); runs || c.on.Has != nil && c.on.Has(c.key) {
 		if n == nil {
-			return Note{Unrelated, "This kernel has the setting; maxconn does not know it (one of a module, or of a vendor's kernel).", "/proc/sys"}, true
+			return Note{Unrelated,
+				"This kernel has the setting; maxconn does not know it (one of " +
+					"a module, or of a vendor's kernel).", "/proc/sys"}, true
 		}
-		return Note{}, false // whatever its version says: vendors take changes back
+		return Note{}, false // whatever its version says: vendors backport changes
 	}
 	if n == nil {
 		return c.unknown(), true
@@ -26,7 +30,9 @@ func (c *evaluation) absent() (Note, bool) {
 		return c.gone(n), true
 	}
 	if c.future(n) {
-		return Note{Gone, "Not there yet: this is a setting of " + n.Since.String() + " and newer. The write fails (no such file) and is passed over.", sourceOf(c.key)}, true
+		return Note{Gone, "Not there yet: this is a setting of " + n.Since.String() +
+			" and newer. The write fails (no such file) and is ignored.",
+			sourceOf(c.key)}, true
 	}
 	return Note{}, false
 }
@@ -68,15 +74,19 @@ func sourceOf(key string) string {
 
 // successors are what took the place of settings that are gone.
 var successors = map[string]string{
-	"net.ipv4.tcp_tw_recycle":                    "Before, it dropped connections of clients behind NAT.",
-	"net.ipv4.ip_conntrack_max":                  "Its place took net.netfilter.nf_conntrack_max.",
-	"net.ipv4.tcp_thin_dupack":                   "RACK does its work.",
-	"net.ipv4.tcp_frto_response":                 "F-RTO was rewritten and has tcp_frto alone.",
-	"net.ipv4.tcp_abc":                           "Appropriate byte counting is always on.",
-	"net.ipv4.tcp_max_ssthresh":                  "It was of limited slow start, which is gone.",
-	"net.ipv4.route.secret_interval":             "The IPv4 route cache is gone since Linux 3.6.",
-	"net.ipv4.rt_cache_rebuild_count":            "The IPv4 route cache is gone since Linux 3.6.",
-	"fs.inode-max":                               "Inodes are not limited any more.",
+	"net.ipv4.tcp_tw_recycle": "Before, it dropped connections of " +
+		"clients behind NAT.",
+	"net.ipv4.ip_conntrack_max":  "net.netfilter.nf_conntrack_max replaced it.",
+	"net.ipv4.tcp_thin_dupack":   "RACK does its work.",
+	"net.ipv4.tcp_frto_response": "F-RTO was rewritten and has tcp_frto alone.",
+	"net.ipv4.tcp_abc":           "Appropriate byte counting is always on.",
+	"net.ipv4.tcp_max_ssthresh": "It was of limited slow start, which " +
+		"is gone.",
+	"net.ipv4.route.secret_interval": "The IPv4 route cache is gone since " +
+		"Linux 3.6.",
+	"net.ipv4.rt_cache_rebuild_count": "The IPv4 route cache is gone since " +
+		"Linux 3.6.",
+	"fs.inode-max": "Inodes are not limited any more.",
 	"net.netfilter.nf_conntrack_udplite_timeout": "UDP-Lite flows take the times of UDP.",
 }
 
@@ -87,13 +97,14 @@ func (c *evaluation) gone(n *knob.Knob) Note {
 		why = "Gone: Linux 4.4 and newer have no such setting, older kernels had. "
 	}
 	if !n.Until.After.IsZero() {
-		why = "Gone: Linux " + n.Until.After.String() + " had it, " + n.Until.By.String() + " and newer do not. "
+		why = "Gone: Linux " + n.Until.After.String() + " had it, " + n.Until.By.String() +
+			" and newer do not. "
 	}
-	why += "The write fails (no such file) and is passed over."
+	why += "The write fails (no such file) and is ignored."
 	if instead, ok := successors[n.Name]; ok {
 		why += " " + instead
 	} else if old, ok := strings.CutPrefix(n.Name, "net.ipv4.netfilter.ip_conntrack_"); ok {
-		why += " Its place took net.netfilter.nf_conntrack_" + old + "."
+		why += " net.netfilter.nf_conntrack_" + old + " replaced it."
 	}
 	return Note{Gone, why, sourceOf(n.Name)}
 }
@@ -105,17 +116,30 @@ var complete = []string{"net.core.", "net.ipv4.", "net.ipv6.", "net.netfilter."}
 func (c *evaluation) unknown() Note {
 	near := c.there(c.spelled.nearest(c.key))
 	if len(near) > 0 {
-		return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name; the nearest that exists is " + near[0] + ". The write fails (no such file) and is passed over.", "net/, kernel/, fs/, mm/ (sysctl tables of 4.4-6.18)"}
+		return Note{UnknownKey,
+			"No Linux from 4.4 to 6.18 has a setting of this name; the nearest " +
+				"that exists is " + near[0] +
+				". The write fails (no such file) and is ignored.",
+			"net/, kernel/, fs/, " +
+				"mm/ (sysctl tables of 4.4-6.18)"}
 	}
 	for _, dir := range complete {
 		if strings.HasPrefix(c.key, dir) {
-			return Note{UnknownKey, "No Linux from 4.4 to 6.18 has a setting of this name (a vendor's kernel may). The write fails (no such file) and is passed over.", "net/ (sysctl tables of 4.4-6.18)"}
+			return Note{UnknownKey,
+				"No Linux from 4.4 to 6.18 has a setting of this name (a " +
+					"vendor's kernel may). The write fails (no such file) " +
+					"and is ignored.", "net/ (sysctl tables of 4.4-6.18)"}
 		}
 	}
 	if !looksLikeKey(c.key) {
-		return Note{UnknownKey, "There is no setting of this name: names begin with a directory of /proc/sys (net, fs, kernel, vm). The write fails (no such file) and is passed over.", "sysctl.d(5)"}
+		return Note{UnknownKey,
+			"There is no setting of this name: names begin with a directory of " +
+				"/proc/sys (net, fs, kernel, vm). The write fails (no such " +
+				"file) and is ignored.", "sysctl.d(5)"}
 	}
-	return Note{Unrelated, "Is not about connections; maxconn does not know it (one of a module, a driver, or a vendor's kernel).", ""}
+	return Note{Unrelated,
+		"Is not about connections; maxconn does not know it (one of a module, a " +
+			"driver, or a vendor's kernel).", ""}
 }
 
 // there are those names that this kernel has; one that is gone stands for what took its place.
@@ -135,7 +159,8 @@ func (c *evaluation) there(names []string) (out []string) {
 	return out
 }
 
-// outOfReach is the verdict for a setting that the network namespace does not have or may not write.
+// outOfReach is the verdict for a setting that the network namespace does not have or may
+// not write.
 func (c *evaluation) outOfReach() (Note, bool) {
 	n := knob.Find(c.key)
 	if !c.child() || n == nil {
@@ -143,12 +168,18 @@ func (c *evaluation) outOfReach() (Note, bool) {
 	}
 	if _, runs := c.running(c.key); runs {
 		if n.Scope.ReadOnlyInChild(c.kernel) {
-			return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and read-only here. It has to be set on the host.", scopeSource(n)}, true
+			return Note{NoEffect,
+				"Pointless in this network namespace: the setting is one for " +
+					"the whole host and read-only here. It has to be set " +
+					"on the host.", scopeSource(n)}, true
 		}
 		return Note{}, false
 	}
 	if shown, sure := n.Scope.InChild(c.kernel); !shown && sure {
-		return Note{NoEffect, "Pointless in this network namespace: the setting is one for the whole host and not there in a container. It has to be set on the host.", scopeSource(n)}, true
+		return Note{NoEffect,
+			"Pointless in this network namespace: the setting is one for the whole " +
+				"host and not there in a container. It has to be set on the host.",
+			scopeSource(n)}, true
 	}
 	return Note{}, false
 }
@@ -170,11 +201,18 @@ func familyNote(name string) Note {
 	key := identity(name)
 	switch {
 	case strings.HasPrefix(key, "net.ipv4.tcp_"):
-		return Note{Unrelated, "Is a setting of TCP that says how connections send, measure or recover, not how many there can be.", "net/ipv4/sysctl_net_ipv4.c; " + ipSysctl}
+		return Note{Unrelated,
+			"Is a setting of TCP that says how connections send, measure or " +
+				"recover, not how many there can be.",
+			"net/ipv4/sysctl_net_ipv4.c; " + ipSysctl}
 	case strings.HasPrefix(key, "net.core."):
-		return Note{Unrelated, "Is a setting of the network core that sets no ceiling on connections.", "net/core/sysctl_net_core.c"}
+		return Note{Unrelated,
+			"Is a setting of the network core that sets no ceiling on connections.",
+			"net/core/sysctl_net_core.c"}
 	case strings.HasPrefix(key, "net.netfilter."):
-		return Note{Unrelated, "Is a setting of connection tracking that does not say how many connections there can be.", trackDoc}
+		return Note{Unrelated,
+			"Is a setting of connection tracking that does not say how many " +
+				"connections there can be.", trackDoc}
 	}
 	return Note{Unrelated, "Is not about how many connections there can be.", ""}
 }

@@ -8,8 +8,9 @@ import (
 
 // reading is the order in which a program reads files at boot.
 type reading struct {
-	turn   []int // by file: when it is read, -1 for one that is not
-	masked []int // by file: the one of the same name because of which it is not read, -1 for none
+	turn []int // by file: when it is read, -1 for one that is not
+	// by file: the one of the same name because of which it is not read, -1 for none
+	masked []int
 }
 
 // tree is the files of one root, as sysctld knows them.
@@ -22,7 +23,8 @@ type tree struct {
 // theConf is where sysctl.conf stands below a root.
 const theConf = "/etc/sysctl.conf"
 
-// usualLink is where distributions that have one keep the link to sysctl.conf. The NUL keeps it apart from a file of that name.
+// usualLink is where distributions that have one keep the link to sysctl.conf. The NUL
+// keeps it apart from a file of that name.
 const usualLink = "/etc/sysctl.d/99-sysctl.conf\x00"
 
 // pathOf is where a file stands in the tree of its root.
@@ -33,7 +35,8 @@ func (p place) pathOf() string {
 	return "/" + directories[p.rank] + "/" + p.base
 }
 
-// trees sorts the files by their roots. Where they are not all that a host reads, sysctl.conf is taken to have its usual link.
+// trees sorts the files by their roots. Where they are not all that a host reads,
+// sysctl.conf is taken to have its usual link.
 func trees(files []File, places []place, atBoot []bool, boot bool) map[string]*tree {
 	all := map[string]*tree{}
 	for i, f := range files {
@@ -86,11 +89,12 @@ func readingOf(p sysctld.Program, all map[string]*tree, files int) reading {
 	return r
 }
 
-// mask notes which files are passed over because another has the same name.
+// mask notes which files are skipped because another has the same name.
 func (r reading) mask(t *tree, first map[string]int) {
 	for at, same := range t.files {
 		for _, i := range same {
-			if winner, ok := first[path.Base(at)]; ok && r.turn[i] < 0 && at != theConf {
+			if winner, ok := first[path.Base(at)]; ok && r.turn[i] < 0 &&
+				at != theConf {
 				r.masked[i] = winner
 			}
 		}

@@ -5,20 +5,26 @@ import (
 	"testing"
 )
 
-// What is too much is told of as a fault, because it was not judged.
+// What is too much is reported as a fault, because it was not judged.
 func TestBounds(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"settings":  {inTurn(mostSettings+10, "net.core.b%d = 1\n"), "more than 40,000 settings"},
-		"one line":  {strings.Repeat("sysctl -w a.b=1;", longestLine/16+1), "longer than 256 KiB"},
-		"continued": {strings.Repeat("sysctl -w a.b=1; \\\n", longestLine/16), "longer than 256 KiB"},
-		"lines":     {strings.Repeat("x\n", mostLines+1), "more than 200,000 lines"},
+		"settings": {inTurn(mostSettings+10, "net.core.b%d = 1\n"),
+			"more than 40,000 settings"},
+		"one line": {strings.Repeat("sysctl -w a.b=1;", longestLine/16+1),
+			"longer than 256 KiB"},
+		"continued": {strings.Repeat("sysctl -w a.b=1; \\\n", longestLine/16),
+			"longer than 256 KiB"},
+		"lines": {strings.Repeat("x\n", mostLines+1), "more than 200,000 lines"},
 	} {
 		r := Lint([]File{{Name: "x.sh", Text: []byte(c.text)}}, Target{Kernel: "6.1"})
-		if n := len(r.Lines); n == 0 || !strings.Contains(r.Lines[n-1].Why, c.want) || r.Faults() == 0 {
+		if n := len(r.Lines); n == 0 || !strings.Contains(r.Lines[n-1].Why, c.want) ||
+			r.Faults() == 0 {
 			t.Errorf("%s: %d lines, the last %.200v", name, n, r.Lines[max(n-1, 0):])
 		}
 	}
-	r := Lint([]File{{Name: "x.conf", Text: []byte(inTurn(mostSpelled+10, "net.ipv4.tcp_foo%d = 1\n"))}}, Target{Kernel: "6.1"})
+	r := Lint([]File{{Name: "x.conf",
+		Text: []byte(inTurn(mostSpelled+10, "net.ipv4.tcp_foo%d = 1\n"))}},
+		Target{Kernel: "6.1"})
 	if !strings.Contains(strings.Join(r.Cautions, " "), tooManySpelled) {
 		t.Errorf("cautions %q", r.Cautions)
 	}

@@ -7,19 +7,23 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// rareHost is the memory in GiB above which a host is no common one: a value that only they have a higher default than is not called low.
+// rareHost is the memory in GiB above which a host is no common one: a value that only they
+// have a higher default than is not called low.
 const rareHost = 8
 
-// compare judges a number where more is better: does is what it does, and where it is below the default the verdict is less, with lower as the
-// reason.
+// compare judges a number where more is better: does is what it does, and where it is below
+// the default the verdict is less, with lower as the reason.
 func (c *evaluation) compare(d knob.Amount, v int64, does string, less Verdict, lower string) {
 	switch {
 	case d.Known && (v == d.N || d.Rough && nearly(v, d.N)):
-		c.note(Effective, does+" That is the default of this kernel"+procpsNote(d)+".", c.rule.Source)
+		c.note(Effective, does+" That is the default of this kernel"+procpsNote(d)+".",
+			c.rule.Source)
 	case d.Known && v < d.N && less != "":
-		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s", count(v), about(d), procpsNote(d), lower), c.rule.Source)
+		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s",
+			count(v), about(d), procpsNote(d), lower), c.rule.Source)
 	case d.Known:
-		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d), procpsNote(d)), c.rule.Source)
+		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d),
+			procpsNote(d)), c.rule.Source)
 	case d.Hosts == nil:
 		c.note(Effective, does, c.rule.Source)
 	default:
@@ -37,9 +41,12 @@ func (c *evaluation) compareHosts(d knob.Amount, v int64, does string, less Verd
 	case gib == 0:
 		c.note(Effective, does+" No host has a higher default.", c.rule.Source)
 	case gib > rareHost || less == "":
-		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+" of memory have a higher default"+procpsNote(d)+".", c.rule.Source)
+		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+
+			" of memory have a higher default"+procpsNote(d)+".", c.rule.Source)
 	default:
-		c.note(less, fmt.Sprintf("On hosts with more than %s of memory %s is below the default%s: %s", gibibytes(gib), count(v), procpsNote(d), lower), c.rule.Source)
+		c.note(less, fmt.Sprintf(
+			"On hosts with more than %s of memory %s is below the default%s: %s",
+			gibibytes(gib), count(v), procpsNote(d), lower), c.rule.Source)
 	}
 }
 

@@ -14,8 +14,8 @@ type evaluation struct {
 	n     []int64 // the value's numbers
 	rest  string  // what stands behind them
 	notes []Note
-	// otherSetting finds what another key is set to by the lines that are read together with this
-	// one.
+	// otherSetting finds what another key is set to by the lines that are read together
+	// with this one.
 	otherSetting func(key string) (setting, bool)
 	// earlier does so among the lines that act before this one.
 	earlier func(key string) (setting, bool)

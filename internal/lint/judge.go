@@ -8,7 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// Lint says what each line of the files does on the target. Unrelated lines are in the report too; Brief takes them out.
+// Lint says what each line of the files does on the target. Unrelated lines are in the
+// report too; Brief takes them out.
 func Lint(files []File, target Target) Report {
 	g := newEnv(target)
 	j := &judge{env: g, files: files}
@@ -34,18 +35,22 @@ func Lint(files []File, target Target) Report {
 	return r
 }
 
-// mostSettings is how many settings are judged, those that patterns stand for included. No host has as many.
+// mostSettings is how many settings are judged, those that patterns stand for included. No
+// host has as many.
 const mostSettings = 40000
 
 // cutOff leaves out what is too much, and says so in its place: what is not judged is not clean.
 func (j *judge) cutOff() {
 	next := j.settings[mostSettings]
-	end := stray("", "", Note{NoEffect, "From here on nothing is judged: there are more than " + count(mostSettings) + " settings.", ""})
+	end := stray("", "",
+		Note{NoEffect, "From here on nothing is judged: there are more than " +
+			count(mostSettings) + " settings.", ""})
 	end.file, end.row = next.file, next.row
 	j.settings = append(j.settings[:mostSettings], end)
 }
 
-// lines judges every setting by itself, which shows what the kernel refuses, and then in the order of all.
+// lines judges every setting by itself, which shows what the kernel refuses, and then in
+// the order of all.
 func (j *judge) lines(boot bool) (out []Line) {
 	j.order = newOrder(j.files, j.settings, boot)
 	j.order.branches = j.branches
@@ -81,11 +86,17 @@ func (c *evaluation) setsNothing() bool {
 func (g *env) cautions() (out []string) {
 	switch {
 	case g.kernel.Known() && g.kernel.Compare(oldest) < 0:
-		out = append(out, "Linux "+g.kernel.Series().String()+" is older than 4.4, the oldest whose sources maxconn knows: verdicts are those of 4.4 where nothing else is said.")
+		out = append(out, "Linux "+g.kernel.Series().String()+
+			" is older than 4.4, the oldest whose sources maxconn knows: verdicts "+
+			"are those of 4.4 where nothing else is said.")
 	case latest.Compare(g.kernel.Series()) < 0:
-		out = append(out, "Linux "+g.kernel.Series().String()+" is newer than "+latest.String()+", the newest whose sources maxconn knows.")
+		out = append(out, "Linux "+g.kernel.Series().String()+" is newer than "+
+			latest.String()+", the newest whose sources maxconn knows.")
 	case g.kernel.Backports():
-		out = append(out, "This is a kernel of Red Hat's kind, which has changes of newer ones: where a verdict rests on a version, look at the running value as well.")
+		out = append(out,
+			"This is a kernel of Red Hat's kind, which has changes of newer ones: "+
+				"where a verdict rests on a version, look at the running value "+
+				"as well.")
 	}
 	return out
 }
@@ -104,7 +115,9 @@ type judge struct {
 // load parses a file.
 func (j *judge) load(i int, f File) {
 	if notText(f.Text) {
-		s := stray("", "", Note{NoEffect, "The file is no text: it has NUL bytes (perhaps UTF-16, or a binary). Nothing that reads settings can read it.", ""})
+		s := stray("", "", Note{NoEffect,
+			"The file is no text: it has NUL bytes (perhaps UTF-16, or a binary). " +
+				"Nothing that reads settings can read it.", ""})
 		s.file, s.row = i, 1
 		j.settings, j.branches = append(j.settings, s), append(j.branches, false)
 		return
@@ -127,14 +140,21 @@ func (j *judge) load(i int, f File) {
 // isRefused says whether the form of the value alone makes the kernel refuse it.
 func (j *judge) isRefused(s setting) bool {
 	r := ruleOf(s.key)
-	return (s.form == asConf || s.form == asWrite) && r != nil && !variable(s.value) && refused(r.Takes, s.value, j.kernel) != ""
+	return (s.form == asConf || s.form == asWrite) && r != nil && !variable(s.value) &&
+		refused(r.Takes, s.value, j.kernel) != ""
 }
 
 // line puts together what is known of one setting.
 func (j *judge) line(i int, c *evaluation) Line {
 	s := j.settings[i]
 	sysctl := oneOfForms(s.form, asConf, asWrite, asExclude)
-	out := Line{File: j.files[s.file].Name, Line: s.row, Key: s.key, Value: s.value, TCP: isTCP(s.key) || s.again > 0 || s.matches > 0}
+	out := Line{
+		File:  j.files[s.file].Name,
+		Line:  s.row,
+		Key:   s.key,
+		Value: s.value,
+		TCP:   isTCP(s.key) || s.again > 0 || s.matches > 0,
+	}
 	if !sysctl {
 		out.TCP = s.form != asLimits || s.key == "nofile" || s.key == "nproc"
 	}
@@ -142,7 +162,9 @@ func (j *judge) line(i int, c *evaluation) Line {
 	if s.flaw == nil && !(s.form == asExclude && len(notes) > 0) {
 		notes = append(notes, j.order.verdicts(i)...)
 	}
-	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Compare(gravity(a.Verdict), gravity(b.Verdict)) })
+	slices.SortStableFunc(notes, func(a, b Note) int {
+		return cmp.Compare(gravity(a.Verdict), gravity(b.Verdict))
+	})
 	if procpsNote, ok := j.order.procpsNote(i); ok && s.flaw == nil {
 		notes = append(notes, procpsNote)
 	}
@@ -153,11 +175,13 @@ func (j *judge) line(i int, c *evaluation) Line {
 		notes = append([]Note{*s.flaw}, notes...)
 	}
 	first := notes[0]
-	out.Verdict, out.Why, out.Source, out.Notes = first.Verdict, first.Why, first.Source, notes[1:]
+	out.Verdict, out.Why, out.Source, out.Notes = first.Verdict, first.Why, first.Source,
+		notes[1:]
 	if s.glob != "" {
 		out.Why = "Matched by " + s.glob + ". " + out.Why
 	}
-	if now, ok := j.running(identity(s.key)); ok && sysctl && s.form != asExclude && !sameText(now, s.value) {
+	if now, ok := j.running(identity(s.key)); ok && sysctl && s.form != asExclude &&
+		!sameText(now, s.value) {
 		out.Running = now
 	}
 	return out
@@ -169,25 +193,40 @@ func (j *judge) evaluation(i int) *evaluation {
 	s := j.settings[i]
 	return &evaluation{
 		setting: s, env: j.env, rule: ruleOf(s.key),
-		otherSetting: func(key string) (setting, bool) { return j.order.otherSetting(i, key, false) },
-		earlier:      func(key string) (setting, bool) { return j.order.otherSetting(i, key, true) },
-		at:           func(p setting) string { return j.order.lineOf(s.file, p) },
+		otherSetting: func(key string) (setting, bool) {
+			return j.order.otherSetting(i, key, false)
+		},
+		earlier: func(key string) (setting, bool) {
+			return j.order.otherSetting(i, key, true)
+		},
+		at: func(p setting) string { return j.order.lineOf(s.file, p) },
 	}
 }
 
 // placement is why a line is not read where it stands.
 func (j *judge) placement(s setting) (Note, bool) {
 	f := j.files[s.file]
-	rcLocal := roleOf(s.target) == rcLocalRole || (s.target == "" && roleOf(f.Name) == rcLocalRole && f.Mode != Executable)
+	rcLocal := roleOf(s.target) == rcLocalRole ||
+		(s.target == "" && roleOf(f.Name) == rcLocalRole && f.Mode != Executable)
 	switch {
 	case rcLocal && s.target == "" && f.Mode == NotExecutable:
-		return Note{NoEffect, "/etc/rc.local does not run: it is not executable, and systemd starts it only where it is (rc-local.service).", rcLocalSource}, true
+		return Note{NoEffect,
+			"/etc/rc.local does not run: it is not executable, and systemd starts " +
+				"it only where it is (rc-local.service).", rcLocalSource}, true
 	case rcLocal:
-		return Note{NoEffect, "/etc/rc.local does not run by itself: systemd starts it only where it exists and is executable (rc-local.service), and today's distributions have none. " + instead(s), rcLocalSource}, true
+		return Note{NoEffect,
+			"/etc/rc.local does not run by itself: systemd starts it only where it " +
+				"exists and is executable (rc-local.service), and today's " +
+				"distributions have none. " + instead(s), rcLocalSource}, true
 	case j.order.unread(s.file) && s.target == "" && oneOfForms(s.form, asConf, asExclude):
-		return Note{NoEffect, "/etc/sysctl.conf is not read at boot here: systemd-sysctl reads sysctl.d only, and no file there links to it. sysctl -p and sysctl --system read it. Move the line to a file in /etc/sysctl.d.", orderSource}, true
+		return Note{NoEffect,
+			"/etc/sysctl.conf is not read at boot here: systemd-sysctl reads " +
+				"sysctl.d only, and no file there links to it. sysctl -p and " +
+				"sysctl --system read it. Move the line to a file in " +
+				"/etc/sysctl.d.", orderSource}, true
 	case s.target == "" && oneOfForms(s.form, asConf, asExclude) && j.order.hidden(s.file):
-		return Note{NoEffect, "systemd-sysctl passes over files whose name begins with a dot.", orderSource}, true
+		return Note{NoEffect, "systemd-sysctl skips files whose name begins with a dot.",
+			orderSource}, true
 	}
 	return Note{}, false
 }
@@ -198,7 +237,8 @@ const rcLocalSource = "systemd-rc-local-generator(8)"
 func instead(s setting) string {
 	switch s.form {
 	case asQueue:
-		return "A .link file (TransmitQueueLength=) or a udev rule sets the length of a device's queue."
+		return "A .link file (TransmitQueueLength=) or a udev rule sets the length of " +
+			"a device's queue."
 	case asUlimit:
 		return "LimitNOFILE= of the unit sets the limit of a service."
 	}
@@ -234,7 +274,9 @@ func (c *evaluation) judge() {
 // sysctl judges a line that sets one.
 func (c *evaluation) sysctl() {
 	if c.matches > 0 {
-		c.note(Effective, "Sets what the pattern matches, "+count(int64(c.matches))+" settings about connections among them. There are too many such lines to tell of each setting.", orderSource)
+		c.note(Effective, "Sets what the pattern matches, "+count(int64(c.matches))+
+			" settings about connections among them. There are too many such lines "+
+			"to tell of each setting.", orderSource)
 		return
 	}
 	if note, ok := c.absent(); ok {
@@ -250,14 +292,19 @@ func (c *evaluation) sysctl() {
 		c.notes = append(c.notes, familyNote(c.key))
 		return
 	case variable(c.value) && c.rule.Aside:
-		c.note(Unrelated, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule), c.rule.Source)
+		c.note(Unrelated,
+			"The value is made by a shell or a template and is not known here."+
+				whatItDoes(c.rule), c.rule.Source)
 		return
 	case variable(c.value):
-		c.note(Effective, "The value is made by a shell or a template and is not known here."+whatItDoes(c.rule), c.rule.Source)
+		c.note(Effective,
+			"The value is made by a shell or a template and is not known here."+
+				whatItDoes(c.rule), c.rule.Source)
 		return
 	}
 	if why := refused(c.rule.Takes, c.value, c.kernel); why != "" {
-		c.note(OutOfBounds, "The kernel refuses the value and nothing is set: "+why+".", c.rule.Source)
+		c.note(OutOfBounds, "The kernel refuses the value and nothing is set: "+why+".",
+			c.rule.Source)
 		return
 	}
 	v := vector{}
@@ -324,7 +371,8 @@ func (c *evaluation) sets() string {
 // asWritten adds what is odd about the way in which the value is written.
 func (c *evaluation) asWritten(v vector) {
 	if v.rest != "" {
-		c.caution("What stands behind the number is no comment in sysctl.d: the kernel reads the number and passes over the rest (measured).")
+		c.caution("What stands behind the number is no comment in sysctl.d: the kernel " +
+			"reads the number and skips the rest (measured).")
 	}
 	if v.octal {
 		c.caution("A leading zero makes the number octal: it counts as " + c.shown() + ".")

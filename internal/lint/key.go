@@ -18,16 +18,19 @@ func belowProc(path string) (key string, ok bool) {
 	return knob.KeyAt(rest), true
 }
 
-// looksLikeKey says whether a word has the form of a sysctl's name in one of the directories that there are.
+// looksLikeKey says whether a word has the form of a sysctl's name in one of the
+// directories that there are.
 func looksLikeKey(word string) bool {
 	key := canonical(strings.TrimPrefix(word, "-"))
 	_, rest, ok := knob.Cut(key)
 	return ok && strings.IndexFunc(rest, func(r rune) bool { return !isKeyRune(r) }) < 0
 }
 
-// isKeyRune allows what stands in names of sysctls and devices, and the marks of a glob and a shell's variable.
+// isKeyRune allows what stands in names of sysctls and devices, and the marks of a glob and
+// a shell's variable.
 func isKeyRune(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/*?[]@:${}", r)
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+		strings.ContainsRune("._-/*?[]@:${}", r)
 }
 
 func oneOf(s string, all []string) bool {

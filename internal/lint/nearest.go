@@ -17,7 +17,10 @@ type spelling struct {
 }
 
 func spell(s string) spelling {
-	return spelling{s, strings.Map(lettersOnly, s), lastPart(s), strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' || r == '/' })}
+	return spelling{s, strings.Map(lettersOnly, s), lastPart(s),
+		strings.FieldsFunc(s, func(r rune) bool {
+			return r == '.' || r == '_' || r == '/'
+		})}
 }
 
 // lettersOnly takes the separators out.
@@ -28,12 +31,15 @@ func lettersOnly(r rune) rune {
 	return r
 }
 
-// mostSpelled bounds how many words are compared with the real names, which takes up to a millisecond each.
+// mostSpelled bounds how many words are compared with the real names, which takes up to a
+// millisecond each.
 const mostSpelled = 1000
 
-const tooManySpelled = "These files have so many names that no kernel has that not all of them are compared with the real ones."
+const tooManySpelled = "These files have that many names that no kernel has that not all of " +
+	"them are compared with the real ones."
 
-// spellings are the nearest names of words that were asked for. Of nil nothing is remembered, and nothing is too much.
+// spellings are the nearest names of words that were asked for. Of nil nothing is
+// remembered, and nothing is too much.
 type spellings struct {
 	known map[string][]string
 	full  bool // words were not compared because there were too many
@@ -58,8 +64,9 @@ func (s *spellings) nearest(word string) []string {
 	return names
 }
 
-// nearestNames are up to five real names that are spelled alike, nearest first. Besides slips inside a name it finds parts left out,
-// parts too many, and separators that are wrong: net.ipv4_timestamps, tcp_tw_reuse, net.core.tcp_rmem.
+// nearestNames are up to five real names that are spelled alike, nearest first. Besides
+// slips inside a name it finds parts left out, parts too many, and separators that are
+// wrong: net.ipv4_timestamps, tcp_tw_reuse, net.core.tcp_rmem.
 func nearestNames(key string) (out []string) {
 	if len(key) > longestName {
 		return nil
@@ -93,7 +100,8 @@ func distance(key, name spelling, most int) int {
 	if key.joined == name.joined {
 		return 1
 	}
-	d := min(near.Edits(key.whole, name.whole, most), near.Edits(key.joined, name.joined, most-1)+1)
+	d := min(near.Edits(key.whole, name.whole, most),
+		near.Edits(key.joined, name.joined, most-1)+1)
 	if d > 2 && oneWordOff(key.words, name.words) {
 		d = 2
 	}

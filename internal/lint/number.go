@@ -12,14 +12,15 @@ import (
 type vector struct {
 	n     []int64
 	big   bool   // a number is above 2^63-1
-	rest  string // behind the numbers; the kernel passes over it
+	rest  string // behind the numbers; the kernel skips it
 	wrong string // why it refuses the text, "" where it does not
 	octal bool   // a number with a leading zero, which counts as octal
 }
 
-// numbers reads up to most numbers as the kernel does (kernel/sysctl.c proc_get_long): blanks between them, decimal, 0x or
-// octal with a leading 0, one "-" in front. What stands behind the last one and a blank is not looked at; a number that
-// anything but a blank follows is refused, quotes and commas too (all measured on 6.18).
+// numbers reads up to most numbers as the kernel does (kernel/sysctl.c proc_get_long):
+// blanks between them, decimal, 0x or octal with a leading 0, one "-" in front. What stands
+// behind the last one and a blank is not looked at; a number that anything but a blank
+// follows is refused, quotes and commas too (all measured on 6.18).
 func numbers(text string, most int) vector {
 	var v vector
 	words := strings.Fields(text)
@@ -76,24 +77,29 @@ func isOctal(w string) bool {
 func refusal(w string) string {
 	switch {
 	case strings.ContainsAny(w, `"'`):
-		return "quotes are part of the value here, and the kernel takes no number with a quote"
+		return "quotes are part of the value here, and the kernel takes no number with " +
+			"a quote"
 	case strings.Contains(w, ","):
-		return "the kernel wants blanks between numbers, not commas, and no commas inside them"
+		return "the kernel wants blanks between numbers, not commas, and no commas " +
+			"inside them"
 	case strings.ContainsAny(w, ";#"):
-		return "what follows a number without a blank makes it no number: a comment has to stand on a line of its own"
+		return "what follows a number without a blank makes it no number: a comment " +
+			"has to stand on a line of its own"
 	case strings.HasSuffix(w, `\`):
 		return "a backslash does not join lines in sysctl.d, it is part of the value"
 	case strings.TrimRight(w, "kKmMgGtTbB") != w && w[0] >= '0' && w[0] <= '9':
 		return "the kernel takes plain numbers, without k, M or G"
 	case strings.Contains(w, "-") && !strings.HasPrefix(w, "-"):
-		return "the kernel wants two numbers with a blank between them, not a range with a hyphen"
+		return "the kernel wants two numbers with a blank between them, not a range " +
+			"with a hyphen"
 	}
 	return "it is not a number that the kernel takes"
 }
 
 // variable says whether a value is made by a shell or a template, so that it is not known here.
 func variable(value string) bool {
-	return strings.Contains(value, "$") || strings.Contains(value, "{{") || strings.Contains(value, "`") || strings.Contains(value, "<%")
+	return strings.Contains(value, "$") || strings.Contains(value, "{{") ||
+		strings.Contains(value, "`") || strings.Contains(value, "<%")
 }
 
 // count writes a number for people.

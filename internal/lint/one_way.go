@@ -12,7 +12,9 @@ func (c *evaluation) stays() (Note, bool) {
 		return Note{}, false
 	}
 	does := map[string]string{">": "raises", "<": "lowers"}[c.oneWay]
-	return Note{NoEffect, fmt.Sprintf("TuneD only %s with =%s, and %s is %s: the line leaves it as it is.", does, c.oneWay, from, count(now)),
+	return Note{NoEffect,
+		fmt.Sprintf("TuneD only %s with =%s, and %s is %s: the line leaves it as it is.",
+			does, c.oneWay, from, count(now)),
 		"tuned/plugins/base.py _process_assignment_modifiers"}, true
 }
 

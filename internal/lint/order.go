@@ -10,7 +10,8 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// order says which of several lines for one key wins. For what is read at boot, package sysctld decides.
+// order says which of several lines for one key wins. For what is read at boot, package
+// sysctld decides.
 type order struct {
 	files         []File
 	settings      []setting
@@ -33,14 +34,16 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 	o := &order{
 		files: files, settings: settings, boot: boot,
 		places: make([]place, len(files)), atBoot: make([]bool, len(files)),
-		refused: make([]bool, len(settings)), absent: make([]bool, len(settings)), groups: make([]string, len(settings)), values: make([]string, len(settings)),
+		refused: make([]bool, len(settings)), absent: make([]bool, len(settings)),
+		groups: make([]string, len(settings)), values: make([]string, len(settings)),
 		rivals: map[string][]int{}, precedences: map[string]*precedence{},
 	}
 	for i, f := range files {
 		o.places[i], o.atBoot[i] = placeOf(f.Name)
 	}
 	all := trees(files, o.places, o.atBoot, boot)
-	o.systemd, o.procps = readingOf(sysctld.Systemd, all, len(files)), readingOf(sysctld.Procps, all, len(files))
+	o.systemd, o.procps = readingOf(sysctld.Systemd, all, len(files)),
+		readingOf(sysctld.Procps, all, len(files))
 	for i, s := range settings {
 		o.groups[i], o.values[i] = o.together(i), valueOf(s)
 		if s.flaw == nil {
@@ -57,8 +60,8 @@ func (o *order) rivalKey(i int) string {
 	return o.groups[i] + "\x00" + identity(s.key) + "\x00" + s.subject
 }
 
-// together names the lines that are read together with a setting: those of a boot, or of one file; what acts now and what
-// is written down for later are apart.
+// together names the lines that are read together with a setting: those of a boot, or of
+// one file; what acts now and what is written down for later are apart.
 func (o *order) together(i int) string {
 	s := o.settings[i]
 	form := s.form
@@ -71,8 +74,8 @@ func (o *order) together(i int) string {
 	return fmt.Sprintf("file %d form %d %s %s", s.file, form, s.target, s.where)
 }
 
-// before says whether a program comes to setting i before it comes to j. What a glob matches comes before what is named in full
-// (sysctl.d(5)).
+// before says whether a program comes to setting i before it comes to j. What a glob
+// matches comes before what is named in full (sysctl.d(5)).
 func (o *order) before(i, j int, by reading) bool {
 	return o.compare(i, j, by) < 0
 }
@@ -114,15 +117,18 @@ func (o *order) after(i, j int, by reading) int {
 
 func oneOfForms(f form, all ...form) bool { return slices.Contains(all, f) }
 
-// maskedBy is the file because of which one is not read: it has the same name and stands in a directory that goes first. -1 for none.
+// maskedBy is the file because of which one is not read: it has the same name and stands in
+// a directory that goes first. -1 for none.
 func (o *order) maskedBy(file int) int { return o.procps.masked[file] }
 
-// unread says whether the file is /etc/sysctl.conf of a host that has no link to it: systemd does not read it then.
+// unread says whether the file is /etc/sysctl.conf of a host that has no link to it:
+// systemd does not read it then.
 func (o *order) unread(file int) bool {
 	return o.atBoot[file] && o.places[file].last && o.systemd.turn[file] < 0
 }
 
-// skipped says whether systemd does not read the file: it is masked, or hidden, or is a sysctl.conf without a link.
+// skipped says whether systemd does not read the file: it is masked, or hidden, or is a
+// sysctl.conf without a link.
 func (o *order) skipped(file int) bool { return o.atBoot[file] && o.systemd.turn[file] < 0 }
 
 func (o *order) hidden(file int) bool {

@@ -12,8 +12,9 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// The line that lint lets stand is the one that systemd-sysctl writes, whatever the files are called, mask, match and take back.
-// Package sysctld was held against the real programs.
+// The line that lint lets stand is the one that systemd-sysctl writes, whatever the files
+// are called, mask, match and remove. Package sysctld was held against the real
+// programs.
 func TestOrderIsSysctlds(t *testing.T) {
 	set, nobody := 0, 0
 	for seed := range uint64(1000) {
@@ -25,7 +26,8 @@ func TestOrderIsSysctlds(t *testing.T) {
 		}
 		tree := sysctld.Read(root)
 		report := Lint(files, Target{Kernel: "6.18", Boot: true})
-		for _, key := range []string{"net.core.somaxconn", "net.netfilter.nf_conntrack_max", "net.ipv4.tcp_max_orphans"} {
+		for _, key := range []string{"net.core.somaxconn", "net.netfilter.nf_conntrack_max",
+			"net.ipv4.tcp_max_orphans"} {
 			w := tree.Winner(sysctld.Systemd, key)
 			want := ""
 			if w.Set {
@@ -35,7 +37,9 @@ func TestOrderIsSysctlds(t *testing.T) {
 				nobody++
 			}
 			if got := standing(report, key); got != want {
-				t.Fatalf("seed %d: %s: lint lets %q stand, systemd-sysctl writes %q\n%s%s", seed, key, got, want, shownFiles(files), shown(report))
+				t.Fatalf("seed %d: %s: lint lets %q stand, systemd-sysctl "+
+					"writes %q\n%s%s", seed, key, got, want, shownFiles(files),
+					shown(report))
 			}
 		}
 	}
@@ -48,12 +52,17 @@ func TestOrderIsSysctlds(t *testing.T) {
 func standing(r Report, key string) string {
 	var out []string
 	for _, l := range r.Lines {
-		bare := strings.HasPrefix(l.Why, "Takes ") && l.Value == "" || strings.HasPrefix(l.Why, "Keeps ") || strings.HasPrefix(l.Why, "A line with - ")
+		bare := strings.HasPrefix(l.Why, "Takes ") && l.Value == "" ||
+			strings.HasPrefix(l.Why, "Keeps ") ||
+			strings.HasPrefix(l.Why, "A line with - ")
 		over := l.Verdict == Overridden || slices.ContainsFunc(l.Notes, func(n Note) bool {
-			return n.Verdict == Overridden && !strings.HasPrefix(n.Why, "This line wins at boot")
+			return n.Verdict == Overridden &&
+				!strings.HasPrefix(n.Why, "This line wins at boot")
 		})
-		unread := l.Verdict == NoEffect && strings.Contains(l.Why, "is not read at boot here")
-		if identity(l.Key) == key && !bare && !over && !unread && path.Base(l.File)[0] != '.' {
+		unread := l.Verdict == NoEffect &&
+			strings.Contains(l.Why, "is not read at boot here")
+		if identity(l.Key) == key && !bare && !over && !unread &&
+			path.Base(l.File)[0] != '.' {
 			out = append(out, fmt.Sprintf("%s:%d", l.File, l.Line))
 		}
 	}
@@ -66,7 +75,8 @@ func randomTree(r *rand.Rand) (files []File) {
 	value := 5000
 	seen := map[string]bool{}
 	for range 1 + r.IntN(5) {
-		name := pick(directories...) + "/" + pick("10-a", "20-b", "99-sysctl", ".h", "zz") + ".conf"
+		name := pick(directories...) + "/" + pick("10-a", "20-b", "99-sysctl", ".h", "zz") +
+			".conf"
 		if r.IntN(8) == 0 {
 			name = "etc/sysctl.conf"
 		}
@@ -76,7 +86,10 @@ func randomTree(r *rand.Rand) (files []File) {
 		seen[name] = true
 		var s strings.Builder
 		for range r.IntN(6) {
-			key := pick("net.core.somaxconn", "net/core/somaxconn", "net.netfilter.nf_conntrack_max", "net.nf_conntrack_max", "net.ipv4.tcp_max_orphans", "net.core.*", "net.*.nf_conntrack_max", "net.*.tcp_max_or*")
+			key := pick("net.core.somaxconn", "net/core/somaxconn",
+				"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max",
+				"net.ipv4.tcp_max_orphans", "net.core.*", "net.*.nf_conntrack_max",
+				"net.*.tcp_max_or*")
 			value++
 			switch r.IntN(8) {
 			case 0:

@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// otherSettingsOf are the settings of a key that a name stands for (of a group of lines that are read together, or of a file), in systemd's order. Those
-// that the kernel refuses, that nobody reads, and that are taken back are left out.
+// otherSettingsOf are the settings of a key that a name stands for (of a group of lines
+// that are read together, or of a file), in systemd's order. Those that the kernel refuses,
+// that nobody reads, and that are removed are left out.
 func (o *order) otherSettingsOf(name, key string) []int {
 	return o.otherSettings[name+"\x00"+identity(key)]
 }
@@ -43,11 +44,14 @@ func (o *order) rank() {
 
 func fileName(s setting) string { return "file\x00" + strconv.Itoa(s.file) + "\x00" + s.where }
 
-// otherSetting is the last setting of a key among those that are read together with setting i, or in its file; with earlier, the last before i.
+// otherSetting is the last setting of a key among those that are read together with setting
+// i, or in its file; with earlier, the last before i.
 func (o *order) otherSetting(i int, key string, earlier bool) (found setting, ok bool) {
 	best := -1
-	for _, all := range [][]int{o.otherSettingsOf(o.groups[i]+"\x00"+o.settings[i].where, key), o.otherSettingsOf(fileName(o.settings[i]), key)} {
-		if j := o.lastOf(all, i, earlier); j >= 0 && (best < 0 || o.before(best, j, o.systemd)) {
+	for _, all := range [][]int{o.otherSettingsOf(o.groups[i]+"\x00"+o.settings[i].where, key),
+		o.otherSettingsOf(fileName(o.settings[i]), key)} {
+		if j := o.lastOf(all, i, earlier); j >= 0 &&
+			(best < 0 || o.before(best, j, o.systemd)) {
 			best = j
 		}
 	}

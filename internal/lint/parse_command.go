@@ -98,7 +98,8 @@ func (p *parser) command(words []word, targets []string) {
 		p.sed(args)
 	case "modprobe", "insmod":
 		p.modprobe(texts(args))
-	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git", "tee":
+	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git",
+		"tee":
 	default:
 		if p.elements(words) || p.inBlock(words) {
 			return
@@ -179,7 +180,8 @@ func (p *parser) sysctl(args []word) {
 		p.row = args[i].row
 		a := args[i].String()
 		switch {
-		case strings.HasPrefix(a, "-p"), strings.HasPrefix(a, "--load"), a == "--system", a == "-f":
+		case strings.HasPrefix(a, "-p"), strings.HasPrefix(a, "--load"), a == "--system",
+			a == "-f":
 			return // reads files
 		case strings.HasPrefix(a, "-"):
 			continue
@@ -189,11 +191,14 @@ func (p *parser) sysctl(args []word) {
 		switch {
 		case ok && name != "":
 			for _, key := range p.keysOf(name) {
-				p.add(setting{form: asWrite, key: canonical(key), value: trim(value)})
+				p.add(setting{form: asWrite, key: canonical(key),
+					value: trim(value)})
 			}
-		case looksLikeKey(name) && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "="):
+		case looksLikeKey(name) && i+1 < len(args) &&
+			strings.HasPrefix(args[i+1].text, "="):
 			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
-			p.add(setting{form: asWrite, key: canonical(name), value: value, flaw: &blanksInSysctl})
+			p.add(setting{form: asWrite, key: canonical(name), value: value,
+				flaw: &blanksInSysctl})
 			return
 		}
 	}
@@ -269,7 +274,8 @@ func (p *parser) write(target, text string) {
 		return
 	}
 	if target == "/sys/module/nf_conntrack/parameters/hashsize" {
-		p.add(setting{form: asOption, key: "hashsize", value: trim(text), subject: "running"})
+		p.add(setting{form: asOption, key: "hashsize", value: trim(text),
+			subject: "running"})
 		return
 	}
 	r := roleOf(target)

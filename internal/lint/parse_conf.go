@@ -3,10 +3,25 @@ package lint
 import "strings"
 
 var (
-	notAssignment = Note{NoEffect, "The line is not an assignment: sysctl.d files and sysctl.conf hold key = value, and systemd-sysctl and sysctl pass over everything else with a warning.", "sysctl.d(5), sysctl.conf(5); measured with systemd 252 and procps 4.0.2"}
-	commandInConf = Note{NoEffect, "A sysctl.d file holds key = value and no commands: sysctl is taken for part of the name, there is no such setting, and nothing is set. Take the command away and leave the assignment.", "sysctl.d(5); measured with systemd 252 and procps 4.0.2"}
-	procInConf    = Note{NoEffect, "Names in sysctl.d files and sysctl.conf stand without /proc/sys: systemd-sysctl and sysctl look for /proc/sys/proc/sys/... and set nothing.", "sysctl.d(5); measured with systemd 252 and procps 4.0.2"}
-	markInFront   = Note{NoEffect, "The file begins with a byte order mark (an editor's mark of UTF-8), which becomes part of the name: systemd-sysctl and sysctl find no such setting and pass over this line. Save the file without the mark.", "measured with systemd 252 and procps 4.0.2"}
+	notAssignment = Note{NoEffect,
+		"The line is not an assignment: sysctl.d files and sysctl.conf hold key = " +
+			"value, and systemd-sysctl and sysctl ignore everything else with a " +
+			"warning.", "sysctl.d(5), sysctl.conf(5); measured with systemd 252 " +
+			"and procps 4.0.2"}
+	commandInConf = Note{NoEffect,
+		"A sysctl.d file holds key = value and no commands: sysctl is taken for part " +
+			"of the name, there is no such setting, and nothing is set. Take the " +
+			"command away and leave the assignment.",
+		"sysctl.d(5); measured with systemd 252 and procps 4.0.2"}
+	procInConf = Note{NoEffect,
+		"Names in sysctl.d files and sysctl.conf stand without /proc/sys: " +
+			"systemd-sysctl and sysctl look for /proc/sys/proc/sys/... and set " +
+			"nothing.", "sysctl.d(5); measured with systemd 252 and procps 4.0.2"}
+	markInFront = Note{NoEffect,
+		"The file begins with a byte order mark (an editor's mark of UTF-8), which " +
+			"becomes part of the name: systemd-sysctl and sysctl find no such " +
+			"setting and skip this line. Save the file without the mark.",
+		"measured with systemd 252 and procps 4.0.2"}
 )
 
 // confLine reads a line as systemd-sysctl and sysctl -p do.
@@ -59,7 +74,8 @@ func (p *parser) assignment(t string) bool {
 	name = trim(name)
 	bare := trim(strings.TrimPrefix(name, "-"))
 	switch {
-	case !ok && bare != "" && name == "-"+bare && !strings.ContainsAny(bare, blank) && looksLikeKey(bare):
+	case !ok && bare != "" && name == "-"+bare && !strings.ContainsAny(bare, blank) &&
+		looksLikeKey(bare):
 		p.add(setting{form: asExclude, key: canonical(bare)})
 		return true
 	case !ok || strings.ContainsAny(bare, blank):
@@ -73,13 +89,20 @@ func (p *parser) assignment(t string) bool {
 		return false
 	}
 	oneWay := ""
-	if p.section == "sysctl" { // a profile of tuned: "=>" raises only, "=<" lowers only, quotes are taken off
+	// a profile of tuned: "=>" raises only, "=<" lowers only, quotes are taken off
+	if p.section == "sysctl" {
 		if value = trim(value); value != "" && (value[0] == '>' || value[0] == '<') {
 			oneWay, value = value[:1], value[1:]
 		}
 		value = strings.Trim(trim(value), `"'`)
 	}
-	p.add(setting{form: asConf, key: canonical(bare), value: trim(value), optional: bare != name, oneWay: oneWay})
+	p.add(setting{
+		form:     asConf,
+		key:      canonical(bare),
+		value:    trim(value),
+		optional: bare != name,
+		oneWay:   oneWay,
+	})
 	return true
 }
 
@@ -93,7 +116,8 @@ func (p *parser) element(name, value string) bool {
 	return true
 }
 
-// isShortName says whether a word is the last part of a sysctl about connections, written without the rest.
+// isShortName says whether a word is the last part of a sysctl about connections, written
+// without the rest.
 func isShortName(word string) bool {
 	if !strings.Contains(word, "_") && word != "somaxconn" {
 		return false
@@ -106,7 +130,11 @@ func isShortName(word string) bool {
 	return false
 }
 
-// isMisspelt says whether a word with parts is nearly the name of a setting: ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
+// isMisspelt says whether a word with parts is nearly the name of a setting:
+// ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
 func (p *parser) isMisspelt(word string) bool {
-	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") && strings.IndexFunc(word, func(r rune) bool { return !isKeyRune(r) }) < 0 && len(p.spelled.nearest(word)) > 0
+	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") &&
+		strings.IndexFunc(word, func(r rune) bool {
+			return !isKeyRune(r)
+		}) < 0 && len(p.spelled.nearest(word)) > 0
 }

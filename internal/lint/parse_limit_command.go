@@ -18,7 +18,8 @@ func (p *parser) ulimit(args []string) {
 			continue
 		}
 		if item != "" {
-			p.add(setting{form: asUlimit, key: item, value: a, subject: limitTypes(which)})
+			p.add(setting{form: asUlimit, key: item, value: a,
+				subject: limitTypes(which)})
 		}
 		return
 	}
@@ -26,7 +27,8 @@ func (p *parser) ulimit(args []string) {
 
 // containerUlimit takes docker run --ulimit nofile=1024:4096.
 func (p *parser) containerUlimit(arg string) {
-	if name, value, ok := strings.Cut(arg, "="); ok && (name == "nofile" || name == "nproc") && value != "" {
+	if name, value, ok := strings.Cut(arg, "="); ok && (name == "nofile" || name == "nproc") &&
+		value != "" {
 		p.add(setting{form: asContainer, key: name, value: value})
 	}
 }
@@ -79,9 +81,11 @@ func (p *parser) queueLength(args []string) {
 	for i, a := range args {
 		switch {
 		case (a == "txqueuelen" || a == "txqlen" || a == "qlen") && i+1 < len(args):
-			p.add(setting{form: asQueue, key: "txqueuelen", value: args[i+1], subject: device})
+			p.add(setting{form: asQueue, key: "txqueuelen", value: args[i+1],
+				subject: device})
 			return
-		case strings.HasPrefix(a, "-"), oneOf(a, []string{"link", "l", "set", "dev", "up", "down"}):
+		case strings.HasPrefix(a, "-"),
+			oneOf(a, []string{"link", "l", "set", "dev", "up", "down"}):
 		case device == "":
 			device = a
 		}

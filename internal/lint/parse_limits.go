@@ -3,12 +3,18 @@ package lint
 import "strings"
 
 // limitItems are the items of limits.conf(5).
-var limitItems = []string{"core", "data", "fsize", "memlock", "nofile", "rss", "stack", "cpu", "nproc", "as", "maxlogins", "maxsyslogins",
+var limitItems = []string{"core", "data", "fsize", "memlock", "nofile", "rss", "stack", "cpu",
+	"nproc", "as", "maxlogins", "maxsyslogins",
 	"nonewprivs", "priority", "locks", "sigpending", "msgqueue", "nice", "rtprio", "chroot"}
 
 var (
-	noDomain  = Note{NoEffect, "The line lacks its first field: limits.conf wants domain, type, item and value (* soft nofile 65536), and pam_limits passes over anything else.", "limits.conf(5)"}
-	badLimits = Note{NoEffect, "The line is none of limits.conf, which wants domain, type (soft, hard or -), item and value: pam_limits passes over it.", "limits.conf(5)"}
+	noDomain = Note{NoEffect,
+		"The line lacks its first field: limits.conf wants domain, type, item and " +
+			"value (* soft nofile 65536), and pam_limits skips anything else.",
+		"limits.conf(5)"}
+	badLimits = Note{NoEffect,
+		"The line is none of limits.conf, which wants domain, type (soft, hard or -), " +
+			"item and value: pam_limits skips it.", "limits.conf(5)"}
 )
 
 // limitsFile reads a line of limits.conf, where "#" begins a comment anywhere.
@@ -36,15 +42,18 @@ func strayLimit(t string, why Note) setting {
 func (p *parser) limitsLine(t string) bool {
 	body, _, _ := strings.Cut(t, "#")
 	words := strings.Fields(body)
-	if len(words) != 4 || !oneOf(words[1], []string{"soft", "hard", "-"}) || !oneOf(words[2], limitItems) {
+	if len(words) != 4 || !oneOf(words[1], []string{"soft", "hard", "-"}) ||
+		!oneOf(words[2], limitItems) {
 		return false
 	}
-	p.add(setting{form: asLimits, key: words[2], value: words[3], subject: words[0] + " " + words[1]})
+	p.add(setting{form: asLimits, key: words[2], value: words[3],
+		subject: words[0] + " " + words[1]})
 	return true
 }
 
 // unitItems are the settings of units that bound connections.
-var unitItems = []string{"LimitNOFILE", "LimitNPROC", "TasksMax", "DefaultLimitNOFILE", "DefaultLimitNPROC", "DefaultTasksMax", "MemoryMax", "MemoryLimit"}
+var unitItems = []string{"LimitNOFILE", "LimitNPROC", "TasksMax", "DefaultLimitNOFILE",
+	"DefaultLimitNPROC", "DefaultTasksMax", "MemoryMax", "MemoryLimit"}
 
 // unitLine reads a line of a unit file.
 func (p *parser) unitLine(text string) {

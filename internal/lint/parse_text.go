@@ -68,7 +68,8 @@ func (p *parser) sed(args []word) {
 			if len(parts) > 2 {
 				text = strings.ReplaceAll(parts[2], "\x00", m[1])
 			}
-		} else if loc := appended.FindStringIndex(a.text); loc != nil && loc[1] < len(a.text) {
+		} else if loc := appended.FindStringIndex(a.text); loc != nil &&
+			loc[1] < len(a.text) {
 			text = a.text[loc[1]:]
 		}
 		if strings.ContainsAny(text, "&") || regexpGroup.MatchString(text) {
@@ -127,7 +128,8 @@ func (p *parser) keysOf(name string) []string {
 func (p *parser) elements(words []word) (found bool) {
 	for _, w := range words {
 		p.row = w.row
-		if name, value, ok := strings.Cut(w.String(), "]="); ok && strings.HasPrefix(name, "[") {
+		if name, value, ok := strings.Cut(w.String(), "]="); ok &&
+			strings.HasPrefix(name, "[") {
 			found = p.element(name+"]", value) || found
 		}
 	}

@@ -18,7 +18,8 @@ func (p *parser) pamLimit(t string) bool {
 	for _, m := range pamLimits.FindAllStringSubmatch(t, -1) {
 		have[m[1]] = bareWord(m[2])
 	}
-	return p.limitsLine(have["domain"] + " " + have["limit_type"] + " " + have["limit_item"] + " " +
+	return p.limitsLine(have["domain"] + " " + have["limit_type"] + " " + have["limit_item"] +
+		" " +
 		have["value"])
 }
 
@@ -35,7 +36,8 @@ func (p *parser) moduleItems(t string) (found bool) {
 	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
 		for _, m := range form.FindAllStringSubmatch(t, -1) {
 			if looksLikeKey(m[1]) {
-				p.add(setting{form: asConf, key: canonical(m[1]), value: bareWord(m[2])})
+				p.add(setting{form: asConf, key: canonical(m[1]),
+					value: bareWord(m[2])})
 				found = true
 			}
 		}

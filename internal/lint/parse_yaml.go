@@ -174,7 +174,8 @@ func (t *yamlText) item(n *yaml.Node) (value *yaml.Node) {
 			continue
 		}
 		t.row = max(t.rowOf(name), t.rowOf(value))
-		t.add(setting{form: asConf, key: canonical(firstWord(name.Value)), value: t.value(value)})
+		t.add(setting{form: asConf, key: canonical(firstWord(name.Value)),
+			value: t.value(value)})
 		return value
 	}
 	var fields []string
@@ -218,7 +219,8 @@ func (t *yamlText) ulimits(n *yaml.Node) {
 			which, value := v.Content[j], t.word(v.Content[j+1]).String()
 			if which.Value == "soft" || which.Value == "hard" {
 				t.row = t.rowOf(which)
-				t.add(setting{form: asContainer, key: k.Value, value: value, subject: which.Value})
+				t.add(setting{form: asContainer, key: k.Value, value: value,
+					subject: which.Value})
 			}
 		}
 	}

@@ -6,17 +6,19 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// Patterns match some hundred names each. Above the first number of matches a pattern is told of once and its matches only count for
-// the order; above the second they do not count any more, and the report says so. No file that a person wrote comes near.
+// Patterns match some hundred names each. Above the first number of matches a pattern is
+// reported once and its matches only count for the order; above the second they do not
+// count any more, and the report says so. No file that a person wrote comes near.
 const (
 	mostTold    = 10000
 	mostCounted = 20000
 )
 
-const tooManyPatterns = "These files have so many patterns that not all of them are counted in the order of the lines."
+const tooManyPatterns = "These files have so many patterns that not all of them are counted in " +
+	"the order of the lines."
 
-// markRepeated notes of each pattern of a file that it stands there again further down: then the lines above set nothing that lasts, and are told
-// of once each.
+// markRepeated notes of each pattern of a file that it stands there again further down:
+// then the lines above set nothing that lasts, and are reported once each.
 func markRepeated(settings []setting) {
 	later := map[string]*setting{}
 	for i := len(settings) - 1; i >= 0; i-- {
@@ -40,10 +42,11 @@ func (j *judge) expandAll(settings []setting) (out []setting) {
 	return out
 }
 
-// expand gives each setting that a glob matches its own verdict; those outside of TCP are not worth one each. What "-key" matches
-// only counts for the order.
+// expand gives each setting that a glob matches its own verdict; those outside of TCP are
+// not worth one each. What "-key" matches only counts for the order.
 func (j *judge) expand(s setting) []setting {
-	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !isGlob(s.key) || s.flaw != nil || isName(s.key) {
+	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !isGlob(s.key) || s.flaw != nil ||
+		isName(s.key) {
 		return []setting{s}
 	}
 	names := j.matching(s.key)

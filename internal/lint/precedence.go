@@ -8,7 +8,8 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// precedence is the settings of one key that are read together: who has the last word, and who stands below. -1 is nobody.
+// precedence is the settings of one key that are read together: who has the last word, and
+// who stands below. -1 is nobody.
 type precedence struct {
 	taken    []int // in systemd's order, without those that the kernel refuses
 	last     int   // the one that wins with systemd
@@ -22,10 +23,12 @@ func emptyPrecedence() *precedence {
 	return &precedence{last: -1, other: -1, refused: -1, excluded: -1, procps: -1}
 }
 
-// precedence is what setting i stands among; it is empty where nothing overrides it. All refusals are known by then.
+// precedence is what setting i stands among; it is empty where nothing overrides it. All
+// refusals are known by then.
 func (o *order) precedence(i int) *precedence {
 	s := o.settings[i]
-	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) || o.branches[s.file] || roleOf(o.files[s.file].Name) == treeRole {
+	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) ||
+		o.branches[s.file] || roleOf(o.files[s.file].Name) == treeRole {
 		return emptyPrecedence() // in a tree, two names of one setting belong to two things
 	}
 	key := o.rivalKey(i)
@@ -41,7 +44,8 @@ func (o *order) precedence(i int) *precedence {
 func (o *order) build(all []int) *precedence {
 	l := emptyPrecedence()
 	for _, j := range all {
-		if !o.refused[j] && !o.skipped(o.settings[j].file) && o.settings[j].form != asExclude {
+		if !o.refused[j] && !o.skipped(o.settings[j].file) &&
+			o.settings[j].form != asExclude {
 			l.taken = append(l.taken, j)
 		}
 	}
@@ -71,7 +75,8 @@ func (o *order) decide(l *precedence, all []int) {
 	if l.procps, exclusion = o.winner(sysctld.Procps, o.procps, taken); exclusion {
 		l.procps = -1
 	}
-	there := slices.DeleteFunc(slices.Clone(all), func(j int) bool { return o.absent[j] }) // a name that is not there is nobody's rival
+	// a name that is not there is nobody's rival
+	there := slices.DeleteFunc(slices.Clone(all), func(j int) bool { return o.absent[j] })
 	if len(taken) < len(there) {
 		if j, _ := o.winner(sysctld.Systemd, o.systemd, there); j >= 0 && o.refused[j] {
 			l.refused = j
@@ -79,9 +84,12 @@ func (o *order) decide(l *precedence, all []int) {
 	}
 }
 
-// winner is the setting that a program gives the last word, or the exclusion that leaves the key alone.
+// winner is the setting that a program gives the last word, or the exclusion that leaves
+// the key alone.
 func (o *order) winner(p sysctld.Program, by reading, among []int) (i int, exclusion bool) {
-	among = slices.DeleteFunc(slices.Clone(among), func(j int) bool { return o.atBoot[o.settings[j].file] && by.turn[o.settings[j].file] < 0 })
+	among = slices.DeleteFunc(slices.Clone(among), func(j int) bool {
+		return o.atBoot[o.settings[j].file] && by.turn[o.settings[j].file] < 0
+	})
 	slices.SortStableFunc(among, func(a, b int) int { return o.compareRead(a, b, by) })
 	lines := make([]sysctld.Setting, len(among))
 	for n, j := range among {
@@ -101,15 +109,16 @@ func (o *order) winner(p sysctld.Program, by reading, among []int) (i int, exclu
 func (o *order) lastExclusion(among []int) int {
 	last := -1
 	for _, j := range among {
-		if o.settings[j].form == asExclude && !o.skipped(o.settings[j].file) && (last < 0 || o.compareRead(last, j, o.systemd) < 0) {
+		if o.settings[j].form == asExclude && !o.skipped(o.settings[j].file) &&
+			(last < 0 || o.compareRead(last, j, o.systemd) < 0) {
 			last = j
 		}
 	}
 	return last
 }
 
-// lineFor is a setting as sysctld takes it; its line is its place in the list, from 1. Names that sysctld does not know as
-// those of one value (before 4.9) are brought together.
+// lineFor is a setting as sysctld takes it; its line is its place in the list, from 1.
+// Names that sysctld does not know as those of one value (before 4.9) are brought together.
 func (o *order) lineFor(j, n int) sysctld.Setting {
 	s := o.settings[j]
 	key := s.key
@@ -119,7 +128,14 @@ func (o *order) lineFor(j, n int) sysctld.Setting {
 	if s.glob != "" {
 		key = s.glob
 	}
-	return sysctld.Setting{File: "x", Line: n + 1, Key: key, Value: s.value, Exclude: s.form == asExclude, Lenient: s.optional}
+	return sysctld.Setting{
+		File:    "x",
+		Line:    n + 1,
+		Key:     key,
+		Value:   s.value,
+		Exclude: s.form == asExclude,
+		Lenient: s.optional,
+	}
 }
 
 // differing is the last setting after i with another value than i.
@@ -135,7 +151,9 @@ func (o *order) differing(i int, l *precedence) int {
 
 // duplicate is an earlier line with the same value and nothing else between.
 func (o *order) duplicate(i int, l *precedence) int {
-	n := sort.Search(len(l.taken), func(k int) bool { return !o.before(l.taken[k], i, o.systemd) })
+	n := sort.Search(len(l.taken), func(k int) bool {
+		return !o.before(l.taken[k], i, o.systemd)
+	})
 	if n > 0 && o.same(i, l.taken[n-1]) {
 		return l.taken[n-1]
 	}

@@ -1,12 +1,12 @@
-// Package lint says what each line of a tuning file does on a given kernel: sysctl.d files, limits.conf, unit
-// files, and the commands of scripts and forum answers. It is pure: files go in as bytes, the kernel as a
-// host.Snapshot or a release, and a Report comes out.
+// Package lint says what each line of a tuning file does on a given kernel: sysctl.d files,
+// limits.conf, unit files, and the commands of scripts and forum answers. It is pure: files
+// go in as bytes, the kernel as a host.Snapshot or a release, and a Report comes out.
 //
-// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form they are
-// written in: shell with mvdan.cc/sh/v3/syntax, YAML and JSON with yaml.v3, and fragments that do not
-// parse in parts and at last by the line;
-// order.go finds out which of several lines wins; rules_*.go hold what is known of each setting, one table a
-// theme, and judge.go applies it.
+// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form
+// they are written in: shell with mvdan.cc/sh/v3/syntax, YAML and JSON with yaml.v3, and
+// fragments that do not parse in parts and at last by the line; order.go finds out which of
+// several lines wins; rules_*.go hold what is known of each setting, one table a theme, and
+// judge.go applies it.
 //
 // All functions are safe for concurrent use.
 package lint
@@ -29,15 +29,16 @@ const (
 	Unrelated    Verdict = "unrelated" // not about the number of connections
 )
 
-// Verdicts lists all of them, the gravest first: where several hold of a line, the first is its verdict and the
-// others are notes.
-var Verdicts = []Verdict{Gone, UnknownKey, OutOfBounds, Overridden, Harmful, NoEffect, BelowDefault, Duplicate, Effective, Unrelated}
+// Verdicts lists all of them, the gravest first: where several hold of a line, the first is
+// its verdict and the others are notes.
+var Verdicts = []Verdict{Gone, UnknownKey, OutOfBounds, Overridden, Harmful, NoEffect, BelowDefault,
+	Duplicate, Effective, Unrelated}
 
 // Fault says whether a line with this verdict should be looked at.
 func (v Verdict) Fault() bool { return v != Effective && v != Unrelated }
 
-// Note is one thing that holds of a line. Source names a file and function of the kernel, a commit, or a manual
-// page, with the first version where it matters.
+// Note is one thing that holds of a line. Source names a file and function of the kernel, a
+// commit, or a manual page, with the first version where it matters.
 type Note struct {
 	Verdict Verdict `json:"verdict"`
 	Why     string  `json:"why"`
@@ -57,13 +58,16 @@ type Line struct {
 	Running string `json:"running,omitempty"`
 	// Notes are what else holds, gravest first.
 	Notes []Note `json:"notes"`
-	// TCP says that the setting is of TCP, the network core or connection tracking, or has to do with connections: it is never passed over.
+	// TCP says that the setting is of TCP, the network core or connection tracking, or
+	// has to do with connections: it is never skipped.
 	TCP bool `json:"-"`
 }
 
-// Shown says whether a line is told of without being asked for: all of TCP, and of others those that set nothing.
+// Shown says whether a line is reported by default: all of TCP, and of others those that
+// set nothing.
 func (l Line) Shown() bool {
-	return l.TCP || (l.Verdict != Unrelated && l.Verdict != Overridden && l.Verdict != Duplicate)
+	return l.TCP ||
+		(l.Verdict != Unrelated && l.Verdict != Overridden && l.Verdict != Duplicate)
 }
 
 // Report is what all lines do, in the order of the files given.
@@ -75,8 +79,8 @@ type Report struct {
 	Cautions []string `json:"cautions"`
 	Files    []string `json:"files"`
 	Lines    []Line   `json:"lines"`
-	// PassedOver is how many lines were left out because they are unrelated.
-	PassedOver int `json:"passed_over"`
+	// Skipped is how many lines were left out because they are unrelated.
+	Skipped int `json:"passed_over"`
 }
 
 // Count is how many lines have the verdict.
@@ -108,7 +112,7 @@ func contains(all []Verdict, v Verdict) bool {
 	return false
 }
 
-// Brief is the report without the lines that are passed over unless asked for.
+// Brief is the report without the lines that are skipped unless asked for.
 func (r Report) Brief() Report {
 	var kept []Line
 	for _, l := range r.Lines {
@@ -116,7 +120,7 @@ func (r Report) Brief() Report {
 			kept = append(kept, l)
 		}
 	}
-	r.PassedOver = len(r.Lines) - len(kept)
+	r.Skipped = len(r.Lines) - len(kept)
 	r.Lines = kept
 	return r
 }
@@ -127,7 +131,8 @@ type File struct {
 	Text []byte
 	// Mode is what the file system says of it, 0 where that is not known.
 	Mode Mode
-	// Same names the file that this one is a symbolic link to, "" for none. Its lines are told of once, under Name.
+	// Same names the file that this one is a symbolic link to, "" for none. Its lines
+	// are reported once, under Name.
 	Same string
 }
 
@@ -144,11 +149,14 @@ const (
 type Target struct {
 	// Snapshot is what was observed of the host; it may be empty.
 	Snapshot host.Snapshot
-	// Kernel is a release such as "4.9" that is judged for with nothing else known; "" takes the snapshot's.
+	// Kernel is a release such as "4.9" that is judged for with nothing else known; ""
+	// takes the snapshot's.
 	Kernel string
-	// Has says whether the running kernel has a setting of this name, for names that are not known here (those of
-	// modules and of a vendor's kernel). nil where that cannot be asked.
+	// Has says whether the running kernel has a setting of this name, for names that
+	// are not known here (those of modules and of a vendor's kernel). nil where that
+	// cannot be asked.
 	Has func(name string) bool
-	// Boot says that the files are all that the host reads at boot, so that what is not among them is not read.
+	// Boot says that the files are all that the host reads at boot, so that what is not
+	// among them is not read.
 	Boot bool
 }

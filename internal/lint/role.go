@@ -22,9 +22,11 @@ const (
 
 func oneOfRoles(r role, all ...role) bool { return slices.Contains(all, r) }
 
-// directories are those of sysctl.d, by precedence: where a file of the same name is in several, the first is read
-// (sysctl.d(5), sysctl(8) --system; measured with systemd 252 and procps 4.0.2).
-var directories = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d"}
+// directories are those of sysctl.d, by precedence: where a file of the same name is in
+// several, the first is read (sysctl.d(5), sysctl(8) --system; measured with systemd 252
+// and procps 4.0.2).
+var directories = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d",
+	"usr/lib/sysctl.d", "lib/sysctl.d"}
 
 // numbered is a name as files of sysctl.d have it.
 var numbered = regexp.MustCompile(`^[0-9]{1,3}-[^/]*\.conf$`)
@@ -42,7 +44,8 @@ func roleOf(name string) role {
 	clean := path.Clean(strings.ReplaceAll(name, "\\", "/"))
 	base, dir := path.Base(clean), path.Base(path.Dir(clean))
 	switch {
-	case strings.HasSuffix(dir, ".d") && strings.Contains(dir, ".service") || base == "system.conf" || base == "user.conf":
+	case strings.HasSuffix(dir, ".d") && strings.Contains(dir, ".service") ||
+		base == "system.conf" || base == "user.conf":
 		return unitRole
 	case base == "sysctl.conf" || dir == "sysctl.d":
 		return sysctlRole
@@ -67,14 +70,16 @@ func isYAML(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
 }
 
-// placeOf says where the file is in the order of a boot, and whether it is read at boot at all. A file that is
-// called as those of sysctl.d are (10-x.conf) is taken for one of them, together with others in its directory.
+// placeOf says where the file is in the order of a boot, and whether it is read at boot at
+// all. A file that is called as those of sysctl.d are (10-x.conf) is taken for one of them,
+// together with others in its directory.
 func placeOf(name string) (place, bool) {
 	clean := path.Clean(strings.ReplaceAll(name, "\\", "/"))
 	dir, base := path.Split(clean)
 	dir = strings.TrimSuffix(dir, "/")
 	for rank, d := range directories {
-		if root, ok := strings.CutSuffix("/"+dir, "/"+d); ok && strings.HasSuffix(base, ".conf") {
+		if root, ok := strings.CutSuffix("/"+dir, "/"+d); ok &&
+			strings.HasSuffix(base, ".conf") {
 			return place{root: root + "/", base: base, rank: rank}, true
 		}
 	}

@@ -28,7 +28,8 @@ var rules map[string]*rule
 
 func init() {
 	rules = index(
-		listenRules, timeWaitRules, portRules, fileRules, memoryRules, bufferRules, orphanRules,
+		listenRules, timeWaitRules, portRules, fileRules, memoryRules, bufferRules,
+		orphanRules,
 		keepaliveRules, conntrackRules, trackTimeRules(), receiveRules, neighbourRules(),
 		threadRules, tcpRules, coreRules, routeRules(),
 	)
@@ -61,7 +62,7 @@ func ruleOf(key string) *rule {
 	return nil
 }
 
-// families are the prefixes of settings that are never passed over: TCP, the core of the network,
+// families are the prefixes of settings that are never skipped: TCP, the core of the network,
 // connection tracking.
 var families = []string{
 	"net.core.", "net.ipv4.tcp_", "net.netfilter.nf_conntrack_", "net.ipv4.ip_local_",

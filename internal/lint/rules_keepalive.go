@@ -24,16 +24,25 @@ func judgeKeepalive(c *evaluation) {
 	}
 	switch {
 	case c.key == "net.ipv4.tcp_keepalive_probes" && probes == 0:
-		c.say(Harmful, "With no probe an idle connection with SO_KEEPALIVE is reset after tcp_keepalive_time without asking the peer.")
+		c.say(Harmful,
+			"With no probe an idle connection with SO_KEEPALIVE is reset after "+
+				"tcp_keepalive_time without asking the peer.")
 		return
 	case c.n[0] <= 0:
-		c.say(Harmful, "The kernel takes the number and does not check it; zero or less is no time to wait between probes.")
+		c.say(Harmful,
+			"The kernel takes the number and does not check it; zero or less is no "+
+				"time to wait between probes.")
 		return
 	}
 	total := max(idle, 0) + saturated(max(gap, 0), max(probes, 0))
-	c.note(Effective, fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x %s; %s s by default), and its "+
-		"descriptor and memory are free then. It acts only on sockets with SO_KEEPALIVE that set no times of their own.",
-		count(total), count(idle), count(probes), count(gap), count(c.usualKeepalive())), c.rule.Source)
+	c.note(Effective,
+		fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x "+
+			"%s; %s s by default), and its "+
+			"descriptor and memory are free then. It acts only on sockets with "+
+			"SO_KEEPALIVE that set no times of their own.",
+			count(total), count(idle), count(probes), count(gap),
+			count(c.usualKeepalive())),
+		c.rule.Source)
 	if total < 30 {
 		c.caution("An outage of that length ends all idle connections.")
 	}

@@ -17,7 +17,8 @@ var portRules = []rule{
 	{key: "net.ipv4.ip_autobind_reuse", judge: judgeAutobind},
 	{
 		key: "net.ipv4.ip_local_port_step_width",
-		does: "Where a port is taken, connect() goes on by a random step of at most {v} (with {d}, the default, by one " +
+		does: "Where a port is taken, connect() goes on by a random step of at most " +
+			"{v} (with {d}, the default, by one " +
 			"step after the other), so that the ports behind reserved ones are not " +
 			"used more often than others. All ports are tried before it " +
 			"fails: the line adds none, and a step as wide as the range " +
@@ -32,7 +33,8 @@ var defaultLow, defaultHigh = func() (low, high int64) {
 }()
 
 // wellKnown are ports of servers above 1023 that a wide range takes in.
-var wellKnown = []int64{1433, 1521, 2181, 2379, 3000, 3306, 5432, 5672, 6379, 6443, 8000, 8080, 8443, 9000, 9042, 9090, 9092, 9200, 10250, 11211, 27017}
+var wellKnown = []int64{1433, 1521, 2181, 2379, 3000, 3306, 5432, 5672, 6379, 6443, 8000, 8080,
+	8443, 9000, 9042, 9090, 9092, 9200, 10250, 11211, 27017}
 
 func judgeRange(c *evaluation) {
 	if len(c.n) == 1 {
@@ -45,27 +47,37 @@ func judgeRange(c *evaluation) {
 	}
 	low, high := c.n[0], c.n[1]
 	if low > high {
-		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is above the high end, %d.", low, high), c.rule.Source)
+		c.note(OutOfBounds,
+			fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is above "+
+				"the high end, %d.", low, high), c.rule.Source)
 		return
 	}
-	if start, from, ok := c.before("net.ipv4.ip_unprivileged_port_start"); ok && c.since(4, 11) && low < start {
-		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is below ip_unprivileged_port_start, %d (%s).", low, start, from), c.rule.Source)
+	if start, from, ok := c.before("net.ipv4.ip_unprivileged_port_start"); ok &&
+		c.since(4, 11) && low < start {
+		c.note(OutOfBounds,
+			fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is below "+
+				"ip_unprivileged_port_start, %d (%s).", low, start, from),
+			c.rule.Source)
 		return
 	}
 	n := high - low + 1
-	is := fmt.Sprintf("%s ports instead of the default %s (%d-%d)", count(n), count(defaultHigh-defaultLow+1), defaultLow, defaultHigh)
-	const each = "; as many connections are possible from each source address to each destination address and port. The next connect() sees it."
+	is := fmt.Sprintf("%s ports instead of the default %s (%d-%d)", count(n),
+		count(defaultHigh-defaultLow+1), defaultLow, defaultHigh)
+	const each = "; as many connections are possible from each source address to each " +
+		"destination address and port. The next connect() sees it."
 	switch {
 	case n < defaultHigh-defaultLow+1:
 		c.note(BelowDefault, "Leaves "+is+each, c.rule.Source)
 	case low == defaultLow && high == defaultHigh:
-		c.note(Effective, fmt.Sprintf("%s ports, the default%s", count(n), each), c.rule.Source)
+		c.note(Effective, fmt.Sprintf("%s ports, the default%s", count(n), each),
+			c.rule.Source)
 	default:
 		c.note(Effective, "Gives "+is+each, c.rule.Source)
 		c.judgeWide(low, high)
 	}
 	if (low^high)&1 == 0 {
-		c.caution("The kernel logs that it prefers ends of different parity (one even, one odd).")
+		c.caution("The kernel logs that it prefers ends of different parity (one even, " +
+			"one odd).")
 	}
 }
 
@@ -80,8 +92,17 @@ func (c *evaluation) judgeWide(low, high int64) {
 		}
 		if inside.Len() > 0 {
 			c.notes = nil
-			c.note(Harmful, fmt.Sprintf("The wider range takes in ports that something listens on here: %s. While such a server restarts, a client connection can take its port, and the server then fails with EADDRINUSE. Set ip_local_reserved_ports = %s with it, or begin the range above.",
-				cut(inside.String(), 80), cut(reserved.Union(inside).String(), 80)), c.rule.Source+"; net/ipv4/inet_connection_sock.c inet_csk_bind_conflict")
+			c.note(Harmful,
+				fmt.Sprintf("The wider range takes in ports that something "+
+					"listens on here: %s. While such a server restarts, a "+
+					"client connection can take its port, and the server "+
+					"then fails with EADDRINUSE. Set "+
+					"ip_local_reserved_ports = %s with it, or begin the "+
+					"range above.",
+					cut(inside.String(), 80),
+					cut(reserved.Union(inside).String(), 80)),
+				c.rule.Source+"; net/ipv4/inet_connection_sock.c "+
+					"inet_csk_bind_conflict")
 		}
 		return
 	}
@@ -92,7 +113,10 @@ func (c *evaluation) judgeWide(low, high int64) {
 		}
 	}
 	if len(in) > 0 && !known {
-		c.caution("Ports of servers lie in it (" + strings.Join(in[:min(len(in), 8)], ", ") + " and others): what listens there has to be in ip_local_reserved_ports, or a client connection can take its port while it restarts (EADDRINUSE).")
+		c.caution("Ports of servers lie in it (" + strings.Join(in[:min(len(in), 8)],
+			", ") + " and others): what listens there has to be in " +
+			"ip_local_reserved_ports, or a client connection can take its port " +
+			"while it restarts (EADDRINUSE).")
 	}
 }
 
@@ -106,7 +130,8 @@ func without(s, minus host.PortSet) host.PortSet {
 	return out
 }
 
-// reservedPorts are those that the files, or else the host, keep out of the range; known says that somebody thought of them.
+// reservedPorts are those that the files, or else the host, keep out of the range; known
+// says that somebody thought of them.
 func (c *evaluation) reservedPorts() (set host.PortSet, known bool) {
 	text, ok := "", false
 	if s, found := c.otherSetting("net.ipv4.ip_local_reserved_ports"); found {
@@ -156,11 +181,14 @@ func cut(s string, most int) string {
 func judgeReserved(c *evaluation) {
 	set, err := host.ParsePorts(c.value)
 	if err != nil {
-		c.note(OutOfBounds, "The kernel refuses it (EINVAL): "+err.Error()+".", c.rule.Source)
+		c.note(OutOfBounds, "The kernel refuses it (EINVAL): "+err.Error()+".",
+			c.rule.Source)
 		return
 	}
 	if set.Len() == 0 {
-		c.say(Effective, "Empties the list, which is the default: connect() and bind(0) may choose any port of ip_local_port_range.")
+		c.say(Effective,
+			"Empties the list, which is the default: connect() and bind(0) may "+
+				"choose any port of ip_local_port_range.")
 		return
 	}
 	low, high := int64(defaultLow), int64(defaultHigh)
@@ -168,7 +196,11 @@ func judgeReserved(c *evaluation) {
 		low, high = r[0], r[1]
 	}
 	inside := set.Within(low, high)
-	c.note(Effective, fmt.Sprintf("connect() and bind(0) pass over %s ports, %s of them in the range %d-%d; an explicit bind() still gets them. The line replaces the whole list.", count(set.Len()), count(inside.Len()), low, high), c.rule.Source)
+	c.note(Effective,
+		fmt.Sprintf("connect() and bind(0) skip %s ports, %s of them in the range "+
+			"%d-%d; an explicit bind() still gets them. The line replaces the "+
+			"whole list.", count(set.Len()), count(inside.Len()), low, high),
+		c.rule.Source)
 }
 
 // rangeBy is ip_local_port_range as the lines set it, or as it is now.
@@ -193,10 +225,15 @@ func judgePortStart(c *evaluation) {
 		if ok {
 			low = r[0]
 		}
-		c.note(OutOfBounds, fmt.Sprintf("The kernel refuses it (EINVAL): %s is above the low end of ip_local_port_range, %d.", count(v), low), c.rule.Source)
+		c.note(OutOfBounds,
+			fmt.Sprintf("The kernel refuses it (EINVAL): %s is above the low end "+
+				"of ip_local_port_range, %d.", count(v), low), c.rule.Source)
 		return
 	}
-	c.note(Effective, fmt.Sprintf("Programs without privilege may listen from port %d on (%d by default), and ip_local_port_range may begin there.", v, c.usual(c.key)), c.rule.Source)
+	c.note(Effective,
+		fmt.Sprintf("Programs without privilege may listen from port %d on (%d by "+
+			"default), and ip_local_port_range may begin there.", v, c.usual(c.key)),
+		c.rule.Source)
 }
 
 func judgeAutobind(c *evaluation) {
@@ -204,5 +241,8 @@ func judgeAutobind(c *evaluation) {
 		c.say(Effective, "bind(0) gives out free ports only; that is the default.")
 		return
 	}
-	c.say(Harmful, "bind(0) may give out a port in use where all its users set SO_REUSEADDR; it does not look at the destination, so connect() then fails with EADDRNOTAVAIL at random (measured). Use IP_BIND_ADDRESS_NO_PORT instead.")
+	c.say(Harmful,
+		"bind(0) may give out a port in use where all its users set SO_REUSEADDR; it "+
+			"does not look at the destination, so connect() then fails with "+
+			"EADDRNOTAVAIL at random (measured). Use IP_BIND_ADDRESS_NO_PORT instead.")
 }

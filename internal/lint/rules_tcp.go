@@ -7,24 +7,32 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// Rules of settings that do not say how many connections there can be. They are here because tuning files are full of them, and because some
-// of their values break connections, are refused, or have done nothing for years.
+// Rules of settings that do not say how many connections there can be. They are here
+// because tuning files are full of them, and because some of their values break
+// connections, are refused, or have done nothing for years.
 
 const ipSysctl = "Documentation/networking/ip-sysctl.rst"
 
 // tcpRules are of TCP.
 var tcpRules = []rule{
-	{key: "net.ipv4.tcp_low_latency", judge: legacy(4, 14, "the prequeue that it switched off is gone")},
-	{key: "net.ipv4.tcp_fack", judge: legacy(4, 15, "forward acknowledgement is gone, RACK does its work")},
+	{key: "net.ipv4.tcp_low_latency", judge: legacy(4, 14,
+		"the prequeue that it switched off is gone")},
+	{key: "net.ipv4.tcp_fack", judge: legacy(4, 15,
+		"forward acknowledgement is gone, RACK does its work")},
 	{
 		key: "net.ipv4.tcp_window_scaling",
-		judge: offBreaks("Windows cannot be larger than 65,535 bytes: a connection carries no more than that in a "+
-			"round trip.", "Window scaling is on; that is the default."),
+		judge: offBreaks(
+			"Windows cannot be larger than 65,535 bytes: a connection carries no "+
+				"more than that in a "+
+				"round trip.", "Window scaling is on; that is the default."),
 	},
 	{
 		key: "net.ipv4.tcp_sack",
-		judge: offBreaks("After more than one lost packet in a window a connection recovers one packet in a round "+
-			"trip, or waits for a timeout.", "Selective acknowledgement is on; that is the default."),
+		judge: offBreaks(
+			"After more than one lost packet in a window a connection recovers one "+
+				"packet in a round "+
+				"trip, or waits for a timeout.",
+			"Selective acknowledgement is on; that is the default."),
 	},
 }
 
@@ -38,10 +46,13 @@ func legacy(major, minor int, why string) func(*evaluation) {
 	gone := host.V(major, minor)
 	return func(c *evaluation) {
 		if c.since(major, minor) {
-			c.say(NoEffect, "Does nothing since Linux "+gone.String()+": "+why+". The file is there and takes what is written.")
+			c.say(NoEffect, "Does nothing since Linux "+gone.String()+": "+why+
+				". The file is there and takes what is written.")
 			return
 		}
-		c.say(Unrelated, "Is not about how many connections there can be, and does nothing at all since Linux "+gone.String()+".")
+		c.say(Unrelated,
+			"Is not about how many connections there can be, and does nothing at "+
+				"all since Linux "+gone.String()+".")
 	}
 }
 
@@ -68,8 +79,11 @@ const trackDoc = "Documentation/networking/nf_conntrack-sysctl.rst"
 func routeRules() (out []rule) {
 	for _, k := range knob.Rows() {
 		if strings.HasPrefix(k.Name, "net.ipv4.route.") {
-			out = append(out, rule{key: k.Name, judge: nothing("Does nothing since Linux 3.6: the IPv4 route cache that " +
-				"it sized is gone. The file is there and takes what is written.")})
+			out = append(out, rule{key: k.Name,
+				judge: nothing("Does nothing since Linux 3.6: the IPv4 route " +
+					"cache that " +
+					"it sized is gone. The file is there and takes what is " +
+					"written.")})
 		}
 	}
 	return append(out, rule{key: "net.ipv6.route.max_size", judge: judgeRoutes})
@@ -77,7 +91,9 @@ func routeRules() (out []rule) {
 
 func judgeRoutes(c *evaluation) {
 	if c.since(6, 3) {
-		c.say(NoEffect, "Does nothing since Linux 6.3: IPv6 routes are not counted against it any more.")
+		c.say(NoEffect,
+			"Does nothing since Linux 6.3: IPv6 routes are not counted against it "+
+				"any more.")
 		return
 	}
 	c.say(Unrelated, "Bounds cached IPv6 routes, not connections.")
@@ -88,5 +104,9 @@ func judgeBypass(c *evaluation) {
 		c.say(Effective, "New sockets count in net.ipv4.tcp_mem. That is the default.")
 		return
 	}
-	c.say(Effective, "What new sockets of this network namespace queue no longer counts in net.ipv4.tcp_mem, the bound of the whole host: only the memory limit of their cgroup bounds it, and where it has none nothing but the host's memory does. It moves no ceiling on connections.")
+	c.say(Effective,
+		"What new sockets of this network namespace queue no longer counts in "+
+			"net.ipv4.tcp_mem, the bound of the whole host: only the memory limit "+
+			"of their cgroup bounds it, and where it has none nothing but the "+
+			"host's memory does. It moves no ceiling on connections.")
 }

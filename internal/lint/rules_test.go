@@ -17,9 +17,11 @@ func lintText(name, text, kernel string) Report {
 	return Lint([]File{{Name: name, Text: []byte(text)}}, Target{Kernel: kernel})
 }
 
-// No setting of TCP, the network core or connection tracking is left without a verdict and a source, whatever its value.
+// No setting of TCP, the network core or connection tracking is left without a verdict and
+// a source, whatever its value.
 func TestEveryNameHasAVerdict(t *testing.T) {
-	values := []string{"0", "1", "-1", "1000000", "4096 87380 6291456", "x", "", "99999999999999999999"}
+	values := []string{"0", "1", "-1", "1000000", "4096 87380 6291456", "x", "",
+		"99999999999999999999"}
 	for _, n := range knownNames() {
 		if !isTCP(n.Name) {
 			continue
@@ -34,28 +36,32 @@ func TestEveryNameHasAVerdict(t *testing.T) {
 				l := r.Lines[0]
 				checkLine(t, l, 1)
 				if l.Source == "" || !l.Shown() || l.Key != key {
-					t.Errorf("%s = %s on %q: %s, source %q, shown %v", key, v, k, l.Verdict, l.Source, l.Shown())
+					t.Errorf("%s = %s on %q: %s, source %q, shown %v", key, v,
+						k, l.Verdict, l.Source, l.Shown())
 				}
 			}
 		}
 	}
 }
 
-// A rule that compares says what lower does and has a default to compare with; none is passed over.
+// A rule that compares says what lower does and has a default to compare with; none is skipped.
 func TestRules(t *testing.T) {
 	for key, r := range rules {
-		if r.Knob == nil || (r.less != "") != (r.lessWhy != "") || r.less != "" && r.Default.On == nil {
+		if r.Knob == nil || (r.less != "") != (r.lessWhy != "") ||
+			r.less != "" && r.Default.On == nil {
 			t.Errorf("%s: does %q, lower %q", key, r.does, r.lessWhy)
 		}
 		if strings.HasPrefix(key, "net.") && !isTCP(key) && !r.Aside {
-			t.Errorf("%s would be passed over", key)
+			t.Errorf("%s would be skipped", key)
 		}
 	}
 }
 
-// A line that sets the kernel's default is no fault, but for those that do nothing whatever they are set to.
+// A line that sets the kernel's default is no fault, but for those that do nothing whatever
+// they are set to.
 func TestDefaultsAreNoFaults(t *testing.T) {
-	doesNothing := []string{"net.ipv4.tcp_max_syn_backlog", "net.core.rmem_default", "net.core.wmem_default"}
+	doesNothing := []string{"net.ipv4.tcp_max_syn_backlog", "net.core.rmem_default",
+		"net.core.wmem_default"}
 	for key, r := range rules {
 		if r.Default.On == nil || r.Takes.N > 1 || slices.Contains(doesNothing, key) {
 			continue
@@ -79,9 +85,11 @@ func TestBelowDefaultIsMonotonic(t *testing.T) {
 		for _, k := range kernels {
 			enough := false
 			for n := int64(64); n < 1<<31; n *= 2 {
-				v := lintText("x.conf", fmt.Sprintf("%s = %d", key, n), k).Lines[0].Verdict
+				v := lintText("x.conf", fmt.Sprintf("%s = %d", key, n),
+					k).Lines[0].Verdict
 				if v == BelowDefault && enough {
-					t.Errorf("%s = %d on %q is below the default, half of it was not", key, n, k)
+					t.Errorf("%s = %d on %q is below the default, half of "+
+						"it was not", key, n, k)
 				}
 				enough = enough || v == Effective
 			}
@@ -133,9 +141,15 @@ func TestNames(t *testing.T) {
 // What proc_get_long takes and refuses (measured on 6.18).
 func TestNumbers(t *testing.T) {
 	for text, want := range map[string]string{
-		"30": "[30]", "0x24": "[36]", "010": "[8]", "-5": "[-5]", "-0": "[0]", "38 39": "[38] rest 39", "31 # c": "[31] rest # c", "41\t# x": "[41] rest # x", "  39": "[39]",
-		"32# c": "wrong", "33;": "wrong", `"34"`: "wrong", "+37": "wrong", "1k": "wrong", "1e3": "wrong", "1,000": "wrong", "": "wrong", "4.5": "wrong", "abc": "wrong", "0o12": "wrong", "0b1": "wrong",
-		"1_000": "wrong", "0x": "wrong", "-": "wrong", "08": "wrong", "0x1_0": "wrong", "18446744073709551615": "[9223372036854775807] big", "99999999999999999999999": "[9223372036854775807] big",
+		"30": "[30]", "0x24": "[36]", "010": "[8]", "-5": "[-5]", "-0": "[0]",
+		"38 39": "[38] rest 39", "31 # c": "[31] rest # c", "41\t# x": "[41] rest # x",
+		"  39":  "[39]",
+		"32# c": "wrong", "33;": "wrong", `"34"`: "wrong", "+37": "wrong", "1k": "wrong",
+		"1e3": "wrong", "1,000": "wrong", "": "wrong", "4.5": "wrong", "abc": "wrong",
+		"0o12": "wrong", "0b1": "wrong",
+		"1_000": "wrong", "0x": "wrong", "-": "wrong", "08": "wrong", "0x1_0": "wrong",
+		"18446744073709551615":    "[9223372036854775807] big",
+		"99999999999999999999999": "[9223372036854775807] big",
 	} {
 		v := numbers(text, 1)
 		have := fmt.Sprint(v.n)
@@ -154,11 +168,14 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// A large file of nonsense takes no time to speak of: nothing is quadratic that an attacker, or a mistake, could feed.
+// A large file of nonsense takes no time to speak of: nothing is quadratic that an
+// attacker, or a mistake, could feed.
 func TestLargeFiles(t *testing.T) {
 	for name, line := range map[string]string{
-		"properties": "some.property.of.a.program.%d = 12\n", "typos": "net.ipv4.tcp_tw_resue%d = 1\n", "same": "net.core.somaxconn = %d\n",
-		"shell": "echo %d > /proc/sys/net/core/somaxconn | tee x\n", "words": "net.core.somaxconn %d\n",
+		"properties": "some.property.of.a.program.%d = 12\n",
+		"typos":      "net.ipv4.tcp_tw_resue%d = 1\n", "same": "net.core.somaxconn = %d\n",
+		"shell": "echo %d > /proc/sys/net/core/somaxconn | tee x\n",
+		"words": "net.core.somaxconn %d\n",
 	} {
 		var b strings.Builder
 		for i := range 2000 {
@@ -171,7 +188,9 @@ func TestLargeFiles(t *testing.T) {
 		t.Logf("%s: %d lines", name, len(r.Lines))
 	}
 	long := strings.Repeat("x", 1<<20)
-	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1", strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16), "sh -c '" + strings.Repeat(`sh -c "`, 100)} {
+	for _, text := range []string{long, "net.core.somaxconn = " + long, long + " = 1",
+		strings.Repeat("\"", 1<<16), strings.Repeat("a|", 1<<16),
+		"sh -c '" + strings.Repeat(`sh -c "`, 100)} {
 		lintText("x.conf", text, "6.1")
 	}
 	var stairs strings.Builder

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// rows are the lines of a text, with LF or CRLF at their ends, which are taken off one after the other.
+// rows are the lines of a text, with LF or CRLF at their ends, which are taken off one
+// after the other.
 type rows struct {
 	rest string
 	n    int // of the line taken last, from 1
@@ -14,7 +15,8 @@ type rows struct {
 // bom is the mark of UTF-8 that editors on Windows put in front.
 const bom = "\xef\xbb\xbf"
 
-// rowsOf begins at the first line. A mark of UTF-8 in front is taken off; marked says that there was one.
+// rowsOf begins at the first line. A mark of UTF-8 in front is taken off; marked says that
+// there was one.
 func rowsOf(text []byte) (r *rows, marked bool) {
 	s, marked := strings.CutPrefix(string(text), bom)
 	return &rows{rest: s}, marked

@@ -31,11 +31,13 @@ func refused(t knob.Takes, value string, r host.Release) string {
 	for _, n := range v.n {
 		switch {
 		case v.big && b.Top == math.MaxInt64:
-			return "it is more than the largest number there is, " + count(math.MaxInt64)
+			return "it is more than the largest number there is, " +
+				count(math.MaxInt64)
 		case n < b.Low || n > b.Top:
 			return "allowed is " + count(b.Low) + " to " + count(b.Top)
 		case t.Kind == knob.Seconds && (n > jiffies || n < -jiffies):
-			return "so many seconds do not fit (the kernel counts them in timer ticks)"
+			return "that many seconds do not fit (the kernel counts them in " +
+				"timer ticks)"
 		}
 	}
 	return ""
@@ -50,7 +52,8 @@ func refusedWord(value string) string {
 	case strings.ContainsAny(value, "\"'"):
 		return "quotes are part of the value here, and there is nothing of that name"
 	case strings.ContainsAny(value, blank):
-		return "the kernel takes one name, and what follows it (a comment has to stand on a line of " +
+		return "the kernel takes one name, and what follows it (a comment has to stand " +
+			"on a line of " +
 			"its own) becomes part of it"
 	}
 	return ""

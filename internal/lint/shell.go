@@ -74,8 +74,9 @@ const (
 var (
 	tooNested = Note{NoEffect, "The line is nested too deeply, or longer than 64 KiB, " +
 		"and is not judged.", ""}
-	tooMuchShell = Note{NoEffect, "From here on nothing is judged: the file has more than 2 MiB " +
-		"of commands.", ""}
+	tooMuchShell = Note{NoEffect,
+		"From here on nothing is judged: the file has more than 2 MiB " +
+			"of commands.", ""}
 )
 
 // source gives the parser a line at a time, so that no more is taken than a statement needs.
@@ -155,8 +156,9 @@ func (p *parser) parsed(line string, next *rows, missing int) (ok bool) {
 	return true
 }
 
-// list parses the statements of a line, and of as many as they need. The loops run to their end: after
-// an error the sequences of package syntax go on even where they are told to stop (v3.14).
+// list parses the statements of a line, and of as many as they need. The loops run to their
+// end: after an error the sequences of package syntax go on even where they are told to
+// stop (v3.14).
 func (p *parser) list(from *source) (list []*syntax.Stmt, ok bool) {
 	if from.next == nil {
 		ok = true

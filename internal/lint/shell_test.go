@@ -14,19 +14,23 @@ func TestScripts(t *testing.T) {
 		text string
 		want []string
 	}{
-		"quotes": {`sysctl -w net.core.somaxconn='1'"2"\3`, []string{"1 net.core.somaxconn=123"}},
+		"quotes": {`sysctl -w net.core.somaxconn='1'"2"\3`,
+			[]string{"1 net.core.somaxconn=123"}},
 		"continued": {"sysctl -w \\\n  net.core.somaxconn=1 \\\n  net.core.rmem_max=2\n",
 			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
-		"docker": {"docker run \\\n --sysctl net.core.somaxconn=1 \\\n --ulimit nofile=5:6 x",
+		"docker": {"docker run \\\n --sysctl net.core.somaxconn=1 \\\n --ulimit " +
+			"nofile=5:6 x",
 			[]string{"2 net.core.somaxconn=1", "3 nofile=5:6"}},
-		"here document": {"cat > /etc/sysctl.d/a.conf <<EOF\n# x\nnet.core.somaxconn = 1\nEOF\n" +
+		"here document": {"cat > /etc/sysctl.d/a.conf <<EOF\n# x\nnet.core.somaxconn = " +
+			"1\nEOF\n" +
 			"sysctl -w net.core.rmem_max=2",
 			[]string{"3 net.core.somaxconn=1", "5 net.core.rmem_max=2"}},
 		"here document, joined": {
 			"cat > /etc/sysctl.d/a.conf <<EOF\nnet.ipv4.tcp_mem = 1 \\\n2 3\n" +
 				"net.core.somaxconn=1\nEOF\n",
 			[]string{"2 net.ipv4.tcp_mem=1 2 3", "4 net.core.somaxconn=1"}},
-		"here document without end": {"cat > /etc/sysctl.d/a.conf <<EOF\nnet.core.somaxconn = 1\n" +
+		"here document without end": {"cat > /etc/sysctl.d/a.conf " +
+			"<<EOF\nnet.core.somaxconn = 1\n" +
 			"net.core.rmem_max=2\n",
 			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
 		"here document, end indented": {
@@ -34,13 +38,16 @@ func TestScripts(t *testing.T) {
 				"  sysctl -w net.core.rmem_max=2\n",
 			[]string{"2 net.core.somaxconn=1", "4 net.core.rmem_max=2"}},
 		"here document for a shell": {
-			"ssh a sh <<EOF\nif true; then\n  sysctl -w \\\n   net.core.somaxconn=1\nfi\n" +
+			"ssh a sh <<EOF\nif true; then\n  sysctl -w \\\n   " +
+				"net.core.somaxconn=1\nfi\n" +
 				"EOF\n",
 			[]string{"4 net.core.somaxconn=1"}},
-		"group": {"{ echo net.core.somaxconn=1\n echo net.core.rmem_max=2; } >> /etc/sysctl.conf",
+		"group": {"{ echo net.core.somaxconn=1\n echo net.core.rmem_max=2; } >> " +
+			"/etc/sysctl.conf",
 			[]string{"1 net.core.somaxconn=1", "2 net.core.rmem_max=2"}},
 		"subshell into tee": {
-			"(echo net.core.somaxconn=1; echo net.core.rmem_max=2) | sudo tee -a /etc/sysctl.conf",
+			"(echo net.core.somaxconn=1; echo net.core.rmem_max=2) | sudo tee -a " +
+				"/etc/sysctl.conf",
 			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2"}},
 		"string over lines": {
 			"echo \"net.core.somaxconn=1\nnet.core.rmem_max=2\" >> /etc/sysctl.conf",
@@ -58,10 +65,13 @@ func TestScripts(t *testing.T) {
 			[]string{"2 net.core.somaxconn=1"}},
 		"array": {"A=(\n \"net.core.somaxconn=1\"\n net.core.rmem_max=2\n)\n",
 			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
-		"table": {"declare -A T=(\n [net.core.somaxconn]=1\n [\"net.core.rmem_max\"]=2\n)\n" +
+		"table": {"declare -A T=(\n [net.core.somaxconn]=1\n " +
+			"[\"net.core.rmem_max\"]=2\n)\n" +
 			"T['net.ipv4.tcp_mem']=4\n",
-			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2", "5 net.ipv4.tcp_mem=4"}},
-		"function": {"tune() {\n  case $1 in\n  a) sysctl -w net.core.somaxconn=1 ;;\n  esac\n}\n",
+			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2",
+				"5 net.ipv4.tcp_mem=4"}},
+		"function": {"tune() {\n  case $1 in\n  a) sysctl -w net.core.somaxconn=1 ;;\n " +
+			" esac\n}\n",
 			[]string{"3 net.core.somaxconn=1"}},
 		"substitution": {"x=$(sysctl -w net.core.somaxconn=1)\n",
 			[]string{"1 net.core.somaxconn=1"}},
@@ -70,20 +80,24 @@ func TestScripts(t *testing.T) {
 		"redirected into proc": {"echo 1 >/proc/sys/net/core/somaxconn 2>&1 || true",
 			[]string{"1 net.core.somaxconn=1"}},
 		"errors only": {"echo net.core.somaxconn=1 2>> /etc/sysctl.conf", nil},
-		"thrown away": {"{ echo net.core.somaxconn=1 > /dev/null; } >> /etc/sysctl.conf", nil},
+		"thrown away": {"{ echo net.core.somaxconn=1 > /dev/null; } >> /etc/sysctl.conf",
+			nil},
 		"part of a branch": {"then sysctl -w net.core.somaxconn=1\nfi\n",
 			[]string{"1 net.core.somaxconn=1"}},
 		"open quote": {"sh -c 'sysctl -w net.core.somaxconn=1\n",
 			[]string{"1 net.core.somaxconn=1"}},
-		"apostrophes": {"Don't do this:\nnet.core.somaxconn = 1\nsysctl -w net.core.rmem_max=2\n" +
+		"apostrophes": {"Don't do this:\nnet.core.somaxconn = 1\nsysctl -w " +
+			"net.core.rmem_max=2\n" +
 			"it's bad\n",
 			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
 		"in parentheses": {"Try sysctl -w net.core.somaxconn=1 (see below) and 'more\n",
 			[]string{"1 net.core.somaxconn=1"}},
-		"template": {"{{ if x }}\nsysctl -w net.core.somaxconn=1\n{{ end }}\nif a; then {% x %}\n" +
+		"template": {"{{ if x }}\nsysctl -w net.core.somaxconn=1\n{{ end }}\nif a; " +
+			"then {% x %}\n" +
 			" sysctl -w \\\n net.core.rmem_max=2\n",
 			[]string{"2 net.core.somaxconn=1", "6 net.core.rmem_max=2"}},
-		"comment": {"# sysctl -w net.core.somaxconn=1\ntrue # sysctl -w net.core.somaxconn=1\n",
+		"comment": {"# sysctl -w net.core.somaxconn=1\ntrue # sysctl -w " +
+			"net.core.somaxconn=1\n",
 			nil},
 	} {
 		if d := cmp.Diff(c.want, rowsOfSettings("x.sh", c.text)); d != "" {
@@ -111,23 +125,27 @@ func TestYAML(t *testing.T) {
 	}{
 		"flow": {"sysctls: {net.core.somaxconn: 1, net.core.rmem_max: 2}\n" +
 			"ulimits: {nofile: {soft: 3, hard: 4}, nproc: 5}\n",
-			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2", "2 nofile=3", "2 nofile=4", "2 nproc=5"}},
+			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2", "2 nofile=3",
+				"2 nofile=4", "2 nproc=5"}},
 		"list of strings": {`sysctls: ["net.core.somaxconn=1", 'net.core.rmem_max=2']`,
 			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2"}},
 		"names do not leak": {
 			"- name: net.core.somaxconn\n- value: 1\n- name: net.core.rmem_max\n" +
 				"  other: 3\n- name: x\n  value: 4\n",
 			nil},
-		"fields in any order": {"- value: 1\n  state: present\n  name: net.core.somaxconn\n",
+		"fields in any order": {"- value: 1\n  state: present\n  name: " +
+			"net.core.somaxconn\n",
 			[]string{"3 net.core.somaxconn=1"}},
 		"pam_limits": {
-			"- pam_limits:\n    domain: '*'\n    limit_type: soft\n    limit_item: nofile\n" +
+			"- pam_limits:\n    domain: '*'\n    limit_type: soft\n    limit_item: " +
+				"nofile\n" +
 				"    value: 5\n",
 			[]string{"5 nofile=5"}},
 		"several keys of JSON on a line": {`{"net.core.somaxconn": 1, "net.core.rmem_max": "2"}`,
 			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2"}},
 		"JSON with a script": {
-			"{\"a\": 1,\n\"run\": \"set -e\\nsysctl -w net.core.somaxconn=1\\nif a; then\\n" +
+			"{\"a\": 1,\n\"run\": \"set -e\\nsysctl -w net.core.somaxconn=1\\nif " +
+				"a; then\\n" +
 				" sysctl -w net.core.rmem_max=2\\nfi\\n\"}",
 			[]string{"2 net.core.somaxconn=1", "2 net.core.rmem_max=2"}},
 		"block": {"run: |\n  set -e\n  sysctl -w \\\n    net.core.somaxconn=1\n" +
@@ -135,11 +153,13 @@ func TestYAML(t *testing.T) {
 			[]string{"4 net.core.somaxconn=1", "6 net.core.rmem_max=2"}},
 		"block of limits": {"content: |\n  * soft nofile 5\n  [Service]\n  LimitNOFILE=6\n",
 			[]string{"2 nofile=5", "4 LimitNOFILE=6"}},
-		"block of YAML": {"data: |\n  sysctls:\n  - name: net.core.somaxconn\n    value: \"1\"\n",
+		"block of YAML": {"data: |\n  sysctls:\n  - name: net.core.somaxconn\n    " +
+			"value: \"1\"\n",
 			[]string{"4 net.core.somaxconn=1"}},
 		"folded": {"run: >\n  sysctl -w net.core.somaxconn=1\n  net.core.rmem_max=2\n",
 			[]string{"2 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
-		"several documents": {"a: 1\n---\nnet.core.somaxconn: 1\n...\n---\nnet.core.rmem_max: 2\n",
+		"several documents": {"a: 1\n---\nnet.core.somaxconn: " +
+			"1\n...\n---\nnet.core.rmem_max: 2\n",
 			[]string{"3 net.core.somaxconn=1", "6 net.core.rmem_max=2"}},
 		"command in a block list": {"command:\n- sysctl\n- -w\n- net.core.somaxconn=1\n",
 			[]string{"4 net.core.somaxconn=1"}},
@@ -148,14 +168,18 @@ func TestYAML(t *testing.T) {
 			nil},
 		"comments": {"a: 1 # net.core.somaxconn: 1\n# net.core.rmem_max: 2\n", nil},
 		"template": {
-			"{{- if .Values.tune }}\nsysctls:\n- name: net.core.somaxconn\n  value: \"1\"\n" +
-				"{{- end }}\nnet.core.rmem_max: {{ .Values.rmem }}\nnet.core.wmem_max: 3\n",
+			"{{- if .Values.tune }}\nsysctls:\n- name: net.core.somaxconn\n  " +
+				"value: \"1\"\n" +
+				"{{- end }}\nnet.core.rmem_max: {{ .Values.rmem " +
+				"}}\nnet.core.wmem_max: 3\n",
 			[]string{"4 net.core.somaxconn=1", "6 net.core.rmem_max={{ .Values.rmem }}",
 				"7 net.core.wmem_max=3"}},
 		"one part that does not parse": {
-			"a:\n  sysctls:\n    net.core.somaxconn: 1\n    - net.core.rmem_max=2\n  b:\n" +
+			"a:\n  sysctls:\n    net.core.somaxconn: 1\n    - " +
+				"net.core.rmem_max=2\n  b:\n" +
 				"  - name: net.core.wmem_max\n    value: 3\n",
-			[]string{"3 net.core.somaxconn=1", "4 net.core.rmem_max=2", "7 net.core.wmem_max=3"}},
+			[]string{"3 net.core.somaxconn=1", "4 net.core.rmem_max=2",
+				"7 net.core.wmem_max=3"}},
 		"CRLF": {"net.core.somaxconn: 1\r\nrun: |\r\n  sysctl -w net.core.rmem_max=2\r\n",
 			[]string{"1 net.core.somaxconn=1", "3 net.core.rmem_max=2"}},
 	} {

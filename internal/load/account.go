@@ -59,7 +59,8 @@ func (a *account) atPeak(ctx context.Context) {
 	}
 }
 
-// highest takes the figures of a server where more connections are open than ever, and passes the sample on.
+// highest takes the figures of a server where more connections are open than ever, and
+// passes the sample on.
 func (a *account) highest(s Sample, progress func(Sample)) {
 	if s.Open > a.openAtPeak {
 		var ok bool
@@ -75,11 +76,12 @@ func (a *account) highest(s Sample, progress func(Sample)) {
 // atEnd is called before what is held is closed.
 func (a *account) atEnd() { a.held = a.allOpen() }
 
-// fewest is the number of connections below which memory for one is not told: other programs and the
-// kernel's reserves move as much.
+// fewest is the number of connections below which memory for one is not told: other
+// programs and the kernel's reserves move as much.
 const fewest = 2000
 
-// grown is growth for each of n, nil where it is below zero: others gave back more than the run took, and nothing was measured.
+// grown is growth for each of n, nil where it is below zero: others gave back more than the
+// run took, and nothing was measured.
 func grown(bytes, n int64) *int64 {
 	if bytes < 0 {
 		return nil
@@ -96,7 +98,8 @@ func (a *account) bytesPer() BytesPer {
 	}
 	user := max(a.used-a.resident, 0)
 	if a.remote.started > 0 {
-		// The processes' own memory is gone from the host's, too, and is not known for this moment.
+		// The processes' own memory is gone from the host's, too, and is not known
+		// for this moment.
 		b.Slab = grown(a.loaded.Slab-a.memory.Slab, n)
 		return b
 	}
@@ -110,12 +113,20 @@ func (a *account) bytesPer() BytesPer {
 func (a *account) report(series []Sample, highest int64) *measured {
 	s := a.spec
 	r := &measured{Report: Report{
-		Schema: result.Schema, Role: a.role, Mode: s.Mode, Target: targetNames(s.Targets), Wanted: s.Connections, WantedRate: s.Rate,
-		Attempted: a.allAttempted(), Established: a.allEstablished(), Held: a.held, Total: float64(a.now()) / 1e9, FileLimit: fileLimit(),
-		Answered: a.sum(func(t *tally) *atomic.Int64 { return &t.answered }), Messages: a.sum(func(t *tally) *atomic.Int64 { return &t.messages }),
-		Resent: a.resent.Load(), PortsSkipped: a.sum(func(t *tally) *atomic.Int64 { return &t.skipped }),
-		Failures: a.failures.list(), SYNSteps: a.steps.list(), Connect: a.times.summed(), Tables: a.tables,
-		Before: a.before, AtPeak: a.peak, Bytes: a.bytesPer(), Counters: moved(a.counters, counters()), Series: series,
+		Schema: result.Schema, Role: a.role, Mode: s.Mode, Target: targetNames(s.Targets),
+		Wanted: s.Connections, WantedRate: s.Rate,
+		Attempted: a.allAttempted(), Established: a.allEstablished(), Held: a.held,
+		Total: float64(a.now()) / 1e9, FileLimit: fileLimit(),
+		Answered: a.sum(func(t *tally) *atomic.Int64 {
+			return &t.answered
+		}), Messages: a.sum(func(t *tally) *atomic.Int64 { return &t.messages }),
+		Resent: a.resent.Load(), PortsSkipped: a.sum(func(t *tally) *atomic.Int64 {
+			return &t.skipped
+		}),
+		Failures: a.failures.list(), SYNSteps: a.steps.list(), Connect: a.times.summed(),
+		Tables: a.tables,
+		Before: a.before, AtPeak: a.peak, Bytes: a.bytesPer(),
+		Counters: moved(a.counters, counters()), Series: series,
 	}}
 	if s.Mode == Churn {
 		r.Close = s.Close
@@ -141,7 +152,8 @@ func (a *account) report(series []Sample, highest int64) *measured {
 		cpu := float64((a.cpuAtPeak - a.cpu).Nanoseconds()) / 1e3 / float64(r.Established)
 		r.CPU = &cpu
 	}
-	r.times, r.cpuSeconds, r.userGrown, r.began = a.times, (a.cpuAtPeak - a.cpu).Seconds(), max(a.used-a.resident, 0), a.began
+	r.times, r.cpuSeconds, r.userGrown, r.began = a.times, (a.cpuAtPeak - a.cpu).Seconds(),
+		max(a.used-a.resident, 0), a.began
 	classify(&r.Report)
 	a.remote.addTo(&r.Report)
 	if why := a.why.Load(); why != nil {
@@ -171,24 +183,30 @@ func classify(r *Report) {
 	}
 }
 
-// enoughRate is the share of a wanted rate that counts as reached: the schedule ends in the middle of a connection.
+// enoughRate is the share of a wanted rate that counts as reached: the schedule ends in the
+// middle of a connection.
 const enoughRate = 0.99
 
 // judge says whether the goal was met.
 func judge(r *Report) {
-	miss := func(format string, args ...any) { r.Missed = append(r.Missed, fmt.Sprintf(format, args...)) }
+	miss := func(format string, args ...any) {
+		r.Missed = append(r.Missed, fmt.Sprintf(format, args...))
+	}
 	if r.Role == "serve" {
 		r.GoalMet = true // it wants nothing
 		return
 	}
 	if r.Mode != Churn && r.Established < r.Wanted {
-		miss("%s of %s connections were established", figure.Count(r.Established), figure.Count(r.Wanted))
+		miss("%s of %s connections were established", figure.Count(r.Established),
+			figure.Count(r.Wanted))
 	}
 	if r.Mode == Churn && r.Wanted > 0 && r.Established < r.Wanted {
-		miss("%s of %s connections were made", figure.Count(r.Established), figure.Count(r.Wanted))
+		miss("%s of %s connections were made", figure.Count(r.Established),
+			figure.Count(r.Wanted))
 	}
 	if r.Mode == Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
-		miss("%s of %s connections/s", figure.Count(int64(r.Rate)), figure.Count(int64(r.WantedRate)))
+		miss("%s of %s connections/s", figure.Count(int64(r.Rate)),
+			figure.Count(int64(r.WantedRate)))
 	}
 	if r.Mode == Churn && r.Established == 0 {
 		miss("no connection was made")

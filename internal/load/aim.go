@@ -11,16 +11,16 @@ import (
 
 // Aim is whom a run would reach from where, and what the user has declared.
 type Aim struct {
-	// Targets are all addresses of what was named; the first is connected to. A name that has one
-	// address here and one elsewhere is judged by both.
+	// Targets are all addresses of what was named; the first is connected to. A name
+	// that has one address here and one elsewhere is judged by both.
 	Targets []netip.Addr
 	Sources []Range // to connect from; none: the kernel chooses an address of this host
-	// Raw sends frames on a device, past the routes of this host. Gateway is their next hop; not
-	// valid means the target.
+	// Raw sends frames on a device, past the routes of this host. Gateway is their next
+	// hop; not valid means the target.
 	Raw     bool
 	Gateway netip.Addr
-	// OwnTarget declares that the user may load the target and what leads there, OwnSources that
-	// frames may have sources that are no addresses of this host.
+	// OwnTarget declares that the user may load the target and what leads there,
+	// OwnSources that frames may have sources that are no addresses of this host.
 	OwnTarget, OwnSources bool
 }
 
@@ -37,7 +37,8 @@ type AddressKind int
 const (
 	Local     AddressKind = iota // of this host: packets to them stay here
 	Broadcast                    // of everybody on a link
-	Elsewhere                    // of this host, and a routing rule sends packets to them elsewhere
+	// of this host, and a routing rule sends packets to them elsewhere
+	Elsewhere
 )
 
 // Refusal is why a run must not start. Declaration is the flag that would allow it, "" for none.
@@ -84,17 +85,20 @@ func (a Aim) permitTarget(to netip.Addr, here []Address) error {
 	}
 	switch {
 	case to.IsLinkLocalUnicast() && to.Is6() && to.Zone() == "":
-		return &Refusal{Text: fmt.Sprintf("%s is a link-local address without its device: %s%%eth0",
+		return &Refusal{Text: fmt.Sprintf(
+			"%s is a link-local address without its device: %s%%eth0",
 			to, to)}
 	case a.OwnTarget:
 		return nil
 	case a.Raw:
-		// The frames leave this host whatever their address is: whoever answers for the next hop gets
-		// them, and hands them on.
-		return &Refusal{"frames of --raw go to whoever answers on the device, not by this host's routes",
+		// The frames leave this host whatever their address is: any host that
+		// answers for the next hop gets them, and hands them on.
+		return &Refusal{"frames of --raw go to any host that answers on the device, " +
+			"not by this host's routes",
 			DeclareTarget}
 	case !isHere(to, here) && len(a.Targets) > 1:
-		return &Refusal{fmt.Sprintf("the name has %d addresses, and %s is no address of this host",
+		return &Refusal{fmt.Sprintf(
+			"the name has %d addresses, and %s is no address of this host",
 			len(a.Targets), to), DeclareTarget}
 	case !isHere(to, here):
 		return &Refusal{fmt.Sprintf("%s is no address of this host", to), DeclareTarget}
@@ -134,9 +138,11 @@ func (a Aim) permitSource(r Range, here []Address) error {
 	case !ok || a.Raw && a.OwnSources:
 		return nil
 	case a.Raw:
-		return &Refusal{fmt.Sprintf("source %s is no address of this host", foreign), DeclareSources}
+		return &Refusal{fmt.Sprintf("source %s is no address of this host", foreign),
+			DeclareSources}
 	}
-	// A socket that is bound to it (net.ipv4.ip_nonlocal_bind) has its answers go to another host.
+	// A socket that is bound to it (net.ipv4.ip_nonlocal_bind) has its answers go to
+	// another host.
 	return &Refusal{Text: fmt.Sprintf("source %s is no address of this host", foreign)}
 }
 
@@ -195,7 +201,8 @@ func isHere(a netip.Addr, here []Address) bool {
 	}
 	local := false
 	for _, row := range here {
-		if !row.Prefix.Contains(a.WithZone("")) || a.Zone() != "" && a.Zone() != row.Device {
+		if !row.Prefix.Contains(a.WithZone("")) ||
+			a.Zone() != "" && a.Zone() != row.Device {
 			continue
 		}
 		if row.Kind == Elsewhere {

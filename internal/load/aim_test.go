@@ -31,24 +31,30 @@ func table() []Address {
 // anything else is the declaration that permits it.
 func TestPermitTarget(t *testing.T) {
 	for _, c := range []struct{ names, want string }{
-		{"127.0.0.1", ""}, {"127.1.2.3", ""}, {"127.255.255.254", ""}, {"127.255.255.255", "!"},
+		{"127.0.0.1", ""}, {"127.1.2.3", ""}, {"127.255.255.254", ""},
+		{"127.255.255.255", "!"},
 		{"::1", ""}, {"::ffff:127.0.0.1", ""}, {"::ffff:7f00:1", ""},
 		{"10.0.0.5", ""}, {"::ffff:10.0.0.5", ""}, {"fd00::5", ""},
 		{"198.51.100.9", ""}, {"fd00:1::77", ""}, // routed as local
 		{"198.51.100.7", DeclareTarget}, // and by a rule not
 
 		{"10.0.0.7", DeclareTarget}, {"::ffff:10.0.0.7", DeclareTarget},
-		{"192.168.1.1", DeclareTarget}, {"172.16.0.1", DeclareTarget}, {"100.64.0.1", DeclareTarget},
-		{"169.254.1.1", DeclareTarget}, {"192.0.2.1", DeclareTarget}, {"8.8.8.8", DeclareTarget},
-		{"fd00::6", DeclareTarget}, {"2001:db8::1", DeclareTarget}, {"64:ff9b::7f00:1", DeclareTarget},
+		{"192.168.1.1", DeclareTarget}, {"172.16.0.1", DeclareTarget},
+		{"100.64.0.1", DeclareTarget},
+		{"169.254.1.1", DeclareTarget}, {"192.0.2.1", DeclareTarget},
+		{"8.8.8.8", DeclareTarget},
+		{"fd00::6", DeclareTarget}, {"2001:db8::1", DeclareTarget},
+		{"64:ff9b::7f00:1", DeclareTarget},
 		{"::127.0.0.1", DeclareTarget}, {"2002:7f00:1::", DeclareTarget},
 
-		{"fe80::5%eth0", ""}, {"fe80::5%eth1", DeclareTarget}, {"fe80::6%eth0", DeclareTarget},
+		{"fe80::5%eth0", ""}, {"fe80::5%eth1", DeclareTarget},
+		{"fe80::6%eth0", DeclareTarget},
 		{"fe80::5", "!"}, {"fe80::6", "!"},
 
 		{"0.0.0.0", "!"}, {"0.1.2.3", "!"}, {"::", "!"}, {"::ffff:0.0.0.0", "!"},
 		{"255.255.255.255", "!"}, {"10.0.0.255", "!"}, {"::ffff:10.0.0.255", "!"},
-		{"224.0.0.1", "!"}, {"239.1.1.1", "!"}, {"240.0.0.1", "!"}, {"::ffff:224.0.0.1", "!"},
+		{"224.0.0.1", "!"}, {"239.1.1.1", "!"}, {"240.0.0.1", "!"},
+		{"::ffff:224.0.0.1", "!"},
 		{"ff02::1%eth0", "!"}, {"ff0e::1", "!"},
 
 		// Names with several addresses.
@@ -63,7 +69,8 @@ func TestPermitTarget(t *testing.T) {
 		for _, declared := range []bool{false, true} {
 			got := declaration(t, Aim{Targets: to, OwnTarget: declared}.Permit(table()))
 			if want := wanted(c.want, declared); got != want {
-				t.Errorf("%s, declared %v: %q, want %q", c.names, declared, got, want)
+				t.Errorf("%s, declared %v: %q, want %q", c.names, declared, got,
+					want)
 			}
 		}
 		raw := Aim{Targets: to, Raw: true, OwnTarget: false}
@@ -100,11 +107,15 @@ func TestPermitSource(t *testing.T) {
 		{"127.0.0.1", "", ""}, {"127.0.0.0/8", "", ""}, {"10.0.0.5", "", ""},
 		{"10.0.0.5-10.0.0.6", "", ""}, {"198.51.100.0/24", "", ""}, {"::1,fd00::5", "", ""},
 		{"fd00:1::-fd00:1::ff", "", ""},
-		{"10.0.0.4-10.0.0.6", "!", DeclareSources}, {"10.0.0.5-10.0.0.7", "!", DeclareSources},
-		{"10.0.0.7", "!", DeclareSources}, {"198.51.99.0-198.51.101.0", "!", DeclareSources},
+		{"10.0.0.4-10.0.0.6", "!", DeclareSources},
+		{"10.0.0.5-10.0.0.7", "!", DeclareSources},
+		{"10.0.0.7", "!", DeclareSources},
+		{"198.51.99.0-198.51.101.0", "!", DeclareSources},
 		{"fd00:2::1", "!", DeclareSources}, {"8.8.8.8", "!", DeclareSources},
-		{"10.0.0.250-10.0.1.5", "!", "!"}, {"0.0.0.1", "!", "!"}, {"200.0.0.0-225.0.0.0", "!", "!"},
-		{"255.255.255.255", "!", "!"}, {"0.0.0.0/0", "!", "!"}, {"fe00::-ff02::1", "!", "!"},
+		{"10.0.0.250-10.0.1.5", "!", "!"}, {"0.0.0.1", "!", "!"},
+		{"200.0.0.0-225.0.0.0", "!", "!"},
+		{"255.255.255.255", "!", "!"}, {"0.0.0.0/0", "!", "!"},
+		{"fe00::-ff02::1", "!", "!"},
 	} {
 		sources, err := ParseSources(c.list)
 		if err != nil {
@@ -116,9 +127,11 @@ func TestPermitSource(t *testing.T) {
 			want string
 		}{
 			{Aim{Targets: to, Sources: sources}, c.socket},
-			{Aim{Targets: to, Sources: sources, OwnTarget: true, OwnSources: true}, c.socket},
+			{Aim{Targets: to, Sources: sources, OwnTarget: true, OwnSources: true},
+				c.socket},
 			{Aim{Targets: to, Sources: sources, Raw: true, OwnTarget: true}, c.frames},
-			{Aim{Targets: to, Sources: sources, Raw: true, OwnTarget: true, OwnSources: true},
+			{Aim{Targets: to, Sources: sources, Raw: true, OwnTarget: true,
+				OwnSources: true},
 				strings.TrimPrefix(c.frames, DeclareSources)},
 		} {
 			if got := declaration(t, a.aim.Permit(table())); got != a.want {
@@ -133,8 +146,9 @@ func TestPermitGateway(t *testing.T) {
 		"10.0.0.1": true, "10.0.0.255": false, "224.0.0.1": false, "0.0.0.0": false,
 		"255.255.255.255": false, "10.0.0.5": false, "127.0.0.1": false,
 	} {
-		a := Aim{Targets: []netip.Addr{netip.MustParseAddr("8.8.8.8")}, Raw: true, OwnTarget: true,
-			Gateway: netip.MustParseAddr(hop)}
+		a := Aim{Targets: []netip.Addr{netip.MustParseAddr("8.8.8.8")}, Raw: true,
+			OwnTarget: true,
+			Gateway:   netip.MustParseAddr(hop)}
 		if got := a.Permit(table()); (got == nil) != ok {
 			t.Errorf("%s: %v", hop, got)
 		}
@@ -174,11 +188,13 @@ func TestOneHost(t *testing.T) {
 	}{
 		{[][6]byte{a}, ""}, {[][6]byte{a, a, a}, ""}, {[][6]byte{a, b}, "two hosts"},
 		{[][6]byte{a, a, own}, "two hosts"}, {[][6]byte{own}, "this device"},
-		{[][6]byte{{}}, "not the hardware address"}, {[][6]byte{{1, 0, 0x5e}}, "not the hardware"},
+		{[][6]byte{{}}, "not the hardware address"},
+		{[][6]byte{{1, 0, 0x5e}}, "not the hardware"},
 		{[][6]byte{{255, 255, 255, 255, 255, 255}}, "not the hardware address"},
 	} {
 		err := oneHost(c.answers, own)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		if (err == nil) != (c.want == "") ||
+			err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v", c.answers, err)
 		}
 	}
@@ -197,12 +213,15 @@ func FuzzForeignSources(f *testing.F) {
 		for _, r := range sources {
 			for i := range r.size() {
 				a := r.at(i)
-				in := slices.ContainsFunc(foreign, func(o Range) bool { return o.meets(Range{a, a}) })
+				in := slices.ContainsFunc(foreign, func(o Range) bool {
+					return o.meets(Range{a, a})
+				})
 				own := isHere(a, slices.DeleteFunc(table(), func(row Address) bool {
 					return row.Kind == Elsewhere
 				}))
 				if in == own {
-					t.Errorf("%s: %s is own %v and foreign %v", list, a, own, in)
+					t.Errorf("%s: %s is own %v and foreign %v", list, a, own,
+						in)
 				}
 			}
 		}

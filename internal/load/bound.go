@@ -15,7 +15,8 @@ import (
 	"github.com/maxconn/maxconn/internal/observe"
 )
 
-// verdict is the diagnosis of a run: what check would say of the time between its start and its end.
+// verdict is the diagnosis of a run: what check would say of the time between its start and
+// its end.
 type verdict struct {
 	before   host.Snapshot
 	taken    time.Time
@@ -49,7 +50,8 @@ func (v *verdict) look(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	for _, f := range diagnose.Check(host.Window(v.before, s, time.Since(v.taken)), diagnose.Options{}).Findings {
+	for _, f := range diagnose.Check(host.Window(v.before, s, time.Since(v.taken)),
+		diagnose.Options{}).Findings {
 		if f.Severity == diagnose.Critical {
 			v.findings = append(v.findings, f)
 		}
@@ -88,7 +90,8 @@ func callOf(p Phase) string {
 func limitsBehind(f Failure) (ids []limit.ID) {
 	for _, l := range limit.Catalogue() {
 		for _, s := range l.Signs {
-			if s.Errno == f.Errno && s.Call == callOf(f.Phase) && !slices.Contains(ids, l.ID) {
+			if s.Errno == f.Errno && s.Call == callOf(f.Phase) &&
+				!slices.Contains(ids, l.ID) {
 				ids = append(ids, l.ID)
 			}
 		}
@@ -96,11 +99,14 @@ func limitsBehind(f Failure) (ids []limit.ID) {
 	return ids
 }
 
-// bound names the limit that bound first. A finding of the diagnosis that explains the first failure counts most, then one that
-// explains waiting for SYNs, then the errno alone where only one limit gives it.
+// bound names the limit that bound first. A finding of the diagnosis that explains the
+// first failure counts most, then one that explains waiting for SYNs, then the errno alone
+// where only one limit gives it.
 func (a *account) bound(r *Report) {
 	if r.Stopped == result.StoppedMemory {
-		r.BoundBy, r.Because = string(limit.ConnectionMemory), fmt.Sprintf("free memory and page cache fell below %d MiB with %d connections open", a.keepFree()>>20, r.PeakOpen)
+		r.BoundBy, r.Because = string(limit.ConnectionMemory),
+			fmt.Sprintf("free memory and page cache fell below %d MiB with %d "+
+				"connections open", a.keepFree()>>20, r.PeakOpen)
 		return
 	}
 	if len(r.Failures) == 0 && len(r.SYNSteps) == 0 {
@@ -114,7 +120,9 @@ func (a *account) bound(r *Report) {
 			return
 		}
 		if sole := soleLimit(f.Errno); sole != "" {
-			r.BoundBy, r.Because = string(sole), fmt.Sprintf("%s at %s with %d connections open", f.Errno, f.Phase, f.Open)
+			r.BoundBy, r.Because = string(sole),
+				fmt.Sprintf("%s at %s with %d connections open", f.Errno, f.Phase,
+					f.Open)
 			return
 		}
 	}

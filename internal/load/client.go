@@ -9,22 +9,24 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
-// client is a worker that connects to a server elsewhere, perhaps in this host. Handshakes are begun without waiting; over
-// loopback each is done when connect() returns, and a second connect() says so, which is cheaper than an event. Those that are
-// not done are in a slot until they are.
+// client is a worker that connects to a server elsewhere, perhaps in this host. Handshakes
+// are begun without waiting; over loopback each is done when connect() returns, and a
+// second connect() says so, which is cheaper than an event. Those that are not done are in
+// a slot until they are.
 type client struct {
 	*worker
-	cursor   cursor
-	local    bool // the server is on this host
-	slots    []slot
-	free     []int32
-	busy     int // slots in use
-	held     descriptors
-	spare    []spare // Close reuse: sockets for further connections
-	buffer   []byte
-	swept    int64 // when slots were last looked through for timeouts
-	looked   int64 // when events were last taken
-	listened int64 // time since the start, without that in which this thread did not come to look
+	cursor cursor
+	local  bool // the server is on this host
+	slots  []slot
+	free   []int32
+	busy   int // slots in use
+	held   descriptors
+	spare  []spare // Close reuse: sockets for further connections
+	buffer []byte
+	swept  int64 // when slots were last looked through for timeouts
+	looked int64 // when events were last taken
+	// time since the start, without that in which this thread did not come to look
+	listened int64
 	retry    int64 // no connect before it: something has run out
 	retries  int
 	taken    int  // tuples in a row that somebody else had
@@ -71,7 +73,12 @@ const (
 
 func (w *worker) client() {
 	window := min(w.spec.Window, int(min(fileLimit(), maxWindow)))
-	c := &client{worker: w, cursor: cursor{space: w.space}, slots: make([]slot, window), local: w.run.local}
+	c := &client{
+		worker: w,
+		cursor: cursor{space: w.space},
+		slots:  make([]slot, window),
+		local:  w.run.local,
+	}
 	c.buffer = make([]byte, max(4096, w.spec.Expect))
 	c.free = make([]int32, window)
 	for i := range c.free {
@@ -114,12 +121,14 @@ func (c *client) turn() bool {
 	return true
 }
 
-// longestLook is the most that may pass from one look at the events to the next and count as time in which an answer would have
-// been heard: the longest wait, and as much again for a busy CPU.
+// longestLook is the most that may pass from one look at the events to the next and count
+// as time in which an answer would have been heard: the longest wait, and as much again for
+// a busy CPU.
 const longestLook = 2 * sweepEvery
 
-// listen lets the time pass by which others are judged. Where this thread itself did not run for seconds (a busy machine, a
-// stopped process, a virtual machine that was moved), its peers are not late for that.
+// listen lets the time pass by which others are judged. Where this thread itself did not
+// run for seconds (a busy machine, a stopped process, a virtual machine that was moved),
+// its peers are not late for that.
 func (c *client) listen() {
 	c.listened += min(c.clock-c.looked, longestLook)
 	c.looked = c.clock
@@ -127,7 +136,8 @@ func (c *client) listen() {
 
 // mayOpen says whether there is, or may be, another connection to begin here.
 func (c *client) mayOpen() bool {
-	return c.opening && !c.stalled && !c.halted.Load() && c.next.Load() < c.limit && c.clock < c.until
+	return c.opening && !c.stalled && !c.halted.Load() && c.next.Load() < c.limit &&
+		c.clock < c.until
 }
 
 // openedAll is the end of this lane's opening.
@@ -136,7 +146,8 @@ func (c *client) openedAll() {
 	c.leave()
 }
 
-// begin starts connections, at most a batch, and says how long there is nothing to do without an event (negative: for ever).
+// begin starts connections, at most a batch, and says how long there is nothing to do
+// without an event (negative: forever).
 func (c *client) begin() time.Duration {
 	c.clock = c.now()
 	for range batch {
@@ -176,7 +187,8 @@ func (c *client) idle() time.Duration {
 	return -1
 }
 
-// early waits for the time of a ticket, with an eye on events if there are any to come. More than 0: the ticket was given back.
+// early waits for the time of a ticket, with an eye on events if there are any to come.
+// More than 0: the ticket was given back.
 func (c *client) early(due int64) time.Duration {
 	if c.busy > 0 {
 		c.next.Add(-1) // another lane may take it, or this one after its events
@@ -217,7 +229,8 @@ func (c *client) connect(due int64) bool {
 	return true
 }
 
-// refused is a connect() that failed at once. A tuple that is in use, perhaps in TIME_WAIT, is passed over, unless all are.
+// refused is a connect() that failed at once. A tuple that is in use, perhaps in TIME_WAIT,
+// is skipped, unless all are.
 func (c *client) refused(fd int, e syscall.Errno) {
 	fastsock.Close(fd)
 	if e == syscall.EADDRNOTAVAIL && !c.spec.KernelPorts && c.taken < mostChunk {
@@ -231,7 +244,8 @@ func (c *client) refused(fd int, e syscall.Errno) {
 	c.fail(AtConnect, e)
 }
 
-// missed deals with a connection that could not be begun: false where this worker can begin no more.
+// missed deals with a connection that could not be begun: false where this worker can begin
+// no more.
 func (c *client) missed(e syscall.Errno) bool {
 	if e == errNoTuple || c.full(e) && c.spec.Mode != Churn {
 		c.next.Add(-1) // another worker opens it, if there is one that can
@@ -291,7 +305,8 @@ func (c *client) socket(s *slot) (int, syscall.Errno) {
 	return fd, e
 }
 
-// bind takes the next tuple whose port is free. Where the kernel chooses the port, the tuple only says which address to use.
+// bind takes the next tuple whose port is free. Where the kernel chooses the port, the
+// tuple only says which address to use.
 func (c *client) bind(fd int, s *slot) syscall.Errno {
 	if c.spec.KernelPorts {
 		return c.bindAddress(fd, s)

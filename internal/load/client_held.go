@@ -82,7 +82,8 @@ func (c *client) drain() {
 	}
 }
 
-// talking is the questions of one worker in Talk: when each held connection asked, by descriptor, 0 where no answer is wanted.
+// talking is the questions of one worker in Talk: when each held connection asked, by
+// descriptor, 0 where no answer is wanted.
 type talking struct {
 	asked []int64
 	got   []int32
@@ -95,14 +96,15 @@ type talking struct {
 func (c *client) startTalking() {
 	_ = c.epoll.Remove(int(c.asking))
 	n := 64 * len(c.held.bits)
-	c.talking = &talking{asked: make([]int64, n), got: make([]int32, n), left: c.held.n, next: n}
+	c.talking = &talking{asked: make([]int64, n), got: make([]int32, n), left: c.held.n,
+		next: n}
 	if c.held.n == 0 {
 		c.talking.finish(c)
 	}
 }
 
-// ask sends a batch of questions, and says how long to wait for events then: answers are read in between, so that none waits
-// for all the questions.
+// ask sends a batch of questions, and says how long to wait for events then: answers are
+// read in between, so that none waits for all the questions.
 func (t *talking) ask(c *client, wait time.Duration) time.Duration {
 	if t == nil || t.next == 0 {
 		return wait
@@ -176,7 +178,8 @@ func (h *chat) before(c *client, wait time.Duration) time.Duration {
 	const tick = 10 * time.Millisecond
 	all := c.allOpen()
 	if h.last > 0 && all > 0 {
-		h.owed += c.spec.MessageRate * float64(c.held.n) / float64(all) * float64(c.clock-h.last) / 1e9
+		h.owed += c.spec.MessageRate * float64(c.held.n) / float64(all) *
+			float64(c.clock-h.last) / 1e9
 	}
 	h.last = c.clock
 	for ; h.owed >= 1 && c.held.n > 0; h.owed-- {
@@ -207,7 +210,8 @@ func (h *chat) say(c *client) {
 	}
 }
 
-// after is the next descriptor of the set behind fd, the first one behind the last. The set is not empty.
+// after is the next descriptor of the set behind fd, the first one behind the last. The set
+// is not empty.
 func (d *descriptors) after(fd int) int {
 	for i := range 64 * len(d.bits) {
 		if next := (fd + 1 + i) % (64 * len(d.bits)); d.has(next) {

@@ -106,7 +106,8 @@ func (c *client) wait(s *slot, i int32, for_ stage) {
 		return
 	}
 	data := slotMark | uint64(i)<<32 | uint64(s.fd)
-	if e := c.epoll.Modify(int(s.fd), fastsock.Readable|fastsock.PeerClosed|fastsock.Edge, data); e != 0 {
+	if e := c.epoll.Modify(int(s.fd), fastsock.Readable|fastsock.PeerClosed|fastsock.Edge,
+		data); e != 0 {
 		c.fail(AtWatch, e)
 		c.drop(i)
 	}

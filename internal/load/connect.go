@@ -17,9 +17,9 @@ import (
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
-// Pair opens connections from this process to itself over an address of this host, and both ends are closed when it
-// returns. The error is that of a spec that makes no sense; whatever the kernel refuses is in the report. When ctx ends, so
-// does the run, orderly.
+// Pair opens connections from this process to itself over an address of this host, and both
+// ends are closed when it returns. The error is that of a spec that makes no sense;
+// whatever the kernel refuses is in the report. When ctx ends, so does the run, orderly.
 func Pair(ctx context.Context, s Spec) (*Report, error) {
 	return reported(open(ctx, "pair", s, (*worker).pair))
 }
@@ -139,10 +139,12 @@ func (r *run) runPhases(ctx context.Context, a *account) {
 	defer stop()
 	<-r.opened()
 	if left := r.limit - r.next.Load(); r.space.empty.Load() && left > 0 && !r.halted.Load() {
-		r.failNamed(AtBind, "EADDRNOTAVAIL", left) // what connect() says where no port is free
+		// what connect() says where no port is free
+		r.failNamed(AtBind, "EADDRNOTAVAIL", left)
 	}
 	if r.spec.onOpen != nil {
-		r.spec.onOpen(Sample{Attempted: r.allAttempted(), Established: r.allEstablished(), Open: r.allOpen()})
+		r.spec.onOpen(Sample{Attempted: r.allAttempted(), Established: r.allEstablished(),
+			Open: r.allOpen()})
 	}
 	if r.spec.Mode == Churn {
 		return
@@ -157,10 +159,13 @@ func (r *run) runPhases(ctx context.Context, a *account) {
 	a.atEnd()
 }
 
-// talk has all workers ask, and waits for the answers until none comes for the time of one: a million take longer than that.
+// talk has all workers ask, and waits for the answers until none comes for the time of one:
+// a million take longer than that.
 func (r *run) talk(ctx context.Context) {
 	r.asking.Ring()
-	answered := func() int64 { return r.sum(func(t *tally) *atomic.Int64 { return &t.answered }) }
+	answered := func() int64 {
+		return r.sum(func(t *tally) *atomic.Int64 { return &t.answered })
+	}
 	all := after(&r.talkers)
 	p := patience{most: int64(r.spec.Timeout + time.Second), looked: r.now()}
 	for !closed(all) && p.lasts(r.now(), answered()) {
@@ -170,8 +175,8 @@ func (r *run) talk(ctx context.Context) {
 	}
 }
 
-// patience is how long is waited for the next of many answers. As in client.listen, time in which this program did not look is not
-// counted: its workers may not have asked yet.
+// patience is how long is waited for the next of many answers. As in client.listen, time in
+// which this program did not look is not counted: its workers may not have asked yet.
 type patience struct {
 	most, waited, looked, answered int64
 }
@@ -206,8 +211,9 @@ func (r *run) allAttempted() int64 {
 	return r.sum(func(t *tally) *atomic.Int64 { return &t.attempted })
 }
 
-// usualSources are the addresses that the kernel would choose, or for IPv4 loopback as many of 127.0.0.0/8 as are needed, from
-// 127.0.0.1 on. None where they cannot be told: then the kernel chooses.
+// usualSources are the addresses that the kernel would choose, or for IPv4 loopback as many
+// of 127.0.0.0/8 as are needed, from 127.0.0.1 on. None where they are unknown: then the
+// kernel chooses.
 func usualSources(s Spec) []Range {
 	to := s.Targets[0].Addr().Unmap()
 	if to.Is4() && to.IsLoopback() {

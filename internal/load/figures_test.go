@@ -24,11 +24,15 @@ func TestRateEndsWithTheLastHandshake(t *testing.T) {
 	}
 }
 
-// Where other programs gave back more memory than the run took, nothing was measured, which is not zero.
+// Where other programs gave back more memory than the run took, nothing was measured, which
+// is not zero.
 func TestMemoryThatShrankIsUnknown(t *testing.T) {
-	a := &account{run: &run{}, known: true, openAtPeak: 10_000, used: 30 << 20, resident: 10 << 20}
-	a.memory, a.loaded = Memory{Free: 1 << 30, Slab: 1 << 20}, Memory{Free: 2 << 30, Slab: 1<<20 + 40_000_000}
-	if b := a.bytesPer(); b.Kernel != nil || b.Slab == nil || *b.Slab != 4000 || b.User == nil || *b.User != 2097 {
+	a := &account{run: &run{}, known: true, openAtPeak: 10_000, used: 30 << 20,
+		resident: 10 << 20}
+	a.memory, a.loaded = Memory{Free: 1 << 30, Slab: 1 << 20},
+		Memory{Free: 2 << 30, Slab: 1<<20 + 40_000_000}
+	if b := a.bytesPer(); b.Kernel != nil || b.Slab == nil || *b.Slab != 4000 ||
+		b.User == nil || *b.User != 2097 {
 		t.Errorf("%+v", b)
 	}
 	a.loaded.Free = 1<<30 - 20<<20 - 80_000_000
@@ -49,13 +53,24 @@ func TestJudge(t *testing.T) {
 		want []string
 	}{
 		{Report{Mode: Hold, Wanted: 5, Established: 5}, nil},
-		{Report{Mode: Hold, Wanted: 50_000, Established: 7}, []string{"7 of 50,000 connections were established"}},
+		{Report{Mode: Hold, Wanted: 50_000, Established: 7},
+			[]string{"7 of 50,000 connections were established"}},
 		{Report{Mode: Hold, Wanted: 5, Established: 5, Stopped: "memory"}, nil},
-		{Report{Mode: Hold, Wanted: 5, Established: 5, Lost: 2, Failures: []Failure{{Phase: AtHeld, Count: 2}}}, []string{"2 connections were lost while they were held"}},
-		{Report{Mode: Churn, Established: 5, Failures: failure}, []string{"failures: 1,200"}},
-		{Report{Mode: Churn, Established: 5, WantedRate: 5000, Rate: 4000.9}, []string{"4,000 of 5,000 connections/s"}},
-		{Report{Mode: Churn, Established: 5, Stopped: "memory"}, []string{"it ended early for lack of memory"}},
-		{Report{Mode: Churn, Established: 5, Stopped: "interrupted"}, []string{"interrupted"}},
+		{Report{
+			Mode:        Hold,
+			Wanted:      5,
+			Established: 5,
+			Lost:        2,
+			Failures:    []Failure{{Phase: AtHeld, Count: 2}},
+		}, []string{"2 connections were lost while they were held"}},
+		{Report{Mode: Churn, Established: 5, Failures: failure},
+			[]string{"failures: 1,200"}},
+		{Report{Mode: Churn, Established: 5, WantedRate: 5000, Rate: 4000.9},
+			[]string{"4,000 of 5,000 connections/s"}},
+		{Report{Mode: Churn, Established: 5, Stopped: "memory"},
+			[]string{"it ended early for lack of memory"}},
+		{Report{Mode: Churn, Established: 5, Stopped: "interrupted"},
+			[]string{"interrupted"}},
 		{Report{Role: "serve", Stopped: "interrupted"}, nil},
 	} {
 		r := c.r
@@ -66,7 +81,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Answers are waited for as long as they come, and a stall of this program is no time in which none came.
+// Answers are waited for as long as they come, and a stall of this program is no time in
+// which none came.
 func TestPatience(t *testing.T) {
 	p := patience{most: int64(time.Second)}
 	now := int64(0)
@@ -91,13 +107,15 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// Who opens at a rate that is out of reach waits for most of the run, and that is measured however long it is.
+// Who opens at a rate that is out of reach waits for most of the run, and that is measured
+// however long it is.
 func TestLongWaits(t *testing.T) {
 	l := newLatency()
 	for range 100 {
 		l.record(int64(10 * time.Hour))
 	}
-	if s := l.summed(); s.P50 < 0.98*10*3600e6 || s.P50 > 1.02*10*3600e6 || s.Max < s.P50 || l.over != 0 {
+	if s := l.summed(); s.P50 < 0.98*10*3600e6 || s.P50 > 1.02*10*3600e6 || s.Max < s.P50 ||
+		l.over != 0 {
 		t.Errorf("%+v, %d over", s, l.over)
 	}
 }
@@ -108,7 +126,8 @@ func TestServerThatDoesNotClose(t *testing.T) {
 	c.slots[0].stage = goodbye
 	c.listened = int64(time.Minute)
 	c.sweep()
-	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtClose || have[0].Errno != "ETIMEDOUT" {
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtClose ||
+		have[0].Errno != "ETIMEDOUT" {
 		t.Errorf("%+v", have)
 	}
 }
@@ -123,7 +142,8 @@ func TestUnansweredAreOpen(t *testing.T) {
 	c.startTalking()
 	c.talking.ask(c, -1)
 	c.closeAll()
-	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer || have[0].Open != 1 {
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer ||
+		have[0].Open != 1 {
 		t.Errorf("%+v", have)
 	}
 }
@@ -142,11 +162,20 @@ func TestProcessesShareAClock(t *testing.T) {
 	m, second := &r.remote, int64(time.Second)
 	m.started = 2
 	failed := []Failure{{Phase: AtConnect, Errno: "ECONNREFUSED", Count: 1, First: 0.25}}
-	m.take(r, &workerResult{Report: &Report{Established: 10, Seconds: 1, Failures: failed}, Began: r.began + second, Grown: 1000}, r.count())
-	m.take(r, &workerResult{Report: &Report{Established: 10, Seconds: 1}, Began: r.began + 2*second, Grown: 3000}, r.count())
+	m.take(r, &workerResult{
+		Report: &Report{Established: 10, Seconds: 1, Failures: failed},
+		Began:  r.began + second,
+		Grown:  1000,
+	}, r.count())
+	m.take(r, &workerResult{
+		Report: &Report{Established: 10, Seconds: 1},
+		Began:  r.began + 2*second,
+		Grown:  3000,
+	}, r.count())
 	report := &Report{Established: r.allEstablished(), PeakOpen: 4000}
 	m.addTo(report)
-	if report.Seconds != 2 || report.Rate != 10 || report.Bytes.User == nil || *report.Bytes.User != 1 {
+	if report.Seconds != 2 || report.Rate != 10 || report.Bytes.User == nil ||
+		*report.Bytes.User != 1 {
 		t.Errorf("%+v", report)
 	}
 	if have := r.failures.list(); len(have) != 1 || have[0].First != 1.25 {

@@ -16,8 +16,9 @@ import (
 	"github.com/maxconn/maxconn/internal/observe"
 )
 
-// BytesPerEnd is the kernel memory of one end of an idle connection that is watched with epoll, in bytes. Measured
-// on Linux 6.18, x86-64, as the loss of MemFree: 8,170 to 8,370 for both ends of 100,000 to 2,500,000 connections.
+// BytesPerEnd is the kernel memory of one end of an idle connection that is watched with
+// epoll, in bytes. Measured on Linux 6.18, x86-64, as the loss of MemFree: 8,170 to 8,370
+// for both ends of 100,000 to 2,500,000 connections.
 const BytesPerEnd = 4185
 
 // Ceiling is how many connections a limit allows a run, computed before it starts.
@@ -25,15 +26,18 @@ type Ceiling struct {
 	Limit       limit.ID
 	Connections int64
 	Why         string // the sum, in words
-	// Common says what the wanted connections take, in words, where the rest of the host needs it as well; "" where it does not.
+	// Common says what the wanted connections take, in words, where the rest of the
+	// host needs it as well; "" where it does not.
 	Common string
-	// Spared says that the limit binds others and not this process: as many as they like can be opened, and then other programs
-	// can open nothing. Number is what it comes from ("fs.file-max").
+	// Spared says that the limit binds others and not this process: as many as they
+	// like can be opened, and then other programs can open nothing. Number is what it
+	// comes from ("fs.file-max").
 	Spared bool
 	Number string
 }
 
-// Forecast is what the limits of this host allow a run, the tightest first. Bytes is the memory that the run would take.
+// Forecast is what the limits of this host allow a run, the tightest first. Bytes is the
+// memory that the run would take.
 type Forecast struct {
 	Ceilings []Ceiling
 	Bytes    int64
@@ -45,7 +49,8 @@ type Forecast struct {
 func (f Forecast) Tightest(wanted int64) (Ceiling, bool) {
 	var low Ceiling
 	for _, c := range f.Ceilings {
-		if c.Connections < wanted && !c.Spared && (low.Limit == "" || c.Connections < low.Connections) {
+		if c.Connections < wanted && !c.Spared &&
+			(low.Limit == "" || c.Connections < low.Connections) {
 			low = c
 		}
 	}
@@ -62,8 +67,8 @@ func (f Forecast) Of(id limit.ID) (Ceiling, bool) {
 	return Ceiling{}, false
 }
 
-// Foresee computes what this host allows before a run of Connect or (both) Pair starts. It opens nothing. The error is
-// that of a spec that makes no sense.
+// Foresee computes what this host allows before a run of Connect or (both) Pair starts. It
+// opens nothing. The error is that of a spec that makes no sense.
 func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {
 	if s, err = s.completed(both); err != nil {
 		return f, err
@@ -78,14 +83,15 @@ func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {
 		if both {
 			here = 2
 		}
-		f.add(limit.ProcessFiles, (fileLimit()-spareFiles)/here, "one table of %d descriptors", fileLimit())
+		f.add(limit.ProcessFiles, (fileLimit()-spareFiles)/here,
+			"one table of %d descriptors", fileLimit())
 	}
 	f.ofHost(ctx, s)
 	return f, nil
 }
 
-// ForeseeServer computes what this host allows where only a server's end of each connection is a socket here: for ConnectRaw to a
-// server of this host.
+// ForeseeServer computes what this host allows where only a server's end of each connection
+// is a socket here: for ConnectRaw to a server of this host.
 func ForeseeServer(ctx context.Context, s Spec) Forecast {
 	f := Forecast{Ends: 1}
 	f.ofHost(ctx, s)
@@ -101,8 +107,10 @@ func (f *Forecast) ofHost(ctx context.Context, s Spec) {
 			keep = keepFree(m)
 		}
 		c := f.add(limit.ConnectionMemory, max(m.Free-keep, 0)/(f.Ends*BytesPerEnd),
-			"%d MiB free, %d MiB of it kept, %d bytes for each connection", m.Free>>20, keep>>20, f.Ends*BytesPerEnd)
-		c.Common = fmt.Sprintf("%d MiB, and memory is enough for %d", f.Bytes>>20, c.Connections)
+			"%d MiB free, %d MiB of it kept, %d bytes for each connection", m.Free>>20,
+			keep>>20, f.Ends*BytesPerEnd)
+		c.Common = fmt.Sprintf("%d MiB, and memory is enough for %d", f.Bytes>>20,
+			c.Connections)
 	}
 	f.gauges(ctx, s.Connections)
 }
@@ -112,17 +120,22 @@ const spareFiles = 16
 
 // add is valid until the next one is added.
 func (f *Forecast) add(id limit.ID, n int64, why string, args ...any) *Ceiling {
-	f.Ceilings = append(f.Ceilings, Ceiling{Limit: id, Connections: n, Why: fmt.Sprintf(why, args...)})
+	f.Ceilings = append(f.Ceilings, Ceiling{Limit: id, Connections: n,
+		Why: fmt.Sprintf(why, args...)})
 	return &f.Ceilings[len(f.Ceilings)-1]
 }
 
-// ports counts tuples. Both ends in one process have a listener for each table: there are always enough.
+// ports counts tuples. Both ends in one process have a listener for each table: there are
+// always enough.
 func (f *Forecast) ports(s Spec, both bool) {
 	if both {
 		return
 	}
-	ports, sources, targets := int64(s.Ports.count()), max(Addresses(s.Sources), 1), int64(len(s.Targets))
-	f.add(limit.EphemeralPorts, ports*min(sources, 1<<32)*targets, "%d ports of %d source addresses to %d ports of the target", ports, sources, targets)
+	ports, sources, targets := int64(s.Ports.count()), max(Addresses(s.Sources), 1),
+		int64(len(s.Targets))
+	f.add(limit.EphemeralPorts, ports*min(sources, 1<<32)*targets,
+		"%d ports of %d source addresses to %d ports of the target", ports, sources,
+		targets)
 }
 
 // gauges asks the catalogue about what is shared by the whole host, user or namespace.
@@ -144,7 +157,8 @@ func (f *Forecast) gauges(ctx context.Context, wanted int64) {
 	f.watches(s)
 }
 
-// watches are those of this user, one for each end, and few for each worker. The catalogue has no gauge for a user without sockets.
+// watches are those of this user, one for each end, and few for each worker. The catalogue
+// has no gauge for a user without sockets.
 func (f *Forecast) watches(s host.Snapshot) {
 	most, ok := s.Read().Maybe(host.Sysctl("fs.epoll.max_user_watches"))
 	if !ok {
@@ -158,7 +172,9 @@ func (f *Forecast) watches(s host.Snapshot) {
 			used += g.Used
 		}
 	}
-	f.add(limit.EpollWatches, max(most-used, 0)/f.Ends, "a user may watch %s descriptors with epoll, about %s are watched besides", figure.Count(most), figure.Count(used))
+	f.add(limit.EpollWatches, max(most-used, 0)/f.Ends,
+		"a user may watch %s descriptors with epoll, about %s are watched besides",
+		figure.Count(most), figure.Count(used))
 }
 
 func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends, wanted int64) {
@@ -174,7 +190,8 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends, wanted int64) {
 			f.shared(g, ends, wanted, observe.Administrator())
 			continue
 		}
-		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name, figure.Count(g.Ceiling), g.Used)
+		f.add(l.ID, max(g.Ceiling-g.Used, 0)/ends, "%s: %s, %d in use", g.Subject.Name,
+			figure.Count(g.Ceiling), g.Used)
 	}
 }
 
@@ -182,8 +199,10 @@ func (f *Forecast) gauge(l *limit.Limit, s host.Snapshot, ends, wanted int64) {
 func (f *Forecast) shared(g limit.Gauge, ends, wanted int64, administrator bool) {
 	others := g.Ceiling / g.Limit.Foreseen.OthersShare
 	c := f.add(g.Limit.ID, max(g.Ceiling-g.Used-others, 0)/ends,
-		"%s is %s for the whole host, %s are open, %s are left to others", g.Owner, figure.Count(g.Ceiling), figure.Count(g.Used), figure.Count(others))
-	c.Common = fmt.Sprintf("%d %s, which are enough for %d", wanted*f.Ends, g.Unit, c.Connections)
+		"%s is %s for the whole host, %s are open, %s are left to others", g.Owner,
+		figure.Count(g.Ceiling), figure.Count(g.Used), figure.Count(others))
+	c.Common = fmt.Sprintf("%d %s, which are enough for %d", wanted*f.Ends, g.Unit,
+		c.Connections)
 	c.Spared, c.Number = g.Limit.Foreseen.SparesAdministrators && administrator, g.Owner
 }
 

@@ -27,7 +27,8 @@ func Here(targets []netip.Addr, sources []Range) []Address {
 		to = to.Unmap()
 		if !to.IsLoopback() && isHere(to, here) && !stays(to, sources) {
 			bare := to.WithZone("")
-			here = append(here, Address{netip.PrefixFrom(bare, bare.BitLen()), Elsewhere, to.Zone()})
+			here = append(here, Address{netip.PrefixFrom(bare, bare.BitLen()),
+				Elsewhere, to.Zone()})
 		}
 	}
 	return here
@@ -41,7 +42,8 @@ func stays(to netip.Addr, sources []Range) bool {
 	}
 	for _, r := range sources {
 		for _, from := range []netip.Addr{r.First, r.Last} {
-			// The kernel refuses a source that is no address of this host; Permit does, too.
+			// The kernel refuses a source that is no address of this host;
+			// Permit does, too.
 			if ok, err := route.Stays(to, from); err == nil && !ok {
 				return false
 			}

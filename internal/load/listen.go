@@ -16,7 +16,8 @@ type listening struct {
 	shard   bool // SO_REUSEPORT
 }
 
-// listenAt opens a listener. SO_REUSEADDR lets it have a port on which connections of an earlier one are in TIME_WAIT.
+// listenAt opens a listener. SO_REUSEADDR lets it have a port on which connections of an
+// earlier one are in TIME_WAIT.
 func listenAt(at netip.AddrPort, l listening) (fd int, e syscall.Errno) {
 	a := fastsock.NewAddr(at)
 	if fd, e = fastsock.Socket(a.Family()); e != 0 {

@@ -37,14 +37,19 @@ func TestParseSources(t *testing.T) {
 		for _, r := range have {
 			words = append(words, r.String())
 		}
-		if err != nil || strings.Join(words, " ") != c.want || Addresses(have) != c.addresses {
+		if err != nil || strings.Join(words, " ") != c.want ||
+			Addresses(have) != c.addresses {
 			t.Errorf("%q: %v, %d addresses, %v", c.list, have, Addresses(have), err)
 		}
 	}
-	if lo, err := ParseSources("lo"); err != nil || !slices.Contains(lo, Range{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.1")}) {
+	if lo, err := ParseSources("lo"); err != nil ||
+		!slices.Contains(lo, Range{netip.MustParseAddr("127.0.0.1"),
+			netip.MustParseAddr("127.0.0.1")}) {
 		t.Errorf("lo: %v %v", lo, err)
 	}
-	for _, bad := range []string{"", ",", "10.0.0.1,", "10.0.0.256", "10.0.0.9-10.0.0.1", "10.0.0.1-fd00::1", "10.0.0.1-", "10.0.0.0/33", "no-such-device", "0.0.0.0", "224.0.0.1", "fe80::1%lo"} {
+	for _, bad := range []string{"", ",", "10.0.0.1,", "10.0.0.256", "10.0.0.9-10.0.0.1",
+		"10.0.0.1-fd00::1", "10.0.0.1-", "10.0.0.0/33", "no-such-device", "0.0.0.0",
+		"224.0.0.1", "fe80::1%lo"} {
 		if have, err := ParseSources(bad); err == nil {
 			t.Errorf("%q was read as %v", bad, have)
 		}
@@ -52,7 +57,8 @@ func TestParseSources(t *testing.T) {
 }
 
 func FuzzParseSources(f *testing.F) {
-	for _, seed := range []string{"127.0.0.1", "10.0.0.1-10.0.0.50,10.1.0.0/16", "fd00::/64", "::1-::ffff", "255.255.255.255/0"} {
+	for _, seed := range []string{"127.0.0.1", "10.0.0.1-10.0.0.50,10.1.0.0/16", "fd00::/64",
+		"::1-::ffff", "255.255.255.255/0"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, list string) {
@@ -83,14 +89,20 @@ func FuzzParsePorts(f *testing.F) {
 	})
 }
 
-// Every tuple is handed out once, whoever asks, and none of a port that is reserved.
+// Every tuple is handed out once, no matter who asks, and none of a port that is reserved.
 func TestSpace(t *testing.T) {
-	s := Spec{Mode: Hold, Threads: 3, Ports: Ports{First: 1000, Last: 1100, Without: []Ports{{First: 1010, Last: 1019}}}}
+	s := Spec{
+		Mode:    Hold,
+		Threads: 3,
+		Ports: Ports{First: 1000, Last: 1100,
+			Without: []Ports{{First: 1010, Last: 1019}}},
+	}
 	var err error
 	if s.Sources, err = ParseSources("127.0.0.1,127.0.1.1-127.0.1.3"); err != nil {
 		t.Fatal(err)
 	}
-	sp := newSpace(s, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("127.0.0.1:81")})
+	sp := newSpace(s, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80"),
+		netip.MustParseAddrPort("127.0.0.1:81")})
 	type tuple struct{ from, to netip.AddrPort }
 	seen := map[tuple]bool{}
 	cursors := []*cursor{{space: sp}, {space: sp}, {space: sp}}
@@ -115,7 +127,9 @@ func TestSpace(t *testing.T) {
 	shared := map[tuple]bool{}
 	for share := range uint64(4) {
 		s.share, s.of = share, 4
-		c := &cursor{space: newSpace(s, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80"), netip.MustParseAddrPort("127.0.0.1:81")})}
+		c := &cursor{space: newSpace(s,
+			[]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80"),
+				netip.MustParseAddrPort("127.0.0.1:81")})}
 		for c.step() {
 			shared[tuple{c.from.AddrPort(), c.to.AddrPort()}] = true
 		}
@@ -151,10 +165,14 @@ func TestBadSpecs(t *testing.T) {
 		"negative":          {Mode: Churn, Targets: to, Connections: -1},
 		"a rate below zero": {Mode: Churn, Targets: to, Rate: -1},
 		"way to close":      {Mode: Churn, Targets: to, Close: "slam"},
-		"families":          {Mode: Churn, Targets: to, Sources: []Range{{netip.IPv6Loopback(), netip.IPv6Loopback()}}},
-		"silent talk":       {Mode: Talk, Targets: to, Connections: 1},
-		"no program":        {Mode: Churn, Targets: to, Processes: true},
-		"threads":           {Mode: Churn, Targets: to, Threads: 1000},
+		"families": {
+			Mode:    Churn,
+			Targets: to,
+			Sources: []Range{{netip.IPv6Loopback(), netip.IPv6Loopback()}},
+		},
+		"silent talk": {Mode: Talk, Targets: to, Connections: 1},
+		"no program":  {Mode: Churn, Targets: to, Processes: true},
+		"threads":     {Mode: Churn, Targets: to, Threads: 1000},
 	} {
 		if r, err := Connect(t.Context(), s); err == nil {
 			t.Errorf("%s: %+v", name, r)
@@ -168,10 +186,12 @@ func TestBadSpecs(t *testing.T) {
 func TestSeriesIsBounded(t *testing.T) {
 	var all []Sample
 	for i := range 100 {
-		all = append(all, Sample{Seconds: float64(i + 1), Established: int64((i + 1) * 10), PerSecond: 10})
+		all = append(all, Sample{Seconds: float64(i + 1), Established: int64((i + 1) * 10),
+			PerSecond: 10})
 	}
 	half := halved(all)
-	if len(half) != 50 || half[49].Seconds != 100 || half[20].PerSecond != 10 || half[0].PerSecond != 10 {
+	if len(half) != 50 || half[49].Seconds != 100 || half[20].PerSecond != 10 ||
+		half[0].PerSecond != 10 {
 		t.Errorf("%d: %+v ... %+v", len(half), half[0], half[len(half)-1])
 	}
 }
@@ -203,14 +223,22 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// A run as a library: no signals, no command line, a series; every kernel socket is gone afterwards.
+// A run as a library: no signals, no command line, a series; every kernel socket is gone
+// afterwards.
 func TestPairAsLibrary(t *testing.T) {
 	var samples int
-	r, err := Pair(t.Context(), Spec{Mode: Churn, Duration: 200 * time.Millisecond, Threads: 1, Every: 20 * time.Millisecond, Progress: func(Sample) { samples++ }})
+	r, err := Pair(t.Context(), Spec{
+		Mode:     Churn,
+		Duration: 200 * time.Millisecond,
+		Threads:  1,
+		Every:    20 * time.Millisecond,
+		Progress: func(Sample) { samples++ },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Established == 0 || r.Established != r.Attempted || !r.GoalMet || samples == 0 || len(r.Series) <= samples-1 || r.CPU == nil || r.Connect.Seen != r.Established {
+	if r.Established == 0 || r.Established != r.Attempted || !r.GoalMet || samples == 0 ||
+		len(r.Series) <= samples-1 || r.CPU == nil || r.Connect.Seen != r.Established {
 		t.Errorf("%+v", r)
 	}
 	r, err = Pair(t.Context(), Spec{Mode: Hold, Connections: 300, Threads: 2})
@@ -227,14 +255,22 @@ func TestPairAsLibrary(t *testing.T) {
 
 // A memory floor that is met stops the opening and is named.
 func TestMemoryGuard(t *testing.T) {
-	r, err := Pair(t.Context(), Spec{Mode: Hold, Connections: 1 << 30, Rate: 1000, KeepFree: 1 << 50})
-	if err != nil || r.Stopped != "memory" || r.BoundBy != "connection-memory" || r.GoalMet || r.Established > 5000 {
+	r, err := Pair(t.Context(), Spec{Mode: Hold, Connections: 1 << 30, Rate: 1000,
+		KeepFree: 1 << 50})
+	if err != nil || r.Stopped != "memory" || r.BoundBy != "connection-memory" || r.GoalMet ||
+		r.Established > 5000 {
 		t.Errorf("%+v %v", r, err)
 	}
 }
 
 func TestForecast(t *testing.T) {
-	s := Spec{Mode: Hold, Connections: 1_000_000, Targets: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:7000")}, Ports: Ports{First: 40000, Last: 40999}, KeepFree: 1}
+	s := Spec{
+		Mode:        Hold,
+		Connections: 1_000_000,
+		Targets:     []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:7000")},
+		Ports:       Ports{First: 40000, Last: 40999},
+		KeepFree:    1,
+	}
 	var err error
 	if s.Sources, err = ParseSources("127.0.0.1-127.0.0.5"); err != nil {
 		t.Fatal(err)
@@ -244,7 +280,8 @@ func TestForecast(t *testing.T) {
 		t.Fatal(err)
 	}
 	ports, ok := f.Of("ephemeral-ports")
-	if low, bound := f.Tightest(6000); !ok || ports.Connections != 5000 || !bound || low.Limit != "ephemeral-ports" || f.Ends != 2 || f.Bytes != 2_000_000*BytesPerEnd {
+	if low, bound := f.Tightest(6000); !ok || ports.Connections != 5000 || !bound ||
+		low.Limit != "ephemeral-ports" || f.Ends != 2 || f.Bytes != 2_000_000*BytesPerEnd {
 		t.Errorf("%+v", f)
 	}
 	if _, bound := f.Tightest(5000); bound {
@@ -255,7 +292,8 @@ func TestForecast(t *testing.T) {
 		t.Fatal(err)
 	}
 	files, ok := f.Of("process-files")
-	if _, ports := f.Of("ephemeral-ports"); !ok || ports || files.Connections >= int64(fastsock.FileLimit())/2 {
+	if _, ports := f.Of("ephemeral-ports"); !ok || ports ||
+		files.Connections >= int64(fastsock.FileLimit())/2 {
 		t.Errorf("%+v", f)
 	}
 }
@@ -281,7 +319,8 @@ func TestCountIsNotCutOff(t *testing.T) {
 // waiting is a client with one connection that waits for an answer, and the other end of it.
 func waiting(t *testing.T) (c *client, server int) {
 	t.Helper()
-	r, err := newRun("connect", Spec{Mode: Churn, Timeout: time.Second, Expect: 4, NoHistogram: true})
+	r, err := newRun("connect", Spec{Mode: Churn, Timeout: time.Second, Expect: 4,
+		NoHistogram: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,14 +342,19 @@ func waiting(t *testing.T) (c *client, server int) {
 		t.Fatal(e)
 	}
 	t.Cleanup(epoll.Close)
-	c = &client{worker: &worker{run: r, tally: r.count(), epoll: epoll}, slots: make([]slot, 1), free: []int32{0}, buffer: make([]byte, 64)}
+	c = &client{
+		worker: &worker{run: r, tally: r.count(), epoll: epoll},
+		slots:  make([]slot, 1),
+		free:   []int32{0},
+		buffer: make([]byte, 64),
+	}
 	c.open.Add(1)
 	c.park(slot{fd: int32(fd), stage: answer}, fastsock.Readable)
 	return c, server
 }
 
-// Time in which this program did not run is not the server's: after a stall of any length the answer is still waited for. Time in which
-// it looked in vain is.
+// Time in which this program did not run is not the server's: after a stall of any length
+// the answer is still waited for. Time in which it looked in vain is.
 func TestStallIsNoTimeout(t *testing.T) {
 	c, server := waiting(t)
 	c.clock = int64(time.Hour)
@@ -322,7 +366,8 @@ func TestStallIsNoTimeout(t *testing.T) {
 	if _, e := fastsock.Send(server, []byte("pong")); e != 0 {
 		t.Fatal(e)
 	}
-	if n, e := c.epoll.Wait(time.Minute, c.happened); n != 1 || e != 0 || c.answered.Load() != 1 || c.busy != 0 {
+	if n, e := c.epoll.Wait(time.Minute, c.happened); n != 1 || e != 0 ||
+		c.answered.Load() != 1 || c.busy != 0 {
 		t.Errorf("%d events, %v, %d answers", n, e, c.answered.Load())
 	}
 
@@ -332,7 +377,8 @@ func TestStallIsNoTimeout(t *testing.T) {
 		c.listen()
 	}
 	c.sweep()
-	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer || have[0].Errno != "ETIMEDOUT" || c.busy != 0 {
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer ||
+		have[0].Errno != "ETIMEDOUT" || c.busy != 0 {
 		t.Errorf("%+v", have)
 	}
 }
@@ -372,7 +418,8 @@ func TestListenerIsGivenUp(t *testing.T) {
 
 // Files are shared by the whole host: what others need is left to them.
 func TestForecastOfFiles(t *testing.T) {
-	f, files := Forecast{}, limit.Gauge{Limit: limit.Find(limit.SystemFiles), Ceiling: 1_600_000, Used: 100_000}
+	f, files := Forecast{}, limit.Gauge{Limit: limit.Find(limit.SystemFiles),
+		Ceiling: 1_600_000, Used: 100_000}
 	f.shared(files, 2, 1, true)
 	c, ok := f.Of("system-files")
 	if !ok || c.Connections != 700_000 || !c.Spared {
@@ -388,9 +435,11 @@ func TestForecastOfFiles(t *testing.T) {
 	}
 }
 
-// A user without sockets has no gauge in the catalogue, and yet a bound on what may be watched with epoll.
+// A user without sockets has no gauge in the catalogue, and yet a bound on what may be
+// watched with epoll.
 func TestForecastOfWatches(t *testing.T) {
-	s, err := host.Parse([]byte("maxconn.snapshot/1\nsysctl fs.epoll.max_user_watches = 1000000\nend\n"))
+	s, err := host.Parse(
+		[]byte("maxconn.snapshot/1\nsysctl fs.epoll.max_user_watches = 1000000\nend\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,7 +459,8 @@ func TestForecastOfWatches(t *testing.T) {
 // What is left free fits the machine.
 func TestKeepFree(t *testing.T) {
 	const GiB = int64(1) << 30
-	for total, want := range map[int64]int64{GiB / 2: GiB / 8, 4 * GiB: GiB / 2, 64 * GiB: 4 * GiB} {
+	for total, want := range map[int64]int64{GiB / 2: GiB / 8, 4 * GiB: GiB / 2,
+		64 * GiB: 4 * GiB} {
 		if have := keepFree(Memory{Total: total}); have != want {
 			t.Errorf("of %d bytes %d are kept free, want %d", total, have, want)
 		}

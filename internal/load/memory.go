@@ -9,12 +9,14 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// Memory is what the host has, in bytes. MemAvailable is not asked: it counts inodes and dentries of open sockets as
-// reclaimable, which they are not, and said 8.8 GB where 3.9 GB were left (measured, Linux 6.18, 2,500,000 pairs).
+// Memory is what the host has, in bytes. MemAvailable is not asked: it counts inodes and
+// dentries of open sockets as reclaimable, which they are not, and said 8.8 GB where 3.9 GB
+// were left (measured, Linux 6.18, 2,500,000 pairs).
 type Memory struct {
 	Total int64
-	Free  int64 // MemFree + file pages of the page cache: what can be had without closing anything
-	Slab  int64
+	// MemFree + file pages of the page cache: what can be had without closing anything
+	Free int64
+	Slab int64
 }
 
 func readMemory() (m Memory, ok bool) {
@@ -28,13 +30,15 @@ func readMemory() (m Memory, ok bool) {
 	}
 	kB := func(name string) int64 { return int64(f[name]) << 10 }
 	// Shared memory is on the anonymous lists: these two are files only (mm/vmscan.c).
-	return Memory{kB("MemTotal"), kB("MemFree") + kB("Active(file)") + kB("Inactive(file)"), kB("Slab")}, f["MemTotal"] > 0
+	return Memory{kB("MemTotal"), kB("MemFree") + kB("Active(file)") + kB("Inactive(file)"),
+		kB("Slab")}, f["MemTotal"] > 0
 }
 
-// keepFree is what is left alone unless the user says otherwise: a sixteenth, at least half a GiB, or a quarter of a small machine.
+// keepFree is what is left alone unless the user says otherwise: a sixteenth, at least half
+// a GiB, or a quarter of a small machine.
 func keepFree(m Memory) int64 { return max(m.Total/16, min(512<<20, m.Total/4)) }
 
-// resident is the resident memory of this process, in bytes, 0 where it cannot be told.
+// resident is the resident memory of this process, in bytes, 0 where it is unknown.
 func resident() int64 {
 	b, err := procfs.Root("").Read("self/status")
 	if err != nil {
@@ -42,7 +46,8 @@ func resident() int64 {
 	}
 	for line := range strings.Lines(string(b)) {
 		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"),
+				10, 64)
 			return n << 10
 		}
 	}
@@ -50,7 +55,14 @@ func resident() int64 {
 }
 
 func readSockstat() (s Sockstat, ok bool) {
-	figures := map[string]*int64{"TCP.inuse": &s.Inuse, "TCP6.inuse": &s.Inuse, "TCP.tw": &s.TimeWait, "TCP.orphan": &s.Orphans, "TCP.alloc": &s.Alloc, "TCP.mem": &s.Pages}
+	figures := map[string]*int64{
+		"TCP.inuse":  &s.Inuse,
+		"TCP6.inuse": &s.Inuse,
+		"TCP.tw":     &s.TimeWait,
+		"TCP.orphan": &s.Orphans,
+		"TCP.alloc":  &s.Alloc,
+		"TCP.mem":    &s.Pages,
+	}
 	for _, name := range []string{"net/sockstat", "net/sockstat6"} {
 		b, err := procfs.Root("").Read(name)
 		if err != nil {
@@ -80,7 +92,8 @@ func counters() map[string]int64 {
 		if err != nil {
 			continue
 		}
-		_ = procfs.ParseCounters(b, func(proto, name, value string) { // what is well formed is delivered
+		// what is well formed is delivered
+		_ = procfs.ParseCounters(b, func(proto, name, value string) {
 			if n, err := strconv.ParseInt(value, 10, 64); err == nil {
 				all[proto+"."+name] = n
 			}

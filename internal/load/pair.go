@@ -10,8 +10,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
-// pair is a worker that opens connections to itself and accepts them: no thread wakes another, which is the least
-// that a connection can cost here.
+// pair is a worker that opens connections to itself and accepts them: no thread wakes
+// another, which is the least that a connection can cost here.
 type pair struct {
 	*worker
 	listener int
@@ -30,7 +30,12 @@ type pair struct {
 const listenerPorts = 1024
 
 func (w *worker) pair() {
-	p := &pair{worker: w, listener: -1, spare: -1, buffer: make([]byte, max(len(w.spec.Send), w.spec.Expect, 1))}
+	p := &pair{
+		worker:   w,
+		listener: -1,
+		spare:    -1,
+		buffer:   make([]byte, max(len(w.spec.Send), w.spec.Expect, 1)),
+	}
 	if e := p.listen(); e != 0 {
 		p.fail(AtAccept, e)
 		return
@@ -48,8 +53,9 @@ func (w *worker) pair() {
 	fastsock.Close(p.listener)
 }
 
-// listen takes a port near the end of the range, so that the client's ports of an address that both ends share do not meet it. No
-// worker tries a port of another: the kernel would look through all connections of that one's listener before it refused
+// listen takes a port near the end of the range, so that the client's ports of an address
+// that both ends share do not meet it. No worker tries a port of another: the kernel would
+// look through all connections of that one's listener before it refused
 // (net/ipv4/inet_connection_sock.c inet_bhash2_conflict).
 func (p *pair) listen() syscall.Errno {
 	address := p.spec.Targets[0].Addr().Unmap()
@@ -64,11 +70,14 @@ func (p *pair) listen() syscall.Errno {
 		if p.ports.skips(port) {
 			continue
 		}
-		fd, e := listenAt(netip.AddrPortFrom(address, port), listening{backlog: 128, reset: p.spec.Close == ServerRST || p.spec.Close == Reuse || p.spec.Mode != Churn})
+		fd, e := listenAt(netip.AddrPortFrom(address, port),
+			listening{backlog: 128, reset: p.spec.Close == ServerRST ||
+				p.spec.Close == Reuse || p.spec.Mode != Churn})
 		if e == 0 {
 			p.listener, p.to = fd, fastsock.NewAddr(netip.AddrPortFrom(address, port))
 			p.family = p.to.Family()
-			p.next = int(p.ports.First) + n*7919%(int(p.ports.Last)-int(p.ports.First)+1)
+			p.next = int(p.ports.First) + n*7919%
+				(int(p.ports.Last)-int(p.ports.First)+1)
 			p.source = fastsock.NewAddr(netip.AddrPortFrom(p.sourceOf(uint64(n)), 0))
 			return 0
 		}
@@ -77,8 +86,10 @@ func (p *pair) listen() syscall.Errno {
 	return last
 }
 
-// sourceOf is the source address of the n-th worker. One for all is the cheapest, in time and in memory: the kernel keeps a record for
-// each address and port that is bound (inet_bind2_bucket), and goes through the sockets of one only where somebody binds without SO_REUSEADDR.
+// sourceOf is the source address of the n-th worker. One for all is the cheapest, in time
+// and in memory: the kernel keeps a record for each address and port that is bound
+// (inet_bind2_bucket), and goes through the sockets of one only where somebody binds
+// without SO_REUSEADDR.
 func (p *pair) sourceOf(n uint64) netip.Addr {
 	if len(p.spec.Sources) > 0 {
 		return p.space.source(n % p.space.nsource)
@@ -158,7 +169,8 @@ func acceptPhase(e syscall.Errno) Phase {
 	return AtAccept
 }
 
-// missed counts a failure; false where so many followed each other that something has run out for good.
+// missed counts a failure; false where that many followed each other that something has run
+// out for good.
 func (p *pair) missed(phase Phase, e syscall.Errno) bool {
 	if phase == AtConnect {
 		p.last = p.now()
@@ -223,7 +235,8 @@ func (p *pair) bind(fd int) syscall.Errno {
 	return syscall.EADDRINUSE
 }
 
-// await waits for a handshake that was not done at once: a segment was dropped, by a full table or for lack of memory.
+// await waits for a handshake that was not done at once: a segment was dropped, by a full
+// table or for lack of memory.
 func (p *pair) await(fd int) (accepted int, e syscall.Errno) {
 	end := p.now() + int64(p.spec.Timeout)
 	_ = p.epoll.Add(p.listener, fastsock.Readable, listenData)
@@ -240,6 +253,7 @@ func (p *pair) await(fd int) (accepted int, e syscall.Errno) {
 		case p.ended.Load() || p.halted.Load():
 			return 0, syscall.ECANCELED
 		}
-		_, _ = p.epoll.Wait(time.Duration(min(left, int64(50*time.Millisecond))), func(fastsock.Event) {})
+		_, _ = p.epoll.Wait(time.Duration(min(left, int64(50*time.Millisecond))),
+			func(fastsock.Event) {})
 	}
 }

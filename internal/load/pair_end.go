@@ -27,7 +27,8 @@ func (p *pair) finish(fd, accepted int) {
 	fastsock.Close(second)
 }
 
-// exchange sends the request and gives an answer of the length that is expected, within this thread.
+// exchange sends the request and gives an answer of the length that is expected, within
+// this thread.
 func (p *pair) exchange(fd, accepted int) {
 	if e := p.carry(fd, accepted, p.spec.Send); e != 0 {
 		p.fail(AtSend, e)
@@ -42,8 +43,9 @@ func (p *pair) exchange(fd, accepted int) {
 	}
 }
 
-// carry sends bytes and reads them at the other end. Over loopback they are there when send() returns, unless the segment
-// was dropped: a CPU's queue of packets may be full (net.core.netdev_max_backlog).
+// carry sends bytes and reads them at the other end. Over loopback they are there when
+// send() returns, unless the segment was dropped: a CPU's queue of packets may be full
+// (net.core.netdev_max_backlog).
 func (p *pair) carry(from, to int, bytes []byte) syscall.Errno {
 	waited := int64(0)
 	for sent, got := 0, 0; got < len(bytes); {
@@ -107,7 +109,8 @@ func (p *pair) hold() {
 	for !p.ended.Load() {
 		_, _ = p.epoll.Wait(-1, p.happened)
 	}
-	// Descending: the accepted end is closed first, which resets both (ResetOnClose of the listener).
+	// Descending: the accepted end is closed first, which resets both (ResetOnClose of
+	// the listener).
 	p.kept.each(func(fd int) { fastsock.Close(fd) })
 	p.open.Store(0)
 }

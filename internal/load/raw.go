@@ -13,29 +13,34 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/packet"
 )
 
-// Raw is a client without kernel sockets: it shakes hands by frames on a device. The sequence number of a connection is a hash of
-// its addresses and ports, so that one that is held costs one bit here, and nothing in this host's kernel where the
-// server is elsewhere. That finds a server's limit from one machine.
+// Raw is a client without kernel sockets: it shakes hands by frames on a device. The
+// sequence number of a connection is a hash of its addresses and ports, so that one that is
+// held costs one bit here, and nothing in this host's kernel where the server is elsewhere.
+// That finds a server's limit from one machine.
 type Raw struct {
-	// Device is where the server is reached, of this network namespace. The sources must not be addresses of this host, whose kernel
-	// would reset what it does not know. Questions for their hardware address are answered.
+	// Device is where the server is reached, of this network namespace. The sources
+	// must not be addresses of this host, whose kernel would reset what it does not
+	// know. Questions for their hardware address are answered.
 	Device string
-	// Foreign are the sources that are no addresses of this host (Aim.Foreign). Those that will be
-	// used are asked for on the link first; where another host has one, ConnectRaw gives ErrHeld.
+	// Foreign are the sources that are no addresses of this host (Aim.Foreign). Those
+	// that will be used are asked for on the link first; where another host has one,
+	// ConnectRaw gives ErrHeld.
 	Foreign []Range
 	// Gateway is the next hop, invalid where the target is on the link.
 	Gateway netip.Addr
 }
 
-// ConnectRaw is Connect by frames: Hold and Churn, IPv4, one thread, no times. It takes CAP_NET_RAW. A connection of churn is reset by
-// the client as soon as it is established.
+// ConnectRaw is Connect by frames: Hold and Churn, IPv4, one thread, no times. It takes
+// CAP_NET_RAW. A connection of churn is reset by the client as soon as it is established.
 func ConnectRaw(ctx context.Context, s Spec, raw Raw) (*Report, error) {
 	switch {
 	case len(s.Targets) == 0 || !s.Targets[0].Addr().Unmap().Is4():
 		return nil, errors.New("load: raw needs a target with an IPv4 address")
 	case len(s.Sources) == 0:
-		return nil, errors.New("load: raw needs source addresses, which are none of this host")
-	case s.Mode != Hold && s.Mode != Churn || len(s.Send) > 0 || s.Expect > 0 || s.MessageRate > 0:
+		return nil, errors.New(
+			"load: raw needs source addresses, which are none of this host")
+	case s.Mode != Hold && s.Mode != Churn || len(s.Send) > 0 || s.Expect > 0 ||
+		s.MessageRate > 0:
 		return nil, errors.New("load: raw only opens, holds and resets")
 	}
 	s.Threads, s.OneTable, s.NoHistogram, s.Close, s.Processes = 1, true, true, ClientRST, false
@@ -96,7 +101,8 @@ func newRawClient(ctx context.Context, s Spec, raw Raw) (*rawClient, error) {
 	}
 	c.all = c.nsource * c.span * int64(len(c.ports))
 	if c.nsource > mostRaw/c.span/int64(len(c.ports)) {
-		return nil, fmt.Errorf("load: raw has at most %d connections to choose from", mostRaw)
+		return nil, fmt.Errorf("load: raw has at most %d connections to choose from",
+			mostRaw)
 	}
 	c.shaken, c.failed = make([]uint64, c.all/64+1), make([]uint64, c.all/64+1)
 	var err error
@@ -151,10 +157,12 @@ func (c *rawClient) sourceAt(a uint32) int64 {
 	return -1
 }
 
-// tuple is the segment of a connection by its number: source ports first, then source addresses, then the target's ports.
+// tuple is the segment of a connection by its number: source ports first, then source
+// addresses, then the target's ports.
 func (c *rawClient) tuple(k int64) packet.Segment {
 	return packet.Segment{
-		From: c.source(k / c.span % c.nsource), To: c.to, FromPort: uint16(c.first + k%c.span), ToPort: c.ports[k/c.span/c.nsource],
+		From: c.source(k / c.span % c.nsource), To: c.to,
+		FromPort: uint16(c.first + k%c.span), ToPort: c.ports[k/c.span/c.nsource],
 	}
 }
 
@@ -162,14 +170,15 @@ func (c *rawClient) tuple(k int64) packet.Segment {
 func (c *rawClient) number(s packet.Segment) int64 {
 	source, port := c.sourceAt(s.To), int64(s.ToPort)-c.first
 	to := int64(c.portAt[s.FromPort]) - 1
-	if source < 0 || source >= c.nsource || port < 0 || port >= c.span || to < 0 || s.From != c.to {
+	if source < 0 || source >= c.nsource || port < 0 || port >= c.span || to < 0 ||
+		s.From != c.to {
 		return -1
 	}
 	return (to*c.nsource+source)*c.span + port
 }
 
-// initial is the first sequence number of a connection: anybody can say it again without having kept it. In churn it
-// grows with each round, as a server in TIME_WAIT wants it.
+// initial is the first sequence number of a connection: anybody can say it again without
+// having kept it. In churn it grows with each round, as a server in TIME_WAIT wants it.
 func initial(s packet.Segment, round int64) uint32 {
 	x := uint64(s.From)<<32 | uint64(s.FromPort)<<16 | uint64(s.ToPort)
 	x *= 0x9e3779b97f4a7c15

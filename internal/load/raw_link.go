@@ -30,7 +30,8 @@ const (
 func (c *rawClient) probe(ctx context.Context, foreign []Range) error {
 	asked := c.toProbe(foreign)
 	if len(asked) > mostProbed {
-		return fmt.Errorf("load: %d sources are no addresses of this host: at most %d are asked for",
+		return fmt.Errorf(
+			"load: %d sources are no addresses of this host: at most %d are asked for",
 			len(asked), mostProbed)
 	}
 	for range probes {
@@ -43,7 +44,8 @@ func (c *rawClient) probe(ctx context.Context, foreign []Range) error {
 				return err
 			}
 			if i%probeBurst == probeBurst-1 {
-				if err := c.unheld(ctx, time.Now().Add(10*time.Millisecond)); err != nil {
+				if err := c.unheld(ctx,
+					time.Now().Add(10*time.Millisecond)); err != nil {
 					return err
 				}
 			}
@@ -89,7 +91,8 @@ func (c *rawClient) unheld(ctx context.Context, until time.Time) error {
 			return ctx.Err()
 		}
 		if held, mac, ok := c.contends(a); ok {
-			return fmt.Errorf("%w: %s is at %s", ErrHeld, dotted(held), net.HardwareAddr(mac[:]))
+			return fmt.Errorf("%w: %s is at %s", ErrHeld, dotted(held),
+				net.HardwareAddr(mac[:]))
 		}
 	}
 }
@@ -139,7 +142,8 @@ func (c *rawClient) resolve(ctx context.Context, hop uint32) error {
 			continue
 		}
 		answers, until := [][6]byte{mac}, time.Now().Add(doubt)
-		for other, more := c.answer(ctx, hop, until); more; other, more = c.answer(ctx, hop, until) {
+		for other, more := c.answer(ctx, hop, until); more; other, more = c.answer(ctx, hop,
+			until) {
 			answers = append(answers, other)
 		}
 		if err := oneHost(answers, c.ring.MAC); err != nil {
@@ -148,7 +152,8 @@ func (c *rawClient) resolve(ctx context.Context, hop uint32) error {
 		c.path = c.ring.Path(mac)
 		return ctx.Err()
 	}
-	return errors.Join(ctx.Err(), errors.New("load: nobody answers for the next hop on the device"))
+	return errors.Join(ctx.Err(),
+		errors.New("load: nobody answers for the next hop on the device"))
 }
 
 // oneHost says what is wrong with the hardware addresses that answered for one address.
@@ -157,7 +162,8 @@ func oneHost(answers [][6]byte, own [6]byte) error {
 	for _, mac := range answers {
 		switch {
 		case mac != answers[0]:
-			return fmt.Errorf("two hosts answer, %s and %s", name(answers[0]), name(mac))
+			return fmt.Errorf("two hosts answer, %s and %s", name(answers[0]),
+				name(mac))
 		case mac == own:
 			return fmt.Errorf("%s is this device itself", name(mac))
 		case mac[0]&1 == 1 || mac == [6]byte{}:

@@ -9,8 +9,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/packet"
 )
 
-// Times of the raw client. It resends when nothing at all was answered for a while, so that a server that is slow is not
-// asked twice.
+// Times of the raw client. It resends when nothing at all was answered for a while, so that
+// a server that is slow is not asked twice.
 const (
 	rawResend = int64(300 * time.Millisecond)
 	rawIdle   = 2 * time.Millisecond
@@ -113,7 +113,14 @@ func (c *rawClient) answered1(s packet.Segment) {
 	if k < 0 {
 		return
 	}
-	reply := packet.Segment{From: s.To, To: s.From, FromPort: s.ToPort, ToPort: s.FromPort, Seq: s.Ack, Ack: s.Seq + 1}
+	reply := packet.Segment{
+		From:     s.To,
+		To:       s.From,
+		FromPort: s.ToPort,
+		ToPort:   s.FromPort,
+		Seq:      s.Ack,
+		Ack:      s.Seq + 1,
+	}
 	switch {
 	case s.Flags&packet.RST != 0:
 		c.reset(k)
@@ -201,8 +208,8 @@ func (c *rawClient) giveUp() {
 	}
 }
 
-// resetAll ends every connection, also such as were never answered here: else the server's ends become orphans that nobody
-// answers, for minutes.
+// resetAll ends every connection, also such as were never answered here: else the server's
+// ends become orphans that nobody answers, for minutes.
 func (c *rawClient) resetAll() {
 	round := int64(0)
 	if c.churn() {
@@ -222,6 +229,7 @@ func (c *rawClient) resetAll() {
 	}
 	_ = c.ring.Flush()
 	c.open.Store(0)
-	// The kernel sends what is in the ring while the socket is open; frames of the server's meanwhile are of no interest.
+	// The kernel sends what is in the ring while the socket is open; frames of the
+	// server's meanwhile are of no interest.
 	c.ring.Wait(10 * time.Millisecond)
 }

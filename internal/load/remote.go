@@ -20,12 +20,13 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/role"
 )
 
-// Worker processes do what threads with descriptor tables of their own do, where the kernel lets nobody have
-// those (a seccomp filter may forbid unshare), or where the user wants it. Each is this program again, with a share of
-// the connections that fits one table. It is told its share on its standard input, and says on its standard output how
-// it goes; it ends when the input does. One that is killed costs its connections and nothing else.
+// Worker processes do what threads with descriptor tables of their own do, where the kernel
+// lets nobody have those (a seccomp filter may forbid unshare), or where the user wants it.
+// Each is this program again, with a share of the connections that fits one table. It is
+// told its share on its standard input, and says on its standard output how it goes; it
+// ends when the input does. One that is killed costs its connections and nothing else.
 
-// order is what a worker process is told.
+// order is the request to a worker process.
 type order struct {
 	Role  string
 	Spec  Spec
@@ -69,8 +70,8 @@ const workerEvery = 100 * time.Millisecond
 // what the verbs of a load would refuse to a user.
 const workerRole = "load-worker"
 
-// Work is a worker process: it does what the order on in says, until that is done or in ends. Only a program that Spec.Program
-// names calls it, and only as a child of a load.
+// Work is a worker process: it does what the order on in says, until that is done or in
+// ends. Only a program that Spec.Program names calls it, and only as a child of a load.
 func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	taken, err := role.Take(workerRole)
 	if err == nil && !taken {
@@ -100,7 +101,8 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 	}
 	s := o.Spec
-	s.OneTable, s.Processes, s.Threads, s.Every, s.share, s.of = true, false, 1, workerEvery, o.Share, o.Of
+	s.OneTable, s.Processes, s.Threads, s.Every, s.share, s.of = true, false, 1, workerEvery,
+		o.Share, o.Of
 	if s.Mode != Churn {
 		s.Duration = forEver
 	}
@@ -114,7 +116,13 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found := workerResult{Report: &r.Report, Resident: r.Bytes.UserTotal, Grown: r.userGrown, CPU: r.cpuSeconds, Began: r.began}
+	found := workerResult{
+		Report:   &r.Report,
+		Resident: r.Bytes.UserTotal,
+		Grown:    r.userGrown,
+		CPU:      r.cpuSeconds,
+		Began:    r.began,
+	}
 	if r.times.times != nil {
 		found.Times = r.times.times.Export()
 	}
@@ -134,7 +142,8 @@ func (r *run) shares() (n, each int64) {
 	if r.spec.Connections == 0 {
 		return int64(r.spec.Threads), 0
 	}
-	n = max((r.spec.Connections+capacity-1)/capacity, min(int64(r.spec.Threads), r.spec.Connections))
+	n = max((r.spec.Connections+capacity-1)/capacity,
+		min(int64(r.spec.Threads), r.spec.Connections))
 	return n, (r.spec.Connections + n - 1) / n
 }
 
@@ -155,8 +164,8 @@ func (r *run) startRemote() {
 	r.remote.started = int(n)
 }
 
-// keep starts one worker process and stays with it until it ends, on one thread: the kernel kills the
-// process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
+// keep starts one worker process and stays with it until it ends, on one thread: the kernel
+// kills the process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG).
 func (m *remoteWorkers) keep(r *run, o order) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -196,7 +205,8 @@ func lostName(err error) string {
 func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*workerResult, error) {
 	cmd := exec.Command(r.spec.Program[0], r.spec.Program[1:]...)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // Ctrl-C is for us, and we end it
+	// Ctrl-C is for us, and we end it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	granted, err := role.Grant(cmd, workerRole)
 	if err != nil {
 		return nil, err
@@ -260,7 +270,9 @@ func (m *remoteWorkers) take(r *run, found *workerResult, t *tally) {
 	t.open.Store(0)
 	later := float64(found.Began-r.began) / 1e9 // a process takes its time to start
 	for _, f := range report.Failures {
-		r.failures.add(f.Phase, f.Errno, f.Count, f.First+later, func() int64 { return f.Open })
+		r.failures.add(f.Phase, f.Errno, f.Count, f.First+later, func() int64 {
+			return f.Open
+		})
 	}
 	for _, s := range report.SYNSteps {
 		r.steps.add(s)
@@ -288,7 +300,8 @@ func (m *remoteWorkers) addTo(r *Report) {
 		return
 	}
 	r.Tables = m.started
-	if m.last > m.first { // from the first process's begin: none can open a connection before it runs
+	// from the first process's begin: none can open a connection before it runs
+	if m.last > m.first {
 		r.Seconds = float64(m.last-m.first) / 1e9
 		r.Rate = float64(r.Established) / r.Seconds
 	}

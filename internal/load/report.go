@@ -69,8 +69,10 @@ func (l *latency) summed() Times {
 	}
 	us := func(ns int64) float64 { return float64(ns) / 1e3 }
 	return Times{
-		Seen: h.TotalCount() + l.over, P50: us(h.ValueAtQuantile(50)), P90: us(h.ValueAtQuantile(90)), P99: us(h.ValueAtQuantile(99)), P999: us(h.ValueAtQuantile(99.9)),
-		Max: us(h.Max()), Mean: h.Mean() / 1e3, Buckets: buckets(h),
+		Seen: h.TotalCount() + l.over, P50: us(h.ValueAtQuantile(50)),
+		P90: us(h.ValueAtQuantile(90)), P99: us(h.ValueAtQuantile(99)),
+		P999: us(h.ValueAtQuantile(99.9)),
+		Max:  us(h.Max()), Mean: h.Mean() / 1e3, Buckets: buckets(h),
 	}
 }
 
@@ -95,7 +97,8 @@ func buckets(h *hdrhistogram.Histogram) (out []Bucket) {
 
 func sortFailures(all []Failure) {
 	slices.SortFunc(all, func(a, b Failure) int {
-		return cmp.Or(cmp.Compare(a.First, b.First), strings.Compare(string(a.Phase)+a.Errno, string(b.Phase)+b.Errno))
+		return cmp.Or(cmp.Compare(a.First, b.First),
+			strings.Compare(string(a.Phase)+a.Errno, string(b.Phase)+b.Errno))
 	})
 }
 

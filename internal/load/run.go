@@ -64,7 +64,13 @@ func (o *openTime) note(at int64) {
 }
 
 func newRun(role string, s Spec) (*run, error) {
-	r := &run{role: role, spec: s, limit: math.MaxInt64, until: math.MaxInt64, over: make(chan struct{})}
+	r := &run{
+		role:  role,
+		spec:  s,
+		limit: math.MaxInt64,
+		until: math.MaxInt64,
+		over:  make(chan struct{}),
+	}
 	if s.Connections > 0 {
 		r.limit = s.Connections
 	}
@@ -90,8 +96,8 @@ func (r *run) begin() { r.start, r.began = time.Now(), fastsock.Uptime() }
 // now is the time since the start, in ns.
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
 
-// ticket is the right to open one connection: when it is due, in ns since the start. Not ok: there are
-// none left, or not by then.
+// ticket is the right to open one connection: when it is due, in ns since the start. Not
+// ok: there are none left, or not by then.
 func (r *run) ticket() (due int64, ok bool) {
 	if r.halted.Load() {
 		return 0, false
@@ -193,8 +199,8 @@ func after(g *sync.WaitGroup) <-chan struct{} {
 	return c
 }
 
-// await waits for one of the things that end a phase: it happened, the time is over, or the context ends. Then halted
-// is its reason and the result is false.
+// await waits for one of the things that end a phase: it happened, the time is over, or the
+// context ends. Then halted is its reason and the result is false.
 func (r *run) await(ctx context.Context, happened <-chan struct{}, most time.Duration) bool {
 	var over <-chan time.Time
 	if most > 0 {

@@ -11,7 +11,8 @@ import (
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
-// mostSamples bounds the series; when it is full, every second one goes and the rest are twice as far apart.
+// mostSamples bounds the series; when it is full, every second one goes and the rest are
+// twice as far apart.
 const mostSamples = 4096
 
 // watcher samples a run and guards the memory.
@@ -28,7 +29,14 @@ type watcher struct {
 }
 
 func (r *run) watch(every time.Duration, keep int64, progress func(Sample)) *watcher {
-	w := &watcher{run: r, every: every, keep: keep, cpu: fastsock.CPUTime(), stop: make(chan struct{}), stopped: make(chan struct{})}
+	w := &watcher{
+		run:     r,
+		every:   every,
+		keep:    keep,
+		cpu:     fastsock.CPUTime(),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
 	if m, ok := readMemory(); ok && keep == 0 {
 		w.keep = keepFree(m)
 	}
@@ -36,7 +44,8 @@ func (r *run) watch(every time.Duration, keep int64, progress func(Sample)) *wat
 	return w
 }
 
-// guardEvery is how often memory is looked at: at 50,000 connections a second 80 MB go between two looks.
+// guardEvery is how often memory is looked at: at 50,000 connections a second 80 MB go
+// between two looks.
 const guardEvery = 200 * time.Millisecond
 
 func (w *watcher) loop(progress func(Sample)) {
@@ -68,8 +77,12 @@ func (w *watcher) loop(progress func(Sample)) {
 // sample takes one and keeps it.
 func (w *watcher) sample(m Memory) Sample {
 	s := Sample{
-		Seconds: float64(w.now()) / 1e9, Attempted: w.sum(func(t *tally) *atomic.Int64 { return &t.attempted }), Established: w.allEstablished(), Open: w.allOpen(),
-		Failed: w.failures.total(), Messages: w.sum(func(t *tally) *atomic.Int64 { return &t.messages }), Free: m.Free, CPU: (fastsock.CPUTime() - w.cpu).Seconds(),
+		Seconds: float64(w.now()) / 1e9, Attempted: w.sum(func(t *tally) *atomic.Int64 {
+			return &t.attempted
+		}), Established: w.allEstablished(), Open: w.allOpen(),
+		Failed: w.failures.total(), Messages: w.sum(func(t *tally) *atomic.Int64 {
+			return &t.messages
+		}), Free: m.Free, CPU: (fastsock.CPUTime() - w.cpu).Seconds(),
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

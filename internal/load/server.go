@@ -15,8 +15,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
-// Serve accepts connections and holds them until their clients close, the time is over, or ctx ends. It
-// listens before it calls Ready. The report counts accepted connections.
+// Serve accepts connections and holds them until their clients close, the time is over, or
+// ctx ends. It listens before it calls Ready. The report counts accepted connections.
 func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
 	set(&s.Threads, runtime.NumCPU())
 	set(&s.Backlog, 65535)
@@ -24,7 +24,8 @@ func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
 	switch {
 	case len(s.Listen) == 0:
 		return nil, errors.New("load: serve needs an address")
-	case s.Threads < 1 || s.Threads > maxThreads || s.Duration < 0 || len(s.Answer) > maxMessage:
+	case s.Threads < 1 || s.Threads > maxThreads || s.Duration < 0 ||
+		len(s.Answer) > maxMessage:
 		return nil, errors.New("load: serve: a number is out of bounds")
 	}
 	r, err := newRun("serve", Spec{OneTable: s.OneTable, Targets: s.Listen, NoHistogram: true})
@@ -54,8 +55,9 @@ func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
 	return &a.report(w.end()).Report, nil
 }
 
-// openShards opens a listener for each thread on each address. They are opened in the table of the process: each worker has a copy,
-// and where one table is full the next worker accepts from the same queue.
+// openShards opens a listener for each thread on each address. They are opened in the table
+// of the process: each worker has a copy, and where one table is full the next worker
+// accepts from the same queue.
 func openShards(s ServeSpec) (shards [][]int, at []netip.AddrPort, err error) {
 	defer func() {
 		if err != nil {
@@ -66,15 +68,18 @@ func openShards(s ServeSpec) (shards [][]int, at []netip.AddrPort, err error) {
 	for range s.Threads {
 		var shard []int
 		for i, addr := range listen {
-			fd, e := listenAt(addr, listening{backlog: s.Backlog, reset: s.Reset, shard: true})
+			fd, e := listenAt(addr,
+				listening{backlog: s.Backlog, reset: s.Reset, shard: true})
 			if e != 0 {
-				return append(shards, shard), nil, fmt.Errorf("load: listen on %s: %w", addr, e)
+				return append(shards, shard), nil,
+					fmt.Errorf("load: listen on %s: %w", addr, e)
 			}
 			shard = append(shard, fd)
 			if addr.Port() == 0 {
 				have, e := fastsock.Local(fd)
 				if e != 0 {
-					return append(shards, shard), nil, fmt.Errorf("load: listen on %s: %w", addr, e)
+					return append(shards, shard), nil,
+						fmt.Errorf("load: listen on %s: %w", addr, e)
 				}
 				listen[i] = have.AddrPort() // further shards share it
 			}
@@ -106,9 +111,11 @@ type server struct {
 	busy   bool // the last round brought something that is to be answered
 }
 
-// gather is how long a server looks away after a round that brought connections whose clients expect nothing of it, and how long it
-// goes on looking where they wait for answers. A client that opens the next connection meanwhile need not wake it: over loopback the
-// client pays for that, a quarter of what connect() costs (net/core/sock.c sock_def_readable).
+// gather is how long a server looks away after a round that brought connections whose
+// clients expect nothing of it, and how long it goes on looking where they wait for
+// answers. A client that opens the next connection meanwhile need not wake it: over
+// loopback the client pays for that, a quarter of what connect() costs (net/core/sock.c
+// sock_def_readable).
 const gather = 50 * time.Microsecond
 
 // poll looks for events without sleeping, and lets others have the CPU in between.
@@ -142,7 +149,8 @@ func (w *worker) server(shard []int, shards [][]int) {
 	w.leave()
 }
 
-// acceptLast takes what is in the queues at the end, so that it is counted; not what comes meanwhile.
+// acceptLast takes what is in the queues at the end, so that it is counted; not what comes
+// meanwhile.
 func (s *server) acceptLast() {
 	for _, fd := range s.shard {
 		for left := s.serve.Backlog; left > 0 && s.accept(fd) == batch; left -= batch {
@@ -162,8 +170,9 @@ func (w *worker) dropOthers(shard []int, shards [][]int) {
 	}
 }
 
-// turn is one round of events. Connections that were accepted in the round before are looked at first: in churn most have
-// ended by now and are closed without ever having been watched, which saves two calls for each.
+// turn is one round of events. Connections that were accepted in the round before are
+// looked at first: in churn most have ended by now and are closed without ever having been
+// watched, which saves two calls for each.
 func (s *server) turn() {
 	wait := time.Duration(-1)
 	switch {
@@ -206,7 +215,8 @@ func (s *server) happened(ev fastsock.Event) {
 	}
 }
 
-// accept takes a batch of connections and says how many. An event may be of a listener that was given up in the same round.
+// accept takes a batch of connections and says how many. An event may be of a listener that
+// was given up in the same round.
 func (s *server) accept(listener int) (n int) {
 	if !slices.Contains(s.shard, listener) {
 		return 0
@@ -235,7 +245,8 @@ func (s *server) accept(listener int) (n int) {
 	return n
 }
 
-// quick says whether young connections are to be watched at once: where they are expected to stay or to ask.
+// quick says whether young connections are to be watched at once: where they are expected
+// to stay or to ask.
 func (s *server) quick() bool { return s.serve.Answer != nil || s.serve.Echo }
 
 // refused deals with a failed accept().
@@ -322,7 +333,8 @@ func (s *server) reply(fd int, asked []byte) bool {
 		answer = asked
 	}
 	if len(answer) > 0 {
-		// What does not fit the send buffer is not kept: an answer is small, and a client that does not read it is no client.
+		// What does not fit the send buffer is not kept: an answer is small, and a
+		// client that does not read it is no client.
 		if n, e := fastsock.Send(fd, answer); e != 0 || n < len(answer) {
 			s.fail(AtSend, e)
 			return false

@@ -48,8 +48,9 @@ func (r Range) String() string {
 	return r.First.String() + "-" + r.Last.String()
 }
 
-// ParseSources reads a list such as "10.0.0.1-10.0.0.50,127.0.0.0/24,eth0": addresses, ranges of addresses, networks
-// (without the first and last address of IPv4), and devices, all addresses of which are meant. The error names the part that is none of these.
+// ParseSources reads a list such as "10.0.0.1-10.0.0.50,127.0.0.0/24,eth0": addresses,
+// ranges of addresses, networks (without the first and last address of IPv4), and devices,
+// all addresses of which are meant. The error names the part that is none of these.
 func ParseSources(list string) ([]Range, error) {
 	var out []Range
 	for part := range strings.SplitSeq(list, ",") {
@@ -117,7 +118,8 @@ func lastOf(p netip.Prefix) netip.Addr {
 func deviceAddresses(name string) ([]Range, error) {
 	dev, err := net.InterfaceByName(name)
 	if err != nil {
-		return nil, fmt.Errorf("is neither an address, a range A-B, a network A/N nor a device")
+		return nil, fmt.Errorf(
+			"is neither an address, a range A-B, a network A/N nor a device")
 	}
 	addrs, err := dev.Addrs()
 	if err != nil {

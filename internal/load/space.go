@@ -48,7 +48,8 @@ func OwnPorts() (Ports, error) {
 	first, last, ok := strings.Cut(text, " ")
 	p, err := parsePorts(first, last)
 	if !ok || err != nil {
-		return Ports{}, fmt.Errorf("load: net.ipv4.ip_local_port_range: %q is not two ports", text)
+		return Ports{},
+			fmt.Errorf("load: net.ipv4.ip_local_port_range: %q is not two ports", text)
 	}
 	reserved, err := readSysctl("net/ipv4/ip_local_reserved_ports")
 	if err != nil {
@@ -70,7 +71,8 @@ func parsePorts(first, last string) (Ports, error) {
 	a, err := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
 	b, err2 := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
 	if err != nil || err2 != nil || a < 1 || b < a {
-		return Ports{}, fmt.Errorf("%s to %s is no range of ports", strconv.Quote(first), strconv.Quote(last))
+		return Ports{}, fmt.Errorf("%s to %s is no range of ports", strconv.Quote(first),
+			strconv.Quote(last))
 	}
 	return Ports{First: uint16(a), Last: uint16(b)}, nil
 }
@@ -102,10 +104,10 @@ func parsePortList(text string) (out []Ports, err error) {
 // mostChunk is how many ports a lane takes at a time. Lanes then never try the same tuple.
 const mostChunk = 512
 
-// space hands out (source address, source port, target) so that no two connections of a run are given the
-// same: the ports of one source and target after each other, then the next source, then the next target.
-// connect() would search for a free port, in vain for half of the range once that half is full
-// (net/ipv4/inet_hashtables.c __inet_hash_connect).
+// space hands out (source address, source port, target) so that no two connections of a run
+// are given the same: the ports of one source and target after each other, then the next
+// source, then the next target. connect() would search for a free port, in vain for half of
+// the range once that half is full (net/ipv4/inet_hashtables.c __inet_hash_connect).
 type space struct {
 	ports   Ports
 	sources []Range
@@ -121,7 +123,13 @@ type space struct {
 }
 
 func newSpace(s Spec, targets []netip.AddrPort) *space {
-	sp := &space{ports: s.Ports, sources: s.Sources, again: s.Mode == Churn, share: s.share, of: max(s.of, 1)}
+	sp := &space{
+		ports:   s.Ports,
+		sources: s.Sources,
+		again:   s.Mode == Churn,
+		share:   s.share,
+		of:      max(s.of, 1),
+	}
 	for _, t := range targets {
 		sp.targets = append(sp.targets, fastsock.NewAddr(t))
 	}

@@ -23,11 +23,11 @@ type Spec struct {
 	Targets []netip.AddrPort
 	// Connections is how many to open; 0 in churn means until the time is over.
 	Connections int64
-	// Rate is how many new connections a second are wanted, on a fixed schedule from the start: a late
-	// one counts its waiting time. 0 means as fast as possible.
+	// Rate is how many new connections a second are wanted, on a fixed schedule from
+	// the start: a late one counts its waiting time. 0 means as fast as possible.
 	Rate float64
-	// Duration is the length of churn (default 10 s where Connections is 0, else until so many were made), or how long all are
-	// held after the last is open.
+	// Duration is the length of churn (default 10 s where Connections is 0, else until
+	// that many were made), or how long all are held after the last is open.
 	Duration time.Duration
 	Close    Close // of churn; default rst. Held connections always end with RST
 	// Sources are addresses to bind; none means that the kernel chooses the address.
@@ -43,16 +43,20 @@ type Spec struct {
 	Expect  int           // bytes of answer to wait for; churn, talk
 	// MessageRate is how many messages a second are sent over all held connections together.
 	MessageRate float64
-	OneTable    bool  // keep to the process's one descriptor table
-	KeepFree    int64 // bytes of free memory and page cache at which opening stops; default a sixteenth of all, at least 512 MiB
+	OneTable    bool // keep to the process's one descriptor table
+	// bytes of free memory and page cache at which opening stops; default a sixteenth
+	// of all, at least 512 MiB
+	KeepFree    int64
 	Every       time.Duration
 	NoHistogram bool
-	// Diagnose observes the namespace before and at the end, and names the limit that bound as check does.
+	// Diagnose observes the namespace before and at the end, and names the limit that
+	// bound as check does.
 	Diagnose bool
 	// Progress, unless nil, is called with each sample (Every, default 1 s), by one goroutine.
 	Progress func(Sample) `json:"-"`
-	// Program starts a worker process, which is to call Work; it is used where threads cannot have descriptor tables of their
-	// own, and with Processes always. nil: one table has to do then.
+	// Program starts a worker process, which is to call Work; it is used where threads
+	// cannot have descriptor tables of their own, and with Processes always. nil: one
+	// table has to do then.
 	Program   []string `json:"-"`
 	Processes bool
 
@@ -116,7 +120,9 @@ func set[T comparable](to *T, def T) {
 }
 
 func (s Spec) check() error {
-	bad := func(format string, args ...any) error { return fmt.Errorf("load: "+format, args...) }
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("load: "+format, args...)
+	}
 	switch {
 	case !slices.Contains([]Mode{Hold, Churn, Burst, Talk}, s.Mode):
 		return bad("there is no mode %q", s.Mode)
@@ -126,7 +132,8 @@ func (s Spec) check() error {
 		return bad("%s needs a number of connections", s.Mode)
 	case s.Connections < 0 || s.Connections > maxConnections:
 		return bad("%d connections", s.Connections)
-	case s.Rate < 0 || math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0) || s.MessageRate < 0 || math.IsNaN(s.MessageRate) || math.IsInf(s.MessageRate, 0):
+	case s.Rate < 0 || math.IsNaN(s.Rate) || math.IsInf(s.Rate, 0) || s.MessageRate < 0 ||
+		math.IsNaN(s.MessageRate) || math.IsInf(s.MessageRate, 0):
 		return bad("a rate is a number from 0")
 	case s.Duration < 0 || s.Timeout <= 0 || s.Every < 10*time.Millisecond:
 		return bad("a time is too short")
@@ -158,7 +165,9 @@ func checkFamilies(s Spec) error {
 	for _, r := range s.Sources {
 		for _, t := range s.Targets {
 			if r.First.Is4() != t.Addr().Unmap().Is4() {
-				return fmt.Errorf("load: source %s and target %s are of different families", r.First, t.Addr())
+				return fmt.Errorf(
+					"load: source %s and target %s are of different families",
+					r.First, t.Addr())
 			}
 		}
 	}

@@ -10,26 +10,30 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// tally is what one worker counts while it works. One thread writes, anyone reads; counts are since the run began.
+// tally is what one worker counts while it works. One thread writes, anyone reads; counts
+// are since the run began.
 type tally struct {
 	attempted   atomic.Int64 // connects begun
 	established atomic.Int64
-	open        atomic.Int64 // established and not closed, at this end; of Pair: at the client's end
-	answered    atomic.Int64
-	messages    atomic.Int64
-	skipped     atomic.Int64 // ports that could not be bound
-	_           [64]byte     // another worker's tally stands on another cache line
+	// established and not closed, at this end; of Pair: at the client's end
+	open     atomic.Int64
+	answered atomic.Int64
+	messages atomic.Int64
+	skipped  atomic.Int64 // ports that could not be bound
+	_        [64]byte     // another worker's tally stands on another cache line
 }
 
-// latency is the times of one worker, in nanoseconds to within 1 %. It is HdrHistogram's own: recording takes 9 to 11 ns here
-// (BenchmarkRecord on a busy machine), a third of a thousandth of a connection, so a structure of our own would win nothing.
+// latency is the times of one worker, in nanoseconds to within 1 %. It is HdrHistogram's
+// own: recording takes 9 to 11 ns here (BenchmarkRecord on a busy machine), a third of a
+// thousandth of a connection, so a structure of our own would win nothing.
 type latency struct {
 	times *hdrhistogram.Histogram // nil: not wanted
 	over  int64                   // times beyond the last bucket
 }
 
-// Bounds of what is measured, in nanoseconds: below the one nothing is told apart, above the other all is one. A rate that is far beyond
-// what can be reached makes connections wait for most of the run, so the bound is longer than any run.
+// Bounds of what is measured, in nanoseconds: below the one nothing is told apart, above
+// the other all is one. A rate that is far beyond what can be reached makes connections
+// wait for most of the run, so the bound is longer than any run.
 const (
 	shortest = int64(time.Microsecond)
 	longest  = int64(forEver)

@@ -78,7 +78,8 @@ func (w *worker) leave() {
 // full says whether the errno means that this table is, and another one would help.
 func (w *worker) full(e syscall.Errno) bool { return e == syscall.EMFILE && w.own }
 
-// nap waits until the time has come, in steps that let the end of the run be seen. The clock is up to date after it.
+// nap waits until the time has come, in steps that let the end of the run be seen. The
+// clock is up to date after it.
 func (w *worker) nap(until int64) {
 	for w.clock = w.now(); w.clock < until && !w.halted.Load(); w.clock = w.now() {
 		fastsock.Nap(time.Duration(min(until-w.clock, int64(100*time.Millisecond))))
@@ -93,11 +94,12 @@ func (w *worker) opened1(since int64) {
 	w.open.Add(1)
 }
 
-// exhausted says whether the errno of a socket() or bind() means that something has run out, so that trying again
-// at once is in vain.
+// exhausted says whether the errno of a socket() or bind() means that something has run
+// out, so that trying again at once is in vain.
 func exhausted(e syscall.Errno) bool {
 	switch e {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL, syscall.ENOSPC:
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL,
+		syscall.ENOSPC:
 		return true
 	}
 	return false

@@ -1,9 +1,10 @@
-// Package near tells how much two words differ in spelling, to find what a user may have meant. It is pure.
+// Package near tells how much two words differ in spelling, to find what a user may have
+// meant. It is pure.
 package near
 
-// Edits is the Levenshtein distance in bytes: how many bytes have to be put in, taken out or exchanged to make
-// one of the other. Above most it is most+1, found without counting further. Time grows with the product of the lengths at
-// worst. Safe for concurrent use.
+// Edits is the Levenshtein distance in bytes: how many bytes have to be put in, taken out
+// or exchanged to make one of the other. Above most it is most+1, found without counting
+// further. Time grows with the product of the lengths at worst. Safe for concurrent use.
 func Edits(a, b string, most int) int {
 	if most < 0 || apart(a, b) > most {
 		return most + 1
@@ -24,7 +25,8 @@ func Edits(a, b string, most int) int {
 	return min(row[len(b)], most+1)
 }
 
-// next makes of the distances of the first bytes of one word those with one byte more, and gives the least of them.
+// next makes of the distances of the first bytes of one word those with one byte more, and
+// gives the least of them.
 func next(row []int, c byte, b string, first int) (least int) {
 	diagonal := row[0]
 	row[0], least = first, first
@@ -40,7 +42,8 @@ func next(row []int, c byte, b string, first int) (least int) {
 	return least
 }
 
-// apart is a lower bound that is quick to find: each edit puts in at most one byte and takes out at most one.
+// apart is a lower bound that is quick to find: each edit puts in at most one byte and
+// takes out at most one.
 func apart(a, b string) int {
 	var more [32]int
 	for i := range len(a) {

@@ -10,7 +10,8 @@ func TestEdits(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"somaxcon", "somaxconn", 1}, {"kitten", "sitting", 3}, {"tcp_tw_resue", "tcp_tw_reuse", 2}, {"é", "e", 2},
+		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"somaxcon", "somaxconn", 1},
+		{"kitten", "sitting", 3}, {"tcp_tw_resue", "tcp_tw_reuse", 2}, {"é", "e", 2},
 	} {
 		if got := Edits(c.a, c.b, 10); got != c.want {
 			t.Errorf("%q, %q: %d, want %d", c.a, c.b, got, c.want)
@@ -36,10 +37,12 @@ func TestMetric(t *testing.T) {
 		ab, bc, ac := Edits(a, b, 99), Edits(b, c, 99), Edits(a, c, 99)
 		most := r.IntN(9)
 		switch {
-		case ab != Edits(b, a, 99), (ab == 0) != (a == b), ab > max(len(a), len(b)), ac > ab+bc:
+		case ab != Edits(b, a, 99), (ab == 0) != (a == b), ab > max(len(a), len(b)),
+			ac > ab+bc:
 			t.Fatalf("%q %q %q: %d %d %d", a, b, c, ab, bc, ac)
 		case Edits(a, b, most) != min(ab, most+1):
-			t.Fatalf("%q %q: %d, with at most %d: %d", a, b, ab, most, Edits(a, b, most))
+			t.Fatalf("%q %q: %d, with at most %d: %d", a, b, ab, most,
+				Edits(a, b, most))
 		}
 	}
 }
@@ -50,7 +53,8 @@ func FuzzEdits(f *testing.F) {
 		if len(a) > 200 || len(b) > 200 || most > 1<<20 {
 			return
 		}
-		if d := Edits(a, b, most); most >= 0 && (d < 0 || d > most+1 || d != Edits(b, a, most)) {
+		if d := Edits(a, b, most); most >= 0 &&
+			(d < 0 || d > most+1 || d != Edits(b, a, most)) {
 			t.Errorf("%q, %q: %d", a, b, d)
 		}
 	})

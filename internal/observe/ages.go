@@ -18,7 +18,9 @@ type finder interface {
 // noFinder stands for a Conn that failed.
 type noFinder struct{ err error }
 
-func (n noFinder) Find(sockdiag.ID, sockdiag.Request) (*sockdiag.Socket, error) { return nil, n.err }
+func (n noFinder) Find(sockdiag.ID, sockdiag.Request) (*sockdiag.Socket, error) {
+	return nil, n.err
+}
 
 // look asks again for the sockets of a sample, with tcp_info, and calls each for those that are
 // still there.

@@ -21,7 +21,12 @@ type groups struct {
 type level struct{ controller, path string }
 
 func newGroups(s *subject) *groups {
-	g := &groups{subject: s, rows: map[string]host.Fields{}, places: map[cgroup.Place]bool{}, levels: map[level]bool{}}
+	g := &groups{
+		subject: s,
+		rows:    map[string]host.Fields{},
+		places:  map[cgroup.Place]bool{},
+		levels:  map[level]bool{},
+	}
 	b, err := s.root.Read("self/mountinfo")
 	if err == nil {
 		g.tree, err = cgroup.NewTree("/", b)

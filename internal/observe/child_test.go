@@ -60,7 +60,8 @@ func apart(role string) error {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID |
+		syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	return cmd.Run()
 }
 
@@ -100,7 +101,8 @@ func (s scene) seenBy(role, shell string) (host.Snapshot, error) {
 		return host.Snapshot{}, err
 	}
 	if out.Code != 0 {
-		return host.Snapshot{}, fmt.Errorf("exit status %d: %s", out.Code, bytes.TrimSpace(out.Stderr))
+		return host.Snapshot{}, fmt.Errorf("exit status %d: %s", out.Code,
+			bytes.TrimSpace(out.Stderr))
 	}
 	return host.Parse(out.Stdout)
 }

@@ -27,7 +27,9 @@ func TestFiles(t *testing.T) {
 		t.Fatalf("no cases: %v", err)
 	}
 	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { testFiles(t, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			testFiles(t, file)
+		})
 	}
 }
 
@@ -42,7 +44,8 @@ func testFiles(t *testing.T, file string) {
 			want = i
 			continue
 		}
-		writeFile(t, filepath.Join(root, strings.ReplaceAll(f.Name, "PPID", fmt.Sprint(os.Getppid()))), f.Data)
+		writeFile(t, filepath.Join(root,
+			strings.ReplaceAll(f.Name, "PPID", fmt.Sprint(os.Getppid()))), f.Data)
 	}
 	got := observeFiles(t, filepath.Join(root, "proc"))
 	if d := cmp.Diff(string(ar.Files[want].Data), got); d != "" && !*update {
@@ -69,11 +72,19 @@ func writeFile(t *testing.T, path string, data []byte) {
 // observeFiles takes the steps that read files, and gives the facts of the tree.
 func observeFiles(t *testing.T, root string) string {
 	t.Helper()
-	s := &subject{ctx: context.Background(), options: Options{Root: root, Name: "blue"}, root: procfs.Root(root)}
-	for _, step := range []func(){s.system, s.sysctls, s.counters, s.sockstat, s.memory, s.softnet, s.conntrack, s.neighbours} {
+	s := &subject{
+		ctx:     context.Background(),
+		options: Options{Root: root, Name: "blue"},
+		root:    procfs.Root(root),
+	}
+	for _, step := range []func(){s.system, s.sysctls, s.counters, s.sockstat, s.memory,
+		s.softnet, s.conntrack, s.neighbours} {
 		step()
 	}
-	lines := slices.DeleteFunc(strings.Split(string(s.snapshot.Text()), "\n"), func(l string) bool { return !ofTheTree(l) })
+	lines := slices.DeleteFunc(strings.Split(string(s.snapshot.Text()), "\n"),
+		func(l string) bool {
+			return !ofTheTree(l)
+		})
 	return strings.Join(lines, "\n")
 }
 
@@ -84,11 +95,13 @@ func ofTheTree(line string) bool {
 	name, _, _ := strings.Cut(rest, " ")
 	switch kind {
 	case "sysctl":
-		return slices.Contains([]string{portRange, reservedPorts, somaxconn, "net.ipv4.tcp_mem", "net.netfilter.nf_conntrack_max"}, name)
+		return slices.Contains([]string{portRange, reservedPorts, somaxconn,
+			"net.ipv4.tcp_mem", "net.netfilter.nf_conntrack_max"}, name)
 	case "counter":
 		return slices.Contains(strings.Fields(alwaysCounted), name)
 	case "meminfo":
-		return slices.Contains([]string{"MemTotal", "MemAvailable", "Slab", "SUnreclaim"}, name)
+		return slices.Contains([]string{"MemTotal", "MemAvailable", "Slab", "SUnreclaim"},
+			name)
 	case "system":
 		return name != "page-size" && name != "user"
 	}
@@ -98,18 +111,23 @@ func ofTheTree(line string) bool {
 // A /proc in which every file is garbage gives reasons and no value, and does not stop the
 // observation.
 func TestGarbage(t *testing.T) {
-	for _, junk := range []string{"", "\x00\x01\x02", "Tcp:\n", "a b c\n1 2\n", strings.Repeat("9", 1<<16), "TCP: inuse\n"} {
+	for _, junk := range []string{"", "\x00\x01\x02", "Tcp:\n", "a b c\n1 2\n",
+		strings.Repeat("9", 1<<16), "TCP: inuse\n"} {
 		root := t.TempDir()
 		for _, name := range []string{
-			"meminfo", "loadavg", "stat", "slabinfo", "self/mountinfo", "thread-self/net/netstat", "thread-self/net/snmp",
-			"thread-self/net/sockstat", "thread-self/net/sockstat6", "thread-self/net/softnet_stat", "thread-self/net/protocols",
-			"thread-self/net/stat/nf_conntrack", "thread-self/net/stat/arp_cache", "thread-self/net/stat/ndisc_cache",
+			"meminfo", "loadavg", "stat", "slabinfo", "self/mountinfo",
+			"thread-self/net/netstat", "thread-self/net/snmp",
+			"thread-self/net/sockstat", "thread-self/net/sockstat6",
+			"thread-self/net/softnet_stat", "thread-self/net/protocols",
+			"thread-self/net/stat/nf_conntrack", "thread-self/net/stat/arp_cache",
+			"thread-self/net/stat/ndisc_cache",
 			"1/comm", "1/status", fmt.Sprintf("%d/limits", os.Getppid()),
 		} {
 			writeFile(t, filepath.Join(root, name), []byte(junk))
 		}
 		for line := range strings.Lines(observeFiles(t, root)) {
-			ours := strings.HasPrefix(line, "system netns-name") || strings.HasPrefix(line, "system scope")
+			ours := strings.HasPrefix(line, "system netns-name") ||
+				strings.HasPrefix(line, "system scope")
 			if strings.Contains(line, " = ") && !ours {
 				t.Errorf("%.20q gives %s", junk, line)
 			}

@@ -9,7 +9,8 @@ import (
 
 // holder is a process that may hold sockets of the subject.
 type holder struct {
-	value    uint32 // that owners.table has for the next descriptor: twice its number, and sampled
+	// that owners.table has for the next descriptor: twice its number, and sampled
+	value    uint32
 	pid      int
 	comm     string  // "" unless it holds a socket of some kind
 	holds    bool    // a socket of some kind

@@ -45,7 +45,7 @@ func (t *inodeTable) slot(inode uint32) *inodeSlot {
 }
 
 // put enters an inode unless it is there already: the first value counts. When the table is full,
-// what is new is passed over, and the result is false.
+// what is new is skipped, and the result is false.
 func (t *inodeTable) put(inode, value uint32) bool {
 	if inode == 0 || t.slot(inode).inode == inode {
 		return true

@@ -21,7 +21,8 @@ const (
 func (s *subject) links() {
 	report, err := link.List(s.sys())
 	if err != nil {
-		s.miss(err.Error(), host.All(host.LinkKind), host.All(host.QdiscKind), host.All(host.AddressKind), ownNeighbours("ipv4"), ownNeighbours("ipv6"))
+		s.miss(err.Error(), host.All(host.LinkKind), host.All(host.QdiscKind),
+			host.All(host.AddressKind), ownNeighbours("ipv4"), ownNeighbours("ipv6"))
 		return
 	}
 	for _, m := range report.Missing {
@@ -55,16 +56,19 @@ func (s *subject) writeLinks(devices []link.Device) {
 	qdiscs := 0
 	for i, d := range devices {
 		if i == shownLinks {
-			s.miss(fmt.Sprintf("%d further devices are not shown", len(devices)-i), host.All(host.LinkKind))
+			s.miss(fmt.Sprintf("%d further devices are not shown", len(devices)-i),
+				host.All(host.LinkKind))
 			break
 		}
 		s.snapshot.Set(host.Fact{Kind: host.LinkKind, Name: d.Name}, linkFields(d).String())
 		for _, q := range d.Qdiscs {
 			if qdiscs++; qdiscs > shownQdiscs {
-				s.miss(fmt.Sprintf("more than %d queueing disciplines", shownQdiscs), host.All(host.QdiscKind))
+				s.miss(fmt.Sprintf("more than %d queueing disciplines",
+					shownQdiscs), host.All(host.QdiscKind))
 				break
 			}
-			s.snapshot.Set(host.Fact{Kind: host.QdiscKind, Name: d.Name + "/" + qdiscName(q)}, qdiscFields(d, q).String())
+			s.snapshot.Set(host.Fact{Kind: host.QdiscKind,
+				Name: d.Name + "/" + qdiscName(q)}, qdiscFields(d, q).String())
 		}
 	}
 }
@@ -74,10 +78,13 @@ func linkFields(d link.Device) host.Fields {
 	if kind == "" {
 		kind = "hardware"
 	}
-	return host.Fields{}.AddInt("index", int64(d.Index)).Add("kind", kind).Add("up", yesNo(d.Up)).
-		AddInt("mtu", int64(d.MTU)).AddInt("txqueuelen", int64(d.TxQueueLen)).Add("qdisc", d.RootQdisc).
+	return host.Fields{}.AddInt("index", int64(d.Index)).Add("kind", kind).Add("up",
+		yesNo(d.Up)).
+		AddInt("mtu", int64(d.MTU)).AddInt("txqueuelen", int64(d.TxQueueLen)).Add("qdisc",
+		d.RootQdisc).
 		AddInt("addresses", int64(len(d.Addresses))).
-		AddInt("rx_dropped", count(d.Stats.RxDropped)).AddInt("tx_dropped", count(d.Stats.TxDropped)).
+		AddInt("rx_dropped", count(d.Stats.RxDropped)).AddInt("tx_dropped",
+		count(d.Stats.TxDropped)).
 		Add("backlog", backlog(d.Backlog))
 }
 
@@ -113,7 +120,9 @@ func qdiscFields(d link.Device, q link.Qdisc) host.Fields {
 		f = f.AddInt("limit", count(q.Limit.Value)).Add("unit", q.Limit.Unit)
 	}
 	if q.Stats != nil {
-		f = f.AddInt("backlog", int64(q.Stats.Queued)).AddInt("packets", count(q.Stats.Packets)).AddInt("drops", int64(q.Stats.Drops)).AddInt("overlimits", int64(q.Stats.Overlimits))
+		f = f.AddInt("backlog", int64(q.Stats.Queued)).AddInt("packets",
+			count(q.Stats.Packets)).AddInt("drops",
+			int64(q.Stats.Drops)).AddInt("overlimits", int64(q.Stats.Overlimits))
 	}
 	return f.Add("root", yesNo(q.Root()))
 }
@@ -126,10 +135,13 @@ func (s *subject) writeAddresses(devices []link.Device) {
 				continue
 			}
 			if n++; n > shownAddresses {
-				s.miss(fmt.Sprintf("more than %d local addresses", shownAddresses), host.All(host.AddressKind))
+				s.miss(fmt.Sprintf("more than %d local addresses", shownAddresses),
+					host.All(host.AddressKind))
 				return
 			}
-			s.snapshot.Set(host.Fact{Kind: host.AddressKind, Name: a.Prefix.Addr().String()}, host.Fields{}.Add("link", d.Name).String())
+			s.snapshot.Set(host.Fact{Kind: host.AddressKind,
+				Name: a.Prefix.Addr().String()},
+				host.Fields{}.Add("link", d.Name).String())
 		}
 	}
 }

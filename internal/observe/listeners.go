@@ -70,7 +70,8 @@ type listening struct {
 func newListening(found []listener) *listening {
 	l := &listening{all: map[local]*group{}}
 	slices.SortStableFunc(found, func(a, b listener) int {
-		return cmp.Or(a.local.Compare(b.local), cmp.Compare(a.inode, b.inode), cmp.Compare(a.cookie, b.cookie))
+		return cmp.Or(a.local.Compare(b.local), cmp.Compare(a.inode, b.inode),
+			cmp.Compare(a.cookie, b.cookie))
 	})
 	for _, one := range found {
 		g := l.at(one.local)
@@ -122,7 +123,8 @@ func (l *listening) of(a netip.AddrPort) *group {
 func (l *listening) sort() {
 	slices.SortFunc(l.groups, func(a, b *group) int {
 		x, y := localOf(a.local), localOf(b.local)
-		return cmp.Or(bytes.Compare(x.address[:], y.address[:]), cmp.Compare(x.port, y.port))
+		return cmp.Or(bytes.Compare(x.address[:], y.address[:]),
+			cmp.Compare(x.port, y.port))
 	})
 }
 
@@ -134,7 +136,9 @@ func (l *listening) fullest(n int) (left int) {
 			queued = append(queued, g)
 		}
 	}
-	slices.SortStableFunc(queued, func(a, b *group) int { return cmp.Compare(b.pressure(), a.pressure()) })
+	slices.SortStableFunc(queued, func(a, b *group) int {
+		return cmp.Compare(b.pressure(), a.pressure())
+	})
 	for i, g := range queued {
 		g.wantsAges = i < n
 	}
@@ -160,7 +164,8 @@ func (g *group) name(i int) string {
 // newListener takes over what a dump of LISTEN says.
 func newListener(s *sockdiag.Socket) listener {
 	return listener{
-		local: s.Source, family: s.Family, open6: s.Source.Addr() == netip.IPv6Unspecified() && !s.V6Only,
+		local: s.Source, family: s.Family,
+		open6: s.Source.Addr() == netip.IPv6Unspecified() && !s.V6Only,
 		queue: s.ReceiveQueue, limit: s.SendQueue, drops: s.Drops, hasDrops: s.HasDrops,
 		uid: s.UID, inode: s.Inode, cookie: s.Cookie, id: s.ID(),
 	}

@@ -24,7 +24,8 @@ func v6only(s *sockdiag.Socket) { s.V6Only = true }
 
 func TestListenerOfAConnection(t *testing.T) {
 	l := newListening([]listener{
-		listenOn("10.0.0.1:80", 1, v6only), // another address of port 80, on which nothing else follows
+		// another address of port 80, on which nothing else follows
+		listenOn("10.0.0.1:80", 1, v6only),
 		listenOn("[::]:80", 2, v6only),
 		listenOn("0.0.0.0:443", 3, nil),
 		listenOn("127.0.0.1:443", 4, nil),
@@ -60,13 +61,15 @@ func TestListenerOfAConnection(t *testing.T) {
 
 func TestMembersOfAGroup(t *testing.T) {
 	l := newListening([]listener{
-		listenOn("0.0.0.0:80", 30, nil), listenOn("0.0.0.0:80", 10, nil), listenOn("0.0.0.0:80", 20, nil), listenOn("0.0.0.0:81", 5, nil),
+		listenOn("0.0.0.0:80", 30, nil), listenOn("0.0.0.0:80", 10, nil),
+		listenOn("0.0.0.0:80", 20, nil), listenOn("0.0.0.0:81", 5, nil),
 	})
 	if len(l.groups) != 2 {
 		t.Fatalf("%d groups", len(l.groups))
 	}
 	for i, want := range []string{"0.0.0.0:80", "0.0.0.0:80~2", "0.0.0.0:80~3"} {
-		if got := l.groups[0].name(i); got != want || l.groups[0].members[i].inode != uint32(10*(i+1)) {
+		if got := l.groups[0].name(i); got != want ||
+			l.groups[0].members[i].inode != uint32(10*(i+1)) {
 			t.Errorf("member %d is %s, inode %d", i, got, l.groups[0].members[i].inode)
 		}
 	}

@@ -2,9 +2,9 @@ package observe
 
 import "math"
 
-// majority finds what more than half of a row is, with a few numbers (Boyer and Moore, "MJRTY",
-// 1991). Each entry has a weight: how many sockets of its holder it stands for, itself included. The
-// zero value is ready.
+// majority finds what more than half of a row is, with a few numbers (Boyer and Moore,
+// "MJRTY", 1991). Each entry has a weight: how many sockets of its holder it stands for,
+// itself included. The zero value is ready.
 type majority struct {
 	candidate uint32
 	of        uint32  // entries
@@ -35,7 +35,7 @@ func (m *majority) add(x uint32, weight float64) {
 // (procfs.Files.Scatter), so that they are off by less than independent draws would be.
 const deviations = 3
 
-// winner is the value that is more than half of a row of which so many sockets, beside those
+// winner is the value that is more than half of a row of which that many sockets, beside those
 // counted, have a holder that was not found. Of these the candidate has at most own, and others at
 // most others: it has all that these cannot have. Else what its sample says must do. A narrow
 // majority may be missed; what is found is one.

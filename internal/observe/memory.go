@@ -20,7 +20,8 @@ func (s *subject) memory() {
 }
 
 func (s *subject) meminfo() {
-	facts := []host.Fact{host.Meminfo("MemTotal"), host.Meminfo("MemAvailable"), host.Meminfo("Slab"), host.Meminfo("SUnreclaim")}
+	facts := []host.Fact{host.Meminfo("MemTotal"), host.Meminfo("MemAvailable"),
+		host.Meminfo("Slab"), host.Meminfo("SUnreclaim")}
 	for _, l := range limit.Catalogue() {
 		for _, f := range l.Needs {
 			if f.Kind == host.MeminfoKind && f != host.All(host.MeminfoKind) {
@@ -78,9 +79,12 @@ func (s *subject) slabs() {
 	for name := range strings.FieldsSeq(slabCaches) {
 		c, ok := slabs.Cache(name)
 		if !ok {
-			continue // merged with a cache of another name, or no such object was ever made
+			// merged with a cache of another name, or no such object was ever
+			// made
+			continue
 		}
-		fields := host.Fields{}.AddInt("active", count(c.ActiveObjects)).AddInt("objects", count(c.Objects)).AddInt("size", count(c.ObjectSize))
+		fields := host.Fields{}.AddInt("active", count(c.ActiveObjects)).AddInt("objects",
+			count(c.Objects)).AddInt("size", count(c.ObjectSize))
 		s.snapshot.Set(host.Fact{Kind: host.SlabKind, Name: name}, fields.String())
 	}
 }

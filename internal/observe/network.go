@@ -10,7 +10,9 @@ import (
 // sockstat records the sockets in use of TCP, and its host-wide figures.
 func (s *subject) sockstat() {
 	needed := map[string][]host.Fact{
-		"sockstat":  {host.Sockstat("TCP.inuse"), host.Sockstat("TCP.tw"), host.Sockstat("TCP.orphan"), host.Sockstat("TCP.alloc"), host.Sockstat("TCP.mem")},
+		"sockstat": {host.Sockstat("TCP.inuse"), host.Sockstat("TCP.tw"),
+			host.Sockstat("TCP.orphan"), host.Sockstat("TCP.alloc"),
+			host.Sockstat("TCP.mem")},
 		"sockstat6": {host.Sockstat("TCP6.inuse")},
 	}
 	for _, name := range sorted(needed) {
@@ -48,7 +50,8 @@ func (s *subject) softnet() {
 		if n, ok := row.Column(procfs.SoftnetCPU); ok {
 			cpu = n
 		}
-		s.snapshot.Set(host.Fact{Kind: host.SoftnetKind, Name: "cpu" + strconv.FormatUint(cpu, 10)}, softnetFields(row).String())
+		s.snapshot.Set(host.Fact{Kind: host.SoftnetKind,
+			Name: "cpu" + strconv.FormatUint(cpu, 10)}, softnetFields(row).String())
 	}
 }
 
@@ -57,8 +60,10 @@ func softnetFields(row procfs.SoftnetRow) (f host.Fields) {
 		name   string
 		column procfs.SoftnetColumn
 	}{
-		{"processed", procfs.SoftnetProcessed}, {"dropped", procfs.SoftnetDropped}, {"squeezed", procfs.SoftnetSqueezed},
-		{"received_rps", procfs.SoftnetReceivedRPS}, {"flow_limit", procfs.SoftnetFlowLimit}, {"backlog", procfs.SoftnetBacklog},
+		{"processed", procfs.SoftnetProcessed}, {"dropped", procfs.SoftnetDropped},
+		{"squeezed", procfs.SoftnetSqueezed},
+		{"received_rps", procfs.SoftnetReceivedRPS},
+		{"flow_limit", procfs.SoftnetFlowLimit}, {"backlog", procfs.SoftnetBacklog},
 	} {
 		if n, ok := row.Column(c.column); ok {
 			f = f.AddInt(c.name, count(n))
@@ -74,7 +79,8 @@ func (s *subject) conntrack() {
 	if _, err := s.root.Sysctl(count); err != nil {
 		reason = s.whyNoSysctl(count, err)
 	}
-	s.statTable("nf_conntrack", reason, host.ConntrackKind, "", "entries", "drop", "early_drop", "insert_failed")
+	s.statTable("nf_conntrack", reason, host.ConntrackKind, "", "entries", "drop", "early_drop",
+		"insert_failed")
 }
 
 // neighbours records the tables of next hops, which belong to the host and are shown in the initial

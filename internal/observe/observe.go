@@ -26,8 +26,8 @@ type Options struct {
 	Namespace netns.Path
 	// Name is how the user called the namespace, "" where nobody did.
 	Name string
-	// Root is where proc is mounted, "" for /proc. Tests give a tree of files; sockets and devices
-	// come from the kernel all the same.
+	// Root is where proc is mounted, "" for /proc. Tests give a tree of files; sockets
+	// and devices come from the kernel all the same.
 	Root string
 }
 
@@ -52,7 +52,8 @@ func Observe(ctx context.Context, o Options) (host.Snapshot, error) {
 // Window takes two snapshots, length apart, and returns the later one with what moved in between.
 // progress, unless nil, is called about once a second with the time left. When ctx ends, so does
 // the wait, with the error of the context.
-func Window(ctx context.Context, o Options, length time.Duration, progress func(left time.Duration)) (host.Snapshot, error) {
+func Window(ctx context.Context, o Options, length time.Duration,
+	progress func(left time.Duration)) (host.Snapshot, error) {
 	start := time.Now()
 	before, err := Observe(ctx, o)
 	if err != nil {
@@ -69,7 +70,8 @@ func Window(ctx context.Context, o Options, length time.Duration, progress func(
 	}
 	// From the middle of one observation to the middle of the other.
 	length = again.Sub(start)/2 + time.Since(taken)/2
-	return host.Window(aligned(before, after), after, length.Round(max(length/100, time.Millisecond).Truncate(time.Millisecond))), nil
+	return host.Window(aligned(before, after), after,
+		length.Round(max(length/100, time.Millisecond).Truncate(time.Millisecond))), nil
 }
 
 // wait returns at the time of end.
@@ -109,7 +111,8 @@ func (s *subject) observe() error {
 	}
 	s.id = id
 	steps := []func(){
-		s.system, s.sysctls, s.counters, s.sockstat, s.memory, s.softnet, s.conntrack, s.neighbours, s.links, s.sockets,
+		s.system, s.sysctls, s.counters, s.sockstat, s.memory, s.softnet, s.conntrack,
+		s.neighbours, s.links, s.sockets,
 	}
 	for _, step := range steps {
 		if err := s.ctx.Err(); err != nil {

@@ -31,9 +31,12 @@ func TestQuietNamespaceIsStable(t *testing.T) {
 		var lines []string
 		for _, f := range snapshot.Facts() {
 			switch f.Kind {
-			case host.MeminfoKind, host.LoadavgKind, host.SoftnetKind, host.SlabKind, host.CgroupKind, host.ProtocolKind:
+			case host.MeminfoKind, host.LoadavgKind, host.SoftnetKind, host.SlabKind,
+				host.CgroupKind, host.ProtocolKind:
 			default:
-				if r := text(snapshot, f); f != host.Sysctl("fs.file-nr") && f != host.Sysctl("fs.inode-nr") && !strings.HasPrefix(f.Name, "TCP.") {
+				if r := text(snapshot, f); f != host.Sysctl("fs.file-nr") &&
+					f != host.Sysctl("fs.inode-nr") &&
+					!strings.HasPrefix(f.Name, "TCP.") {
 					lines = append(lines, f.String()+" = "+r)
 				}
 			}
@@ -67,11 +70,13 @@ func TestWindow(t *testing.T) {
 	if text(have, host.System("window")) == "" {
 		t.Error("no length of the window")
 	}
-	moved, ok := have.Read().Moved(host.Fact{Kind: host.ListenerKind, Name: at.String()}, "drops")
+	moved, ok := have.Read().Moved(host.Fact{Kind: host.ListenerKind, Name: at.String()},
+		"drops")
 	if !ok || moved < 6 {
 		t.Errorf("%d drops in the window, want 6 at least", moved)
 	}
-	if moved, ok := have.Read().Moved(host.Counter("TcpExt.ListenOverflows")); !ok || moved < 6 {
+	if moved, ok := have.Read().Moved(host.Counter("TcpExt.ListenOverflows")); !ok ||
+		moved < 6 {
 		t.Errorf("%d overflows in the window, want 6 at least", moved)
 	}
 }
@@ -89,7 +94,8 @@ func TestWindowEndsWithItsContext(t *testing.T) {
 }
 
 func TestNamespaceThatIsNone(t *testing.T) {
-	_, err := observe.Observe(context.Background(), observe.Options{Namespace: "/proc/self/ns/uts"})
+	_, err := observe.Observe(context.Background(),
+		observe.Options{Namespace: "/proc/self/ns/uts"})
 	var e *netns.Error
 	if !errors.As(err, &e) || e.Reason != netns.NotNamespace {
 		t.Errorf("error %v", err)
@@ -110,7 +116,8 @@ func TestTextRoundTrip(t *testing.T) {
 	for _, f := range have.Facts() {
 		kinds[f.Kind] = true
 	}
-	for _, k := range []host.Kind{host.SystemKind, host.SysctlKind, host.CounterKind, host.SockstatKind, host.MeminfoKind, host.SoftnetKind, host.LinkKind} {
+	for _, k := range []host.Kind{host.SystemKind, host.SysctlKind, host.CounterKind,
+		host.SockstatKind, host.MeminfoKind, host.SoftnetKind, host.LinkKind} {
 		if !kinds[k] {
 			t.Errorf("no %s among %v", k, slices.Collect(maps.Keys(kinds)))
 		}
@@ -122,7 +129,8 @@ func TestTextRoundTrip(t *testing.T) {
 func TestWindowOfAGroupThatChanges(t *testing.T) {
 	s := start(t)
 	full, empty, client := s.spawn("full"), s.spawn("empty"), s.spawn("client")
-	spec := lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Backlog: 2, ReusePort: true}
+	spec := lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Backlog: 2,
+		ReusePort: true}
 	group, at, err := full.Listen(spec)
 	if err != nil {
 		t.Fatal(err)
@@ -145,10 +153,14 @@ func TestWindowOfAGroupThatChanges(t *testing.T) {
 		goes, stays, group = empty, "full", other
 	}
 	closed := sync.OnceFunc(func() { must(goes.Close(group, lab.CloseSpec{}))(t) })
-	have := must(observe.Window(context.Background(), s.options(), 200*time.Millisecond, func(time.Duration) { closed() }))(t)
+	have := must(observe.Window(context.Background(), s.options(), 200*time.Millisecond,
+		func(time.Duration) {
+			closed()
+		}))(t)
 	s.want(have, host.ListenerKind, at.String(), "process="+stays)
 	most := drops(have, at.String()) - drops(before, at.String()+"~2")
-	if moved, _ := have.Read().Moved(host.Fact{Kind: host.ListenerKind, Name: at.String()}, "drops"); moved < 0 || moved > int64(most) {
+	if moved, _ := have.Read().Moved(host.Fact{Kind: host.ListenerKind, Name: at.String()},
+		"drops"); moved < 0 || moved > int64(most) {
 		t.Errorf("%d drops moved, at most %d did", moved, most)
 	}
 }

@@ -11,22 +11,25 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// How many descriptors are looked at. Each costs the kernel some 3 to 5 microseconds, four times as
-// much as a socket in a dump, so a process with very many is sampled. Listeners are among the first
-// that a program opens, and those are of one kind: what comes after them is read all over the table.
+// How many descriptors are looked at. Each costs the kernel some 3 to 5 microseconds, four
+// times as much as a socket in a dump, so a process with very many is sampled. Listeners
+// are among the first that a program opens, and those are of one kind: what comes after
+// them is read all over the table.
 const (
-	smallProcess = 512   // so many descriptors or fewer are all read
-	firstFiles   = 160   // of larger ones, in ascending order: what the kernel lists at a time
-	sampleFiles  = 96    // of larger ones, scattered
-	spreadFiles  = 4096  // of all processes, before the dump; what is left after these is spread evenly
-	chunkFiles   = 256   // at a time
-	searchFiles  = 65536 // of all processes of the namespace, after the dump, for listeners without a holder
-	otherFiles   = 512   // of each process elsewhere, for the same
-	othersFiles  = 16384 // of all of these
-	maxInodes    = 32768 // remembered
-	maxHolders   = 64    // named of one listener
-	maxWalks     = 128   // kept open: two files each
-	spareFiles   = 32    // descriptors that the rest of the program may need
+	smallProcess = 512 // that many descriptors or fewer are all read
+	firstFiles   = 160 // of larger ones, in ascending order: what the kernel lists at a time
+	sampleFiles  = 96  // of larger ones, scattered
+	// of all processes, before the dump; what is left after these is spread evenly
+	spreadFiles = 4096
+	chunkFiles  = 256 // at a time
+	// of all processes of the namespace, after the dump, for listeners without a holder
+	searchFiles = 65536
+	otherFiles  = 512   // of each process elsewhere, for the same
+	othersFiles = 16384 // of all of these
+	maxInodes   = 32768 // remembered
+	maxHolders  = 64    // named of one listener
+	maxWalks    = 128   // kept open: two files each
+	spareFiles  = 32    // descriptors that the rest of the program may need
 )
 
 // owners tells which process holds a socket.
@@ -59,7 +62,9 @@ func (w *watched) first() *holder {
 	if w == nil || len(w.holders) == 0 {
 		return nil
 	}
-	return slices.MinFunc(w.holders, func(a, b *holder) int { return cmp.Compare(a.pid, b.pid) })
+	return slices.MinFunc(w.holders, func(a, b *holder) int {
+		return cmp.Compare(a.pid, b.pid)
+	})
 }
 
 // watch says which inodes to look for.
@@ -75,8 +80,15 @@ func watch(inodes []uint32) map[uint32]*watched {
 
 // findOwners looks at the descriptors of the processes in the namespace, those of most processes
 // all, those of large ones in part. Close the result.
-func findOwners(ctx context.Context, root procfs.Root, subject netns.ID, w map[uint32]*watched) *owners {
-	o := &owners{root: root, subject: subject, watched: w, table: newInodeTable(maxInodes), walks: ownWalks(root)}
+func findOwners(ctx context.Context, root procfs.Root, subject netns.ID,
+	w map[uint32]*watched) *owners {
+	o := &owners{
+		root:    root,
+		subject: subject,
+		watched: w,
+		table:   newInodeTable(maxInodes),
+		walks:   ownWalks(root),
+	}
 	pids, err := root.PIDs()
 	if err != nil {
 		o.err = err
@@ -170,8 +182,8 @@ func (o *owners) conceal(err error, h *holder) {
 	o.concealed += uint64(h.files)
 }
 
-// starve notes an error that says nothing of a process, but of this one: it has no descriptor left to
-// read with.
+// starve notes an error that says nothing of a process, but of this one: it has no
+// descriptor left to read with.
 func (o *owners) starve(err error) bool {
 	if !isStarved(err) {
 		return false
@@ -193,7 +205,7 @@ func isKernelThread(p *procfs.Process) bool {
 	return err == nil && stat.KernelThread()
 }
 
-// enter adds a process whose descriptors can be read, and reads at most so many of them.
+// enter adds a process whose descriptors can be read, and reads at most that many of them.
 func (o *owners) enter(h *holder, most int) {
 	walk, err := h.process.Files()
 	if err != nil {
@@ -225,10 +237,11 @@ func (o *owners) scatter(h *holder) {
 
 // read looks at up to most further descriptors of a process, and at no more than it has.
 func (o *owners) read(h *holder, most int) {
-	n, complete, err := h.walk.Sockets(max(1, min(most, h.files-h.read)), func(_ int, inode uint32) bool {
-		o.found(h, inode)
-		return true
-	})
+	n, complete, err := h.walk.Sockets(max(1, min(most, h.files-h.read)),
+		func(_ int, inode uint32) bool {
+			o.found(h, inode)
+			return true
+		})
 	h.read += n
 	h.epolls = h.walk.Epolls()
 	o.reads += n

@@ -15,7 +15,8 @@ type peerKey struct {
 }
 
 func (k peerKey) compare(l peerKey) int {
-	return cmp.Or(bytes.Compare(k.source[:], l.source[:]), bytes.Compare(k.destination[:], l.destination[:]), cmp.Compare(k.port, l.port))
+	return cmp.Or(bytes.Compare(k.source[:], l.source[:]),
+		bytes.Compare(k.destination[:], l.destination[:]), cmp.Compare(k.port, l.port))
 }
 
 // peer is the connections of one local address to one destination.
@@ -24,8 +25,8 @@ type peer struct {
 	states  states
 	sockets uint32
 	ranged  uint32
-	// fold is how many sockets the row may lack: those that came while the table was too full to
-	// hold it.
+	// fold is how many sockets the row may lack: those that came while the table was
+	// too full to hold it.
 	fold        uint32
 	votes       votes
 	established sockdiag.ID // one of them; its Cookie is 0 where there is none

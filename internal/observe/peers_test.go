@@ -23,7 +23,8 @@ func destinationOf(k peerKey) uint32 { return binary.BigEndian.Uint32(k.destinat
 func checkPeers(t *testing.T, p *peers, truth map[uint32]uint32) {
 	t.Helper()
 	if len(p.rows) > p.max || len(p.index) != len(p.rows) {
-		t.Fatalf("%d rows, %d in the index, at most %d allowed", len(p.rows), len(p.index), p.max)
+		t.Fatalf("%d rows, %d in the index, at most %d allowed", len(p.rows), len(p.index),
+			p.max)
 	}
 	total, counted := int64(0), p.rest.sum()
 	for _, n := range truth {
@@ -34,16 +35,19 @@ func checkPeers(t *testing.T, p *peers, truth map[uint32]uint32) {
 		d := destinationOf(row.key)
 		counted += int64(row.sockets)
 		if row.states.sum() != int64(row.sockets) || row.fold > p.floor {
-			t.Fatalf("row %d: %d sockets, states %v, fold %d of %d", d, row.sockets, row.states, row.fold, p.floor)
+			t.Fatalf("row %d: %d sockets, states %v, fold %d of %d", d, row.sockets,
+				row.states, row.fold, p.floor)
 		}
 		if row.sockets > truth[d] || row.most() < truth[d] {
-			t.Fatalf("row %d: %d and up to %d more, but there are %d", d, row.sockets, row.fold, truth[d])
+			t.Fatalf("row %d: %d and up to %d more, but there are %d", d, row.sockets,
+				row.fold, truth[d])
 		}
 		delete(truth, d)
 	}
 	for d, n := range truth {
 		if n > p.floor {
-			t.Fatalf("destination %d has %d sockets and no row; the table says at most %d", d, n, p.floor)
+			t.Fatalf("destination %d has %d sockets and no row; the table says at "+
+				"most %d", d, n, p.floor)
 		}
 	}
 	if counted != total {
@@ -74,11 +78,13 @@ func TestPeersAreBounded(t *testing.T) {
 	for _, row := range shown {
 		d := destinationOf(row.key)
 		if d >= 20 || row.sockets != truth[d] {
-			t.Errorf("destination %d is shown with %d sockets, has %d", d, row.sockets, truth[d])
+			t.Errorf("destination %d is shown with %d sockets, has %d", d, row.sockets,
+				truth[d])
 		}
 	}
 	if rest.sum() != 900_000 || largest > 2*1_000_000/maxPeers {
-		t.Errorf("the rest is %d sockets, at most %d to one destination", rest.sum(), largest)
+		t.Errorf("the rest is %d sockets, at most %d to one destination", rest.sum(),
+			largest)
 	}
 	checkPeers(t, p, truth)
 }
@@ -126,7 +132,8 @@ func TestHeaviestShowsStatesThatLimitsAreAbout(t *testing.T) {
 }
 
 func FuzzPeers(f *testing.F) {
-	f.Add([]byte{1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 1, 1})
+	f.Add([]byte{1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 1,
+		1})
 	f.Fuzz(func(t *testing.T, sequence []byte) {
 		p, truth := newPeers(8), map[uint32]uint32{}
 		for _, b := range sequence {

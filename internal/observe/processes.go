@@ -15,8 +15,8 @@ import (
 
 const (
 	shownProcesses = 1024
-	// manyFiles is the number of descriptors from which a process without TCP sockets is compared
-	// with its limit.
+	// manyFiles is the number of descriptors from which a process without TCP sockets
+	// is compared with its limit.
 	manyFiles = 100
 )
 
@@ -26,7 +26,8 @@ func (s *subject) processes(t *tally) {
 	s.missProcesses(t.owners)
 	shown := t.owners.shown()
 	if len(shown) > shownProcesses {
-		s.miss(fmt.Sprintf("%d further processes with fewer sockets are not shown", len(shown)-shownProcesses), host.All(host.ProcessKind))
+		s.miss(fmt.Sprintf("%d further processes with fewer sockets are not shown",
+			len(shown)-shownProcesses), host.All(host.ProcessKind))
 		shown = shown[:shownProcesses]
 	}
 	groups := newGroups(s)
@@ -49,11 +50,13 @@ func (s *subject) missProcesses(o *owners) {
 	case o.starved != nil:
 		s.miss(why(o.starved), host.All(host.ProcessKind))
 	case o.hidden:
-		s.miss("/proc hides the processes of other users from "+as+" (hidepid)"+hint, host.All(host.ProcessKind))
+		s.miss("/proc hides the processes of other users from "+as+" (hidepid)"+hint,
+			host.All(host.ProcessKind))
 	case o.unreadable == 1:
 		s.miss(o.closed.who()+" is not readable as "+as+hint, host.All(host.ProcessKind))
 	case o.unreadable > 1:
-		s.miss(o.closed.who()+" and others are not readable as "+as+hint, host.All(host.ProcessKind))
+		s.miss(o.closed.who()+" and others are not readable as "+as+hint,
+			host.All(host.ProcessKind))
 	case o.unlisted:
 		s.miss(host.Unlisted, host.All(host.ProcessKind))
 	}
@@ -73,7 +76,8 @@ func (o *owners) shown() (out []*holder) {
 		}
 	}
 	slices.SortFunc(out, func(a, b *holder) int {
-		return cmp.Or(cmp.Compare(b.sockets, a.sockets), cmp.Compare(b.files, a.files), cmp.Compare(a.pid, b.pid))
+		return cmp.Or(cmp.Compare(b.sockets, a.sockets), cmp.Compare(b.files, a.files),
+			cmp.Compare(a.pid, b.pid))
 	})
 	return out
 }
@@ -89,7 +93,8 @@ func (s *subject) process(h *holder, groups *groups) {
 	row := host.Fields{}.Add("name", h.comm)
 	status, err := p.Status()
 	if err == nil {
-		row = row.AddInt("uid", int64(status.UIDs[procfs.EffectiveUID])).Add("state", string(rune(status.State)))
+		row = row.AddInt("uid", int64(status.UIDs[procfs.EffectiveUID])).Add("state",
+			string(rune(status.State)))
 		row = sysadmin(row, p, status)
 	}
 	limits, limitsErr := p.Limits()
@@ -112,17 +117,19 @@ func (s *subject) process(h *holder, groups *groups) {
 	if err == nil {
 		row = row.AddInt("threads", int64(status.Threads))
 	}
-	s.snapshot.Set(host.Fact{Kind: host.ProcessKind, Name: strconv.Itoa(h.pid)}, h.socketFields(row).String())
+	s.snapshot.Set(host.Fact{Kind: host.ProcessKind, Name: strconv.Itoa(h.pid)},
+		h.socketFields(row).String())
 }
 
-// filesBelow counts the descriptors that are numbered below the soft limit, where there are more than that: the
-// limit was lowered, and only the numbers below it are to be had.
+// filesBelow counts the descriptors that are numbered below the soft limit, where there are
+// more than that: the limit was lowered, and only the numbers below it are to be had.
 func (s *subject) filesBelow(h *holder, limits procfs.ResourceLimits) (n int64, ok bool) {
 	l, known := limits.Named(filesLimit)
 	if !known || l.Soft.Unlimited || uint64(h.files) <= l.Soft.N {
 		return 0, false
 	}
-	entries, err := os.ReadDir(filepath.Join(cmp.Or(string(s.root), "/proc"), strconv.Itoa(h.pid), "fd"))
+	entries, err := os.ReadDir(filepath.Join(cmp.Or(string(s.root), "/proc"),
+		strconv.Itoa(h.pid), "fd"))
 	for _, e := range entries {
 		if fd, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && fd < l.Soft.N {
 			n++
@@ -161,5 +168,6 @@ func (h *holder) socketFields(f host.Fields) host.Fields {
 	if !h.all {
 		attributed = strconv.Itoa(h.before)
 	}
-	return h.states.fields(f.AddInt("epoll", int64(h.epolls)).AddInt("sockets", int64(h.sockets)).Add("attributed", attributed))
+	return h.states.fields(f.AddInt("epoll", int64(h.epolls)).AddInt("sockets",
+		int64(h.sockets)).Add("attributed", attributed))
 }

@@ -33,15 +33,18 @@ func TestProcessAtItsLimit(t *testing.T) {
 	}
 	must(idle.FillFiles())(t)
 	have := s.observe()
-	s.want(have, host.ProcessKind, fmt.Sprint(server.PID()), "name=full soft=200 files=200 sockets=1 sysadmin="+mayAdminister(t, server.PID()))
-	s.want(have, host.ProcessKind, fmt.Sprint(idle.PID()), "name=idle soft=200 files=200 sockets=0")
+	s.want(have, host.ProcessKind, fmt.Sprint(server.PID()),
+		"name=full soft=200 files=200 sockets=1 sysadmin="+mayAdminister(t, server.PID()))
+	s.want(have, host.ProcessKind, fmt.Sprint(idle.PID()),
+		"name=idle soft=200 files=200 sockets=0")
 	if slices.Contains(names(have, host.ProcessKind), fmt.Sprint(s.PID())) {
 		t.Error("the lab's first worker is shown: it has neither sockets nor many files")
 	}
 }
 
 func TestAdministrator(t *testing.T) {
-	if have, want := observe.Administrator(), mayAdminister(t, os.Getpid()) == "yes"; have != want {
+	if have, want := observe.Administrator(),
+		mayAdminister(t, os.Getpid()) == "yes"; have != want {
 		t.Errorf("%v, want %v", have, want)
 	}
 }
@@ -65,8 +68,10 @@ func TestListenerOfALargeProcess(t *testing.T) {
 	must(server.Bind(lab.BindSpec{Addr: netip.MustParseAddrPort("127.0.0.1:0"), N: 12_000}))(t)
 	_, at := s.listen(server, "127.0.0.1:8081", 5)
 	have := s.observe()
-	s.want(have, host.ListenerKind, at.String(), fmt.Sprintf("process=large pid=%d", server.PID()))
-	if read := row(have, host.ProcessKind, fmt.Sprint(server.PID())); read["attributed"] == "all" {
+	s.want(have, host.ListenerKind, at.String(),
+		fmt.Sprintf("process=large pid=%d", server.PID()))
+	if read := row(have, host.ProcessKind,
+		fmt.Sprint(server.PID())); read["attributed"] == "all" {
 		t.Errorf("%v", read)
 	}
 	inode, _ := strconv.ParseUint(row(have, host.ListenerKind, at.String())["inode"], 10, 32)
@@ -102,12 +107,14 @@ func TestSharedListener(t *testing.T) {
 		have := must(observe.Observe(context.Background(), observe.Options{}))(t)
 		got := row(have, host.ListenerKind, "0.0.0.0:8080")
 		want := strings.Trim(strings.ReplaceAll(fmt.Sprint(pids), " ", ","), "[]")
-		if got["pids"] != want || got["pid"] != fmt.Sprint(pids[0]) || got["process"] != "cat" {
+		if got["pids"] != want || got["pid"] != fmt.Sprint(pids[0]) ||
+			got["process"] != "cat" {
 			t.Errorf("%v, want pids %s", got, want)
 		}
 		s := scene{T: t}
 		for _, pid := range pids {
-			s.want(have, host.ProcessKind, fmt.Sprint(pid), "name=cat sockets=1 attributed=all")
+			s.want(have, host.ProcessKind, fmt.Sprint(pid),
+				"name=cat sockets=1 attributed=all")
 		}
 		if own := row(have, host.ProcessKind, fmt.Sprint(os.Getpid())); own != nil {
 			t.Errorf("this process is shown: %v", own)

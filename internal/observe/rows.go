@@ -25,13 +25,20 @@ const (
 // looked into.
 func (s *subject) writeListeners(f finder, t *tally, queued int) {
 	if queued > 0 {
-		s.miss(fmt.Sprintf("waiting times of %d further listeners with a queue were not looked at", queued), host.Fact{Kind: host.ListenerKind, Name: "*"})
+		s.miss(fmt.Sprintf(
+			"waiting times of %d further listeners with a queue were not looked at",
+			queued), host.Fact{Kind: host.ListenerKind, Name: "*"})
 	}
 	limit, _ := s.snapshot.Read().Maybe(host.Sysctl(somaxconn))
 	groups := live(t.listening.groups)
 	if len(groups) > shownListeners {
-		s.miss(fmt.Sprintf("%d further listening addresses, those with most room in the queue, are not shown", len(groups)-shownListeners), host.All(host.ListenerKind))
-		slices.SortStableFunc(groups, func(a, b *group) int { return cmp.Compare(b.pressure(), a.pressure()) })
+		s.miss(fmt.Sprintf(
+			"%d further listening addresses, those with most room in the queue, "+
+				"are not shown", len(groups)-shownListeners),
+			host.All(host.ListenerKind))
+		slices.SortStableFunc(groups, func(a, b *group) int {
+			return cmp.Compare(b.pressure(), a.pressure())
+		})
 		groups = groups[:shownListeners]
 	}
 	for _, g := range groups {
@@ -44,9 +51,11 @@ func (s *subject) writeListeners(f finder, t *tally, queued int) {
 				row = row.AddInt("syn", int64(g.states[sockdiag.SynRecv]))
 			}
 			if m.queue > 0 {
-				row = row.Add("oldest", string(oldest)).Add("youngest", string(youngest))
+				row = row.Add("oldest", string(oldest)).Add("youngest",
+					string(youngest))
 			}
-			s.snapshot.Set(host.Fact{Kind: host.ListenerKind, Name: g.name(i)}, row.String())
+			s.snapshot.Set(host.Fact{Kind: host.ListenerKind, Name: g.name(i)},
+				row.String())
 		}
 	}
 }
@@ -69,7 +78,8 @@ func (m *listener) fields(somaxconn int64) host.Fields {
 	if m.family == familyInet6 {
 		family = 6
 	}
-	f := host.Fields{}.AddInt("family", family).AddInt("queue", int64(m.queue)).AddInt("limit", int64(m.limit))
+	f := host.Fields{}.AddInt("family", family).AddInt("queue", int64(m.queue)).AddInt("limit",
+		int64(m.limit))
 	if m.hasDrops {
 		f = f.AddInt("drops", int64(m.drops))
 	}
@@ -91,8 +101,12 @@ func (w *watched) fields(f host.Fields) host.Fields {
 	}
 	f = f.AddInt("pid", int64(first.pid)).Add("process", first.comm).Add("cgroup", first.cgroup)
 	if len(w.holders) > 1 {
-		slices.SortFunc(w.holders, func(a, b *holder) int { return cmp.Compare(a.pid, b.pid) })
-		f = f.Add("pids", joined(w.holders, func(h *holder) string { return strconv.Itoa(h.pid) }))
+		slices.SortFunc(w.holders, func(a, b *holder) int {
+			return cmp.Compare(a.pid, b.pid)
+		})
+		f = f.Add("pids", joined(w.holders, func(h *holder) string {
+			return strconv.Itoa(h.pid)
+		}))
 	}
 	return f
 }
@@ -111,7 +125,8 @@ func (s *subject) writeInbound(f finder, t *tally) {
 		if g.states[sockdiag.CloseWait]-g.unreaped >= agedClosing {
 			row = row.Add("close_wait_age", string(closeWaitAge(s.ctx, f, &g.closing)))
 		}
-		s.snapshot.Set(host.Fact{Kind: host.InboundKind, Name: g.local.String()}, row.String())
+		s.snapshot.Set(host.Fact{Kind: host.InboundKind, Name: g.local.String()},
+			row.String())
 	}
 }
 
@@ -134,17 +149,21 @@ func (s *subject) writeOutbound(f finder, t *tally) {
 		if p.states[sockdiag.CloseWait] >= agedClosing {
 			row = row.Add("close_wait_age", string(closeWaitAge(s.ctx, f, &p.closing)))
 		}
-		s.snapshot.Set(host.Fact{Kind: host.OutboundKind, Name: p.key.String()}, row.String())
+		s.snapshot.Set(host.Fact{Kind: host.OutboundKind, Name: p.key.String()},
+			row.String())
 	}
 	if rest.sum() > 0 {
-		s.snapshot.Set(host.Fact{Kind: host.RestKind, Name: string(host.OutboundKind)}, rest.fields(host.Fields{}.AddInt("largest", largest)).String())
+		s.snapshot.Set(host.Fact{Kind: host.RestKind, Name: string(host.OutboundKind)},
+			rest.fields(host.Fields{}.AddInt("largest", largest)).String())
 	}
 }
 
 // mostTimeWait chooses the rows for which timestamps matter: TIME_WAIT is used again only with
 // them.
 func mostTimeWait(rows []*peer) map[*peer]bool {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(p *peer) bool { return p.states[sockdiag.TimeWait] == 0 })
+	rows = slices.DeleteFunc(slices.Clone(rows), func(p *peer) bool {
+		return p.states[sockdiag.TimeWait] == 0
+	})
 	slices.SortStableFunc(rows, func(a, b *peer) int {
 		return cmp.Compare(b.states[sockdiag.TimeWait], a.states[sockdiag.TimeWait])
 	})
@@ -157,7 +176,8 @@ func mostTimeWait(rows []*peer) map[*peer]bool {
 
 // String is "source->destination:port".
 func (k peerKey) String() string {
-	return addressOf(k.source).String() + "->" + netip.AddrPortFrom(addressOf(k.destination), k.port).String()
+	return addressOf(k.source).String() + "->" +
+		netip.AddrPortFrom(addressOf(k.destination), k.port).String()
 }
 
 // writeSources records the local ports in use by each local address.
@@ -168,13 +188,18 @@ func (s *subject) writeSources(t *tally) {
 	}
 	low, _ := s.snapshot.Read().Pair(host.Sysctl(portRange))
 	for _, x := range t.sources.sorted() {
-		row := host.Fields{}.AddInt("sockets", int64(x.sockets)).AddInt("destinations", max(1, destinations[x.address]))
+		row := host.Fields{}.AddInt("sockets", int64(x.sockets)).AddInt("destinations",
+			max(1, destinations[x.address]))
 		if t.poolKnown {
-			row = row.AddInt("ports", x.ports.Len()).AddInt("shared", x.shared.Len()).AddInt("opposite", x.opposite(uint16(low)))
+			row = row.AddInt("ports", x.ports.Len()).AddInt("shared",
+				x.shared.Len()).AddInt("opposite", x.opposite(uint16(low)))
 		}
-		s.snapshot.Set(host.Fact{Kind: host.SourceKind, Name: addressOf(x.address).String()}, row.String())
+		s.snapshot.Set(host.Fact{Kind: host.SourceKind,
+			Name: addressOf(x.address).String()}, row.String())
 	}
 	if t.sources.left > 0 {
-		s.miss(fmt.Sprintf("%d sockets of local addresses beyond the first %d are not shown", t.sources.left, maxSources), host.All(host.SourceKind))
+		s.miss(fmt.Sprintf(
+			"%d sockets of local addresses beyond the first %d are not shown",
+			t.sources.left, maxSources), host.All(host.SourceKind))
 	}
 }

@@ -62,7 +62,8 @@ func (s scene) spawn(name string) *lab.Actor {
 
 func (s scene) listen(a *lab.Actor, addr string, backlog int) (lab.Group, netip.AddrPort) {
 	s.Helper()
-	g, at, err := a.Listen(lab.ListenSpec{Addr: netip.MustParseAddrPort(addr), Backlog: backlog})
+	g, at, err := a.Listen(lab.ListenSpec{Addr: netip.MustParseAddrPort(addr),
+		Backlog: backlog})
 	if err != nil {
 		s.Fatal(err)
 	}

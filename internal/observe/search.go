@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// spread reads on in the processes that have more, some of each in turn, until so many descriptors
-// have been read in all.
+// spread reads on in the processes that have more, some of each in turn, until that many
+// descriptors have been read in all.
 func (o *owners) spread(ctx context.Context, limit int) {
 	for o.reads < limit && o.round(ctx, limit) {
 	}
@@ -33,7 +33,9 @@ func (o *owners) round(ctx context.Context, limit int) (more bool) {
 // left to read; first the processes of the namespace.
 func (o *owners) search(ctx context.Context, inodes []uint32) {
 	missing := func(limit int) bool {
-		inodes = slices.DeleteFunc(inodes, func(i uint32) bool { return i == 0 || o.holderOf(i) != nil })
+		inodes = slices.DeleteFunc(inodes, func(i uint32) bool {
+			return i == 0 || o.holderOf(i) != nil
+		})
 		return len(inodes) > 0 && o.reads < limit && ctx.Err() == nil
 	}
 	limit := o.reads + searchFiles

@@ -19,11 +19,13 @@ func (s *subject) sockets() {
 	if err == nil {
 		return
 	}
-	s.miss("sock_diag: "+err.Error(), host.Ports("listening"), host.Ports("bound"), host.System("bound-sockets"))
+	s.miss("sock_diag: "+err.Error(), host.Ports("listening"), host.Ports("bound"),
+		host.System("bound-sockets"))
 	s.missTables(err, socketKinds()...)
 	o := findOwners(s.ctx, s.root, s.id, nil)
 	defer o.close()
-	s.processes(newTally(nil, newListening(nil), o)) // those close to their limit of descriptors
+	// those close to their limit of descriptors
+	s.processes(newTally(nil, newListening(nil), o))
 }
 
 // countSockets begins with the listeners, for they tell inbound from outbound; then come the
@@ -64,7 +66,8 @@ func (s *subject) countSockets(conn *sockdiag.Conn) error {
 
 // socketKinds are the tables that need sock_diag; all but the first need the dump of connections.
 func socketKinds() []host.Kind {
-	return []host.Kind{host.ListenerKind, host.InboundKind, host.OutboundKind, host.SourceKind, host.BinderKind, host.UserKind}
+	return []host.Kind{host.ListenerKind, host.InboundKind, host.OutboundKind, host.SourceKind,
+		host.BinderKind, host.UserKind}
 }
 
 // missTables records that tables are not whole.
@@ -132,7 +135,8 @@ func (s *subject) pool() *host.PortSet {
 func (s *subject) writeBound(t *tally) {
 	s.snapshot.Set(host.Ports("listening"), t.listeningPorts())
 	if !s.listsBound(t) {
-		const reason = "this kernel does not list sockets that are bound and nothing else (Linux 6.8 does)"
+		const reason = "this kernel does not list sockets that are bound and nothing " +
+			"else (Linux 6.8 does)"
 		s.miss(reason, host.Ports("bound"), host.System("bound-sockets"))
 		return
 	}
@@ -144,7 +148,8 @@ func (s *subject) writeBound(t *tally) {
 			name = strconv.Itoa(pid)
 			fields = fields.Add("process", t.owners.comm(pid))
 		}
-		s.snapshot.Set(host.Fact{Kind: host.BinderKind, Name: name}, fields.Add("ports", ports.String()).String())
+		s.snapshot.Set(host.Fact{Kind: host.BinderKind, Name: name},
+			fields.Add("ports", ports.String()).String())
 	}
 }
 
@@ -159,11 +164,13 @@ func (s *subject) listsBound(t *tally) bool {
 
 func (s *subject) writeUsers(t *tally) {
 	for _, uid := range t.userIDs() {
-		s.snapshot.Set(host.Fact{Kind: host.UserKind, Name: strconv.FormatUint(uint64(uid), 10)},
+		s.snapshot.Set(host.Fact{Kind: host.UserKind,
+			Name: strconv.FormatUint(uint64(uid), 10)},
 			host.Fields{}.AddInt("sockets", t.users[uid]).String())
 	}
 	if t.usersLeft > 0 {
-		s.miss("more than "+strconv.Itoa(maxUsers)+" users hold sockets", host.All(host.UserKind))
+		s.miss("more than "+strconv.Itoa(maxUsers)+" users hold sockets",
+			host.All(host.UserKind))
 	}
 }
 

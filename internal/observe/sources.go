@@ -11,8 +11,8 @@ import (
 type source struct {
 	address [16]byte
 	sockets uint32
-	// ports are those in the range; shared those of them that were seen more than once. Two sockets
-	// of one address and port cannot have one destination.
+	// ports are those in the range; shared those of them that were seen more than once.
+	// Two sockets of one address and port cannot have one destination.
 	ports, shared *host.PortSet
 }
 
@@ -57,7 +57,8 @@ func (t *sources) at(address *[16]byte) *source {
 		}
 		i = int32(len(t.rows))
 		t.index[*address] = i
-		t.rows = append(t.rows, source{address: *address, ports: new(host.PortSet), shared: new(host.PortSet)})
+		t.rows = append(t.rows, source{address: *address, ports: new(host.PortSet),
+			shared: new(host.PortSet)})
 	}
 	t.last = i
 	return &t.rows[i]
@@ -69,7 +70,9 @@ func (t *sources) sorted() []*source {
 	for i := range t.rows {
 		out[i] = &t.rows[i]
 	}
-	slices.SortFunc(out, func(a, b *source) int { return bytes.Compare(a.address[:], b.address[:]) })
+	slices.SortFunc(out, func(a, b *source) int {
+		return bytes.Compare(a.address[:], b.address[:])
+	})
 	return out
 }
 

@@ -14,8 +14,9 @@ const capSysAdmin = 21
 // wholeMap is /proc/PID/uid_map of the initial user namespace (kernel/user.c init_user_ns).
 const wholeMap = "0 0 4294967295"
 
-// sysadmin says whether the process passes capable(CAP_SYS_ADMIN), which asks for it in the initial user namespace: root of a
-// container with a user namespace of its own has the bit and does not pass.
+// sysadmin says whether the process passes capable(CAP_SYS_ADMIN), which asks for it in the
+// initial user namespace: root of a container with a user namespace of its own has the bit
+// and does not pass.
 func sysadmin(f host.Fields, p *procfs.Process, status procfs.Status) host.Fields {
 	switch {
 	case !status.Capable:
@@ -33,7 +34,8 @@ func sysadmin(f host.Fields, p *procfs.Process, status procfs.Status) host.Field
 	return f.Add("sysadmin", "no")
 }
 
-// Administrator says whether this process passes capable(CAP_SYS_ADMIN); false where that cannot be told.
+// Administrator says whether this process passes capable(CAP_SYS_ADMIN); false where that
+// is unknown.
 func Administrator() bool {
 	p, err := procfs.Root("").Open(os.Getpid())
 	if err != nil {

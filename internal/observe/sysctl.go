@@ -12,8 +12,8 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// sysctls reads every sysctl that some limit needs, or that can be explained, so that a new limit or
-// setting needs nothing here.
+// sysctls reads every sysctl that some limit needs, or that can be explained, so that a new
+// limit or setting needs nothing here.
 func (s *subject) sysctls() {
 	for _, name := range sysctlNames(limit.Catalogue(), knob.Rows()) {
 		text, err := s.root.Sysctl(name)
@@ -49,7 +49,8 @@ const (
 	portRange     = "net.ipv4.ip_local_port_range"
 	reservedPorts = "net.ipv4.ip_local_reserved_ports"
 	somaxconn     = "net.core.somaxconn"
-	hostOnly      = "net.core.netdev_max_backlog" // net/core/sysctl_net_core.c: in net_core_table, which init_net alone has
+	// net/core/sysctl_net_core.c: in net_core_table, which init_net alone has
+	hostOnly = "net.core.netdev_max_backlog"
 )
 
 func (s *subject) whyNoSysctl(name string, err error) string {
@@ -75,10 +76,12 @@ func (s *subject) hides(scope knob.Scope) bool {
 	return !shown && sure
 }
 
-// shows says whether the part of /proc/sys is there in which a sysctl would be: a container may hide
-// it, which says nothing of the kernel. Each part has a sysctl that no kernel lacks.
+// shows says whether the part of /proc/sys is there in which a sysctl would be: a container
+// may hide it, which says nothing of the kernel. Each part has a sysctl that no kernel
+// lacks.
 func (s *subject) shows(name string) bool {
-	always := map[string]string{"fs": "fs.file-max", "net": somaxconn, "vm": "vm.overcommit_memory"}
+	always := map[string]string{"fs": "fs.file-max", "net": somaxconn,
+		"vm": "vm.overcommit_memory"}
 	top, _, _ := strings.Cut(name, ".")
 	_, err := s.root.Sysctl(cmp.Or(always[top], "kernel.osrelease"))
 	return !errors.Is(err, fs.ErrNotExist)

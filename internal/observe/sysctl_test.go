@@ -15,14 +15,18 @@ import (
 func TestSysctlNames(t *testing.T) {
 	names := sysctlNames([]*limit.Limit{
 		{
-			Needs: []host.Fact{host.Sysctl("net.ipv4.tcp_mem"), host.System("kernel"), host.All(host.ListenerKind)},
+			Needs: []host.Fact{host.Sysctl("net.ipv4.tcp_mem"), host.System("kernel"),
+				host.All(host.ListenerKind)},
 		},
 	}, []*knob.Knob{
-		{Name: "net.core.somaxconn"}, {Name: "backlog argument of listen()"}, {Name: "RLIMIT_NOFILE soft"},
-		{Name: "vm.max_map_count"}, {Name: "net.ipv4.conf.eth0/100.rp_filter"}, {Name: "net."},
+		{Name: "net.core.somaxconn"}, {Name: "backlog argument of listen()"},
+		{Name: "RLIMIT_NOFILE soft"},
+		{Name: "vm.max_map_count"}, {Name: "net.ipv4.conf.eth0/100.rp_filter"},
+		{Name: "net."},
 	})
 	want := []string{
-		somaxconn, "net.ipv4.conf.eth0/100.rp_filter", portRange, reservedPorts, "net.ipv4.tcp_mem", "vm.max_map_count",
+		somaxconn, "net.ipv4.conf.eth0/100.rp_filter", portRange, reservedPorts,
+		"net.ipv4.tcp_mem", "vm.max_map_count",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("names %v", names)
@@ -32,7 +36,8 @@ func TestSysctlNames(t *testing.T) {
 func TestWhyNoSysctl(t *testing.T) {
 	const none = host.NoSetting
 	whole := t.TempDir()
-	for _, name := range []string{"fs/file-max", "kernel/osrelease", "net/core/somaxconn", "vm/overcommit_memory"} {
+	for _, name := range []string{"fs/file-max", "kernel/osrelease", "net/core/somaxconn",
+		"vm/overcommit_memory"} {
 		writeFile(t, filepath.Join(whole, "sys", name), nil)
 	}
 	noNet := t.TempDir()
@@ -66,7 +71,8 @@ func TestWhyNoSysctl(t *testing.T) {
 	} {
 		s := subject{root: procfs.Root(c.root), initial: c.initial, child: !c.initial}
 		if got := s.whyNoSysctl(c.name, c.err); got != c.want {
-			t.Errorf("%s, initial %v, %v: %q, want %q", c.name, c.initial, c.err, got, c.want)
+			t.Errorf("%s, initial %v, %v: %q, want %q", c.name, c.initial, c.err, got,
+				c.want)
 		}
 	}
 }

@@ -48,7 +48,8 @@ func user() string {
 }
 
 func (s *subject) kernel() {
-	for name, key := range map[string]string{"name": "kernel.hostname", "kernel": "kernel.osrelease"} {
+	for name, key := range map[string]string{"name": "kernel.hostname",
+		"kernel": "kernel.osrelease"} {
 		text, err := s.root.Sysctl(key)
 		if err != nil {
 			s.miss(s.whyNoSysctl(key, err), host.System(name))

@@ -21,7 +21,7 @@ const (
 	waitingSample = 256 // unaccepted sockets of one group
 	closingSample = 32  // sockets in CLOSE_WAIT of one row
 	closingRows   = 512 // rows of outbound with such a sample
-	closingFirst  = 8   // so many in a row are nothing to look at
+	closingFirst  = 8   // that many in a row are nothing to look at
 )
 
 // tally counts the sockets of a namespace, one after the other. Its memory depends on the sizes
@@ -93,7 +93,8 @@ func (t *tally) add(s *sockdiag.Socket) {
 // as servers do when they restart; if there are several.
 func (t *tally) group(s *sockdiag.Socket) *group {
 	g := t.listening.of(s.Source)
-	if g != nil || t.pool.Has(s.Source.Port()) || !t.pool.Has(s.Destination.Port()) || t.gone >= maxGone {
+	if g != nil || t.pool.Has(s.Source.Port()) || !t.pool.Has(s.Destination.Port()) ||
+		t.gone >= maxGone {
 		return g
 	}
 	t.gone++

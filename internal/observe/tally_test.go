@@ -24,7 +24,13 @@ func portsOf(t testing.TB, text string) *host.PortSet {
 func someOwners() *owners {
 	o := &owners{table: newInodeTable(1000), watched: map[uint32]*watched{}}
 	for i, pid := range []int{11, 12} {
-		h := &holder{pid: pid, comm: "app", name: o.names.id("app"), value: uint32(i+1) << 1, complete: true}
+		h := &holder{
+			pid:      pid,
+			comm:     "app",
+			name:     o.names.id("app"),
+			value:    uint32(i+1) << 1,
+			complete: true,
+		}
 		o.holders = append(o.holders, h)
 		for inode := range uint32(100) {
 			o.table.put(uint32(i+1)*100+inode, h.value)
@@ -40,7 +46,8 @@ func newTestTally(t testing.TB, listeners ...listener) *tally {
 func connection(state sockdiag.State, source, destination string, inode uint32) *sockdiag.Socket {
 	mini := state == sockdiag.TimeWait || state == sockdiag.SynRecv
 	return &sockdiag.Socket{
-		Family: 2, State: state, Source: at(source), Destination: at(destination), HasOwner: !mini, Inode: inode, UID: 33, Cookie: uint64(inode) + 1,
+		Family: 2, State: state, Source: at(source), Destination: at(destination),
+		HasOwner: !mini, Inode: inode, UID: 33, Cookie: uint64(inode) + 1,
 	}
 }
 
@@ -57,14 +64,19 @@ func (t *tally) describe() string {
 	}
 	for i := range t.peers.rows {
 		p := &t.peers.rows[i]
-		line("outbound "+p.key.String(), p.votes.fields(p.states.fields(nil).AddInt("ranged", int64(p.ranged)), t.owners))
+		line("outbound "+p.key.String(),
+			p.votes.fields(p.states.fields(nil).AddInt("ranged", int64(p.ranged)),
+				t.owners))
 	}
 	for _, s := range t.sources.sorted() {
-		line("source "+addressOf(s.address).String(), host.Fields{}.AddInt("sockets", int64(s.sockets)).
-			AddInt("ports", s.ports.Len()).AddInt("shared", s.shared.Len()).AddInt("opposite", s.opposite(40000)))
+		line("source "+addressOf(s.address).String(),
+			host.Fields{}.AddInt("sockets", int64(s.sockets)).
+				AddInt("ports", s.ports.Len()).AddInt("shared",
+				s.shared.Len()).AddInt("opposite", s.opposite(40000)))
 	}
 	for _, h := range t.owners.holders {
-		line(fmt.Sprintf("process %d", h.pid), h.states.fields(host.Fields{}.AddInt("sockets", int64(h.sockets))))
+		line(fmt.Sprintf("process %d", h.pid),
+			h.states.fields(host.Fields{}.AddInt("sockets", int64(h.sockets))))
 	}
 	for _, uid := range t.userIDs() {
 		line(fmt.Sprintf("user %d", uid), host.Fields{}.AddInt("sockets", t.users[uid]))
@@ -78,21 +90,29 @@ func TestTally(t *testing.T) {
 	c := newTestTally(t, listenOn("0.0.0.0:80", 1, nil))
 	for _, s := range []*sockdiag.Socket{
 		connection(sockdiag.Established, "10.0.0.1:80", "10.9.9.9:50000", 100),
-		connection(sockdiag.Established, "10.0.0.1:80", "10.9.9.9:50001", 0), // not accepted yet
-		connection(sockdiag.CloseWait, "10.0.0.1:80", "10.9.9.9:50002", 0),   // nor this one
-		connection(sockdiag.FinWait2, "10.0.0.1:80", "10.9.9.9:50003", 0),    // closed by the application
+		// not accepted yet
+		connection(sockdiag.Established, "10.0.0.1:80", "10.9.9.9:50001", 0),
+		// nor this one
+		connection(sockdiag.CloseWait, "10.0.0.1:80", "10.9.9.9:50002", 0),
+		// closed by the application
+		connection(sockdiag.FinWait2, "10.0.0.1:80", "10.9.9.9:50003", 0),
 		connection(sockdiag.TimeWait, "10.0.0.1:80", "10.9.9.9:50004", 0),
 		connection(sockdiag.SynRecv, "10.0.0.1:80", "10.9.9.9:50005", 0),
 		connection(sockdiag.Established, "10.0.0.1:40000", "10.0.0.9:5432", 101),
 		connection(sockdiag.TimeWait, "10.0.0.1:40001", "10.0.0.9:5432", 0),
-		connection(sockdiag.Established, "10.0.0.1:40001", "10.0.0.8:5432", 200), // a port twice
-		connection(sockdiag.Established, "10.0.0.1:30000", "10.0.0.8:5432", 201), // outside the range
-		connection(sockdiag.Established, "10.0.0.1:443", "10.9.9.9:40007", 102),  // its listener is gone
+		// a port twice
+		connection(sockdiag.Established, "10.0.0.1:40001", "10.0.0.8:5432", 200),
+		// outside the range
+		connection(sockdiag.Established, "10.0.0.1:30000", "10.0.0.8:5432", 201),
+		// its listener is gone
+		connection(sockdiag.Established, "10.0.0.1:443", "10.9.9.9:40007", 102),
 		connection(sockdiag.TimeWait, "10.0.0.1:443", "10.9.9.9:40008", 0),
-		connection(sockdiag.Established, "10.0.0.1:789", "10.0.0.7:40009", 104), // one is no listener
+		// one is no listener
+		connection(sockdiag.Established, "10.0.0.1:789", "10.0.0.7:40009", 104),
 		connection(sockdiag.Close, "10.0.0.1:40005", "10.0.0.8:5432", 103),
 		connection(sockdiag.BoundInactive, "10.0.0.1:40002", "0.0.0.0:0", 202),
-		connection(sockdiag.BoundInactive, "0.0.0.0:40003", "0.0.0.0:0", 999), // nobody known
+		// nobody known
+		connection(sockdiag.BoundInactive, "0.0.0.0:40003", "0.0.0.0:0", 999),
 	} {
 		c.add(s)
 	}
@@ -138,13 +158,15 @@ func TestTallyKeepsSamples(t *testing.T) {
 		c.add(connection(sockdiag.Established, "10.0.0.1:80", from, 0))
 		c.add(connection(sockdiag.Established, "10.0.0.1:81", from, 0))
 		c.add(connection(sockdiag.CloseWait, "10.0.0.1:81", from, 5000))
-		c.add(connection(sockdiag.CloseWait, fmt.Sprintf("10.0.0.1:%d", 40000+i), "10.0.0.9:5432", 5000))
+		c.add(connection(sockdiag.CloseWait, fmt.Sprintf("10.0.0.1:%d", 40000+i),
+			"10.0.0.9:5432", 5000))
 	}
 	a, b, p := c.listening.groups[0], c.listening.groups[1], &c.peers.rows[0]
 	if len(a.waiting.ids) != waitingSample || b.waiting.ids != nil {
 		t.Errorf("%d and %d unaccepted kept", len(a.waiting.ids), len(b.waiting.ids))
 	}
-	if len(b.closing.ids) != closingSample || len(p.closing.ids) != closingSample || p.established.Cookie != 0 {
+	if len(b.closing.ids) != closingSample || len(p.closing.ids) != closingSample ||
+		p.established.Cookie != 0 {
 		t.Errorf("%d and %d in CLOSE_WAIT kept", len(b.closing.ids), len(p.closing.ids))
 	}
 }
@@ -163,8 +185,11 @@ func TestTallyIsBounded(t *testing.T) {
 		c.add(s)
 	}
 	for what, n := range map[string]int{
-		"listeners gone": len(c.listening.groups) - maxGone, "sources": len(c.sources.rows) - maxSources, "users": len(c.users) - maxUsers,
-		"peers": len(c.peers.rows) - maxPeers, "unowned": len(c.unknown) - maxUnowned,
+		"listeners gone": len(c.listening.groups) - maxGone,
+		"sources":        len(c.sources.rows) - maxSources,
+		"users":          len(c.users) - maxUsers,
+		"peers":          len(c.peers.rows) - maxPeers,
+		"unowned":        len(c.unknown) - maxUnowned,
 	} {
 		if n > 0 {
 			t.Errorf("%s: %d too many", what, n)
@@ -186,7 +211,9 @@ func FuzzTally(f *testing.F) {
 		for ; len(b) >= 4; b = b[4:] {
 			ports := []string{"80", "81", "443", "39999", "40000", "49999"}
 			source := fmt.Sprintf("10.0.0.%d:%s", b[1]%3, ports[int(b[1])%len(ports)])
-			s := connection(sockdiag.State(b[0]%16), source, fmt.Sprintf("10.0.0.%d:%s", b[2]%5, ports[int(b[2])%len(ports)]), uint32(b[3]))
+			s := connection(sockdiag.State(b[0]%16), source,
+				fmt.Sprintf("10.0.0.%d:%s", b[2]%5, ports[int(b[2])%len(ports)]),
+				uint32(b[3]))
 			c.add(s)
 			if s.State != 0 && fieldOf(s.State) != "" && int(s.State) < len(states{}) {
 				connections++
@@ -201,7 +228,8 @@ func FuzzTally(f *testing.F) {
 			counted += int64(c.peers.rows[i].sockets)
 		}
 		if counted != connections {
-			t.Errorf("%d of %d connections counted:\n%s", counted, connections, c.describe())
+			t.Errorf("%d of %d connections counted:\n%s", counted, connections,
+				c.describe())
 		}
 	})
 }
@@ -221,9 +249,12 @@ func BenchmarkAggregate(b *testing.B) {
 	c := newTestTally(b, listenOn("0.0.0.0:80", 1, nil))
 	sockets := make([]*sockdiag.Socket, 8192)
 	for i := range sockets {
-		in, out := fmt.Sprintf("10.9.%d.%d:%d", i/256%256, i%256, 50000+i%1000), fmt.Sprintf("10.0.0.1:%d", 40000+i%10000)
-		if sockets[i] = connection(sockdiag.Established, "10.0.0.1:80", in, uint32(i)); i%2 == 0 {
-			sockets[i] = connection(sockdiag.Established, out, fmt.Sprintf("10.0.0.%d:5432", i%200), uint32(i))
+		in, out := fmt.Sprintf("10.9.%d.%d:%d", i/256%256, i%256, 50000+i%1000),
+			fmt.Sprintf("10.0.0.1:%d", 40000+i%10000)
+		if sockets[i] = connection(sockdiag.Established, "10.0.0.1:80", in, uint32(i)); i%
+			2 == 0 {
+			sockets[i] = connection(sockdiag.Established, out,
+				fmt.Sprintf("10.0.0.%d:5432", i%200), uint32(i))
 		}
 	}
 	b.ReportAllocs()

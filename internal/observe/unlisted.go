@@ -37,15 +37,17 @@ func (t *strays) add(s *sockdiag.Socket, h *holder, weight float64) {
 	}
 }
 
-// tooMany says whether there are more than processes that were read in part can account for. Half of
-// what these are expected to hold may come and go between the reading and the dump.
+// tooMany says whether there are more than processes that were read in part can account
+// for. Half of what these are expected to hold may come and go between the reading and the
+// dump.
 func (t *strays) tooMany() bool {
 	return float64(t.all) > 1.5*t.expected+5*math.Sqrt(t.variance)+1024
 }
 
-// unlisted says whether processes hold sockets of this network namespace that this /proc does not
-// list, as those outside a container with the network of its host. Where it lists all of the host, a
-// socket without a holder is the kernel's, or on its way from one process to another.
+// unlisted says whether processes hold sockets of this network namespace that this /proc
+// does not list, as those outside a container with the network of its host. Where it lists
+// all of the host, a socket without a holder is the kernel's, or on its way from one
+// process to another.
 func (s *subject) unlisted(f finder, t *tally, found []listener) bool {
 	o := t.owners
 	if !o.partial || !o.readable() {
@@ -59,7 +61,8 @@ func (s *subject) unlisted(f finder, t *tally, found []listener) bool {
 	return o.whole() && isThere(f, o.unheld(found)) || s.confirm(f, t.strays.some)
 }
 
-// unheld lists listeners for which every descriptor was read, in vain; these had been listed before.
+// unheld lists listeners for which every descriptor was read, in vain; these had been
+// listed before.
 func (o *owners) unheld(found []listener) (out []stray) {
 	for _, l := range found {
 		if l.inode != 0 && o.watched[l.inode].first() == nil && len(out) < maxStrays {
@@ -79,9 +82,9 @@ func isThere(f finder, suspects []stray) bool {
 	return false
 }
 
-// confirm reads all descriptors again, now that the suspects are known: on a busy host most have been
-// opened since the first reading. One that no process has, and that is still there afterwards, is
-// held elsewhere.
+// confirm reads all descriptors again, now that the suspects are known: on a busy host most
+// have been opened since the first reading. One that no process has, and that is still
+// there afterwards, is held elsewhere.
 func (s *subject) confirm(f finder, suspects []stray) bool {
 	if len(suspects) == 0 {
 		return false
@@ -93,7 +96,9 @@ func (s *subject) confirm(f finder, suspects []stray) bool {
 	again := findOwners(s.ctx, s.root, s.id, watch(inodes))
 	defer again.close()
 	again.search(s.ctx, inodes)
-	suspects = slices.DeleteFunc(slices.Clone(suspects), func(x stray) bool { return again.watched[x.inode].first() != nil })
+	suspects = slices.DeleteFunc(slices.Clone(suspects), func(x stray) bool {
+		return again.watched[x.inode].first() != nil
+	})
 	return again.whole() && s.ctx.Err() == nil && isThere(f, suspects)
 }
 

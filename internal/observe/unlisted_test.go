@@ -12,8 +12,8 @@ import (
 
 const unlisted = "that this /proc does not list"
 
-// A container with the network of its host, whose /proc shows only its own processes: the sockets of
-// those outside are seen, and nobody who holds them.
+// A container with the network of its host, whose /proc shows only its own processes: the
+// sockets of those outside are seen, and nobody who holds them.
 func TestProcessesOfAnotherPIDNamespace(t *testing.T) {
 	s := start(t)
 	alone, err := s.seenBy("apart listening", "")
@@ -67,11 +67,13 @@ func TestOwnDescriptorsRunOut(t *testing.T) {
 		all := true
 		for _, a := range []*lab.Actor{server, client} {
 			r := row(have, host.ProcessKind, fmt.Sprint(a.PID()))
-			all = all && r["soft"] != "" && r["name"] == a.Name() && r["attributed"] == "all" && r["ESTABLISHED"] == "40"
+			all = all && r["soft"] != "" && r["name"] == a.Name() &&
+				r["attributed"] == "all" && r["ESTABLISHED"] == "40"
 		}
 		want := fmt.Sprintf("maxconn itself ran out of descriptors (limit %d)", limit)
 		if why := whyProcesses(have); !all && why != want {
-			t.Errorf("limit %d: only processes %v, because %q", limit, names(have, host.ProcessKind), why)
+			t.Errorf("limit %d: only processes %v, because %q", limit,
+				names(have, host.ProcessKind), why)
 		}
 		if all {
 			whole++

@@ -19,10 +19,11 @@ func (u *unread) of(by map[uint32]uint64, x uint32) (own, others uint64) {
 // unbounded stands for descriptors of which nobody knows how many there are.
 const unbounded = math.MaxInt64 / 2
 
-// account ends the reading before the dump: from here on each inode that is known stands for so many
-// sockets.
+// account ends the reading before the dump: from here on each inode that is known stands
+// for that many sockets.
 func (o *owners) account() {
-	o.unread = unread{all: o.hiddenFiles(), process: map[uint32]uint64{}, name: map[uint32]uint64{}}
+	o.unread = unread{all: o.hiddenFiles(), process: map[uint32]uint64{},
+		name: map[uint32]uint64{}}
 	for _, h := range o.holders {
 		h.before, h.all = h.read, h.complete && h.passed == 0
 		h.weight = h.weigh()

@@ -11,8 +11,8 @@ type votes struct {
 	unknown       uint32 // sockets whose holder was not found
 }
 
-// count takes who holds a socket, nil where that was not found; it stands for so many sockets of its
-// holder. One without an inode has no holder.
+// count takes who holds a socket, nil where that was not found; it stands for that many
+// sockets of its holder. One without an inode has no holder.
 func (v *votes) count(s *sockdiag.Socket, h *holder, weight float64) {
 	switch {
 	case h != nil:

@@ -2,10 +2,10 @@ package observe
 
 import "github.com/maxconn/maxconn/internal/host"
 
-// aligned calls the rows of the earlier snapshot as the later one does: a row that counts events is
-// named by where it stands, "0.0.0.0:80~2" or "eth0", and while it is watched another socket or device
-// may come to stand there. Rows of those that are gone are left out, so that nothing is taken for a
-// difference that is one between two of them.
+// aligned calls the rows of the earlier snapshot as the later one does: a row that counts
+// events is named by where it stands, "0.0.0.0:80~2" or "eth0", and while it is watched
+// another socket or device may come to stand there. Rows of those that are gone are left
+// out, so that nothing is taken for a difference that is one between two of them.
 func aligned(before, after host.Snapshot) host.Snapshot {
 	names := map[host.Kind]map[string]string{}
 	for kind, id := range identities() {

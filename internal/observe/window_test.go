@@ -17,11 +17,12 @@ func TestAligned(t *testing.T) {
 	}
 	set(&before, host.ListenerKind, "0.0.0.0:80", "drops=100 inode=1")  // will be gone
 	set(&before, host.ListenerKind, "0.0.0.0:80~2", "drops=10 inode=2") // will be the first
-	set(&before, host.ListenerKind, "0.0.0.0:443", "drops=50 inode=3")  // will be another socket
-	set(&before, host.ListenerKind, "127.0.0.1:22", "drops=1 inode=4")  // stays
-	set(&before, host.ListenerKind, "127.0.0.1:23", "drops=1 inode=0")  // cannot be told
-	set(&before, host.LinkKind, "eth0", "index=2 rx_dropped=7")         // will be renamed
-	set(&before, host.LinkKind, "eth1", "index=3 rx_dropped=70")        // will be made anew
+	// will be another socket
+	set(&before, host.ListenerKind, "0.0.0.0:443", "drops=50 inode=3")
+	set(&before, host.ListenerKind, "127.0.0.1:22", "drops=1 inode=4") // stays
+	set(&before, host.ListenerKind, "127.0.0.1:23", "drops=1 inode=0") // cannot be told
+	set(&before, host.LinkKind, "eth0", "index=2 rx_dropped=7")        // will be renamed
+	set(&before, host.LinkKind, "eth1", "index=3 rx_dropped=70")       // will be made anew
 	set(&before, host.CounterKind, "TcpExt.ListenDrops", "161")
 	before.Miss(host.All(host.ListenerKind), "2 further ones")
 	set(&after, host.ListenerKind, "0.0.0.0:80", "drops=13 inode=2")
@@ -40,7 +41,8 @@ func TestAligned(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"listener/0.0.0.0:80/drops": "3", "listener/127.0.0.1:22/drops": "2", "link/wan0/rx_dropped": "2", "counter/TcpExt.ListenDrops": "30",
+		"listener/0.0.0.0:80/drops": "3", "listener/127.0.0.1:22/drops": "2",
+		"link/wan0/rx_dropped": "2", "counter/TcpExt.ListenDrops": "30",
 	}
 	if d := cmp.Diff(want, moved); d != "" {
 		t.Errorf("moved (-want +have):\n%s", d)

@@ -15,8 +15,10 @@ type File struct {
 	Path    string // absolute
 	Mode    fs.FileMode
 	Content []byte
-	Why     string // what it does, and what makes it take effect before the next boot, if anything
-	// Keeps are the running values of the plan that it sets at each boot. A drop-in has none: it acts on processes to come.
+	// what it does, and what makes it take effect before the next boot, if anything
+	Why string
+	// Keeps are the running values of the plan that it sets at each boot. A drop-in has
+	// none: it acts on processes to come.
 	Keeps []plan.Target
 }
 
@@ -29,19 +31,21 @@ type Unkept struct {
 
 // Options say what there is on the host that the plan is for.
 type Options struct {
-	// Snapshot tells the scope, the units of processes and the kinds of links. It is the one that the plan was made from, or
-	// a later one of the same boot.
+	// Snapshot tells the scope, the units of processes and the kinds of links. It is
+	// the one that the plan was made from, or a later one of the same boot.
 	Snapshot host.Snapshot
 	// Program is the absolute path of maxconn, for the unit that verifies.
 	Program string
-	// Untrusted is why no unit may name that program, such as "/tmp can be written by others"; ""
-	// where root runs only what root has put there.
+	// Untrusted is why no unit may name that program, such as "/tmp can be written by
+	// others"; "" where root runs only what root has put there.
 	Untrusted string
-	// Root is the host's root directory: os.DirFS("/"). Own files there are added to, and units are read.
+	// Root is the host's root directory: os.DirFS("/"). Own files there are added to,
+	// and units are read.
 	Root fs.FS
-	// About makes the files those of another tool: it is what they begin with, in place of the words
-	// that maxconn owns them. They have names of their own, hold the plan alone, and take what is of
-	// another network namespace, as About has to say. No unit verifies them.
+	// About makes the files those of another tool: it is what they begin with, in place
+	// of the words that maxconn owns them. They have names of their own, hold the plan
+	// alone, and take what is of another network namespace, as About has to say. No
+	// unit verifies them.
 	About []string
 }
 
@@ -100,7 +104,8 @@ func Owns(path string) bool {
 	return ok && plan.IsService(unit)
 }
 
-const header = "# maxconn owns this file: maxconn apply writes it, maxconn rollback takes it back.\n"
+const header = "# maxconn owns this file: maxconn apply writes it, maxconn rollback rolls it " +
+	"back.\n"
 
 // InvalidError is a change of a plan that cannot stand in a file: somebody edited the plan.
 type InvalidError struct {

@@ -34,7 +34,8 @@ func hostileScene(t *testing.T) *scene {
 		root: fstest.MapFS{},
 		facts: snapshot(
 			t,
-			"process 11 = name=x start=100 unit=ours.service soft=1024 hard=524288\nsystem scope = initial\n",
+			"process 11 = name=x start=100 unit=ours.service soft=1024 "+
+				"hard=524288\nsystem scope = initial\n",
 		),
 	}
 	for _, c := range []string{
@@ -60,7 +61,8 @@ func TestHostilePlansStayData(t *testing.T) {
 		s := hostileScene(t)
 		for i := range s.plan.Changes {
 			c := &s.plan.Changes[i]
-			c.Why, c.Limit, c.Setting, c.From, c.Owner, c.Unit, c.Limits = text, text, text, text, text, text, text
+			c.Why, c.Limit, c.Setting, c.From, c.Owner, c.Unit, c.Limits = text, text,
+				text, text, text, text, text
 		}
 		files, err := Files(s.plan, s.options())
 		if err != nil {
@@ -77,7 +79,9 @@ func refusesNames(t *testing.T, text string) {
 	t.Helper()
 	for i := range hostileScene(t).plan.Changes {
 		for _, set := range []func(c *plan.Change){
-			func(c *plan.Change) { c.Target.Name = text }, func(c *plan.Change) { c.To = text },
+			func(c *plan.Change) {
+				c.Target.Name = text
+			}, func(c *plan.Change) { c.To = text },
 			func(c *plan.Change) { c.Target.Field = text },
 		} {
 			s := hostileScene(t)
@@ -88,7 +92,8 @@ func refusesNames(t *testing.T, text string) {
 				continue
 			}
 			for _, f := range files {
-				if strings.Contains(f.Path, "..") || strings.Count(f.Path, "/") > 5 {
+				if strings.Contains(f.Path, "..") ||
+					strings.Count(f.Path, "/") > 5 {
 					t.Errorf("%.60q: a file %s", text, f.Path)
 				}
 			}

@@ -8,7 +8,8 @@ type iniEntry struct {
 	line                int
 }
 
-// parseINI reads "key = value" lines; # and ; begin comments; a backslash at the end joins lines, as in unit files.
+// parseINI reads "key = value" lines; # and ; begin comments; a backslash at the end joins
+// lines, as in unit files.
 func parseINI(data []byte) (out []iniEntry) {
 	section, joined, number := "", "", 0
 	for line := range strings.Lines(string(data)) {
@@ -27,7 +28,8 @@ func parseINI(data []byte) (out []iniEntry) {
 			continue
 		}
 		if key, value, ok := strings.Cut(line, "="); ok {
-			out = append(out, iniEntry{section, strings.TrimSpace(key), strings.TrimSpace(value), number})
+			out = append(out, iniEntry{section, strings.TrimSpace(key),
+				strings.TrimSpace(value), number})
 		}
 	}
 	return out

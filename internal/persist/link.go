@@ -13,12 +13,15 @@ func (b Boot) linkFiles() (files []File) {
 			Path: b.paths.rules + dev + ".rules", Mode: 0o644,
 			Content: b.file(
 				comment(Reason(c)),
-				"# Two lines: a device that is renamed has its name in NAME and, in the event of the ",
+				"# Two lines: a device that is renamed has its name in NAME "+
+					"and, in the event of the ",
 				"renaming, in KERNEL.\n",
 				`ACTION=="add|move", SUBSYSTEM=="net", NAME`+match+set,
-				`ACTION=="add|move", SUBSYSTEM=="net", KERNEL`+match+`NAME=="", `+set,
+				`ACTION=="add|move", SUBSYSTEM=="net", KERNEL`+match+`NAME=="", `+
+					set,
 			),
-			Why:   "sets txqueuelen of " + dev + " to " + to + " when the device appears, at each boot",
+			Why: "sets txqueuelen of " + dev + " to " + to +
+				" when the device appears, at each boot",
 			Keeps: []plan.Target{c.Target},
 		})
 	}

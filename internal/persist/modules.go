@@ -6,9 +6,10 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// moduleFiles have nf_conntrack loaded before systemd-sysctl writes its settings, with its hash table in the size
-// that it will have. Loading it tracks nothing by itself: since Linux 4.10 a rule has to ask for it
-// (net/netfilter/nf_conntrack_proto.c nf_ct_netns_get), and a plan changes these settings only where it is loaded.
+// moduleFiles have nf_conntrack loaded before systemd-sysctl writes its settings, with its
+// hash table in the size that it will have. Loading it tracks nothing by itself: since
+// Linux 4.10 a rule has to ask for it (net/netfilter/nf_conntrack_proto.c nf_ct_netns_get),
+// and a plan changes these settings only where it is loaded.
 func (b Boot) moduleFiles() []File {
 	module, option, size := b.Module()
 	if module == "" {
@@ -16,13 +17,17 @@ func (b Boot) moduleFiles() []File {
 	}
 	files := []File{{
 		Path: b.paths.modules, Mode: 0o644, Content: b.file(plain(module), "\n"),
-		Why: "loads nf_conntrack before systemd-sysctl runs: its sysctls are not there until it is loaded, and would be passed over",
+		Why: "loads nf_conntrack before systemd-sysctl runs: its sysctls are not there " +
+			"until it is loaded, and would be ignored",
 	}}
 	if _, err := strconv.ParseUint(size, 10, 31); err == nil {
 		files = append(files, File{
 			Path: b.paths.modprobe, Mode: 0o644,
-			Content: b.file("options ", plain(module), " ", plain(option), "=", plain(size), "\n"),
-			Why:     "gives the hash table of nf_conntrack its size whenever the module is loaded, by whomever; without effect where it is built into the kernel",
+			Content: b.file("options ", plain(module), " ", plain(option), "=",
+				plain(size), "\n"),
+			Why: "gives the hash table of nf_conntrack its size whenever the " +
+				"module is loaded; without effect where it is built into " +
+				"the kernel",
 		})
 	}
 	return files

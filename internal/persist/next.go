@@ -12,18 +12,23 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// Winner is what is known of a sysctl's value after the next boot, in the host's own network namespace.
+// Winner is what is known of a sysctl's value after the next boot, in the host's own
+// network namespace.
 type Winner struct {
 	Key string
-	// Program reads the files at boot; Systemd and Procps are what the two make of them. Procps matters on a host with systemd
-	// too: packages and people run "sysctl --system".
+	// Program reads the files at boot; Systemd and Procps are what the two make of
+	// them. Procps matters on a host with systemd too: packages and people run "sysctl
+	// --system".
 	Program         sysctld.Program
 	Systemd, Procps sysctld.Winner
-	// Others also set the key, or may, outside of the files that Program reads; in the order in which they come to run.
+	// Others also set the key, or may, outside of the files that Program reads; in the
+	// order in which they come to run.
 	Others []Owner
-	// Unseen are files that could not be read and might hold a later word, with the reason each.
+	// Unseen are files that could not be read and might hold a later word, with the
+	// reason each.
 	Unseen []string
-	// Hidden are files of other programs that this user may not read, and which might set the key.
+	// Hidden are files of other programs that this user may not read, and which might
+	// set the key.
 	Hidden []string
 	// Idle is why no file is read at boot at all, or "".
 	Idle string
@@ -34,13 +39,17 @@ type Owner struct {
 	Program string // "tuned"
 	File    string // where it says so, or by which it was recognised
 	Line    int    // 0 where there is no one line
-	Value   string // "" where that cannot be told; ">2048" where it only raises, "<10" where it only lowers
-	// Sure says that it runs at boot and sets Value after the files were read. Without it the owner is only a possible one.
+	// "" where that is unknown; ">2048" where it only raises, "<10" where it only
+	// lowers
+	Value string
+	// Sure says that it runs at boot and sets Value after the files were read. Without
+	// it the owner is only a possible one.
 	Sure bool
 	Why  string // what it does with the key
 }
 
-// Next computes the winners of some sysctls from what is under a root directory. The map has the keys as they were given.
+// Next computes the winners of some sysctls from what is under a root directory. The map
+// has the keys as they were given.
 func Next(root fs.FS, keys []string) map[string]Winner {
 	return next(root, sysctld.Read(root), keys)
 }
@@ -91,8 +100,9 @@ func (w Winner) AtBoot() sysctld.Winner {
 	return w.Systemd
 }
 
-// Last is the last word that is sure: of a program that runs after the files are read, or of the files. ok is false where
-// nobody is known to set the key, so that the kernel's default stays.
+// Last is the last word that is sure: of a program that runs after the files are read, or
+// of the files. ok is false where nobody is known to set the key, so that the kernel's
+// default stays.
 func (w Winner) Last() (value, owner string, ok bool) {
 	b := w.AtBoot()
 	if value, ok = b.Value, b.Set; ok || b.Exclude {
@@ -109,7 +119,8 @@ func (w Winner) Last() (value, owner string, ok bool) {
 	return value, owner, ok
 }
 
-// sets is what a value becomes; known says that it is one. An owner may only raise (">2048") or only lower ("<10").
+// sets is what a value becomes; known says that it is one. An owner may only raise
+// (">2048") or only lower ("<10").
 func (o Owner) sets(before string, known bool) (after string, changes bool) {
 	if o.Value == "" || o.Value[0] != '>' && o.Value[0] != '<' {
 		return o.Value, true
@@ -153,8 +164,10 @@ const (
 type Claim struct {
 	Key, Want string
 	Outlook   Outlook
-	Why       string // who wins or may win instead; of a value that holds, who could still change it later, or ""
-	Winner    Winner
+	// who wins or may win instead; of a value that holds, who could still change it
+	// later, or ""
+	Why    string
+	Winner Winner
 }
 
 // Claims judges the sysctls of a plan with the files laid over what is under the root.
@@ -219,10 +232,12 @@ func (w Winner) rivals(want string) (out []string) {
 	return out
 }
 
-// byHand says that the other program would make another value of the files, where it does not run at boot.
+// byHand says that the other program would make another value of the files, where it does
+// not run at boot.
 func (w Winner) byHand(want string) string {
 	if p := w.Procps; w.Program == sysctld.Systemd && p.Set && !same(p.Value, want) {
-		return at(p.File, p.Line) + " sets " + p.Value + " whenever somebody runs sysctl --system"
+		return at(p.File, p.Line) + " sets " + p.Value +
+			" whenever somebody runs sysctl --system"
 	}
 	return ""
 }
@@ -232,8 +247,8 @@ func same(a, b string) bool {
 	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
 }
 
-// SetBy gives a function that tells which file or program set the value that a sysctl has now, as far as files show
-// it; "" where none does. It fits plan.Options.Owner.
+// SetBy gives a function that tells which file or program set the value that a sysctl has
+// now, as far as files show it; "" where none does. It fits plan.Options.Owner.
 func SetBy(root fs.FS) func(key, value string) string {
 	tree := sysctld.Read(root)
 	return func(key, value string) string {

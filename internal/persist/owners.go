@@ -23,7 +23,8 @@ type claimant func(key string) (Owner, bool)
 func owners(host fs.FS, reapplied []sysctld.Setting) rivals {
 	root := &witness{root: host}
 	r := rivals{mentions: scripts(root)}
-	for _, find := range []func(fs.FS) []claimant{ufw, firewalld, cloudInit, bpftune, kubernetes} {
+	for _, find := range []func(fs.FS) []claimant{ufw, firewalld, cloudInit, bpftune,
+		kubernetes} {
 		r.known = append(r.known, find(root)...)
 	}
 	r.known = append(r.known, tuned(root, reapplied)...)
@@ -36,7 +37,9 @@ func (r rivals) of(key string) (out []Owner) {
 	for _, name := range knob.Names(key) {
 		for _, s := range r.mentions {
 			if line := s.mentions(name); line > 0 {
-				out = append(out, Owner{Program: s.program, File: "/" + s.file, Line: line, Why: s.why})
+				out = append(out,
+					Owner{Program: s.program, File: "/" + s.file, Line: line,
+						Why: s.why})
 			}
 		}
 	}
@@ -51,14 +54,16 @@ func (r rivals) of(key string) (out []Owner) {
 	return out
 }
 
-// enabled says whether the service manager starts a unit at boot: some target wants it, and it is not masked.
+// enabled says whether the service manager starts a unit at boot: some target wants it, and
+// it is not masked.
 func enabled(root fs.FS, unit string) bool {
 	if masked(root, "etc/systemd/system/"+unit) {
 		return false
 	}
 	for _, dir := range unitPath {
 		for _, target := range names(root, dir) {
-			if strings.HasSuffix(target, ".wants") && contains(names(root, path.Join(dir, target)), unit) {
+			if strings.HasSuffix(target, ".wants") &&
+				contains(names(root, path.Join(dir, target)), unit) {
 				return true
 			}
 		}
@@ -87,24 +92,34 @@ func text(root fs.FS, name string) string {
 // variable is the value of a line NAME=value of a shell's kind of file, the last one.
 func variable(text, name string) (value string) {
 	for line := range strings.Lines(text) {
-		if key, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && strings.TrimSpace(key) == name {
+		if key, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok &&
+			strings.TrimSpace(key) == name {
 			value = strings.Trim(strings.TrimSpace(v), `"'`)
 		}
 	}
 	return value
 }
 
-// ufw applies a sysctl file of its own when it starts (ufw-init-functions: sysctl -e -q -p $IPT_SYSCTL).
+// ufw applies a sysctl file of its own when it starts (ufw-init-functions: sysctl -e -q -p
+// $IPT_SYSCTL).
 func ufw(root fs.FS) []claimant {
 	file := strings.TrimPrefix(variable(text(root, "etc/default/ufw"), "IPT_SYSCTL"), "/")
-	if file == "" || !strings.EqualFold(variable(text(root, "etc/ufw/ufw.conf"), "ENABLED"), "yes") {
+	if file == "" || !strings.EqualFold(variable(text(root, "etc/ufw/ufw.conf"), "ENABLED"),
+		"yes") {
 		return nil
 	}
 	settings := sysctld.Parse(sysctld.Procps, "/"+file, []byte(text(root, file)))
 	ordered := startsAfterSysctl(root, "ufw.service")
 	return []claimant{func(key string) (Owner, bool) {
 		w := sysctld.Decide(sysctld.Procps, settings, key)
-		o := Owner{Program: "ufw", File: w.File, Line: w.Line, Value: w.Value, Sure: ordered, Why: "sets it when the firewall starts"}
+		o := Owner{
+			Program: "ufw",
+			File:    w.File,
+			Line:    w.Line,
+			Value:   w.Value,
+			Sure:    ordered,
+			Why:     "sets it when the firewall starts",
+		}
 		if !ordered {
 			o.Why += ", before or after systemd-sysctl: nothing orders the two"
 		}
@@ -112,8 +127,8 @@ func ufw(root fs.FS) []claimant {
 	}}
 }
 
-// startsAfterSysctl reads the order from the unit; a unit with default dependencies comes after sysinit.target, and so
-// after systemd-sysctl.service.
+// startsAfterSysctl reads the order from the unit; a unit with default dependencies comes
+// after sysinit.target, and so after systemd-sysctl.service.
 func startsAfterSysctl(root fs.FS, unit string) bool {
 	early, ordered := false, false
 	for _, file := range unitFilesOf(root, unit) {
@@ -122,7 +137,10 @@ func startsAfterSysctl(root fs.FS, unit string) bool {
 			case "DefaultDependencies":
 				early = e.value == "no" || e.value == "false"
 			case "After":
-				ordered = ordered || contains(strings.Fields(e.value), "systemd-sysctl.service") || contains(strings.Fields(e.value), "sysinit.target")
+				ordered = ordered ||
+					contains(strings.Fields(e.value),
+						"systemd-sysctl.service") ||
+					contains(strings.Fields(e.value), "sysinit.target")
 			}
 		}
 	}
@@ -132,18 +150,26 @@ func startsAfterSysctl(root fs.FS, unit string) bool {
 // firewalld unloads connection tracking when it stops, where it is told to; the values go with it.
 func firewalld(root fs.FS) []claimant {
 	const file = "etc/firewalld/firewalld.conf"
-	if !enabled(root, "firewalld.service") || !strings.EqualFold(variable(text(root, file), "CleanupModulesOnExit"), "yes") {
+	if !enabled(root, "firewalld.service") ||
+		!strings.EqualFold(variable(text(root, file), "CleanupModulesOnExit"), "yes") {
 		return nil
 	}
 	return []claimant{func(key string) (Owner, bool) {
-		return Owner{Program: "firewalld", File: "/" + file, Why: "unloads nf_conntrack whenever it stops (CleanupModulesOnExit=yes), and the kernel's default is back"}, isConntrack(key)
+		return Owner{
+			Program: "firewalld",
+			File:    "/" + file,
+			Why: "unloads nf_conntrack whenever it stops " +
+				"(CleanupModulesOnExit=yes), and the kernel's default is back",
+		}, isConntrack(key)
 	}}
 }
 
-// kubernetes: kube-proxy writes these when it starts (cmd/kube-proxy/app/server_linux.go, conntrack settings).
+// kubernetes: kube-proxy writes these when it starts (cmd/kube-proxy/app/server_linux.go,
+// conntrack settings).
 func kubernetes(root fs.FS) []claimant {
 	marks := []string{
-		"var/lib/kube-proxy", "var/lib/kubelet/config.yaml", "etc/kubernetes/kubelet.conf", "etc/rancher/k3s", "etc/rancher/rke2",
+		"var/lib/kube-proxy", "var/lib/kubelet/config.yaml", "etc/kubernetes/kubelet.conf",
+		"etc/rancher/k3s", "etc/rancher/rke2",
 		"var/lib/rancher/k3s", "var/snap/microk8s", "var/lib/k0s", "etc/origin/node",
 	}
 	for _, mark := range marks {
@@ -152,8 +178,15 @@ func kubernetes(root fs.FS) []claimant {
 		}
 		return []claimant{func(key string) (Owner, bool) {
 			switch strings.TrimPrefix(key, "net.netfilter.nf_conntrack_") {
-			case "max", "tcp_timeout_established", "tcp_timeout_close_wait", "tcp_be_liberal", "udp_timeout", "udp_timeout_stream":
-				return Owner{Program: "kube-proxy", File: "/" + mark, Why: "sets it when it starts, from the conntrack section of its configuration (max is maxPerCore times the CPUs, at least min)"}, true
+			case "max", "tcp_timeout_established", "tcp_timeout_close_wait",
+				"tcp_be_liberal", "udp_timeout", "udp_timeout_stream":
+				return Owner{
+					Program: "kube-proxy",
+					File:    "/" + mark,
+					Why: "sets it when it starts, from the conntrack " +
+						"section of its configuration (max is " +
+						"maxPerCore times the CPUs, at least min)",
+				}, true
 			}
 			return Owner{}, false
 		}}
@@ -167,8 +200,11 @@ func bpftune(root fs.FS) []claimant {
 		return nil
 	}
 	keys := []string{
-		"net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_max_orphans", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies",
-		"net.core.netdev_max_backlog", "net.core.netdev_budget", "net.core.netdev_budget_usecs", "net.core.rmem_max", "net.core.wmem_max",
+		"net.ipv4.tcp_mem", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+		"net.ipv4.tcp_max_orphans", "net.ipv4.tcp_max_syn_backlog",
+		"net.ipv4.tcp_syncookies",
+		"net.core.netdev_max_backlog", "net.core.netdev_budget",
+		"net.core.netdev_budget_usecs", "net.core.rmem_max", "net.core.wmem_max",
 	}
 	return []claimant{func(key string) (Owner, bool) {
 		return Owner{Program: "bpftune", Why: "changes it at run time"}, contains(keys, key)
@@ -189,7 +225,13 @@ func cloudInit(root fs.FS) []claimant {
 		s := script{program: "cloud-init", file: file, lines: code(text(root, file))}
 		out = append(out, func(key string) (Owner, bool) {
 			line := s.mentions(key)
-			return Owner{Program: s.program, File: "/" + file, Line: line, Why: "names it: bootcmd runs at each boot, runcmd and write_files at the first of an instance"}, line > 0
+			return Owner{
+				Program: s.program,
+				File:    "/" + file,
+				Line:    line,
+				Why: "names it: bootcmd runs at each boot, runcmd and " +
+					"write_files at the first of an instance",
+			}, line > 0
 		})
 	}
 	return out

@@ -14,7 +14,8 @@ import (
 func TestOwns(t *testing.T) {
 	for _, path := range []string{
 		SysctlFile, ModulesFile, ModprobeFile, VerifyUnit, verifyWants,
-		UnitDir + "web.service.d/" + dropInName, UnitDir + "php@8.2-fpm.service.d/" + dropInName,
+		UnitDir + "web.service.d/" + dropInName,
+		UnitDir + "php@8.2-fpm.service.d/" + dropInName,
 		rulesPrefix + "eth0.rules", rulesPrefix + "eth0.100.rules",
 	} {
 		if !Owns(path) {
@@ -22,8 +23,10 @@ func TestOwns(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"", "/", "/etc/shadow", "/etc/sysctl.d/zz-maxconn.conf/../../shadow", SysctlFile + "x",
-		"etc/sysctl.d/zz-maxconn.conf", UnitDir + "web.service.d/other.conf", UnitDir + "web.service",
+		"", "/", "/etc/shadow", "/etc/sysctl.d/zz-maxconn.conf/../../shadow",
+		SysctlFile + "x",
+		"etc/sysctl.d/zz-maxconn.conf", UnitDir + "web.service.d/other.conf",
+		UnitDir + "web.service",
 		UnitDir + "../web.service.d/" + dropInName, UnitDir + "a/b.service.d/" + dropInName,
 		UnitDir + ".d/" + dropInName, UnitDir + ".service.d/" + dropInName,
 		UnitDir + "x.socket.d/" + dropInName,

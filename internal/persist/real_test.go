@@ -22,7 +22,8 @@ func unavailable(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// analyze runs systemd-analyze verify on a unit of files that are laid under a directory of their own.
+// analyze runs systemd-analyze verify on a unit of files that are laid under a directory of
+// their own.
 func analyze(t *testing.T, files []File, more map[string]string, unit string) (string, error) {
 	t.Helper()
 	tool, err := exec.LookPath("systemd-analyze")
@@ -38,8 +39,10 @@ func analyze(t *testing.T, files []File, more map[string]string, unit string) (s
 	for name, text := range more {
 		write(t, filepath.Join(dir, name), []byte(text))
 	}
-	cmd := exec.Command(tool, "verify", "--man=no", "--recursive-errors=one", filepath.Join(dir, unit))
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SYSTEMD_UNIT_PATH=" + dir + ":", "LC_ALL=C"}
+	cmd := exec.Command(tool, "verify", "--man=no", "--recursive-errors=one",
+		filepath.Join(dir, unit))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SYSTEMD_UNIT_PATH=" + dir + ":",
+		"LC_ALL=C"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -75,7 +78,8 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 	if bad := about(out, "maxconn"); err != nil || len(bad) > 0 {
 		t.Errorf("%v: %s", err, out)
 	}
-	files[0].Content = []byte(strings.Replace(string(files[0].Content), "Type=oneshot", "Type=once", 1))
+	files[0].Content = []byte(strings.Replace(string(files[0].Content), "Type=oneshot",
+		"Type=once", 1))
 	out, _ = analyze(t, files, nil, "maxconn-verify.service")
 	if len(about(out, "maxconn-verify.service")) == 0 {
 		t.Errorf("a unit with a fault passes, so the check says nothing: %s", out)
@@ -83,8 +87,11 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 }
 
 func TestSystemdTakesTheDropIn(t *testing.T) {
-	s := &scene{root: fstest.MapFS{}, facts: snapshot(t, "process 11 = name=x start=100 unit=ours.service soft=1024 hard=524288\nsystem scope = initial\n")}
-	s.plan.Changes = []plan.Change{parseChange(t, "process 11#soft: 1024 => 65536; process-files; connections")}
+	s := &scene{root: fstest.MapFS{}, facts: snapshot(t,
+		"process 11 = name=x start=100 unit=ours.service soft=1024 hard=524288\nsystem "+
+			"scope = initial\n")}
+	s.plan.Changes = []plan.Change{parseChange(t,
+		"process 11#soft: 1024 => 65536; process-files; connections")}
 	files, err := Files(s.plan, s.options())
 	if err != nil {
 		t.Fatal(err)

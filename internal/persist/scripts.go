@@ -14,25 +14,36 @@ type script struct {
 	lines              []string // those that are no comments keep their place
 }
 
-// At most so many scripts are looked at.
+// At most that many scripts are looked at.
 const maxScripts = 512
 
 // scripts are the places where sysctls are set by hand.
 func scripts(root fs.FS) (out []script) {
 	for _, place := range []struct{ dir, suffix, program, why string }{
-		{"etc/systemd/system", ".service", "a systemd unit", "names it, and may set it when the unit starts"},
+		{"etc/systemd/system", ".service", "a systemd unit",
+			"names it, and may set it when the unit starts"},
 		{"etc/cron.d", "", "cron", "names it, and may set it when cron runs the line"},
-		{"etc/network/if-up.d", "", "ifupdown", "names it, and may set it when an interface comes up"},
-		{"etc/network/if-pre-up.d", "", "ifupdown", "names it, and may set it when an interface comes up"},
-		{"etc/NetworkManager/dispatcher.d", "", "NetworkManager", "names it, and may set it when an interface comes up"},
-		{"etc/networkd-dispatcher/routable.d", "", "networkd-dispatcher", "names it, and may set it when an interface comes up"},
-		{"etc/udev/rules.d", ".rules", "udev", "names it, and may set it when a device appears"},
-		{"etc/modprobe.d", ".conf", "modprobe", "names it, and may set it when a module is loaded"},
-		{"etc/local.d", ".start", "OpenRC", "names it, and may set it at the end of the boot"},
+		{"etc/network/if-up.d", "", "ifupdown",
+			"names it, and may set it when an interface comes up"},
+		{"etc/network/if-pre-up.d", "", "ifupdown",
+			"names it, and may set it when an interface comes up"},
+		{"etc/NetworkManager/dispatcher.d", "", "NetworkManager",
+			"names it, and may set it when an interface comes up"},
+		{"etc/networkd-dispatcher/routable.d", "", "networkd-dispatcher",
+			"names it, and may set it when an interface comes up"},
+		{"etc/udev/rules.d", ".rules", "udev",
+			"names it, and may set it when a device appears"},
+		{"etc/modprobe.d", ".conf", "modprobe",
+			"names it, and may set it when a module is loaded"},
+		{"etc/local.d", ".start", "OpenRC",
+			"names it, and may set it at the end of the boot"},
 	} {
 		for _, name := range names(root, place.dir) {
-			if file := place.dir + "/" + name; strings.HasSuffix(name, place.suffix) && len(out) < maxScripts && "/"+file != VerifyUnit {
-				out = append(out, script{place.program, file, place.why, code(text(root, file))})
+			if file := place.dir + "/" + name; strings.HasSuffix(name, place.suffix) &&
+				len(out) < maxScripts && "/"+file != VerifyUnit {
+				out = append(out,
+					script{place.program, file, place.why,
+						code(text(root, file))})
 			}
 		}
 	}
@@ -42,8 +53,11 @@ func scripts(root fs.FS) (out []script) {
 // rcLocal: systemd-rc-local-generator starts it only where it is executable.
 func rcLocal(root fs.FS) (out []script) {
 	for _, file := range []string{"etc/rc.local", "etc/rc.d/rc.local"} {
-		if info, err := fs.Lstat(root, file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			out = append(out, script{"rc.local", file, "names it, and may set it late in the boot", code(text(root, file))})
+		if info, err := fs.Lstat(root, file); err == nil && info.Mode().IsRegular() &&
+			info.Mode()&0o111 != 0 {
+			out = append(out, script{"rc.local", file,
+				"names it, and may set it late in the boot",
+				code(text(root, file))})
 		}
 	}
 	return out
@@ -81,7 +95,8 @@ func word(line, name string) bool {
 		i += from
 		from = i + len(name)
 		before, behind := line[:i], line[from:]
-		if !strings.HasSuffix(before, "_") && !endsInLetter(before) && (behind == "" || !encode.Only(behind[:1], "_")) {
+		if !strings.HasSuffix(before, "_") && !endsInLetter(before) &&
+			(behind == "" || !encode.Only(behind[:1], "_")) {
 			return true
 		}
 	}

@@ -5,7 +5,8 @@ import "testing"
 // A setting of a device with a dot in its name is spelled in three ways.
 func TestScriptMentions(t *testing.T) {
 	s := script{lines: []string{
-		"sysctl -w net.core.somaxconn_x=1", "echo 1 > /proc/sys/net/ipv4/conf/eth0.100/rp_filter",
+		"sysctl -w net.core.somaxconn_x=1",
+		"echo 1 > /proc/sys/net/ipv4/conf/eth0.100/rp_filter",
 		"sysctl -w net.ipv4.conf.eth0/200.rp_filter=1", "sysctl -w net.core.somaxconn=1",
 	}}
 	for key, want := range map[string]int{

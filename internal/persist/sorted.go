@@ -29,7 +29,9 @@ func Sort(p plan.Plan, o Options) (Boot, error) {
 	case o.Root == nil:
 		return w, &InvalidError{"the root directory", "none was given"}
 	case o.About == nil && !plainPath(o.Program):
-		return w, &InvalidError{o.Program, "the path of maxconn has to be absolute, of letters, digits and . _ + @ - /"}
+		return w, &InvalidError{o.Program,
+			"the path of maxconn has to be absolute, of letters, digits and . _ " +
+				"+ @ - /"}
 	}
 	for _, c := range p.Changes {
 		if why := plan.Unfit(c); why != "" {
@@ -43,8 +45,10 @@ func Sort(p plan.Plan, o Options) (Boot, error) {
 		case host.LinkKind:
 			w.link(c)
 		case host.ListenerKind:
-			w.leave(c, "the accept queue of a running listener lasts as long as its socket; at its next "+
-				"start the program asks listen() for its own backlog again, so raise that in its configuration")
+			w.leave(c, "the accept queue of a running listener lasts as long as "+
+				"its socket; at its next "+
+				"start the program asks listen() for its own backlog again, so "+
+				"raise that in its configuration")
 		}
 	}
 	return w, nil
@@ -54,13 +58,15 @@ func (w *Boot) leave(c plan.Change, why string) {
 	w.Left = append(w.Left, Unkept{c, c.Setting, why})
 }
 
-// sysctl takes a sysctl. Files of sysctl.d act on the initial network namespace alone; what is not below net is the
-// host's whatever the namespace.
+// sysctl takes a sysctl. Files of sysctl.d act on the initial network namespace alone; what
+// is not below net is the host's whatever the namespace.
 func (w *Boot) sysctl(c plan.Change) {
 	if knob.InNetns(c.Target.Name) {
 		if why := w.elsewhere(); why != "" {
-			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+"; give the value "+
-				"to what makes the namespace: docker run --sysctl, securityContext.sysctls of a pod, or "+
+			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+
+				"; give the value "+
+				"to what makes the namespace: docker run --sysctl, "+
+				"securityContext.sysctls of a pod, or "+
 				"the unit or script that runs ip netns")
 			return
 		}
@@ -88,9 +94,11 @@ func (w *Boot) link(c plan.Change) {
 	row, known := w.Snapshot.Read().Row(host.LinkKind, c.Target.Name)
 	switch why := w.elsewhere(); {
 	case why != "":
-		w.leave(c, "udev knows the devices of the host's own network namespace only, and "+why)
+		w.leave(c, "udev knows the devices of the host's own network namespace only, and "+
+			why)
 	case known && row.Text("kind") == "veth":
-		w.leave(c, "a veth device is made anew, mostly under another name, by the program that runs the "+
+		w.leave(c, "a veth device is made anew, mostly under another name, by the "+
+			"program that runs the "+
 			"container; that program has to set it")
 	default:
 		w.Links = append(w.Links, c)
@@ -98,7 +106,8 @@ func (w *Boot) link(c plan.Change) {
 }
 
 func plainPath(path string) bool {
-	return strings.HasPrefix(path, "/") && encode.Only(path, "._+@-/") && !strings.HasSuffix(path, "/")
+	return strings.HasPrefix(path, "/") && encode.Only(path, "._+@-/") &&
+		!strings.HasSuffix(path, "/")
 }
 
 // conf collects the text of a file: constants, comments and plain words, for what a change says may

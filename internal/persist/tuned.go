@@ -9,9 +9,10 @@ import (
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
-// tuned is the TuneD daemon: it sets what its active profile names, and after that, unless reapply_sysctl is off, what
-// /run/sysctl.d, /etc/sysctl.d and, last, /etc/sysctl.conf say (see sysctld.Tuned). So with it /etc/sysctl.conf counts
-// on a host whose systemd does not read it. Without an active profile it chooses one when it starts: see recommended.
+// tuned is the TuneD daemon: it sets what its active profile names, and after that, unless
+// reapply_sysctl is off, what /run/sysctl.d, /etc/sysctl.d and, last, /etc/sysctl.conf say
+// (see sysctld.Tuned). So with it /etc/sysctl.conf counts on a host whose systemd does not
+// read it. Without an active profile it chooses one when it starts: see recommended.
 func tuned(root fs.FS, reapplied []sysctld.Setting) []claimant {
 	active := strings.Fields(text(root, "etc/tuned/active_profile"))
 	if len(active) == 0 {
@@ -28,14 +29,17 @@ func tuned(root fs.FS, reapplied []sysctld.Setting) []claimant {
 	if again(root) {
 		out = append(out, func(key string) (Owner, bool) {
 			w := sysctld.Decide(sysctld.Tuned, reapplied, key)
-			return Owner{Program: "tuned", File: w.File, Line: w.Line, Value: w.Value, Sure: starts,
-				Why: "writes this file's value again after its profile (reapply_sysctl)"}, w.Set
+			return Owner{Program: "tuned", File: w.File, Line: w.Line, Value: w.Value,
+				Sure: starts,
+				Why: "writes this file's value again after its profile " +
+					"(reapply_sysctl)"}, w.Set
 		})
 	}
 	return out
 }
 
-// again says whether files are applied again; the daemon's default is yes (tuned/consts.py CFG_DEF_REAPPLY_SYSCTL).
+// again says whether files are applied again; the daemon's default is yes (tuned/consts.py
+// CFG_DEF_REAPPLY_SYSCTL).
 func again(root fs.FS) bool {
 	return !off(variable(text(root, "etc/tuned/tuned-main.conf"), "reapply_sysctl"))
 }
@@ -60,7 +64,8 @@ func profile(root fs.FS, name string, depth int) (out []profileEntry) {
 	if depth > maxIncludes || strings.ContainsAny(name, "/$") {
 		return nil
 	}
-	for _, dir := range []string{"etc/tuned/profiles", "etc/tuned", "usr/lib/tuned/profiles", "usr/lib/tuned"} {
+	for _, dir := range []string{"etc/tuned/profiles", "etc/tuned", "usr/lib/tuned/profiles",
+		"usr/lib/tuned"} {
 		file := dir + "/" + name + "/tuned.conf"
 		data := text(root, file)
 		if data == "" {
@@ -69,8 +74,13 @@ func profile(root fs.FS, name string, depth int) (out []profileEntry) {
 		entries := parseINI([]byte(data))
 		for _, e := range entries {
 			if e.section == "main" && e.key == "include" {
-				for _, parent := range strings.FieldsFunc(e.value, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
-					out = append(out, profile(root, strings.TrimPrefix(parent, "-"), depth+1)...)
+				for _, parent := range strings.FieldsFunc(e.value,
+					func(r rune) bool {
+						return r == ',' || r == ' ' || r == ';'
+					}) {
+					out = append(out,
+						profile(root, strings.TrimPrefix(parent, "-"),
+							depth+1)...)
 				}
 			}
 		}
@@ -89,22 +99,32 @@ func sysctlsOf(entries []iniEntry, file string) (out []profileEntry) {
 	}
 	for _, e := range entries {
 		if kind[e.section] == "sysctl" && strings.ContainsAny(e.key, "./") {
-			out = append(out, profileEntry{"/" + file, e.line, knob.Key(e.key), e.value})
+			out = append(out, profileEntry{"/" + file, e.line, knob.Key(e.key),
+				e.value})
 		}
 	}
 	return out
 }
 
-// ofProfile is the last entry of a key. "key=>N" only raises and "key=<N" only lowers; ${name} is worked out by the daemon, so that
-// the value cannot be told and the owner is no sure one.
+// ofProfile is the last entry of a key. "key=>N" only raises and "key=<N" only lowers;
+// ${name} is worked out by the daemon, so that the value cannot be told and the owner is no
+// sure one.
 func ofProfile(entries []profileEntry, key string, starts bool) (o Owner, ok bool) {
 	for _, e := range entries {
 		if e.key != knob.Key(key) {
 			continue
 		}
-		o = Owner{Program: "tuned", File: e.file, Line: e.line, Value: strings.Trim(e.value, `"`), Sure: starts, Why: "sets it by its active profile"}
+		o = Owner{
+			Program: "tuned",
+			File:    e.file,
+			Line:    e.line,
+			Value:   strings.Trim(e.value, `"`),
+			Sure:    starts,
+			Why:     "sets it by its active profile",
+		}
 		if strings.ContainsAny(e.value, "${") {
-			o.Value, o.Sure, o.Why = "", false, "sets it by its active profile to "+e.value
+			o.Value, o.Sure, o.Why = "", false,
+				"sets it by its active profile to "+e.value
 		}
 		ok = true
 	}

@@ -35,9 +35,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// insideUdev is the child, in a network and mount namespace of its own: it makes a device and lets udev apply the rules.
+// insideUdev is the child, in a network and mount namespace of its own: it makes a device
+// and lets udev apply the rules.
 func insideUdev(rules string) error {
-	for _, m := range []struct{ source, target, kind string }{{"sysfs", "/sys", "sysfs"}, {"tmpfs", "/run", "tmpfs"}} {
+	for _, m := range []struct{ source, target, kind string }{{"sysfs", "/sys", "sysfs"},
+		{"tmpfs", "/run", "tmpfs"}} {
 		if err := syscall.Mount(m.source, m.target, m.kind, 0, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", m.target, err)
 		}
@@ -53,7 +55,8 @@ func insideUdev(rules string) error {
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 		return fmt.Errorf("make a device: %w", err)
 	}
-	out, err := exec.Command(os.Getenv("UDEVADM"), "test", "--action=add", "/sys/class/net/"+testDevice).CombinedOutput()
+	out, err := exec.Command(os.Getenv("UDEVADM"), "test", "--action=add",
+		"/sys/class/net/"+testDevice).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -73,9 +76,11 @@ func TestUdevTakesTheRule(t *testing.T) {
 		wanted bool
 	}{{testDevice, true}, {"maxconn1", false}} {
 		out := applyRule(t, udevadm, x.device)
-		written := strings.HasPrefix(out, "tx_queue_len is 5000\n") || strings.Contains(out, "tx_queue_len") && strings.Contains(out, `'5000'`)
+		written := strings.HasPrefix(out, "tx_queue_len is 5000\n") ||
+			strings.Contains(out, "tx_queue_len") && strings.Contains(out, `'5000'`)
 		if written != x.wanted {
-			t.Errorf("a rule for %s sets %s: %v\n%s", x.device, testDevice, written, out)
+			t.Errorf("a rule for %s sets %s: %v\n%s", x.device, testDevice, written,
+				out)
 		}
 	}
 }
@@ -83,7 +88,8 @@ func TestUdevTakesTheRule(t *testing.T) {
 func applyRule(t *testing.T, udevadm, device string) string {
 	t.Helper()
 	s := &scene{root: fstest.MapFS{}, facts: snapshot(t, "system scope = initial\n")}
-	s.plan.Changes = []plan.Change{parseChange(t, "link "+device+"#txqueuelen: 1000 => 5000; transmit-queue; a burst")}
+	s.plan.Changes = []plan.Change{parseChange(t,
+		"link "+device+"#txqueuelen: 1000 => 5000; transmit-queue; a burst")}
 	s.plan.Changes[0].Why = strings.Join(hostile.Strings("/tmp"), " ") + `\` // stays a comment
 	path := rulesPrefix + device + ".rules"
 	rules := t.TempDir()
@@ -93,10 +99,13 @@ func applyRule(t *testing.T, udevadm, device string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), udevEnv+"="+rules, "UDEVADM="+udevadm, "SYSTEMD_LOG_LEVEL=debug", "LC_ALL=C")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.Env = append(os.Environ(), udevEnv+"="+rules, "UDEVADM="+udevadm,
+		"SYSTEMD_LOG_LEVEL=debug", "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS |
+		syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
-	if os.Geteuid() != 0 || errors.Is(err, fs.ErrPermission) || strings.Contains(string(out), "operation not permitted") {
+	if os.Geteuid() != 0 || errors.Is(err, fs.ErrPermission) ||
+		strings.Contains(string(out), "operation not permitted") {
 		if strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
 			t.Fatalf("no namespaces here: %v: %s", err, out)
 		}

@@ -13,11 +13,13 @@ import (
 
 // unitPath is where systemd finds units, the first has precedence (systemd.unit(5)).
 var unitPath = []string{
-	"etc/systemd/system", "run/systemd/system", "run/systemd/generator", "usr/local/lib/systemd/system",
+	"etc/systemd/system", "run/systemd/system", "run/systemd/generator",
+	"usr/local/lib/systemd/system",
 	"usr/lib/systemd/system", "lib/systemd/system", "run/systemd/generator.late",
 }
 
-// The limits that systemd gives where nothing is said, since v240 (src/core/main.c, HIGH_RLIMIT_NOFILE).
+// The limits that systemd gives where nothing is said, since v240 (src/core/main.c,
+// HIGH_RLIMIT_NOFILE).
 const defaultSoft, defaultHard = 1024, 524288
 
 // configured are the descriptor limits that a unit starts with as it is, our own drop-in left out.
@@ -48,28 +50,33 @@ func lateDropIn(root fs.FS, unit, dropIn string) string {
 
 // managerFiles are system.conf and its drop-ins, in the order of reading.
 func managerFiles(root fs.FS) (files []string) {
-	for _, dir := range []string{"etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd"} {
+	for _, dir := range []string{"etc/systemd", "run/systemd", "usr/local/lib/systemd",
+		"usr/lib/systemd"} {
 		if exists(root, dir+"/system.conf") {
 			files = append(files, dir+"/system.conf")
 			break
 		}
 	}
 	var dirs []string
-	for _, dir := range []string{"etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd"} {
+	for _, dir := range []string{"etc/systemd", "run/systemd", "usr/local/lib/systemd",
+		"usr/lib/systemd"} {
 		dirs = append(dirs, dir+"/system.conf.d")
 	}
 	return append(files, byName(root, dirs)...)
 }
 
-// unitFilesOf are the unit's own file and its drop-ins, in the order of reading: for foo@1.service also those of
-// foo@.service, for a-b.service those of a-.service, and those of all services.
+// unitFilesOf are the unit's own file and its drop-ins, in the order of reading: for
+// foo@1.service also those of foo@.service, for a-b.service those of a-.service, and those
+// of all services.
 func unitFilesOf(root fs.FS, unit string) (files []string) {
 	names := []string{unit}
 	if prefix, _, ok := strings.Cut(unit, "@"); ok {
 		names = append(names, prefix+"@.service")
 	}
 	for _, name := range names {
-		i := slices.IndexFunc(unitPath, func(dir string) bool { return exists(root, dir+"/"+name) })
+		i := slices.IndexFunc(unitPath, func(dir string) bool {
+			return exists(root, dir+"/"+name)
+		})
 		if i >= 0 {
 			files = append(files, unitPath[i]+"/"+name)
 			break
@@ -90,7 +97,8 @@ func unitFilesOf(root fs.FS, unit string) (files []string) {
 	return append(files, byName(root, dirs)...)
 }
 
-// byName lists the .conf files of directories by name, each name once, from the first directory that has it.
+// byName lists the .conf files of directories by name, each name once, from the first
+// directory that has it.
 func byName(root fs.FS, dirs []string) (files []string) {
 	seen := map[string]bool{}
 	for _, dir := range dirs {
@@ -101,12 +109,15 @@ func byName(root fs.FS, dirs []string) (files []string) {
 			}
 		}
 	}
-	slices.SortStableFunc(files, func(a, b string) int { return cmp.Compare(path.Base(a), path.Base(b)) })
+	slices.SortStableFunc(files, func(a, b string) int {
+		return cmp.Compare(path.Base(a), path.Base(b))
+	})
 	return files
 }
 
-// limits reads a file's last word on a limit: "N", "soft:hard", or "infinity", which systemd takes for fs.nr_open and
-// which is left out here; an empty value goes back to what stood before.
+// limits reads a file's last word on a limit: "N", "soft:hard", or "infinity", which
+// systemd takes for fs.nr_open and which is left out here; an empty value goes back to what
+// stood before.
 func limits(root fs.FS, file, section, key string, soft, hard uint64) (uint64, uint64) {
 	data, err := sysctld.ReadFile(root, file)
 	if err != nil {

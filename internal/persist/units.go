@@ -41,7 +41,8 @@ func (w *Boot) process(c plan.Change) {
 		return
 	}
 	if late := lateDropIn(w.Root, unit, w.paths.dropIn); late != "" {
-		w.leave(c, late+" is read after "+w.paths.dropIn+" and sets LimitNOFILE= as well; change it there")
+		w.leave(c, late+" is read after "+w.paths.dropIn+
+			" and sets LimitNOFILE= as well; change it there")
 		return
 	}
 	w.unit(unit).raise(c, row)
@@ -52,16 +53,22 @@ func noService(unit string) string {
 	const ends = "the limit of a process that runs lasts until it ends; "
 	switch {
 	case unit == "":
-		return ends + "it belongs to no unit, so whatever starts it has to raise the limit (ulimit -n in its script, --ulimit nofile= of a container)"
+		return ends + "it belongs to no unit, so whatever starts it has to raise the " +
+			"limit (ulimit -n in its script, --ulimit nofile= of a container)"
 	case strings.HasPrefix(unit, "user@"):
-		return ends + "it is a unit of a user's own service manager: LimitNOFILE= in the user's unit file raises it up to the hard limit of " + unit
+		return ends + "it is a unit of a user's own service manager: LimitNOFILE= in " +
+			"the user's unit file raises it up to the hard limit of " + unit
 	case strings.HasPrefix(unit, "session-"):
-		return ends + "it was started from a login (" + unit + "): /etc/security/limits.d sets what a login starts with"
+		return ends + "it was started from a login (" + unit +
+			"): /etc/security/limits.d sets what a login starts with"
 	}
-	return ends + unit + " was made by another program (a container's engine), which has to set the limit: --ulimit nofile= or default-ulimits of Docker"
+	return ends + unit +
+		" was made by another program (a container's engine), which has to set the " +
+		"limit: --ulimit nofile= or default-ulimits of Docker"
 }
 
-// unit finds or adds the drop-in of a unit. It begins with what the unit has, so that nothing is lowered.
+// unit finds or adds the drop-in of a unit. It begins with what the unit has, so that
+// nothing is lowered.
 func (w *Boot) unit(name string) *Unit {
 	for _, u := range w.Units {
 		if u.Name == name {
@@ -100,9 +107,12 @@ func (w Boot) unitFiles() (files []File) {
 			Path: UnitDir + u.Name + ".d/" + w.paths.dropIn, Mode: 0o644,
 			Content: w.file(encode.Comment[encode.Conf]("#", u.why...),
 				"[Service]\nLimitNOFILE=", plain(limit), "\n"),
-			Why: "starts " + u.Name + " with descriptor limits of " + limit + " (soft:hard); " +
-				"systemctl daemon-reload makes it known, the next start of the unit takes it; " +
-				"a program that sets a limit of its own, as nginx does with worker_rlimit_nofile, still does",
+			Why: "starts " + u.Name + " with descriptor limits of " + limit +
+				" (soft:hard); " +
+				"systemctl daemon-reload makes it known, the next start of the " +
+				"unit takes it; " +
+				"a program that sets a limit of its own, as nginx does with " +
+				"worker_rlimit_nofile, still does",
 		})
 	}
 	return files

@@ -15,7 +15,8 @@ import (
 // seldom longer than 300.
 const MostText = 1000
 
-// mostChanges bounds what somebody is asked to agree to: a few settings, and each socket of some groups.
+// mostChanges bounds what somebody is asked to agree to: a few settings, and each socket of
+// some groups.
 const mostChanges = 4096
 
 // Admit says what in a plan from a file the catalogue would never propose: a setting that the limit
@@ -37,7 +38,8 @@ func admit(c Change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%.60q is no setting that a plan changes", c.Target.Name)
-	case c.Limit != "" && !slices.Contains(b.limits, string(c.Limit)): // one by hand may leave it away
+	case c.Limit != "" && !slices.Contains(b.limits, string(c.Limit)):
+		// one by hand may omit it
 		return fmt.Errorf("the limit %.40q does not lift it", c.Limit)
 	}
 	for _, v := range []struct{ name, text string }{{"from", c.From}, {"to", c.To}} {
@@ -50,7 +52,8 @@ func admit(c Change) error {
 	}
 	if !c.Raises() {
 		return fmt.Errorf(
-			"from %.60q to %.60q: a plan makes nothing less, and sets nothing that does harm",
+			"from %.60q to %.60q: a plan makes nothing less, and sets nothing that "+
+				"does harm",
 			c.From,
 			c.To,
 		)
@@ -116,9 +119,13 @@ func (b bound) inForm(value string) error {
 // decimal refuses numbers that the kernel does not read as this program does: it takes a leading
 // zero for octal (kernel/sysctl.c proc_get_long), so that "01024" would be port 532.
 func decimal(value string) error {
-	for digits := range strings.FieldsFuncSeq(value, func(r rune) bool { return r < '0' || r > '9' }) {
+	for digits := range strings.FieldsFuncSeq(value, func(r rune) bool {
+		return r < '0' || r > '9'
+	}) {
 		if len(digits) > 1 && digits[0] == '0' {
-			return fmt.Errorf("%.20q begins with a zero, which the kernel takes for octal", digits)
+			return fmt.Errorf(
+				"%.20q begins with a zero, which the kernel takes for octal",
+				digits)
 		}
 	}
 	if strings.Contains(value, "+") {
@@ -156,7 +163,8 @@ func (b bound) holds(c Change) error {
 	}
 	from, _ := b.numbers(c.From)
 	for i, n := range to {
-		if stays := i < len(from) && from[i] == n && b.form != oneNumber; (n < b.least && !stays) ||
+		if stays := i < len(from) && from[i] == n &&
+			b.form != oneNumber; (n < b.least && !stays) ||
 			n > b.most {
 			return fmt.Errorf("a plan goes from %d to %d", b.least, b.most)
 		}
@@ -170,7 +178,9 @@ func leavesPorts(p Plan) error {
 	find := func(name string) int {
 		return slices.IndexFunc(
 			p.Changes,
-			func(c Change) bool { return c.Target == Target{Kind: host.SysctlKind, Name: name} },
+			func(c Change) bool {
+				return c.Target == Target{Kind: host.SysctlKind, Name: name}
+			},
 		)
 	}
 	at, with := find("net.ipv4.ip_local_reserved_ports"), find("net.ipv4.ip_local_port_range")
@@ -178,7 +188,8 @@ func leavesPorts(p Plan) error {
 		return nil
 	}
 	if with < 0 {
-		return fmt.Errorf("change %d: ports are reserved only where the range gets wider", at+1)
+		return fmt.Errorf("change %d: ports are reserved only where the range gets wider",
+			at+1)
 	}
 	reserved, err := host.ParsePorts(p.Changes[at].To)
 	if err != nil {
@@ -202,7 +213,8 @@ func (t Target) Called(name string) string {
 	case host.ProcessKind:
 		return t.Field + " descriptor limit of " + process(name, t.Name)
 	case host.ListenerKind:
-		return "accept queue of " + t.Name + ", " + process(name, strconv.FormatInt(t.PID, 10))
+		return "accept queue of " + t.Name + ", " + process(name,
+			strconv.FormatInt(t.PID, 10))
 	case host.LinkKind:
 		return t.Field + " of " + t.Name
 	}

@@ -133,19 +133,21 @@ func TestReservedPortsLeaveSome(t *testing.T) {
 	}
 }
 
-// What a journal may take back: what plans of earlier versions changed too, but nothing that none
+// What a journal may restore: what plans of earlier versions changed too, but nothing that none
 // did.
 func TestAdmitOld(t *testing.T) {
 	known := func(name string) bool { return name == "net.ipv4.tcp_rmem" }
 	old := func(name, from, to string) Plan {
 		return Plan{
 			Changes: []Change{
-				{Target: Target{Kind: host.SysctlKind, Name: name}, From: from, To: to},
+				{Target: Target{Kind: host.SysctlKind, Name: name}, From: from,
+					To: to},
 			},
 		}
 	}
 	for _, p := range []Plan{
-		old("net.core.somaxconn", "128", "4096"), old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"),
+		old("net.core.somaxconn", "128", "4096"),
+		old("net.ipv4.tcp_rmem", "1 2 3", "1 2 4"),
 		old("fs.nr_open", "1048576", "2147483584"),
 	} {
 		if err := AdmitOld(p, known); err != nil {
@@ -158,7 +160,8 @@ func TestAdmitOld(t *testing.T) {
 			"|/tmp/x",
 			"core",
 		), old("net.ipv4.ip_forward", "0", "1"), old("net.core.somaxconn", "4096", "128"),
-		old("net.core.somaxconn", "x", "128"), old("net.ipv4.ip_local_port_range", "1", "2"),
+		old("net.core.somaxconn", "x", "128"),
+		old("net.ipv4.ip_local_port_range", "1", "2"),
 	} {
 		if err := AdmitOld(p, known); err == nil {
 			t.Errorf("%+v: admitted", p.Changes[0])

@@ -14,8 +14,10 @@ func (m *maker) change(t taken) Change {
 	c := t.remedy.Change
 	from, _ := value(m.now, c.Fact)
 	out := Change{
-		Target: target(m.now, c.Fact), From: from, To: c.Want, Limit: string(t.need.Gauge.Limit.ID), Why: why(t),
-		TakesEffect: effect(t.remedy), Owner: m.owner(t, from), Cost: t.remedy.Cost, Risk: t.remedy.Risk, Lasts: t.remedy.Lasts,
+		Target: target(m.now, c.Fact), From: from, To: c.Want,
+		Limit: string(t.need.Gauge.Limit.ID), Why: why(t),
+		TakesEffect: effect(t.remedy), Owner: m.owner(t, from), Cost: t.remedy.Cost,
+		Risk: t.remedy.Risk, Lasts: t.remedy.Lasts,
 	}
 	out.Setting = setting(m.now, out.Target)
 	if c.Fact.Kind == host.ProcessKind {
@@ -25,7 +27,8 @@ func (m *maker) change(t taken) Change {
 	return out
 }
 
-// target finds the thing that a fact speaks of, so that another that has its name by then is not mistaken for it.
+// target finds the thing that a fact speaks of, so that another that has its name by then
+// is not mistaken for it.
 func target(s host.Snapshot, f host.Fact) Target {
 	name, field, _ := strings.Cut(f.Name, "#")
 	t := Target{Kind: f.Kind, Name: name, Field: field}
@@ -89,7 +92,8 @@ func formula(g limit.Gauge) (sum string) {
 	return sum
 }
 
-// effect is when a change takes effect, in the words that are promised. A setting that connect() asks for each time acts now.
+// effect is when a change takes effect, in the words that are promised. A setting that
+// connect() asks for each time acts now.
 func effect(r limit.Remedy) string {
 	if r.TakesEffect == "at the next connect()" || strings.HasPrefix(r.TakesEffect, "now") {
 		return "now"
@@ -114,23 +118,44 @@ func leftOf(n diagnose.Need, r limit.Remedy) Left {
 	if e := r.TakesEffect; e != "" && e != "now" {
 		text += " (takes effect " + e + ")"
 	}
-	l := Left{Limit: string(n.Gauge.Limit.ID), Subject: n.Subject(), Kind: r.Kind, Text: text, Binds: true, Cause: n.Gauge.Cause}
+	l := Left{
+		Limit:   string(n.Gauge.Limit.ID),
+		Subject: n.Subject(),
+		Kind:    r.Kind,
+		Text:    text,
+		Binds:   true,
+		Cause:   n.Gauge.Cause,
+	}
 	if n.Goal.Subject != "" {
-		l.Cause, l.Wanted, l.Possible, l.Measure = n.Words(), n.Total(), n.Gauge.Ceiling, n.Gauge.Measure
+		l.Cause, l.Wanted, l.Possible, l.Measure = n.Words(), n.Total(), n.Gauge.Ceiling,
+			n.Gauge.Measure
 	}
 	return l
 }
 
-// binding is what still binds when all is changed that can be, and what could not be told.
+// binding is what still binds when all is changed that can be, and what is unknown.
 func (m *maker) binding() (out []Left) {
 	for _, n := range m.left {
 		out = append(out, leftovers(n)...)
 	}
 	for _, goal := range diagnose.Unmatched(m.now, m.workload) {
-		out = append(out, Left{Limit: string(limit.AcceptQueue), Subject: goal, Kind: Unknown, Text: "nothing listens there: start the server first, a plan is for what runs"})
+		out = append(out, Left{
+			Limit:   string(limit.AcceptQueue),
+			Subject: goal,
+			Kind:    Unknown,
+			Text: "nothing listens there: start the server first, a plan is for " +
+				"what runs",
+		})
 	}
 	for _, goal := range m.unowned {
-		out = append(out, Left{Limit: string(limit.ProcessFiles), Subject: goal, Kind: Unknown, Text: "the process that takes its connections could not be seen, so whether its descriptors suffice is not known; root of the host sees it"})
+		out = append(out, Left{
+			Limit:   string(limit.ProcessFiles),
+			Subject: goal,
+			Kind:    Unknown,
+			Text: "the process that takes its connections could not be seen, so " +
+				"whether its descriptors suffice is not known; root of the " +
+				"host sees it",
+		})
 	}
 	return out
 }
@@ -147,7 +172,9 @@ func leftovers(n diagnose.Need) (out []Left) {
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, leftOf(n, limit.Remedy{Kind: limit.ByTopology, Text: "no setting lifts it: " + n.Words()}))
+		out = append(out,
+			leftOf(n, limit.Remedy{Kind: limit.ByTopology,
+				Text: "no setting lifts it: " + n.Words()}))
 	}
 	return out
 }

@@ -45,9 +45,11 @@ func Lengthen(s host.Snapshot, queues []Queue, o Options) (Plan, error) {
 		}
 		for _, g := range gauges {
 			remedies := g.Lift(q.Limit)
-			for _, r := range slices.Backward(remedies) { // the cap is first, and says less
+			// the cap is first, and says less
+			for _, r := range slices.Backward(remedies) {
 				if !r.IsChange() || !m.allowed(r.Change) {
-					return Plan{}, &QueueError{Listener: g.Subject.Name, Why: r.Text}
+					return Plan{},
+						&QueueError{Listener: g.Subject.Name, Why: r.Text}
 				}
 			}
 			for _, r := range remedies {

@@ -21,21 +21,30 @@ process 42 = name=app start=420
 // Several listeners are one plan: somaxconn once, first, and large enough for all; then each member
 // of a group that is shorter, with what tells its socket and process from others.
 func TestLengthen(t *testing.T) {
-	const web, second = "accept queue of 0.0.0.0:443, web (pid 40)", "accept queue of 0.0.0.0:443~2, web (pid 41)"
+	const web, second = "accept queue of 0.0.0.0:443, web (pid 40)",
+		"accept queue of 0.0.0.0:443~2, web (pid 41)"
 	const app = "accept queue of [::ffff:127.0.0.1]:8080, app (pid 42)"
 	for name, c := range map[string]struct {
 		asked []Queue
 		want  []string
 	}{
-		"below the cap": {[]Queue{{":443", 1000}}, []string{web + " 511 1000", second + " 511 1000"}},
-		"two, one above the cap": {[]Queue{{":443", 600}, {"127.0.0.1:8080", 5000}}, []string{
-			"net.core.somaxconn 4096 5000", web + " 511 600", second + " 511 600", app + " 5 5000",
-		}},
-		"the larger cap for both": {[]Queue{{":443", 9000}, {"127.0.0.1:8080", 10000}}, []string{
-			"net.core.somaxconn 4096 10000", web + " 511 9000", second + " 511 9000", app + " 5 10000",
-		}},
-		"one of two on a port":       {[]Queue{{":8080", 4096}}, []string{app + " 5 4096"}},
-		"the same listener, twice":   {[]Queue{{"127.0.0.1:8080", 9}, {":8080", 7}}, []string{app + " 5 9"}},
+		"below the cap": {[]Queue{{":443", 1000}},
+			[]string{web + " 511 1000", second + " 511 1000"}},
+		"two, one above the cap": {[]Queue{{":443", 600}, {"127.0.0.1:8080", 5000}},
+			[]string{
+				"net.core.somaxconn 4096 5000", web + " 511 600",
+				second + " 511 600",
+				app + " 5 5000",
+			}},
+		"the larger cap for both": {[]Queue{{":443", 9000}, {"127.0.0.1:8080", 10000}},
+			[]string{
+				"net.core.somaxconn 4096 10000", web + " 511 9000",
+				second + " 511 9000",
+				app + " 5 10000",
+			}},
+		"one of two on a port": {[]Queue{{":8080", 4096}}, []string{app + " 5 4096"}},
+		"the same listener, twice": {[]Queue{{"127.0.0.1:8080", 9}, {":8080", 7}},
+			[]string{app + " 5 9"}},
 		"a cap below what there is":  {[]Queue{{"[::]:8080", 8192}}, nil},
 		"one that is as long, lower": {[]Queue{{"0.0.0.0:443", 100}}, nil},
 	} {
@@ -43,7 +52,9 @@ func TestLengthen(t *testing.T) {
 		var have []string
 		for _, x := range p.Changes {
 			have = append(have, strings.Join([]string{x.Setting, x.From, x.To}, " "))
-			if x.Target.PID != 0 && (x.Target.Start != uint64(x.Target.PID)*10 || x.Target.Inode < 201) {
+			if x.Target.PID != 0 &&
+				(x.Target.Start != uint64(x.Target.PID)*10 ||
+					x.Target.Inode < 201) {
 				t.Errorf("%s: %+v", name, x.Target)
 			}
 		}
@@ -58,17 +69,21 @@ func TestLengthenRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		facts, listener, want string
 	}{
-		"nothing there":    {queues, ":444", "nothing listens on :444 here"},
-		"another address":  {queues, "10.0.0.1:443", "nothing listens on 10.0.0.1:443 here"},
-		"an unseen holder": {queues, ":9000", "the process that has it open could not be seen"},
+		"nothing there": {queues, ":444", "nothing listens on :444 here"},
+		"another address": {queues, "10.0.0.1:443",
+			"nothing listens on 10.0.0.1:443 here"},
+		"an unseen holder": {queues, ":9000",
+			"the process that has it open could not be seen"},
 		"an old kernel": {strings.ReplaceAll(queues, "6.18.0", "5.4.0"), ":443",
 			"from outside this takes pidfd_getfd, Linux 5.6"},
-		"no cap": {strings.ReplaceAll(queues, "sysctl net.core.somaxconn = 4096\n", ""), ":443",
+		"no cap": {strings.ReplaceAll(queues, "sysctl net.core.somaxconn = 4096\n", ""),
+			":443",
 			"net.core.somaxconn, which could not be seen here"},
 	} {
 		p, err := Lengthen(parsed(t, c.facts), []Queue{{c.listener, 5000}}, Options{})
 		var refused *QueueError
-		if !errors.As(err, &refused) || !strings.Contains(err.Error(), c.want) || len(p.Changes) > 0 {
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), c.want) ||
+			len(p.Changes) > 0 {
 			t.Errorf("%s: %v, %+v, want %q", name, err, p.Changes, c.want)
 		}
 	}

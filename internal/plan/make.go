@@ -13,23 +13,35 @@ import (
 
 // Options say more than a workload does.
 type Options struct {
-	// ToMax goes as far as settings can, for each listener and destination that is there; the workload is then empty.
+	// ToMax goes as far as settings can, for each listener and destination that is
+	// there; the workload is then empty.
 	ToMax bool
-	// Owner says who set a sysctl to the value that is there now: "/etc/sysctl.d/90-web.conf:3", or "". nil: nobody knows.
+	// Owner says who set a sysctl to the value that is there now:
+	// "/etc/sysctl.d/90-web.conf:3", or "". nil: nobody knows.
 	Owner func(sysctl, value string) string
 }
 
-// mostRounds ends a search that goes in circles; a change that calls for another seldom calls for a third.
+// mostRounds ends a search that goes in circles; a change that calls for another seldom
+// calls for a third.
 const mostRounds = 12
 
-// Make finds the smallest changes after which a workload fits the host of a snapshot, as far as settings can. It asks
-// the catalogue what is exceeded, takes what the limits themselves propose, looks at the host as it would then be, and goes on until
-// nothing is exceeded or nothing helps. Errors are of the workload: *GoalError. Pure; safe for concurrent use.
+// Make finds the smallest changes after which a workload fits the host of a snapshot, as
+// far as settings can. It asks the catalogue what is exceeded, takes what the limits
+// themselves propose, looks at the host as it would then be, and goes on until nothing is
+// exceeded or nothing helps. Errors are of the workload: *GoalError. Pure; safe for
+// concurrent use.
 func Make(s host.Snapshot, w limit.Workload, o Options) (Plan, error) {
 	if err := checkWorkload(w); err != nil {
 		return Plan{}, err
 	}
-	m := &maker{now: s, then: s, workload: w.Merged(), options: o, aim: Fit, together: diagnose.AtOnce}
+	m := &maker{
+		now:      s,
+		then:     s,
+		workload: w.Merged(),
+		options:  o,
+		aim:      Fit,
+		together: diagnose.AtOnce,
+	}
 	switch {
 	case o.ToMax:
 		m.most()
@@ -62,7 +74,8 @@ func checkWorkload(w limit.Workload) error {
 	}
 	for _, g := range w.Outbound {
 		if g.Burst != 0 {
-			return &GoalError{g, "a burst meets a listener's queue: it is asked for inbound"}
+			return &GoalError{g,
+				"a burst meets a listener's queue: it is asked for inbound"}
 		}
 	}
 	return nil
@@ -141,7 +154,8 @@ func (m *maker) carryOut(n diagnose.Need, remedies []limit.Remedy) (changed bool
 	return changed
 }
 
-// allowed says whether a change may stand in a plan: what it changes is there, and gets more, never less.
+// allowed says whether a change may stand in a plan: what it changes is there, and gets
+// more, never less.
 func (m *maker) allowed(c host.Setting) bool {
 	from, ok := value(m.now, c.Fact)
 	switch {
@@ -157,7 +171,8 @@ func (m *maker) allowed(c host.Setting) bool {
 
 var timestamps = host.Sysctl("net.ipv4.tcp_timestamps")
 
-// recycles says whether timestamps would make the kernel drop clients behind NAT: with tcp_tw_recycle, before 4.12.
+// recycles says whether timestamps would make the kernel drop clients behind NAT: with
+// tcp_tw_recycle, before 4.12.
 func (m *maker) recycles() bool {
 	n, ok := m.now.Read().Maybe(host.Sysctl("net.ipv4.tcp_tw_recycle"))
 	return ok && n != 0
@@ -185,7 +200,8 @@ func (m *maker) take(t taken) (changed bool) {
 	return false
 }
 
-// see notes what has to be seen to as well: once for all workers of a program, with the highest figure.
+// see notes what has to be seen to as well: once for all workers of a program, with the
+// highest figure.
 func (m *maker) see(n diagnose.Need, r limit.Remedy) {
 	l := leftOf(n, r)
 	l.Binds, l.Cause = false, ""
@@ -211,7 +227,15 @@ func (m *maker) settings() (out []host.Setting) {
 }
 
 func (m *maker) plan() Plan {
-	p := Plan{Schema: Schema, Host: hostOf(m.now), Workload: wanted(m.workload), Aim: m.aim, Changes: []Change{}, Left: []Left{}, Unseen: []diagnose.Unseen{}}
+	p := Plan{
+		Schema:   Schema,
+		Host:     hostOf(m.now),
+		Workload: wanted(m.workload),
+		Aim:      m.aim,
+		Changes:  []Change{},
+		Left:     []Left{},
+		Unseen:   []diagnose.Unseen{},
+	}
 	slices.SortStableFunc(m.taken, inOrder)
 	for _, t := range m.taken {
 		p.Changes = append(p.Changes, m.change(t))
@@ -223,10 +247,12 @@ func (m *maker) plan() Plan {
 	return p
 }
 
-// verdict is unknown where a limit that the workload surely meets could not be judged.
+// verdict is unknown where a limit that the workload certainly meets could not be judged.
 func (m *maker) verdict(left []Left) diagnose.Verdict {
 	undecided := func(l *limit.Limit) bool {
-		void := func(u diagnose.Unseen) bool { return slices.Contains(u.Limits, string(l.ID)) }
+		void := func(u diagnose.Unseen) bool {
+			return slices.Contains(u.Limits, string(l.ID))
+		}
 		return l.Decides.AnyOf(m.workload) && slices.ContainsFunc(m.unseen, void)
 	}
 	switch {
@@ -254,7 +280,8 @@ func wanted(w limit.Workload) Workload {
 func (w Workload) Asked() limit.Workload {
 	goals := func(in []Goal) (out []limit.Goal) {
 		for _, g := range in {
-			out = append(out, limit.Goal{Subject: g.Subject, Held: g.Held, PerSecond: g.PerSecond, Burst: g.Burst})
+			out = append(out, limit.Goal{Subject: g.Subject, Held: g.Held,
+				PerSecond: g.PerSecond, Burst: g.Burst})
 		}
 		return out
 	}
@@ -265,12 +292,14 @@ func hostOf(s host.Snapshot) Host {
 	r := s.Read()
 	text := func(name string) string { return r.Optional(host.System(name)) }
 	cookie, _ := strconv.ParseUint(text("netns-cookie"), 10, 64)
-	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"), Cookie: cookie,
-		Scope: text("scope"), Boot: text("boot")}
+	return Host{Name: text("name"), Kernel: text("kernel"), Netns: text("netns"),
+		Cookie: cookie,
+		Scope:  text("scope"), Boot: text("boot")}
 }
 
 // inOrder sorts by what the kernel asks to be first, then by name.
 func inOrder(a, b taken) int {
 	f, g := a.remedy.Change.Fact, b.remedy.Change.Fact
-	return cmp.Or(cmp.Compare(turn(f), turn(g)), cmp.Compare(f.Kind, g.Kind), cmp.Compare(f.Name, g.Name))
+	return cmp.Or(cmp.Compare(turn(f), turn(g)), cmp.Compare(f.Kind, g.Kind),
+		cmp.Compare(f.Name, g.Name))
 }

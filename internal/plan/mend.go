@@ -34,7 +34,8 @@ func (m *maker) mend() {
 	}
 }
 
-// mendAll raises ceilings that are too low for what is there. Where there is no ceiling, the remedies of the finding say what to do.
+// mendAll raises ceilings that are too low for what is there. Where there is no ceiling,
+// the remedies of the finding say what to do.
 func (m *maker) mendAll(faults []diagnose.Need) (changed bool) {
 	for _, n := range faults {
 		switch {
@@ -48,8 +49,9 @@ func (m *maker) mendAll(faults []diagnose.Need) (changed bool) {
 	return changed
 }
 
-// mended: what moved in a window speaks of the host as it was. A fault is gone where the ceiling was too low and is not any
-// more, or where there is none and what the finding says was done.
+// mended: what moved in a window speaks of the host as it was. A fault is gone where the
+// ceiling was too low and is not any more, or where there is none and what the finding says
+// was done.
 func (f fault) mended(after diagnose.Need, changed bool) bool {
 	if f.unbounded {
 		return changed

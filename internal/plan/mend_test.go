@@ -53,7 +53,9 @@ sysctl net.ipv4.neigh.default.gc_thresh2 = 512
 sysctl net.ipv4.neigh.default.gc_thresh3 = 1024
 system window = 10s
 moved neighbour/arp.table_fulls = 3
-`, []string{"net.ipv4.neigh.default.gc_thresh3: 1024 to 2048", "net.ipv4.neigh.default.gc_thresh2: 512 to 1024", "net.ipv4.neigh.default.gc_thresh1: 128 to 256"}, diagnose.Holds},
+`, []string{"net.ipv4.neigh.default.gc_thresh3: 1024 to 2048",
+				"net.ipv4.neigh.default.gc_thresh2: 512 to 1024",
+				"net.ipv4.neigh.default.gc_thresh1: 128 to 256"}, diagnose.Holds},
 		"the same from a child namespace": {
 			`neighbour own.ipv4 = 1000
 sysctl net.ipv4.neigh.default.gc_thresh1 = 128
@@ -99,7 +101,11 @@ counter TcpExt.TCPTimeWaitOverflow = 9
 func TestTimestampsAndRecycle(t *testing.T) {
 	w := limit.Workload{Outbound: []limit.Goal{{Subject: "10.0.0.9:80", PerSecond: 5000}}}
 	facts := basics + "sysctl net.ipv4.tcp_tw_reuse = 1\nsysctl net.ipv4.tcp_timestamps = 0\n"
-	for recycle, changes := range map[string]int{"": 1, "sysctl net.ipv4.tcp_tw_recycle = 0\n": 1, "sysctl net.ipv4.tcp_tw_recycle = 1\n": 0} {
+	for recycle, changes := range map[string]int{
+		"":                                     1,
+		"sysctl net.ipv4.tcp_tw_recycle = 0\n": 1,
+		"sysctl net.ipv4.tcp_tw_recycle = 1\n": 0,
+	} {
 		p, err := Make(parsed(t, facts+recycle), w, Options{})
 		if err != nil || len(p.Changes) != changes || p.Holds != (changes == 1) {
 			t.Errorf("%q: %v %s", recycle, err, shownPlan(p))

@@ -14,14 +14,15 @@ import (
 // mostFlows bounds how many listeners, and how many destinations, are looked at.
 const mostFlows = 256
 
-// most asks of each listener and each destination as many connections held as fit under the lowest ceiling that no setting
-// lifts. What limits leave alone (limit.LeftAlone) counts as one.
+// most asks of each listener and each destination as many connections held as fit under the
+// lowest ceiling that no setting lifts. What limits leave alone (limit.LeftAlone) counts as
+// one.
 func (m *maker) most() {
 	m.aim, m.together, m.fixed = Most, diagnose.OneByOne, leftAlone()
 	m.workload = present(m.now)
 	m.unowned = diagnose.Unowned(m.now, m.workload)
 	needs, _ := diagnose.Needs(m.now, m.workload, m.together)
-	walls := map[asked]wall{}
+	ceilings := map[asked]hardCeiling{}
 	peers := map[pool]int64{} // all destinations choose from the same ports
 	for _, n := range needs {
 		key := pool{limit: n.Gauge.Limit, ceiling: n.Gauge.Ceiling}
@@ -34,13 +35,16 @@ func (m *maker) most() {
 			peers[key] = h
 		}
 		if !n.Gauge.Unbounded && h < noWall {
-			w, goal := wall{n, max(h-n.Others, 0) * n.Sharers}, asked{n.Direction, n.Goal.Subject}
-			walls[goal] = w.lower(walls[goal])
+			w, goal := hardCeiling{n, max(h-n.Others, 0) * n.Sharers},
+				asked{n.Direction, n.Goal.Subject}
+			ceilings[goal] = w.lower(ceilings[goal])
 		}
 	}
-	m.raise(m.workload.Inbound, limit.Inbound, walls)
-	m.raise(m.workload.Outbound, limit.Outbound, walls)
-	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool { return unasked(g) || slices.Contains(m.unowned, g.Subject) })
+	m.raise(m.workload.Inbound, limit.Inbound, ceilings)
+	m.raise(m.workload.Outbound, limit.Outbound, ceilings)
+	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool {
+		return unasked(g) || slices.Contains(m.unowned, g.Subject)
+	})
 	m.workload.Outbound = slices.DeleteFunc(m.workload.Outbound, unasked)
 	m.fit()
 }
@@ -55,7 +59,8 @@ func leftAlone() (names []string) {
 	return names
 }
 
-// pool is a limit and the ceiling that it has, for every destination alike or for what else it bounds.
+// pool is a limit and the ceiling that it has, for every destination alike or for what else
+// it bounds.
 type pool struct {
 	limit   *limit.Limit
 	ceiling int64
@@ -69,8 +74,8 @@ type asked struct {
 	subject   string
 }
 
-// wall is the ceiling of a goal that no setting lifts.
-type wall struct {
+// hardCeiling is the ceiling of a goal that no setting lifts.
+type hardCeiling struct {
 	need diagnose.Need
 	held int64
 }
@@ -79,33 +84,43 @@ type wall struct {
 const noWall = int64(1) << 32
 
 // lower is the lower of two; the zero value is none.
-func (w wall) lower(o wall) wall {
-	if o.need.Gauge.Limit == nil || cmp.Or(cmp.Compare(w.held, o.held), cmp.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0 {
+func (w hardCeiling) lower(o hardCeiling) hardCeiling {
+	if o.need.Gauge.Limit == nil || cmp.Or(cmp.Compare(w.held, o.held),
+		cmp.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0 {
 		return w
 	}
 	return o
 }
 
-// raise puts the walls into the goals, and says what they are.
-func (m *maker) raise(goals []limit.Goal, d limit.Direction, walls map[asked]wall) {
+// raise puts the ceilings into the goals, and says what they are.
+func (m *maker) raise(goals []limit.Goal, d limit.Direction, ceilings map[asked]hardCeiling) {
 	for i, g := range goals {
-		w, ok := walls[asked{d, g.Subject}]
+		w, ok := ceilings[asked{d, g.Subject}]
 		goals[i].Held = w.held
 		if !ok || d == limit.Inbound && slices.Contains(m.unowned, g.Subject) {
 			continue
 		}
 		l := w.need.Gauge.Limit
-		text := "ends at " + figure.Count(w.held) + " connections held, by " + string(l.ID) + " at " + w.need.Subject() +
+		text := "ends at " + figure.Count(w.held) + " connections held, by " +
+			string(l.ID) + " at " + w.need.Subject() +
 			", which no setting lifts further"
 		for _, s := range l.LeftAlone {
 			text += " (" + s.Name + " stays as it is: " + s.Why + ")"
 		}
-		m.also = append(m.also, Left{Limit: string(l.ID), Subject: g.Subject, Kind: limit.ByTopology, Text: text, Possible: w.held, Measure: limit.Held})
+		m.also = append(m.also, Left{
+			Limit:    string(l.ID),
+			Subject:  g.Subject,
+			Kind:     limit.ByTopology,
+			Text:     text,
+			Possible: w.held,
+			Measure:  limit.Held,
+		})
 	}
 }
 
-// present is a goal of one connection for each listener and each destination that has connections, the busiest first. A destination of
-// which only TIME_WAIT is left has none: on a host where both ends of a connection were, those are the ends of clients.
+// present is a goal of one connection for each listener and each destination that has
+// connections, the busiest first. A destination of which only TIME_WAIT is left has none:
+// on a host where both ends of a connection were, those are the ends of clients.
 func present(s host.Snapshot) (w limit.Workload) {
 	r := s.Read()
 	for _, row := range busiest(r.Rows(host.ListenerKind)) {
@@ -114,7 +129,8 @@ func present(s host.Snapshot) (w limit.Workload) {
 	}
 	ended := func(row host.Row) bool { return row.Sockets() == row.Count("TIME_WAIT") }
 	for _, row := range busiest(slices.DeleteFunc(r.Rows(host.OutboundKind), ended)) {
-		if source, destination, ok := strings.Cut(row.Name(), "->"); ok && !strings.Contains(source+destination, "*") {
+		if source, destination, ok := strings.Cut(row.Name(), "->"); ok &&
+			!strings.Contains(source+destination, "*") {
 			w.Outbound = append(w.Outbound, limit.Goal{Subject: destination, Held: 1})
 		}
 	}
@@ -122,7 +138,9 @@ func present(s host.Snapshot) (w limit.Workload) {
 }
 
 func busiest(rows []host.Row) []host.Row {
-	slices.SortStableFunc(rows, func(a, b host.Row) int { return cmp.Compare(b.Sockets(), a.Sockets()) })
+	slices.SortStableFunc(rows, func(a, b host.Row) int {
+		return cmp.Compare(b.Sockets(), a.Sockets())
+	})
 	return rows[:min(len(rows), mostFlows)]
 }
 
@@ -140,7 +158,7 @@ func (m *maker) highest(g limit.Gauge) int64 {
 	return low
 }
 
-// lifts says whether settings alone make room for so many.
+// lifts says whether settings alone make room for that many.
 func (m *maker) lifts(g limit.Gauge, need int64) bool {
 	if g.Lift == nil {
 		return false

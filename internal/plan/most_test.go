@@ -9,7 +9,8 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// What only TIME_WAIT is left of is no destination: on a host where both ends were, that is the client's end of what a server closed.
+// What only TIME_WAIT is left of is no destination: on a host where both ends were, that is
+// the client's end of what a server closed.
 func TestMostPassesOverWhatHasEnded(t *testing.T) {
 	s, err := host.Parse([]byte(strings.Join([]string{
 		"maxconn.snapshot/1",
@@ -21,7 +22,8 @@ func TestMostPassesOverWhatHasEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := present(s).Outbound, []limit.Goal{{Subject: "10.0.0.2:5432", Held: 1}}; !slices.Equal(got, want) {
+	if got, want := present(s).Outbound,
+		[]limit.Goal{{Subject: "10.0.0.2:5432", Held: 1}}; !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -56,9 +56,10 @@ func isValue(text string) bool {
 
 func notCount(value string) string {
 	if n, err := strconv.ParseUint(value, 10, 31); err != nil || n == 0 {
-		return "the value has to be a whole number from 1 to 2147483647, and is " + strconv.Quote(
-			value,
-		)
+		return "the value has to be a whole number from 1 to 2147483647, and is " +
+			strconv.Quote(
+				value,
+			)
 	}
 	return ""
 }
@@ -73,13 +74,15 @@ func IsKey(name string) bool {
 // IsDevice says whether a text is the name of a device that nothing gives a meaning to: the
 // kernel's dev_valid_name allows more, and udev takes * ? [ ] | for patterns.
 func IsDevice(name string) bool {
-	return name != "" && len(name) < 16 && name != "." && name != ".." && encode.Only(name, "._-:@")
+	return name != "" && len(name) < 16 && name != "." && name != ".." &&
+		encode.Only(name, "._-:@")
 }
 
 // IsService says whether a text is the name of a systemd service (systemd.unit(5)) that can be a
 // directory, and nothing else.
 func IsService(name string) bool {
 	stem, ok := strings.CutSuffix(name, ".service")
-	return ok && stem != "" && len(name) < 250 && encode.Only(name, `:_.\@-`) && name[0] != '.' &&
+	return ok && stem != "" && len(name) < 250 && encode.Only(name, `:_.\@-`) &&
+		name[0] != '.' &&
 		name[0] != '-'
 }

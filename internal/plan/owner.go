@@ -23,7 +23,7 @@ func (m *maker) owner(t taken, from string) string {
 	case fixed:
 		return "somebody set it; the kernel's default is " + shown(standard)
 	}
-	return "the kernel, which computes it from the memory, or whoever set it"
+	return "the kernel, which computes it from the memory, or an unknown writer"
 }
 
 func shown(value string) string {

@@ -18,14 +18,15 @@ type Plan struct {
 	Schema   string   `json:"schema"`
 	Host     Host     `json:"host"`
 	Workload Workload `json:"workload"`
-	// Aim is what the plan is for: "workload"; "mend", what check complains of; "most", as far as settings go.
+	// Aim is what the plan is for: "workload"; "mend", what check complains of; "most",
+	// as far as settings go.
 	Aim     Aim      `json:"aim"`
 	Changes []Change `json:"changes"`
 	// Left is what no setting lifts: more source addresses, connection reuse, who closes first.
 	Left []Left `json:"left"`
 	// Holds says whether the workload fits after the changes, by the same model.
 	Holds bool `json:"holds"`
-	// Verdict says the same in one word: holds, binds, or unknown where it could not be told.
+	// Verdict says the same in one word: holds, binds, or unknown where it is unknown.
 	Verdict diagnose.Verdict `json:"verdict"`
 	// Unseen are facts for want of which limits could not be judged.
 	Unseen []diagnose.Unseen `json:"unseen"`
@@ -45,10 +46,11 @@ type Host struct {
 	Name   string `json:"name"`
 	Kernel string `json:"kernel"`
 	Netns  string `json:"netns"` // "net:[4026531840]"
-	// Cookie is the kernel's number of the network namespace, which no other namespace of this boot
-	// gets, other than the one in Netns; 0 where it was not told.
+	// Cookie is the kernel's number of the network namespace, which no other namespace
+	// of this boot gets, other than the one in Netns; 0 where it was not told.
 	Cookie uint64 `json:"netns_cookie,omitempty"`
-	// Scope is what the namespace is: "initial", the host's own, or "child"; "" where that was not known.
+	// Scope is what the namespace is: "initial", the host's own, or "child"; "" where
+	// that was not known.
 	Scope string `json:"scope,omitempty"`
 	Boot  string `json:"boot"` // RFC 3339; running processes are named only within one boot
 }
@@ -71,12 +73,15 @@ type Goal struct {
 type Target struct {
 	// Kind is sysctl, process, listener or link.
 	Kind host.Kind `json:"kind"`
-	// Name is the sysctl's name, the pid, "address:port" ("address:port~2" for a further member of a SO_REUSEPORT group) or the device.
+	// Name is the sysctl's name, the pid, "address:port" ("address:port~2" for a
+	// further member of a SO_REUSEPORT group) or the device.
 	Name string `json:"name"`
-	// Field is "" for a sysctl, soft or hard for a process (descriptors), limit for a listener, txqueuelen for a link.
+	// Field is "" for a sysctl, soft or hard for a process (descriptors), limit for a
+	// listener, txqueuelen for a link.
 	Field string `json:"field,omitempty"`
-	// Start is when the process started, in clock ticks since boot as /proc/PID/stat says: a pid alone may be
-	// somebody else's by now. For a listener it is that of its process.
+	// Start is when the process started, in clock ticks since boot as /proc/PID/stat
+	// says: a pid alone may be somebody else's by now. For a listener it is that of its
+	// process.
 	Start uint64 `json:"start,omitempty"`
 	// PID is the process that holds the listener.
 	PID int64 `json:"pid,omitempty"`
@@ -99,20 +104,23 @@ func (t Target) Same(o Target) bool {
 // Change is a target with its old and its new value, and the reasons.
 type Change struct {
 	Target Target `json:"target"`
-	// Setting is the target in words: "net.core.somaxconn", "descriptor limit of nginx (pid 12)".
+	// Setting is the target in words: "net.core.somaxconn", "descriptor limit of nginx
+	// (pid 12)".
 	Setting string `json:"setting"`
 	From    string `json:"from"`
 	To      string `json:"to"`
 	Why     string `json:"why"`   // formula with figures
 	Limit   string `json:"limit"` // ID
-	// TakesEffect is "now", "at the next listen()", "at the next start of the process", "in the next network namespace" or "at the next boot".
+	// TakesEffect is "now", "at the next listen()", "at the next start of the process",
+	// "in the next network namespace" or "at the next boot".
 	TakesEffect string `json:"takes_effect"`
 	Owner       string `json:"owner"` // who set the old value
 	Cost        string `json:"cost,omitempty"`
 	Risk        string `json:"risk,omitempty"`
 	Lasts       string `json:"lasts,omitempty"` // until when it holds if nobody persists it
-	// Unit is the systemd unit of the process, and Limits its descriptor limits after the plan, "soft:hard": what a unit
-	// file or limits.conf has to say at its next start.
+	// Unit is the systemd unit of the process, and Limits its descriptor limits after
+	// the plan, "soft:hard": what a unit file or limits.conf has to say at its next
+	// start.
 	Unit   string `json:"unit,omitempty"`
 	Limits string `json:"limits,omitempty"`
 }
@@ -125,8 +133,9 @@ type Left struct {
 	Text    string           `json:"text"`
 	// Cause is what does not fit, with figures.
 	Cause string `json:"cause,omitempty"`
-	// Binds says that the workload does not fit because of it: Wanted is more than Possible. Without it, it is
-	// something to see to as well, which nobody can tell from outside.
+	// Binds says that the workload does not fit because of it: Wanted is more than
+	// Possible. Without it, it is something to see to as well, which nobody can tell
+	// from outside.
 	Binds    bool          `json:"binds"`
 	Wanted   int64         `json:"wanted,omitempty"`
 	Possible int64         `json:"possible,omitempty"`

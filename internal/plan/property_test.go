@@ -41,7 +41,8 @@ func TestProperties(t *testing.T) {
 		t.Run(strconv.FormatUint(first, 10), func(t *testing.T) {
 			t.Parallel()
 			for seed := first; seed < min(first+share, n) && !t.Failed(); seed++ {
-				testCase(t, seed, generator{rand.New(rand.NewPCG(seed, 11)), hosts}, &seen)
+				testCase(t, seed, generator{rand.New(rand.NewPCG(seed, 11)), hosts},
+					&seen)
 			}
 		})
 	}
@@ -72,9 +73,14 @@ func (y *tally) add(p Plan) {
 func (y *tally) check(t *testing.T, n uint64) {
 	t.Log(y.counts)
 	for _, name := range []string{
-		"workload holds", "workload binds", "workload unknown", "mend holds", "mend binds", "most holds", "fs.nr_open", "fs.file-max", "fs.epoll.max_user_watches",
-		"process hard", "process soft", "listener limit", "net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
-		"net.ipv4.tcp_mem", "net.core.netdev_max_backlog", "net.ipv4.tcp_timestamps", "net.ipv4.tcp_tw_reuse", "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_buckets",
+		"workload holds", "workload binds", "workload unknown", "mend holds", "mend binds",
+		"most holds", "fs.nr_open", "fs.file-max", "fs.epoll.max_user_watches",
+		"process hard", "process soft", "listener limit", "net.core.somaxconn",
+		"net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range",
+		"net.ipv4.ip_local_reserved_ports",
+		"net.ipv4.tcp_mem", "net.core.netdev_max_backlog", "net.ipv4.tcp_timestamps",
+		"net.ipv4.tcp_tw_reuse", "net.netfilter.nf_conntrack_max",
+		"net.netfilter.nf_conntrack_buckets",
 	} {
 		if n == cases && y.counts[name] < 3 {
 			t.Errorf("%s: only %d times", name, y.counts[name])
@@ -98,7 +104,8 @@ func testCase(t *testing.T, seed uint64, g generator, seen *tally) {
 	seen.add(c.plan)
 	c.then = c.now.With(c.plan.Settings()...)
 	for name, test := range map[string]func(*testing.T, one){
-		"idempotent": idempotent, "holds": holds, "nothing worse": nothingWorse, "never": neverProposed, "order": inKernelOrder, "round trip": roundTrip,
+		"idempotent": idempotent, "holds": holds, "nothing worse": nothingWorse,
+		"never": neverProposed, "order": inKernelOrder, "round trip": roundTrip,
 		"admitted": admitted,
 	} {
 		if test(t, c); t.Failed() {
@@ -132,10 +139,14 @@ func holds(t *testing.T, c one) {
 	}
 	needs, _ := diagnose.Unmet(c.then, w, together)
 	binds := slices.ContainsFunc(c.plan.Left, func(l Left) bool { return l.Binds })
-	if len(needs) > 0 != binds || (len(needs) > 0) != (c.plan.Verdict == diagnose.Binds) || c.plan.Holds != (c.plan.Verdict == diagnose.Holds) {
+	if len(needs) > 0 != binds || (len(needs) > 0) != (c.plan.Verdict == diagnose.Binds) ||
+		c.plan.Holds != (c.plan.Verdict == diagnose.Holds) {
 		t.Errorf("%d needs are left, the plan says %s", len(needs), c.plan.Verdict)
 	}
-	if c.plan.Verdict == diagnose.Unknown && !slices.ContainsFunc(c.plan.Left, func(l Left) bool { return l.Kind == Unknown }) && len(c.plan.Unseen) == 0 {
+	if c.plan.Verdict == diagnose.Unknown &&
+		!slices.ContainsFunc(c.plan.Left, func(l Left) bool {
+			return l.Kind == Unknown
+		}) && len(c.plan.Unseen) == 0 {
 		t.Error("unknown, and nothing says why")
 	}
 }
@@ -155,7 +166,8 @@ func gauges(s host.Snapshot, w limit.Workload) map[string]limit.Gauge {
 	return out
 }
 
-// No other limit gets worse: no ceiling sinks, and nothing that the workload fitted before does not fit after.
+// No other limit gets worse: no ceiling sinks, and nothing that the workload fitted before
+// does not fit after.
 func nothingWorse(t *testing.T, c one) {
 	before := gauges(c.now, c.w)
 	for name, after := range gauges(c.then, c.w) {
@@ -165,7 +177,8 @@ func nothingWorse(t *testing.T, c one) {
 		case was.Unbounded:
 			t.Errorf("%s: had no ceiling and now has %d", name, after.Ceiling)
 		case after.Ceiling < was.Ceiling || after.Used > was.Used:
-			t.Errorf("%s: was %d of %d, is %d of %d", name, was.Used, was.Ceiling, after.Used, after.Ceiling)
+			t.Errorf("%s: was %d of %d, is %d of %d", name, was.Used, was.Ceiling,
+				after.Used, after.Ceiling)
 		case after.Refusing && !was.Refusing:
 			t.Errorf("%s refuses", name)
 		}
@@ -186,7 +199,8 @@ func neverProposed(t *testing.T, c one) {
 		case "net.ipv4.ip_local_port_range":
 			reservesServers(t, c, x.To)
 		case "net.netfilter.nf_conntrack_max":
-			most, buckets := number(t, c.then, "net.netfilter.nf_conntrack_max"), number(t, c.then, "net.netfilter.nf_conntrack_buckets")
+			most, buckets := number(t, c.then, "net.netfilter.nf_conntrack_max"),
+				number(t, c.then, "net.netfilter.nf_conntrack_buckets")
 			if buckets < most {
 				t.Errorf("conntrack: %d entries in %d buckets", most, buckets)
 			}
@@ -197,7 +211,8 @@ func neverProposed(t *testing.T, c one) {
 				t.Error("tcp_tw_reuse without timestamps")
 			}
 		}
-		if x.Why == "" || x.Owner == "" || x.TakesEffect == "" || x.Limit == "" || x.Risk == "" || x.Cost == "" || x.Lasts == "" {
+		if x.Why == "" || x.Owner == "" || x.TakesEffect == "" || x.Limit == "" ||
+			x.Risk == "" || x.Cost == "" || x.Lasts == "" {
 			t.Errorf("%s: something is not said: %+v", x.Setting, x)
 		}
 	}
@@ -249,20 +264,25 @@ func reservesServers(t *testing.T, c one, to string) {
 	servers := r.Ports(host.Ports("listening")).Within(low, high)
 	reserved := r.Ports(host.Sysctl("net.ipv4.ip_local_reserved_ports"))
 	if r.Err() != nil || servers.Union(reserved) != reserved {
-		t.Errorf("range %s covers servers that are not reserved: %s of %s (%v)", to, servers, reserved, r.Err())
+		t.Errorf("range %s covers servers that are not reserved: %s of %s (%v)", to,
+			servers, reserved, r.Err())
 	}
-	if start, ok := r.Maybe(host.Sysctl("net.ipv4.ip_unprivileged_port_start")); ok && low < start {
-		if was, _ := c.now.Read().Pair(host.Sysctl("net.ipv4.ip_local_port_range")); low < was {
+	if start, ok := r.Maybe(host.Sysctl("net.ipv4.ip_unprivileged_port_start")); ok &&
+		low < start {
+		if was, _ := c.now.Read().Pair(host.Sysctl("net.ipv4.ip_local_port_range")); low <
+			was {
 			t.Errorf("range %s begins below ip_unprivileged_port_start = %d", to, start)
 		}
 	}
 }
 
-// liftsAListener: somaxconn is raised only for a listen() that needs it, or where it is what cut the backlog.
+// liftsAListener: somaxconn is raised only for a listen() that needs it, or where it is
+// what cut the backlog.
 func liftsAListener(t *testing.T, c one, x Change) {
 	cap, _ := strconv.ParseInt(x.From, 10, 64)
 	for _, o := range c.plan.Changes {
-		if n, _ := strconv.ParseInt(o.To, 10, 64); o.Target.Kind == host.ListenerKind && n > cap {
+		if n, _ := strconv.ParseInt(o.To, 10, 64); o.Target.Kind == host.ListenerKind &&
+			n > cap {
 			return
 		}
 	}
@@ -285,16 +305,21 @@ func inKernelOrder(t *testing.T, c one) {
 			row, _ := r.Row(host.ProcessKind, x.Target.Name)
 			hard, bounded := row.Int("hard")
 			nrOpen, known := r.Maybe(host.Sysctl("fs.nr_open"))
-			if soft, _ := row.Int("soft"); bounded && soft > hard || known && (!bounded || hard > nrOpen) {
-				t.Errorf("change %d: %s to %s: hard %d, nr_open %d", i, x.Setting, x.To, hard, nrOpen)
+			if soft, _ := row.Int("soft"); bounded && soft > hard ||
+				known && (!bounded || hard > nrOpen) {
+				t.Errorf("change %d: %s to %s: hard %d, nr_open %d", i, x.Setting,
+					x.To, hard, nrOpen)
 			}
 		case x.Target.Kind == host.ListenerKind:
-			if most, ok := r.Maybe(host.Sysctl("net.core.somaxconn")); !ok || to > most {
-				t.Errorf("change %d: %s to %s above somaxconn %d", i, x.Setting, x.To, most)
+			if most, ok := r.Maybe(host.Sysctl("net.core.somaxconn")); !ok ||
+				to > most {
+				t.Errorf("change %d: %s to %s above somaxconn %d", i, x.Setting,
+					x.To, most)
 			}
 		case strings.Contains(x.Setting, "gc_thresh"):
 			family := x.Setting[:len(x.Setting)-1]
-			one, two, three := number(t, s, family+"1"), number(t, s, family+"2"), number(t, s, family+"3")
+			one, two, three := number(t, s, family+"1"), number(t, s, family+"2"),
+				number(t, s, family+"3")
 			was1, was2 := number(t, c.now, family+"1"), number(t, c.now, family+"2")
 			if was1 <= was2 && (one > two || two > three) {
 				t.Errorf("change %d: %d %d %d", i, one, two, three)
@@ -310,7 +335,8 @@ func admitted(t *testing.T, c one) {
 	}
 	for _, x := range c.plan.Changes {
 		for _, text := range []string{
-			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, x.TakesEffect, x.Unit, x.Limits,
+			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, x.TakesEffect, x.Unit,
+			x.Limits,
 		} {
 			if len(text) > MostText {
 				t.Errorf("%s: a text of %d bytes: %s", x.Setting, len(text), text)

@@ -22,7 +22,8 @@ func value(s host.Snapshot, f host.Fact) (string, bool) {
 	return r.Fields.Lookup(field)
 }
 
-// Raises says whether a change gives more than there was, as each change of a plan does, and is of no setting that no plan touches.
+// Raises says whether a change gives more than there was, as each change of a plan does,
+// and is of no setting that no plan touches.
 func (c Change) Raises() bool { return raises(c.Target.Fact(), c.From, c.To) }
 
 // raises says whether a value gives more than another and nothing less: a plan lowers nothing.

@@ -69,7 +69,8 @@ func (g generator) mutate(s *host.Snapshot) {
 	switch g.IntN(19) {
 	case 0:
 		low := 1024 + g.IntN(60000)
-		s.Set(host.Sysctl("net.ipv4.ip_local_port_range"), fmt.Sprintf("%d %d", low, min(low+g.IntN(40000), 65535)))
+		s.Set(host.Sysctl("net.ipv4.ip_local_port_range"),
+			fmt.Sprintf("%d %d", low, min(low+g.IntN(40000), 65535)))
 	case 1:
 		s.Set(host.Sysctl("net.ipv4.ip_local_reserved_ports"), g.ports())
 	case 2:
@@ -88,12 +89,14 @@ func (g generator) mutate(s *host.Snapshot) {
 		most := g.number(1 << 24)
 		s.Set(host.Sysctl("net.netfilter.nf_conntrack_max"), strconv.FormatInt(most, 10))
 		s.Set(host.Sysctl("net.netfilter.nf_conntrack_buckets"), g.text(1<<24))
-		s.Set(host.Sysctl("net.netfilter.nf_conntrack_count"), strconv.FormatInt(g.Int64N(most+1), 10))
+		s.Set(host.Sysctl("net.netfilter.nf_conntrack_count"),
+			strconv.FormatInt(g.Int64N(most+1), 10))
 		set("net.netfilter.nf_conntrack_tcp_timeout_time_wait", "1", "30", "120")
 	case 8:
 		s.Set(host.System("scope"), g.pick("initial", "child"))
 	case 9:
-		s.Set(host.System("kernel"), g.pick("4.4.0", "4.15.0-54-generic", "5.4.0", "5.10.0", "6.1.0-18-amd64", "6.18.9", "strange"))
+		s.Set(host.System("kernel"), g.pick("4.4.0", "4.15.0-54-generic", "5.4.0", "5.10.0",
+			"6.1.0-18-amd64", "6.18.9", "strange"))
 	case 10:
 		s.Hide(facts[g.IntN(len(facts))], "hidden by the test")
 	case 11:
@@ -104,7 +107,8 @@ func (g generator) mutate(s *host.Snapshot) {
 	case 13:
 		s.Set(host.Sysctl("fs.epoll.max_user_watches"), g.text(1<<24))
 	case 14:
-		s.Set(host.Sysctl("net.ipv4.ip_unprivileged_port_start"), g.pick("0", "80", "1024", "2000", "40000"))
+		s.Set(host.Sysctl("net.ipv4.ip_unprivileged_port_start"),
+			g.pick("0", "80", "1024", "2000", "40000"))
 	case 15:
 		n := 3 + g.number(1<<22)
 		s.Set(host.Sysctl("net.ipv4.tcp_mem"), fmt.Sprint(n/2, n*2/3, n))
@@ -114,7 +118,8 @@ func (g generator) mutate(s *host.Snapshot) {
 		set("net.core.netdev_max_backlog", "100", "1000", "3000", "4096", "30000")
 		s.Set(host.System("window"), "10s")
 		for _, row := range s.Read().Rows(host.SoftnetKind) {
-			s.Set(host.Fact{Kind: host.MovedKind, Name: "softnet/" + row.Name() + "/dropped"}, g.text(1000))
+			s.Set(host.Fact{Kind: host.MovedKind,
+				Name: "softnet/" + row.Name() + "/dropped"}, g.text(1000))
 		}
 	default:
 		g.row(s, facts[g.IntN(len(facts))])
@@ -124,7 +129,8 @@ func (g generator) mutate(s *host.Snapshot) {
 // row changes fields of a row of a table, or adds a member to a listener's group.
 func (g generator) row(s *host.Snapshot, f host.Fact) {
 	set := func(field, value string) {
-		*s = s.With(host.Setting{Fact: host.Fact{Kind: f.Kind, Name: f.Name + "#" + field}, Want: value})
+		*s = s.With(host.Setting{Fact: host.Fact{Kind: f.Kind, Name: f.Name + "#" + field},
+			Want: value})
 	}
 	switch f.Kind {
 	case host.ProcessKind:

@@ -18,12 +18,13 @@ type AdviceOptions struct {
 	Kernel string
 	// Model predicts; nil means the catalogue.
 	Model Model
-	// Progress, unless nil, is told when a step has been measured; calls do not overlap.
+	// Progress, unless nil, is called when a step has been measured; calls do not overlap.
 	Progress func(done, all int, step string)
 }
 
-// scaleOf is by how much a port range is made smaller. Rates and connections are in proportion to the ports; the 60 s of TIME_WAIT are not
-// scaled. Where ports come back after a second there are still fewer, so that they bind and not the processors.
+// scaleOf is by how much a port range is made smaller. Rates and connections are in
+// proportion to the ports; the 60 s of TIME_WAIT are not scaled. Where ports come back
+// after a second there are still fewer, so that they bind and not the processors.
 func scaleOf(full map[string]string) int {
 	if full["net.ipv4.tcp_tw_reuse"] == "1" {
 		return 512
@@ -31,11 +32,14 @@ func scaleOf(full map[string]string) int {
 	return 64
 }
 
-const adviceScaling = "measured with a 64th of the ports (from tcp_tw_reuse on a 512th) and multiplied by as much: connections are in proportion to ports, " +
-	"and with so few the ports bind and not the processors, which are a ceiling of their own in full size; the 60 s of TIME_WAIT are not scaled"
+const adviceScaling = "measured with a 64th of the ports (from tcp_tw_reuse on a 512th) and " +
+	"multiplied by as much: connections are in proportion to ports, " +
+	"and with so few the ports bind and not the processors, which are a ceiling of their " +
+	"own in full size; the 60 s of TIME_WAIT are not scaled"
 
-// Advice measures the popular recipe, all steps side by side, each in a network namespace of its own; it takes about 80 s. The error is that of the
-// context, or that labs cannot be made; a step that fails alone says so.
+// Advice measures the popular recipe, all steps side by side, each in a network namespace
+// of its own; it takes about 80 s. The error is that of the context, or that labs cannot be
+// made; a step that fails alone says so.
 func Advice(ctx context.Context, o AdviceOptions) (*AdviceReport, error) {
 	if o.Model == nil {
 		o.Model = limit.Find
@@ -67,7 +71,13 @@ func Advice(ctx context.Context, o AdviceOptions) (*AdviceReport, error) {
 		}
 		judgeStep(&out[i], i == 0)
 	}
-	return &AdviceReport{Schema: Schema, Kernel: o.Kernel, Advice: out, Scaling: adviceScaling, Seconds: time.Since(start).Seconds()}, err
+	return &AdviceReport{
+		Schema:  Schema,
+		Kernel:  o.Kernel,
+		Advice:  out,
+		Scaling: adviceScaling,
+		Seconds: time.Since(start).Seconds(),
+	}, err
 }
 
 // judgeStep gives the verdict by what was measured with the step and without it.
@@ -100,11 +110,13 @@ func judgeStep(a *Advised, first bool) {
 	}
 }
 
-// rateChange compares rates as far as ports made them: what the processors could do at the moment is no effect of a step. More than the ports
-// gave before is more, whatever bounds it now.
+// rateChange compares rates as far as ports made them: what the processors could do at the
+// moment is no effect of a step. More than the ports gave before is more, whatever bounds
+// it now.
 func rateChange(a *Advised) int {
 	c := change(a.Before.PerSecond, a.Measured.PerSecond)
-	if c > 0 && a.Before.BoundBy == proof.ByPorts || c < 0 && a.Measured.BoundBy == proof.ByPorts {
+	if c > 0 && a.Before.BoundBy == proof.ByPorts ||
+		c < 0 && a.Measured.BoundBy == proof.ByPorts {
 		return c
 	}
 	return 0
@@ -134,15 +146,18 @@ func whole(rate float64) string { return figure.Count(int64(math.Round(rate))) }
 
 // stepWords are the measurements in one sentence.
 func stepWords(a *Advised, first bool) string {
-	text := fmt.Sprintf("%s connections/s sustained to one destination and %s held", whole(a.Measured.PerSecond), figure.Count(a.Measured.Held))
+	text := fmt.Sprintf("%s connections/s sustained to one destination and %s held",
+		whole(a.Measured.PerSecond), figure.Count(a.Measured.Held))
 	if a.Measured.BoundBy == proof.ByProcessors {
-		text += " (the processors had no more to give: not compared)"
+		text += " (CPU-bound, not compared)"
 	}
 	if !first {
-		text += fmt.Sprintf("; %s and %s without this step", whole(a.Before.PerSecond), figure.Count(a.Before.Held))
+		text += fmt.Sprintf("; %s and %s without this step", whole(a.Before.PerSecond),
+			figure.Count(a.Before.Held))
 	}
 	for _, f := range a.Figures {
-		text += fmt.Sprintf("; %s: %.4g %s, %.4g without", f.What, f.Measured, f.Unit, f.Without)
+		text += fmt.Sprintf("; %s: %.4g %s, %.4g without", f.What, f.Measured, f.Unit,
+			f.Without)
 	}
 	return text
 }

@@ -17,12 +17,19 @@ import (
 // advised tries one step on top of those before it.
 func (b *Bench) advised(steps []recipeStep, i int) Advised {
 	s := steps[i]
-	a := Advised{Step: s.name, Recipe: s.lines, Promise: s.promise, Model: s.model, Scaling: adviceScaling}
+	a := Advised{
+		Step:    s.name,
+		Recipe:  s.lines,
+		Promise: s.promise,
+		Model:   s.model,
+		Scaling: adviceScaling,
+	}
 	err := caught(func() {
 		full := settings(steps, i)
 		w := b.adviceWorld(full)
 		if s.gone != "" && errors.Is(w.Set(s.gone, "1"), fs.ErrNotExist) {
-			a.Verdict, a.Why = Gone, "writing "+s.gone+" fails: this kernel has no such setting"
+			a.Verdict, a.Why = Gone,
+				"writing "+s.gone+" fails: this kernel has no such setting"
 		}
 		if s.txQueueLen > 0 {
 			b.Must(w.TxQueueLen("lo", s.txQueueLen))
@@ -32,7 +39,15 @@ func (b *Bench) advised(steps []recipeStep, i int) Advised {
 		a.Measured = w.measured(a.Predicted, scaleOf(full))
 		if s.inputQueue {
 			n := float64(softnet(procfs.SoftnetDropped) - drops)
-			a.Figures = []Figure{{What: "packets that full input queues of the whole host dropped meanwhile", Unit: "packets", Measured: n, Without: n, Less: true, Aside: true}}
+			a.Figures = []Figure{{
+				What: "packets that full input queues of the whole host " +
+					"dropped meanwhile",
+				Unit:     "packets",
+				Measured: n,
+				Without:  n,
+				Less:     true,
+				Aside:    true,
+			}}
 		}
 		if s.figures != nil {
 			a.Figures = s.figures(b)
@@ -77,11 +92,13 @@ func (e ends) predicted(full map[string]string) Flow {
 	}
 }
 
-// measured drives the world until connect() is refused, and further: what is held, and how fast ports come back.
+// measured drives the world until connect() is refused, and further: what is held, and how
+// fast ports come back.
 func (e ends) measured(expected Flow, scale int) Flow {
 	ports := int(expected.Held) / scale
 	keeper, holder := e.Actor("keeper"), e.Actor("holder")
-	idle, target, err := keeper.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(ordinary, 8081), Backlog: 4096})
+	idle, target, err := keeper.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(ordinary, 8081),
+		Backlog: 4096})
 	e.b.Must(err)
 	e.b.Must(keeper.Serve(idle, lab.Hold))
 	held := must(holder.Connect(lab.ConnectSpec{To: target, N: 2 * ports}))
@@ -90,14 +107,24 @@ func (e ends) measured(expected Flow, scale int) Flow {
 	e.b.Must(e.server.Serve(e.listener, lab.CloseSecond))
 	got := must(e.client.Churn(churnFor(e.to, expected.PerSecond/float64(scale), held.Count)))
 	rate := float64(scale) * steady(got.At, held.Count)
-	return Flow{PerSecond: rate, Held: int64(scale * held.Count), BoundBy: boundBy(expected.PerSecond, rate)}
+	return Flow{
+		PerSecond: rate,
+		Held:      int64(scale * held.Count),
+		BoundBy:   boundBy(expected.PerSecond, rate),
+	}
 }
 
-// churnFor uses up all ports in a tenth of the time after which they come back by the expected rate, and then takes each as soon as
-// it is free, until each was used at least twice.
+// churnFor uses up all ports in a tenth of the time after which they come back by the
+// expected rate, and then takes each as soon as it is free, until each was used at least
+// twice.
 func churnFor(to netip.AddrPort, expected float64, ports int) lab.ChurnSpec {
 	period := float64(ports) / max(expected, 0.1) // seconds until a port comes back
-	spec := lab.ChurnSpec{To: to, Eager: true, PerSecond: 10 * expected, For: time.Duration(1.3 * period * float64(time.Second))}
+	spec := lab.ChurnSpec{
+		To:        to,
+		Eager:     true,
+		PerSecond: 10 * expected,
+		For:       time.Duration(1.3 * period * float64(time.Second)),
+	}
 	if period < 10 { // tcp_tw_reuse: ports come back after a second
 		spec.PerSecond, spec.For = 1.5*expected, 12*time.Second
 	}

@@ -110,7 +110,8 @@ func (b *Bench) close() error {
 	return errors.Join(errs...)
 }
 
-// Together runs functions side by side and waits for all; the first of them that ends the trial ends it when all are done.
+// Together runs functions side by side and waits for all; the first of them that ends the
+// trial ends it when all are done.
 func (b *Bench) Together(fs ...func()) {
 	errs := make([]error, len(fs))
 	var wg sync.WaitGroup
@@ -174,7 +175,8 @@ func (b *Bench) Pause(d time.Duration) {
 // Sysctl writes a setting; a kernel without it means that the trial cannot run.
 func (w World) Sysctl(key, value string) {
 	if _, err := w.Value(key); err != nil {
-		w.b.CannotRun(fmt.Sprintf("%s cannot be read in a network namespace here: %v", key, err))
+		w.b.CannotRun(fmt.Sprintf("%s cannot be read in a network namespace here: %v", key,
+			err))
 	}
 	w.b.Must(w.Set(key, value))
 }
@@ -193,7 +195,9 @@ func (w World) Gauge(id limit.ID, subject string) limit.Gauge {
 
 // GaugeOf is Gauge on a snapshot.
 func (w World) GaugeOf(s host.Snapshot, id limit.ID, subject string) limit.Gauge {
-	return w.gauge(s, id, subject, func(g limit.Subject) bool { return strings.Contains(g.Name, subject) })
+	return w.gauge(s, id, subject, func(g limit.Subject) bool {
+		return strings.Contains(g.Name, subject)
+	})
 }
 
 // GaugeAt is the gauge of a snapshot whose subject is of a kind that has no name.
@@ -201,7 +205,8 @@ func (w World) GaugeAt(s host.Snapshot, id limit.ID, kind limit.Scope) limit.Gau
 	return w.gauge(s, id, string(kind), func(g limit.Subject) bool { return g.Kind == kind })
 }
 
-func (w World) gauge(s host.Snapshot, id limit.ID, words string, is func(limit.Subject) bool) limit.Gauge {
+func (w World) gauge(s host.Snapshot, id limit.ID, words string,
+	is func(limit.Subject) bool) limit.Gauge {
 	gauges, r := w.b.model(id).Evaluate(s, limit.Workload{})
 	w.b.Must(r.Err())
 	for _, g := range gauges {
@@ -220,7 +225,8 @@ func names(gauges []limit.Gauge) string {
 	return "[" + strings.Join(all, " ") + "]"
 }
 
-// Counter reads a counter of the world's namespace, such as TcpExt.ListenDrops; a kernel without it cannot run the trial.
+// Counter reads a counter of the world's namespace, such as TcpExt.ListenDrops; a kernel
+// without it cannot run the trial.
 func (w World) Counter(name string) int64 {
 	for _, file := range []string{"netstat", "snmp"} {
 		text := must(os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", w.PID(), file)))

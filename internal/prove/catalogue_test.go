@@ -14,7 +14,8 @@ func TestEveryLimitHasAClaim(t *testing.T) {
 	for _, l := range limit.Catalogue() {
 		claims := About(string(l.ID))
 		if why := unproven[l.ID]; (len(claims) == 0) != (why != "") {
-			t.Errorf("%s has %d claims and this reason for none: %q", l.ID, len(claims), why)
+			t.Errorf("%s has %d claims and this reason for none: %q", l.ID, len(claims),
+				why)
 		}
 	}
 	for id := range unproven {
@@ -27,7 +28,8 @@ func TestEveryLimitHasAClaim(t *testing.T) {
 func TestClaimsAreWhole(t *testing.T) {
 	var ids []string
 	for _, c := range Claims() {
-		if c.ID == "" || c.Says == "" || c.Source == "" || c.Unit == "" || c.Takes <= 0 || c.Trial == nil {
+		if c.ID == "" || c.Says == "" || c.Source == "" || c.Unit == "" || c.Takes <= 0 ||
+			c.Trial == nil {
 			t.Errorf("%q lacks something: %+v", c.ID, c)
 		}
 		if limit.Find(c.Limit) == nil {

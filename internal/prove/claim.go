@@ -55,7 +55,8 @@ func register(c Claim) *Claim {
 // Listed is the claim as a list shows it.
 func (c *Claim) Listed() proof.Listed {
 	return proof.Listed{
-		ID: c.ID, Limit: string(c.Limit), Says: c.Says, Slow: c.Slow(), Machine: c.Machine != "",
+		ID: c.ID, Limit: string(c.Limit), Says: c.Says, Slow: c.Slow(),
+		Machine: c.Machine != "",
 	}
 }
 
@@ -69,8 +70,8 @@ func Claims() []*Claim {
 	})
 }
 
-// Modules are those of the kernel that trials use besides what a machine has anyway: queues, devices, a
-// rule that tracks connections.
+// Modules are those of the kernel that trials use besides what a machine has anyway:
+// queues, devices, a rule that tracks connections.
 func Modules() []string {
 	return []string{"sch_fq_codel", "sch_tbf", "dummy", "nf_tables", "nft_ct"}
 }

@@ -19,12 +19,13 @@ import (
 type CompareOptions struct {
 	Kernel   string
 	Workload limit.Workload
-	// Today is the host as it was observed, Changes what a plan would change (plan.Plan.Settings).
+	// Today is the host as it was observed, Changes what a plan would change
+	// (plan.Plan.Settings).
 	Today   host.Snapshot
 	Changes []host.Setting
 	// Model predicts; nil means the catalogue.
 	Model Model
-	// Progress, unless nil, is told when a measurement is done; calls do not overlap.
+	// Progress, unless nil, is called when a measurement is done; calls do not overlap.
 	Progress func(done, all int, what string)
 }
 
@@ -48,17 +49,20 @@ type comparing struct {
 	done, all     int
 }
 
-// Compare drives each demand of the workload twice, side by side; where a rate towards a destination is wanted it takes about
-// 100 s, otherwise seconds. The error is that of the context, or that labs cannot be made.
+// Compare drives each demand of the workload twice, side by side; where a rate towards a
+// destination is wanted it takes about 100 s, otherwise seconds. The error is that of the
+// context, or that labs cannot be made.
 func Compare(ctx context.Context, o CompareOptions) (*Comparison, error) {
 	if o.Model == nil {
 		o.Model = limit.Find
 	}
 	start := time.Now()
-	c := &comparing{b: &Bench{ctx: ctx, model: o.Model}, o: o, running: semaphore.NewWeighted(16)}
+	c := &comparing{b: &Bench{ctx: ctx, model: o.Model}, o: o,
+		running: semaphore.NewWeighted(16)}
 	out := &Comparison{Schema: Schema, Kernel: o.Kernel}
 	err := caught(func() {
-		c.before, c.after = newScene(c.b, o.Today), newScene(c.b, o.Today.With(o.Changes...))
+		c.before, c.after = newScene(c.b, o.Today),
+			newScene(c.b, o.Today.With(o.Changes...))
 		out.Carried, out.NotCarried = c.differing()
 		out.Comparison = c.drive(demands(o.Workload.Merged()))
 	})
@@ -73,9 +77,14 @@ func demands(w limit.Workload) (out []Compared) {
 		goals     []limit.Goal
 	}{{"outbound", w.Outbound}, {"inbound", w.Inbound}} {
 		for _, g := range side.goals {
-			for _, m := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
-				if want := g.Want(m); want > 0 && !(side.direction == "outbound" && m == limit.Burst) {
-					out = append(out, Compared{Subject: g.Subject, Direction: side.direction, Measure: m, Wanted: want})
+			for _, m := range []limit.Measure{limit.Held, limit.PerSecond,
+				limit.Burst} {
+				if want := g.Want(m); want > 0 &&
+					!(side.direction == "outbound" && m == limit.Burst) {
+					out = append(out,
+						Compared{Subject: g.Subject,
+							Direction: side.direction, Measure: m,
+							Wanted: want})
 				}
 			}
 		}
@@ -92,9 +101,14 @@ func (c *comparing) drive(all []Compared) []Compared {
 		d.Scale = c.scaleOf(*d)
 		d.Scaling = "in full size"
 		if d.Scale > 1 {
-			d.Scaling = fmt.Sprintf("demand, ports, queues and descriptor limits were %d times smaller and the result was multiplied; times were not scaled", d.Scale)
+			d.Scaling = fmt.Sprintf(
+				"demand, ports, queues and descriptor limits were %d times "+
+					"smaller and the result was multiplied; times were "+
+					"not scaled", d.Scale)
 		}
-		fs = append(fs, func() { d.Before = c.one(*d, c.before) }, func() { d.After = c.one(*d, c.after) })
+		fs = append(fs, func() {
+			d.Before = c.one(*d, c.before)
+		}, func() { d.After = c.one(*d, c.after) })
 	}
 	c.b.Together(fs...)
 	return all
@@ -141,9 +155,15 @@ func (c *comparing) scaleOf(d Compared) int64 {
 }
 
 // resultOf puts a scaled measurement into full size.
-func resultOf(d Compared, measured float64, errs map[string]int, predicted *int64, tolerance float64) Driven {
+func resultOf(d Compared, measured float64, errs map[string]int, predicted *int64,
+	tolerance float64) Driven {
 	measured *= float64(d.Scale)
-	return Driven{Measured: measured, Predicted: predicted, Met: measured >= float64(d.Wanted)*(1-tolerance), Errors: errs}
+	return Driven{
+		Measured:  measured,
+		Predicted: predicted,
+		Met:       measured >= float64(d.Wanted)*(1-tolerance),
+		Errors:    errs,
+	}
 }
 
 // capped is at most what is wanted.
@@ -155,12 +175,14 @@ func capped(d Compared, ceiling int64) *int64 {
 // scaled is a demand in the size of the lab.
 func scaled(d Compared) int { return int(max(1, d.Wanted/d.Scale)) }
 
-// listenerOf finds the row of a goal's listener: by its name, or by its port where the goal or the listener names all addresses.
+// listenerOf finds the row of a goal's listener: by its name, or by its port where the goal
+// or the listener names all addresses.
 func (s scene) listenerOf(goal string) (host.Row, bool) {
 	_, port, _ := cutPort(goal)
 	for _, row := range s.state.Read().Rows(host.ListenerKind) {
 		address, p, ok := cutPort(row.Name())
-		if row.Name() == goal || ok && p == port && (strings.HasPrefix(goal, ":") || anyAddress(address)) {
+		if row.Name() == goal || ok && p == port &&
+			(strings.HasPrefix(goal, ":") || anyAddress(address)) {
 			return row, true
 		}
 	}
@@ -180,7 +202,8 @@ func anyAddress(address string) bool {
 	return err == nil && a.IsUnspecified()
 }
 
-// files is how many connections the descriptor limit of a process allows; no bound where the process is not known.
+// files is how many connections the descriptor limit of a process allows; no bound where
+// the process is not known.
 func (c *comparing) files(s scene, pid int64) int64 {
 	gauges, r := c.b.model("process-files").Evaluate(s.state, limit.Workload{})
 	c.b.Must(r.Err())

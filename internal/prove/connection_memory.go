@@ -11,18 +11,21 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// bindBuckets is what a connection takes besides on the side that opened it, when no other uses its local port: struct
-// inet_bind_bucket and inet_bind2_bucket (the latter since Linux 6.1), 128 bytes each.
+// bindBuckets is what a connection takes besides on the side that opened it, when no other
+// uses its local port: struct inet_bind_bucket and inet_bind2_bucket (the latter since
+// Linux 6.1), 128 bytes each.
 const bindBuckets = 256
 
 var _ = register(Claim{
-	ID:     "idle-connection-memory",
-	Limit:  "connection-memory",
-	Says:   "an idle connection takes the kernel memory of a socket, its file and its epoll entry on each side, and no more",
-	Source: "net/core/sock.c sk_prot_alloc; net/socket.c sock_alloc_file; fs/eventpoll.c ep_insert; mm/slub.c",
-	Unit:   "bytes a connection, both sides",
-	Takes:  4 * time.Second,
-	Busy:   Alone,
+	ID:    "idle-connection-memory",
+	Limit: "connection-memory",
+	Says: "an idle connection takes the kernel memory of a socket, its file and its " +
+		"epoll entry on each side, and no more",
+	Source: "net/core/sock.c sk_prot_alloc; net/socket.c sock_alloc_file; fs/eventpoll.c " +
+		"ep_insert; mm/slub.c",
+	Unit:  "bytes a connection, both sides",
+	Takes: 4 * time.Second,
+	Busy:  Alone,
 	Trial: func(b *Bench) Outcome {
 		const warm = 500
 		n := 5000 * min(runtime.NumCPU(), 2) // the more, the less what others do counts
@@ -42,19 +45,27 @@ var _ = register(Claim{
 		}
 		drift := b.drift(time.Since(began)) // what others do to the memory in as much time
 		slices.Sort(each[:])
-		low, high := each[1], each[parts-2] // the least and the most are left out: what was freed before is used again, and others take some
+		// the least and the most are left out: what was freed before is used again,
+		// and others take some
+		low, high := each[1], each[parts-2]
 		if high-low > 0.05*predicted || float64(drift) > 0.02*float64(n)*predicted {
-			b.CannotRun(fmt.Sprintf("not quiet: parts of the run took %.0f to %.0f bytes a connection, and %d kB moved without any", low, high, drift>>10))
+			b.CannotRun(fmt.Sprintf(
+				"not quiet: parts of the run took %.0f to %.0f bytes a "+
+					"connection, and %d kB moved without any", low, high,
+				drift>>10))
 		}
 		o := Within(0.05, predicted, each[parts/2])
 		o.Formula = fmt.Sprintf("2 * %d + %d bytes of bind buckets", side, bindBuckets)
-		o.Note = "slab pages are taken whole and other programs take some, so 5 % either way count as the same"
-		o.WithoutThat("kernel memory taken in as much time without connections", "less than 2 %", fmt.Sprintf("%d kB", drift>>10), true)
+		o.Note = "slab pages are taken whole and other programs take some, so 5 % " +
+			"either way count as the same"
+		o.WithoutThat("kernel memory taken in as much time without connections",
+			"less than 2 %", fmt.Sprintf("%d kB", drift>>10), true)
 		return o
 	},
 })
 
-// hold opens idle connections that both ends watch with epoll, as many at a time as the accept queue takes with ease.
+// hold opens idle connections that both ends watch with epoll, as many at a time as the
+// accept queue takes with ease.
 func (b *Bench) hold(e ends, n int) {
 	const atOnce = 1000
 	for ; n > 0; n -= atOnce {
@@ -64,7 +75,8 @@ func (b *Bench) hold(e ends, n int) {
 	}
 }
 
-// drift is by how much the kernel memory for objects moves in a time in which the trial does nothing, in bytes.
+// drift is by how much the kernel memory for objects moves in a time in which the trial
+// does nothing, in bytes.
 func (b *Bench) drift(d time.Duration) int64 {
 	before := slab(b)
 	b.Pause(d)

@@ -7,9 +7,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:     "descriptors-of-a-process",
-	Limit:  "process-files",
-	Says:   "a server accepts connections until its descriptors are used up (EMFILE); prlimit() on the running process lets it go on at once",
+	ID:    "descriptors-of-a-process",
+	Limit: "process-files",
+	Says: "a server accepts connections until its descriptors are used up (EMFILE); " +
+		"prlimit() on the running process lets it go on at once",
 	Source: "fs/file.c alloc_fd; kernel/sys.c do_prlimit",
 	Unit:   "connections",
 	Takes:  time.Second,
@@ -26,14 +27,18 @@ var _ = register(Claim{
 		o := Exactly(g.Ceiling, int64(got.Count))
 		o.Formula = Formula(g)
 		o.Expect("accept() beyond it", map[string]int{"EMFILE": 1}, got.Errors)
-		o.Expect("check sees the process refuse", true, w.Gauge("process-files", "server (pid").Refusing)
-		o.Expect("the connection that was refused stays in the queue", wanted-got.Count, must(server.Queue(listener)).Used)
+		o.Expect("check sees the process refuse", true,
+			w.Gauge("process-files", "server (pid").Refusing)
+		o.Expect("the connection that was refused stays in the queue", wanted-got.Count,
+			must(server.Queue(listener)).Used)
 
 		_, hard, err := server.Files()
 		b.Must(err)
 		b.Must(w.Prlimit(server, high, hard))
-		rest := must(server.Accept(lab.AcceptSpec{Listener: listener, N: wanted - got.Count}))
-		o.Expect("accepted after prlimit() from another process", wanted-got.Count, rest.Count)
+		rest := must(server.Accept(lab.AcceptSpec{Listener: listener,
+			N: wanted - got.Count}))
+		o.Expect("accepted after prlimit() from another process", wanted-got.Count,
+			rest.Count)
 
 		other := w.Actor("other")
 		listener, at := listenOn(other, 8081, 1024)

@@ -3,9 +3,10 @@ package prove
 import "time"
 
 var _ = register(Claim{
-	ID:      "netdev-max-backlog",
-	Limit:   "receive-backlog",
-	Says:    "the next packet sees a change of netdev_max_backlog: the input queue of a CPU takes the new value + 1",
+	ID:    "netdev-max-backlog",
+	Limit: "receive-backlog",
+	Says: "the next packet sees a change of netdev_max_backlog: the input queue of a " +
+		"CPU takes the new value + 1",
 	Source:  "net/core/dev.c enqueue_to_backlog",
 	Unit:    "packets",
 	Takes:   2 * time.Second,

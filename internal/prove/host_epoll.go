@@ -6,9 +6,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:      "watches-of-a-user",
-	Limit:   "epoll-watches",
-	Says:    "fs.epoll.max_user_watches bounds what all epoll instances of a user watch; beyond it epoll_ctl() fails with ENOSPC",
+	ID:    "watches-of-a-user",
+	Limit: "epoll-watches",
+	Says: "fs.epoll.max_user_watches bounds what all epoll instances of a user watch; " +
+		"beyond it epoll_ctl() fails with ENOSPC",
 	Source:  "fs/eventpoll.c ep_insert",
 	Unit:    "watches",
 	Takes:   time.Second,
@@ -26,7 +27,7 @@ var _ = register(Claim{
 		o.Formula = "fs.epoll.max_user_watches"
 		o.Expect("epoll_ctl() beyond it", map[string]int{"ENOSPC": 1}, got.Errors)
 
-		w.Sway("fs.epoll.max_user_watches", "10000")
+		w.SetUntilDone("fs.epoll.max_user_watches", "10000")
 		rest := must(user.Watch(wanted))
 		o.Without("watches with a higher limit", wanted, rest.Count)
 		o.Without("errors", map[string]int{}, rest.Errors)

@@ -13,9 +13,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:      "files-of-the-host",
-	Limit:   "system-files",
-	Says:    "each file that fs.file-max is raised by is one more that an ordinary user may open; beyond it is ENFILE; root is exempt",
+	ID:    "files-of-the-host",
+	Limit: "system-files",
+	Says: "each file that fs.file-max is raised by is one more that an ordinary user " +
+		"may open; beyond it is ENFILE; root is exempt",
 	Source:  "fs/file_table.c alloc_empty_file",
 	Unit:    "files",
 	Takes:   2 * time.Second,
@@ -27,34 +28,42 @@ var _ = register(Claim{
 		user, root := w.Actor("user"), w.Actor("root")
 		b.Must(user.Become(nobodyElse()))
 		open := must(strconv.Atoi(strings.Fields(must(w.Value("fs.file-nr")))[0]))
-		w.Sway("fs.file-max", fmt.Sprint(open+first))
+		w.SetUntilDone("fs.file-max", fmt.Sprint(open+first))
 		full := must(user.FillFiles())
-		w.Sway("fs.file-max", fmt.Sprint(open+first+more))
+		w.SetUntilDone("fs.file-max", fmt.Sprint(open+first+more))
 		rest := must(user.FillFiles())
 		g := w.Gauge("system-files", "")
-		// The count that is compared first lags by less than 32 for each CPU (lib/percpu_counter.c percpu_counter_batch), so the limit
-		// bites that much later.
+		// The count that is compared first lags by less than 32 for each CPU
+		// (lib/percpu_counter.c percpu_counter_batch), so the limit bites that much
+		// later.
 		lag := float64(32 * runtime.NumCPU())
 		o := Between(more-lag, more+lag, float64(rest.Count))
-		o.Predicted, o.Formula = more, fmt.Sprintf("fs.file-max from %d to %d; each end may come up to 32 files for each CPU late", open+first, open+first+more)
-		o.ExpectThat("open() at the limit", "ENFILE", full.Errors, full.Errors["ENFILE"] == 1 && rest.Errors["ENFILE"] == 1)
-		o.Expect("check sees the host full, or all but full: the count it can read may lag", true, g.Full() || g.IsNear())
+		o.Predicted, o.Formula = more,
+			fmt.Sprintf("fs.file-max from %d to %d; each end may come up to 32 "+
+				"files for each CPU late", open+first, open+first+more)
+		o.ExpectThat("open() at the limit", "ENFILE", full.Errors,
+			full.Errors["ENFILE"] == 1 && rest.Errors["ENFILE"] == 1)
+		o.Expect("check sees the host full, or all but full: the count it can read may lag",
+			true, g.Full() || g.IsNear())
 
 		b.Must(root.Limit(64))
-		o.Without("ENFILE for root meanwhile, who ends at a limit of its own (EMFILE)", map[string]int{"EMFILE": 1}, must(root.FillFiles()).Errors)
+		o.Without("ENFILE for root meanwhile, who ends at a limit of its own (EMFILE)",
+			map[string]int{"EMFILE": 1}, must(root.FillFiles()).Errors)
 		return o
 	},
 })
 
 var _ = register(Claim{
-	ID:      "hard-limit-of-descriptors",
-	Limit:   "process-files",
-	Says:    "CAP_SYS_RESOURCE raises the hard limit of a running process, up to fs.nr_open and not beyond; without it nobody does",
-	Source:  "kernel/sys.c do_prlimit",
-	Unit:    "descriptors",
-	Takes:   time.Second,
-	Busy:    Alone,
-	Machine: "containers do not have CAP_SYS_RESOURCE, and fs.nr_open is one number for the host",
+	ID:    "hard-limit-of-descriptors",
+	Limit: "process-files",
+	Says: "CAP_SYS_RESOURCE raises the hard limit of a running process, up to " +
+		"fs.nr_open and not beyond; without it nobody does",
+	Source: "kernel/sys.c do_prlimit",
+	Unit:   "descriptors",
+	Takes:  time.Second,
+	Busy:   Alone,
+	Machine: "containers do not have CAP_SYS_RESOURCE, and fs.nr_open is one number for " +
+		"the host",
 	Trial: func(b *Bench) Outcome {
 		const low, high = 300, 600
 		w := b.Machine()
@@ -67,14 +76,17 @@ var _ = register(Claim{
 		after := must(server.FillFiles())
 		o := Exactly(high-low, int64(after.Count))
 		o.Formula = fmt.Sprintf("hard and soft limit from %d to %d", low, high)
-		o.ExpectThat("open() at the limit", "EMFILE", before.Errors, before.Errors["EMFILE"] == 1 && after.Errors["EMFILE"] == 1)
+		o.ExpectThat("open() at the limit", "EMFILE", before.Errors,
+			before.Errors["EMFILE"] == 1 && after.Errors["EMFILE"] == 1)
 		o.Expect("check reads the new limit", high, stepOf(g, limit.SoftFiles))
 		nrOpen := must(strconv.ParseUint(must(w.Value("fs.nr_open")), 10, 64))
-		o.Expect("a hard limit above fs.nr_open", "EPERM", refusal(w.Prlimit(server, high, nrOpen+1)))
+		o.Expect("a hard limit above fs.nr_open", "EPERM",
+			refusal(w.Prlimit(server, high, nrOpen+1)))
 
 		b.Must(w.Prlimit(user, low, low))
 		b.Must(user.Become(nobodyElse()))
-		o.Without("an ordinary user raises the own hard limit", "EPERM", refusal(user.Raise(low, high)))
+		o.Without("an ordinary user raises the own hard limit", "EPERM",
+			refusal(user.Raise(low, high)))
 		return o
 	},
 })

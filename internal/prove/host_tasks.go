@@ -21,9 +21,10 @@ func loadTasks(text string) int64 {
 }
 
 var _ = register(Claim{
-	ID:      "tasks-of-the-host",
-	Limit:   "threads",
-	Says:    "kernel.threads-max bounds all tasks of the host, root's too; the next clone() fails with EAGAIN",
+	ID:    "tasks-of-the-host",
+	Limit: "threads",
+	Says: "kernel.threads-max bounds all tasks of the host, root's too; the next " +
+		"clone() fails with EAGAIN",
 	Source:  "kernel/fork.c copy_process",
 	Unit:    "tasks",
 	Takes:   time.Second,
@@ -34,14 +35,14 @@ var _ = register(Claim{
 		w := b.Machine()
 		a := w.Actor("maker")
 		now := loadTasks(must(a.FillTasks(lab.TaskSpec{N: 1})).Load)
-		w.Sway("kernel.threads-max", fmt.Sprint(now+room))
+		w.SetUntilDone("kernel.threads-max", fmt.Sprint(now+room))
 		g := w.GaugeAt(w.Snapshot(), "threads", limit.Host)
 		got := must(a.FillTasks(lab.TaskSpec{N: wanted}))
 		o := Exactly(g.Ceiling, loadTasks(got.Load))
 		o.Formula = Formula(g)
 		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
 
-		w.Sway("kernel.threads-max", fmt.Sprint(now+10*wanted))
+		w.SetUntilDone("kernel.threads-max", fmt.Sprint(now+10*wanted))
 		free := must(a.FillTasks(lab.TaskSpec{N: wanted}))
 		o.Without("tasks made with a higher limit", wanted+1, free.Count)
 		return o
@@ -49,9 +50,10 @@ var _ = register(Claim{
 })
 
 var _ = register(Claim{
-	ID:      "tasks-of-a-cgroup",
-	Limit:   "threads",
-	Says:    "pids.max bounds the tasks of a cgroup, root's too; the next clone() fails with EAGAIN and pids.events counts it",
+	ID:    "tasks-of-a-cgroup",
+	Limit: "threads",
+	Says: "pids.max bounds the tasks of a cgroup, root's too; the next clone() fails " +
+		"with EAGAIN and pids.events counts it",
 	Source:  "kernel/cgroup/pids.c pids_can_fork",
 	Unit:    "tasks",
 	Takes:   time.Second,
@@ -60,17 +62,20 @@ var _ = register(Claim{
 	Trial: func(b *Bench) Outcome {
 		const most, wanted = 20, 60
 		w := b.Machine()
-		a, c := w.Actor("maker"), w.group("maxconn-tasks", "pids", "pids.max", fmt.Sprint(most))
+		a, c := w.Actor("maker"), w.group("maxconn-tasks", "pids", "pids.max",
+			fmt.Sprint(most))
 		got := must(a.FillTasks(lab.TaskSpec{N: wanted, Cgroup: c}))
 		o := Exactly(most, int64(got.Count))
 		o.Formula = "pids.max"
 		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
-		o.Expect("pids.events", "max 1", strings.Split(must(c.Read("pids.events")), "\n")[0])
+		o.Expect("pids.events", "max 1",
+			strings.Split(must(c.Read("pids.events")), "\n")[0])
 
 		wide := w.group("maxconn-more", "pids", "pids.max", fmt.Sprint(10*wanted))
 		free := must(a.FillTasks(lab.TaskSpec{N: wanted, Cgroup: wide}))
 		o.Without("tasks made with a higher limit", wanted+1, free.Count)
-		o.Without("pids.events", "max 0", strings.Split(must(wide.Read("pids.events")), "\n")[0])
+		o.Without("pids.events", "max 0",
+			strings.Split(must(wide.Read("pids.events")), "\n")[0])
 		return o
 	},
 })

@@ -9,9 +9,11 @@ import (
 // The fast claims of inbound connections.
 func inboundClaims() []string {
 	return []string{
-		"somaxconn-later", "listen-from-outside", "syn-queue-length", "syn-cookies-replace-the-queue", "max-syn-backlog",
+		"somaxconn-later", "listen-from-outside", "syn-queue-length",
+		"syn-cookies-replace-the-queue", "max-syn-backlog",
 		"descriptors-of-a-process", "idle-connections-no-buffers",
-		"receive-backlog-length", "txqueuelen", "neighbours-on-the-link", "tasks-of-a-user", "small-writes", "idle-connection-memory",
+		"receive-backlog-length", "txqueuelen", "neighbours-on-the-link", "tasks-of-a-user",
+		"small-writes", "idle-connection-memory",
 	}
 }
 
@@ -23,7 +25,8 @@ func TestMoreThan65535(t *testing.T) {
 		if p.Verdict == Differs {
 			t.Errorf("%+v", p)
 		}
-		t.Logf("%s: %s %v of %v, %.2f s", p.ID, p.Verdict, p.Measured, p.Predicted, p.Seconds)
+		t.Logf("%s: %s %v of %v, %.2f s", p.ID, p.Verdict, p.Measured, p.Predicted,
+			p.Seconds)
 	}
 }
 
@@ -34,7 +37,8 @@ func TestBrokenInboundFormulasDiffer(t *testing.T) {
 	}{{"accept-queue", -1}, {"syn-queue", -1}, {"process-files", 3}} {
 		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.limit) {
 			if p.Verdict == Holds {
-				t.Errorf("%s with %s off by %d holds", p.ID, broken.limit, broken.by)
+				t.Errorf("%s with %s off by %d holds", p.ID, broken.limit,
+					broken.by)
 			}
 		}
 	}

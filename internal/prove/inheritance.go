@@ -24,13 +24,15 @@ func changed() map[string]string {
 }
 
 var _ = register(Claim{
-	ID:     "namespace-inherits-nothing",
-	Limit:  "ephemeral-ports",
-	Says:   "a new network namespace, as each container has, inherits none of the settings of the one that it is made from: it begins with the kernel's defaults",
-	Source: "net/ipv4/tcp_ipv4.c tcp_sk_init, net/core/net_namespace.c net_defaults_init_net (4.11-6.18)",
-	Unit:   "settings inherited",
-	Takes:  time.Second,
-	Busy:   Waits,
+	ID:    "namespace-inherits-nothing",
+	Limit: "ephemeral-ports",
+	Says: "a new network namespace, as each container has, inherits none of the settings " +
+		"of the one that it is made from: it begins with the kernel's defaults",
+	Source: "net/ipv4/tcp_ipv4.c tcp_sk_init, net/core/net_namespace.c " +
+		"net_defaults_init_net (4.11-6.18)",
+	Unit:  "settings inherited",
+	Takes: time.Second,
+	Busy:  Waits,
 	Trial: func(b *Bench) Outcome {
 		keys := slices.Sorted(maps.Keys(changed()))
 		w := b.World()
@@ -42,13 +44,17 @@ var _ = register(Claim{
 		inside := must(w.Fresh(append(keys, "net.ipv4.tcp_rmem")...))
 		o := Exactly(0, int64(len(equal(inside, changed()))))
 		o.Formula = "none of " + strings.Join(keys, ", ")
-		o.Expect("settings with the same value as in a namespace that was made before the change", len(keys)+1, len(equal(inside, was)))
-		o.Expect("net.ipv4.tcp_rmem, which is copied from the first namespace of the host and not from the creator", fields(was["net.ipv4.tcp_rmem"]), fields(inside["net.ipv4.tcp_rmem"]))
+		o.Expect("settings with the same value as in a namespace that was made before "+
+			"the change", len(keys)+1, len(equal(inside, was)))
+		o.Expect("net.ipv4.tcp_rmem, which is copied from the first namespace of the "+
+			"host and not from the creator", fields(was["net.ipv4.tcp_rmem"]),
+			fields(inside["net.ipv4.tcp_rmem"]))
 		own := map[string]string{}
 		for _, key := range keys {
 			own[key] = must(w.Value(key))
 		}
-		o.Without("changed settings in the namespace itself", len(keys), len(equal(own, changed())))
+		o.Without("changed settings in the namespace itself", len(keys),
+			len(equal(own, changed())))
 		return o
 	},
 })

@@ -10,9 +10,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:     "listen-from-outside",
-	Limit:  "accept-queue",
-	Says:   "another process that copies a listener out of a running one (pidfd_getfd) and calls listen() on the copy raises its accept queue",
+	ID:    "listen-from-outside",
+	Limit: "accept-queue",
+	Says: "another process that copies a listener out of a running one (pidfd_getfd) and " +
+		"calls listen() on the copy raises its accept queue",
 	Source: "kernel/pid.c pidfd_getfd (Linux 5.6); net/ipv4/af_inet.c inet_listen",
 	Unit:   "connections",
 	Takes:  3 * time.Second,
@@ -31,12 +32,15 @@ var _ = register(Claim{
 		_, alone := listenOn(server, 8081, 3)
 		must(other.Relisten(b.borrow(other, server, listener), 10))
 		g := w.Gauge("accept-queue", addr.String())
-		b.Await(settling, func() bool { return must(server.Queue(listener)).Used >= int(g.Ceiling) })
+		b.Await(settling, func() bool {
+			return must(server.Queue(listener)).Used >= int(g.Ceiling)
+		})
 		o := Exactly(g.Ceiling, int64(must(server.Queue(listener)).Used))
 		o.Formula = Formula(g)
 		o.Expect("connections in the queue before", before.Ceiling, full)
 		o.Expect("limit that the owner sees", 10, must(server.Queue(listener)).Limit)
-		o.Without("connections that a listener nobody touched takes", before.Ceiling, w.Gauge("accept-queue", alone.String()).Ceiling)
+		o.Without("connections that a listener nobody touched takes", before.Ceiling,
+			w.Gauge("accept-queue", alone.String()).Ceiling)
 		return o
 	},
 })

@@ -9,9 +9,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:     "neighbours-on-the-link",
-	Limit:  "neighbour-table",
-	Says:   "each host on the same link takes an entry of the neighbour table, hosts behind a gateway share that of the gateway",
+	ID:    "neighbours-on-the-link",
+	Limit: "neighbour-table",
+	Says: "each host on the same link takes an entry of the neighbour table, hosts " +
+		"behind a gateway share that of the gateway",
 	Source: "net/ipv4/ip_output.c ip_finish_output2",
 	Unit:   "entries",
 	Takes:  time.Second,
@@ -19,15 +20,21 @@ var _ = register(Claim{
 	Trial: func(b *Bench) Outcome {
 		const near, far = 30, 40
 		here, there := b.joined(near, 0)
-		behind := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 88, 0, byte(1 + i)}) }
+		behind := func(i int) netip.Addr {
+			return netip.AddrFrom4([4]byte{10, 88, 0, byte(1 + i)})
+		}
 		for i := range far {
 			b.Must(there.AddAddress("lo", netip.PrefixFrom(behind(i), 32)))
 		}
 		b.Must(here.Route(netip.MustParsePrefix("10.88.0.0/24"), cablePrefix(2).Addr()))
 		server, client := there.Actor("server"), here.Actor("client")
-		_, _, err := server.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 8080), Backlog: 256})
+		_, _, err := server.Listen(
+			lab.ListenSpec{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 8080),
+				Backlog: 256})
 		b.Must(err)
-		entries := func() int64 { return stepOf(here.Gauge("neighbour-table", "IPv4"), limit.EntriesHere) }
+		entries := func() int64 {
+			return stepOf(here.Gauge("neighbour-table", "IPv4"), limit.EntriesHere)
+		}
 		none := entries()
 
 		behindMade := 0

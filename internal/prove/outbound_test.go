@@ -32,13 +32,16 @@ func mustHold(t *testing.T, proofs []Proof) {
 		}
 		t.Logf("%s: %v of %v, %.2f s", p.ID, p.Measured, p.Predicted, p.Seconds)
 		if p.Verdict != Holds {
-			t.Errorf("%s: %s: predicted %v (%v to %v), measured %v: %s\n%v\n%v", p.ID, p.Verdict, p.Predicted, p.Low, p.High, p.Measured, p.Why, p.Evidence, p.Control)
+			t.Errorf("%s: %s: predicted %v (%v to %v), measured %v: %s\n%v\n%v", p.ID,
+				p.Verdict, p.Predicted, p.Low, p.High, p.Measured, p.Why,
+				p.Evidence, p.Control)
 			t.Log(p.Series)
 		}
 	}
 }
 
-// With a broken formula each proof says so: TIME_WAIT of 30 s, a reserved port forgotten, a table one larger.
+// With a broken formula each proof says so: TIME_WAIT of 30 s, a reserved port forgotten, a
+// table one larger.
 func TestBrokenOutboundFormulaDiffers(t *testing.T) {
 	for _, broken := range []struct {
 		limit, claim string
@@ -49,13 +52,15 @@ func TestBrokenOutboundFormulaDiffers(t *testing.T) {
 		{"ephemeral-ports", "ports-per-source", 1},
 		{"ephemeral-ports", "ports-in-total", -1},
 		{"ephemeral-ports", "bind-before-connect", 200},
-		{"ephemeral-ports", "connect-cost-step", 2048}, // as if the step came with the last port
-		{"ephemeral-ports", "tw-reuse-modes", 10},      // as if TIME_WAIT held no port
+		// as if the step came with the last port
+		{"ephemeral-ports", "connect-cost-step", 2048},
+		{"ephemeral-ports", "tw-reuse-modes", 10}, // as if TIME_WAIT held no port
 		{"time-wait-buckets", "time-wait-overflow", 1},
 	} {
 		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.claim) {
 			if p.Verdict != Differs {
-				t.Errorf("%s with %s off by %d: %s, want differs (%s)", p.ID, broken.limit, broken.by, p.Verdict, p.Why)
+				t.Errorf("%s with %s off by %d: %s, want differs (%s)", p.ID,
+					broken.limit, broken.by, p.Verdict, p.Why)
 			}
 		}
 	}
@@ -71,7 +76,8 @@ func TestSlack(t *testing.T) {
 		{100 * time.Millisecond, 4 * time.Millisecond, 4 * time.Millisecond},
 	} {
 		if got := slack(c.length, c.tick); got != c.want {
-			t.Errorf("slack of %v at a tick of %v: %v, want %v", c.length, c.tick, got, c.want)
+			t.Errorf("slack of %v at a tick of %v: %v, want %v", c.length, c.tick, got,
+				c.want)
 		}
 	}
 }

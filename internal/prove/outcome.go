@@ -41,7 +41,8 @@ func Exactly(predicted, measured int64) Outcome {
 // Within is an outcome of a quantity that may be off by a share of the prediction, 0.02 for 2 %.
 func Within(share, predicted, measured float64) Outcome {
 	d := math.Abs(share * predicted)
-	return Outcome{Predicted: predicted, Measured: measured, Low: predicted - d, High: predicted + d}
+	return Outcome{Predicted: predicted, Measured: measured, Low: predicted - d,
+		High: predicted + d}
 }
 
 // Between is an outcome whose prediction is a range, low being the figure.

@@ -22,7 +22,8 @@ const (
 var _ = register(Claim{
 	ID:    "connect-cost-step",
 	Limit: "ephemeral-ports",
-	Says: "connect() can use every port of the range, but its CPU time jumps when half of them are taken towards one destination: " +
+	Says: "connect() can use every port of the range, but its CPU time jumps when half of " +
+		"them are taken towards one destination: " +
 		"from there on each call first searches the full half in vain",
 	Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 1580ab63fc9a (4.5)",
 	Unit:   "connections at the step",
@@ -30,78 +31,99 @@ var _ = register(Claim{
 	Busy:   Works,
 	Trial: func(b *Bench) Outcome {
 		e := searchWorld(b, searchPorts)
-		cost := resolved(b, must(e.client.ConnectCost(lab.CostSpec{To: e.to, N: searchPorts, Batch: searchBatch})))
+		cost := resolved(b,
+			must(e.client.ConnectCost(lab.CostSpec{To: e.to, N: searchPorts,
+				Batch: searchBatch})))
 		g := e.Gauge("ephemeral-ports", "127.0.0.1 -> ")
 		o := Within(0.02, float64(g.Ceiling)/2, float64(stepAt(cost.Each)*searchBatch))
 		o.Formula = "half of " + Formula(g)
 		o.Series = []Series{costSeries("whole range", cost, g.Ceiling/2)}
 		ratio := aboveHalf(cost.Each)
-		o.ExpectThat("CPU time of connect() above half, as a multiple of that below", "at least 2", rounded(ratio), ratio >= 2)
+		o.ExpectThat("CPU time of connect() above half, as a multiple of that below",
+			"at least 2", rounded(ratio), ratio >= 2)
 		o.Expect("connections that were made in the end", g.Ceiling, cost.Count)
-		o.Expect("EADDRNOTAVAIL of one connect() when all are taken", 1, connect(e.client, e.to, 1).Errors["EADDRNOTAVAIL"])
+		o.Expect("EADDRNOTAVAIL of one connect() when all are taken", 1,
+			connect(e.client, e.to, 1).Errors["EADDRNOTAVAIL"])
 
 		same := b.steady(func() lab.Cost {
 			wide := searchWorld(b, 2*searchPorts)
-			return must(wide.client.ConnectCost(lab.CostSpec{To: wide.to, N: searchPorts, Batch: searchBatch}))
+			return must(wide.client.ConnectCost(lab.CostSpec{To: wide.to,
+				N: searchPorts, Batch: searchBatch}))
 		})
 		ratio = aboveHalf(same.Each)
-		o.WithoutThat("the same multiple where the range is twice as wide", "below 2", rounded(ratio), ratio < 2)
+		o.WithoutThat("the same multiple where the range is twice as wide", "below 2",
+			rounded(ratio), ratio < 2)
 		o.Series = append(o.Series, costSeries("range twice as wide", same, 0))
 		return o
 	},
 })
 
 var _ = register(Claim{
-	ID:     "port-windows-cost",
-	Limit:  "ephemeral-ports",
-	Says:   "sockets that get small windows of the range (IP_LOCAL_PORT_RANGE) connect at the same CPU time up to the last port",
-	Source: "net/ipv4/inet_hashtables.c __inet_hash_connect; net/core/sock.c inet_sk_get_local_port_range, 91d0b78c5177 (6.3)",
-	Unit:   "times the cost below half",
-	Takes:  2 * time.Second,
-	Busy:   Works,
+	ID:    "port-windows-cost",
+	Limit: "ephemeral-ports",
+	Says: "sockets that get small windows of the range (IP_LOCAL_PORT_RANGE) connect at " +
+		"the same CPU time up to the last port",
+	Source: "net/ipv4/inet_hashtables.c __inet_hash_connect; net/core/sock.c " +
+		"inet_sk_get_local_port_range, 91d0b78c5177 (6.3)",
+	Unit:  "times the cost below half",
+	Takes: 2 * time.Second,
+	Busy:  Works,
 	Trial: func(b *Bench) Outcome {
 		var e ends
 		cost := b.steady(func() lab.Cost {
 			e = searchWorld(b, searchPorts)
-			cost, err := e.client.ConnectCost(lab.CostSpec{To: e.to, N: searchPorts, Batch: searchBatch, Low: searchLow, Window: 64})
+			cost, err := e.client.ConnectCost(lab.CostSpec{To: e.to, N: searchPorts,
+				Batch: searchBatch, Low: searchLow, Window: 64})
 			if errors.Is(err, syscall.ENOPROTOOPT) {
-				b.CannotRun("this kernel has no IP_LOCAL_PORT_RANGE: Linux 6.3 has it, and some stable kernels before")
+				b.CannotRun("this kernel has no IP_LOCAL_PORT_RANGE: Linux 6.3 " +
+					"has it, and some stable kernels before")
 			}
 			return must(cost, err)
 		})
 		o := Outcome{Predicted: 1, Low: 0.5, High: 1.5, Measured: aboveHalf(cost.Each)}
-		o.Formula = "windows of 64 ports, filled in turn: a search looks at 64 ports at most"
-		o.Note = "a ratio of CPU times; from half to one and a half agrees, because the price of a handshake itself is not steadier"
+		o.Formula = "windows of 64 ports, filled in turn: a search looks at 64 ports " +
+			"at most"
+		o.Note = "a ratio of CPU times; from half to one and a half agrees, because " +
+			"the price of a handshake itself is not steadier"
 		o.Series = []Series{costSeries("windows of 64 ports", cost, 0)}
-		o.Expect("connections that were made", e.Gauge("ephemeral-ports", "127.0.0.1 -> ").Ceiling, cost.Count)
+		o.Expect("connections that were made",
+			e.Gauge("ephemeral-ports", "127.0.0.1 -> ").Ceiling, cost.Count)
 
 		plain := searchWorld(b, searchPorts)
-		whole := resolved(b, must(plain.client.ConnectCost(lab.CostSpec{To: plain.to, N: searchPorts, Batch: searchBatch})))
+		whole := resolved(b,
+			must(plain.client.ConnectCost(lab.CostSpec{To: plain.to, N: searchPorts,
+				Batch: searchBatch})))
 		ratio := aboveHalf(whole.Each)
-		o.WithoutThat("the same ratio without windows", "at least 2", rounded(ratio), ratio >= 2)
+		o.WithoutThat("the same ratio without windows", "at least 2", rounded(ratio),
+			ratio >= 2)
 		o.Series = append(o.Series, costSeries("whole range", whole, searchPorts/2))
 		return o
 	},
 })
 
-// steady takes the costs three times and gives those with the ratio in the middle. A machine that changes its speed while they are taken
-// makes one ratio of its own; where no two agree it was not quiet.
+// steady takes the costs three times and gives those with the ratio in the middle. A
+// machine that changes its speed while they are taken makes one ratio of its own; where no
+// two agree it was not quiet.
 func (b *Bench) steady(costs func() lab.Cost) lab.Cost {
 	const agree = 1.5
 	var all [3]lab.Cost
 	for i := range all {
 		all[i] = resolved(b, costs())
 	}
-	slices.SortFunc(all[:], func(x, y lab.Cost) int { return cmp.Compare(aboveHalf(x.Each), aboveHalf(y.Each)) })
+	slices.SortFunc(all[:], func(x, y lab.Cost) int {
+		return cmp.Compare(aboveHalf(x.Each), aboveHalf(y.Each))
+	})
 	low, middle, high := aboveHalf(all[0].Each), aboveHalf(all[1].Each), aboveHalf(all[2].Each)
 	if middle > agree*low && high > agree*middle {
-		b.NotQuiet("the cost above half was %.1f, %.1f and %.1f times that below in three runs", low, middle, high)
+		b.NotQuiet("the cost above half was %.1f, %.1f and %.1f times that below in "+
+			"three runs", low, middle, high)
 	}
 	return all[1]
 }
 
-// resolved ends the trial where the kernel counts CPU time in whole ticks: without a steady TSC, as in some emulated machines, it has
-// no better clock for that (kernel/sched/clock.c sched_clock_stable).
+// resolved ends the trial where the kernel counts CPU time in whole ticks: without a steady
+// TSC, as in some emulated machines, it has no better clock for that (kernel/sched/clock.c
+// sched_clock_stable).
 func resolved(b *Bench, cost lab.Cost) lab.Cost {
 	if median(cost.Each) < 1000 {
 		b.CannotRun("this machine's clock of CPU time is too coarse for a single connect()")
@@ -110,12 +132,14 @@ func resolved(b *Bench, cost lab.Cost) lab.Cost {
 }
 
 func searchWorld(b *Bench, ports int) ends {
-	e := b.between(loopback, "net.ipv4.ip_local_port_range="+strconv.Itoa(searchLow)+" "+strconv.Itoa(searchLow+ports-1))
+	e := b.between(loopback, "net.ipv4.ip_local_port_range="+strconv.Itoa(searchLow)+" "+
+		strconv.Itoa(searchLow+ports-1))
 	b.Must(e.server.Serve(e.listener, lab.Hold))
 	return e
 }
 
-// stepAt is the batch before which the costs differ most from those after: the cut that best parts cheap ones from dear ones.
+// stepAt is the batch before which the costs differ most from those after: the cut that
+// best parts cheap ones from dear ones.
 func stepAt(each []int64) (cut int) {
 	dear := dearOnes(smoothed(each))
 	all, left, best := 0, 0, -1
@@ -132,8 +156,8 @@ func stepAt(each []int64) (cut int) {
 	return cut
 }
 
-// dearOnes is 1 for each cost above the geometric mean of what is usual at the beginning and at the end: a machine that is
-// busy doubles a cost, the step is a multiple.
+// dearOnes is 1 for each cost above the geometric mean of what is usual at the beginning
+// and at the end: a machine that is busy doubles a cost, the step is a multiple.
 func dearOnes(each []int64) []int {
 	low, high := median(each[:len(each)/4]), median(each[len(each)*3/4:])
 	middle := math.Sqrt(float64(low) * float64(high))
@@ -172,7 +196,8 @@ func rounded(ratio float64) string { return strconv.FormatFloat(ratio, 'f', 1, 6
 func costSeries(name string, cost lab.Cost, half int64) Series {
 	s := Series{Name: name, X: "connections open", Y: "CPU time of a connect(), us"}
 	for i, ns := range cost.Each {
-		s.Points = append(s.Points, Point{X: float64((i + 1) * searchBatch), Y: float64(ns) / 1000})
+		s.Points = append(s.Points, Point{X: float64((i + 1) * searchBatch),
+			Y: float64(ns) / 1000})
 	}
 	if half > 0 {
 		x := float64(half)

@@ -35,7 +35,8 @@ func tried(t *testing.T, model Model, ids ...string) []Proof {
 		t.Fatal(err)
 	}
 	for _, p := range r.Proofs {
-		if p.Verdict == CouldNotRun && strings.Contains(p.Why, lab.ErrUnavailable.Error()) &&
+		if p.Verdict == CouldNotRun &&
+			strings.Contains(p.Why, lab.ErrUnavailable.Error()) &&
 			!strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
 			t.Skip(p.Why)
 		}
@@ -92,7 +93,8 @@ func TestBrokenFormulaDiffers(t *testing.T) {
 	} {
 		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.claim) {
 			if p.Verdict != Differs {
-				t.Errorf("%s with %s off by %d: %s, want differs", p.ID, broken.limit, broken.by, p.Verdict)
+				t.Errorf("%s with %s off by %d: %s, want differs", p.ID,
+					broken.limit, broken.by, p.Verdict)
 			}
 		}
 	}

@@ -14,9 +14,10 @@ func (b *Bench) NotQuiet(format string, args ...any) {
 	b.CannotRun(proof.TooBusy + fmt.Sprintf(format, args...))
 }
 
-// Promptly does a part of an experiment that is worth something only while the kernel's own timers have not ended what it looks at. The
-// part says how long that took; where it was longer than the time given, the part is done again from its beginning, and
-// the third time the trial ends without a verdict.
+// Promptly does a part of an experiment that is worth something only while the kernel's own
+// timers have not ended what it looks at. The part says how long that took; where it was
+// longer than the time given, the part is done again from its beginning, and the third time
+// the trial ends without a verdict.
 func (b *Bench) Promptly(within time.Duration, part func() time.Duration) {
 	const tries = 3
 	var took time.Duration
@@ -25,20 +26,24 @@ func (b *Bench) Promptly(within time.Duration, part func() time.Duration) {
 			return
 		}
 	}
-	b.NotQuiet("%v passed between cause and measurement, %d times; %v are allowed", took.Round(time.Millisecond), tries, within)
+	b.NotQuiet("%v passed between cause and measurement, %d times; %v are allowed",
+		took.Round(time.Millisecond), tries, within)
 }
 
-// lateness is how long a trial may take until a verdict against its claim is no longer believed: sockets end by themselves meanwhile
-// (TIME_WAIT after 60 s, half-open connections after some seconds) and other things happen that no trial of a few seconds reckons with.
+// lateness is how long a trial may take until a verdict against its claim is no longer
+// believed: sockets end by themselves meanwhile (TIME_WAIT after 60 s, half-open
+// connections after some seconds) and other things happen that no trial of a few seconds
+// reckons with.
 func lateness(c *Claim) time.Duration { return 20*time.Second + 5*c.Takes }
 
-// doubt takes back a verdict against a claim whose trial was held up.
+// doubt withdraws a verdict against a claim whose trial was held up.
 func doubt(p *Proof, c *Claim, took time.Duration) {
 	if p.Verdict != Differs || took <= lateness(c) {
 		return
 	}
 	p.Verdict = CouldNotRun
-	p.Why = fmt.Sprintf(proof.TooBusy+"it took %.0f s instead of about %.0f; then %s", took.Seconds(), c.Takes.Seconds(), p.Why)
+	p.Why = fmt.Sprintf(proof.TooBusy+"it took %.0f s instead of about %.0f; then %s",
+		took.Seconds(), c.Takes.Seconds(), p.Why)
 }
 
 // reasoned says in the words of a report why a trial ended early.

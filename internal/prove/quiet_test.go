@@ -34,7 +34,8 @@ func TestDoubt(t *testing.T) {
 	for _, took := range []time.Duration{10 * time.Second, time.Minute} {
 		p := &Proof{Verdict: Differs, Why: "measured and predicted do not agree"}
 		doubt(p, c, took)
-		if held := took > lateness(c); (p.Verdict == CouldNotRun) != held || held && !strings.HasPrefix(p.Why, "not quiet: it took 60 s") {
+		if held := took > lateness(c); (p.Verdict == CouldNotRun) != held ||
+			held && !strings.HasPrefix(p.Why, "not quiet: it took 60 s") {
 			t.Errorf("after %v: %s, %s", took, p.Verdict, p.Why)
 		}
 	}
@@ -47,7 +48,11 @@ func TestDoubt(t *testing.T) {
 // An interrupted run tells what had ended, and nothing of the trials that it cut off.
 func TestInterruptedRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	quick := &Claim{ID: "quick", Takes: time.Second, Trial: func(*Bench) Outcome { return Exactly(1, 1) }}
+	quick := &Claim{
+		ID:    "quick",
+		Takes: time.Second,
+		Trial: func(*Bench) Outcome { return Exactly(1, 1) },
+	}
 	hangs := &Claim{ID: "hangs", Takes: time.Second, Trial: func(b *Bench) Outcome {
 		b.Pause(time.Hour)
 		return Outcome{}
@@ -69,8 +74,10 @@ func TestShares(t *testing.T) {
 		claim Claim
 		want  int64
 	}{
-		{Claim{Busy: Waits, Takes: time.Second}, 1}, {Claim{Busy: Waits, Takes: time.Minute}, share},
-		{Claim{Busy: Works, Takes: time.Minute}, share}, {Claim{Busy: Alone, Takes: time.Second}, 2 * share},
+		{Claim{Busy: Waits, Takes: time.Second}, 1},
+		{Claim{Busy: Waits, Takes: time.Minute}, share},
+		{Claim{Busy: Works, Takes: time.Minute}, share},
+		{Claim{Busy: Alone, Takes: time.Second}, 2 * share},
 	} {
 		if got := r.weight(&c.claim); got != c.want {
 			t.Errorf("%+v takes %d shares, want %d", c.claim, got, c.want)

@@ -15,9 +15,10 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// The burst of this experiment is one large packet that a router must cut: the fragments leave in one run of the receive softirq, so that
-// all of them wait in the input queue of the CPU before the first is looked at. With the smallest MTU of IPv4 a packet
-// is cut into up to 1365.
+// The burst of this experiment is one large packet that a router must cut: the fragments
+// leave in one run of the receive softirq, so that all of them wait in the input queue of
+// the CPU before the first is looked at. With the smallest MTU of IPv4 a packet is cut into
+// up to 1365.
 const (
 	smallestMTU      = 68
 	fragmentData     = smallestMTU - 20 // bytes of a packet without its header
@@ -27,9 +28,10 @@ const (
 )
 
 var _ = register(Claim{
-	ID:     "receive-backlog-length",
-	Limit:  "receive-backlog",
-	Says:   "a CPU's input queue takes netdev_max_backlog + 1 packets that come at once through netif_rx(); it drops the others, and softnet_stat counts them",
+	ID:    "receive-backlog-length",
+	Limit: "receive-backlog",
+	Says: "a CPU's input queue takes netdev_max_backlog + 1 packets that come at once " +
+		"through netif_rx(); it drops the others, and softnet_stat counts them",
 	Source: "net/core/dev.c enqueue_to_backlog",
 	Unit:   "packets",
 	Takes:  2 * time.Second,
@@ -41,11 +43,14 @@ var _ = register(Claim{
 func hostBacklog(b *Bench) int {
 	text, err := os.ReadFile("/proc/sys/net/core/netdev_max_backlog")
 	if err != nil {
-		b.CannotRun("net.core.netdev_max_backlog is shown in the initial network namespace only")
+		b.CannotRun("net.core.netdev_max_backlog is shown in the initial network " +
+			"namespace only")
 	}
 	n := must(strconv.Atoi(strings.TrimSpace(string(text))))
 	if n+beyondTheBacklog > mostFragments {
-		b.CannotRun(fmt.Sprintf("netdev_max_backlog is %d here, and no packet has more than %d fragments", n, mostFragments))
+		b.CannotRun(fmt.Sprintf(
+			"netdev_max_backlog is %d here, and no packet has more than %d fragments",
+			n, mostFragments))
 	}
 	return n
 }
@@ -54,14 +59,18 @@ func hostBacklog(b *Bench) int {
 func backlogTrial(b *Bench, length int) Outcome {
 	c := b.cutter()
 	before := c.far.Snapshot()
-	g := c.far.GaugeOf(before.With(host.Setting{Fact: host.Sysctl("net.core.netdev_max_backlog"), Want: fmt.Sprint(length)}), "receive-backlog", "")
+	g := c.far.GaugeOf(
+		before.With(host.Setting{Fact: host.Sysctl("net.core.netdev_max_backlog"),
+			Want: fmt.Sprint(length)}), "receive-backlog", "")
 	packets := length + beyondTheBacklog
 	passed, whole := c.undisturbed(packets, length+1)
 	o := Exactly(stepOf(g, limit.QueueLength)+1, passed)
-	o.Formula = fmt.Sprintf("netdev_max_backlog + 1 = %d packets of %d that come at once", length+1, packets)
+	o.Formula = fmt.Sprintf("netdev_max_backlog + 1 = %d packets of %d that come at once",
+		length+1, packets)
 	o.Expect("datagrams that arrived whole", 0, whole)
 	window := host.Window(before, c.far.Snapshot(), time.Second)
-	o.Expect("check --for sees packets dropped", true, c.far.GaugeOf(window, "receive-backlog", "").Notice)
+	o.Expect("check --for sees packets dropped", true,
+		c.far.GaugeOf(window, "receive-backlog", "").Notice)
 
 	fits := length - length/10
 	passed, whole = c.burst(fits, fits)
@@ -82,10 +91,13 @@ func (b *Bench) cutter() cutter {
 	far := here.Beside()
 	const large = 65535
 	b.Must(router.Wire(far.Lab, lab.Cable{
-		Here:  lab.Plug{Device: "narrow", Addresses: []netip.Prefix{netip.MustParsePrefix("10.78.0.1/24")}},
-		There: lab.Plug{Device: "narrow", Addresses: []netip.Prefix{netip.MustParsePrefix("10.78.0.2/24")}},
+		Here: lab.Plug{Device: "narrow",
+			Addresses: []netip.Prefix{netip.MustParsePrefix("10.78.0.1/24")}},
+		There: lab.Plug{Device: "narrow",
+			Addresses: []netip.Prefix{netip.MustParsePrefix("10.78.0.2/24")}},
 	}))
-	b.Must(errors.Join(here.MTU("cable", large), router.MTU("cable", large), router.MTU("narrow", smallestMTU),
+	b.Must(errors.Join(here.MTU("cable", large), router.MTU("cable", large),
+		router.MTU("narrow", smallestMTU),
 		here.Route(netip.MustParsePrefix("10.78.0.0/24"), cablePrefix(2).Addr())))
 	router.Sysctl("net.ipv4.ip_forward", "1")
 	here.Sysctl("net.ipv4.ip_no_pmtu_disc", "1") // else packets say that they must not be cut
@@ -105,8 +117,9 @@ func (c cutter) send(bytes int) {
 	}
 }
 
-// undisturbed sends bursts until one has the queue for itself: it belongs to a CPU, not to a namespace, and what others have in it leaves less
-// room. No burst can have more of it than there is.
+// undisturbed sends bursts until one has the queue for itself: it belongs to a CPU, not to
+// a namespace, and what others have in it leaves less room. No burst can have more of it
+// than there is.
 func (c cutter) undisturbed(packets, length int) (passed, whole int64) {
 	const tries = 5
 	var others int64
@@ -115,11 +128,14 @@ func (c cutter) undisturbed(packets, length int) (passed, whole int64) {
 		if passed, whole = c.burst(packets, length); passed >= int64(length) {
 			return passed, whole
 		}
-		if others = int64(softnet(procfs.SoftnetProcessed)-before) - passed; others < passed/100 {
+		if others = int64(softnet(procfs.SoftnetProcessed)-before) -
+			passed; others < passed/100 {
 			return passed, whole // nobody else was there
 		}
 	}
-	c.far.b.NotQuiet("others had %d packets in the input queues of this host meanwhile, and the burst got %d places", others, passed)
+	c.far.b.NotQuiet(
+		"others had %d packets in the input queues of this host meanwhile, and the "+
+			"burst got %d places", others, passed)
 	return 0, 0
 }
 
@@ -132,8 +148,9 @@ func softnet(column procfs.SoftnetColumn) (n uint64) {
 	return n
 }
 
-// burst sends a datagram that is cut into so many packets and says how many of them came, and how many datagrams were whole. It waits
-// for as many as there should be at least: the softirq may run after the call that sends has returned.
+// burst sends a datagram that is cut into that many packets and says how many of them came,
+// and how many datagrams were whole. It waits for as many as there should be at least: the
+// softirq may run after the call that sends has returned.
 func (c cutter) burst(packets, least int) (passed, whole int64) {
 	before, done := c.far.Counter("Ip.ReasmReqds"), c.far.Counter("Ip.ReasmOKs")
 	c.send(packets*fragmentData - udpHeader)

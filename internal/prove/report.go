@@ -63,7 +63,8 @@ func (o Outcome) against() string {
 	}
 	for _, c := range o.Control {
 		if !c.OK {
-			return fmt.Sprintf("control run, %s: %s, expected %s", c.What, c.Got, c.Want)
+			return fmt.Sprintf("control run, %s: %s, expected %s", c.What, c.Got,
+				c.Want)
 		}
 	}
 	return ""

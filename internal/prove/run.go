@@ -25,7 +25,7 @@ type Options struct {
 	Expendable bool
 	// Model predicts; nil means the catalogue.
 	Model Model
-	// Progress, unless nil, is told of each start and end; calls do not overlap.
+	// Progress, unless nil, is called at each start and end; calls do not overlap.
 	Progress func(Event)
 }
 
@@ -55,7 +55,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Model = limit.Find
 	}
 	cpus := int64(runtime.NumCPU())
-	r := &run{Options: o, cpus: cpus, tokens: semaphore.NewWeighted(cpus * share), started: time.Now(), done: map[*Claim]bool{}}
+	r := &run{
+		Options: o,
+		cpus:    cpus,
+		tokens:  semaphore.NewWeighted(cpus * share),
+		started: time.Now(),
+		done:    map[*Claim]bool{},
+	}
 	proofs := make([]*Proof, len(o.Claims))
 	var wg sync.WaitGroup
 	var spoil []int
@@ -96,12 +102,13 @@ func (r *run) order() []int {
 	return order
 }
 
-// share is how many trials that wait most of the time one CPU carries: each starts some processes, and on an emulated CPU
-// a crowd of them would be too late for its own deadlines.
+// share is how many trials that wait most of the time one CPU carries: each starts some
+// processes, and on an emulated CPU a crowd of them would be too late for its own
+// deadlines.
 const share = 4
 
-// weight is how many shares a claim takes. What waits for a minute has a CPU until it waits (Bench.Settled) and then none, so that all of those
-// wait at the same time.
+// weight is how many shares a claim takes. What waits for a minute has a CPU until it waits
+// (Bench.Settled) and then none, so that all of those wait at the same time.
 func (r *run) weight(c *Claim) int64 {
 	switch {
 	case c.Busy == Alone:
@@ -166,11 +173,13 @@ func (r *run) tell(c *Claim, p *Proof) {
 		r.done[c] = true
 	}
 	if r.Progress != nil {
-		r.Progress(Event{Claim: c, Proof: p, Done: len(r.done), All: len(r.Claims), Left: r.left()})
+		r.Progress(Event{Claim: c, Proof: p, Done: len(r.done), All: len(r.Claims),
+			Left: r.left()})
 	}
 }
 
-// left is about how long the rest takes: the longest that waits from the start, or all shares of time that are still to be had.
+// left is about how long the rest takes: the longest that waits from the start, or all
+// shares of time that are still to be had.
 func (r *run) left() time.Duration {
 	var waits, turns time.Duration
 	for _, c := range r.Claims {
@@ -187,7 +196,13 @@ func (r *run) left() time.Duration {
 }
 
 func (r *run) report(proofs []*Proof) *Report {
-	out := &Report{Schema: Schema, Kernel: r.Kernel, CPUs: int(r.cpus), User: user(), Seconds: time.Since(r.started).Seconds()}
+	out := &Report{
+		Schema:  Schema,
+		Kernel:  r.Kernel,
+		CPUs:    int(r.cpus),
+		User:    user(),
+		Seconds: time.Since(r.started).Seconds(),
+	}
 	for _, p := range proofs {
 		if p != nil {
 			out.Proofs = append(out.Proofs, *p)

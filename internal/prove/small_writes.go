@@ -11,9 +11,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:     "small-writes",
-	Limit:  "transmit-queue",
-	Says:   "messages that are gathered in a buffer take one system call for each buffer, and a fifth of the CPU time or less",
+	ID:    "small-writes",
+	Limit: "transmit-queue",
+	Says: "messages that are gathered in a buffer take one system call for each buffer, " +
+		"and a fifth of the CPU time or less",
 	Source: "net/ipv4/tcp.c tcp_sendmsg_locked, tcp_push (TCP_NODELAY)",
 	Unit:   "write() calls",
 	Takes:  2 * time.Second,
@@ -24,11 +25,18 @@ var _ = register(Claim{
 		single := b.written(lab.StreamSpec{N: messages, Bytes: size})
 		calls := (messages*size + buffer - 1) / buffer
 		o := Exactly(int64(calls), gathered.calls)
-		o.Formula = fmt.Sprintf("%d messages * %d bytes / %d bytes of buffer = %d", messages, size, buffer, calls)
-		o.ExpectThat("CPU time, of that without a buffer", fmt.Sprintf("at most a fifth of %v", single.cpu), gathered.cpu, gathered.cpu*5 <= single.cpu)
-		// How many messages share a packet without a buffer is up to how far the receiver is behind, so packets make no claim.
-		o.Note = fmt.Sprintf("CPU time for a megabyte: %v with one write() a message, %v with a buffer of %d bytes; packets both ways: %d and %d",
-			perMegabyte(single), perMegabyte(gathered), buffer, single.packets, gathered.packets)
+		o.Formula = fmt.Sprintf("%d messages * %d bytes / %d bytes of buffer = %d",
+			messages, size, buffer, calls)
+		o.ExpectThat("CPU time, of that without a buffer",
+			fmt.Sprintf("at most a fifth of %v", single.cpu), gathered.cpu,
+			gathered.cpu*5 <= single.cpu)
+		// How many messages share a packet without a buffer is up to how far the
+		// receiver is behind, so packets make no claim.
+		o.Note = fmt.Sprintf(
+			"CPU time for a megabyte: %v with one write() a message, %v with a "+
+				"buffer of %d bytes; packets both ways: %d and %d",
+			perMegabyte(single), perMegabyte(gathered), buffer, single.packets,
+			gathered.packets)
 		o.Without("write() calls without a buffer", messages, single.calls)
 		return o
 	},
@@ -52,10 +60,12 @@ func (b *Bench) written(spec lab.StreamSpec) written {
 	spec.To = e.to
 	calls, packets := writeCalls(e.client), e.Counter("Tcp.OutSegs")
 	s := must(e.client.Stream(spec))
-	return written{writeCalls(e.client) - calls, e.Counter("Tcp.OutSegs") - packets, s.Bytes, s.CPU}
+	return written{writeCalls(e.client) - calls, e.Counter("Tcp.OutSegs") - packets, s.Bytes,
+		s.CPU}
 }
 
-// writeCalls reads how often a process has called write(): syscw in /proc/PID/io (fs/read_write.c vfs_write).
+// writeCalls reads how often a process has called write(): syscw in /proc/PID/io
+// (fs/read_write.c vfs_write).
 func writeCalls(a *lab.Actor) int64 {
 	text := string(must(os.ReadFile(fmt.Sprintf("/proc/%d/io", a.PID()))))
 	for line := range strings.Lines(text) {
@@ -63,5 +73,6 @@ func writeCalls(a *lab.Actor) int64 {
 			return must(strconv.ParseInt(strings.TrimSpace(n), 10, 64))
 		}
 	}
-	panic(abort{&Impossible{"this kernel does not count write() calls (CONFIG_TASK_IO_ACCOUNTING)"}})
+	panic(abort{&Impossible{"this kernel does not count write() calls " +
+		"(CONFIG_TASK_IO_ACCOUNTING)"}})
 }

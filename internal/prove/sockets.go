@@ -11,7 +11,8 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 
 // listenOn opens a listener on loopback, at a port outside of the local range.
 func listenOn(server *lab.Actor, port uint16, backlog int) (lab.Group, netip.AddrPort) {
-	g, addr, err := server.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(loopback, port), Backlog: backlog})
+	g, addr, err := server.Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(loopback, port),
+		Backlog: backlog})
 	return g, must(addr, err)
 }
 

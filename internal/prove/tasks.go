@@ -8,13 +8,15 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
-// nobodyElse is a user that has no tasks: a number that distributions and containers do not give out, another one for each run.
+// nobodyElse is a user that has no tasks: a number that distributions and containers do not
+// give out, another one for each run.
 func nobodyElse() int { return 2_000_000_000 + os.Getpid() }
 
 var _ = register(Claim{
-	ID:     "tasks-of-a-user",
-	Limit:  "threads",
-	Says:   "RLIMIT_NPROC bounds all tasks of a user, threads and processes; the next clone() fails with EAGAIN; root is exempt",
+	ID:    "tasks-of-a-user",
+	Limit: "threads",
+	Says: "RLIMIT_NPROC bounds all tasks of a user, threads and processes; the next " +
+		"clone() fails with EAGAIN; root is exempt",
 	Source: "kernel/fork.c copy_process",
 	Unit:   "tasks",
 	Takes:  time.Second,
@@ -33,7 +35,8 @@ var _ = register(Claim{
 		o.Formula = fmt.Sprintf("RLIMIT_NPROC = %d tasks", limit)
 		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
 
-		free := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(), Limit: 4 * wanted}))
+		free := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(),
+			Limit: 4 * wanted}))
 		o.Without("tasks with a higher limit", wanted+1, free.Count)
 		root := must(a.FillTasks(lab.TaskSpec{N: wanted, Limit: limit}))
 		o.Without("tasks of root with the same limit", wanted+1, root.Count)

@@ -36,7 +36,8 @@ func playVictim() {
 	os.Exit(0)
 }
 
-// children lists the processes below one, and how many network namespaces they are in besides the own.
+// children lists the processes below one, and how many network namespaces they are in
+// besides the own.
 func children(t *testing.T, pid int) (pids []int, spaces []netns.ID) {
 	t.Helper()
 	parents := map[int]int{}
@@ -63,7 +64,9 @@ func children(t *testing.T, pid int) (pids []int, spaces []netns.ID) {
 				continue
 			}
 			pids = append(pids, p)
-			if id, err := netns.Identify(netns.Path(fmt.Sprintf("/proc/%d/ns/net", p))); err == nil && id != own && !slices.Contains(spaces, id) {
+			if id, err := netns.Identify(
+				netns.Path(fmt.Sprintf("/proc/%d/ns/net", p))); err == nil &&
+				id != own && !slices.Contains(spaces, id) {
 				spaces = append(spaces, id)
 			}
 		}
@@ -74,7 +77,8 @@ func children(t *testing.T, pid int) (pids []int, spaces []netns.ID) {
 func TestKillLeavesNothing(t *testing.T) {
 	tried(t, nil, "accept-queue-length") // skips where there are no labs
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), victimEnv+"=somaxconn-later listen-from-outside receive-backlog-length txqueuelen")
+	cmd.Env = append(os.Environ(), victimEnv+
+		"=somaxconn-later listen-from-outside receive-backlog-length txqueuelen")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,12 +99,17 @@ func TestKillLeavesNothing(t *testing.T) {
 	})
 	cmd.Process.Kill()
 	for _, pid := range pids {
-		awaitThat(t, fmt.Sprintf("process %d is gone", pid), func() bool { return !runs(pid) })
+		awaitThat(t, fmt.Sprintf("process %d is gone", pid), func() bool {
+			return !runs(pid)
+		})
 	}
 	for _, id := range spaces {
 		awaitThat(t, fmt.Sprintf("nobody is in %v", id), func() bool {
 			listing, err := netns.System().List()
-			return err == nil && !slices.ContainsFunc(listing.Namespaces, func(n netns.Namespace) bool { return n.ID == id })
+			return err == nil && !slices.ContainsFunc(listing.Namespaces,
+				func(n netns.Namespace) bool {
+					return n.ID == id
+				})
 		})
 	}
 }
@@ -127,7 +136,9 @@ func awaitThat(t *testing.T, what string, is func() bool) {
 
 // counted are values below /proc/sys that say what is, not what is wanted.
 func counted(name string) bool {
-	for _, part := range []string{"random/", "ns_last_pid", "pty/nr", "dentry-state", "inode-", "file-nr", "aio-nr", "dqstats", "_count", "quota", "sched_domain", "hung_task_detect"} {
+	for _, part := range []string{"random/", "ns_last_pid", "pty/nr", "dentry-state", "inode-",
+		"file-nr", "aio-nr", "dqstats", "_count", "quota", "sched_domain",
+		"hung_task_detect"} {
 		if strings.Contains(name, part) {
 			return true
 		}
@@ -140,15 +151,16 @@ func sysctls(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, dir := range []string{"net", "fs", "kernel"} {
-		err := filepath.WalkDir("/proc/sys/"+dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || counted(path) {
+		err := filepath.WalkDir("/proc/sys/"+dir,
+			func(path string, d fs.DirEntry, err error) error {
+				if err != nil || d.IsDir() || counted(path) {
+					return nil
+				}
+				if text, err := os.ReadFile(path); err == nil {
+					all[path] = string(text)
+				}
 				return nil
-			}
-			if text, err := os.ReadFile(path); err == nil {
-				all[path] = string(text)
-			}
-			return nil
-		})
+			})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,17 +12,18 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// crawl is the rate of a device that sends next to nothing, in bytes a second. Its token bucket (1600 bytes) lets one packet leave at
-// once, the next more than 3 s later.
+// crawl is the rate of a device that sends next to nothing, in bytes a second. Its token
+// bucket (1600 bytes) lets one packet leave at once, the next more than 3 s later.
 const (
 	crawl      = 400
 	packetData = 1400 // bytes of a datagram; 1442 with all headers
 )
 
 var _ = register(Claim{
-	ID:     "txqueuelen",
-	Limit:  "transmit-queue",
-	Says:   "txqueuelen is the length of a device's queue only where its qdisc takes it over, and pfifo does that when it is made",
+	ID:    "txqueuelen",
+	Limit: "transmit-queue",
+	Says: "txqueuelen is the length of a device's queue only where its qdisc takes it " +
+		"over, and pfifo does that when it is made",
 	Source: "net/sched/sch_fifo.c __fifo_init",
 	Unit:   "packets",
 	Takes:  2 * time.Second,
@@ -33,7 +34,8 @@ var _ = register(Claim{
 		b.Promptly(3*time.Second, func() time.Duration {
 			q := b.slowDevice(length)
 			q.use("pfifo")
-			predicted = stepOf(q.here.Gauge("transmit-queue", "cable"), limit.QueueLength)
+			predicted = stepOf(q.here.Gauge("transmit-queue", "cable"),
+				limit.QueueLength)
 			start := time.Now()
 			q.send(burst)
 			row := q.queue("pfifo")
@@ -41,20 +43,29 @@ var _ = register(Claim{
 			return time.Since(start)
 		})
 		o := Exactly(predicted, waiting)
-		o.Formula = fmt.Sprintf("txqueuelen of cable = %d, used by pfifo; %d packets came at once", length, burst)
-		// The device had sent one before, or not: other packets take from the token bucket too.
-		o.ExpectThat("packets that the queue dropped", fmt.Sprintf("%d, or one less where one left at once", burst-length), drops, drops == burst-length || drops == burst-length-1)
+		o.Formula = fmt.Sprintf(
+			"txqueuelen of cable = %d, used by pfifo; %d packets came at once", length,
+			burst)
+		// The device had sent one before, or not: other packets take from the token
+		// bucket too.
+		o.ExpectThat("packets that the queue dropped",
+			fmt.Sprintf("%d, or one less where one left at once", burst-length), drops,
+			drops == burst-length || drops == burst-length-1)
 
 		late := b.slowDevice(1000)
 		late.use("pfifo")
 		b.Must(late.here.TxQueueLen("cable", length))
 		late.send(burst)
-		o.Without("packets dropped when txqueuelen is lowered after pfifo was made", 0, late.queue("pfifo").Count("drops"))
+		o.Without("packets dropped when txqueuelen is lowered after pfifo was made", 0,
+			late.queue("pfifo").Count("drops"))
 		fair := b.slowDevice(length)
 		if err := fair.here.Qdisc("cable", "fq_codel", crawl); err == nil {
 			fair.send(burst)
 			waiting := fair.queue("fq_codel").Count("backlog")
-			o.WithoutThat("packets that wait in fq_codel, which takes no notice of txqueuelen", fmt.Sprintf("more than %d", length), waiting, waiting > length)
+			o.WithoutThat(
+				"packets that wait in fq_codel, which takes no notice of "+
+					"txqueuelen", fmt.Sprintf("more than %d", length), waiting,
+				waiting > length)
 		} else if !errors.Is(err, syscall.ENOENT) {
 			b.Must(err)
 		}
@@ -71,10 +82,12 @@ type slowDevice struct {
 
 func (b *Bench) slowDevice(txQueueLen int) slowDevice {
 	here, there := b.joined(1, txQueueLen)
-	here.Set("net.ipv6.conf.cable.disable_ipv6", "1") // its own packets would take tokens; a kernel without IPv6 sends none
+	// its own packets would take tokens; a kernel without IPv6 sends none
+	here.Set("net.ipv6.conf.cable.disable_ipv6", "1")
 	d := slowDevice{here, here.Actor("sender"), netip.AddrPortFrom(cablePrefix(2).Addr(), 9)}
 	// The first packet asks who the other is; that answer must not wait in the slow queue.
-	_, at, err := there.Actor("server").Listen(lab.ListenSpec{Addr: netip.AddrPortFrom(d.to.Addr(), 8080), Backlog: 1})
+	_, at, err := there.Actor("server").Listen(
+		lab.ListenSpec{Addr: netip.AddrPortFrom(d.to.Addr(), 8080), Backlog: 1})
 	b.Must(err)
 	connect(d.sender, at, 1)
 	return d
@@ -90,7 +103,8 @@ func (d slowDevice) use(kind string) {
 }
 
 func (d slowDevice) send(n int) {
-	if sent := must(d.sender.SendDatagrams(lab.DatagramSpec{To: d.to, N: n, Size: packetData})); sent != n {
+	if sent := must(d.sender.SendDatagrams(lab.DatagramSpec{To: d.to, N: n,
+		Size: packetData})); sent != n {
 		d.here.b.Must(fmt.Errorf("%d of %d datagrams were sent", sent, n))
 	}
 }

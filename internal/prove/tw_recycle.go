@@ -9,9 +9,10 @@ import (
 )
 
 var _ = register(Claim{
-	ID:     "tw-recycle-gone",
-	Limit:  "time-wait",
-	Says:   "net.ipv4.tcp_tw_recycle is gone since Linux 4.12: writing it fails, and nothing takes its place",
+	ID:    "tw-recycle-gone",
+	Limit: "time-wait",
+	Says: "net.ipv4.tcp_tw_recycle is gone since Linux 4.12: writing it fails, and " +
+		"nothing takes its place",
 	Source: "4396e46187ca (4.12)",
 	Unit:   "settings of that name",
 	Takes:  time.Second,
@@ -33,7 +34,8 @@ var _ = register(Claim{
 		if predicted == 0 {
 			o.Expect("error of writing it", fs.ErrNotExist, reason(err))
 		}
-		o.Without("error of writing net.ipv4.tcp_tw_reuse", "none", reason(w.Set("net.ipv4.tcp_tw_reuse", "1")))
+		o.Without("error of writing net.ipv4.tcp_tw_reuse", "none",
+			reason(w.Set("net.ipv4.tcp_tw_reuse", "1")))
 		return o
 	},
 })

@@ -10,13 +10,17 @@ import (
 // AdviceJSON writes what became of the popular recipe in its stable form.
 func AdviceJSON(w io.Writer, r proof.AdviceReport) error { return writeJSON(w, r) }
 
-// AdviceText writes the recipe for a terminal, one step after the other: promise, model, measurement, verdict.
+// AdviceText writes the recipe for a terminal, one step after the other: promise, model,
+// measurement, verdict.
 func AdviceText(w io.Writer, r proof.AdviceReport, style Style) error {
 	s := newScreen(style)
-	s.para(0, 2, span{"prove advice", bold}, text(" on Linux "+r.Kernel+": the popular recipe, each step on top of those before it, in "+seconds(r.Seconds)+" s"))
+	s.para(0, 2, span{"prove advice", bold},
+		text(" on Linux "+r.Kernel+": the popular recipe, each step on top of those "+
+			"before it, in "+seconds(r.Seconds)+" s"))
 	s.para(0, 2, span{r.Scaling, dim})
 	s.blank()
-	t := table{columns: []column{{head: "STEP"}, {head: "predicted/s", right: true}, {head: "measured/s", right: true},
+	t := table{columns: []column{{head: "STEP"}, {head: "predicted/s", right: true},
+		{head: "measured/s", right: true},
 		{head: "held", right: true}, {head: "verdict"}}}
 	for _, a := range r.Advice {
 		t.rows = append(t.rows, append(adviceFigures(a), string(a.Verdict)))
@@ -26,7 +30,8 @@ func AdviceText(w io.Writer, r proof.AdviceReport, style Style) error {
 		s.advised(a)
 	}
 	s.blank()
-	s.line(0, span{"connections/s sustained to one destination, and connections held; =N predicted, ~N measured", dim})
+	s.line(0, span{"connections/s sustained to one destination, and connections held; =N " +
+		"predicted, ~N measured", dim})
 	return s.flush(w)
 }
 
@@ -35,20 +40,24 @@ func adviceFigures(a proof.Advised) []string {
 	if a.Verdict == proof.Untried {
 		return []string{a.Step, "", "", ""}
 	}
-	return []string{a.Step, "=" + threeDigits(a.Predicted.PerSecond), "~" + threeDigits(a.Measured.PerSecond), "~" + count(a.Measured.Held)}
+	return []string{a.Step, "=" + threeDigits(a.Predicted.PerSecond),
+		"~" + threeDigits(a.Measured.PerSecond), "~" + count(a.Measured.Held)}
 }
 
 // advised is one step in words.
 func (s *screen) advised(a proof.Advised) {
 	s.blank()
-	s.para(0, 2, span{a.Step, bold}, text(": "), span{string(a.Verdict), advicePaint(a.Verdict)})
+	s.para(0, 2, span{a.Step, bold}, text(": "),
+		span{string(a.Verdict), advicePaint(a.Verdict)})
 	for _, line := range a.Recipe {
 		s.para(2, 4, span{line, dim})
 	}
 	s.labelled(2, "promise", proofColumn, text(a.Promise))
 	s.labelled(2, "model", proofColumn, text(a.Model))
 	for _, f := range a.Figures {
-		s.labelled(2, "measured", proofColumn, text(f.What+": ~"+threeDigits(f.Measured)+" "+f.Unit+foretold(f)+", ~"+threeDigits(f.Without)+" without the step"))
+		s.labelled(2, "measured", proofColumn,
+			text(f.What+": ~"+threeDigits(f.Measured)+" "+f.Unit+foretold(f)+", ~"+
+				threeDigits(f.Without)+" without the step"))
 	}
 	if a.Why != "" && (len(a.Figures) == 0 || a.Verdict == proof.Untried) {
 		s.labelled(2, "measured", proofColumn, text(a.Why))
@@ -82,16 +91,19 @@ func AdviceMarkdown(w io.Writer, r proof.AdviceReport) error {
 	var rows [][]md
 	for _, a := range r.Advice {
 		figures := adviceFigures(a)
-		rows = append(rows, proseOf(figures[0], a.Promise, a.Model, figures[1], figures[2], figures[3], string(a.Verdict), adviceExtras(a)))
+		rows = append(rows, proseOf(figures[0], a.Promise, a.Model, figures[1], figures[2],
+			figures[3], string(a.Verdict), adviceExtras(a)))
 	}
-	m.table([]md{"step", "the recipe promises", "the kernel's source says", "predicted/s:", "measured/s:", "held:", "verdict", "also measured"}, rows)
+	m.table([]md{"step", "the recipe promises", "the kernel's source says", "predicted/s:",
+		"measured/s:", "held:", "verdict", "also measured"}, rows)
 	return m.flush(w)
 }
 
 func adviceExtras(a proof.Advised) string {
 	var words []string
 	for _, f := range a.Figures {
-		words = append(words, f.What+": "+threeDigits(f.Measured)+" "+f.Unit+", "+threeDigits(f.Without)+" without")
+		words = append(words, f.What+": "+threeDigits(f.Measured)+" "+f.Unit+", "+
+			threeDigits(f.Without)+" without")
 	}
 	return strings.Join(words, "; ")
 }

@@ -10,28 +10,40 @@ import (
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
-// asksOutbound says whether the limits that were asked for bound outbound connections; otherwise the table would hold dashes alone.
+// asksOutbound says whether the limits that were asked for bound outbound connections;
+// otherwise the table would hold dashes alone.
 func asksOutbound(r diagnose.Report) bool {
-	return len(r.Asked) == 0 || slices.ContainsFunc(r.Capacity.Outbound, func(o diagnose.Outbound) bool { return o.BoundBy != "" || o.RateBy != "" })
+	return len(r.Asked) == 0 || slices.ContainsFunc(r.Capacity.Outbound,
+		func(o diagnose.Outbound) bool {
+			return o.BoundBy != "" || o.RateBy != ""
+		})
 }
 
 // asksInbound says so of inbound ones.
 func asksInbound(r diagnose.Report) bool {
-	return len(r.Asked) == 0 || slices.ContainsFunc(r.Capacity.Inbound, func(i diagnose.Inbound) bool { return i.BoundBy != "" || i.BurstBy != "" })
+	return len(r.Asked) == 0 || slices.ContainsFunc(r.Capacity.Inbound,
+		func(i diagnose.Inbound) bool {
+			return i.BoundBy != "" || i.BurstBy != ""
+		})
 }
 
 func (s *screen) outbound(r diagnose.Report) {
 	all := r.Capacity.Outbound
 	if len(all) == 0 {
-		s.none("OUTBOUND", "no outbound connections of this process", why(r, host.OutboundKind))
+		s.none("OUTBOUND", "no outbound connections of this process",
+			why(r, host.OutboundKind))
 		return
 	}
 	busiest := all
 	if !s.style.Verbose {
-		busiest = all[:min(len(all), mostDestinations+1)] // the first line is that of any destination
+		// the first line is that of any destination
+		busiest = all[:min(len(all), mostDestinations+1)]
 	}
 	t := table{columns: []column{
-		{head: "OUTBOUND"}, {head: "process", spare: true, names: true}, {head: "now", right: true}, {head: "can hold", right: true}, {head: "bound by", joins: true}, {head: "new/s", right: true}, {head: "bound by", joins: true},
+		{head: "OUTBOUND"}, {head: "process", spare: true, names: true},
+		{head: "now", right: true}, {head: "can hold", right: true},
+		{head: "bound by", joins: true}, {head: "new/s", right: true},
+		{head: "bound by", joins: true},
 	}}
 	for _, o := range busiest {
 		t.rows = append(t.rows, outboundRow(o))
@@ -64,7 +76,9 @@ func (s *screen) inbound(r diagnose.Report) {
 		busiest = all[:min(len(all), mostListeners)]
 	}
 	t := table{columns: []column{
-		{head: "INBOUND"}, {head: "process", names: true}, {head: "now", right: true}, {head: "can hold", right: true}, {head: "bound by", joins: true}, {head: "burst", right: true}, {head: "bound by", joins: true},
+		{head: "INBOUND"}, {head: "process", names: true}, {head: "now", right: true},
+		{head: "can hold", right: true}, {head: "bound by", joins: true},
+		{head: "burst", right: true}, {head: "bound by", joins: true},
 	}}
 	for _, i := range busiest {
 		t.rows = append(t.rows, inboundRow(i))
@@ -76,7 +90,8 @@ func (s *screen) inbound(r diagnose.Report) {
 func inboundRow(i diagnose.Inbound) []string {
 	held, by := ceiling(i.Held, i.BoundBy, i.HeldHow, i.AtMost)
 	burst, burstBy := ceiling(i.Burst, i.BurstBy, i.BurstHow, i.BurstAtMost)
-	return []string{i.Listener, orNotSeen(short(i.Process, i.PID)), count(i.Now), held, by, burst, burstBy}
+	return []string{i.Listener, orNotSeen(short(i.Process, i.PID)), count(i.Now), held, by,
+		burst, burstBy}
 }
 
 // ceiling is a figure and what sets it; where nothing that could be seen does, a dash.
@@ -99,7 +114,8 @@ func short(name string, pid int64) string {
 
 func (s *screen) more(n int) {
 	if n > 0 {
-		s.line(2, span{"+ " + count(int64(n)) + " more (--verbose or --json lists all)", dim})
+		s.line(2, span{"+ " + count(int64(n)) + " more (--verbose or --json lists all)",
+			dim})
 	}
 }
 

@@ -45,7 +45,8 @@ func ListCatalogue(limits []*limit.Limit) Catalogue {
 // CatalogueText writes the list for a terminal.
 func CatalogueText(w io.Writer, c Catalogue, style Style) error {
 	s := newScreen(style)
-	t := table{columns: []column{{head: "LIMIT"}, {head: "of"}, {head: "for each"}, {head: "title", wraps: true}}}
+	t := table{columns: []column{{head: "LIMIT"}, {head: "of"}, {head: "for each"},
+		{head: "title", wraps: true}}}
 	for _, l := range c.Limits {
 		t.rows = append(t.rows, []string{l.ID, string(l.Measure), string(l.Scope), l.Title})
 	}
@@ -55,7 +56,8 @@ func CatalogueText(w io.Writer, c Catalogue, style Style) error {
 	s.head("ERRNOS")
 	s.para(2, 2, text(strings.Join(c.Errnos, ", ")))
 	s.blank()
-	s.para(0, 2, text(`"maxconn explain WORD" explains each of them, and "maxconn explain 'LOG LINE'" says which limit a log line or an error means.`))
+	s.para(0, 2, text(
+		`"maxconn explain WORD" explains each of them, and "maxconn explain 'LOG LINE'" says which limit a log line or an error means.`))
 	return s.flush(w)
 }
 
@@ -68,7 +70,8 @@ func CatalogueMarkdown(w io.Writer, c Catalogue) error {
 	m.heading(2, "Limits")
 	var rows [][]md
 	for _, l := range c.Limits {
-		rows = append(rows, []md{code(l.ID), prose(string(l.Measure)), prose(string(l.Scope)), prose(l.Title)})
+		rows = append(rows, []md{code(l.ID), prose(string(l.Measure)),
+			prose(string(l.Scope)), prose(l.Title)})
 	}
 	m.table([]md{"limit", "of", "for each", "title"}, rows)
 	m.heading(2, "Knobs")

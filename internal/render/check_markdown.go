@@ -33,7 +33,8 @@ func (m *markdown) report(r diagnose.Report) {
 	for _, u := range r.Unseen {
 		m.item(code(u.Fact) + ": " + prose(u.Why+usedBy(u)))
 	}
-	m.paragraph("Figures: plain ones were read from the kernel; `=` computed; `<=` computed, perhaps lower because something was not seen.")
+	m.paragraph("Figures: plain ones were read from the kernel; `=` computed; `<=` " +
+		"computed, perhaps lower because something was not seen.")
 }
 
 func proseSpans(spans []span) md {
@@ -54,7 +55,8 @@ func (m *markdown) outbound(r diagnose.Report) {
 		row := outboundRow(o)
 		rows = append(rows, capacityCells(row))
 	}
-	m.table([]md{"from -> to", "process", "now:", "can hold:", "bound by", "new/s:", "bound by"}, rows)
+	m.table([]md{"from -> to", "process", "now:", "can hold:", "bound by", "new/s:",
+		"bound by"}, rows)
 }
 
 // capacityCells are a row of capacity: names and figures in code, limits in prose.
@@ -79,7 +81,8 @@ func (m *markdown) inbound(r diagnose.Report) {
 		row := inboundRow(i)
 		rows = append(rows, capacityCells(row))
 	}
-	m.table([]md{"listener", "process", "now:", "can hold:", "bound by", "burst:", "bound by"}, rows)
+	m.table([]md{"listener", "process", "now:", "can hold:", "bound by", "burst:", "bound by"},
+		rows)
 }
 
 func (m *markdown) finding(f diagnose.Finding) {

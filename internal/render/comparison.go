@@ -13,12 +13,16 @@ import (
 // ComparisonJSON writes a workload before and after a plan in its stable form.
 func ComparisonJSON(w io.Writer, c proof.Comparison) error { return writeJSON(w, c) }
 
-// ComparisonText writes it for a terminal: what is wanted, with today's settings and with the plan's.
+// ComparisonText writes it for a terminal: what is wanted, with today's settings and with
+// the plan's.
 func ComparisonText(w io.Writer, c proof.Comparison, style Style) error {
 	s := newScreen(style)
-	s.para(0, 2, span{"prove", bold}, text(" on Linux "+c.Kernel+": the wanted workload in a lab, with today's settings and with the plan's, in "+seconds(c.Seconds)+" s"))
+	s.para(0, 2, span{"prove", bold},
+		text(" on Linux "+c.Kernel+": the wanted workload in a lab, with today's "+
+			"settings and with the plan's, in "+seconds(c.Seconds)+" s"))
 	s.blank()
-	t := table{columns: []column{{head: "WANTED"}, {head: "wanted", right: true}, {head: "before", right: true}, {head: "after", right: true}, {head: "result"}}}
+	t := table{columns: []column{{head: "WANTED"}, {head: "wanted", right: true},
+		{head: "before", right: true}, {head: "after", right: true}, {head: "result"}}}
 	for _, d := range c.Comparison {
 		t.rows = append(t.rows, comparedRow(d))
 	}
@@ -36,7 +40,8 @@ func ComparisonText(w io.Writer, c proof.Comparison, style Style) error {
 }
 
 func comparedRow(d proof.Compared) []string {
-	return []string{d.Direction + " " + d.Subject + ", " + measureWords(d.Measure), count(d.Wanted), drivenFigure(d.Before), drivenFigure(d.After), comparedWords(d)}
+	return []string{d.Direction + " " + d.Subject + ", " + measureWords(d.Measure),
+		count(d.Wanted), drivenFigure(d.Before), drivenFigure(d.After), comparedWords(d)}
 }
 
 func measureWords(m limit.Measure) string {
@@ -73,7 +78,8 @@ func comparedWords(d proof.Compared) string {
 
 func (s *screen) compared(d proof.Compared) {
 	s.blank()
-	s.para(0, 2, span{d.Direction + " " + d.Subject, bold}, text(", "+measureWords(d.Measure)+": "+d.Scaling))
+	s.para(0, 2, span{d.Direction + " " + d.Subject, bold},
+		text(", "+measureWords(d.Measure)+": "+d.Scaling))
 	for _, side := range []struct {
 		label string
 		proof.Driven
@@ -81,7 +87,8 @@ func (s *screen) compared(d proof.Compared) {
 		if side.Why != "" {
 			s.labelled(2, side.label, proofColumn, text("not measured: "+side.Why))
 		} else if len(side.Errors) > 0 {
-			s.labelled(2, side.label, proofColumn, text("refused: "+errorCounts(side.Errors)))
+			s.labelled(2, side.label, proofColumn,
+				text("refused: "+errorCounts(side.Errors)))
 		}
 	}
 }
@@ -92,7 +99,9 @@ func errorCounts(errors map[string]int) string {
 	for name := range errors {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(errors[b], errors[a]), cmp.Compare(a, b)) })
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(errors[b], errors[a]), cmp.Compare(a, b))
+	})
 	for i, name := range names {
 		names[i] = name + " " + count(int64(errors[name]))
 	}
@@ -121,10 +130,12 @@ func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
 	var rows [][]md
 	for _, d := range c.Comparison {
 		row := comparedRow(d)
-		row = append(row, d.Scaling, errorCounts(d.Before.Errors), errorCounts(d.After.Errors))
+		row = append(row, d.Scaling, errorCounts(d.Before.Errors),
+			errorCounts(d.After.Errors))
 		rows = append(rows, proseOf(row...))
 	}
-	m.table([]md{"workload", "wanted:", "before:", "after:", "result", "scaling", "refused before", "refused after"}, rows)
+	m.table([]md{"workload", "wanted:", "before:", "after:", "result", "scaling",
+		"refused before", "refused after"}, rows)
 	for _, part := range []struct {
 		title md
 		all   []proof.Differing
@@ -135,7 +146,9 @@ func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
 		m.heading(2, part.title)
 		var items []md
 		for _, d := range part.all {
-			items = append(items, code(d.Setting)+": "+prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
+			items = append(items,
+				code(d.Setting)+": "+
+					prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
 		}
 		m.items(items...)
 	}

@@ -28,7 +28,8 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 	}
 	for _, p := range e.Signs {
 		m.heading(2, prose(signName(p)))
-		lines := []md{"limit: " + code(p.Limit) + ", " + prose(p.Title), "means: " + prose(p.Means)}
+		lines := []md{"limit: " + code(p.Limit) + ", " + prose(p.Title),
+			"means: " + prose(p.Means)}
 		if p.Look != "" {
 			lines = append(lines, "look at: "+code(p.Look))
 		}
@@ -42,14 +43,16 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 	}
 	for _, c := range e.OtherCauses {
 		m.heading(2, prose(signName(otherSign(c))))
-		m.items("limit: "+prose(otherLimits(c)), "means: "+prose(c.Means), "look at: "+code(c.Look), "source: "+code(c.Source))
+		m.items("limit: "+prose(otherLimits(c)), "means: "+prose(c.Means),
+			"look at: "+code(c.Look), "source: "+code(c.Source))
 	}
 	return m.flush(w)
 }
 
 // limitPage is what the catalogue says; Doc is Markdown already.
 func (m *markdown) limitPage(p LimitPage) {
-	m.paragraph("**" + prose(p.Title) + "**. Counts " + prose(measured(p.Measure)) + ", for each " + prose(string(p.Scope)) + ".")
+	m.paragraph("**" + prose(p.Title) + "**. Counts " + prose(measured(p.Measure)) +
+		", for each " + prose(string(p.Scope)) + ".")
 	m.paragraph(md(p.Doc))
 	m.paragraph(code(p.Formula))
 	var rows [][]md
@@ -90,7 +93,8 @@ func (m *markdown) knobTable(pages []KnobPage, named bool) {
 			first = limitsOf(p)
 		}
 		rows = append(rows,
-			[]md{first, prose(p.Does), prose(p.Not), prose(kernels(p.Facts)), code(p.Source)})
+			[]md{first, prose(p.Does), prose(p.Not), prose(kernels(p.Facts)),
+				code(p.Source)})
 	}
 	m.tableIfAny(heads, rows)
 }
@@ -137,7 +141,8 @@ func (m *markdown) onHost(h OnHost) {
 // finding is the figures in the form that the words for findings take.
 func (f Figures) finding() diagnose.Finding {
 	return diagnose.Finding{
-		Subject: f.Subject, Process: f.Process, PID: f.PID, Measure: f.Measure, Unit: f.Unit, Ceiling: f.Ceiling,
+		Subject: f.Subject, Process: f.Process, PID: f.PID, Measure: f.Measure,
+		Unit: f.Unit, Ceiling: f.Ceiling,
 		Unbounded: f.Unbounded, AtMost: f.AtMost, CeilingHow: f.CeilingHow, Used: f.Used,
 	}
 }

@@ -23,14 +23,17 @@ func ExplanationText(w io.Writer, e Explanation, style Style) error {
 		s.para(0, 2, span{p.Name, bold}, text(valueOf(p)))
 		s.knobFacts(p.Facts)
 		for _, u := range p.Uses {
-			s.para(4, 6, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+")"))
+			s.para(4, 6, text("limit "), span{u.Limit, bold},
+				text(" (maxconn explain "+u.Limit+")"))
 		}
 	}
 	for i, p := range e.Signs {
 		if i > 0 {
 			s.rule()
 		}
-		s.matched(e, p, slices.ContainsFunc(e.Signs[:i], func(before SignPage) bool { return before.Limit == p.Limit }))
+		s.matched(e, p, slices.ContainsFunc(e.Signs[:i], func(before SignPage) bool {
+			return before.Limit == p.Limit
+		}))
 	}
 	for i, c := range e.OtherCauses {
 		if i+len(e.Signs) > 0 {
@@ -68,7 +71,7 @@ func (s *screen) limitPage(e Explanation, p LimitPage) {
 		s.para(2, 4, about(e.Host)...)
 		s.onHost(p.OnHost, true)
 	}
-	s.head("BELIEVED, AND TRUE")
+	s.head("MYTHS")
 	for _, m := range p.Myths {
 		s.labelled(2, "believed", 12, text(m.Belief))
 		s.labelled(2, "true", 12, text(m.Truth))
@@ -156,7 +159,7 @@ func (s *screen) sign(indent int, p SignPage) {
 	}
 }
 
-// matched is a sign that a text showed; again says that its limit has been told of already.
+// matched is a sign that a text showed; again says that its limit has been reported already.
 func (s *screen) matched(e Explanation, p SignPage, again bool) {
 	s.para(0, 2, span{signName(p), bold})
 	if len(p.Quotes) > 0 {
@@ -193,7 +196,8 @@ func otherLimits(c limit.OtherCause) string {
 // otherSign is the errno in the form that the words for signs take.
 func otherSign(c limit.OtherCause) SignPage { return SignPage{Errno: c.Errno, Call: c.Call} }
 
-// onHost writes the figures of a limit's busiest subjects, with each step of the formula or without.
+// onHost writes the figures of a limit's busiest subjects, with each step of the formula or
+// without.
 func (s *screen) onHost(h OnHost, steps bool) {
 	switch {
 	case h.Unseen != "":
@@ -221,7 +225,8 @@ func (s *screen) onHost(h OnHost, steps bool) {
 	}
 }
 
-// steps is the formula with figures: the result of each step on the left, how it came about on the right.
+// steps is the formula with figures: the result of each step on the left, how it came about
+// on the right.
 func (s *screen) steps(steps []limit.Step) {
 	widest := 0
 	for _, x := range steps {

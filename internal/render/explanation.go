@@ -14,8 +14,9 @@ import (
 // ExplanationSchema names the JSON form of an Explanation. Fields may be added, none renamed.
 const ExplanationSchema = "maxconn.explain/1"
 
-// Explanation is what the catalogue and a snapshot say of one question: a limit, knobs by the name asked for, or
-// the signs that a text shows, best first, and what else may be behind it.
+// Explanation is what the catalogue and a snapshot say of one question: a limit, knobs by
+// the name asked for, or the signs that a text shows, best first, and what else may be
+// behind it.
 type Explanation struct {
 	Schema string        `json:"schema"`
 	Query  string        `json:"query"`
@@ -54,25 +55,27 @@ type OnHost struct {
 
 // Figures is the formula step by step for one subject.
 type Figures struct {
-	Subject    string        `json:"subject"`
-	Process    string        `json:"process"`
-	PID        int64         `json:"pid"`
-	Measure    limit.Measure `json:"measure"`
-	Unit       string        `json:"unit,omitempty"` // what Ceiling and Used count where that is not connections
-	Ceiling    int64         `json:"ceiling"`
-	Unbounded  bool          `json:"unbounded,omitempty"`
-	AtMost     bool          `json:"at_most,omitempty"`
-	CeilingHow limit.How     `json:"ceiling_how,omitempty"`
-	Used       int64         `json:"used"`
-	Cause      string        `json:"cause,omitempty"`
-	Steps      []limit.Step  `json:"steps"`
+	Subject string        `json:"subject"`
+	Process string        `json:"process"`
+	PID     int64         `json:"pid"`
+	Measure limit.Measure `json:"measure"`
+	// what Ceiling and Used count where that is not connections
+	Unit       string       `json:"unit,omitempty"`
+	Ceiling    int64        `json:"ceiling"`
+	Unbounded  bool         `json:"unbounded,omitempty"`
+	AtMost     bool         `json:"at_most,omitempty"`
+	CeilingHow limit.How    `json:"ceiling_how,omitempty"`
+	Used       int64        `json:"used"`
+	Cause      string       `json:"cause,omitempty"`
+	Steps      []limit.Step `json:"steps"`
 }
 
 // mostSubjects is for how many subjects of a limit the arithmetic is shown.
 const mostSubjects = 3
 
-// Explain answers a question on a limit (by ID), a knob (by name), or an error or log line. ok is false where the
-// catalogue knows nothing of it. The snapshot may be empty: then there are no figures.
+// Explain answers a question on a limit (by ID), a knob (by name), or an error or log line.
+// ok is false where the catalogue knows nothing of it. The snapshot may be empty: then
+// there are no figures.
 func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 	e = Explanation{Schema: ExplanationSchema, Query: query, Host: diagnose.About(s)}
 	if l := findLimit(query); l != nil {
@@ -94,12 +97,23 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 
 // findLimit takes an ID as people and the kernel spell it: time-wait, time_wait, TIME_WAIT.
 func findLimit(query string) *limit.Limit {
-	id := strings.NewReplacer("_", "-", " ", "-").Replace(strings.ToLower(strings.TrimSpace(query)))
+	id := strings.NewReplacer("_", "-", " ",
+		"-").Replace(strings.ToLower(strings.TrimSpace(query)))
 	return limit.Find(limit.ID(id))
 }
 
 func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
-	p := LimitPage{ID: string(l.ID), Title: l.Title, Measure: l.Measure, Scope: l.Scope, Doc: l.Doc, Formula: l.Formula, OnHost: onHost(l, s, ""), Myths: l.Myths, Sources: l.Sources}
+	p := LimitPage{
+		ID:      string(l.ID),
+		Title:   l.Title,
+		Measure: l.Measure,
+		Scope:   l.Scope,
+		Doc:     l.Doc,
+		Formula: l.Formula,
+		OnHost:  onHost(l, s, ""),
+		Myths:   l.Myths,
+		Sources: l.Sources,
+	}
 	for _, name := range l.Knobs {
 		if k := knob.Lookup(name); k != nil {
 			p.Knobs = append(p.Knobs, knobPage(k, s, l))
@@ -121,9 +135,13 @@ func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
 		return OnHost{Unseen: err.Error()}
 	}
 	if port != "" {
-		gauges = slices.DeleteFunc(gauges, func(g limit.Gauge) bool { return !strings.HasSuffix(g.Subject.Listener, ":"+port) })
+		gauges = slices.DeleteFunc(gauges, func(g limit.Gauge) bool {
+			return !strings.HasSuffix(g.Subject.Listener, ":"+port)
+		})
 	}
-	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int { return cmp.Compare(share(b), share(a)) })
+	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int {
+		return cmp.Compare(share(b), share(a))
+	})
 	out := OnHost{Port: port}
 	if len(gauges) == 0 {
 		out.Unseen = unseenRows(l, s)
@@ -155,8 +173,10 @@ func share(g limit.Gauge) float64 {
 
 func figures(g limit.Gauge) Figures {
 	f := Figures{
-		Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit,
-		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost, CeilingHow: diagnose.CeilingHow(g), Used: g.Used, Cause: g.Cause, Steps: g.Steps,
+		Subject: g.Subject.Name, Process: g.Subject.Process, PID: g.Subject.PID,
+		Measure: g.Measure, Unit: g.Unit,
+		Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost,
+		CeilingHow: diagnose.CeilingHow(g), Used: g.Used, Cause: g.Cause, Steps: g.Steps,
 	}
 	return f
 }

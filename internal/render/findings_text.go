@@ -43,7 +43,8 @@ func (s *screen) findings(all []diagnose.Finding) {
 
 // finding is everything that is known about one.
 func (s *screen) finding(f diagnose.Finding) {
-	s.para(0, 2, severity(f), text("  "), span{f.Limit, bold}, text(" at "+subject(f)+": "+use(f)))
+	s.para(0, 2, severity(f), text("  "), span{f.Limit, bold},
+		text(" at "+subject(f)+": "+use(f)))
 	say := func(label, words string) {
 		if words != "" {
 			s.labelled(2, label, labels, text(words))
@@ -99,10 +100,12 @@ func subject(f diagnose.Finding) string {
 	return f.Subject + ", " + p
 }
 
-// use is how much of the limit is used, and how much is wanted. Refused is not said here: it counts packets,
-// retransmissions too, and would be taken for lost clients; the evidence has it with its meaning.
+// use is how much of the limit is used, and how much is wanted. Refused is not said here:
+// it counts packets, retransmissions too, and would be taken for lost clients; the evidence
+// has it with its meaning.
 func use(f diagnose.Finding) string {
-	words := count(f.Used) + " of " + marked(f.Ceiling, f.CeilingHow, f.AtMost) + " " + counted(f)
+	words := count(f.Used) + " of " + marked(f.Ceiling, f.CeilingHow, f.AtMost) + " " +
+		counted(f)
 	switch {
 	case f.Unbounded && f.Used == 0:
 		words = "no ceiling in connections"

@@ -20,8 +20,8 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
-// fillArrays makes every nil slice below an addressable value an empty one. Slices are copied before
-// their elements change: the caller keeps its own.
+// fillArrays makes every nil slice below an addressable value an empty one. Slices are
+// copied before their elements change: the caller keeps its own.
 func fillArrays(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:

@@ -10,7 +10,8 @@ import (
 	"github.com/maxconn/maxconn/internal/diagnose"
 )
 
-// manySubjects is from where a report is written in pieces: a whole one takes several times its size in memory.
+// manySubjects is from where a report is written in pieces: a whole one takes several times
+// its size in memory.
 const manySubjects = 256
 
 // JSON writes a report in its stable form.
@@ -52,8 +53,8 @@ func (p *pieces) raw(text []byte) {
 	}
 }
 
-// fill writes the frame up to an empty list of this name and indent, and fills it. No text of the frame can be mistaken
-// for it: JSON has no line feeds inside strings.
+// fill writes the frame up to an empty list of this name and indent, and fills it. No text
+// of the frame can be mistaken for it: JSON has no line feeds inside strings.
 func fill[T any](p *pieces, indent, name string, items []T) {
 	if len(items) == 0 {
 		return

@@ -15,7 +15,8 @@ func TestJSONInPieces(t *testing.T) {
 		name := strconv.Itoa(i) + "\n  \"findings\": []\u202e"
 		r.Findings = append(r.Findings, diagnose.Finding{Subject: name})
 		r.Capacity.Inbound = append(r.Capacity.Inbound, diagnose.Inbound{Listener: name})
-		for _, c := range []diagnose.Report{r, {Findings: r.Findings}, {Capacity: r.Capacity, Host: diagnose.Host{Name: name}}} {
+		for _, c := range []diagnose.Report{r, {Findings: r.Findings},
+			{Capacity: r.Capacity, Host: diagnose.Host{Name: name}}} {
 			var whole, pieces bytes.Buffer
 			if err := writeJSON(&whole, c); err != nil {
 				t.Fatal(err)

@@ -11,11 +11,14 @@ import (
 // LintJSON writes what lines of files do, in its stable form.
 func LintJSON(w io.Writer, r lint.Report) error { return writeJSON(w, r) }
 
-// LintText writes it for a terminal: file by file, line by line. Settings of TCP that do not say how many connections
-// there can be share one paragraph, unless the style is verbose.
+// LintText writes it for a terminal: file by file, line by line. Settings of TCP that do
+// not say how many connections there can be share one paragraph, unless the style is
+// verbose.
 func LintText(w io.Writer, r lint.Report, style Style) error {
 	s := newScreen(style)
-	s.para(0, 2, span{"lint", bold}, text(" for "+lintKernel(r)+": "+plural(len(r.Lines)+r.PassedOver, "setting")+" in "+plural(len(r.Files), "file")))
+	s.para(0, 2, span{"lint", bold},
+		text(" for "+lintKernel(r)+": "+plural(len(r.Lines)+r.Skipped, "setting")+" in "+
+			plural(len(r.Files), "file")))
 	for _, c := range r.Cautions {
 		s.para(0, 2, span{"caution", yellow}, text(": "+c))
 	}
@@ -63,7 +66,8 @@ func (s *screen) lintFile(name string, lines []lint.Line) {
 	case len(lines) == 0:
 		s.para(2, 2, text("nothing here is about connections"))
 	case len(apart) > 0:
-		s.para(2, 4, span{"not about how many connections there can be", dim}, text(": "+strings.Join(apart, ", ")))
+		s.para(2, 4, span{"not about how many connections there can be", dim},
+			text(": "+strings.Join(apart, ", ")))
 	}
 }
 
@@ -96,7 +100,8 @@ func (s *screen) lintLine(l lint.Line, width int) {
 	verdict := string(l.Verdict) + strings.Repeat(" ", max(0, widestVerdict-len(l.Verdict)))
 	head := strings.Repeat(" ", width-len(number)) + number
 	what := settingOf(l)
-	spans := []span{{head, dim}, text("  "), {verdict, lintPaint(l.Verdict)}, text("  "), {what, bold}}
+	spans := []span{{head, dim}, text("  "), {verdict, lintPaint(l.Verdict)}, text("  "),
+		{what, bold}}
 	if l.Running != "" {
 		spans = append(spans, span{"  (now " + l.Running + ")", dim})
 	}
@@ -105,7 +110,9 @@ func (s *screen) lintLine(l lint.Line, width int) {
 	s.para(indent, indent, text(l.Why))
 	for _, n := range l.Notes {
 		if n.Verdict.Fault() || s.style.Verbose {
-			s.para(indent, indent, span{"also " + string(n.Verdict), lintPaint(n.Verdict)}, text(": "+n.Why))
+			s.para(indent, indent,
+				span{"also " + string(n.Verdict), lintPaint(n.Verdict)},
+				text(": "+n.Why))
 		}
 	}
 	if l.Source != "" {
@@ -143,7 +150,8 @@ func (s *screen) lintSummary(r lint.Report) {
 		s.para(0, 2, span{"clean", green}, text(after(rest)+passedOver(r)))
 		return
 	}
-	s.para(0, 2, span{plural(r.Faults(), "fault"), red}, text(": "+strings.Join(faults, ", ")+after(rest)+passedOver(r)))
+	s.para(0, 2, span{plural(r.Faults(), "fault"), red},
+		text(": "+strings.Join(faults, ", ")+after(rest)+passedOver(r)))
 }
 
 func after(words []string) string {
@@ -154,8 +162,9 @@ func after(words []string) string {
 }
 
 func passedOver(r lint.Report) string {
-	if r.PassedOver == 0 {
+	if r.Skipped == 0 {
 		return ""
 	}
-	return "; " + count(int64(r.PassedOver)) + " passed over that have nothing to do with connections (--all shows them)"
+	return "; " + count(int64(r.Skipped)) +
+		" skipped that have nothing to do with connections (--all shows them)"
 }

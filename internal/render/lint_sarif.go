@@ -9,14 +9,20 @@ import (
 	"github.com/maxconn/maxconn/internal/lint"
 )
 
-// LintSARIF writes the faults in the Static Analysis Results Interchange Format 2.1.0 (OASIS), which code review tools show beside the
-// lines. A rule is a verdict; lines without a fault are left out.
+// LintSARIF writes the faults in the Static Analysis Results Interchange Format 2.1.0
+// (OASIS), which code review tools show beside the lines. A rule is a verdict; lines
+// without a fault are left out.
 func LintSARIF(w io.Writer, r lint.Report, version string) error {
 	log := sarifLog{
 		Schema:  "https://json.schemastore.org/sarif-2.1.0.json",
 		Version: "2.1.0",
 		Runs: []sarifRun{{
-			Tool:    sarifTool{sarifDriver{Name: "maxconn", Version: version, InformationURI: "https://github.com/maxconn/maxconn", Rules: sarifRules()}},
+			Tool: sarifTool{sarifDriver{
+				Name:           "maxconn",
+				Version:        version,
+				InformationURI: "https://github.com/maxconn/maxconn",
+				Rules:          sarifRules(),
+			}},
 			Results: sarifResults(r),
 		}},
 	}
@@ -102,7 +108,11 @@ var lintMeanings = []struct {
 
 func sarifRules() (rules []sarifRule) {
 	for _, m := range lintMeanings {
-		rules = append(rules, sarifRule{ID: string(m.verdict), ShortDescription: sarifText{m.meaning}, Default: sarifDefault{m.level}})
+		rules = append(rules, sarifRule{
+			ID:               string(m.verdict),
+			ShortDescription: sarifText{m.meaning},
+			Default:          sarifDefault{m.level},
+		})
 	}
 	return rules
 }
@@ -111,8 +121,10 @@ func sarifResults(r lint.Report) (out []sarifResult) {
 	for _, l := range r.Lines {
 		for i, m := range lintMeanings {
 			if m.verdict == l.Verdict {
-				out = append(out, sarifResult{RuleID: string(m.verdict), RuleIndex: i, Level: m.level, Message: sarifText{sarifMessage(l)},
-					Locations: []sarifLocation{{sarifPhysical{sarifArtifact{fileURI(l.File)}, sarifRegion{l.Line}}}}})
+				out = append(out,
+					sarifResult{RuleID: string(m.verdict), RuleIndex: i,
+						Level: m.level, Message: sarifText{sarifMessage(l)},
+						Locations: []sarifLocation{{sarifPhysical{sarifArtifact{fileURI(l.File)}, sarifRegion{l.Line}}}}})
 			}
 		}
 	}

@@ -10,10 +10,13 @@ import (
 
 // LoadCSV writes the time series of a load, a line for each sample under a head.
 func LoadCSV(w io.Writer, r *result.Report) error {
-	rows := [][]string{{"t", "attempted", "established", "open", "failed", "per_second", "messages", "free_memory", "cpu_s"}}
+	rows := [][]string{{"t", "attempted", "established", "open", "failed", "per_second",
+		"messages", "free_memory", "cpu_s"}}
 	for _, s := range r.Series {
 		rows = append(rows, []string{
-			decimal(s.Seconds, 3), whole(s.Attempted), whole(s.Established), whole(s.Open), whole(s.Failed), decimal(s.PerSecond, 1), whole(s.Messages), whole(s.Free), decimal(s.CPU, 3),
+			decimal(s.Seconds, 3), whole(s.Attempted), whole(s.Established),
+			whole(s.Open), whole(s.Failed), decimal(s.PerSecond, 1), whole(s.Messages),
+			whole(s.Free), decimal(s.CPU, 3),
 		})
 	}
 	return csv.NewWriter(w).WriteAll(rows)

@@ -12,8 +12,8 @@ import (
 // pageWidth is the width of the figures on a page, in columns.
 const pageWidth = 100
 
-// LoadHTML writes what a load reached as one page that stands alone: the figures, and plots of rate, open
-// connections and free memory over time and of the distribution of times.
+// LoadHTML writes what a load reached as one page that stands alone: the figures, and plots
+// of rate, open connections and free memory over time and of the distribution of times.
 func LoadHTML(w io.Writer, r *result.Report) error {
 	var figures strings.Builder
 	if err := LoadText(&figures, r, Style{Width: pageWidth}); err != nil {
@@ -50,9 +50,18 @@ svg{width:100%;max-width:46rem;height:auto}
 func loadPlots(r *result.Report) (out []Plot) {
 	if len(r.Series) > 1 {
 		out = append(out,
-			overTime(r, "New connections", "connections a second", func(s result.Sample) float64 { return s.PerSecond }),
-			overTime(r, "Open connections", "connections", func(s result.Sample) float64 { return float64(s.Open) }),
-			overTime(r, "Free memory and page cache", "MiB", func(s result.Sample) float64 { return float64(s.Free >> 20) }))
+			overTime(r, "New connections", "connections a second",
+				func(s result.Sample) float64 {
+					return s.PerSecond
+				}),
+			overTime(r, "Open connections", "connections",
+				func(s result.Sample) float64 {
+					return float64(s.Open)
+				}),
+			overTime(r, "Free memory and page cache", "MiB",
+				func(s result.Sample) float64 {
+					return float64(s.Free >> 20)
+				}))
 	}
 	if len(r.Connect.Buckets) > 0 {
 		out = append(out, distribution("Connect time", "connections", r.Connect))
@@ -74,9 +83,17 @@ func overTime(r *result.Report, title, unit string, of func(result.Sample) float
 
 // distribution plots how many took how long.
 func distribution(title, unit string, t result.Times) Plot {
-	p := Plot{Title: title, X: "at most; each column takes twice as long as the one before", Y: unit}
+	p := Plot{
+		Title: title,
+		X:     "at most; each column takes twice as long as the one before",
+		Y:     unit,
+	}
 	for _, b := range t.Buckets {
-		p.Bars = append(p.Bars, Bar{Name: micros(b.UpTo), Y: float64(b.Count), Says: count(b.Count) + " took up to " + micros(b.UpTo)})
+		p.Bars = append(p.Bars, Bar{
+			Name: micros(b.UpTo),
+			Y:    float64(b.Count),
+			Says: count(b.Count) + " took up to " + micros(b.UpTo),
+		})
 	}
 	return p
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
-// LoadText writes what a load reached for a terminal: one label and what belongs to it a line. All figures were
-// measured by the run.
+// LoadText writes what a load reached for a terminal: one label and what belongs to it a
+// line. All figures were measured by the run.
 func LoadText(w io.Writer, r *result.Report, style Style) error {
 	t := loadScreen{newScreen(style)}
 	t.verdict(r)
@@ -40,11 +40,13 @@ func (t loadScreen) add(label, format string, args ...any) {
 func (t loadScreen) verdict(r *result.Report) {
 	switch {
 	case r.Role == "serve":
-		t.para(0, 2, text(count(r.Established)+" connections accepted on "+r.Target+peakText(r)))
+		t.para(0, 2, text(count(r.Established)+" connections accepted on "+r.Target+
+			peakText(r)))
 	case r.GoalMet:
 		t.para(0, 2, span{loadTitle(r), bold}, text(": "), span{"the goal was met", green})
 	default:
-		t.para(0, 2, span{loadTitle(r), bold}, text(": "), span{"the goal was not met", red})
+		t.para(0, 2, span{loadTitle(r), bold}, text(": "),
+			span{"the goal was not met", red})
 		for _, m := range r.Missed {
 			t.add("missed", "%s", m)
 		}
@@ -53,7 +55,8 @@ func (t loadScreen) verdict(r *result.Report) {
 		t.add("stopped", "%s", stopText(r.Stopped))
 	}
 	if r.BoundBy != "" {
-		t.add("bound by", "%s: %s", r.BoundBy, cmp.Or(r.Because, "maxconn explain "+r.BoundBy))
+		t.add("bound by", "%s: %s", r.BoundBy,
+			cmp.Or(r.Because, "maxconn explain "+r.BoundBy))
 	}
 }
 
@@ -96,9 +99,11 @@ func (t loadScreen) connections(r *result.Report) {
 	if r.Role == "serve" {
 		return
 	}
-	t.add("established", "%s of %s attempted, in %s: %s/s", count(r.Established), count(r.Attempted), roundTime(r.Seconds), count(int64(r.Rate)))
+	t.add("established", "%s of %s attempted, in %s: %s/s", count(r.Established),
+		count(r.Attempted), roundTime(r.Seconds), count(int64(r.Rate)))
 	if r.Mode != result.Churn {
-		t.add("open", "at most %s at one time, %s at the end", count(r.PeakOpen), count(r.Held))
+		t.add("open", "at most %s at one time, %s at the end", count(r.PeakOpen),
+			count(r.Held))
 	}
 	if r.Answered > 0 {
 		t.add("answers", "%s", count(r.Answered))
@@ -107,7 +112,8 @@ func (t loadScreen) connections(r *result.Report) {
 		t.add("messages", "%s", count(r.Messages))
 	}
 	if r.PortsSkipped > 0 {
-		t.add("ports", "%s were taken by others and passed over", count(r.PortsSkipped))
+		t.add("ports", "%s were in use by other programs and skipped",
+			count(r.PortsSkipped))
 	}
 }
 
@@ -119,17 +125,20 @@ func (t loadScreen) times(r *result.Report) {
 		t.add("answer time", "%s", timesText(*r.Answer))
 	}
 	for _, s := range r.SYNSteps {
-		t.add("SYN again", "%s connections after %d s, their SYN sent again %d times", count(s.Connections), s.Seconds, s.Retransmits)
+		t.add("SYN again", "%s connections after %d s, their SYN sent again %d times",
+			count(s.Connections), s.Seconds, s.Retransmits)
 	}
 }
 
 func timesText(t result.Times) string {
-	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", micros(t.P50), micros(t.P90), micros(t.P99), micros(t.P999), micros(t.Max))
+	return fmt.Sprintf("p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", micros(t.P50), micros(t.P90),
+		micros(t.P99), micros(t.P999), micros(t.Max))
 }
 
 func (t loadScreen) failures(r *result.Report) {
 	for _, f := range r.Failures {
-		t.add("failed", "%s at %s: %s, the first after %.1f s with %s open", count(f.Count), f.Phase, f.Errno, f.First, count(f.Open))
+		t.add("failed", "%s at %s: %s, the first after %.1f s with %s open", count(f.Count),
+			f.Phase, f.Errno, f.First, count(f.Open))
 	}
 	if r.WorkersLost > 0 {
 		t.add("workers", "%d ended before they should", r.WorkersLost)
@@ -138,7 +147,8 @@ func (t loadScreen) failures(r *result.Report) {
 
 func (t loadScreen) cost(r *result.Report) {
 	if per := memoryText(r.Bytes); per != "" {
-		t.add("memory", "%s for each connection; the program has %d MiB", per, r.Bytes.UserTotal>>20)
+		t.add("memory", "%s for each connection; the program has %d MiB", per,
+			r.Bytes.UserTotal>>20)
 	}
 	if r.CPU != nil {
 		ends := "at this end"
@@ -154,7 +164,8 @@ func (t loadScreen) cost(r *result.Report) {
 	case r.Tables == 1:
 		how = "one descriptor table"
 	}
-	t.add("workers", "%d, %s; a table takes %s descriptors", max(r.Tables, r.Processes), how, count(r.FileLimit))
+	t.add("workers", "%d, %s; a table takes %s descriptors", max(r.Tables, r.Processes), how,
+		count(r.FileLimit))
 }
 
 // memoryText is what was measured of the memory for one connection, "" where nothing was.
@@ -163,7 +174,8 @@ func memoryText(b result.BytesPer) string {
 	for _, part := range []struct {
 		bytes *int64
 		of    string
-	}{{b.Kernel, "of the kernel"}, {b.Slab, "in its object caches"}, {b.User, "of this program"}} {
+	}{{b.Kernel, "of the kernel"}, {b.Slab, "in its object caches"},
+		{b.User, "of this program"}} {
 		if part.bytes != nil {
 			said = append(said, count(*part.bytes)+" bytes "+part.of)
 		}
@@ -174,9 +186,13 @@ func memoryText(b result.BytesPer) string {
 // tellingCounters say why connections fail or wait; others are in the JSON form.
 func tellingCounters() []string {
 	return []string{
-		"TcpExt.ListenOverflows", "TcpExt.ListenDrops", "TcpExt.TCPReqQFullDrop", "TcpExt.TCPReqQFullDoCookies", "TcpExt.SyncookiesSent", "TcpExt.SyncookiesFailed",
-		"TcpExt.TCPTimeWaitOverflow", "TcpExt.TCPAbortOnMemory", "TcpExt.TCPAbortOnTimeout", "TcpExt.TCPSynRetrans", "TcpExt.TCPTimeouts", "TcpExt.TCPMemoryPressures", "TcpExt.TW", "TcpExt.TWRecycled",
-		"TcpExt.PruneCalled", "TcpExt.TCPBacklogDrop", "Tcp.AttemptFails", "Tcp.EstabResets", "Tcp.RetransSegs",
+		"TcpExt.ListenOverflows", "TcpExt.ListenDrops", "TcpExt.TCPReqQFullDrop",
+		"TcpExt.TCPReqQFullDoCookies", "TcpExt.SyncookiesSent", "TcpExt.SyncookiesFailed",
+		"TcpExt.TCPTimeWaitOverflow", "TcpExt.TCPAbortOnMemory", "TcpExt.TCPAbortOnTimeout",
+		"TcpExt.TCPSynRetrans", "TcpExt.TCPTimeouts", "TcpExt.TCPMemoryPressures",
+		"TcpExt.TW", "TcpExt.TWRecycled",
+		"TcpExt.PruneCalled", "TcpExt.TCPBacklogDrop", "Tcp.AttemptFails",
+		"Tcp.EstabResets", "Tcp.RetransSegs",
 	}
 }
 
@@ -184,7 +200,8 @@ func (t loadScreen) kernel(r *result.Report) {
 	var said []string
 	for _, c := range r.Counters {
 		if slices.Contains(tellingCounters(), c.Name) {
-			said = append(said, strings.TrimPrefix(c.Name, "TcpExt.")+" "+figure.Separate(fmt.Sprintf("%+d", c.By)))
+			said = append(said, strings.TrimPrefix(c.Name, "TcpExt.")+" "+
+				figure.Separate(fmt.Sprintf("%+d", c.By)))
 		}
 	}
 	if said != nil {
@@ -195,13 +212,16 @@ func (t loadScreen) kernel(r *result.Report) {
 		if r.AtPeak != nil {
 			held = fmt.Sprintf(", %s while held", count(r.AtPeak.Inuse))
 		}
-		t.add("sockets", "%s before%s, %s after (TIME_WAIT %s, then %s; orphans %s, then %s)", count(r.Before.Inuse), held, count(r.After.Inuse),
-			count(r.Before.TimeWait), count(r.After.TimeWait), count(r.Before.Orphans), count(r.After.Orphans))
+		t.add("sockets",
+			"%s before%s, %s after (TIME_WAIT %s, then %s; orphans %s, then %s)",
+			count(r.Before.Inuse), held, count(r.After.Inuse),
+			count(r.Before.TimeWait), count(r.After.TimeWait), count(r.Before.Orphans),
+			count(r.After.Orphans))
 	}
 }
 
-// peakText is how many connections a server was seen to have. It is looked at some times a second: a short peak may have been higher,
-// or not seen at all.
+// peakText is how many connections a server was seen to have. It is looked at some times a
+// second: a short peak may have been higher, or not seen at all.
 func peakText(r *result.Report) string {
 	if r.PeakOpen == 0 {
 		return ""
@@ -216,16 +236,20 @@ func (t loadScreen) server(r *result.Report) {
 	}
 	held := ""
 	if r.AtPeak != nil {
-		held = fmt.Sprintf("; the kernel counts %s sockets in its network namespace", count(r.AtPeak.Inuse))
+		held = fmt.Sprintf("; the kernel counts %s sockets in its network namespace",
+			count(r.AtPeak.Inuse))
 	}
 	t.add("server", "%s accepted%s%s", count(r.Established), peakText(r), held)
 	for _, f := range r.Failures {
-		t.add("", "%s at %s: %s, the first with %s open", count(f.Count), f.Phase, f.Errno, count(f.Open))
+		t.add("", "%s at %s: %s, the first with %s open", count(f.Count), f.Phase, f.Errno,
+			count(f.Open))
 	}
 }
 
 // roundTime is 1.23s, 1m2s: what a run took.
-func roundTime(s float64) string { return time.Duration(s * 1e9).Round(10 * time.Millisecond).String() }
+func roundTime(s float64) string {
+	return time.Duration(s * 1e9).Round(10 * time.Millisecond).String()
+}
 
 // micros is a time of a histogram, known to 1 %.
 func micros(us float64) string {
@@ -248,5 +272,6 @@ func LoadLine(s result.Sample) string {
 	if s.Failed > 0 {
 		failed = ", " + count(s.Failed) + " failed"
 	}
-	return fmt.Sprintf("%.0f s: %s established, %s/s, %s open%s, %d MiB free", s.Seconds, count(s.Established), count(int64(s.PerSecond)), count(s.Open), failed, s.Free>>20)
+	return fmt.Sprintf("%.0f s: %s established, %s/s, %s open%s, %d MiB free", s.Seconds,
+		count(s.Established), count(int64(s.PerSecond)), count(s.Open), failed, s.Free>>20)
 }

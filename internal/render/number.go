@@ -13,7 +13,8 @@ func count(n int64) string { return figure.Count(n) }
 
 // value is a text from the kernel; a lone number gets separators.
 func value(s string) string {
-	if digits := strings.TrimLeft(s, "+-"); digits != "" && len(s)-len(digits) <= 1 && strings.Trim(digits, "0123456789") == "" {
+	if digits := strings.TrimLeft(s, "+-"); digits != "" && len(s)-len(digits) <= 1 &&
+		strings.Trim(digits, "0123456789") == "" {
 		return figure.Separate(s)
 	}
 	return s

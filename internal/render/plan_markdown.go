@@ -28,7 +28,9 @@ func (m *markdown) plan(p plan.Plan) {
 		m.heading(3, "Changes, in this order")
 		var rows [][]md
 		for i, c := range p.Changes {
-			rows = append(rows, []md{number(i + 1), code(c.Setting), code(shownValue(c.From)), code(shownValue(c.To)), prose(c.TakesEffect), prose(c.Owner)})
+			rows = append(rows, []md{number(i + 1), code(c.Setting),
+				code(shownValue(c.From)), code(shownValue(c.To)),
+				prose(c.TakesEffect), prose(c.Owner)})
 		}
 		m.table([]md{":", "setting", "from", "to", "takes effect", "set by"}, rows)
 	}
@@ -58,7 +60,9 @@ func (m *markdown) left(title md, p plan.Plan, binds bool) {
 	var lines []md
 	for _, l := range p.Left {
 		if l.Binds == binds {
-			lines = append(lines, prose(l.Limit+leftHead(l))+": "+prose(string(l.Kind))+": "+prose(l.Text))
+			lines = append(lines,
+				prose(l.Limit+leftHead(l))+": "+prose(string(l.Kind))+": "+
+					prose(l.Text))
 		}
 	}
 	if len(lines) > 0 {

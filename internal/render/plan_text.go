@@ -14,8 +14,8 @@ import (
 // PlanJSON writes a plan in its stable form, which apply reads.
 func PlanJSON(w io.Writer, p plan.Plan) error { return writeJSON(w, p) }
 
-// PlanText writes a plan for a terminal: the answer in one sentence, the changes in their order, and what no
-// setting lifts.
+// PlanText writes a plan for a terminal: the answer in one sentence, the changes in their
+// order, and what no setting lifts.
 func PlanText(w io.Writer, p plan.Plan, style Style) error {
 	s := newScreen(style)
 	s.plan(p)
@@ -45,7 +45,8 @@ func (s *screen) plan(p plan.Plan) {
 	s.para(0, 2, planVerdict(p)...)
 	if len(p.Changes) > 0 {
 		s.blank()
-		s.line(0, span{"CHANGES", bold}, text(", in the order in which the kernel takes them"))
+		s.line(0, span{"CHANGES", bold},
+			text(", in the order in which the kernel takes them"))
 	}
 	s.changes(p.Changes)
 	s.leftovers(p)
@@ -70,11 +71,13 @@ func (s *screen) goals(w plan.Workload) {
 		label = ""
 	}
 	if n := len(goals) - len(shown); n > 0 {
-		s.labelled(0, "", 8, span{"and " + count(int64(n)) + " more (--verbose shows them)", dim})
+		s.labelled(0, "", 8, span{"and " + count(int64(n)) + " more (--verbose shows them)",
+			dim})
 	}
 }
 
-// first is how many of n a screen shows: all where everything was asked for, or where one line more is no gain.
+// first is how many of n a screen shows: all where everything was asked for, or where one
+// line more is no gain.
 func (s *screen) first(n, most int) int {
 	if s.style.Verbose || n <= most+1 {
 		return n
@@ -109,7 +112,8 @@ func planGoals(w plan.Workload) (out []string) {
 
 func wants(g plan.Goal) (out []string) {
 	for _, m := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
-		if n := (limit.Goal{Held: g.Held, PerSecond: g.PerSecond, Burst: g.Burst}).Want(m); n > 0 {
+		if n := (limit.Goal{Held: g.Held, PerSecond: g.PerSecond, Burst: g.Burst}).Want(
+			m); n > 0 {
 			out = append(out, count(n)+" "+measured(m))
 		}
 	}
@@ -138,7 +142,8 @@ func planVerdict(p plan.Plan) []span {
 	case p.Verdict == diagnose.Holds:
 		return []span{{after + " " + fits, green}, text(seen)}
 	case len(p.Changes) == 0:
-		return []span{{strings.ToUpper(not[:1]) + not[1:], red}, text(", and no setting changes that: " + list(bindingLimits(p)) + ".")}
+		return []span{{strings.ToUpper(not[:1]) + not[1:], red},
+			text(", and no setting changes that: " + list(bindingLimits(p)) + ".")}
 	}
 	return []span{{after + " " + not, red}, text(" yet: " + list(bindingLimits(p)) + ".")}
 }
@@ -158,7 +163,8 @@ func bindingLimits(p plan.Plan) (out []string) {
 // planLabels is the column at which the words of a change begin.
 const planLabels = 15
 
-// changes writes them all; workers of one program that get the same are one block, unless everything is asked for.
+// changes writes them all; workers of one program that get the same are one block, unless
+// everything is asked for.
 func (s *screen) changes(all []plan.Change) {
 	for i := 0; i < len(all); {
 		n := 1
@@ -180,7 +186,9 @@ func alike(a, b plan.Change) bool {
 }
 
 // program is the setting without the pid.
-func program(c plan.Change) string { return strings.TrimSuffix(c.Setting, " (pid "+c.Target.Name+")") }
+func program(c plan.Change) string {
+	return strings.TrimSuffix(c.Setting, " (pid "+c.Target.Name+")")
+}
 
 func (s *screen) change(i int, same []plan.Change) {
 	c, number, name := same[0], count(int64(i+1))+". ", same[0].Setting
@@ -192,7 +200,8 @@ func (s *screen) change(i int, same []plan.Change) {
 		number = count(int64(i+1)) + "-" + count(int64(i+len(same))) + ". "
 		name = program(c) + " (pids " + list(pids) + ")"
 	}
-	s.para(0, 4, span{number, dim}, span{name, bold}, text(": "+shownValue(c.From)+" -> "+shownValue(c.To)))
+	s.para(0, 4, span{number, dim}, span{name, bold},
+		text(": "+shownValue(c.From)+" -> "+shownValue(c.To)))
 	for _, x := range changeWords(c) {
 		s.labelled(2, x.label, planLabels, text(x.words))
 	}
@@ -203,7 +212,8 @@ type labelledWords struct{ label, words string }
 // changeWords is everything that is to be said of a change.
 func changeWords(c plan.Change) (out []labelledWords) {
 	for _, x := range []labelledWords{
-		{"why", c.Why}, {"set by", c.Owner}, {"takes effect", c.TakesEffect}, {"lasts", c.Lasts}, {"cost", c.Cost}, {"risk", c.Risk},
+		{"why", c.Why}, {"set by", c.Owner}, {"takes effect", c.TakesEffect},
+		{"lasts", c.Lasts}, {"cost", c.Cost}, {"risk", c.Risk},
 	} {
 		if x.words != "" {
 			out = append(out, x)
@@ -230,15 +240,17 @@ func (s *screen) leftovers(p plan.Plan) {
 func leftTitles(p plan.Plan) [2]string {
 	switch p.Aim {
 	case plan.Mend:
-		return [2]string{"NO SETTING MENDS", "SEE TO AS WELL"}
+		return [2]string{"NOT FIXABLE BY SETTINGS", "ALSO CHECK"}
 	case plan.Most:
-		return [2]string{"NO SETTING LIFTS", "HOW FAR IT GOES"}
+		return [2]string{"NOT LIFTABLE BY SETTINGS", "HOW FAR IT GOES"}
 	}
-	return [2]string{"NO SETTING LIFTS", "SEE TO AS WELL"}
+	return [2]string{"NOT LIFTABLE BY SETTINGS", "ALSO CHECK"}
 }
 
 func (s *screen) leftover(title string, p plan.Plan, binds bool) {
-	all := slices.DeleteFunc(slices.Clone(p.Left), func(l plan.Left) bool { return l.Binds != binds || l.Kind == plan.Unknown })
+	all := slices.DeleteFunc(slices.Clone(p.Left), func(l plan.Left) bool {
+		return l.Binds != binds || l.Kind == plan.Unknown
+	})
 	for i, group := range leftGroups(all) {
 		if i == 0 {
 			s.blank()
@@ -252,12 +264,15 @@ func (s *screen) leftover(title string, p plan.Plan, binds bool) {
 			}
 		}
 		if n := len(group) - len(shown); n > 0 {
-			s.para(0, 2, span{group[0][0].Limit, bold}, span{" at " + count(int64(n)) + " more (--verbose shows them)", dim})
+			s.para(0, 2, span{group[0][0].Limit, bold},
+				span{" at " + count(int64(n)) + " more (--verbose shows them)",
+					dim})
 		}
 	}
 }
 
-// leftGroups puts what follows each other into one group for each limit, and in it what is of one subject together.
+// leftGroups puts what follows each other into one group for each limit, and in it what is
+// of one subject together.
 func leftGroups(all []plan.Left) (out [][][]plan.Left) {
 	for i, l := range all {
 		newLimit := i == 0 || l.Limit != all[i-1].Limit

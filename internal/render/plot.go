@@ -60,7 +60,8 @@ func (s scale) at(v float64) float64 {
 func (p Plot) SVG() string {
 	x, y := p.scales()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="%s" font-family="system-ui, sans-serif" font-size="11" fill="%s">`+"\n",
+	fmt.Fprintf(&b,
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="%s" font-family="system-ui, sans-serif" font-size="11" fill="%s">`+"\n",
 		plotWidth, plotHeight, html.EscapeString(Clean(p.Title)), plotInk)
 	label(&b, plotLeft, 16, "start", p.Title, `font-weight="600"`)
 	p.axes(&b, x, y)
@@ -72,7 +73,8 @@ func (p Plot) SVG() string {
 	for i, c := range p.Curves {
 		c.draw(&b, x, y, colors[i%len(colors)])
 		if len(p.Curves) > 1 {
-			label(&b, plotWidth-plotRight, plotTop+14+14*float64(i), "end", c.Name, `fill="`+colors[i%len(colors)]+`"`)
+			label(&b, plotWidth-plotRight, plotTop+14+14*float64(i), "end", c.Name,
+				`fill="`+colors[i%len(colors)]+`"`)
 		}
 	}
 	b.WriteString("</svg>\n")
@@ -108,20 +110,24 @@ func (p Plot) scales() (x, y scale) {
 	if highY == 0 {
 		highY = 1
 	}
-	return scale{lowX, highX, plotLeft, plotWidth - plotRight}, scale{0, min(highY*1.05, math.MaxFloat64), plotHeight - plotBottom, plotTop}
+	return scale{lowX, highX, plotLeft, plotWidth - plotRight},
+		scale{0, min(highY*1.05, math.MaxFloat64), plotHeight - plotBottom, plotTop}
 }
 
 func (p Plot) axes(b *strings.Builder, x, y scale) {
 	for _, v := range ticks(y.low, y.high) {
-		fmt.Fprintf(b, `<line x1="%g" x2="%g" y1="%.1f" y2="%.1f" stroke="%s"/>`+"\n", x.from, x.to, y.at(v), y.at(v), plotGrid)
+		fmt.Fprintf(b, `<line x1="%g" x2="%g" y1="%.1f" y2="%.1f" stroke="%s"/>`+"\n",
+			x.from, x.to, y.at(v), y.at(v), plotGrid)
 		label(b, x.from-6, y.at(v)+4, "end", tickWords(v), "")
 	}
 	for _, v := range p.ticksX(x) {
 		label(b, x.at(v), y.from+15, "middle", tickWords(v), "")
 	}
-	fmt.Fprintf(b, `<path d="M%g %gV%gH%g" fill="none" stroke="%s"/>`+"\n", x.from, y.to, y.from, x.to, plotInk)
+	fmt.Fprintf(b, `<path d="M%g %gV%gH%g" fill="none" stroke="%s"/>`+"\n", x.from, y.to,
+		y.from, x.to, plotInk)
 	label(b, (x.from+x.to)/2, plotHeight-8, "middle", p.X, "")
-	label(b, 0, 0, "middle", p.Y, fmt.Sprintf(`transform="translate(14 %g) rotate(-90)"`, (y.from+y.to)/2))
+	label(b, 0, 0, "middle", p.Y, fmt.Sprintf(`transform="translate(14 %g) rotate(-90)"`,
+		(y.from+y.to)/2))
 }
 
 // ticksX are the figures at the X axis; columns have names.
@@ -144,8 +150,10 @@ func (p Plot) bars(b *strings.Builder, x, y scale) {
 		if bar.Y > 0 {
 			top = min(top, y.from-1)
 		}
-		fmt.Fprintf(b, `<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"><title>%s</title></rect>`+"\n",
-			left, top, right-left, y.from-top, color, html.EscapeString(Clean(bar.Says)))
+		fmt.Fprintf(b,
+			`<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"><title>%s</title></rect>`+"\n",
+			left, top, right-left, y.from-top, color,
+			html.EscapeString(Clean(bar.Says)))
 		if (len(p.Bars)-1-i)%every == 0 {
 			label(b, (left+right)/2, y.from+15, "middle", bar.Name, "")
 		}
@@ -160,10 +168,13 @@ func (c Curve) draw(b *strings.Builder, x, y scale, color string) {
 	for _, pt := range c.Points {
 		at = append(at, fmt.Sprintf("%.1f,%.1f", x.at(pt[0]), y.at(pt[1])))
 	}
-	fmt.Fprintf(b, `<polyline class="curve" points="%s" fill="none" stroke="%s" stroke-width="1.6"/>`+"\n", strings.Join(at, " "), color)
+	fmt.Fprintf(b,
+		`<polyline class="curve" points="%s" fill="none" stroke="%s" stroke-width="1.6"/>`+
+			"\n", strings.Join(at, " "), color)
 	if len(c.Points) <= 40 {
 		for _, pt := range c.Points {
-			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="2.4" fill="%s"/>`+"\n", x.at(pt[0]), y.at(pt[1]), color)
+			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="2.4" fill="%s"/>`+"\n",
+				x.at(pt[0]), y.at(pt[1]), color)
 		}
 	}
 }
@@ -180,11 +191,12 @@ func (m PlotMark) draw(b *strings.Builder, x, y scale) {
 }
 
 func label(b *strings.Builder, x, y float64, anchor, words, more string) {
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(Clean(words)))
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor,
+		more, html.EscapeString(Clean(words)))
 }
 
-// mostTicks ends the search for round values where there are none: of figures that are large and near to each other,
-// the sum with a step may be the figure itself.
+// mostTicks ends the search for round values where there are none: of figures that are
+// large and near to each other, the sum with a step may be the figure itself.
 const mostTicks = 2 * ticksWanted
 
 // ticks are round values between low and high.

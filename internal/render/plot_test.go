@@ -24,8 +24,11 @@ func FuzzPlot(f *testing.F) {
 				t.Skip("JSON has no such figure")
 			}
 		}
-		p := Plot{Title: name, X: name, Y: name, Curves: []Curve{{name, [][2]float64{{x1, math.Abs(y1)}, {x2, math.Abs(y2)}}}},
-			Marks: []PlotMark{{name, math.NaN(), math.Abs(y1)}, {name, x2, math.NaN()}}}
+		p := Plot{Title: name, X: name, Y: name,
+			Curves: []Curve{{name,
+				[][2]float64{{x1, math.Abs(y1)}, {x2, math.Abs(y2)}}}},
+			Marks: []PlotMark{{name, math.NaN(), math.Abs(y1)},
+				{name, x2, math.NaN()}}}
 		spent.Within(t, len(name), func() { wellFormed(t, p.SVG()) })
 	})
 }
@@ -45,9 +48,11 @@ func wellFormed(t *testing.T, svg string) {
 }
 
 func TestPlotPlacesPoints(t *testing.T) {
-	p := Plot{Curves: []Curve{{"c", [][2]float64{{0, 0}, {10, 100}}}}, Marks: []PlotMark{{"level", math.NaN(), 50}}}
+	p := Plot{Curves: []Curve{{"c", [][2]float64{{0, 0}, {10, 100}}}},
+		Marks: []PlotMark{{"level", math.NaN(), 50}}}
 	svg := p.SVG()
-	for _, want := range []string{`points="72.0,256.0 624.0,`, `<path class="mark" shape-rendering="crispEdges" d="M72.0 `} {
+	for _, want := range []string{`points="72.0,256.0 624.0,`,
+		`<path class="mark" shape-rendering="crispEdges" d="M72.0 `} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("no %s in\n%s", want, svg)
 		}
@@ -58,7 +63,8 @@ func TestTicks(t *testing.T) {
 	for _, c := range []struct {
 		low, high float64
 		want      string
-	}{{0, 1, "0 0.2 0.4 0.6 0.8 1"}, {0, 60, "0 10 20 30 40 50 60"}, {0, 1.2e6, "0 200k 400k 600k 800k 1M 1.2M"}, {5, 5, "5"}} {
+	}{{0, 1, "0 0.2 0.4 0.6 0.8 1"}, {0, 60, "0 10 20 30 40 50 60"},
+		{0, 1.2e6, "0 200k 400k 600k 800k 1M 1.2M"}, {5, 5, "5"}} {
 		var words []string
 		for _, v := range ticks(c.low, c.high) {
 			words = append(words, tickWords(v))

@@ -20,7 +20,9 @@ var proofPage = template.Must(template.New("proofs").Funcs(template.FuncMap{
 	"measured":  measuredFigure,
 	"unit":      func(p proof.Proof) string { return ran(p, p.Unit) },
 	"seconds":   seconds,
-	"plot":      func(s proof.Series) template.HTML { return template.HTML(seriesPlot(s).SVG()) },
+	"plot": func(s proof.Series) template.HTML {
+		return template.HTML(seriesPlot(s).SVG())
+	},
 }).Parse(`<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -25,7 +25,8 @@ func ProofsText(w io.Writer, reports []proof.Report, style Style) error {
 	s := newScreen(style)
 	t := table{columns: []column{{head: "CLAIM"}, {head: "unit"}}}
 	for _, r := range reports {
-		s.para(0, 2, span{"Linux " + r.Kernel, bold}, text(": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s"))
+		s.para(0, 2, span{"Linux " + r.Kernel, bold},
+			text(": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s"))
 		t.columns = append(t.columns, column{head: r.Kernel, right: true})
 	}
 	for _, p := range everyClaim(reports) {

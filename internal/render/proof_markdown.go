@@ -14,10 +14,12 @@ import (
 func ProofMarkdown(w io.Writer, r proof.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs on Linux "+prose(r.Kernel))
-	m.paragraph(prose(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs, "CPU") + ", as " + r.User + "."))
+	m.paragraph(prose(proofCounts(r) + ", in " + seconds(r.Seconds) + " s, on " + plural(r.CPUs,
+		"CPU") + ", as " + r.User + "."))
 	var rows [][]md
 	for _, p := range r.Proofs {
-		cells := proseOf(predictedFigure(p), measuredFigure(p), ran(p, p.Unit), string(p.Verdict)+because(p), seconds(p.Seconds))
+		cells := proseOf(predictedFigure(p), measuredFigure(p), ran(p, p.Unit),
+			string(p.Verdict)+because(p), seconds(p.Seconds))
 		rows = append(rows, append([]md{claimed(p)}, cells...))
 	}
 	m.table([]md{"claim", "predicted:", "measured:", "unit", "verdict", "s:"}, rows)
@@ -38,15 +40,21 @@ func because(p proof.Proof) string {
 func ProofsDoc(w io.Writer, reports []proof.Report) error {
 	m := &markdown{}
 	m.heading(1, "Proofs")
-	m.paragraph("Each claim was tried on each kernel by `maxconn-proofs`: predicted by the formula of the limit, measured with real sockets, with a " +
-		"control run without the cause. A cell is the measured figure where the claim holds; `differs` shows predicted and measured; - is a trial that could not run, " +
+	m.paragraph("Each claim was tried on each kernel by `maxconn-proofs`: predicted by the " +
+		"formula of the limit, measured with real sockets, with a " +
+		"control run without the cause. A cell is the measured figure where the claim " +
+		"holds; `differs` shows predicted and measured; - is a trial that could not run, " +
 		"for the reason at the end. Debian's kernels ran in virtual machines " +
-		"without hardware support, where the processor is some ten times slower: figures of time are the kernel's own timers, never its speed.")
-	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a row on the running kernel, `maxconn prove --list` says which need a machine of their own.")
+		"without hardware support, where the processor is some ten times slower: " +
+		"figures of time are the kernel's own timers, never its speed.")
+	m.paragraph("This page is written by `scripts/proofs.sh`; `maxconn prove ID` repeats a " +
+		"row on the running kernel, `maxconn prove --list` says which need a machine " +
+		"of their own.")
 	heads, sums := []md{"claim", "unit"}, []md{}
 	for _, r := range reports {
 		heads = append(heads, "Linux "+prose(r.Kernel)+":")
-		sums = append(sums, "Linux "+prose(r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s."))
+		sums = append(sums, "Linux "+
+			prose(r.Kernel+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s."))
 	}
 	m.items(sums...)
 	byLimit := map[string][][]md{}
@@ -73,7 +81,8 @@ func ProofsDoc(w io.Writer, reports []proof.Report) error {
 	return m.flush(w)
 }
 
-// versionWords are the claims that hold with another figure on another kernel, or with a word of explanation there.
+// versionWords are the claims that hold with another figure on another kernel, or with a
+// word of explanation there.
 func versionWords(reports []proof.Report) (words []md) {
 	for _, p := range everyClaim(reports) {
 		low, high := math.Inf(1), math.Inf(-1)
@@ -87,7 +96,8 @@ func versionWords(reports []proof.Report) (words []md) {
 			}
 		}
 		if len(each) > 1 && high > low*1.05 && high-low >= 1 {
-			words = append(words, code(p.ID)+" "+prose("("+p.Unit+"): "+strings.Join(each, ", ")))
+			words = append(words,
+				code(p.ID)+" "+prose("("+p.Unit+"): "+strings.Join(each, ", ")))
 		}
 	}
 	if len(words) == 0 {
@@ -128,7 +138,8 @@ func couldNotRun(reports []proof.Report) (words []md) {
 	for _, r := range reports {
 		for _, p := range r.Proofs {
 			if p.Verdict == proof.CouldNotRun {
-				words = append(words, "Linux "+prose(r.Kernel)+", "+code(p.ID)+": "+prose(p.Why))
+				words = append(words,
+					"Linux "+prose(r.Kernel)+", "+code(p.ID)+": "+prose(p.Why))
 			}
 		}
 	}

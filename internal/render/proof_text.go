@@ -18,14 +18,17 @@ func ProofJSON(w io.Writer, r proof.Report) error { return writeJSON(w, r) }
 // are shown where the style is verbose, or where they speak against the claim.
 func ProofText(w io.Writer, r proof.Report, style Style) error {
 	s := newScreen(style)
-	s.para(0, 2, span{"prove", bold}, text(" on Linux "+r.Kernel+", "+plural(r.CPUs, "CPU")+", as "+r.User+": "+proofCounts(r)+", in "+seconds(r.Seconds)+" s"))
+	s.para(0, 2, span{"prove", bold},
+		text(" on Linux "+r.Kernel+", "+plural(r.CPUs, "CPU")+", as "+r.User+": "+
+			proofCounts(r)+", in "+seconds(r.Seconds)+" s"))
 	if len(r.Proofs) > 0 {
 		s.blank()
 		s.table(proofTable(r))
 	}
 	s.blank()
 	s.proofDetails(r)
-	s.line(0, span{"=N predicted by the formula of the limit (maxconn explain LIMIT), ~N measured on this kernel", dim})
+	s.line(0, span{"=N predicted by the formula of the limit (maxconn explain LIMIT), ~N " +
+		"measured on this kernel", dim})
 	return s.flush(w)
 }
 
@@ -48,10 +51,13 @@ func proofCounts(r proof.Report) string {
 }
 
 func proofTable(r proof.Report) table {
-	t := table{columns: []column{{head: "CLAIM"}, {head: "limit", spare: true}, {head: "predicted", right: true}, {head: "measured", right: true},
+	t := table{columns: []column{{head: "CLAIM"}, {head: "limit", spare: true},
+		{head: "predicted", right: true}, {head: "measured", right: true},
 		{head: "verdict"}, {head: "s", right: true}, {head: "unit", wraps: true}}}
 	for _, p := range r.Proofs {
-		t.rows = append(t.rows, []string{p.ID, p.Limit, predictedFigure(p), measuredFigure(p), verdictWords(p.Verdict), seconds(p.Seconds), ran(p, p.Unit)})
+		t.rows = append(t.rows, []string{p.ID, p.Limit, predictedFigure(p),
+			measuredFigure(p), verdictWords(p.Verdict), seconds(p.Seconds),
+			ran(p, p.Unit)})
 	}
 	return t
 }
@@ -93,7 +99,8 @@ func (s *screen) proofDetails(r proof.Report) {
 		if p.Verdict == proof.Holds && !s.style.Verbose {
 			continue
 		}
-		s.para(0, 2, span{strings.ToUpper(verdictWords(p.Verdict)), proofPaint(p.Verdict)}, text("  "), span{p.ID, bold}, text(": "+p.Claim))
+		s.para(0, 2, span{strings.ToUpper(verdictWords(p.Verdict)), proofPaint(p.Verdict)},
+			text("  "), span{p.ID, bold}, text(": "+p.Claim))
 		if p.Why != "" {
 			s.labelled(2, "why", proofColumn, text(p.Why))
 		}
@@ -128,7 +135,8 @@ func (s *screen) proofCheck(label string, c proof.Check) {
 		s.labelled(2, label, proofColumn, text(c.What+": "+c.Got))
 		return
 	}
-	s.labelled(2, label, proofColumn, text(c.What+": "), span{c.Got, red}, text(", expected "+c.Want))
+	s.labelled(2, label, proofColumn, text(c.What+": "), span{c.Got, red},
+		text(", expected "+c.Want))
 }
 
 // verdictWords is a verdict on a screen.

@@ -78,8 +78,8 @@ func (s *screen) line(indent int, spans ...span) {
 	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
 }
 
-// cutSpans is the beginning of the spans that fits the width with " ..." behind it. It ends with a whole word, unless
-// that would leave less than half of the line.
+// cutSpans is the beginning of the spans that fits the width with " ..." behind it. It ends
+// with a whole word, unless that would leave less than half of the line.
 func cutSpans(spans []span, width int) (out []span) {
 	var whole strings.Builder
 	for _, x := range spans {
@@ -88,7 +88,8 @@ func cutSpans(spans []span, width int) (out []span) {
 	room := width - len(" ...")
 	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
-		if i := strings.LastIndexByte(short, ' '); ansi.StringWidth(short[:max(i, 0)]) >= room/2 {
+		if i := strings.LastIndexByte(short,
+			' '); ansi.StringWidth(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}
@@ -102,7 +103,8 @@ func cutSpans(spans []span, width int) (out []span) {
 	return append(out, text(" ..."))
 }
 
-// para writes words wrapped at the width; lines after the first begin at hang, which is not left of indent.
+// para writes words wrapped at the width; lines after the first begin at hang, which is not
+// left of indent.
 func (s *screen) para(indent, hang int, spans ...span) {
 	lead := strings.Repeat(" ", indent)
 	for _, t := range s.wrapped(s.style.Width-hang, spans) {
@@ -121,7 +123,8 @@ func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 	}
 }
 
-// wrapped breaks at spaces only (a hyphen is part of a name here), and anywhere in a word that is longer than a line.
+// wrapped breaks at spaces only (a hyphen is part of a name here), and anywhere in a word
+// that is longer than a line.
 func (s *screen) wrapped(width int, spans []span) []string {
 	// ansi.Wordwrap breaks behind every "-": a private character stands for it meanwhile.
 	const hyphen = "\ue02d"

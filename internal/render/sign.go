@@ -22,10 +22,19 @@ type SignPage struct {
 }
 
 func signPage(l *limit.Limit, s limit.Sign) SignPage {
-	return SignPage{Limit: string(l.ID), Title: l.Title, Text: s.Text, Errno: s.Errno, Call: s.Call, Means: s.Means, Look: s.Look}
+	return SignPage{
+		Limit: string(l.ID),
+		Title: l.Title,
+		Text:  s.Text,
+		Errno: s.Errno,
+		Call:  s.Call,
+		Means: s.Means,
+		Look:  s.Look,
+	}
 }
 
-// matchedPage adds what the text quoted and the host's figures, for the port that the text names if it names one.
+// matchedPage adds what the text quoted and the host's figures, for the port that the text
+// names if it names one.
 func matchedPage(m limit.SignMatch, s host.Snapshot) SignPage {
 	p := signPage(m.Limit, m.Sign)
 	p.Quotes = m.Quotes

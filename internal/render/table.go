@@ -29,15 +29,18 @@ const gap = 2
 // narrowestCell is the least width of a cell whose words are broken over lines.
 const narrowestCell = 16
 
-// table writes columns where they fit the width, without the spare ones and those that say the same in each row where
-// that helps, or else a few lines a row.
+// table writes columns where they fit the width, without the spare ones and those that say
+// the same in each row where that helps, or else a few lines a row.
 func (s *screen) table(t table) {
 	whole := t.without(func(c column, i int) bool { return c.spare && t.empty(i) })
-	t = whole.without(func(c column, _ int) bool { return c.spare && whole.width() > s.style.Width })
+	t = whole.without(func(c column, _ int) bool {
+		return c.spare && whole.width() > s.style.Width
+	})
 	t, same := t.folded(s.style.Width)
 	widths := t.widths()
 	if last := len(widths) - 1; t.columns[last].wraps {
-		widths[last] = min(widths[last], max(narrowestCell, s.style.Width-sum(widths[:last])))
+		widths[last] = min(widths[last],
+			max(narrowestCell, s.style.Width-sum(widths[:last])))
 	}
 	if sum(widths) > s.style.Width+gap {
 		s.stacked(whole)
@@ -58,7 +61,8 @@ func (s *screen) table(t table) {
 	}
 }
 
-// folded is the table without columns that say the same in each row, and what they say, if it fits then.
+// folded is the table without columns that say the same in each row, and what they say, if
+// it fits then.
 func (t table) folded(width int) (narrow table, same []string) {
 	narrow = t
 	for i := len(t.columns) - 1; i > 0 && narrow.width() > width; i-- {
@@ -67,7 +71,8 @@ func (t table) folded(width int) (narrow table, same []string) {
 			continue
 		}
 		narrow = narrow.without(func(_ column, j int) bool { return j == i })
-		same = append([]string{t.columns[i-1].head + " is " + t.columns[i].head + " " + words}, same...)
+		same = append([]string{t.columns[i-1].head + " is " + t.columns[i].head + " " +
+			words}, same...)
 	}
 	if narrow.width() > width {
 		return t, nil

@@ -4,15 +4,19 @@ import "testing"
 
 func flows(rows ...[]string) table {
 	return table{
-		columns: []column{{head: "FLOW"}, {head: "process", names: true, spare: true}, {head: "hold", right: true}, {head: "by", joins: true}, {head: "burst", right: true}, {head: "by", joins: true}},
-		rows:    rows,
+		columns: []column{{head: "FLOW"}, {head: "process", names: true, spare: true},
+			{head: "hold", right: true}, {head: "by", joins: true},
+			{head: "burst", right: true}, {head: "by", joins: true}},
+		rows: rows,
 	}
 }
 
 // The narrower the screen, the less stands beside each other; no figure is lost.
 func TestTableByWidth(t *testing.T) {
-	alike := flows([]string{"10.0.0.1:80", "web (12)", "=984", "files", "6", "queue"}, []string{"10.0.0.1:443", notSeen, "-", "", "129", "queue"})
-	different := flows([]string{"10.0.0.1:80", "web (12)", "=984", "files", "6", "queue"}, []string{"10.0.0.1:443", "", "12", "ports", "129", "memory"})
+	alike := flows([]string{"10.0.0.1:80", "web (12)", "=984", "files", "6", "queue"},
+		[]string{"10.0.0.1:443", notSeen, "-", "", "129", "queue"})
+	different := flows([]string{"10.0.0.1:80", "web (12)", "=984", "files", "6", "queue"},
+		[]string{"10.0.0.1:443", "", "12", "ports", "129", "memory"})
 	for _, c := range []struct {
 		table table
 		width int

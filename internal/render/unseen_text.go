@@ -25,7 +25,9 @@ func (s *screen) unseen(r diagnose.Report) {
 		return
 	}
 	for _, words := range unseenBrief(r) {
-		spans := []span{{"Not seen", yellow}, text(": " + words + " (--verbose lists " + pronoun(len(r.Unseen)) + asRoot(r) + ")")}
+		spans := []span{{"Not seen", yellow},
+			text(": " + words + " (--verbose lists " + pronoun(len(r.Unseen)) +
+				asRoot(r) + ")")}
 		if len(s.wrapped(s.style.Width-2, spans)) <= mostUnseenLines {
 			s.para(0, 2, spans...)
 			return
@@ -70,13 +72,15 @@ func factName(fact string) string {
 		return "addresses"
 	case host.RestKind:
 		return "further connections"
-	case host.ConntrackKind, host.SoftnetKind, host.NeighbourKind, host.ProtocolKind, host.SlabKind:
+	case host.ConntrackKind, host.SoftnetKind, host.NeighbourKind, host.ProtocolKind,
+		host.SlabKind:
 		return table + " figures"
 	}
 	return table + "s"
 }
 
-// byReason groups facts by the reason that they were not seen: processes first, then what hides most.
+// byReason groups facts by the reason that they were not seen: processes first, then what
+// hides most.
 func byReason(unseen []diagnose.Unseen) (reasons []string, facts map[string][]string) {
 	facts = map[string][]string{}
 	for _, u := range unseen {
@@ -95,8 +99,9 @@ func byReason(unseen []diagnose.Unseen) (reasons []string, facts map[string][]st
 	return reasons, facts
 }
 
-// unseenBrief says what was not seen, by reason, in ever fewer words: "listener :80, listener :81 and 3 other
-// facts: permission denied; ...", at last the number of facts alone.
+// unseenBrief says what was not seen, by reason, in ever fewer words: "listener :80,
+// listener :81 and 3 other facts: permission denied; ...", at last the number of facts
+// alone.
 func unseenBrief(r diagnose.Report) (forms []string) {
 	reasons, facts := byReason(r.Unseen)
 	form := func(most int, name func([]string) string, say func(string) string) {

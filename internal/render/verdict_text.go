@@ -52,23 +52,27 @@ func nothing(r diagnose.Report) string {
 	return "Nothing"
 }
 
-// reservations name the limits that good news does not speak of, and those that it speaks of in part.
+// reservations name the limits that good news does not speak of, and those that it speaks
+// of in part.
 func reservations(r diagnose.Report) (words string) {
 	if void := unjudged(r); len(void) > 0 {
 		words += "; not judged: " + list(void)
 	}
 	for _, u := range r.Unseen {
 		if part := inPart(r, u); len(part) > 0 {
-			words += "; " + list(part) + " only for the " + factName(u.Fact) + " that could be seen"
+			words += "; " + list(part) + " only for the " + factName(u.Fact) +
+				" that could be seen"
 		}
 	}
 	return words
 }
 
-// inPart lists the limits that were judged for some subjects and not for others, because rows of a table are missing.
+// inPart lists the limits that were judged for some subjects and not for others, because
+// rows of a table are missing.
 func inPart(r diagnose.Report, u diagnose.Unseen) (ids []string) {
 	for _, id := range u.Limits {
-		if l := limit.Find(limit.ID(id)); l != nil && checked(r, id) && slices.Contains(subjects(u.Fact), l.Scope) {
+		if l := limit.Find(limit.ID(id)); l != nil && checked(r, id) &&
+			slices.Contains(subjects(u.Fact), l.Scope) {
 			ids = append(ids, id)
 		}
 	}
@@ -76,7 +80,8 @@ func inPart(r diagnose.Report, u diagnose.Unseen) (ids []string) {
 	return ids
 }
 
-// subjects are the scopes whose subjects a table lists. The cgroups looked at are those of processes.
+// subjects are the scopes whose subjects a table lists. The cgroups looked at are those of
+// processes.
 func subjects(fact string) []limit.Scope {
 	switch fact {
 	case host.All(host.ProcessKind).String():
@@ -107,7 +112,9 @@ func unjudged(r diagnose.Report) (ids []string) {
 }
 
 func checked(r diagnose.Report, id string) bool {
-	return slices.ContainsFunc(r.Checked, func(c diagnose.Checked) bool { return c.Limit == id })
+	return slices.ContainsFunc(r.Checked, func(c diagnose.Checked) bool {
+		return c.Limit == id
+	})
 }
 
 func bindsSpans(r diagnose.Report) []span {
@@ -132,11 +139,16 @@ func bindsSpans(r diagnose.Report) []span {
 		if len(unmet) > 0 {
 			words += " The wanted workload does not fit: " + where(unmet) + "."
 		}
-		return []span{{severally(critical, "limit refuses", "limits refuse") + " connections " + now, red}, text(words)}
+		return []span{{severally(critical, "limit refuses", "limits refuse") +
+			" connections " + now, red}, text(words)}
 	case len(unmet) > 0:
-		return []span{{"The wanted workload does not fit", yellow}, text(": " + where(unmet) + ". " + nothing(r) + " refuses connections " + now + ".")}
+		return []span{{"The wanted workload does not fit", yellow},
+			text(": " + where(unmet) + ". " + nothing(r) + " refuses connections " +
+				now + ".")}
 	}
-	return []span{{nothing(r) + " refuses connections " + now, yellow}, text(", but " + severally(other, "limit needs", "limits need") + " attention: " + where(other) + ".")}
+	return []span{{nothing(r) + " refuses connections " + now, yellow},
+		text(", but " + severally(other, "limit needs", "limits need") + " attention: " +
+			where(other) + ".")}
 }
 
 // severally is "1 limit refuses" or "3 limits refuse": how many different limits there are.
@@ -163,7 +175,9 @@ func where(findings []diagnose.Finding) string {
 // byLimit groups findings, in the order of each limit's first.
 func byLimit(findings []diagnose.Finding) (groups [][]diagnose.Finding) {
 	for _, f := range findings {
-		i := slices.IndexFunc(groups, func(g []diagnose.Finding) bool { return g[0].Limit == f.Limit })
+		i := slices.IndexFunc(groups, func(g []diagnose.Finding) bool {
+			return g[0].Limit == f.Limit
+		})
 		if i < 0 {
 			groups = append(groups, nil)
 			i = len(groups) - 1

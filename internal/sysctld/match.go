@@ -16,8 +16,8 @@ func matchPath(pattern, path string) bool {
 	return true
 }
 
-// match is fnmatch(3) without flags: a star stands for any bytes, slashes too. It goes back to the last
-// star only, so its time is at most the product of the two lengths.
+// match is fnmatch(3) without flags: a star stands for any bytes, slashes too. It goes back
+// to the last star only, so its time is at most the product of the two lengths.
 func match(pattern, s string) bool {
 	p, i := 0, 0
 	star, from := -1, 0
@@ -40,7 +40,8 @@ func match(pattern, s string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// matchByte compares one byte with the head of a pattern that is not a star; n is the length of the head.
+// matchByte compares one byte with the head of a pattern that is not a star; n is the
+// length of the head.
 func matchByte(pattern string, c byte) (n int, ok bool) {
 	if pattern == "" {
 		return 0, false
@@ -60,7 +61,8 @@ func matchByte(pattern string, c byte) (n int, ok bool) {
 	return 1, pattern[0] == c
 }
 
-// matchSet is a bracket expression; n is 0 where it has no end, and then the bracket is a plain byte.
+// matchSet is a bracket expression; n is 0 where it has no end, and then the bracket is a
+// plain byte.
 func matchSet(pattern string, c byte) (n int, in bool) {
 	i := 1
 	not := i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^')

@@ -40,8 +40,8 @@ type Setting struct {
 	Lenient bool
 }
 
-// Parse reads one file as the program does. Lines that the program passes over are left out: blank ones, comments,
-// what is no assignment, keys that cannot be.
+// Parse reads one file as the program does. Lines that the program skips are left out:
+// blank ones, comments, what is no assignment, keys that cannot be.
 func Parse(p Program, file string, data []byte) []Setting {
 	var out []Setting
 	number := 0
@@ -73,8 +73,9 @@ func cutLine(p Program, data []byte) (line, rest []byte) {
 	return data[:i], data[i+endLength(p, data[i:]):]
 }
 
-// endLength is how many bytes end a line. For procps that is \n; for TuneD, being Python, \n, \r or \r\n; for systemd
-// a row of different ones of \n and \r, and perhaps \0 behind them (src/basic/fileio.c read_line_full).
+// endLength is how many bytes end a line. For procps that is \n; for TuneD, being Python,
+// \n, \r or \r\n; for systemd a row of different ones of \n and \r, and perhaps \0 behind
+// them (src/basic/fileio.c read_line_full).
 func endLength(p Program, data []byte) int {
 	switch {
 	case p == Procps:

@@ -43,7 +43,9 @@ func TestMatch(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	link := func(to string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink} }
+	link := func(to string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte(to), Mode: fs.ModeSymlink}
+	}
 	root := fstest.MapFS{
 		"usr/lib/a.conf": {Data: []byte("x")},
 		"lib":            link("usr/lib"),
@@ -54,7 +56,8 @@ func TestResolve(t *testing.T) {
 		"etc/dir":        link("/"),
 	}
 	for name, want := range map[string]string{
-		"lib/a.conf": "usr/lib/a.conf", "etc/abs": "usr/lib/a.conf", "etc/up": "usr/lib/a.conf", "etc/null": "dev/null",
+		"lib/a.conf": "usr/lib/a.conf", "etc/abs": "usr/lib/a.conf",
+		"etc/up": "usr/lib/a.conf", "etc/null": "dev/null",
 		"etc/dir/usr/lib": "usr/lib", "etc/dir": ".", "not/there": "not/there",
 	} {
 		if got, err := Resolve(root, name); got != want || err != nil {
@@ -66,7 +69,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// On a real directory a link to an absolute path stays in the tree, and what may not be read is said.
+// On a real directory a link to an absolute path stays in the tree, and what may not be
+// read is said.
 func TestReadDirectory(t *testing.T) {
 	dir := t.TempDir()
 	for _, d := range []string{"etc/sysctl.d", "usr/lib/sysctl.d", "usr/share"} {
@@ -82,7 +86,8 @@ func TestReadDirectory(t *testing.T) {
 	write("usr/share/tuning", "net.core.somaxconn = 5\n")
 	write("usr/lib/sysctl.d/large.conf", strings.Repeat("#\n", maxFile))
 	write("usr/lib/sysctl.d/\xff.conf", "net.core.somaxconn = 6\n")
-	if err := os.Symlink("/usr/share/tuning", path.Join(dir, "etc/sysctl.d/link.conf")); err != nil {
+	if err := os.Symlink("/usr/share/tuning",
+		path.Join(dir, "etc/sysctl.d/link.conf")); err != nil {
 		t.Fatal(err)
 	}
 	tree := Read(os.DirFS(dir))
@@ -94,12 +99,14 @@ func TestReadDirectory(t *testing.T) {
 	if len(unseen) != 1 || !strings.HasPrefix(unseen[0], "/usr/lib/sysctl.d/\xff.conf: ") {
 		t.Errorf("%q", unseen)
 	}
-	if unseen := tree.Unseen(Systemd, Winner{}); len(unseen) != 2 || !strings.Contains(unseen[0], "larger than 4 MiB") {
+	if unseen := tree.Unseen(Systemd, Winner{}); len(unseen) != 2 ||
+		!strings.Contains(unseen[0], "larger than 4 MiB") {
 		t.Errorf("%q", unseen)
 	}
 }
 
-// FuzzParse: no input breaks a parser, what it gives is sane, and systemd and procps agree on plain lines.
+// FuzzParse: no input breaks a parser, what it gives is sane, and systemd and procps agree
+// on plain lines.
 func FuzzParse(f *testing.F) {
 	// Debian 12's /etc/sysctl.conf (procps 4.0.2) is a real file; the others are of the tests.
 	debian, err := os.ReadFile("testdata/debian12_sysctl.conf")
@@ -116,7 +123,9 @@ func FuzzParse(f *testing.F) {
 		for _, p := range []Program{Systemd, Procps, Tuned} {
 			settings := Parse(p, "f", data)
 			for _, s := range settings {
-				if s.Key == "" || s.Line < 1 || s.Line > bytes.Count(data, []byte("\n"))+bytes.Count(data, []byte("\r"))+bytes.Count(data, []byte{0})+1 {
+				if s.Key == "" || s.Line < 1 ||
+					s.Line > bytes.Count(data, []byte("\n"))+bytes.Count(data,
+						[]byte("\r"))+bytes.Count(data, []byte{0})+1 {
 					t.Errorf("%s: %+v", p, s)
 				}
 				if s.Exclude && (s.Value != "" || s.Lenient) {
@@ -138,10 +147,14 @@ func FuzzMatch(f *testing.F) {
 		if parts && !got && !strings.Contains(pattern, "[") {
 			t.Errorf("matchPath(%q, %q) without match", pattern, s)
 		}
-		if strings.ContainsAny(pattern+s, "[\\|") || strings.ContainsFunc(pattern+s, func(r rune) bool { return r > 0x7e }) {
+		if strings.ContainsAny(pattern+s, "[\\|") ||
+			strings.ContainsFunc(pattern+s, func(r rune) bool {
+				return r > 0x7e
+			}) {
 			return
 		}
-		want, err := path.Match(strings.ReplaceAll(pattern, "/", "|"), strings.ReplaceAll(s, "/", "|"))
+		want, err := path.Match(strings.ReplaceAll(pattern, "/", "|"),
+			strings.ReplaceAll(s, "/", "|"))
 		if err == nil && got != want {
 			t.Errorf("match(%q, %q) is not %v", pattern, s, want)
 		}

@@ -14,7 +14,8 @@ const (
 	maxLinks = 40      // as the kernel's MAXSYMLINKS
 )
 
-// list gives the names of a directory's .conf files, sorted; a directory that is not there has none.
+// list gives the names of a directory's .conf files, sorted; a directory that is not there
+// has none.
 func list(root fs.FS, dir string) (names []string, why string) {
 	real, err := Resolve(root, dir)
 	if err != nil {
@@ -45,7 +46,8 @@ func whyNot(err error) string {
 	return err.Error()
 }
 
-// readFile reads one file; ok says whether there is one of this name, be it a link that leads nowhere.
+// readFile reads one file; ok says whether there is one of this name, be it a link that
+// leads nowhere.
 func readFile(root fs.FS, name string) (f File, ok bool) {
 	f = File{Path: "/" + name}
 	parent, err := Resolve(root, path.Dir(name))
@@ -74,7 +76,8 @@ func readFile(root fs.FS, name string) (f File, ok bool) {
 
 var errLarge = errors.New("larger than 4 MiB")
 
-// ReadFile reads a regular file of a tree whose links stay inside it; of a directory or a device it gives nothing.
+// ReadFile reads a regular file of a tree whose links stay inside it; of a directory or a
+// device it gives nothing.
 func ReadFile(root fs.FS, name string) ([]byte, error) {
 	real, err := Resolve(root, name)
 	if err != nil {
@@ -83,7 +86,7 @@ func ReadFile(root fs.FS, name string) ([]byte, error) {
 	return readRegular(root, real)
 }
 
-// readRegular reads no pipe and no device: those could wait for ever.
+// readRegular reads no pipe and no device: those could wait forever.
 func readRegular(root fs.FS, name string) ([]byte, error) {
 	info, err := fs.Lstat(root, name)
 	if err != nil || !info.Mode().IsRegular() {
@@ -103,9 +106,10 @@ func readRegular(root fs.FS, name string) ([]byte, error) {
 
 var errLinks = errors.New("too many levels of symbolic links")
 
-// Resolve follows all links of a name as a process would whose root directory this is: a link to /usr/lib stays in the
-// tree. The name and the result are without the leading slash; the root itself is ".". A link that leads nowhere gives the
-// name that is missing and no error.
+// Resolve follows all links of a name as a process would whose root directory this is: a
+// link to /usr/lib stays in the tree. The name and the result are without the leading
+// slash; the root itself is ".". A link that leads nowhere gives the name that is missing
+// and no error.
 func Resolve(root fs.FS, name string) (string, error) {
 	done, rest := ".", name
 	for links := 0; rest != ""; {

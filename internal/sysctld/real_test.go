@@ -22,9 +22,10 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// The real programs are run on each tree in a network and mount namespace of their own, which end with the process:
-// the test binary starts itself there, changes its root to the tree, with the host's /usr to run programs from, and with all of
-// /proc/sys read-only but the network namespace's own settings.
+// The real programs are run on each tree in a network and mount namespace of their own,
+// which end with the process: the test binary starts itself there, changes its root to the
+// tree, with the host's /usr to run programs from, and with all of /proc/sys read-only but
+// the network namespace's own settings.
 const insideEnv = "MAXCONN_SYSCTLD_INSIDE"
 
 func TestMain(m *testing.M) {
@@ -69,7 +70,8 @@ func inside(root string) error {
 	}
 	got := observed{Before: values(do.Keys)}
 	cmd := exec.Command(do.Program[0], do.Program[1:]...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+		"SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console"}
 	out, err := cmd.CombinedOutput() // the programs fail where they find fault with a line
 	if len(out) == 0 && err != nil {
 		return err
@@ -95,21 +97,24 @@ func furnish(root string, cover []string) error {
 		if err := os.MkdirAll(filepath.Join(root, target), 0o755); err != nil {
 			return err
 		}
-		if err := syscall.Mount(source, filepath.Join(root, target), kind, flags, ""); err != nil {
+		if err := syscall.Mount(source, filepath.Join(root, target), kind, flags,
+			""); err != nil {
 			return fmt.Errorf("mount %s: %w", target, err)
 		}
 		return nil
 	}
 	// What the tree has below /usr moves aside, and comes back over the host's directories.
 	aside := filepath.Join(root, "aside")
-	if err := os.Rename(filepath.Join(root, "usr"), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(filepath.Join(root, "usr"), aside); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := mount("/usr", "usr", "", syscall.MS_BIND); err != nil {
 		return err
 	}
 	for _, dir := range cover {
-		if err := mount(filepath.Join(aside, strings.TrimPrefix(dir, "usr/")), dir, "", syscall.MS_BIND); err != nil {
+		if err := mount(filepath.Join(aside, strings.TrimPrefix(dir, "usr/")), dir, "",
+			syscall.MS_BIND); err != nil {
 			return err
 		}
 	}
@@ -156,9 +161,11 @@ func (s scene) run(t *testing.T, keys []string, program ...string) (observed, er
 	cmd.Stdin = strings.NewReader(string(do))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS |
+		syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.Output()
-	if errors.Is(err, fs.ErrPermission) || strings.Contains(stderr.String(), "operation not permitted") {
+	if errors.Is(err, fs.ErrPermission) ||
+		strings.Contains(stderr.String(), "operation not permitted") {
 		return got, errNoNamespace
 	}
 	if err != nil {
@@ -170,8 +177,8 @@ func (s scene) run(t *testing.T, keys []string, program ...string) (observed, er
 	return got, nil
 }
 
-// cover lists the directories below /usr that the real programs are to see as the tree has them: always the two of
-// sysctl.d, so that no file of the host takes part.
+// cover lists the directories below /usr that the real programs are to see as the tree has
+// them: always the two of sysctl.d, so that no file of the host takes part.
 func (s scene) cover() (out []string) {
 	for _, dir := range []string{"usr/lib/sysctl.d", "usr/local/lib", "usr/share"} {
 		used := dir != "usr/share"
@@ -187,7 +194,8 @@ func (s scene) cover() (out []string) {
 
 func (s scene) write(t *testing.T, root string) {
 	t.Helper()
-	dirs := []string{"etc/sysctl.d", "run", "usr/lib/sysctl.d", "usr/local/lib/sysctl.d", "usr/share"}
+	dirs := []string{"etc/sysctl.d", "run", "usr/lib/sysctl.d", "usr/local/lib/sysctl.d",
+		"usr/share"}
 	for name := range s.files {
 		dirs = append(dirs, path.Dir(name))
 	}
@@ -222,9 +230,12 @@ type tool struct {
 func tools(t *testing.T) (out []tool) {
 	t.Helper()
 	for _, x := range []tool{
-		{Systemd, []string{"/usr/lib/systemd/systemd-sysctl"}, regexp.MustCompile(`(?m)^Parsing (.+)$`)},
-		{Systemd, []string{"/lib/systemd/systemd-sysctl"}, regexp.MustCompile(`(?m)^Parsing (.+)$`)},
-		{Procps, []string{"/usr/sbin/sysctl", "--system"}, regexp.MustCompile(`(?m)^\* Applying (.+) \.\.\.$`)},
+		{Systemd, []string{"/usr/lib/systemd/systemd-sysctl"},
+			regexp.MustCompile(`(?m)^Parsing (.+)$`)},
+		{Systemd, []string{"/lib/systemd/systemd-sysctl"},
+			regexp.MustCompile(`(?m)^Parsing (.+)$`)},
+		{Procps, []string{"/usr/sbin/sysctl", "--system"},
+			regexp.MustCompile(`(?m)^\* Applying (.+) \.\.\.$`)},
 	} {
 		if _, err := os.Stat(x.command[0]); err != nil {
 			t.Logf("%s is not installed", x.command[0])
@@ -249,7 +260,8 @@ func unavailable(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// compare runs a real program on the tree, and holds the kernel's values and the order of files against the winners.
+// compare runs a real program on the tree, and holds the kernel's values and the order of
+// files against the winners.
 func (s scene) compare(t *testing.T, x tool, keys []string) {
 	t.Helper()
 	got, err := s.run(t, keys, x.command...)
@@ -260,7 +272,9 @@ func (s scene) compare(t *testing.T, x tool, keys []string) {
 	for _, key := range keys {
 		before, there := got.Before[key]
 		if !there || strings.Contains(key, "conntrack") {
-			continue // this kernel, or a child namespace, lacks it or does not let it be written
+			// this kernel, or a child namespace, lacks it or does not let it be
+			// written
+			continue
 		}
 		want := before
 		w := tree.Winner(x.program, key)
@@ -268,7 +282,8 @@ func (s scene) compare(t *testing.T, x tool, keys []string) {
 			want = w.Value
 		}
 		if got.After[key] != want {
-			t.Errorf("%s: %s is %q, the winner says %q: %s\n%s", x.program, key, got.After[key], want, describe(x.program, key, w), s)
+			t.Errorf("%s: %s is %q, the winner says %q: %s\n%s", x.program, key,
+				got.After[key], want, describe(x.program, key, w), s)
 		}
 	}
 	s.compareWrites(t, x, got.Output)
@@ -287,7 +302,8 @@ func (s scene) compareWrites(t *testing.T, x tool, output string) {
 		return
 	}
 	var last string
-	for _, m := range regexp.MustCompile(`Setting '/proc/sys/(\S+)' to '(\d+)'`).FindAllStringSubmatch(output, -1) {
+	for _, m := range regexp.MustCompile(
+		`Setting '/proc/sys/(\S+)' to '(\d+)'`).FindAllStringSubmatch(output, -1) {
 		last = m[2]
 	}
 	if w := Read(s.fs()).Winner(Systemd, "net.nf_conntrack_max"); w.Value != last {
@@ -301,7 +317,7 @@ func isNumber(s string) bool {
 	return err == nil
 }
 
-// shown are the files that a program says it reads: systemd passes over those that are not there.
+// shown are the files that a program says it reads: systemd skips those that are not there.
 func (t Tree) shown(p Program) (out []string) {
 	for _, f := range t.Order(p) {
 		if f.Path == "/run/credentials/@system/sysctl.extra" {
@@ -360,22 +376,29 @@ func TestRealProgramsOnRandomTrees(t *testing.T) {
 	for seed := range uint64(12) {
 		s := randomScene(rand.New(rand.NewPCG(seed, 1)))
 		for _, x := range all {
-			t.Run(fmt.Sprintf("%d/%s", seed, x.program), func(t *testing.T) { s.compare(t, x, randomKeys) })
+			t.Run(fmt.Sprintf("%d/%s", seed, x.program), func(t *testing.T) {
+				s.compare(t, x, randomKeys)
+			})
 		}
 	}
 }
 
 var randomKeys = []string{
-	"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
-	"net.ipv4.tcp_syn_retries", "net.ipv4.tcp_synack_retries", "net.core.somaxconn", "net.ipv4.tcp_fin_timeout",
+	"net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl",
+	"net.ipv4.tcp_keepalive_probes",
+	"net.ipv4.tcp_syn_retries", "net.ipv4.tcp_synack_retries", "net.core.somaxconn",
+	"net.ipv4.tcp_fin_timeout",
 }
 
 func randomScene(r *rand.Rand) scene {
 	s := scene{files: map[string]string{}, links: map[string]string{}}
-	names := []string{"10-a.conf", "50-b.conf", "99-c.conf", "99-C.conf", "k8s.conf", "z z.conf", ".conf", "a.conf~", "é.conf"}
+	names := []string{"10-a.conf", "50-b.conf", "99-c.conf", "99-C.conf", "k8s.conf",
+		"z z.conf", ".conf", "a.conf~", "é.conf"}
 	written := append([]string{
-		"net.ipv4.tcp_keepalive_*", "net.*.tcp_*_retries", "net.ip[uvw]?.tcp_syn_retries", "net/core/somaxconn",
-		"net/ipv4/tcp_fin_timeout", "net.ipv4.tcp_??n_timeout", "net.core.somaxcon[!a]", "*.somaxconn",
+		"net.ipv4.tcp_keepalive_*", "net.*.tcp_*_retries", "net.ip[uvw]?.tcp_syn_retries",
+		"net/core/somaxconn",
+		"net/ipv4/tcp_fin_timeout", "net.ipv4.tcp_??n_timeout", "net.core.somaxcon[!a]",
+		"*.somaxconn",
 	}, randomKeys...)
 	for range 3 + r.IntN(6) {
 		dir := directories[r.IntN(4)]
@@ -384,7 +407,9 @@ func randomScene(r *rand.Rand) scene {
 			key := written[r.IntN(len(written))]
 			switch r.IntN(8) {
 			case 0:
-				b.WriteString("-" + strings.NewReplacer("*", "intvl", "??", "fi", "[uvw]?", "v4", "[!a]", "n").Replace(key) + "\n")
+				b.WriteString("-" +
+					strings.NewReplacer("*", "intvl", "??", "fi", "[uvw]?",
+						"v4", "[!a]", "n").Replace(key) + "\n")
 			case 1:
 				fmt.Fprintf(&b, "-%s = %d\n", key, 1+r.IntN(2))
 			default:

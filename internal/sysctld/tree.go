@@ -10,10 +10,13 @@ import (
 
 // The directories and files that are read, without the leading slash.
 var (
-	directories = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d"}
-	// credentials are where systemd-sysctl.service finds its credential, in this order (systemd.exec(5) LoadCredential=).
+	directories = []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d",
+		"usr/lib/sysctl.d", "lib/sysctl.d"}
+	// credentials are where systemd-sysctl.service finds its credential, in this order
+	// (systemd.exec(5) LoadCredential=).
 	credentials = []string{
-		"run/credentials/@system/sysctl.extra", "etc/credstore/sysctl.extra", "run/credstore/sysctl.extra",
+		"run/credentials/@system/sysctl.extra", "etc/credstore/sysctl.extra",
+		"run/credstore/sysctl.extra",
 		"usr/local/lib/credstore/sysctl.extra", "usr/lib/credstore/sysctl.extra",
 	}
 )
@@ -26,13 +29,17 @@ type File struct {
 	// Target is where a link leads, "" for a file that is none: "/etc/sysctl.conf".
 	Target string
 	Data   []byte
-	// Unread is why the content is not known, or "". A file that leads nowhere is known to be empty.
+	// Unread is why the content is not known, or "". A file that leads nowhere is known
+	// to be empty.
 	Unread string
 }
 
-// Tree is what there is to read under one root directory. The zero value is a host without such files.
+// Tree is what there is to read under one root directory. The zero value is a host without
+// such files.
 type Tree struct {
-	Files []File // every directory in the order above, by name in each; then sysctl.conf and the credential
+	// every directory in the order above, by name in each; then sysctl.conf and the
+	// credential
+	Files []File
 	// Unread are directories that could not be listed: path and reason.
 	Unread []string
 }
@@ -90,12 +97,15 @@ func (t Tree) Order(p Program) []File {
 	var out []File
 	for _, dir := range p.directories() {
 		for _, f := range t.Files {
-			if path.Dir(f.Path) == "/"+dir && !p.passesOver(f) && !slices.ContainsFunc(out, sameName(f)) {
+			if path.Dir(f.Path) == "/"+dir && !p.passesOver(f) &&
+				!slices.ContainsFunc(out, sameName(f)) {
 				out = append(out, f)
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b File) int { return cmp.Compare(path.Base(a.Path), path.Base(b.Path)) })
+	slices.SortFunc(out, func(a, b File) int {
+		return cmp.Compare(path.Base(a.Path), path.Base(b.Path))
+	})
 	for _, f := range t.Files {
 		if p.readsLast(strings.TrimPrefix(f.Path, "/")) {
 			out = append(out, f)
@@ -108,7 +118,8 @@ func sameName(f File) func(File) bool {
 	return func(g File) bool { return path.Base(f.Path) == path.Base(g.Path) }
 }
 
-// passesOver: systemd takes no notice of hidden files (src/basic/dirent-util.h FOREACH_DIRENT), the others do.
+// passesOver: systemd takes no notice of hidden files (src/basic/dirent-util.h
+// FOREACH_DIRENT), the others do.
 func (p Program) passesOver(f File) bool {
 	return p == Systemd && strings.HasPrefix(path.Base(f.Path), ".")
 }

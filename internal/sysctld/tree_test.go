@@ -33,7 +33,11 @@ func scenes(t testing.TB) (out []scene) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := scene{name: strings.TrimSuffix(filepath.Base(p), ".txtar"), files: map[string]string{}, links: map[string]string{}}
+		s := scene{
+			name:  strings.TrimSuffix(filepath.Base(p), ".txtar"),
+			files: map[string]string{},
+			links: map[string]string{},
+		}
 		for _, f := range ar.Files {
 			s.add(t, f.Name, string(f.Data))
 		}
@@ -117,7 +121,8 @@ func TestWinners(t *testing.T) {
 // answer says what the tree says to the question in a line of "want".
 func answer(t Tree, line string) string {
 	who, rest, _ := strings.Cut(line, ": ")
-	p := map[string]Program{"systemd": Systemd, "procps": Procps, "tuned": Tuned}[strings.TrimSuffix(who, " reads")]
+	p := map[string]Program{"systemd": Systemd, "procps": Procps,
+		"tuned": Tuned}[strings.TrimSuffix(who, " reads")]
 	key, _, _ := strings.Cut(rest, " ")
 	if !strings.HasSuffix(who, " reads") {
 		return describe(p, key, t.Winner(p, key))
@@ -136,7 +141,8 @@ func TestLostLines(t *testing.T) {
 		"etc/sysctl.d/20-b.conf": "net.core.somaxconn = 2\n",
 	}}
 	w := Read(s.fs()).Winner(Systemd, "net/core/somaxconn")
-	if w.Value != "2" || len(w.Lost) != 2 || w.Lost[0].Line != 1 || w.Lost[1].Key != "net.core.*" {
+	if w.Value != "2" || len(w.Lost) != 2 || w.Lost[0].Line != 1 ||
+		w.Lost[1].Key != "net.core.*" {
 		t.Errorf("%+v", w)
 	}
 }
@@ -145,10 +151,12 @@ func TestLostLines(t *testing.T) {
 func TestUnseen(t *testing.T) {
 	s := scene{files: map[string]string{"etc/sysctl.d/20-b.conf": "net.core.somaxconn = 2\n"}}
 	tree := Read(s.fs())
-	tree.Files = append(tree.Files, File{Path: "/etc/sysctl.d/10-a.conf", Unread: "permission denied"},
+	tree.Files = append(tree.Files, File{Path: "/etc/sysctl.d/10-a.conf",
+		Unread: "permission denied"},
 		File{Path: "/etc/sysctl.d/30-c.conf", Unread: "permission denied"})
 	w := tree.Winner(Systemd, "net.core.somaxconn")
-	if got := tree.Unseen(Systemd, w); len(got) != 1 || got[0] != "/etc/sysctl.d/30-c.conf: permission denied" {
+	if got := tree.Unseen(Systemd, w); len(got) != 1 ||
+		got[0] != "/etc/sysctl.d/30-c.conf: permission denied" {
 		t.Error(got)
 	}
 	w = tree.Winner(Systemd, "net.core.rmem_max")
@@ -159,7 +167,8 @@ func TestUnseen(t *testing.T) {
 
 func TestWithAndWithout(t *testing.T) {
 	s := scene{files: map[string]string{"etc/sysctl.d/20-b.conf": "net.core.somaxconn = 2\n"}}
-	tree := Read(s.fs()).With("/etc/sysctl.d/zz-maxconn.conf", []byte("net.core.somaxconn = 3\n"))
+	tree := Read(s.fs()).With("/etc/sysctl.d/zz-maxconn.conf",
+		[]byte("net.core.somaxconn = 3\n"))
 	if w := tree.Winner(Systemd, "net.core.somaxconn"); w.Value != "3" {
 		t.Error(w)
 	}
@@ -167,7 +176,8 @@ func TestWithAndWithout(t *testing.T) {
 	if w := tree.Winner(Systemd, "net.core.somaxconn"); w.Value != "4" || len(w.Lost) != 1 {
 		t.Error(w)
 	}
-	if w := tree.Without("/etc/sysctl.d/zz-maxconn.conf").Winner(Systemd, "net.core.somaxconn"); w.Value != "2" {
+	if w := tree.Without("/etc/sysctl.d/zz-maxconn.conf").Winner(Systemd,
+		"net.core.somaxconn"); w.Value != "2" {
 		t.Error(w)
 	}
 }

@@ -4,18 +4,21 @@ import "github.com/maxconn/maxconn/internal/knob"
 
 // Winner is the line that has the last word on a key.
 type Winner struct {
-	// Setting is that line. Without one it is zero; where a "-key" has the last word, it is that line and Set is false.
+	// Setting is that line. Without one it is zero; where a "-key" has the last word,
+	// it is that line and Set is false.
 	Setting
 	// Set says that a value is written.
 	Set bool
-	// Turn is when, in the order of writes, counted in settings: of two names of one value, the later one stays.
+	// Turn is when, in the order of writes, counted in settings: of two names of one
+	// value, the later one stays.
 	Turn int
 	// Lost are the other lines that name the key in full or by a glob, in the order of reading.
 	Lost []Setting
 }
 
-// Decide finds the winner of a key among settings that a program reads in this order. The key may be written
-// either way. Other names of the same value (see knob.Names) are not looked at: Tree.Winner does.
+// Decide finds the winner of a key among settings that a program reads in this order. The
+// key may be written either way. Other names of the same value (see knob.Names) are not
+// looked at: Tree.Winner does.
 func Decide(p Program, settings []Setting, key string) Winner {
 	want := knob.Path(key)
 	full, globs := entries(settings, want)
@@ -36,7 +39,8 @@ func Decide(p Program, settings []Setting, key string) Winner {
 	return w
 }
 
-// entries are the indices of the settings that name a key in full, and of the globs that it matches.
+// entries are the indices of the settings that name a key in full, and of the globs that it
+// matches.
 func entries(settings []Setting, want string) (full, globs []int) {
 	for i, s := range settings {
 		switch name := knob.Path(s.Key); {
@@ -80,12 +84,14 @@ func systemd(settings []Setting, full, globs []int) Winner {
 	return best
 }
 
-// entry is what systemd-sysctl keeps of several lines with one name: the last, at the place of the first line of those
-// at the end that say the same, because only another value moves the entry to the end.
+// entry is what systemd-sysctl keeps of several lines with one name: the last, at the place
+// of the first line of those at the end that say the same, because only another value moves
+// the entry to the end.
 func entry(settings []Setting, same []int) Winner {
 	i := len(same) - 1
 	w := Winner{Setting: settings[same[i]], Set: !settings[same[i]].Exclude, Turn: same[i]}
-	for ; i >= 0 && settings[same[i]].Value == w.Value && settings[same[i]].Exclude == w.Exclude; i-- {
+	for ; i >= 0 && settings[same[i]].Value == w.Value &&
+		settings[same[i]].Exclude == w.Exclude; i-- {
 		w.Turn = same[i]
 	}
 	return w
@@ -146,8 +152,8 @@ func (w Winner) all() []Setting {
 	return append(w.Lost, w.Setting)
 }
 
-// Unseen are the files that a program reads, whose content is not known, and which could hold a later word than the
-// winner; with the reason each.
+// Unseen are the files that a program reads, whose content is not known, and which could
+// hold a later word than the winner; with the reason each.
 func (t Tree) Unseen(p Program, w Winner) (out []string) {
 	out = append(out, t.Unread...)
 	behind := w.File == "" || knob.IsGlob(w.Key) || p == Procps && !w.Set

@@ -143,7 +143,9 @@ func serveFile(kind, path string) (int64, error) {
 		http.ServeFile(w, r, path)
 	}))
 	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return peer, nil },
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return peer, nil
+		},
 	}}
 	r, err := client.Get("http://localhost/")
 	if err != nil {
@@ -173,7 +175,8 @@ func TestTheKernelMovesTheBytes(t *testing.T) {
 	}
 	for how, call := range map[string]string{
 		"file": "sendfile", "file-n": "sendfile", "http": "sendfile",
-		"from-tcp": "splice", "from-unix": "splice", "to-tcp": "splice", "to-file": "splice",
+		"from-tcp": "splice", "from-unix": "splice", "to-tcp": "splice",
+		"to-file": "splice",
 	} {
 		for _, kind := range kinds {
 			t.Run(how+" "+kind, func(t *testing.T) {

@@ -23,10 +23,11 @@ func TestNetConn(t *testing.T) {
 		wrap func(net.Conn) net.Conn
 		cfg  coalesce.Config
 	}{
-		"auto":             {tcp, coalesce.Config{}},
-		"immediate":        {tcp, coalesce.Config{Policy: coalesce.Immediate}},
-		"readdriven":       {tcp, coalesce.Config{ReadDriven: true}},
-		"small":            {tcp, coalesce.Config{BufferSize: 1 << 10, MaxPending: 1 << 10}},
+		"auto":       {tcp, coalesce.Config{}},
+		"immediate":  {tcp, coalesce.Config{Policy: coalesce.Immediate}},
+		"readdriven": {tcp, coalesce.Config{ReadDriven: true}},
+		"small": {tcp, coalesce.Config{BufferSize: 1 << 10,
+			MaxPending: 1 << 10}},
 		"budget":           {tcp, coalesce.Config{Budget: coalesce.NewBudget(1)}},
 		"plain auto":       {hidden, coalesce.Config{}},
 		"plain immediate":  {hidden, coalesce.Config{Policy: coalesce.Immediate}},

@@ -44,7 +44,8 @@ func TestVMOtherKernels(t *testing.T) {
 func testsOf(t *testing.T, pkg string) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "other.test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path, pkg)
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path,
+		pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go test -c %s: %v\n%s", pkg, err, out)

@@ -18,7 +18,7 @@ import (
 // fillRole fills a range and tells what a dial cost at each step.
 const fillRole = "fill"
 
-// fillJob dials To so many times with one dialer.
+// fillJob dials To that many times with one dialer.
 type fillJob struct {
 	Plain  bool
 	Choice dial.Choice
@@ -26,7 +26,8 @@ type fillJob struct {
 	Ports  int
 }
 
-// fillSteps are percentages of the range at which the cost is taken: the median of the dials of that percent.
+// fillSteps are percentages of the range at which the cost is taken: the median of the
+// dials of that percent.
 func fillSteps() []int { return []int{5, 25, 45, 52, 60, 75, 90, 95} }
 
 // fill opens connections up to the last step.
@@ -66,8 +67,9 @@ func playFill() error {
 	return json.NewEncoder(os.Stdout).Encode(cost)
 }
 
-// BenchmarkFill is the cost of a dial while the range of one source and one destination, 16,000 ports, fills: with
-// net.Dialer, and with each choice. "flat" is the dearest step divided by the cheapest.
+// BenchmarkFill is the cost of a dial while the range of one source and one destination,
+// 16,000 ports, fills: with net.Dialer, and with each choice. "flat" is the dearest step
+// divided by the cheapest.
 func BenchmarkFill(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -98,21 +100,24 @@ func BenchmarkFill(b *testing.B) {
 func fillOnce(b *testing.B, j fillJob) map[int]float64 {
 	l := must(lab.Start(b.Context()))(b)
 	defer l.Close()
-	for _, s := range [][2]string{{"net.ipv4.ip_local_port_range", "40000 55999"}, {"net.core.somaxconn", "4096"}} {
+	for _, s := range [][2]string{{"net.ipv4.ip_local_port_range", "40000 55999"},
+		{"net.core.somaxconn", "4096"}} {
 		if err := l.Set(s[0], s[1]); err != nil {
 			b.Fatal(err)
 		}
 	}
 	j.Ports = 16000
 	server := must(l.Spawn("server"))(b)
-	g, at, err := server.Listen(lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:9000"), Backlog: 4096})
+	g, at, err := server.Listen(lab.ListenSpec{Addr: netip.MustParseAddrPort("127.0.0.1:9000"),
+		Backlog: 4096})
 	if err != nil {
 		b.Fatal(err)
 	}
 	j.To = at
 	accepted := make(chan error, 1)
 	go func() {
-		_, err := server.Accept(lab.AcceptSpec{Listener: g, N: j.Ports * 95 / 100, Within: time.Minute})
+		_, err := server.Accept(lab.AcceptSpec{Listener: g, N: j.Ports * 95 / 100,
+			Within: time.Minute})
 		accepted <- err
 	}()
 	b.Setenv(roleVar, fillRole)

@@ -28,7 +28,8 @@ const (
 	jobRole = "job"
 )
 
-// job is what a program in a lab does: to each destination it dials so many times, or until it fails.
+// job is what a program in a lab does: to each destination it dials that many times, or
+// until it fails.
 type job struct {
 	Plain    bool // net.Dialer
 	Choice   dial.Choice
@@ -121,14 +122,16 @@ func (j job) run() (r report, err error) {
 	return r, nil
 }
 
-func (j job) leg(l leg, open func(context.Context, string, string) (net.Conn, error)) (out legReport, held []net.Conn) {
+func (j job) leg(l leg, open func(context.Context, string, string) (net.Conn,
+	error)) (out legReport, held []net.Conn) {
 	began := time.Now()
 	out.From = map[string]int{}
 	for range l.N {
 		c, err := open(context.Background(), "tcp", l.To.String())
 		if err != nil {
 			out.Err = err.Error()
-			out.Exhausted, out.NotAvail = errors.Is(err, dial.ErrPortsExhausted), errors.Is(err, syscall.EADDRNOTAVAIL)
+			out.Exhausted, out.NotAvail = errors.Is(err, dial.ErrPortsExhausted),
+				errors.Is(err, syscall.EADDRNOTAVAIL)
 			out.NoSource = errors.Is(err, dial.ErrNoSource)
 			break
 		}
@@ -178,7 +181,8 @@ func (j job) disturb(i int, d *dial.Dialer) error {
 	return nil
 }
 
-// bindPlainly takes a port as programs do that know nothing of others. The descriptor lives as long as the program.
+// bindPlainly takes a port as programs do that know nothing of others. The descriptor lives
+// as long as the program.
 func bindPlainly(at netip.AddrPort) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -209,7 +213,8 @@ func serveAt(at netip.AddrPort, churn bool) error {
 	return nil
 }
 
-// keepAlive keeps a connection open as long as the program runs: its descriptor, without the net.Conn.
+// keepAlive keeps a connection open as long as the program runs: its descriptor, without
+// the net.Conn.
 func keepAlive(c net.Conn) {
 	if f, err := c.(*net.TCPConn).File(); err == nil {
 		unix.Dup(int(f.Fd()))

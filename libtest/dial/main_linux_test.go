@@ -10,8 +10,8 @@ import (
 	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
-// TestMain makes the test binary the init of machines, a worker of labs, and the programs of job_linux_test.go. After
-// the tests no goroutine may be left.
+// TestMain makes the test binary the init of machines, a worker of labs, and the programs
+// of job_linux_test.go. After the tests no goroutine may be left.
 func TestMain(m *testing.M) {
 	vm.Main()
 	lab.Main()

@@ -17,7 +17,8 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// kernelSays gives the sum of queue lengths, of limits and of drops of the listeners on the port, as sock_diag lists them.
+// kernelSays gives the sum of queue lengths, of limits and of drops of the listeners on the
+// port, as sock_diag lists them.
 func kernelSays(t *testing.T, addr net.Addr) (sockets, queued, limit int, drops int64) {
 	t.Helper()
 	conn, err := sockdiag.Open()
@@ -26,7 +27,12 @@ func kernelSays(t *testing.T, addr net.Addr) (sockets, queued, limit int, drops 
 	}
 	defer conn.Close()
 	port := addr.(*net.TCPAddr).AddrPort().Port()
-	err = conn.Dump(sockdiag.Request{Family: unix.AF_UNSPEC, States: sockdiag.Listen.Mask(), Memory: true, SourcePort: port}, func(s *sockdiag.Socket) error {
+	err = conn.Dump(sockdiag.Request{
+		Family:     unix.AF_UNSPEC,
+		States:     sockdiag.Listen.Mask(),
+		Memory:     true,
+		SourcePort: port,
+	}, func(s *sockdiag.Socket) error {
 		sockets++
 		queued += int(s.ReceiveQueue)
 		limit += int(s.SendQueue)
@@ -45,23 +51,28 @@ func TestBacklogIsCut(t *testing.T) {
 	}
 	_, err := listen.Config{Backlog: 100}.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	var cut *listen.BacklogError
-	if !errors.As(err, &cut) || *cut != (listen.BacklogError{Queue: "backlog", Asked: 100, Got: 16, Somaxconn: 16}) {
+	if !errors.As(err, &cut) ||
+		*cut != (listen.BacklogError{Queue: "backlog", Asked: 100, Got: 16,
+			Somaxconn: 16}) {
 		t.Fatalf("Listen = %v", err)
 	}
-	for _, word := range []string{"listen tcp 127.0.0.1:", "backlog 100", "cut it to 16", "net.core.somaxconn"} {
+	for _, word := range []string{"listen tcp 127.0.0.1:", "backlog 100", "cut it to 16",
+		"net.core.somaxconn"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("%q is not in %q", word, err)
 		}
 	}
 	l := open(t, listen.Config{Backlog: 100, BestEffort: true, Shards: 2}, "tcp", "127.0.0.1:0")
-	if _, _, limit, _ := kernelSays(t, l.Addr()); limit != 32 || l.Stats().Limit != 32 || len(l.Unmet()) != 1 || !errors.As(l.Unmet()[0], &cut) {
+	if _, _, limit, _ := kernelSays(t, l.Addr()); limit != 32 || l.Stats().Limit != 32 ||
+		len(l.Unmet()) != 1 || !errors.As(l.Unmet()[0], &cut) {
 		t.Errorf("limit %d, %+v, unmet %v", limit, l.Stats(), l.Unmet())
 	}
 	if err := l.Resize(17); !errors.As(err, &cut) || cut.Asked != 17 || cut.Got != 16 {
 		t.Errorf("Resize = %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "socket")
-	if _, err := (listen.Config{Backlog: 17}).Listen(t.Context(), "unix", path); !errors.As(err, &cut) || cut.Got != 16 {
+	if _, err := (listen.Config{Backlog: 17}).Listen(t.Context(), "unix", path); !errors.As(err,
+		&cut) || cut.Got != 16 {
 		t.Errorf("unix: %v", err)
 	}
 	if l := open(t, listen.Config{Backlog: 16}, "unix", path); l.Stats().Limit != 16 {
@@ -83,8 +94,10 @@ func TestResize(t *testing.T) {
 			t.Fatal(err)
 		}
 		sockets, queued, limit, _ := kernelSays(t, l.Addr())
-		if st := l.Stats(); sockets != 2 || limit != 2*n || queued != 6 || st.Limit != 2*n || st.Queued != 6 {
-			t.Errorf("Resize(%d): %d sockets, limit %d, queued %d, %+v", n, sockets, limit, queued, st)
+		if st := l.Stats(); sockets != 2 || limit != 2*n || queued != 6 ||
+			st.Limit != 2*n || st.Queued != 6 {
+			t.Errorf("Resize(%d): %d sockets, limit %d, queued %d, %+v", n, sockets,
+				limit, queued, st)
 		}
 	}
 	if err := l.Resize(0); err != nil || l.Stats().Limit != 2*sysctl(t, "net/core/somaxconn") {
@@ -97,7 +110,8 @@ func TestResize(t *testing.T) {
 	if err := l.Resize(5); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
-	if st := l.Stats(); st.Limit != 2*sysctl(t, "net/core/somaxconn") || st.Drops == listen.Unknown {
+	if st := l.Stats(); st.Limit != 2*sysctl(t, "net/core/somaxconn") ||
+		st.Drops == listen.Unknown {
 		t.Errorf("after Close: %+v", st)
 	}
 }
@@ -106,12 +120,14 @@ func TestResize(t *testing.T) {
 func TestDrops(t *testing.T) {
 	l := open(t, listen.Config{Backlog: 1}, "tcp4", "127.0.0.1:0")
 	for range 8 { // two fit
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		fd, err := unix.Socket(unix.AF_INET,
+			unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer unix.Close(fd)
-		to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: netip.MustParseAddr("127.0.0.1").As4()}
+		to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port,
+			Addr: netip.MustParseAddr("127.0.0.1").As4()}
 		if err := unix.Connect(fd, to); err != nil && err != unix.EINPROGRESS {
 			t.Fatal(err)
 		}
@@ -132,7 +148,9 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	var cut *listen.BacklogError
-	if _, err := (listen.Config{FastOpen: 100}).Listen(t.Context(), "tcp", "127.0.0.1:0"); !errors.As(err, &cut) || cut.Got != 64 || cut.Queue != "fast open queue" {
+	if _, err := (listen.Config{FastOpen: 100}).Listen(t.Context(), "tcp",
+		"127.0.0.1:0"); !errors.As(err, &cut) || cut.Got != 64 ||
+		cut.Queue != "fast open queue" {
 		t.Errorf("fast open cut: %v", err)
 	}
 	if st := l.Stats(); st.MigrateReq != sysctl(t, "net/ipv4/tcp_migrate_req") {
@@ -161,17 +179,20 @@ func TestMigrateReqIsRead(t *testing.T) {
 	want := 1
 	if err := unix.Access("/proc/sys/net/ipv4/tcp_migrate_req", unix.F_OK); err != nil {
 		want = listen.Unknown // before 5.14
-	} else if fd, err := unix.Open("/proc/sys/net/ipv4/tcp_migrate_req", unix.O_WRONLY, 0); err != nil {
+	} else if fd, err := unix.Open("/proc/sys/net/ipv4/tcp_migrate_req", unix.O_WRONLY,
+		0); err != nil {
 		t.Fatal(err)
 	} else if _, err := unix.Write(fd, []byte("1")); err != nil || unix.Close(fd) != nil {
 		t.Fatal(err)
 	}
-	if st := open(t, listen.Config{Shards: 2}, "tcp", "127.0.0.1:0").Stats(); st.MigrateReq != want {
+	if st := open(t, listen.Config{Shards: 2}, "tcp", "127.0.0.1:0").Stats(); st.MigrateReq !=
+		want {
 		t.Errorf("%+v", st)
 	}
 }
 
-// Nothing here needs a capability: an ordinary user with none at all resizes and reads what was dropped.
+// Nothing here needs a capability: an ordinary user with none at all resizes and reads what
+// was dropped.
 func TestUnprivileged(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("all tests run without privileges already")

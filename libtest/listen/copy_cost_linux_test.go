@@ -26,7 +26,9 @@ var copied = []struct {
 	open func() (end, error)
 }{
 	{"plain", func() (end, error) { return pair(net.Listen("tcp", "127.0.0.1:0")) }},
-	{"coalesce", coalesced(func() (end, error) { return pair(net.Listen("tcp", "127.0.0.1:0")) })},
+	{"coalesce", coalesced(func() (end, error) {
+		return pair(net.Listen("tcp", "127.0.0.1:0"))
+	})},
 	{"dial", dialed},
 	{"listen", roomy},
 	{"coalesce over dial", coalesced(dialed)},
@@ -45,7 +47,8 @@ func coalesced(open func() (end, error)) func() (end, error) {
 
 // roomy is a connection that listen counts.
 func roomy() (end, error) {
-	l, err := listen.Config{MaxConnections: 10}.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := listen.Config{MaxConnections: 10}.Listen(context.Background(), "tcp",
+		"127.0.0.1:0")
 	return pair(l, err)
 }
 
@@ -80,10 +83,12 @@ func TestCopyCost(t *testing.T) {
 		}
 		slices.Sort(ratios)
 		best := slices.Min(spent[i]) / slices.Min(spent[0])
-		t.Logf("%-20s CPU time x plain: median %.3f (%.2f-%.2f), best to best %.3f", kind.name,
+		t.Logf("%-20s CPU time x plain: median %.3f (%.2f-%.2f), best to best %.3f",
+			kind.name,
 			ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], best)
 		if limit := 1.25; best > limit {
-			t.Errorf("%s took %.2f times the CPU time of a plain connection", kind.name, best)
+			t.Errorf("%s took %.2f times the CPU time of a plain connection", kind.name,
+				best)
 		}
 	}
 }

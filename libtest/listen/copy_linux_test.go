@@ -22,7 +22,8 @@ import (
 	"github.com/maxconn/maxconn/listen"
 )
 
-// copyVar makes the test binary the program that TestCopiesInsideTheKernel traces. It names the directory to work in.
+// copyVar makes the test binary the program that TestCopiesInsideTheKernel traces. It names
+// the directory to work in.
 const copyVar = "MAXCONN_LISTEN_COPY"
 
 const copySize = 1 << 20
@@ -39,9 +40,13 @@ var kinds = []struct {
 	open        func(dir string) (end, error)
 }{
 	{"tcp", "tcp", func(string) (end, error) { return pair(net.Listen("tcp", "127.0.0.1:0")) }},
-	{"unix", "unix", func(dir string) (end, error) { return pair(net.Listen("unix", dir+"/plain")) }},
+	{"unix", "unix", func(dir string) (end, error) {
+		return pair(net.Listen("unix", dir+"/plain"))
+	}},
 	{"listen-tcp", "tcp", func(string) (end, error) { return limited("tcp", "127.0.0.1:0") }},
-	{"listen-unix", "unix", func(dir string) (end, error) { return limited("unix", dir+"/limited") }},
+	{"listen-unix", "unix", func(dir string) (end, error) {
+		return limited("unix", dir+"/limited")
+	}},
 	{"dial", "tcp", func(string) (end, error) { return dialed() }},
 	{"file", "file", func(dir string) (end, error) {
 		f, err := os.OpenFile(filepath.Join(dir, "file"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -108,7 +113,8 @@ var ways = map[string]func(to io.Writer, from io.Reader) (int64, error){
 	},
 }
 
-// copyAll copies everything to everything. Before each copy it asks for a file that names it, so that the trace shows it.
+// copyAll copies everything to everything. Before each copy it asks for a file that names
+// it, so that the trace shows it.
 func copyAll() {
 	dir := os.Getenv(copyVar)
 	for _, from := range kinds {
@@ -138,7 +144,8 @@ func copyAll() {
 
 // copyOne copies once, and checks what arrives.
 func copyOne(
-	dir string, open, openTo func(string) (end, error), do func(io.Writer, io.Reader) (int64, error),
+	dir string, open, openTo func(string) (end, error),
+	do func(io.Writer, io.Reader) (int64, error),
 ) (int64, error) {
 	from, err := open(dir)
 	if err != nil {
@@ -156,7 +163,8 @@ func copyOne(
 	if to.far != nil {
 		defer to.far.Close()
 		go func() {
-			n, _ := io.Copy(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{to.far})
+			n, _ := io.Copy(struct{ io.Writer }{io.Discard},
+				struct{ io.Reader }{to.far})
 			arrived <- n
 		}()
 	}
@@ -170,28 +178,34 @@ func copyOne(
 	return n, err
 }
 
-// beyond says which copies cannot be helped: a plain *net.TCPConn is given a wrapper by a call of its own, or a wrapper of another
-// package inside of a LimitedReader. io.Copy has no such case.
+// beyond says which copies cannot be helped: a plain *net.TCPConn is given a wrapper by a
+// call of its own, or a wrapper of another package inside of a LimitedReader. io.Copy has
+// no such case.
 func beyond(way, to, from string) bool {
-	wrapped := func(kind string) bool { return kind != "tcp" && kind != "unix" && kind != "file" }
+	wrapped := func(kind string) bool {
+		return kind != "tcp" && kind != "unix" && kind != "file"
+	}
 	switch {
 	case !wrapped(from) || to == "file":
 		return false
 	case way == "ReadFrom":
 		return to == "tcp"
 	case way == "io.CopyN":
-		return to == "tcp" || strings.HasPrefix(to, "listen") != strings.HasPrefix(from, "listen")
+		return to == "tcp" || strings.HasPrefix(to, "listen") != strings.HasPrefix(from,
+			"listen")
 	}
 	return false
 }
 
-// Whatever is copied from and to, by whichever call, wrappers cost no copy through the program where plain connections cost none.
+// Whatever is copied from and to, by whichever call, wrappers cost no copy through the
+// program where plain connections cost none.
 func TestCopiesInsideTheKernel(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		unavailable(t, err)
 	}
-	cmd := exec.Command(strace, "-f", "-qq", "-s", "200", "-e", "trace=sendfile,splice,access,faccessat,faccessat2", "/proc/self/exe")
+	cmd := exec.Command(strace, "-f", "-qq", "-s", "200", "-e",
+		"trace=sendfile,splice,access,faccessat,faccessat2", "/proc/self/exe")
 	cmd.Args[len(cmd.Args)-1], err = os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -223,11 +237,13 @@ func TestCopiesInsideTheKernel(t *testing.T) {
 			fast++
 		}
 		if want >= copySize && got < copySize && !beyond(way, to, from) {
-			t.Errorf("%s to %s from %s: %d bytes inside the kernel, plain connections %d", way, to, from, got, want)
+			t.Errorf("%s to %s from %s: %d bytes inside the kernel, plain "+
+				"connections %d", way, to, from, got, want)
 		}
 	}
 	if fast < 30 {
-		t.Errorf("only %d copies between plain connections are made inside the kernel: is the trace read?", fast)
+		t.Errorf("only %d copies between plain connections are made inside the kernel: "+
+			"is the trace read?", fast)
 	}
 }
 
@@ -244,7 +260,8 @@ func last(text string, n int) string { return text[max(0, len(text)-n):] }
 
 var traced = regexp.MustCompile(`(sendfile|splice)(?:\(| resumed>).* = (\d+)$|/case/([^"]*)"`)
 
-// readTrace gives, for each case, how many bytes did not come through the program. Splicing moves each twice.
+// readTrace gives, for each case, how many bytes did not come through the program. Splicing
+// moves each twice.
 func readTrace(t *testing.T, text string) map[string]int {
 	t.Helper()
 	moved := map[string]int{}

@@ -30,14 +30,16 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// inside runs the calling test again in a network namespace with settings, and says whether this is that run.
+// inside runs the calling test again in a network namespace with settings, and says whether
+// this is that run.
 func inside(t *testing.T, settings map[string]string) bool {
 	t.Helper()
 	if os.Getenv(insideVar) != "" {
 		return true
 	}
 	l, err := lab.Start(t.Context())
-	if errors.Is(err, lab.ErrUnavailable) && !strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
+	if errors.Is(err, lab.ErrUnavailable) &&
+		!strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "lab") {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -55,8 +57,10 @@ func inside(t *testing.T, settings map[string]string) bool {
 		t.Fatal(err)
 	}
 	out, err := l.Run(t.Context(), nil, self, "-test.run=^"+t.Name()+"$", "-test.v")
-	if err != nil || out.Code != 0 || !strings.Contains(string(out.Stdout), "--- PASS: "+t.Name()) {
-		t.Errorf("in the lab: %v, exit status %d\n%s%s", err, out.Code, out.Stdout, out.Stderr)
+	if err != nil || out.Code != 0 || !strings.Contains(string(out.Stdout),
+		"--- PASS: "+t.Name()) {
+		t.Errorf("in the lab: %v, exit status %d\n%s%s", err, out.Code, out.Stdout,
+			out.Stderr)
 	}
 	return false
 }
@@ -78,7 +82,8 @@ func connect(t testing.TB, l *listen.Listener) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(30 * time.Second)) // a test that hangs fails with what it waited for
+	// a test that hangs fails with what it waited for
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return c
 }
 

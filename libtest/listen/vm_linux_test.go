@@ -17,10 +17,12 @@ func TestVMOtherKernels(t *testing.T) {
 			least int // tests that pass
 		}{{"../../listen", 20}, {".", 6}} {
 			out, err := vm.Run(t.Context(), vm.Spec{
-				Kernel: kernel, Binary: vmtest.StaticOf(t, tests.dir), Memory: 1024, Timeout: 6 * time.Minute,
-				Args:  []string{"-test.short", "-test.v", "-test.timeout=5m"},
-				Env:   []string{"MAXCONN_REQUIRE=lab"},
-				Files: map[string][]byte{"/etc/hosts": []byte("127.0.0.1 localhost\n")},
+				Kernel: kernel, Binary: vmtest.StaticOf(t, tests.dir), Memory: 1024,
+				Timeout: 6 * time.Minute,
+				Args:    []string{"-test.short", "-test.v", "-test.timeout=5m"},
+				Env:     []string{"MAXCONN_REQUIRE=lab"},
+				Files: map[string][]byte{"/etc/hosts": []byte(
+					"127.0.0.1 localhost\n")},
 			})
 			for line := range strings.Lines(string(out.Stdout)) {
 				if strings.Contains(line, "_test.go") {
@@ -30,9 +32,11 @@ func TestVMOtherKernels(t *testing.T) {
 			passed := strings.Count(string(out.Stdout), "\n--- PASS: ")
 			if err != nil || out.Code != 0 || passed < tests.least {
 				t.Errorf("%s, %s: %v, exit status %d, %d passed\n%s%s",
-					kernel.Release, tests.dir, err, out.Code, passed, out.Stdout, out.Stderr)
+					kernel.Release, tests.dir, err, out.Code, passed,
+					out.Stdout, out.Stderr)
 			}
-			t.Logf("%s: %s: %d tests passed in %v", out.Release, tests.dir, passed, out.Took)
+			t.Logf("%s: %s: %d tests passed in %v", out.Release, tests.dir, passed,
+				out.Took)
 		}
 	})
 }

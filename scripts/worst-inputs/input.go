@@ -14,7 +14,7 @@ type input struct {
 	write func(*sized)
 }
 
-// sized is a file that takes so many bytes and no more.
+// sized is a file that takes that many bytes and no more.
 type sized struct {
 	w    io.Writer
 	left int

@@ -1,10 +1,12 @@
-// Command worst-inputs gives every reader of maxconn the worst that a file of a given size can hold, and measures the
-// real program: time, memory, how both grow with ten times the input, and how soon SIGTERM ends it.
+// Command worst-inputs gives every reader of maxconn the worst that a file of a given size
+// can hold, and measures the real program: time, memory, how both grow with ten times the
+// input, and how soon SIGTERM ends it.
 //
 //	go run ./scripts/worst-inputs [-size 10000000] [-only REGEXP] BINARY
 //
-// It ends with 1 where a figure is above its bound. Time is the lower of processor and wall-clock time: on a
-// machine that does nothing else both are the same, and others' work is not the program's.
+// It ends with 1 where a figure is above its bound. Time is the lower of processor and
+// wall-clock time: on a machine that does nothing else both are the same, and others' work
+// is not the program's.
 package main
 
 import (
@@ -52,7 +54,8 @@ func measureAll(program string, size int, only *regexp.Regexp, limit bounds) err
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "small.txt"), []byte(beginSnapshot+endSnapshot), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "small.txt"), []byte(beginSnapshot+endSnapshot),
+		0o600); err != nil {
 		return err
 	}
 	fmt.Printf("%-34s %7s %8s %6s %6s %7s %6s\n",
@@ -71,7 +74,8 @@ func measureAll(program string, size int, only *regexp.Regexp, limit bounds) err
 			over++
 		}
 		fmt.Printf("%-34s %7d %8.2f %6.0f %6.1f %7.2f %s\n",
-			c.name, r.full.status, r.full.seconds, r.full.mebibytes, r.growth(), r.stopped.Seconds(), said)
+			c.name, r.full.status, r.full.seconds, r.full.mebibytes, r.growth(),
+			r.stopped.Seconds(), said)
 	}
 	if over > 0 {
 		return fmt.Errorf("%d inputs are above %g s, %g MiB or %g s to stop",
@@ -86,7 +90,8 @@ type result struct {
 	stopped     time.Duration
 }
 
-// growth is how many times longer the full input took than a tenth of it; what both take for nothing is left out.
+// growth is how many times longer the full input took than a tenth of it; what both take
+// for nothing is left out.
 func (r result) growth() float64 {
 	return max(r.full.seconds-startup, 0) / max(r.tenth.seconds-startup, startup)
 }

@@ -35,8 +35,8 @@ func measure(program, dir string, c input, size int) (r result, err error) {
 	return r, err
 }
 
-// write makes the input; it goes straight to the disk, because the memory of this program counts as that of those it
-// starts (ru_maxrss survives execve: fs/exec.c exec_mmap).
+// write makes the input; it goes straight to the disk, because the memory of this program
+// counts as that of those it starts (ru_maxrss survives execve: fs/exec.c exec_mmap).
 func write(dir string, c input, size int) (err error) {
 	f, err := os.Create(filepath.Join(dir, "input"))
 	if err != nil {
@@ -76,13 +76,15 @@ func command(ctx context.Context, program, dir string, c input) *exec.Cmd {
 	return cmd
 }
 
-// stop starts the program, lets it get to its work, and takes the time that SIGTERM needs to end it.
+// stop starts the program, lets it get to its work, and takes the time that SIGTERM needs
+// to end it.
 func stop(program, dir string, c input) (time.Duration, error) {
 	cmd := command(context.Background(), program, dir, c)
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	time.Sleep(100 * time.Millisecond) // the signal has to meet the work: there is no event in between
+	// the signal has to meet the work: there is no event in between
+	time.Sleep(100 * time.Millisecond)
 	begin := time.Now()
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	guard := time.AfterFunc(longest, func() { _ = cmd.Process.Kill() })

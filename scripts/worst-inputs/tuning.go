@@ -32,14 +32,17 @@ var longTexts = []struct{ name, begin, text, end string }{
 	{"brackets", "", "[", "\n"},
 	{"section heads", "", "[sysctl]\n", ""},
 	{"here documents", "", "cat <<EOF >/etc/sysctl.d/a.conf\n", ""},
-	{"here documents that end", "", "cat <<E >/etc/sysctl.d/a.conf\nnet.core.somaxconn = 1\nE\n", ""},
+	{"here documents that end", "",
+		"cat <<E >/etc/sysctl.d/a.conf\nnet.core.somaxconn = 1\nE\n", ""},
 	{"here strings", "", "sysctl -p - <<< 'net.core.somaxconn = 1'\n", ""},
 	{"echo into proc", "", "echo 1 > /proc/sys/net/core/somaxconn\n", ""},
 	{"targets of tee", "echo 1 | tee", " /proc/sys/net/core/somaxconn", "\n"},
 	{"redirections", "echo 1", " > /etc/sysctl.d/a.conf", "\n"},
 	{"printf", "", "printf 'net.core.somaxconn = %s\\n' 1 2 3 > /etc/sysctl.conf\n", ""},
-	{"printf of many words", "printf 'net.core.somaxconn=%s %s %s\\n'", " 1", " > /etc/sysctl.conf\n"},
-	{"loops", "", "for k in net.core.somaxconn net.ipv4.tcp_fin_timeout; do sysctl -w $k=1; done\n", ""},
+	{"printf of many words", "printf 'net.core.somaxconn=%s %s %s\\n'", " 1",
+		" > /etc/sysctl.conf\n"},
+	{"loops", "", "for k in net.core.somaxconn net.ipv4.tcp_fin_timeout; do sysctl -w " +
+		"$k=1; done\n", ""},
 	{"one long loop", "for k in", " net.core.somaxconn", "; do sysctl -w $k=1; done\n"},
 	{"nested shells", "", "sh -c 'sh -c \"", "\n"},
 	{"sudo", "", "sudo ", "sysctl -w net.core.somaxconn=1\n"},
@@ -48,11 +51,13 @@ var longTexts = []struct{ name, begin, text, end string }{
 	{"one setting", "", "net.core.somaxconn=1\n", ""},
 	{"two settings in turn", "", "net.core.somaxconn=1\nnet.core.somaxconn=2\n", ""},
 	{"two unknown in turn", "", "net.a.b=1\nnet.a.c=1\n", ""},
-	{"pairs", "", "net.ipv4.tcp_rmem=1 2 3\nnet.ipv4.tcp_wmem=3 2 1\nnet.core.rmem_max=1\n", ""},
+	{"pairs", "", "net.ipv4.tcp_rmem=1 2 3\nnet.ipv4.tcp_wmem=3 2 1\nnet.core.rmem_max=1\n",
+		""},
 	{"globs", "", "net.*.*=1\n", ""},
 	{"two globs in turn", "", "net.ipv4.*=1\nnet.*.tcp*=2\n", ""},
 	{"exclusions", "", "-net.ipv4.*\n", ""},
-	{"glob and exclusion", "", "net.ipv4.conf.*.rp_filter=1\n-net.ipv4.conf.all.rp_filter\n", ""},
+	{"glob and exclusion", "", "net.ipv4.conf.*.rp_filter=1\n-net.ipv4.conf.all.rp_filter\n",
+		""},
 	{"limits.conf", "", "* soft nofile 1\n", ""},
 	{"limits of users", "", "@a - nofile 1\nb hard nofile 2\n", ""},
 	{"ulimit", "", "ulimit -n 1; ", "\n"},
@@ -73,7 +78,8 @@ var longTexts = []struct{ name, begin, text, end string }{
 var numberedTexts = []struct{ name, text string }{
 	{"unknown keys", "net.ipv4.tcp_unknown_%d=1\n"},
 	{"unknown short keys", "n.%d=1\n"},
-	{"unknown long keys", "net.ipv4.conf.interface%d.accept_redirectssss_and_more_and_more=1\n"},
+	{"unknown long keys",
+		"net.ipv4.conf.interface%d.accept_redirectssss_and_more_and_more=1\n"},
 	{"misspelt keys", "net.ipv4.tcp_fin_timeou%d=1\n"},
 	{"unknown strays", "net.ipv4.tcp_fin_timeou%d 1\n"},
 	{"keys of devices", "net.ipv4.conf.eth%d.rp_filter=1\n"},
@@ -95,14 +101,17 @@ var numberedTexts = []struct{ name, text string }{
 // tuning are files for lint.
 func tuning() (all []input) {
 	for _, one := range longTexts {
-		all = append(all, input{"lint " + one.name, "lint --kernel 6.12 INPUT", framed(one.begin, one.text, one.end)})
+		all = append(all, input{"lint " + one.name, "lint --kernel 6.12 INPUT",
+			framed(one.begin, one.text, one.end)})
 	}
 	for _, one := range numberedTexts {
 		write := numbered("", one.text, "")
 		all = append(all, input{"lint " + one.name, "lint --kernel 6.12 INPUT", write})
 		if len(all)%3 == 0 {
-			all = append(all, input{"lint --json " + one.name, "lint --json --all --kernel 6.12 INPUT", write},
-				input{"lint --sarif " + one.name, "lint --sarif --kernel 6.12 INPUT", write})
+			all = append(all, input{"lint --json " + one.name,
+				"lint --json --all --kernel 6.12 INPUT", write},
+				input{"lint --sarif " + one.name,
+					"lint --sarif --kernel 6.12 INPUT", write})
 		}
 	}
 	return all

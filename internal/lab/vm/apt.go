@@ -117,7 +117,9 @@ func (a *apt) kernelPackages(ctx context.Context) (names []string, version strin
 
 // kernelDepends picks the packages of one kernel release from a package's record.
 func kernelDepends(record string) []string {
-	name := regexp.MustCompile(`^linux-(image|base|binary|modules)-[0-9][a-z0-9+.-]*-cloud-amd64$`) // deb-control(5)
+	// deb-control(5)
+	name := regexp.MustCompile(
+		`^linux-(image|base|binary|modules)-[0-9][a-z0-9+.-]*-cloud-amd64$`)
 	var picked []string
 	for _, dependency := range strings.Split(field(record, "Depends"), ",") {
 		first, _, _ := strings.Cut(strings.TrimSpace(dependency), " ")
@@ -140,7 +142,8 @@ func field(record, name string) string {
 
 // unpack downloads packages, compares them with the signed index, and unpacks them into root.
 func (a *apt) unpack(ctx context.Context, packages []string, root string) error {
-	if _, err := a.run(ctx, "apt-get", append([]string{"download", "-q"}, packages...)...); err != nil {
+	if _, err := a.run(ctx, "apt-get", append([]string{"download", "-q"},
+		packages...)...); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(a.path("packages/*.deb"))

@@ -21,7 +21,8 @@ type Disk struct {
 // diskSize is enough for settings and journals. The file is sparse.
 const diskSize = 64 << 20
 
-// NewDisk makes an empty disk, a sparse file of 64 MiB that must not exist yet. The caller removes it.
+// NewDisk makes an empty disk, a sparse file of 64 MiB that must not exist yet. The caller
+// removes it.
 func NewDisk(ctx context.Context, path string) (*Disk, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -61,8 +62,9 @@ func sbin(name string) string {
 	return "/usr/sbin/" + name
 }
 
-// drive is qemu's description. A comma in a value is written twice (qemu(1)). Flushes need not reach the
-// host's disk: a power cut is the end of qemu, not of the host.
+// drive is qemu's description. A comma in a value is written twice (qemu(1)). Flushes need
+// not reach the host's disk: a power cut is the end of qemu, not of the host.
 func (d *Disk) drive() string {
-	return "if=none,id=disk,format=raw,cache=unsafe,file=" + strings.ReplaceAll(d.Path, ",", ",,")
+	return "if=none,id=disk,format=raw,cache=unsafe,file=" + strings.ReplaceAll(d.Path, ",",
+		",,")
 }

@@ -36,12 +36,15 @@ func TestReboot(t *testing.T) {
 			d := newDisk(t)
 			for _, b := range []struct{ word, given, want string }{
 				{"first", "one", "etc [first]\nvar [first]\ngiven one"},
-				{"second", "two", "etc [first second]\nvar [first second]\ngiven two"},
+				{"second", "two",
+					"etc [first second]\nvar [first second]\ngiven two"},
 			} {
 				spec := role(k, "keep", b.word)
-				spec.Disk, spec.Files = d, map[string][]byte{"/etc/given": []byte(b.given)}
+				spec.Disk, spec.Files = d,
+					map[string][]byte{"/etc/given": []byte(b.given)}
 				out := boot(t, spec)
-				if got := strings.TrimSpace(string(out.Stdout)); got != b.want || out.Code != 0 {
+				if got := strings.TrimSpace(string(out.Stdout)); got != b.want ||
+					out.Code != 0 {
 					t.Errorf("got %q %s, want %q", got, out.Stderr, b.want)
 				}
 			}
@@ -85,7 +88,8 @@ func TestDiskInUse(t *testing.T) {
 	}
 	second := role(k, "sleep")
 	second.Disk = d
-	if _, err := Run(t.Context(), second); !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "lock") {
+	if _, err := Run(t.Context(), second); !errors.Is(err, ErrStopped) ||
+		!strings.Contains(err.Error(), "lock") {
 		t.Errorf("the second machine: %v", err)
 	}
 	cancel()

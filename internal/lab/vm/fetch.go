@@ -15,15 +15,16 @@ import (
 
 // Fetch gives the kernel of a series (see Series) from the cache or, when it is not there,
 // as Debian's package from the mirror in this host's apt sources, or the one that
-// MAXCONN_VM_MIRROR names. The chain from a key of Debian to the package is verified here: gpgv with
-// Debian's keyring over the Release file, its hash of the index, the index's hash of the package.
-// Nothing outside the cache is changed: apt works on a directory of its own. Some 30 MB for the
-// package and 25 MB for its index are loaded. To fetch a series anew remove its directory. One that
-// is there without recorded hashes is fetched anew.
+// MAXCONN_VM_MIRROR names. The chain from a key of Debian to the package is verified here:
+// gpgv with Debian's keyring over the Release file, its hash of the index, the index's hash
+// of the package. Nothing outside the cache is changed: apt works on a directory of its
+// own. Some 30 MB for the package and 25 MB for its index are loaded. To fetch a series
+// anew remove its directory. One that is there without recorded hashes is fetched anew.
 func Fetch(ctx context.Context, series string) (Kernel, error) {
 	suites := suitesOf(series)
 	if suites == nil {
-		return Kernel{}, fmt.Errorf("vm: no kernel series %q: there are %s", series, strings.Join(Series(), ", "))
+		return Kernel{}, fmt.Errorf("vm: no kernel series %q: there are %s", series,
+			strings.Join(Series(), ", "))
 	}
 	kernels, err := Kernels()
 	if err != nil {
@@ -65,7 +66,8 @@ func fetchFrom(ctx context.Context, series, suite string) (Kernel, error) {
 		return Kernel{}, fmt.Errorf("vm: fetch %s from %s: %w", series, suite, err)
 	}
 	if !belongs(k.Release, series) {
-		return Kernel{}, fmt.Errorf("vm: fetch %s from %s: it has %s", series, suite, k.Release)
+		return Kernel{}, fmt.Errorf("vm: fetch %s from %s: it has %s", series, suite,
+			k.Release)
 	}
 	k.Series = series
 	return k.settle(filepath.Join(work, "kernel"), cache)
@@ -104,7 +106,8 @@ func unpack(ctx context.Context, work, suite string) (Kernel, error) {
 // gather moves what a machine needs out of unpacked packages. Debian 14 puts the image
 // beside the modules, and modules under /usr since Debian 13.
 func gather(root, to string) (release string, err error) {
-	modules, err := one(filepath.Join(root, "usr/lib/modules/*/kernel"), filepath.Join(root, "lib/modules/*/kernel"))
+	modules, err := one(filepath.Join(root, "usr/lib/modules/*/kernel"),
+		filepath.Join(root, "lib/modules/*/kernel"))
 	if err != nil {
 		return "", err
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 func TestSeriesThatIsNone(t *testing.T) {
-	if _, err := Fetch(t.Context(), "2.4"); err == nil || !strings.Contains(err.Error(), "5.10, 6.1, 6.12, newest") {
+	if _, err := Fetch(t.Context(), "2.4"); err == nil ||
+		!strings.Contains(err.Error(), "5.10, 6.1, 6.12, newest") {
 		t.Errorf("Fetch(2.4) = %v", err)
 	}
 }
@@ -34,11 +35,15 @@ func put(t *testing.T, root string, files ...string) {
 
 func TestGather(t *testing.T) {
 	for name, files := range map[string][]string{
-		"Debian 11": {"boot/vmlinuz-5.10.0-32-cloud-amd64", "boot/config-5.10.0-32-cloud-amd64", "lib/modules/5.10.0-32-cloud-amd64/kernel/a.ko",
+		"Debian 11": {"boot/vmlinuz-5.10.0-32-cloud-amd64",
+			"boot/config-5.10.0-32-cloud-amd64",
+			"lib/modules/5.10.0-32-cloud-amd64/kernel/a.ko",
 			"lib/modules/5.10.0-32-cloud-amd64/modules.builtin"},
-		"Debian 13": {"boot/vmlinuz-5.10.0-32-cloud-amd64", "usr/lib/modules/5.10.0-32-cloud-amd64/kernel/a.ko",
+		"Debian 13": {"boot/vmlinuz-5.10.0-32-cloud-amd64",
+			"usr/lib/modules/5.10.0-32-cloud-amd64/kernel/a.ko",
 			"usr/lib/modules/5.10.0-32-cloud-amd64/modules.builtin"},
-		"Debian 14": {"usr/lib/modules/5.10.0-32-cloud-amd64/vmlinuz", "usr/lib/modules/5.10.0-32-cloud-amd64/kernel/a.ko",
+		"Debian 14": {"usr/lib/modules/5.10.0-32-cloud-amd64/vmlinuz",
+			"usr/lib/modules/5.10.0-32-cloud-amd64/kernel/a.ko",
 			"usr/lib/modules/5.10.0-32-cloud-amd64/modules.builtin"},
 	} {
 		root, to := t.TempDir(), filepath.Join(t.TempDir(), "kernel")
@@ -47,13 +52,15 @@ func TestGather(t *testing.T) {
 		if err != nil || release != "5.10.0-32-cloud-amd64" {
 			t.Errorf("%s: %q, %v", name, release, err)
 		}
-		for _, f := range []string{"vmlinuz", "modules/kernel/a.ko", "modules/modules.builtin"} {
+		for _, f := range []string{"vmlinuz", "modules/kernel/a.ko",
+			"modules/modules.builtin"} {
 			if _, err := os.Stat(filepath.Join(to, f)); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
-	for _, files := range [][]string{nil, {"boot/vmlinuz-1"}, {"lib/modules/1/kernel/a"}, {"lib/modules/1/kernel/a", "lib/modules/1/modules.builtin"}} {
+	for _, files := range [][]string{nil, {"boot/vmlinuz-1"}, {"lib/modules/1/kernel/a"},
+		{"lib/modules/1/kernel/a", "lib/modules/1/modules.builtin"}} {
 		root := t.TempDir()
 		put(t, root, files...)
 		if _, err := gather(root, filepath.Join(root, "kernel")); err == nil {
@@ -72,7 +79,8 @@ func TestSettle(t *testing.T) {
 		if err := os.MkdirAll(cache, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		k, err := Kernel{Series: "6.1", Release: "6.1.0-50-cloud-amd64", Version: "6.1.176-1"}.settle(from, cache)
+		k, err := Kernel{Series: "6.1", Release: "6.1.0-50-cloud-amd64",
+			Version: "6.1.176-1"}.settle(from, cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +89,8 @@ func TestSettle(t *testing.T) {
 		}
 	}
 	kernels := must(Kernels())(t)
-	if len(kernels) != 1 || kernels[0].Release != "6.1.0-50-cloud-amd64" || kernels[0].Version != "6.1.176-1" {
+	if len(kernels) != 1 || kernels[0].Release != "6.1.0-50-cloud-amd64" ||
+		kernels[0].Version != "6.1.176-1" {
 		t.Errorf("cached %+v", kernels)
 	}
 	if k, err := Fetch(t.Context(), "6.1"); err != nil || k != kernels[0] {
@@ -111,14 +120,17 @@ func TestSweep(t *testing.T) {
 // Without the tools the reason names them.
 func TestUnavailable(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Run(t.Context(), Spec{}); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "qemu-system-x86") {
+	if _, err := Run(t.Context(), Spec{}); !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), "qemu-system-x86") {
 		t.Errorf("Run without qemu = %v", err)
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	if _, err := Fetch(t.Context(), "6.1"); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "apt-get") {
+	if _, err := Fetch(t.Context(), "6.1"); !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), "apt-get") {
 		t.Errorf("Fetch without apt = %v", err)
 	}
-	left := must(filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "maxconn/kernels/.*")))(t)
+	left := must(filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"),
+		"maxconn/kernels/.*")))(t)
 	if len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}

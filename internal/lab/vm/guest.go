@@ -32,7 +32,7 @@ func Main() {
 }
 
 // booted says whether a kernel has just started this process as the first of a machine that Run has
-// made: nobody has mounted /proc yet, as whoever makes a container has, and the job in the
+// made: nobody has mounted /proc yet, as the maker of a container has, and the job in the
 // initramfs knows the secret of the kernel's command line.
 func booted(secret string) bool {
 	if _, err := os.Lstat("/proc/self"); err == nil || secret == "" {
@@ -47,9 +47,10 @@ func booted(secret string) bool {
 // program does to it harms nobody.
 func Inside() bool {
 	text, err := os.ReadFile("/proc/cmdline")
-	return err == nil && slices.ContainsFunc(strings.Fields(string(text)), func(word string) bool {
-		return strings.HasPrefix(word, roleEnv+"="+roleInit)
-	})
+	return err == nil && slices.ContainsFunc(strings.Fields(string(text)),
+		func(word string) bool {
+			return strings.HasPrefix(word, roleEnv+"="+roleInit)
+		})
 }
 
 // serve is the life of a machine. What goes wrong before there is a port is said on the console.

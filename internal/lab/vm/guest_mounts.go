@@ -39,7 +39,10 @@ func (j job) mountDisk() error {
 	if !j.Disk {
 		return nil
 	}
-	if err := await(diskDevice, func() bool { _, err := os.Stat(diskDevice); return err == nil }); err != nil {
+	if err := await(diskDevice, func() bool {
+		_, err := os.Stat(diskDevice)
+		return err == nil
+	}); err != nil {
 		return err
 	}
 	if err := syscall.Mount(diskDevice, diskMount, "ext4", 0, ""); err != nil {
@@ -64,7 +67,8 @@ func (j job) unmount() error {
 	if !j.Disk {
 		return nil
 	}
-	if err := syscall.Mount("", diskMount, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+	if err := syscall.Mount("", diskMount, "", syscall.MS_REMOUNT|syscall.MS_RDONLY,
+		""); err != nil {
 		return fmt.Errorf("make the disk read-only: %w", err)
 	}
 	return nil
@@ -92,6 +96,7 @@ func copyTree(from, to string) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(os.WriteFile(target, text, 0o644), os.Chmod(target, info.Mode().Perm()))
+		return errors.Join(os.WriteFile(target, text, 0o644),
+			os.Chmod(target, info.Mode().Perm()))
 	})
 }

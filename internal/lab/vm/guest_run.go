@@ -33,7 +33,8 @@ func (j job) run(p *port) (int, error) {
 	}
 	cmd := exec.Command(j.Argv[0], j.Argv[1:]...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = stdout, stderr, "/root"
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TMPDIR=/tmp"}, j.Env...)
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		"TMPDIR=/tmp"}, j.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := limitFiles(); err != nil {
 		return -1, err
@@ -51,11 +52,12 @@ func (j job) run(p *port) (int, error) {
 	return code, nil
 }
 
-// limitFiles gives the command the descriptor limits that systemd gives services since version 240; the
-// kernel's own hard limit is 4096 (include/uapi/linux/fs.h INR_OPEN_MAX). A limit set this way is inherited
-// (syscall.Setrlimit).
+// limitFiles gives the command the descriptor limits that systemd gives services since
+// version 240; the kernel's own hard limit is 4096 (include/uapi/linux/fs.h INR_OPEN_MAX).
+// A limit set this way is inherited (syscall.Setrlimit).
 func limitFiles() error {
-	return os.NewSyscallError("setrlimit", syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1024, Max: 524288}))
+	return os.NewSyscallError("setrlimit",
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1024, Max: 524288}))
 }
 
 // pipe is a command's standard file: what is written comes out as frames.
@@ -73,8 +75,8 @@ func (p *port) pipe(kind byte, copied *sync.WaitGroup) (*os.File, error) {
 	return w, nil
 }
 
-// reap waits, as process 1 must, for whatever ends, until it is this process (-1: until there are none)
-// and gives its status as a shell does: 128+n after signal n.
+// reap waits, as process 1 must, for whatever ends, until it is this process (-1: until
+// there are none) and gives its status as a shell does: 128+n after signal n.
 func reap(until int) int {
 	for {
 		var status syscall.WaitStatus

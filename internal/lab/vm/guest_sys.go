@@ -15,7 +15,8 @@ func initModule(image []byte, params string) error {
 	if err != nil {
 		return err
 	}
-	_, _, errno := syscall.Syscall(syscall.SYS_INIT_MODULE, uintptr(unsafe.Pointer(unsafe.SliceData(image))),
+	_, _, errno := syscall.Syscall(syscall.SYS_INIT_MODULE,
+		uintptr(unsafe.Pointer(unsafe.SliceData(image))),
 		uintptr(len(image)), uintptr(unsafe.Pointer(text)))
 	if errno != 0 {
 		return errno
@@ -39,7 +40,8 @@ func loopbackUp() error {
 	defer syscall.Close(fd)
 	request := ifreqFlags{flags: syscall.IFF_UP | syscall.IFF_RUNNING}
 	copy(request.name[:], "lo")
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request)))
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS,
+		uintptr(unsafe.Pointer(&request)))
 	if errno != 0 {
 		return fmt.Errorf("set lo up: %w", errno)
 	}

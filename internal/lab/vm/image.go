@@ -46,7 +46,8 @@ func writeImage(ctx context.Context, to io.Writer, spec Spec) error {
 // programs are the running program as init, the program to run, and their libraries. argv is the
 // command inside.
 func programs(ctx context.Context, spec Spec) (files map[string][]byte, argv []string, err error) {
-	// Right even when the program's file was replaced; "self" would be the loader that looks at it.
+	// Right even when the program's file was replaced; "self" would be the loader that
+	// looks at it.
 	files, own, err := place(ctx, fmt.Sprintf("/proc/%d/exe", os.Getpid()), initPath)
 	if err != nil || spec.Binary == "" {
 		return files, append([]string{own}, spec.Args...), err
@@ -83,8 +84,8 @@ func checkPlace(name string) error {
 	return nil
 }
 
-// modules are, in loading order, those of the machine's devices, so that what goes wrong later reaches the
-// host; the spec's, so that their parameters count; and the usual ones.
+// modules are, in loading order, those of the machine's devices, so that what goes wrong
+// later reaches the host; the spec's, so that their parameters count; and the usual ones.
 func (s Spec) modules(ctx context.Context) ([]module, error) {
 	set, err := s.Kernel.openModules()
 	if err != nil {
@@ -102,14 +103,16 @@ func (s Spec) modules(ctx context.Context) ([]module, error) {
 // are links into /usr, as in Debian, so that files of a host find their places.
 func writeTree(to io.Writer, files map[string][]byte) error {
 	c := newCPIO(to)
-	for _, dir := range strings.Fields("dev proc sys run root etc var vm vm/disk usr usr/bin usr/sbin usr/lib usr/lib64") {
+	for _, dir := range strings.Fields(
+		"dev proc sys run root etc var vm vm/disk usr usr/bin usr/sbin usr/lib usr/lib64") {
 		c.directory(dir, 0o755)
 	}
 	c.directory("tmp", 0o1777)
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
 		c.link(name, "usr/"+name)
 	}
-	// Without a console the kernel gives init no standard files, and Go's runtime wants /dev/null for these.
+	// Without a console the kernel gives init no standard files, and Go's runtime wants
+	// /dev/null for these.
 	c.device("dev/console", 5, 1)
 	c.device("dev/null", 1, 3)
 	for _, name := range slices.Sorted(maps.Keys(files)) {

@@ -12,14 +12,16 @@ import (
 	"testing"
 )
 
-// list reads an archive back: a line for each entry, mode and name, and what a file or link holds. The fields are
-// those of Documentation/driver-api/early-userspace/buffer-format.rst.
+// list reads an archive back: a line for each entry, mode and name, and what a file or link
+// holds. The fields are those of
+// Documentation/driver-api/early-userspace/buffer-format.rst.
 func list(t *testing.T, archive []byte) []string {
 	t.Helper()
 	var entries []string
 	align := func(n int) int { return (n + 3) &^ 3 }
 	for at := 0; ; {
-		if at%4 != 0 || len(archive) < at+headerSize || string(archive[at:at+6]) != "070701" {
+		if at%4 != 0 || len(archive) < at+headerSize ||
+			string(archive[at:at+6]) != "070701" {
 			t.Fatalf("no header at %d of %d", at, len(archive))
 		}
 		field := func(i int) int {
@@ -29,13 +31,15 @@ func list(t *testing.T, archive []byte) []string {
 			}
 			return int(v)
 		}
-		mode, size, major, minor, nameSize := field(1), field(6), field(9), field(10), field(11)
+		mode, size, major, minor, nameSize := field(1), field(6), field(9), field(10),
+			field(11)
 		name := string(archive[at+headerSize : at+headerSize+nameSize-1])
 		body := align(at + headerSize + nameSize)
 		if name == "TRAILER!!!" {
 			return entries
 		}
-		entries = append(entries, fmt.Sprintf("%06o %d:%d %s %s", mode, major, minor, name, archive[body:body+size]))
+		entries = append(entries, fmt.Sprintf("%06o %d:%d %s %s", mode, major, minor, name,
+			archive[body:body+size]))
 		at = align(body + size)
 	}
 }
@@ -53,9 +57,11 @@ func TestTree(t *testing.T) {
 	}
 	text := strings.Join(list(t, archive.Bytes()), "\n") + "\n"
 	for _, want := range []string{
-		"020600 5:1 dev/console \n", "020600 1:3 dev/null \n", "041777 0:0 tmp \n", "040755 0:0 proc \n",
+		"020600 5:1 dev/console \n", "020600 1:3 dev/null \n", "041777 0:0 tmp \n",
+		"040755 0:0 proc \n",
 		"120777 0:0 bin usr/bin\n", "100755 0:0 bin/script #!/bin/sh\n",
-		"040755 0:0 etc/sysctl.d \n100644 0:0 etc/sysctl.d/10-a.conf a = 1\n\n100644 0:0 etc/sysctl.d/20-b.conf \n",
+		"040755 0:0 etc/sysctl.d \n100644 0:0 etc/sysctl.d/10-a.conf a = 1\n\n100644 " +
+			"0:0 etc/sysctl.d/20-b.conf \n",
 		"040755 0:0 lib/x \n100755 0:0 lib/x/y.so \x7fELF...\n",
 	} {
 		if strings.Count(text, want) != 1 {
@@ -64,7 +70,7 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// failing takes so many bytes and then no more.
+// failing takes that many bytes and then no more.
 type failing int
 
 func (f *failing) Write(b []byte) (int, error) {
@@ -82,9 +88,11 @@ func TestTreeOnAFullDisk(t *testing.T) {
 }
 
 func TestFilesOutOfPlace(t *testing.T) {
-	for _, name := range []string{"relative", "/", "", "/proc/x", "/etc/../sys/x", "/init", "/vm/job.json", "/dev/null"} {
+	for _, name := range []string{"relative", "/", "", "/proc/x", "/etc/../sys/x", "/init",
+		"/vm/job.json", "/dev/null"} {
 		spec := Spec{Files: map[string][]byte{name: nil}}
-		if err := writeImage(context.Background(), &bytes.Buffer{}, spec); err == nil || !strings.Contains(err.Error(), "file ") {
+		if err := writeImage(context.Background(), &bytes.Buffer{}, spec); err == nil ||
+			!strings.Contains(err.Error(), "file ") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

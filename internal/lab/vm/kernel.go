@@ -22,10 +22,12 @@ var ErrUnavailable = errors.New("vm: virtual machines cannot be run here")
 type Kernel struct {
 	Series  string `json:"series"`  // as asked of Fetch: "6.1", "newest"
 	Release string `json:"release"` // as uname -r prints it: "6.1.0-50-cloud-amd64"
-	Version string `json:"version"` // of the Debian package: "6.1.176-1" has the upstream version
-	Sums    string `json:"sums"`    // SHA-256 of the file with the hashes of all others
-	Image   string `json:"-"`       // path of the bzImage
-	Modules string `json:"-"`       // path of the directory that holds kernel/ and modules.builtin
+	// of the Debian package: "6.1.176-1" has the upstream version
+	Version string `json:"version"`
+	Sums    string `json:"sums"` // SHA-256 of the file with the hashes of all others
+	Image   string `json:"-"`    // path of the bzImage
+	// path of the directory that holds kernel/ and modules.builtin
+	Modules string `json:"-"`
 }
 
 // cacheDir is where fetched kernels are kept, a directory for each release.
@@ -56,7 +58,9 @@ func Kernels() ([]Kernel, error) {
 		}
 		kernels = append(kernels, k)
 	}
-	slices.SortFunc(kernels, func(a, b Kernel) int { return compareReleases(a.Release, b.Release) })
+	slices.SortFunc(kernels, func(a, b Kernel) int {
+		return compareReleases(a.Release, b.Release)
+	})
 	return kernels, nil
 }
 

@@ -70,7 +70,8 @@ func newMachine(ctx context.Context, qemu string, spec Spec) (_ *machine, err er
 		ExtraFiles: []*os.File{m.frames.w, m.console.w, m.image, m.kernel},
 		SysProcAttr: &syscall.SysProcAttr{
 			Pdeathsig: syscall.SIGKILL,
-			Setpgid:   true, // Ctrl-C is for the parent, whose context then ends the machine
+			// Ctrl-C is for the parent, whose context then ends the machine
+			Setpgid: true,
 		},
 	}
 	return m, nil
@@ -88,8 +89,9 @@ func imageFile(ctx context.Context, spec Spec) (*os.File, error) {
 	return f, nil
 }
 
-// arguments of qemu. The machine has what is named here and nothing else: no network. It is emulated even
-// where there is a /dev/kvm, which inside another virtual machine may open and then not work.
+// arguments of qemu. The machine has what is named here and nothing else: no network. It is
+// emulated even where there is a /dev/kvm, which inside another virtual machine may open
+// and then not work.
 func arguments(spec Spec) []string {
 	memory := spec.Memory
 	if memory == 0 {
@@ -97,20 +99,25 @@ func arguments(spec Spec) []string {
 	}
 	// panic=-1: restart at once, which ends qemu. Emulated, the kernel's defences against
 	// speculation cost time and protect nobody.
-	kernel := []string{"console=ttyS0", "loglevel=4", "panic=-1", "reboot=t", "nokaslr", "mitigations=off", "no_timer_check",
+	kernel := []string{"console=ttyS0", "loglevel=4", "panic=-1", "reboot=t", "nokaslr",
+		"mitigations=off", "no_timer_check",
 		roleEnv + "=" + roleInit + ":" + spec.secret}
-	// Without cx16 the kernel allocates memory another way (mm/slub.c, system_has_cmpxchg_double). With it
-	// qemu 7.2 sometimes leaves stray bits in EFLAGS, and Linux 6.12 dies of a double fault within seconds.
+	// Without cx16 the kernel allocates memory another way (mm/slub.c,
+	// system_has_cmpxchg_double). With it qemu 7.2 sometimes leaves stray bits in
+	// EFLAGS, and Linux 6.12 dies of a double fault within seconds.
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-machine", "q35,accel=tcg", "-cpu", "max,-cx16", "-smp", "1", "-m", strconv.Itoa(memory),
+		"-machine", "q35,accel=tcg", "-cpu", "max,-cx16", "-smp", "1", "-m",
+		strconv.Itoa(memory),
 		"-kernel", kernelFD, "-initrd", imageFD, "-append", strings.Join(kernel, " "),
 		"-chardev", "file,id=console,path=" + consoleFD, "-serial", "chardev:console",
-		"-chardev", "file,id=frames,path=" + framesFD, "-device", "virtio-serial-pci,max_ports=2",
+		"-chardev", "file,id=frames,path=" + framesFD, "-device",
+		"virtio-serial-pci,max_ports=2",
 		"-device", "virtserialport,chardev=frames,name=" + portName,
 	}
 	if spec.Disk != nil {
-		args = append(args, "-drive", spec.Disk.drive(), "-device", "virtio-blk-pci,drive=disk")
+		args = append(args, "-drive", spec.Disk.drive(), "-device",
+			"virtio-blk-pci,drive=disk")
 	}
 	return args
 }
@@ -150,7 +157,8 @@ func (m *machine) kill() { m.cmd.Process.Kill() }
 func (m *machine) follow(spec Spec) (Output, error) {
 	out := Output{Code: -1}
 	stdout, stderr := bounded{limit: maxOutput}, bounded{limit: maxOutput}
-	sinks := map[byte]io.Writer{frameStdout: tee(&stdout, spec.Stdout), frameStderr: tee(&stderr, spec.Stderr)}
+	sinks := map[byte]io.Writer{frameStdout: tee(&stdout, spec.Stdout),
+		frameStderr: tee(&stderr, spec.Stderr)}
 	ended, err := m.frameLoop(&out, sinks)
 	out.Stdout, out.Stderr = stdout.bytes(), stderr.bytes()
 	m.kill()

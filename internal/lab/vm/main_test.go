@@ -55,8 +55,8 @@ func kernel(t testing.TB, series string) Kernel {
 	return k
 }
 
-// several are all series where machines are required, and otherwise the oldest and the newest: each costs
-// seconds.
+// several are all series where machines are required, and otherwise the oldest and the
+// newest: each costs seconds.
 func several() []string {
 	all := Series()
 	if required() || os.Getenv("MAXCONN_VM_FETCH") == "1" {
@@ -86,7 +86,8 @@ func boot(t testing.TB, spec Spec) Output {
 	if err != nil {
 		t.Fatalf("%v\n%s%s", err, out.Stdout, out.Stderr)
 	}
-	t.Logf("%s: %.1f s to the command, %.1f s in all", out.Release, out.Boot.Seconds(), out.Took.Seconds())
+	t.Logf("%s: %.1f s to the command, %.1f s in all", out.Release, out.Boot.Seconds(),
+		out.Took.Seconds())
 	return out
 }
 
@@ -103,7 +104,8 @@ func must[T any](v T, err error) func(testing.TB) T {
 // buildMaxconn builds the static binary that is released.
 func buildMaxconn(ctx context.Context, temp string) ([]byte, error) {
 	path := filepath.Join(temp, "maxconn")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "github.com/maxconn/maxconn/cmd/maxconn")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path,
+		"github.com/maxconn/maxconn/cmd/maxconn")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
@@ -117,7 +119,8 @@ func machines(t testing.TB, parent int) []string {
 	var found []string
 	for _, status := range must(filepath.Glob("/proc/[0-9]*/status"))(t) {
 		text, err := os.ReadFile(status)
-		if err != nil || !strings.Contains(string(text), fmt.Sprintf("\nPPid:\t%d\n", parent)) {
+		if err != nil || !strings.Contains(string(text),
+			fmt.Sprintf("\nPPid:\t%d\n", parent)) {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join(filepath.Dir(status), "cmdline"))

@@ -24,7 +24,8 @@ func mirror(ctx context.Context) (string, error) {
 		return m, nil
 	}
 	// Says what an update would load, in whichever form the sources are written.
-	uris, err := output(exec.CommandContext(ctx, "apt-get", "update", "--print-uris"), "apt-get update --print-uris")
+	uris, err := output(exec.CommandContext(ctx, "apt-get", "update", "--print-uris"),
+		"apt-get update --print-uris")
 	if err != nil {
 		return "", err
 	}

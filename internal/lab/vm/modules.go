@@ -19,8 +19,8 @@ import (
 // made of, and connection tracking. Debian builds them as modules.
 func usualModules() []string { return []string{"tcp_diag", "veth", "nf_conntrack"} }
 
-// deviceModules drive the machine's devices. Debian builds virtio_pci and virtio_console into the kernel
-// since 6.12.
+// deviceModules drive the machine's devices. Debian builds virtio_pci and virtio_console
+// into the kernel since 6.12.
 func deviceModules() []string { return []string{"virtio_pci", "virtio_console", "virtio_blk"} }
 
 // module is a kernel module ready to be loaded.
@@ -52,12 +52,13 @@ func (k Kernel) openModules() (*moduleSet, error) {
 	for _, path := range strings.Fields(string(builtin)) {
 		s.builtin[moduleName(path)] = true
 	}
-	err = filepath.WalkDir(filepath.Join(dir, "kernel"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.Contains(d.Name(), ".ko") {
-			s.files[moduleName(path)] = path
-		}
-		return err
-	})
+	err = filepath.WalkDir(filepath.Join(dir, "kernel"),
+		func(path string, d fs.DirEntry, err error) error {
+			if err == nil && strings.Contains(d.Name(), ".ko") {
+				s.files[moduleName(path)] = path
+			}
+			return err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("vm: kernel modules: %w", err)
 	}
@@ -75,7 +76,9 @@ func moduleName(path string) string {
 func (s *moduleSet) add(ctx context.Context, asked string) error {
 	name, params, _ := strings.Cut(asked, " ")
 	name = moduleName(name)
-	if s.builtin[name] || slices.ContainsFunc(s.order, func(m module) bool { return m.name == name }) {
+	if s.builtin[name] || slices.ContainsFunc(s.order, func(m module) bool {
+		return m.name == name
+	}) {
 		return nil
 	}
 	path, ok := s.files[name]
@@ -120,8 +123,9 @@ func dependencies(image []byte) (needs, wishes []string, err error) {
 	return needs, wishes, err
 }
 
-// parseModinfo picks what must and what should be loaded before. The section has strings "key=value", each ended
-// by a zero (include/linux/moduleparam.h __MODULE_INFO; scripts/mod/modpost.c add_depends).
+// parseModinfo picks what must and what should be loaded before. The section has strings
+// "key=value", each ended by a zero (include/linux/moduleparam.h __MODULE_INFO;
+// scripts/mod/modpost.c add_depends).
 func parseModinfo(info []byte) (needs, wishes []string) {
 	for _, entry := range strings.Split(string(info), "\x00") {
 		if list, ok := strings.CutPrefix(entry, "depends="); ok && list != "" {

@@ -15,9 +15,12 @@ import (
 
 // .modinfo of Debian's 5.10.0-32-cloud-amd64 and 7.2.13+deb14-cloud-amd64, shortened.
 const (
-	modinfoSoft = "softdep=pre: crc32c\x00license=GPL\x00author=Clay Haapala <chaapala@cisco.com>\x00depends=\x00" +
-		"retpoline=Y\x00intree=Y\x00name=libcrc32c\x00vermagic=5.10.0-32-cloud-amd64 SMP mod_unload modversions \x00"
-	modinfoConntrack = "parmtype=enable_hooks:bool\x00parm=enable_hooks:Always enable conntrack hooks\x00license=GPL\x00" +
+	modinfoSoft = "softdep=pre: crc32c\x00license=GPL\x00author=Clay Haapala " +
+		"<chaapala@cisco.com>\x00depends=\x00" +
+		"retpoline=Y\x00intree=Y\x00name=libcrc32c\x00vermagic=5.10.0-32-cloud-amd64 " +
+		"SMP mod_unload modversions \x00"
+	modinfoConntrack = "parmtype=enable_hooks:bool\x00parm=enable_hooks:Always enable " +
+		"conntrack hooks\x00license=GPL\x00" +
 		"alias=nf_conntrack-10\x00depends=nf_defrag_ipv6,nf_defrag_ipv4\x00intree=Y\x00name=nf_conntrack\x00"
 )
 
@@ -63,15 +66,21 @@ func TestModuleName(t *testing.T) {
 
 // What apt-cache show printed for Debian 12, 13 and 14, shortened.
 const (
-	record12 = "Package: linux-image-cloud-amd64\nVersion: 6.1.176-1\nProvides: wireguard-modules (= 1.0.0)\n" +
-		"Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1)\nDescription: Linux for x86-64 cloud (meta-package)\n"
+	record12 = "Package: linux-image-cloud-amd64\nVersion: 6.1.176-1\nProvides: " +
+		"wireguard-modules (= 1.0.0)\n" +
+		"Depends: linux-image-6.1.0-50-cloud-amd64 (= 6.1.176-1)\nDescription: Linux " +
+		"for x86-64 cloud (meta-package)\n"
 	record12Image = "Package: linux-image-6.1.0-50-cloud-amd64\nVersion: 6.1.176-1\n" +
-		"Depends: kmod, linux-base (>= 4.3~), initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool\n"
+		"Depends: kmod, linux-base (>= 4.3~), initramfs-tools (>= 0.120+deb8u2) | " +
+		"linux-initramfs-tool\n"
 	record14 = "Package: linux-image-cloud-amd64\nVersion: 7.2.13-1\n" +
-		"Depends: linux-base-cloud-amd64 (= 7.2.13-1), linux-image-7.2.13+deb14-cloud-amd64 (= 7.2.13-1)\n"
+		"Depends: linux-base-cloud-amd64 (= 7.2.13-1), " +
+		"linux-image-7.2.13+deb14-cloud-amd64 (= 7.2.13-1)\n"
 	record14Image = "Package: linux-image-7.2.13+deb14-cloud-amd64\nVersion: 7.2.13-1\n" +
-		"Depends: dracut | initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool, linux-base-7.2.13+deb14-cloud-amd64 (= 7.2.13-1), " +
-		"linux-binary-7.2.13+deb14-cloud-amd64 (= 7.2.13-1), linux-modules-7.2.13+deb14-cloud-amd64 (= 7.2.13-1)\n"
+		"Depends: dracut | initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool, " +
+		"linux-base-7.2.13+deb14-cloud-amd64 (= 7.2.13-1), " +
+		"linux-binary-7.2.13+deb14-cloud-amd64 (= 7.2.13-1), " +
+		"linux-modules-7.2.13+deb14-cloud-amd64 (= 7.2.13-1)\n"
 )
 
 func TestKernelDepends(t *testing.T) {
@@ -82,7 +91,8 @@ func TestKernelDepends(t *testing.T) {
 		{record12, []string{"linux-image-6.1.0-50-cloud-amd64"}},
 		{record12Image, nil},
 		{record14, []string{"linux-image-7.2.13+deb14-cloud-amd64"}},
-		{record14Image, []string{"linux-base-7.2.13+deb14-cloud-amd64", "linux-binary-7.2.13+deb14-cloud-amd64",
+		{record14Image, []string{"linux-base-7.2.13+deb14-cloud-amd64",
+			"linux-binary-7.2.13+deb14-cloud-amd64",
 			"linux-modules-7.2.13+deb14-cloud-amd64"}},
 		{"", nil},
 	} {
@@ -120,7 +130,8 @@ const printedURIs = `'https://packages.example.com/apt/dists/cloud-sdk-bookworm/
 func TestDebianMirror(t *testing.T) {
 	for _, c := range []struct{ uris, want string }{
 		{printedURIs, "http://mirror.example.org/debian"},
-		{"'http://mirror.example.org/debian//dists/stable/InRelease' x 0 \n", "http://mirror.example.org/debian"},
+		{"'http://mirror.example.org/debian//dists/stable/InRelease' x 0 \n",
+			"http://mirror.example.org/debian"},
 		{"'http://mirror.example.org/ubuntu/dists/noble/InRelease' x 0 \n", ""},
 		{"Reading package lists...\n", ""},
 	} {
@@ -145,8 +156,10 @@ func FuzzDebianMirror(f *testing.F) {
 
 // What ld.so --list printed (glibc 2.36).
 const loaderList = "\tlinux-vdso.so.1 (0x00007f57afedd000)\n" +
-	"\tlibsystemd-shared-252.so => /usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so (0x00007f57afa00000)\n" +
-	"\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f57af81e000)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f57afedf000)\n"
+	"\tlibsystemd-shared-252.so => " +
+	"/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so (0x00007f57afa00000)\n" +
+	"\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 " +
+	"(0x00007f57af81e000)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f57afedf000)\n"
 
 func TestLoaded(t *testing.T) {
 	want := []string{"/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2",
@@ -168,7 +181,8 @@ func FuzzLoaded(f *testing.F) {
 }
 
 func TestCompareReleases(t *testing.T) {
-	want := []string{"5.10.0-9-cloud-amd64", "5.10.0-32-cloud-amd64", "6.1.0-50-cloud-amd64", "6.12.94+deb13-cloud-amd64",
+	want := []string{"5.10.0-9-cloud-amd64", "5.10.0-32-cloud-amd64", "6.1.0-50-cloud-amd64",
+		"6.12.94+deb13-cloud-amd64",
 		"6.12.107+deb13-cloud-amd64", "7.2.13+deb14-cloud-amd64"}
 	got := slices.Clone(want)
 	slices.Reverse(got)
@@ -176,7 +190,8 @@ func TestCompareReleases(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	if belongs("6.12.94+deb13-cloud-amd64", "6.1") || !belongs("6.1.0-50-cloud-amd64", "6.1") || !belongs("7.2.13", Newest) {
+	if belongs("6.12.94+deb13-cloud-amd64", "6.1") || !belongs("6.1.0-50-cloud-amd64", "6.1") ||
+		!belongs("7.2.13", Newest) {
 		t.Error("6.12 is not of the series 6.1")
 	}
 }
@@ -201,11 +216,13 @@ func TestFrames(t *testing.T) {
 		}
 		have = append(have, f.body)
 	}
-	if want := [][]byte{{}, []byte("a"), large[:maxFrame], []byte("x")}; !reflect.DeepEqual(have, want) {
+	if want := [][]byte{{}, []byte("a"), large[:maxFrame],
+		[]byte("x")}; !reflect.DeepEqual(have, want) {
 		t.Errorf("%d frames", len(have))
 	}
 	for n := 1; n < 6; n++ { // cut by a power cut
-		if _, err := readFrame(bytes.NewReader([]byte("o\x00\x00\x00\x02ab")[:n])); err != io.ErrUnexpectedEOF {
+		if _, err := readFrame(bytes.NewReader([]byte("o\x00\x00\x00\x02ab")[:n])); err !=
+			io.ErrUnexpectedEOF {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
@@ -225,7 +242,8 @@ func FuzzFrame(f *testing.F) {
 			if err != nil {
 				break
 			}
-			again = append(append(again, fr.kind), binary.BigEndian.AppendUint32(nil, uint32(len(fr.body)))...)
+			again = append(append(again, fr.kind),
+				binary.BigEndian.AppendUint32(nil, uint32(len(fr.body)))...)
 			again = append(again, fr.body...)
 		}
 		if !bytes.HasPrefix(wire, again) {

@@ -47,9 +47,21 @@ type sight struct {
 }
 
 func look(args []string) error {
-	s := sight{Release: release(), UID: os.Getuid(), PID: os.Getpid(), PPID: os.Getppid(), Args: args, Env: os.Environ()}
+	s := sight{
+		Release: release(),
+		UID:     os.Getuid(),
+		PID:     os.Getpid(),
+		PPID:    os.Getppid(),
+		Args:    args,
+		Env:     os.Environ(),
+	}
 	s.Host, _ = os.Hostname()
-	for path, text := range map[string]*string{"/proc/modules": &s.Modules, "/proc/mounts": &s.Mounts, "/etc/file": &s.File, "/proc/self/limits": &s.Files} {
+	for path, text := range map[string]*string{
+		"/proc/modules":     &s.Modules,
+		"/proc/mounts":      &s.Mounts,
+		"/etc/file":         &s.File,
+		"/proc/self/limits": &s.Files,
+	} {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
@@ -96,18 +108,22 @@ func faulty(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: 8080, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: 8080,
+		Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return err
 	}
 	if err := syscall.Listen(fd, 5); err != nil {
 		return err
 	}
 	for range 12 {
-		client, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+		client, err := syscall.Socket(syscall.AF_INET,
+			syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 		if err != nil {
 			return err
 		}
-		if err := syscall.Connect(client, &syscall.SockaddrInet4{Port: 8080, Addr: [4]byte{127, 0, 0, 1}}); err != syscall.EINPROGRESS {
+		if err := syscall.Connect(client,
+			&syscall.SockaddrInet4{Port: 8080, Addr: [4]byte{127, 0, 0, 1}}); err !=
+			syscall.EINPROGRESS {
 			return err
 		}
 	}

@@ -23,17 +23,19 @@ type Spec struct {
 	Binary string
 	Args   []string // without the program's name; its standard input is empty
 	Env    []string // "KEY=value"; otherwise PATH, HOME and TMPDIR only
-	// Files are further files: absolute path inside -> content. ELF objects and scripts are executable.
-	// See Program. All of them and twice the programs must fit into half of the memory.
+	// Files are further files: absolute path inside -> content. ELF objects and scripts
+	// are executable. See Program. All of them and twice the programs must fit into
+	// half of the memory.
 	Files map[string][]byte
-	// Modules are loaded besides tcp_diag, veth and nf_conntrack, with what they depend on. Parameters follow
-	// the name: "nf_conntrack enable_hooks=1" tracks without any rule (Linux 5.7).
+	// Modules are loaded besides tcp_diag, veth and nf_conntrack, with what they depend
+	// on. Parameters follow the name: "nf_conntrack enable_hooks=1" tracks without any
+	// rule (Linux 5.7).
 	Modules []string
 	Memory  int           // MiB; 0 means 512
 	Disk    *Disk         // nil: nothing lasts
 	Timeout time.Duration // of everything, booting too; 0 means 2 minutes
-	// Stdout and Stderr get what the command prints as it comes, besides Output. One goroutine writes to
-	// both; a Write that blocks holds up Run, also its end.
+	// Stdout and Stderr get what the command prints as it comes, besides Output. One
+	// goroutine writes to both; a Write that blocks holds up Run, also its end.
 	Stdout, Stderr io.Writer
 
 	secret string // tells the init of this machine that it is in it
@@ -41,12 +43,15 @@ type Spec struct {
 
 // Output is what came of a Run.
 type Output struct {
-	Stdout, Stderr []byte        // the first 64 MiB of each
-	Code           int           // exit status; 128+n after signal n; -1 when the command did not end
-	Release        string        // of the running kernel, as it says itself; "" when it did not get that far
-	Log            []byte        // the kernel's log (dmesg --raw), or its console when the machine ended early
-	Boot           time.Duration // from the start of qemu to the start of the command
-	Took           time.Duration // all of Run
+	Stdout, Stderr []byte // the first 64 MiB of each
+	// exit status; 128+n after signal n; -1 when the command did not end
+	Code int
+	// of the running kernel, as it says itself; "" when it did not get that far
+	Release string
+	// the kernel's log (dmesg --raw), or its console when the machine ended early
+	Log  []byte
+	Boot time.Duration // from the start of qemu to the start of the command
+	Took time.Duration // all of Run
 }
 
 const (
@@ -60,8 +65,9 @@ const (
 var ErrStopped = errors.New("vm: the machine stopped before the command ended")
 
 // Run boots a machine, runs one command in it with full privileges, and turns it off. An
-// exit status other than 0 is no error. At the end of ctx, or of the time, the power is cut and the error is
-// ctx's; then, as after ErrStopped, Output has what was said until then. Several Runs may go on at once.
+// exit status other than 0 is no error. At the end of ctx, or of the time, the power is cut
+// and the error is ctx's; then, as after ErrStopped, Output has what was said until then.
+// Several Runs may go on at once.
 func Run(ctx context.Context, spec Spec) (Output, error) {
 	began := time.Now()
 	if spec.Timeout == 0 {
@@ -106,11 +112,13 @@ func run(ctx context.Context, spec Spec) (Output, error) {
 // findQemu gives the path of qemu.
 func findQemu() (string, error) {
 	if runtime.GOARCH != "amd64" {
-		return "", fmt.Errorf("%w: this program is for %s, the kernels are for amd64", ErrUnavailable, runtime.GOARCH)
+		return "", fmt.Errorf("%w: this program is for %s, the kernels are for amd64",
+			ErrUnavailable, runtime.GOARCH)
 	}
 	path, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
-		return "", fmt.Errorf("%w: install qemu (Debian: qemu-system-x86): %w", ErrUnavailable, err)
+		return "", fmt.Errorf("%w: install qemu (Debian: qemu-system-x86): %w",
+			ErrUnavailable, err)
 	}
 	return path, nil
 }

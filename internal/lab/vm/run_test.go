@@ -31,7 +31,8 @@ func TestKernels(t *testing.T) {
 			}
 			checkSight(t, k, sightIn(t, out.Stdout))
 			if out.Release != k.Release || !belongs(out.Release, series) {
-				t.Errorf("the kernel calls itself %q, the package %q", out.Release, k.Release)
+				t.Errorf("the kernel calls itself %q, the package %q", out.Release,
+					k.Release)
 			}
 			if !bytes.Contains(out.Log, []byte("Linux version "+k.Release)) {
 				t.Errorf("the kernel's log begins with %.200q", out.Log)
@@ -55,13 +56,15 @@ func sightIn(t *testing.T, text []byte) (s sight) {
 
 func checkSight(t *testing.T, k Kernel, s sight) {
 	t.Helper()
-	if s.Release != k.Release || s.Host != "vm" || s.UID != 0 || s.PID == 1 || s.PPID != 1 || s.File != "content" {
+	if s.Release != k.Release || s.Host != "vm" || s.UID != 0 || s.PID == 1 || s.PPID != 1 ||
+		s.File != "content" {
 		t.Errorf("the command saw %+v", s)
 	}
 	if !slices.Equal(s.Args, []string{"one", "two words"}) {
 		t.Errorf("arguments %q", s.Args)
 	}
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TMPDIR=/tmp", roleVar + "=look"}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TMPDIR=/tmp",
+		roleVar + "=look"}
 	if !slices.Equal(s.Env, env) {
 		t.Errorf("environment %q", s.Env)
 	}
@@ -70,7 +73,8 @@ func checkSight(t *testing.T, k Kernel, s sight) {
 			t.Errorf("module %s is not loaded", m)
 		}
 	}
-	for _, at := range []string{"/dev", "/proc", "/sys", "/sys/fs/cgroup", "/sys/fs/bpf", "/sys/kernel/tracing", "/dev/pts"} {
+	for _, at := range []string{"/dev", "/proc", "/sys", "/sys/fs/cgroup", "/sys/fs/bpf",
+		"/sys/kernel/tracing", "/dev/pts"} {
 		if !strings.Contains(s.Mounts, " "+at+" ") {
 			t.Errorf("%s is not mounted", at)
 		}
@@ -83,8 +87,8 @@ func checkSight(t *testing.T, k Kernel, s sight) {
 	}
 }
 
-// maxconn itself, on every kernel: an accept queue that is full because the application asked for a backlog of 5 comes
-// first.
+// maxconn itself, on every kernel: an accept queue that is full because the application
+// asked for a backlog of 5 comes first.
 func TestCheckOnEveryKernel(t *testing.T) {
 	temp := t.TempDir()
 	build := sync.OnceValues(func() ([]byte, error) { return buildMaxconn(t.Context(), temp) })
@@ -95,7 +99,8 @@ func TestCheckOnEveryKernel(t *testing.T) {
 			spec.Files = map[string][]byte{"/usr/local/bin/maxconn": must(build())(t)}
 			out := boot(t, spec)
 			if out.Code != 1 {
-				t.Errorf("exit status %d, want 1: something binds\n%s", out.Code, out.Stderr)
+				t.Errorf("exit status %d, want 1: something binds\n%s", out.Code,
+					out.Stderr)
 			}
 			checkReport(t, k, out.Stdout)
 		})
@@ -130,11 +135,17 @@ func checkReport(t *testing.T, k Kernel, text []byte) {
 
 func TestProgramOfTheHost(t *testing.T) {
 	k := anyKernel(t)
-	spec := Spec{Kernel: k, Binary: "/bin/sh", Args: []string{"-c", `echo "$0 $(uname -r)"; kill -9 $$`}}
+	spec := Spec{
+		Kernel: k,
+		Binary: "/bin/sh",
+		Args:   []string{"-c", `echo "$0 $(uname -r)"; kill -9 $$`},
+	}
 	spec.Files = program(t.Context(), t, "uname")
 	out := boot(t, spec)
-	if want := "/usr/bin/sh " + k.Release + "\n"; string(out.Stdout) != want || out.Code != 137 {
-		t.Errorf("sh said %q %q and ended with %d, want %q, 137", out.Stdout, out.Stderr, out.Code, want)
+	if want := "/usr/bin/sh " + k.Release + "\n"; string(out.Stdout) != want ||
+		out.Code != 137 {
+		t.Errorf("sh said %q %q and ended with %d, want %q, 137", out.Stdout, out.Stderr,
+			out.Code, want)
 	}
 }
 
@@ -144,11 +155,13 @@ func TestCommandThatCannotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := Spec{Kernel: anyKernel(t), Binary: script}
-	if _, err := Run(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "not an ELF program") {
+	if _, err := Run(t.Context(), spec); err == nil ||
+		!strings.Contains(err.Error(), "not an ELF program") {
 		t.Errorf("a script as Binary: %v", err)
 	}
 	spec = Spec{Kernel: anyKernel(t), Modules: []string{"no_such_module"}}
-	if _, err := Run(t.Context(), spec); err == nil || !strings.Contains(err.Error(), "no module no_such_module") {
+	if _, err := Run(t.Context(), spec); err == nil ||
+		!strings.Contains(err.Error(), "no module no_such_module") {
 		t.Errorf("an unknown module: %v", err)
 	}
 	spec = role(anyKernel(t), "look")
@@ -159,7 +172,8 @@ func TestCommandThatCannotStart(t *testing.T) {
 	}
 }
 
-// Connection tracking without any rule: what makes a conntrack trial possible without nft or iptables.
+// Connection tracking without any rule: what makes a conntrack trial possible without nft
+// or iptables.
 func TestModuleParameters(t *testing.T) {
 	spec := role(anyKernel(t), "track")
 	spec.Modules = []string{"nf_conntrack enable_hooks=1"}
@@ -175,7 +189,8 @@ func TestMuchOutputStreams(t *testing.T) {
 	out := boot(t, spec)
 	want := bytes.Repeat([]byte(strings.Repeat("0123456789abcde", 4369)+"\n"), floodLines)
 	if !bytes.Equal(out.Stdout, want) || !bytes.Equal(streamed.Bytes(), want) {
-		t.Errorf("%d bytes, streamed %d, want %d", len(out.Stdout), streamed.Len(), len(want))
+		t.Errorf("%d bytes, streamed %d, want %d", len(out.Stdout), streamed.Len(),
+			len(want))
 	}
 }
 
@@ -184,7 +199,8 @@ func TestKernelPanic(t *testing.T) {
 	if !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "Kernel panic") {
 		t.Fatalf("Run = %v", err)
 	}
-	if !bytes.HasPrefix(out.Stdout, []byte("before\n")) || out.Code != -1 || !bytes.Contains(out.Log, []byte("sysrq")) {
+	if !bytes.HasPrefix(out.Stdout, []byte("before\n")) || out.Code != -1 ||
+		!bytes.Contains(out.Log, []byte("sysrq")) {
 		t.Errorf("stdout %q, code %d, log %q", out.Stdout, out.Code, out.Log)
 	}
 }
@@ -205,7 +221,8 @@ func TestNothingIsLeftOfACancelledRun(t *testing.T) {
 	spec := role(k, "sleep")
 	spec.Stdout = cancelWriter{cancel}
 	out, err := Run(ctx, spec)
-	if !errors.Is(err, context.Canceled) || string(out.Stdout) != "sleeping\n" || out.Code != -1 {
+	if !errors.Is(err, context.Canceled) || string(out.Stdout) != "sleeping\n" ||
+		out.Code != -1 {
 		t.Errorf("Run = %+v, %v", out, err)
 	}
 	if left := machines(t, os.Getpid()); left != nil {
@@ -245,7 +262,8 @@ func TestKilledParent(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); running(qemus[0]); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); running(qemus[0]); time.Sleep(5 *
+		time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("qemu %s still runs", qemus[0])
 		}

@@ -32,7 +32,8 @@ func checkTools(keys string) error {
 		}
 	}
 	if _, err := os.Stat(keys); err != nil {
-		return fmt.Errorf("%w: Debian's keys are not here (package debian-archive-keyring): %w",
+		return fmt.Errorf(
+			"%w: Debian's keys are not here (package debian-archive-keyring): %w",
 			ErrUnavailable, err)
 	}
 	return nil
@@ -126,7 +127,8 @@ func (a *apt) verifiedIndex(ctx context.Context, suite, keys string) ([]byte, er
 		return nil, err
 	}
 	if have := hexHash(index); have != want {
-		return nil, fmt.Errorf("the index of packages has SHA-256 %s, Debian signed %s", have, want)
+		return nil, fmt.Errorf("the index of packages has SHA-256 %s, Debian signed %s",
+			have, want)
 	}
 	return index, nil
 }
@@ -156,7 +158,8 @@ func verifyPackages(files []string, index []byte, names []string) error {
 		}
 		name, ok := signed[hash]
 		if !ok {
-			return fmt.Errorf("%s has SHA-256 %s, which Debian's signed index does not have",
+			return fmt.Errorf(
+				"%s has SHA-256 %s, which Debian's signed index does not have",
 				filepath.Base(file), hash)
 		}
 		seen = append(seen, name)

@@ -55,18 +55,21 @@ func TestVerifiedIndex(t *testing.T) {
 	_, body, _ := strings.Cut(good, "\n\n")
 	body, _, _ = strings.Cut(body, "-----BEGIN")
 	for name, c := range map[string]struct{ release, index, key, want string }{
-		"all is well":           {good, "hello\n", "debian", ""},
-		"text before":           {"Codename: sid\n\n" + good, "hello\n", "debian", ""},
-		"another key":           {good, "hello\n", "other", "no good signature"},
-		"a changed text":        {other(good, "5891", "5892"), "hello\n", "debian", "no good signature"},
-		"no signature":          {body, "hello\n", "debian", "no good signature"},
-		"nothing":               {"", "hello\n", "debian", "no good signature"},
-		"a changed index":       {good, "hallo\n", "debian", "Debian signed 5891b5b522d5"},
-		"an index cut short":    {good, "", "debian", "Debian signed 5891b5b522d5"},
-		"a changed signature":   {other(good, "iHUE", "iHUF"), "hello\n", "debian", "no good signature"},
+		"all is well": {good, "hello\n", "debian", ""},
+		"text before": {"Codename: sid\n\n" + good, "hello\n", "debian", ""},
+		"another key": {good, "hello\n", "other", "no good signature"},
+		"a changed text": {other(good, "5891", "5892"), "hello\n", "debian",
+			"no good signature"},
+		"no signature":       {body, "hello\n", "debian", "no good signature"},
+		"nothing":            {"", "hello\n", "debian", "no good signature"},
+		"a changed index":    {good, "hallo\n", "debian", "Debian signed 5891b5b522d5"},
+		"an index cut short": {good, "", "debian", "Debian signed 5891b5b522d5"},
+		"a changed signature": {other(good, "iHUE", "iHUF"), "hello\n", "debian",
+			"no good signature"},
 		"a keyring that is not": {good, "hello\n", "nobody", "no good signature"},
 	} {
-		index, err := lists(t, c.release, c.index).verifiedIndex(t.Context(), "trixie", key(t, c.key))
+		index, err := lists(t, c.release, c.index).verifiedIndex(t.Context(), "trixie",
+			key(t, c.key))
 		switch {
 		case c.want == "" && (err != nil || string(index) != c.index):
 			t.Errorf("%s: %q, %v", name, index, err)
@@ -79,7 +82,8 @@ func TestVerifiedIndex(t *testing.T) {
 // A file of another suite is no answer: an old or a wrong one may be signed just as well.
 func TestIndexOfAnotherSuite(t *testing.T) {
 	for release, want := range map[string]string{
-		"Codename: bullseye\nSHA256:\n aa 1 " + indexName + "\n":           `is of "bullseye"`,
+		"Codename: bullseye\nSHA256:\n aa 1 " + indexName +
+			"\n": `is of "bullseye"`,
 		"Suite: trixie\nSHA256:\n aa 1 " + indexName + "\n":                `is of ""`,
 		"Codename: trixie\nMD5Sum:\n aa 1 " + indexName + "\n":             "has no main/",
 		"Codename: trixie\nSHA256:\n aa 1 main/binary-arm64/Packages\n":    "has no main/",
@@ -96,8 +100,10 @@ func TestIndexOfAnotherSuite(t *testing.T) {
 func TestSignatureStatus(t *testing.T) {
 	const g, n, b = "[GNUPG:] GOODSIG K A\n", "[GNUPG:] NO_PUBKEY K\n", "[GNUPG:] BADSIG K A\n"
 	for status, want := range map[string]bool{
-		g: true, n + g: true, g + n: true, "": false, n: false, b: false, g + b: false, b + g: false,
-		"[GNUPG:] EXPKEYSIG K A\n": false, "[GNUPG:] REVKEYSIG K A\n": false, "GOODSIG K A\n": false,
+		g: true, n + g: true, g + n: true, "": false, n: false, b: false, g + b: false,
+		b + g:                      false,
+		"[GNUPG:] EXPKEYSIG K A\n": false, "[GNUPG:] REVKEYSIG K A\n": false,
+		"GOODSIG K A\n":                    false,
 		"[GNUPG:] NOTATION_DATA GOODSIG\n": false, "[GNUPG:]\n": false,
 	} {
 		if got := goodSignature(status); got != want {
@@ -111,7 +117,8 @@ func TestVerifyPackages(t *testing.T) {
 	put(t, dir, "a.deb", "b.deb") // each holds its own name
 	a, b := filepath.Join(dir, "a.deb"), filepath.Join(dir, "b.deb")
 	record := func(name, text string) string {
-		return "Package: " + name + "\nVersion: 1\nSHA256: " + hexHash([]byte(text)) + "\n\n"
+		return "Package: " + name + "\nVersion: 1\nSHA256: " + hexHash([]byte(text)) +
+			"\n\n"
 	}
 	index := []byte(record("linux-image-1", "a.deb") + record("linux-image-1", "old") +
 		record("linux-modules-1", "b.deb") + record("other", "c.deb"))
@@ -130,7 +137,8 @@ func TestVerifyPackages(t *testing.T) {
 			"a.deb has SHA-256"},
 	} {
 		err := verifyPackages(c.files, c.index, c.names)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		if (err == nil) != (c.want == "") ||
+			err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -142,7 +150,8 @@ func TestFetchNeedsKeys(t *testing.T) {
 	t.Setenv("PATH", bin)
 	for _, tool := range []string{"apt-get", "apt-cache", "dpkg-deb", "gpgv"} {
 		err := checkTools(key(t, "debian"))
-		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "install "+tool) {
+		if !errors.Is(err, ErrUnavailable) ||
+			!strings.Contains(err.Error(), "install "+tool) {
 			t.Errorf("without %s: %v", tool, err)
 		}
 		if err := os.WriteFile(filepath.Join(bin, tool), nil, 0o755); err != nil {
@@ -153,7 +162,8 @@ func TestFetchNeedsKeys(t *testing.T) {
 		t.Errorf("with all: %v", err)
 	}
 	err := checkTools(filepath.Join(bin, "none.gpg"))
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "debian-archive-keyring") {
+	if !errors.Is(err, ErrUnavailable) ||
+		!strings.Contains(err.Error(), "debian-archive-keyring") {
 		t.Errorf("without keys: %v", err)
 	}
 }
@@ -219,7 +229,8 @@ func TestCacheOfOthers(t *testing.T) {
 		if err := os.Chmod(filepath.Join(filepath.Dir(k.Image), up), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.boots(t); err == nil || !strings.Contains(err.Error(), "can be written by others") {
+		if err := k.boots(t); err == nil ||
+			!strings.Contains(err.Error(), "can be written by others") {
 			t.Errorf("%s of mode 0777: %v", up, err)
 		}
 	}
@@ -234,7 +245,8 @@ func TestCacheWithoutHashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := must(readKernel(dir))(t)
-	if err := old.boots(t); err == nil || !strings.Contains(err.Error(), "no hashes were recorded") {
+	if err := old.boots(t); err == nil ||
+		!strings.Contains(err.Error(), "no hashes were recorded") {
 		t.Errorf("it boots: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())

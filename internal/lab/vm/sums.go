@@ -53,8 +53,10 @@ var errUnverified = errors.New("is not as it was fetched: remove its directory t
 func (k Kernel) openSums() (sums, error) {
 	dir := filepath.Dir(k.Image)
 	if k.Sums == "" {
-		return sums{}, fmt.Errorf("vm: kernel %s: no hashes were recorded: remove %s to fetch it anew",
-			k.Release, dir)
+		return sums{},
+			fmt.Errorf("vm: kernel %s: no hashes were recorded: remove %s to fetch "+
+				"it anew",
+				k.Release, dir)
 	}
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		if err := checkOwner(d); err != nil {
@@ -85,7 +87,8 @@ func checkOwner(dir string) error {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || int(stat.Uid) != os.Geteuid() && stat.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("the cache %s (mode %v) can be written by others", dir, info.Mode().Perm())
+		return fmt.Errorf("the cache %s (mode %v) can be written by others", dir,
+			info.Mode().Perm())
 	}
 	return nil
 }

@@ -32,7 +32,8 @@ func (a Amount) String() string {
 
 // notKept is the amount of a figure that this version of cgroups does not have.
 func notKept(what string, version int) Amount {
-	return Amount{Err: fmt.Errorf("cgroup version %d has no %s: %w", version, what, fs.ErrNotExist)}
+	return Amount{Err: fmt.Errorf("cgroup version %d has no %s: %w", version, what,
+		fs.ErrNotExist)}
 }
 
 // noLimit is the least number that stands for no limit in version 1: the kernel
@@ -48,7 +49,8 @@ func parseAmount(name string, b []byte) Amount {
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return Amount{Err: fmt.Errorf("parse %s line 1: %s is not a number", name, clip(text))}
+		return Amount{Err: fmt.Errorf("parse %s line 1: %s is not a number", name,
+			clip(text))}
 	}
 	if n >= noLimit {
 		return Amount{Unlimited: true}
@@ -73,14 +75,17 @@ func parseKeyed(name, key string, b []byte) Amount {
 	for i, line := range all {
 		found, text, ok := strings.Cut(line, " ")
 		if !ok {
-			return Amount{Err: fmt.Errorf("parse %s line %d: %s is not a name and a number", name, i+1, clip(line))}
+			return Amount{Err: fmt.Errorf(
+				"parse %s line %d: %s is not a name and a number", name, i+1,
+				clip(line))}
 		}
 		if found != key {
 			continue
 		}
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return Amount{Err: fmt.Errorf("parse %s line %d: %s is not a number", name, i+1, clip(text))}
+			return Amount{Err: fmt.Errorf("parse %s line %d: %s is not a number", name,
+				i+1, clip(text))}
 		}
 		return Amount{N: n}
 	}

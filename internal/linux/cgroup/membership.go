@@ -27,7 +27,9 @@ func ParseMembership(b []byte) ([]Membership, error) {
 	for i, line := range all {
 		group, ok := parseMembership(line)
 		if !ok {
-			return nil, fmt.Errorf("parse cgroup line %d: %s is not number:controllers:path", i+1, clip(line))
+			return nil, fmt.Errorf(
+				"parse cgroup line %d: %s is not number:controllers:path", i+1,
+				clip(line))
 		}
 		groups = append(groups, group)
 	}

@@ -9,7 +9,8 @@ import (
 type Memory struct {
 	Place  Place
 	Levels []MemoryLevel // from the process's own group upwards
-	Above  bool          // there are ancestors above the last level that cannot be seen from here
+	// there are ancestors above the last level that cannot be seen from here
+	Above bool
 }
 
 // MemoryLevel is one group and what it and all groups below it use together.
@@ -102,7 +103,8 @@ func memoryV1(at level) MemoryLevel {
 		Hits:     readAmount(at.dir, "memory.failcnt"),
 		HitsHere: true,
 		OOMKills: readKeyed(at.dir, "memory.oom_control", "oom_kill"),
-		File:     readSum(at.dir, "memory.stat", "total_inactive_file", "total_active_file"),
+		File: readSum(at.dir, "memory.stat", "total_inactive_file",
+			"total_active_file"),
 		Sockets:  readAmount(at.dir, "memory.kmem.tcp.usage_in_bytes"),
 		TCPLimit: readAmount(at.dir, "memory.kmem.tcp.limit_in_bytes"),
 		TCPHits:  readAmount(at.dir, "memory.kmem.tcp.failcnt"),

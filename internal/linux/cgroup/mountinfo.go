@@ -9,10 +9,14 @@ import (
 
 // Mount is one line of /proc/PID/mountinfo, unescaped.
 type Mount struct {
-	Root    string // directory of the file system that is mounted, seen from the reader's cgroup namespace
-	Point   string // where, seen from the process's root directory
-	Type    string // file system, such as cgroup2
-	Options string // of the file system, separated by commas; a version 1 hierarchy names its controllers
+	// directory of the file system that is mounted, seen from the reader's cgroup
+	// namespace
+	Root  string
+	Point string // where, seen from the process's root directory
+	Type  string // file system, such as cgroup2
+	// of the file system, separated by commas; a version 1 hierarchy names its
+	// controllers
+	Options string
 }
 
 // has reports whether the mount is a version 1 hierarchy of a controller.
@@ -30,7 +34,8 @@ func ParseMountinfo(b []byte) ([]Mount, error) {
 	for i, line := range all {
 		mount, ok := parseMount(line)
 		if !ok {
-			return nil, fmt.Errorf("parse mountinfo line %d: %s is not a mount", i+1, clip(line))
+			return nil, fmt.Errorf("parse mountinfo line %d: %s is not a mount", i+1,
+				clip(line))
 		}
 		mounts = append(mounts, mount)
 	}
@@ -84,7 +89,8 @@ func unescape(s string) string {
 func wholeLines(kind string, b []byte) ([]string, error) {
 	text, ok := strings.CutSuffix(string(b), "\n")
 	if !ok {
-		return nil, fmt.Errorf("parse %s: is empty or cut short: no newline at its end", kind)
+		return nil, fmt.Errorf("parse %s: is empty or cut short: no newline at its end",
+			kind)
 	}
 	return strings.Split(text, "\n"), nil
 }

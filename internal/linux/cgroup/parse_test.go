@@ -13,7 +13,8 @@ import (
 
 func TestParseMountinfo(t *testing.T) {
 	got, err := ParseMountinfo([]byte(
-		"36 35 98:0 /mnt1 /mnt\\0402\\134x rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue\n" +
+		"36 35 98:0 /mnt1 /mnt\\0402\\134x rw,noatime master:1 shared:2 - ext3 " +
+			"/dev/root rw,errors=continue\n" +
 			"37 35 0:30 /../.. /cg rw - cgroup2  rw,nsdelegate\n"))
 	want := []Mount{
 		{Root: "/mnt1", Point: `/mnt 2\x`, Type: "ext3", Options: "rw,errors=continue"},
@@ -23,10 +24,12 @@ func TestParseMountinfo(t *testing.T) {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	for file, want := range map[string]string{
-		"":                                       "parse mountinfo: is empty or cut short: no newline at its end",
-		"36 35 98:0 / / rw - ext3 /dev/root rw":  "parse mountinfo: is empty or cut short: no newline at its end",
-		"36 35 98:0 / / rw - ext3 /dev/root\n":   `parse mountinfo line 1: "36 35 98:0 / / rw - ext3 /dev/root" is not a mount`,
-		"36 x 98:0 / / rw - ext3 /dev/root rw\n": `parse mountinfo line 1: "36 x 98:0 / / rw - ext3 /dev/root rw" is not a mount`,
+		"": "parse mountinfo: is empty or cut " +
+			"short: no newline at its end",
+		"36 35 98:0 / / rw - ext3 /dev/root rw": "parse mountinfo: is empty or cut " +
+			"short: no newline at its end",
+		"36 35 98:0 / / rw - ext3 /dev/root\n":          `parse mountinfo line 1: "36 35 98:0 / / rw - ext3 /dev/root" is not a mount`,
+		"36 x 98:0 / / rw - ext3 /dev/root rw\n":        `parse mountinfo line 1: "36 x 98:0 / / rw - ext3 /dev/root rw" is not a mount`,
 		"36 35 98:0 / relative rw - ext3 /dev/root r\n": `parse mountinfo line 1: "36 35 98:0 / relative rw - ext3 /dev/root r" is not a mount`,
 		"36 35 98:0 / / rw ext3 /dev/root rw\n":         `parse mountinfo line 1: "36 35 98:0 / / rw ext3 /dev/root rw" is not a mount`,
 	} {
@@ -37,7 +40,8 @@ func TestParseMountinfo(t *testing.T) {
 }
 
 func TestParseMembership(t *testing.T) {
-	got, err := ParseMembership([]byte("12:cpu,cpuacct:/a:b\n1:name=systemd:/x\n0::/y (deleted)\n"))
+	got, err := ParseMembership(
+		[]byte("12:cpu,cpuacct:/a:b\n1:name=systemd:/x\n0::/y (deleted)\n"))
 	want := []Membership{
 		{Controllers: []string{"cpu", "cpuacct"}, Path: "/a:b"},
 		{Controllers: []string{"name=systemd"}, Path: "/x"},
@@ -46,7 +50,8 @@ func TestParseMembership(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	for _, line := range []string{"", "x:memory:/", "1:memory", "1:memory:relative", "1::/", "0:memory:/", "0:: (deleted)"} {
+	for _, line := range []string{"", "x:memory:/", "1:memory", "1:memory:relative", "1::/",
+		"0:memory:/", "0:: (deleted)"} {
 		got, err := ParseMembership([]byte(line + "\n"))
 		if err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %+v %v", line, got, err)
@@ -80,7 +85,8 @@ func TestParseAmount(t *testing.T) {
 		"9223372036854775807\n":  "unlimited", // before 3.19
 		"18446744073709551615\n": "unlimited",
 		"1099511627776\n":        "1099511627776",
-		"":                       "unknown", "-1\n": "unknown", "4096 kB\n": "unknown", "Max\n": "unknown",
+		"":                       "unknown", "-1\n": "unknown", "4096 kB\n": "unknown",
+		"Max\n": "unknown",
 	} {
 		if got := parseAmount("memory.max", []byte(text)).String(); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)
@@ -90,15 +96,18 @@ func TestParseAmount(t *testing.T) {
 
 func TestParseKeyed(t *testing.T) {
 	const file = "low 0\nmax 18446744073709551615\noom_kill x\n"
-	for key, want := range map[string]string{"low": "0", "max": "18446744073709551615", "oom_kill": "unknown", "oom": "unknown"} {
+	for key, want := range map[string]string{"low": "0", "max": "18446744073709551615",
+		"oom_kill": "unknown", "oom": "unknown"} {
 		if got := parseKeyed("memory.events", key, []byte(file)).String(); got != want {
 			t.Errorf("%s: got %s, want %s", key, got, want)
 		}
 	}
-	if a := parseKeyed("memory.events", "oom", []byte(file)); !errors.Is(a.Err, fs.ErrNotExist) {
+	if a := parseKeyed("memory.events", "oom", []byte(file)); !errors.Is(a.Err,
+		fs.ErrNotExist) {
 		t.Errorf("a key that the kernel lacks: %v", a.Err)
 	}
-	if a := parseKeyed("memory.events", "max", []byte("max 18")); a.Err == nil || errors.Is(a.Err, fs.ErrNotExist) {
+	if a := parseKeyed("memory.events", "max", []byte("max 18")); a.Err == nil ||
+		errors.Is(a.Err, fs.ErrNotExist) {
 		t.Errorf("a file that was cut short: %+v", a)
 	}
 }
@@ -149,14 +158,17 @@ func FuzzLocate(f *testing.F) {
 		oneLine(t, err)
 		UnitPath(groups)
 		for _, root := range []string{"/", "/..", "/docker"} {
-			tree := &Tree{root: "/nowhere", mounts: []Mount{{Root: root, Point: "/cg", Type: "cgroup", Options: "rw,memory"}}}
+			tree := &Tree{root: "/nowhere",
+				mounts: []Mount{{Root: root, Point: "/cg", Type: "cgroup",
+					Options: "rw,memory"}}}
 			place, err := tree.Locate("memory", groups)
 			oneLine(t, err)
 			if err != nil {
 				continue
 			}
 			for _, at := range place.levels() {
-				if at.dir != "/nowhere/cg" && !strings.HasPrefix(at.dir, "/nowhere/cg/") {
+				if at.dir != "/nowhere/cg" &&
+					!strings.HasPrefix(at.dir, "/nowhere/cg/") {
 					t.Fatalf("%q leads to %s", b, at.dir)
 				}
 			}
@@ -192,12 +204,14 @@ func FuzzKeyed(f *testing.F) {
 }
 
 func FuzzUnit(f *testing.F) {
-	for _, p := range []string{"/system.slice/nginx.service", "/../a.slice/_b.scope/c", "/user.slice/user@1.service/app.slice/x.service"} {
+	for _, p := range []string{"/system.slice/nginx.service", "/../a.slice/_b.scope/c",
+		"/user.slice/user@1.service/app.slice/x.service"} {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
 		unit := Unit(p)
-		if unit != "" && (!isUnit(unit) || strings.Contains(unit, "/") || !strings.Contains(p, unit)) {
+		if unit != "" && (!isUnit(unit) || strings.Contains(unit, "/") ||
+			!strings.Contains(p, unit)) {
 			t.Fatalf("%q is in unit %q", p, unit)
 		}
 	})

@@ -14,10 +14,12 @@ func TestReadSum(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "memory.stat"), []byte(stat), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if a := readSum(dir, "memory.stat", "inactive_file", "active_file"); a.Err != nil || a.N != 123 {
+	if a := readSum(dir, "memory.stat", "inactive_file", "active_file"); a.Err != nil ||
+		a.N != 123 {
 		t.Errorf("sum is %+v", a)
 	}
-	if a := readSum(dir, "memory.stat", "inactive_file", "total_active_file"); !errors.Is(a.Err, fs.ErrNotExist) {
+	if a := readSum(dir, "memory.stat", "inactive_file", "total_active_file"); !errors.Is(a.Err,
+		fs.ErrNotExist) {
 		t.Errorf("with a figure that is missing: %+v", a)
 	}
 	if a := readSum(dir, "memory.none", "sock"); !errors.Is(a.Err, fs.ErrNotExist) {

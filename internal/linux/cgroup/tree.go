@@ -32,7 +32,9 @@ func NewTree(root string, mountinfo []byte) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	mounts = slices.DeleteFunc(mounts, func(m Mount) bool { return !strings.HasPrefix(m.Type, "cgroup") })
+	mounts = slices.DeleteFunc(mounts, func(m Mount) bool {
+		return !strings.HasPrefix(m.Type, "cgroup")
+	})
 	return &Tree{root: root, mounts: mounts}, nil
 }
 
@@ -50,7 +52,9 @@ type Place struct {
 func (t *Tree) Locate(controller string, groups []Membership) (Place, error) {
 	for _, g := range groups {
 		if slices.Contains(g.Controllers, controller) {
-			return t.place(controller, 1, g.Path, func(m Mount) bool { return m.has(controller) })
+			return t.place(controller, 1, g.Path, func(m Mount) bool {
+				return m.has(controller)
+			})
 		}
 	}
 	for _, g := range groups {
@@ -62,19 +66,23 @@ func (t *Tree) Locate(controller string, groups []Membership) (Place, error) {
 }
 
 func (t *Tree) unified(controller, groupPath string) (Place, error) {
-	place, err := t.place(controller, 2, groupPath, func(m Mount) bool { return m.Type == "cgroup2" })
+	place, err := t.place(controller, 2, groupPath, func(m Mount) bool {
+		return m.Type == "cgroup2"
+	})
 	if err != nil {
 		return Place{}, err
 	}
 	list, err := os.ReadFile(filepath.Join(place.Top, "cgroup.controllers"))
-	if err == nil && isWholeTree(place) && !slices.Contains(strings.Fields(string(list)), controller) {
+	if err == nil && isWholeTree(place) &&
+		!slices.Contains(strings.Fields(string(list)), controller) {
 		return Place{}, fmt.Errorf("%s: %w", controller, ErrNoController)
 	}
 	return place, nil
 }
 
 // place looks for the mount that shows the most ancestors of a group.
-func (t *Tree) place(controller string, version int, groupPath string, fits func(Mount) bool) (Place, error) {
+func (t *Tree) place(controller string, version int, groupPath string,
+	fits func(Mount) bool) (Place, error) {
 	best, mounted := Place{}, false
 	for _, m := range t.mounts {
 		if !fits(m) {
@@ -83,7 +91,8 @@ func (t *Tree) place(controller string, version int, groupPath string, fits func
 		mounted = true
 		if below, ok := cutRoot(groupPath, m.Root); ok && len(below) > len(best.Path) {
 			top := filepath.Join(t.root, m.Point)
-			best = Place{Controller: controller, Version: version, Top: top, Path: below}
+			best = Place{Controller: controller, Version: version, Top: top,
+				Path: below}
 		}
 	}
 	switch {

@@ -34,7 +34,8 @@ func TestTree(t *testing.T) {
 			got := host.report(t)
 			if *update {
 				replace(archive, "want", got)
-				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+				if err := os.WriteFile(file, txtar.Format(archive),
+					0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
@@ -102,19 +103,25 @@ func (h host) report(t *testing.T) string {
 		fmt.Fprintln(&out, "memory:", err)
 	} else {
 		memory := tree.Memory(place)
-		fmt.Fprintf(&out, "memory: version %d, top %s, above %v\n", place.Version, strings.TrimPrefix(place.Top, h.root), memory.Above)
+		fmt.Fprintf(&out, "memory: version %d, top %s, above %v\n", place.Version,
+			strings.TrimPrefix(place.Top, h.root), memory.Above)
 		for _, l := range memory.Levels {
-			fmt.Fprintf(&out, "%s\n limit %v high %v usage %v sockets %v\n hits %v (here %v) killed %v tcp limit %v hits %v\n",
-				l.Path, l.Limit, l.High, l.Usage, l.Sockets, l.Hits, l.HitsHere, l.OOMKills, l.TCPLimit, l.TCPHits)
+			fmt.Fprintf(&out,
+				"%s\n limit %v high %v usage %v sockets %v\n hits %v (here %v) "+
+					"killed %v tcp limit %v hits %v\n",
+				l.Path, l.Limit, l.High, l.Usage, l.Sockets, l.Hits, l.HitsHere,
+				l.OOMKills, l.TCPLimit, l.TCPHits)
 		}
 	}
 	if place, err := tree.Locate("pids", groups); err != nil {
 		fmt.Fprintln(&out, "pids:", err)
 	} else {
 		pids := tree.Pids(place)
-		fmt.Fprintf(&out, "pids: version %d, top %s, above %v\n", place.Version, strings.TrimPrefix(place.Top, h.root), pids.Above)
+		fmt.Fprintf(&out, "pids: version %d, top %s, above %v\n", place.Version,
+			strings.TrimPrefix(place.Top, h.root), pids.Above)
 		for _, l := range pids.Levels {
-			fmt.Fprintf(&out, "%s\n limit %v usage %v refused %v (here %v)\n", l.Path, l.Limit, l.Usage, l.Refused, l.RefusedHere)
+			fmt.Fprintf(&out, "%s\n limit %v usage %v refused %v (here %v)\n", l.Path,
+				l.Limit, l.Usage, l.Refused, l.RefusedHere)
 		}
 	}
 	return out.String()
@@ -142,7 +149,9 @@ func TestLocate(t *testing.T) {
 		{"/x", "/..", "", cgroup.ErrOutside}, // below it, but by which name?
 		{"/with:colon", "/", "/with:colon", nil},
 	} {
-		tree, err := cgroup.NewTree("/", fmt.Appendf(nil, "35 24 0:30 %s /cg rw - cgroup cgroup rw,memory\n", c.mount))
+		tree, err := cgroup.NewTree("/",
+			fmt.Appendf(nil, "35 24 0:30 %s /cg rw - cgroup cgroup rw,memory\n",
+				c.mount))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +161,8 @@ func TestLocate(t *testing.T) {
 		}
 		place, err := tree.Locate("memory", groups)
 		if place.Path != c.want || !errors.Is(err, c.err) {
-			t.Errorf("group %s, mount %s: got %q %v, want %q %v", c.group, c.mount, place.Path, err, c.want, c.err)
+			t.Errorf("group %s, mount %s: got %q %v, want %q %v", c.group, c.mount,
+				place.Path, err, c.want, c.err)
 		}
 	}
 }
@@ -160,12 +170,15 @@ func TestLocate(t *testing.T) {
 // TestLocatePrefersTheWholeTree takes the mount that shows more ancestors.
 func TestLocatePrefersTheWholeTree(t *testing.T) {
 	root := t.TempDir()
-	tree, err := cgroup.NewTree(root, []byte("1 0 0:30 /a /bound rw - cgroup2 none rw\n2 0 0:30 / /whole rw - cgroup2 none rw\n"))
+	tree, err := cgroup.NewTree(root,
+		[]byte("1 0 0:30 /a /bound rw - cgroup2 none rw\n2 0 0:30 / /whole rw - "+
+			"cgroup2 none rw\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	place, err := tree.Locate("memory", []cgroup.Membership{{Unified: true, Path: "/a/b"}})
-	want := cgroup.Place{Controller: "memory", Version: 2, Top: filepath.Join(root, "whole"), Path: "/a/b"}
+	want := cgroup.Place{Controller: "memory", Version: 2, Top: filepath.Join(root, "whole"),
+		Path: "/a/b"}
 	if place != want || err != nil {
 		t.Errorf("got %+v %v, want %+v", place, err, want)
 	}
@@ -182,7 +195,8 @@ func TestNoController(t *testing.T) {
 		{{Controllers: []string{"memory"}, Path: "/"}},
 		{{Unified: true, Path: "/"}},
 	} {
-		if _, err := tree.Locate("memory", groups); !errors.Is(err, cgroup.ErrNoController) {
+		if _, err := tree.Locate("memory", groups); !errors.Is(err,
+			cgroup.ErrNoController) {
 			t.Errorf("%+v: %v, want ErrNoController", groups, err)
 		}
 	}
@@ -195,7 +209,8 @@ func TestRemovedGroup(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "cg/a"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "cg/a/memory.max"), []byte("4096\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "cg/a/memory.max"), []byte("4096\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	tree, err := cgroup.NewTree(root, []byte("1 0 0:30 / /cg rw - cgroup2 none rw\n"))
@@ -206,8 +221,14 @@ func TestRemovedGroup(t *testing.T) {
 	if err != nil || !groups[0].Deleted {
 		t.Fatalf("%+v %v", groups, err)
 	}
-	levels := tree.Memory(cgroup.Place{Controller: "memory", Version: 2, Top: filepath.Join(root, "cg"), Path: groups[0].Path}).Levels
-	if len(levels) != 3 || !errors.Is(levels[0].Limit.Err, fs.ErrNotExist) || levels[1].Limit != (cgroup.Amount{N: 4096}) {
+	levels := tree.Memory(cgroup.Place{
+		Controller: "memory",
+		Version:    2,
+		Top:        filepath.Join(root, "cg"),
+		Path:       groups[0].Path,
+	}).Levels
+	if len(levels) != 3 || !errors.Is(levels[0].Limit.Err, fs.ErrNotExist) ||
+		levels[1].Limit != (cgroup.Amount{N: 4096}) {
 		t.Errorf("got %+v", levels)
 	}
 }
@@ -241,10 +262,12 @@ func TestThisHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, l := range tree.Memory(place).Levels {
-		if isRoot := l.Path == "/"; !isRoot && l.Usage.Err == nil && l.Usage.N == 0 && i == 0 {
+		if isRoot := l.Path == "/"; !isRoot && l.Usage.Err == nil && l.Usage.N == 0 &&
+			i == 0 {
 			t.Errorf("%s holds this process and no memory", l.Path)
 		}
-		if l.Limit.Err != nil && !errors.Is(l.Limit.Err, fs.ErrNotExist) && !errors.Is(l.Limit.Err, fs.ErrPermission) {
+		if l.Limit.Err != nil && !errors.Is(l.Limit.Err, fs.ErrNotExist) &&
+			!errors.Is(l.Limit.Err, fs.ErrPermission) {
 			t.Errorf("%s: %v", l.Path, l.Limit.Err)
 		}
 	}

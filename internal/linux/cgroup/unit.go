@@ -38,5 +38,7 @@ func cutUnit(path string) (unit, rest string) {
 // isUnit reports whether a name is that of a unit that has processes.
 func isUnit(name string) bool {
 	return slices.ContainsFunc([]string{".service", ".scope", ".socket", ".mount", ".swap"},
-		func(kind string) bool { return len(name) > len(kind) && strings.HasSuffix(name, kind) })
+		func(kind string) bool {
+			return len(name) > len(kind) && strings.HasSuffix(name, kind)
+		})
 }

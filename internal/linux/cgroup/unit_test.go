@@ -16,9 +16,11 @@ func TestUnit(t *testing.T) {
 		{"/init.scope", "init.scope"},
 		{"/user.slice/user-1000.slice/session-3.scope", "session-3.scope"},
 		{"/user.slice/user-1000.slice/user@1000.service/init.scope", "user@1000.service"},
-		{"/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/x", "user@1000.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/x",
+			"user@1000.service"},
 		{"/system.slice/docker-" + id + ".scope", "docker-" + id + ".scope"},
-		{"/system.slice/docker-" + id + ".scope/system.slice/nginx.service", "docker-" + id + ".scope"},
+		{"/system.slice/docker-" + id + ".scope/system.slice/nginx.service",
+			"docker-" + id + ".scope"},
 		{"/machine.slice/libpod-" + id + ".scope/container", "libpod-" + id + ".scope"},
 		{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod12_3.slice/cri-containerd-" + id + ".scope",
 			"cri-containerd-" + id + ".scope"},
@@ -32,7 +34,8 @@ func TestUnit(t *testing.T) {
 		{"/", ""},
 		{"", ""},
 		{"/jobs/17", ""},
-		{"/jobs/a.service", ""}, // not made by systemd: its parent is neither slice nor unit
+		// not made by systemd: its parent is neither slice nor unit
+		{"/jobs/a.service", ""},
 		{"/.service", ""},
 		{"/system.slice/deadbeef.service", "deadbeef.service"},
 	} {

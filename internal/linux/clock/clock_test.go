@@ -21,7 +21,8 @@ func TestThreadCountsWorkOnly(t *testing.T) {
 	}
 	after, err := Thread()
 	if err != nil || after <= before {
-		t.Errorf("CPU time went from %v to %v over %d additions (%v)", before, after, sum, err)
+		t.Errorf("CPU time went from %v to %v over %d additions (%v)", before, after, sum,
+			err)
 	}
 }
 

@@ -41,7 +41,8 @@ func NewEpoll(batch int) (*Epoll, syscall.Errno) {
 
 func (p *Epoll) control(op int, fd int, events uint32, data uint64) syscall.Errno {
 	ev := unix.EpollEvent{Events: events, Fd: int32(data), Pad: int32(data >> 32)}
-	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd),
+		uintptr(unsafe.Pointer(&ev)), 0, 0)
 	return e
 }
 
@@ -61,8 +62,8 @@ func (p *Epoll) Remove(fd int) syscall.Errno { return p.control(unix.EPOLL_CTL_D
 // Close closes the instance.
 func (p *Epoll) Close() { Close(p.fd) }
 
-// Wait calls each for what is ready, and waits for the first at most d (0: not at all, negative: for ever). An interruption
-// by a signal is no event.
+// Wait calls each for what is ready, and waits for the first at most d (0: not at all,
+// negative: forever). An interruption by a signal is no event.
 func (p *Epoll) Wait(d time.Duration, each func(Event)) (n int, e syscall.Errno) {
 	n, e = p.wait(d)
 	if e == unix.EINTR {
@@ -80,12 +81,15 @@ func (p *Epoll) Wait(d time.Duration, each func(Event)) (n int, e syscall.Errno)
 func (p *Epoll) wait(d time.Duration) (int, syscall.Errno) {
 	most := uintptr(len(p.ready))
 	if d == 0 {
-		r, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p.ready))), most, 0, 0, 0)
+		r, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p.ready))), most, 0, 0, 0)
 		return int(r), e
 	}
 	if d > 0 && !p.old {
 		t := unix.NsecToTimespec(int64(d))
-		r, _, e := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p.ready))), most, uintptr(unsafe.Pointer(&t)), 0, 0)
+		r, _, e := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p.ready))), most,
+			uintptr(unsafe.Pointer(&t)), 0, 0)
 		if e != unix.ENOSYS { // Linux 5.11
 			return int(r), e
 		}
@@ -95,6 +99,7 @@ func (p *Epoll) wait(d time.Duration) (int, syscall.Errno) {
 	if d > 0 {
 		timeout = int((d + time.Millisecond - 1) / time.Millisecond)
 	}
-	r, _, e := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p.ready))), most, uintptr(timeout), 0, 0)
+	r, _, e := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(p.ready))), most, uintptr(timeout), 0, 0)
 	return int(r), e
 }

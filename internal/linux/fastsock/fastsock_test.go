@@ -30,7 +30,8 @@ func listener(t *testing.T, at string) (int, Addr) {
 	return l, a
 }
 
-// Over loopback a handshake is done when connect() returns: the second call says so, and the connection can be accepted.
+// Over loopback a handshake is done when connect() returns: the second call says so, and
+// the connection can be accepted.
 func TestHandshakeIsSynchronous(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, a := listener(t, at)
@@ -72,7 +73,8 @@ func TestHandshakeIsSynchronous(t *testing.T) {
 	}
 }
 
-// A thread's own descriptor table: what it opens is nobody else's, and goes with it. A bell rings in every table.
+// A thread's own descriptor table: what it opens is nobody else's, and goes with it. A bell
+// rings in every table.
 func TestOwnTable(t *testing.T) {
 	bell, e := NewBell()
 	must(t, "bell", e)

@@ -11,18 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnshareFiles gives the calling thread a descriptor table of its own, a copy of the process's (unshare(2), CLONE_FILES), so
-// that RLIMIT_NOFILE binds for this thread alone (fs/file.c alloc_fd looks at the table's next free number). The caller has locked its goroutine to the
-// thread and never unlocks it: the table goes with the thread. It takes no privilege.
+// UnshareFiles gives the calling thread a descriptor table of its own, a copy of the
+// process's (unshare(2), CLONE_FILES), so that RLIMIT_NOFILE binds for this thread alone
+// (fs/file.c alloc_fd looks at the table's next free number). The caller has locked its
+// goroutine to the thread and never unlocks it: the table goes with the thread. It takes no
+// privilege.
 //
-// The copy keeps the runtime's own descriptors; they must stay open, because the runtime may wake its poller from here.
+// The copy keeps the runtime's own descriptors; they must stay open, because the runtime
+// may wake its poller from here.
 func UnshareFiles() syscall.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_UNSHARE, unix.CLONE_FILES, 0, 0)
 	return e
 }
 
-// OnThread runs do on a thread of its own that ends with it, and with it a table that do made. The process's first thread is no
-// such thread: the runtime never ends it (runtime/proc.go gdestroy, mexit of m0).
+// OnThread runs do on a thread of its own that ends with it, and with it a table that do
+// made. The process's first thread is no such thread: the runtime never ends it
+// (runtime/proc.go gdestroy, mexit of m0).
 func OnThread(do func()) {
 	go func() {
 		runtime.LockOSThread()
@@ -41,21 +45,25 @@ func OnThread(do func()) {
 	}()
 }
 
-// FineTimers lets waits of the calling thread end when they should, not up to 50 us later (prctl(2), PR_SET_TIMERSLACK).
+// FineTimers lets waits of the calling thread end when they should, not up to 50 us later
+// (prctl(2), PR_SET_TIMERSLACK).
 func FineTimers() {
-	_, _, _ = syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0) // without it waits are only less exact
+	// without it waits are only less exact
+	_, _, _ = syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
 }
 
 // Nap sleeps this thread.
 func Nap(d time.Duration) {
 	t := unix.NsecToTimespec(int64(d))
-	_, _, _ = syscall.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // shorter after a signal
+	// shorter after a signal
+	_, _, _ = syscall.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
 }
 
 // Yield lets another thread have this CPU, if one wants it.
 func Yield() { _, _, _ = syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
-// Bell is an eventfd that stays readable once rung. Made before UnshareFiles, it has the same number in every table.
+// Bell is an eventfd that stays readable once rung. Made before UnshareFiles, it has the
+// same number in every table.
 type Bell int
 
 // NewBell makes one that is silent.
@@ -64,10 +72,12 @@ func NewBell() (Bell, syscall.Errno) {
 	return Bell(r), e
 }
 
-// Ring makes it readable for ever.
+// Ring makes it readable forever.
 func (b Bell) Ring() {
 	one := uint64(1)
-	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one)) // EAGAIN after 2^64-2 rings
+	// EAGAIN after 2^64-2 rings
+	_, _, _ = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b), uintptr(unsafe.Pointer(&one)),
+		unsafe.Sizeof(one))
 }
 
 // Close closes this table's descriptor of it.
@@ -91,10 +101,12 @@ func CPUTime() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// Uptime is the monotonic clock, in ns: the same for all processes of a time namespace (clock_gettime(2), CLOCK_MONOTONIC).
+// Uptime is the monotonic clock, in ns: the same for all processes of a time namespace
+// (clock_gettime(2), CLOCK_MONOTONIC).
 func Uptime() int64 {
 	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // fails only for a clock that does not exist
+	// fails only for a clock that does not exist
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
 	return t.Nano()
 }
 

@@ -52,7 +52,8 @@ func classify(s signs) Backlog {
 	case on != nil && *on:
 		return Backlog{PathShared, "receive packet steering is on (rps_cpus)"}
 	case on == nil && (b.Path == PathNone || b.Path == PathSome):
-		return Backlog{PathUnknown, b.Why + "; but whether receive packet steering is on could not be read"}
+		return Backlog{PathUnknown, b.Why +
+			"; but whether receive packet steering is on could not be read"}
 	}
 	return b
 }
@@ -67,15 +68,18 @@ func byDriver(s signs) Backlog {
 		return Backlog{PathShared, "drivers/net/netkit.c netkit_xmit calls netif_rx"}
 	case "sit":
 		return Backlog{PathShared, "net/ipv6/sit.c ipip6_rcv calls netif_rx"}
-	case "vxlan", "geneve", "gre", "gretap", "erspan", "ipip", "ip6tnl", "ip6gre", "ip6gretap", "ip6erspan",
+	case "vxlan", "geneve", "gre", "gretap", "erspan", "ipip", "ip6tnl", "ip6gre", "ip6gretap",
+		"ip6erspan",
 		"bareudp", "ovpn", "dsa", "macsec":
 		return Backlog{PathCells, s.kind + " receives through gro_cells"}
 	case "bridge", "vlan", "bond", "team", "ifb", "dummy":
 		return Backlog{PathNone, s.kind + " hands packets on where it gets them"}
 	case "tun":
-		return Backlog{PathNone, "drivers/net/tun.c tun_get_user hands packets on at once (Linux 4.11)"}
+		return Backlog{PathNone,
+			"drivers/net/tun.c tun_get_user hands packets on at once (Linux 4.11)"}
 	case "macvlan", "macvtap", "ipvlan", "ipvtap":
-		return Backlog{PathSome, "netif_rx for packets between " + s.kind + " devices, otherwise as the lower device"}
+		return Backlog{PathSome, "netif_rx for packets between " + s.kind +
+			" devices, otherwise as the lower device"}
 	}
 	return byPolling(s)
 }
@@ -89,9 +93,12 @@ func veth(s signs) Backlog {
 	case s.xdp:
 		return Backlog{PathNone, "veth polls (NAPI), it has an XDP program"}
 	case s.gro == nil:
-		return Backlog{PathUnknown, "whether veth polls (NAPI) depends on GRO, which could not be read"}
+		return Backlog{PathUnknown,
+			"whether veth polls (NAPI) depends on GRO, which could not be read"}
 	case *s.gro:
-		return Backlog{PathSome, "veth has GRO on: polls (NAPI) what the other end sent without TSO, else netif_rx"}
+		return Backlog{PathSome,
+			"veth has GRO on: polls (NAPI) what the other end sent without TSO, " +
+				"else netif_rx"}
 	}
 	return Backlog{PathShared, "veth without GRO or XDP calls netif_rx"}
 }
@@ -99,11 +106,13 @@ func veth(s signs) Backlog {
 func byPolling(s signs) Backlog {
 	switch {
 	case s.napi == nil:
-		return Backlog{PathUnknown, "this kernel does not tell whether the driver polls (NAPI)"}
+		return Backlog{PathUnknown,
+			"this kernel does not tell whether the driver polls (NAPI)"}
 	case *s.napi > 0:
 		return Backlog{PathNone, "the driver polls (NAPI)"}
 	case !s.up:
-		return Backlog{PathUnknown, "the device is down, its driver shows no NAPI instances"}
+		return Backlog{PathUnknown,
+			"the device is down, its driver shows no NAPI instances"}
 	}
 	return Backlog{PathUnknown, "the driver has no NAPI instance: it may call netif_rx"}
 }

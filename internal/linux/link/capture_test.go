@@ -65,11 +65,15 @@ func TestCapture(t *testing.T) {
 			request int
 			header  nl.NetlinkRequestData
 		}{
-			{"link", unix.NETLINK_ROUTE, unix.RTM_GETLINK, nl.NewIfInfomsg(unix.AF_UNSPEC)},
+			{"link", unix.NETLINK_ROUTE, unix.RTM_GETLINK,
+				nl.NewIfInfomsg(unix.AF_UNSPEC)},
 			{"qdisc", unix.NETLINK_ROUTE, unix.RTM_GETQDISC, &nl.TcMsg{}},
-			{"addr", unix.NETLINK_ROUTE, unix.RTM_GETADDR, nl.NewIfInfomsg(unix.AF_UNSPEC)},
-			{"neigh", unix.NETLINK_ROUTE, unix.RTM_GETNEIGH, &netlink.Ndmsg{Family: unix.AF_INET}},
-			{"napi", unix.NETLINK_GENERIC, int(family.ID), &nl.Genlmsg{Command: netdevCmdNAPIGet, Version: 1}},
+			{"addr", unix.NETLINK_ROUTE, unix.RTM_GETADDR,
+				nl.NewIfInfomsg(unix.AF_UNSPEC)},
+			{"neigh", unix.NETLINK_ROUTE, unix.RTM_GETNEIGH,
+				&netlink.Ndmsg{Family: unix.AF_INET}},
+			{"napi", unix.NETLINK_GENERIC, int(family.ID),
+				&nl.Genlmsg{Command: netdevCmdNAPIGet, Version: 1}},
 		} {
 			req := nl.NewNetlinkRequest(c.request, unix.NLM_F_DUMP)
 			req.AddData(c.header)
@@ -88,12 +92,14 @@ func write(t *testing.T, kind string, messages [][]byte) {
 	unix.Uname(&u)
 	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Payloads of %s messages from a namespace made by TestCapture, Linux %s %s.\n",
+	fmt.Fprintf(&b,
+		"# Payloads of %s messages from a namespace made by TestCapture, Linux %s %s.\n",
 		kind, release, unix.ByteSliceToString(u.Machine[:]))
 	for _, m := range messages {
 		fmt.Fprintf(&b, "%x\n", m)
 	}
-	if err := os.WriteFile(filepath.Join("testdata", kind+".hex"), []byte(b.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join("testdata", kind+".hex"), []byte(b.String()),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +127,8 @@ func build(t testing.TB) {
 	try(t, os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0))
 	try(t, os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0))
 	try(t, os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("0"), 0))
-	try(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "left", TxQLen: 77, MTU: 1400}, PeerName: "right"}))
+	try(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "left", TxQLen: 77,
+		MTU: 1400}, PeerName: "right"}))
 	try(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br"}}))
 	try(t, netlink.LinkSetMaster(byName(t, "left"), byName(t, "br")))
 	for _, name := range []string{"lo", "left", "right"} {
@@ -129,19 +136,30 @@ func build(t testing.TB) {
 	}
 	left, right := byName(t, "left").Attrs().Index, byName(t, "right").Attrs().Index
 	try(t, netlink.QdiscAdd(&netlink.Tbf{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: left, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-		Rate:       1000, Limit: 3000, Buffer: 1 << 25, // bytes/s, bytes, and ticks of 64 ns: 2,147 bytes at once
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: left, Handle: netlink.MakeHandle(1, 0),
+			Parent: netlink.HANDLE_ROOT},
+		// bytes/s, bytes, and ticks of 64 ns: 2,147 bytes at once
+		Rate: 1000, Limit: 3000, Buffer: 1 << 25,
 	}))
 	try(t, netlink.QdiscAdd(netlink.NewHtb(netlink.QdiscAttrs{
 		LinkIndex: right, Handle: netlink.MakeHandle(2, 0), Parent: netlink.HANDLE_ROOT})))
-	class := netlink.NewHtbClass(netlink.ClassAttrs{LinkIndex: right, Handle: netlink.MakeHandle(2, 1),
+	class := netlink.NewHtbClass(netlink.ClassAttrs{LinkIndex: right,
+		Handle: netlink.MakeHandle(2, 1),
 		Parent: netlink.MakeHandle(2, 0)}, netlink.HtbClassAttrs{Rate: 1 << 20})
 	try(t, netlink.ClassAdd(class))
 	try(t, netlink.QdiscAdd(&netlink.GenericQdisc{QdiscType: "pfifo",
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: right, Handle: netlink.MakeHandle(3, 0), Parent: netlink.MakeHandle(2, 1)}}))
-	try(t, netlink.AddrAdd(byName(t, "right"), &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(10, 3, 2, 1), Mask: net.CIDRMask(24, 32)}}))
-	for i, state := range []int{netlink.NUD_REACHABLE, netlink.NUD_PERMANENT, netlink.NUD_STALE} {
-		try(t, netlink.NeighAdd(&netlink.Neigh{LinkIndex: right, State: state, IP: net.IPv4(10, 3, 2, byte(10+i)),
+		QdiscAttrs: netlink.QdiscAttrs{
+			LinkIndex: right,
+			Handle:    netlink.MakeHandle(3, 0),
+			Parent:    netlink.MakeHandle(2, 1),
+		}}))
+	try(t, netlink.AddrAdd(byName(t, "right"),
+		&netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(10, 3, 2, 1),
+			Mask: net.CIDRMask(24, 32)}}))
+	for i, state := range []int{netlink.NUD_REACHABLE, netlink.NUD_PERMANENT,
+		netlink.NUD_STALE} {
+		try(t, netlink.NeighAdd(&netlink.Neigh{LinkIndex: right, State: state,
+			IP:           net.IPv4(10, 3, 2, byte(10+i)),
 			HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, byte(i)}}))
 	}
 }
@@ -158,7 +176,8 @@ func setGRO(t testing.TB, name string, on bool) {
 	}
 	request := ifreqData{data: unsafe.Pointer(value)}
 	copy(request.name[:], name)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL,
+		uintptr(unsafe.Pointer(&request)))
 	runtime.KeepAlive(value)
 	if errno != 0 {
 		t.Fatal(errno)

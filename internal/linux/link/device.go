@@ -6,9 +6,10 @@ import "net/netip"
 
 // Device is one network device and what was read about it.
 type Device struct {
-	Index      int
-	Name       string
-	Kind       string // IFLA_INFO_KIND ("veth", "bridge", "tun"), "loopback", or "" for hardware
+	Index int
+	Name  string
+	// IFLA_INFO_KIND ("veth", "bridge", "tun"), "loopback", or "" for hardware
+	Kind       string
 	Loopback   bool
 	Up         bool   // IFF_UP: set up by the administrator
 	Running    bool   // IFF_RUNNING: operational as well
@@ -33,10 +34,12 @@ type Stats struct {
 	RxPackets, TxPackets uint64
 	RxBytes, TxBytes     uint64
 	RxErrors, TxErrors   uint64
-	RxDropped            uint64 // in the kernel after reception: no handler, gro_cells full, ...
-	TxDropped            uint64 // before the driver took it; a queueing discipline counts its own
-	RxFIFO               uint64 // rx_fifo_errors
-	RxMissed             uint64 // rx_missed_errors: no room in the device's ring
+	// in the kernel after reception: no handler, gro_cells full, ...
+	RxDropped uint64
+	// before the driver took it; a queueing discipline counts its own
+	TxDropped uint64
+	RxFIFO    uint64 // rx_fifo_errors
+	RxMissed  uint64 // rx_missed_errors: no room in the device's ring
 }
 
 // Address is a local address of a device.

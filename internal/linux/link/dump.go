@@ -17,7 +17,8 @@ const attempts = 5
 // dump asks the kernel for all of one kind and hands over each message, which is
 // valid only during the call. start is called before each attempt: what earlier
 // ones gave is to be forgotten. It runs on the calling thread's namespace.
-func dump(subject string, request, reply uint16, header nl.NetlinkRequestData, start func(), each func([]byte) error) error {
+func dump(subject string, request, reply uint16, header nl.NetlinkRequestData, start func(),
+	each func([]byte) error) error {
 	var err error
 	for range attempts {
 		start()
@@ -80,7 +81,8 @@ func dumpNeighbours() (map[int]Neighbours, error) {
 	all := map[int]Neighbours{}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		var entries []neighbour
-		err := dump("neighbours", unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, &netlink.Ndmsg{Family: uint8(family)},
+		err := dump("neighbours", unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH,
+			&netlink.Ndmsg{Family: uint8(family)},
 			func() { entries = nil },
 			func(m []byte) error {
 				e, err := parseNeighbour(m)

@@ -28,7 +28,8 @@ func readGRO(fd int, name string) (bool, error) {
 	value := &ethtoolValue{cmd: unix.ETHTOOL_GGRO}
 	request := ifreqData{data: unsafe.Pointer(value)}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL,
+		uintptr(unsafe.Pointer(&request)))
 	runtime.KeepAlive(value)
 	if errno != 0 {
 		return false, &Error{Op: "read", Subject: "gro of " + name, Err: errno}

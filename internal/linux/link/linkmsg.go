@@ -42,7 +42,8 @@ func parseLink(m []byte) (Device, error) {
 // wantAll makes sure that nothing is zero because it was absent. Every kernel
 // since 2.6.35 sends these (net/core/rtnetlink.c rtnl_fill_ifinfo).
 func wantAll(seen map[uint16]bool) error {
-	for _, kind := range []uint16{unix.IFLA_IFNAME, unix.IFLA_MTU, unix.IFLA_TXQLEN, unix.IFLA_OPERSTATE, unix.IFLA_STATS64} {
+	for _, kind := range []uint16{unix.IFLA_IFNAME, unix.IFLA_MTU, unix.IFLA_TXQLEN,
+		unix.IFLA_OPERSTATE, unix.IFLA_STATS64} {
 		if !seen[kind] {
 			return fmt.Errorf("link message lacks attribute %d", kind)
 		}
@@ -85,7 +86,8 @@ func (d *Device) setOperState(v []byte) error {
 		return errShort
 	}
 	// include/uapi/linux/if.h IF_OPER_*
-	names := []string{"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"}
+	names := []string{"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant",
+		"up"}
 	if int(v[0]) >= len(names) {
 		d.OperState = fmt.Sprintf("state %d", v[0])
 		return nil
@@ -120,7 +122,8 @@ func (d *Device) setStats(v []byte) error {
 		return errShort
 	}
 	d.Stats = Stats{
-		RxPackets: w[0], TxPackets: w[1], RxBytes: w[2], TxBytes: w[3], RxErrors: w[4], TxErrors: w[5],
+		RxPackets: w[0], TxPackets: w[1], RxBytes: w[2], TxBytes: w[3], RxErrors: w[4],
+		TxErrors:  w[5],
 		RxDropped: w[6], TxDropped: w[7], RxFIFO: w[14], RxMissed: w[15],
 	}
 	return nil

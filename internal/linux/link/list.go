@@ -83,7 +83,9 @@ func (r *Report) addBacklog(sys string) {
 	}
 	for i := range r.Devices {
 		d := &r.Devices[i]
-		s := signs{kind: d.Kind, up: d.Up, xdp: d.XDP, rps: func() *bool { return steering.on(*d) }}
+		s := signs{kind: d.Kind, up: d.Up, xdp: d.XDP, rps: func() *bool {
+			return steering.on(*d)
+		}}
 		if napi != nil {
 			n := napi[d.Index]
 			s.napi = &n

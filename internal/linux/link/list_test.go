@@ -34,7 +34,8 @@ func TestListOwn(t *testing.T) {
 	try(t, err)
 	for _, d := range r.Devices {
 		if d.Kind == "loopback" && d.Up {
-			if d.Backlog.Path != PathShared || len(d.Addresses) == 0 || d.Neighbours == nil {
+			if d.Backlog.Path != PathShared || len(d.Addresses) == 0 ||
+				d.Neighbours == nil {
 				t.Errorf("lo is %+v", d)
 			}
 			return
@@ -48,13 +49,16 @@ func TestListMissingNothing(t *testing.T) {
 		build(t)
 		d := list(t, t.TempDir())
 		right := d["right"]
-		if len(right.Qdiscs) != 2 || right.Qdiscs[0].Kind != "htb" || right.Qdiscs[1].Kind != "pfifo" {
+		if len(right.Qdiscs) != 2 || right.Qdiscs[0].Kind != "htb" ||
+			right.Qdiscs[1].Kind != "pfifo" {
 			t.Errorf("qdiscs of right are %+v", right.Qdiscs)
 		}
-		if right.RootQdisc != "htb" || len(right.Addresses) != 1 || right.Neighbours.V4.Entries != 3 {
+		if right.RootQdisc != "htb" || len(right.Addresses) != 1 ||
+			right.Neighbours.V4.Entries != 3 {
 			t.Errorf("right is %+v", right)
 		}
-		if br := d["br"]; br.Qdiscs == nil || br.Addresses == nil || br.Neighbours == nil || br.Backlog.Path != PathUnknown {
+		if br := d["br"]; br.Qdiscs == nil || br.Addresses == nil || br.Neighbours == nil ||
+			br.Backlog.Path != PathUnknown {
 			t.Errorf("br is %+v", br)
 		}
 		if got := d["lo"].Addresses[0].Sources().String(); got != "127.0.0.0/8" {
@@ -77,7 +81,8 @@ func TestQdiscDropsAreCounted(t *testing.T) {
 		if got := total(t) - before; got != n {
 			t.Errorf("sent, dropped and waiting are %d of %d: %+v", got, n, *q.Stats)
 		}
-		if q.Stats.Drops == 0 || q.Stats.Queued == 0 || q.Stats.Backlog < size || q.Stats.Overlimits == 0 {
+		if q.Stats.Drops == 0 || q.Stats.Queued == 0 || q.Stats.Backlog < size ||
+			q.Stats.Overlimits == 0 {
 			t.Errorf("statistics are %+v", *q.Stats)
 		}
 	})
@@ -125,7 +130,8 @@ func TestVethWithXDP(t *testing.T) {
 		if d := list(t, sys)["right"]; !d.XDP || d.Backlog.Path != PathNone {
 			t.Errorf("veth with XDP: %v, %+v", d.XDP, d.Backlog)
 		}
-		if b := list(t, fakeSys(t, list(t, t.TempDir()), "00000000,00000002"))["right"].Backlog; b.Path != PathShared {
+		if b := list(t, fakeSys(t, list(t, t.TempDir()),
+			"00000000,00000002"))["right"].Backlog; b.Path != PathShared {
 			t.Errorf("veth with XDP and RPS: %+v", b)
 		}
 	})
@@ -152,10 +158,13 @@ func fakeSys(t *testing.T, devices map[string]Device, mask string) string {
 		queue := filepath.Join(root, "devices", name, "queues/rx-0")
 		try(t, os.MkdirAll(queue, 0o755))
 		try(t, os.WriteFile(filepath.Join(queue, "rps_cpus"), []byte(mask+"\n"), 0o644))
-		for file, text := range map[string]string{"ifindex": itoa(d.Index), "address": d.Hardware} {
-			try(t, os.WriteFile(filepath.Join(root, "devices", name, file), []byte(text+"\n"), 0o644))
+		for file, text := range map[string]string{"ifindex": itoa(d.Index),
+			"address": d.Hardware} {
+			try(t, os.WriteFile(filepath.Join(root, "devices", name, file),
+				[]byte(text+"\n"), 0o644))
 		}
-		try(t, os.Symlink(filepath.Join(root, "devices", name), filepath.Join(root, "class/net", name)))
+		try(t, os.Symlink(filepath.Join(root, "devices", name),
+			filepath.Join(root, "class/net", name)))
 	}
 	try(t, os.WriteFile(filepath.Join(root, "class/net/bonding_masters"), nil, 0o644))
 	return root
@@ -163,7 +172,8 @@ func fakeSys(t *testing.T, devices map[string]Device, mask string) string {
 
 func TestSteering(t *testing.T) {
 	devices := []Device{
-		{Index: 1, Name: "lo", Hardware: "00:00:00:00:00:00"}, {Index: 2, Name: "eth0", Hardware: "02:00:00:00:00:01"},
+		{Index: 1, Name: "lo", Hardware: "00:00:00:00:00:00"},
+		{Index: 2, Name: "eth0", Hardware: "02:00:00:00:00:01"},
 	}
 	shown := map[string]Device{"lo": devices[0], "eth0": devices[1]}
 	on := func(s steering) string {
@@ -175,11 +185,13 @@ func TestSteering(t *testing.T) {
 		}
 		return "off"
 	}
-	other := map[string]Device{"lo": devices[0], "eth0": {Index: 2, Hardware: "02:00:00:00:00:99"}}
+	other := map[string]Device{"lo": devices[0],
+		"eth0": {Index: 2, Hardware: "02:00:00:00:00:99"}}
 	for _, c := range []struct{ what, sys, want string }{
 		{"no CPU", fakeSys(t, shown, "00000000,00000000"), "off"},
 		{"one CPU", fakeSys(t, shown, "00000000,00000001"), "on"},
-		{"another namespace", fakeSys(t, map[string]Device{"lo": devices[0]}, "1"), "unknown"},
+		{"another namespace", fakeSys(t, map[string]Device{"lo": devices[0]}, "1"),
+			"unknown"},
 		{"another eth0", fakeSys(t, other, "1"), "unknown"},
 		{"no sysfs", filepath.Join(t.TempDir(), "none"), "unknown"},
 	} {
@@ -197,7 +209,8 @@ func TestSteeringFromSysfs(t *testing.T) {
 			t.Errorf("with another namespace's sysfs: %+v", b)
 		}
 		sys := t.TempDir()
-		try(t, unix.Unshare(unix.CLONE_NEWNS)) // ends with the thread, as the namespace does
+		// ends with the thread, as the namespace does
+		try(t, unix.Unshare(unix.CLONE_NEWNS))
 		try(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		if err := unix.Mount("sysfs", sys, "sysfs", 0, ""); err != nil {
 			t.Skipf("cannot mount sysfs: %v", err)
@@ -240,7 +253,8 @@ func TestClassify(t *testing.T) {
 		{signs{up: true, rps: off}, PathUnknown},
 	} {
 		if got := classify(c.s); got.Path != c.want || got.Why == "" {
-			t.Errorf("classify(%s, napi %v) = %+v, want %s", c.s.kind, c.s.napi, got, c.want)
+			t.Errorf("classify(%s, napi %v) = %+v, want %s", c.s.kind, c.s.napi, got,
+				c.want)
 		}
 	}
 }

@@ -30,7 +30,8 @@ func dumpNAPI() (map[int]int, error) {
 	var found map[int]int
 	for range attempts {
 		found = map[int]int{}
-		if err = napiInto(found, int(family.ID)); !errors.Is(err, netlink.ErrDumpInterrupted) {
+		if err = napiInto(found, int(family.ID)); !errors.Is(err,
+			netlink.ErrDumpInterrupted) {
 			break
 		}
 	}

@@ -87,7 +87,8 @@ func TestParseCapturedQdiscs(t *testing.T) {
 		}
 	}
 	want := map[string]*Limit{
-		"noqueue": nil, "tbf": {3000, "bytes"}, "htb": {1000, "packets"}, "pfifo": {1000, "packets"},
+		"noqueue": nil, "tbf": {3000, "bytes"}, "htb": {1000, "packets"},
+		"pfifo": {1000, "packets"},
 	}
 	if !reflect.DeepEqual(limits, want) {
 		t.Errorf("limits are %v, want %v", limits, want)
@@ -129,7 +130,8 @@ func TestParseCapturedNeighbours(t *testing.T) {
 func TestNeighbourStates(t *testing.T) {
 	var c NeighbourCount
 	for _, e := range []neighbour{
-		{state: unix.NUD_FAILED}, {state: unix.NUD_INCOMPLETE}, {state: unix.NUD_REACHABLE, flags: unix.NTF_EXT_LEARNED},
+		{state: unix.NUD_FAILED}, {state: unix.NUD_INCOMPLETE},
+		{state: unix.NUD_REACHABLE, flags: unix.NTF_EXT_LEARNED},
 		{state: unix.NUD_PERMANENT}, {state: unix.NUD_NOARP},
 	} {
 		c.add(e)
@@ -152,7 +154,8 @@ func TestParseCapturedNAPI(t *testing.T) {
 		t.Errorf("NAPI instances by device are %v, want those of one veth", found)
 	}
 	// gro_cells instances have no number (net/core/gro_cells.c NAPI_STATE_NO_BUSY_POLL).
-	if _, own, err := parseNAPI(join(num(0), attr(netdevNAPIIndex, num(3)...))); own || err != nil {
+	if _, own, err := parseNAPI(join(num(0), attr(netdevNAPIIndex, num(3)...))); own ||
+		err != nil {
 		t.Errorf("an instance without a number is the driver's: %v, %v", own, err)
 	}
 }
@@ -170,9 +173,12 @@ func TestLimits(t *testing.T) {
 		{"netem", num(0, 1000, 0, 0, 0, 0), &Limit{1000, "packets"}},
 		{"sfq", num(1514, 10, 127, 1024, 128), &Limit{127, "packets"}},
 		{"tbf", attr(1, num(1, 2, 3, 4, 5, 6, 3000, 8, 9)...), &Limit{3000, "bytes"}},
-		{"fq_codel", join(attr(1, num(4999)...), attr(2, num(10240)...)), &Limit{10240, "packets"}},
-		{"fq", join(attr(1, num(10000)...), attr(2, num(100)...)), &Limit{10000, "packets"}},
-		{"htb", join(attr(2, num(0, 0, 0, 0, 0)...), attr(5, num(1000)...)), &Limit{1000, "packets"}},
+		{"fq_codel", join(attr(1, num(4999)...), attr(2, num(10240)...)),
+			&Limit{10240, "packets"}},
+		{"fq", join(attr(1, num(10000)...), attr(2, num(100)...)),
+			&Limit{10000, "packets"}},
+		{"htb", join(attr(2, num(0, 0, 0, 0, 0)...), attr(5, num(1000)...)),
+			&Limit{1000, "packets"}},
 		{"red", attr(1, num(60000, 1, 2)...), &Limit{60000, "bytes"}},
 		{"pfifo_fast", num(3, 0, 0, 0, 0), nil},
 		{"mq", nil, nil},
@@ -194,11 +200,21 @@ func qdiscMessage(parent uint32, attrs ...[]byte) []byte {
 func TestQdiscStats(t *testing.T) {
 	basic := append(binary.NativeEndian.AppendUint64(nil, 1<<40), num(7, 0)...)
 	m := qdiscMessage(tcHRoot, attr(tcaKind, []byte("fq\x00")...), attr(tcaStats2, join(
-		attr(tcaStatsBasic, basic...), attr(tcaStatsPkt64, binary.NativeEndian.AppendUint64(nil, 1<<33+7)...),
+		attr(tcaStatsBasic, basic...),
+		attr(tcaStatsPkt64, binary.NativeEndian.AppendUint64(nil, 1<<33+7)...),
 		attr(tcaStatsQueue, num(1, 2, 3, 4, 5)...))...))
 	index, q, err := parseQdisc(m)
-	want := QdiscStats{Bytes: 1 << 40, Packets: 1<<33 + 7, Queued: 1, Backlog: 2, Drops: 3, Requeues: 4, Overlimits: 5}
-	if err != nil || index != 4 || q.Stats == nil || *q.Stats != want || !q.Root() || q.Limit != nil {
+	want := QdiscStats{
+		Bytes:      1 << 40,
+		Packets:    1<<33 + 7,
+		Queued:     1,
+		Backlog:    2,
+		Drops:      3,
+		Requeues:   4,
+		Overlimits: 5,
+	}
+	if err != nil || index != 4 || q.Stats == nil || *q.Stats != want || !q.Root() ||
+		q.Limit != nil {
 		t.Errorf("qdisc of %d is %+v, %+v, %v", index, q, q.Stats, err)
 	}
 	_, q, err = parseQdisc(qdiscMessage(tcHRoot, attr(tcaKind, 'f', 'q', 0)))
@@ -211,7 +227,8 @@ func TestQdiscStats(t *testing.T) {
 }
 
 func TestHandles(t *testing.T) {
-	for h, want := range map[uint32]string{tcHRoot: "root", 0x80010000: "8001:", 0x10010: "1:10", 0: "0:"} {
+	for h, want := range map[uint32]string{tcHRoot: "root", 0x80010000: "8001:",
+		0x10010: "1:10", 0: "0:"} {
 		if got := HandleString(h); got != want {
 			t.Errorf("handle %#x is %s, want %s", h, got, want)
 		}
@@ -225,13 +242,15 @@ func TestMalformed(t *testing.T) {
 		"a header":      link[:unix.SizeofIfInfomsg],
 		"cut attribute": join(link, num(100)),
 		"length 0":      join(link[:unix.SizeofIfInfomsg], num(0)),
-		"short stats":   join(link[:unix.SizeofIfInfomsg], attr(unix.IFLA_STATS64, num(1, 2)...)),
+		"short stats": join(link[:unix.SizeofIfInfomsg],
+			attr(unix.IFLA_STATS64, num(1, 2)...)),
 	} {
 		if d, err := parseLink(m); err == nil {
 			t.Errorf("%s gave %+v", what, d)
 		}
 	}
-	if _, _, err := parseAddress(join([]byte{unix.AF_INET, 33, 0, 0}, num(1), attr(unix.IFA_ADDRESS, 10, 0, 0, 1))); err == nil {
+	if _, _, err := parseAddress(join([]byte{unix.AF_INET, 33, 0, 0}, num(1),
+		attr(unix.IFA_ADDRESS, 10, 0, 0, 1))); err == nil {
 		t.Error("a prefix of 33 bits was taken")
 	}
 	if _, _, err := parseAddress(join([]byte{unix.AF_INET, 8, 0, 0}, num(1))); err == nil {
@@ -242,14 +261,17 @@ func TestMalformed(t *testing.T) {
 func TestAddressFlags(t *testing.T) {
 	message := func(flags uint32) []byte {
 		return join([]byte{unix.AF_INET6, 64, 0, unix.RT_SCOPE_LINK}, num(2),
-			attr(unix.IFA_ADDRESS, make([]byte, 16)...), attr(unix.IFA_FLAGS, num(flags)...))
+			attr(unix.IFA_ADDRESS, make([]byte, 16)...),
+			attr(unix.IFA_FLAGS, num(flags)...))
 	}
 	for flags, usable := range map[uint32]bool{
-		0: true, unix.IFA_F_TENTATIVE: false, unix.IFA_F_TENTATIVE | unix.IFA_F_OPTIMISTIC: true,
-		unix.IFA_F_DADFAILED: false, unix.IFA_F_DEPRECATED: true,
+		0: true, unix.IFA_F_TENTATIVE: false,
+		unix.IFA_F_TENTATIVE | unix.IFA_F_OPTIMISTIC: true,
+		unix.IFA_F_DADFAILED:                         false, unix.IFA_F_DEPRECATED: true,
 	} {
 		index, a, err := parseAddress(message(flags))
-		if err != nil || index != 2 || !a.Link || a.Usable() != usable || a.Deprecated != (flags == unix.IFA_F_DEPRECATED) {
+		if err != nil || index != 2 || !a.Link || a.Usable() != usable ||
+			a.Deprecated != (flags == unix.IFA_F_DEPRECATED) {
 			t.Errorf("flags %#x: %+v, %v", flags, a, err)
 		}
 	}
@@ -262,11 +284,13 @@ func TestSources(t *testing.T) {
 		want     string
 	}{
 		{"127.0.0.1/8", true, "127.0.0.0/8"}, {"10.0.0.1/24", false, "10.0.0.1/32"},
-		{"10.0.0.1/24", true, "10.0.0.0/24"}, {"::1/128", true, "::1/128"}, {"fd00::1/64", true, "fd00::1/128"},
+		{"10.0.0.1/24", true, "10.0.0.0/24"}, {"::1/128", true, "::1/128"},
+		{"fd00::1/64", true, "fd00::1/128"},
 	} {
 		a := Address{Prefix: netip.MustParsePrefix(c.prefix), loopback: c.loopback}
 		if got := a.Sources().String(); got != c.want {
-			t.Errorf("sources of %s (loopback %v) are %s, want %s", c.prefix, c.loopback, got, c.want)
+			t.Errorf("sources of %s (loopback %v) are %s, want %s", c.prefix,
+				c.loopback, got, c.want)
 		}
 	}
 }
@@ -298,7 +322,8 @@ func FuzzQdisc(f *testing.F) {
 func FuzzAddress(f *testing.F) {
 	seed(f, "addr")
 	f.Fuzz(func(t *testing.T, m []byte) {
-		if _, a, err := parseAddress(m); err == nil && (!a.Prefix.IsValid() || !a.Sources().Contains(a.Prefix.Addr())) {
+		if _, a, err := parseAddress(m); err == nil &&
+			(!a.Prefix.IsValid() || !a.Sources().Contains(a.Prefix.Addr())) {
 			t.Errorf("address is %+v", a)
 		}
 	})

@@ -75,7 +75,8 @@ func parseQdisc(m []byte) (int, Qdisc, error) {
 		return 0, Qdisc{}, errShort
 	}
 	index := int(int32(binary.NativeEndian.Uint32(m[4:])))
-	q := Qdisc{Handle: binary.NativeEndian.Uint32(m[8:]), Parent: binary.NativeEndian.Uint32(m[12:])}
+	q := Qdisc{Handle: binary.NativeEndian.Uint32(m[8:]),
+		Parent: binary.NativeEndian.Uint32(m[12:])}
 	var options []byte
 	err := eachAttr(m[sizeofTcmsg:], func(kind uint16, v []byte) error {
 		switch kind {
@@ -92,7 +93,8 @@ func parseQdisc(m []byte) (int, Qdisc, error) {
 		return 0, Qdisc{}, err
 	}
 	if q.Kind == "" {
-		return 0, Qdisc{}, fmt.Errorf("qdisc %s of device %d has no kind", HandleString(q.Handle), index)
+		return 0, Qdisc{}, fmt.Errorf("qdisc %s of device %d has no kind",
+			HandleString(q.Handle), index)
 	}
 	q.Limit = limitOf(q.Kind, options)
 	return index, q, nil

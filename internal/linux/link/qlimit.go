@@ -20,18 +20,22 @@ func limitPlaces() map[string]limitAt {
 		"pfifo":           {offset: 0, unit: "packets"}, // struct tc_fifo_qopt
 		"bfifo":           {offset: 0, unit: "bytes"},
 		"pfifo_head_drop": {offset: 0, unit: "packets"},
-		"netem":           {offset: 4, unit: "packets"},          // struct tc_netem_qopt
-		"sfq":             {offset: 8, unit: "packets"},          // struct tc_sfq_qopt
-		"tbf":             {attr: 1, offset: 24, unit: "bytes"},  // TCA_TBF_PARMS, struct tc_tbf_qopt
-		"red":             {attr: 1, offset: 0, unit: "bytes"},   // TCA_RED_PARMS, struct tc_red_qopt
-		"choke":           {attr: 1, offset: 0, unit: "packets"}, // TCA_CHOKE_PARMS
-		"htb":             {attr: 5, offset: 0, unit: "packets"}, // TCA_HTB_DIRECT_QLEN, Linux 3.9
-		"fq":              {attr: 1, offset: 0, unit: "packets"}, // TCA_FQ_PLIMIT
-		"fq_codel":        {attr: 2, offset: 0, unit: "packets"}, // TCA_FQ_CODEL_LIMIT
-		"codel":           {attr: 2, offset: 0, unit: "packets"}, // TCA_CODEL_LIMIT
-		"pie":             {attr: 2, offset: 0, unit: "packets"}, // TCA_PIE_LIMIT
-		"fq_pie":          {attr: 1, offset: 0, unit: "packets"}, // TCA_FQ_PIE_LIMIT, Linux 5.6
-		"hhf":             {attr: 1, offset: 0, unit: "packets"}, // TCA_HHF_BACKLOG_LIMIT
+		"netem":           {offset: 4, unit: "packets"}, // struct tc_netem_qopt
+		"sfq":             {offset: 8, unit: "packets"}, // struct tc_sfq_qopt
+		// TCA_TBF_PARMS, struct tc_tbf_qopt
+		"tbf": {attr: 1, offset: 24, unit: "bytes"},
+		// TCA_RED_PARMS, struct tc_red_qopt
+		"red":   {attr: 1, offset: 0, unit: "bytes"},
+		"choke": {attr: 1, offset: 0, unit: "packets"}, // TCA_CHOKE_PARMS
+		// TCA_HTB_DIRECT_QLEN, Linux 3.9
+		"htb":      {attr: 5, offset: 0, unit: "packets"},
+		"fq":       {attr: 1, offset: 0, unit: "packets"}, // TCA_FQ_PLIMIT
+		"fq_codel": {attr: 2, offset: 0, unit: "packets"}, // TCA_FQ_CODEL_LIMIT
+		"codel":    {attr: 2, offset: 0, unit: "packets"}, // TCA_CODEL_LIMIT
+		"pie":      {attr: 2, offset: 0, unit: "packets"}, // TCA_PIE_LIMIT
+		// TCA_FQ_PIE_LIMIT, Linux 5.6
+		"fq_pie": {attr: 1, offset: 0, unit: "packets"},
+		"hhf":    {attr: 1, offset: 0, unit: "packets"}, // TCA_HHF_BACKLOG_LIMIT
 	}
 }
 

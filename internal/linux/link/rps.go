@@ -11,7 +11,7 @@ import (
 )
 
 // steering answers whether receive packet steering is on, from sysfs. A sysfs shows
-// the devices of the namespace in which it was mounted, whoever reads it
+// the devices of the namespace in which it was mounted, in every process that reads it
 // (fs/sysfs/mount.c sysfs_init_fs_context), so another namespace's eth0 may stand
 // there. It is believed only when it shows exactly the devices at hand, by name,
 // and the device by index and address: those of two containers are often alike.
@@ -49,7 +49,8 @@ func classNet(root string) []string {
 // on is nil when sysfs cannot be read or shows another device of that name.
 func (s steering) on(d Device) *bool {
 	dir := filepath.Join(s.root, "class/net", d.Name)
-	if !s.ours || !says(dir, "ifindex", strconv.Itoa(d.Index)) || !says(dir, "address", d.Hardware) {
+	if !s.ours || !says(dir, "ifindex", strconv.Itoa(d.Index)) ||
+		!says(dir, "address", d.Hardware) {
 		return nil
 	}
 	masks, err := filepath.Glob(filepath.Join(dir, "queues/rx-*/rps_cpus"))

@@ -24,9 +24,11 @@ func loadXDP() (int, error) {
 		version, flags uint32
 	}{
 		kind: unix.BPF_PROG_TYPE_XDP, count: uint32(len(code)),
-		code: uint64(uintptr(unsafe.Pointer(&code))), license: uint64(uintptr(unsafe.Pointer(&license))),
+		code:    uint64(uintptr(unsafe.Pointer(&code))),
+		license: uint64(uintptr(unsafe.Pointer(&license))),
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD,
+		uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	runtime.KeepAlive(&code)
 	runtime.KeepAlive(&license)
 	if errno != 0 {

@@ -17,7 +17,7 @@ import (
 // new one. Inside fn, /proc/net and /proc/self/net still show the old namespace,
 // because they mean the main thread: read /proc/thread-self/net (Linux 3.17).
 // /proc/sys/net follows the calling thread. /sys does not: it shows the namespace
-// of whoever mounted it.
+// of the process that mounted it.
 //
 // A namespace that is already the thread's own needs no privilege; any other needs
 // CAP_SYS_ADMIN, both over the caller and over the target (net/core/
@@ -48,7 +48,8 @@ func doIn(ns Path, fd int, id ID, fn func() error) error {
 
 // errLeft answers for a fn that ended its goroutine (runtime.Goexit, which is
 // what testing.T.FailNow does) instead of returning.
-var errLeft = errors.New("run in network namespace: the function left its goroutine without returning")
+var errLeft = errors.New(
+	"run in network namespace: the function left its goroutine without returning")
 
 func enter(ns Path, fd int, id ID) error {
 	if own, err := Self(); err == nil && own == id {
@@ -71,7 +72,7 @@ func enter(ns Path, fd int, id ID) error {
 // namespace is never seen by another goroutine. New threads are not cloned from
 // such a thread either (runtime/proc.go startTemplateThread).
 //
-// The main thread is avoided: the runtime cannot end it and parks it for ever
+// The main thread is avoided: the runtime cannot end it and parks it forever
 // instead (runtime/proc.go mexit), and /proc/PID/ns/net, which is the main
 // thread's, would name the foreign namespace from then on.
 func onFreshThread(fn func()) {

@@ -39,7 +39,8 @@ func Hold(p Path) (*Handle, error) {
 func Inherit(f *os.File, name Path) (*Handle, error) {
 	id, err := identify(f)
 	if err != nil {
-		return nil, &Error{Op: "inherit", Subject: string(name), Reason: NotNamespace, Err: err}
+		return nil, &Error{Op: "inherit", Subject: string(name), Reason: NotNamespace,
+			Err: err}
 	}
 	return &Handle{f: f, id: id, name: name}, nil
 }
@@ -96,9 +97,10 @@ const (
 	nsfsHandle = 0xf1
 )
 
-// Ended says whether the namespace with this cookie and this inode number has ended, where the
-// kernel can tell: since Linux 6.18, and for whoever has CAP_SYS_ADMIN over it. Its cookie is also
-// the number by which namespaces are found there, which is tried out on the own namespace first.
+// Ended says whether the namespace with this cookie and this inode number has ended, where
+// the kernel can tell: since Linux 6.18, and for a caller with CAP_SYS_ADMIN over it. Its
+// cookie is also the number by which namespaces are found there, which is tried out on the
+// own namespace first.
 func Ended(cookie, inode uint64) (ended, known bool) {
 	own, err1 := Self()
 	number, err2 := Cookie()

@@ -48,7 +48,7 @@ func Identify(p Path) (ID, error) {
 
 // open opens p and makes sure that it is a network namespace and nothing else.
 func open(op string, p Path) (*os.File, ID, error) {
-	// O_NONBLOCK: the word may name a FIFO, and opening that would wait for ever.
+	// O_NONBLOCK: the word may name a FIFO, and opening that would wait forever.
 	f, err := os.OpenFile(string(p), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, ID{}, openError(op, p, err)

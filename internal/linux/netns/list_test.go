@@ -31,7 +31,8 @@ func TestListHasEachNamespaceOnce(t *testing.T) {
 		seen[ns.ID] = ns
 	}
 	own := l.Namespaces[0]
-	if !own.Own || own.ID != mustID(t, "/proc/self/ns/net") || !slices.Equal(own.Names, []string{"home"}) {
+	if !own.Own || own.ID != mustID(t, "/proc/self/ns/net") ||
+		!slices.Equal(own.Names, []string{"home"}) {
 		t.Errorf("the first one is %+v, want the own one", own)
 	}
 	if own.PID == 0 || own.PID > os.Getpid() || own.Comm == "" || own.Processes == 0 {
@@ -67,7 +68,9 @@ func TestListFindsAProcessOfAnotherNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(l.Namespaces, func(ns Namespace) bool { return ns.PID == cmd.Process.Pid })
+	i := slices.IndexFunc(l.Namespaces, func(ns Namespace) bool {
+		return ns.PID == cmd.Process.Pid
+	})
 	if i < 0 {
 		t.Fatalf("process %d represents no namespace in %+v", cmd.Process.Pid, l.Namespaces)
 	}

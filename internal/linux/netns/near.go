@@ -26,7 +26,9 @@ func alike(word string, names []string) []string {
 			found = append(found, candidate{name, d})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(a.edits, b.edits) })
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Compare(a.edits, b.edits)
+	})
 	out := make([]string, len(found))
 	for i, c := range found {
 		out[i] = c.name

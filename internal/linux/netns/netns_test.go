@@ -139,7 +139,8 @@ func TestDoLeavesNoThreadBehind(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			if id, err := Self(); err != nil || id != own {
-				t.Errorf("an ordinary goroutine is in %v (%v), want %v", id, err, own)
+				t.Errorf("an ordinary goroutine is in %v (%v), want %v", id, err,
+					own)
 			}
 		})
 	}
@@ -165,10 +166,12 @@ func TestReadingAnotherUsersProcess(t *testing.T) {
 func asOrdinaryUser(t *testing.T, how, path, want string) {
 	t.Helper()
 	if os.Getuid() != 0 || nstest.Mapped() {
-		t.Skip("only root, and not that of a user namespace of one user, can become another user")
+		t.Skip("only root, and not that of a user namespace of one user, can become " +
+			"another user")
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestOrdinaryChild$", "-test.count=1")
-	cmd.Env = append(os.Environ(), nstest.ChildEnv+"=1", "NETNS_HOW="+how, "NETNS_PATH="+path, "NETNS_WANT="+want)
+	cmd.Env = append(os.Environ(), nstest.ChildEnv+"=1", "NETNS_HOW="+how, "NETNS_PATH="+path,
+		"NETNS_WANT="+want)
 	cmd.Dir = "/"
 	f, err := os.Open(path)
 	if err != nil {
@@ -176,7 +179,8 @@ func asOrdinaryUser(t *testing.T, how, path, want string) {
 	}
 	defer f.Close()
 	cmd.ExtraFiles = []*os.File{f}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534,
+		Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("as an ordinary user: %v\n%s", err, out)
 	}
@@ -235,7 +239,8 @@ func TestZombieIsGone(t *testing.T) {
 	}
 	defer cmd.Wait()
 	// WNOWAIT: wait until it is a zombie and leave it one.
-	if err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+	if err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT,
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err := System().Resolve(fmt.Sprint(cmd.Process.Pid))
@@ -296,13 +301,20 @@ func TestResolveNamesWhatExists(t *testing.T) {
 			continue
 		}
 		if e.Reason != c.want || !slices.Equal(e.Near, c.near) || len(e.Known) != c.known {
-			t.Errorf("Resolve(%q): reason %v, near %q, known %q", c.word, e.Reason, e.Near, e.Known)
+			t.Errorf("Resolve(%q): reason %v, near %q, known %q", c.word, e.Reason,
+				e.Near, e.Known)
 		}
 	}
 }
 
 func TestErrorText(t *testing.T) {
-	e := &Error{Op: "resolve", Subject: "bleu", Near: []string{"blue"}, Known: []string{"blue", "red"}, Reason: NoSuchName}
+	e := &Error{
+		Op:      "resolve",
+		Subject: "bleu",
+		Near:    []string{"blue"},
+		Known:   []string{"blue", "red"},
+		Reason:  NoSuchName,
+	}
 	if want := `resolve network namespace "bleu": no such network namespace; near: blue`; e.Error() != want {
 		t.Errorf("got  %s\nwant %s", e, want)
 	}

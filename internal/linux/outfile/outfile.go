@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Write replaces the file by one with this text, which takes over the old one's mode and, where that is allowed, its
-// owner; fresh is the mode of a file that was not there. Names of open descriptors (/dev/stdout, /dev/fd/3) and
-// /dev/null are written to as they are. Errors are *Refused or *fs.PathError.
+// Write replaces the file by one with this text, which takes over the old one's mode and,
+// where that is allowed, its owner; fresh is the mode of a file that was not there. Names
+// of open descriptors (/dev/stdout, /dev/fd/3) and /dev/null are written to as they are.
+// Errors are *Refused or *fs.PathError.
 func Write(name string, text []byte, fresh fs.FileMode) error {
 	if f, ok, err := stream(name); ok {
 		if err == nil {
@@ -31,7 +32,8 @@ func Write(name string, text []byte, fresh fs.FileMode) error {
 	return p.replace(text, fresh)
 }
 
-// Writable says whether Write would be able to, without leaving anything: for what takes long before it has a result.
+// Writable says whether Write would be able to, without leaving anything: for what takes
+// long before it has a result.
 func Writable(name string) error {
 	if f, ok, err := stream(name); ok {
 		return closed(f, err)
@@ -111,15 +113,18 @@ func (p *place) admit() error {
 	case unix.S_IFDIR:
 		return p.fail("write", unix.EISDIR)
 	case unix.S_IFLNK:
-		return &Refused{p.name, "is a symbolic link", "give the name of the file that it leads to"}
+		return &Refused{p.name, "is a symbolic link",
+			"give the name of the file that it leads to"}
 	case unix.S_IFIFO:
-		return &Refused{p.name, "is a pipe", "write to the standard output and let the shell redirect it"}
+		return &Refused{p.name, "is a pipe",
+			"write to the standard output and let the shell redirect it"}
 	}
 	return &Refused{p.name, "is a device or a socket", "give the name of a file"}
 }
 
-// admitFile refuses files that others have put into a directory that everybody may write to, as the kernel does
-// (fs.protected_regular, fs/namei.c may_create_in_sticky), and there also second names of a file of one's own.
+// admitFile refuses files that others have put into a directory that everybody may write
+// to, as the kernel does (fs.protected_regular, fs/namei.c may_create_in_sticky), and there
+// also second names of a file of one's own.
 func (p *place) admitFile() error {
 	var dir unix.Stat_t
 	if err := unix.Fstat(p.dir, &dir); err != nil {
@@ -130,16 +135,20 @@ func (p *place) admitFile() error {
 	case dir.Mode&unix.S_IWOTH == 0:
 		return nil
 	case !mine:
-		return &Refused{p.name, "belongs to another user, in a directory that everybody may write to",
+		return &Refused{p.name,
+			"belongs to another user, in a directory that everybody may write to",
 			"give a name that is not taken, or a directory of your own"}
 	case p.old.Nlink > 1:
-		return &Refused{p.name, "is one of several names of a file, in a directory that everybody may write to",
+		return &Refused{p.name,
+			"is one of several names of a file, in a directory that everybody may " +
+				"write to",
 			"give a name that is not taken, or a directory of your own"}
 	}
 	return nil
 }
 
-// replace writes a file beside the old one, gives it the old one's owner and mode, and puts it in its place.
+// replace writes a file beside the old one, gives it the old one's owner and mode, and puts
+// it in its place.
 func (p *place) replace(text []byte, fresh fs.FileMode) error {
 	if p.old != nil {
 		fresh = Private
@@ -175,8 +184,9 @@ func (p *place) part(mode fs.FileMode) (*os.File, string, error) {
 	return os.NewFile(uintptr(fd), p.name), part, nil
 }
 
-// dress gives the new file its mode and, as far as this user may, its owner and group. Where the group cannot be
-// kept, the group that the file has now may not do what the old one might.
+// dress gives the new file its mode and, as far as this user may, its owner and group.
+// Where the group cannot be kept, the group that the file has now may not do what the old
+// one might.
 func (p *place) dress(f *os.File) error {
 	mode := fs.FileMode(p.old.Mode).Perm()
 	if os.Geteuid() == 0 {

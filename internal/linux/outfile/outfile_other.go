@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// On other systems the files are those of somebody who reads a snapshot at a desk: a file is replaced by a
-// whole one, and links are the system's to judge.
+// On other systems the files are those of somebody who reads a snapshot at a desk: a file
+// is replaced by a whole one, and links are the system's to judge.
 
 // Write replaces the file by one with this text. fresh is its mode.
 func Write(name string, text []byte, fresh fs.FileMode) error {

@@ -46,7 +46,8 @@ func asNobody(t *testing.T, dir, command string) {
 	t.Helper()
 	c := exec.Command("/bin/sh", "-c", command)
 	c.Dir = dir
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody,
+		Gid: nobody}}
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
@@ -56,23 +57,26 @@ func asNobody(t *testing.T, dir, command string) {
 func TestPlanted(t *testing.T) {
 	dir, victim := sticky(t)
 	for name, c := range map[string]struct{ plant, out string }{
-		"a link to a file":            {"ln -s " + victim + " a", "a"},
-		"a link to nothing":           {"ln -s /etc/there-is-no-such b", "b"},
-		"a link to a directory":       {"ln -s " + filepath.Dir(victim) + " c", "c/shadow"},
-		"a link to itself":            {"ln -s d d", "d"},
-		"a chain of links":            {"ln -s " + victim + " e1; ln -s e1 e", "e"},
-		"a link to a planted file":    {"echo > f1; ln -s f1 f", "f"},
-		"a pipe":                      {"mkfifo g", "g"},
-		"a file":                      {"echo planted > h; chmod 666 h", "h"},
-		"a directory":                 {"mkdir i", "i"},
-		"a link in the own directory": {"mkdir j; ln -s " + filepath.Dir(victim) + " j/k", "j/k/shadow"},
-		"a link back":                 {"mkdir l; ln -s " + filepath.Dir(victim) + "/.. l/m", "l/m/" + filepath.Base(filepath.Dir(victim)) + "/shadow"},
+		"a link to a file":         {"ln -s " + victim + " a", "a"},
+		"a link to nothing":        {"ln -s /etc/there-is-no-such b", "b"},
+		"a link to a directory":    {"ln -s " + filepath.Dir(victim) + " c", "c/shadow"},
+		"a link to itself":         {"ln -s d d", "d"},
+		"a chain of links":         {"ln -s " + victim + " e1; ln -s e1 e", "e"},
+		"a link to a planted file": {"echo > f1; ln -s f1 f", "f"},
+		"a pipe":                   {"mkfifo g", "g"},
+		"a file":                   {"echo planted > h; chmod 666 h", "h"},
+		"a directory":              {"mkdir i", "i"},
+		"a link in the own directory": {"mkdir j; ln -s " + filepath.Dir(victim) + " j/k",
+			"j/k/shadow"},
+		"a link back": {"mkdir l; ln -s " + filepath.Dir(victim) +
+			"/.. l/m", "l/m/" + filepath.Base(filepath.Dir(victim)) + "/shadow"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asNobody(t, dir, c.plant)
 			before := listing(t, dir)
 			for what, err := range map[string]error{
-				"write":    Write(filepath.Join(dir, c.out), []byte("new"), Private),
+				"write": Write(filepath.Join(dir, c.out), []byte("new"),
+					Private),
 				"writable": Writable(filepath.Join(dir, c.out)),
 			} {
 				if err == nil || strings.Contains(err.Error(), "\n") {
@@ -104,12 +108,14 @@ func unchanged(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	info, statErr := os.Stat(file)
-	if errors.Join(err, statErr) != nil || string(text) != "secret" || info.Mode().Perm() != 0o600 {
+	if errors.Join(err, statErr) != nil || string(text) != "secret" ||
+		info.Mode().Perm() != 0o600 {
 		t.Errorf("%s: %q, %v, %v", file, text, info.Mode(), err)
 	}
 }
 
-// A second name of a file of root's is not replaced where others may have made it; elsewhere the other name keeps its text.
+// A second name of a file of root's is not replaced where others may have made it;
+// elsewhere the other name keeps its text.
 func TestHardLink(t *testing.T) {
 	dir, victim := sticky(t)
 	must(t, os.Link(victim, filepath.Join(dir, "a")))
@@ -122,7 +128,8 @@ func TestHardLink(t *testing.T) {
 	unchanged(t, victim)
 }
 
-// A file that another user has put where an earlier maxconn wrote first does not block the output, and stays.
+// A file that another user has put where an earlier maxconn wrote first does not block the
+// output, and stays.
 func TestPlantedPart(t *testing.T) {
 	dir, _ := sticky(t)
 	asNobody(t, dir, "echo > out.part; mkfifo out.tmp; mkdir .out")
@@ -168,20 +175,25 @@ func TestModeAndOwner(t *testing.T) {
 // The user's own links in a path, and root's, work; the last part has to be a file.
 func TestOwnLinks(t *testing.T) {
 	dir := t.TempDir()
-	must(t, errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o755), os.Symlink("real", filepath.Join(dir, "short")),
-		os.Symlink(dir, filepath.Join(dir, "real", "back")), os.Symlink("real/out", filepath.Join(dir, "out"))))
-	for _, name := range []string{"short/out", "real/back/short/out", "./short/../real/./out", "short//out"} {
+	must(t, errors.Join(os.Mkdir(filepath.Join(dir, "real"), 0o755),
+		os.Symlink("real", filepath.Join(dir, "short")),
+		os.Symlink(dir, filepath.Join(dir, "real", "back")),
+		os.Symlink("real/out", filepath.Join(dir, "out"))))
+	for _, name := range []string{"short/out", "real/back/short/out", "./short/../real/./out",
+		"short//out"} {
 		must(t, Write(dir+"/"+name, []byte(name), Private))
 		if text, err := os.ReadFile(filepath.Join(dir, "real/out")); string(text) != name {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
 	var refused *Refused
-	if err := Write(filepath.Join(dir, "out"), nil, Private); !errors.As(err, &refused) || refused.Hint == "" {
+	if err := Write(filepath.Join(dir, "out"), nil, Private); !errors.As(err, &refused) ||
+		refused.Hint == "" {
 		t.Errorf("a link of one's own as the output: %v", err)
 	}
 	t.Chdir(filepath.Join(dir, "real"))
-	must(t, errors.Join(Write("a", nil, Private), Write("./b", nil, Private), Write("../c", nil, Private)))
+	must(t, errors.Join(Write("a", nil, Private), Write("./b", nil, Private),
+		Write("../c", nil, Private)))
 	for _, name := range []string{"real/a", "real/b", "c"} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)

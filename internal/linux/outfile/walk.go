@@ -24,8 +24,9 @@ type walker struct {
 	links int
 }
 
-// walk opens a directory by its path, for what is done in it by name; name is what errors call it. It follows links
-// of root and of this user: the kernel's may_follow_link would also follow others' in a directory of their own.
+// walk opens a directory by its path, for what is done in it by name; name is what errors
+// call it. It follows links of root and of this user: the kernel's may_follow_link would
+// also follow others' in a directory of their own.
 func walk(name, dir string) (fd int, err error) {
 	w := &walker{name: name, at: unix.AT_FDCWD}
 	if err := w.along(dir); err != nil {
@@ -110,7 +111,8 @@ func (w *walker) enter(part string) error {
 }
 
 func (w *walker) open(part string) (int, error) {
-	fd, err := unix.Openat(w.at, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(w.at, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|
+		unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, w.fail(err)
 	}
@@ -125,8 +127,8 @@ func (w *walker) leave() {
 
 func (w *walker) fail(err error) error { return &fs.PathError{Op: "open", Path: w.name, Err: err} }
 
-// Dir opens a directory to write several files below it, reached by the same rules; a link in place of the directory
-// itself is one of its path.
+// Dir opens a directory to write several files below it, reached by the same rules; a link
+// in place of the directory itself is one of its path.
 func Dir(name string) (*os.Root, error) {
 	fd, err := walk(name, name)
 	if err != nil {
@@ -140,7 +142,8 @@ func Dir(name string) (*os.Root, error) {
 	var walked unix.Stat_t
 	found, err := root.Stat(".")
 	if err = errors.Join(err, unix.Fstat(fd, &walked)); err == nil && !same(found, walked) {
-		err = &Refused{name, "was replaced while it was opened", "give the path of a directory of your own"}
+		err = &Refused{name, "was replaced while it was opened",
+			"give the path of a directory of your own"}
 	}
 	if err != nil {
 		return nil, errors.Join(err, root.Close())

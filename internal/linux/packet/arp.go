@@ -4,7 +4,8 @@ package packet
 
 import "encoding/binary"
 
-// ARP is a question or an answer of the address resolution protocol for IPv4 over Ethernet (RFC 826).
+// ARP is a question or an answer of the address resolution protocol for IPv4 over Ethernet
+// (RFC 826).
 type ARP struct {
 	Answer     bool
 	HasMAC     [6]byte // of who sends it
@@ -15,13 +16,15 @@ const arpLength = ethernet + 28
 
 // Ask writes a question: who has an address, from one that we have.
 func (r *Ring) Ask(b []byte, own, wanted uint32) int {
-	return putARP(b, r.MAC, [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, [6]byte{}, 1, own, wanted)
+	return putARP(b, r.MAC, [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, [6]byte{}, 1, own,
+		wanted)
 }
 
 // Probe writes a question that tells nobody who asks: its sender has no address yet, so that no
 // host changes its table (RFC 5227, section 2.1.1).
 func (r *Ring) Probe(b []byte, wanted uint32) int {
-	return putARP(b, r.MAC, [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, [6]byte{}, 1, 0, wanted)
+	return putARP(b, r.MAC, [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, [6]byte{}, 1, 0,
+		wanted)
 }
 
 // Answer writes the answer to a question: the address that it wants is at this device.
@@ -48,6 +51,7 @@ func ParseARP(b []byte) (a ARP, ok bool) {
 	}
 	operation := binary.BigEndian.Uint16(b[20:])
 	copy(a.HasMAC[:], b[22:])
-	a.Answer, a.Has, a.Wants = operation == 2, binary.BigEndian.Uint32(b[28:]), binary.BigEndian.Uint32(b[38:])
+	a.Answer, a.Has, a.Wants = operation == 2, binary.BigEndian.Uint32(b[28:]),
+		binary.BigEndian.Uint32(b[38:])
 	return a, operation == 1 || operation == 2
 }

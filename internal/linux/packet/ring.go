@@ -13,15 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes: a segment without payload fits a frame of 256 bytes with its header (TPACKET2_HDRLEN 52); a ring of 65,536
-// takes the answers of a whole window while the thread is not running.
+// Sizes: a segment without payload fits a frame of 256 bytes with its header
+// (TPACKET2_HDRLEN 52); a ring of 65,536 takes the answers of a whole window while the
+// thread is not running.
 const (
 	frameSize = 256
 	txFrames  = 8192
 	rxFrames  = 65536
 	blockSize = 1 << 20
-	txHeader  = 32 // TPACKET_ALIGN(sizeof(struct tpacket2_hdr)): where the frame begins in a slot to send
-	flushAt   = 512
+	// TPACKET_ALIGN(sizeof(struct tpacket2_hdr)): where the frame begins in a slot to
+	// send
+	txHeader = 32
+	flushAt  = 512
 )
 
 // Offsets in struct tpacket2_hdr (include/uapi/linux/if_packet.h).
@@ -65,7 +68,8 @@ func (r *Ring) open(index int, from [4]byte) (err error) {
 		return err
 	}
 	for _, fd := range []int{r.tx, r.rx} {
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION,
+			unix.TPACKET_V2); err != nil {
 			return err
 		}
 	}
@@ -90,7 +94,12 @@ func (r *Ring) open(index int, from [4]byte) (err error) {
 }
 
 func mapped(fd, option, frames int) ([]byte, error) {
-	req := unix.TpacketReq{Block_size: blockSize, Block_nr: uint32(frames * frameSize / blockSize), Frame_size: frameSize, Frame_nr: uint32(frames)}
+	req := unix.TpacketReq{
+		Block_size: blockSize,
+		Block_nr:   uint32(frames * frameSize / blockSize),
+		Frame_size: frameSize,
+		Frame_nr:   uint32(frames),
+	}
 	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, option, &req); err != nil {
 		return nil, err
 	}
@@ -111,13 +120,14 @@ func filter(fd int, from [4]byte) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: frameSize},
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 	}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }
 
 func status(slot []byte) *uint32 { return (*uint32)(unsafe.Pointer(&slot[atStatus])) }
 
-// Slot is where the next frame to send is to be written; it holds what stood there last. Emit sends it. Where the ring is full
-// the kernel is entered until it has sent some.
+// Slot is where the next frame to send is to be written; it holds what stood there last.
+// Emit sends it. Where the ring is full the kernel is entered until it has sent some.
 func (r *Ring) Slot() []byte {
 	slot := r.txMap[r.txNext*frameSize : (r.txNext+1)*frameSize]
 	for atomic.LoadUint32(status(slot)) != unix.TP_STATUS_AVAILABLE {
@@ -131,7 +141,8 @@ func (r *Ring) Slot() []byte {
 	return slot[txHeader:]
 }
 
-// Emit hands the frame of so many bytes in Slot to the kernel, which sends it at the next Flush, or when hundreds wait.
+// Emit hands the frame of that many bytes in Slot to the kernel, which sends it at the next
+// Flush, or when hundreds wait.
 func (r *Ring) Emit(n int) error {
 	slot := r.txMap[r.txNext*frameSize : (r.txNext+1)*frameSize]
 	*(*uint32)(unsafe.Pointer(&slot[atLen])) = uint32(n)
@@ -151,7 +162,8 @@ func (r *Ring) Flush() error {
 		return nil
 	}
 	r.pending = 0
-	_, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(r.tx), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+	_, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(r.tx), 0, 0, unix.MSG_DONTWAIT, 0,
+		0)
 	if e != 0 && e != unix.EAGAIN && e != unix.ENOBUFS && e != unix.EINTR {
 		return e
 	}

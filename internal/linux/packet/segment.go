@@ -32,8 +32,8 @@ const (
 	mssOption = 4
 )
 
-// Put writes the frame of a segment and gives its length. A SYN says an MSS of 1460 and nothing else: no window scaling, no
-// timestamps, no SACK.
+// Put writes the frame of a segment and gives its length. A SYN says an MSS of 1460 and
+// nothing else: no window scaling, no timestamps, no SACK.
 func (p *Path) Put(b []byte, s Segment) int {
 	tcp := header
 	if s.Flags&SYN != 0 {
@@ -50,7 +50,8 @@ func (p *Path) Put(b []byte, s Segment) int {
 	binary.BigEndian.PutUint32(ip[12:], s.From)
 	binary.BigEndian.PutUint32(ip[16:], s.To)
 	addresses := words(s.From) + words(s.To)
-	binary.BigEndian.PutUint16(ip[10:], fold(0x4500+uint32(header+tcp)+0x4000+64<<8+6+addresses))
+	binary.BigEndian.PutUint16(ip[10:],
+		fold(0x4500+uint32(header+tcp)+0x4000+64<<8+6+addresses))
 
 	binary.BigEndian.PutUint16(t[0:], s.FromPort)
 	binary.BigEndian.PutUint16(t[2:], s.ToPort)
@@ -59,7 +60,8 @@ func (p *Path) Put(b []byte, s Segment) int {
 	offset := uint32(tcp/4)<<12 | uint32(s.Flags)
 	binary.BigEndian.PutUint32(t[12:], offset<<16|window)
 	binary.BigEndian.PutUint32(t[16:], 0)
-	sum := addresses + 6 + uint32(tcp) + uint32(s.FromPort) + uint32(s.ToPort) + words(s.Seq) + words(s.Ack) + offset + window
+	sum := addresses + 6 + uint32(tcp) + uint32(s.FromPort) + uint32(s.ToPort) + words(s.Seq) +
+		words(s.Ack) + offset + window
 	if tcp > header {
 		binary.BigEndian.PutUint32(t[20:], mss)
 		sum += words(mss)
@@ -82,10 +84,12 @@ func fold(sum uint32) uint16 {
 	return ^uint16(sum)
 }
 
-// ParseSegment reads a frame; not ok for anything but an unfragmented TCP segment over IPv4. Checksums are not looked at: frames
-// of this host's other end may leave them to the device.
+// ParseSegment reads a frame; not ok for anything but an unfragmented TCP segment over
+// IPv4. Checksums are not looked at: frames of this host's other end may leave them to the
+// device.
 func ParseSegment(b []byte) (s Segment, ok bool) {
-	if len(b) < ethernet+header+header || b[12] != 0x08 || b[13] != 0 || b[14]>>4 != 4 || b[23] != 6 {
+	if len(b) < ethernet+header+header || b[12] != 0x08 || b[13] != 0 || b[14]>>4 != 4 ||
+		b[23] != 6 {
 		return s, false
 	}
 	ip := b[ethernet:]
@@ -95,7 +99,8 @@ func ParseSegment(b []byte) (s Segment, ok bool) {
 	}
 	t := ip[at:]
 	return Segment{
-		binary.BigEndian.Uint32(ip[12:]), binary.BigEndian.Uint32(ip[16:]), binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:]),
+		binary.BigEndian.Uint32(ip[12:]), binary.BigEndian.Uint32(ip[16:]),
+		binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:]),
 		binary.BigEndian.Uint32(t[4:]), binary.BigEndian.Uint32(t[8:]), t[13] & 0x3f,
 	}, true
 }

@@ -30,10 +30,14 @@ func (e *Error) Error() string {
 func (e *Error) reason() string {
 	switch {
 	case errors.Is(e.Err, unix.EPERM):
-		// ptrace_may_access(PTRACE_MODE_ATTACH_REALCREDS) in kernel/pid.c __pidfd_fget; Yama adds ptrace_scope.
-		return "operation not permitted: it takes the right to trace the process: CAP_SYS_PTRACE, or the same user where kernel.yama.ptrace_scope is 0 or absent"
+		// ptrace_may_access(PTRACE_MODE_ATTACH_REALCREDS) in kernel/pid.c
+		// __pidfd_fget; Yama adds ptrace_scope.
+		return "operation not permitted: it takes the right to trace the process: " +
+			"CAP_SYS_PTRACE, or the same user where kernel.yama.ptrace_scope is 0 " +
+			"or absent"
 	case errors.Is(e.Err, unix.ENOSYS):
-		return "this kernel is older than 5.6 and cannot copy a descriptor out of a running process"
+		return "this kernel is older than 5.6 and cannot copy a descriptor out of a " +
+			"running process"
 	case errors.Is(e.Err, unix.ESRCH):
 		return "the process is gone"
 	}
@@ -68,8 +72,8 @@ func (p *Process) Close() error { return unix.Close(p.fd) }
 func (p *Process) Running() bool {
 	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
 	for {
-		// A signal that is pending ends even a poll that does not wait (fs/select.c do_poll), and
-		// the Go runtime sends itself many.
+		// A signal that is pending ends even a poll that does not wait (fs/select.c
+		// do_poll), and the Go runtime sends itself many.
 		n, err := unix.Poll(fds, 0)
 		if err != unix.EINTR {
 			return err == nil && n == 0
@@ -91,13 +95,14 @@ func SocketCookie(f *os.File) (cookie uint64, err error) {
 	return cookie, errors.Join(ctlErr, err)
 }
 
-// Copy duplicates a descriptor of the process into this one, close-on-exec. Both
-// refer to the same open file, so what is done to a socket through the copy is done to the socket. It takes
-// the right to trace the process.
+// Copy duplicates a descriptor of the process into this one, close-on-exec. Both refer to
+// the same open file, so what is done to a socket through the copy is done to the socket.
+// It takes the right to trace the process.
 func (p *Process) Copy(fd int) (*os.File, error) {
 	own, err := unix.PidfdGetfd(p.fd, fd, 0)
 	if err != nil {
-		return nil, &Error{Op: fmt.Sprintf("copy descriptor %d of", fd), PID: p.pid, Err: err}
+		return nil, &Error{Op: fmt.Sprintf("copy descriptor %d of", fd), PID: p.pid,
+			Err: err}
 	}
 	return os.NewFile(uintptr(own), fmt.Sprintf("descriptor %d of process %d", fd, p.pid)), nil
 }

@@ -68,10 +68,12 @@ func TestCopy(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	if _, err := Open(1 << 30); !errors.Is(err, unix.ESRCH) || !strings.Contains(err.Error(), "the process is gone") {
+	if _, err := Open(1 << 30); !errors.Is(err, unix.ESRCH) ||
+		!strings.Contains(err.Error(), "the process is gone") {
 		t.Errorf("Open(no process) = %v", err)
 	}
-	for errno, want := range map[error]string{unix.EPERM: "CAP_SYS_PTRACE", unix.ENOSYS: "5.6", unix.EMFILE: "too many"} {
+	for errno, want := range map[error]string{unix.EPERM: "CAP_SYS_PTRACE", unix.ENOSYS: "5.6",
+		unix.EMFILE: "too many"} {
 		err := &Error{Op: "copy descriptor 5 of", PID: 7, Err: errno}
 		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v reads %q", errno, err)

@@ -181,7 +181,7 @@ func start(t testing.TB, role, ready string, attr *syscall.SysProcAttr) *child {
 	return nil
 }
 
-// sockets starts a child with so many sockets.
+// sockets starts a child with that many sockets.
 func sockets(t testing.TB, n int) *child {
 	t.Helper()
 	return start(t, fmt.Sprint("sockets ", n), "ready", nil)

@@ -11,7 +11,7 @@ import "strings"
 // Names are not interpreted: they grow in the middle of a line from release to
 // release. One protocol may have several pairs (IcmpMsg prints 16 message types
 // a pair; net/ipv4/proc.c icmpmsg_put). A pair that is not well formed is
-// passed over whole and named in the error; the others are delivered.
+// skipped whole and named in the error; the others are delivered.
 func ParseCounters(b []byte, each func(proto, name, value string)) error {
 	l := newLines("snmp counters", b)
 	if len(b) == 0 {
@@ -39,7 +39,8 @@ func (l *lines) pair(head string, each func(proto, name, value string)) error {
 	names := strings.Fields(rest)
 	for _, name := range names {
 		if !isName(name) {
-			return l.errorf("%s: %s is not the name of a counter", clip(proto), clip(name))
+			return l.errorf("%s: %s is not the name of a counter", clip(proto),
+				clip(name))
 		}
 	}
 	line, ok := l.peek()
@@ -52,7 +53,8 @@ func (l *lines) pair(head string, each func(proto, name, value string)) error {
 	return l.deliver(proto, names, values, each)
 }
 
-func (l *lines) deliver(proto string, names, values []string, each func(proto, name, value string)) error {
+func (l *lines) deliver(proto string, names, values []string,
+	each func(proto, name, value string)) error {
 	if l.cut {
 		return l.errorf("%s: cut short: no newline at the end", clip(proto))
 	}
@@ -61,7 +63,8 @@ func (l *lines) deliver(proto string, names, values []string, each func(proto, n
 	}
 	for i, value := range values {
 		if !isInteger(value) {
-			return l.errorf("%s: %s is %s, want a number", clip(proto), names[i], clip(value))
+			return l.errorf("%s: %s is %s, want a number", clip(proto), names[i],
+				clip(value))
 		}
 	}
 	for i, value := range values {

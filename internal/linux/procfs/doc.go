@@ -4,7 +4,7 @@
 // Every format has a parser that takes the bytes of one file and refuses what
 // a kernel would not write, with a one-line error naming the kind of file, the
 // line and what was wrong. Columns and names that a parser does not know are
-// kept or passed over; those that this kernel lacks are reported as missing and
+// kept or skipped; those that this kernel lacks are reported as missing and
 // never as zero. [Root] and [Process] fetch the bytes. A process is held by its
 // directory, so that a pid which is reused cannot mix two processes into one
 // answer, and one that ends while it is read gives [ErrGone].

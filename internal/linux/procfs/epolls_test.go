@@ -10,7 +10,9 @@ import (
 func TestEpolls(t *testing.T) {
 	count := func() int {
 		f := files(t, open(t, os.Getpid()))
-		if _, complete, err := f.Sockets(0, func(int, uint32) bool { return true }); err != nil || !complete {
+		if _, complete, err := f.Sockets(0, func(int, uint32) bool {
+			return true
+		}); err != nil || !complete {
 			t.Fatal(complete, err)
 		}
 		return f.Epolls()

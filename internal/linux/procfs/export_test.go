@@ -18,7 +18,8 @@ func FuzzDirents(f *testing.F) {
 			if !ok {
 				return
 			}
-			if len(rest) >= len(b) || strings.IndexByte(string(name), 0) != len(name)-1 {
+			if len(rest) >= len(b) ||
+				strings.IndexByte(string(name), 0) != len(name)-1 {
 				t.Fatalf("name %q, %d bytes left of %d", name, len(rest), len(b))
 			}
 			decimal(name)
@@ -28,7 +29,8 @@ func FuzzDirents(f *testing.F) {
 }
 
 func FuzzSocketInode(f *testing.F) {
-	for _, link := range []string{"socket:[12345]", "socket:[4294967295]", "socket:[4294967296]", "pipe:[1]", "/dev/null"} {
+	for _, link := range []string{"socket:[12345]", "socket:[4294967295]",
+		"socket:[4294967296]", "pipe:[1]", "/dev/null"} {
 		f.Add([]byte(link))
 	}
 	f.Fuzz(func(t *testing.T, link []byte) {

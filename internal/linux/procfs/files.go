@@ -50,7 +50,12 @@ func (p *Process) Files() (*Files, error) {
 	if err != nil {
 		return nil, p.failure("open", "fd", err)
 	}
-	return &Files{process: p, dir: dir, thread: thread, list: newDirents(dir, make([]byte, direntBytes))}, nil
+	return &Files{
+		process: p,
+		dir:     dir,
+		thread:  thread,
+		list:    newDirents(dir, make([]byte, direntBytes)),
+	}, nil
 }
 
 // Close ends the walk.
@@ -60,7 +65,7 @@ func (f *Files) Close() error { return unix.Close(f.dir) }
 // instances.
 func (f *Files) Epolls() int { return f.epolls }
 
-// Sockets reads on, at most so many descriptors as max says (0: all), and calls
+// Sockets reads on, at most that many descriptors as max says (0: all), and calls
 // each for those that are sockets, with the inode number by which sock_diag
 // knows the socket. When each returns false, reading stops after that
 // descriptor. The result is the number of descriptors read now, of whatever
@@ -68,7 +73,8 @@ func (f *Files) Epolls() int { return f.epolls }
 // even if each was called for all that it had.
 //
 // Nothing is allocated for a descriptor.
-func (f *Files) Sockets(max int, each func(fd int, inode uint32) bool) (read int, complete bool, err error) {
+func (f *Files) Sockets(max int, each func(fd int, inode uint32) bool) (read int, complete bool,
+	err error) {
 	for !f.done && (max <= 0 || read < max) {
 		name, fd, ok, err := f.descriptor()
 		if err != nil {
@@ -172,7 +178,8 @@ func (f *Files) look(name []byte) (inode uint32, is kind, err error) {
 	case unix.ENOENT:
 		return 0, closed, nil
 	}
-	return 0, other, f.process.failure("readlink", f.thread+"fd/"+unix.ByteSliceToString(name), errno)
+	return 0, other, f.process.failure("readlink", f.thread+"fd/"+unix.ByteSliceToString(name),
+		errno)
 }
 
 // readlinkat takes a name that ends in a 0 byte: unix.Readlinkat would copy it
@@ -180,7 +187,8 @@ func (f *Files) look(name []byte) (inode uint32, is kind, err error) {
 func readlinkat(dir int, name, to []byte) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dir),
-			uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&to[0])), uintptr(len(to)), 0, 0)
+			uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&to[0])),
+			uintptr(len(to)), 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}

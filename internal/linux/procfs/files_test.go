@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// walk reads the whole table in steps of at most so many descriptors and fails
+// walk reads the whole table in steps of at most that many descriptors and fails
 // if one is read twice.
 func walk(t testing.TB, f *procfs.Files, step int) (inodes map[int]uint32, descriptors int) {
 	t.Helper()
@@ -52,7 +52,8 @@ func TestSockets(t *testing.T) {
 			t.Errorf("in steps of %d (-want +got):\n%s", step, diff)
 		}
 		if descriptors != len(entries) {
-			t.Errorf("in steps of %d: read %d descriptors, has %d", step, descriptors, len(entries))
+			t.Errorf("in steps of %d: read %d descriptors, has %d", step, descriptors,
+				len(entries))
 		}
 	}
 }
@@ -67,7 +68,8 @@ func TestSocketsStopAndGoOn(t *testing.T) {
 		found := 0
 		_, complete, err := f.Sockets(0, func(fd int, inode uint32) bool {
 			if fd <= last || want[fd] != inode {
-				t.Errorf("descriptor %d, inode %d after descriptor %d; want inode %d", fd, inode, last, want[fd])
+				t.Errorf("descriptor %d, inode %d after descriptor %d; want "+
+					"inode %d", fd, inode, last, want[fd])
 			}
 			last = fd
 			found++
@@ -78,7 +80,8 @@ func TestSocketsStopAndGoOn(t *testing.T) {
 		}
 		if complete {
 			if calls != 20 || found != 0 {
-				t.Errorf("complete after %d calls, %d sockets in the last", calls, found)
+				t.Errorf("complete after %d calls, %d sockets in the last", calls,
+					found)
 			}
 			break
 		}
@@ -111,7 +114,10 @@ func TestSocketsClosedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Close(fds[1])
-	if _, complete, err := f.Sockets(0, func(fd int, _ uint32) bool { seen[fd] = true; return true }); !complete || err != nil {
+	if _, complete, err := f.Sockets(0, func(fd int, _ uint32) bool {
+		seen[fd] = true
+		return true
+	}); !complete || err != nil {
 		t.Fatalf("complete %v, %v", complete, err)
 	}
 	unix.Close(fds[0])
@@ -152,7 +158,8 @@ func TestOpenCount(t *testing.T) {
 			t.Errorf("%d sockets: got %d %v, want %d", n, got, err, len(entries))
 		}
 		if got, err := p.CountEntries(); got != len(entries) || err != nil {
-			t.Errorf("%d sockets, as before 6.2: got %d %v, want %d", n, got, err, len(entries))
+			t.Errorf("%d sockets, as before 6.2: got %d %v, want %d", n, got, err,
+				len(entries))
 		}
 	}
 }
@@ -188,13 +195,18 @@ func TestGone(t *testing.T) {
 	c := sockets(t, 400)
 	p := open(t, c.pid)
 	f := files(t, p)
-	if read, complete, err := f.Sockets(10, func(int, uint32) bool { return true }); read != 10 || complete || err != nil {
+	if read, complete, err := f.Sockets(10, func(int, uint32) bool {
+		return true
+	}); read != 10 || complete || err != nil {
 		t.Fatalf("read %d, complete %v, %v", read, complete, err)
 	}
 	checkGone := func(state string) {
 		t.Helper()
 		asks := map[string]func() error{
-			"sockets":    func() error { _, _, err := f.Sockets(0, func(int, uint32) bool { return true }); return err },
+			"sockets": func() error {
+				_, _, err := f.Sockets(0, func(int, uint32) bool { return true })
+				return err
+			},
 			"open count": func() error { _, err := p.OpenCount(); return err },
 			"netns":      func() error { _, err := p.NetNS(); return err },
 			"mountinfo":  func() error { _, err := p.Read("mountinfo"); return err },
@@ -207,7 +219,10 @@ func TestGone(t *testing.T) {
 			asks["limits"] = func() error { _, err := p.Limits(); return err }
 			asks["comm"] = func() error { _, err := p.Comm(); return err }
 			asks["cgroup"] = func() error { _, err := p.Read("cgroup"); return err }
-			asks["open"] = func() error { _, err := procfs.Root("").Open(c.pid); return err }
+			asks["open"] = func() error {
+				_, err := procfs.Root("").Open(c.pid)
+				return err
+			}
 		}
 		for what, ask := range asks {
 			if err := ask(); !errors.Is(err, procfs.ErrGone) {
@@ -234,7 +249,8 @@ func TestUnprivileged(t *testing.T) {
 	}
 	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	said := start(t, fmt.Sprint("look ", c.pid), "ready", nobody).said
-	expect := []string{fmt.Sprintf("count %d <nil>", want), "files true true", "netns true true", "limits true"}
+	expect := []string{fmt.Sprintf("count %d <nil>", want), "files true true",
+		"netns true true", "limits true"}
 	if !sizedDirectories(t) {
 		said, expect = said[1:], expect[1:] // before 6.2 the count needs permission too
 	}
@@ -248,7 +264,8 @@ func TestUnprivileged(t *testing.T) {
 func TestOutOfFiles(t *testing.T) {
 	c := start(t, "headless 20", "headless", nil)
 	said := start(t, fmt.Sprint("starve ", c.pid), "ready", nil).said
-	if diff := cmp.Diff([]string{"count true false", "files true false", "stat true false"}, said); diff != "" {
+	if diff := cmp.Diff([]string{"count true false", "files true false", "stat true false"},
+		said); diff != "" {
 		t.Errorf("without a descriptor (-want +got):\n%s", diff)
 	}
 }
@@ -283,7 +300,8 @@ func BenchmarkSockets(b *testing.B) {
 		total += walk()
 		if first {
 			first = false
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(total), "first-ns/fd")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(total),
+				"first-ns/fd")
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(total), "ns/fd")

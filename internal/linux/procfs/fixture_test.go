@@ -61,7 +61,8 @@ func checkRefusal(t *testing.T, err error) {
 	if !errors.As(err, &refusal) {
 		t.Fatalf("%v (%T) is no ParseError", err, err)
 	}
-	if text := err.Error(); strings.ContainsAny(text, "\n\x00\x1b") || !strings.HasPrefix(text, "parse ") {
+	if text := err.Error(); strings.ContainsAny(text, "\n\x00\x1b") ||
+		!strings.HasPrefix(text, "parse ") {
 		t.Fatalf("refusal %q is not one plain line", text)
 	}
 }

@@ -11,12 +11,15 @@ import (
 
 // fuzzPairs holds the two streaming parsers to their promise: names that are
 // names, values that are numbers, refusals of one line.
-func fuzzPairs(f *testing.F, archive string, parse func([]byte, func(proto, name, value string)) error) {
+func fuzzPairs(f *testing.F, archive string, parse func([]byte,
+	func(proto, name, value string)) error) {
 	seeds(f, archive)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		err := parse(b, func(proto, name, value string) {
 			for _, word := range []string{proto, name} {
-				if word == "" || strings.ContainsFunc(word, func(c rune) bool { return c > unicode.MaxASCII || !unicode.IsPrint(c) }) {
+				if word == "" || strings.ContainsFunc(word, func(c rune) bool {
+					return c > unicode.MaxASCII || !unicode.IsPrint(c)
+				}) {
 					t.Fatalf("delivered the name %q", word)
 				}
 			}
@@ -31,7 +34,8 @@ func fuzzPairs(f *testing.F, archive string, parse func([]byte, func(proto, name
 }
 
 // fuzz calls a parser and, where it accepts the file, check.
-func fuzz[T any](f *testing.F, archive string, parse func([]byte) (T, error), check func(*testing.T, T)) {
+func fuzz[T any](f *testing.F, archive string, parse func([]byte) (T, error),
+	check func(*testing.T, T)) {
 	seeds(f, archive)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := parse(b)
@@ -105,7 +109,8 @@ func FuzzSysctl(f *testing.F) {
 	f.Add([]byte("8080,9148-9150\n"))
 	f.Add([]byte("4096\t131072\t33554432\n"))
 	fuzz(f, "process", procfs.ParseSysctl, func(t *testing.T, text string) {
-		if strings.ContainsAny(text, "\t\n\x00") || strings.Contains(text, "  ") || strings.TrimSpace(text) != text {
+		if strings.ContainsAny(text, "\t\n\x00") || strings.Contains(text, "  ") ||
+			strings.TrimSpace(text) != text {
 			t.Fatalf("not normal: %q", text)
 		}
 		again, err := procfs.ParseSysctl([]byte(text + "\n"))

@@ -13,8 +13,10 @@ import (
 // that one lacks are missing.
 func TestParseSoftnet(t *testing.T) {
 	all := []procfs.SoftnetColumn{
-		procfs.SoftnetProcessed, procfs.SoftnetDropped, procfs.SoftnetSqueezed, procfs.SoftnetReceivedRPS,
-		procfs.SoftnetFlowLimit, procfs.SoftnetBacklog, procfs.SoftnetCPU, procfs.SoftnetInputQueue, procfs.SoftnetProcessQueue,
+		procfs.SoftnetProcessed, procfs.SoftnetDropped, procfs.SoftnetSqueezed,
+		procfs.SoftnetReceivedRPS,
+		procfs.SoftnetFlowLimit, procfs.SoftnetBacklog, procfs.SoftnetCPU,
+		procfs.SoftnetInputQueue, procfs.SoftnetProcessQueue,
 	}
 	for file, want := range map[string][]uint64{ // of the last row, as many as it has
 		"rhel5": {0x6dcad223, 0, 1},
@@ -69,7 +71,8 @@ func TestParseTable(t *testing.T) {
 			t.Fatalf("%s: %v", c.file, err)
 		}
 		if got, ok := table.Total(c.column); got != c.want || ok != c.ok {
-			t.Errorf("%s %s: got %d %v, want %d %v", c.file, c.column, got, ok, c.want, c.ok)
+			t.Errorf("%s %s: got %d %v, want %d %v", c.file, c.column, got, ok, c.want,
+				c.ok)
 		}
 	}
 }
@@ -114,7 +117,8 @@ func TestParseSlabinfo(t *testing.T) {
 func TestSlabinfoNamesWithSpaces(t *testing.T) {
 	head := string(capture(t, "slabinfo", "6.18"))
 	head = head[:len("slabinfo - version: 2.1\n")]
-	const rest = "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables\nthe cache 1 2 3 4 5 : tunables 0\n"
+	const rest = "# name            <active_objs> <num_objs> <objsize> <objperslab> " +
+		"<pagesperslab> : tunables\nthe cache 1 2 3 4 5 : tunables 0\n"
 	slabs, err := procfs.ParseSlabinfo([]byte(head + rest))
 	if err != nil {
 		t.Fatal(err)
@@ -130,8 +134,9 @@ func TestParseMeminfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]uint64{
-		"MemTotal": 24684092, "MemAvailable": 24013996, "Active(anon)": 1616, "HugePages_Total": 0,
-		"VmallocTotal": 34359738367, "Hugepagesize": 2048,
+		"MemTotal": 24684092, "MemAvailable": 24013996, "Active(anon)": 1616,
+		"HugePages_Total": 0,
+		"VmallocTotal":    34359738367, "Hugepagesize": 2048,
 	} {
 		if got, ok := memory[name]; got != want || !ok {
 			t.Errorf("%s: got %d %v, want %d", name, got, ok, want)
@@ -163,10 +168,20 @@ func TestParseProtocols(t *testing.T) {
 		file string
 		want procfs.Protocol
 	}{
-		{"protocols-6.18", procfs.Protocol{Name: "TCP", Size: 2304, Sockets: 1, Memory: 5356, HasMemory: true, Pressure: "no"}},
-		{"protocols-6.18", procfs.Protocol{Name: "TCPv6", Size: 2432, Memory: 5356, HasMemory: true, Pressure: "no"}},
-		{"protocols-6.18", procfs.Protocol{Name: "UNIX-STREAM", Size: 1152, Sockets: 2, Pressure: "NI"}},
-		{"protocols-4.x", procfs.Protocol{Name: "TCP", Size: 1984, Sockets: 93064, Memory: 1225378, HasMemory: true, Pressure: "yes"}},
+		{"protocols-6.18", procfs.Protocol{Name: "TCP", Size: 2304, Sockets: 1,
+			Memory: 5356, HasMemory: true, Pressure: "no"}},
+		{"protocols-6.18", procfs.Protocol{Name: "TCPv6", Size: 2432, Memory: 5356,
+			HasMemory: true, Pressure: "no"}},
+		{"protocols-6.18", procfs.Protocol{Name: "UNIX-STREAM", Size: 1152, Sockets: 2,
+			Pressure: "NI"}},
+		{"protocols-4.x", procfs.Protocol{
+			Name:      "TCP",
+			Size:      1984,
+			Sockets:   93064,
+			Memory:    1225378,
+			HasMemory: true,
+			Pressure:  "yes",
+		}},
 	} {
 		all, err := procfs.ParseProtocols(capture(t, "host", c.file))
 		if err != nil {

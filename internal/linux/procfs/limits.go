@@ -57,7 +57,8 @@ func ParseLimits(b []byte) (ResourceLimits, error) {
 		hard: strings.Index(head, "Hard Limit"),
 		unit: strings.Index(head, "Units"),
 	}
-	if !strings.HasPrefix(head, "Limit ") || at.soft <= 0 || at.hard <= at.soft || at.unit <= at.hard {
+	if !strings.HasPrefix(head, "Limit ") || at.soft <= 0 || at.hard <= at.soft ||
+		at.unit <= at.hard {
 		return nil, l.errorf("%s is not the header", clip(head))
 	}
 	var limits ResourceLimits

@@ -14,14 +14,19 @@ func TestParseLimits(t *testing.T) {
 		file string
 		want procfs.ResourceLimit
 	}{
-		{"limits-6.18", procfs.ResourceLimit{Name: "Max open files", Soft: number(20000), Hard: number(20000), Unit: "files"}},
-		{"limits-6.18", procfs.ResourceLimit{Name: "Max stack size", Soft: number(8388608), Hard: unlimited, Unit: "bytes"}},
+		{"limits-6.18", procfs.ResourceLimit{Name: "Max open files", Soft: number(20000),
+			Hard: number(20000), Unit: "files"}},
+		{"limits-6.18", procfs.ResourceLimit{Name: "Max stack size", Soft: number(8388608),
+			Hard: unlimited, Unit: "bytes"}},
 		{"limits-6.18", procfs.ResourceLimit{Name: "Max nice priority"}},
-		{"limits-6.18", procfs.ResourceLimit{Name: "Max realtime timeout", Soft: unlimited, Hard: unlimited, Unit: "us"}},
-		{"limits-4.x", procfs.ResourceLimit{Name: "Max open files", Soft: number(2048), Hard: number(4096), Unit: "files"}},
+		{"limits-6.18", procfs.ResourceLimit{Name: "Max realtime timeout", Soft: unlimited,
+			Hard: unlimited, Unit: "us"}},
+		{"limits-4.x", procfs.ResourceLimit{Name: "Max open files", Soft: number(2048),
+			Hard: number(4096), Unit: "files"}},
 		{"limits-4.x", procfs.ResourceLimit{Name: "Max nice priority"}},
 		{"limits-4.x", procfs.ResourceLimit{Name: "Max locked memory",
-			Soft: number(18446744073708503040), Hard: number(18446744073708503040), Unit: "bytes"}},
+			Soft: number(18446744073708503040), Hard: number(18446744073708503040),
+			Unit: "bytes"}},
 	} {
 		limits, err := procfs.ParseLimits(capture(t, "process", c.file))
 		if err != nil {
@@ -38,8 +43,24 @@ func TestParseLimits(t *testing.T) {
 
 func TestParseStatus(t *testing.T) {
 	for file, want := range map[string]procfs.Status{
-		"status-6.18": {Name: "python3", State: 'R', PID: 18979, Threads: 1, FDSize: 256, NSPIDs: []int{18979}, Capabilities: 0x1fffeffffff, Capable: true},
-		"status-3.10": {Name: "a\nb\\c", State: 'S', PID: 812, Threads: 4, FDSize: 128, UIDs: [4]uint32{33, 33, 33, 33}},
+		"status-6.18": {
+			Name:         "python3",
+			State:        'R',
+			PID:          18979,
+			Threads:      1,
+			FDSize:       256,
+			NSPIDs:       []int{18979},
+			Capabilities: 0x1fffeffffff,
+			Capable:      true,
+		},
+		"status-3.10": {
+			Name:    "a\nb\\c",
+			State:   'S',
+			PID:     812,
+			Threads: 4,
+			FDSize:  128,
+			UIDs:    [4]uint32{33, 33, 33, 33},
+		},
 	} {
 		got, err := procfs.ParseStatus(capture(t, "process", file))
 		if err != nil {
@@ -53,8 +74,22 @@ func TestParseStatus(t *testing.T) {
 
 func TestParseProcessStat(t *testing.T) {
 	for file, want := range map[string]procfs.ProcessStat{
-		"stat-6.18":     {PID: 18979, Comm: "python3", State: 'R', Flags: 4194304, Threads: 1, StartTime: 199093},
-		"stat-odd-name": {PID: 812, Comm: "a) S 1 (b\n)", State: 'R', Flags: 4194304, Threads: 1, StartTime: 199093},
+		"stat-6.18": {
+			PID:       18979,
+			Comm:      "python3",
+			State:     'R',
+			Flags:     4194304,
+			Threads:   1,
+			StartTime: 199093,
+		},
+		"stat-odd-name": {
+			PID:       812,
+			Comm:      "a) S 1 (b\n)",
+			State:     'R',
+			Flags:     4194304,
+			Threads:   1,
+			StartTime: 199093,
+		},
 	} {
 		got, err := procfs.ParseProcessStat(capture(t, "process", file))
 		if got != want || err != nil {
@@ -64,18 +99,21 @@ func TestParseProcessStat(t *testing.T) {
 			t.Errorf("%s: %+v is taken for something else", file, got)
 		}
 	}
-	for _, s := range []procfs.ProcessStat{{State: 'Z'}, {State: 'X'}, {State: 'R', Flags: 0x40000c}} {
+	for _, s := range []procfs.ProcessStat{{State: 'Z'}, {State: 'X'},
+		{State: 'R', Flags: 0x40000c}} {
 		if !s.Exiting() {
 			t.Errorf("%+v is not exiting", s)
 		}
 	}
-	if s := (procfs.ProcessStat{State: 'S', Flags: 0x208040}); !s.KernelThread() || s.Exiting() {
+	if s := (procfs.ProcessStat{State: 'S', Flags: 0x208040}); !s.KernelThread() ||
+		s.Exiting() {
 		t.Errorf("%+v is not a kernel thread", s)
 	}
 }
 
 func TestParseComm(t *testing.T) {
-	for file, want := range map[string]string{"nginx\n": "nginx", "\n": "", "a b)\nc\n": "a b)\nc"} {
+	for file, want := range map[string]string{"nginx\n": "nginx", "\n": "",
+		"a b)\nc\n": "a b)\nc"} {
 		if got, err := procfs.ParseComm([]byte(file)); got != want || err != nil {
 			t.Errorf("%q: got %q %v, want %q", file, got, err, want)
 		}

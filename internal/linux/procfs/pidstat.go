@@ -52,7 +52,8 @@ func ParseProcessStat(b []byte) (ProcessStat, error) {
 	}
 	words := strings.Fields(l.rest[end+1:])
 	if len(words) <= statStartTime {
-		return ProcessStat{}, l.errorf("%d fields follow the name, want %d or more", len(words), statStartTime+1)
+		return ProcessStat{}, l.errorf("%d fields follow the name, want %d or more",
+			len(words), statStartTime+1)
 	}
 	s := ProcessStat{Comm: l.rest[open+1 : end]}
 	if len(words[statState]) != 1 || !isName(words[statState]) {

@@ -38,7 +38,7 @@ func (p Protocols) Named(name string) (Protocol, bool) {
 var protocolColumns = [...]string{"protocol", "size", "sockets", "memory", "press"}
 
 // ParseProtocols reads /proc/net/protocols, its columns by the name in the
-// header (net/core/sock.c proto_seq_show). Other columns are passed over.
+// header (net/core/sock.c proto_seq_show). Other columns are skipped.
 func ParseProtocols(b []byte) (Protocols, error) {
 	l, err := wholeLines("protocols", b)
 	if err != nil {
@@ -74,7 +74,8 @@ func (l *lines) protocol(words []string, at [len(protocolColumns)]int) (Protocol
 	var cell [len(protocolColumns)]string
 	for i, place := range at {
 		if place >= len(words) {
-			return Protocol{}, l.errorf("%d columns, want %d or more", len(words), place+1)
+			return Protocol{}, l.errorf("%d columns, want %d or more", len(words),
+				place+1)
 		}
 		cell[i] = words[place]
 	}

@@ -56,16 +56,19 @@ func TestSysctl(t *testing.T) {
 			t.Errorf("%s: got %q %v, want %q", key, got, err, want)
 		}
 	}
-	if _, err := root.Sysctl("net.ipv4.tcp_tw_recycle"); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, unix.ENOENT) {
+	if _, err := root.Sysctl("net.ipv4.tcp_tw_recycle"); !errors.Is(err, fs.ErrNotExist) ||
+		!errors.Is(err, unix.ENOENT) {
 		t.Errorf("a key that does not exist: %v", err)
 	}
 	if _, err := root.Sysctl("net.ipv4"); err == nil {
 		t.Error("a directory has a value")
 	}
-	if _, err := root.Sysctl("kernel.broken"); err == nil || strings.Contains(err.Error(), "\x00") {
+	if _, err := root.Sysctl("kernel.broken"); err == nil ||
+		strings.Contains(err.Error(), "\x00") {
 		t.Errorf("a value with a 0 byte: %v", err)
 	}
-	for _, key := range []string{"", ".", "..", "net..ipv4", "../meminfo", "net/../../meminfo", "//../../meminfo"} {
+	for _, key := range []string{"", ".", "..", "net..ipv4", "../meminfo", "net/../../meminfo",
+		"//../../meminfo"} {
 		if got, err := root.Sysctl(key); err == nil {
 			t.Errorf("key %q: got %q", key, got)
 		}
@@ -74,15 +77,18 @@ func TestSysctl(t *testing.T) {
 
 // TestReadErrors keeps apart what is absent and what is forbidden.
 func TestReadErrors(t *testing.T) {
-	if _, err := procfs.Root("").Read("net/tcp_no_such"); !errors.Is(err, unix.ENOENT) || errors.Is(err, procfs.ErrGone) {
+	if _, err := procfs.Root("").Read("net/tcp_no_such"); !errors.Is(err, unix.ENOENT) ||
+		errors.Is(err, procfs.ErrGone) {
 		t.Errorf("absent: %v", err)
 	}
 	p := open(t, os.Getpid())
-	if _, err := p.Read("no_such"); !errors.Is(err, unix.ENOENT) || errors.Is(err, procfs.ErrGone) {
+	if _, err := p.Read("no_such"); !errors.Is(err, unix.ENOENT) ||
+		errors.Is(err, procfs.ErrGone) {
 		t.Errorf("absent in a living process: %v", err)
 	}
 	// A sysctl that can be written and not read, for root as well.
-	if _, err := procfs.Root("").Sysctl("net.ipv4.route.flush"); !errors.Is(err, unix.EACCES) || !errors.Is(err, fs.ErrPermission) {
+	if _, err := procfs.Root("").Sysctl("net.ipv4.route.flush"); !errors.Is(err, unix.EACCES) ||
+		!errors.Is(err, fs.ErrPermission) {
 		t.Errorf("forbidden: %v", err)
 	}
 }
@@ -102,11 +108,13 @@ func TestSysctlLongList(t *testing.T) {
 			return err
 		}
 		got, err := procfs.Root("").Sysctl("net.ipv4.ip_local_reserved_ports")
-		if b, errRead := procfs.Root("").Read("sys/net/ipv4/ip_local_reserved_ports"); string(b) != want+"\n" {
+		if b, errRead := procfs.Root("").Read(
+			"sys/net/ipv4/ip_local_reserved_ports"); string(b) != want+"\n" {
 			return fmt.Errorf("Read: %d bytes, %v", len(b), errRead)
 		}
 		if err == nil && got != want {
-			err = fmt.Errorf("%d bytes read, %d written; the last are %q", len(got), len(want), got[max(0, len(got)-20):])
+			err = fmt.Errorf("%d bytes read, %d written; the last are %q", len(got),
+				len(want), got[max(0, len(got)-20):])
 		}
 		return err
 	})
@@ -138,7 +146,14 @@ func TestPIDs(t *testing.T) {
 	if !slices.IsSorted(pids) || !slices.Contains(pids, os.Getpid()) {
 		t.Errorf("%v is not sorted, or lacks this process %d", pids, os.Getpid())
 	}
-	root := tree(t, map[string]string{"10/comm": "a\n", "9/comm": "b\n", "0/comm": "", "1x/comm": "", "self/comm": "", "99999999999/comm": ""})
+	root := tree(t, map[string]string{
+		"10/comm":          "a\n",
+		"9/comm":           "b\n",
+		"0/comm":           "",
+		"1x/comm":          "",
+		"self/comm":        "",
+		"99999999999/comm": "",
+	})
 	if pids, err := root.PIDs(); !slices.Equal(pids, []int{9, 10}) || err != nil {
 		t.Errorf("got %v %v, want [9 10]", pids, err)
 	}
@@ -151,11 +166,13 @@ func TestPIDs(t *testing.T) {
 func TestSelf(t *testing.T) {
 	p := open(t, os.Getpid())
 	status, err := p.Status()
-	if err != nil || status.PID != os.Getpid() || status.UIDs[procfs.EffectiveUID] != uint32(os.Geteuid()) {
+	if err != nil || status.PID != os.Getpid() ||
+		status.UIDs[procfs.EffectiveUID] != uint32(os.Geteuid()) {
 		t.Errorf("status %+v, %v", status, err)
 	}
 	stat, err := p.Stat()
-	if err != nil || stat.PID != os.Getpid() || stat.Comm != status.Name || stat.StartTime == 0 || stat.Threads < 1 {
+	if err != nil || stat.PID != os.Getpid() || stat.Comm != status.Name ||
+		stat.StartTime == 0 || stat.Threads < 1 {
 		t.Errorf("stat %+v, %v", stat, err)
 	}
 	if comm, err := p.Comm(); comm != status.Name || err != nil {
@@ -177,7 +194,8 @@ func TestSelf(t *testing.T) {
 	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
 		t.Fatal(err)
 	}
-	if ns, err := p.NetNS(); ns != (procfs.NetNS{Dev: uint64(st.Dev), Ino: st.Ino}) || err != nil {
+	if ns, err := p.NetNS(); ns != (procfs.NetNS{Dev: uint64(st.Dev), Ino: st.Ino}) ||
+		err != nil {
 		t.Errorf("namespace %+v %v, want %d:%d", ns, err, st.Dev, st.Ino)
 	}
 }
@@ -185,10 +203,13 @@ func TestSelf(t *testing.T) {
 // TestThisKernel parses what the running kernel prints.
 func TestThisKernel(t *testing.T) {
 	for file, parser := range map[string]string{
-		"net/netstat": "counters", "net/snmp": "counters", "net/sockstat": "sockstat", "net/sockstat6": "sockstat",
-		"net/softnet_stat": "softnet", "net/stat/nf_conntrack": "table", "net/stat/arp_cache": "table",
-		"net/stat/ndisc_cache": "table", "net/protocols": "protocols", "slabinfo": "slabinfo",
-		"meminfo": "meminfo", "stat": "stat", "loadavg": "loadavg",
+		"net/netstat": "counters", "net/snmp": "counters", "net/sockstat": "sockstat",
+		"net/sockstat6":    "sockstat",
+		"net/softnet_stat": "softnet", "net/stat/nf_conntrack": "table",
+		"net/stat/arp_cache":   "table",
+		"net/stat/ndisc_cache": "table", "net/protocols": "protocols",
+		"slabinfo": "slabinfo",
+		"meminfo":  "meminfo", "stat": "stat", "loadavg": "loadavg",
 	} {
 		b, err := procfs.Root("").Read(file)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
@@ -227,7 +248,8 @@ func TestEveryProcess(t *testing.T) {
 		_, errComm := p.Comm()
 		_, errCount := p.OpenCount()
 		for _, err := range []error{errStatus, errStat, errLimits, errComm, errCount} {
-			if err != nil && !errors.Is(err, procfs.ErrGone) && !errors.Is(err, fs.ErrPermission) {
+			if err != nil && !errors.Is(err, procfs.ErrGone) &&
+				!errors.Is(err, fs.ErrPermission) {
 				t.Error(err)
 			}
 		}
@@ -240,8 +262,10 @@ func TestEveryProcess(t *testing.T) {
 func TestTree(t *testing.T) {
 	root := tree(t, map[string]string{
 		"12/comm": "nginx\n", "12/limits": "garbage\n",
-		"12/fd/0": "-> /dev/null", "12/fd/3": "-> socket:[4026531999]", "12/fd/7": "-> pipe:[5]",
-		"12/fd/8": "-> socket:[4294967296]", "12/fd/9": "-> socket:[5]x", "12/fd/10": "-> socket:[]",
+		"12/fd/0": "-> /dev/null", "12/fd/3": "-> socket:[4026531999]",
+		"12/fd/7": "-> pipe:[5]",
+		"12/fd/8": "-> socket:[4294967296]", "12/fd/9": "-> socket:[5]x",
+		"12/fd/10": "-> socket:[]",
 	})
 	p, err := root.Open(12)
 	if err != nil {
@@ -283,7 +307,8 @@ func TestReusedPID(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "limits"), []byte("of the new process\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "limits"), []byte("of the new process\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Limits(); !errors.Is(err, procfs.ErrGone) {

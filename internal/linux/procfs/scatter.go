@@ -18,7 +18,7 @@ const sparse = 4
 // many descriptors have not been read yet. Where the size of the table cannot be
 // told, or most of it is empty, the order stays and the result is false.
 //
-// Descriptors that the process opens later may be passed over.
+// Descriptors that the process opens later may be skipped.
 func (f *Files) Scatter(left int) bool {
 	b, err := readFile(f.process.dir, f.thread+"status")
 	if err != nil {
@@ -57,7 +57,7 @@ func (f *Files) span(left, slots int) int {
 }
 
 // anyFrom reports whether there is a descriptor with this number or a higher
-// one, as far as can be told.
+// one, as far as it is known.
 func (f *Files) anyFrom(fd int) bool {
 	var one [32]byte // room for a single entry
 	if _, err := unix.Seek(f.dir, int64(fd)+beforeFirst, unix.SEEK_SET); err != nil {

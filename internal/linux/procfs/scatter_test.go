@@ -15,8 +15,10 @@ import (
 func TestScatterIsFair(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 64, 96, 1024, 16223, 65536 - 160} {
 		order := procfs.ScatterOrder(160, size)
-		if all := slices.Sorted(slices.Values(order)); len(all) != size || all[0] != 160 || all[size-1] != 160+size-1 || len(slices.Compact(all)) != size {
-			t.Fatalf("size %d: %d numbers from %d to %d", size, len(all), all[0], all[len(all)-1])
+		if all := slices.Sorted(slices.Values(order)); len(all) != size || all[0] != 160 ||
+			all[size-1] != 160+size-1 || len(slices.Compact(all)) != size {
+			t.Fatalf("size %d: %d numbers from %d to %d", size, len(all), all[0],
+				all[len(all)-1])
 		}
 		for part := 64; part < size; part *= 3 {
 			checkFair(t, order[:part], 160, size)
@@ -41,10 +43,14 @@ func checkFair(t *testing.T, part []int, first, size int) {
 	}
 	for _, from := range []int{0, size / 3, size / 2} {
 		of := size / 5
-		share(fmt.Sprintf("%d numbers from %d on", of, from), of, func(i int) bool { return i >= from && i < from+of })
+		share(fmt.Sprintf("%d numbers from %d on", of, from), of, func(i int) bool {
+			return i >= from && i < from+of
+		})
 	}
 	for n := 2; n <= 10; n++ {
-		share(fmt.Sprintf("every one in %d", n), size/n, func(i int) bool { return i%n == 0 })
+		share(fmt.Sprintf("every one in %d", n), size/n, func(i int) bool {
+			return i%n == 0
+		})
 	}
 }
 
@@ -83,7 +89,8 @@ func TestScatter(t *testing.T) {
 			}
 		}
 		if in < 35 || in > 150 {
-			t.Errorf("%d of the first 500 read are descriptors %d to %d", in, from, from+499)
+			t.Errorf("%d of the first 500 read are descriptors %d to %d", in, from,
+				from+499)
 		}
 	}
 	for !read(700) {
@@ -135,7 +142,8 @@ func TestScatterOfTheDying(t *testing.T) {
 	if n, _, err := f.Sockets(7, each); n != 7 || err != nil {
 		t.Fatal(n, err)
 	}
-	if late := f.Scatter(293); early == late { // root can open the directory of the dead, others find a thread at once
+	// root can open the directory of the dead, others find a thread at once
+	if late := f.Scatter(293); early == late {
 		t.Errorf("scattered before a thread was found %v, after %v", early, late)
 	}
 	if _, complete, err := f.Sockets(0, each); !complete || err != nil {
@@ -150,7 +158,9 @@ func TestScatterOfTheDying(t *testing.T) {
 		t.Error("not scattered")
 	}
 	c.die(t)
-	if _, complete, err := f.Sockets(0, func(int, uint32) bool { return true }); complete || err == nil {
+	if _, complete, err := f.Sockets(0, func(int, uint32) bool {
+		return true
+	}); complete || err == nil {
 		t.Errorf("the zombie's table: complete %v, %v", complete, err)
 	}
 }

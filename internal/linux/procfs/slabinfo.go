@@ -77,7 +77,8 @@ func (l *lines) slab(line string) (Slab, error) {
 	var n [slabFields]uint64
 	for i, word := range words[split:] {
 		var err error
-		if n[i], err = l.number("column "+strings.Fields(slabColumns)[i+2], word); err != nil {
+		if n[i], err = l.number("column "+strings.Fields(slabColumns)[i+2],
+			word); err != nil {
 			return Slab{}, err
 		}
 	}

@@ -5,7 +5,7 @@ import "strings"
 // ParseSockstat reads /proc/net/sockstat or sockstat6: lines such as
 // "TCP: inuse 5 orphan 0 tw 0 alloc 6 mem 1". It calls each for every number
 // in the order of the file, with the kernel's own text. A line that is not well
-// formed is passed over whole and named in the error; the others are delivered.
+// formed is skipped whole and named in the error; the others are delivered.
 //
 // inuse and tw are of the network namespace; orphan, alloc and mem (pages) are
 // of the host (net/ipv4/proc.c sockstat_seq_show). Only sockstat6 counts the
@@ -41,7 +41,8 @@ func (l *lines) sockstat(line string, each func(proto, name, value string)) erro
 	}
 	for i := 0; i < len(words); i += 2 {
 		if !isName(words[i]) || !isInteger(words[i+1]) {
-			return l.errorf("%s: %s %s is not a name and a number", clip(proto), clip(words[i]), clip(words[i+1]))
+			return l.errorf("%s: %s %s is not a name and a number", clip(proto),
+				clip(words[i]), clip(words[i+1]))
 		}
 	}
 	for i := 0; i < len(words); i += 2 {

@@ -12,15 +12,20 @@ import (
 type SoftnetColumn int
 
 const (
-	SoftnetProcessed    SoftnetColumn = 0  // packets
-	SoftnetDropped      SoftnetColumn = 1  // packets refused by a full backlog (net.core.netdev_max_backlog)
-	SoftnetSqueezed     SoftnetColumn = 2  // runs cut short by net.core.netdev_budget; no packet is lost
-	SoftnetReceivedRPS  SoftnetColumn = 9  // 2.6.35 and later
-	SoftnetFlowLimit    SoftnetColumn = 10 // 3.11 and later, 99bbc7074190; 0 also where CONFIG_NET_FLOW_LIMIT is off
-	SoftnetBacklog      SoftnetColumn = 11 // packets waiting now; 5.10 and later, 7d58e6555870
-	SoftnetCPU          SoftnetColumn = 12 // number of the CPU; 5.10 and later
-	SoftnetInputQueue   SoftnetColumn = 13 // packets in the input queue, part of the backlog; 6.4 and later, 59da2d7b0e99
-	SoftnetProcessQueue SoftnetColumn = 14 // packets being worked off, the rest of it; 6.4 and later
+	SoftnetProcessed SoftnetColumn = 0 // packets
+	// packets refused by a full backlog (net.core.netdev_max_backlog)
+	SoftnetDropped SoftnetColumn = 1
+	// runs cut short by net.core.netdev_budget; no packet is lost
+	SoftnetSqueezed    SoftnetColumn = 2
+	SoftnetReceivedRPS SoftnetColumn = 9 // 2.6.35 and later
+	// 3.11 and later, 99bbc7074190; 0 also where CONFIG_NET_FLOW_LIMIT is off
+	SoftnetFlowLimit SoftnetColumn = 10
+	SoftnetBacklog   SoftnetColumn = 11 // packets waiting now; 5.10 and later, 7d58e6555870
+	SoftnetCPU       SoftnetColumn = 12 // number of the CPU; 5.10 and later
+	// packets in the input queue, part of the backlog; 6.4 and later, 59da2d7b0e99
+	SoftnetInputQueue SoftnetColumn = 13
+	// packets being worked off, the rest of it; 6.4 and later
+	SoftnetProcessQueue SoftnetColumn = 14
 )
 
 // softnetLeast is the width of 2.6 kernels, the narrowest there is.
@@ -60,7 +65,8 @@ func ParseSoftnet(b []byte) ([]SoftnetRow, error) {
 			return nil, l.errorf("%d columns, want %d or more", len(row), softnetLeast)
 		}
 		if len(rows) > 0 && len(row) != len(rows[0]) {
-			return nil, l.errorf("%d columns, the first row has %d", len(row), len(rows[0]))
+			return nil, l.errorf("%d columns, the first row has %d", len(row),
+				len(rows[0]))
 		}
 		rows = append(rows, row)
 	}
@@ -73,7 +79,8 @@ func (l *lines) hexRow(line string) ([]uint64, error) {
 	for i, word := range words {
 		n, err := strconv.ParseUint(word, 16, 64)
 		if err != nil {
-			return nil, l.errorf("column %d is %s, want a hexadecimal number", i+1, clip(word))
+			return nil, l.errorf("column %d is %s, want a hexadecimal number", i+1,
+				clip(word))
 		}
 		row[i] = n
 	}

@@ -14,7 +14,8 @@ type Status struct {
 	Threads int
 	FDSize  int   // slots of the descriptor table; never shrinks, so no count of open ones
 	NSPIDs  []int // PID in each nested pid namespace, outermost first; nil before 4.1
-	// Capabilities are the effective ones, a bit each (linux/capability.h), in the user namespace of the process.
+	// Capabilities are the effective ones, a bit each (linux/capability.h), in the user
+	// namespace of the process.
 	Capabilities uint64
 	Capable      bool // whether there is a line of them
 }

@@ -1,15 +1,16 @@
 //go:build linux
 
-// Package role lets a program start itself again in a role that nobody else can give it: a worker
-// of a lab or of a load, the process that awaits a confirmation. Such a process does what its
-// parent says without asking, so it has to know that its parent is this program and not whoever
-// chose its environment.
+// Package role lets a program start itself again in a role that nobody else can give it: a
+// worker of a lab or of a load, the process that awaits a confirmation. Such a process does
+// what its parent says without asking, so it has to know that its parent is this program
+// and not a program that chose its environment.
 //
-// The parent hands over one end of a socket pair and writes a secret into the other. The child
-// takes the role only where the environment names the same secret, the kernel says that the pair
-// was made by its own parent and user (SO_PEERCRED, net/unix/af_unix.c unix_socketpair,
-// init_peercred), and it has no more rights than that parent: a program with file capabilities or a
-// set-user-ID bit takes no role (AT_SECURE, security/commoncap.c cap_bprm_creds_from_file).
+// The parent hands over one end of a socket pair and writes a secret into the other. The
+// child takes the role only where the environment names the same secret, the kernel says
+// that the pair was made by its own parent and user (SO_PEERCRED, net/unix/af_unix.c
+// unix_socketpair, init_peercred), and it has no more rights than that parent: a program
+// with file capabilities or a set-user-ID bit takes no role (AT_SECURE,
+// security/commoncap.c cap_bprm_creds_from_file).
 package role
 
 import (
@@ -85,14 +86,16 @@ func Take(name string) (taken bool, err error) {
 		return false, ErrSecure
 	}
 	if len(parts) != 3 || len(parts[2]) == 0 {
-		return false, errors.New("the role in the environment was not given by this program")
+		return false, errors.New(
+			"the role in the environment was not given by this program")
 	}
 	fd, err := strconv.Atoi(parts[1])
 	if err != nil || fd < firstExtra {
 		return false, errors.New("the role in the environment names no descriptor")
 	}
 	if err := prove(fd, name+":"+parts[2]); err != nil {
-		return false, fmt.Errorf("the role %q was not given by the parent process: %w", name, err)
+		return false, fmt.Errorf("the role %q was not given by the parent process: %w",
+			name, err)
 	}
 	return true, unix.Close(fd)
 }

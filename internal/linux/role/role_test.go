@@ -76,8 +76,8 @@ func TestGranted(t *testing.T) {
 	}
 }
 
-// Whoever can choose the environment, the arguments and the descriptors of a process cannot give it
-// a role.
+// Someone who can choose the environment, the arguments and the descriptors of a process
+// cannot give it a role.
 func TestNotGranted(t *testing.T) {
 	if out := says(t, child()); out != "taken false, error <nil>" {
 		t.Errorf("without a role: %s", out)
@@ -193,7 +193,8 @@ func TestSecure(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// struct vfs_cap_data, version 2 and effective: CAP_NET_RAW (include/uapi/linux/capability.h).
+	// struct vfs_cap_data, version 2 and effective: CAP_NET_RAW
+	// (include/uapi/linux/capability.h).
 	caps := []byte{1, 0, 0, 2, 0, 1 << 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	if err := unix.Setxattr(capable, "security.capability", caps, 0); err != nil {
 		t.Skipf("no file capabilities here: %v", err)
@@ -214,7 +215,8 @@ func TestSecure(t *testing.T) {
 	cmd := exec.Command(capable)
 	cmd.Env = []string{playEnv + "=parent " + plain}
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534,
+		Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err == nil || string(out) != ErrSecure.Error() {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -70,9 +70,9 @@ func prefix(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, bits), true
 }
 
-// Stays says whether the kernel would deliver a packet for this address on this host, by all of
-// its routing rules: a rule may send an address of this host elsewhere. from is the packet's source,
-// an address of this host; the zero Addr leaves it to the kernel.
+// Stays says whether the kernel would deliver a packet for this address on this host, by
+// all of its routing rules: a rule may send an address of this host elsewhere. from is the
+// packet's source, an address of this host; the zero Addr leaves it to the kernel.
 func Stays(a, from netip.Addr) (bool, error) {
 	options := &netlink.RouteGetOptions{Oif: a.Zone()}
 	if from.IsValid() {

@@ -45,8 +45,9 @@ func build(t *testing.T) {
 		try(t, err)
 		try(t, netlink.AddrAdd(l, addr))
 	}
-	try(t, netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Table: unix.RT_TABLE_LOCAL,
-		Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST, Dst: network("198.51.100.0/24")}))
+	try(t, netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index,
+		Table: unix.RT_TABLE_LOCAL,
+		Type:  unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST, Dst: network("198.51.100.0/24")}))
 	// An IPv6 address counts when a work queue has come to it (net/ipv6/addrconf.c
 	// addrconf_dad_work).
 	end := time.Now().Add(10 * time.Second)
@@ -85,10 +86,13 @@ func TestStays(t *testing.T) {
 	nstest.Run(t, func() {
 		build(t)
 		for a, want := range map[string]bool{
-			"127.0.0.1": true, "10.0.0.5": true, "198.51.100.7": true, "::1": true, "fd00::5": true,
-			"10.0.0.6": false, "10.0.0.255": false, "192.0.2.1": false, "fd00::6": false,
+			"127.0.0.1": true, "10.0.0.5": true, "198.51.100.7": true, "::1": true,
+			"fd00::5":  true,
+			"10.0.0.6": false, "10.0.0.255": false, "192.0.2.1": false,
+			"fd00::6": false,
 		} {
-			if got, err := Stays(netip.MustParseAddr(a), netip.Addr{}); err != nil || got != want {
+			if got, err := Stays(netip.MustParseAddr(a), netip.Addr{}); err != nil ||
+				got != want {
 				t.Errorf("%s stays: %v, %v", a, got, err)
 			}
 		}
@@ -97,7 +101,8 @@ func TestStays(t *testing.T) {
 		try(t, netlink.RouteAdd(&netlink.Route{LinkIndex: dev.Attrs().Index, Table: 100,
 			Dst: network("198.51.100.7/32")}))
 		local := netlink.NewRule()
-		local.Priority, local.Table, local.Family = 200, unix.RT_TABLE_LOCAL, netlink.FAMILY_V4
+		local.Priority, local.Table, local.Family = 200, unix.RT_TABLE_LOCAL,
+			netlink.FAMILY_V4
 		try(t, netlink.RuleAdd(local))
 		early := netlink.NewRule()
 		early.Priority, early.Table, early.Family = 100, 100, netlink.FAMILY_V4
@@ -109,16 +114,19 @@ func TestStays(t *testing.T) {
 		try(t, netlink.RouteAdd(&netlink.Route{LinkIndex: dev.Attrs().Index, Table: 101,
 			Dst: network("198.51.100.9/32")}))
 		first := netlink.NewRule()
-		first.Priority, first.Table, first.Family = 0, unix.RT_TABLE_LOCAL, netlink.FAMILY_V4
+		first.Priority, first.Table, first.Family = 0, unix.RT_TABLE_LOCAL,
+			netlink.FAMILY_V4
 		try(t, netlink.RuleDel(first))
 		for a, want := range map[string]bool{"198.51.100.7": false, "198.51.100.8": true} {
-			if got, err := Stays(netip.MustParseAddr(a), netip.Addr{}); err != nil || got != want {
+			if got, err := Stays(netip.MustParseAddr(a), netip.Addr{}); err != nil ||
+				got != want {
 				t.Errorf("with a rule, %s stays: %v, %v", a, got, err)
 			}
 		}
 		to := netip.MustParseAddr("198.51.100.9")
 		for from, want := range map[string]bool{"10.0.0.5": false, "198.51.100.1": true} {
-			if got, err := Stays(to, netip.MustParseAddr(from)); err != nil || got != want {
+			if got, err := Stays(to, netip.MustParseAddr(from)); err != nil ||
+				got != want {
 				t.Errorf("with a rule, from %s it stays: %v, %v", from, got, err)
 			}
 		}

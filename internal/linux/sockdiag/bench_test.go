@@ -35,12 +35,14 @@ func populate(b *testing.B, n int) {
 	if uint64(n/2+spare) > limit.Cur {
 		b.Skipf("%d sockets need %d descriptors, the limit is %d", n, n/2+spare, limit.Cur)
 	}
-	must(b, os.WriteFile("/proc/sys/net/core/somaxconn", []byte("65535"), 0), "raise the namespace's somaxconn")
+	must(b, os.WriteFile("/proc/sys/net/core/somaxconn", []byte("65535"), 0),
+		"raise the namespace's somaxconn")
 	listener := newListener(b, unix.AF_INET, "127.0.0.1", 65535)
 	for i := range n / 2 {
 		client := connect(b, unix.AF_INET, "127.0.0.1", listener)
 		reset := unix.Linger{Onoff: 1} // so that the next benchmark finds no TIME_WAIT
-		must(b, unix.SetsockoptLinger(client, unix.SOL_SOCKET, unix.SO_LINGER, &reset), "SO_LINGER")
+		must(b, unix.SetsockoptLinger(client, unix.SOL_SOCKET, unix.SO_LINGER, &reset),
+			"SO_LINGER")
 		if uint64(n/2+i+spare) < limit.Cur {
 			accept(b, listener)
 		}
@@ -82,9 +84,11 @@ func benchRequests() map[string]Request {
 	plain := Request{Family: unix.AF_INET, States: AllStates &^ BoundInactive.Mask()}
 	with := func(change func(*Request)) Request { r := plain; change(&r); return r }
 	return map[string]Request{
-		"plain":    plain,
-		"both":     with(func(r *Request) { r.Family = unix.AF_UNSPEC }),
-		"all":      with(func(r *Request) { r.Family, r.States = unix.AF_UNSPEC, AllStates }),
+		"plain": plain,
+		"both":  with(func(r *Request) { r.Family = unix.AF_UNSPEC }),
+		"all": with(func(r *Request) {
+			r.Family, r.States = unix.AF_UNSPEC, AllStates
+		}),
 		"memory":   with(func(r *Request) { r.Memory = true }),
 		"info":     with(func(r *Request) { r.Info = true }),
 		"everyone": everything(),
@@ -115,7 +119,8 @@ func compare(b *testing.B, c *Conn, r Request) {
 		decoded(b, c, r)
 		end := time.Now()
 		floor, own = floor+middle.Sub(start), own+end.Sub(middle)
-		floorBest, ownBest = min(floorBest, middle.Sub(start)), min(ownBest, end.Sub(middle))
+		floorBest, ownBest = min(floorBest, middle.Sub(start)),
+			min(ownBest, end.Sub(middle))
 	}
 	perSocket := func(d time.Duration, dumps int) float64 {
 		return float64(d.Nanoseconds()) / float64(dumps*sockets)
@@ -143,7 +148,8 @@ func BenchmarkBare(b *testing.B) {
 			for b.Loop() {
 				bare(b, c, r)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*sockets), "ns/socket")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*sockets),
+				"ns/socket")
 		})
 	}
 }

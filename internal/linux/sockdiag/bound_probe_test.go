@@ -29,12 +29,14 @@ func ListsBound(port uint16) (bool, error) {
 	defer c.Close()
 	fd, port, err := bindProbe(port)
 	if err != nil {
-		return false, &Error{Op: fmt.Sprintf("bind a TCP socket to %s", probeName(port)), Err: err}
+		return false, &Error{Op: fmt.Sprintf("bind a TCP socket to %s", probeName(port)),
+			Err: err}
 	}
 	defer unix.Close(fd)
 	inode, err := socketInode(fd)
 	if err != nil {
-		return false, &Error{Op: fmt.Sprintf("find the inode of a TCP socket on %s", probeName(port)), Err: err}
+		return false, &Error{Op: fmt.Sprintf("find the inode of a TCP socket on %s",
+			probeName(port)), Err: err}
 	}
 	return c.findBound(port, inode)
 }
@@ -63,7 +65,8 @@ func bindTo(fd int, port uint16) (uint16, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1); err != nil {
 		return port, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: probeAddress(), Port: int(port)}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: probeAddress(), Port: int(port)}); err !=
+		nil {
 		return port, err
 	}
 	name, err := unix.Getsockname(fd)

@@ -46,7 +46,8 @@ func portBytecode(port uint16) []operation {
 
 // appendBytecode adds a filter to the netlink message b.
 func appendBytecode(b []byte, filter []operation) []byte {
-	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofNlAttr+len(filter)*sizeofOperation))
+	b = binary.NativeEndian.AppendUint16(b,
+		uint16(unix.SizeofNlAttr+len(filter)*sizeofOperation))
 	b = binary.NativeEndian.AppendUint16(b, attrBytecode)
 	for _, op := range filter {
 		b = append(b, op.code, op.yes)

@@ -52,7 +52,8 @@ func readCapture(path string) (capture, error) {
 		return capture{}, fmt.Errorf("%s: %w", path, err)
 	}
 	name := strings.TrimSuffix(filepath.Base(path), ".txt")
-	return capture{name, strings.TrimPrefix(origin, "# "), strings.TrimSpace(meaning), body}, nil
+	return capture{name, strings.TrimPrefix(origin, "# "), strings.TrimSpace(meaning), body},
+		nil
 }
 
 // readCaptures returns all of them, or none on a machine of the other byte order.
@@ -84,15 +85,18 @@ func meaning(s Socket) string {
 		fmt.Sprintf("interface %d", s.Interface),
 		fmt.Sprintf("cookie %d", s.Cookie),
 		fmt.Sprintf("queues %d %d", s.ReceiveQueue, s.SendQueue),
-		fmt.Sprintf("timer %d in %d ms, %d retransmits", s.Timer, s.ExpiresMillis, s.Retransmits),
+		fmt.Sprintf("timer %d in %d ms, %d retransmits", s.Timer, s.ExpiresMillis,
+			s.Retransmits),
 		fmt.Sprintf("owner %t uid %d inode %d", s.HasOwner, s.UID, s.Inode),
 		fmt.Sprintf("memory %t %+v", s.HasMemory, s.Memory),
 		fmt.Sprintf("drops %t %d", s.HasDrops, s.Drops),
-		fmt.Sprintf("info %t received %d sent %d acknowledged %d ms ago, timestamps %t", s.HasInfo,
+		fmt.Sprintf("info %t received %d sent %d acknowledged %d ms ago, timestamps %t",
+			s.HasInfo,
 			s.LastDataReceived, s.LastDataSent, s.LastAckReceived, s.Timestamps),
 		fmt.Sprintf("cgroup %t %d", s.HasCgroup, s.CgroupID),
 		fmt.Sprintf("v6only %t %t", s.HasV6Only, s.V6Only),
-		fmt.Sprintf("sockopt %t bind address no port %t", s.HasSockopt, s.BindAddressNoPort),
+		fmt.Sprintf("sockopt %t bind address no port %t", s.HasSockopt,
+			s.BindAddressNoPort),
 	}
 	return strings.Join(lines, "\n")
 }
@@ -109,7 +113,8 @@ func TestRecord(t *testing.T) {
 			c := open(t)
 			match := scene.make(t)
 			await(t, c, everything(), match)
-			got := capture{name: scene.name, origin: origin(t), body: answer(t, c, match)}
+			got := capture{name: scene.name, origin: origin(t),
+				body: answer(t, c, match)}
 			var s Socket
 			must(t, parse(got.body, &s), "parse")
 			got.meaning = meaning(s)
@@ -142,6 +147,8 @@ func origin(t *testing.T) string {
 	var u unix.Utsname
 	must(t, unix.Uname(&u), "uname")
 	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
-	return fmt.Sprintf("Linux %s %s, CAP_NET_ADMIN, a network namespace of its own, with SKMEMINFO and INFO",
+	return fmt.Sprintf(
+		"Linux %s %s, CAP_NET_ADMIN, a network namespace of its own, with SKMEMINFO "+
+			"and INFO",
 		release, unix.ByteSliceToString(u.Machine[:]))
 }

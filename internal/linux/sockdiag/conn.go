@@ -50,7 +50,8 @@ type Conn struct {
 // sock_diag says EPROTONOSUPPORT here, one that lacks only its TCP part says
 // ENOENT or EOPNOTSUPP to Dump.
 func Open() (*Conn, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC,
+		unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, &Error{Op: "open a NETLINK_SOCK_DIAG socket", Err: err}
 	}
@@ -59,7 +60,12 @@ func Open() (*Conn, error) {
 		unix.Close(fd)
 		return nil, &Error{Op: "connect a NETLINK_SOCK_DIAG socket to the kernel", Err: err}
 	}
-	return &Conn{fd: fd, port: port, buffer: make([]byte, datagramSize), request: make([]byte, 0, requestSize)}, nil
+	return &Conn{
+		fd:      fd,
+		port:    port,
+		buffer:  make([]byte, datagramSize),
+		request: make([]byte, 0, requestSize),
+	}, nil
 }
 
 // attach connects the socket to the kernel, so that no other process can send
@@ -69,7 +75,8 @@ func attach(fd int) (uint32, error) {
 		return 0, err
 	}
 	limit := unix.NsecToTimeval(silence.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO,
+		&limit); err != nil {
 		return 0, err
 	}
 	name, err := unix.Getsockname(fd)
@@ -144,7 +151,8 @@ func (c *Conn) next() (message, error) {
 func (c *Conn) receive() error {
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(c.fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(c.buffer))), uintptr(len(c.buffer)), unix.MSG_TRUNC, 0, 0)
+			uintptr(unsafe.Pointer(unsafe.SliceData(c.buffer))), uintptr(len(c.buffer)),
+			unix.MSG_TRUNC, 0, 0)
 		switch {
 		case errno == unix.EINTR:
 			continue

@@ -28,12 +28,14 @@ func TestFamilies(t *testing.T) {
 	both := cookies(list(t, c, Request{Family: unix.AF_UNSPEC, States: states}))
 	for _, fd := range []int{p4.listener, p4.client, p4.server} {
 		if v4[cookie(t, fd)] == 0 || v6[cookie(t, fd)] != 0 {
-			t.Errorf("IPv4 socket on %s: in AF_INET %s, in AF_INET6 %s", name(t, fd), v4[cookie(t, fd)], v6[cookie(t, fd)])
+			t.Errorf("IPv4 socket on %s: in AF_INET %s, in AF_INET6 %s", name(t, fd),
+				v4[cookie(t, fd)], v6[cookie(t, fd)])
 		}
 	}
 	for _, fd := range []int{p6.listener, p6.client, p6.server} {
 		if v6[cookie(t, fd)] == 0 || v4[cookie(t, fd)] != 0 {
-			t.Errorf("IPv6 socket on %s: in AF_INET6 %s, in AF_INET %s", name(t, fd), v6[cookie(t, fd)], v4[cookie(t, fd)])
+			t.Errorf("IPv6 socket on %s: in AF_INET6 %s, in AF_INET %s", name(t, fd),
+				v6[cookie(t, fd)], v4[cookie(t, fd)])
 		}
 	}
 	maps.Copy(v4, v6)
@@ -42,7 +44,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// A Conn stays in the namespace where it was opened, whoever uses it.
+// A Conn stays in the namespace where it was opened, no matter who uses it.
 func TestNamespace(t *testing.T) {
 	here := open(t)
 	match := same(t, newPair(t, unix.AF_INET, "127.0.0.1").client)
@@ -95,7 +97,8 @@ func TestStatesAreFiltered(t *testing.T) {
 			name  string
 			match func(Socket) bool
 			want  bool
-		}{{"orphan", orphan, test.orphan}, {"TIME_WAIT", wait, test.wait}, {"half open", half, test.halfOpened}} {
+		}{{"orphan", orphan, test.orphan}, {"TIME_WAIT", wait, test.wait},
+			{"half open", half, test.halfOpened}} {
 			if got := len(pick(all, kind.match)) == 1; got != kind.want {
 				t.Errorf("states %s: %s listed %t", test.state, kind.name, got)
 			}
@@ -121,13 +124,17 @@ func TestSourcePort(t *testing.T) {
 		{name(t, free).Port(), map[bool]int{true: 1, false: 0}[listed]},
 	} {
 		for _, states := range []uint32{AllStates, AllStates &^ BoundInactive.Mask()} {
-			all := list(t, c, Request{Family: unix.AF_UNSPEC, States: states, SourcePort: test.port})
+			all := list(t, c, Request{Family: unix.AF_UNSPEC, States: states,
+				SourcePort: test.port})
 			want := test.want
 			if test.port == name(t, free).Port() && states&BoundInactive.Mask() == 0 {
 				want = 0
 			}
-			if len(all) != want || len(pick(all, func(s Socket) bool { return s.Source.Port() == test.port })) != want {
-				t.Errorf("port %d, states %#x: %d sockets, want %d: %+v", test.port, states, len(all), want, all)
+			if len(all) != want || len(pick(all, func(s Socket) bool {
+				return s.Source.Port() == test.port
+			})) != want {
+				t.Errorf("port %d, states %#x: %d sockets, want %d: %+v", test.port,
+					states, len(all), want, all)
 			}
 		}
 	}
@@ -165,7 +172,8 @@ func TestAbandoned(t *testing.T) {
 			t.Fatalf("abandoned at %d: %d seen, %v", stop, seen, err)
 		}
 		if again := len(list(t, c, r)); again != whole {
-			t.Fatalf("after a dump abandoned at %d: %d sockets, want %d", stop, again, whole)
+			t.Fatalf("after a dump abandoned at %d: %d sockets, want %d", stop, again,
+				whole)
 		}
 	}
 }
@@ -198,9 +206,11 @@ func TestNoAllocation(t *testing.T) {
 			seen = 0
 			must(t, c.Dump(r, count), "Dump")
 		})
-		// The runtime counts for the whole process: a few may be its own, one a socket would be hundreds.
+		// The runtime counts for the whole process: a few may be its own, one a
+		// socket would be hundreds.
 		if allocations > float64(sockets)/100 || seen < sockets {
-			t.Errorf("%s: %v allocations for %d sockets, of at least %d", r, allocations, seen, sockets)
+			t.Errorf("%s: %v allocations for %d sockets, of at least %d", r,
+				allocations, seen, sockets)
 		}
 	}
 }
@@ -211,7 +221,9 @@ func TestRefusedRequests(t *testing.T) {
 		unix.AF_APPLETALK: unix.ENOENT, // no handler
 		255:               unix.EINVAL, // no such family
 	} {
-		err := c.Dump(Request{Family: family, States: AllStates}, func(*Socket) error { return nil })
+		err := c.Dump(Request{Family: family, States: AllStates}, func(*Socket) error {
+			return nil
+		})
 		var typed *Error
 		if !errors.Is(err, want) || !errors.As(err, &typed) {
 			t.Errorf("family %d: %v, want %v", family, err, want)
@@ -232,7 +244,8 @@ func TestListsBound(t *testing.T) {
 	fd := newSocket(t, unix.AF_INET)
 	bind(t, fd, unix.AF_INET, "127.0.0.1:0")
 	lazy := newSocket(t, unix.AF_INET)
-	must(t, unix.SetsockoptInt(lazy, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), "setsockopt")
+	must(t, unix.SetsockoptInt(lazy, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),
+		"setsockopt")
 	bind(t, lazy, unix.AF_INET, "127.0.0.1:0")
 	own := same(t, fd)
 	for _, port := range []uint16{0, 20001} {
@@ -245,10 +258,13 @@ func TestListsBound(t *testing.T) {
 		if len(pick(all, same(t, lazy))) != 0 {
 			t.Error("a socket without a port is listed")
 		}
-		if left := pick(all, func(s Socket) bool { return s.Source.Addr().As4() == probeAddress() }); len(left) != 0 {
+		if left := pick(all, func(s Socket) bool {
+			return s.Source.Addr().As4() == probeAddress()
+		}); len(left) != 0 {
 			t.Errorf("ListsBound left %+v", left)
 		}
-		if all := list(t, c, Request{Family: unix.AF_UNSPEC, States: AllStates &^ BoundInactive.Mask()}); slices.ContainsFunc(all, own) {
+		if all := list(t, c, Request{Family: unix.AF_UNSPEC,
+			States: AllStates &^ BoundInactive.Mask()}); slices.ContainsFunc(all, own) {
 			t.Error("a bound socket is listed without being asked for")
 		}
 	}

@@ -34,7 +34,8 @@ func (s *Socket) ID() ID {
 // String is for errors: the addresses, and the cookie.
 func (id ID) String() string {
 	source := netip.AddrPortFrom(netip.AddrFrom16(id.source).Unmap(), id.sourcePort)
-	destination := netip.AddrPortFrom(netip.AddrFrom16(id.destination).Unmap(), id.destinationPort)
+	destination := netip.AddrPortFrom(netip.AddrFrom16(id.destination).Unmap(),
+		id.destinationPort)
 	return fmt.Sprintf("%s -> %s (cookie %d)", source, destination, id.Cookie)
 }
 

@@ -15,7 +15,9 @@ func TestFind(t *testing.T) {
 			match := scene.make(t)
 			plain := everything()
 			plain.Memory, plain.Info = false, false
-			listed := await(t, c, plain, func(s Socket) bool { return match(s) && s.State == want[scene.name].state })
+			listed := await(t, c, plain, func(s Socket) bool {
+				return match(s) && s.State == want[scene.name].state
+			})
 			s, err := c.Find(listed.ID(), everything())
 			if listed.State == BoundInactive {
 				if !errors.Is(err, unix.ENOENT) {
@@ -27,7 +29,8 @@ func TestFind(t *testing.T) {
 			if s.ID() != listed.ID() || s.fields() != want[scene.name] {
 				t.Errorf("found %s %+v", s.ID(), s.fields())
 			}
-			if s, err := c.Find(listed.ID(), Request{}); err != nil || s.HasMemory || s.HasInfo {
+			if s, err := c.Find(listed.ID(), Request{}); err != nil || s.HasMemory ||
+				s.HasInfo {
 				t.Errorf("memory or info without being asked for: %+v, %v", s, err)
 			}
 		})
@@ -40,7 +43,10 @@ func TestFindBetweenDumps(t *testing.T) {
 	listener, sockets := crowd(t)
 	enough := errors.New("enough")
 	var id ID
-	if err := c.Dump(everything(), func(s *Socket) error { id = s.ID(); return enough }); err != enough {
+	if err := c.Dump(everything(), func(s *Socket) error {
+		id = s.ID()
+		return enough
+	}); err != enough {
 		t.Fatal(err)
 	}
 	if s, err := c.Find(id, Request{}); err != nil || s.Cookie != id.Cookie {
@@ -50,7 +56,8 @@ func TestFindBetweenDumps(t *testing.T) {
 	gone := listening.ID()
 	gone.Cookie++
 	var typed *Error
-	if _, err := c.Find(gone, Request{}); !errors.Is(err, unix.ENOENT) || !errors.As(err, &typed) {
+	if _, err := c.Find(gone, Request{}); !errors.Is(err, unix.ENOENT) ||
+		!errors.As(err, &typed) {
 		t.Errorf("another cookie: %v", err)
 	}
 	if _, err := c.Find(ID{}, Request{}); !errors.As(err, &typed) {
@@ -68,7 +75,8 @@ func TestFindScripts(t *testing.T) {
 		want  error
 	}{
 		{"found", [][]byte{socketReply(1, 10)}, nil},
-		{"refused", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, words(1)[:3])}, ErrMalformed},
+		{"refused", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, words(1)[:3])},
+			ErrMalformed},
 		{"nothing but an end", [][]byte{done(1, 0)}, unix.ENOENT},
 		{"broken", [][]byte{{1}}, ErrMalformed},
 		{"silent", nil, unix.EAGAIN},

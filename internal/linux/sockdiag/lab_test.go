@@ -92,7 +92,8 @@ func connect(tb testing.TB, family int, address string, listener int) int {
 
 func target(tb testing.TB, family int, address string, listener int) unix.Sockaddr {
 	tb.Helper()
-	return sockaddr(family, netip.AddrPortFrom(netip.MustParseAddr(address), name(tb, listener).Port()))
+	return sockaddr(family, netip.AddrPortFrom(netip.MustParseAddr(address),
+		name(tb, listener).Port()))
 }
 
 // pair is a connection of which both ends are held.
@@ -130,7 +131,9 @@ func same(tb testing.TB, fd int) func(Socket) bool {
 
 // between recognises a socket by its two ports: one that has no descriptor.
 func between(source, destination uint16) func(Socket) bool {
-	return func(s Socket) bool { return s.Source.Port() == source && s.Destination.Port() == destination }
+	return func(s Socket) bool {
+		return s.Source.Port() == source && s.Destination.Port() == destination
+	}
 }
 
 func open(tb testing.TB) *Conn {

@@ -54,10 +54,12 @@ func runInNamespace() (int, error) {
 	runtime.LockOSThread() // Pdeathsig is about this thread
 	plain := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	owned := &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
-		Pdeathsig:   syscall.SIGKILL,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER,
+		Pdeathsig:  syscall.SIGKILL,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(),
+			Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(),
+			Size: 1}},
 	}
 	var failed error
 	for _, attributes := range []*syscall.SysProcAttr{plain, owned} {

@@ -18,11 +18,13 @@ type message struct {
 // datagram ends, also behind a message that is broken.
 func split(b []byte) (m message, rest []byte, err error) {
 	if len(b) < unix.SizeofNlMsghdr {
-		return message{}, nil, fmt.Errorf("%w: %d bytes where a netlink header needs %d", ErrMalformed, len(b), unix.SizeofNlMsghdr)
+		return message{}, nil, fmt.Errorf("%w: %d bytes where a netlink header needs %d",
+			ErrMalformed, len(b), unix.SizeofNlMsghdr)
 	}
 	size := int64(binary.NativeEndian.Uint32(b))
 	if size < unix.SizeofNlMsghdr || size > int64(len(b)) {
-		return message{}, nil, fmt.Errorf("%w: netlink length %d in %d bytes", ErrMalformed, size, len(b))
+		return message{}, nil, fmt.Errorf("%w: netlink length %d in %d bytes", ErrMalformed,
+			size, len(b))
 	}
 	m = message{
 		kind:  binary.NativeEndian.Uint16(b[4:]),

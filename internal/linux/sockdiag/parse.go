@@ -26,15 +26,17 @@ const (
 // it does not know it skips: kernels add attributes.
 func parse(b []byte, s *Socket) error {
 	if len(b) < sizeofDiagMsg {
-		return fmt.Errorf("%w: %d bytes where struct inet_diag_msg needs %d", ErrMalformed, len(b), sizeofDiagMsg)
+		return fmt.Errorf("%w: %d bytes where struct inet_diag_msg needs %d", ErrMalformed,
+			len(b), sizeofDiagMsg)
 	}
 	*s = Socket{
-		Family:        b[0],
-		State:         State(b[1]),
-		Timer:         Timer(b[2]),
-		Retransmits:   b[3],
-		Interface:     binary.NativeEndian.Uint32(b[40:]),
-		Cookie:        uint64(binary.NativeEndian.Uint32(b[44:])) | uint64(binary.NativeEndian.Uint32(b[48:]))<<32,
+		Family:      b[0],
+		State:       State(b[1]),
+		Timer:       Timer(b[2]),
+		Retransmits: b[3],
+		Interface:   binary.NativeEndian.Uint32(b[40:]),
+		Cookie: uint64(binary.NativeEndian.Uint32(b[44:])) |
+			uint64(binary.NativeEndian.Uint32(b[48:]))<<32,
 		ExpiresMillis: binary.NativeEndian.Uint32(b[52:]),
 		ReceiveQueue:  binary.NativeEndian.Uint32(b[56:]),
 		SendQueue:     binary.NativeEndian.Uint32(b[60:]),
@@ -56,7 +58,8 @@ func addresses(b []byte) (source, destination netip.Addr, err error) {
 	case unix.AF_INET:
 		return netip.AddrFrom4([4]byte(b[8:12])), netip.AddrFrom4([4]byte(b[24:28])), nil
 	case unix.AF_INET6:
-		return netip.AddrFrom16([16]byte(b[8:24])).Unmap(), netip.AddrFrom16([16]byte(b[24:40])).Unmap(), nil
+		return netip.AddrFrom16([16]byte(b[8:24])).Unmap(),
+			netip.AddrFrom16([16]byte(b[24:40])).Unmap(), nil
 	}
 	return source, destination, fmt.Errorf("%w: address family %d", ErrMalformed, b[0])
 }
@@ -65,11 +68,13 @@ func addresses(b []byte) (source, destination netip.Addr, err error) {
 func (s *Socket) attributes(b []byte) error {
 	for len(b) > 0 {
 		if len(b) < unix.SizeofNlAttr {
-			return fmt.Errorf("%w: %d bytes where an attribute needs %d", ErrMalformed, len(b), unix.SizeofNlAttr)
+			return fmt.Errorf("%w: %d bytes where an attribute needs %d", ErrMalformed,
+				len(b), unix.SizeofNlAttr)
 		}
 		size := int(binary.NativeEndian.Uint16(b))
 		if size < unix.SizeofNlAttr || size > len(b) {
-			return fmt.Errorf("%w: attribute length %d in %d bytes", ErrMalformed, size, len(b))
+			return fmt.Errorf("%w: attribute length %d in %d bytes", ErrMalformed, size,
+				len(b))
 		}
 		kind := binary.NativeEndian.Uint16(b[2:]) & attrTypeMask
 		s.attribute(kind, b[unix.SizeofNlAttr:size])

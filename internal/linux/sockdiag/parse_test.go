@@ -75,7 +75,9 @@ func TestOtherKernels(t *testing.T) {
 	}{
 		{"unknown attribute", attribute(999, 1, 2, 3), func(*Socket) {}},
 		{"no value", attribute(attrSKV6Only), func(*Socket) {}},
-		{"flags in the type", attribute(attrSKV6Only|0x8000, 1), func(s *Socket) { s.HasV6Only, s.V6Only = true, true }},
+		{"flags in the type", attribute(attrSKV6Only|0x8000, 1), func(s *Socket) {
+			s.HasV6Only, s.V6Only = true, true
+		}},
 		{"memory without drops", attribute(attrSKMemInfo, words(8)...), func(s *Socket) {
 			s.HasMemory, s.Memory = true, memory
 		}},
@@ -88,17 +90,21 @@ func TestOtherKernels(t *testing.T) {
 		{"short memory", attribute(attrSKMemInfo, words(7)...), func(*Socket) {}},
 		{"short info", attribute(attrInfo, words(14)...), func(*Socket) {}},
 		{"first info", attribute(attrInfo, words(26)...), func(s *Socket) {
-			s.HasInfo, s.LastDataSent, s.LastDataReceived, s.LastAckReceived = true, 12, 14, 15
+			s.HasInfo, s.LastDataSent, s.LastDataReceived, s.LastAckReceived = true, 12,
+				14, 15
 		}},
 		{"short cgroup", attribute(attrCgroupID, 1, 2, 3, 4), func(*Socket) {}},
 		{"short sockopt", attribute(attrSockopt, 1), func(*Socket) {}},
 		{"shutdown", attribute(attrShutdown, 0), func(s *Socket) { s.HasOwner = true }},
-		{"last value not padded", attribute(attrShutdown, 3)[:5], func(s *Socket) { s.HasOwner = true }},
+		{"last value not padded", attribute(attrShutdown, 3)[:5], func(s *Socket) {
+			s.HasOwner = true
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			want := base
 			test.change(&want)
-			if got := parsed(t, append(plainBody(80), test.attributes...)); got != want {
+			if got := parsed(t, append(plainBody(80), test.attributes...)); got !=
+				want {
 				t.Errorf("got %+v\nwant %+v", got, want)
 			}
 		})
@@ -114,7 +120,8 @@ func TestMalformed(t *testing.T) {
 		"other family":           other,
 		"attribute without head": append(plainBody(80), 1, 2, 3),
 		"attribute of no length": append(plainBody(80), 0, 0, 8, 0),
-		"attribute too long":     append(plainBody(80), binary.NativeEndian.AppendUint32(nil, 0xffffffff)...),
+		"attribute too long": append(plainBody(80),
+			binary.NativeEndian.AppendUint32(nil, 0xffffffff)...),
 	} {
 		var s Socket
 		if err := parse(body, &s); !errors.Is(err, ErrMalformed) {
@@ -127,7 +134,8 @@ func TestSplit(t *testing.T) {
 	two := join(reply(7, 0, 1, 2, []byte{1, 2, 3}), reply(8, 0, 3, 4, nil))
 	first, rest, err := split(two)
 	must(t, err, "split")
-	if first.kind != 7 || first.seq != 1 || first.port != 2 || !bytes.Equal(first.body, []byte{1, 2, 3}) {
+	if first.kind != 7 || first.seq != 1 || first.port != 2 ||
+		!bytes.Equal(first.body, []byte{1, 2, 3}) {
 		t.Errorf("first message %+v", first)
 	}
 	second, rest, err := split(rest)
@@ -142,7 +150,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(plainBody(80))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		dirty := Socket{HasMemory: true, HasInfo: true, HasCgroup: true, HasOwner: true, Drops: 7, Timestamps: true}
+		dirty := Socket{
+			HasMemory:  true,
+			HasInfo:    true,
+			HasCgroup:  true,
+			HasOwner:   true,
+			Drops:      7,
+			Timestamps: true,
+		}
 		var s Socket
 		err, again := parse(b, &s), parse(b, &dirty)
 		if (err == nil) != (again == nil) {
@@ -158,7 +173,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("the value before shows: %+v, %+v", s, dirty)
 		}
 		for _, at := range []netip.AddrPort{s.Source, s.Destination} {
-			if !at.IsValid() || at.Addr().Is4In6() || s.Family == unix.AF_INET && !at.Addr().Is4() {
+			if !at.IsValid() || at.Addr().Is4In6() ||
+				s.Family == unix.AF_INET && !at.Addr().Is4() {
 				t.Fatalf("address %s in family %d", at, s.Family)
 			}
 		}

@@ -83,7 +83,8 @@ func (r Request) filter() []operation {
 
 // appendOne encodes SOCK_DIAG_BY_FAMILY with struct inet_diag_req_v2.
 func (r Request) appendOne(b []byte, seq uint32) []byte {
-	b = appendHeader(b, unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, sizeofDiagReqV2, seq)
+	b = appendHeader(b, unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_REQUEST|unix.NLM_F_DUMP,
+		sizeofDiagReqV2, seq)
 	b = append(b, r.Family, unix.IPPROTO_TCP, r.extensions(), 0)
 	b = binary.NativeEndian.AppendUint32(b, r.States)
 	return r.appendID(b)

@@ -19,8 +19,12 @@ func and(match func(Socket) bool, state State) func(Socket) bool {
 
 func scenes() []scene {
 	return []scene{
-		{"listen_v4", func(tb testing.TB) func(Socket) bool { return listening(tb, unix.AF_INET, "127.0.0.1") }},
-		{"listen_v6", func(tb testing.TB) func(Socket) bool { return listening(tb, unix.AF_INET6, "::") }},
+		{"listen_v4", func(tb testing.TB) func(Socket) bool {
+			return listening(tb, unix.AF_INET, "127.0.0.1")
+		}},
+		{"listen_v6", func(tb testing.TB) func(Socket) bool {
+			return listening(tb, unix.AF_INET6, "::")
+		}},
 		{"established_v4", func(tb testing.TB) func(Socket) bool {
 			return same(tb, newPair(tb, unix.AF_INET, "127.0.0.1").client)
 		}},
@@ -33,15 +37,25 @@ func scenes() []scene {
 		{"not_accepted", notAccepted},
 		{"syn_sent", synSent},
 		{"syn_recv", synReceived},
-		{"fin_wait_2", func(tb testing.TB) func(Socket) bool { return same(tb, halfClosed(tb).client) }},
+		{"fin_wait_2", func(tb testing.TB) func(Socket) bool {
+			return same(tb, halfClosed(tb).client)
+		}},
 		{"fin_wait_2_orphan", orphaned},
-		{"close_wait", func(tb testing.TB) func(Socket) bool { return same(tb, halfClosed(tb).server) }},
-		{"time_wait", func(tb testing.TB) func(Socket) bool { return waiting(tb, unix.AF_INET, "127.0.0.1") }},
+		{"close_wait", func(tb testing.TB) func(Socket) bool {
+			return same(tb, halfClosed(tb).server)
+		}},
+		{"time_wait", func(tb testing.TB) func(Socket) bool {
+			return waiting(tb, unix.AF_INET, "127.0.0.1")
+		}},
 		{"time_wait_mapped", func(tb testing.TB) func(Socket) bool {
 			return waiting(tb, unix.AF_INET6, "::ffff:127.0.0.1")
 		}},
-		{"bound_v4", func(tb testing.TB) func(Socket) bool { return bound(tb, unix.AF_INET, "127.0.0.1:0") }},
-		{"bound_v6", func(tb testing.TB) func(Socket) bool { return bound(tb, unix.AF_INET6, "[::1]:0") }},
+		{"bound_v4", func(tb testing.TB) func(Socket) bool {
+			return bound(tb, unix.AF_INET, "127.0.0.1:0")
+		}},
+		{"bound_v6", func(tb testing.TB) func(Socket) bool {
+			return bound(tb, unix.AF_INET6, "[::1]:0")
+		}},
 		{"bound_after_refusal", refused},
 	}
 }
@@ -75,7 +89,8 @@ func overflow(tb testing.TB, n int) []int {
 	for range n {
 		fd := newSocket(tb, unix.AF_INET)
 		must(tb, unix.SetNonblock(fd, true), "O_NONBLOCK")
-		if err := unix.Connect(fd, target(tb, unix.AF_INET, "127.0.0.1", listener)); err != unix.EINPROGRESS {
+		if err := unix.Connect(fd, target(tb, unix.AF_INET, "127.0.0.1", listener)); err !=
+			unix.EINPROGRESS {
 			tb.Fatalf("connect to a full listener: %v", err)
 		}
 		fds = append(fds, fd)
@@ -86,7 +101,8 @@ func overflow(tb testing.TB, n int) []int {
 // synReceived stays half open because the listener waits for data.
 func synReceived(tb testing.TB) func(Socket) bool {
 	listener := newListener(tb, unix.AF_INET6, "::", 5)
-	must(tb, unix.SetsockoptInt(listener, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 60), "TCP_DEFER_ACCEPT")
+	must(tb, unix.SetsockoptInt(listener, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 60),
+		"TCP_DEFER_ACCEPT")
 	client := connect(tb, unix.AF_INET, "127.0.0.1", listener)
 	return between(name(tb, listener).Port(), name(tb, client).Port())
 }
@@ -143,7 +159,8 @@ func refused(tb testing.TB) func(Socket) bool {
 	bind(tb, fd, unix.AF_INET, "127.0.0.1:20003")
 	closed := newSocket(tb, unix.AF_INET)
 	bind(tb, closed, unix.AF_INET, "127.0.0.1:0")
-	if err := unix.Connect(fd, target(tb, unix.AF_INET, "127.0.0.1", closed)); err != unix.ECONNREFUSED {
+	if err := unix.Connect(fd, target(tb, unix.AF_INET, "127.0.0.1", closed)); err !=
+		unix.ECONNREFUSED {
 		tb.Fatalf("connect to a port where nothing listens: %v", err)
 	}
 	return same(tb, fd)

@@ -19,7 +19,8 @@ func script(t *testing.T, datagrams ...[]byte) *Conn {
 	must(t, err, "socketpair")
 	t.Cleanup(func() { unix.Close(ends[0]); unix.Close(ends[1]) })
 	soon := unix.NsecToTimeval(1e6)
-	must(t, unix.SetsockoptTimeval(ends[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &soon), "SO_RCVTIMEO")
+	must(t, unix.SetsockoptTimeval(ends[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &soon),
+		"SO_RCVTIMEO")
 	for _, d := range datagrams {
 		must(t, unix.Sendto(ends[1], d, 0, nil), "send")
 	}
@@ -38,7 +39,8 @@ func reply(kind, flags uint16, seq, port uint32, body []byte) []byte {
 
 // socketReply is an IPv4 socket with a port.
 func socketReply(seq uint32, sourcePort uint16) []byte {
-	return reply(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, seq, scriptPort, plainBody(sourcePort))
+	return reply(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_MULTI, seq, scriptPort,
+		plainBody(sourcePort))
 }
 
 func plainBody(sourcePort uint16) []byte {
@@ -49,7 +51,8 @@ func plainBody(sourcePort uint16) []byte {
 }
 
 func done(seq uint32, code int32) []byte {
-	return reply(unix.NLMSG_DONE, unix.NLM_F_MULTI, seq, scriptPort, binary.NativeEndian.AppendUint32(nil, uint32(code)))
+	return reply(unix.NLMSG_DONE, unix.NLM_F_MULTI, seq, scriptPort,
+		binary.NativeEndian.AppendUint32(nil, uint32(code)))
 }
 
 func join(parts ...[]byte) (all []byte) {
@@ -62,8 +65,11 @@ func join(parts ...[]byte) (all []byte) {
 // TestScripts dumps once, expects the error, and dumps again: whatever went
 // wrong, the second dump is whole.
 func TestScripts(t *testing.T) {
-	errno := func(e unix.Errno) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(-int32(e))) }
-	interrupted := reply(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP_INTR, 1, scriptPort, plainBody(10))
+	errno := func(e unix.Errno) []byte {
+		return binary.NativeEndian.AppendUint32(nil, uint32(-int32(e)))
+	}
+	interrupted := reply(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP_INTR, 1, scriptPort,
+		plainBody(10))
 	long := make([]byte, 5000)
 	copy(long, socketReply(1, 10))
 	brokenLength := socketReply(1, 10)
@@ -74,31 +80,47 @@ func TestScripts(t *testing.T) {
 		ports []uint16
 		want  error
 	}{
-		{"two datagrams", [][]byte{socketReply(1, 10), join(socketReply(1, 11), done(1, 0))}, []uint16{10, 11}, nil},
-		{"other sequence", [][]byte{join(socketReply(9, 9), done(9, 0), socketReply(1, 10), done(1, 0))}, []uint16{10}, nil},
+		{"two datagrams", [][]byte{socketReply(1, 10),
+			join(socketReply(1, 11), done(1, 0))}, []uint16{10, 11}, nil},
+		{"other sequence",
+			[][]byte{join(socketReply(9, 9), done(9, 0), socketReply(1, 10),
+				done(1, 0))}, []uint16{10}, nil},
 		{"other port", [][]byte{
-			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, 9, plainBody(9)), reply(unix.NLMSG_DONE, 0, 1, 9, nil), done(1, 0),
+			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, 9, plainBody(9)),
+			reply(unix.NLMSG_DONE, 0, 1, 9, nil), done(1, 0),
 		}, nil, nil},
-		{"no operation", [][]byte{reply(unix.NLMSG_NOOP, 0, 1, scriptPort, nil), done(1, 0)}, nil, nil},
+		{"no operation", [][]byte{reply(unix.NLMSG_NOOP, 0, 1, scriptPort, nil),
+			done(1, 0)}, nil, nil},
 		{"unknown kind", [][]byte{reply(99, 0, 1, scriptPort, nil), done(1, 0)}, nil, nil},
 		{"empty end", [][]byte{reply(unix.NLMSG_DONE, 0, 1, scriptPort, nil)}, nil, nil},
-		{"refused", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, errno(unix.EPERM))}, nil, unix.EPERM},
-		{"no module", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, errno(unix.EOPNOTSUPP))}, nil, unix.EOPNOTSUPP},
-		{"empty error", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, nil)}, nil, ErrMalformed},
-		{"end with error", [][]byte{socketReply(1, 10), done(1, -int32(unix.ENOENT))}, []uint16{10}, unix.ENOENT},
-		{"interrupted", [][]byte{join(interrupted, socketReply(1, 11)), done(1, 0)}, []uint16{10, 11}, ErrInterrupted},
+		{"refused", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, errno(unix.EPERM))},
+			nil, unix.EPERM},
+		{"no module", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort,
+			errno(unix.EOPNOTSUPP))}, nil, unix.EOPNOTSUPP},
+		{"empty error", [][]byte{reply(unix.NLMSG_ERROR, 0, 1, scriptPort, nil)}, nil,
+			ErrMalformed},
+		{"end with error", [][]byte{socketReply(1, 10), done(1, -int32(unix.ENOENT))},
+			[]uint16{10}, unix.ENOENT},
+		{"interrupted", [][]byte{join(interrupted, socketReply(1, 11)), done(1, 0)},
+			[]uint16{10, 11}, ErrInterrupted},
 		{"interrupted at the end", [][]byte{
-			socketReply(1, 10), reply(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, 1, scriptPort, nil),
+			socketReply(1, 10), reply(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, 1,
+				scriptPort, nil),
 		}, []uint16{10}, ErrInterrupted},
-		{"overrun", [][]byte{reply(unix.NLMSG_OVERRUN, 0, 1, scriptPort, nil), done(1, 0)}, nil, unix.ENOBUFS},
+		{"overrun", [][]byte{reply(unix.NLMSG_OVERRUN, 0, 1, scriptPort, nil), done(1, 0)},
+			nil, unix.ENOBUFS},
 		{"truncated", [][]byte{long, done(1, 0)}, nil, ErrTruncated},
-		{"truncated in the rest", [][]byte{reply(unix.NLMSG_OVERRUN, 0, 1, scriptPort, nil), long, done(1, 0)}, nil, unix.ENOBUFS},
+		{"truncated in the rest", [][]byte{reply(unix.NLMSG_OVERRUN, 0, 1, scriptPort, nil),
+			long, done(1, 0)}, nil, unix.ENOBUFS},
 		{"wrong length", [][]byte{brokenLength, done(1, 0)}, nil, ErrMalformed},
-		{"wrong length in the rest", [][]byte{reply(unix.NLMSG_OVERRUN, 0, 1, scriptPort, nil), brokenLength, done(1, 0)}, nil, unix.ENOBUFS},
+		{"wrong length in the rest",
+			[][]byte{reply(unix.NLMSG_OVERRUN, 0, 1, scriptPort, nil), brokenLength,
+				done(1, 0)}, nil, unix.ENOBUFS},
 		{"header only", [][]byte{socketReply(1, 10)[:16], done(1, 0)}, nil, ErrMalformed},
 		{"cut header", [][]byte{socketReply(1, 10)[:15], done(1, 0)}, nil, ErrMalformed},
 		{"cut socket, and the end behind it", [][]byte{join(
-			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, make([]byte, 71)), socketReply(1, 9), done(1, 0),
+			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, make([]byte, 71)),
+			socketReply(1, 9), done(1, 0),
 		)}, nil, ErrMalformed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -172,7 +194,8 @@ func TestFindBound(t *testing.T) {
 	}{
 		{"listed", reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, own), true},
 		{"behind another", join(
-			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, other), reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, own),
+			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, other),
+			reply(unix.SOCK_DIAG_BY_FAMILY, 0, 1, scriptPort, own),
 		), true},
 		{"not listed", done(1, 0), false},
 		{"connections come first", socketReply(1, 9), false},
@@ -184,7 +207,8 @@ func TestFindBound(t *testing.T) {
 			}
 		})
 	}
-	if _, err := script(t, reply(unix.NLMSG_ERROR, 0, 1, scriptPort, nil)).findBound(20, inode); !errors.Is(err, ErrMalformed) {
+	if _, err := script(t, reply(unix.NLMSG_ERROR, 0, 1, scriptPort, nil)).findBound(20,
+		inode); !errors.Is(err, ErrMalformed) {
 		t.Errorf("broken answer: %v", err)
 	}
 	if _, err := script(t).findBound(20, inode); !errors.Is(err, unix.EAGAIN) {

@@ -27,8 +27,10 @@ type fields struct {
 
 func (s Socket) fields() fields {
 	return fields{
-		s.Family, s.State, s.Timer, s.HasOwner, s.Inode != 0, s.HasMemory, s.HasInfo, s.HasV6Only,
-		s.ReceiveQueue, s.SendQueue, s.Source.Addr().String(), s.Destination.Addr().String(),
+		s.Family, s.State, s.Timer, s.HasOwner, s.Inode != 0, s.HasMemory, s.HasInfo,
+		s.HasV6Only,
+		s.ReceiveQueue, s.SendQueue, s.Source.Addr().String(),
+		s.Destination.Addr().String(),
 	}
 }
 
@@ -38,24 +40,40 @@ func wantFields() map[string]fields {
 	small := fields{family: v4, source: home, distant: home}
 	with := func(f fields, change func(*fields)) fields { change(&f); return f }
 	return map[string]fields{
-		"listen_v4":          {v4, Listen, TimerNone, true, true, true, false, false, 3, 5, home, "0.0.0.0"},
-		"listen_v6":          {v6, Listen, TimerNone, true, true, true, false, true, 3, 5, "::", "::"},
-		"established_v4":     full,
-		"established_v6":     with(full, func(f *fields) { f.family, f.source, f.distant = v6, "::1", "::1" }),
+		"listen_v4": {v4, Listen, TimerNone, true, true, true, false, false, 3, 5,
+			home, "0.0.0.0"},
+		"listen_v6": {v6, Listen, TimerNone, true, true, true, false, true, 3, 5,
+			"::", "::"},
+		"established_v4": full,
+		"established_v6": with(full, func(f *fields) {
+			f.family, f.source, f.distant = v6, "::1", "::1"
+		}),
 		"established_mapped": with(full, func(f *fields) { f.family = v6 }),
 		"not_accepted":       with(full, func(f *fields) { f.inode = false }),
-		"syn_sent":           with(full, func(f *fields) { f.state, f.timer, f.sq = SynSent, TimerRetransmit, 1 }),
-		"syn_recv":           with(small, func(f *fields) { f.family, f.state, f.timer = v6, SynRecv, TimerRetransmit }),
-		"fin_wait_2":         with(full, func(f *fields) { f.state = FinWait2 }),
-		"fin_wait_2_orphan":  with(small, func(f *fields) { f.state, f.timer = FinWait2, TimerTimeWait }),
-		"close_wait":         with(full, func(f *fields) { f.state, f.rq = CloseWait, 1 }),
-		"time_wait":          with(small, func(f *fields) { f.state, f.timer = TimeWait, TimerTimeWait }),
+		"syn_sent": with(full, func(f *fields) {
+			f.state, f.timer, f.sq = SynSent, TimerRetransmit, 1
+		}),
+		"syn_recv": with(small, func(f *fields) {
+			f.family, f.state, f.timer = v6, SynRecv, TimerRetransmit
+		}),
+		"fin_wait_2": with(full, func(f *fields) { f.state = FinWait2 }),
+		"fin_wait_2_orphan": with(small, func(f *fields) {
+			f.state, f.timer = FinWait2, TimerTimeWait
+		}),
+		"close_wait": with(full, func(f *fields) { f.state, f.rq = CloseWait, 1 }),
+		"time_wait": with(small, func(f *fields) {
+			f.state, f.timer = TimeWait, TimerTimeWait
+		}),
 		"time_wait_mapped": with(small, func(f *fields) {
 			f.family, f.state, f.timer = v6, TimeWait, TimerTimeWait
 		}),
-		"bound_v4":            {v4, BoundInactive, TimerNone, true, true, true, false, false, 0, 0, home, "0.0.0.0"},
-		"bound_v6":            {v6, BoundInactive, TimerNone, true, true, true, false, true, 0, 0, "::1", "::"},
-		"bound_after_refusal": {v4, BoundInactive, TimerNone, true, true, true, false, false, 0, 0, home, home}, // see Socket.Destination
+		"bound_v4": {v4, BoundInactive, TimerNone, true, true, true, false, false, 0, 0,
+			home, "0.0.0.0"},
+		"bound_v6": {v6, BoundInactive, TimerNone, true, true, true, false, true, 0, 0,
+			"::1", "::"},
+		// see Socket.Destination
+		"bound_after_refusal": {v4, BoundInactive, TimerNone, true, true, true, false,
+			false, 0, 0, home, home},
 	}
 }
 
@@ -74,7 +92,8 @@ func TestKinds(t *testing.T) {
 			if s.HasOwner && s.Inode != 0 && s.UID != uint32(os.Getuid()) {
 				t.Errorf("UID %d, want %d", s.UID, os.Getuid())
 			}
-			if s.HasMemory && (!s.HasDrops || s.Memory.ReceiveBuffer == 0 || s.Memory.SendBuffer == 0) {
+			if s.HasMemory && (!s.HasDrops || s.Memory.ReceiveBuffer == 0 ||
+				s.Memory.SendBuffer == 0) {
 				t.Errorf("memory %+v, drops %t", s.Memory, s.HasDrops)
 			}
 			if s.Timer != TimerNone && s.ExpiresMillis > 60_000 {
@@ -92,7 +111,8 @@ func TestOwner(t *testing.T) {
 		must(t, err, "fstat")
 		s := await(t, c, everything(), same(t, fd))
 		if s.Inode != inode || s.Source != name(t, fd) {
-			t.Errorf("%s: inode %d at %s, want %d at %s", s.State, s.Inode, s.Source, inode, name(t, fd))
+			t.Errorf("%s: inode %d at %s, want %d at %s", s.State, s.Inode, s.Source,
+				inode, name(t, fd))
 		}
 	}
 }
@@ -124,10 +144,13 @@ func TestAges(t *testing.T) {
 	_, err := unix.Write(p.server, []byte("hello"))
 	must(t, err, "write")
 	match := same(t, p.client)
-	s := await(t, c, everything(), func(s Socket) bool { return match(s) && s.ReceiveQueue == 5 })
+	s := await(t, c, everything(), func(s Socket) bool {
+		return match(s) && s.ReceiveQueue == 5
+	})
 	const jiffy = 10 // ms, the longest
 	limit := uint32(time.Since(start).Milliseconds()) + jiffy
-	if !s.HasInfo || s.LastDataReceived > limit || s.LastDataSent > limit || s.LastAckReceived > limit {
+	if !s.HasInfo || s.LastDataReceived > limit || s.LastDataSent > limit ||
+		s.LastAckReceived > limit {
 		t.Errorf("ages above %d ms: %+v", limit, s)
 	}
 	if s.Memory.Received < 5 {
@@ -144,8 +167,10 @@ func TestTimestamps(t *testing.T) {
 	for value, want := range map[string]bool{"0": false, "1": true} {
 		must(t, os.WriteFile(file, []byte(value), 0), "write "+file)
 		p := newPair(t, unix.AF_INET, "127.0.0.1")
-		if s := await(t, c, everything(), same(t, p.client)); !s.HasInfo || s.Timestamps != want {
-			t.Errorf("tcp_timestamps=%s: info %t, timestamps %t", value, s.HasInfo, s.Timestamps)
+		if s := await(t, c, everything(), same(t, p.client)); !s.HasInfo ||
+			s.Timestamps != want {
+			t.Errorf("tcp_timestamps=%s: info %t, timestamps %t", value, s.HasInfo,
+				s.Timestamps)
 		}
 	}
 }
@@ -155,7 +180,8 @@ func TestBindAddressNoPort(t *testing.T) {
 	listener := newListener(t, unix.AF_INET, "127.0.0.1", 8)
 	for _, option := range []int{0, 1} {
 		fd := newSocket(t, unix.AF_INET)
-		must(t, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, option), "setsockopt")
+		must(t, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT,
+			option), "setsockopt")
 		bind(t, fd, unix.AF_INET, "127.0.0.1:0")
 		must(t, unix.Connect(fd, target(t, unix.AF_INET, "127.0.0.1", listener)), "connect")
 		s := await(t, c, everything(), same(t, fd))
@@ -163,7 +189,8 @@ func TestBindAddressNoPort(t *testing.T) {
 			t.Skip("this kernel does not send INET_DIAG_SOCKOPT")
 		}
 		if s.BindAddressNoPort != (option == 1) {
-			t.Errorf("IP_BIND_ADDRESS_NO_PORT %d is shown as %t", option, s.BindAddressNoPort)
+			t.Errorf("IP_BIND_ADDRESS_NO_PORT %d is shown as %t", option,
+				s.BindAddressNoPort)
 		}
 	}
 }
@@ -172,11 +199,14 @@ func TestV6Only(t *testing.T) {
 	c := open(t)
 	for _, option := range []int{0, 1} {
 		fd := newSocket(t, unix.AF_INET6)
-		must(t, unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, option), "setsockopt")
+		must(t, unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, option),
+			"setsockopt")
 		bind(t, fd, unix.AF_INET6, "[::]:0")
 		must(t, unix.Listen(fd, 1), "listen")
-		if s := await(t, c, everything(), same(t, fd)); !s.HasV6Only || s.V6Only != (option == 1) {
-			t.Errorf("IPV6_V6ONLY %d is shown as %t, sent %t", option, s.V6Only, s.HasV6Only)
+		if s := await(t, c, everything(), same(t, fd)); !s.HasV6Only ||
+			s.V6Only != (option == 1) {
+			t.Errorf("IPV6_V6ONLY %d is shown as %t, sent %t", option, s.V6Only,
+				s.HasV6Only)
 		}
 	}
 }
@@ -189,7 +219,8 @@ func TestMapped(t *testing.T) {
 	server := accept(t, listener)
 	s := await(t, c, everything(), same(t, server))
 	home := netip.MustParseAddr("127.0.0.1")
-	if s.Family != unix.AF_INET6 || s.Source.Addr() != home || s.Destination != name(t, client) {
+	if s.Family != unix.AF_INET6 || s.Source.Addr() != home ||
+		s.Destination != name(t, client) {
 		t.Errorf("accepted over IPv4 on [::]: %+v", s)
 	}
 	if s.HasCgroup && s.CgroupID == 0 {
@@ -202,7 +233,8 @@ func TestStateNames(t *testing.T) {
 	for s := range State(15) {
 		names = append(names, s.String())
 	}
-	const want = "STATE_0 ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK " +
+	const want = "STATE_0 ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT " +
+		"CLOSE CLOSE_WAIT LAST_ACK " +
 		"LISTEN CLOSING NEW_SYN_RECV BOUND STATE_14"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("%s\nwant %s", got, want)

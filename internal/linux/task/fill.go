@@ -31,9 +31,15 @@ type Result struct {
 	Load string `json:"load"`
 }
 
-// Fill makes tasks one after the other until the kernel refuses or there are Most, and ends them again.
+// Fill makes tasks one after the other until the kernel refuses or there are Most, and ends
+// them again.
 func Fill(s Spec) (Result, error) {
-	f := &filler{uid: s.UID, limit: unix.Rlimit{Cur: s.Limit, Max: s.Limit}, most: min(s.Most, MaxTasks), join: -1}
+	f := &filler{
+		uid:   s.UID,
+		limit: unix.Rlimit{Cur: s.Limit, Max: s.Limit},
+		most:  min(s.Most, MaxTasks),
+		join:  -1,
+	}
 	copy(f.load[:], "/proc/loadavg\x00")
 	copy(f.zero[:], "0")
 	if s.Cgroup != "" {
@@ -59,15 +65,18 @@ func Fill(s Spec) (Result, error) {
 	n, err := r.Read(report)
 	waitErr := wait(pid)
 	if err != nil || n != reportSize {
-		return Result{}, fmt.Errorf("make tasks: the maker ended early: %w", errors.Join(err, waitErr))
+		return Result{}, fmt.Errorf("make tasks: the maker ended early: %w",
+			errors.Join(err, waitErr))
 	}
 	return parse(report)
 }
 
 func parse(b []byte) (Result, error) {
-	step, errno := binary.NativeEndian.Uint64(b), syscall.Errno(binary.NativeEndian.Uint64(b[8:]))
+	step, errno := binary.NativeEndian.Uint64(b),
+		syscall.Errno(binary.NativeEndian.Uint64(b[8:]))
 	if step != 0 {
-		return Result{}, fmt.Errorf("make tasks: %s: %w", steps[min(step, uint64(len(steps)-1))], errno)
+		return Result{}, fmt.Errorf("make tasks: %s: %w",
+			steps[min(step, uint64(len(steps)-1))], errno)
 	}
 	load := b[24:]
 	if n := binary.NativeEndian.Uint64(b[16:]); n <= MaxTasks {

@@ -44,7 +44,8 @@ func TestFillSaysWhatFailed(t *testing.T) {
 	if _, err := Fill(Spec{Most: 1, Cgroup: "/nowhere/cgroup.procs"}); err == nil {
 		t.Error("joined a cgroup that is not there")
 	}
-	if _, err := Fill(Spec{Most: 1, Cgroup: "/dev/full"}); err == nil || !strings.Contains(err.Error(), "join the cgroup") {
+	if _, err := Fill(Spec{Most: 1, Cgroup: "/dev/full"}); err == nil ||
+		!strings.Contains(err.Error(), "join the cgroup") {
 		t.Errorf("Fill = %v, want a word about the cgroup", err)
 	}
 }

@@ -26,12 +26,14 @@ const reportSize = 3*8 + 64
 // steps are what the maker does before it makes tasks, as their numbers in the report.
 var steps = [...]string{"", "join the cgroup", "set RLIMIT_NPROC", "change the user", "step"}
 
-// start makes the copy of this process that makes the tasks. As in syscall.forkExec, the child must not
-// allocate, grow its stack or take a lock: other threads of the runtime do not exist in it.
+// start makes the copy of this process that makes the tasks. As in syscall.forkExec, the
+// child must not allocate, grow its stack or take a lock: other threads of the runtime do
+// not exist in it.
 //
 //go:norace
 func (f *filler) start() (pid int, errno syscall.Errno) {
-	p, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	p, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0,
+		0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -51,7 +53,8 @@ func (f *filler) run() {
 	made := 0
 	for step == 0 && made < f.most {
 		var p uintptr
-		p, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		p, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0,
+			0, 0, 0)
 		if errno != 0 {
 			break
 		}
@@ -69,7 +72,8 @@ func (f *filler) run() {
 	binary.NativeEndian.PutUint64(f.report[0:], uint64(step))
 	binary.NativeEndian.PutUint64(f.report[8:], uint64(errno))
 	binary.NativeEndian.PutUint64(f.report[16:], uint64(made))
-	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.out), uintptr(unsafe.Pointer(&f.report)), reportSize)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.out), uintptr(unsafe.Pointer(&f.report)),
+		reportSize)
 	for {
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 	}
@@ -81,17 +85,20 @@ func (f *filler) run() {
 //go:norace
 func (f *filler) prepare() (step int, errno syscall.Errno) {
 	if f.join >= 0 {
-		if _, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.join), uintptr(unsafe.Pointer(&f.zero)), 1); errno != 0 {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.join),
+			uintptr(unsafe.Pointer(&f.zero)), 1); errno != 0 {
 			return 1, errno
 		}
 	}
 	if f.limit.Cur > 0 {
-		if _, _, errno = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NPROC, uintptr(unsafe.Pointer(&f.limit)), 0, 0, 0); errno != 0 {
+		if _, _, errno = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NPROC,
+			uintptr(unsafe.Pointer(&f.limit)), 0, 0, 0); errno != 0 {
 			return 2, errno
 		}
 	}
 	if f.uid > 0 {
-		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETUID, uintptr(f.uid), 0, 0); errno != 0 {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETUID, uintptr(f.uid), 0,
+			0); errno != 0 {
 			return 3, errno
 		}
 		dieWithParent() // another user clears it (kernel/cred.c commit_creds)
@@ -102,7 +109,9 @@ func (f *filler) prepare() (step int, errno syscall.Errno) {
 //go:nosplit
 //go:norace
 func (f *filler) readLoad() {
-	fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, ^uintptr(99), uintptr(unsafe.Pointer(&f.load)), syscall.O_RDONLY, 0, 0, 0) // AT_FDCWD is -100
+	// AT_FDCWD is -100
+	fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, ^uintptr(99),
+		uintptr(unsafe.Pointer(&f.load)), syscall.O_RDONLY, 0, 0, 0)
 	if errno == 0 {
 		syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&f.report[24])), 63)
 	}

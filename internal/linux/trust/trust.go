@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package trust says of files and directories whether anybody but root and this user could have put
-// them there or changed them. A path is only as good as the directories that lead to it: whoever
+// them there or changed them. A path is only as good as the directories that lead to it: one who
 // may write to one of them chooses what is found below, so each is looked at, as sshd does
 // (StrictModes, sshd_config(5)).
 package trust
@@ -90,7 +90,8 @@ func walk(path string, check func(string, fs.FileInfo) error) (info fs.FileInfo,
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if links++; links > mostLinks {
-				return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+				return nil, &fs.PathError{Op: "open", Path: path,
+					Err: syscall.ELOOP}
 			}
 			to, err := os.Readlink(at)
 			if err != nil {
@@ -106,7 +107,9 @@ func walk(path string, check func(string, fs.FileInfo) error) (info fs.FileInfo,
 		}
 		if len(rest) == 0 {
 			if info.Mode()&fs.ModeSymlink != 0 {
-				continue // the link led to the directory that it is in, or to the root
+				// the link led to the directory that it is in, or to the
+				// root
+				continue
 			}
 			return info, nil
 		}
@@ -192,7 +195,7 @@ func Open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// ReadFile reads a file of at most so many bytes of a directory that was checked.
+// ReadFile reads a file of at most that many bytes of a directory that was checked.
 func ReadFile(path string, most int64) ([]byte, error) {
 	f, err := Open(path, os.O_RDONLY, 0)
 	if err != nil {

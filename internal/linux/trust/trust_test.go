@@ -84,10 +84,14 @@ func TestDirectory(t *testing.T) {
 		},
 		{
 			"below a sticky one for all",
-			func(_, above, _ string) error { return os.Chmod(above, 0o777|fs.ModeSticky) },
+			func(_, above, _ string) error {
+				return os.Chmod(above, 0o777|fs.ModeSticky)
+			},
 			"",
 		},
-		{"not there", func(_, _, dir string) error { return os.Remove(dir) }, "no such file"},
+		{"not there", func(_, _, dir string) error {
+			return os.Remove(dir)
+		}, "no such file"},
 		{"a file", func(_, _, dir string) error {
 			return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600))
 		}, "not a directory"},
@@ -137,15 +141,23 @@ func TestOpen(t *testing.T) {
 		make func(path string) error
 		want string
 	}{
-		{"plain", func(p string) error { return os.WriteFile(p, []byte("text"), 0o600) }, ""},
+		{"plain", func(p string) error {
+			return os.WriteFile(p, []byte("text"), 0o600)
+		}, ""},
 		{"a link", func(p string) error {
-			return errors.Join(os.WriteFile(p+"-real", nil, 0o600), os.Symlink(p+"-real", p))
+			return errors.Join(os.WriteFile(p+"-real", nil, 0o600),
+				os.Symlink(p+"-real", p))
 		}, "is a symbolic link"},
 		{"a second name", func(p string) error {
-			return errors.Join(os.WriteFile(p+"-real", nil, 0o600), os.Link(p+"-real", p))
+			return errors.Join(os.WriteFile(p+"-real", nil, 0o600),
+				os.Link(p+"-real", p))
 		}, "has a second name"},
-		{"a FIFO", func(p string) error { return syscall.Mkfifo(p, 0o600) }, "is not a regular file"},
-		{"a directory", func(p string) error { return os.Mkdir(p, 0o700) }, "is not a regular file"},
+		{"a FIFO", func(p string) error {
+			return syscall.Mkfifo(p, 0o600)
+		}, "is not a regular file"},
+		{"a directory", func(p string) error {
+			return os.Mkdir(p, 0o700)
+		}, "is not a regular file"},
 		{"a stranger's", func(p string) error {
 			return errors.Join(os.WriteFile(p, nil, 0o600), os.Chown(p, stranger, 0))
 		}, "belongs to user 12345"},
@@ -154,7 +166,9 @@ func TestOpen(t *testing.T) {
 		}, "can be written by others"},
 		{
 			"too large",
-			func(p string) error { return os.WriteFile(p, make([]byte, 1<<20+1), 0o600) },
+			func(p string) error {
+				return os.WriteFile(p, make([]byte, 1<<20+1), 0o600)
+			},
 			"larger than 1 MiB",
 		},
 	} {

@@ -8,12 +8,14 @@ import (
 	"strconv"
 )
 
-// Cgroup makes a cgroup of version 2 below a mounted hierarchy and gives it settings (file -> value, such as pids.max). Controllers are
-// switched on in the parent. It outlives the process: RemoveCgroup ends it.
+// Cgroup makes a cgroup of version 2 below a mounted hierarchy and gives it settings (file
+// -> value, such as pids.max). Controllers are switched on in the parent. It outlives the
+// process: RemoveCgroup ends it.
 func Cgroup(path string, controllers []string, settings map[string]string) error {
 	parent := filepath.Dir(path)
 	for _, c := range controllers {
-		if err := cgroupWrite(filepath.Join(parent, "cgroup.subtree_control"), "+"+c); err != nil {
+		if err := cgroupWrite(filepath.Join(parent, "cgroup.subtree_control"),
+			"+"+c); err != nil {
 			return err
 		}
 	}

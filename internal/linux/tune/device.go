@@ -58,7 +58,8 @@ func AddRoute(dev string, to netip.Prefix) error {
 	if err != nil {
 		return &Error{Op: "add route", Subject: subject, Err: err}
 	}
-	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(to.Masked()), Scope: netlink.SCOPE_LINK}
+	route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(to.Masked()),
+		Scope: netlink.SCOPE_LINK}
 	if err := netlink.RouteAdd(route); err != nil {
 		return &Error{Op: "add route", Subject: subject, Err: err}
 	}

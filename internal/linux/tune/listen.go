@@ -10,21 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen calls listen(2) again on a socket that listens already, which changes the
-// limit of its accept queue at once, both ways, and keeps what is queued (net/ipv4/af_inet.c inet_listen). The
-// kernel keeps min(backlog, somaxconn of the socket's namespace); then the error says what was kept. A
-// socket that does not listen is refused with EINVAL and stays as it is.
+// Listen calls listen(2) again on a socket that listens already, which changes the limit of
+// its accept queue at once, both ways, and keeps what is queued (net/ipv4/af_inet.c
+// inet_listen). The kernel keeps min(backlog, somaxconn of the socket's namespace); then
+// the error says what was kept. A socket that does not listen is refused with EINVAL and
+// stays as it is.
 //
-// The limit is read back with getsockopt(TCP_INFO), where tcpi_sacked is the limit of a listener
-// (net/ipv4/tcp.c tcp_get_info).
+// The limit is read back with getsockopt(TCP_INFO), where tcpi_sacked is the limit of a
+// listener (net/ipv4/tcp.c tcp_get_info).
 func Listen(socket *os.File, backlog uint32) error {
-	fail := &Error{Op: "listen() again on", Subject: socket.Name(), Want: strconv.FormatUint(uint64(backlog), 10)}
+	fail := &Error{
+		Op:      "listen() again on",
+		Subject: socket.Name(),
+		Want:    strconv.FormatUint(uint64(backlog), 10),
+	}
 	conn, err := socket.SyscallConn()
 	if err != nil {
 		fail.Err = err
 		return fail
 	}
-	if ctlErr := conn.Control(func(fd uintptr) { err = listen(int(fd), backlog, fail) }); ctlErr != nil {
+	if ctlErr := conn.Control(func(fd uintptr) {
+		err = listen(int(fd), backlog, fail)
+	}); ctlErr != nil {
 		fail.Err = ctlErr
 		return fail
 	}

@@ -53,7 +53,8 @@ func TestListen(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = conn.Control(func(fd uintptr) {
-			if on, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || on != 0 {
+			if on, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET,
+				unix.SO_ACCEPTCONN); err != nil || on != 0 {
 				t.Errorf("it listens now: %d, %v", on, err)
 			}
 		})

@@ -20,16 +20,17 @@ func Prlimit(pid int, soft, hard uint64) error {
 	return PrlimitHeld(pid, func() bool { return true }, Files{}, Files{soft, hard})
 }
 
-// PrlimitHeld is Prlimit on a process that somebody holds (pidfd_open(2)): running says whether it
-// has not ended, and was are the limits that it has. Where it has ended the error is ESRCH.
+// PrlimitHeld is Prlimit on a process that somebody holds (pidfd_open(2)): running says
+// whether it has not ended, and was are the limits that it has. Where it has ended the
+// error is ESRCH.
 //
-// prlimit(2) takes a number, and there is no form of it for a descriptor. Between the look at the
-// process and the call it may end, be waited for, and its number be given to another: that takes a
-// process that is made in this moment and the number being the next one (kernel/pid.c alloc_pid
-// goes round). So the process is looked at again right after the call, and where it is gone by
-// then, whoever has the number and was hit gets its limits back: the call returns what they were.
-// Another process is hit for sure where that differs from was; where it had the same limits before,
-// they stay raised.
+// prlimit(2) takes a number, and there is no form of it for a descriptor. Between the look
+// at the process and the call it may end, be waited for, and its number be given to
+// another: that takes a process that is made in this moment and the number being the next
+// one (kernel/pid.c alloc_pid goes round). So the process is looked at again right after
+// the call, and where it is gone by then, a process that has the number and was hit gets
+// its limits back: the call returns what they were. Another process is hit for sure where
+// that differs from was; where it had the same limits before, they stay raised.
 func PrlimitHeld(pid int, running func() bool, was, want Files) error {
 	set, old := unix.Rlimit{Cur: want.Soft, Max: want.Hard}, unix.Rlimit{}
 	fail := &Error{
@@ -47,7 +48,8 @@ func PrlimitHeld(pid int, running func() bool, was, want Files) error {
 	}
 	if !running() {
 		if old != (unix.Rlimit{Cur: was.Soft, Max: was.Hard}) {
-			_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &old, nil) // it may have ended, too
+			// it may have ended, too
+			_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &old, nil)
 		}
 		fail.Err = unix.ESRCH
 		return fail

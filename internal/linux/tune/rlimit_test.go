@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that ends between the look at it and the call: whoever has its number by then gets its
-// limits back.
+// A process that ends between the look at it and the call: the process that has its number
+// by then gets its limits back.
 func TestPrlimitHitsAnother(t *testing.T) {
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -34,8 +34,10 @@ func TestPrlimitHitsAnother(t *testing.T) {
 			t.Errorf("gone after %d looks: %v", n, err)
 		}
 		var have unix.Rlimit
-		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &had, &have); err != nil || have != left {
-			t.Errorf("gone after %d looks: the other has %v (%v), want %v", n, have, err, left)
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &had, &have); err != nil ||
+			have != left {
+			t.Errorf("gone after %d looks: the other has %v (%v), want %v", n, have,
+				err, left)
 		}
 	}
 }

@@ -64,6 +64,6 @@ func join(list []span) []span {
 	return out
 }
 
-// Same reports whether two spellings of a setting mean the same to the kernel: white space of any kind separates
-// numbers, and 8080,8081 is 8080-8081.
+// Same reports whether two spellings of a setting mean the same to the kernel: white space
+// of any kind separates numbers, and 8080,8081 is 8080-8081.
 func Same(a, b string) bool { return same(a, b) }

@@ -21,9 +21,10 @@ const (
 	nested               = unix.NLA_F_NESTED
 )
 
-// TrackConnections makes the calling thread's network namespace track its IPv4 connections, by the smallest rule
-// that needs it: a table of nf_tables whose one rule loads the state of a packet's connection and does nothing with it. Since Linux 4.10
-// a namespace tracks only where a rule asks for it (net/netfilter/nf_conntrack_proto.c nf_ct_netns_get). It
+// TrackConnections makes the calling thread's network namespace track its IPv4 connections,
+// by the smallest rule that needs it: a table of nf_tables whose one rule loads the state
+// of a packet's connection and does nothing with it. Since Linux 4.10 a namespace tracks
+// only where a rule asks for it (net/netfilter/nf_conntrack_proto.c nf_ct_netns_get). It
 // needs CAP_NET_ADMIN there and a kernel with nf_tables and nft_ct, built in or loaded.
 func TrackConnections() error {
 	if err := trackConnections(); err != nil {
@@ -33,13 +34,15 @@ func TrackConnections() error {
 }
 
 func trackConnections() error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC,
+		unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
 	batch, last := trackingRules()
-	if err := unix.Sendto(fd, batch, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(fd, batch, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err !=
+		nil {
 		return err
 	}
 	return acknowledged(fd, last)
@@ -53,18 +56,21 @@ func trackingRules() (batch []byte, last uint32) {
 	batch = message(batch, newTable, create, 2, familyIPv4, 0, text(1, table))
 	hook := append(number(1, hookLocalOut), number(2, 0)...)
 	batch = message(batch, newChain, create, 3, familyIPv4, 0,
-		join3(text(1, table), text(3, chain), append(attribute(4|nested, hook), text(7, "filter")...)))
+		join3(text(1, table), text(3, chain),
+			append(attribute(4|nested, hook), text(7, "filter")...)))
 	load := append(number(1, 1), number(2, 0)...) // into register 1: the state (NFT_CT_STATE)
 	expression := append(text(1, "ct"), attribute(2|nested, load)...)
 	batch = message(batch, newRule, create|unix.NLM_F_APPEND, 4, familyIPv4, 0,
-		join3(text(1, table), text(2, chain), attribute(4|nested, attribute(1|nested, expression))))
+		join3(text(1, table), text(2, chain),
+			attribute(4|nested, attribute(1|nested, expression))))
 	return message(batch, batchEnd, 0, 5, unix.AF_UNSPEC, nfTables, nil), 4
 }
 
 func join3(a, b, c []byte) []byte { return append(append(append([]byte(nil), a...), b...), c...) }
 
 // message appends struct nlmsghdr, struct nfgenmsg and attributes.
-func message(b []byte, kind, flags uint16, seq uint32, family uint8, resource uint16, attributes []byte) []byte {
+func message(b []byte, kind, flags uint16, seq uint32, family uint8, resource uint16,
+	attributes []byte) []byte {
 	b = binary.NativeEndian.AppendUint32(b, uint32(unix.SizeofNlMsghdr+4+len(attributes)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = binary.NativeEndian.AppendUint16(b, flags|unix.NLM_F_REQUEST)
@@ -106,7 +112,8 @@ func acknowledged(fd int, last uint32) error {
 	}
 }
 
-// answers looks through messages of type NLMSG_ERROR, which are acknowledgements too: for a refusal, or for the message numbered last.
+// answers looks through messages of type NLMSG_ERROR, which are acknowledgements too: for a
+// refusal, or for the message numbered last.
 func answers(b []byte, last uint32) (done bool, err error) {
 	for len(b) > 0 {
 		if len(b) < unix.SizeofNlMsghdr+4 {
@@ -114,9 +121,11 @@ func answers(b []byte, last uint32) (done bool, err error) {
 		}
 		size := int(binary.NativeEndian.Uint32(b))
 		if size < unix.SizeofNlMsghdr+4 || size > len(b) {
-			return false, fmt.Errorf("a netlink message of %d bytes in %d", size, len(b))
+			return false, fmt.Errorf("a netlink message of %d bytes in %d", size,
+				len(b))
 		}
-		if errno := -int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])); errno != 0 {
+		if errno := -int32(binary.NativeEndian.Uint32(b[unix.SizeofNlMsghdr:])); errno !=
+			0 {
 			return false, unix.Errno(errno)
 		}
 		if binary.NativeEndian.Uint32(b[8:]) == last {

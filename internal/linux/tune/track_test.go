@@ -24,7 +24,8 @@ func TestTrackingRulesAreWellFormed(t *testing.T) {
 		b = b[size:]
 	}
 	if seq != last+1 {
-		t.Errorf("the batch ends with message %d, %d is the last that is acknowledged", seq, last)
+		t.Errorf("the batch ends with message %d, %d is the last that is acknowledged", seq,
+			last)
 	}
 }
 

@@ -27,7 +27,8 @@ func TestSysctl(t *testing.T) {
 		for _, c := range []struct{ key, value, want string }{
 			{"net.ipv4.ip_local_port_range", "20000 20009", "20000\t20009"},
 			{"net/ipv4/ip_local_port_range", "20001\t20009", "20001\t20009"},
-			{"net.ipv4.ip_local_reserved_ports", "8080,8081,9000-9002", "8080-8081,9000-9002"},
+			{"net.ipv4.ip_local_reserved_ports", "8080,8081,9000-9002",
+				"8080-8081,9000-9002"},
 			{"net.ipv4.ip_local_reserved_ports", "", ""},
 			{"net.core.somaxconn", "5", "5"},
 			{"net.ipv4.tcp_fin_timeout", "-1", "-1"}, // an unchecked int
@@ -65,7 +66,8 @@ func TestSysctlRefused(t *testing.T) {
 			err := Sysctl(c.key, c.value)
 			var e *Error
 			if !errors.As(err, &e) || !errors.Is(err, c.want) || e.Kept() {
-				t.Errorf("Sysctl(%s, %q) = %v, want %v", c.key, c.value, err, c.want)
+				t.Errorf("Sysctl(%s, %q) = %v, want %v", c.key, c.value, err,
+					c.want)
 			}
 		}
 	})
@@ -245,7 +247,8 @@ func TestPrlimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &got); err != nil || got.Cur != 77 || got.Max != own.Max {
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &got); err != nil || got.Cur != 77 ||
+		got.Max != own.Max {
 		t.Errorf("limit is %v (%v), want 77:%d", got, err, own.Max)
 	}
 	if err := Prlimit(pid, 78, 77); !errors.Is(err, unix.EINVAL) {

@@ -31,7 +31,12 @@ func AddVeth(v Veth) error {
 		link.PeerTxQLen = v.PeerTxQueueLen
 	}
 	if err := netlink.LinkAdd(link); err != nil {
-		return &Error{Op: "add veth pair", Subject: fmt.Sprintf("%s and %s in the namespace of process %d", v.Name, v.Peer, v.PeerIn), Err: err}
+		return &Error{
+			Op: "add veth pair",
+			Subject: fmt.Sprintf("%s and %s in the namespace of process %d", v.Name,
+				v.Peer, v.PeerIn),
+			Err: err,
+		}
 	}
 	return nil
 }

@@ -4,10 +4,10 @@ package result
 type Mode string
 
 const (
-	Hold  Mode = "hold"  // open so many, keep them
+	Hold  Mode = "hold"  // open that many, keep them
 	Churn Mode = "churn" // connect, perhaps ask and be answered, close, again
-	Burst Mode = "burst" // so many handshakes at once, then hold
-	Talk  Mode = "talk"  // open so many, keep them idle, then all ask at once
+	Burst Mode = "burst" // that many handshakes at once, then hold
+	Talk  Mode = "talk"  // open that many, keep them idle, then all ask at once
 )
 
 // Close is how a connection of churn ends.
@@ -18,14 +18,16 @@ const (
 	ClientFIN Close = "fin"        // the client closes first and has the TIME_WAIT
 	ServerFIN Close = "server-fin" // the server closes first and has the TIME_WAIT
 	ServerRST Close = "server-rst" // the server resets
-	Reuse     Close = "reuse"      // reset, and the client's socket is used for the next connection (connect(2) to AF_UNSPEC)
+	// reset, and the client's socket is used for the next connection (connect(2) to
+	// AF_UNSPEC)
+	Reuse Close = "reuse"
 )
 
 // Schema names the JSON form of a Report. Fields may be added, none renamed.
 const Schema = "maxconn.load/1"
 
-// Report is what a run reached. All figures are measured, unless they say otherwise; what could not be
-// measured is null.
+// Report is what a run reached. All figures are measured, unless they say otherwise; what
+// could not be measured is null.
 type Report struct {
 	Schema string `json:"schema"`
 	Role   string `json:"role"` // "connect", "pair", "serve", "raw"
@@ -73,12 +75,14 @@ type Report struct {
 	WorkersLost int   `json:"workers_lost"` // processes that ended before they should
 	FileLimit   int64 `json:"file_limit"`   // of one table
 
-	Stopped string   `json:"stopped,omitempty"` // why the run ended before its goal: StoppedMemory, StoppedByUser, or in words
+	// why the run ended before its goal: StoppedMemory, StoppedByUser, or in words
+	Stopped string   `json:"stopped,omitempty"`
 	BoundBy string   `json:"bound_by"`          // the limit that bound first, "" for none
 	Because string   `json:"because,omitempty"` // how that was seen
 	Missed  []string `json:"missed"`            // what of the goal was not reached
 	GoalMet bool     `json:"goal_met"`
-	// Server is the report of the other end, where that was started for this run and is no part of it.
+	// Server is the report of the other end, where that was started for this run and is
+	// no part of it.
 	Server *Report  `json:"server,omitempty"`
 	Series []Sample `json:"series"`
 }
@@ -108,8 +112,9 @@ type Bucket struct {
 	Count int64   `json:"count"`
 }
 
-// BytesPer is memory for one connection, null where there were too few to tell. Kernel is the loss of free memory and page
-// cache, the user's part taken off; Slab is the growth of the kernel's object caches, which other programs disturb less.
+// BytesPer is memory for one connection, null where there were too few to tell. Kernel is
+// the loss of free memory and page cache, the user's part taken off; Slab is the growth of
+// the kernel's object caches, which other programs disturb less.
 type BytesPer struct {
 	Kernel *int64 `json:"kernel"`
 	User   *int64 `json:"user"`
@@ -124,7 +129,8 @@ type Moved struct {
 	By   int64  `json:"by"`
 }
 
-// Sockstat is the TCP sockets of /proc/net/sockstat. Inuse and TimeWait are of this network namespace, the others of the host.
+// Sockstat is the TCP sockets of /proc/net/sockstat. Inuse and TimeWait are of this network
+// namespace, the others of the host.
 type Sockstat struct {
 	Inuse    int64 `json:"inuse"` // IPv6 included
 	TimeWait int64 `json:"time_wait"`
@@ -135,7 +141,9 @@ type Sockstat struct {
 
 // SYNStep is connections that were established only after their SYN had been sent again.
 type SYNStep struct {
-	Seconds     int   `json:"seconds"` // waited, rounded: 1, 3, 7; 1, 2, 3, 4, 5, 7 where tcp_syn_linear_timeouts is 4 (Linux 6.5)
+	// waited, rounded: 1, 3, 7; 1, 2, 3, 4, 5, 7 where tcp_syn_linear_timeouts is 4
+	// (Linux 6.5)
+	Seconds     int   `json:"seconds"`
 	Retransmits int   `json:"retransmits"`
 	Connections int64 `json:"connections"`
 }

@@ -33,10 +33,13 @@ const (
 
 // Failure is connections that failed alike.
 type Failure struct {
-	Phase Phase  `json:"phase"`
-	Errno string `json:"errno"` // "ECONNREFUSED"; "EOF" where the peer closed, "SHORT" where an answer was cut off, "KILLED"
+	Phase Phase `json:"phase"`
+	// "ECONNREFUSED"; "EOF" where the peer closed, "SHORT" where an answer was cut off,
+	// "KILLED"
+	Errno string `json:"errno"`
 	Count int64  `json:"count"`
-	// First is when the first one failed, in seconds from the start; Open how many were open then.
+	// First is when the first one failed, in seconds from the start; Open how many were
+	// open then.
 	First float64 `json:"first_s"`
 	Open  int64   `json:"first_open"`
 }

@@ -1,6 +1,7 @@
 package proof
 
-// AdviceReport is the popular recipe, one step after the other: each step stands on those before it.
+// AdviceReport is the popular recipe, one step after the other: each step stands on those
+// before it.
 type AdviceReport struct {
 	Schema  string    `json:"schema"`
 	Kernel  string    `json:"kernel"`
@@ -15,7 +16,8 @@ type Advised struct {
 	Recipe  []string `json:"recipe"`  // the lines that it tells to run
 	Promise string   `json:"promise"` // what it promises
 	Model   string   `json:"model"`   // what the kernel's source says, one sentence
-	// Predicted and Measured are the flow with this step and all before it, Before is what was measured without it. Full scale.
+	// Predicted and Measured are the flow with this step and all before it, Before is
+	// what was measured without it. Full scale.
 	Predicted Flow `json:"predicted"`
 	Measured  Flow `json:"measured"`
 	Before    Flow `json:"before"`
@@ -31,7 +33,8 @@ type Advised struct {
 type Flow struct {
 	PerSecond float64 `json:"per_second"` // sustained
 	Held      int64   `json:"held"`       // at one time
-	// BoundBy is what the rate ended at: "ports", where it is that of the model, or "processors", which had no more to give at that moment.
+	// BoundBy is what the rate ended at: "ports", where it is that of the model, or
+	// "processors", which had no more to give at that moment.
 	BoundBy string `json:"bound_by"`
 }
 

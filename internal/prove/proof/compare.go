@@ -7,7 +7,8 @@ type Comparison struct {
 	Schema     string     `json:"schema"`
 	Kernel     string     `json:"kernel"`
 	Comparison []Compared `json:"comparison"`
-	// Carried are the settings that differ and that the labs had; NotCarried those that no namespace can have.
+	// Carried are the settings that differ and that the labs had; NotCarried those that
+	// no namespace can have.
 	Carried    []Differing `json:"carried"`
 	NotCarried []Differing `json:"not_carried"`
 	Seconds    float64     `json:"seconds"`
@@ -36,10 +37,13 @@ type Compared struct {
 // Driven is what came of a demand in one lab.
 type Driven struct {
 	Measured float64 `json:"measured"`
-	// Predicted is the ceiling by the catalogue, capped by what is wanted; null where it says nothing of it.
+	// Predicted is the ceiling by the catalogue, capped by what is wanted; null where
+	// it says nothing of it.
 	Predicted *int64 `json:"predicted"`
-	Met       bool   `json:"met"` // as much as wanted, within 2 % (TIME_WAIT: 4 %, what the kernel's timer adds)
-	// Errors are errno names, and a counter where the kernel tells the client nothing; each retransmission counts again in it.
+	// as much as wanted, within 2 % (TIME_WAIT: 4 %, what the kernel's timer adds)
+	Met bool `json:"met"`
+	// Errors are errno names, and a counter where the kernel tells the client nothing;
+	// each retransmission counts again in it.
 	Errors map[string]int `json:"errors"`
 	Why    string         `json:"why,omitempty"` // why it could not be measured
 }

@@ -90,7 +90,9 @@ type Mark struct {
 const TooBusy = "not quiet: "
 
 // NotQuiet says whether the trial may well give a verdict when it is tried again.
-func (p Proof) NotQuiet() bool { return p.Verdict == CouldNotRun && strings.HasPrefix(p.Why, TooBusy) }
+func (p Proof) NotQuiet() bool {
+	return p.Verdict == CouldNotRun && strings.HasPrefix(p.Why, TooBusy)
+}
 
 // Listed is a claim as prove --list shows it.
 type Listed struct {

@@ -15,8 +15,9 @@ import (
 	"github.com/maxconn/maxconn/internal/lab/vm"
 )
 
-// OnKernels runs a test on each kernel that is asked for: MAXCONN_VM=5.10,newest lists them; otherwise 6.12. Without machines it
-// skips with the reason, or fails where MAXCONN_REQUIRE names vm. Never with -short.
+// OnKernels runs a test on each kernel that is asked for: MAXCONN_VM=5.10,newest lists
+// them; otherwise 6.12. Without machines it skips with the reason, or fails where
+// MAXCONN_REQUIRE names vm. Never with -short.
 func OnKernels(t *testing.T, test func(t *testing.T, k vm.Kernel)) {
 	t.Helper()
 	if testing.Short() {
@@ -39,7 +40,8 @@ func kernel(t *testing.T, series string) vm.Kernel {
 	k, err := vm.Asked(t.Context(), os.Getenv, series)
 	switch {
 	case err == nil:
-	case !vm.Required(os.Getenv) && (errors.Is(err, vm.ErrUnasked) || errors.Is(err, vm.ErrUnavailable)):
+	case !vm.Required(os.Getenv) && (errors.Is(err, vm.ErrUnasked) ||
+		errors.Is(err, vm.ErrUnavailable)):
 		t.Skip(err)
 	default:
 		t.Fatal(err)
@@ -47,17 +49,20 @@ func kernel(t *testing.T, series string) vm.Kernel {
 	return k
 }
 
-// Static builds the test binary of the package in the working directory without C, so that it needs no libraries of the host.
+// Static builds the test binary of the package in the working directory without C, so that
+// it needs no libraries of the host.
 func Static(t *testing.T) string {
 	t.Helper()
 	return StaticOf(t, ".")
 }
 
-// StaticOf builds that of the package in another directory: one whose module must not require this package.
+// StaticOf builds that of the package in another directory: one whose module must not
+// require this package.
 func StaticOf(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "package.test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path, ".")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-buildvcs=false", "-o", path,
+		".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
