@@ -39,7 +39,7 @@ func (g *guard) yield(now int64, slow time.Duration) int64 {
 
 // manyGood is after how many good yields a bad one does not count: it was the kernel then, which
 // gave the processor to another program for a time slice, and would do so without any yield.
-const manyGood = 16
+const manyGood = 256
 
 // judge doubles the penalty after a slow yield and halves it after a good one. Slow yields that
 // were under way together count once: a thousand flushers that are ready at the same time are one
