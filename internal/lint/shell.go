@@ -47,14 +47,6 @@ func (w word) lines() iter.Seq2[int, string] {
 	}
 }
 
-// rowed are words that stand on one line.
-func rowed(all []string, row int) (out []word) {
-	for _, t := range all {
-		out = append(out, word{t, row})
-	}
-	return out
-}
-
 func texts(words []word) (out []string) {
 	for _, w := range words {
 		out = append(out, w.String())

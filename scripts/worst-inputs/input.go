@@ -35,11 +35,6 @@ func (s *sized) add(format string, args ...any) bool {
 // end writes what a file ends with, however much there is.
 func (s *sized) end(text string) { _, _ = io.WriteString(s.w, text) }
 
-// repeat writes one text again and again.
-func repeat(text string) func(*sized) {
-	return framed("", text, "")
-}
-
 // framed is a beginning, one text again and again, and an end.
 func framed(begin, text, end string) func(*sized) {
 	return func(s *sized) {
