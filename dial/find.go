@@ -63,7 +63,7 @@ func (c *core) find(ctx context.Context, network string, t *destination, patient
 	alone := func() {} // nobody is behind
 	began := time.Now()
 	// look sees what may have given ports back without a word.
-	look := func(now time.Time) bool { return t.loose.settle(now, settleAgain) || c.stale(now) }
+	look := func(now time.Time) bool { return t.loose.settleShort(now) || c.stale(now) }
 	if t.line.len() == 0 && (try(alone) || look(began) && try(alone)) {
 		return conn, err
 	}

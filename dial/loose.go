@@ -13,15 +13,19 @@ import (
 // dials, and whenever the count matters.
 
 const (
-	settleEvery = time.Second           // a look costs some 100 ns for each connection
-	settleAgain = 50 * time.Millisecond // at least between two looks when ports are short
+	settleEvery = time.Second // a look costs some 100 ns for each connection
+	// cheapLook is what a look may cost each dial that finds no port: less than connect() takes to
+	// find none. Dearer ones have pauses of settlePause times their length between them.
+	cheapLook   = 500 * time.Microsecond
+	settlePause = 4
 )
 
 // loose are the connections of a destination that no Conn reports.
 type loose struct {
 	mu      sync.Mutex
 	conns   []looseConn
-	settled time.Time
+	settled time.Time     // when the last look began
+	took    time.Duration // how long it lasted
 }
 
 type looseConn struct {
@@ -50,10 +54,29 @@ func (c *Conn) loosen() *net.TCPConn {
 func (l *loose) settle(now time.Time, within time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.conns) == 0 || now.Sub(l.settled) < within {
+	return now.Sub(l.settled) >= within && l.look(now)
+}
+
+// settleShort is settle for a dial that finds no port, and would fail because of a connection that
+// was closed a moment ago.
+func (l *loose) settleShort(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pause := time.Duration(0)
+	if l.took > cheapLook {
+		pause = settlePause * l.took
+	}
+	return now.Sub(l.settled) >= pause && l.look(now)
+}
+
+// look is settle without a pause. mu is held.
+func (l *loose) look(now time.Time) bool {
+	if len(l.conns) == 0 {
 		return false
 	}
 	l.settled = now
+	begun := time.Now()
+	defer func() { l.took = time.Since(begun) }()
 	before, kept := len(l.conns), l.conns[:0]
 	for _, c := range l.conns {
 		if conn := c.conn.Value(); conn != nil && open(conn) {

@@ -189,8 +189,8 @@ func TestPackagesOfAnOrdinaryUser(t *testing.T) {
 // However the script ends, services may start again: at once, or, after a kill, as soon as it is
 // gone.
 func TestPackagesInterrupted(t *testing.T) {
-	// A caller such as nohup may have had signals ignored, which the script would inherit (execve(2));
-	// those that are caught here begin at their default there.
+	// A caller such as nohup may have had signals ignored, which the script would inherit
+	// (execve(2)); those that are caught here begin at their default there.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(caught)
