@@ -14,8 +14,8 @@ import (
 
 const (
 	settleEvery = time.Second // a look costs some 100 ns for each connection
-	// cheapLook is what a look may cost each dial that finds no port: less than connect() takes to
-	// find none. Dearer ones have pauses of settlePause times their length between them.
+	// cheapLook is what a look may cost each dial that finds no port: less than connect() takes
+	// to find none. Longer ones have pauses of settlePause times their length between them.
 	cheapLook   = 500 * time.Microsecond
 	settlePause = 4
 )
