@@ -135,8 +135,8 @@ func (g *guest) planFor(before values, changes ...plan.Change) plan.Plan {
 	for i := range changes {
 		c := &changes[i]
 		fact := c.Target.Fact().String()
-		c.From, c.Setting, c.Limit, c.Why, c.TakesEffect = before[fact],
-			settingWords(c.Target), "system-files", "a test wants it", "now"
+		c.From, c.Setting, c.Why, c.TakesEffect = before[fact],
+			settingWords(c.Target), "a test wants it", "now"
 	}
 	p.Changes = changes
 	return p
