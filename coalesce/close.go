@@ -82,6 +82,7 @@ func (c *Conn) CloseNow() error {
 	cl := c.closing
 	if cl == nil {
 		cl = c.beginClose()
+		c.discardUnsent(errDropped) // before the goroutine of linger can send it
 		go c.linger(cl)
 	}
 	c.mu.Unlock()
@@ -93,13 +94,18 @@ func (c *Conn) CloseNow() error {
 // drop ends a Close that has begun, without sending what is pending.
 func (c *Conn) drop(cl *closing, why error) {
 	c.mu.Lock()
-	if c.accepted > c.sent {
-		c.fail(why)
-	}
+	c.discardUnsent(why)
 	c.mu.Unlock()
 	select {
 	case cl.hurry <- struct{}{}:
 	default:
+	}
+}
+
+// discardUnsent fails the connection if bytes are left. mu is held.
+func (c *Conn) discardUnsent(why error) {
+	if c.accepted > c.sent {
+		c.fail(why)
 	}
 }
 
