@@ -103,7 +103,7 @@ func sceneFirstBoot(g *guest) {
 	g.runUnit(0)
 	g.maxconn(0, "verify")
 	g.says(g.maxconn(0, "status"), "in effect", "fs.nr_open: 2097152, was 1048576",
-		"hard descriptor limit of pid ", ": gone: its boot is over")
+		"hard descriptor limit of exe (pid ", ": gone: its boot is over")
 
 	// A second run adds to the same file. Both hold, and neither calls the other a stranger.
 	g.writeJSON("/tmp/second.json", g.planFor(g.kernel(), set("net.core.somaxconn", "8192")))
