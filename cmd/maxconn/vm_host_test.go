@@ -66,7 +66,7 @@ func (g *guest) raised(before values, pid int) []plan.Change {
 		g.limitTo(pid, "soft", "1200000"),
 		set("net.netfilter.nf_conntrack_buckets", "65536"),
 		set("net.netfilter.nf_conntrack_max", "131072"),
-		set("net.core.netdev_max_backlog", "5000"),
+		set("net.core.netdev_max_backlog", "4096"),
 		set("net.ipv4.tcp_max_orphans", "40000"),
 		set("net.ipv4.tcp_max_tw_buckets", "50000"),
 		set("net.ipv4.neigh.default.gc_thresh1", "1024"),
