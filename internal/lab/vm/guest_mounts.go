@@ -13,8 +13,8 @@ import (
 
 // mountKernel mounts what the kernel offers, where every distribution has it.
 func mountKernel() error {
-	// The root of an initramfs may be written by all (fs/ramfs/inode.c RAMFS_DEFAULT_MODE is 0755, of
-	// a tmpfs 01777): on a real host it is root's alone.
+	// The root of an initramfs that is a tmpfs may be written by all: on a real host it is root's
+	// alone.
 	if err := os.Chmod("/", 0o755); err != nil {
 		return err
 	}
