@@ -13,8 +13,8 @@ import (
 
 // mountKernel mounts what the kernel offers, where every distribution has it.
 func mountKernel() error {
-	// The root of an initramfs that is a tmpfs may be written by all: on a real host it is root's
-	// alone.
+	// The root of an initramfs that is a tmpfs may be written by all: on a real host it
+	// is root's alone.
 	if err := os.Chmod("/", 0o755); err != nil {
 		return err
 	}
