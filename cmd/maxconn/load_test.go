@@ -653,7 +653,8 @@ func TestLoadSelf(t *testing.T) {
 		r.Established != 500 || !r.GoalMet {
 		t.Errorf("%v %+v", err, r)
 	}
-	for name, want := range map[string]string{series: "t,attempted,established,open,failed,per_second,", page: "<svg"} {
+	head := "t,attempted,established,open,failed,per_second,"
+	for name, want := range map[string]string{series: head, page: "<svg"} {
 		if text, err := os.ReadFile(name); err != nil ||
 			!strings.Contains(string(text), want) {
 			t.Errorf("%s: %v\n%s", name, err, text)

@@ -42,7 +42,8 @@ outside of the namespaces is changed, and they end with the program, however it 
 not needed where the kernel allows user namespaces.
 
 --plan, --inbound and --outbound drive a wanted workload in a lab with today's settings of this
-host and again with those of the plan, and put both side by side. prove advice does so for the popular recipe.
+host and again with those of the plan, and put both side by side. prove advice does so
+for the popular recipe.
 
 Claims that only a machine of its own can show are listed and not run: maxconn-proofs, which
 maintainers build from the source, runs all on Debian's kernels in virtual machines. --from

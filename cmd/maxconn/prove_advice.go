@@ -19,10 +19,11 @@ func (a *app) proveAdvice() *cobra.Command {
 		Short: "measure the popular recipe on this kernel, step by step",
 		Long: `advice measures the recipe that is copied from page to page (a wider port range,
 tcp_fin_timeout, tcp_tw_reuse, tcp_tw_recycle, somaxconn, tcp_max_syn_backlog,
-netdev_max_backlog, txqueuelen, the descriptor limit, write buffering), each step on top of those before it:
-connections per second sustained to one destination, connections held, and what else the step
-promises. Beside each: the promise, what the formulas predict, what was measured, the verdict. It takes
-about 80 seconds, for TIME_WAIT is 60, and changes nothing outside of its own network namespaces.`,
+netdev_max_backlog, txqueuelen, the descriptor limit, write buffering), each step on
+top of those before it: connections per second sustained to one destination,
+connections held, and what else the step promises. Beside each: the promise, what the
+formulas predict, what was measured, the verdict. It takes about 80 seconds, for
+TIME_WAIT is 60, and changes nothing outside of its own network namespaces.`,
 		Example: `  maxconn prove advice
   maxconn prove advice --md`,
 		Args: noArguments,
