@@ -22,8 +22,12 @@ type bound struct {
 // process that shares the flow (SO_REUSEPORT groups, forked workers).
 func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 	perProcess := map[string]bound{}
+	blind := false
 	for _, i := range covering {
 		g := &e.gauges[i]
+		if g.Measure == m {
+			blind = blind || g.Blind()
+		}
 		if g.Unbounded || g.Measure != m {
 			continue
 		}
@@ -40,6 +44,7 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 	for _, p := range perProcess {
 		b = b.tighter(p) // tighter does not depend on the order
 	}
+	b.atMost = b.atMost || blind
 	return b
 }
 
@@ -109,7 +114,8 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 	if pid != 0 {
 		f.pids = []int64{pid}
 	}
-	f.ownerless = pid == 0 && row.Sockets() > row.Count("TIME_WAIT")
+	f.ownerless = pid == 0 && row.Text("holders") != "several" &&
+		row.Sockets() > row.Count("TIME_WAIT")
 	return line, f.withProcess(r), ok && !strings.Contains(source, "*")
 }
 
@@ -121,6 +127,17 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 	line.PerSecond, line.RateBy = rate.value, rate.by
 	line.HeldHow, line.RateHow = held.how, rate.how
 	return line
+}
+
+// ownerless says whether the process of any flow could not be seen: only then may there be
+// limits of processes that nobody knows of.
+func ownerless(r *host.Reader) bool {
+	for _, row := range r.Rows(host.OutboundKind) {
+		if _, f, ok := outboundFlow(r, row); ok && f.ownerless {
+			return true
+		}
+	}
+	return slices.ContainsFunc(listenerFlows(r), func(f flow) bool { return f.ownerless })
 }
 
 // mostHolders is how many processes are looked at for all listeners together: a server has
@@ -137,7 +154,7 @@ func listenerFlows(r *host.Reader) []flow {
 	}
 	seen := map[held]bool{}
 	full := map[int]bool{}
-	for _, row := range r.Table(host.ListenerKind) {
+	for _, row := range r.Rows(host.ListenerKind) {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		i, known := places[name]
 		if !known {
@@ -160,8 +177,8 @@ func listenerFlows(r *host.Reader) []flow {
 	}
 	for i := range flows {
 		flows[i].pids = serving(r, flows[i].holders)
-		flows[i] = flows[i].withProcess(r)
 		flows[i].ownerless = len(flows[i].pids) == 0 || full[i]
+		flows[i] = flows[i].withProcess(r)
 	}
 	return flows
 }

@@ -127,6 +127,8 @@ type Unseen struct {
 	Fact   string   `json:"fact"`
 	Why    string   `json:"why"`
 	Limits []string `json:"limits,omitempty"`
+	// Decides: without it nobody can say that the host holds.
+	Decides bool `json:"decides,omitempty"`
 }
 
 // Checked is a limit that was evaluated.
@@ -169,7 +171,7 @@ func Check(s host.Snapshot, o Options) Report {
 	r.Capacity = capacity(s, e, o)
 	r.Findings = findings(s, e, o)
 	count(r.Checked, r.Findings)
-	r.Verdict = verdict(r, e)
+	r.Verdict = verdict(r)
 	return r
 }
 

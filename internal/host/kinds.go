@@ -123,6 +123,18 @@ var tables = map[Kind]bool{
 	CgroupKind: true, UserKind: true, RestKind: true,
 }
 
+// always are the fields that observe writes in every row of a table; what is absent where there
+// is nothing to count, or where a kernel does not tell it, is not among them.
+var always = map[Kind][]string{
+	SoftnetKind:  {"processed", "dropped"},
+	ListenerKind: {"queue", "limit"},
+	InboundKind:  {"unaccepted"},
+	OutboundKind: {"ranged"},
+	SourceKind:   {"ports", "shared", "opposite"},
+	ProcessKind:  {"soft", "hard", "files", "attributed"},
+	UserKind:     {"sockets"},
+}
+
 // IsTable says whether facts of this kind are rows of fields.
 func (k Kind) IsTable() bool { return tables[k] }
 

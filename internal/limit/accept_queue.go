@@ -15,6 +15,7 @@ var _ = register(Limit{
 	Title:   "connections that wait for accept()",
 	Measure: Burst,
 	Scope:   Listener,
+	Bounds:  Flows{Inbound, Burst},
 	Doc: "The kernel finishes the handshake and keeps the connection in the listener's " +
 		"accept queue until the application calls accept(). " +
 		"A full queue drops new SYNs and the last ACK of handshakes in silence; the " +
@@ -92,6 +93,8 @@ var _ = register(Limit{
 		host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
+	Details: []host.Fact{host.Sysctl("net.core.somaxconn"), host.System("kernel"),
+		host.Counter("TcpExt.ListenDrops")},
 	Decides: Flows{Inbound, Burst},
 	Silent:  true,
 	Gauges:  acceptGauges,
@@ -101,7 +104,10 @@ func acceptGauges(r *host.Reader, w Workload) []Gauge {
 	var gauges []Gauge
 	attributed, drops := false, true
 	for _, g := range listenerGroups(r) {
-		gauge := acceptGauge(r, g)
+		gauge := blind(g.subject(), Inbound, g.unknown()...)
+		if len(gauge.Unseen) == 0 {
+			gauge = acceptGauge(r, g)
+		}
 		gauges = append(gauges, gauge)
 		attributed = attributed || gauge.Refusing
 		for _, m := range g.members {

@@ -13,6 +13,7 @@ var _ = register(Limit{
 	Title:   "connections that the memory limit of a cgroup leaves room for",
 	Measure: Held,
 	Scope:   Cgroup,
+	Bounds:  Flows{Both, Held},
 	Doc: "The kernel memory of connections counts against the memory limit of the cgroup " +
 		"(container, service) whose process holds them: sockets, files and epoll " +
 		"entries, " +
@@ -84,6 +85,7 @@ var _ = register(Limit{
 	},
 	Needs: append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)},
 		endpointNeeds...),
+	Details:  endpointNeeds,
 	Foreseen: Foreseen{Each: PerEnd},
 	Gauges:   cgroupMemoryGauges,
 })

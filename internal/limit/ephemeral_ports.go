@@ -14,6 +14,7 @@ var _ = register(Limit{
 	Title:   "local ports for outbound connections",
 	Measure: Held,
 	Scope:   Peer,
+	Bounds:  Flows{Outbound, Held},
 	Doc: "An outbound connection needs a local port that no other connection of the same " +
 		"source address to the same destination " +
 		"address and port uses. connect() chooses it from `ip_local_port_range`. When " +
@@ -79,6 +80,8 @@ var _ = register(Limit{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
 		host.All(host.ListenerKind), host.All(host.AddressKind),
 	}, append(twReuseNeeds, poolNeeds...)...),
+	Details: []host.Fact{host.All(host.BinderKind), host.All(host.AddressKind),
+		unprivilegedPort},
 	Decides:   Flows{Direction: Outbound},
 	SoleErrno: "EADDRNOTAVAIL",
 	Gauges:    ephemeralGauges,
@@ -217,12 +220,16 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 			Process:     row.Text("process"),
 			PID:         pid,
 		},
-		Bounds: Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed,
+		Bounds: Outbound, Ceiling: p.usable, Used: ranged,
+		AtMost: !p.boundListed || mayShare(r, source),
 		Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
 		Lift: p.lift,
 	}
 	state := t.stateOf(r, p, row)
-	if ports, bound := t.bindChose(r, p, source); bound && ports > ranged {
+	_, rangedKnown := row.Int("ranged")
+	if ports, bound := t.bindChose(r, p, source); bound && !rangedKnown {
+		g.AtMost = true // how many of the ports are those of other destinations?
+	} else if bound && ports > ranged {
 		g.shareOut(p, ports-ranged)
 		return g // the gauge of all destinations of the address explains this one
 	}
@@ -371,9 +378,10 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	ports, _ := row.Int("ports")
 	opposite, ok := row.Int("opposite")
+	shared, known := row.Int("shared")
 	destinations := row.Count("destinations")
 	half := (p.high - p.low + 1) / 2
-	if !ok || ports < 8 || row.Count("shared") > 0 || opposite*20 < min(ports, half)*19 {
+	if !ok || !known || ports < 8 || shared > 0 || opposite*20 < min(ports, half)*19 {
 		return Gauge{}, false
 	}
 	if ports > half && destinations < 2 {

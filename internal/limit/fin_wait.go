@@ -84,6 +84,8 @@ var _ = register(Limit{
 		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.ProcessKind),
 		host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, poolNeeds...),
+	Details: []host.Fact{host.All(host.BinderKind), host.All(host.ProcessKind),
+		host.Sysctl("net.ipv4.tcp_fin_timeout"), unprivilegedPort},
 	Gauges: finGauges,
 })
 

@@ -77,6 +77,13 @@ type Limit struct {
 	// Needs are all facts that Gauges may read; a test holds it to them. host.All names
 	// a table.
 	Needs []host.Fact
+	// Details are those of Needs that bear on words and estimates alone: without them
+	// it is as well known whether the limit refuses, and from when on. Where any other
+	// could not be read, nobody can say that the host holds.
+	Details []host.Fact
+	// Bounds are all flows that its gauges may give a ceiling: one that may be lower is
+	// what they have where the limit cannot be evaluated.
+	Bounds Flows
 	// Decides are the wanted flows that nobody can judge where this limit cannot be
 	// evaluated. A limit that decides any is one without which check cannot say that a
 	// host holds.
@@ -100,6 +107,11 @@ type Limit struct {
 type Flows struct {
 	Direction Direction
 	Measure   Measure
+}
+
+// Has says whether flows of a direction that ask for a measure are among them.
+func (f Flows) Has(d Direction, m Measure) bool {
+	return f.Direction&d == d && (f.Measure == "" || f.Measure == m)
 }
 
 // AnyOf says whether a workload wants such a flow.
@@ -266,7 +278,8 @@ type Gauge struct {
 	// all the same: each takes one or more of the unit.
 	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
-	// be seen: the true one may be lower.
+	// be seen: the true one may be lower. With Unbounded it is one of which nothing is
+	// known.
 	AtMost bool
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
@@ -296,6 +309,26 @@ type Gauge struct {
 	// Unseen are facts that would have sharpened this gauge, with the reason.
 	Unseen []host.Missing
 }
+
+// blind is a gauge of a subject whose figures could not be seen.
+func blind(s Subject, bounds Direction, unseen ...host.Missing) Gauge {
+	return Gauge{Subject: s, Bounds: bounds, Unbounded: true, AtMost: true, Unseen: unseen}
+}
+
+// of is the gauge for another measure than the limit's own.
+func (g Gauge) of(m Measure) Gauge {
+	g.Measure = m
+	return g
+}
+
+// lacking is a field of a row that could not be seen.
+func lacking(row host.Row, field string) host.Missing {
+	return host.Missing{Fact: host.Fact{Kind: row.Fact.Kind,
+		Name: row.Name() + "#" + field}, Why: "it could not be read"}
+}
+
+// Blind says that there may be a ceiling, and nobody knows of it.
+func (g Gauge) Blind() bool { return g.Unbounded && g.AtMost }
 
 // Full says whether the ceiling is reached.
 func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }

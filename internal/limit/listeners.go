@@ -22,6 +22,7 @@ type member struct {
 	backlog              int64 // argument of listen(), where inferred
 	backlogKnown, window bool
 	dropsKnown           bool
+	unknown              string // the field without which nothing can be said of its queue
 }
 
 // refused says whether the listener has dropped SYNs or ACKs: in the window
@@ -97,11 +98,26 @@ func newMember(r *host.Reader, row host.Row) member {
 		youngest: host.Age(row.Text("youngest")),
 	}
 	m.queue, m.limit = max(row.Count("queue"), 0), min(max(row.Count("limit"), 0), most)
+	for _, name := range []string{"queue", "limit"} {
+		if _, ok := row.Int(name); !ok {
+			m.unknown = name
+		}
+	}
 	m.drops, m.dropsKnown = row.Int("drops")
 	m.pid = row.Count("pid")
 	m.moved, m.window = r.Moved(row.Fact, "drops")
 	m.backlog, m.backlogKnown = row.Int("backlog")
 	return m
+}
+
+// unknown says which figure of which member could not be seen.
+func (g group) unknown() (missing []host.Missing) {
+	for _, m := range g.members {
+		if m.unknown != "" {
+			missing = append(missing, lacking(m.row, m.unknown))
+		}
+	}
+	return missing
 }
 
 // subject names the group by its first member's process.

@@ -38,7 +38,7 @@ func portPool(r *host.Reader) pool {
 	var p pool
 	p.low, p.high = r.Pair(portRange)
 	all := &portSets{reserved: r.Ports(reservedPorts), listening: r.Ports(listeningPorts)}
-	if p.boundListed = r.Optional(boundSockets) == "listed"; p.boundListed {
+	if p.boundListed = boundAreListed(r); p.boundListed {
 		all.bound = r.Ports(boundPorts)
 	}
 	all.taken = all.reserved.Union(all.listening).Union(all.bound)
@@ -63,6 +63,15 @@ func portPool(r *host.Reader) pool {
 		p.usable = 2
 	}
 	return p
+}
+
+// boundAreListed says whether the kernel lists sockets that are bound and nothing else. An older
+// one does not, and a snapshot of it has nothing to miss.
+func boundAreListed(r *host.Reader) bool {
+	if !r.Has(boundSockets) && r.Kernel().Before(6, 8) {
+		return false
+	}
+	return r.Optional(boundSockets) == "listed"
 }
 
 // steps is the arithmetic with this host's figures.

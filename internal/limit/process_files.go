@@ -15,6 +15,7 @@ var _ = register(Limit{
 	Title:   "file descriptors of a process",
 	Measure: Held,
 	Scope:   Process,
+	Bounds:  Flows{Both, Held},
 	Doc: "Every connection that a program holds is a file descriptor. RLIMIT_NOFILE, its " +
 		"soft value, bounds the highest descriptor number plus one; above it socket(), " +
 		"accept() and open() " +
@@ -100,6 +101,7 @@ var _ = register(Limit{
 			"1.19 (os)",
 	},
 	Needs:     []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
+	Details:   []host.Fact{host.Sysctl("fs.nr_open")},
 	SoleErrno: "EMFILE",
 	LeftAlone: []LeftAlone{{"fs.nr_open", "some programs walk over all descriptor numbers"}},
 	Gauges:    processFilesGauges,
@@ -131,8 +133,12 @@ func processFilesGauges(r *host.Reader, w Workload) []Gauge {
 	nrOpen, _ := r.Maybe(host.Sysctl("fs.nr_open"))
 	var gauges []Gauge
 	for _, row := range r.Rows(host.ProcessKind) {
-		if t, ok := newFileTable(row); ok {
-			t.nrOpen = nrOpen
+		t, ok := newFileTable(row)
+		t.nrOpen = nrOpen
+		switch missing := t.unknown(); {
+		case missing != "":
+			gauges = append(gauges, blind(t.subject(), Both, lacking(row, missing)))
+		case ok:
 			gauges = append(gauges, t.gauge())
 		}
 	}
@@ -157,6 +163,20 @@ func newFileTable(row host.Row) (t fileTable, ok bool) {
 	t.leak = row.Count("CLOSE_WAIT")*2 > row.Sockets()
 	return t, ok1 && ok2 && t.pid > 0 && soft >= 0 && files >= 0 && files <= mostFiles &&
 		!t.sealed()
+}
+
+// unknown is the field without which nothing can be said, "" where it has all.
+func (t fileTable) unknown() string {
+	for _, name := range []string{"soft", "files"} {
+		if t.row.Text(name) == "" && t.pid > 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+func (t fileTable) subject() Subject {
+	return Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}
 }
 
 // sealed is a process that gave up its right to open anything, with what it has still open:
@@ -197,8 +217,7 @@ func (t fileTable) gauge() Gauge {
 		used = t.files
 	}
 	g := Gauge{
-		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name,
-			PID: t.pid}, Bounds: Both,
+		Subject: t.subject(), Bounds: Both,
 		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all,
 		Unbounded: t.soft >= noCeiling,
 		Owner:     t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,

@@ -15,6 +15,7 @@ var _ = register(Limit{
 	Title:   "threads, for servers with a thread for each connection",
 	Measure: Held,
 	Scope:   Host,
+	Bounds:  Flows{Both, Held},
 	Doc: "A server that spends a thread or a process on each connection ends where no more " +
 		"can be made: clone() fails with EAGAIN, \"Resource temporarily unavailable\", " +
 		"and pthread_create() and " +

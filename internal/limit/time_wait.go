@@ -15,6 +15,7 @@ var _ = register(Limit{
 	Title:   "new connections per second to one destination",
 	Measure: PerSecond,
 	Scope:   Peer,
+	Bounds:  Flows{Outbound, PerSecond},
 	Doc: "The side that closes first keeps the connection in TIME_WAIT for 60 s, a " +
 		"constant of the kernel. When that side also opens the connections, the " +
 		"local port " +
@@ -126,6 +127,8 @@ var _ = register(Limit{
 		host.Counter("TcpExt.TWRecycled"), host.Counter("TcpExt.PAWSPassive"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
+	Details: []host.Fact{host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
+		unprivilegedPort},
 	Decides: Flows{Outbound, PerSecond},
 	Gauges:  timeWaitGauges,
 })

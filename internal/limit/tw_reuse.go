@@ -161,13 +161,26 @@ func (t twReuse) bindChose(r *host.Reader, p pool, source string) (ports int64, 
 	row, _ := r.Row(host.SourceKind, source)
 	ports, _ = row.Int("ports")
 	last, known := row.Int("opposite")
+	shared, sharedKnown := row.Int("shared")
 	half := p.size / 2
-	if !known || !t.parity || ports < 8 || row.Count("shared") > 0 ||
+	if !known || !sharedKnown || !t.parity || ports < 8 || shared > 0 ||
 		last*20 < min(ports, half)*19 {
 		return ports, false
 	}
 	// both halves full tells nothing of one destination
 	return ports, ports <= half || (ports-last)*20 < half*19 || row.Count("destinations") > 1
+}
+
+// mayShare says whether it is not known of a source address that its destinations have ports
+// of their own.
+func mayShare(r *host.Reader, source string) bool {
+	row, ok := r.Row(host.SourceKind, source)
+	for _, name := range []string{"ports", "opposite", "shared"} {
+		if _, known := row.Int(name); ok && !known {
+			return true
+		}
+	}
+	return !ok && r.Partial(host.SourceKind) != ""
 }
 
 // stateOf is the state for the connections of a row of outbound.

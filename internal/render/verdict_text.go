@@ -192,7 +192,7 @@ func Blocking(r diagnose.Report) string { return Clean(strings.Join(blocking(r),
 
 func blocking(r diagnose.Report) (why []string) {
 	for _, u := range r.Unseen {
-		if slices.ContainsFunc(u.Limits, func(id string) bool { return !checked(r, id) }) {
+		if u.Decides {
 			why = append(why, factName(u.Fact)+": "+u.Why)
 		}
 	}
