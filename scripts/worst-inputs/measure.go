@@ -89,8 +89,11 @@ func runOnce(program, dir string, c input) (figures, error) {
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	work := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	return figures{
-		wall: wall, seconds: min(wall, work).Seconds(), mebibytes: float64(usage.Maxrss) / 1024,
-		status: cmd.ProcessState.ExitCode(), killed: ctx.Err() != nil,
+		wall:      wall,
+		seconds:   min(wall, work).Seconds(),
+		mebibytes: float64(usage.Maxrss) / 1024,
+		status:    cmd.ProcessState.ExitCode(),
+		killed:    ctx.Err() != nil,
 	}, nil
 }
 

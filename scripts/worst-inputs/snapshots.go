@@ -209,7 +209,7 @@ func oneProcess(s *sized) {
 	numbered(beginSnapshot+
 		"process 7 = name=p soft=9 hard=9 files=9 cgroup=/a/b ESTABLISHED=999\n",
 		"listener 0.0.0.0:%d = queue=6 limit=5 pid=7 cgroup=/a/b\n"+
-			"outbound 10.0.0.%d->1:1 = "+
-			"ESTABLISHED=30000 ranged=30000 pid=7 CLOSE_WAIT=9 SYN_SENT=9 TIME_WAIT=9\n",
+			"outbound 10.0.0.%d->1:1 = ESTABLISHED=30000 ranged=30000 pid=7 "+
+			"CLOSE_WAIT=9 SYN_SENT=9 TIME_WAIT=9\n",
 		endSnapshot)(s)
 }
