@@ -26,7 +26,7 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 	for _, i := range covering {
 		g := &e.gauges[i]
 		if g.Measure == m {
-			blind = blind || g.Blind()
+			blind = blind || g.Blind
 		}
 		if g.Unbounded || g.Measure != m {
 			continue

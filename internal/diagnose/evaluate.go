@@ -89,7 +89,7 @@ func (e *evaluation) missAll(l *limit.Limit, s host.Snapshot, r *host.Reader,
 	gauges []limit.Gauge) {
 	for _, g := range gauges {
 		for _, m := range g.Unseen {
-			e.miss(l, &m, g.Blind())
+			e.miss(l, &m, g.Decides)
 		}
 	}
 	for _, f := range l.Needs {
@@ -115,7 +115,7 @@ func ceilingless(l *limit.Limit, err error) (gauges []limit.Gauge) {
 	for _, measure := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
 		if l.Bounds.Direction != 0 && l.Bounds.Has(l.Bounds.Direction, measure) {
 			gauges = append(gauges, limit.Gauge{Limit: l, Measure: measure,
-				Bounds: l.Bounds.Direction, Unbounded: true, AtMost: true})
+				Bounds: l.Bounds.Direction, Unbounded: true, Blind: true})
 		}
 	}
 	return gauges
@@ -129,7 +129,7 @@ func nowhere(why string) bool {
 // matters says whether the host may not hold for want of a fact. What is not there limits
 // nobody, and what is the host's is not judged in a network namespace of its own.
 func matters(l *limit.Limit, f host.Fact, why string) bool {
-	return !host.IsAbsence(why) && why != host.InChild && !slices.Contains(l.Details, f) &&
+	return !host.IsAbsence(why) && why != host.InChild && why != host.NotListed && !slices.Contains(l.Details, f) &&
 		!slices.Contains(l.Details, host.All(f.Kind))
 }
 

@@ -94,9 +94,31 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	e := endpointSize(r)
 	r.Table(host.CgroupKind) // where no cgroup can be seen, the limit is unseen and not absent
 	var gauges []Gauge
-	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind), "cgroup") {
-		if m, ok := newCgroupMemory(r, t); ok {
+	processes := r.Rows(host.ProcessKind)
+	for _, t := range cgroupTenants(r, processes, "cgroup") {
+		m, ok := newCgroupMemory(r, t)
+		switch missing := t.unread("memory_max", "memory_current"); {
+		case missing != "" && (ok || missing == "memory_max"):
+			gauges = append(gauges, blind(m.subject(), Both, lacking(t.row, missing)))
+		case ok:
 			gauges = append(gauges, m.gauge(e))
+		}
+	}
+	return append(gauges, homeless(r, processes)...)
+}
+
+// homeless are the processes whose cgroup is not known although this host has cgroups.
+func homeless(r *host.Reader, processes []host.Row) (gauges []Gauge) {
+	if len(r.Rows(host.CgroupKind)) == 0 {
+		return nil
+	}
+	for _, row := range processes {
+		if firstField(row, []string{"cgroup", "pids_cgroup"}) == "" {
+			s := Subject{Kind: Process, Process: row.Text("name")}
+			s.PID, _ = host.Row{Fields: host.Fields{{Name: "pid",
+				Value: row.Name()}}}.Int("pid")
+			s.Name = who(s.Process, s.PID)
+			gauges = append(gauges, blind(s, Both, lacking(row, "cgroup")))
 		}
 	}
 	return gauges
@@ -138,8 +160,12 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 		m.meter = "memory_failcnt"
 	}
 	m.met, _ = r.Moved(t.row.Fact, m.meter)
-	return m, ok1 && ok2 && limit > 0 && limit < noCeiling && current >= 0 &&
-		current < noCeiling
+	return m, ok1 && limit > 0 && limit < noCeiling &&
+		(!ok2 || current >= 0 && current < noCeiling)
+}
+
+func (m memoryGroup) subject() Subject {
+	return Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path}
 }
 
 // room is what the limit leaves for more, page cache given back. Without knowing the cache
@@ -157,8 +183,9 @@ func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(
 func (m memoryGroup) gauge(e endpoint) Gauge {
 	room := e.fits(roughly(m.room(e)))
 	g := Gauge{
-		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path},
+		Subject: m.subject(),
 		Bounds:  Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Blind: !m.cacheKnown,
 		Owner: "memory limit of " + m.name, Steps: m.steps(e, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {
 			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) *

@@ -417,7 +417,7 @@ func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	g := Gauge{
-		Subject: thisNetns, Bounds: Both, Measure: PerSecond,
+		Subject: thisNetns, Bounds: Both, Measure: PerSecond, AtMost: t.own < 0,
 		Owner: "net.netfilter.nf_conntrack_max and nf_conntrack_tcp_timeout_time_wait",
 	}
 	if !t.timeWaitKnown {

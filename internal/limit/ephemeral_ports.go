@@ -109,7 +109,8 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 func anyDestination(r *host.Reader, p pool) Gauge {
 	g := Gauge{
 		Subject: anyPeer, Bounds: Outbound,
-		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(),
+		Ceiling: p.usable, AtMost: !p.boundListed, Blind: !p.boundListed,
+		Steps: p.steps(), Unseen: p.unseen(),
 		Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if p.size == 0 || p.usable*2 > p.size {
@@ -222,13 +223,14 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		},
 		Bounds: Outbound, Ceiling: p.usable, Used: ranged,
 		AtMost: !p.boundListed || mayShare(r, source),
-		Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+		Steps:  p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
 		Lift: p.lift,
 	}
 	state := t.stateOf(r, p, row)
 	_, rangedKnown := row.Int("ranged")
+	g.Blind = g.AtMost
 	if ports, bound := t.bindChose(r, p, source); bound && !rangedKnown {
-		g.AtMost = true // how many of the ports are those of other destinations?
+		g.AtMost, g.Blind = true, true // are the ports those of other destinations?
 	} else if bound && ports > ranged {
 		g.shareOut(p, ports-ranged)
 		return g // the gauge of all destinations of the address explains this one
@@ -390,7 +392,8 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	g := Gauge{
 		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations",
 			Source: row.Name()}, Bounds: Outbound,
-		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(),
+		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Blind: !p.boundListed,
+		Steps:  p.steps(),
 		Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}

@@ -278,9 +278,13 @@ type Gauge struct {
 	// all the same: each takes one or more of the unit.
 	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
-	// be seen: the true one may be lower. With Unbounded it is one of which nothing is
-	// known.
+	// be seen: the true one may be lower.
 	AtMost bool
+	// Blind says that for want of Unseen the true ceiling may be anything up to Ceiling, or
+	// up to none where it is Unbounded: no figure of a flow that it bounds is exact.
+	Blind bool
+	// Decides says that for want of Unseen nobody knows whether it refuses now.
+	Decides bool
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
 	// Refusing: the kernel refuses connections now, shown by a queue or table that is
@@ -312,7 +316,8 @@ type Gauge struct {
 
 // blind is a gauge of a subject whose figures could not be seen.
 func blind(s Subject, bounds Direction, unseen ...host.Missing) Gauge {
-	return Gauge{Subject: s, Bounds: bounds, Unbounded: true, AtMost: true, Unseen: unseen}
+	return Gauge{Subject: s, Bounds: bounds, Unbounded: true, Blind: true, Decides: true,
+		Unseen: unseen}
 }
 
 // of is the gauge for another measure than the limit's own.
@@ -326,9 +331,6 @@ func lacking(row host.Row, field string) host.Missing {
 	return host.Missing{Fact: host.Fact{Kind: row.Fact.Kind,
 		Name: row.Name() + "#" + field}, Why: "it could not be read"}
 }
-
-// Blind says that there may be a ceiling, and nobody knows of it.
-func (g Gauge) Blind() bool { return g.Unbounded && g.AtMost }
 
 // Full says whether the ceiling is reached.
 func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }

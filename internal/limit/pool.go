@@ -114,6 +114,5 @@ func (p pool) unseen() []host.Missing {
 		return nil
 	}
 	return []host.Missing{{Fact: host.Ports("bound"),
-		Why: "this kernel does not list sockets that are bound and nothing else (Linux " +
-			"6.8 does); each such port in the range lowers the figure by one"}}
+		Why: host.NotListed + "; each such port in the range lowers the figure by one"}}
 }

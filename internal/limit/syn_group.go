@@ -14,9 +14,10 @@ type synGroup struct {
 	group
 	member         member // with the shortest queue
 	ceiling        int64
-	byMax          bool // tcp_max_syn_backlog is the lower of the two ceilings
-	counted        bool // the half-open connections were counted
-	alone          bool // the namespace has no other listener
+	highest        int64 // the same where the kernel is one of those that hold one more
+	byMax          bool  // tcp_max_syn_backlog is the lower of the two ceilings
+	counted        bool  // the half-open connections were counted
+	alone          bool  // the namespace has no other listener
 	limits         int64
 	dropped, moved int64
 	acceptFull     bool
@@ -34,6 +35,9 @@ func newSynGroup(f synFacts, g group) synGroup {
 	for _, m := range g.members {
 		n, byMax := f.places(m)
 		q.ceiling, q.byMax = q.ceiling+n, q.byMax || byMax
+		if q.highest += n; f.oneMore == host.Untold && !byMax {
+			q.highest++
+		}
 		q.limits += m.limit
 		q.dropped, q.moved = q.dropped+m.drops, q.moved+max(0, m.moved)
 		q.acceptFull = q.acceptFull || m.queue >= m.capacity()
@@ -96,8 +100,10 @@ func (q synGroup) past() bool {
 
 func (q synGroup) gauge(r *host.Reader) Gauge {
 	out := Gauge{
-		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.ceiling,
-		Used: q.halfOpen, AtMost: !q.cookiesKnown || (q.refuses() && !q.maxKnown),
+		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.highest,
+		Used: q.halfOpen, AtMost: !q.cookiesKnown || q.highest > q.ceiling ||
+			(q.refuses() && !q.maxKnown),
+		Blind: q.refuses() && !q.maxKnown,
 		Owner: backlogOwner(q.member, q.somaxconn, q.somaxconnKnown), Steps: q.steps(),
 		Unseen: q.unseen,
 	}

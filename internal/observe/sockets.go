@@ -135,9 +135,7 @@ func (s *subject) pool() *host.PortSet {
 func (s *subject) writeBound(t *tally) {
 	s.snapshot.Set(host.Ports("listening"), t.listeningPorts())
 	if !s.listsBound(t) {
-		const reason = "this kernel does not list sockets that are bound and nothing " +
-			"else (Linux 6.8 does)"
-		s.miss(reason, host.Ports("bound"), host.System("bound-sockets"))
+		s.miss(host.NotListed, host.Ports("bound"), host.System("bound-sockets"))
 		return
 	}
 	s.snapshot.Set(host.System("bound-sockets"), "listed")

@@ -127,6 +127,9 @@ func take(s host.Snapshot, parts []part) host.Snapshot {
 			if p.fact.Kind.IsTable() {
 				c.Miss(host.All(p.fact.Kind), hidden)
 			}
+			if p.fact.Kind == host.ListenerKind {
+				hideMembers(&c, p.fact)
+			}
 			c = hideMoved(c, string(p.fact.Kind)+"/"+p.fact.Name)
 			continue
 		}
@@ -135,6 +138,15 @@ func take(s host.Snapshot, parts []part) host.Snapshot {
 		c = hideMoved(c, string(p.fact.Kind)+"/"+p.fact.Name+"/"+p.field)
 	}
 	return c
+}
+
+// hideMembers hides the further members of a SO_REUSEPORT group.
+func hideMembers(s *host.Snapshot, first host.Fact) {
+	for _, f := range s.Facts() {
+		if f.Kind == first.Kind && strings.HasPrefix(f.Name, first.Name+"~") {
+			s.Hide(f, hidden)
+		}
+	}
 }
 
 func hideMoved(s host.Snapshot, name string) host.Snapshot {
