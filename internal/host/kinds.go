@@ -72,7 +72,9 @@ const (
 	InboundKind Kind = "inbound"
 	// OutboundKind is a table by "source->destination:port": one field a TCP state,
 	// ranged (sockets whose local port is in ip_local_port_range and not reserved),
-	// local-ports known. pid process; timestamps (yes/no: seen on established ones);
+	// local-ports known. pid process; timestamps (yes/no: seen on established ones, of
+	// the row or to the same address); reusable (of ranged, in TIME_WAIT for longer than
+	// the delay of tcp_tw_reuse);
 	// fold (how many sockets may be missing from the row because the table was full).
 	// close_wait_age (as for inbound).
 	OutboundKind Kind = "outbound"

@@ -239,6 +239,9 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		g.Near = neverNear // the limits time-wait and fin-wait explain this one
 		return g
 	}
+	if reusable, known := row.Int("reusable"); known {
+		waiting = min(waiting, reusable)
+	}
 	if state == twTaken && waiting > 0 { // connect() takes these over
 		g.Used = ranged - waiting
 		g.Steps = append(g.Steps, Step{

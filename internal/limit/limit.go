@@ -285,6 +285,9 @@ type Gauge struct {
 	Blind bool
 	// Decides says that for want of Unseen nobody knows whether it refuses now.
 	Decides bool
+	// Sure is the part of Ceiling that it holds whatever is not known, 0 where nothing is
+	// sure, or where all of it is.
+	Sure int64
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
 	// Refusing: the kernel refuses connections now, shown by a queue or table that is

@@ -124,10 +124,10 @@ var _ = register(Limit{
 	},
 	Needs: append(append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
-		host.Counter("TcpExt.TWRecycled"), host.Counter("TcpExt.PAWSPassive"),
+		host.Counter("TcpExt.PAWSPassive"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
-	Details: []host.Fact{host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
+	Details: []host.Fact{host.All(host.AddressKind), host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
 		unprivilegedPort},
 	Decides: Flows{Outbound, PerSecond},
 	Gauges:  timeWaitGauges,
@@ -165,18 +165,22 @@ func timeWaitGauges(r *host.Reader, _ Workload) []Gauge {
 // rateGauge is what all gauges of the limit share.
 func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 	g := Gauge{
-		Bounds: Outbound, Near: neverNear, AtMost: !p.boundListed ||
-			(s == twTaken && t.delayGuessed) || s == twRecycled,
-		Steps: p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
+		Bounds: Outbound, Near: neverNear,
+		AtMost: !p.boundListed || t.unsure(s) || s == twRecycled,
+		Blind:  !p.boundListed || t.unsure(s),
+		Steps:  p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
 		Owner: "net.ipv4.ip_local_port_range and the 60 s of TIME_WAIT (a constant of " +
 			"the kernel)",
 	}
 	remedies := rateRemedies(r, p, t, s)
 	g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
-	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.period(s)),
-		Value: p.usable * 1000 / t.period(s)}
+	if g.Blind && p.boundListed {
+		g.Sure = p.usable / timeWaitSeconds
+	}
+	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.shortest(s)),
+		Value: p.usable * 1000 / t.shortest(s)}
 	switch s {
-	case twTaken:
+	case twTaken, twPerhaps, twYoung:
 		g.Owner = "net.ipv4.ip_local_port_range and the reuse delay (" + t.delayFrom + ")"
 		g.Steps = append(g.Steps, Step{
 			ID:    ReuseDelay,
@@ -205,7 +209,9 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 			How:   Read,
 			From:  "include/net/tcp.h",
 		})
-		step.Sum = itoa(p.usable) + " / " + itoa(timeWaitSeconds)
+		if t.shortest(s) == timeWaitSeconds*1000 {
+			step.Sum = itoa(p.usable) + " / " + itoa(timeWaitSeconds)
+		}
 	}
 	step.Label, step.Unit, step.How =
 		"new connections to one destination when this side closes first", "connections/s",
@@ -243,6 +249,9 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	ports, _ := t.bindChose(r, p, source)
 	s := t.stateOf(r, p, row)
 	g := rateGauge(r, p, t, s)
+	if mayShare(r, source) {
+		g.AtMost, g.Blind = true, true
+	}
 	pid, _ := row.Int("pid")
 	g.Subject = Subject{
 		Kind:        Peer,
@@ -276,7 +285,7 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		return g
 	}
 	overtaken := full && s == twTaken && t.atCeiling(r, g.Ceiling)
-	g.Refusing = full && s != twTaken && s != twUnknown
+	g.Refusing = full && s != twTaken && s != twUnknown && s != twPerhaps
 	g.Harms, g.Notice = s != twTaken || overtaken, s == twTaken
 	g.Cause = rateCause(p, t, s, row, waiting, p.usable-taken)
 	g.Evidence = append(reuseEvidence(r, t), stateEvidence(row)...)
@@ -295,7 +304,7 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 // atCeiling says whether connect() took ports over, in the window, about as fast as the
 // delay allows.
 func (t twReuse) atCeiling(r *host.Reader, ceiling int64) bool {
-	moved, ok := r.Moved(host.Counter("TcpExt.TWRecycled"))
+	moved, ok := r.Moved(recycledPorts)
 	length, err := time.ParseDuration(r.Optional(host.System("window")))
 	return ok && err == nil && float64(moved) >= 0.9*float64(ceiling)*length.Seconds()
 }
@@ -304,7 +313,7 @@ func (t twReuse) atCeiling(r *host.Reader, ceiling int64) bool {
 func closingSteps(waiting int64, s twState) []Step {
 	label := "closed first by this side each second, over the last 60 s"
 	switch s {
-	case twTaken:
+	case twTaken, twPerhaps, twYoung:
 		label += " (at least: ports that were taken over are no longer in TIME_WAIT)"
 	case twRecycled:
 		label += " (at least: with tcp_tw_recycle ports do not stay that long)"
@@ -352,9 +361,6 @@ func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) 
 	}
 	b.WriteString(", so connect() fails only above " + figure.Count(p.usable*1000/t.delay) +
 		" connections/s")
-	if row.Text("timestamps") != "yes" {
-		b.WriteString(", if the peer does timestamps too, which no open connection shows")
-	}
 	b.WriteString("; ports that bind() chose stay taken for 60 s, towards every destination")
 	return b.String()
 }
@@ -369,7 +375,7 @@ func reuseEvidence(r *host.Reader, t twReuse) (out []Evidence) {
 		out = append(out, Evidence{"net.ipv4.tcp_timestamps", itoa(t.stamps),
 			"0 off; tcp_tw_reuse needs them on at both ends"})
 	}
-	if n, ok := r.Maybe(host.Counter("TcpExt.TWRecycled")); ok {
+	if n, ok := r.Maybe(recycledPorts); ok {
 		out = append(out, Evidence{"TcpExt.TWRecycled", itoa(n),
 			"ports that connect() has taken over from TIME_WAIT in this network " +
 				"namespace since it was made"})
@@ -384,9 +390,10 @@ func reuseEvidence(r *host.Reader, t twReuse) (out []Evidence) {
 // rateRemedies is what would lift the ceiling, the surest first.
 func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
 	var first, last []Remedy
-	if s == twNoTimestamps || s == twPeerNoTimestamps { // a fault, not a choice
-		first = reuseRemedies(t, s)
-	} else {
+	switch s {
+	case twNoTimestamps, twPeerNoTimestamps, twPerhaps, twIdle, twYoung:
+		first = reuseRemedies(t, s) // a fault, not a choice
+	default:
 		last = reuseRemedies(t, s)
 	}
 	if p.usable*2 <= p.size && p.size > 0 {

@@ -45,6 +45,7 @@ func (s *subject) countSockets(conn *sockdiag.Conn) error {
 	o := findOwners(s.ctx, s.root, s.id, watch(inodes))
 	defer o.close()
 	t := newTally(s.pool(), l, o)
+	t.reuseLeft = s.reuseLeft()
 	var f finder = conn
 	if err := s.connections(conn, t); err != nil {
 		s.missTables(err, socketKinds()[1:]...)
@@ -129,6 +130,18 @@ func (s *subject) pool() *host.PortSet {
 		}
 	}
 	return pool
+}
+
+// reuseLeft is how much is left of the 60 s of TIME_WAIT when tcp_tw_reuse may take a port over:
+// the delay was a constant before it was a setting (6.14).
+func (s *subject) reuseLeft() uint32 {
+	const timeWait, usual = 60_000, 1000
+	r := s.snapshot.Read()
+	delay, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_tw_reuse_delay"))
+	if !ok {
+		delay = usual
+	}
+	return uint32(max(0, timeWait-max(0, delay)))
 }
 
 // writeBound records which ports are held by bind() alone, and by whom.
