@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -129,7 +130,7 @@ func nowhere(why string) bool {
 // matters says whether the host may not hold for want of a fact. What is not there limits
 // nobody, and what is the host's is not judged in a network namespace of its own.
 func matters(l *limit.Limit, f host.Fact, why string) bool {
-	return !host.IsAbsence(why) && why != host.InChild && why != host.NotListed && !slices.Contains(l.Details, f) &&
+	return !host.IsAbsence(why) && why != host.InChild && !strings.HasPrefix(why, host.NotListed) && !slices.Contains(l.Details, f) &&
 		!slices.Contains(l.Details, host.All(f.Kind))
 }
 

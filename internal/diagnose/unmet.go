@@ -30,7 +30,24 @@ func (n Need) Total() int64 { return n.Want + n.Others }
 
 // Exceeds says whether the gauge does not hold it.
 func (n Need) Exceeds() bool {
-	return n.Want > 0 && !n.Gauge.Unbounded && n.Total() > n.Gauge.Ceiling
+	return n.Want > 0 && !n.Gauge.Unbounded && n.Total() > n.possible()
+}
+
+// possible is what the gauge holds, as far as somebody may count on it.
+func (n Need) possible() int64 {
+	if n.Gauge.Fits > 0 {
+		return min(n.Gauge.Fits, n.Gauge.Ceiling)
+	}
+	return n.Gauge.Ceiling
+}
+
+// unknown says whether nobody can tell if the gauge holds it: for want of a fact that somebody
+// could have, not of one that this kernel does not tell.
+func (n Need) unknown() bool {
+	return n.Want > 0 && n.Gauge.Blind && !n.Exceeds() && n.Total() > n.Gauge.Sure &&
+		slices.ContainsFunc(n.Gauge.Unseen, func(m host.Missing) bool {
+			return matters(n.Gauge.Limit, m.Fact, m.Why)
+		})
 }
 
 // Together says how the goals of a workload are meant.
@@ -280,7 +297,7 @@ func (n Need) Words() string {
 	if n.Others > 0 {
 		words += " beside " + figure.Count(n.Others) + " others"
 	}
-	return words + ", possible " + figure.Count(n.Gauge.Ceiling)
+	return words + ", possible " + figure.Count(n.possible())
 }
 
 // merge puts a demand into the finding that already speaks of the same limit and

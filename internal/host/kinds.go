@@ -132,7 +132,8 @@ var always = map[Kind][]string{
 	ListenerKind: {"queue", "limit"},
 	InboundKind:  {"unaccepted"},
 	OutboundKind: {"ranged"},
-	SourceKind:   {"ports", "shared", "opposite"},
+	SourceKind:   {"ports", "shared", "opposite", "destinations"},
+	QdiscKind:    {"kind"},
 	ProcessKind:  {"soft", "hard", "files", "attributed"},
 	UserKind:     {"sockets"},
 }

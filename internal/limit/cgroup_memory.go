@@ -104,11 +104,11 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 			gauges = append(gauges, m.gauge(e))
 		}
 	}
-	return append(gauges, homeless(r, processes)...)
+	return append(gauges, homeless(r, processes, Both)...)
 }
 
 // homeless are the processes whose cgroup is not known although this host has cgroups.
-func homeless(r *host.Reader, processes []host.Row) (gauges []Gauge) {
+func homeless(r *host.Reader, processes []host.Row, bounds Direction) (gauges []Gauge) {
 	if len(r.Rows(host.CgroupKind)) == 0 {
 		return nil
 	}
@@ -118,7 +118,7 @@ func homeless(r *host.Reader, processes []host.Row) (gauges []Gauge) {
 			s.PID, _ = host.Row{Fields: host.Fields{{Name: "pid",
 				Value: row.Name()}}}.Int("pid")
 			s.Name = who(s.Process, s.PID)
-			gauges = append(gauges, blind(s, Both, lacking(row, "cgroup")))
+			gauges = append(gauges, blind(s, bounds, lacking(row, "cgroup")))
 		}
 	}
 	return gauges

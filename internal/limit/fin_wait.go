@@ -248,8 +248,10 @@ func finRemedies(process string, held int64) []Remedy {
 
 // finPeers are the destinations where such connections hold more than half of the local ports.
 func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
-	if !r.Has(portRange) || !r.Has(reservedPorts) || !r.Has(listeningPorts) {
-		return nil // ephemeral-ports says that the ports could not be seen
+	for _, f := range []host.Fact{portRange, reservedPorts, listeningPorts} {
+		if r.Optional(f); !r.Has(f) {
+			return nil
+		}
 	}
 	p := portPool(r)
 	for _, row := range r.Table(host.OutboundKind) {

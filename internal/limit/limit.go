@@ -285,8 +285,10 @@ type Gauge struct {
 	Blind bool
 	// Decides says that for want of Unseen nobody knows whether it refuses now.
 	Decides bool
-	// Sure is the part of Ceiling that it holds whatever is not known, 0 where nothing is
-	// sure, or where all of it is.
+	// Fits is what a wanted workload may ask of it, where that is less than Ceiling: what
+	// the evidence speaks for, or what chance leaves. 0: Ceiling.
+	Fits int64
+	// Sure is what it holds of a Blind ceiling whatever is not known.
 	Sure int64
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64

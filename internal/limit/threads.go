@@ -140,6 +140,7 @@ func threadGauges(r *host.Reader, w Workload) []Gauge {
 			gauges = append(gauges, g)
 		}
 	}
+	gauges = append(gauges, homeless(r, processes, 0)...)
 	maps, _ := r.Maybe(host.Sysctl("vm.max_map_count"))
 	for _, row := range processes {
 		if g, ok := processThreads(row, maps, taken); ok {

@@ -174,8 +174,11 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 	}
 	remedies := rateRemedies(r, p, t, s)
 	g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
-	if g.Blind && p.boundListed {
-		g.Sure = p.usable / timeWaitSeconds
+	switch sure := max(1, p.usable/timeWaitSeconds); {
+	case s == twIdle:
+		g.Fits = sure
+	case g.Blind && p.boundListed:
+		g.Sure = sure
 	}
 	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.shortest(s)),
 		Value: p.usable * 1000 / t.shortest(s)}

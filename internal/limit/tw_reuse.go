@@ -62,8 +62,9 @@ func readTWReuse(r *host.Reader) twReuse {
 		return t
 	}
 	t.delay, t.delayFrom = 1000, "a constant of kernel "+kernel.String()
-	t.delayGuessed = (!kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0) &&
-		!host.IsAbsence(r.Why(reuseDelay))
+	why := r.Why(reuseDelay)
+	t.delayGuessed = !host.IsAbsence(why) && (why != host.NotThere || !kernel.Known() ||
+		kernel.Compare(knob.ReuseDelay) >= 0)
 	if kernel.Known() && kernel.Compare(knob.ReuseInOneSecond) < 0 {
 		t.delay = 2000
 	}
@@ -107,7 +108,7 @@ func (t twReuse) state(loopback bool, stamps string) twState {
 	switch {
 	case t.recycle && t.stampsKnown && t.stamps != 0 && stamps != "no":
 		return twRecycled
-	case !t.modeKnown:
+	case !t.modeKnown, t.recycle && !t.stampsKnown && stamps != "no":
 		return twUnknown
 	case t.mode == 0:
 		return twOff
@@ -194,7 +195,10 @@ func (t twReuse) shortest(s twState) int64 {
 		if least = t.delay; t.delayGuessed {
 			least = 1 // the smallest value of tcp_tw_reuse_delay
 		}
-	case t.recycleUnknown:
+	case s == twIdle: // nobody may have tried
+		least = t.delay
+	}
+	if t.recycleUnknown || t.recycle && s == twUnknown {
 		least = min(least, recycledAfter)
 	}
 	return least
@@ -233,7 +237,7 @@ func (t twReuse) bindChose(r *host.Reader, p pool, source string) (ports int64, 
 // of their own.
 func mayShare(r *host.Reader, source string) bool {
 	row, ok := r.Row(host.SourceKind, source)
-	for _, name := range []string{"ports", "opposite", "shared"} {
+	for _, name := range []string{"ports", "opposite", "shared", "destinations"} {
 		if _, known := row.Int(name); ok && !known {
 			return true
 		}

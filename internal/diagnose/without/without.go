@@ -66,7 +66,7 @@ func removals(s host.Snapshot) (out []removal) {
 		out = append(out, removal{whole.String(), []part{whole}})
 		kinds[f.Kind] = append(kinds[f.Kind], whole)
 		for _, x := range fieldsOf(s, f) {
-			if slices.Contains(counted, x.Name) {
+			if slices.Contains(counted, x.Name) || known(f, x.Name) {
 				continue
 			}
 			p := part{f, x.Name}
@@ -90,7 +90,8 @@ func removals(s host.Snapshot) (out []removal) {
 // stays says whether a fact is not taken out: what says that two samples were taken and what
 // moved goes with what it speaks of, and a group of listeners is observed as a whole.
 func stays(f host.Fact) bool {
-	return f == host.System("window") || f.Kind == host.MovedKind ||
+	_, twin := twins[f]
+	return f == host.System("window") || f.Kind == host.MovedKind || twin ||
 		f.Kind == host.ListenerKind && strings.Contains(f.Name, "~")
 }
 
@@ -99,10 +100,16 @@ func stays(f host.Fact) bool {
 var counted = append([]string{"fold", "files_below", "pids", "unaccepted_close_wait"},
 	host.States...)
 
+// known says whether a field tells what is known from elsewhere: a peer that is this host does
+// timestamps if its setting says so.
+func known(f host.Fact, field string) bool {
+	return field == "timestamps" && strings.Contains(f.Name, "->127.")
+}
+
 // needed are the facts of a snapshot that a limit reads.
 func needed(s host.Snapshot, l *limit.Limit) (parts []part) {
 	for _, f := range s.Facts() {
-		if !stays(f) && (slices.Contains(l.Needs, f) ||
+		if _, twin := twins[f]; (twin || !stays(f)) && (slices.Contains(l.Needs, f) ||
 			slices.Contains(l.Needs, host.All(f.Kind))) {
 			parts = append(parts, part{fact: f})
 		}
