@@ -18,7 +18,8 @@ type evaluation struct {
 	void    map[limit.ID]bool // limits that could not be evaluated at all
 	covers  *coverage         // of the gauges, made when it is asked for
 	mayBe   map[int]map[int64]bool
-	someone *bool // whether the process of a flow could not be seen; nil: not asked yet
+	doubted map[missing]bool // what is unknown of the workload for want of it
+	someone *bool            // whether the process of a flow could not be seen; nil: not asked yet
 }
 
 // coverage is made once, when all gauges are there.
@@ -51,7 +52,8 @@ type blame struct {
 }
 
 func evaluate(s host.Snapshot, o Options) *evaluation {
-	e := &evaluation{unseen: map[missing]*blame{}, void: map[limit.ID]bool{}}
+	e := &evaluation{unseen: map[missing]*blame{}, void: map[limit.ID]bool{},
+		doubted: map[missing]bool{}}
 	var all [][]limit.Gauge
 	for _, l := range limit.Catalogue() {
 		if len(o.Limits) > 0 && !slices.Contains(o.Limits, string(l.ID)) {
@@ -109,14 +111,15 @@ func (e *evaluation) missAll(l *limit.Limit, s host.Snapshot, r *host.Reader,
 // ceilingless are gauges of a limit that could not be evaluated: they bound all that it may
 // bound, and nobody knows where.
 func ceilingless(l *limit.Limit, err error) (gauges []limit.Gauge) {
-	var m *host.Missing
-	if errors.As(err, &m) && nowhere(m.Why) {
+	m := missingFact(err)
+	if nowhere(m.Why) {
 		return nil
 	}
 	for _, measure := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
 		if l.Bounds.Direction != 0 && l.Bounds.Has(l.Bounds.Direction, measure) {
 			gauges = append(gauges, limit.Gauge{Limit: l, Measure: measure,
-				Bounds: l.Bounds.Direction, Unbounded: true, Blind: true})
+				Bounds: l.Bounds.Direction, Unbounded: true, Blind: true,
+				Unseen: []host.Missing{m}})
 		}
 	}
 	return gauges
@@ -144,16 +147,9 @@ func partial(s host.Snapshot, f host.Fact) string {
 
 // miss notes that a limit lacks a fact; decides says that the limit may bind for all that is known.
 func (e *evaluation) miss(l *limit.Limit, err error, decides bool) {
-	key := missing{why: err.Error()}
-	var m *host.Missing
-	var bad *host.Malformed
-	switch {
-	case errors.As(err, &m):
-		key = missing{m.Fact.String(), m.Why}
-		decides = decides && (matters(l, m.Fact, m.Why) || e.undecided(l))
-	case errors.As(err, &bad):
-		key = missing{bad.Fact.String(), "its text is not " + bad.Want + ": " + bad.Text}
-	}
+	m := missingFact(err)
+	key := missing{m.Fact.String(), m.Why}
+	decides = decides && (matters(l, m.Fact, m.Why) || e.undecided(l))
 	b := e.unseen[key]
 	if b == nil {
 		b = &blame{}
@@ -162,6 +158,20 @@ func (e *evaluation) miss(l *limit.Limit, err error, decides bool) {
 	if b.decides = b.decides || decides; !slices.Contains(b.limits, string(l.ID)) {
 		b.limits = append(b.limits, string(l.ID))
 	}
+}
+
+// missingFact is the fact that an error of a reader speaks of.
+func missingFact(err error) host.Missing {
+	var m *host.Missing
+	var bad *host.Malformed
+	switch {
+	case errors.As(err, &m):
+		return *m
+	case errors.As(err, &bad):
+		return host.Missing{Fact: bad.Fact,
+			Why: "its text is not " + bad.Want + ": " + bad.Text}
+	}
+	return host.Missing{Why: err.Error()}
 }
 
 // unseenList is sorted by fact.

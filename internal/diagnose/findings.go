@@ -19,7 +19,7 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 			out = append(out, newFinding(g, severity))
 		}
 	}
-	out = merge(out, unmetFindings(exceeded(e.needs(s, o.Workload, AtOnce))))
+	out = merge(out, unmetFindings(e.exceeded(e.needs(s, o.Workload, AtOnce))))
 	slices.SortStableFunc(out, worse)
 	return out
 }

@@ -162,7 +162,6 @@ func Check(s host.Snapshot, o Options) Report {
 		Host:    About(s),
 		Asked:   o.Limits,
 		Checked: e.checked,
-		Unseen:  e.unseenList(),
 	}
 	if r.Host.PID = o.PID; o.PID != 0 {
 		row, _ := s.Read().Row(host.ProcessKind, strconv.FormatInt(o.PID, 10))
@@ -170,6 +169,7 @@ func Check(s host.Snapshot, o Options) Report {
 	}
 	r.Capacity = capacity(s, e, o)
 	r.Findings = findings(s, e, o)
+	r.Unseen = e.unseenList() // what is unknown of the workload included
 	count(r.Checked, r.Findings)
 	r.Verdict = verdict(r)
 	return r

@@ -70,25 +70,38 @@ func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 // Unmet lists the gauges that a wanted workload does not fit.
 func Unmet(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 	e := evaluate(s, Options{Workload: w})
-	return exceeded(e.needs(s, w, t)), e.voided()
+	needs := e.exceeded(e.needs(s, w, t))
+	return needs, e.voided()
 }
 
-func exceeded(needs iter.Seq[Need]) (out []Need) {
+// exceeded are the needs that do not fit; for want of what nobody knows whether others do is noted.
+func (e *evaluation) exceeded(needs iter.Seq[Need]) (out []Need) {
 	for n := range needs {
-		if n.Exceeds() {
+		switch {
+		case n.Exceeds():
 			out = append(out, n)
+		case n.unknown():
+			for _, m := range n.Gauge.Unseen {
+				e.miss(n.Gauge.Limit, &m, true)
+				e.doubted[missing{m.Fact.String(), m.Why}] = true
+			}
 		}
 	}
 	return out
 }
 
-// voided are the facts for want of which whole limits could not be judged.
-func (e *evaluation) voided() []Unseen {
-	return slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
-		return !slices.ContainsFunc(u.Limits, func(id string) bool {
+// voided are the facts for want of which whole limits could not be judged, or what the workload
+// wants; only the latter decide.
+func (e *evaluation) voided() (out []Unseen) {
+	for _, u := range e.unseenList() {
+		u.Decides = e.doubted[missing{u.Fact, u.Why}]
+		if u.Decides || slices.ContainsFunc(u.Limits, func(id string) bool {
 			return e.void[limit.ID(id)]
-		})
-	})
+		}) {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // Faults lists the gauges that check finds fault with. Want is the ceiling under which it

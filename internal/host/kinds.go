@@ -133,7 +133,7 @@ var always = map[Kind][]string{
 	InboundKind:  {"unaccepted"},
 	OutboundKind: {"ranged"},
 	SourceKind:   {"ports", "shared", "opposite", "destinations"},
-	QdiscKind:    {"kind"},
+	QdiscKind:    {"link", "kind"},
 	ProcessKind:  {"soft", "hard", "files", "attributed"},
 	UserKind:     {"sockets"},
 }
