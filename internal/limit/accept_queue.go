@@ -157,6 +157,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		Near:    neverNear,
 		Refused: max(m.moved, 0),
 	}
+	if n := len(g.members); n > 1 {
+		out.AtMost, out.Fits = true, spread(g.capacities())
+	}
 	if g.uneven(m) || (len(g.members) > 1 && m.moved > 0) {
 		out.Ceiling, out.Used = m.capacity(), m.queue
 		out.Subject.Process, out.Subject.PID = m.process, m.pid
@@ -248,7 +251,7 @@ func acceptSteps(g group, m member, somaxconn int64, known bool) []Step {
 			Value: g.capacity(),
 			Unit:  "connections",
 			How:   Computed,
-		})
+		}, spreadStep(g.capacities()))
 	}
 	return append(steps, Step{
 		Label: "in the queue now",

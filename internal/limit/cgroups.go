@@ -48,10 +48,10 @@ func cgroupTenants(r *host.Reader, processes []host.Row, fields ...string) []ten
 }
 
 // unread is the field of a limit that could not be read, or of its use: a cgroup without the
-// controller, and the root of the host, has neither.
+// controller has neither, and the root of a host has no limits.
 func (t tenants) unread(limit, use string) (missing string) {
 	switch most, now := t.row.Text(limit), t.row.Text(use); {
-	case most == "" && now != "":
+	case most == "" && now != "" && t.row.Name() != "/":
 		return limit
 	case most != "" && most != "max" && now == "":
 		return use

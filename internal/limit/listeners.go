@@ -149,6 +149,14 @@ func (g group) capacity() (n int64) {
 	return n
 }
 
+// capacities are those of the members.
+func (g group) capacities() (all []int64) {
+	for _, m := range g.members {
+		all = append(all, m.capacity())
+	}
+	return all
+}
+
 // uneven says whether one member's queue is full while another's is at most
 // half full: the kernel chooses the member by hash, not by load.
 func (g group) uneven(full member) bool {

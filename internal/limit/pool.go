@@ -27,7 +27,7 @@ var (
 
 	poolNeeds = []host.Fact{
 		portRange, reservedPorts, listeningPorts, boundPorts, boundSockets,
-		unprivilegedPort,
+		unprivilegedPort, kernelRelease,
 	}
 )
 

@@ -64,6 +64,15 @@ func (f synFacts) backlogPlaces(m member) int64 {
 	return m.limit
 }
 
+// eachPlaces is how many half-open connections each member can have.
+func (q synGroup) eachPlaces() (all []int64) {
+	for _, m := range q.members {
+		n, _ := q.places(m)
+		all = append(all, n)
+	}
+	return all
+}
+
 // full says whether no place is left.
 func (q synGroup) full() bool { return q.halfOpen > 0 && q.halfOpen >= q.ceiling }
 
@@ -106,6 +115,9 @@ func (q synGroup) gauge(r *host.Reader) Gauge {
 		Blind: q.refuses() && !q.maxKnown,
 		Owner: backlogOwner(q.member, q.somaxconn, q.somaxconnKnown), Steps: q.steps(),
 		Unseen: q.unseen,
+	}
+	if len(q.members) > 1 {
+		out.AtMost, out.Fits = true, spread(q.eachPlaces())
 	}
 	out.Lift = newSynLift(r, q).to
 	if q.byMax {
@@ -226,7 +238,7 @@ func (q synGroup) steps() []Step {
 			Value: q.ceiling,
 			Unit:  "connections",
 			How:   Computed,
-		})
+		}, spreadStep(q.eachPlaces()))
 	}
 	if q.counted {
 		steps = append(steps, Step{

@@ -62,9 +62,8 @@ func readTWReuse(r *host.Reader) twReuse {
 		return t
 	}
 	t.delay, t.delayFrom = 1000, "a constant of kernel "+kernel.String()
-	why := r.Why(reuseDelay)
-	t.delayGuessed = !host.IsAbsence(why) && (why != host.NotThere || !kernel.Known() ||
-		kernel.Compare(knob.ReuseDelay) >= 0)
+	t.delayGuessed = (!kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0) &&
+		!host.IsAbsence(r.Why(reuseDelay))
 	if kernel.Known() && kernel.Compare(knob.ReuseInOneSecond) < 0 {
 		t.delay = 2000
 	}

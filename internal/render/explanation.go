@@ -139,6 +139,9 @@ func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
 			return !strings.HasSuffix(g.Subject.Listener, ":"+port)
 		})
 	}
+	gauges = slices.DeleteFunc(gauges, func(g limit.Gauge) bool {
+		return g.Blind && g.Unbounded // no arithmetic to show
+	})
 	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int {
 		return cmp.Compare(share(b), share(a))
 	})

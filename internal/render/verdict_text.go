@@ -193,7 +193,7 @@ func Blocking(r diagnose.Report) string { return Clean(strings.Join(blocking(r),
 func blocking(r diagnose.Report) (why []string) {
 	for _, u := range r.Unseen {
 		if u.Decides {
-			why = append(why, factName(u.Fact)+": "+u.Why)
+			why = append(why, strings.TrimPrefix(factName(u.Fact)+": ", ": ")+u.Why)
 		}
 	}
 	switch {

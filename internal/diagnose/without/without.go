@@ -100,10 +100,11 @@ func stays(f host.Fact) bool {
 var counted = append([]string{"fold", "files_below", "pids", "unaccepted_close_wait"},
 	host.States...)
 
-// known says whether a field tells what is known from elsewhere: a peer that is this host does
-// timestamps if its setting says so.
+// known says whether a row is known to lack a field, or to have one: a peer that is this host does
+// timestamps if its setting says so, and the root of a host has no limits.
 func known(f host.Fact, field string) bool {
-	return field == "timestamps" && strings.Contains(f.Name, "->127.")
+	return field == "timestamps" && strings.Contains(f.Name, "->127.") ||
+		f.Kind == host.CgroupKind && f.Name == "/" && strings.HasSuffix(field, "_max")
 }
 
 // needed are the facts of a snapshot that a limit reads.
