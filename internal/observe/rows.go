@@ -167,9 +167,7 @@ func (s *subject) writeOutbound(f finder, t *tally) {
 // mostTimeWait chooses the rows for which timestamps matter: TIME_WAIT is used again only with
 // them.
 func mostTimeWait(rows []*peer) map[*peer]bool {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(p *peer) bool {
-		return p.states[sockdiag.TimeWait] == 0
-	})
+	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b *peer) int {
 		return cmp.Compare(b.states[sockdiag.TimeWait], a.states[sockdiag.TimeWait])
 	})
