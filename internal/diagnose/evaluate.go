@@ -124,7 +124,13 @@ func verdict(r Report, e *evaluation) Verdict {
 			return Binds
 		}
 	}
-	if len(r.Checked) == 0 || slices.ContainsFunc(limit.Catalogue(), e.undecided) {
+	is := func(v GoalVerdict) bool {
+		return slices.ContainsFunc(r.Workload, func(j Judged) bool { return j.Verdict == v })
+	}
+	if is(DoesNotHold) {
+		return Binds
+	}
+	if is(GoalUnknown) || len(r.Checked) == 0 || slices.ContainsFunc(limit.Catalogue(), e.undecided) {
 		return Unknown
 	}
 	return Holds
