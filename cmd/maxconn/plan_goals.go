@@ -79,7 +79,8 @@ func goalsOf(n *yaml.Node, subject func(string) (string, error), out *[]limit.Go
 			wants = value.Content
 		}
 		if len(wants) == 0 {
-			return onLine(value, fmt.Errorf("nothing is asked of %s", quoted(key.Value)))
+			return onLine(value,
+				fmt.Errorf("nothing is asked of %s", quoted(key.Value)))
 		}
 		first := len(*out)
 		for _, w := range wants {

@@ -124,14 +124,16 @@ func verdict(r Report, e *evaluation) Verdict {
 			return Binds
 		}
 	}
-	is := func(v GoalVerdict) bool {
-		return slices.ContainsFunc(r.Workload, func(j Judged) bool { return j.Verdict == v })
-	}
-	if is(DoesNotHold) {
+	switch {
+	case anyGoal(r.Workload, DoesNotHold):
 		return Binds
-	}
-	if is(GoalUnknown) || len(r.Checked) == 0 || slices.ContainsFunc(limit.Catalogue(), e.undecided) {
+	case anyGoal(r.Workload, GoalUnknown), len(r.Checked) == 0,
+		slices.ContainsFunc(limit.Catalogue(), e.undecided):
 		return Unknown
 	}
 	return Holds
+}
+
+func anyGoal(all []Judged, v GoalVerdict) bool {
+	return slices.ContainsFunc(all, func(j Judged) bool { return j.Verdict == v })
 }

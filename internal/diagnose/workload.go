@@ -52,10 +52,10 @@ func (e *evaluation) judged(s host.Snapshot, o Options) (out []Judged) {
 				continue
 			}
 			j := e.judge(d, m, needs)
-			if j.Verdict == GoalHolds && m == limit.Held && d.direction == limit.Inbound &&
-				unowned[d.goal.Subject] {
-				j.Verdict, j.Limit, j.Why = GoalUnknown, string(limit.ProcessFiles),
-					"the process that takes its connections could not be seen"
+			held := m == limit.Held && d.direction == limit.Inbound
+			if j.Verdict == GoalHolds && held && unowned[d.goal.Subject] {
+				j.Verdict, j.Limit = GoalUnknown, string(limit.ProcessFiles)
+				j.Why = "the process that takes its connections could not be seen"
 			}
 			out = append(out, j)
 		}

@@ -96,8 +96,8 @@ listener 0.0.0.0:90 = family=4 queue=6 limit=5 drops=7 pid=5 process=web oldest=
 			limit.Workload{Outbound: []limit.Goal{rate}}, nil, Unknown,
 			[]string{`unknown \S+ it could not be judged: .*ip_local_port_range`}},
 		"a limit that says nothing of it": {shop,
-			limit.Workload{Inbound: []limit.Goal{held(":80", 5)}}, []string{"time-wait"},
-			Unknown, []string{`unknown  no limit that was asked for bounds it`}},
+			limit.Workload{Inbound: []limit.Goal{held(":80", 5)}},
+			[]string{"time-wait"}, Unknown, []string{`unknown  no limit that was asked for bounds it`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := Check(snapshot(t, c.facts), Options{Workload: c.w, Limits: c.asked})
