@@ -73,8 +73,10 @@ type Outbound struct {
 // Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
 type Inbound struct {
 	Listener string `json:"listener"`
-	Process  string `json:"process"`
-	PID      int64  `json:"pid"`
+	// Closed says that it listens no more: only its connections are left, and no new ones come.
+	Closed  bool   `json:"closed,omitempty"`
+	Process string `json:"process"`
+	PID     int64  `json:"pid"`
 	// connections there now, without TIME_WAIT and half-open ones
 	Now         int64  `json:"now"`
 	Held        int64  `json:"held"`
