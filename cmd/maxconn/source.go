@@ -18,6 +18,7 @@ type source struct {
 	netns  string
 	pid    int64
 	window string
+	twice  bool // look at the counters again after a second (observe.Again)
 }
 
 // flags adds those that choose a subject on this host; pid says what --pid does.

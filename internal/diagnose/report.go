@@ -39,6 +39,8 @@ type Host struct {
 	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
 	User      string `json:"user,omitempty"`
 	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
+	// Glance is the time between two looks at the counters of one sample, "" for one look.
+	Glance string `json:"glance,omitempty"`
 	// Process and PID are set where the report is about one process alone. Process is
 	// "" where it could not be seen.
 	Process string `json:"process,omitempty"`
@@ -190,6 +192,7 @@ func About(s host.Snapshot) Host {
 		Scope:     text("scope"),
 		User:      text("user"),
 		Window:    text("window"),
+		Glance:    text("glance"),
 	}
 }
 

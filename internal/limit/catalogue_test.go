@@ -92,7 +92,7 @@ func describe(t *testing.T, l *Limit, s host.Snapshot) string {
 }
 
 func needs(l *Limit, f host.Fact) bool {
-	if f == host.System("window") {
+	if f == host.System("window") || f == host.System("glance") {
 		return true
 	}
 	for _, n := range l.Needs {

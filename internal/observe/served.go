@@ -83,7 +83,7 @@ func (t *peers) drop() {
 	t.rows = kept
 }
 
-// take takes back sockets of one port that turned out to be no outbound ones.
+// take takes out the sockets of a port that turned out to be no outbound ones.
 func (t *sources) take(address *[16]byte, port uint16, n uint32) {
 	if s := t.at(address); s != nil {
 		s.sockets -= min(n, s.sockets)
