@@ -312,6 +312,7 @@ var catalogue []*Limit
 
 // register adds a limit to the catalogue; each file of a limit calls it once.
 func register(l Limit) *Limit {
+	l.Signs = append(l.Signs, programSigns(l.ID)...)
 	catalogue = append(catalogue, &l)
 	return &l
 }

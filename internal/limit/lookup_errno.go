@@ -68,8 +68,13 @@ func callsIn(line []word) (calls []string) {
 		switch w.text {
 		case "accept4":
 			calls = append(calls, "accept")
-		case "dial":
+		case "dial", "connecting", "connectexception", "connecterror":
 			calls = append(calls, "connect")
+		case "bind0", "make_sock", "binding":
+			calls = append(calls, "bind")
+		case "watch", "watching", "watcher", "watchers", "add_watch", "inotify",
+			"inotify_add_watch", "inotify_init", "inotify_init1", "fsnotify":
+			calls = append(calls, "inotify")
 		case "recvfrom", "recvmsg":
 			calls = append(calls, "recv")
 		case "sendmsg":
@@ -78,8 +83,9 @@ func callsIn(line []word) (calls []string) {
 			calls = append(calls, "read")
 		case "writev":
 			calls = append(calls, "write")
-		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open",
-			"pthread_create", "read", "recv", "send", "sendto", "socket", "write":
+		case "accept", "bind", "clone", "connect", "copy", "epoll_ctl", "fork", "fsync",
+			"listen", "mkdir", "mmap", "open", "pthread_create", "pwrite", "read",
+			"recv", "rename", "send", "sendto", "setrlimit", "socket", "sync", "write":
 			calls = append(calls, w.text)
 		}
 	}
