@@ -48,13 +48,13 @@ func otherFiles() []OtherCause {
 			Look:   "df -h and df -i for the file's directory",
 			Source: "the file system of the file",
 		}, {
-			Errno: "ENOSPC", Call: "inotify", Given: watches,
+			Errno: "ENOSPC", Call: "inotify_add_watch", Given: watches,
 			Means: "the user watches fs.inotify.max_user_watches files and directories " +
 				"with inotify; neither a disk is full nor are connections concerned",
 			Look:   "sysctl fs.inotify.max_user_watches",
 			Source: "fs/notify/inotify/inotify_user.c inotify_new_watch",
 		}, {
-			Errno: "EMFILE", Call: "inotify", Given: watches,
+			Errno: "EMFILE", Call: "inotify_init", Given: watches,
 			Means: "the user has fs.inotify.max_user_instances inotify instances " +
 				"(mostly so where the message is about watching files), or the " +
 				"process is at its limit of descriptors",

@@ -63,12 +63,12 @@ var _ = register(Limit{
 			Text:  "address already in use",
 			Errno: "EADDRINUSE",
 			Call:  "bind",
-			Means: "bind(address, 0) found no free port: without " +
-				"IP_BIND_ADDRESS_NO_PORT one set of ports serves all " +
-				"destinations; or, for a server, something holds its port, " +
-				"perhaps an outbound connection that took it from " +
-				"ip_local_port_range",
-			Look: "maxconn check --limit ephemeral-ports",
+			Means: "for a server: something holds its port, another listener, or " +
+				"an outbound connection that took it from " +
+				"ip_local_port_range; for bind(address, 0): no port is free, " +
+				"for without IP_BIND_ADDRESS_NO_PORT one set of ports serves " +
+				"all destinations",
+			Look: "ss -tanp 'sport = :PORT'; maxconn check --limit ephemeral-ports",
 		},
 	},
 	Sources: []string{
@@ -90,7 +90,7 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 		return nil
 	}
 	t := readTWReuse(r)
-	gauges := []Gauge{anyDestination(r, p)}
+	gauges := append([]Gauge{anyDestination(r, p)}, servicesInRange(r, p)...)
 	for _, row := range r.Table(host.OutboundKind) {
 		gauges = append(gauges, oneDestination(r, p, t, row))
 	}

@@ -22,8 +22,10 @@ type OtherCause struct {
 	Means  string `json:"means"`
 	Look   string `json:"look"`   // what to look at next
 	Source string `json:"source"` // kernel file and function, or the program
-	// Limits are those, by ID, that may be behind it all the same, on the other end.
+	// Limits are those, by ID, that may be behind it all the same; Far says that they are the
+	// other end's.
 	Limits []string `json:"limits"`
+	Far    bool     `json:"-"`
 }
 
 // OtherCauses lists all of them.
@@ -61,6 +63,7 @@ func ended() []OtherCause {
 				"net/ipv4/tcp_timer.c tcp_out_of_resources",
 			Limits: []string{string(AcceptQueue), string(Orphans), string(TCPMemory),
 				string(TimeWaitBuckets)},
+			Far: true,
 		}, {
 			Errno:  "ECONNABORTED",
 			Means:  "the socket was destroyed from outside",

@@ -26,7 +26,8 @@ const (
 
 func readMessage(text string) message {
 	line := words(text)
-	m := message{text: text, line: line, errnos: errnosIn(line, text), calls: callsIn(line)}
+	errnos := errnosIn(line, text)
+	m := message{text: text, line: line, errnos: errnos, calls: callsIn(line, errnos)}
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(line, func(w word) bool {
 			return slices.Contains(names, w.text)
@@ -37,7 +38,7 @@ func readMessage(text string) message {
 		m.given = unixSocket
 	case has("udp", "udp4", "udp6"):
 		m.given = datagram
-	case slices.Contains(m.calls, "inotify"):
+	case slices.Contains(m.calls, "inotify_init"):
 		m.given = watches
 	case slices.ContainsFunc(EndpointsIn(text), Endpoint.ownPort):
 		m.given = ownPort
@@ -121,6 +122,10 @@ func find(text string) ([]SignMatch, []OtherCause) {
 			return t.start <= at.start && at.end <= t.end
 		}))
 	}
+	matches := map[*Limit]int{}
+	for _, s := range signs {
+		matches[s.Limit]++
+	}
 	signs = slices.DeleteFunc(signs, func(s SignMatch) bool {
 		return general(s.own, s.at, s.call) || !s.own && s.Sign.Errno == "" ||
 			s.own && s.score < wholeText && len(told) > 0
@@ -128,7 +133,7 @@ func find(text string) ([]SignMatch, []OtherCause) {
 	causes = slices.DeleteFunc(causes, func(c causeMatch) bool {
 		return general(c.own, c.at, c.call)
 	})
-	return bestFirst(signs), onlyKnown(causes, len(signs) > 0)
+	return bestFirst(signs, matches), onlyKnown(causes, len(signs) > 0)
 }
 
 // onlyKnown leaves out causes of other calls where anything else is known, and says those first

@@ -53,12 +53,9 @@ func signsIn(m message) (found []SignMatch) {
 	return found
 }
 
-// bestFirst sorts signs and leaves out those that say less, or the same.
-func bestFirst(found []SignMatch) (out []SignMatch) {
-	matches := map[*Limit]int{} // the limit that knows most of it comes first among equals
-	for _, m := range found {
-		matches[m.Limit]++
-	}
+// bestFirst sorts signs and leaves out those that say less, or the same. Among equals the limit comes
+// first that has most signs of it.
+func bestFirst(found []SignMatch, matches map[*Limit]int) (out []SignMatch) {
 	slices.SortStableFunc(found, func(a, b SignMatch) int {
 		return cmp.Or(cmp.Compare(b.score, a.score),
 			cmp.Compare(matches[b.Limit], matches[a.Limit]))

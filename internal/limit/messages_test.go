@@ -61,22 +61,22 @@ var reported = []struct{ text, want, link string }{
 	{"code: 'EADDRNOTAVAIL', errno: 'EADDRNOTAVAIL', syscall: 'listen', address: " +
 		"'fe80::9c6b:3ddc:9d33:a634', port: 8000", "EADDRNOTAVAIL bind",
 		"https://github.com/c8r/gen/issues/4"},
-	{"Error: EMFILE: too many open files, watch '/home'", "EMFILE inotify",
+	{"Error: EMFILE: too many open files, watch '/home'", "EMFILE inotify_init",
 		"https://github.com/webpack/watchpack/issues/238"},
-	{"Error: watch EMFILE", "EMFILE inotify",
+	{"Error: watch EMFILE", "EMFILE inotify_init",
 		"https://github.com/floatdrop/gulp-watch/issues/176"},
 	// Python
 	{"httpcore.ConnectError: [Errno 99] Cannot assign requested address", "ephemeral-ports",
 		"https://github.com/lss233/kirara-ai/issues/529"},
 	{"add_watch: cannot watch /var/www/html/hu.myproject/database WD=-1, Errno=No space " +
-		"left on device (ENOSPC)", "ENOSPC inotify",
+		"left on device (ENOSPC)", "ENOSPC inotify_add_watch",
 		"https://github.com/splitbrain/Watcher/issues/23"},
 	{"*** uWSGI listen queue of socket \":3030\" (fd: 4) full !!! (100/100) ***",
 		"accept-queue", "https://github.com/unbit/uwsgi/issues/2444"},
 	// C, C++, Rust, Erlang
-	{"inotify_add_watch: No space left on device", "ENOSPC inotify",
+	{"inotify_add_watch: No space left on device", "ENOSPC inotify_add_watch",
 		"https://github.com/emcrisostomo/fswatch/issues/232"},
-	{"inotify_add_watch failed (No space left on device)", "ENOSPC inotify",
+	{"inotify_add_watch failed (No space left on device)", "ENOSPC inotify_add_watch",
 		"https://github.com/skilion/onedrive/issues/29"},
 	{"error trying to connect: tcp connect error: Cannot assign requested address (os error " +
 		"99)", "ephemeral-ports",
@@ -204,7 +204,7 @@ var reported = []struct{ text, want, link string }{
 		"ECONNREFUSED connect", "https://github.com/nginx/docker-nginx/issues/50"},
 	// The rest are the messages of issue 13; the programs' sources have them.
 	{"write /var/log/app.log: no space left on device", "ENOSPC write", "write(2)"},
-	{"inotify_init: Too many open files", "EMFILE inotify", "inotify_init(2)"},
+	{"inotify_init: Too many open files", "EMFILE inotify_init", "inotify_init(2)"},
 	{"bind() to [::1]:18080 failed (99: Cannot assign requested address)",
 		"EADDRNOTAVAIL bind", "bind(2)"},
 	{"connect() to unix:/run/a.sock failed (11: Resource temporarily unavailable)",
