@@ -21,8 +21,9 @@ type explainFlags struct {
 func (a *app) explain() *cobra.Command {
 	f := &explainFlags{}
 	c := &cobra.Command{
-		Use:   "explain [limit | sysctl | error or log line]",
-		Short: "explain a limit, a setting, a name or an error message, with this host's figures",
+		Use: "explain [limit | sysctl | error or log line]",
+		Short: "explain a limit, a setting, a name or an error message, with this host's " +
+			"figures",
 		Long: `explain LIMIT shows the formula of a limit with this host's figures put in step by
 step, what is commonly believed and what is true, the settings that act on it and
 those that do not, and where in the kernel that stands.

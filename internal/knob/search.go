@@ -8,8 +8,8 @@ import (
 // Search finds the described settings that a word names: the whole name, with "." or "/" between
 // its parts, as a path below /proc/sys, with "= value" behind it, another name of the same value,
 // what other programs call it (TasksMax), or the last parts of it (tcp_fin_timeout). Several
-// settings may share last parts (gc_thresh3). Sorted by name. Other settings than sysctls that differ
-// from one in case alone have to be spelled as they are (IP_LOCAL_PORT_RANGE).
+// settings may share last parts (gc_thresh3). Sorted by name. Other settings that
+// differ from a sysctl in case alone have to be spelled as they are (IP_LOCAL_PORT_RANGE).
 func Search(word string) (found []*Knob) {
 	whole, name := strings.ToLower(strings.TrimSpace(word)), searched(word)
 	if name == "" {

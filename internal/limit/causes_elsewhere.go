@@ -6,17 +6,21 @@ func elsewhere() []OtherCause {
 	return append(otherFiles(), []OtherCause{
 		{
 			Errno: "EADDRNOTAVAIL", Call: "bind listen",
-			Means: "the address is not one of this host, or of this network namespace: " +
+			Means: "the address is not one of this host, or of this network " +
+				"namespace: " +
 				"a typing error, a device that is not up yet at boot, a floating " +
-				"address that another host has, an IPv6 address where IPv6 is off " +
+				"address that another host has, an IPv6 address where IPv6 is " +
+				"off " +
 				"or duplicate address detection goes on. No port is short",
-			Look: "ip -br address; net.ipv4.ip_nonlocal_bind=1 lets a program bind to " +
+			Look: "ip -br address; net.ipv4.ip_nonlocal_bind=1 lets a program bind " +
+				"to " +
 				"an address that comes later",
 			Source: "net/ipv4/af_inet.c __inet_bind; net/ipv6/af_inet6.c __inet6_bind",
 		}, {
 			Errno: "EADDRNOTAVAIL", Call: "connect", Given: ownPort,
 			Means: "the program asked for this local port itself, and a connection " +
-				"with the same four numbers (both addresses, both ports) is there: " +
+				"with the same four numbers (both addresses, both ports) is " +
+				"there: " +
 				"open, or in TIME_WAIT for up to 60 s after this side closed it. " +
 				"No port of ip_local_port_range is short",
 			Look: "ss -tan for that local port; let the kernel choose the port " +
@@ -49,8 +53,10 @@ func otherFiles() []OtherCause {
 			Source: "the file system of the file",
 		}, {
 			Errno: "ENOSPC", Call: "inotify_add_watch", Given: watches,
-			Means: "the user watches fs.inotify.max_user_watches files and directories " +
-				"with inotify; neither a disk is full nor are connections concerned",
+			Means: "the user watches fs.inotify.max_user_watches files and " +
+				"directories " +
+				"with inotify; neither a disk is full nor are connections " +
+				"concerned",
 			Look:   "sysctl fs.inotify.max_user_watches",
 			Source: "fs/notify/inotify/inotify_user.c inotify_new_watch",
 		}, {
@@ -63,17 +69,21 @@ func otherFiles() []OtherCause {
 			Limits: []string{string(ProcessFiles)},
 		}, {
 			Errno: "EACCES", Call: "open write mkdir rename",
-			Means:  "the permissions of a file or directory; no connection is concerned",
+			Means: "the permissions of a file or directory; no connection is " +
+				"concerned",
 			Look:   "ls -l, and whose process it is",
 			Source: "fs/namei.c inode_permission",
 		}, {
-			Texts: []string{"sysctl … permission denied", "proc sys … permission denied",
-				"sysctl … read only file system", "proc sys … read only file system",
+			Texts: []string{"sysctl … permission denied", "proc sys … permission " +
+				"denied",
+				"sysctl … read only file system", "proc sys … read only file " +
+					"system",
 				"read only file system setting key", "failed to setup sysctl"},
 			Means: "the setting cannot be written from here: the user is not root in " +
-				"the user namespace that owns the network namespace, or the value " +
-				"is the host's and read-only in other network namespaces, or a " +
-				"container has /proc/sys mounted read-only",
+				"the user namespace that owns the network namespace, or the " +
+				"value " +
+				"is the host's and only shown here, read-only, as in a child " +
+				"namespace, or a container has /proc/sys mounted read-only",
 			Look: "maxconn explain SETTING says whose value it is; write it on the " +
 				"host, or give it to the container (docker run --sysctl)",
 			Source: "net/sysctl_net.c net_ctl_permissions; fs/proc/proc_sysctl.c",

@@ -68,15 +68,17 @@ func parseEndpoint(s string) (e Endpoint, ok bool) {
 	s = strings.TrimLeft(s, "/")
 	s, _, _ = strings.Cut(s, "/")
 	s = strings.TrimRight(s, ".:!?")
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return Endpoint{Addr: a, bare: true}, strings.ContainsAny(s, ".") || len(s) > 2
+	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
+	if err == nil {
+		return Endpoint{Addr: a, bare: true}, len(s) > 2
 	}
+	return parseHostPort(s)
+}
+
+func parseHostPort(s string) (e Endpoint, ok bool) {
 	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return e, false
-	}
-	n, err := strconv.ParseUint(strings.TrimRight(s[i+1:], "]."), 10, 16)
-	if err != nil {
+	n, err := strconv.ParseUint(strings.TrimRight(s[i+1:], "]"), 10, 16)
+	if i < 0 || err != nil {
 		return e, false
 	}
 	a, err := netip.ParseAddr(strings.Trim(s[:i], "[]"))

@@ -53,8 +53,8 @@ func signsIn(m message) (found []SignMatch) {
 	return found
 }
 
-// bestFirst sorts signs and leaves out those that say less, or the same. Among equals the limit comes
-// first that has most signs of it.
+// bestFirst sorts signs and leaves out those that say less, or the same. Among equals
+// the limit comes first that has most signs of it.
 func bestFirst(found []SignMatch, matches map[*Limit]int) (out []SignMatch) {
 	slices.SortStableFunc(found, func(a, b SignMatch) int {
 		return cmp.Or(cmp.Compare(b.score, a.score),
@@ -84,7 +84,8 @@ func matchSign(m message, s Sign) (SignMatch, bool) {
 			own: !isErrnoText(s.Errno, s.Text), call: call}, true
 	}
 	if at, ok := m.errnos[s.Errno]; ok {
-		return SignMatch{score: byErrno + at.end - at.start + call, at: at, call: call}, true
+		score := byErrno + at.end - at.start + call
+		return SignMatch{score: score, at: at, call: call}, true
 	}
 	if n, ok := matchPart(m.line, sign); ok {
 		return SignMatch{score: partText + n + call, own: true}, true

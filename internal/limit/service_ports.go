@@ -24,12 +24,14 @@ func servicesInRange(r *host.Reader, p pool) []Gauge {
 	return []Gauge{{
 		Subject: thisNetns, Unbounded: true, Notice: true,
 		Owner: "net.ipv4.ip_local_port_range",
-		Cause: "ip_local_port_range has " + plural(services.Len(), "port") + " in it that " +
+		Cause: "ip_local_port_range has " + plural(services.Len(), "port") +
+			" in it that " +
 			"programs listen on (" + shortened(services) + ") and that nothing " +
 			"reserves: while such a server is down, an outbound connection may " +
 			"take its port, and bind() then fails with EADDRINUSE",
 		Evidence: []Evidence{
-			{portRange.Name, itoa(p.low) + " " + itoa(p.high), "the ports of connect()"},
+			{portRange.Name, itoa(p.low) + " " + itoa(p.high), "the ports of " +
+				"connect()"},
 			{reserve, from, "connect() skips them"},
 		},
 		Remedies: []Remedy{{

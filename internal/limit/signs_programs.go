@@ -16,7 +16,7 @@ type programSign struct {
 }
 
 func written() []programSign {
-	return append(aboutDescriptors(), []programSign{
+	return append(append(aboutDescriptors(), aboutThreads()...), []programSign{
 		{EphemeralPorts, Sign{
 			Text: "connect failed for backend … no free ports",
 			Means: "HAProxy: no local port was left for the server, or none of the " +
@@ -36,30 +36,6 @@ func written() []programSign {
 				"(\"listen\", capped by net.core.somaxconn); its workers are busy",
 			Look: "maxconn check --limit accept-queue",
 		}},
-		{Threads, Sign{
-			Text: "max virtual memory areas vm.max_map_count … is too low",
-			Means: "Elasticsearch: vm.max_map_count is below what it asks for; each " +
-				"thread takes two of these mappings as well",
-			Look: "sysctl vm.max_map_count",
-		}},
-		{Threads, Sign{
-			Text: "failed to create new OS thread … errno=11",
-			Means: "the Go runtime was refused a thread, mostly by pids.max of a " +
-				"cgroup (TasksMax) or RLIMIT_NPROC",
-			Look: "maxconn check --limit threads",
-		}},
-		{Threads, Sign{
-			Text: "pthread_create failed … EAGAIN",
-			Means: "a JVM was refused a thread: a limit on tasks, or vm.max_map_count " +
-				"or memory for its stack",
-			Look: "maxconn check --limit threads",
-		}},
-		{Threads, Sign{
-			Text: "unable to create new native thread",
-			Means: "an older JVM was refused a thread: a limit on tasks or mappings " +
-				"more often than memory",
-			Look: "maxconn check --limit threads",
-		}},
 		{CgroupMemory, Sign{
 			Text: "OOMKilled",
 			Means: "a container was at its memory limit and the kernel killed a " +
@@ -68,7 +44,8 @@ func written() []programSign {
 		}},
 		{CgroupMemory, Sign{
 			Text: "failed with result oom-kill",
-			Means: "a unit was at MemoryMax, or the host out of memory, and the kernel " +
+			Means: "a unit was at MemoryMax, or the host out of memory, and the " +
+				"kernel " +
 				"killed a process of it",
 			Look: "maxconn check --limit cgroup-memory --limit connection-memory",
 		}},
@@ -85,7 +62,8 @@ func written() []programSign {
 		}},
 		{SystemFiles, Sign{
 			Text: "reached system FD limit",
-			Means: "HAProxy: accept() returned ENFILE, the host has fs.file-max files " +
+			Means: "HAProxy: accept() returned ENFILE, the host has fs.file-max " +
+				"files " +
 				"open",
 			Look: "maxconn check --limit system-files",
 		}},
@@ -95,6 +73,36 @@ func written() []programSign {
 			Look:  "maxconn check --limit connection-memory --limit cgroup-memory",
 		}},
 	}...)
+}
+
+func aboutThreads() []programSign {
+	return []programSign{
+		{Threads, Sign{
+			Text: "max virtual memory areas vm.max_map_count … is too low",
+			Means: "Elasticsearch: vm.max_map_count is below what it asks for; each " +
+				"thread takes two of these mappings as well",
+			Look: "sysctl vm.max_map_count",
+		}},
+		{Threads, Sign{
+			Text: "failed to create new OS thread … errno=11",
+			Means: "the Go runtime was refused a thread, mostly by pids.max of a " +
+				"cgroup (TasksMax) or RLIMIT_NPROC",
+			Look: "maxconn check --limit threads",
+		}},
+		{Threads, Sign{
+			Text: "pthread_create failed … EAGAIN",
+			Means: "a JVM was refused a thread: a limit on tasks, or " +
+				"vm.max_map_count " +
+				"or memory for its stack",
+			Look: "maxconn check --limit threads",
+		}},
+		{Threads, Sign{
+			Text: "unable to create new native thread",
+			Means: "an older JVM was refused a thread: a limit on tasks or mappings " +
+				"more often than memory",
+			Look: "maxconn check --limit threads",
+		}},
+	}
 }
 
 // aboutDescriptors are the many ways in which programs say that they may open too few files.
@@ -109,9 +117,11 @@ func aboutDescriptors() (out []programSign) {
 			"what maxconn asks for"},
 		{Text: "worker_connections exceed open file resource limit", Means: "nginx: " +
 			"worker_connections is above RLIMIT_NOFILE; set worker_rlimit_nofile"},
-		{Text: "requiring at least … max file descriptors", Means: "Redis: maxclients asks " +
+		{Text: "requiring at least … max file descriptors", Means: "Redis: maxclients " +
+			"asks " +
 			"for more than RLIMIT_NOFILE"},
-		{Text: "can't set maximum open files to", Means: "Redis: the hard RLIMIT_NOFILE is " +
+		{Text: "can't set maximum open files to", Means: "Redis: the hard RLIMIT_NOFILE " +
+			"is " +
 			"below what maxclients asks for"},
 		{Text: "unable to set the max number of files limit", Means: "Redis: the hard " +
 			"RLIMIT_NOFILE is below what maxclients asks for"},
@@ -128,7 +138,8 @@ func aboutDescriptors() (out []programSign) {
 		{Text: "failed to set the NOFILE resource limit", Means: "prlimit: the wanted " +
 			"value is above the hard limit and CAP_SYS_RESOURCE is missing, or above " +
 			"fs.nr_open"},
-		{Text: "socket.accept() out of system resource", Means: "Python asyncio: accept() " +
+		{Text: "socket.accept() out of system resource", Means: "Python asyncio: " +
+			"accept() " +
 			"returned EMFILE, ENFILE, ENOBUFS or ENOMEM, the first by far most often"},
 	} {
 		s.Look = look

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -79,7 +78,7 @@ func holdersOf(port uint16) (found []portHolder, err error) {
 	}
 	r := sockdiag.Request{States: sockdiag.AllStates, SourcePort: port}
 	if err := ignoreInterrupted(conn.Dump(r, add)); err != nil {
-		return nil, fmt.Errorf("look for port %d: %w", port, err)
+		return nil, err
 	}
 	return found, nil
 }

@@ -17,8 +17,10 @@ func TestPortHolders(t *testing.T) {
 	s := start(t)
 	server, client := s.spawn("server"), s.spawn("client")
 	_, at := s.listen(server, "127.0.0.1:5001", 10)
-	s.connect(client, lab.ConnectSpec{To: at, N: 1, From: netip.MustParseAddrPort("127.0.0.1:9090")})
-	s.connect(client, lab.ConnectSpec{To: at, N: 1, From: netip.MustParseAddrPort("127.0.0.1:9191")})
+	s.connect(client, lab.ConnectSpec{To: at, N: 1, From: netip.MustParseAddrPort(
+		"127.0.0.1:9090")})
+	s.connect(client, lab.ConnectSpec{To: at, N: 1, From: netip.MustParseAddrPort(
+		"127.0.0.1:9191")})
 	o := s.options()
 	o.Ports = []uint16{9090, 5001, 7000}
 	have := must(observe.Observe(context.Background(), o))(t)

@@ -66,7 +66,8 @@ func (m *markdown) named(e Explanation) {
 	}
 	for _, x := range e.Words {
 		m.heading(2, code(x.Name)+prose(prefixed(" = ", x.Value)))
-		m.items(prose(x.Kind+": "+x.Means), "read by: "+prose(cmp.Or(list(x.Limits), "no limit")))
+		m.items(prose(x.Kind+": "+x.Means), "read by: "+prose(cmp.Or(list(x.Limits),
+			"no limit")))
 	}
 }
 

@@ -99,7 +99,8 @@ func (s *screen) knob(p KnobPage) {
 	s.para(0, 2, span{p.Name, bold}, text(valueOf(p)))
 	s.knobFacts(p.Facts)
 	for _, u := range p.Uses {
-		s.para(4, 6, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+")"))
+		s.para(4, 6, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+
+			")"))
 	}
 }
 
@@ -108,7 +109,8 @@ func (s *screen) word(w Word) {
 	s.para(0, 2, span{w.Name, bold}, text(prefixed(" = ", w.Value)+" ("+w.Kind+")"))
 	s.labelled(2, "means", 12, text(w.Means))
 	if len(w.Limits) > 0 {
-		s.labelled(2, "read by", 12, text(list(w.Limits)+" (maxconn explain "+w.Limits[0]+")"))
+		s.labelled(2, "read by", 12, text(list(w.Limits)+" (maxconn explain "+w.Limits[0]+
+			")"))
 	}
 }
 

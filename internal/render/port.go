@@ -41,7 +41,10 @@ type AddressPage struct {
 
 // wantsPort says whether a text complains of a port that is taken, and WantedPorts which.
 func wantsPort(e Explanation) bool {
-	return slices.ContainsFunc(e.Signs, func(p SignPage) bool { return p.Errno == "EADDRINUSE" })
+	return slices.ContainsFunc(e.Signs, func(p SignPage) bool {
+		return p.Errno ==
+			"EADDRINUSE"
+	})
 }
 
 // WantedPorts are the local ports that a text says are taken. The snapshot has to say who holds
@@ -102,7 +105,8 @@ func holdersUnseen(r *host.Reader) string {
 
 func holder(row host.Row, state, local, peer string) Holder {
 	pid, _ := row.Int("pid")
-	return Holder{State: state, Local: local, Peer: peer, Process: row.Text("process"), PID: pid}
+	return Holder{State: state, Local: local, Peer: peer, PID: pid,
+		Process: row.Text("process")}
 }
 
 func hasPort(address string, port uint16) bool {
@@ -148,7 +152,8 @@ func (h Holder) words() string {
 		"TIME_WAIT": "a connection in TIME_WAIT, " + h.Local + " to " + h.Peer,
 	}[h.State]
 	if what == "" {
-		what = "a connection of this host, " + h.Local + " to " + h.Peer + " (" + h.State + ")"
+		what = "a connection of this host, " + h.Local + " to " + h.Peer + " (" + h.State +
+			")"
 	}
 	if h.PID != 0 {
 		what += ", of " + h.Process + " (pid " + strconv.FormatInt(h.PID, 10) + ")"

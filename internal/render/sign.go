@@ -69,10 +69,11 @@ func towards(gauges []limit.Gauge, destination string) []limit.Gauge {
 	if slices.ContainsFunc(gauges, is) {
 		return slices.DeleteFunc(gauges, func(g limit.Gauge) bool { return !is(g) })
 	}
-	any := slices.Clone(gauges)
-	any = slices.DeleteFunc(any, func(g limit.Gauge) bool { return g.Subject.Kind != limit.AnyPeer })
-	if len(any) > 0 {
-		return any
+	others := slices.DeleteFunc(slices.Clone(gauges), func(g limit.Gauge) bool {
+		return g.Subject.Kind != limit.AnyPeer
+	})
+	if len(others) > 0 {
+		return others
 	}
 	return gauges
 }

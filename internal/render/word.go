@@ -41,7 +41,8 @@ var glossary = sync.OnceValue(func() (words []Word) {
 func findWords(query string, s host.Snapshot) (found []Word) {
 	query = strings.TrimSpace(query)
 	for _, w := range glossary() {
-		if folded(w.Name) == folded(query) || w.Kind == "counter" && namesCounter(w.Name, query) {
+		if folded(w.Name) == folded(query) ||
+			w.Kind == "counter" && namesCounter(w.Name, query) {
 			found = append(found, w.of(query, s))
 		}
 	}
