@@ -68,7 +68,7 @@ func bounded(p plan.Plan) plan.Plan {
 		c := &p.Changes[i]
 		c.Setting = c.Target.Called("")
 		for _, text := range []*string{
-			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit,
+			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, (*string)(&c.TakesEffect), &c.Unit,
 			&c.Limits,
 		} {
 			if len(*text) > plan.MostText {

@@ -335,7 +335,7 @@ func admitted(t *testing.T, c one) {
 	}
 	for _, x := range c.plan.Changes {
 		for _, text := range []string{
-			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, x.TakesEffect, x.Unit,
+			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, string(x.TakesEffect), x.Unit,
 			x.Limits,
 		} {
 			if len(text) > MostText {
