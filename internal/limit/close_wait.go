@@ -19,10 +19,10 @@ var _ = register(Limit{
 	Scope:   Process,
 	Doc: "When the peer closes, the connection goes into CLOSE_WAIT and stays there until " +
 		"the application calls close(). The kernel has no timeout for it. Each one " +
-		"holds a descriptor of the process " +
-		"and about " + IdleSize + " of kernel memory (measured on 6.18), so a program that " +
-		"forgets to close runs into its descriptor limit in the end. A healthy program " +
-		"holds a CLOSE_WAIT for milliseconds: until its next read() returns 0.",
+		"holds a descriptor of the process and about " + IdleSize + " of kernel memory " +
+		"(measured on 6.18), so a program that forgets to close runs into its " +
+		"descriptor limit in the end. A healthy program holds a CLOSE_WAIT for " +
+		"milliseconds: until its next read() returns 0.",
 	Formula: "no ceiling of its own; descriptors: connections in CLOSE_WAIT + all other " +
 		"open files <= RLIMIT_NOFILE of the process",
 	Myths: []Myth{

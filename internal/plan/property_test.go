@@ -335,8 +335,8 @@ func admitted(t *testing.T, c one) {
 	}
 	for _, x := range c.plan.Changes {
 		for _, text := range []string{
-			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, string(x.TakesEffect), x.Unit,
-			x.Limits,
+			x.Setting, x.Why, x.Owner, x.Cost, x.Risk, x.Lasts, string(x.TakesEffect),
+			x.Unit, x.Limits,
 		} {
 			if len(text) > MostText {
 				t.Errorf("%s: a text of %d bytes: %s", x.Setting, len(text), text)
