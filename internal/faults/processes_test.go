@@ -3,6 +3,8 @@
 package faults
 
 import (
+	"time"
+
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
@@ -32,6 +34,8 @@ var processFaults = []fault{
 			opened, accepted := w.connect(l, lab.ConnectSpec{To: at(8080), N: 300})
 			_, err := w.client.Close(opened.Group, lab.CloseSpec{N: 250})
 			w.must(err)
+			// Before that they may be about to close.
+			time.Sleep(2100 * time.Millisecond)
 			return scene{works: w.without(accepted.Group, "CLOSE_WAIT")}
 		},
 		want: want{limit: "close-wait", severity: "warning", subject: "server",
