@@ -27,7 +27,7 @@ var files = []Knob{
 		Source: "fs/file_table.c alloc_empty_file, files_maxfiles_init (4.4-6.18); " +
 			"lib/percpu_counter.c compute_batch_value",
 		InUse: OpenFiles,
-		Plan:  plan(8192, 1<<41, "system-files"),
+		Plan:  plan(8192, mostFiles, "system-files"),
 	},
 	{
 		Name:  "fs.file-nr",

@@ -29,7 +29,7 @@ var memory = []Knob{
 		Source: "net/core/sock.c __sk_mem_raise_allocated; net/ipv4/tcp.c tcp_init_mem, " +
 			"tcp_check_oom",
 		InUse: QueuePages,
-		Plan:  plan(1, 1<<41, "tcp-memory"),
+		Plan:  plan(1, mostPages, "tcp-memory"),
 	},
 	{
 		Name:    "net.ipv4.tcp_rmem",

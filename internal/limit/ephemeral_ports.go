@@ -136,7 +136,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 					Text: "reserve only the ports that servers need: " +
 						plural(p.reserved, "port") + " of the range are " +
 						"reserved",
-					TakesEffect: "now",
+					TakesEffect: Now,
 				},
 				widerRange(p),
 			}
@@ -155,7 +155,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 						who(most.process, most.pid) +
 						" or set IP_BIND_ADDRESS_NO_PORT before " +
 						"bind(), so that no port is held before connect()",
-					TakesEffect: "at the next bind()",
+					TakesEffect: AtBind,
 				},
 				widerRange(p),
 			}
@@ -165,7 +165,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 			{
 				Kind:        ByApplication,
 				Text:        "listen on ports outside ip_local_port_range",
-				TakesEffect: "at the next bind()",
+				TakesEffect: AtBind,
 			},
 			widerRange(p),
 		}
@@ -337,7 +337,7 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 			Kind: ByTopology,
 			Text: "have the peer close its end: until then, or until " +
 				"tcp_fin_timeout, the port stays taken",
-			TakesEffect: "at the next close()",
+			TakesEffect: AtClose,
 		})
 	}
 	out = append(out,
@@ -345,14 +345,14 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 			Kind: ByApplication,
 			Text: "keep connections and use them again (a pool, HTTP " +
 				"keep-alive): fewer connections to one destination",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		},
 		Remedy{
 			Kind: ByTopology,
 			Text: "more source addresses (bind with " +
 				"IP_BIND_ADDRESS_NO_PORT), or more destination addresses or " +
 				"ports: each pair has " + plural(p.usable, "port") + " of its own",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 	)
 	if row.Count("TIME_WAIT") > 0 && state != twTaken {
@@ -401,12 +401,12 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 			Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not " +
 				"bind at all: then each destination has all " + plural(p.usable,
 				"port"),
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 		{
 			Kind:        ByTopology,
 			Text:        "more source addresses",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 	}
 	return g, true
