@@ -192,7 +192,7 @@ func (m memoryGroup) gauge(e endpoint) Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether it still happens",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	return g
@@ -317,7 +317,7 @@ func (m memoryGroup) raise(more int64) Remedy {
 	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)),
 		byOwner("a higher limit", "--memory", cgroupFile(m.row, "memory", name), itoa(to)))
 	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path),
-		From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
+		From: itoa(m.limit), To: itoa(to), TakesEffect: Now,
 		Text: text + "; no higher than the host has memory for, and no use where an " +
 			"ancestor's limit is lower"}
 }
