@@ -30,11 +30,11 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
 			id := string(g.Limit.ID)
 			sum := perProcess[id]
-			perProcess[id] = bound{sum.value + g.Ceiling, id, sum.atMost || g.AtMost ||
+			perProcess[id] = bound{sum.value + g.Bound(), id, sum.atMost || g.AtMost ||
 				len(f.pids) > 1, limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Ceiling, string(g.Limit.ID), g.AtMost || e.maySpare(f, i),
+		b = b.tighter(bound{g.Bound(), string(g.Limit.ID), g.AtMost || e.maySpare(f, i),
 			CeilingHow(*g)})
 	}
 	for _, p := range perProcess {

@@ -268,6 +268,9 @@ type Gauge struct {
 	// AtMost marks a ceiling that is computed without a figure that could not
 	// be seen: the true one may be lower.
 	AtMost bool
+	// Most is more than Ceiling where that is an estimate: the true ceiling is not
+	// above Most. Faults and wanted workloads are judged by Ceiling. 0: Ceiling.
+	Most int64
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
 	// Refusing: the kernel refuses connections now, shown by a queue or table that is
@@ -296,6 +299,9 @@ type Gauge struct {
 	// Unseen are facts that would have sharpened this gauge, with the reason.
 	Unseen []host.Missing
 }
+
+// Bound is what the true ceiling is not above.
+func (g Gauge) Bound() int64 { return max(g.Ceiling, g.Most) }
 
 // Full says whether the ceiling is reached.
 func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }
