@@ -30,6 +30,7 @@ var rows = []struct {
 	{8, "internal/render"},
 	{9, "internal/ui/"},
 	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"},
+	{10, "internal/faults"},
 	{10, "scripts/worst-inputs"},
 }
 
@@ -43,8 +44,9 @@ var sameRow = map[string][]string{
 	"internal/sysctld":      {"internal/knob"},
 	"internal/linux/procfs": {"internal/knob"},
 	"internal/linux/tune":   {"internal/knob"},
-	// what tests of machines share
+	// what tests of machines and of labs share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
+	"internal/lab/labtest":   {"internal/lab"},
 	// a name that is misspelt
 	"internal/linux/netns": {"internal/near"},
 }

@@ -1,0 +1,101 @@
+//go:build linux
+
+package faults
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+)
+
+// fault is one entry of the list.
+type fault struct {
+	name string
+	// make makes it, and checks that the kernel refuses what it should.
+	make func(world) scene
+	want want
+}
+
+// faults is the whole list.
+var faults = slices.Concat(portFaults, timeWaitFaults, queueFaults, processFaults)
+
+// want is what the first finding must say.
+type want struct {
+	limit, severity string
+	subject         string   // contained
+	process         string   // "" = any
+	cause           string   // regular expression
+	remedies        []string // regular expressions, each must match one remedy
+	never           []string // regular expressions that no remedy may match
+}
+
+// neverHelps are settings that no finding may propose (design.md section 5).
+var neverHelps = []string{`tcp_tw_recycle`, `tcp_fin_timeout`, `infinity`,
+	`tcp_max_syn_backlog .*somaxconn`}
+
+// The first finding names the limit, the subject and the cause, and proposes what helps.
+func TestFound(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			f.make(w)
+			r, out := w.check()
+			if out.Code != 1 {
+				t.Errorf("exit status %d, want 1: something binds", out.Code)
+			}
+			if len(r.Findings) == 0 {
+				t.Fatalf("nothing found; unseen: %v", r.Unseen)
+			}
+			compare(t, r.Findings[0], f.want)
+			if t.Failed() {
+				t.Logf("%+v", r.Findings)
+			}
+		})
+	}
+}
+
+func compare(t *testing.T, f diagnose.Finding, w want) {
+	t.Helper()
+	if f.Limit != w.limit || !strings.Contains(w.severity, string(f.Severity)) {
+		t.Errorf("first finding is %s %s, want %s %s", f.Severity, f.Limit, w.severity,
+			w.limit)
+	}
+	if !strings.Contains(f.Subject, w.subject) {
+		t.Errorf("subject %q, want one with %q", f.Subject, w.subject)
+	}
+	if w.process != "" && (f.Process != w.process || f.PID == 0) {
+		t.Errorf("process %q pid %d, want %q", f.Process, f.PID, w.process)
+	}
+	if !regexp.MustCompile(w.cause).MatchString(f.Cause) {
+		t.Errorf("cause %q, want %s", f.Cause, w.cause)
+	}
+	var remedies []string
+	for _, m := range f.Remedies {
+		remedies = append(remedies, fmt.Sprintf("%s %s %s -> %s: %s", m.Kind, m.Setting,
+			m.From, m.To, m.Text))
+	}
+	for _, re := range w.remedies {
+		if !matchesAny(re, remedies) {
+			t.Errorf("no remedy matches %s: %q", re, remedies)
+		}
+	}
+	for _, re := range append(w.never, neverHelps...) {
+		if matchesAny(re, remedies) {
+			t.Errorf("a remedy matches %s: %q", re, remedies)
+		}
+	}
+}
+
+func matchesAny(re string, texts []string) bool {
+	for _, s := range texts {
+		if regexp.MustCompile(re).MatchString(s) {
+			return true
+		}
+	}
+	return false
+}

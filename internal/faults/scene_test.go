@@ -1,0 +1,84 @@
+//go:build linux
+
+package faults
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/lab"
+)
+
+// scene is a fault that was made.
+type scene struct {
+	// works tries again what was refused, and says whether it works now.
+	works func() bool
+	// restart does what a program does when it starts, listen() with this backlog (0: that of
+	// before): for remedies that take effect then. nil: none does.
+	restart func(backlog int)
+}
+
+// connects is whether a connection can be opened.
+func (w world) connects(spec lab.ConnectSpec) func() bool {
+	spec.Within = attempt
+	return func() bool {
+		out, err := w.client.Connect(spec)
+		w.must(err)
+		return out.Count == 1
+	}
+}
+
+// attempt is how long one attempt may take: less than what a SYN that was dropped waits.
+const attempt = 500 * time.Millisecond
+
+// takes is whether the server gets a connection out of its queue.
+func (w world) takes(listener lab.Group, port uint16) func() bool {
+	return func() bool {
+		w.knock(port, 1)
+		out, err := w.server.Accept(lab.AcceptSpec{Listener: listener, Within: attempt})
+		w.must(err)
+		return out.Count == 1
+	}
+}
+
+// still is whether a counter does not move while something is done.
+func (w world) still(counter string, do func()) func() bool {
+	return func() bool {
+		before := w.counter(counter)
+		do()
+		return w.counter(counter) == before
+	}
+}
+
+// queueing is a listener on port 8080 whose accept queue is full: it works where the queue takes n
+// more at once.
+func (w world) queueing(listener lab.Group, backlog, n int) scene {
+	return scene{
+		works:   w.still("TcpExt.ListenOverflows", func() { w.knock(8080, n) }),
+		restart: w.listenAgain(listener, backlog),
+	}
+}
+
+func (w world) listenAgain(listener lab.Group, backlog int) func(int) {
+	return func(to int) {
+		_, err := w.server.Relisten(listener, cmp.Or(to, backlog))
+		w.must(err)
+	}
+}
+
+// halfOpen is a listener on port 8080 whose SYN queue is full: it works where a client gets in.
+func (w world) halfOpen(listener lab.Group, backlog int) scene {
+	return scene{
+		works:   w.connects(lab.ConnectSpec{To: at(8080)}),
+		restart: w.listenAgain(listener, backlog),
+	}
+}
+
+// without is whether the server has no socket in a state.
+func (w world) without(g lab.Group, state string) func() bool {
+	return func() bool {
+		states, err := w.server.States(g)
+		w.must(err)
+		return states[state] == 0
+	}
+}
