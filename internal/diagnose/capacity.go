@@ -16,30 +16,66 @@ type bound struct {
 	by     string
 	atMost bool
 	how    limit.How
+	why    []string // what may lower it
 }
 
 // lowest finds what binds a flow. A process-wide ceiling counts once for each
 // process that shares the flow (SO_REUSEPORT groups, forked workers).
 func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
-	perProcess := map[string]bound{}
+	perProcess, processes := map[string]bound{}, map[string]int{}
+	blind, why := false, []string(nil)
 	for _, i := range covering {
 		g := &e.gauges[i]
-		if g.Unbounded || g.Measure != m {
+		if g.Measure != m {
 			continue
+		}
+		if blind = blind || g.Blind(); g.AtMost && g.Why != "" {
+			why = append(why, g.Why)
+		}
+		if g.Unbounded {
+			continue
+		}
+		if e.maySpare(f, i) {
+			why = append(why, "whether "+string(g.Limit.ID)+
+				" binds the process is not known")
 		}
 		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
 			id := string(g.Limit.ID)
 			sum := perProcess[id]
-			perProcess[id] = bound{sum.value + g.Bound(), id, sum.atMost || g.AtMost ||
-				len(f.pids) > 1, limit.Computed}
+			processes[id]++
+			perProcess[id] = bound{value: sum.value + g.Bound(), by: id,
+				atMost: sum.atMost || g.AtMost || len(f.pids) > 1,
+				how:    limit.Computed}
 			continue
 		}
-		b = b.tighter(bound{g.Bound(), string(g.Limit.ID), g.AtMost || e.maySpare(f, i),
-			CeilingHow(*g)})
+		b = b.tighter(bound{value: g.Bound(), by: string(g.Limit.ID),
+			atMost: g.AtMost || e.maySpare(f, i), how: CeilingHow(*g)})
 	}
-	for _, p := range perProcess {
+	if f.ownerless {
+		blind, why = true, append(why, "the process could not be seen")
+	}
+	for id, p := range perProcess {
+		if processes[id] < len(f.pids) { // what the others may hold is not known
+			blind = true
+			continue
+		}
 		b = b.tighter(p) // tighter does not depend on the order
 	}
+	for _, i := range covering { // an estimate, and the bound of it is higher
+		g := &e.gauges[i]
+		blind = blind || g.Measure == m && g.Most > g.Ceiling && g.Ceiling < b.value
+	}
+	return b.doubted(f, m, blind, why)
+}
+
+// doubted adds what may lower a bound that nothing has shown yet. One that is reached was not
+// lower.
+func (b bound) doubted(f flow, m limit.Measure, blind bool, why []string) bound {
+	if m == limit.Held && b.by != "" && f.now >= b.value {
+		return b
+	}
+	slices.Sort(why)
+	b.atMost, b.why = b.atMost || blind, slices.Compact(why)
 	return b
 }
 
@@ -120,6 +156,7 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 		f.ownerless, rate.atMost
 	line.PerSecond, line.RateBy = rate.value, rate.by
 	line.HeldHow, line.RateHow = held.how, rate.how
+	line.AtMostWhy = held.why
 	return line
 }
 
@@ -179,6 +216,7 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 		BurstAtMost: burst.atMost,
 	}
 	line.HeldHow, line.BurstHow = held.how, burst.how
+	line.AtMostWhy = held.why
 	if f.ownerless {
 		line.AtMost = true
 	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {

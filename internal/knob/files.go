@@ -149,6 +149,14 @@ var files = []Knob{
 		Source: "nginx core module, worker_rlimit_nofile",
 	},
 	{
+		Name:    "worker_connections",
+		Default: words("512"),
+		Does: "bounds the connections of one nginx worker, to clients and backends " +
+			"together, its listeners included; nginx -s reload has it read again",
+		Not:    "does not raise RLIMIT_NOFILE, which bounds a worker as well",
+		Source: "nginx src/event/ngx_event.c DEFAULT_CONNECTIONS",
+	},
+	{
 		Name: "pids.max",
 		Default: words("15 % of the host's, which systemd sets as TasksMax " +
 			"(4,915 where pid_max is 32768)"),

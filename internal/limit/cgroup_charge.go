@@ -21,7 +21,7 @@ type charge struct {
 // and struct file are made by accept() and charged; struct file since 4.18. Measured on 6.18,
 // version 1: 1,249 bytes for each accepted connection, 3,743 for each that was opened.
 func chargeOf(r *host.Reader, version string, accepts bool) charge {
-	kernel, options := r.Kernel(), r.Optional(host.System("cgroup-memory"))
+	kernel, options := r.Kernel(), r.Optional(host.System("cgroup-options"))
 	if strings.Contains(options, "nokmem") {
 		return charge{}
 	}

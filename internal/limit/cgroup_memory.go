@@ -86,7 +86,7 @@ var _ = register(Limit{
 	},
 	Needs: append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind),
 		host.All(host.ListenerKind), host.Meminfo("SwapFree"),
-		host.System("cgroup-memory"), host.System("kernel")}, endpointNeeds...),
+		host.System("cgroup-options"), host.System("kernel")}, endpointNeeds...),
 	Foreseen: Foreseen{Each: PerEnd},
 	Gauges:   cgroupMemoryGauges,
 })
@@ -95,7 +95,7 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	// where no cgroup can be seen, the limit is unseen and not absent
 	r.Table(host.CgroupKind)
 	servers := accepting(r)
-	var gauges []Gauge
+	gauges := unseenGroups(r)
 	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind), "cgroup") {
 		accepts := slices.ContainsFunc(t.processes, func(p host.Row) bool {
 			return servers[p.Name()]
@@ -103,6 +103,39 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 		c := chargeOf(r, t.row.Text("version"), accepts)
 		if m, ok := newCgroupMemory(r, t); ok && c.least > 0 {
 			gauges = append(gauges, m.gauge(c))
+		}
+	}
+	return gauges
+}
+
+// unseenGroups are the processes and cgroups that limits may bind which could not be read: those of
+// a group that is not mounted, of a group's own file, and of the groups around a container.
+func unseenGroups(r *host.Reader) (gauges []Gauge) {
+	blind := func(s Subject, why string) {
+		gauges = append(gauges, Gauge{Subject: s, Bounds: Both, Unbounded: true,
+			AtMost: true, Why: why})
+	}
+	known := map[string]bool{}
+	for _, row := range r.Rows(host.CgroupKind) {
+		path := row.Name()
+		known[path] = true
+		s := Subject{Kind: Cgroup, Name: cgroupSubject(path), Cgroup: path}
+		switch _, ok := bounded(row, "memory_max", noCeiling); {
+		case row.Text("above") != "":
+			blind(s, "limits of the cgroups around this container cannot be seen")
+		case !ok && path != "/" && row.Text("pids_max") == "":
+			blind(s, "the memory limit of "+cgroupName(path)+" could not be read")
+		}
+	}
+	for _, row := range r.Rows(host.ProcessKind) {
+		path := row.Text("cgroup")
+		if row.Text("unseen_cgroup") == "" && (path == "" || known[path]) {
+			continue
+		}
+		pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+		if name := row.Text("name"); pid > 0 {
+			blind(Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid},
+				"limits of its cgroup could not be seen")
 		}
 	}
 	return gauges

@@ -194,9 +194,11 @@ func TestNoController(t *testing.T) {
 		want   error
 	}{
 		{nil, cgroup.ErrNoController},
-		{[]cgroup.Membership{{Controllers: []string{"cpu"}, Path: "/"}}, cgroup.ErrNoController},
+		{[]cgroup.Membership{{Controllers: []string{"cpu"}, Path: "/"}},
+			cgroup.ErrNoController},
 		// there, and not to be seen
-		{[]cgroup.Membership{{Controllers: []string{"memory"}, Path: "/"}}, cgroup.ErrNotMounted},
+		{[]cgroup.Membership{{Controllers: []string{"memory"}, Path: "/"}},
+			cgroup.ErrNotMounted},
 		{[]cgroup.Membership{{Unified: true, Path: "/"}}, cgroup.ErrNotMounted},
 	} {
 		if _, err := tree.Locate("memory", c.groups); !errors.Is(err, c.want) {
