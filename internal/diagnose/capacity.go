@@ -22,60 +22,65 @@ type bound struct {
 // lowest finds what binds a flow. A process-wide ceiling counts once for each
 // process that shares the flow (SO_REUSEPORT groups, forked workers).
 func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
-	perProcess, processes := map[string]bound{}, map[string]int{}
-	blind, why := false, []string(nil)
+	perProcess := map[limit.ID][]*limit.Gauge{}
+	var doubts bound
 	for _, i := range covering {
 		g := &e.gauges[i]
 		if g.Measure != m {
 			continue
 		}
-		if blind = blind || g.Blind(); g.AtMost && g.Why != "" {
-			why = append(why, g.Why)
+		if doubts.atMost = doubts.atMost || g.Blind(); g.AtMost && g.Why != "" {
+			doubts.why = append(doubts.why, g.Why)
 		}
-		if g.Unbounded {
-			continue
+		switch {
+		case g.Unbounded:
+		case g.Subject.PID != 0 && g.Limit.Scope == limit.Process:
+			perProcess[g.Limit.ID] = append(perProcess[g.Limit.ID], g)
+		default:
+			b = b.tighter(e.boundOf(f, i))
 		}
-		if e.maySpare(f, i) {
-			why = append(why, "whether "+string(g.Limit.ID)+
-				" binds the process is not known")
-		}
-		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
-			id := string(g.Limit.ID)
-			sum := perProcess[id]
-			processes[id]++
-			perProcess[id] = bound{value: sum.value + g.Bound(), by: id,
-				atMost: sum.atMost || g.AtMost || len(f.pids) > 1,
-				how:    limit.Computed}
-			continue
-		}
-		b = b.tighter(bound{value: g.Bound(), by: string(g.Limit.ID),
-			atMost: g.AtMost || e.maySpare(f, i), how: CeilingHow(*g)})
 	}
-	if f.ownerless {
-		blind, why = true, append(why, "the process could not be seen")
+	if f.ownerless && m != limit.Burst {
+		doubts.atMost, doubts.why = true, append(doubts.why, "the process could not be seen")
 	}
-	for id, p := range perProcess {
-		if processes[id] < len(f.pids) { // what the others may hold is not known
-			blind = true
+	for id, gauges := range perProcess {
+		if len(gauges) < len(f.pids) { // what the others may hold is not known
+			doubts.atMost = true
 			continue
 		}
-		b = b.tighter(p) // tighter does not depend on the order
+		b = b.tighter(together(id, gauges)) // tighter does not depend on the order
 	}
 	for _, i := range covering { // an estimate, and the bound of it is higher
 		g := &e.gauges[i]
-		blind = blind || g.Measure == m && g.Most > g.Ceiling && g.Ceiling < b.value
+		doubts.atMost = doubts.atMost || g.Measure == m && g.Most > g.Ceiling &&
+			g.Ceiling < b.value
 	}
-	return b.doubted(f, m, blind, why)
+	if m == limit.Held && b.by != "" && f.now >= b.value {
+		return b // reached: nothing was lower
+	}
+	b.atMost, b.why = b.atMost || doubts.atMost, append(b.why, doubts.why...)
+	slices.Sort(b.why)
+	b.why = slices.Compact(b.why)
+	return b
 }
 
-// doubted adds what may lower a bound that nothing has shown yet. One that is reached was not
-// lower.
-func (b bound) doubted(f flow, m limit.Measure, blind bool, why []string) bound {
-	if m == limit.Held && b.by != "" && f.now >= b.value {
-		return b
+// boundOf is what one gauge says of a flow.
+func (e *evaluation) boundOf(f flow, i int) bound {
+	g := &e.gauges[i]
+	b := bound{value: g.Bound(), by: string(g.Limit.ID), atMost: g.AtMost, how: CeilingHow(*g)}
+	if e.maySpare(f, i) {
+		b.atMost, b.why = true, []string{"whether " + b.by +
+			" binds the process is not known"}
 	}
-	slices.Sort(why)
-	b.atMost, b.why = b.atMost || blind, slices.Compact(why)
+	return b
+}
+
+// together is what several processes hold.
+func together(id limit.ID, gauges []*limit.Gauge) bound {
+	b := bound{by: string(id), atMost: len(gauges) > 1, how: limit.Computed}
+	for _, g := range gauges {
+		b.value, b.atMost = b.value+g.Bound(), b.atMost || g.AtMost
+	}
 	return b
 }
 
