@@ -22,6 +22,7 @@ func (a *app) observed(ctx context.Context, s source, window time.Duration) (hos
 	if err != nil {
 		return host.Snapshot{}, err
 	}
+	at.Ports = s.ports
 	snapshot, err := a.watch(ctx, at, window)
 	return snapshot, s.wentAway(err)
 }

@@ -18,6 +18,8 @@ type source struct {
 	netns  string
 	pid    int64
 	window string
+	// ports are local ports of which every holder is wanted.
+	ports []uint16
 }
 
 // flags adds those that choose a subject on this host; pid says what --pid does.

@@ -41,7 +41,8 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 		}
 	}
 	if f.ownerless && m != limit.Burst {
-		doubts.atMost, doubts.why = true, append(doubts.why, "the process could not be seen")
+		doubts.atMost = true
+		doubts.why = append(doubts.why, "the process could not be seen")
 	}
 	for id, gauges := range perProcess {
 		if len(gauges) < len(f.pids) { // what the others may hold is not known

@@ -88,7 +88,8 @@ const (
 	// ports (a port list).
 	BinderKind Kind = "binder"
 	// PortsKind: port lists such as "8080,40000-40009": listening, bound (bind()
-	// without connect or listen; only where system bound-sockets is "listed").
+	// without connect or listen; only where system bound-sockets is "listed"), looked-up
+	// (those of which all holders were asked for).
 	PortsKind Kind = "ports"
 	// ProcessKind is a table by pid: name uid start (clock ticks since boot, tells a
 	// pid that was used again) state (R, S, D, T ...) cgroup unit soft hard
@@ -117,6 +118,10 @@ const (
 	// left out for size, summed: one field a TCP state, largest (no destination left
 	// out has more sockets than this).
 	RestKind Kind = "rest"
+	// HolderKind is a table by "local:port->peer:port", or "local:port" and "local:port~2"
+	// of listeners and bound sockets: the sockets that have a port that was looked up. state
+	// (BOUND: bind() alone) pid process.
+	HolderKind Kind = "holder"
 	// MovedKind: what changed during system window, by "kind/name" or "kind/name/field":
 	// a signed difference. Absent where nothing moved.
 	MovedKind Kind = "moved"
@@ -128,7 +133,7 @@ var tables = map[Kind]bool{
 	AddressKind:  true,
 	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true,
 	BinderKind: true, ProcessKind: true,
-	CgroupKind: true, UserKind: true, RestKind: true,
+	CgroupKind: true, UserKind: true, RestKind: true, HolderKind: true,
 }
 
 // IsTable says whether facts of this kind are rows of fields.
@@ -158,6 +163,9 @@ func Meminfo(name string) Fact { return Fact{MeminfoKind, name} }
 
 // Ports names a port list: "listening" or "bound".
 func Ports(name string) Fact { return Fact{PortsKind, name} }
+
+// LookedUp is the list of ports whose holders are in the snapshot.
+const LookedUp = "looked-up"
 
 // All names a whole table, for a limit's Needs.
 func All(k Kind) Fact { return Fact{k, "*"} }

@@ -66,7 +66,9 @@ func init() { // moved refers to the table
 		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
 		UserKind:   {name: figure},
 		RestKind:   {name: kept},
-		MovedKind:  {name: moved},
+		HolderKind: {name: sockets, fields: map[string]hide{"process": named("process"),
+			"state": kernelWord}},
+		MovedKind: {name: moved},
 	}
 }
 

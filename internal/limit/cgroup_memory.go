@@ -155,6 +155,7 @@ type memoryGroup struct {
 	oom            int64  // since the cgroup was made
 	oomMoved, met  int64  // in the window: not held by giving back; limit met
 	meter          string // the field that counts met
+	file           string // that has the limit
 }
 
 // newCgroupMemory is false for a cgroup without a limit, or whose figures are missing.
@@ -171,7 +172,10 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 	m.limit, m.current = limit, current
 	m.cache, m.cacheKnown = t.row.Int("memory_file")
 	m.cacheKnown = m.cacheKnown && m.cache >= 0 && m.cache < noCeiling
-	m.slack = slack(r, t.row)
+	m.slack, m.file = slack(r, t.row), "memory.max"
+	if m.version == "1" {
+		m.file = "memory.limit_in_bytes"
+	}
 	if kmem, ok := bounded(t.row, "memory_kmem_max", noCeiling); ok && kmem < m.limit {
 		m.kmem(kmem)
 	}
@@ -191,6 +195,7 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 func (m *memoryGroup) kmem(limit int64) {
 	if used, ok := m.row.Int("memory_kmem"); ok && used >= 0 && used < noCeiling {
 		m.limit, m.current, m.cache, m.slack = limit, used, 0, used
+		m.file = "memory.kmem.limit_in_bytes"
 	}
 }
 
@@ -274,7 +279,7 @@ func (m memoryGroup) gauge(c charge) Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether it still happens",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	return g
@@ -401,14 +406,11 @@ func (m memoryGroup) evidence(c charge) []Evidence {
 func (m memoryGroup) raise(more int64) Remedy {
 	const mib = 1 << 20
 	to := (m.limit + max(more, 0) + mib - 1) / mib * mib
-	name := "memory.max"
-	if m.version == "1" {
-		name = "memory.limit_in_bytes"
-	}
+	name := m.file
 	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)),
 		byOwner("a higher limit", "--memory", cgroupFile(m.row, "memory", name), itoa(to)))
 	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path),
-		From: itoa(m.limit), To: itoa(to), TakesEffect: "now",
+		From: itoa(m.limit), To: itoa(to), TakesEffect: Now,
 		Text: text + "; no higher than the host has memory for, and no use where an " +
 			"ancestor's limit is lower"}
 }

@@ -194,13 +194,12 @@ type Evidence struct {
 
 // Remedy is something that would lift the limit or the fault.
 type Remedy struct {
-	Kind    RemedyKind `json:"kind"`
-	Setting string     `json:"setting"` // sysctl name or command, for Setting and Live
-	From    string     `json:"from"`
-	To      string     `json:"to"`
-	Text    string     `json:"text"`
-	// "now", "at the next listen()", "at the next start of the process" ...
-	TakesEffect string `json:"takes_effect"`
+	Kind        RemedyKind `json:"kind"`
+	Setting     string     `json:"setting"` // sysctl name or command, for Setting and Live
+	From        string     `json:"from"`
+	To          string     `json:"to"`
+	Text        string     `json:"text"`
+	TakesEffect Effect     `json:"takes_effect"`
 	// Change is what a machine would write, for remedies that are one; the Fact's
 	// name may address a field of a row ("4711#soft"). Empty where only words help.
 	Change host.Setting `json:"-"`
@@ -218,6 +217,20 @@ type Remedy struct {
 
 // IsChange says whether a machine could carry the remedy out.
 func (m Remedy) IsChange() bool { return m.Change.Fact.Kind != "" }
+
+// Effect is when a remedy acts, in words; those that several have, or that a program asks for, are
+// constants.
+type Effect string
+
+const (
+	Now          Effect = "now"
+	NowInInitial Effect = "now; to be written in the initial network namespace"
+	AtBind       Effect = "at the next bind()"
+	AtClose      Effect = "at the next close()"
+	AtConnect    Effect = "at the next connect()"
+	AtListen     Effect = "at the next listen()"
+	AtStart      Effect = "at the next start of the process"
+)
 
 // RemedyKind is who has to act.
 type RemedyKind string
@@ -325,6 +338,7 @@ var catalogue []*Limit
 
 // register adds a limit to the catalogue; each file of a limit calls it once.
 func register(l Limit) *Limit {
+	l.Signs = append(l.Signs, programSigns(l.ID)...)
 	catalogue = append(catalogue, &l)
 	return &l
 }

@@ -30,24 +30,15 @@ var _ = register(Limit{
 			"nginx src/core/ngx_connection.c ngx_get_connection"},
 	},
 	Knobs: []string{"worker_connections"},
-	Signs: []Sign{
-		{
-			Text: "worker_connections are not enough",
-			Means: "a worker of nginx has as many connections, to clients and " +
-				"backends together, as worker_connections allows",
-			Look: "maxconn check --limit program-limit; worker_connections in " +
-				"nginx.conf",
-		},
-		{
-			Text: "Proxy … reached process FD limit",
-			Means: "HAProxy has no descriptor left: maxconn is higher than its " +
-				"descriptors allow",
-			Look: "maxconn check --limit process-files",
-		},
-	},
+	Signs: []Sign{{
+		Text: "reached the configured maximum connection limit",
+		Means: "HAProxy holds as many connections as maxconn in its section global " +
+			"allows; further clients wait in the accept queue",
+		Look: "maxconn check --limit program-limit; maxconn in haproxy.cfg",
+	}},
 	Sources: []string{
 		"nginx src/core/ngx_connection.c ngx_get_connection, ngx_drain_connections",
-		"haproxy doc/configuration.txt maxconn",
+		"haproxy doc/configuration.txt maxconn, src/listener.c listener_accept",
 	},
 	Needs:  []host.Fact{host.All(host.ProcessKind), host.All(host.InboundKind)},
 	Gauges: programLimitGauges,

@@ -410,15 +410,15 @@ func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
 			Kind: ByApplication,
 			Text: "keep connections and use them again (a pool, HTTP " +
 				"keep-alive): a connection that is not closed leaves no TIME_WAIT",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		},
 		Remedy{
 			Kind: ByTopology,
 			Text: "let the other side close first: TIME_WAIT then stands " +
 				"there, on the listener's side, where it keeps nobody out",
-			TakesEffect: "at the next close()",
+			TakesEffect: AtClose,
 		},
-		Remedy{Kind: ByTopology, Text: pairs, TakesEffect: "at the next connect()"},
+		Remedy{Kind: ByTopology, Text: pairs, TakesEffect: AtConnect},
 	)
 	return append(out, last...)
 }
@@ -426,7 +426,7 @@ func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
 // noPort leaves the choice to connect(), which has all ports for each destination and may
 // take them over from TIME_WAIT.
 func noPort(p pool) Remedy {
-	return Remedy{Kind: ByApplication, TakesEffect: "at the next bind()",
+	return Remedy{Kind: ByApplication, TakesEffect: AtBind,
 		Text: "set IP_BIND_ADDRESS_NO_PORT (Linux 4.2) before bind(), or do not bind " +
 			"at all: connect() then chooses among " + plural(p.usable, "port") +
 			" for each destination, and tcp_tw_reuse can act"}

@@ -26,7 +26,8 @@ func TestPortRangeOfSockets(t *testing.T) {
 	server, client, plain := s.spawn("server"), s.spawn("client"), s.spawn("plain")
 	_, at := s.listen(server, "127.0.0.1:8080", 100)
 	_, other := s.listen(server, "127.0.0.1:8081", 100)
-	if c := must(client.ConnectCost(lab.CostSpec{To: at, N: 20, Low: 40000, Window: 20}))(t); c.Count != 20 {
+	c := must(client.ConnectCost(lab.CostSpec{To: at, N: 20, Low: 40000, Window: 20}))(t)
+	if c.Count != 20 {
 		t.Skipf("%d of 20 connections: before Linux 6.3 sockets have no range", c.Count)
 	}
 	s.connect(plain, lab.ConnectSpec{To: other, N: 20})
@@ -95,14 +96,15 @@ func TestConfiguredServers(t *testing.T) {
 			"60 worker_connections all"},
 		"haproxy": {[]string{"haproxy", "-W", "-f", file}, "global\n maxconn 70\nlisten a\n", 0,
 			"70 maxconn inbound"},
-		"changed since":  {[]string{"nginx", "-c", file}, "events { }", time.Hour, ""},
-		"no nginx":       {[]string{"nginy", "-c", file}, "events { }", 0, ""},
-		"relative":       {[]string{"nginx", "-c", "server.conf"}, "events { }", 0, ""},
-		"cut short":      {[]string{"nginx", "-c", file}, "events { worker_conn", 0, ""},
-		"not there":      {[]string{"nginx", "-c", file + "x"}, "events { }", 0, ""},
-		"not regular":    {[]string{"nginx", "-c", fifo}, "events { }", 0, ""},
-		"its argument":   {[]string{"nginx", "-c"}, "events { }", 0, ""},
-		"another prefix": {[]string{"nginx", "-p", "/tmp", "-c", file}, "events { }", 0, ""},
+		"changed since": {[]string{"nginx", "-c", file}, "events { }", time.Hour, ""},
+		"no nginx":      {[]string{"nginy", "-c", file}, "events { }", 0, ""},
+		"relative":      {[]string{"nginx", "-c", "server.conf"}, "events { }", 0, ""},
+		"cut short":     {[]string{"nginx", "-c", file}, "events { worker_conn", 0, ""},
+		"not there":     {[]string{"nginx", "-c", file + "x"}, "events { }", 0, ""},
+		"not regular":   {[]string{"nginx", "-c", fifo}, "events { }", 0, ""},
+		"its argument":  {[]string{"nginx", "-c"}, "events { }", 0, ""},
+		"another prefix": {[]string{"nginx", "-p", "/tmp", "-c", file}, "events { }", 0,
+			""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
@@ -124,7 +126,10 @@ func TestConfiguredServers(t *testing.T) {
 			if _, err := out.ReadString('\n'); err != nil {
 				t.Fatal(err)
 			}
-			snapshot := must(observe.Observe(context.Background(), observe.Options{}))(t)
+			snapshot, err := observe.Observe(context.Background(), observe.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
 			f := row(snapshot, host.ProcessKind, strconv.Itoa(cmd.Process.Pid))
 			if f == nil {
 				t.Fatalf("no row of process %d", cmd.Process.Pid)

@@ -9,7 +9,8 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
-// A group that cannot be reached is unseen, not absent; only the root of a hierarchy limits nothing.
+// A group that cannot be reached is unseen, not absent; only the root of a hierarchy limits
+// nothing.
 func TestUnreachableGroups(t *testing.T) {
 	const proc = "22 27 0:21 / /proc rw - proc proc rw\n"
 	for name, c := range map[string]struct {
@@ -34,7 +35,8 @@ func TestUnreachableGroups(t *testing.T) {
 				}
 			}
 			write := func(name, text string) {
-				if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+				err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644)
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -42,7 +44,8 @@ func TestUnreachableGroups(t *testing.T) {
 			if c.cgroup != "" {
 				write("12/cgroup", c.cgroup)
 			}
-			if err := os.Symlink(c.namespace, filepath.Join(root, "self/ns/cgroup")); err != nil {
+			err := os.Symlink(c.namespace, filepath.Join(root, "self/ns/cgroup"))
+			if err != nil {
 				t.Fatal(err)
 			}
 			s := &subject{root: procfs.Root(root)}
