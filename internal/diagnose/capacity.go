@@ -125,6 +125,7 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 			c.Inbound = append(c.Inbound, inbound(r, e, f))
 		}
 	}
+	c.Inbound = append(c.Inbound, closed(r, o)...)
 	busiest := c.Outbound
 	if o.PID == 0 {
 		busiest = busiest[1:] // that of any destination stays first
@@ -230,6 +231,25 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	}
 	line.Now = f.now
 	return line
+}
+
+// closed are the connections of listeners that are closed by now, as in a server that drains.
+func closed(r *host.Reader, o Options) (out []Inbound) {
+	if r.Partial(host.ListenerKind) != "" {
+		return nil // they may listen still
+	}
+	listening := map[string]bool{}
+	for _, row := range r.Rows(host.ListenerKind) {
+		listening[row.Name()] = true
+	}
+	for _, row := range r.Rows(host.InboundKind) {
+		pid := row.Count("pid")
+		if n := open(row); !listening[row.Name()] && n > 0 && (o.PID == 0 || o.PID == pid) {
+			out = append(out, Inbound{Listener: row.Name(), Closed: true, Now: n,
+				Process: row.Text("process"), PID: pid})
+		}
+	}
+	return out
 }
 
 // serving are those of the processes that hold a listener that take its connections: a

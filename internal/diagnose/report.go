@@ -39,6 +39,8 @@ type Host struct {
 	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
 	User      string `json:"user,omitempty"`
 	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
+	// Glance is the time between two looks at the counters of one sample, "" for one look.
+	Glance string `json:"glance,omitempty"`
 	// Process and PID are set where the report is about one process alone. Process is
 	// "" where it could not be seen.
 	Process string `json:"process,omitempty"`
@@ -75,8 +77,10 @@ type Outbound struct {
 // Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
 type Inbound struct {
 	Listener string `json:"listener"`
-	Process  string `json:"process"`
-	PID      int64  `json:"pid"`
+	// Closed says that it listens no more: only its connections are left, and no new ones come.
+	Closed  bool   `json:"closed,omitempty"`
+	Process string `json:"process"`
+	PID     int64  `json:"pid"`
 	// connections there now, without TIME_WAIT and half-open ones
 	Now     int64  `json:"now"`
 	Held    int64  `json:"held"`
@@ -192,6 +196,7 @@ func About(s host.Snapshot) Host {
 		Scope:     text("scope"),
 		User:      text("user"),
 		Window:    text("window"),
+		Glance:    text("glance"),
 	}
 }
 

@@ -8,7 +8,8 @@ const (
 	// netns-cookie (a number that no other network namespace of the boot has; Linux 5.14),
 	// netns-name (as the user named it), scope ("initial" or "child" network
 	// namespace), user ("root" or "uid 1000"), window (length of the observation, "10s",
-	// only where two samples were taken), bound-sockets ("listed" where the
+	// only where two samples were taken), glance (time between two looks at some counters,
+	// "1s", of which facts of kind moved tell), bound-sockets ("listed" where the
 	// kernel lists sockets that are bound and nothing else, Linux 6.8+),
 	// own-files-soft and own-files-hard (descriptor limits of the shell that started maxconn),
 	// cgroup-options (what the boot option cgroup.memory= leaves out: "nosocket", "nokmem").
@@ -61,7 +62,9 @@ const (
 	// gives it: sk_max_ack_backlog) drops uid inode pid process (the lowest pid that
 	// holds it) pids (all that hold it, "12,13", where several do) syn (half-open
 	// connections, counted on the first member of a group, group-wide) oldest and
-	// youngest (waiting time of unaccepted connections, see Age) backlog (the argument
+	// youngest (waiting time of unaccepted connections, see Age) running (see Age: how long
+	// its oldest process runs, so that it is no older unless it was handed down; only with
+	// drops) backlog (the argument
 	// of listen() where it can be inferred, else absent) cgroup.
 	ListenerKind Kind = "listener"
 	// InboundKind is a table by listener ("address:port", a group is one row): one
@@ -122,8 +125,8 @@ const (
 	// of listeners and bound sockets: the sockets that have a port that was looked up. state
 	// (BOUND: bind() alone) pid process.
 	HolderKind Kind = "holder"
-	// MovedKind: what changed during system window, by "kind/name" or "kind/name/field":
-	// a signed difference. Absent where nothing moved.
+	// MovedKind: what changed during system window or glance, by "kind/name" or
+	// "kind/name/field": a signed difference. Absent where nothing moved.
 	MovedKind Kind = "moved"
 )
 

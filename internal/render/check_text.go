@@ -85,9 +85,12 @@ func about(h diagnose.Host) []span {
 	if h.User != "" {
 		parts = append(parts, "as "+h.User)
 	}
-	if h.Window != "" {
+	switch {
+	case h.Window != "":
 		parts = append(parts, "watched for "+h.Window)
-	} else {
+	case h.Glance != "":
+		parts = append(parts, "one sample, counters watched for "+h.Glance)
+	default:
 		parts = append(parts, "one sample")
 	}
 	return []span{{name, bold}, text(": " + strings.Join(parts, ", "))}
