@@ -66,7 +66,9 @@ type Outbound struct {
 	BoundBy     string `json:"bound_by"` // what bounds held
 	RateBy      string `json:"per_second_bound_by"`
 	AtMost      bool   `json:"at_most,omitempty"` // of held
-	RateAtMost  bool   `json:"per_second_at_most,omitempty"`
+	// AtMostWhy is what may make held lower.
+	AtMostWhy  []string `json:"at_most_why,omitempty"`
+	RateAtMost bool     `json:"per_second_at_most,omitempty"`
 	// How each ceiling was got, "" where there is none.
 	HeldHow limit.How `json:"held_how,omitempty"`
 	RateHow limit.How `json:"per_second_how,omitempty"`
@@ -80,13 +82,15 @@ type Inbound struct {
 	Process string `json:"process"`
 	PID     int64  `json:"pid"`
 	// connections there now, without TIME_WAIT and half-open ones
-	Now         int64  `json:"now"`
-	Held        int64  `json:"held"`
-	Burst       int64  `json:"burst"`
-	BoundBy     string `json:"bound_by"` // what bounds held
-	BurstBy     string `json:"burst_bound_by"`
-	AtMost      bool   `json:"at_most,omitempty"` // of held
-	BurstAtMost bool   `json:"burst_at_most,omitempty"`
+	Now     int64  `json:"now"`
+	Held    int64  `json:"held"`
+	Burst   int64  `json:"burst"`
+	BoundBy string `json:"bound_by"` // what bounds held
+	BurstBy string `json:"burst_bound_by"`
+	AtMost  bool   `json:"at_most,omitempty"` // of held
+	// AtMostWhy is what may make held lower.
+	AtMostWhy   []string `json:"at_most_why,omitempty"`
+	BurstAtMost bool     `json:"burst_at_most,omitempty"`
 	// How each ceiling was got, "" where there is none.
 	HeldHow  limit.How `json:"held_how,omitempty"`
 	BurstHow limit.How `json:"burst_how,omitempty"`

@@ -177,12 +177,15 @@ func (s *subject) writeInbound(f finder, t *tally) {
 func (s *subject) writeOutbound(f finder, t *tally) {
 	shown, rest, largest := t.peers.heaviest(shownPeers, shownStates)
 	asked := mostTimeWait(shown)
+	bands := s.bands(t, shown)
+	low, high := s.snapshot.Read().Pair(host.Sysctl(portRange))
 	for _, p := range shown {
 		row := p.states.fields(nil)
 		if t.poolKnown {
 			row = row.AddInt("ranged", int64(p.ranged))
 		}
 		row = p.votes.fields(row, t.owners)
+		row = bands.field(row, p, low, high)
 		if asked[p] {
 			row = row.Add("timestamps", timestamps(s.ctx, f, p.established))
 		}
