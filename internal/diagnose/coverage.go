@@ -43,7 +43,7 @@ func (c *coverage) add(i int, g *limit.Gauge) {
 	s := g.Subject
 	switch {
 	case g.Bounds == 0:
-	case g.Blind && s == (limit.Subject{}):
+	case g.Blind() && s == (limit.Subject{}):
 		c.general = append(c.general, general{at: i, someone: ofProcesses(g.Limit)})
 	case g.Limit.Scope == limit.Peer:
 		put(c.peer, [2]string{s.Source, s.Destination}, i)

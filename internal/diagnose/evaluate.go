@@ -118,7 +118,7 @@ func ceilingless(l *limit.Limit, err error) (gauges []limit.Gauge) {
 	for _, measure := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
 		if l.Bounds.Direction != 0 && l.Bounds.Has(l.Bounds.Direction, measure) {
 			gauges = append(gauges, limit.Gauge{Limit: l, Measure: measure,
-				Bounds: l.Bounds.Direction, Unbounded: true, Blind: true,
+				Bounds: l.Bounds.Direction, Unbounded: true, AtMost: true,
 				Unseen: []host.Missing{m}})
 		}
 	}
@@ -200,8 +200,16 @@ func verdict(r Report) Verdict {
 		}
 	}
 	decides := func(u Unseen) bool { return u.Decides }
-	if len(r.Checked) == 0 || slices.ContainsFunc(r.Unseen, decides) {
+	switch {
+	case anyGoal(r.Workload, DoesNotHold):
+		return Binds
+	case anyGoal(r.Workload, GoalUnknown), len(r.Checked) == 0,
+		slices.ContainsFunc(r.Unseen, decides):
 		return Unknown
 	}
 	return Holds
+}
+
+func anyGoal(all []Judged, v GoalVerdict) bool {
+	return slices.ContainsFunc(all, func(j Judged) bool { return j.Verdict == v })
 }

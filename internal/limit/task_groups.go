@@ -102,7 +102,7 @@ func (p taskGroup) gauge() Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether it still happens",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	default:
 		return g

@@ -224,7 +224,7 @@ func (t twReuse) bindChose(r *host.Reader, p pool, source string) (ports int64, 
 	last, known := row.Int("opposite")
 	shared, sharedKnown := row.Int("shared")
 	half := p.size / 2
-	if !known || !sharedKnown || !t.parity || ports < 8 || shared > 0 ||
+	if !known || !sharedKnown || !t.parity || p.band || ports < 8 || shared > 0 ||
 		last*20 < min(ports, half)*19 {
 		return ports, false
 	}

@@ -281,7 +281,8 @@ func TestForecast(t *testing.T) {
 	}
 	ports, ok := f.Of("ephemeral-ports")
 	if low, bound := f.Tightest(6000); !ok || ports.Connections != 5000 || !bound ||
-		low.Limit != "ephemeral-ports" || f.Ends != 2 || f.Bytes != 2_000_000*BytesPerEnd {
+		low.Limit != "ephemeral-ports" || f.Ends != 2 ||
+		f.Bytes != 2_000_000*limit.BytesPerEnd {
 		t.Errorf("%+v", f)
 	}
 	if _, bound := f.Tightest(5000); bound {
@@ -464,5 +465,25 @@ func TestKeepFree(t *testing.T) {
 		if have := keepFree(Memory{Total: total}); have != want {
 			t.Errorf("of %d bytes %d are kept free, want %d", total, have, want)
 		}
+	}
+}
+
+// A ticket that is given back is found, also when others have asked in vain meanwhile.
+func TestTicketsAreNotLost(t *testing.T) {
+	r, err := newRun("pair", Spec{Connections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := r.ticket(); !ok {
+		t.Fatal("the first of one ticket is not there")
+	}
+	for range 3 {
+		if _, ok := r.ticket(); ok {
+			t.Fatal("more tickets than connections")
+		}
+	}
+	r.next.Add(-1)
+	if _, ok := r.ticket(); !ok {
+		t.Error("the ticket that was given back is lost")
 	}
 }
