@@ -144,7 +144,7 @@ listener 0.0.0.0:443 = family=4 queue=0 limit=128 drops=0 pid=5 process=web
 		"uid=0": {Held: 10000, BoundBy: "system-files", AtMostWhy: []string{
 			"whether system-files binds the process is not known"}},
 	} {
-		s := idle(t, facts+"process 5 = name=web cgroup=/ threads=1 nproc=9 "+process+
+		s := idle(t, facts+"process 5 = name=web threads=1 nproc=9 "+process+
 			" soft=60000 hard=60000 files=0 sockets=0 attributed=all\n")
 		have := Check(s, Options{}).Capacity.Inbound[0]
 		if have.Held != want.Held || have.BoundBy != want.BoundBy ||

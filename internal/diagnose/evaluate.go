@@ -19,7 +19,7 @@ type evaluation struct {
 	covers  *coverage         // of the gauges, made when it is asked for
 	mayBe   map[int]map[int64]bool
 	doubted map[missing]bool // what is unknown of the workload for want of it
-	someone *bool            // whether the process of a flow could not be seen; nil: not asked yet
+	someone *bool            // whether a flow's process could not be seen; nil: not asked
 }
 
 // coverage is made once, when all gauges are there.
@@ -133,7 +133,8 @@ func nowhere(why string) bool {
 // matters says whether the host may not hold for want of a fact. What is not there limits
 // nobody, and what is the host's is not judged in a network namespace of its own.
 func matters(l *limit.Limit, f host.Fact, why string) bool {
-	return !host.IsAbsence(why) && why != host.InChild && !strings.HasPrefix(why, host.NotListed) && !slices.Contains(l.Details, f) &&
+	return !host.IsAbsence(why) && why != host.InChild &&
+		!strings.HasPrefix(why, host.NotListed) && !slices.Contains(l.Details, f) &&
 		!slices.Contains(l.Details, host.All(f.Kind))
 }
 

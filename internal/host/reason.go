@@ -14,7 +14,6 @@ const (
 	// NotListed is of kernels before Linux 6.8.
 	NotListed = "this kernel does not list sockets that are bound and nothing else (Linux " +
 		"6.8 does)"
-	NotThere = "the snapshot does not have it"
 	// Unlisted: a kernel's own sockets, as those of NFS, have an inode like those of
 	// programs (net/socket.c __sock_create).
 	Unlisted = "sockets of this namespace are held by processes that this /proc does not " +

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"strings"
-	"time"
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
@@ -200,6 +199,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 			figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener "+
 				"since it was opened; the queue is not full now"
 		out.Remedies = []Remedy{watchIt}
+		if out.Decides = m.pid != 0 && m.running == ""; out.Decides {
+			out.Unseen = append(out.Unseen, lacking(m.row, "running"))
+		}
 	default:
 		return out
 	}
@@ -280,36 +282,6 @@ func backlogOwner(m member, somaxconn int64, known bool) string {
 		return "net.core.somaxconn"
 	}
 	return "net.core.somaxconn at the time of listen() (it is lower now)"
-}
-
-// pace is how the application takes connections from the queue.
-type pace int
-
-const (
-	keepsUp pace = iota // or it cannot be told
-	tooSlow
-	notAtAll
-	processStopped
-)
-
-// acceptPace tells an application that does not serve its queue from a queue that is short.
-// A queue is first in, first out: while even the youngest has waited, nothing has been
-// accepted for that long.
-func acceptPace(r *host.Reader, g group, m member) pace {
-	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok &&
-		strings.EqualFold(p.Text("state"), "t") {
-		return processStopped
-	}
-	long := m.oldest.AtLeast(10 * time.Second)
-	// so a short queue is not the whole story
-	served := g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity()
-	switch {
-	case m.queue == 0 || !m.oldest.AtLeast(stalled) || !(long || served):
-		return keepsUp
-	case m.youngest.AtLeast(stalled):
-		return notAtAll
-	}
-	return tooSlow
 }
 
 func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool, pace pace) string {

@@ -98,8 +98,9 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	// where no cgroup can be seen, the limit is unseen and not absent
 	r.Table(host.CgroupKind)
 	servers := accepting(r)
-	gauges := unseenGroups(r)
-	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind), "cgroup") {
+	processes := r.Rows(host.ProcessKind)
+	gauges := append(unseenGroups(r), homeless(r, processes, Both)...)
+	for _, t := range cgroupTenants(r, processes, "cgroup") {
 		accepts := slices.ContainsFunc(t.processes, func(p host.Row) bool {
 			return servers[p.Name()]
 		})
@@ -154,7 +155,7 @@ func homeless(r *host.Reader, processes []host.Row, bounds Direction) (gauges []
 		return nil
 	}
 	for _, row := range processes {
-		if firstField(row, []string{"cgroup", "pids_cgroup"}) == "" {
+		if firstField(row, []string{"cgroup", "pids_cgroup", "unseen_cgroup"}) == "" {
 			s := Subject{Kind: Process, Process: row.Text("name")}
 			s.PID, _ = host.Row{Fields: host.Fields{{Name: "pid",
 				Value: row.Name()}}}.Int("pid")
@@ -234,6 +235,8 @@ func slack(r *host.Reader, row host.Row) int64 {
 	swap, known := r.Maybe(host.Meminfo("SwapFree"))
 	anon, counted := row.Int("memory_anon")
 	switch {
+	case row.Text("memory_slab") == "" && row.Text("memory_kmem") == "":
+		n = noCeiling
 	case known && swap <= 0:
 	case !counted:
 		n = noCeiling

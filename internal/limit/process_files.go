@@ -165,20 +165,6 @@ func newFileTable(row host.Row) (t fileTable, ok bool) {
 		!t.sealed()
 }
 
-// unknown is the field without which nothing can be said, "" where it has all.
-func (t fileTable) unknown() string {
-	for _, name := range []string{"soft", "files"} {
-		if t.row.Text(name) == "" && t.pid > 0 {
-			return name
-		}
-	}
-	return ""
-}
-
-func (t fileTable) subject() Subject {
-	return Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}
-}
-
 // sealed is a process that gave up its right to open anything, with what it has still open:
 // sshd before the login, dhcpcd (setrlimit to 0 or 1 as a sandbox). That is meant so.
 func (t fileTable) sealed() bool { return t.soft <= 8 && t.hard == t.soft && t.files > t.soft }

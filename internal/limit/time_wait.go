@@ -127,8 +127,8 @@ var _ = register(Limit{
 		host.Counter("TcpExt.PAWSPassive"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
-	Details: []host.Fact{host.All(host.AddressKind), host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
-		unprivilegedPort},
+	Details: []host.Fact{host.All(host.AddressKind), host.All(host.BinderKind),
+		host.Sysctl("net.ipv4.tcp_fin_timeout"), unprivilegedPort},
 	Decides: Flows{Outbound, PerSecond},
 	Gauges:  timeWaitGauges,
 })

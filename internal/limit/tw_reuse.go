@@ -211,7 +211,8 @@ func (t twReuse) unsure(s twState) bool {
 
 // couldReuse says whether settings can make connect() take the ports over.
 func (t twReuse) couldReuse(s twState) bool {
-	return s == twTaken || s == twPerhaps || s == twYoung || s == twOff || s == twLoopbackOnly || s == twNoTimestamps
+	return s == twTaken || s == twPerhaps || s == twYoung || s == twOff ||
+		s == twLoopbackOnly || s == twNoTimestamps
 }
 
 // bindChose infers whether programs bind() to port 0 before they connect() from this
