@@ -70,7 +70,7 @@ func checkHost(t *testing.T, name string, args ...string) (status int, stdout st
 	var out, complaint bytes.Buffer
 	args = append([]string{"check", "--from", hostFile(name + ".txt")}, args...)
 	status = run(t.Context(), args, strings.NewReader(""), &out, &complaint, noEnv)
-	if complaint.Len() > 0 {
+	if complaint.Len() > 0 && status != statusUnknown {
 		t.Errorf("%q complains: %s", args, &complaint)
 	}
 	return status, out.String()
