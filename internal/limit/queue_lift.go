@@ -170,3 +170,12 @@ func notLive(live bool) string {
 	}
 	return "; from outside this takes pidfd_getfd, Linux 5.6 or newer"
 }
+
+// QueueLimit is the limit of the queue that listen() makes: the kernel compares without a sign, so
+// that -1 asks for the most there is (net/socket.c __sys_listen_socket).
+func QueueLimit(backlog, somaxconn int64) int64 {
+	if backlog < 0 {
+		return somaxconn
+	}
+	return min(backlog, somaxconn)
+}

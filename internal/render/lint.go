@@ -22,8 +22,8 @@ func LintText(w io.Writer, r lint.Report, style Style) error {
 	for _, c := range r.Cautions {
 		s.para(0, 2, span{"caution", yellow}, text(": "+c))
 	}
-	for _, name := range r.Files {
-		s.lintFile(name, linesOf(r, name))
+	for _, f := range r.Read {
+		s.lintFile(f, linesOf(r, f.File))
 	}
 	s.blank()
 	s.lintSummary(r)
@@ -47,9 +47,9 @@ func linesOf(r lint.Report, name string) (lines []lint.Line) {
 	return lines
 }
 
-func (s *screen) lintFile(name string, lines []lint.Line) {
+func (s *screen) lintFile(f lint.Reading, lines []lint.Line) {
 	s.blank()
-	s.line(0, span{name, bold})
+	s.line(0, span{f.File, bold})
 	width := 1
 	for _, l := range lines {
 		width = max(width, len(strconv.Itoa(l.Line)))
@@ -63,11 +63,61 @@ func (s *screen) lintFile(name string, lines []lint.Line) {
 		s.lintLine(l, width)
 	}
 	switch {
+	case f.NotJudged:
+		s.para(2, 2, span{notJudged(f), yellow})
 	case len(lines) == 0:
 		s.para(2, 2, text("nothing here is about connections"))
 	case len(apart) > 0:
 		s.para(2, 4, span{"not about how many connections there can be", dim},
 			text(": "+strings.Join(apart, ", ")))
+	}
+	s.unread(f)
+}
+
+// notJudged says of a file in which nothing was recognised why that is.
+func notJudged(f lint.Reading) string {
+	if !f.Supported {
+		return "not judged: " + f.Format + " is a format that lint does not read"
+	}
+	return "no setting recognised: not judged (read as " + f.Format + ")"
+}
+
+// LintParsed says what was read from where: the format of each file, its settings, and what it
+// refers to.
+func LintParsed(w io.Writer, r lint.Report, style Style) error {
+	s := newScreen(style)
+	for _, f := range r.Read {
+		s.line(0, span{f.File, bold}, text(": "+plural(f.Settings, "setting")+", read "+
+			"as "+f.Format))
+		if f.NotJudged {
+			s.para(2, 2, span{notJudged(f), yellow})
+		}
+		for _, l := range linesOf(r, f.File) {
+			s.para(2, 6, text(strconv.Itoa(l.Line)+"  "), span{settingOf(l), bold},
+				text("  "+readFrom(l)))
+		}
+		s.unread(f)
+	}
+	return s.flush(w)
+}
+
+// readFrom is how a setting is written, into which file, and where it acts.
+func readFrom(l lint.Line) string {
+	from := l.Form
+	if l.Into != "" {
+		from += " into " + l.Into
+	}
+	if l.Scope != "" {
+		from += ", " + string(l.Scope)
+	}
+	return from
+}
+
+// unread is what a file refers to and lint did not read.
+func (s *screen) unread(f lint.Reading) {
+	for _, u := range f.Unread {
+		s.para(2, 4, span{"not read", yellow}, text(": line "+strconv.Itoa(u.Line)+": "+
+			""+u.Why))
 	}
 }
 
@@ -100,6 +150,9 @@ func (s *screen) lintLine(l lint.Line, width int) {
 	verdict := string(l.Verdict) + strings.Repeat(" ", max(0, widestVerdict-len(l.Verdict)))
 	head := strings.Repeat(" ", width-len(number)) + number
 	what := settingOf(l)
+	if l.Scope != "" {
+		what += " (" + string(l.Scope) + ")"
+	}
 	spans := []span{{head, dim}, text("  "), {verdict, lintPaint(l.Verdict)}, text("  "),
 		{what, bold}}
 	if l.Running != "" {
@@ -146,8 +199,19 @@ func (s *screen) lintSummary(r lint.Report) {
 			rest = append(rest, count(int64(n))+" "+string(v))
 		}
 	}
-	if len(faults) == 0 {
+	if n := len(r.NotJudged()); n > 0 {
+		rest = append(rest, plural(n, "file")+" not judged")
+	}
+	switch {
+	case len(faults) == 0 && len(r.NotJudged()) == len(r.Read) && len(r.Read) > 0:
+		s.para(0, 2, span{"not judged", yellow}, text(passedOver(r)))
+		return
+	case len(faults) == 0 && r.Whole():
 		s.para(0, 2, span{"clean", green}, text(after(rest)+passedOver(r)))
+		return
+	case len(faults) == 0:
+		s.para(0, 2, span{"no fault in what was read", yellow},
+			text(after(rest)+passedOver(r)))
 		return
 	}
 	s.para(0, 2, span{plural(r.Faults(), "fault"), red},
