@@ -28,7 +28,7 @@ func TestOrderIsSysctlds(t *testing.T) {
 		report := Lint(files, Target{Kernel: "6.18", Boot: true})
 		for _, key := range []string{"net.core.somaxconn", "net.netfilter.nf_conntrack_max",
 			"net.ipv4.tcp_max_orphans"} {
-			w := tree.Winner(sysctld.Systemd, key)
+			w := sysctld.Winners(sysctld.Systemd, tree.Settings(sysctld.Systemd), key)
 			want := ""
 			if w.Set {
 				want = fmt.Sprintf("%s:%d", strings.TrimPrefix(w.File, "/"), w.Line)

@@ -489,3 +489,13 @@ func TestTicketsAreNotLost(t *testing.T) {
 		t.Error("the ticket that was given back is lost")
 	}
 }
+
+// Of is the ceiling of a limit, if it was foreseen.
+func (f Forecast) Of(id limit.ID) (Ceiling, bool) {
+	for _, c := range f.Ceilings {
+		if c.Limit == id {
+			return c, true
+		}
+	}
+	return Ceiling{}, false
+}
