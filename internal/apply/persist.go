@@ -76,9 +76,10 @@ func (e *Engine) persistOne(l *log, f persist.File) error {
 // written are the files that a run wrote, each once.
 func (r *Run) written() (out []persist.File) {
 	for _, n := range r.Files {
-		if !slices.ContainsFunc(out, func(f persist.File) bool { return f.Path == n.Path }) {
-			out = append(out, persist.File{Path: n.Path, Mode: n.Mode,
-				Content: n.New, Keeps: n.Keeps})
+		had := func(f persist.File) bool { return f.Path == n.Path }
+		if !slices.ContainsFunc(out, had) {
+			out = append(out, persist.File{Path: n.Path, Mode: n.Mode, Content: n.New,
+				Keeps: n.Keeps})
 		}
 	}
 	return out

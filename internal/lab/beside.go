@@ -88,8 +88,10 @@ type Plug struct {
 // when it returns. The qdisc of both is noqueue, as for every veth (drivers/net/veth.c
 // veth_setup, IFF_NO_QUEUE).
 func (l *Lab) Wire(peer *Lab, c Cable) error {
-	err := l.order("veth", tune.Veth{Name: c.Here.Device, Peer: c.There.Device, PeerIn: peer.PID(),
-		TxQueueLen: c.Here.TxQueueLen, PeerTxQueueLen: c.There.TxQueueLen}, nil)
+	err := l.order("veth", tune.Veth{
+		Name: c.Here.Device, TxQueueLen: c.Here.TxQueueLen,
+		Peer: c.There.Device, PeerTxQueueLen: c.There.TxQueueLen, PeerIn: peer.PID(),
+	}, nil)
 	return errors.Join(err, l.plug(c.Here), peer.plug(c.There))
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -61,7 +62,7 @@ func standing(r Report, key string) string {
 		})
 		unread := l.Verdict == NoEffect &&
 			strings.Contains(l.Why, "is not read at boot here")
-		if identity(l.Key) == key && !bare && !over && !unread &&
+		if knob.Main(l.Key) == key && !bare && !over && !unread &&
 			path.Base(l.File)[0] != '.' {
 			out = append(out, fmt.Sprintf("%s:%d", l.File, l.Line))
 		}
