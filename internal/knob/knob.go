@@ -11,6 +11,8 @@ type Knob struct {
 	// Name is a sysctl with dots, or what people write: "RLIMIT_NOFILE soft",
 	// "TCP_DEFER_ACCEPT". A "*" stands for one part, the name of a device.
 	Name string
+	// Also are names that other programs have for it: TasksMax.
+	Also []string
 	// Does says what changes when it changes, and when that takes effect; Not what it is
 	// believed to do and does not. Both go on after the name, and neither repeats what the
 	// fields below say: see Says.

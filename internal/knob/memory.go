@@ -161,6 +161,7 @@ var memory = []Knob{
 	},
 	{
 		Name: "memory.max",
+		Also: []string{"MemoryMax", "memory_max"},
 		Does: "is the limit of a version 2 cgroup and all below it; a write acts at " +
 			"once; systemd writes it from MemoryMax=, container runtimes from --memory",
 		Not:    "raising that of a child does not lift that of an ancestor",
@@ -181,6 +182,7 @@ var memory = []Knob{
 	},
 	{
 		Name:   "memory.high",
+		Also:   []string{"MemoryHigh"},
 		Does:   "slows the processes of a version 2 cgroup down above it",
 		Not:    "refuses nothing",
 		Source: "Documentation/admin-guide/cgroup-v2.rst memory.high",

@@ -179,6 +179,13 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
+	case m.oftenDrops() && !m.window && everOverflowed(r):
+		out.Harms, out.Enough = true, m.drops
+		out.Cause = figure.Count(m.drops) + " SYNs or ACKs were dropped at this listener " +
+			"since it was opened, and its process runs for less than " +
+			string(host.AgeOf(m.running.Below())) + "; the queue is not full at " +
+			"this instant; " + backlogCause(m, somaxconn, known)
+		out.Remedies = append(acceptRemedies(g, m, somaxconn, known, keepsUp), watchIt)
 	case m.drops > 0 && !m.window && everOverflowed(r):
 		out.Notice, out.Cause = true,
 			figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener "+
@@ -345,7 +352,7 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()),
 		"connections wait for accept()"}}
 	switch {
-	case m.window && m.moved > 0:
+	case m.moved > 0:
 		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops",
 			"+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the " +
 				"window, retransmissions included"})
@@ -359,13 +366,13 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 			"the longest wait for accept() in the queue"})
 	}
 	for _, name := range []string{"TcpExt.ListenOverflows", "TcpExt.ListenDrops"} {
-		moved, window := r.Moved(host.Counter(name))
+		moved, _ := r.Moved(host.Counter(name))
 		n, _ := r.Maybe(host.Counter(name))
 		switch {
-		case window && moved > 0:
+		case moved > 0:
 			ev = append(ev, Evidence{name, "+" + itoa(moved),
 				"of this network namespace in the window"})
-		case !window && n > 0:
+		case !windowed(r) && n > 0:
 			ev = append(ev, Evidence{name, itoa(n),
 				"of this network namespace since it was made"})
 		}

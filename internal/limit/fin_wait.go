@@ -252,6 +252,7 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 	p := portPool(r)
 	for _, row := range r.Table(host.OutboundKind) {
 		source, destination, ok := strings.Cut(row.Name(), "->")
+		p := p.of(row)
 		if !ok || strings.Contains(source, "*") || !mostlyFinWait(p, row) {
 			continue
 		}

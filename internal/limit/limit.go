@@ -279,8 +279,15 @@ type Gauge struct {
 	// all the same: each takes one or more of the unit.
 	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
-	// be seen: the true one may be lower.
+	// be seen: the true one may be lower. With Unbounded it is one of which nothing is
+	// known.
 	AtMost bool
+	// Why is what may lower an AtMost ceiling, in a few words; "" where the formula
+	// itself is no more than a bound.
+	Why string
+	// Most is more than Ceiling where that is an estimate: the true ceiling is not
+	// above Most. Faults and wanted workloads are judged by Ceiling. 0: Ceiling.
+	Most int64
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
 	// Refusing: the kernel refuses connections now, shown by a queue or table that is
@@ -310,6 +317,12 @@ type Gauge struct {
 	Unseen []host.Missing
 }
 
+// Blind says that there may be a ceiling, and nobody knows of it.
+func (g Gauge) Blind() bool { return g.Unbounded && g.AtMost }
+
+// Bound is what the true ceiling is not above.
+func (g Gauge) Bound() int64 { return max(g.Ceiling, g.Most) }
+
 // Full says whether the ceiling is reached.
 func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }
 
@@ -325,6 +338,7 @@ var catalogue []*Limit
 
 // register adds a limit to the catalogue; each file of a limit calls it once.
 func register(l Limit) *Limit {
+	l.Signs = append(l.Signs, programSigns(l.ID)...)
 	catalogue = append(catalogue, &l)
 	return &l
 }
