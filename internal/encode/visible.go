@@ -36,4 +36,4 @@ func IsVisible(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, hidden)
 }
 
-func hidden(r rune) bool { return !strconv.IsPrint(r) }
+func hidden(r rune) bool { return (r < ' ' || r > '~') && !strconv.IsPrint(r) }
