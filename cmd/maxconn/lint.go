@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,8 +52,8 @@ with connections are skipped (--all shows them).
 A file in which no setting is recognised is not judged, and not clean: --explain-parse shows
 what was read from where.
 
-Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 no fault, but in some file no
-setting was recognised, 64 bad usage, 70 failed.`,
+Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but in some file no
+setting was recognised, or a file of the system could not be read, 64 bad usage, 70 failed.`,
 		Example: `  maxconn lint
   maxconn lint /etc/sysctl.d/99-tuning.conf
   maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
@@ -116,10 +117,10 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	switch {
+	switch { // a fault outweighs what is unknown, as in check
 	case f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0:
 		a.status = statusBinds
-	case (f.failOn == nil || len(fatal) > 0) && len(r.NotJudged()) > 0:
+	case len(r.Unread) > 0, (f.failOn == nil || len(fatal) > 0) && len(r.NotJudged()) > 0:
 		a.status = statusUnknown
 	}
 	shown := render.LintText
@@ -149,7 +150,7 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 	case f.root != "" && len(args) > 0:
 		return nil, misuse("--root reads the files of a whole system",
 			"--root with files: give one of them")
-	case f.from == "-" && contains(args, "-"):
+	case f.from == "-" && slices.Contains(args, "-"):
 		return nil, misuse("write one of them to a file",
 			"--from - and the file -: both are the standard input")
 	}
@@ -164,15 +165,6 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 		}
 	}
 	return fatal, nil
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // verdictOf is a verdict by its name, "" for none.

@@ -113,7 +113,7 @@ func (w *wanted) workload(ctx context.Context, a *app, local bool) (out limit.Wo
 	for _, text := range w.inbound {
 		out.Inbound = append(out.Inbound, g.inbound(text))
 	}
-	return out, g.err
+	return out, g.once(out)
 }
 
 func atMostOneFile(c *cobra.Command, args []string) error {
@@ -144,6 +144,7 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 		return misuse("--to-max is for what is there now",
 			"--to-max and a wanted workload: give one of them")
 	}
+	f.source.twice = true
 	s, err := a.snapshot(ctx, f.source)
 	if err != nil {
 		return err
@@ -184,7 +185,7 @@ func (a *app) writePlan(f *planFlags, s host.Snapshot, p plan.Plan) error {
 		return err
 	}
 	if p.Verdict == diagnose.Unknown {
-		a.complain(fmt.Errorf("could not tell: %s", render.Untold(p)),
+		a.untold(f.form, render.Untold(p),
 			"maxconn check --verbose lists what was not seen")
 	}
 	return nil

@@ -136,7 +136,7 @@ func unattributed(overflows int64, drops bool) Gauge {
 			Setting: "maxconn check --for 60s --limit accept-queue",
 			Text: "look again while it happens: the listener whose queue is " +
 				"full is named",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}},
 	}
 }
@@ -179,6 +179,13 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
+	case m.oftenDrops() && !m.window && everOverflowed(r):
+		out.Harms, out.Enough = true, m.drops
+		out.Cause = figure.Count(m.drops) + " SYNs or ACKs were dropped at this listener " +
+			"since it was opened, and its process runs for less than " +
+			string(host.AgeOf(m.running.Below())) + "; the queue is not full at " +
+			"this instant; " + backlogCause(m, somaxconn, known)
+		out.Remedies = append(acceptRemedies(g, m, somaxconn, known, keepsUp), watchIt)
 	case m.drops > 0 && !m.window && everOverflowed(r):
 		out.Notice, out.Cause = true,
 			figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener "+
@@ -195,7 +202,7 @@ var watchIt = Remedy{
 	Kind:        Live,
 	Setting:     "maxconn check --for 10s",
 	Text:        "see whether the counter still moves",
-	TakesEffect: "now",
+	TakesEffect: Now,
 }
 
 func nearFull(full bool) string {
@@ -345,7 +352,7 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()),
 		"connections wait for accept()"}}
 	switch {
-	case m.window && m.moved > 0:
+	case m.moved > 0:
 		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops",
 			"+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the " +
 				"window, retransmissions included"})
@@ -359,13 +366,13 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 			"the longest wait for accept() in the queue"})
 	}
 	for _, name := range []string{"TcpExt.ListenOverflows", "TcpExt.ListenDrops"} {
-		moved, window := r.Moved(host.Counter(name))
+		moved, _ := r.Moved(host.Counter(name))
 		n, _ := r.Maybe(host.Counter(name))
 		switch {
-		case window && moved > 0:
+		case moved > 0:
 			ev = append(ev, Evidence{name, "+" + itoa(moved),
 				"of this network namespace in the window"})
-		case !window && n > 0:
+		case !windowed(r) && n > 0:
 			ev = append(ev, Evidence{name, itoa(n),
 				"of this network namespace since it was made"})
 		}
@@ -381,7 +388,7 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "find out why " + who(m.process, m.pid) + " does not call " +
 				"accept() (blocked, stopped, out of descriptors or threads); a " +
 				"longer queue would only make clients wait longer",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	case tooSlow:
 		return []Remedy{{
@@ -389,7 +396,7 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "have " + who(m.process, m.pid) + " call accept() sooner " +
 				"(an accept loop of its own, more workers); a longer queue " +
 				"would only make clients wait longer",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		}}
 	}
 	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
@@ -399,27 +406,27 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn",
 			From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
 			Text: "raise the cap; the listener keeps its limit until listen() is " +
-				"called again", TakesEffect: "at the next listen()"})
+				"called again", TakesEffect: AtListen})
 	}
 	if !cut {
 		out = append(out, Remedy{Kind: ByApplication,
 			Setting: "backlog argument of listen()", From: itoa(m.limit),
 			To: itoa(want),
 			Text: "ask for a larger backlog in " + who(m.process, m.pid) +
-				notSomaxconn(known), TakesEffect: "at the next listen()"})
+				notSomaxconn(known), TakesEffect: AtListen})
 	}
 	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name,
 		From: itoa(m.limit), To: itoa(want),
 		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) +
 			" does it without a restart: listen() called again on the same " +
 			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)",
-		TakesEffect: "now"})
+		TakesEffect: Now})
 	if len(g.members) > 1 {
 		out = append(out, Remedy{
 			Kind: ByApplication,
 			Text: "one shared listener instead of SO_REUSEPORT, or members " +
 				"that accept at the same pace",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		})
 	}
 	return out

@@ -30,7 +30,7 @@ func (t conntrackTable) lift(need int64) (out []Remedy) {
 			Kind: ByApplication,
 			Text: "keep connections and use them again: each closed one " +
 				"keeps its entry for a while",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		})
 }
 
@@ -71,7 +71,7 @@ func (t conntrackTable) moreEntries(need, to int64) Remedy {
 // inInitial makes the remedy a change where the file can be written. Without the size of
 // the hash table nothing is changed: the maximum never goes up without it.
 func (t conntrackTable) inInitial(m Remedy, f host.Fact) Remedy {
-	m.TakesEffect = "now"
+	m.TakesEffect = Now
 	switch {
 	case t.child:
 		m.TakesEffect =

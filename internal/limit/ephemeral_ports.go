@@ -63,12 +63,12 @@ var _ = register(Limit{
 			Text:  "address already in use",
 			Errno: "EADDRINUSE",
 			Call:  "bind",
-			Means: "bind(address, 0) found no free port: without " +
-				"IP_BIND_ADDRESS_NO_PORT one set of ports serves all " +
-				"destinations; or, for a server, something holds its port, " +
-				"perhaps an outbound connection that took it from " +
-				"ip_local_port_range",
-			Look: "maxconn check --limit ephemeral-ports",
+			Means: "for a server: something holds its port, another listener, or " +
+				"an outbound connection that took it from " +
+				"ip_local_port_range; for bind(address, 0): no port is free, " +
+				"for without IP_BIND_ADDRESS_NO_PORT one set of ports serves " +
+				"all destinations",
+			Look: "ss -tanp 'sport = :PORT'; maxconn check --limit ephemeral-ports",
 		},
 	},
 	Sources: []string{
@@ -90,7 +90,7 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 		return nil
 	}
 	t := readTWReuse(r)
-	gauges := []Gauge{anyDestination(r, p)}
+	gauges := append([]Gauge{anyDestination(r, p)}, servicesInRange(r, p)...)
 	for _, row := range r.Table(host.OutboundKind) {
 		gauges = append(gauges, oneDestination(r, p, t, row))
 	}
@@ -136,7 +136,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 					Text: "reserve only the ports that servers need: " +
 						plural(p.reserved, "port") + " of the range are " +
 						"reserved",
-					TakesEffect: "now",
+					TakesEffect: Now,
 				},
 				widerRange(p),
 			}
@@ -155,7 +155,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 						who(most.process, most.pid) +
 						" or set IP_BIND_ADDRESS_NO_PORT before " +
 						"bind(), so that no port is held before connect()",
-					TakesEffect: "at the next bind()",
+					TakesEffect: AtBind,
 				},
 				widerRange(p),
 			}
@@ -165,7 +165,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 			{
 				Kind:        ByApplication,
 				Text:        "listen on ports outside ip_local_port_range",
-				TakesEffect: "at the next bind()",
+				TakesEffect: AtBind,
 			},
 			widerRange(p),
 		}
@@ -173,7 +173,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
 
 func poolEvidence(p pool) []Evidence {
 	return []Evidence{
-		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high),
+		{p.rangeName(), itoa(p.low) + " " + itoa(p.high),
 			plural(p.size, "port")},
 		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range",
 			"connect() skips them"},
@@ -204,6 +204,7 @@ func largestBinder(r *host.Reader) (b binder, most int64) {
 
 // oneDestination is the ceiling of a source address to a destination that has connections now.
 func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
+	p = p.of(row)
 	pid, _ := row.Int("pid")
 	source, destination, _ := strings.Cut(row.Name(), "->")
 	ranged := row.Count("ranged")
@@ -218,8 +219,14 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 			PID:         pid,
 		},
 		Bounds: Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed,
-		Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+		Steps: p.steps(), Unseen: p.unseen(), Owner: p.rangeName(),
 		Lift: p.lift,
+	}
+	if row.Text("band") == "mixed" {
+		g.AtMost, g.Why = true, "some sockets have a port range of their own"
+	}
+	if p.band {
+		g.Lift = p.ownRange
 	}
 	state := t.stateOf(r, p, row)
 	if ports, bound := t.bindChose(r, p, source); bound && ports > ranged {
@@ -324,7 +331,21 @@ func stateEvidence(row host.Row) (out []Evidence) {
 	return out
 }
 
+// ownRange is what widens the range that the program gave its sockets.
+func (p pool) ownRange(int64) []Remedy {
+	return []Remedy{{
+		Kind: ByApplication,
+		Text: "give the sockets a wider IP_LOCAL_PORT_RANGE, or none: they have the " +
+			plural(p.size, "port") + " from " + itoa(p.low) + " to " + itoa(p.high) +
+			" of the namespace's range (HAProxy: source ADDRESS:LOW-HIGH)",
+		TakesEffect: "at the next connect()",
+	}}
+}
+
 func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row) (out []Remedy) {
+	if p.band {
+		return p.ownRange(0)
+	}
 	if p.usable*2 <= p.size {
 		_, lost := lostPorts(r, p)
 		out = append(out, lost[0])
@@ -337,7 +358,7 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 			Kind: ByTopology,
 			Text: "have the peer close its end: until then, or until " +
 				"tcp_fin_timeout, the port stays taken",
-			TakesEffect: "at the next close()",
+			TakesEffect: AtClose,
 		})
 	}
 	out = append(out,
@@ -345,14 +366,14 @@ func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row
 			Kind: ByApplication,
 			Text: "keep connections and use them again (a pool, HTTP " +
 				"keep-alive): fewer connections to one destination",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		},
 		Remedy{
 			Kind: ByTopology,
 			Text: "more source addresses (bind with " +
 				"IP_BIND_ADDRESS_NO_PORT), or more destination addresses or " +
 				"ports: each pair has " + plural(p.usable, "port") + " of its own",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 	)
 	if row.Count("TIME_WAIT") > 0 && state != twTaken {
@@ -401,12 +422,12 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 			Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not " +
 				"bind at all: then each destination has all " + plural(p.usable,
 				"port"),
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 		{
 			Kind:        ByTopology,
 			Text:        "more source addresses",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 	}
 	return g, true

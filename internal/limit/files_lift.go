@@ -25,7 +25,7 @@ func (t fileTable) lift(need int64) []Remedy {
 			Text: "no process can have more than " + figure.Count(mostOpen) +
 				" descriptors: more " +
 				"processes",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		}}
 	}
 	want := min(roundUp(total), mostOpen)
@@ -78,7 +78,7 @@ func (t fileTable) sum(need, want int64) string {
 // limit, lower ones too (kernel/sys.c do_prlimit compares rlim_max).
 func (t fileTable) raiseNrOpen(want int64) Remedy {
 	return Remedy{Kind: BySetting, Setting: "fs.nr_open", From: itoa(t.nrOpen), To: itoa(want),
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Text: "allow hard limits of descriptors above " + figure.Count(t.nrOpen) +
 			"; raises no process's limit by itself",
 		Change: host.Setting{Fact: host.Sysctl("fs.nr_open"), Want: itoa(want)},
@@ -96,8 +96,7 @@ func (t fileTable) raiseNrOpen(want int64) Remedy {
 func tableCost(descriptors int64) string {
 	return "none by itself; a table of " + figure.Count(descriptors) +
 		" descriptors in use takes " + mebibytes(descriptors*8+descriptors*3/8) +
-		" of kernel memory, " +
-		"each connection in it about 3.9 KB"
+		" of kernel memory, each connection in it about " + IdleSize
 }
 
 // ownBound tells of a bound that the program has beside the kernel's, by the name of the
@@ -125,7 +124,7 @@ func (t fileTable) ownBound(need int64) []Remedy {
 		return nil
 	}
 	return []Remedy{{Kind: ByApplication, Setting: name,
-		TakesEffect: "at the next start of the process", Also: true,
+		TakesEffect: AtStart, Also: true,
 		Text: who(t.name, t.pid) +
 			" has a bound of its own that is not seen from outside; it has to allow " +
 			figure.Count(need) + " connections " +

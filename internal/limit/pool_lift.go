@@ -17,7 +17,7 @@ const (
 func widerRange(p pool) Remedy {
 	return Remedy{
 		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high),
-		To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: "now",
+		To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: Now,
 		Text: "a wider range, with the ports that servers of this host use put into " +
 			"net.ipv4.ip_local_reserved_ports first",
 	}
@@ -37,7 +37,7 @@ func (p pool) lift(need int64) []Remedy {
 	low, high, widest := p.stretch(lastPort)
 	widest = max(widest, 1)
 	return []Remedy{{
-		Kind: ByTopology, TakesEffect: "at the next connect()",
+		Kind: ByTopology, TakesEffect: AtConnect,
 		Text: figure.Count((need-1)/widest+1) +
 			" source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many " +
 			"destination addresses or ports: with the widest range, " +
@@ -108,7 +108,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	if list := lists.reserved.Union(servers); list != lists.reserved {
 		out = append(out, Remedy{
 			Kind: BySetting, Setting: reservedPorts.Name, From: lists.reserved.String(),
-			To: list.String(), TakesEffect: "now",
+			To: list.String(), TakesEffect: Now,
 			Text: "reserve the ports of servers that the wider range covers, so " +
 				"that no connection takes them while a server restarts",
 			Change: host.Setting{Fact: reservedPorts, Want: list.String()},
@@ -126,7 +126,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	to := itoa(low) + " " + itoa(high)
 	return append(out, Remedy{
 		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high),
-		To: to, TakesEffect: "now",
+		To: to, TakesEffect: Now,
 		Text: "the smallest range with " + plural(need, "port") + margined(margin) +
 			", with the ports that servers of this host use put into " +
 			"net.ipv4.ip_local_reserved_ports first",

@@ -347,7 +347,7 @@ func (t fileTable) remedies(need int64) []Remedy {
 	var out []Remedy
 	if t.leak {
 		out = append(out, Remedy{Kind: ByApplication,
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 			Text: "close connections whose peer has closed (read() returned " +
 				"0); a higher limit only postpones the end"})
 	}
@@ -373,7 +373,7 @@ func (t fileTable) raiseSoft(want int64) Remedy {
 		text += ", which is less than needed"
 	}
 	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
-		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: "now",
+		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: Now,
 		Text: text + "; of no use to a program with a bound of its own (nginx " +
 			"worker_connections, select() above 1,023)",
 		Cost: tableCost(want),
@@ -392,7 +392,7 @@ func (t fileTable) raiseHard(want int64) Remedy {
 	}
 	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
 		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
-		TakesEffect: "now", Text: text,
+		TakesEffect: Now, Text: text,
 		Cost: "none by itself",
 		Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, " +
 			"not of a container", Lasts: "until the process ends"}
@@ -404,7 +404,7 @@ func (t fileTable) nextStart(want int64) Remedy {
 		Kind:        BySetting,
 		From:        itoa(t.soft),
 		To:          itoa(want),
-		TakesEffect: "at the next start of the process",
+		TakesEffect: AtStart,
 	}
 	switch {
 	case strings.HasSuffix(t.unit, ".service"):

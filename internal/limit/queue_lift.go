@@ -80,7 +80,7 @@ func (l queueLift) to(need int64) []Remedy {
 			Kind: ByTopology,
 			Text: "no queue is longer than " + figure.Count(mostBacklog) +
 				": more listeners",
-			TakesEffect: "at the next listen()",
+			TakesEffect: AtListen,
 		}}
 	}
 	sum := plural(each, "connection") + " at once"
@@ -109,7 +109,7 @@ func (l queueLift) lengthenAll(limit int64, sum string) (out []Remedy) {
 // program that asks for more than it got.
 func (l queueLift) raiseCap(limit int64, members []Remedy) Remedy {
 	m := Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(l.somaxconn),
-		To: itoa(limit), TakesEffect: "at the next listen()",
+		To: itoa(limit), TakesEffect: AtListen,
 		Text: "raise the cap; the listener keeps its limit until listen() is called again",
 		Sum:  "caps what listen() may ask for, and " + figure.Count(limit) + " are needed",
 		Cost: "none by itself",
@@ -129,7 +129,7 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 		Setting:     "listen() on the open socket of " + l.group.name,
 		From:        itoa(m.limit),
 		To:          itoa(limit),
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Sum:         sum,
 	}
 	whose := who(m.process, m.pid)
@@ -153,16 +153,13 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 		out.Kind = ByApplication
 	}
 	out.Cost = "none while nobody waits; a full queue of " + figure.Count(limit) + " takes " +
-		mebibytes(limit*queuedBytes) + " of kernel memory (2.4 KB a connection)"
+		mebibytes(limit*socketBytes) + " of kernel memory (" + socketSize + " a connection)"
 	out.Risk = "a program that is slow to accept makes its clients wait longer instead of " +
 		"refusing them sooner"
 	out.Lasts = "until the socket is closed or its program calls listen() again; a larger " +
 		"backlog in " + whose + " keeps it"
 	return out
 }
-
-// queuedBytes is a socket that nobody has accepted yet: no file, no epoll entry.
-const queuedBytes = 2400
 
 func notLive(live bool) string {
 	if live {

@@ -239,12 +239,12 @@ func (b buckets) remedies() []Remedy {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether the counter still moves",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	want := b.enough()
 	return []Remedy{{Kind: BySetting, Setting: "net.ipv4.tcp_max_tw_buckets",
-		From: itoa(b.limit), To: itoa(want), TakesEffect: "now",
+		From: itoa(b.limit), To: itoa(want), TakesEffect: Now,
 		Text: "raise the table; filled, it takes " + mebibytes(want*256) +
 			" of kernel memory (256 bytes an entry)"}}
 }

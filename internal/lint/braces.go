@@ -3,6 +3,8 @@ package lint
 import (
 	"regexp"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 var braceDocument = regexp.MustCompile(`^(?:<<[-~]?["']?([A-Za-z_]\w*)["']?|` +
@@ -296,7 +298,7 @@ var literal = regexp.MustCompile(`^(?:-?[0-9][\w.]*|true|false|True|False|null|n
 func (b *bracer) valueOf(terms []term) *node {
 	end := terms[len(terms)-1]
 	if terms[0].node != nil && terms[0].kind == scalar &&
-		overrides[lastPart(terms[0].text.text)] {
+		overrides[knob.Last(terms[0].text.text)] {
 		terms = terms[len(terms)-1:]
 	}
 	if len(terms) == 1 {

@@ -20,6 +20,11 @@ func Lint(files []File, target Target) Report {
 			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
 		}
+		if f.Unread != "" {
+			r.Unread = append(r.Unread, Unread{f.Name, f.Unread})
+			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
+			continue
+		}
 		r.Read = append(r.Read, j.load(i, f))
 		r.Files = append(r.Files, f.Name)
 	}
@@ -144,7 +149,7 @@ func (j *judge) load(i int, f File) Reading {
 // reading is how the file was read.
 func (p *parser) reading(f File) Reading {
 	return Reading{File: f.Name, Format: p.format.name, Supported: p.format.by != byNone,
-		Settings: len(p.settings), Unread: p.unread,
+		Settings: len(p.settings), Refers: p.refers,
 		NotJudged: len(p.settings) == 0 && !p.format.whole && !isEmpty(f.Text)}
 }
 
@@ -204,7 +209,7 @@ func (j *judge) line(i int, c *evaluation) Line {
 	if s.glob != "" {
 		out.Why = "Matched by " + s.glob + ". " + out.Why
 	}
-	if now, ok := j.running(identity(s.key)); ok && sysctl && s.world.scope == "" &&
+	if now, ok := j.running(knob.Main(s.key)); ok && sysctl && s.world.scope == "" &&
 		s.form != asExclude &&
 		!sameText(now, s.value) {
 		out.Running = now
@@ -280,7 +285,7 @@ func (c *evaluation) judge() {
 	switch c.form {
 	case asStray:
 	case asExclude:
-		if note, ok := c.absent(); ok && c.glob == "" && !isGlob(c.key) {
+		if note, ok := c.absent(); ok && c.glob == "" && !knob.IsGlob(c.key) {
 			c.notes = append(c.notes, note)
 		}
 		return // what it does follows from the order

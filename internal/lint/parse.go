@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -30,7 +31,7 @@ type parser struct {
 	world    world
 	branches bool // there are lines that may not run
 	format   *format
-	unread   []Unread
+	refers   []Reference
 	vars     map[string]string // what variables are set to, "" for more than one value
 	accept   bool              // a socket unit that starts a process for each connection
 	lang     *language         // of the tree that is read, nil for YAML
@@ -368,8 +369,8 @@ var flow = regexp.MustCompile(`^(?:- )?[\w."'/-]*:?\s*[[{].*[]}],?$`)
 func (p *parser) mapped(t string) bool {
 	name, value, ok := strings.Cut(t, ":")
 	name = strings.Trim(strings.TrimPrefix(name, "- "), `"'`)
-	if ok && looksLikeKey(name) && knob.Find(canonical(name)) != nil && isValue(trim(value)) {
-		p.add(setting{form: asConf, key: canonical(name), value: bareWord(value)})
+	if ok && looksLikeKey(name) && knob.Find(knob.Key(name)) != nil && isValue(trim(value)) {
+		p.add(setting{form: asConf, key: knob.Key(name), value: bareWord(value)})
 		return true
 	}
 	if !flow.MatchString(t) || len(t) > longestStatement {
@@ -422,11 +423,11 @@ func (p *parser) stray(t string) {
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
 	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
-	if looksLikeKey(name) && numeric && p.isNearKey(canonical(name)) {
-		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
+	if looksLikeKey(name) && numeric && p.isNearKey(knob.Key(name)) {
+		p.add(stray(knob.Key(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}
-	if (words[0] == "soft" || words[0] == "hard") && oneOf(words[1], limitItems) {
+	if (words[0] == "soft" || words[0] == "hard") && slices.Contains(limitItems, words[1]) {
 		p.add(strayLimit(t, noDomain))
 	}
 }

@@ -64,7 +64,7 @@ func unwrapped(words []word) []word {
 	for len(words) > 0 {
 		name := path.Base(words[0].text)
 		switch {
-		case oneOf(name, wrappers):
+		case slices.Contains(wrappers, name):
 			words = words[1:]
 			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
 				flag := words[0].text
@@ -115,12 +115,13 @@ func (p *parser) command(words []word, targets []string) {
 		if p.elements(words) || p.inBlock(words) || p.server(name, args) {
 			return
 		}
-		if p.role == anyRole && p.depth < 2 && len(words) > 3 && !oneOf(name, carriers) &&
-			!oneOf(name, shells) && !strings.HasPrefix(name, "$") {
+		if p.role == anyRole && p.depth < 2 && len(words) > 3 && !slices.Contains(carriers,
+			name) &&
+			!slices.Contains(shells, name) && !strings.HasPrefix(name, "$") {
 			return // a sentence
 		}
 		was := p.where
-		if oneOf(name, carriers) {
+		if slices.Contains(carriers, name) {
 			p.where = name
 		}
 		p.within(p.carried(name, args), func() { p.otherCommand(args) })
@@ -132,14 +133,15 @@ func (p *parser) command(words []word, targets []string) {
 func (p *parser) carried(name string, args []word) world {
 	all := texts(args)
 	switch {
-	case name == "nsenter" && (oneOf("-t1", all) || slices.Contains(all, "1")):
+	case name == "nsenter" && (slices.Contains(all, "-t1") || slices.Contains(all, "1")):
 		return world{}
 	case name == "kubectl" || name == "oc":
 		return world{scope: OfPod}
-	case !oneOf(name, []string{"docker", "podman", "nerdctl"}):
+	case !slices.Contains([]string{"docker", "podman", "nerdctl"}, name):
 		return p.world
 	}
-	w := world{scope: OfContainer, given: true, privileged: oneOf("--privileged", all)}
+	w := world{scope: OfContainer, given: true, privileged: slices.Contains(all,
+		"--privileged")}
 	for i, a := range all {
 		w.hostNet = w.hostNet || a == "--net=host" || a == "--network=host" ||
 			(a == "--net" || a == "--network") && i+1 < len(all) && all[i+1] == "host"
@@ -209,7 +211,7 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 // net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
-	key := canonical(name)
+	key := knob.Key(name)
 	if !looksLikeKey(name) || p.role == anyRole && knob.Find(key) == nil || !p.isNearKey(key) {
 		return
 	}
@@ -241,13 +243,13 @@ func (p *parser) sysctl(args []word) {
 		switch {
 		case ok && name != "":
 			for _, key := range p.keysOf(name) {
-				p.add(setting{form: asWrite, key: canonical(key),
+				p.add(setting{form: asWrite, key: knob.Key(key),
 					value: trim(value)})
 			}
 		case looksLikeKey(name) && i+1 < len(args) &&
 			strings.HasPrefix(args[i+1].text, "="):
 			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
-			p.add(setting{form: asWrite, key: canonical(name), value: value,
+			p.add(setting{form: asWrite, key: knob.Key(name), value: value,
 				flaw: &blanksInSysctl})
 			return
 		}

@@ -1,6 +1,9 @@
 package lint
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // limitItems are the items of limits.conf(5).
 var limitItems = []string{"core", "data", "fsize", "memlock", "nofile", "rss", "stack", "cpu",
@@ -45,7 +48,7 @@ func fieldsOf(t string) (all []string) {
 // strayLimit is a line with the words of a limit that is none.
 func strayLimit(t string, why Note) setting {
 	for _, w := range strings.Fields(t) {
-		if oneOf(w, limitItems) {
+		if slices.Contains(limitItems, w) {
 			return stray(w, t, why)
 		}
 	}
@@ -59,8 +62,8 @@ func (p *parser) limitsLine(t string) bool {
 	if len(words) == 5 && p.role == limitsRole {
 		words = words[:4] // pam_limits reads no further
 	}
-	if len(words) != 4 || !oneOf(words[1], []string{"soft", "hard", "-"}) ||
-		!oneOf(words[2], limitItems) {
+	if len(words) != 4 || !slices.Contains([]string{"soft", "hard", "-"}, words[1]) ||
+		!slices.Contains(limitItems, words[2]) {
 		return false
 	}
 	p.add(setting{form: asLimits, key: words[2], value: words[3],
@@ -88,10 +91,11 @@ func (p *parser) unitLine(text string) {
 	name, value, ok := strings.Cut(text, "=")
 	switch name = trim(name); {
 	case !ok:
-	case p.section == "Socket" && oneOf(name, socketItems):
+	case p.section == "Socket" && slices.Contains(socketItems, name):
 		p.add(setting{form: asUnit, key: name, value: trim(value), subject: p.section})
 	case p.section == "Socket" && name == "Accept":
-		p.accept = oneOf(strings.ToLower(trim(value)), []string{"yes", "true", "on", "1"})
+		p.accept = slices.Contains([]string{"yes", "true", "on", "1"},
+			strings.ToLower(trim(value)))
 	case p.containerItem(name, trim(value)):
 	case strings.HasPrefix(name, "Exec"):
 		p.statement(asScript(strings.TrimLeft(trim(value), "@-:+!|")))
@@ -104,8 +108,8 @@ func (p *parser) unitLine(text string) {
 func (p *parser) unitItem(t string) bool {
 	name, value, ok := strings.Cut(t, "=")
 	name = trim(name)
-	if !ok || !oneOf(name, unitItems) || trim(value) == "" {
-		return ok && oneOf(name, unitItems)
+	if !ok || !slices.Contains(unitItems, name) || trim(value) == "" {
+		return ok && slices.Contains(unitItems, name)
 	}
 	p.add(setting{form: asUnit, key: name, value: trim(value), subject: p.section})
 	return true
@@ -160,7 +164,8 @@ func (p *parser) ulimit(args []string) {
 
 // isLimit says whether a word is one that ulimit takes, or is not known.
 func isLimit(text string) bool {
-	return isValue(text) || oneOf(text, []string{"unlimited", "hard", "soft", "infinity"})
+	return isValue(text) || slices.Contains([]string{"unlimited", "hard", "soft", "infinity"},
+		text)
 }
 
 // containerUlimit takes docker run --ulimit nofile=1024:4096, and nofile:1024:4096.
@@ -226,7 +231,7 @@ func (p *parser) queueLength(args []string) {
 				subject: device})
 			return
 		case strings.HasPrefix(a, "-"),
-			oneOf(a, []string{"link", "l", "set", "dev", "up", "down"}):
+			slices.Contains([]string{"link", "l", "set", "dev", "up", "down"}, a):
 		case device == "":
 			device = a
 		}

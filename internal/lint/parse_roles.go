@@ -3,6 +3,8 @@ package lint
 import (
 	"regexp"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // cronTime is when a line of a crontab runs, and in /etc/cron.d as whom.
@@ -59,8 +61,8 @@ func (p *parser) remember(name, value string) {
 
 // notRead notes what the file refers to and lint does not read.
 func (p *parser) notRead(what string) {
-	if len(p.unread) < mostPrinted {
-		p.unread = append(p.unread, Unread{Line: p.row, Why: what})
+	if len(p.refers) < mostPrinted {
+		p.refers = append(p.refers, Reference{Line: p.row, What: what})
 	}
 }
 
@@ -104,7 +106,7 @@ func (p *parser) containerItem(name, value string) bool {
 		case "Sysctl":
 			for _, one := range quotedWords(value) {
 				if key, v, ok := strings.Cut(one, "="); ok {
-					p.add(setting{form: asConf, key: canonical(key), value: v})
+					p.add(setting{form: asConf, key: knob.Key(key), value: v})
 				}
 			}
 		case "Ulimit":

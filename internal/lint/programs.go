@@ -2,6 +2,7 @@ package lint
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -226,7 +227,7 @@ func (p *parser) words(all *rows, f *wordFile) {
 		p.goTo(all.n)
 		if strings.HasPrefix(t, "[") && f.sections != nil {
 			name, _, _ := strings.Cut(strings.Trim(t, "[]"), "-")
-			inside = oneOf(name, f.sections)
+			inside = slices.Contains(f.sections, name)
 		}
 		if t != "" && !isComment(t) && inside {
 			f.line(p, t)

@@ -12,6 +12,8 @@ import (
 	tables "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
 	"golang.org/x/net/html"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // page is a text that people read: what it sets stands in its code, its tables, and in lines that
@@ -161,7 +163,7 @@ func (p *parser) cells(cells []word) {
 			return
 		case !looksLikeKey(name) || i+1 >= len(cells):
 		case isValue(cells[i+1].text):
-			p.add(setting{form: asConf, key: canonical(name),
+			p.add(setting{form: asConf, key: knob.Key(name),
 				value: bareWord(cells[i+1].text)})
 			return
 		}

@@ -11,7 +11,11 @@
 // All functions are safe for concurrent use.
 package lint
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // Verdict is what a line does.
 type Verdict string
@@ -87,11 +91,19 @@ type Report struct {
 	// Cautions hold of the report as a whole.
 	Cautions []string `json:"cautions"`
 	Files    []string `json:"files"`
+	// Unread are the files that could not be read: what they set is not known.
+	Unread []Unread `json:"unread,omitempty"`
 	// Read is how each file was read.
 	Read  []Reading `json:"read"`
 	Lines []Line    `json:"lines"`
 	// Skipped is how many lines were left out because they are unrelated.
 	Skipped int `json:"passed_over"`
+}
+
+// Unread is a file, or a directory of files, that could not be read.
+type Unread struct {
+	File string `json:"file"`
+	Why  string `json:"why"`
 }
 
 // Reading is how a file was read.
@@ -103,14 +115,14 @@ type Reading struct {
 	Settings  int    `json:"settings"`
 	// NotJudged says that no setting was recognised in it, though it is not empty.
 	NotJudged bool `json:"not_judged"`
-	// Unread is what the file refers to and lint did not read.
-	Unread []Unread `json:"unread,omitempty"`
+	// Refers is what the file refers to and lint did not read.
+	Refers []Reference `json:"refers,omitempty"`
 }
 
-// Unread is something that a line refers to.
-type Unread struct {
+// Reference is something that a line refers to.
+type Reference struct {
 	Line int    `json:"line"`
-	Why  string `json:"why"`
+	What string `json:"what"`
 }
 
 // NotJudged are the files in which no setting was recognised.
@@ -126,11 +138,11 @@ func (r Report) NotJudged() (files []Reading) {
 // Whole says that all of all files was read, and every value is known.
 func (r Report) Whole() bool {
 	for _, f := range r.Read {
-		if f.NotJudged || len(f.Unread) > 0 {
+		if f.NotJudged || len(f.Refers) > 0 {
 			return false
 		}
 	}
-	return r.Count(UnknownValue) == 0
+	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0
 }
 
 // Count is how many lines have the verdict.
@@ -146,20 +158,11 @@ func (r Report) Count(v Verdict) (n int) {
 // Faults is how many lines have one of the verdicts, or where none is given, one that is a fault.
 func (r Report) Faults(among ...Verdict) (n int) {
 	for _, v := range Verdicts {
-		if (len(among) == 0 && v.Fault()) || contains(among, v) {
+		if (len(among) == 0 && v.Fault()) || slices.Contains(among, v) {
 			n += r.Count(v)
 		}
 	}
 	return n
-}
-
-func contains(all []Verdict, v Verdict) bool {
-	for _, x := range all {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 // Brief is the report without the lines that are skipped unless asked for.
@@ -184,6 +187,8 @@ type File struct {
 	// Same names the file that this one is a symbolic link to, "" for none. Its lines
 	// are reported once, under Name.
 	Same string
+	// Unread is why it could not be read, "" where it was.
+	Unread string
 }
 
 // Mode is what lint needs of a file's mode.

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,7 +83,7 @@ func (c *evaluation) rlimit() {
 	case "MemoryMax", "MemoryLimit":
 		c.note(Effective,
 			"Bounds the memory of the unit, kernel memory of its connections "+
-				"included: about 3.9 KB for each idle one.",
+				"included: about "+limit.IdleSize+" for each idle one.",
 			"mm/memcontrol.c try_charge_memcg; systemd.resource-control(5)")
 	default:
 		c.note(Unrelated, "Is not about how many connections there can be.",
@@ -166,7 +167,7 @@ func (c *evaluation) nofile() {
 	if !isPair {
 		hard = soft
 	}
-	if oneOf(soft, noLimit) || oneOf(hard, noLimit) {
+	if slices.Contains(noLimit, soft) || slices.Contains(noLimit, hard) {
 		c.unlimitedFiles()
 		return
 	}
@@ -247,7 +248,8 @@ func (c *evaluation) filesTo(low, n int64) {
 		return
 	}
 	if n < kernelHard && c.setsHard() {
-		c.note(BelowDefault, fmt.Sprintf("%s is below the hard limit that the kernel gives "+
+		c.note(BelowDefault, fmt.Sprintf("%s is below the hard limit that the kernel "+
+			"gives "+
 			"every process, %s (systemd gives services 524,288): without privilege "+
 			"nothing gets more (%s).", count(n), count(kernelHard), c.reach()),
 			"include/asm-generic/resource.h INIT_RLIMITS; systemd-system.conf(5) "+

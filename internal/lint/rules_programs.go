@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,7 @@ func (c *evaluation) program() {
 	}
 	v, err := strconv.ParseInt(strings.ReplaceAll(c.value, "_", ""), 10, 64)
 	switch {
-	case err != nil && it.is == itsFiles && oneOf(c.value, noLimit):
+	case err != nil && it.is == itsFiles && slices.Contains(noLimit, c.value):
 		c.unlimitedFiles()
 	case err != nil || v < 0 && it.is != itsQueue:
 		c.note(OutOfBounds, "It is not a number that "+it.program+" takes here.", it.source)

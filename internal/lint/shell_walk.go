@@ -157,7 +157,7 @@ func read(words []word) (to []string) {
 	switch {
 	case name == "sysctl", name == "xargs" && slices.Contains(args, "sysctl"):
 		return []string{toSysctl}
-	case oneOf(name, shells) || oneOf(name, carriers):
+	case slices.Contains(shells, name) || slices.Contains(carriers, name):
 		return []string{toShell}
 	}
 	return nil
@@ -167,7 +167,8 @@ func read(words []word) (to []string) {
 func (s *script) fed(redirs []*syntax.Redirect, name string, to []string) bool {
 	for _, r := range redirs {
 		switch {
-		case r.Op == syntax.WordHdoc && oneOf(name, []string{"sysctl", "tee", "cat"}):
+		case r.Op == syntax.WordHdoc &&
+			slices.Contains([]string{"sysctl", "tee", "cat"}, name):
 			w := s.word(r.Word)
 			w.text = unescapes.Replace(w.text)
 			s.content(to, w)

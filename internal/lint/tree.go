@@ -57,8 +57,9 @@ func (p *parser) table(n *node, name string) {
 func (p *parser) entry(k, v *node) {
 	key := k.String()
 	p.goTo(k.row)
-	if v.kind == scalar && prose[key] || prose[lastPart(key)] && v.kind != table || isExtra(key,
-		v) {
+	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
+		isExtra(key,
+			v) {
 		return
 	}
 	if v.isText() && isModule(key) {
@@ -68,7 +69,7 @@ func (p *parser) entry(k, v *node) {
 	if name, joined, ok := p.sysctlKey(k); ok && p.sysctlEntry(k, name, v, joined) {
 		return
 	}
-	last := lastPart(key)
+	last := knob.Last(key)
 	switch {
 	case v.isText() && p.unitItem(last+"="+v.String()),
 		v.isText() && p.programItem(key, v):
@@ -129,7 +130,7 @@ func (p *parser) sysctlKey(k *node) (name string, joined, ok bool) {
 	key := strings.TrimPrefix(k.String(), "-")
 	switch {
 	case looksLikeKey(key):
-		name = canonical(key)
+		name = knob.Key(key)
 		ok = !k.plain || !p.lang.isCode() || !p.lang.code || knob.Find(name) != nil
 		return name, false, ok
 	case joinedKey.MatchString(key):
@@ -141,8 +142,8 @@ func (p *parser) sysctlKey(k *node) (name string, joined, ok bool) {
 		if !more {
 			return "", false, false
 		}
-		if rest = after; looksLikeKey(rest) && knob.Find(canonical(rest)) != nil {
-			return canonical(rest), false, true
+		if rest = after; looksLikeKey(rest) && knob.Find(knob.Key(rest)) != nil {
+			return knob.Key(rest), false, true
 		}
 	}
 	return "", false, false
@@ -212,11 +213,11 @@ func (p *parser) item(n *node, name string, taken map[*node]bool) {
 		taken[value] = true
 		p.within(p.givenIn(name), func() {
 			p.goTo(max(k.text.row, value.text.row))
-			p.sysctlAt(p.row, canonical(firstWord(k.String())), value, false)
+			p.sysctlAt(p.row, knob.Key(firstWord(k.String())), value, false)
 		})
 		return
 	}
-	if option := n.at("option"); oneOf(option, unitItems) {
+	if option := n.at("option"); slices.Contains(unitItems, option) {
 		p.goTo(value.text.row)
 		taken[value] = p.unitItem(option + "=" + value.String())
 		return
@@ -231,7 +232,7 @@ func (p *parser) item(n *node, name string, taken map[*node]bool) {
 
 func (p *parser) limitAt(v *node, domain, which, what string) {
 	p.goTo(v.text.row)
-	if oneOf(what, limitItems) {
+	if slices.Contains(limitItems, what) {
 		p.add(setting{form: asLimits, key: what, value: v.String(), made: v.made,
 			alias: v.alias, subject: domain + " " + which})
 	}
@@ -240,7 +241,7 @@ func (p *parser) limitAt(v *node, domain, which, what string) {
 // limitsEntry takes 'www/nofile': {both: 65536} of Puppet's module.
 func (p *parser) limitsEntry(key string, v *node) bool {
 	domain, what, ok := strings.Cut(key, "/")
-	if !ok || !oneOf(what, limitItems) || v.kind != table {
+	if !ok || !slices.Contains(limitItems, what) || v.kind != table {
 		return false
 	}
 	for _, which := range []string{"both", "soft", "hard"} {
@@ -314,7 +315,7 @@ func (p *parser) annotated(v *node) {
 	p.within(world{scope: OfPod, given: true, annotated: true}, func() {
 		for one := range strings.SplitSeq(v.String(), ",") {
 			if key, value, ok := strings.Cut(one, "="); ok && looksLikeKey(trim(key)) {
-				p.add(setting{form: asConf, key: canonical(trim(key)),
+				p.add(setting{form: asConf, key: knob.Key(trim(key)),
 					value: trim(value)})
 			}
 		}

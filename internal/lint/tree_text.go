@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 func (p *parser) sequence(n *node, name string) {
@@ -16,7 +18,7 @@ func (p *parser) sequence(n *node, name string) {
 		return
 	}
 	for _, c := range n.items {
-		if c.kind == scalar && prose[lastPart(name)] {
+		if c.kind == scalar && prose[knob.Last(name)] {
 			continue
 		}
 		p.walk(c, name)
@@ -38,10 +40,11 @@ func commandList(n *node, name string) (all []word, ok bool) {
 		return nil, false
 	}
 	first := path.Base(all[0].String())
-	runs := first == "sysctl" || oneOf(first, shells) || oneOf(first, wrappers) ||
+	runs := first == "sysctl" || slices.Contains(shells, first) || slices.Contains(wrappers,
+		first) ||
 		isServer(first)
 	return all, runs && len(unwrapped(all)) > 0 &&
-		(n.flow || oneOf(strings.ToLower(name), commandNames))
+		(n.flow || slices.Contains(commandNames, strings.ToLower(name)))
 }
 
 // shells run what follows -c.
@@ -90,7 +93,7 @@ func (p *parser) scalar(n *node, name string) {
 	case isUlimits(name):
 		p.containerUlimit(text)
 	case p.assignment(text) || p.limitsLine(text):
-	case runs[name] || runs[lastPart(name)] || runsSysctl(text) || startsServer(text):
+	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
 		w := n.text
 		if p.lang == nixText || p.lang == hclText {
 			w.text = interpolated.ReplaceAllString(w.text, "$$_")

@@ -3,6 +3,8 @@ package lint
 import (
 	"net/url"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // pods are the kinds of Kubernetes whose containers run commands.
@@ -12,7 +14,7 @@ var pods = set("Pod Deployment DaemonSet StatefulSet ReplicaSet Job CronJob PodT
 // worldOf is where the settings of a table act, by what stands beside them.
 func (p *parser) worldOf(n *node, name string) world {
 	w := p.world
-	last := lastPart(firstWord(name))
+	last := knob.Last(firstWord(name))
 	switch {
 	case n.has("apiVersion") && pods[n.at("kind")]:
 		w = world{scope: OfPod}
@@ -79,7 +81,7 @@ func (p *parser) ulimitIn(n *node, name string, taken map[*node]bool) {
 		taken[v] = true
 		p.within(world{scope: OfContainer, given: true}, func() { p.walk(v, "sysctls") })
 	}
-	if !isUlimits(lastPart(name)) && !isUlimits(name) {
+	if !isUlimits(knob.Last(name)) && !isUlimits(name) {
 		return
 	}
 	p.within(p.runtime(), func() { p.ulimits(n) })

@@ -22,6 +22,9 @@ func LintText(w io.Writer, r lint.Report, style Style) error {
 	for _, c := range r.Cautions {
 		s.para(0, 2, span{"caution", yellow}, text(": "+c))
 	}
+	for _, u := range r.Unread {
+		s.para(0, 2, span{"not read", yellow}, text(": "+u.File+": "+u.Why))
+	}
 	for _, f := range r.Read {
 		s.lintFile(f, linesOf(r, f.File))
 	}
@@ -71,7 +74,7 @@ func (s *screen) lintFile(f lint.Reading, lines []lint.Line) {
 		s.para(2, 4, span{"not about how many connections there can be", dim},
 			text(": "+strings.Join(apart, ", ")))
 	}
-	s.unread(f)
+	s.refers(f)
 }
 
 // notJudged says of a file in which nothing was recognised why that is.
@@ -96,7 +99,7 @@ func LintParsed(w io.Writer, r lint.Report, style Style) error {
 			s.para(2, 6, text(strconv.Itoa(l.Line)+"  "), span{settingOf(l), bold},
 				text("  "+readFrom(l)))
 		}
-		s.unread(f)
+		s.refers(f)
 	}
 	return s.flush(w)
 }
@@ -113,11 +116,11 @@ func readFrom(l lint.Line) string {
 	return from
 }
 
-// unread is what a file refers to and lint did not read.
-func (s *screen) unread(f lint.Reading) {
-	for _, u := range f.Unread {
-		s.para(2, 4, span{"not read", yellow}, text(": line "+strconv.Itoa(u.Line)+": "+
-			""+u.Why))
+// refers is what a file refers to and lint did not read.
+func (s *screen) refers(f lint.Reading) {
+	for _, u := range f.Refers {
+		s.para(2, 4, span{"not read", yellow},
+			text(": line "+strconv.Itoa(u.Line)+": "+u.What))
 	}
 }
 
@@ -202,20 +205,18 @@ func (s *screen) lintSummary(r lint.Report) {
 	if n := len(r.NotJudged()); n > 0 {
 		rest = append(rest, plural(n, "file")+" not judged")
 	}
+	end := text(after(rest) + passedOver(r) + unread(r))
 	switch {
-	case len(faults) == 0 && len(r.NotJudged()) == len(r.Read) && len(r.Read) > 0:
-		s.para(0, 2, span{"not judged", yellow}, text(passedOver(r)))
-		return
-	case len(faults) == 0 && r.Whole():
-		s.para(0, 2, span{"clean", green}, text(after(rest)+passedOver(r)))
-		return
-	case len(faults) == 0:
-		s.para(0, 2, span{"no fault in what was read", yellow},
-			text(after(rest)+passedOver(r)))
-		return
+	case len(faults) > 0:
+		end.text = ": " + strings.Join(faults, ", ") + end.text
+		s.para(0, 2, span{plural(r.Faults(), "fault"), red}, end)
+	case len(r.Read) > 0 && len(r.NotJudged()) == len(r.Read):
+		s.para(0, 2, span{"not judged", yellow}, text(passedOver(r)+unread(r)))
+	case !r.Whole():
+		s.para(0, 2, span{"no fault in what could be read", yellow}, end)
+	default:
+		s.para(0, 2, span{"clean", green}, end)
 	}
-	s.para(0, 2, span{plural(r.Faults(), "fault"), red},
-		text(": "+strings.Join(faults, ", ")+after(rest)+passedOver(r)))
 }
 
 func after(words []string) string {
@@ -223,6 +224,13 @@ func after(words []string) string {
 		return ""
 	}
 	return "; " + strings.Join(words, ", ")
+}
+
+func unread(r lint.Report) string {
+	if len(r.Unread) == 0 {
+		return ""
+	}
+	return "; " + plural(len(r.Unread), "file") + " not read"
 }
 
 func passedOver(r lint.Report) string {

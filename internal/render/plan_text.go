@@ -30,8 +30,9 @@ func Untold(p plan.Plan) string {
 			words = append(words, l.Subject+": "+l.Text)
 		}
 	}
+	told := len(words) > 0 // what the goals lack is the reason, whatever else was not seen
 	for _, u := range p.Unseen {
-		if len(words) < 3 {
+		if !told && len(words) < 3 {
 			words = append(words, u.Fact+": "+u.Why)
 		}
 	}
@@ -212,7 +213,7 @@ type labelledWords struct{ label, words string }
 // changeWords is everything that is to be said of a change.
 func changeWords(c plan.Change) (out []labelledWords) {
 	for _, x := range []labelledWords{
-		{"why", c.Why}, {"set by", c.Owner}, {"takes effect", c.TakesEffect},
+		{"why", c.Why}, {"set by", c.Owner}, {"takes effect", string(c.TakesEffect)},
 		{"lasts", c.Lasts}, {"cost", c.Cost}, {"risk", c.Risk},
 	} {
 		if x.words != "" {
