@@ -18,6 +18,8 @@ type fault struct {
 	// make makes it, and checks that the kernel refuses what it should.
 	make func(world) scene
 	want want
+	// noRemedy are settings that seem to end it and are no remedy, with the reason.
+	noRemedy map[string]string
 }
 
 // faults is the whole list.

@@ -100,7 +100,8 @@ var queueFaults = []fault{
 				works: w.still("TcpExt.TCPReqQFullDoCookies", func() {
 					w.syn(8080, 1000, 30)
 				}),
-				restart: w.listenAgain(l, 16),
+				again:    func() { w.must(w.relisten(l)(16)) },
+				relisten: w.relisten(l),
 			}
 		},
 		want: want{limit: "syn-queue", severity: "warning", subject: "127.0.0.1:8080",

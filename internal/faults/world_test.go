@@ -167,7 +167,7 @@ func (w world) await(so func() bool) bool {
 }
 
 // patience is more than what any remedy takes: tcp_tw_reuse acts after a second.
-const patience = 3 * time.Second
+const patience = 8 * time.Second
 
 // program is maxconn itself, built once.
 var program = sync.OnceValues(func() (string, error) {
