@@ -2,6 +2,8 @@ package listen
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"slices"
 )
 
@@ -25,4 +27,37 @@ func transient(err error) bool { return isOneOf(err, pendingErrors) }
 
 func isOneOf(err error, all []error) bool {
 	return slices.ContainsFunc(all, func(e error) bool { return errors.Is(err, e) })
+}
+
+// ErrLimit is what Config.Warn gets, wrapped, when connections are refused or wait because of
+// Config.MaxConnections.
+var ErrLimit = errors.New("connection limit reached")
+
+// waits says that clients wait for places, as opposed to being refused.
+func (l *Listener) waits() bool { return l.places != nil && l.cfg.AtLimit == Wait }
+
+// admit gives a connection its place, or refuses it and returns nil.
+func (l *Listener) admit(s *shard, c net.Conn) net.Conn {
+	if l.places == nil {
+		return c
+	}
+	select {
+	case l.places <- struct{}{}:
+		return l.placed(c)
+	default:
+	}
+	l.warn(fmt.Errorf("%w: %d are open, policy %v", ErrLimit, l.cfg.MaxConnections,
+		l.cfg.AtLimit))
+	if l.cfg.AtLimit != Wait {
+		s.atLimit.Add(1)
+		l.refuse(c)
+		return nil
+	}
+	select {
+	case l.places <- struct{}{}:
+		return l.placed(c)
+	case <-l.closed:
+		l.keep(s, c)
+		return nil
+	}
 }

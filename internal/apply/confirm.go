@@ -64,10 +64,8 @@ func confirmable(r *Run, now Situation) error {
 	case Overdue:
 		return &Refusal{Why: fmt.Sprintf(
 			"too late: %s was to be confirmed %s ago, and is rolled back", r.name(),
-			(-r.remaining(now)).Round(time.Second)),
-			Hint: fmt.Sprintf(
-				"maxconn status shows whether it was; maxconn rollback %d does it",
-				r.ID)}
+			(-r.remaining(now)).Round(time.Second)), Hint: fmt.Sprintf(
+			"maxconn status shows whether it was; maxconn rollback %d does it", r.ID)}
 	case Undone, PartlyLeft:
 		return &Refusal{Why: fmt.Sprintf("%s was rolled back: %s", r.name(), r.Undo),
 			Hint: "apply the plan again"}

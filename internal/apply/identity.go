@@ -3,10 +3,13 @@ package apply
 import (
 	"fmt"
 	"math"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -122,4 +125,120 @@ func orNothing(s string) string {
 		return "(not named)"
 	}
 	return s
+}
+
+// A network namespace ends when the last process, socket and file that holds it does, and its
+// settings end with it. Its inode number is then given to the next one: a number alone says nothing
+// about which namespace it was.
+
+// sameNamespace says whether two places of one boot are the same network namespace. Where a cookie
+// is missing (a journal of an older maxconn, a kernel before 5.14) the inode number has to do.
+func (p Place) sameNamespace(o Place) bool {
+	return p.Netns == o.Netns && (p.Cookie == 0 || o.Cookie == 0 || p.Cookie == o.Cookie)
+}
+
+// goesWithNamespace says whether a setting is the network namespace's and ends with it. The limits
+// of a process and what is the host's stay.
+func goesWithNamespace(t plan.Target) bool {
+	switch t.Kind {
+	case host.ListenerKind, host.LinkKind:
+		return true
+	}
+	return t.Kind == host.SysctlKind && strings.HasPrefix(t.Name, "net.")
+}
+
+// over says whether all that a run changed ended with its network namespace.
+func (r *Run) over(now Situation) bool {
+	if now.Ended == nil || len(r.Files) > 0 {
+		return false
+	}
+	stays := func(c plan.Change) bool { return !goesWithNamespace(c.Target) }
+	return !slices.ContainsFunc(r.Plan.Changes, stays) && now.Ended(r.Place)
+}
+
+// ended says whether the network namespace of a run of this boot is known to have ended. It is
+// looked for once for each.
+func (e *Engine) ended(p Place) bool {
+	switch {
+	case p.BootID != e.Here.BootID || p.sameNamespace(e.Here):
+		return false
+	case p.Netns == e.Here.Netns: // the number is another's now
+		return true
+	case e.Gone == nil || p.Initial:
+		return false
+	}
+	e.goneMu.Lock()
+	defer e.goneMu.Unlock()
+	key := p.Host.Netns + "\x00" + p.Path
+	if e.gone == nil {
+		e.gone = map[string]bool{}
+	}
+	gone, known := e.gone[key]
+	if !known {
+		gone = e.Gone(p)
+		e.gone[key] = gone
+	}
+	return gone
+}
+
+// firstPIDs is the process namespace of the host (include/linux/proc_ns.h PROC_PID_INIT_INO): who
+// is in another one does not see all processes.
+const firstPIDs = "pid:[4026531836]"
+
+// namespaceGone asks the kernel for a namespace, and looks for it where the kernel does not tell.
+func namespaceGone(p Place) bool {
+	var inode uint64
+	if _, err := fmt.Sscanf(p.Netns, "net:[%d]", &inode); err != nil {
+		return false
+	}
+	if ended, known := netns.Ended(p.Cookie, inode); known {
+		return ended
+	}
+	return nowhere(p)
+}
+
+// nowhere says whether the number of a namespace belongs to another one, or all processes, names
+// and mounts can be seen and none leads to it. One that is held by nothing but an open file is
+// taken for ended too: nobody can reach it but who holds the file.
+func nowhere(p Place) bool {
+	list, err := netns.System().List()
+	if err != nil {
+		return false
+	}
+	paths := []netns.Path{netns.Path(p.Path)}
+	for _, n := range list.Namespaces {
+		paths = append(paths, n.Path)
+	}
+	for _, path := range append(paths, mounted(p.Netns)...) {
+		if id, err := netns.Identify(path); err == nil && id.String() == p.Netns {
+			return p.Cookie != 0 && otherCookie(path, p.Cookie)
+		}
+	}
+	hidden := func(u netns.Unreadable) bool { return u.Reason != netns.NotNamespace.String() }
+	all, err := os.Readlink("/proc/self/ns/pid")
+	return err == nil && all == firstPIDs && !slices.ContainsFunc(list.Unreadable, hidden)
+}
+
+// otherCookie says whether the namespace at a path is known to be another one.
+func otherCookie(path netns.Path, cookie uint64) (other bool) {
+	err := netns.Do(path, func() error {
+		have, err := netns.Cookie()
+		other = have != 0 && have != cookie
+		return err
+	})
+	return err == nil && other
+}
+
+// mounted are the places where a namespace is mounted, as far as this process sees mounts.
+func mounted(name string) (paths []netns.Path) {
+	text, err := procfs.Root("").Read("self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 4 && f[3] == name {
+			paths = append(paths, netns.Path(f[4]))
+		}
+	}
+	return paths
 }

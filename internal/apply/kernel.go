@@ -61,3 +61,16 @@ func (e *TargetError) Error() string {
 
 // Unwrap gives the cause.
 func (e *TargetError) Unwrap() error { return e.Err }
+
+// Refusal is something that was not begun: nothing was changed.
+type Refusal struct {
+	Why  string
+	Hint string // what to do about it, "" where nothing
+	Err  error  // the cause, or nil
+}
+
+// Error is one line.
+func (r *Refusal) Error() string { return r.Why }
+
+// Unwrap gives the cause.
+func (r *Refusal) Unwrap() error { return r.Err }

@@ -53,9 +53,8 @@ func (s store) trusted() error {
 			return &Refusal{
 				Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir,
 					other), Err: err,
-				Hint: "a journal there may be somebody else's work: " +
-					"name a directory of your own, or run as the user it " +
-					"belongs to",
+				Hint: "a journal there may be somebody else's work: name a " +
+					"directory of your own, or run as the user it belongs to",
 			}
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("look at the state directory %s: %w", s.dir, bare(err))

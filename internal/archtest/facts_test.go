@@ -203,7 +203,7 @@ var tables = map[string]string{
 	"internal/persist/owners.go bpftune":  "what a program sets",
 	"internal/plan/raise.go raises": "what more means for a value that " +
 		"is no plain number",
-	"internal/lint/rules_keepalive.go judgeKeepalive": "the sum of three",
+	"internal/lint/rules_tcp.go judgeKeepalive": "the sum of three",
 }
 
 // No other package has a table of settings: a map, a list, a switch or a

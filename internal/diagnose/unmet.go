@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 
@@ -46,22 +47,31 @@ const (
 // which whole limits could not be judged.
 func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 	e := evaluate(s, Options{Workload: w})
-	voided := slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
-		return !slices.ContainsFunc(u.Limits, func(id string) bool {
-			return e.void[limit.ID(id)]
-		})
-	})
-	return e.needs(s, w, t), voided
+	return slices.Collect(e.needs(s, w, t)), e.voided()
 }
 
 // Unmet lists the gauges that a wanted workload does not fit.
 func Unmet(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
-	needs, voided := Needs(s, w, t)
-	return exceeded(needs), voided
+	e := evaluate(s, Options{Workload: w})
+	return exceeded(e.needs(s, w, t)), e.voided()
 }
 
-func exceeded(needs []Need) []Need {
-	return slices.DeleteFunc(needs, func(n Need) bool { return !n.Exceeds() })
+func exceeded(needs iter.Seq[Need]) (out []Need) {
+	for n := range needs {
+		if n.Exceeds() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// voided are the facts for want of which whole limits could not be judged.
+func (e *evaluation) voided() []Unseen {
+	return slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
+		return !slices.ContainsFunc(u.Limits, func(id string) bool {
+			return e.void[limit.ID(id)]
+		})
+	})
 }
 
 // Faults lists the gauges that check finds fault with. Want is the ceiling under which it
@@ -75,26 +85,38 @@ func Faults(s host.Snapshot) (needs []Need) {
 	return needs
 }
 
-func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) (needs []Need) {
+func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) iter.Seq[Need] {
 	wants := e.wants(demandsOf(s.Read(), w))
-	for i, g := range e.gauges {
-		var shared Need
-		for _, n := range wants[i] {
-			n.Gauge = g
-			switch {
-			case apart(g):
-				needs = append(needs, n)
-			case t == OneByOne:
-				needs = append(needs, n.beside(g))
-			default:
-				shared = shared.plus(n)
+	return func(yield func(Need) bool) {
+		for i, g := range e.gauges {
+			for _, n := range e.onGauge(g, wants[i], t) {
+				if !yield(n) {
+					return
+				}
 			}
 		}
-		if shared.Want > 0 {
-			needs = append(needs, shared.beside(g))
+	}
+}
+
+// onGauge is what the demands want of one gauge, each by itself or all together.
+func (e *evaluation) onGauge(g limit.Gauge, wants []Need, t Together) []Need {
+	var shared Need
+	alone := wants[:0]
+	for _, n := range wants {
+		n.Gauge = g
+		switch {
+		case apart(g):
+			alone = append(alone, n)
+		case t == OneByOne:
+			alone = append(alone, n.beside(g))
+		default:
+			shared = shared.plus(n)
 		}
 	}
-	return needs
+	if shared.Want > 0 {
+		alone = append(alone, shared.beside(g))
+	}
+	return alone
 }
 
 // wants is what each demand asks of each gauge, by the place of the gauge and in the order

@@ -1,6 +1,14 @@
 package encode
 
-import "reflect"
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
 
 // HTML is a copy of a value in which every string is visible, for html/template to escape by
 // context. It goes by type, so a new field needs no thought.
@@ -65,4 +73,60 @@ func copiedMap(v reflect.Value) reflect.Value {
 		out.SetMapIndex(copied(key), copied(v.MapIndex(key)))
 	}
 	return out
+}
+
+// JSON is a value in JSON (RFC 8259), indented, with a newline at its end. Strings are the data
+// that they were; what a terminal or an editor obeys is a \u escape, so that the text is safe to
+// print.
+func JSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return escapeUnprintable(b.Bytes()), nil
+}
+
+// escapeUnprintable escapes what encoding/json leaves as it is: DEL, C1 controls, marks that turn
+// the writing direction. Outside strings JSON is ASCII.
+func escapeUnprintable(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if r < 0x7f || strconv.IsPrint(r) {
+			out = append(out, text[i:i+size]...)
+		} else {
+			out = appendEscape(out, r)
+		}
+		i += size
+	}
+	return out
+}
+
+func appendEscape(out []byte, r rune) []byte {
+	units := []rune{r}
+	if r > 0xffff {
+		hi, lo := utf16.EncodeRune(r)
+		units = []rune{hi, lo}
+	}
+	for _, u := range units {
+		out = append(out, '\\', 'u')
+		for shift := 12; shift >= 0; shift -= 4 {
+			out = append(out, "0123456789abcdef"[u>>shift&15])
+		}
+	}
+	return out
+}
+
+// SARIFText is the text of a message (SARIF 2.1.0, 3.11): braces would be placeholders (3.11.5) and
+// are doubled; brackets would be links (3.11.6) and are escaped with a backslash, as is the
+// backslash, where the text holds what looks like a link.
+func SARIFText(s string) string {
+	s = strings.NewReplacer("{", "{{", "}", "}}").Replace(Visible(s))
+	if strings.Contains(s, "](") {
+		s = strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(s)
+	}
+	return s
 }

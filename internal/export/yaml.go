@@ -65,8 +65,7 @@ func (x export) play() (out encode.Ansible) {
 	return out + "- name: Connection limits by maxconn\n  hosts: \"" +
 		encode.Plain[encode.Ansible](
 			name,
-		) +
-		"\"\n  become: true\n  tasks:\n"
+		) + "\"\n  become: true\n  tasks:\n"
 }
 
 // task writes a file, and its directory before it.
@@ -151,8 +150,7 @@ func (x export) kubernetes() string {
 		yamlComments(
 			"#",
 			"kubectl patch deployment NAME --patch-file FILE, or a patch of "+
-				"kustomize; "+
-				"a pod does not inherit settings of its node.",
+				"kustomize; a pod does not inherit settings of its node.",
 		),
 	)
 	b.Write(

@@ -62,7 +62,7 @@ var timeWaitFaults = []fault{
 		},
 		// The table is full, or was a moment ago: a RST from the other end may have
 		// ended some already.
-		want: want{limit: "time-wait-buckets", severity: "critical or warning",
+		want: want{limit: "time-wait-buckets", severity: "warning", // nobody is refused
 			cause:    `tcp_max_tw_buckets`,
 			remedies: []string{`setting net.ipv4.tcp_max_tw_buckets 5 -> `}},
 	},

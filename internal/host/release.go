@@ -37,8 +37,7 @@ func (v Version) IsZero() bool { return v == Version{} }
 
 // Compare is negative where v is older than w.
 func (v Version) Compare(w Version) int {
-	return cmp.Or(
-		cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor),
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor),
 		cmp.Compare(v.Patch, w.Patch))
 }
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Snapshot is all readings of one subject at one time. The zero value is
@@ -88,3 +89,76 @@ func (s Snapshot) Read() *Reader { return &Reader{snapshot: s, used: map[Fact]bo
 // Hide takes a fact's text away and leaves the reason. Observing code uses Miss;
 // this is for tests and redaction.
 func (s *Snapshot) Hide(f Fact, why string) { s.put(f, Reading{Err: why}) }
+
+// Row is one row of a table.
+type Row struct {
+	Fact   Fact
+	Fields Fields
+}
+
+// Name is the row's key in its table.
+func (r Row) Name() string { return r.Fact.Name }
+
+// Text is a field's value, or "" where the row lacks it.
+func (r Row) Text(field string) string {
+	v, _ := r.Fields.Lookup(field)
+	return v
+}
+
+// Int is a field as a whole number, and whether it is there and is one.
+func (r Row) Int(field string) (int64, bool) {
+	v, ok := r.Fields.Lookup(field)
+	if !ok {
+		return 0, false
+	}
+	return parseInt(v)
+}
+
+// Count is a field that is absent when there is nothing to count: the number
+// of sockets in a state.
+func (r Row) Count(field string) int64 {
+	n, _ := r.Int(field)
+	return n
+}
+
+// Sockets is the sum over all states of a row of connections.
+func (r Row) Sockets() (n int64) {
+	for _, s := range States {
+		n += r.Count(s)
+	}
+	return n
+}
+
+// Age is a length of time in coarse steps. Waiting times differ from one reading to the
+// next; steps keep two snapshots of a quiet host equal, and claim no accuracy that nobody
+// needs.
+type Age string
+
+// ages are the steps, longest first.
+var ages = []struct {
+	least time.Duration
+	age   Age
+}{
+	{time.Hour, "1h"}, {10 * time.Minute, "10m"}, {time.Minute, "1m"},
+	{10 * time.Second, "10s"}, {2 * time.Second, "2s"}, {0, "0s"},
+}
+
+// AgeOf is the longest step that d reaches.
+func AgeOf(d time.Duration) Age {
+	for _, a := range ages {
+		if d >= a.least {
+			return a.age
+		}
+	}
+	return "0s"
+}
+
+// AtLeast says whether the age is known and reaches d.
+func (a Age) AtLeast(d time.Duration) bool {
+	for _, x := range ages {
+		if x.age == a {
+			return x.least >= d
+		}
+	}
+	return false
+}

@@ -8,6 +8,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"syscall"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/tune"
 )
 
 // Beside makes another lab next to this one: a network namespace of its own, which Wire can
@@ -118,4 +122,93 @@ func (l *Lab) Qdisc(device, kind string, rate uint64) error {
 // Route sends packets for a network to a gateway on a device's own network.
 func (l *Lab) Route(to netip.Prefix, via netip.Addr) error {
 	return l.order("route", gatewayRoute{to, via}, nil)
+}
+
+// spawnBeside starts the first worker of a lab beside this one, in a network namespace of its own.
+func spawnBeside(w *worker, _ nothing) (spawned, error) {
+	if len(w.passed) != 1 {
+		return spawned{}, fmt.Errorf("beside: %d descriptors came along, want 1",
+			len(w.passed))
+	}
+	control := os.NewFile(uintptr(w.passed[0]), "control")
+	w.passed = nil
+	defer control.Close()
+	cmd, granted, err := workerCommand("lab", control)
+	if err != nil {
+		return spawned{}, err
+	}
+	defer granted()
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
+	if err := cmd.Start(); err != nil {
+		return spawned{}, err
+	}
+	if w.beside == nil {
+		w.beside = map[int]chan struct{}{}
+	}
+	ended := make(chan struct{})
+	w.beside[cmd.Process.Pid] = ended
+	w.children.Go(func() { cmd.Wait(); close(ended) })
+	return spawned{cmd.Process.Pid}, nil
+}
+
+// awaitBeside waits for the end of such a worker, which somebody else has killed.
+func awaitBeside(w *worker, pid int) (nothing, error) {
+	ended, ok := w.beside[pid]
+	if !ok {
+		return nothing{}, fmt.Errorf("process %d is no lab beside this one", pid)
+	}
+	select {
+	case <-ended:
+		delete(w.beside, pid)
+		return nothing{}, nil
+	case <-time.After(closeGrace):
+		return nothing{}, fmt.Errorf("worker %d still runs %v after SIGKILL", pid,
+			closeGrace)
+	}
+}
+
+type veth struct {
+	Name           string `json:"name"`
+	Peer           string `json:"peer"`
+	PeerIn         int    `json:"peer_in"`
+	TxQueueLen     int    `json:"txqueuelen"`
+	PeerTxQueueLen int    `json:"peer_txqueuelen"`
+}
+
+func addVeth(_ *worker, v veth) (nothing, error) {
+	return nothing{}, tune.AddVeth(tune.Veth(v))
+}
+
+// deviceNumber is a device and a figure of it.
+type deviceNumber struct {
+	Device string `json:"device"`
+	Number int    `json:"number"`
+}
+
+func setMTU(_ *worker, n deviceNumber) (nothing, error) {
+	return nothing{}, tune.LinkMTU(n.Device, n.Number)
+}
+
+func setTxQueueLen(_ *worker, n deviceNumber) (nothing, error) {
+	return nothing{}, tune.LinkTxQueueLen(n.Device, uint32(n.Number))
+}
+
+type queueing struct {
+	Device string `json:"device"`
+	Kind   string `json:"kind"`
+	Rate   uint64 `json:"rate"`
+}
+
+func setQdisc(_ *worker, q queueing) (nothing, error) {
+	return nothing{}, tune.RootQdisc(q.Device, tune.Qdisc{Kind: q.Kind, Rate: q.Rate})
+}
+
+type gatewayRoute struct {
+	To  netip.Prefix `json:"to"`
+	Via netip.Addr   `json:"via"`
+}
+
+func addRoute(_ *worker, r gatewayRoute) (nothing, error) {
+	return nothing{}, tune.AddRouteVia(r.To, r.Via)
 }

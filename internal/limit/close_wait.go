@@ -285,11 +285,13 @@ func (l leak) gauge() Gauge {
 		return g
 	}
 	g.Cause, g.Evidence = l.cause(), l.evidence()
-	if l.young() && l.windowed && !g.IsNear() {
-		g.Notice = true // they come and go: the window was long enough to see them stay
-		return g
+	// Peers that closed a moment ago are no fault yet, be it a whole pool at once. In a
+	// window they come and go: it was long enough to see them stay.
+	young := l.young() && !g.IsNear()
+	g.Notice, g.Harms = young, !young
+	if !young {
+		g.Remedies = l.remedies()
 	}
-	g.Harms, g.Remedies = true, l.remedies()
 	if l.young() && !l.windowed {
 		g.Remedies = append(g.Remedies, Remedy{
 			Kind:    Live,

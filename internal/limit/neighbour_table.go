@@ -134,6 +134,7 @@ type neighbours struct {
 	overflows, moved    int64
 	overflowsKnown      bool
 	windowed            bool
+	idle                bool // this namespace has no neighbours
 }
 
 func neighbourGauges(r *host.Reader, _ Workload) (gauges []Gauge) {
@@ -155,8 +156,10 @@ func readNeighbours(r *host.Reader, f neighbourFamily) (n neighbours) {
 	n.overflows, n.overflowsKnown = r.Maybe(f.fulls)
 	n.moved, _ = r.Moved(f.fulls)
 	n.windowed = windowed(r)
+	own, ownKnown := r.Maybe(f.own)
+	n.idle = ownKnown && own == 0
 	if n.used, n.usedKnown = r.Maybe(f.entries); !n.usedKnown {
-		n.used, n.ownKnown = r.Maybe(f.own)
+		n.used, n.ownKnown = own, ownKnown
 	}
 	return n
 }
@@ -179,17 +182,22 @@ func (n neighbours) gauge(r *host.Reader) Gauge {
 	}
 	exempt := n.used > n.max && n.overflowsKnown && n.overflows == 0
 	near := n.maxKnown && n.max > 0 && n.used*10 >= n.max*9 && !exempt
-	g.Refusing = n.moved > 0
-	g.Notice = near || (n.overflows > 0 && !n.windowed)
-	if near || (g.Refusing && n.maxKnown && n.usedKnown) {
+	// The counter is the host's: while the table is full nobody gets an entry, but one that
+	// was full for a while need not have refused this namespace.
+	g.Refusing = n.moved > 0 && near
+	g.Harms = n.moved > 0 && !n.idle
+	g.Notice = near || n.moved > 0 || (n.overflows > 0 && !n.windowed)
+	if near || (g.Harms && n.maxKnown && n.usedKnown) {
 		g.Unbounded, g.Ceiling, g.Used, g.Unit = false, n.max, n.used, "entries"
 	}
-	if !g.Refusing && !g.Notice {
+	if !g.Notice {
 		return g
 	}
-	g.Refused = max(0, n.moved)
+	if g.Refusing {
+		g.Refused = n.moved
+	}
 	g.Cause, g.Evidence = n.cause(near), n.evidence()
-	if g.Refusing || near {
+	if g.Harms || near {
 		g.Remedies, g.Enough, g.Lift = n.remedies(), 2*min(n.used, most), n.lift
 	} else {
 		g.Remedies = []Remedy{{

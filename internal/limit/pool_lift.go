@@ -69,8 +69,14 @@ func (p pool) stretch(need int64) (low, high, usable int64) {
 			usable++
 		}
 	}
+	if all := p.ports.free(high+1, lastPort); usable+all < need {
+		high, usable = lastPort, usable+all
+	}
 	for usable < need && high < lastPort {
 		up()
+	}
+	if all := p.ports.free(p.floor, low-1); usable+all < need && low > p.floor {
+		low, usable = p.floor, usable+all
 	}
 	for usable < need && low > p.floor {
 		down()
@@ -82,6 +88,15 @@ func (p pool) stretch(need int64) (low, high, usable int64) {
 		up()
 	}
 	return low, high, usable
+}
+
+// free is how many ports from low to high connect() may choose.
+func (s *portSets) free(low, high int64) int64 {
+	if low > high {
+		return 0
+	}
+	taken := s.taken.Within(low, high)
+	return high - low + 1 - taken.Len()
 }
 
 // widen is the range, after its servers have been reserved: a write to the list replaces

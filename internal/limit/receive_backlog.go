@@ -75,8 +75,11 @@ func netdevMaxBacklog() host.Fact { return host.Sysctl("net.core.netdev_max_back
 type softnet struct {
 	processed, dropped, squeezed, limited int64 // since boot
 	processedNow, droppedNow              int64 // in the window
-	sinceBoot, inWindow                   worstCPU
-	unseen                                []host.Missing
+	// of these, at most so many at devices of this namespace, and whether that was seen
+	own                 int64
+	ownSeen             bool
+	sinceBoot, inWindow worstCPU
+	unseen              []host.Missing
 }
 
 // worstCPU is the CPU that dropped most.
@@ -128,6 +131,7 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 		return nil
 	}
 	users, others, unknown := receivePaths(r)
+	s.own, s.ownSeen = lostHere(r, s.droppedNow)
 	g := Gauge{
 		Subject:   thisHost,
 		Bounds:    Both,
@@ -155,15 +159,17 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	g.Refusing = s.refuses()
 	if g.Refusing {
-		g.Refused = s.droppedNow
+		g.Refused = s.own
 	}
+	// Whose packets were lost cannot be told without the devices.
+	g.Harms = s.many() && !s.ownSeen
 	g.Notice = s.droppedNow > 0 || (s.worthALine() && !windowed(r))
 	if !g.Notice {
 		return []Gauge{g}
 	}
 	g.Cause, g.Evidence = s.cause(users), s.evidence()
 	switch {
-	case g.Refusing:
+	case g.Refusing || g.Harms:
 		g.Remedies = s.remedies(length, known, len(users) > 0)
 	case !windowed(r):
 		g.Remedies = []Remedy{{
@@ -176,10 +182,26 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 	return []Gauge{g}
 }
 
-// refuses says whether packets are lost in a number that connections feel: one in 100,000
+// many says whether packets are lost in a number that connections feel: one in 100,000
 // in the window.
-func (s softnet) refuses() bool {
+func (s softnet) many() bool {
 	return s.droppedNow > 0 && s.droppedNow >= s.processedNow/100_000
+}
+
+// refuses says whether some of them were this namespace's.
+func (s softnet) refuses() bool { return s.many() && s.own > 0 }
+
+// lostHere is how many of the packets dropped were this namespace's, at most: those that its
+// devices count. The counters of softnet_stat are the host's, and a packet that is dropped at the
+// queue also counts as rx_dropped of its device (net/core/dev.c enqueue_to_backlog, 4.4-6.18), as
+// do packets of protocols that nobody takes.
+func lostHere(r *host.Reader, dropped int64) (n int64, seen bool) {
+	for _, row := range r.Rows(host.LinkKind) {
+		if moved, _ := r.Moved(row.Fact, "rx_dropped"); row.Text("backlog") != "napi" {
+			n += max(moved, 0)
+		}
+	}
+	return min(n, dropped), n > 0 || r.Partial(host.LinkKind) == ""
 }
 
 // worthALine says whether the drops since boot are more than one in a million: a few at
@@ -244,7 +266,15 @@ func (s softnet) cause(users []string) string {
 		when, dropped = "in the window", s.droppedNow
 	}
 	text := "received packets were dropped " + when + " at a full input queue of a CPU (" +
-		figure.Count(dropped) + " of them, most at " + s.worst() + ")"
+		figure.Count(dropped) + " of them on the host, most at " + s.worst() + ")"
+	switch {
+	case s.droppedNow > 0 && s.own > 0:
+		text += ", at most " + figure.Count(s.own) + " at devices of this namespace"
+	case s.droppedNow > 0 && s.ownSeen:
+		return text + ", none at a device of this namespace"
+	case s.droppedNow > 0:
+		text += "; whether it was in this namespace could not be seen"
+	}
 	if len(users) > 0 {
 		text += "; devices of this namespace that use it: " + few(users)
 	}

@@ -106,10 +106,9 @@ func bucketGauges(r *host.Reader, _ Workload) []Gauge {
 			Why: unreadable(r, host.Counter("TcpExt.TCPTimeWaitOverflow"))}}
 	}
 	full := b.limit >= 0 && b.used >= b.limit && b.used > 0
-	g.Refusing, g.Refused = full || b.moved > 0, max(b.moved, 0)
-	g.Harms = b.tooSmall
+	g.Harms = full || b.moved > 0 || b.tooSmall // never Refusing: no connection is lost
 	g.Notice = (b.overflowed > 0 && !b.windowed) || b.limit < 0
-	if !g.Refusing && !g.Harms && !g.Notice && !g.IsNear() {
+	if !g.Harms && !g.Notice && !g.IsNear() {
 		return []Gauge{g}
 	}
 	g.Cause, g.Evidence = b.cause(full), b.evidence()

@@ -74,16 +74,13 @@ func sourceOf(key string) string {
 
 // successors are what took the place of settings that are gone.
 var successors = map[string]string{
-	"net.ipv4.tcp_tw_recycle": "Before, it dropped connections of " +
-		"clients behind NAT.",
-	"net.ipv4.ip_conntrack_max":  "net.netfilter.nf_conntrack_max replaced it.",
-	"net.ipv4.tcp_thin_dupack":   "RACK does its work.",
-	"net.ipv4.tcp_frto_response": "F-RTO was rewritten and has tcp_frto alone.",
-	"net.ipv4.tcp_abc":           "Appropriate byte counting is always on.",
-	"net.ipv4.tcp_max_ssthresh": "It was of limited slow start, which " +
-		"is gone.",
-	"net.ipv4.route.secret_interval": "The IPv4 route cache is gone since " +
-		"Linux 3.6.",
+	"net.ipv4.tcp_tw_recycle":        "Before, it dropped connections of clients behind NAT.",
+	"net.ipv4.ip_conntrack_max":      "net.netfilter.nf_conntrack_max replaced it.",
+	"net.ipv4.tcp_thin_dupack":       "RACK does its work.",
+	"net.ipv4.tcp_frto_response":     "F-RTO was rewritten and has tcp_frto alone.",
+	"net.ipv4.tcp_abc":               "Appropriate byte counting is always on.",
+	"net.ipv4.tcp_max_ssthresh":      "It was of limited slow start, which is gone.",
+	"net.ipv4.route.secret_interval": "The IPv4 route cache is gone since Linux 3.6.",
 	"net.ipv4.rt_cache_rebuild_count": "The IPv4 route cache is gone since " +
 		"Linux 3.6.",
 	"fs.inode-max": "Inodes are not limited any more.",
@@ -120,8 +117,7 @@ func (c *evaluation) unknown() Note {
 			"No Linux from 4.4 to 6.18 has a setting of this name; the nearest " +
 				"that exists is " + near[0] +
 				". The write fails (no such file) and is ignored.",
-			"net/, kernel/, fs/, " +
-				"mm/ (sysctl tables of 4.4-6.18)"}
+			"net/, kernel/, fs/, mm/ (sysctl tables of 4.4-6.18)"}
 	}
 	for _, dir := range complete {
 		if strings.HasPrefix(c.key, dir) {

@@ -42,9 +42,8 @@ const mostSettings = 40000
 // cutOff leaves out what is too much, and says so in its place: what is not judged is not clean.
 func (j *judge) cutOff() {
 	next := j.settings[mostSettings]
-	end := stray("", "",
-		Note{NoEffect, "From here on nothing is judged: there are more than " +
-			count(mostSettings) + " settings.", ""})
+	end := stray("", "", Note{NoEffect, "From here on nothing is judged: there are more than " +
+		count(mostSettings) + " settings.", ""})
 	end.file, end.row = next.file, next.row
 	j.settings = append(j.settings[:mostSettings], end)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
+	"github.com/maxconn/maxconn/internal/near"
 )
 
 // latest is the newest kernel whose sources were read.
@@ -55,3 +56,177 @@ func isName(key string) bool {
 	k := knob.Find(key)
 	return k != nil && k.Name == key
 }
+
+// longestName is the length from which a text is no misspelt name.
+const longestName = 80
+
+// spelling is a name in the ways in which it is compared.
+type spelling struct {
+	whole, joined, last string
+	words               []string
+}
+
+func spell(s string) spelling {
+	return spelling{s, strings.Map(lettersOnly, s), lastPart(s),
+		strings.FieldsFunc(s, func(r rune) bool {
+			return r == '.' || r == '_' || r == '/'
+		})}
+}
+
+// lettersOnly takes the separators out.
+func lettersOnly(r rune) rune {
+	if strings.ContainsRune("./_-", r) {
+		return -1
+	}
+	return r
+}
+
+// mostSpelled bounds how many words are compared with the real names, which takes up to a
+// millisecond each.
+const mostSpelled = 1000
+
+const tooManySpelled = "These files have that many names that no kernel has that not all of " +
+	"them are compared with the real ones."
+
+// spellings are the nearest names of words that were asked for. Of nil nothing is
+// remembered, and nothing is too much.
+type spellings struct {
+	known map[string][]string
+	full  bool // words were not compared because there were too many
+}
+
+func (s *spellings) nearest(word string) []string {
+	if s == nil {
+		return nearestNames(word)
+	}
+	names, known := s.known[word]
+	switch {
+	case known:
+		return names
+	case len(s.known) >= mostSpelled:
+		s.full = true
+		return nil
+	case s.known == nil:
+		s.known = map[string][]string{}
+	}
+	names = nearestNames(word)
+	s.known[word] = names
+	return names
+}
+
+// nearestNames are up to five real names that are spelled alike, nearest first. Besides
+// slips inside a name it finds parts left out, parts too many, and separators that are
+// wrong: net.ipv4_timestamps, tcp_tw_reuse, net.core.tcp_rmem.
+func nearestNames(key string) (out []string) {
+	if len(key) > longestName {
+		return nil
+	}
+	type candidate struct {
+		name string
+		d    int
+	}
+	var all []candidate
+	most := max(2, len(key)/5)
+	written := spell(strings.ToLower(key))
+	for _, n := range knownNames() {
+		if d := distance(written, n.spelled, most); d <= most {
+			if isTCP(n.Name) {
+				d = 2*d - 1 // of two that are as near, the one about connections
+			} else {
+				d *= 2
+			}
+			all = append(all, candidate{n.Name, d})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return a.d - b.d })
+	for _, c := range all[:min(5, len(all))] {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+// distance is the number of slips that make one of the other; above most it is just more.
+func distance(key, name spelling, most int) int {
+	if key.joined == name.joined {
+		return 1
+	}
+	d := min(near.Edits(key.whole, name.whole, most),
+		near.Edits(key.joined, name.joined, most-1)+1)
+	if d > 2 && oneWordOff(key.words, name.words) {
+		d = 2
+	}
+	switch {
+	case len(name.last) >= 8 && key.last == name.last:
+		d = min(d, 2)
+	case len(name.last) >= 10:
+		if slips := near.Edits(key.last, name.last, 2); slips <= 2 {
+			d = min(d, 2+slips)
+		}
+	}
+	return d
+}
+
+// oneWordOff says whether the words of one, in their order, are those of the other but for one.
+func oneWordOff(a, b []string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 3 || len(b)-len(a) != 1 {
+		return false
+	}
+	missing := 0
+	for i := range a {
+		if missing == 0 && a[i] != b[i] {
+			missing = 1
+		}
+		if a[i] != b[i+missing] {
+			return false
+		}
+	}
+	return true
+}
+
+// canonical is a sysctl's name as sysctl(8) prints it, from either way of writing it.
+func canonical(written string) string { return knob.Key(written) }
+
+// belowProc is the sysctl that a path under /proc/sys names.
+func belowProc(path string) (key string, ok bool) {
+	rest, ok := strings.CutPrefix(path, knob.Dir)
+	if !ok || rest == "" {
+		return "", false
+	}
+	return knob.KeyAt(rest), true
+}
+
+// looksLikeKey says whether a word has the form of a sysctl's name in one of the
+// directories that there are.
+func looksLikeKey(word string) bool {
+	key := canonical(strings.TrimPrefix(word, "-"))
+	_, rest, ok := knob.Cut(key)
+	return ok && strings.IndexFunc(rest, func(r rune) bool { return !isKeyRune(r) }) < 0
+}
+
+// isKeyRune allows what stands in names of sysctls and devices, and the marks of a glob and
+// a shell's variable.
+func isKeyRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+		strings.ContainsRune("._-/*?[]@:${}", r)
+}
+
+func oneOf(s string, all []string) bool {
+	for _, x := range all {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// isGlob says whether systemd-sysctl expands the name.
+func isGlob(key string) bool { return knob.IsGlob(key) }
+
+// identity is the name under which two lines are compared: some values have a second name.
+func identity(key string) string { return knob.Main(key) }
+
+// lastPart is what stands behind the last dot.
+func lastPart(key string) string { return knob.Last(key) }

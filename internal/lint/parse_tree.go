@@ -19,8 +19,7 @@ func (p *parser) pamLimit(t string) bool {
 		have[m[1]] = bareWord(m[2])
 	}
 	return p.limitsLine(have["domain"] + " " + have["limit_type"] + " " + have["limit_item"] +
-		" " +
-		have["value"])
+		" " + have["value"])
 }
 
 // moduleArguments are those of ansible's sysctl module on one line, moduleMap the same in braces.

@@ -120,11 +120,10 @@ func judgeTrackBuckets(c *evaluation) {
 			c.rule.Source)
 		return
 	}
-	c.note(Effective,
-		fmt.Sprintf("Makes the hash table %s buckets long (%s), for all network "+
-			"namespaces, and rebuilds it at once. It does not change "+
-			"nf_conntrack_max. The setting is there only after nf_conntrack is "+
-			"loaded, which may be later than sysctl.d is read.", count(v), memory(v*8)),
+	c.note(Effective, fmt.Sprintf("Makes the hash table %s buckets long (%s), for all network "+
+		"namespaces, and rebuilds it at once. It does not change "+
+		"nf_conntrack_max. The setting is there only after nf_conntrack is "+
+		"loaded, which may be later than sysctl.d is read.", count(v), memory(v*8)),
 		c.rule.Source)
 	if now, ok := c.runningNumber(); ok && v < now {
 		c.notes = nil
@@ -168,10 +167,9 @@ func (c *evaluation) trackTime(what string) {
 	d, _ := c.standard()
 	v, def := c.n[0], d.N
 	if v <= 0 {
-		c.note(Harmful,
-			fmt.Sprintf("The entry of %s goes at once: later packets of the "+
-				"connection are new or INVALID to the rules. The default is %s s.",
-				what, count(def)), c.rule.Source)
+		c.note(Harmful, fmt.Sprintf("The entry of %s goes at once: later packets of the "+
+			"connection are new or INVALID to the rules. The default is %s s.",
+			what, count(def)), c.rule.Source)
 		return
 	}
 	if lastPart(c.key) == "nf_conntrack_tcp_timeout_established" && c.tooShort(v) {
@@ -202,8 +200,7 @@ func (c *evaluation) tooShort(v int64) bool {
 			"packet is new or INVALID to the rules, so it hangs behind NAT or a "+
 			"firewall. Keepalive probes come after %s s only (tcp_keepalive_time, "+
 			"%s), on sockets that use them. The default is {d} s; RFC 5382 wants "+
-			"7,440 s at least.",
-			count(v), count(idle), from))
+			"7,440 s at least.", count(v), count(idle), from))
 	return true
 }
 

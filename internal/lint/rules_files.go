@@ -1,6 +1,13 @@
 package lint
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // fileRules are about descriptors.
 var fileRules = []rule{
@@ -11,18 +18,15 @@ var fileRules = []rule{
 			"no limit of a process by itself.",
 		less: BelowDefault,
 		lessWhy: "no process can set a hard descriptor limit above it, and units or " +
-			"logins that ask for more fail or " +
-			"get less.",
+			"logins that ask for more fail or get less.",
 	},
 	{
 		key: "fs.epoll.max_user_watches",
 		does: "Lets each user watch {v} descriptors with epoll, over all processes; " +
-			"epoll_ctl() fails with ENOSPC " +
-			"above it.",
+			"epoll_ctl() fails with ENOSPC above it.",
 		less: BelowDefault,
 		lessWhy: "each descriptor that a user watches with epoll counts, over all " +
-			"processes, and epoll_ctl() fails " +
-			"with ENOSPC above it.",
+			"processes, and epoll_ctl() fails with ENOSPC above it.",
 	},
 }
 
@@ -46,4 +50,182 @@ func judgeFileMax(c *evaluation) {
 		c.caution("systemd sets it to 9,223,372,036,854,775,807 (no limit) since " +
 			"version 240; on such hosts the line lowers it.")
 	}
+}
+
+const rlimitSource = "kernel/sys.c do_prlimit; fs/file.c alloc_fd"
+
+// mostSensible is the descriptor limit above which programs that walk over all numbers
+// suffer, and no host needs more.
+const mostSensible = 10_000_000
+
+// rlimit judges limits.conf, ulimit, prlimit and units.
+func (c *evaluation) rlimit() {
+	switch c.key {
+	case "nofile", "ulimit -n", "prlimit --nofile", "LimitNOFILE", "DefaultLimitNOFILE":
+		c.nofile()
+	case "nproc", "ulimit -u", "LimitNPROC", "DefaultLimitNPROC", "TasksMax", "DefaultTasksMax":
+		c.note(Effective, "Bounds processes and threads ("+c.reach()+
+			"). It bounds connections only of servers with a thread for each.",
+			"kernel/fork.c copy_process; limits.conf(5), systemd.exec(5), "+
+				"systemd.resource-control(5)")
+	case "MemoryMax", "MemoryLimit":
+		c.note(Effective,
+			"Bounds the memory of the unit, kernel memory of its connections "+
+				"included: about 3.9 KB for each idle one.",
+			"mm/memcontrol.c try_charge_memcg; systemd.resource-control(5)")
+	default:
+		c.note(Unrelated, "Is not about how many connections there can be.",
+			"limits.conf(5)")
+	}
+}
+
+// reach says whom the limit is for.
+func (c *evaluation) reach() string {
+	switch c.form {
+	case asLimits:
+		domain, _, _ := strings.Cut(c.subject, " ")
+		who := "of " + domain
+		if domain == "*" {
+			who = "of all users but root"
+		}
+		return "login sessions " + who +
+			" through PAM, from the next login on; systemd services take the Limit " +
+			"lines of their units"
+	case asUnit:
+		if strings.HasPrefix(c.key, "Default") {
+			return "all units that say nothing else, from their next start on"
+		}
+		return "the processes of the unit, from its next start on"
+	case asContainer:
+		return "the processes of the container, when it is made again"
+	}
+	if c.key == "prlimit --nofile" {
+		return "that process, from its next descriptor on"
+	}
+	return "this shell and what it starts from then on; services and sessions that run " +
+		"keep theirs"
+}
+
+func (c *evaluation) nofile() {
+	if variable(c.value) {
+		c.note(Effective,
+			"The value is not known here. It bounds descriptors of a process ("+
+				c.reach()+").", rlimitSource)
+		return
+	}
+	soft, hard, isPair := strings.Cut(c.value, ":")
+	if !isPair {
+		hard = soft
+	}
+	if oneOf(soft, noLimit) || oneOf(hard, noLimit) {
+		c.unlimitedFiles()
+		return
+	}
+	low, err1 := strconv.ParseInt(soft, 10, 64)
+	high, err2 := strconv.ParseInt(hard, 10, 64)
+	switch {
+	case err1 != nil || err2 != nil || low < 0 || high < 0:
+		c.note(OutOfBounds,
+			"It is not a number that is accepted here: the line is ignored with "+
+				"an error.", c.reader())
+	case low > high:
+		c.note(OutOfBounds, fmt.Sprintf("The soft limit, %s, is above the hard one, %s.",
+			count(low), count(high)), c.reader())
+	default:
+		c.filesTo(low, high)
+	}
+}
+
+var noLimit = []string{"unlimited", "infinity", "-1"}
+
+// reader is the manual page of what reads the line.
+func (c *evaluation) reader() string {
+	return map[form]string{asLimits: "limits.conf(5)", asUnit: "systemd.exec(5)",
+		asContainer: "getrlimit(2)"}[c.form] +
+		map[bool]string{true: "getrlimit(2)"}[c.form == asUlimit]
+}
+
+func (c *evaluation) unlimitedFiles() {
+	const walk = "programs that walk over all descriptor numbers (to close them, or to " +
+		"size a table) then take minutes or gigabytes; give the number that is needed"
+	switch c.form {
+	case asUlimit:
+		c.note(OutOfBounds,
+			"The kernel refuses a descriptor limit above fs.nr_open (EPERM), and "+
+				"unlimited is above it: nothing is set.", rlimitSource)
+	case asContainer:
+		c.note(OutOfBounds,
+			"The kernel refuses a descriptor limit above fs.nr_open (EPERM), and "+
+				"unlimited is above it: the container does not start.",
+			rlimitSource)
+	case asLimits:
+		c.note(Harmful, "pam_limits puts fs.nr_open in its place, 1 million or 1 billion: "+
+			walk+".", "limits.conf(5); moby issue 38814")
+	default:
+		c.note(Harmful, "systemd gives what fs.nr_open allows, 1 million or 1 billion: "+
+			walk+".", "systemd.exec(5); moby issue 38814")
+	}
+}
+
+func (c *evaluation) filesTo(low, n int64) {
+	open, from, _ := c.other("fs.nr_open")
+	switch {
+	case n > open && c.form == asUnit:
+		c.note(OutOfBounds,
+			fmt.Sprintf("%s is above fs.nr_open, %s (%s): systemd gives the most "+
+				"that the kernel allows.", count(n), count(open), from),
+			rlimitSource+"; systemd.exec(5)")
+		return
+	case n > open:
+		c.note(OutOfBounds,
+			fmt.Sprintf("%s is above fs.nr_open, %s (%s): the kernel refuses it "+
+				"(EPERM)%s.", count(n), count(open), from, c.lockedOut()),
+			rlimitSource+"; limits.conf(5)")
+		return
+	case n > mostSensible:
+		c.note(Harmful,
+			fmt.Sprintf("No program needs %s descriptors, and those that walk over "+
+				"all numbers suffer from it. Give the number that is needed.",
+				count(n)), "moby issue 38814")
+		return
+	}
+	if now, ok := c.ownHard(); ok && n < now && c.form == asLimits &&
+		!strings.HasSuffix(c.subject, " soft") {
+		c.note(BelowDefault,
+			fmt.Sprintf("%s is below the hard limit that a shell has here, %s: the "+
+				"line lowers it (%s).", count(n), count(now), c.reach()),
+			rlimitSource+"; limits.conf(5)")
+		return
+	}
+	c.note(Effective, "Sets "+c.whichLimit(low, n)+" ("+c.reach()+
+		"). Each connection takes one.", rlimitSource+"; "+c.reader())
+}
+
+// whichLimit says in words what is set.
+func (c *evaluation) whichLimit(low, high int64) string {
+	which := c.subject
+	if c.form == asLimits {
+		_, which, _ = strings.Cut(c.subject, " ")
+	}
+	switch {
+	case low != high:
+		return fmt.Sprintf("the soft limit on descriptors to %s and the hard one to %s",
+			count(low), count(high))
+	case which == "soft" || which == "hard":
+		return fmt.Sprintf("the %s limit on descriptors to %s", which, count(high))
+	}
+	return "the limit on descriptors, soft and hard, to " + count(high)
+}
+
+// lockedOut is what comes of a limit that PAM cannot set.
+func (c *evaluation) lockedOut() string {
+	if c.form != asLimits {
+		return ""
+	}
+	return ", and where pam_limits is required the login is refused"
+}
+
+// ownHard is the hard limit of the shell that maxconn was started from.
+func (c *evaluation) ownHard() (int64, bool) {
+	return c.read.Maybe(host.System("own-files-hard"))
 }

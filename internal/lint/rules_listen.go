@@ -33,21 +33,19 @@ var listenRules = []rule{
 	},
 	{
 		key: "net.ipv4.tcp_child_ehash_entries",
-		does: "Gives network namespaces that are made from here later a connection " +
-			"hash table of their own with {v} " +
-			"entries (rounded up to a power of two; 0 shares the host's). A small " +
-			"table lowers their tcp_max_tw_buckets and tcp_max_syn_backlog " +
-			"with it.",
+		does: "Gives network namespaces that are made from here later a connection hash " +
+			"table of their own with {v} entries (rounded up to a power of two; 0 " +
+			"shares the host's). A small table lowers their tcp_max_tw_buckets and " +
+			"tcp_max_syn_backlog with it.",
 	},
 }
 
 func judgeSynBacklog(c *evaluation) {
 	v := c.n[0]
 	if c.kernel.Before(oldest.Major, oldest.Minor) {
-		c.note(Effective,
-			"Bounds half-open connections of a listener, together with its "+
-				"backlog, before Linux 4.4. Since then it acts only without "+
-				"SYN cookies.", c.rule.Source)
+		c.note(Effective, "Bounds half-open connections of a listener, together with its "+
+			"backlog, before Linux 4.4. Since then it acts only without "+
+			"SYN cookies.", c.rule.Source)
 		return
 	}
 	cookies, from, _ := c.other("net.ipv4.tcp_syncookies")
@@ -57,22 +55,19 @@ func judgeSynBacklog(c *evaluation) {
 				"(%s). The SYN queue of a listener is as long as its accept "+
 				"queue, min(backlog, somaxconn), since Linux 4.4; measured: "+
 				"with a value of 16 and cookies on, a listener held 300 "+
-				"half-open connections.",
-				count(cookies), from), c.rule.Source)
+				"half-open connections.", count(cookies), from), c.rule.Source)
 		return
 	}
 	holds := v - v>>2 + 1
-	c.note(Effective,
-		fmt.Sprintf("With tcp_syncookies = 0 (%s) a listener takes at most %s "+
-			"half-open connections (%s less a quarter, plus 1), or its backlog "+
-			"where that is less.", from, count(max(holds, 0)), count(v)), c.rule.Source)
+	c.note(Effective, fmt.Sprintf("With tcp_syncookies = 0 (%s) a listener takes at most %s "+
+		"half-open connections (%s less a quarter, plus 1), or its backlog "+
+		"where that is less.", from, count(max(holds, 0)), count(v)), c.rule.Source)
 	if d, _ := c.standard(); d.Known && v < d.N {
 		c.notes = nil
-		c.note(BelowDefault,
-			fmt.Sprintf("%s is below this host's default of %s. With "+
-				"tcp_syncookies = 0 (%s) it acts: a listener takes at most %s "+
-				"half-open connections.", count(v), count(d.N), from,
-				count(max(holds, 0))), c.rule.Source)
+		c.note(BelowDefault, fmt.Sprintf("%s is below this host's default of %s. With "+
+			"tcp_syncookies = 0 (%s) it acts: a listener takes at most %s "+
+			"half-open connections.", count(v), count(d.N), from,
+			count(max(holds, 0))), c.rule.Source)
 	}
 }
 
@@ -108,8 +103,7 @@ func judgeSynAckRetries(c *evaluation) {
 		"A half-open connection keeps its place in the SYN queue for up to %s s, while "+
 			"its SYN-ACK is sent %s more "+
 			"(%s s by default, with %s).", count(doubling(v)), times(v),
-		count(doubling(usual)),
-		count(usual))
+		count(doubling(usual)), count(usual))
 	if v < 3 {
 		why += " A client whose packets are lost for that long has to begin anew."
 	}
@@ -148,9 +142,8 @@ func judgeSynRetries(c *evaluation) {
 
 func judgeAbort(c *evaluation) {
 	if c.n[0] == 0 {
-		c.say(Effective,
-			"The last ACK of a handshake that meets a full accept queue is "+
-				"dropped, and the client sends it again; that is the default.")
+		c.say(Effective, "The last ACK of a handshake that meets a full accept queue is "+
+			"dropped, and the client sends it again; that is the default.")
 		return
 	}
 	c.say(Effective,

@@ -17,12 +17,11 @@ var portRules = []rule{
 	{key: "net.ipv4.ip_autobind_reuse", judge: judgeAutobind},
 	{
 		key: "net.ipv4.ip_local_port_step_width",
-		does: "Where a port is taken, connect() goes on by a random step of at most " +
-			"{v} (with {d}, the default, by one " +
-			"step after the other), so that the ports behind reserved ones are not " +
-			"used more often than others. All ports are tried before it " +
-			"fails: the line adds none, and a step as wide as the range " +
-			"makes the search of a full one slower.",
+		does: "Where a port is taken, connect() goes on by a random step of at most {v} " +
+			"(with {d}, the default, by one step after the other), so that the ports " +
+			"behind reserved ones are not used more often than others. All ports are " +
+			"tried before it fails: the line adds none, and a step as wide as the " +
+			"range makes the search of a full one slower.",
 	},
 }
 
@@ -96,9 +95,8 @@ func (c *evaluation) judgeWide(low, high int64) {
 				fmt.Sprintf("The wider range takes in ports that something "+
 					"listens on here: %s. While such a server restarts, a "+
 					"client connection can take its port, and the server "+
-					"then fails with EADDRINUSE. Set "+
-					"ip_local_reserved_ports = %s with it, or begin the "+
-					"range above.",
+					"then fails with EADDRINUSE. Set ip_local_reserved_ports "+
+					"= %s with it, or begin the range above.",
 					cut(inside.String(), 80),
 					cut(reserved.Union(inside).String(), 80)),
 				c.rule.Source+"; net/ipv4/inet_connection_sock.c "+

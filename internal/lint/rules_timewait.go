@@ -13,9 +13,8 @@ var timeWaitRules = []rule{
 	{
 		key: "net.ipv4.tcp_tw_reuse_delay",
 		does: "With tcp_tw_reuse, connect() takes over a port {v} ms after its last " +
-			"connection went into TIME_WAIT " +
-			"({d} by default). It must not be shorter than the peer's timestamp " +
-			"clock ticks.",
+			"connection went into TIME_WAIT ({d} by default). It must not be shorter " +
+			"than the peer's timestamp clock ticks.",
 	},
 	{key: "net.ipv4.tcp_tw_recycle", judge: judgeRecycle},
 	{key: "net.ipv4.tcp_max_tw_buckets", judge: judgeBuckets},
@@ -67,11 +66,9 @@ func judgeReuse(c *evaluation) {
 		return
 	}
 	if v == 2 && !old {
-		c.note(Effective,
-			"connect() takes over a port in TIME_WAIT over loopback only "+
-				"(127.0.0.0/8, ::1 or a socket bound to lo); that is the "+
-				"default since Linux "+knob.LoopbackReuse.String()+".",
-			c.rule.Source)
+		c.note(Effective, "connect() takes over a port in TIME_WAIT over loopback only "+
+			"(127.0.0.0/8, ::1 or a socket bound to lo); that is the "+
+			"default since Linux "+knob.LoopbackReuse.String()+".", c.rule.Source)
 		return
 	}
 	c.note(Effective,
@@ -101,9 +98,8 @@ func (c *evaluation) reuseDelay() string {
 // judgeRecycle is asked only for kernels that have it.
 func judgeRecycle(c *evaluation) {
 	if c.n[0] == 0 {
-		c.say(Effective,
-			"Leaves tcp_tw_recycle off, which is the default and right; the "+
-				"setting is gone since "+c.rule.Until.String()+".")
+		c.say(Effective, "Leaves tcp_tw_recycle off, which is the default and right; the "+
+			"setting is gone since "+c.rule.Until.String()+".")
 		return
 	}
 	c.say(Harmful,
@@ -116,10 +112,9 @@ func judgeBuckets(c *evaluation) {
 	v := c.n[0]
 	switch {
 	case v < 0:
-		c.say(Harmful,
-			"A negative number counts as a very large one on newer kernels, so "+
-				"that nothing bounds the table, and lets no socket into "+
-				"TIME_WAIT on older ones. Write the number that is meant.")
+		c.say(Harmful, "A negative number counts as a very large one on newer kernels, so "+
+			"that nothing bounds the table, and lets no socket into "+
+			"TIME_WAIT on older ones. Write the number that is meant.")
 		return
 	case v == 0:
 		c.say(Harmful,

@@ -67,8 +67,7 @@ var (
 	tooNested = Note{NoEffect, "The line is nested too deeply, or longer than 64 KiB, " +
 		"and is not judged.", ""}
 	tooMuchShell = Note{NoEffect,
-		"From here on nothing is judged: the file has more than 2 MiB " +
-			"of commands.", ""}
+		"From here on nothing is judged: the file has more than 2 MiB of commands.", ""}
 )
 
 // source gives the parser a line at a time, so that no more is taken than a statement needs.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/maxconn/maxconn/internal/linux/route"
 )
 
 // Aim is whom a run would reach from where, and what the user has declared.
@@ -86,16 +88,14 @@ func (a Aim) permitTarget(to netip.Addr, here []Address) error {
 	switch {
 	case to.IsLinkLocalUnicast() && to.Is6() && to.Zone() == "":
 		return &Refusal{Text: fmt.Sprintf(
-			"%s is a link-local address without its device: %s%%eth0",
-			to, to)}
+			"%s is a link-local address without its device: %s%%eth0", to, to)}
 	case a.OwnTarget:
 		return nil
 	case a.Raw:
 		// The frames leave this host whatever their address is: any host that
 		// answers for the next hop gets them, and hands them on.
 		return &Refusal{"frames of --raw go to any host that answers on the device, " +
-			"not by this host's routes",
-			DeclareTarget}
+			"not by this host's routes", DeclareTarget}
 	case !isHere(to, here) && len(a.Targets) > 1:
 		return &Refusal{fmt.Sprintf(
 			"the name has %d addresses, and %s is no address of this host",
@@ -260,4 +260,48 @@ func rangeOf(p netip.Prefix) Range { return Range{p.Masked().Addr(), lastOf(p.Ma
 // meets says whether two ranges have an address in common.
 func (r Range) meets(o Range) bool {
 	return r.First.Is4() == o.First.Is4() && !r.Last.Less(o.First) && !o.Last.Less(r.First)
+}
+
+// Here is what this network namespace's kernel says about its own addresses, and about these
+// targets, reached from these sources. Where it says nothing, only loopback is of this host.
+func Here(targets []netip.Addr, sources []Range) []Address {
+	rows, err := route.Local()
+	if err != nil {
+		return nil
+	}
+	var here []Address
+	for _, r := range rows {
+		kind := Local
+		if r.Broadcast {
+			kind = Broadcast
+		}
+		here = append(here, Address{r.Prefix, kind, r.Device})
+	}
+	for _, to := range targets {
+		to = to.Unmap()
+		if !to.IsLoopback() && isHere(to, here) && !stays(to, sources) {
+			bare := to.WithZone("")
+			here = append(here, Address{netip.PrefixFrom(bare, bare.BitLen()),
+				Elsewhere, to.Zone()})
+		}
+	}
+	return here
+}
+
+// stays says whether packets to an address of this host stay here, whichever source they have. Of a
+// range of sources its ends are asked for: rules are for networks.
+func stays(to netip.Addr, sources []Range) bool {
+	if ok, err := route.Stays(to, netip.Addr{}); err != nil || !ok {
+		return false
+	}
+	for _, r := range sources {
+		for _, from := range []netip.Addr{r.First, r.Last} {
+			// The kernel refuses a source that is no address of this host;
+			// Permit does, too.
+			if ok, err := route.Stays(to, from); err == nil && !ok {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -137,9 +137,8 @@ func startsAfterSysctl(root fs.FS, unit string) bool {
 			case "DefaultDependencies":
 				early = e.value == "no" || e.value == "false"
 			case "After":
-				ordered = ordered ||
-					contains(strings.Fields(e.value),
-						"systemd-sysctl.service") ||
+				ordered = ordered || contains(strings.Fields(e.value),
+					"systemd-sysctl.service") ||
 					contains(strings.Fields(e.value), "sysinit.target")
 			}
 		}

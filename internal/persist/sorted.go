@@ -45,10 +45,9 @@ func Sort(p plan.Plan, o Options) (Boot, error) {
 		case host.LinkKind:
 			w.link(c)
 		case host.ListenerKind:
-			w.leave(c, "the accept queue of a running listener lasts as long as "+
-				"its socket; at its next "+
-				"start the program asks listen() for its own backlog again, so "+
-				"raise that in its configuration")
+			w.leave(c, "the accept queue of a running listener lasts as long as its "+
+				"socket; at its next start the program asks listen() for its own "+
+				"backlog again, so raise that in its configuration")
 		}
 	}
 	return w, nil
@@ -64,10 +63,9 @@ func (w *Boot) sysctl(c plan.Change) {
 	if knob.InNetns(c.Target.Name) {
 		if why := w.elsewhere(); why != "" {
 			w.leave(c, "sysctl.d sets the host's own network namespace only, and "+why+
-				"; give the value "+
-				"to what makes the namespace: docker run --sysctl, "+
-				"securityContext.sysctls of a pod, or "+
-				"the unit or script that runs ip netns")
+				"; give the value to what makes the namespace: docker run "+
+				"--sysctl, securityContext.sysctls of a pod, or the unit or "+
+				"script that runs ip netns")
 			return
 		}
 	}
@@ -98,8 +96,7 @@ func (w *Boot) link(c plan.Change) {
 			why)
 	case known && row.Text("kind") == "veth":
 		w.leave(c, "a veth device is made anew, mostly under another name, by the "+
-			"program that runs the "+
-			"container; that program has to set it")
+			"program that runs the container; that program has to set it")
 	default:
 		w.Links = append(w.Links, c)
 	}

@@ -121,6 +121,10 @@ func (g generator) mutate(s *host.Snapshot) {
 			s.Set(host.Fact{Kind: host.MovedKind,
 				Name: "softnet/" + row.Name() + "/dropped"}, g.text(1000))
 		}
+		for _, row := range s.Read().Rows(host.LinkKind) {
+			s.Set(host.Fact{Kind: host.MovedKind,
+				Name: "link/" + row.Name() + "/rx_dropped"}, g.text(1000))
+		}
 	default:
 		g.row(s, facts[g.IntN(len(facts))])
 	}

@@ -43,9 +43,8 @@ func recipe() []recipeStep {
 				"where both ends have timestamps: usable ports / 1 s",
 			set: map[string]string{"net.ipv4.tcp_tw_reuse": "1"}},
 		{name: "tcp_tw_recycle 1", lines: []string{"sysctl -w net.ipv4.tcp_tw_recycle=1"},
-			gone:    "net.ipv4.tcp_tw_recycle",
-			promise: "TIME_WAIT ends early",
-			model:   "gone since Linux 4.12; before, it dropped clients behind NAT"},
+			gone: "net.ipv4.tcp_tw_recycle", promise: "TIME_WAIT ends early",
+			model: "gone since Linux 4.12; before, it dropped clients behind NAT"},
 		{name: "somaxconn 1024, the application's backlog as it is",
 			lines:   []string{"sysctl -w net.core.somaxconn=1024"},
 			promise: "a longer accept queue",
@@ -57,13 +56,11 @@ func recipe() []recipeStep {
 			}},
 		{name: "somaxconn 1024 and the application's own backlog",
 			lines: []string{"sysctl -w net.core.somaxconn=1024",
-				"listen(fd, 1024), or " +
-					"listen(fd, 4096)"},
+				"listen(fd, 1024), or listen(fd, 4096)"},
 			promise: "a longer accept queue",
 			model: "min(backlog, somaxconn) + 1; the default is 4,096 since " +
 				"Linux 5.4, so 1,024 makes the queue of an application that " +
-				"asks for more shorter",
-			figures: func(b *Bench) []Figure {
+				"asks for more shorter", figures: func(b *Bench) []Figure {
 				return []Figure{burst(b, 128, 1024), burst(b, 4096, 4096)}
 			}},
 		{name: "tcp_max_syn_backlog 2048",
@@ -82,8 +79,7 @@ func recipe() []recipeStep {
 				"of the host, which a namespace cannot have, so the queue's " +
 				"own drops are counted instead"},
 		{name: "txqueuelen 5000", lines: []string{"ifconfig eth0 txqueuelen 5000"},
-			txQueueLen: 5000,
-			promise:    "more connections",
+			txQueueLen: 5000, promise: "more connections",
 			model: "the length of a transmit queue, in packets, and only of " +
 				"some queueing disciplines; it says nothing of connections"},
 		{name: "descriptor limit 65535", lines: []string{"ulimit -n 65535"},
@@ -94,9 +90,8 @@ func recipe() []recipeStep {
 				return []Figure{descriptors(b)}
 			}},
 		{name: "write buffering",
-			lines: []string{"gather small messages and write them at once"},
-			promise: "less work for each " +
-				"message",
+			lines:   []string{"gather small messages and write them at once"},
+			promise: "less work for each message",
 			model: "a system call and a segment for a buffer instead of for a " +
 				"message; nothing about connections", figures: buffering},
 	}

@@ -46,7 +46,7 @@ func (c *Claim) Slow() bool { return c.Takes > Fast }
 // claims is filled by register while the package is initialised and never changes after that.
 var claims []*Claim
 
-// register adds a claim; each file of a claim calls it once.
+// register adds a claim.
 func register(c Claim) *Claim {
 	claims = append(claims, &c)
 	return &c

@@ -81,10 +81,9 @@ func demands(w limit.Workload) (out []Compared) {
 				limit.Burst} {
 				if want := g.Want(m); want > 0 &&
 					!(side.direction == "outbound" && m == limit.Burst) {
-					out = append(out,
-						Compared{Subject: g.Subject,
-							Direction: side.direction, Measure: m,
-							Wanted: want})
+					out = append(out, Compared{Subject: g.Subject,
+						Direction: side.direction, Measure: m,
+						Wanted: want})
 				}
 			}
 		}

@@ -41,9 +41,8 @@ func (c *comparing) differing() (carried, not []Differing) {
 			After: change.Want}
 		name, field, _ := strings.Cut(f.Name, "#")
 		switch {
-		case f.Kind == host.SysctlKind &&
-			(slices.Contains(carriedKeys(), f.Name) ||
-				slices.Contains(portKeys(), f.Name)):
+		case f.Kind == host.SysctlKind && (slices.Contains(carriedKeys(), f.Name) ||
+			slices.Contains(portKeys(), f.Name)):
 			carried = append(carried, d)
 		case f.Kind == host.ProcessKind && field == "soft",
 			f.Kind == host.ListenerKind && field == "limit":

@@ -91,9 +91,8 @@ func (e ends) tracksAnyway() bool {
 func (e ends) entries() int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/nf_conntrack", e.PID()))
 	if err != nil {
-		e.b.CannotRun(
-			fmt.Sprintf("the entries of the connection tracking table cannot be "+
-				"listed here: %v", err))
+		e.b.CannotRun(fmt.Sprintf("the entries of the connection tracking table cannot be "+
+			"listed here: %v", err))
 	}
 	return bytes.Count(text, fmt.Appendf(nil, " dport=%d ", e.to.Port()))
 }

@@ -7,7 +7,7 @@
 // relies on is really there: the errno, the counter, the socket state. Then it
 // repeats the run without the cause; the effect must be absent.
 //
-// Adding a claim is one file that registers a Claim. A claim that no network
+// Adding a claim is registering one value, in the file of its subject. A claim that no network
 // namespace can show (host-wide limits) says so in Machine and runs only where
 // the whole machine may be spoiled: in a virtual machine of package lab/vm.
 //

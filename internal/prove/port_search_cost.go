@@ -31,9 +31,8 @@ var _ = register(Claim{
 	Busy:   Works,
 	Trial: func(b *Bench) Outcome {
 		e := searchWorld(b, searchPorts)
-		cost := resolved(b,
-			must(e.client.ConnectCost(lab.CostSpec{To: e.to, N: searchPorts,
-				Batch: searchBatch})))
+		cost := resolved(b, must(e.client.ConnectCost(lab.CostSpec{To: e.to, N: searchPorts,
+			Batch: searchBatch})))
 		g := e.Gauge("ephemeral-ports", "127.0.0.1 -> ")
 		o := Within(0.02, float64(g.Ceiling)/2, float64(stepAt(cost.Each)*searchBatch))
 		o.Formula = "half of " + Formula(g)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/clock"
 	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
@@ -56,3 +58,26 @@ func reasoned(err error) error {
 	}
 	return err
 }
+
+// older says whether a kernel release ("6.1.0-50-cloud-amd64") is before a version ("6.3"). A
+// release that is not known is not older: the trial will find out.
+func older(release, version string) bool {
+	r, _ := host.ParseRelease(release)
+	v, err := host.ParseVersion(version)
+	return err == nil && r.Known() && r.Compare(v) < 0
+}
+
+// slack is how much later than asked a kernel timer of this length may fire, by a tick of
+// this length. Timers hang in a wheel whose slots get eight times as wide for about eight
+// times the length, and none fires early (kernel/time/timer.c calc_wheel_index, LVL_START,
+// since 4.8; before, they were exact).
+func slack(length, tick time.Duration) time.Duration {
+	slot := tick
+	for start := 63 * tick; length >= start; start *= 8 {
+		slot *= 8
+	}
+	return slot
+}
+
+// slackHere is slack on this kernel.
+func slackHere(length time.Duration) time.Duration { return slack(length, must(clock.Tick())) }

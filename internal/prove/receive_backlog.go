@@ -58,7 +58,7 @@ func hostBacklog(b *Bench) int {
 // backlogTrial sends one burst that is too long for the queue, and one that fits.
 func backlogTrial(b *Bench, length int) Outcome {
 	c := b.cutter()
-	before := c.far.Snapshot()
+	before, elsewhere := c.far.Snapshot(), c.here.Snapshot()
 	g := c.far.GaugeOf(
 		before.With(host.Setting{Fact: host.Sysctl("net.core.netdev_max_backlog"),
 			Want: fmt.Sprint(length)}), "receive-backlog", "")
@@ -70,7 +70,10 @@ func backlogTrial(b *Bench, length int) Outcome {
 	o.Expect("datagrams that arrived whole", 0, whole)
 	window := host.Window(before, c.far.Snapshot(), time.Second)
 	o.Expect("check --for sees packets dropped", true,
-		c.far.GaugeOf(window, "receive-backlog", "").Notice)
+		c.far.GaugeOf(window, "receive-backlog", "").Refusing)
+	window = host.Window(elsewhere, c.here.Snapshot(), time.Second)
+	o.Without("check --for blames the sender's namespace", false,
+		c.here.GaugeOf(window, "receive-backlog", "").Refusing)
 
 	fits := length - length/10
 	passed, whole = c.burst(fits, fits)
@@ -81,9 +84,9 @@ func backlogTrial(b *Bench, length int) Outcome {
 
 // cutter is a sender, a router that has to cut what the sender sends, and who gets the pieces.
 type cutter struct {
-	far    World
-	sender *lab.Actor
-	to     netip.AddrPort
+	here, far World
+	sender    *lab.Actor
+	to        netip.AddrPort
 }
 
 func (b *Bench) cutter() cutter {
@@ -102,7 +105,7 @@ func (b *Bench) cutter() cutter {
 	router.Sysctl("net.ipv4.ip_forward", "1")
 	here.Sysctl("net.ipv4.ip_no_pmtu_disc", "1") // else packets say that they must not be cut
 	far.Sysctl("net.ipv4.ip_forward", "0")
-	c := cutter{far, here.Actor("sender"), netip.MustParseAddrPort("10.78.0.2:9")}
+	c := cutter{here, far, here.Actor("sender"), netip.MustParseAddrPort("10.78.0.2:9")}
 	// The first packet asks for the hardware addresses on the way.
 	c.send(1)
 	if !b.Await(settling, func() bool { return far.Counter("Udp.NoPorts") == 1 }) {
@@ -159,3 +162,19 @@ func (c cutter) burst(packets, least int) (passed, whole int64) {
 	c.far.b.Pause(50 * time.Millisecond) // for more than there should be
 	return count(), c.far.Counter("Ip.ReasmOKs") - done
 }
+
+var _ = register(Claim{
+	ID:    "netdev-max-backlog",
+	Limit: "receive-backlog",
+	Says: "the next packet sees a change of netdev_max_backlog: the input queue of a " +
+		"CPU takes the new value + 1",
+	Source:  "net/core/dev.c enqueue_to_backlog",
+	Unit:    "packets",
+	Takes:   2 * time.Second,
+	Busy:    Alone,
+	Machine: "net.core.netdev_max_backlog is one number for the host",
+	Trial: func(b *Bench) Outcome {
+		b.Machine("net.core.netdev_max_backlog=100")
+		return backlogTrial(b, 100)
+	},
+})

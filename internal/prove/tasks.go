@@ -3,9 +3,12 @@ package prove
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // nobodyElse is a user that has no tasks: a number that distributions and containers do not
@@ -43,3 +46,83 @@ var _ = register(Claim{
 		return o
 	},
 })
+
+// loadTasks is the number of all tasks in the text of /proc/loadavg: "0.00 0.00 0.00 1/61 345".
+func loadTasks(text string) int64 {
+	f := strings.Fields(text)
+	if len(f) != 5 {
+		panic(abort{fmt.Errorf("/proc/loadavg says %q", text)})
+	}
+	_, all, _ := strings.Cut(f[3], "/")
+	return must(strconv.ParseInt(all, 10, 64))
+}
+
+var _ = register(Claim{
+	ID:    "tasks-of-the-host",
+	Limit: "threads",
+	Says: "kernel.threads-max bounds all tasks of the host, root's too; the next " +
+		"clone() fails with EAGAIN",
+	Source:  "kernel/fork.c copy_process",
+	Unit:    "tasks",
+	Takes:   time.Second,
+	Busy:    Alone,
+	Machine: "kernel.threads-max is one number for the host",
+	Trial: func(b *Bench) Outcome {
+		const room, wanted = 40, 200
+		w := b.Machine()
+		a := w.Actor("maker")
+		now := loadTasks(must(a.FillTasks(lab.TaskSpec{N: 1})).Load)
+		w.SetUntilDone("kernel.threads-max", fmt.Sprint(now+room))
+		g := w.GaugeAt(w.Snapshot(), "threads", limit.Host)
+		got := must(a.FillTasks(lab.TaskSpec{N: wanted}))
+		o := Exactly(g.Ceiling, loadTasks(got.Load))
+		o.Formula = Formula(g)
+		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
+
+		w.SetUntilDone("kernel.threads-max", fmt.Sprint(now+10*wanted))
+		free := must(a.FillTasks(lab.TaskSpec{N: wanted}))
+		o.Without("tasks made with a higher limit", wanted+1, free.Count)
+		return o
+	},
+})
+
+var _ = register(Claim{
+	ID:    "tasks-of-a-cgroup",
+	Limit: "threads",
+	Says: "pids.max bounds the tasks of a cgroup, root's too; the next clone() fails " +
+		"with EAGAIN and pids.events counts it",
+	Source:  "kernel/cgroup/pids.c pids_can_fork",
+	Unit:    "tasks",
+	Takes:   time.Second,
+	Busy:    Alone,
+	Machine: "a cgroup outlives the program that made it",
+	Trial: func(b *Bench) Outcome {
+		const most, wanted = 20, 60
+		w := b.Machine()
+		a, c := w.Actor("maker"), w.group("maxconn-tasks", "pids", "pids.max",
+			fmt.Sprint(most))
+		got := must(a.FillTasks(lab.TaskSpec{N: wanted, Cgroup: c}))
+		o := Exactly(most, int64(got.Count))
+		o.Formula = "pids.max"
+		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
+		o.Expect("pids.events", "max 1",
+			strings.Split(must(c.Read("pids.events")), "\n")[0])
+
+		wide := w.group("maxconn-more", "pids", "pids.max", fmt.Sprint(10*wanted))
+		free := must(a.FillTasks(lab.TaskSpec{N: wanted, Cgroup: wide}))
+		o.Without("tasks made with a higher limit", wanted+1, free.Count)
+		o.Without("pids.events", "max 0",
+			strings.Split(must(wide.Read("pids.events")), "\n")[0])
+		return o
+	},
+})
+
+// group makes a cgroup with one setting that ends with the trial.
+func (w World) group(name, controller, setting, value string) *lab.Cgroup {
+	c, err := w.Cgroup(name, []string{controller}, map[string]string{setting: value})
+	if err != nil {
+		w.b.CannotRun(fmt.Sprintf("no cgroup can be made: %v", err))
+	}
+	w.b.later(c.Remove)
+	return c
+}

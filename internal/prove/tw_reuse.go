@@ -38,8 +38,7 @@ var _ = register(Claim{
 	ID:    "tw-reuse-modes",
 	Limit: "time-wait",
 	Says: "connect() takes a port over from TIME_WAIT where tcp_tw_reuse is 1, or 2 and an " +
-		"address is in 127.0.0.0/8, and the old connection had " +
-		"timestamps; never otherwise",
+		"address is in 127.0.0.0/8, and the old connection had timestamps; never otherwise",
 	Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038 (4.19)",
 	Unit:   "ports taken over in six settings",
 	Takes:  4 * time.Second,

@@ -150,6 +150,8 @@ func longLines() (all []input) {
 		input{"check deep cgroups", "check --from INPUT", deepCgroups},
 		input{"check many holders", "check --from INPUT", manyHolders},
 		input{"plan --to-max many holders", "plan --to-max --from INPUT", manyHolders},
+		input{"check one process", "check --from INPUT", oneProcess},
+		input{"plan --to-max one process", "plan --to-max --from INPUT", oneProcess},
 		input{"check processes deep below", "check --from INPUT", deepProcesses},
 		input{"explain an error", "explain EADDRNOTAVAIL --from INPUT",
 			numbered(beginSnapshot, tables[0].rows, endSnapshot)})
@@ -200,4 +202,14 @@ func manyHolders(s *sized) {
 	}
 	numbered(beginSnapshot, "listener 1:%d = queue=6 limit=5 drops=9 process=p pids="+pids+
 		"\nprocess %d = name=p soft=9 hard=9 files=9\n", endSnapshot)(s)
+}
+
+// oneProcess has all listeners and all destinations.
+func oneProcess(s *sized) {
+	numbered(beginSnapshot+
+		"process 7 = name=p soft=9 hard=9 files=9 cgroup=/a/b ESTABLISHED=999\n",
+		"listener 0.0.0.0:%d = queue=6 limit=5 pid=7 cgroup=/a/b\n"+
+			"outbound 10.0.0.%d->1:1 = ESTABLISHED=30000 ranged=30000 pid=7 "+
+			"CLOSE_WAIT=9 SYN_SENT=9 TIME_WAIT=9\n",
+		endSnapshot)(s)
 }

@@ -4,12 +4,16 @@ package vm
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -97,4 +101,81 @@ func compareReleases(a, b string) int {
 	r, _ := host.ParseRelease(a)
 	s, _ := host.ParseRelease(b)
 	return cmp.Or(r.Order(s), cmp.Compare(a, b))
+}
+
+// Newest is the series of the newest kernel that Debian has.
+const Newest = "newest"
+
+// source is where a series is found.
+type source struct {
+	series string
+	suites []string // tried in this order
+}
+
+// sources lists Debian's stable kernels that are still maintained, and the newest.
+func sources() []source {
+	return []source{
+		{"5.10", []string{"bullseye"}},
+		{"6.1", []string{"bookworm"}},
+		{"6.12", []string{"trixie", "bookworm-backports"}},
+		{Newest, []string{"sid", "trixie-backports"}},
+	}
+}
+
+// Series lists what Fetch can fetch, the oldest first.
+func Series() []string {
+	var all []string
+	for _, s := range sources() {
+		all = append(all, s.series)
+	}
+	return all
+}
+
+func suitesOf(series string) []string {
+	i := slices.IndexFunc(sources(), func(s source) bool { return s.series == series })
+	if i < 0 {
+		return nil
+	}
+	return sources()[i].suites
+}
+
+// belongs tells whether a release is of the series.
+func belongs(release, series string) bool {
+	return series == Newest || strings.HasPrefix(release, series+".")
+}
+
+// mirrorEnv names a mirror of Debian, for hosts whose apt has none.
+const mirrorEnv = "MAXCONN_VM_MIRROR"
+
+// mirror finds a mirror of Debian's main archive: the host's own.
+func mirror(ctx context.Context) (string, error) {
+	if m := os.Getenv(mirrorEnv); m != "" {
+		if strings.ContainsFunc(m, func(r rune) bool { return r <= ' ' }) {
+			return "", fmt.Errorf("%s=%q is no address", mirrorEnv, m)
+		}
+		return m, nil
+	}
+	// Says what an update would load, in whichever form the sources are written.
+	uris, err := output(exec.CommandContext(ctx, "apt-get", "update", "--print-uris"),
+		"apt-get update --print-uris")
+	if err != nil {
+		return "", err
+	}
+	if m := debianMirror(uris); m != "" {
+		return m, nil
+	}
+	return "", errors.New("no source of apt is a mirror of Debian: name one in " + mirrorEnv)
+}
+
+// debianMirror picks the first source that has a suite of Debian's main archive. Suites of
+// other publishers have other names (Ubuntu's, "bookworm-security", "cloud-sdk-bookworm").
+func debianMirror(uris string) string {
+	release := regexp.MustCompile(`^'([^']+?)/*/dists/` +
+		`(?:buster|bullseye|bookworm|trixie|forky|duke|sid|unstable|testing|stable|oldstable|oldoldstable)/InRelease'`)
+	for line := range strings.Lines(uris) {
+		if m := release.FindStringSubmatch(line); m != nil {
+			return m[1]
+		}
+	}
+	return ""
 }

@@ -100,8 +100,7 @@ func arguments(spec Spec) []string {
 	// panic=-1: restart at once, which ends qemu. Emulated, the kernel's defences against
 	// speculation cost time and protect nobody.
 	kernel := []string{"console=ttyS0", "loglevel=4", "panic=-1", "reboot=t", "nokaslr",
-		"mitigations=off", "no_timer_check",
-		roleEnv + "=" + roleInit + ":" + spec.secret}
+		"mitigations=off", "no_timer_check", roleEnv + "=" + roleInit + ":" + spec.secret}
 	// Without cx16 the kernel allocates memory another way (mm/slub.c,
 	// system_has_cmpxchg_double). With it qemu 7.2 sometimes leaves stray bits in
 	// EFLAGS, and Linux 6.12 dies of a double fault within seconds.

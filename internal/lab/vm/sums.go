@@ -55,8 +55,7 @@ func (k Kernel) openSums() (sums, error) {
 	if k.Sums == "" {
 		return sums{},
 			fmt.Errorf("vm: kernel %s: no hashes were recorded: remove %s to fetch "+
-				"it anew",
-				k.Release, dir)
+				"it anew", k.Release, dir)
 	}
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		if err := checkOwner(d); err != nil {

@@ -2,7 +2,12 @@ package cgroup
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // Memory is what limits the memory of a process.
@@ -118,4 +123,152 @@ func readEvents(dir, name string) (hits Amount, here bool) {
 		return readKeyed(dir, name, "max"), false
 	}
 	return local, true
+}
+
+// Amount is a figure of a group: a number, "unlimited", or why it is not known.
+type Amount struct {
+	N         uint64 // meaningless if Unlimited or Err is set
+	Unlimited bool
+	Err       error // fs.ErrNotExist where the group, or this version, does not keep the figure
+}
+
+// Known reports whether the amount is a number.
+func (a Amount) Known() bool { return a.Err == nil && !a.Unlimited }
+
+// String returns the number, "unlimited" or "unknown".
+func (a Amount) String() string {
+	switch {
+	case a.Err != nil:
+		return "unknown"
+	case a.Unlimited:
+		return "unlimited"
+	}
+	return strconv.FormatUint(a.N, 10)
+}
+
+// notKept is the amount of a figure that this version of cgroups does not have.
+func notKept(what string, version int) Amount {
+	return Amount{Err: fmt.Errorf("cgroup version %d has no %s: %w", version, what,
+		fs.ErrNotExist)}
+}
+
+// noLimit is the least number that stands for no limit in version 1: the kernel
+// prints the largest multiple of its page size that fits into 63 bits
+// (mm/page_counter.c PAGE_COUNTER_MAX; 9223372036854771712 for 4 KB pages).
+const noLimit = 1 << 62
+
+// parseAmount reads the content of a file with one figure.
+func parseAmount(name string, b []byte) Amount {
+	text := strings.TrimSpace(string(b))
+	if text == "max" {
+		return Amount{Unlimited: true}
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return Amount{Err: fmt.Errorf("parse %s line 1: %s is not a number", name,
+			clip(text))}
+	}
+	if n >= noLimit {
+		return Amount{Unlimited: true}
+	}
+	return Amount{N: n}
+}
+
+func readAmount(dir, name string) Amount {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return Amount{Err: err}
+	}
+	return parseAmount(name, b)
+}
+
+// parseKeyed finds a figure in a file of lines such as "oom_kill 0".
+func parseKeyed(name, key string, b []byte) Amount {
+	all, err := wholeLines(name, b)
+	if err != nil {
+		return Amount{Err: err}
+	}
+	for i, line := range all {
+		found, text, ok := strings.Cut(line, " ")
+		if !ok {
+			return Amount{Err: fmt.Errorf(
+				"parse %s line %d: %s is not a name and a number", name, i+1,
+				clip(line))}
+		}
+		if found != key {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return Amount{Err: fmt.Errorf("parse %s line %d: %s is not a number", name,
+				i+1, clip(text))}
+		}
+		return Amount{N: n}
+	}
+	return Amount{Err: fmt.Errorf("%s has no %s: %w", name, key, fs.ErrNotExist)}
+}
+
+func readKeyed(dir, name, key string) Amount {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return Amount{Err: err}
+	}
+	return parseKeyed(name, key, b)
+}
+
+// readSum adds up figures of one file. It is known where all of them are.
+func readSum(dir, name string, keys ...string) (sum Amount) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return Amount{Err: err}
+	}
+	for _, key := range keys {
+		a := parseKeyed(name, key, b)
+		if a.Err != nil {
+			return a
+		}
+		sum.N += a.N
+	}
+	return sum
+}
+
+// Pids is what limits the number of threads of a process.
+type Pids struct {
+	Place  Place
+	Levels []PidsLevel // from the process's own group upwards
+	Above  bool        // there are ancestors above the last level that cannot be seen from here
+}
+
+// PidsLevel is one group and the threads in it and in all groups below it. The
+// root of a hierarchy keeps none of these figures.
+type PidsLevel struct {
+	Path string // from the topmost visible group
+	Dir  string
+
+	Limit Amount // pids.max
+	Usage Amount // pids.current, threads
+
+	// Refused is how many times a fork was refused. RefusedHere tells what
+	// that counts: the limit of this very group, or else forks of this group's
+	// own threads, whichever ancestor's limit refused them (version 1, and
+	// version 2 before pids.events.local, 6.11, 3f26a885a068).
+	Refused     Amount
+	RefusedHere bool
+}
+
+// Pids reads the levels of a place that Locate found for "pids". Figures that
+// cannot be read are errors in their Amounts.
+func (t *Tree) Pids(place Place) Pids {
+	p := Pids{Place: place, Above: !isWholeTree(place)}
+	for _, at := range place.levels() {
+		l := PidsLevel{
+			Path:  at.path,
+			Dir:   at.dir,
+			Limit: readAmount(at.dir, "pids.max"),
+			Usage: readAmount(at.dir, "pids.current"),
+		}
+		l.Refused, l.RefusedHere = readEvents(at.dir, "pids.events")
+		p.Levels = append(p.Levels, l)
+	}
+	return p
 }

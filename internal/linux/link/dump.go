@@ -44,8 +44,7 @@ func dump(subject string, request, reply uint16, header nl.NetlinkRequestData, s
 
 func dumpLinks() (devices []Device, err error) {
 	err = dump("links", unix.RTM_GETLINK, unix.RTM_NEWLINK, nl.NewIfInfomsg(unix.AF_UNSPEC),
-		func() { devices = nil },
-		func(m []byte) error {
+		func() { devices = nil }, func(m []byte) error {
 			d, err := parseLink(m)
 			devices = append(devices, d)
 			return err
@@ -55,8 +54,7 @@ func dumpLinks() (devices []Device, err error) {
 
 func dumpQdiscs() (found map[int][]Qdisc, err error) {
 	err = dump("qdiscs", unix.RTM_GETQDISC, unix.RTM_NEWQDISC, &nl.TcMsg{Family: nl.FAMILY_ALL},
-		func() { found = map[int][]Qdisc{} },
-		func(m []byte) error {
+		func() { found = map[int][]Qdisc{} }, func(m []byte) error {
 			index, q, err := parseQdisc(m)
 			found[index] = append(found[index], q)
 			return err
@@ -66,8 +64,7 @@ func dumpQdiscs() (found map[int][]Qdisc, err error) {
 
 func dumpAddresses() (found map[int][]Address, err error) {
 	err = dump("addresses", unix.RTM_GETADDR, unix.RTM_NEWADDR, nl.NewIfInfomsg(unix.AF_UNSPEC),
-		func() { found = map[int][]Address{} },
-		func(m []byte) error {
+		func() { found = map[int][]Address{} }, func(m []byte) error {
 			index, a, err := parseAddress(m)
 			found[index] = append(found[index], a)
 			return err
@@ -82,8 +79,7 @@ func dumpNeighbours() (map[int]Neighbours, error) {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		var entries []neighbour
 		err := dump("neighbours", unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH,
-			&netlink.Ndmsg{Family: uint8(family)},
-			func() { entries = nil },
+			&netlink.Ndmsg{Family: uint8(family)}, func() { entries = nil },
 			func(m []byte) error {
 				e, err := parseNeighbour(m)
 				entries = append(entries, e)

@@ -4,8 +4,11 @@ package link
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -127,4 +130,149 @@ func (d *Device) setStats(v []byte) error {
 		RxDropped: w[6], TxDropped: w[7], RxFIFO: w[14], RxMissed: w[15],
 	}
 	return nil
+}
+
+// parseAddress reads the payload of RTM_NEWADDR: struct ifaddrmsg and attributes.
+// It gives the index of the device.
+func parseAddress(m []byte) (int, Address, error) {
+	if len(m) < unix.SizeofIfAddrmsg {
+		return 0, Address{}, errShort
+	}
+	flags, scope := uint32(m[2]), m[3]
+	index := int(int32(binary.NativeEndian.Uint32(m[4:])))
+	var local, peer []byte
+	err := eachAttr(m[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) (err error) {
+		switch kind {
+		case unix.IFA_LOCAL:
+			local = v
+		case unix.IFA_ADDRESS:
+			peer = v // the own address too, unless there is an IFA_LOCAL
+		case unix.IFA_FLAGS:
+			flags, err = u32(v) // all 32 bits, Linux 3.14
+		}
+		return err
+	})
+	if err != nil {
+		return 0, Address{}, err
+	}
+	if local == nil {
+		local = peer
+	}
+	prefix, err := prefixOf(local, int(m[1]))
+	return index, Address{
+		Prefix:     prefix,
+		Host:       scope == unix.RT_SCOPE_HOST,
+		Link:       scope == unix.RT_SCOPE_LINK,
+		Tentative:  flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0,
+		Duplicate:  flags&unix.IFA_F_DADFAILED != 0,
+		Deprecated: flags&unix.IFA_F_DEPRECATED != 0,
+	}, err
+}
+
+func prefixOf(addr []byte, bits int) (netip.Prefix, error) {
+	a, ok := netip.AddrFromSlice(addr)
+	if !ok || bits > a.BitLen() {
+		return netip.Prefix{}, fmt.Errorf("address % x/%d", addr, bits)
+	}
+	return netip.PrefixFrom(a, bits), nil
+}
+
+// neighbour is one entry of a neighbour table.
+type neighbour struct {
+	index  int // of the device
+	family byte
+	state  uint16 // NUD_*
+	flags  byte   // NTF_*
+}
+
+// parseNeighbour reads the payload of RTM_NEWNEIGH: struct ndmsg. The attributes
+// are not needed.
+func parseNeighbour(m []byte) (neighbour, error) {
+	if len(m) < unix.SizeofNdMsg {
+		return neighbour{}, errShort
+	}
+	return neighbour{
+		family: m[0],
+		index:  int(int32(binary.NativeEndian.Uint32(m[4:]))),
+		state:  binary.NativeEndian.Uint16(m[8:]),
+		flags:  m[10],
+	}, nil
+}
+
+func (n *Neighbours) add(e neighbour) {
+	switch e.family {
+	case unix.AF_INET:
+		n.V4.add(e)
+	case unix.AF_INET6:
+		n.V6.add(e)
+	}
+}
+
+func (c *NeighbourCount) add(e neighbour) {
+	c.Entries++
+	if e.state&unix.NUD_PERMANENT != 0 || e.flags&unix.NTF_EXT_LEARNED != 0 {
+		c.Exempt++
+	}
+	if e.state&unix.NUD_FAILED != 0 {
+		c.Failed++
+	}
+	if e.state&unix.NUD_INCOMPLETE != 0 {
+		c.Incomplete++
+	}
+}
+
+// Netlink attributes: length and type, two bytes each in host order, then the
+// value, padded to four bytes (include/uapi/linux/netlink.h struct nlattr).
+const (
+	attrHeader   = 4
+	attrTypeMask = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+)
+
+var errShort = errors.New("message too short")
+
+// eachAttr calls visit for every attribute in b. A value is valid as long as b.
+func eachAttr(b []byte, visit func(kind uint16, value []byte) error) error {
+	for len(b) >= attrHeader {
+		size := int(binary.NativeEndian.Uint16(b))
+		kind := binary.NativeEndian.Uint16(b[2:]) & attrTypeMask
+		if size < attrHeader || size > len(b) {
+			return fmt.Errorf("attribute %d: length %d of %d", kind, size, len(b))
+		}
+		if err := visit(kind, b[attrHeader:size]); err != nil {
+			return err
+		}
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	return nil
+}
+
+// u32 reads the first four bytes of a value.
+func u32(v []byte) (uint32, error) {
+	if len(v) < 4 {
+		return 0, errShort
+	}
+	return binary.NativeEndian.Uint32(v), nil
+}
+
+// setInt stores a 32-bit value.
+func setInt(to *int, v []byte) error {
+	n, err := u32(v)
+	*to = int(n)
+	return err
+}
+
+// text is a string without the zero that ends it.
+func text(v []byte) string {
+	s, _, _ := strings.Cut(string(v), "\x00")
+	return s
+}
+
+// words reads a C structure of 64-bit numbers. A shorter one, from an older
+// kernel, leaves the rest zero and says how many there were.
+func words(v []byte, into []uint64) int {
+	n := min(len(v)/8, len(into))
+	for i := range n {
+		into[i] = binary.NativeEndian.Uint64(v[8*i:])
+	}
+	return n
 }

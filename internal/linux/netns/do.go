@@ -3,10 +3,15 @@
 package netns
 
 import (
+	"cmp"
 	"errors"
 	"runtime"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/near"
 )
 
 // Do runs fn inside the namespace ns and returns its error, or an *Error when
@@ -91,4 +96,48 @@ func onFreshThread(fn func()) {
 		}()
 		<-done
 	}()
+}
+
+// Fresh runs fn in a network namespace that the kernel makes for it, as it would for a
+// container, and returns its error. The rules of Do hold. The namespace goes when fn
+// returns, unless something keeps it. It needs CAP_SYS_ADMIN in the caller's user
+// namespace.
+func Fresh(fn func() error) error {
+	done := make(chan error, 1)
+	onFreshThread(func() {
+		err := errLeft
+		defer func() { done <- err }()
+		if e := unix.Unshare(unix.CLONE_NEWNET); e != nil {
+			err = &Error{Op: "make", Subject: "a new one", Reason: Failed, Err: e}
+			return
+		}
+		err = fn()
+	})
+	return <-done
+}
+
+const longestName = 255 // NAME_MAX
+
+// alike gives the names that a user may have meant by word, nearest first: those
+// within two edits, and those that contain the word.
+func alike(word string, names []string) []string {
+	type candidate struct {
+		name  string
+		edits int
+	}
+	var found []candidate
+	for _, name := range names {
+		d := near.Edits(strings.ToLower(word), strings.ToLower(name), longestName)
+		if d <= 2 && d < len(name) || len(word) > 1 && strings.Contains(name, word) {
+			found = append(found, candidate{name, d})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Compare(a.edits, b.edits)
+	})
+	out := make([]string, len(found))
+	for i, c := range found {
+		out[i] = c.name
+	}
+	return out
 }

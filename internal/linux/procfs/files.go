@@ -2,6 +2,7 @@ package procfs
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"unsafe"
 
@@ -208,4 +209,163 @@ func socketInode(link []byte) (uint32, bool) {
 	}
 	n, ok := digitsValue(digits, math.MaxUint32)
 	return uint32(n), ok
+}
+
+// OpenCount returns how many descriptors the process has open.
+//
+// Since 6.2 (f1f1f2569901) the kernel counts them as the size of the directory
+// fd, at the cost of one system call and for any user. Before, the entries are
+// counted, some 0.75 to 3 microseconds each, which needs the permission that
+// ptrace asks for. Which of the two is found out from the behaviour of the
+// mount and not from the release. Asked about the reader's own process, the
+// count includes the descriptors that reading takes.
+func (p *Process) OpenCount() (int, error) {
+	n, err := p.openCount("")
+	if n != 0 {
+		return n, nil
+	}
+	// None, or no permission: true of a few processes, and of every thread
+	// that is exiting, whose directory belongs to root.
+	thread, gone := p.liveThread()
+	switch {
+	case gone != nil:
+		return 0, p.failure("stat", "fd", gone)
+	case thread == "":
+		return 0, err
+	}
+	return p.openCount(thread)
+}
+
+func (p *Process) openCount(thread string) (int, error) {
+	name := thread + "fd"
+	var st unix.Stat_t
+	if err := unix.Fstatat(p.dir, name, &st, 0); err != nil {
+		return 0, p.failure("stat", name, err)
+	}
+	if p.sized(st.Size) {
+		return int(st.Size), nil
+	}
+	return p.countEntries(name)
+}
+
+// sized reports whether the size of a directory fd is the number of its
+// entries. A size above zero on a proc file system is; a copy of one on disk
+// has sizes of its own. Zero is believed if the reader's own directory, which
+// has at least one entry, has a size.
+func (p *Process) sized(size int64) bool {
+	var on unix.Statfs_t
+	if unix.Fstatfs(p.dir, &on) != nil || int64(on.Type) != unix.PROC_SUPER_MAGIC {
+		return false
+	}
+	if size > 0 {
+		return true
+	}
+	var own unix.Stat_t
+	err := unix.Fstatat(unix.AT_FDCWD, p.root.path("self/fd"), &own, 0)
+	return err == nil && own.Size > 0
+}
+
+func (p *Process) countEntries(name string) (int, error) {
+	dir, err := openDir(p.dir, name)
+	if err != nil {
+		return 0, p.failure("open", name, err)
+	}
+	defer unix.Close(dir)
+	count := 0
+	list := newDirents(dir, make([]byte, 4096))
+	for {
+		entry, ok, err := list.next()
+		if err != nil {
+			return 0, p.failure("readdir", name, err)
+		}
+		if !ok {
+			return count, nil
+		}
+		if _, ok := decimal(entry); ok {
+			count++
+		}
+	}
+}
+
+// direntName is where the name begins in a struct linux_dirent64
+// (include/linux/dirent.h): after d_ino, d_off, d_reclen and d_type.
+const direntName = 8 + 8 + 2 + 1
+
+// dirents lists an open directory without allocating for its entries.
+type dirents struct {
+	dir  int
+	buf  []byte
+	rest []byte // of buf: what the kernel filled and next has not returned
+}
+
+func newDirents(dir int, buf []byte) dirents { return dirents{dir: dir, buf: buf} }
+
+// next returns the next name with its final 0 byte, or false at the end. The
+// name is valid until the following call. "." and ".." are among them.
+func (d *dirents) next() (name []byte, ok bool, err error) {
+	if len(d.rest) == 0 {
+		n, err := getdents(d.dir, d.buf)
+		if n <= 0 || err != nil {
+			return nil, false, err
+		}
+		d.rest = d.buf[:n]
+	}
+	name, rest, ok := cutDirent(d.rest)
+	if !ok {
+		d.rest = nil
+		return nil, false, unix.EIO
+	}
+	d.rest = rest
+	return name, true, nil
+}
+
+func getdents(dir int, buf []byte) (int, error) {
+	for {
+		n, err := unix.Getdents(dir, buf)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// cutDirent takes the first entry off what getdents64 returned.
+func cutDirent(b []byte) (name, rest []byte, ok bool) {
+	if len(b) <= direntName {
+		return nil, nil, false
+	}
+	size := int(binary.NativeEndian.Uint16(b[16:]))
+	if size <= direntName || size > len(b) {
+		return nil, nil, false
+	}
+	name = b[direntName:size]
+	end := bytes.IndexByte(name, 0)
+	if end <= 0 {
+		return nil, nil, false
+	}
+	return name[:end+1], b[size:], true
+}
+
+// decimal reads a name, with its final 0 byte, that is a number of the size of
+// a pid or a descriptor.
+func decimal(name []byte) (int, bool) {
+	digits, ok := bytes.CutSuffix(name, []byte{0})
+	if !ok {
+		return 0, false
+	}
+	n, ok := digitsValue(digits, 1<<31-1)
+	return int(n), ok
+}
+
+// digitsValue is the value of decimal digits, without allocating.
+func digitsValue(digits []byte, most uint64) (uint64, bool) {
+	var n uint64
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		if n = n*10 + uint64(c-'0'); n > most {
+			return 0, false
+		}
+	}
+	return n, len(digits) > 0
 }

@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // ParseError says what in a file was not as a kernel writes it. Its text is
@@ -141,4 +145,118 @@ func (f failures) orNil() error {
 		return nil
 	}
 	return f
+}
+
+// fileMost bounds what is read of one file: a mountinfo of 10,000 mounts has
+// some 2 MB.
+const fileMost = 16 << 20
+
+func openat(dir int, name string, flags int) (int, error) {
+	for {
+		fd, err := unix.Openat(dir, name, flags|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+func openDir(dir int, name string) (int, error) {
+	return openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+}
+
+func read(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// readFile returns a file to its end. The errors here and below are bare
+// errnos; the caller knows the path. The os package is not used: it registers
+// every file with the poller, and its first read is of 512 bytes.
+func readFile(dir int, name string) ([]byte, error) {
+	fd, err := openat(dir, name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 0, 4096)
+	for len(b) < fileMost {
+		if len(b) == cap(b) {
+			b = append(b, make([]byte, cap(b))...)[:len(b)]
+		}
+		n, err := read(fd, b[len(b):cap(b)])
+		if n == 0 || err != nil {
+			return b, err
+		}
+		b = b[:len(b)+n]
+	}
+	return nil, unix.EFBIG
+}
+
+// readSysctl returns a sysctl with a single read. A sysctl that is a list of
+// ports answers the second read of a file with its end, so what did not fit
+// into the first is lost (kernel/sysctl.c proc_do_large_bitmap): a read that
+// was filled is made again with room for the longest list, 32768 ports of at
+// most 6 bytes. The kernel allocates as much as is asked for; hence the small
+// first try.
+func readSysctl(path string) ([]byte, error) {
+	for _, size := range []int{4096, 256 << 10} {
+		b, err := readOnce(path, size)
+		if err != nil {
+			return nil, err
+		}
+		if len(b) < size {
+			return b, nil
+		}
+	}
+	return nil, unix.EFBIG
+}
+
+func readOnce(path string, size int) ([]byte, error) {
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, size)
+	n, err := read(fd, b)
+	return b[:n], err
+}
+
+// ParseSysctl returns the value in a file under /proc/sys: its text without
+// space at the ends, and with one space wherever there was space of any kind
+// between two values. The empty text is a value (ip_local_reserved_ports).
+func ParseSysctl(b []byte) (string, error) {
+	text := string(b)
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		return "", &ParseError{Kind: "sysctl", Msg: fmt.Sprintf("byte %d is 0", i)}
+	}
+	return strings.Join(strings.Fields(text), " "), nil
+}
+
+// Sysctl reads the value of a key such as net.ipv4.tcp_rmem, in the network
+// namespace of the calling thread; see [ParseSysctl] for its form. A dot that
+// is part of an interface's name is written as a slash, as sysctl(8) does:
+// net.ipv4.conf.eth0/100.rp_filter.
+//
+// What could not be read is an error that keeps the errno: a key that this
+// kernel or this namespace lacks is fs.ErrNotExist, one that this user may not
+// read is fs.ErrPermission.
+func (r Root) Sysctl(key string) (string, error) {
+	name, err := knob.File(key)
+	if err != nil {
+		return "", fmt.Errorf("sysctl %s: %w", clip(key), err)
+	}
+	b, err := r.Read("sys/" + name)
+	if err != nil {
+		return "", err
+	}
+	text, err := ParseSysctl(b)
+	if err != nil {
+		return "", fmt.Errorf("sysctl %s: %w", key, err)
+	}
+	return text, nil
 }

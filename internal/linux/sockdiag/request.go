@@ -128,3 +128,101 @@ func appendHeader(b []byte, kind, flags uint16, size int, seq uint32) []byte {
 	b = binary.NativeEndian.AppendUint32(b, seq)
 	return binary.NativeEndian.AppendUint32(b, 0) // from: the kernel knows
 }
+
+// operation is struct inet_diag_bc_op: one step of a filter that the kernel
+// runs over each socket (net/ipv4/inet_diag.c inet_diag_bc_run). yes and no
+// say how many bytes to go on; to end at the end accepts the socket, to end
+// four bytes behind it rejects it. A comparison takes its port from the no of
+// the operation that follows it. yes has to be the way to the next operation,
+// for the kernel checks the filter along it, so only no can jump.
+type operation struct {
+	code, yes uint8
+	no        uint16
+}
+
+const sizeofOperation = 4
+
+// Codes that all kernels know; S_EQ would save a step, but is newer.
+const (
+	opJump               = 1
+	opSourceAtLeast      = 2
+	opSourceAtMost       = 3
+	opDestinationAtLeast = 4
+)
+
+// Sizes in bytes.
+const (
+	comparison        = 2 * sizeofOperation // with its port
+	jump              = sizeofOperation
+	reject            = sizeofOperation // behind the end
+	portBytecodeSize  = 2 * comparison
+	probeBytecodeSize = comparison + jump + portBytecodeSize
+)
+
+// portBytecode accepts the sockets with this local port.
+func portBytecode(port uint16) []operation {
+	return []operation{
+		{opSourceAtLeast, comparison, 2*comparison + reject}, {no: port},
+		{opSourceAtMost, comparison, comparison + reject}, {no: port},
+	}
+}
+
+// appendBytecode adds a filter to the netlink message b.
+func appendBytecode(b []byte, filter []operation) []byte {
+	b = binary.NativeEndian.AppendUint16(b,
+		uint16(unix.SizeofNlAttr+len(filter)*sizeofOperation))
+	b = binary.NativeEndian.AppendUint16(b, attrBytecode)
+	for _, op := range filter {
+		b = append(b, op.code, op.yes)
+		b = binary.NativeEndian.AppendUint16(b, op.no)
+	}
+	binary.NativeEndian.PutUint32(b, uint32(len(b)))
+	return b
+}
+
+// message is one netlink message: struct nlmsghdr and what follows it.
+type message struct {
+	kind, flags uint16
+	seq, port   uint32
+	body        []byte
+}
+
+// split cuts the first message off a datagram. The rest is empty when the
+// datagram ends, also behind a message that is broken.
+func split(b []byte) (m message, rest []byte, err error) {
+	if len(b) < unix.SizeofNlMsghdr {
+		return message{}, nil, fmt.Errorf("%w: %d bytes where a netlink header needs %d",
+			ErrMalformed, len(b), unix.SizeofNlMsghdr)
+	}
+	size := int64(binary.NativeEndian.Uint32(b))
+	if size < unix.SizeofNlMsghdr || size > int64(len(b)) {
+		return message{}, nil, fmt.Errorf("%w: netlink length %d in %d bytes", ErrMalformed,
+			size, len(b))
+	}
+	m = message{
+		kind:  binary.NativeEndian.Uint16(b[4:]),
+		flags: binary.NativeEndian.Uint16(b[6:]),
+		seq:   binary.NativeEndian.Uint32(b[8:]),
+		port:  binary.NativeEndian.Uint32(b[12:]),
+		body:  b[unix.SizeofNlMsghdr:size],
+	}
+	return m, b[min(align(int(size)), len(b)):], nil
+}
+
+// align rounds up to the 4 bytes to which netlink aligns messages and attributes.
+func align(n int) int { return (n + 3) &^ 3 }
+
+// status is the result that NLMSG_ERROR and NLMSG_DONE begin with: 0, or a
+// negative errno. Kernels have sent a NLMSG_DONE without one.
+func (m message) status() error {
+	if len(m.body) < 4 {
+		if m.kind == unix.NLMSG_DONE {
+			return nil
+		}
+		return fmt.Errorf("%w: NLMSG_ERROR without an errno", ErrMalformed)
+	}
+	if code := int32(binary.NativeEndian.Uint32(m.body)); code < 0 {
+		return unix.Errno(-code)
+	}
+	return nil
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,5 +98,132 @@ func wait(pid int) error {
 		if err != unix.EINTR {
 			return err
 		}
+	}
+}
+
+// filler is all memory that the maker uses; it was there before the copy.
+type filler struct {
+	uid, most, join, out int
+	limit                unix.Rlimit
+	zero                 [2]byte
+	load                 [64]byte
+	report               [reportSize]byte
+	pids                 [MaxTasks]uintptr
+}
+
+// reportSize: the step that failed (0: none), errno, tasks made, and the text of /proc/loadavg.
+const reportSize = 3*8 + 64
+
+// steps are what the maker does before it makes tasks, as their numbers in the report.
+var steps = [...]string{"", "join the cgroup", "set RLIMIT_NPROC", "change the user", "step"}
+
+// start makes the copy of this process that makes the tasks. As in syscall.forkExec, the
+// child must not allocate, grow its stack or take a lock: other threads of the runtime do
+// not exist in it.
+//
+//go:norace
+func (f *filler) start() (pid int, errno syscall.Errno) {
+	p, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0,
+		0)
+	if errno != 0 {
+		return 0, errno
+	}
+	if p == 0 {
+		f.run()
+	}
+	return int(p), 0
+}
+
+// run never returns.
+//
+//go:nosplit
+//go:norace
+func (f *filler) run() {
+	dieWithParent()
+	step, errno := f.prepare()
+	made := 0
+	for step == 0 && made < f.most {
+		var p uintptr
+		p, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0,
+			0, 0, 0)
+		if errno != 0 {
+			break
+		}
+		if p == 0 {
+			idle()
+		}
+		f.pids[made] = p
+		made++
+	}
+	f.readLoad()
+	for i := 0; i < made; i++ {
+		syscall.RawSyscall(syscall.SYS_KILL, f.pids[i], uintptr(syscall.SIGKILL), 0)
+		syscall.RawSyscall6(syscall.SYS_WAIT4, f.pids[i], 0, 0, 0, 0, 0)
+	}
+	binary.NativeEndian.PutUint64(f.report[0:], uint64(step))
+	binary.NativeEndian.PutUint64(f.report[8:], uint64(errno))
+	binary.NativeEndian.PutUint64(f.report[16:], uint64(made))
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.out), uintptr(unsafe.Pointer(&f.report)),
+		reportSize)
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+}
+
+// prepare gives the number of the step that failed, 0 for none.
+//
+//go:nosplit
+//go:norace
+func (f *filler) prepare() (step int, errno syscall.Errno) {
+	if f.join >= 0 {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(f.join),
+			uintptr(unsafe.Pointer(&f.zero)), 1); errno != 0 {
+			return 1, errno
+		}
+	}
+	if f.limit.Cur > 0 {
+		if _, _, errno = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NPROC,
+			uintptr(unsafe.Pointer(&f.limit)), 0, 0, 0); errno != 0 {
+			return 2, errno
+		}
+	}
+	if f.uid > 0 {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETUID, uintptr(f.uid), 0,
+			0); errno != 0 {
+			return 3, errno
+		}
+		dieWithParent() // another user clears it (kernel/cred.c commit_creds)
+	}
+	return 0, 0
+}
+
+//go:nosplit
+//go:norace
+func (f *filler) readLoad() {
+	// AT_FDCWD is -100
+	fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, ^uintptr(99),
+		uintptr(unsafe.Pointer(&f.load)), syscall.O_RDONLY, 0, 0, 0)
+	if errno == 0 {
+		syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&f.report[24])), 63)
+	}
+}
+
+//go:nosplit
+//go:norace
+func dieWithParent() {
+	syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
+}
+
+// idle waits to be killed.
+//
+//go:nosplit
+//go:norace
+func idle() {
+	dieWithParent()
+	if p, _, _ := syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0); p == 1 {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0) // the maker was gone before
+	}
+	for {
+		syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
 	}
 }

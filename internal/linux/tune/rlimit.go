@@ -4,6 +4,9 @@ package tune
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,3 +75,97 @@ func readBack(pid int, want unix.Rlimit, fail *Error) error {
 }
 
 func spell(l unix.Rlimit) string { return fmt.Sprintf("%d:%d", l.Cur, l.Max) }
+
+// Listen calls listen(2) again on a socket that listens already, which changes the limit of
+// its accept queue at once, both ways, and keeps what is queued (net/ipv4/af_inet.c
+// inet_listen). The kernel keeps min(backlog, somaxconn of the socket's namespace); then
+// the error says what was kept. A socket that does not listen is refused with EINVAL and
+// stays as it is.
+//
+// The limit is read back with getsockopt(TCP_INFO), where tcpi_sacked is the limit of a
+// listener (net/ipv4/tcp.c tcp_get_info).
+func Listen(socket *os.File, backlog uint32) error {
+	fail := &Error{
+		Op:      "listen() again on",
+		Subject: socket.Name(),
+		Want:    strconv.FormatUint(uint64(backlog), 10),
+	}
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		fail.Err = err
+		return fail
+	}
+	if ctlErr := conn.Control(func(fd uintptr) {
+		err = listen(int(fd), backlog, fail)
+	}); ctlErr != nil {
+		fail.Err = ctlErr
+		return fail
+	}
+	return err
+}
+
+func listen(fd int, backlog uint32, fail *Error) error {
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err == nil && listening == 0 {
+		err = fmt.Errorf("the socket does not listen: %w", unix.EINVAL)
+	}
+	if err == nil {
+		err = unix.Listen(fd, int(int32(backlog))) // the kernel compares without a sign
+	}
+	if err != nil {
+		fail.Err = err
+		return fail
+	}
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		fail.Op, fail.Err = "read back the limit of", err
+		return fail
+	}
+	if info.Sacked != backlog {
+		fail.Got = strconv.FormatUint(uint64(info.Sacked), 10)
+		return fail
+	}
+	return nil
+}
+
+// Cgroup makes a cgroup of version 2 below a mounted hierarchy and gives it settings (file
+// -> value, such as pids.max). Controllers are switched on in the parent. It outlives the
+// process: RemoveCgroup ends it.
+func Cgroup(path string, controllers []string, settings map[string]string) error {
+	parent := filepath.Dir(path)
+	for _, c := range controllers {
+		if err := cgroupWrite(filepath.Join(parent, "cgroup.subtree_control"),
+			"+"+c); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o755); err != nil && !os.IsExist(err) {
+		return &Error{Op: "make cgroup", Subject: path, Err: bare(err)}
+	}
+	for file, value := range settings {
+		if err := cgroupWrite(filepath.Join(path, file), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// JoinCgroup moves a process into a cgroup.
+func JoinCgroup(path string, pid int) error {
+	return cgroupWrite(filepath.Join(path, "cgroup.procs"), strconv.Itoa(pid))
+}
+
+// RemoveCgroup removes a cgroup without processes.
+func RemoveCgroup(path string) error {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return &Error{Op: "remove cgroup", Subject: path, Err: bare(err)}
+	}
+	return nil
+}
+
+func cgroupWrite(file, value string) error {
+	if err := writeOnce(file, value); err != nil {
+		return &Error{Op: "write", Subject: file, Want: value, Err: err}
+	}
+	return nil
+}
