@@ -38,6 +38,8 @@ var processFaults = []fault{
 			opened, accepted := w.connect(l, lab.ConnectSpec{To: at(8080), N: 300})
 			_, err := w.client.Close(opened.Group, lab.CloseSpec{N: 250})
 			w.must(err)
+			// Before that they may be about to close.
+			time.Sleep(2100 * time.Millisecond)
 			return scene{works: w.without(accepted.Group, "CLOSE_WAIT")}
 		},
 		want: want{limit: "close-wait", severity: "warning", subject: "server",

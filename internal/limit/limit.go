@@ -290,6 +290,9 @@ type Gauge struct {
 	// Lift for it. 0: nothing is wrong, or a higher ceiling would not cure it. It
 	// follows from the use alone, never from the ceiling.
 	Enough int64
+	// Cure is what a plan carries out where a higher ceiling is not the answer, Enough is 0
+	// and settings end the fault all the same: those of Remedies that suffice.
+	Cure []Remedy
 	// Spares are the ids of processes whose connections it does not bind although it
 	// bounds all others, MaySpare those of which that is not known.
 	Spares, MaySpare []int64
