@@ -76,7 +76,8 @@ var portFaults = []fault{
 			_, err := w.client.Connect(spec)
 			w.must(err)
 			w.refused(lab.ConnectSpec{To: void}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: void, NonBlocking: true})}
+			spec.N = 1
+			return scene{works: w.connects(spec)}
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical",
 			subject: void.String(), process: "client",
@@ -86,6 +87,7 @@ var portFaults = []fault{
 			never: []string{`ip_local_port_range`, `pool`, `source addresses`}},
 		noRemedy: map[string]string{"net.ipv4.ip_local_port_range": "further attempts that " +
 			"nobody answers fill any range"},
+		byHand: map[string]string{"net.ipv4.tcp_syn_retries": "it gives up slow peers, too"},
 	},
 	{
 		name: "ports held by CLOSE_WAIT",
@@ -102,7 +104,7 @@ var portFaults = []fault{
 			subject: "127.0.0.1:5432", process: "client",
 			cause:    `CLOSE_WAIT`,
 			remedies: []string{`application.*client.*close`},
-			never:    []string{`ip_local_port_range`, `pool`, `source addresses`}},
+			never:    []string{`ip_local_port_range`, `fewer connections`, `source addresses`}},
 		noRemedy: map[string]string{"net.ipv4.ip_local_port_range": "sockets that nobody " +
 			"closes fill any range"},
 	},

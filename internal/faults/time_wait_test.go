@@ -41,7 +41,9 @@ var timeWaitFaults = []fault{
 				again: func() { // with new connections, as when these have ended
 					to.To = at(5433)
 					l := w.listen(5433, 128)
-					w.closeFirst(w.connect(l, lab.ConnectSpec{To: to.To, N: 20}))
+					many := to
+					many.N = 20
+					w.closeFirst(w.connect(l, many))
 				},
 			}
 		},
@@ -105,13 +107,20 @@ var timeWaitFaults = []fault{
 // close, is gone within a minute by the kernel's own timer.
 func (w world) leavesSoon() scene {
 	l := w.listen(5433, 128)
-	return scene{works: func() bool {
-		opened, _ := w.connect(l, lab.ConnectSpec{To: at(5433)})
-		_, err := w.client.Close(opened.Group, lab.CloseSpec{})
-		w.must(err)
+	timers := func() []time.Duration {
 		left, err := w.lab.Timers()
 		w.must(err)
-		timers := left["FIN-WAIT-2"]
-		return len(timers) > 0 && slices.Max(timers) <= time.Minute
+		return left["FIN_WAIT_2"]
+	}
+	return scene{again: func() {}, works: func() bool {
+		before := timers()
+		opened, accepted := w.connect(l, lab.ConnectSpec{To: at(5433)})
+		_, err := w.client.Close(opened.Group, lab.CloseSpec{})
+		w.must(err)
+		after := timers()
+		// RST frees the port for the next look
+		_, err = w.server.Close(accepted.Group, lab.CloseSpec{Reset: true})
+		w.must(err)
+		return len(after) > len(before) && slices.Max(after) <= time.Minute
 	}}
 }

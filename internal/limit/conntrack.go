@@ -96,6 +96,8 @@ var _ = register(Limit{
 	Sources: []string{
 		"net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, early_drop, " +
 			"nf_conntrack_in (4.4-6.18)",
+		"net/netfilter/nf_conntrack_core.c __nf_conntrack_confirm (4.4-6.18)",
+		"net/netfilter/nf_nat_core.c get_unique_tuple (4.4-6.18)",
 		"net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts (4.4-6.18)",
 		"net/netfilter/nf_conntrack_standalone.c (4.4-6.18)",
 	},
@@ -136,7 +138,7 @@ type conntrackTable struct {
 	entryBytes                      int64
 	child                           bool
 	drop, early                     int64 // since the namespace was made
-	dropped, evicted                int64 // in the window
+	dropped, evicted, unplaced      int64 // in the window
 	windowed                        bool
 	// entries of this namespace's connections, -1 where not known; of open ones
 	own, open                         int64
@@ -206,6 +208,7 @@ func readConntrack(r *host.Reader) (t conntrackTable) {
 	t.early, _ = r.Maybe(conntrackStat("early_drop"))
 	t.dropped, _ = r.Moved(conntrackStat("drop"))
 	t.evicted, _ = r.Moved(conntrackStat("early_drop"))
+	t.unplaced, _ = r.Moved(conntrackStat("insert_failed"))
 	t.entryBytes = 256 // struct nf_conn in its slab, without extensions
 	if row, ok := r.Row(host.SlabKind, "nf_conntrack"); ok {
 		if n, ok := row.Int("size"); ok && n > 0 {
@@ -260,6 +263,7 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	if g.Refusing {
 		g.Refused = max(0, t.dropped)
 	}
+	g.Harms = !g.Refusing && t.clashes() >= manyClashes
 	g.Notice = g.IsNear() || t.dropped > 0 || (!t.windowed && (t.drop > 0 || t.early > 0))
 	if g.Refusing || g.Notice {
 		g.Cause, g.Evidence = t.cause(g), t.evidence(r)
@@ -268,6 +272,8 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	case g.Refusing || g.IsNear():
 		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40),
 			t.lift
+	case t.clashes() > 0:
+		g.Remedies = natRemedies()
 	case g.Notice && !t.windowed:
 		g.Remedies = []Remedy{{
 			Kind:        Live,
@@ -315,6 +321,11 @@ func (t conntrackTable) cause(g Gauge) string {
 		return "the connection tracking table was full in the window; now it has " + figures
 	case g.IsNear():
 		return "the connection tracking table is nearly full: " + figures
+	case t.clashes() > 0:
+		return "connection tracking could not enter " + plural(t.unplaced, "packet") +
+			" of new connections in the window (insert_failed) and dropped them " +
+			"although the table has room: SNAT or MASQUERADE has no free source port " +
+			"towards a destination" + t.orRace()
 	case t.dropped > 0:
 		return "connection tracking dropped packets in the window although the table " +
 			"has room; two packets of one flow that met, or a lack of memory"
@@ -336,8 +347,9 @@ func (t conntrackTable) evidence(r *host.Reader) []Evidence {
 			"another reason"},
 		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
 		{"insert_failed",
-			"packets of one flow that met while their entry was made; not a sign " +
-				"of a full table"},
+			"packets whose entry could not be made because another has its " +
+				"addresses and ports: SNAT without a free port, or packets of one " +
+				"flow that met; not a sign of a full table"},
 	} {
 		n, ok := r.Maybe(conntrackStat(c.name))
 		if !ok || n == 0 {

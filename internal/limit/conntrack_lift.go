@@ -85,3 +85,46 @@ func (t conntrackTable) inInitial(m Remedy, f host.Fact) Remedy {
 
 // wholeMiB rounds up, as for memory that has to be there.
 func wholeMiB(bytes int64) string { return figure.Count((bytes+(1<<20-1))>>20) + " MiB" }
+
+// clashes is how many packets in the window were dropped because another entry had their addresses
+// and ports, beside what a full table drops: both counters move then
+// (__nf_conntrack_confirm).
+func (t conntrackTable) clashes() int64 {
+	if t.evicted > 0 {
+		return 0
+	}
+	return min(t.unplaced, t.dropped)
+}
+
+// manyClashes is more than packets of one flow that meet in the one window.
+const manyClashes = 10
+
+func (t conntrackTable) orRace() string {
+	if t.clashes() >= manyClashes {
+		return ""
+	}
+	return ", or two packets of one flow met"
+}
+
+// natRemedies are for a host that rewrites source addresses: each has its ports once for each
+// destination address and port.
+func natRemedies() []Remedy {
+	const now = "now, for new connections"
+	return []Remedy{{
+		Kind: ByTopology,
+		Text: "where this host does SNAT or MASQUERADE (nft list ruleset, iptables -t nat -S): " +
+			"more source addresses in the SNAT range, or a wider range of ports in the " +
+			"rule; each address has its ports once for each destination address and port",
+		TakesEffect: now,
+	}, {
+		Kind: ByTopology,
+		Text: "random-fully in that rule (--random-fully): new connections then seldom try " +
+			"a port that is taken or being taken; of no use where all are",
+		TakesEffect: now,
+	}, {
+		Kind: ByTopology,
+		Text: "other destinations: more addresses or ports at the far end, or connections " +
+			"that are kept and used again",
+		TakesEffect: now,
+	}}
+}

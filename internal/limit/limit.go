@@ -88,6 +88,9 @@ type Limit struct {
 	// SoleErrno is what a program that opens connections gets from this limit and from
 	// no other.
 	SoleErrno string
+	// Follows are limits that explain this one where they refuse the same process: their
+	// findings come first.
+	Follows []ID
 	// Foreseen is how load reckons with the limit before a run.
 	Foreseen Foreseen
 	// Gauges evaluates the limit for every subject of the snapshot. Where the

@@ -233,8 +233,8 @@ func (a attempt) remedies(program string) []Remedy {
 		Kind: BySetting, Setting: synRetries.Name, From: itoa(a.retries),
 		To: itoa(fewRetries), TakesEffect: "now",
 		Text: "give an attempt up after " + figure.Count(a.seconds(fewRetries)) +
-			" s, ETIMEDOUT, and its port with it; those that wait now are given up at " +
-			"their next SYN. By hand only: a peer behind a path that loses packets is " +
-			"given up sooner as well",
+			" s, ETIMEDOUT, and its port with it; those that wait now are given up " +
+			"at their next SYN. By hand only: a peer behind a path that loses " +
+			"packets is given up sooner as well",
 	})
 }

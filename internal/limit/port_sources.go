@@ -42,6 +42,7 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	if g.IsNear() {
 		g.Enough = ports + max(ports/4, 1)
 	}
+	g.Lift = p.lift
 	g.Remedies = bindLess(p, cmp.Or(g.Enough, 2*ports))
 	return g, true
 }

@@ -170,3 +170,80 @@ func notLive(live bool) string {
 	}
 	return "; from outside this takes pidfd_getfd, Linux 5.6 or newer"
 }
+
+func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) []Remedy {
+	switch pace {
+	case outOfFiles:
+		return []Remedy{{
+			Kind: Live,
+			Text: "give " + who(m.process, m.pid) + " descriptors, or have it close " +
+				"some: " + string(ProcessFiles) + " says which; a longer queue " +
+				"would only make clients wait longer",
+			TakesEffect: "now",
+		}}
+	case processStopped, notAtAll:
+		return []Remedy{{
+			Kind: ByApplication,
+			Text: "find out why " + who(m.process, m.pid) + " does not call " +
+				"accept() (blocked, stopped, out of descriptors or threads); a " +
+				"longer queue would only make clients wait longer",
+			TakesEffect: "now",
+		}}
+	case tooSlow:
+		return []Remedy{{
+			Kind: ByApplication,
+			Text: "have " + who(m.process, m.pid) + " call accept() sooner " +
+				"(an accept loop of its own, more workers); a longer queue " +
+				"would only make clients wait longer",
+			TakesEffect: "at the next start of the process",
+		}}
+	}
+	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
+	var out []Remedy
+	cut := known && m.limit >= somaxconn
+	if cut || (known && want > somaxconn) {
+		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn",
+			From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
+			Text: "raise the cap; the listener keeps its limit until listen() is " +
+				"called again", TakesEffect: "at the next listen()"})
+	}
+	if !cut {
+		out = append(out, Remedy{Kind: ByApplication,
+			Setting: "backlog argument of listen()", From: itoa(m.limit),
+			To: itoa(want),
+			Text: "ask for a larger backlog in " + who(m.process, m.pid) +
+				notSomaxconn(known), TakesEffect: "at the next listen()"})
+	}
+	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name,
+		From: itoa(m.limit), To: itoa(want),
+		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) +
+			" does it without a restart: listen() called again on the same " +
+			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)",
+		TakesEffect: "now"})
+	if len(g.members) > 1 {
+		out = append(out, Remedy{
+			Kind: ByApplication,
+			Text: "one shared listener instead of SO_REUSEPORT, or members " +
+				"that accept at the same pace",
+			TakesEffect: "at the next start of the process",
+		})
+	}
+	return out
+}
+
+// notSomaxconn spares the reader the popular advice, where it is known to be wrong.
+func notSomaxconn(known bool) string {
+	if !known {
+		return ""
+	}
+	return "; net.core.somaxconn is not what limits it"
+}
+
+// roundUp is the next power of two, 128 at least.
+func roundUp(n int64) int64 {
+	p := int64(128)
+	for p < min(n, most) {
+		p *= 2
+	}
+	return p
+}

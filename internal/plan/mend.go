@@ -11,7 +11,8 @@ func (m *maker) mend() {
 	then := diagnose.Faults(m.now)
 	faults := make([]fault, len(then))
 	for i, n := range then {
-		faults[i] = fault{gaugeOf(n), n.Gauge.Unbounded || len(n.Gauge.Cure) > 0, n.Exceeds()}
+		byWord := n.Gauge.Unbounded || len(n.Gauge.Cure) > 0
+		faults[i] = fault{gaugeOf(n), byWord, n.Exceeds()}
 	}
 	for range mostRounds {
 		if !m.mendAll(then) {
