@@ -20,7 +20,11 @@ wanted=(
 # installed also knows packages that were removed and have left their settings: they are not.
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 missing() { for p in "$@"; do installed "$p" || printf '%s\n' "$p"; done; }
-all() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u; }
+# all are those that have files here: where apt is interrupted some are there by half.
+all() {
+  dpkg-query -W -f '${db:Status-Status} ${Package}\n' |
+    sed -nE '/^(not-installed|config-files) /d; s/^[^ ]+ //p' | sort -u
+}
 enabled() { find "$units" -type l -printf '%f\n' 2>/dev/null | sort -u; }
 say() { printf '%s\n' "$*" >&2; }
 
@@ -30,7 +34,10 @@ made=
 mark='# from scripts/debian-packages.sh of maxconn, for as long as it runs'
 hold_services() {
   local started
-  if grep -qsxF "$mark" "$policy"; then rm -f "$policy"; fi # of one that was killed
+  if grep -qsxF "$mark" "$policy"; then
+    "$policy" || return 1 # its run goes on, and would lose it
+    rm -f "$policy"       # of one that was killed
+  fi
   [ ! -e "$policy" ] && [ ! -L "$policy" ] || return 0 # the owner's stays, and decides
   started=$(cut -d' ' -f22 </proc/$$/stat)
   made=$policy
@@ -42,8 +49,13 @@ exit 101
 END
   chmod 755 "$policy"
 }
-release_services() { [ -z "$made" ] || rm -f "$made"; made=; }
-trap release_services EXIT
+# finish is for every end but SIGKILL: apt may have been interrupted between two packages.
+installing=
+finish() {
+  [ -z "$installing" ] || disable_new "$packages_before" "$enabled_before"
+  [ -z "$made" ] || rm -f "$made"
+}
+trap finish EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -102,13 +114,16 @@ if [ "${1:-}" = --list ]; then
 fi
 if [ ${#lack[@]} -gt 0 ] && able; then
   packages_before=$(all) enabled_before=$(enabled)
-  hold_services
-  apt update >/dev/null 2>&1 || say "apt-get update failed: what is known already is tried"
-  for w in "${wanted[@]}"; do
-    read -ra words <<<"$w"
-    install "${words[@]}"
-  done
-  disable_new "$packages_before" "$enabled_before"
+  if hold_services; then
+    installing=yes
+    apt update >/dev/null 2>&1 || say "apt-get update failed: what is known already is tried"
+    for w in "${wanted[@]}"; do
+      read -ra words <<<"$w"
+      install "${words[@]}"
+    done
+  else
+    say "another run of this script is installing packages: this one installs none"
+  fi
 fi
 met=
 for w in "${wanted[@]}"; do

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -99,12 +98,8 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 	}); err != nil {
 		return err
 	}
-	a.explainUnknown(r)
-	listeners, err := computed(ctx, func() []string {
-		return diagnose.Unmatched(s, options.Workload)
-	})
-	a.unmatched(listeners, "here")
-	return err
+	a.explainUnknown(f.form, r)
+	return nil
 }
 
 // options are what a diagnosis is narrowed and measured by.
@@ -124,7 +119,7 @@ func (f *checkFlags) options(ctx context.Context) (diagnose.Options, error) {
 	for _, text := range f.inbound {
 		o.Workload.Inbound = append(o.Workload.Inbound, g.inbound(text))
 	}
-	return o, g.err
+	return o, g.once(o.Workload)
 }
 
 // processSeen says that --pid asks for a process that a file does not hold. Of this host's
@@ -140,28 +135,29 @@ func (f *checkFlags) processSeen(s host.Snapshot) error {
 	return nil
 }
 
-// unmatched says which wanted listeners nobody answers to: nothing is known about them.
-func (a *app) unmatched(listeners []string, where string) {
-	if len(listeners) == 0 {
-		return
-	}
-	a.complain(fmt.Errorf("could not tell: nothing listens on %s %s",
-		strings.Join(listeners, ", "), where), "maxconn --verbose lists the listeners")
-	if a.status == statusHolds {
-		a.status = statusUnknown
-	}
-}
-
-// explainUnknown says on the standard error why there is no verdict.
-func (a *app) explainUnknown(r diagnose.Report) {
+// explainUnknown says on the standard error why there is no verdict. The text has said it.
+func (a *app) explainUnknown(f form, r diagnose.Report) {
 	if r.Verdict != diagnose.Unknown {
 		return
 	}
 	hint := "maxconn check --verbose lists what was not seen"
-	if r.Host.User != "" && r.Host.User != "root" {
+	switch {
+	case len(r.Workload) > 0 && len(diagnose.WhyUnknown(r.Workload)) > 0:
+		hint = "maxconn --verbose lists the listeners and what was not seen"
+	case r.Host.User != "" && r.Host.User != "root":
 		hint = "root sees more: sudo maxconn check"
 	}
-	a.complain(fmt.Errorf("could not tell: %s", render.Blocking(r)), hint)
+	a.untold(f, render.Blocking(r), hint)
+}
+
+// untold complains that there is no verdict where the result itself is no text that says so, and
+// gives the hint in any case.
+func (a *app) untold(f form, why, hint string) {
+	if f.json || f.markdown {
+		a.complain(fmt.Errorf("could not tell: %s", why), hint)
+		return
+	}
+	a.hint(hint)
 }
 
 // statusOf is the exit status of a verdict.

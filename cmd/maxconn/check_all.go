@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,15 +39,10 @@ func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) e
 		return err
 	}
 	a.status = worst(all)
-	err = show(a, f.form, f.verbose, all, forms[render.Reports]{
+	return show(a, f.form, f.verbose, all, forms[render.Reports]{
 		text: render.ReportsText, json: render.ReportsJSON,
 		markdown: render.ReportsMarkdown,
 	})
-	if err != nil {
-		return err
-	}
-	a.unmatched(unmatchedAnywhere(snapshots, o.Workload), "in any network namespace")
-	return nil
 }
 
 // observeAll observes the namespaces one after the other, or where there is a window all at
@@ -74,12 +70,14 @@ func (a *app) observeAll(ctx context.Context, s source, list netns.Listing) ([]h
 
 func reportAll(list netns.Listing, snapshots []host.Snapshot, errs []error,
 	o diagnose.Options) (all render.Reports) {
+	nobody, wanted := unmatchedAnywhere(snapshots, o.Workload), o.Workload
 	for i, ns := range list.Namespaces {
 		if errs[i] != nil {
 			all.Unreachable = append(all.Unreachable,
 				render.Unreachable{Netns: labelOf(ns), Why: reason(errs[i])})
 			continue
 		}
+		o.Workload = elsewhere(wanted, snapshots[i], nobody)
 		all.Reports = append(all.Reports, diagnose.Check(snapshots[i], o))
 	}
 	for _, u := range list.Unreadable {
@@ -89,20 +87,28 @@ func reportAll(list netns.Listing, snapshots []host.Snapshot, errs []error,
 	return all
 }
 
+// elsewhere takes the goals out of a workload whose listener another namespace has and this one
+// has not. What nobody has is asked of each.
+func elsewhere(w limit.Workload, s host.Snapshot, nobody map[string]bool) limit.Workload {
+	missing := diagnose.Unmatched(s, w)
+	w.Inbound = slices.DeleteFunc(slices.Clone(w.Inbound), func(g limit.Goal) bool {
+		return !nobody[g.Subject] && slices.Contains(missing, g.Subject)
+	})
+	return w
+}
+
 // unmatchedAnywhere are the wanted listeners that no namespace has.
-func unmatchedAnywhere(snapshots []host.Snapshot, w limit.Workload) (listeners []string) {
-	missing := map[string]int{}
+func unmatchedAnywhere(snapshots []host.Snapshot, w limit.Workload) map[string]bool {
+	missing, nobody := map[string]int{}, map[string]bool{}
 	for _, s := range snapshots {
 		for _, l := range diagnose.Unmatched(s, w) {
 			missing[l]++
 		}
 	}
 	for _, goal := range w.Inbound {
-		if missing[goal.Subject] == len(snapshots) {
-			listeners = append(listeners, goal.Subject)
-		}
+		nobody[goal.Subject] = missing[goal.Subject] == len(snapshots)
 	}
-	return listeners
+	return nobody
 }
 
 // reason is the error without what was tried on what.

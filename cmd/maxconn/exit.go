@@ -77,7 +77,12 @@ const longestError = 2000
 // complain writes an error and a hint, a line each, free of what a terminal would obey.
 func (a *app) complain(err error, hint string) {
 	printf(a.stderr, "maxconn: error: %s\n", render.Clean(cut(err.Error(), longestError)))
-	if hint != "" {
-		printf(a.stderr, "maxconn: hint: %s\n", render.Clean(hint))
+	a.hint(hint)
+}
+
+// hint writes what to do next, if there is anything.
+func (a *app) hint(words string) {
+	if words != "" {
+		printf(a.stderr, "maxconn: hint: %s\n", render.Clean(words))
 	}
 }

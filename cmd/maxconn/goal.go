@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,16 +78,55 @@ func (g *goals) destination(text string) (string, error) {
 	return netip.AddrPortFrom(addresses[0].Unmap(), uint16(n)).String(), nil
 }
 
-// listener is "443", ":443" or an address and port.
+// listener is "443", ":443", "*:443" or an address and port.
 func listener(text string) (string, error) {
 	if at, err := netip.ParseAddrPort(text); err == nil {
-		return at.String(), checkPort(at.Port())
+		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String(),
+			checkPort(at.Port())
 	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, ":"), 10, 16)
+	port, any := strings.CutPrefix(text, "*:")
+	if !any {
+		port = strings.TrimPrefix(text, ":")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
 		return "", fmt.Errorf("%s is not a listener", quoted(text))
 	}
 	return ":" + strconv.FormatUint(n, 10), nil
+}
+
+// askedOnce refuses goals of which one would be lost: two figures of one measure for the same
+// subject.
+func askedOnce(all []limit.Goal) error {
+	type asked struct {
+		subject string
+		measure limit.Measure
+	}
+	seen := map[asked]int64{}
+	for _, g := range all {
+		for _, m := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
+			key := asked{g.Subject, m}
+			switch was := seen[key]; {
+			case g.Want(m) == 0:
+			case was > 0:
+				return fmt.Errorf("%s is asked for two figures %s, %d and %d",
+					quoted(g.Subject), m, was, g.Want(m))
+			default:
+				seen[key] = g.Want(m)
+			}
+		}
+	}
+	return nil
+}
+
+// once is the first error, or that of goals that contradict each other.
+func (g *goals) once(w limit.Workload) error {
+	err := cmp.Or(askedOnce(w.Outbound), askedOnce(w.Inbound))
+	if g.err != nil || err == nil {
+		return g.err
+	}
+	return misuse("a listener or destination has one figure for each: held, /s and @once",
+		"goals: %w", err)
 }
 
 func checkPort(port uint16) error {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,6 +47,9 @@ func TestGoals(t *testing.T) {
 		"443=100k":        {Subject: ":443", Held: 100000},
 		"0.0.0.0:443=5/s": {Subject: "0.0.0.0:443", PerSecond: 5},
 		"[::]:443=5":      {Subject: "[::]:443", Held: 5},
+		"*:443=5":         {Subject: ":443", Held: 5},
+
+		"[::ffff:127.0.0.1]:443=5": {Subject: "127.0.0.1:443", Held: 5},
 	} {
 		if have := g.inbound(text); g.err != nil || have != want {
 			t.Errorf("%q: %+v, %v", text, have, g.err)
@@ -70,6 +76,48 @@ func TestGoalsThatMakeNoSense(t *testing.T) {
 		g := goals{ctx: t.Context()}
 		if g.inbound(text); g.err == nil {
 			t.Errorf("--inbound %q: no error", text)
+		}
+	}
+}
+
+// A goal file means what it says or is refused, in one line that names the line where it can.
+func TestGoalFilesThatMakeNoSense(t *testing.T) {
+	for text, want := range map[string]string{
+		":443: [5, 6]":            `line 2: ":443" is asked for two figures held, 5 and 6`,
+		":443: [5/s, 5/s]":        `line 2: ":443" is asked for two figures per second`,
+		":443: 5\n  443: 6":       `":443" is asked for two figures held, 5 and 6`,
+		":443: 5\n  \"*:443\": 6": `":443" is asked for two figures held, 5 and 6`,
+		":443: 5\n  :443: 6":      `stands twice`,
+		":443: []":                `line 2: nothing is asked of ":443"`,
+		":443:":                   `line 2: "" is not a count`,
+		":443: ~":                 `is not a count`,
+		":443: {held: 5}":         `line 2: want a count`,
+		":443: [[5]]":             `line 2: want a count`,
+		":443: -5":                `is not a count`,
+		":443: 0":                 `is not above zero`,
+		":443: 1.5":               `is not a whole number`,
+		":443: 1e3":               `is not a count`,
+		":443: 0x10":              `is not a count`,
+		":443: true":              `is not a count`,
+		":443: many":              `is not a count`,
+		":443: &a 5\n  :80: *a":   `want a count`,
+		"http: 5":                 `line 2: "http" is not a listener`,
+		"0: 5":                    `"0" is not a listener`,
+		"<<: {\":443\": 5}":       `is not a listener`,
+		"":                        `want names`,
+		"[5]":                     `want names`,
+	} {
+		file := filepath.Join(t.TempDir(), "goals.yaml")
+		text = "inbound:\n  " + text + "\n"
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var out, complaint bytes.Buffer
+		args := []string{"plan", "--from", hostFile("small-vm.txt"), file}
+		status := run(t.Context(), args, strings.NewReader(""), &out, &complaint, noEnv)
+		lines := strings.Split(strings.TrimSpace(complaint.String()), "\n")
+		if status != statusUsage || len(lines) != 2 || !strings.Contains(lines[0], want) {
+			t.Errorf("%q: exit status %d, want %q: %s", text, status, want, &complaint)
 		}
 	}
 }

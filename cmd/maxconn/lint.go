@@ -41,7 +41,8 @@ Verdicts are for the running kernel and this host, for those of a snapshot (--fr
 kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do
 with connections are skipped (--all shows them).
 
-Exit status: 0 clean, 1 some line has a fault (see --fail-on), 64 bad usage, 70 failed.`,
+Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but a file of
+the system could not be read, 64 bad usage, 70 failed.`,
 		Example: `  maxconn lint
   maxconn lint /etc/sysctl.d/99-tuning.conf
   maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
@@ -103,8 +104,11 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0 {
+	switch { // a fault outweighs what is unknown, as in check
+	case f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0:
 		a.status = statusBinds
+	case len(r.Unread) > 0:
+		a.status = statusUnknown
 	}
 	return show(a, f.form, f.all, r, forms[lint.Report]{
 		text: render.LintText, json: render.LintJSON,

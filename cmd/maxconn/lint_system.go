@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/maxconn/maxconn/internal/infile"
 	"github.com/maxconn/maxconn/internal/lint"
@@ -49,10 +50,14 @@ func (a *app) systemFiles(ctx context.Context, name string) (files []lint.File, 
 	defer root.Close()
 	t := &tree{app: a, root: root, name: name, seen: map[string]string{}}
 	for _, place := range systemPlaces {
-		for _, entry := range t.entries(place) {
-			file, err := t.file(ctx, entry)
-			if err != nil {
-				return nil, err
+		found, err := t.entries(place)
+		if err != nil {
+			files = append(files, t.unread(filepath.Dir(place), err))
+		}
+		for _, entry := range found {
+			file := t.file(ctx, entry)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
 			if file.Name != "" {
 				files = append(files, file)
@@ -62,17 +67,16 @@ func (a *app) systemFiles(ctx context.Context, name string) (files []lint.File, 
 	return files, nil
 }
 
-// entries are the names that a place stands for, sorted; a directory that cannot be listed
-// has none.
-func (t *tree) entries(place string) (found []string) {
+// entries are the names that a place stands for, sorted; a directory that is not there has none.
+func (t *tree) entries(place string) (found []string, err error) {
 	dir, pattern := path.Split(place)
 	real, err := sysctld.Resolve(t.root.FS(), path.Clean(dir))
 	if err != nil {
-		return nil
+		return nil, unlessAbsent(err)
 	}
 	entries, err := fs.ReadDir(t.root.FS(), real)
 	if err != nil {
-		return nil
+		return nil, unlessAbsent(err)
 	}
 	for _, e := range entries {
 		if ok, _ := path.Match(pattern, e.Name()); ok {
@@ -80,53 +84,73 @@ func (t *tree) entries(place string) (found []string) {
 		}
 	}
 	slices.Sort(found)
-	return found
+	return found, nil
+}
+
+// unlessAbsent is an error that hides something: what is not there, or leads nowhere, nobody reads.
+func unlessAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) ||
+		errors.Is(err, sysctld.ErrLinks) {
+		return nil
+	}
+	return err
 }
 
 // file reads one, unless it is another name of one that was read: then it has no name, or
-// for sysctl.conf no text.
-func (t *tree) file(ctx context.Context, entry string) (lint.File, error) {
+// for sysctl.conf no text. One that cannot be read says so.
+func (t *tree) file(ctx context.Context, entry string) lint.File {
 	shown := filepath.Join(t.name, entry)
 	real, err := sysctld.Resolve(t.root.FS(), entry)
-	if err != nil {
+	if err != nil && unlessAbsent(err) == nil {
 		t.skip(shown, err)
-		return lint.File{}, nil
+		return lint.File{}
+	}
+	if err != nil {
+		return t.unread(entry, err)
 	}
 	if real == "dev/null" {
-		return lint.File{Name: shown}, nil // the usual way to mask a file
+		return lint.File{Name: shown} // the usual way to mask a file
 	}
 	if before, ok := t.seen[real]; ok {
 		if filepath.Base(before) == "sysctl.conf" {
-			return lint.File{Name: shown, Same: before}, nil
+			return lint.File{Name: shown, Same: before}
 		}
-		return lint.File{}, nil
+		return lint.File{}
 	}
 	t.seen[real] = shown
 	text, mode, err := infile.In(ctx, t.root, real, largestTuning)
 	switch {
 	case err == nil:
-		return lint.File{Name: shown, Text: text, Mode: modeOf(mode)}, nil
-	case ctx.Err() != nil || isPermission(err) || isLarge(err):
-		return lint.File{}, tuningError(shown, err)
-	case errors.Is(err, fs.ErrNotExist) && t.name == "/":
-		return lint.File{}, nil // a link to nothing is not read by anybody
+		return lint.File{Name: shown, Text: text, Mode: modeOf(mode)}
+	case unlessAbsent(err) == nil && t.name == "/":
+		return lint.File{} // a link to nothing is not read by anybody
+	case unlessAbsent(err) == nil:
+		t.skip(shown, err)
+		return lint.File{}
 	}
-	t.skip(shown, err)
-	return lint.File{}, nil
+	return t.unread(entry, err)
 }
 
-// skip says on the standard error why a file was not read.
+// unread is a file, or a directory, of which is not known what it sets.
+func (t *tree) unread(entry string, err error) lint.File {
+	return lint.File{Name: filepath.Join(t.name, entry), Unread: withoutPath(err)}
+}
+
+// skip says on the standard error why a file that nobody reads was left out.
 func (t *tree) skip(shown string, err error) {
-	why := err.Error()
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		why = p.Err.Error()
-	}
+	why := withoutPath(err)
 	if errors.Is(err, fs.ErrNotExist) {
 		why = "it is a link to what is not below " + t.name
 	}
 	printf(t.app.stderr, "maxconn: skipped %s: %s\n", shown, why)
 }
 
-func isLarge(err error) bool { _, ok := errors.AsType[infile.TooLarge](err); return ok }
+// withoutPath is the reason alone.
+func withoutPath(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
 
 func isPermission(err error) bool { return errors.Is(err, fs.ErrPermission) }

@@ -113,7 +113,7 @@ func (w *wanted) workload(ctx context.Context, a *app, local bool) (out limit.Wo
 	for _, text := range w.inbound {
 		out.Inbound = append(out.Inbound, g.inbound(text))
 	}
-	return out, g.err
+	return out, g.once(out)
 }
 
 func atMostOneFile(c *cobra.Command, args []string) error {
@@ -184,7 +184,7 @@ func (a *app) writePlan(f *planFlags, s host.Snapshot, p plan.Plan) error {
 		return err
 	}
 	if p.Verdict == diagnose.Unknown {
-		a.complain(fmt.Errorf("could not tell: %s", render.Untold(p)),
+		a.untold(f.form, render.Untold(p),
 			"maxconn check --verbose lists what was not seen")
 	}
 	return nil

@@ -78,6 +78,11 @@ func goalsOf(n *yaml.Node, subject func(string) (string, error), out *[]limit.Go
 		if value.Kind == yaml.SequenceNode {
 			wants = value.Content
 		}
+		if len(wants) == 0 {
+			return onLine(value,
+				fmt.Errorf("nothing is asked of %s", quoted(key.Value)))
+		}
+		first := len(*out)
 		for _, w := range wants {
 			if w.Kind != yaml.ScalarNode {
 				return onLine(w,
@@ -89,6 +94,9 @@ func goalsOf(n *yaml.Node, subject func(string) (string, error), out *[]limit.Go
 				return onLine(w, err)
 			}
 			*out = append(*out, goal)
+			if err := askedOnce((*out)[first:]); err != nil {
+				return onLine(w, err)
+			}
 		}
 		return nil
 	})

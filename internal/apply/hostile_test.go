@@ -27,6 +27,13 @@ func (b *bench) verbsOf(t *testing.T) map[string]error {
 	}
 }
 
+// advises says whether an error is one of those for which the verbs have a hint.
+func advises(err error) bool {
+	refusal, ok := errors.AsType[*Refusal](err)
+	_, unreadable := errors.AsType[*Unreadable](err)
+	return unreadable || ok && refusal.Hint != ""
+}
+
 // A state directory, a lock or a journal that somebody else could have written is not used by any
 // verb: nothing is changed, and the error is one line with a hint.
 func TestStateOfSomebodyElse(t *testing.T) {
@@ -104,6 +111,9 @@ func TestStateOfSomebodyElse(t *testing.T) {
 				if (err != nil) != want ||
 					err != nil && strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: %v, want an error: %v", verb, err, want)
+				}
+				if want && !advises(err) {
+					t.Errorf("%s: %v: it does not say what to do", verb, err)
 				}
 			}
 			if diff := cmp.Diff(etc, tree(t, b.etc)); diff != "" ||

@@ -47,20 +47,27 @@ func (s store) journal(id int) string { return filepath.Join(s.runs(), strconv.I
 func (s store) trusted() error {
 	for _, dir := range []string{s.dir, s.runs()} {
 		err := trust.Directory(dir)
-		var other *trust.Error
-		switch {
-		case errors.As(err, &other):
-			return &Refusal{
-				Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir,
-					other), Err: err,
-				Hint: "a journal there may be somebody else's work: name a " +
-					"directory of your own, or run as the user it belongs to",
-			}
+		switch other := s.distrust(err); {
+		case other != nil:
+			return other
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("look at the state directory %s: %w", s.dir, bare(err))
 		}
 	}
 	return nil
+}
+
+// distrust is the refusal to use what package trust does not believe, or nil.
+func (s store) distrust(err error) error {
+	var other *trust.Error
+	if !errors.As(err, &other) {
+		return nil
+	}
+	return &Refusal{
+		Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
+		Hint: "what is there may be somebody else's work: name a directory of your " +
+			"own, or run as the user it belongs to",
+	}
 }
 
 // prepare makes the directories, for their owner only.
@@ -95,6 +102,9 @@ func (s store) lock() (unlock func(), err error) {
 		return nil, err
 	}
 	f, err := trust.Open(filepath.Join(s.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if other := s.distrust(err); other != nil {
+		return nil, other
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the lock in %s: %w", s.dir, bare(err))
 	}

@@ -33,9 +33,9 @@ case "$*" in
 *install\ -s*) cat "$D/plan" ;;
 *install*)
   "$POLICY_RC_D" >/dev/null 2>&1; echo $? >"$D/policy-said"
-  [ ! -e "$D/hang" ] || { : >"$D/hangs"; read -r _ <"$D/hang"; }
   for p in "$@"; do case $p in -*|install) ;; *)
-    : >"$D/installed/$p"; ln -s x "$SYSTEMD_DIR/$p.service" ;; esac; done ;;
+    : >"$D/installed/$p"; ln -s x "$SYSTEMD_DIR/$p.service"
+    [ ! -e "$D/hang" ] || { : >"$D/hangs"; read -r _ <"$D/hang"; } ;; esac; done ;;
 esac`,
 	"systemctl": `echo "systemctl $*" >>"$D/called"; rm -f "$SYSTEMD_DIR/$3"`,
 }
@@ -186,8 +186,42 @@ func TestPackagesOfAnOrdinaryUser(t *testing.T) {
 	}
 }
 
+// hanging is the script while it installs its first package.
+func (d debian) hanging() *exec.Cmd {
+	d.Helper()
+	d.must(syscall.Mkfifo(filepath.Join(d.dir, "hang"), 0o600))
+	c := d.command()
+	d.must(c.Start())
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Lstat(filepath.Join(d.dir, "hangs")); err == nil {
+			return c
+		}
+		if time.Now().After(end) {
+			d.Fatal("it does not install")
+		}
+	}
+}
+
+// A second run leaves the first one what keeps its services from starting.
+func TestPackagesTwiceAtOnce(t *testing.T) {
+	d := newDebian(t)
+	first := d.hanging()
+	d.must(os.Remove(filepath.Join(d.dir, "hang"))) // the first has it open
+	policy := d.read("policy")
+	_, said := d.run()
+	if d.read("policy") != policy || !strings.Contains(said, "another run") {
+		t.Errorf("the second run leaves policy-rc.d %q, and said %q", d.read("policy"),
+			said)
+	}
+	d.must(syscall.Kill(-first.Process.Pid, syscall.SIGTERM))
+	var ended *exec.ExitError
+	if err := first.Wait(); !errors.As(err, &ended) {
+		t.Error(err)
+	}
+}
+
 // However the script ends, services may start again: at once, or, after a kill, as soon as it is
-// gone.
+// gone. What it has installed by then starts at no boot, unless it was killed.
 func TestPackagesInterrupted(t *testing.T) {
 	// A caller such as nohup may have had signals ignored, which the script would inherit
 	// (execve(2)); those that are caught here begin at their default there.
@@ -198,15 +232,7 @@ func TestPackagesInterrupted(t *testing.T) {
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL,
 	} {
 		d := newDebian(t)
-		d.must(syscall.Mkfifo(filepath.Join(d.dir, "hang"), 0o600))
-		c := d.command()
-		d.must(c.Start())
-		for end := time.Now().Add(20 * time.Second); d.read("policy-said") == ""; {
-			if time.Now().After(end) {
-				t.Fatal("it does not install")
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		c := d.hanging()
 		d.must(syscall.Kill(-c.Process.Pid, sig))
 		var ended *exec.ExitError
 		if err := c.Wait(); !errors.As(err, &ended) {
@@ -217,6 +243,9 @@ func TestPackagesInterrupted(t *testing.T) {
 			if err := exec.Command(policy).Run(); sig != syscall.SIGKILL || err != nil {
 				t.Errorf("%v: policy-rc.d is left and says %v", sig, err)
 			}
+		}
+		if left := d.names("systemd"); left != "" && sig != syscall.SIGKILL {
+			t.Errorf("%v: enabled for the next boot: %s", sig, left)
 		}
 		d.must(os.Remove(filepath.Join(d.dir, "hang")))
 		d.run()

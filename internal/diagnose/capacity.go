@@ -143,7 +143,7 @@ func listenerFlows(r *host.Reader) []flow {
 		if !known {
 			i, flows = len(flows),
 				append(flows, flow{direction: limit.Inbound, listener: name,
-					now: accepted(r, name)})
+					only6: row.Count("v6only") == 1, now: accepted(r, name)})
 			places[name] = i
 		}
 		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {

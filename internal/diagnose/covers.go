@@ -15,6 +15,7 @@ type flow struct {
 	direction           limit.Direction
 	source, destination string  // outbound; empty = any
 	listener            string  // inbound
+	only6               bool    // it takes no IPv4
 	holders             []int64 // who has the listener open
 	pids                []int64 // who has the connections
 	ownerless           bool    // it has a process, whose descriptor limit could not be seen
@@ -52,15 +53,44 @@ func newListeners(flows []flow) listeners {
 	return l
 }
 
-// of are the flows of a listener by its name, or by its port (":443", "443"), in their order.
+// of are the flows of the listeners that take connections to what a goal names: an address and
+// port, or a port (":443", "443"), in their order.
 func (l listeners) of(goal string) (found []flow) {
-	places := slices.Clone(l.byName[goal])
-	if port, err := strconv.ParseUint(strings.TrimPrefix(goal, ":"), 10, 16); err == nil {
-		places = append(places, l.byPort[uint16(port)]...)
-	}
-	slices.Sort(places)
-	for _, i := range slices.Compact(places) {
+	for _, i := range l.places(goal) {
 		found = append(found, l.flows[i])
 	}
 	return found
+}
+
+// places prefers a listener of the very name to one of any address, as the kernel does
+// (inet_hashtables.c compute_score), and that of IPv4 to one of both (net.ipv6.bindv6only). Any
+// address that nobody listens on as such is each that somebody listens on.
+func (l listeners) places(goal string) (found []int) {
+	if port, err := strconv.ParseUint(strings.TrimPrefix(goal, ":"), 10, 16); err == nil {
+		return l.byPort[uint16(port)]
+	}
+	if exact := l.byName[goal]; len(exact) > 0 {
+		return exact
+	}
+	at, err := netip.ParseAddrPort(goal)
+	if err != nil {
+		return nil
+	}
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		found = l.byName[netip.AddrPortFrom(any, at.Port()).String()]
+		if any.Is4() && at.Addr().Is6() {
+			continue
+		}
+		if len(found) > 0 && (any.Is4() || at.Addr().Is6() || !l.flows[found[0]].only6) {
+			return found
+		}
+	}
+	if !at.Addr().IsUnspecified() {
+		return l.byName[at.String()]
+	}
+	return slices.DeleteFunc(slices.Clone(l.byPort[at.Port()]), func(i int) bool {
+		other, err := netip.ParseAddrPort(l.flows[i].listener)
+		return err != nil || other.Addr().Is4() != at.Addr().Is4()
+	})
 }

@@ -184,17 +184,6 @@ func TestDemand(t *testing.T) {
 	}
 }
 
-func TestGoalWords(t *testing.T) {
-	all := newListeners([]flow{{listener: "0.0.0.0:443"}, {listener: "x"},
-		{listener: "[::]:443"}})
-	for goal, want := range map[string]int{":443": 2, "443": 2, "0.0.0.0:443": 1, ":44": 0,
-		"10.0.0.1:443": 0, "x": 1, "y": 0} {
-		if got := all.of(goal); len(got) != want {
-			t.Errorf("%q: %v", goal, got)
-		}
-	}
-}
-
 // The JSON form is a promise: every name of the contract is there, arrays are never null.
 func TestJSONContract(t *testing.T) {
 	b, err := json.Marshal(Check(snapshot(t,

@@ -124,8 +124,16 @@ func verdict(r Report, e *evaluation) Verdict {
 			return Binds
 		}
 	}
-	if len(r.Checked) == 0 || slices.ContainsFunc(limit.Catalogue(), e.undecided) {
+	switch {
+	case anyGoal(r.Workload, DoesNotHold):
+		return Binds
+	case anyGoal(r.Workload, GoalUnknown), len(r.Checked) == 0,
+		slices.ContainsFunc(limit.Catalogue(), e.undecided):
 		return Unknown
 	}
 	return Holds
+}
+
+func anyGoal(all []Judged, v GoalVerdict) bool {
+	return slices.ContainsFunc(all, func(j Judged) bool { return j.Verdict == v })
 }

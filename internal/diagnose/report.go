@@ -19,7 +19,9 @@ type Report struct {
 	Host     Host      `json:"host"`
 	Capacity Capacity  `json:"capacity"`
 	Findings []Finding `json:"findings"`
-	Unseen   []Unseen  `json:"unseen"`
+	// Workload is what was wanted with --inbound and --outbound, each goal with its verdict.
+	Workload []Judged `json:"workload,omitempty"`
+	Unseen   []Unseen `json:"unseen"`
 	// Asked are the limits that were asked for, by ID; none: all of the catalogue.
 	Asked []string `json:"asked,omitempty"`
 	// Checked are all limits that could be evaluated, with how many subjects each.
@@ -168,6 +170,7 @@ func Check(s host.Snapshot, o Options) Report {
 	}
 	r.Capacity = capacity(s, e, o)
 	r.Findings = findings(s, e, o)
+	r.Workload = e.judged(s, o)
 	count(r.Checked, r.Findings)
 	r.Verdict = verdict(r, e)
 	return r

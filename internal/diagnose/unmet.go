@@ -23,14 +23,25 @@ type Need struct {
 	// Sharers is over how many such gauges the goal's connections spread: the processes
 	// of a listener.
 	Sharers int64
+	// Mend is the ceiling under which the gauge would refuse nothing that is there now, where
+	// it does. Stuck says that it refuses, or does not serve, what is wanted, and that no
+	// ceiling cures it.
+	Mend  int64
+	Stuck bool
+	place int // of the gauge
 }
 
 // Total is what the gauge would have to hold.
-func (n Need) Total() int64 { return n.Want + n.Others }
+func (n Need) Total() int64 { return max(n.Want+n.Others, n.Mend) }
 
-// Exceeds says whether the gauge does not hold it.
+// Exceeds says whether the gauge does not hold it, or refuses it already.
 func (n Need) Exceeds() bool {
-	return n.Want > 0 && !n.Gauge.Unbounded && n.Total() > n.Gauge.Ceiling
+	return n.Stuck || n.tooMuch() || !n.Gauge.Unbounded && n.Mend > n.Gauge.Ceiling
+}
+
+// tooMuch says whether what is wanted is above the ceiling.
+func (n Need) tooMuch() bool {
+	return n.Want > 0 && !n.Gauge.Unbounded && n.Want+n.Others > n.Gauge.Ceiling
 }
 
 // Together says how the goals of a workload are meant.
@@ -113,7 +124,7 @@ func (e *evaluation) onGauge(g limit.Gauge, wants []Need, t Together) []Need {
 			shared = shared.plus(n)
 		}
 	}
-	if shared.Want > 0 {
+	if shared.Want > 0 || shared.Stuck {
 		alone = append(alone, shared.beside(g))
 	}
 	return alone
@@ -129,7 +140,7 @@ func (e *evaluation) wants(demands []demand) map[int][]Need {
 			for _, i := range e.coverage().of(f) {
 				n := own[i]
 				if n == nil {
-					n = &Need{Goal: d.goal, Sharers: 1}
+					n = &Need{Goal: d.goal, Sharers: 1, place: i}
 					own[i] = n
 				}
 				n.ask(f, &e.gauges[i])
@@ -139,7 +150,7 @@ func (e *evaluation) wants(demands []demand) map[int][]Need {
 			if apart(e.gauges[i]) {
 				n.Others = 0
 			}
-			if n.Want > 0 {
+			if n.Want > 0 || n.Stuck || n.Mend > 0 {
 				all[i] = append(all[i], *n)
 			}
 		}
@@ -152,12 +163,31 @@ func (n *Need) ask(f flow, g *limit.Gauge) {
 	n.Want = max(n.Want, f.share(n.Goal.Want(g.Measure), g))
 	n.Sharers, n.Direction = f.sharers(g), f.direction
 	n.Others -= f.now / n.Sharers
+	switch {
+	case !ofTheFlow(g.Limit.Scope):
+	case refuses(*g) && g.Enough > 0 && apart(*g):
+		n.Mend = max(n.Mend, g.Enough)
+	case refuses(*g) && g.Enough == 0:
+		n.Stuck = true
+	}
+}
+
+// ofTheFlow says whether what has a ceiling serves the flow alone, or its processes: what refuses
+// there refuses the flow. What refuses on the whole host is a finding of its own.
+func ofTheFlow(s limit.Scope) bool {
+	return s == limit.Listener || s == limit.Process || s == limit.Peer
+}
+
+// refuses says whether a gauge refuses connections now, or a listener does not serve them.
+func refuses(g limit.Gauge) bool {
+	return g.Refusing || g.Harms && g.Enough == 0 && g.Limit.Scope == limit.Listener
 }
 
 // demand is a goal and the flows of this host that it means.
 type demand struct {
-	goal  limit.Goal
-	flows []flow
+	goal      limit.Goal
+	direction limit.Direction
+	flows     []flow
 }
 
 // demandsOf finds the flows of each goal. A destination that nobody is connected to has one
@@ -171,13 +201,13 @@ func demandsOf(r *host.Reader, w limit.Workload) (out []demand) {
 			if flows == nil {
 				flows = []flow{{direction: limit.Outbound}}
 			}
-			out = append(out, demand{goal, flows})
+			out = append(out, demand{goal, limit.Outbound, flows})
 		}
 	}
 	if len(w.Inbound) > 0 {
 		all := newListeners(listenerFlows(r))
 		for _, goal := range w.Inbound {
-			out = append(out, demand{goal, all.of(goal.Subject)})
+			out = append(out, demand{goal, limit.Inbound, all.of(goal.Subject)})
 		}
 	}
 	return out
@@ -197,9 +227,10 @@ func destinationFlows(r *host.Reader) map[string][]flow {
 // plus adds the demand of a further goal.
 func (n Need) plus(m Need) Need {
 	if n.Want == 0 {
+		m.Stuck = m.Stuck || n.Stuck
 		return m
 	}
-	n.Want, n.Others = n.Want+m.Want, n.Others+m.Others
+	n.Want, n.Others, n.Stuck = n.Want+m.Want, n.Others+m.Others, n.Stuck || m.Stuck
 	return n
 }
 
@@ -241,6 +272,9 @@ func (f flow) sharers(g *limit.Gauge) int64 {
 // unmetFindings says of each limit that a workload would run into what would lift it.
 func unmetFindings(needs []Need) (out []Finding) {
 	for _, n := range needs {
+		if !n.tooMuch() {
+			continue // it refuses already: that finding is there
+		}
 		if n.Gauge.Lift != nil {
 			n.Gauge.Remedies = n.Gauge.Lift(n.Total())
 		}
@@ -271,6 +305,9 @@ func (n Need) Subject() string {
 
 // Words are the two figures that do not fit.
 func (n Need) Words() string {
+	if !n.tooMuch() && n.Exceeds() {
+		return "connections are refused or not served already: " + n.Gauge.Cause
+	}
 	words := "wanted " + figure.Count(n.Want) + " connections "
 	if n.Gauge.Measure == limit.Burst {
 		words += "at once"

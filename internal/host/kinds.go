@@ -55,7 +55,8 @@ const (
 	// AddressKind is a table by local address: link.
 	AddressKind Kind = "address"
 	// ListenerKind is a table by "address:port", and "address:port~2" and so on for
-	// further members of a SO_REUSEPORT group: family (4, 6) queue limit (as the kernel
+	// further members of a SO_REUSEPORT group: family (4, 6) v6only (1: [::], and it takes
+	// no IPv4) queue limit (as the kernel
 	// gives it: sk_max_ack_backlog) drops uid inode pid process (the lowest pid that
 	// holds it) pids (all that hold it, "12,13", where several do) syn (half-open
 	// connections, counted on the first member of a group, group-wide) oldest and

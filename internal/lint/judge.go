@@ -19,6 +19,11 @@ func Lint(files []File, target Target) Report {
 			j.branches = append(j.branches, false)
 			continue
 		}
+		if f.Unread != "" {
+			r.Unread = append(r.Unread, Unread{f.Name, f.Unread})
+			j.branches = append(j.branches, false)
+			continue
+		}
 		j.load(i, f)
 		r.Files = append(r.Files, f.Name)
 	}

@@ -78,9 +78,17 @@ type Report struct {
 	// Cautions hold of the report as a whole.
 	Cautions []string `json:"cautions"`
 	Files    []string `json:"files"`
-	Lines    []Line   `json:"lines"`
+	// Unread are the files that could not be read: what they set is not known.
+	Unread []Unread `json:"unread,omitempty"`
+	Lines  []Line   `json:"lines"`
 	// Skipped is how many lines were left out because they are unrelated.
 	Skipped int `json:"passed_over"`
+}
+
+// Unread is a file, or a directory of files, that could not be read.
+type Unread struct {
+	File string `json:"file"`
+	Why  string `json:"why"`
 }
 
 // Count is how many lines have the verdict.
@@ -134,6 +142,8 @@ type File struct {
 	// Same names the file that this one is a symbolic link to, "" for none. Its lines
 	// are reported once, under Name.
 	Same string
+	// Unread is why it could not be read, "" where it was.
+	Unread string
 }
 
 // Mode is what lint needs of a file's mode.

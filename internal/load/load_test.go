@@ -466,3 +466,23 @@ func TestKeepFree(t *testing.T) {
 		}
 	}
 }
+
+// A ticket that is given back is found, also when others have asked in vain meanwhile.
+func TestTicketsAreNotLost(t *testing.T) {
+	r, err := newRun("pair", Spec{Connections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := r.ticket(); !ok {
+		t.Fatal("the first of one ticket is not there")
+	}
+	for range 3 {
+		if _, ok := r.ticket(); ok {
+			t.Fatal("more tickets than connections")
+		}
+	}
+	r.next.Add(-1)
+	if _, ok := r.ticket(); !ok {
+		t.Error("the ticket that was given back is lost")
+	}
+}

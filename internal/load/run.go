@@ -97,12 +97,16 @@ func (r *run) begin() { r.start, r.began = time.Now(), fastsock.Uptime() }
 func (r *run) now() int64 { return int64(time.Since(r.start)) }
 
 // ticket is the right to open one connection: when it is due, in ns since the start. Not
-// ok: there are none left, or not by then.
+// ok: there are none left, or not by then. next never passes the limit: a lane that gives its
+// ticket back takes it down by one, and its successor must find it.
 func (r *run) ticket() (due int64, ok bool) {
 	if r.halted.Load() {
 		return 0, false
 	}
-	n := r.next.Add(1) - 1
+	n := r.next.Load()
+	for n < r.limit && !r.next.CompareAndSwap(n, n+1) {
+		n = r.next.Load()
+	}
 	if n >= r.limit {
 		return 0, false
 	}

@@ -16,6 +16,7 @@ type listener struct {
 	local        netip.AddrPort
 	family       uint8
 	open6        bool // [::], and takes IPv4 too
+	only6        bool // [::], and does not
 	queue, limit uint32
 	drops        uint32
 	hasDrops     bool
@@ -166,6 +167,7 @@ func newListener(s *sockdiag.Socket) listener {
 	return listener{
 		local: s.Source, family: s.Family,
 		open6: s.Source.Addr() == netip.IPv6Unspecified() && !s.V6Only,
+		only6: s.Source.Addr() == netip.IPv6Unspecified() && s.V6Only,
 		queue: s.ReceiveQueue, limit: s.SendQueue, drops: s.Drops, hasDrops: s.HasDrops,
 		uid: s.UID, inode: s.Inode, cookie: s.Cookie, id: s.ID(),
 	}

@@ -78,7 +78,11 @@ func (m *listener) fields(somaxconn int64) host.Fields {
 	if m.family == familyInet6 {
 		family = 6
 	}
-	f := host.Fields{}.AddInt("family", family).AddInt("queue", int64(m.queue)).AddInt("limit",
+	f := host.Fields{}.AddInt("family", family)
+	if m.only6 {
+		f = f.AddInt("v6only", 1)
+	}
+	f = f.AddInt("queue", int64(m.queue)).AddInt("limit",
 		int64(m.limit))
 	if m.hasDrops {
 		f = f.AddInt("drops", int64(m.drops))

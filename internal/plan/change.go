@@ -163,7 +163,7 @@ func (m *maker) binding() (out []Left) {
 // leftovers is what the limit would have done about it.
 func leftovers(n diagnose.Need) (out []Left) {
 	remedies := n.Gauge.Remedies
-	if n.Gauge.Lift != nil && n.Want > 0 {
+	if n.Gauge.Lift != nil && n.Total() > 0 && !n.Stuck {
 		remedies = n.Gauge.Lift(n.Total())
 	}
 	for _, r := range remedies {

@@ -130,7 +130,7 @@ func (m *maker) meetAll(needs []diagnose.Need) (changed bool) {
 
 // meet takes what the limit itself proposes.
 func (m *maker) meet(n diagnose.Need) (changed bool) {
-	if n.Gauge.Lift == nil {
+	if n.Gauge.Lift == nil || n.Stuck {
 		return false
 	}
 	return m.carryOut(n, n.Gauge.Lift(n.Total()))

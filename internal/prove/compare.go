@@ -105,9 +105,9 @@ func (c *comparing) drive(all []Compared) []Compared {
 					"smaller and the result was multiplied; times were "+
 					"not scaled", d.Scale)
 		}
-		fs = append(fs, func() {
-			d.Before = c.one(*d, c.before)
-		}, func() { d.After = c.one(*d, c.after) })
+		demand := *d
+		fs = append(fs, func() { d.Before = c.one(demand, c.before) },
+			func() { d.After = c.one(demand, c.after) })
 	}
 	c.b.Together(fs...)
 	return all

@@ -18,6 +18,10 @@ func (m *markdown) report(r diagnose.Report) {
 	m.heading(2, "Connections of "+proseSpans(about(r.Host)[:1])+": "+prose(string(r.Verdict)))
 	m.paragraph(proseSpans(about(r.Host)))
 	m.paragraph("**" + proseSpans(verdictSpans(r)) + "**")
+	for _, j := range r.Workload {
+		verdict, why := goalWords(j)
+		m.item(code(j.Direction+" "+j.Goal) + ": " + prose(verdict.text+why))
+	}
 	m.outbound(r)
 	m.inbound(r)
 	if len(r.Findings) > 0 {

@@ -27,6 +27,7 @@ func (s *screen) report(r diagnose.Report) {
 	s.para(0, 2, about(r.Host)...)
 	s.blank()
 	s.para(0, 2, verdictSpans(r)...)
+	s.wanted(r)
 	if asksOutbound(r) {
 		s.blank()
 		s.outbound(r)
@@ -38,6 +39,39 @@ func (s *screen) report(r diagnose.Report) {
 	s.findings(r.Findings)
 	s.unseen(r)
 	s.legend()
+}
+
+// wanted says what becomes of each goal.
+func (s *screen) wanted(r diagnose.Report) {
+	if len(r.Workload) == 0 {
+		return
+	}
+	s.blank()
+	s.line(0, span{"WANTED", bold})
+	shown := r.Workload[:s.first(len(r.Workload), mostGoals)]
+	for _, j := range shown {
+		verdict, why := goalWords(j)
+		if r.Verdict == diagnose.Unknown && j.Verdict == diagnose.GoalUnknown {
+			why = "" // the first sentence has said it
+		}
+		s.para(2, 4, text(j.Direction+" "+j.Goal+": "), verdict, text(why))
+	}
+	s.more(len(r.Workload) - len(shown))
+}
+
+// goalWords is the verdict on a goal, and why.
+func goalWords(j diagnose.Judged) (verdict span, why string) {
+	by := ""
+	if j.Limit != "" {
+		by = " (" + j.Limit + ")"
+	}
+	switch j.Verdict {
+	case diagnose.GoalHolds:
+		return span{"fits", green}, ", " + j.Why + by
+	case diagnose.DoesNotHold:
+		return span{"does not fit", red}, by + ": " + j.Why
+	}
+	return span{"could not be told", yellow}, by + ": " + j.Why
 }
 
 // about is the header line: host, kernel, namespace, scope, user, window.

@@ -22,6 +22,9 @@ func LintText(w io.Writer, r lint.Report, style Style) error {
 	for _, c := range r.Cautions {
 		s.para(0, 2, span{"caution", yellow}, text(": "+c))
 	}
+	for _, u := range r.Unread {
+		s.para(0, 2, span{"not read", yellow}, text(": "+u.File+": "+u.Why))
+	}
 	for _, name := range r.Files {
 		s.lintFile(name, linesOf(r, name))
 	}
@@ -146,12 +149,16 @@ func (s *screen) lintSummary(r lint.Report) {
 			rest = append(rest, count(int64(n))+" "+string(v))
 		}
 	}
-	if len(faults) == 0 {
-		s.para(0, 2, span{"clean", green}, text(after(rest)+passedOver(r)))
-		return
+	end := text(after(rest) + passedOver(r) + unread(r))
+	switch {
+	case len(faults) > 0:
+		end.text = ": " + strings.Join(faults, ", ") + end.text
+		s.para(0, 2, span{plural(r.Faults(), "fault"), red}, end)
+	case len(r.Unread) > 0:
+		s.para(0, 2, span{"no fault in what could be read", yellow}, end)
+	default:
+		s.para(0, 2, span{"clean", green}, end)
 	}
-	s.para(0, 2, span{plural(r.Faults(), "fault"), red},
-		text(": "+strings.Join(faults, ", ")+after(rest)+passedOver(r)))
 }
 
 func after(words []string) string {
@@ -159,6 +166,13 @@ func after(words []string) string {
 		return ""
 	}
 	return "; " + strings.Join(words, ", ")
+}
+
+func unread(r lint.Report) string {
+	if len(r.Unread) == 0 {
+		return ""
+	}
+	return "; " + plural(len(r.Unread), "file") + " not read"
 }
 
 func passedOver(r lint.Report) string {

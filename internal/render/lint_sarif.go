@@ -23,7 +23,8 @@ func LintSARIF(w io.Writer, r lint.Report, version string) error {
 				InformationURI: "https://github.com/maxconn/maxconn",
 				Rules:          sarifRules(),
 			}},
-			Results: sarifResults(r),
+			Invocations: sarifInvocations(r),
+			Results:     sarifResults(r),
 		}},
 	}
 	return writeJSON(w, log)
@@ -36,8 +37,27 @@ type sarifLog struct {
 }
 
 type sarifRun struct {
-	Tool    sarifTool     `json:"tool"`
-	Results []sarifResult `json:"results"`
+	Tool        sarifTool         `json:"tool"`
+	Invocations []sarifInvocation `json:"invocations,omitempty"`
+	Results     []sarifResult     `json:"results"`
+}
+
+// sarifInvocation tells of a run that did not see everything (SARIF 2.1.0, 3.20.14, 3.20.21).
+type sarifInvocation struct {
+	Successful    bool                `json:"executionSuccessful"`
+	Notifications []sarifNotification `json:"toolExecutionNotifications"`
+}
+
+type sarifNotification struct {
+	Level     string              `json:"level"`
+	Message   sarifText           `json:"message"`
+	Locations []sarifFileLocation `json:"locations"`
+}
+
+type sarifFileLocation struct {
+	Physical struct {
+		Artifact sarifArtifact `json:"artifactLocation"`
+	} `json:"physicalLocation"`
 }
 
 type sarifTool struct {
@@ -115,6 +135,22 @@ func sarifRules() (rules []sarifRule) {
 		})
 	}
 	return rules
+}
+
+// sarifInvocations is empty where all files were read.
+func sarifInvocations(r lint.Report) []sarifInvocation {
+	if len(r.Unread) == 0 {
+		return nil
+	}
+	var run sarifInvocation
+	for _, u := range r.Unread {
+		var at sarifFileLocation
+		at.Physical.Artifact.URI = fileURI(u.File)
+		run.Notifications = append(run.Notifications, sarifNotification{"error",
+			sarifText{encode.SARIFText("not read: " + u.Why)},
+			[]sarifFileLocation{at}})
+	}
+	return []sarifInvocation{run}
 }
 
 func sarifResults(r lint.Report) (out []sarifResult) {

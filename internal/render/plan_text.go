@@ -30,8 +30,9 @@ func Untold(p plan.Plan) string {
 			words = append(words, l.Subject+": "+l.Text)
 		}
 	}
+	told := len(words) > 0 // what the goals lack is the reason, whatever else was not seen
 	for _, u := range p.Unseen {
-		if len(words) < 3 {
+		if !told && len(words) < 3 {
 			words = append(words, u.Fact+": "+u.Why)
 		}
 	}

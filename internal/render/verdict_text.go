@@ -17,7 +17,11 @@ func verdictSpans(r diagnose.Report) []span {
 	case diagnose.Holds:
 		return holdsSpans(r)
 	}
-	return []span{{"Could not tell", yellow}, text(": " + strings.Join(blocking(r), "; "))}
+	head := "Could not tell"
+	if len(diagnose.WhyUnknown(r.Workload)) > 0 {
+		head += " whether the wanted workload fits"
+	}
+	return []span{{head, yellow}, text(": " + strings.Join(blocking(r), "; "))}
 }
 
 // holdsSpans says how far the good news goes: which limits were judged, and for whom.
@@ -32,6 +36,9 @@ func holdsSpans(r diagnose.Report) []span {
 		if len(r.Unseen) > 0 {
 			head += " as far as could be seen"
 		}
+	}
+	if len(r.Workload) > 0 {
+		tail = " and the wanted workload fits" + tail
 	}
 	return []span{{head, green}, text(tail + ".")}
 }
@@ -191,6 +198,9 @@ func byLimit(findings []diagnose.Finding) (groups [][]diagnose.Finding) {
 func Blocking(r diagnose.Report) string { return Clean(strings.Join(blocking(r), "; ")) }
 
 func blocking(r diagnose.Report) (why []string) {
+	if why = diagnose.WhyUnknown(r.Workload); len(why) > 0 {
+		return why
+	}
 	for _, u := range r.Unseen {
 		if slices.ContainsFunc(u.Limits, func(id string) bool { return !checked(r, id) }) {
 			why = append(why, factName(u.Fact)+": "+u.Why)

@@ -64,7 +64,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
 		}
 	}
-	if _, err := Resolve(root, "etc/loop"); !errors.Is(err, errLinks) {
+	if _, err := Resolve(root, "etc/loop"); !errors.Is(err, ErrLinks) {
 		t.Error(err)
 	}
 }

@@ -104,7 +104,8 @@ func readRegular(root fs.FS, name string) ([]byte, error) {
 	return data, err
 }
 
-var errLinks = errors.New("too many levels of symbolic links")
+// ErrLinks is a name that leads nowhere.
+var ErrLinks = errors.New("too many levels of symbolic links")
 
 // Resolve follows all links of a name as a process would whose root directory this is: a
 // link to /usr/lib stays in the tree. The name and the result are without the leading
@@ -134,7 +135,7 @@ func Resolve(root fs.FS, name string) (string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", errLinks
+			return "", ErrLinks
 		}
 		target, err := fs.ReadLink(root, next)
 		if err != nil {

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Error is a file that somebody else could have written.
@@ -122,8 +124,7 @@ func walk(path string, check func(string, fs.FileInfo) error) (info fs.FileInfo,
 }
 
 // leads says whether a directory or link on the way is safe: root's or this user's. Others may
-// write to a directory only where the sticky bit keeps them from what is not theirs. Root's own
-// group, and a group that is only this user's own, are no others.
+// write to a directory only where the sticky bit keeps them from what is not theirs.
 func leads(path string, info fs.FileInfo) error {
 	s, mode := stat(info), info.Mode()
 	switch {
@@ -131,10 +132,24 @@ func leads(path string, info fs.FileInfo) error {
 		return &Error{path, "belongs to user " + strconv.Itoa(int(s.Uid))}
 	case mode&fs.ModeSymlink != 0 || mode&fs.ModeSticky != 0:
 		return nil
-	case mode&0o002 != 0, mode&0o020 != 0 && s.Gid != 0 && int(s.Gid) != os.Getegid():
+	case mode&0o002 != 0, mode&0o020 != 0 && !ownGroup(path, s.Gid):
 		return &Error{path, "can be written by others"}
 	}
 	return nil
+}
+
+// ownGroup says of a directory that its group may write to whether that is no others: root's own
+// group, and the one that many systems make for each user, which has that user's number. With an
+// access control list the bits of the group are a mask of what the list gives to anybody (acl(5),
+// fs/posix_acl.c posix_acl_update_mode).
+func ownGroup(path string, gid uint32) bool {
+	return (gid == 0 || int(gid) == os.Geteuid()) && !hasList(path)
+}
+
+// hasList says whether a file has an access control list, or may have one.
+func hasList(path string) bool {
+	_, err := unix.Lgetxattr(path, "system.posix_acl_access", nil)
+	return !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP)
 }
 
 // private says whether only its owner, root or this user, may write to something.
@@ -152,7 +167,8 @@ func rootOnly(path string, info fs.FileInfo) error {
 	switch s := stat(info); {
 	case s.Uid != 0:
 		return &Error{path, "belongs to user " + strconv.Itoa(int(s.Uid))}
-	case info.Mode()&0o002 != 0, info.Mode()&0o020 != 0 && s.Gid != 0:
+	case info.Mode()&0o002 != 0,
+		info.Mode()&0o020 != 0 && (s.Gid != 0 || !ownGroup(path, s.Gid)):
 		return &Error{path, "can be written by others"}
 	}
 	return nil

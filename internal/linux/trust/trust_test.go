@@ -3,6 +3,7 @@
 package trust
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -207,4 +208,50 @@ func TestProgram(t *testing.T) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
+}
+
+// An access control list may let anybody write whom the mode does not name: its mask stands where
+// the rights of the group were.
+func TestAccessControlList(t *testing.T) {
+	asRoot(t)
+	top := t.TempDir()
+	dir := filepath.Join(top, "above", "dir")
+	above := filepath.Dir(dir)
+	must(t, os.MkdirAll(dir, 0o700), os.Chmod(above, 0o755), os.Chmod(top, 0o755))
+	file := filepath.Join(dir, "program")
+	must(t, os.WriteFile(file, nil, 0o755))
+	control := Directory(dir)
+	if err := list(above, stranger, 7); errors.Is(err, syscall.EOPNOTSUPP) {
+		t.Skip("the file system has no such lists")
+	} else {
+		must(t, control, err)
+	}
+	const want = "can be written by others"
+	if err := Directory(dir); err == nil || !strings.Contains(err.Error(), above+" "+want) {
+		t.Errorf("below a directory with a list: %v", err)
+	}
+	info, err := os.Lstat(above)
+	must(t, err)
+	if err := rootOnly(above, info); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a program's directory with a list: %v", err)
+	}
+	must(t, list(above, stranger, 5)) // reading is no harm
+	if err := Directory(dir); err != nil {
+		t.Errorf("below a directory that a list lets read: %v", err)
+	}
+}
+
+// list gives a user rights by an access control list (include/uapi/linux/posix_acl_xattr.h).
+func list(path string, uid uint32, rights uint16) error {
+	text := binary.LittleEndian.AppendUint32(nil, 2) // POSIX_ACL_XATTR_VERSION
+	const nobody = 1<<32 - 1
+	for _, e := range []struct {
+		tag, rights uint16
+		id          uint32
+	}{{1, 7, nobody}, {2, rights, uid}, {4, 5, nobody}, {16, rights, nobody}, {32, 5, nobody}} {
+		text = binary.LittleEndian.AppendUint16(text, e.tag)
+		text = binary.LittleEndian.AppendUint16(text, e.rights)
+		text = binary.LittleEndian.AppendUint32(text, e.id)
+	}
+	return syscall.Setxattr(path, "system.posix_acl_access", text, 0)
 }
