@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/role"
 	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/persist"
@@ -317,7 +318,7 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 		printf(&b, "%d. %s: %s -> %s", i+1, clean(c.Setting, c.Target.Name), value(c.From),
 			value(c.To))
 		if c.TakesEffect != "" {
-			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
+			printf(&b, " (takes effect %s)", shown(string(c.TakesEffect)))
 		}
 		printf(&b, "\n")
 		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost},
@@ -395,8 +396,8 @@ func showReport(w io.Writer, r apply.Report, what string, window time.Duration,
 		if c.Kept {
 			printf(&b, ", which the kernel made of %s", value(c.Wanted))
 		}
-		if c.TakesEffect != "" && c.TakesEffect != "now" {
-			printf(&b, " (takes effect %s)", shown(c.TakesEffect))
+		if c.TakesEffect != "" && c.TakesEffect != limit.Now {
+			printf(&b, " (takes effect %s)", shown(string(c.TakesEffect)))
 		}
 		printf(&b, "\n")
 	}

@@ -21,8 +21,9 @@ type explainFlags struct {
 func (a *app) explain() *cobra.Command {
 	f := &explainFlags{}
 	c := &cobra.Command{
-		Use:   "explain [limit | sysctl | error or log line]",
-		Short: "explain a limit, a setting, or an error message, with this host's figures",
+		Use: "explain [limit | sysctl | error or log line]",
+		Short: "explain a limit, a setting, a name or an error message, with this host's " +
+			"figures",
 		Long: `explain LIMIT shows the formula of a limit with this host's figures put in step by
 step, what is commonly believed and what is true, the settings that act on it and
 those that do not, and where in the kernel that stands.
@@ -31,7 +32,11 @@ explain SYSCTL says what a setting does and does not do, and its value here; the
 last part of its name is enough, and a line of a sysctl.d file will do.
 
 explain 'TEXT' takes an error, a log line, or the name of an errno and says what it
-means, which limit it comes from, if any, and what to look at.
+means, which limit it comes from, if any, and what to look at. Where the text says that
+a port is taken, it names the socket that has it.
+
+explain NAME also knows the counters, facts, TCP states, verdicts and units that
+maxconn prints.
 
 Without a word it lists all that can be explained.`,
 		Example: `  maxconn explain
@@ -73,6 +78,7 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 			"maxconn explain lists what it knows"), "unknown limit, setting or "+
 			"error: %s", quoted(query))
 	}
+	f.source.ports = render.WantedPorts(query)
 	s, missing, err := a.figures(ctx, f.source)
 	if err != nil {
 		return err

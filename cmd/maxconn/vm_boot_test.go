@@ -44,7 +44,7 @@ func lasting(before values) []plan.Change {
 		set("net.netfilter.nf_conntrack_max", "131072"),
 		set("net.ipv4.tcp_max_orphans", "40000"),
 		set("net.ipv4.neigh.default.gc_thresh3", "8192"),
-		lengthen("dummy0", "4000"),
+		lengthen("dummy0", "1000"),
 	}
 }
 

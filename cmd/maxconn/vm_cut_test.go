@@ -95,7 +95,7 @@ func sceneKill(g *guest) {
 	kill()
 	screen := g.maxconn(1, "status")
 	g.says(screen, "interrupted: maxconn rollback 1", "fs.nr_open: 2097152, was 1048576",
-		"txqueuelen of dummy0: 1000, as before")
+		"txqueuelen of dummy0: 500, as before")
 	g.says(g.maxconn(70, "apply", "--yes", planFile), "run 1 is not over: it is interrupted")
 	g.says(g.maxconn(0, "rollback"), "undone", "fs.nr_open: back to 1048576")
 	g.sameAs("after the rollback of a killed apply", g.kernel(), before)

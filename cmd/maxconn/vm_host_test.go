@@ -72,7 +72,7 @@ func (g *guest) raised(before values, pid int) []plan.Change {
 		set("net.ipv4.neigh.default.gc_thresh1", "1024"),
 		set("net.ipv4.neigh.default.gc_thresh2", "4096"),
 		set("net.ipv4.neigh.default.gc_thresh3", "8192"),
-		lengthen("dummy0", "4000"),
+		lengthen("dummy0", "1000"),
 	}
 }
 

@@ -155,6 +155,11 @@ func playScene(name string, args []string) int {
 		"tracked load":   sceneTrackedLoad,
 	}
 	g := &guest{args: args}
+	if name != "serve" { // that one runs beside another
+		// A plan makes a queue no longer than the kernel does: somebody has made this one
+		// shorter.
+		g.check(os.WriteFile("/sys/class/net/dummy0/tx_queue_len", []byte("500"), 0))
+	}
 	scenes[name](g)
 	if g.failed {
 		return 1

@@ -68,8 +68,8 @@ func bounded(p plan.Plan) plan.Plan {
 		c := &p.Changes[i]
 		c.Setting = c.Target.Called("")
 		for _, text := range []*string{
-			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, &c.TakesEffect, &c.Unit,
-			&c.Limits,
+			&c.Why, &c.Owner, &c.Cost, &c.Risk, &c.Lasts, (*string)(&c.TakesEffect),
+			&c.Unit, &c.Limits,
 		} {
 			if len(*text) > plan.MostText {
 				*text = strings.ToValidUTF8((*text)[:plan.MostText], "") + "..."

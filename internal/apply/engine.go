@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -163,8 +164,8 @@ type Receipt struct {
 	Wanted  string `json:"wanted"`
 	Became  string `json:"became"`
 	// Kept says that the kernel made another value of the wanted one.
-	Kept        bool   `json:"kept_another_value,omitempty"`
-	TakesEffect string `json:"takes_effect,omitempty"`
+	Kept        bool         `json:"kept_another_value,omitempty"`
+	TakesEffect limit.Effect `json:"takes_effect,omitempty"`
 }
 
 func (r *Run) receipts() (out []Receipt) {

@@ -90,7 +90,7 @@ func newFinding(g limit.Gauge, severity Severity) Finding {
 	f := Finding{
 		Limit: string(g.Limit.ID), Severity: severity, Subject: g.Subject.Name,
 		Process: g.Subject.Process, PID: g.Subject.PID, Measure: g.Measure,
-		Unit: g.Unit, Ceiling: g.Ceiling, Unbounded: g.Unbounded, AtMost: g.AtMost,
+		Unit: g.Unit, Ceiling: g.Bound(), Unbounded: g.Unbounded, AtMost: g.AtMost,
 		CeilingHow: CeilingHow(g), Used: g.Used, Refused: g.Refused, Cause: g.Cause,
 		Owner:    g.Owner,
 		Evidence: listed(g.Evidence), Remedies: listed(g.Remedies), Steps: listed(g.Steps),

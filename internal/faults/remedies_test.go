@@ -88,7 +88,7 @@ const backlogArgument = "backlog argument of listen()"
 
 // takesEffectLater says whether a remedy says of itself that it helps only what begins after it.
 func takesEffectLater(m limit.Remedy) bool {
-	return !slices.Contains([]string{"now", "at the next connect()"}, m.TakesEffect)
+	return m.TakesEffect != limit.Now && m.TakesEffect != limit.AtConnect
 }
 
 // action carries a remedy out and returns what was said.

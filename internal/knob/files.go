@@ -27,7 +27,7 @@ var files = []Knob{
 		Source: "fs/file_table.c alloc_empty_file, files_maxfiles_init (4.4-6.18); " +
 			"lib/percpu_counter.c compute_batch_value",
 		InUse: OpenFiles,
-		Plan:  plan(8192, 1<<41, "system-files"),
+		Plan:  plan(8192, mostFiles, "system-files"),
 	},
 	{
 		Name:  "fs.file-nr",
@@ -111,6 +111,7 @@ var files = []Knob{
 	},
 	{
 		Name:  "RLIMIT_NOFILE soft",
+		Also:  []string{"RLIMIT_NOFILE", "nofile"},
 		Field: "process#soft",
 		After: []string{"RLIMIT_NOFILE hard"},
 		Does: "bounds the descriptors of one process; prlimit(1) changes it on a running " +
@@ -122,6 +123,7 @@ var files = []Knob{
 	},
 	{
 		Name:    "LimitNOFILE",
+		Also:    []string{"DefaultLimitNOFILE"},
 		Default: words("DefaultLimitNOFILE, 1024:524288"),
 		Does: "is the limit that systemd gives to a service at its start, " +
 			"\"soft:hard\" or one value for both",
@@ -149,7 +151,16 @@ var files = []Knob{
 		Source: "nginx core module, worker_rlimit_nofile",
 	},
 	{
+		Name:    "worker_connections",
+		Default: words("512"),
+		Does: "bounds the connections of one nginx worker, to clients and backends " +
+			"together, its listeners included; nginx -s reload has it read again",
+		Not:    "does not raise RLIMIT_NOFILE, which bounds a worker as well",
+		Source: "nginx src/event/ngx_event.c DEFAULT_CONNECTIONS",
+	},
+	{
 		Name: "pids.max",
+		Also: []string{"TasksMax", "DefaultTasksMax", "--pids-limit", "pids_max"},
 		Default: words("15 % of the host's, which systemd sets as TasksMax " +
 			"(4,915 where pid_max is 32768)"),
 		Does: "bounds the tasks of a cgroup and all below it; the next clone() sees " +
@@ -160,6 +171,7 @@ var files = []Knob{
 	},
 	{
 		Name:    "RLIMIT_NPROC",
+		Also:    []string{"LimitNPROC", "nproc", "ulimit -u"},
 		Default: words("half of threads-max"),
 		Does: "bounds the tasks of the real user when a process of his calls clone(); " +
 			"prlimit --nproc changes it on a running process",

@@ -11,6 +11,8 @@ type Knob struct {
 	// Name is a sysctl with dots, or what people write: "RLIMIT_NOFILE soft",
 	// "TCP_DEFER_ACCEPT". A "*" stands for one part, the name of a device.
 	Name string
+	// Also are names that other programs have for it: TasksMax.
+	Also []string
 	// Does says what changes when it changes, and when that takes effect; Not what it is
 	// believed to do and does not. Both go on after the name, and neither repeats what the
 	// fields below say: see Says.
@@ -81,12 +83,16 @@ func (p *Plan) giving(gives func(from, to string) bool) *Plan {
 
 // The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c
 // sysctl_nr_open_max); process numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers
-// (include/uapi/linux/futex.h FUTEX_TID_MASK).
+// (include/uapi/linux/futex.h FUTEX_TID_MASK). Hosts end at 64 TiB
+// (arch/x86/include/asm/sparsemem.h MAX_PHYSMEM_BITS, four levels of page tables): that many pages,
+// and of open files, one for 10 KiB (fs/file_table.c files_maxfiles_init), the next power of two.
 const (
 	mostInt     = 1<<31 - 1
 	mostOpen    = 2147483584
 	mostPIDs    = 4 << 20
 	mostThreads = 1<<30 - 1
+	mostPages   = 1 << 34
+	mostFiles   = 1 << 33
 )
 
 // Use is what is counted of a setting.

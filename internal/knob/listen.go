@@ -53,6 +53,7 @@ var listening = []Knob{
 	},
 	{
 		Name:  "backlog argument of listen()",
+		Also:  []string{"listen.backlog", "tcp-backlog"},
 		Field: "listener#limit",
 		After: []string{"net.core.somaxconn"},
 		Does: "is the queue limit, up to somaxconn; listen() called again on the same " +

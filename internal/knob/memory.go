@@ -29,7 +29,7 @@ var memory = []Knob{
 		Source: "net/core/sock.c __sk_mem_raise_allocated; net/ipv4/tcp.c tcp_init_mem, " +
 			"tcp_check_oom",
 		InUse: QueuePages,
-		Plan:  plan(1, 1<<41, "tcp-memory"),
+		Plan:  plan(1, mostPages, "tcp-memory"),
 	},
 	{
 		Name:    "net.ipv4.tcp_rmem",
@@ -161,6 +161,7 @@ var memory = []Knob{
 	},
 	{
 		Name: "memory.max",
+		Also: []string{"MemoryMax", "memory_max"},
 		Does: "is the limit of a version 2 cgroup and all below it; a write acts at " +
 			"once; systemd writes it from MemoryMax=, container runtimes from --memory",
 		Not:    "raising that of a child does not lift that of an ancestor",
@@ -181,6 +182,7 @@ var memory = []Knob{
 	},
 	{
 		Name:   "memory.high",
+		Also:   []string{"MemoryHigh"},
 		Does:   "slows the processes of a version 2 cgroup down above it",
 		Not:    "refuses nothing",
 		Source: "Documentation/admin-guide/cgroup-v2.rst memory.high",

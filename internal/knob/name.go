@@ -151,8 +151,9 @@ func Main(key string) string {
 
 // Search finds the described settings that a word names: the whole name, with "." or "/" between
 // its parts, as a path below /proc/sys, with "= value" behind it, another name of the same value,
-// or the last parts of it (tcp_fin_timeout). Several settings may share last parts (gc_thresh3).
-// Sorted by name.
+// what other programs call it (TasksMax), or the last parts of it (tcp_fin_timeout). Several
+// settings may share last parts (gc_thresh3). Sorted by name. Other settings that
+// differ from a sysctl in case alone have to be spelled as they are (IP_LOCAL_PORT_RANGE).
 func Search(word string) (found []*Knob) {
 	whole, name := strings.ToLower(strings.TrimSpace(word)), searched(word)
 	if name == "" {
@@ -162,17 +163,25 @@ func Search(word string) (found []*Knob) {
 		return []*Knob{k}
 	}
 	for _, k := range Rows() {
-		if lower := strings.ToLower(k.Name); lower == name || lower == whole {
+		switch lower := strings.ToLower(k.Name); {
+		case k.Name == strings.TrimSpace(word):
 			return []*Knob{k}
-		}
-	}
-	for _, k := range Rows() {
-		if endsIn(strings.ToLower(k.Name), name) {
+		case lower == name, lower == whole, endsIn(lower, name), k.isCalled(whole):
 			found = append(found, k)
 		}
 	}
+	if slices.ContainsFunc(found, (*Knob).IsSysctl) {
+		found = slices.DeleteFunc(found, func(k *Knob) bool { return !k.IsSysctl() })
+	}
 	slices.SortFunc(found, func(a, b *Knob) int { return strings.Compare(a.Name, b.Name) })
 	return found
+}
+
+// isCalled says whether another program has this name for it.
+func (k *Knob) isCalled(lower string) bool {
+	return slices.ContainsFunc(k.Also, func(name string) bool {
+		return strings.ToLower(name) == lower
+	})
 }
 
 // endsIn says whether a name ends in further parts, or is several words of which the first or the

@@ -114,7 +114,7 @@ var packets = []Knob{
 			"bound connections",
 		Source: "net/sched/sch_generic.c pfifo_fast_init; net/sched/sch_fifo.c " +
 			"__fifo_init; drivers/net/tun.c tun_queue_resize",
-		Plan: plan(1000, 10000, "transmit-queue"),
+		Plan: plan(1000, 1000, "transmit-queue"),
 	},
 }
 

@@ -1,6 +1,10 @@
 package knob
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+)
 
 func TestSearch(t *testing.T) {
 	for word, want := range map[string]string{
@@ -28,6 +32,23 @@ func TestSearch(t *testing.T) {
 		for i := 1; i < len(found); i++ {
 			if found[i-1].Name > found[i].Name {
 				t.Errorf("%q: not sorted", word)
+			}
+		}
+	}
+}
+
+// The last part of a sysctl's name finds that sysctl, first of all; so do the names that other
+// programs have for a setting.
+func TestSearchByLastPart(t *testing.T) {
+	for _, k := range Rows() {
+		names := append([]string{k.Name}, k.Also...)
+		if k.IsSysctl() {
+			names = append(names, Last(k.Name), strings.ToUpper(k.Name))
+		}
+		for _, name := range names {
+			if found := Search(name); !slices.Contains(found, k) ||
+				found[0].IsSysctl() != k.IsSysctl() {
+				t.Errorf("%q does not find %s: %+v", name, k.Name, found)
 			}
 		}
 	}

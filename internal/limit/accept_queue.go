@@ -137,7 +137,7 @@ func unattributed(overflows int64, drops bool) Gauge {
 			Setting: "maxconn check --for 60s --limit accept-queue",
 			Text: "look again while it happens: the listener whose queue is " +
 				"full is named",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}},
 	}
 }
@@ -180,6 +180,13 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)
 		out.Remedies = []Remedy{watchIt}
+	case m.oftenDrops() && !m.window && everOverflowed(r):
+		out.Harms, out.Enough = true, m.drops
+		out.Cause = figure.Count(m.drops) + " SYNs or ACKs were dropped at this listener " +
+			"since it was opened, and its process runs for less than " +
+			string(host.AgeOf(m.running.Below())) + "; the queue is not full at " +
+			"this instant; " + backlogCause(m, somaxconn, known)
+		out.Remedies = append(acceptRemedies(g, m, somaxconn, known, keepsUp), watchIt)
 	case m.drops > 0 && !m.window && everOverflowed(r):
 		out.Notice, out.Cause = true,
 			figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener "+
@@ -196,7 +203,7 @@ var watchIt = Remedy{
 	Kind:        Live,
 	Setting:     "maxconn check --for 10s",
 	Text:        "see whether the counter still moves",
-	TakesEffect: "now",
+	TakesEffect: Now,
 }
 
 func nearFull(full bool) string {
@@ -356,7 +363,7 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()),
 		"connections wait for accept()"}}
 	switch {
-	case m.window && m.moved > 0:
+	case m.moved > 0:
 		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops",
 			"+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the " +
 				"window, retransmissions included"})
@@ -370,13 +377,13 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 			"the longest wait for accept() in the queue"})
 	}
 	for _, name := range []string{"TcpExt.ListenOverflows", "TcpExt.ListenDrops"} {
-		moved, window := r.Moved(host.Counter(name))
+		moved, _ := r.Moved(host.Counter(name))
 		n, _ := r.Maybe(host.Counter(name))
 		switch {
-		case window && moved > 0:
+		case moved > 0:
 			ev = append(ev, Evidence{name, "+" + itoa(moved),
 				"of this network namespace in the window"})
-		case !window && n > 0:
+		case !windowed(r) && n > 0:
 			ev = append(ev, Evidence{name, itoa(n),
 				"of this network namespace since it was made"})
 		}

@@ -85,14 +85,39 @@ func describe(t *testing.T, l *Limit, s host.Snapshot) string {
 	if err := r.Err(); err != nil {
 		fmt.Fprintf(&b, "unseen: %v\n", err)
 	}
+	lifted := false
 	for _, g := range gauges {
 		describeGauge(&b, g)
+		if g.Lift != nil && !g.Unbounded && !lifted {
+			lifted = true // one shows how
+			describeLift(&b, g)
+		}
 	}
 	return b.String()
 }
 
+// describeLift prints what would raise the ceiling: to what would be enough, or twofold.
+func describeLift(b *strings.Builder, g Gauge) {
+	need := g.Enough
+	if need == 0 {
+		need = 2 * min(max(g.Ceiling, g.Used, 1), noCeiling/4)
+	}
+	for _, m := range g.Lift(need) {
+		fmt.Fprintf(b, "  lift to %s: %s", figure.Count(need), m.Kind)
+		if m.IsChange() {
+			fmt.Fprintf(b, ", %s: %s -> %s", m.Change.Fact, m.From, m.Change.Want)
+		} else if m.To != "" {
+			fmt.Fprintf(b, ", by hand %s: %s -> %s", m.Setting, m.From, m.To)
+		}
+		if m.Sum != "" {
+			fmt.Fprintf(b, ": %s", m.Sum)
+		}
+		fmt.Fprintf(b, " (%s)\n", m.TakesEffect)
+	}
+}
+
 func needs(l *Limit, f host.Fact) bool {
-	if f == host.System("window") {
+	if f == host.System("window") || f == host.System("glance") {
 		return true
 	}
 	for _, n := range l.Needs {
@@ -128,6 +153,13 @@ func describeGauge(b *strings.Builder, g Gauge) {
 	}
 	if g.Refused != 0 {
 		fmt.Fprintf(b, ", refused %d", g.Refused)
+	}
+	if g.Enough != 0 {
+		fmt.Fprintf(b, ", enough %s", figure.Count(g.Enough))
+	}
+	bounds := map[Direction]string{Outbound: "outbound", Inbound: "inbound", Both: "both ways"}
+	if way := bounds[g.Bounds]; way != "" {
+		fmt.Fprintf(b, ", bounds %s", way)
 	}
 	fmt.Fprintln(b)
 	line := func(label, text string) {

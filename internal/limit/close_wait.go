@@ -19,10 +19,10 @@ var _ = register(Limit{
 	Scope:   Process,
 	Doc: "When the peer closes, the connection goes into CLOSE_WAIT and stays there until " +
 		"the application calls close(). The kernel has no timeout for it. Each one " +
-		"holds a descriptor of the process " +
-		"and about 3.9 KB of kernel memory (measured on 6.18), so a program that " +
-		"forgets to close runs into its descriptor limit in the end. A healthy program " +
-		"holds a CLOSE_WAIT for milliseconds: until its next read() returns 0.",
+		"holds a descriptor of the process and about " + IdleSize + " of kernel memory " +
+		"(measured on 6.18), so a program that forgets to close runs into its " +
+		"descriptor limit in the end. A healthy program holds a CLOSE_WAIT for " +
+		"milliseconds: until its next read() returns 0.",
 	Formula: "no ceiling of its own; descriptors: connections in CLOSE_WAIT + all other " +
 		"open files <= RLIMIT_NOFILE of the process",
 	Myths: []Myth{
@@ -298,7 +298,7 @@ func (l leak) gauge() Gauge {
 			Setting: "maxconn check --for 10s",
 			Text: "see whether they stay: a program that closes a little " +
 				"late is no fault, one that never does is a leak",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		})
 	}
 	return g
@@ -361,7 +361,7 @@ func (l leak) where() string {
 func (l leak) evidence() []Evidence {
 	ev := []Evidence{{"sock_diag CLOSE_WAIT", itoa(l.waiting),
 		"of " + plural(l.open, "connection") + " that the application holds; each " +
-			"keeps a descriptor and about 3.9 KB of kernel memory"}}
+			"keeps a descriptor and about " + IdleSize + " of kernel memory"}}
 	if age := l.age(); age.AtLeast(stalled) {
 		ev = append(ev, Evidence{"tcp_info", "over " + string(age),
 			"the typical time in CLOSE_WAIT; a program that closes needs milliseconds"})
@@ -380,7 +380,7 @@ func (l leak) remedies() []Remedy {
 			Setting: "kill -CONT " + itoa(l.subject.PID),
 			Text: "let the stopped process run again, unless a debugger " +
 				"holds it",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	look := "ss -tnp state close-wait"
@@ -390,7 +390,7 @@ func (l leak) remedies() []Remedy {
 			Kind:        Live,
 			Setting:     look,
 			Text:        "see which connections they are, and whether they grow",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		},
 		restartFrees,
 	}
@@ -401,7 +401,7 @@ func closeThem(program string) Remedy {
 		Kind: ByApplication,
 		Text: "in " + program + ": close the socket when read() returns 0 and on every " +
 			"error, also for connections that stand unused in a pool",
-		TakesEffect: "at the next start of the process",
+		TakesEffect: AtStart,
 	}
 }
 
@@ -409,5 +409,5 @@ var restartFrees = Remedy{
 	Kind: Live,
 	Text: "a restart of the process frees them; without a change in the program they come " +
 		"back",
-	TakesEffect: "at the next start of the process",
+	TakesEffect: AtStart,
 }

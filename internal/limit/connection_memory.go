@@ -14,7 +14,7 @@ var _ = register(Limit{
 	Measure: Held,
 	Scope:   Host,
 	Doc: "Every open connection takes kernel memory as long as it is open, idle or not: " +
-		"the socket, its file and its epoll entry, about 3.9 KB on each side. " +
+		"the socket, its file and its epoll entry, about " + IdleSize + " on each side. " +
 		"One million idle connections of a server take 3.9 GB that cannot be swapped " +
 		"out or given back. A connection that this host opened itself takes 256 " +
 		"bytes more " +

@@ -279,7 +279,7 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether the counters still move",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	return g

@@ -30,7 +30,7 @@ func (t conntrackTable) lift(need int64) (out []Remedy) {
 			Kind: ByApplication,
 			Text: "keep connections and use them again: each closed one " +
 				"keeps its entry for a while",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		})
 }
 
@@ -71,7 +71,7 @@ func (t conntrackTable) moreEntries(need, to int64) Remedy {
 // inInitial makes the remedy a change where the file can be written. Without the size of
 // the hash table nothing is changed: the maximum never goes up without it.
 func (t conntrackTable) inInitial(m Remedy, f host.Fact) Remedy {
-	m.TakesEffect = "now"
+	m.TakesEffect = Now
 	switch {
 	case t.child:
 		m.TakesEffect =
@@ -109,22 +109,21 @@ func (t conntrackTable) orRace() string {
 // natRemedies are for a host that rewrites source addresses: each has its ports once for each
 // destination address and port.
 func natRemedies() []Remedy {
-	const now = "now, for new connections"
 	return []Remedy{{
 		Kind: ByTopology,
 		Text: "where this host does SNAT or MASQUERADE (nft list ruleset, iptables -t nat -S): " +
 			"more source addresses in the SNAT range, or a wider range of ports in the " +
 			"rule; each address has its ports once for each destination address and port",
-		TakesEffect: now,
+		TakesEffect: NowForNew,
 	}, {
 		Kind: ByTopology,
 		Text: "random-fully in that rule (--random-fully): new connections then seldom try " +
 			"a port that is taken or being taken; of no use where all are",
-		TakesEffect: now,
+		TakesEffect: NowForNew,
 	}, {
 		Kind: ByTopology,
 		Text: "other destinations: more addresses or ports at the far end, or connections " +
 			"that are kept and used again",
-		TakesEffect: now,
+		TakesEffect: NowForNew,
 	}}
 }

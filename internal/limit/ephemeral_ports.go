@@ -66,12 +66,12 @@ var _ = register(Limit{
 			Text:  "address already in use",
 			Errno: "EADDRINUSE",
 			Call:  "bind",
-			Means: "bind(address, 0) found no free port: without " +
-				"IP_BIND_ADDRESS_NO_PORT one set of ports serves all " +
-				"destinations; or, for a server, something holds its port, " +
-				"perhaps an outbound connection that took it from " +
-				"ip_local_port_range",
-			Look: "maxconn check --limit ephemeral-ports",
+			Means: "for a server: something holds its port, another listener, or " +
+				"an outbound connection that took it from " +
+				"ip_local_port_range; for bind(address, 0): no port is free, " +
+				"for without IP_BIND_ADDRESS_NO_PORT one set of ports serves " +
+				"all destinations",
+			Look: "ss -tanp 'sport = :PORT'; maxconn check --limit ephemeral-ports",
 		},
 	},
 	Sources: []string{
@@ -93,7 +93,7 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 		return nil
 	}
 	t := readTWReuse(r)
-	gauges := []Gauge{anyDestination(r, p)}
+	gauges := append([]Gauge{anyDestination(r, p)}, servicesInRange(r, p)...)
 	for _, row := range r.Table(host.OutboundKind) {
 		gauges = append(gauges, oneDestination(r, p, t, row))
 	}
@@ -132,7 +132,7 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 
 func poolEvidence(p pool) []Evidence {
 	return []Evidence{
-		{"net.ipv4.ip_local_port_range", itoa(p.low) + " " + itoa(p.high),
+		{p.rangeName(), itoa(p.low) + " " + itoa(p.high),
 			plural(p.size, "port")},
 		{"net.ipv4.ip_local_reserved_ports", plural(p.reserved, "port") + " of the range",
 			"connect() skips them"},
@@ -163,6 +163,7 @@ func largestBinder(r *host.Reader) (b binder, most int64) {
 
 // oneDestination is the ceiling of a source address to a destination that has connections now.
 func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
+	p = p.of(row)
 	pid, _ := row.Int("pid")
 	source, destination, _ := strings.Cut(row.Name(), "->")
 	ranged := row.Count("ranged")
@@ -177,8 +178,14 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 			PID:         pid,
 		},
 		Bounds: Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed,
-		Steps: p.steps(), Unseen: p.unseen(), Owner: "net.ipv4.ip_local_port_range",
+		Steps: p.steps(), Unseen: p.unseen(), Owner: p.rangeName(),
 		Lift: p.lift,
+	}
+	if row.Text("band") == "mixed" {
+		g.AtMost, g.Why = true, "some sockets have a port range of their own"
+	}
+	if p.band {
+		g.Lift = p.ownRange
 	}
 	state := t.stateOf(r, p, row)
 	if ports, bound := t.bindChose(r, p, source); bound && ports > ranged {

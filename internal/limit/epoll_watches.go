@@ -119,7 +119,7 @@ func epollGauge(uid string, sockets, most int64) Gauge {
 func raiseWatches(from, need int64) Remedy {
 	to := roundUp(min(max(need, 8192), noCeiling/2))
 	m := Remedy{Kind: BySetting, Setting: "fs.epoll.max_user_watches", From: itoa(from),
-		To: itoa(to), TakesEffect: "now",
+		To: itoa(to), TakesEffect: Now,
 		Text: "let a user watch more descriptors; all of them in use take " +
 			mebibytes(to*min(knob.WatchBytes, noCeiling/to)) + " of kernel memory",
 		Change: host.Setting{Fact: host.Sysctl("fs.epoll.max_user_watches"),

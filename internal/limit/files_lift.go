@@ -27,7 +27,7 @@ func (t fileTable) lift(need int64) []Remedy {
 			Text: "no process can have more than " + figure.Count(mostOpen) +
 				" descriptors: more " +
 				"processes",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		}}
 	}
 	want := min(roundUp(total), mostOpen)
@@ -80,7 +80,7 @@ func (t fileTable) sum(need, want int64) string {
 // limit, lower ones too (kernel/sys.c do_prlimit compares rlim_max).
 func (t fileTable) raiseNrOpen(want int64) Remedy {
 	return Remedy{Kind: BySetting, Setting: "fs.nr_open", From: itoa(t.nrOpen), To: itoa(want),
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Text: "allow hard limits of descriptors above " + figure.Count(t.nrOpen) +
 			"; raises no process's limit by itself",
 		Change: host.Setting{Fact: host.Sysctl("fs.nr_open"), Want: itoa(want)},
@@ -98,8 +98,7 @@ func (t fileTable) raiseNrOpen(want int64) Remedy {
 func tableCost(descriptors int64) string {
 	return "none by itself; a table of " + figure.Count(descriptors) +
 		" descriptors in use takes " + mebibytes(descriptors*8+descriptors*3/8) +
-		" of kernel memory, " +
-		"each connection in it about 3.9 KB"
+		" of kernel memory, each connection in it about " + IdleSize
 }
 
 // ownBound tells of a bound that the program has beside the kernel's, by the name of the
@@ -127,7 +126,7 @@ func (t fileTable) ownBound(need int64) []Remedy {
 		return nil
 	}
 	return []Remedy{{Kind: ByApplication, Setting: name,
-		TakesEffect: "at the next start of the process", Also: true,
+		TakesEffect: AtStart, Also: true,
 		Text: who(t.name, t.pid) +
 			" has a bound of its own that is not seen from outside; it has to allow " +
 			figure.Count(need) + " connections " +
@@ -140,7 +139,7 @@ func (t fileTable) remedies(need int64) []Remedy {
 	var out []Remedy
 	if t.leak {
 		out = append(out, Remedy{Kind: ByApplication,
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 			Text: "close connections whose peer has closed (read() returned " +
 				"0); a higher limit only postpones the end"})
 	}
@@ -166,7 +165,7 @@ func (t fileTable) raiseSoft(want int64) Remedy {
 		text += ", which is less than needed"
 	}
 	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
-		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: "now",
+		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: Now,
 		Text: text + "; of no use to a program with a bound of its own (nginx " +
 			"worker_connections, select() above 1,023)",
 		Cost: tableCost(want),
@@ -188,7 +187,7 @@ func (t fileTable) raiseHard(want int64) Remedy {
 	}
 	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
 		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
-		TakesEffect: "now", Text: text,
+		TakesEffect: Now, Text: text,
 		Cost: "none by itself",
 		Risk: needsResource, Lasts: "until the process ends"}
 }
@@ -199,7 +198,7 @@ func (t fileTable) nextStart(want int64) Remedy {
 		Kind:        BySetting,
 		From:        itoa(t.soft),
 		To:          itoa(want),
-		TakesEffect: "at the next start of the process",
+		TakesEffect: AtStart,
 	}
 	switch {
 	case strings.HasSuffix(t.unit, ".service"):

@@ -38,8 +38,8 @@ var _ = register(Limit{
 			"net/ipv4/tcp.c __tcp_close, Documentation/networking/ip-sysctl.rst"},
 		{"a higher tcp_fin_timeout costs nothing",
 			"up to 60 s such a connection is a small TIME_WAIT entry (256 bytes) " +
-				"from the start; above, it is a full socket (about 2.4 KB) and " +
-				"an orphan for the seconds beyond 60",
+				"from the start; above, it is a full socket (about " + socketSize +
+				") and an orphan for the seconds beyond 60",
 			"net/ipv4/tcp_input.c tcp_rcv_state_process"},
 		{"tcp_tw_reuse frees ports in FIN_WAIT_2",
 			"since 6.12, and in many stable kernels, connect() never takes such a " +
@@ -268,7 +268,7 @@ func (f fins) remedies(r *host.Reader) []Remedy {
 		Kind: ByApplication,
 		Text: "a shorter TCP_LINGER2 on sockets whose peer has nothing more to " +
 			"say; what the peer still sends is answered with RST",
-		TakesEffect: "at the next close()",
+		TakesEffect: AtClose,
 	}}
 }
 
@@ -284,7 +284,7 @@ func heldRemedies(process string) []Remedy {
 		Kind: ByApplication,
 		Text: "in " + process + ": call close() after shutdown(), at the latest after a " +
 			"timeout of its own",
-		TakesEffect: "at the next start of the process",
+		TakesEffect: AtStart,
 	}, peerCloses}
 }
 
@@ -297,7 +297,7 @@ func (f fins) shorter() []Remedy {
 	}
 	to := itoa(timeWaitSeconds)
 	return []Remedy{{Kind: BySetting, Setting: finTimeout.Name, From: itoa(f.timeout), To: to,
-		TakesEffect: "now, for new connections",
+		TakesEffect: NowForNew,
 		Text: "end connections that are closed here and not by the peer after " + to +
 			" s; those that wait now keep their time",
 		Change: host.Setting{Fact: finTimeout, Want: to},
@@ -317,6 +317,7 @@ func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
 	p := portPool(r)
 	for _, row := range r.Table(host.OutboundKind) {
 		source, destination, ok := strings.Cut(row.Name(), "->")
+		p := p.of(row)
 		if !ok || strings.Contains(source, "*") || !mostlyFinWait(p, row) {
 			continue
 		}
@@ -365,7 +366,7 @@ func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subj
 			Kind: ByTopology,
 			Text: "find out why the peer no longer answers: unreachable, or " +
 				"it reads nothing and its window is closed",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 		return g
 	}

@@ -197,13 +197,12 @@ type Evidence struct {
 
 // Remedy is something that would lift the limit or the fault.
 type Remedy struct {
-	Kind    RemedyKind `json:"kind"`
-	Setting string     `json:"setting"` // sysctl name or command, for Setting and Live
-	From    string     `json:"from"`
-	To      string     `json:"to"`
-	Text    string     `json:"text"`
-	// "now", "at the next listen()", "at the next start of the process" ...
-	TakesEffect string `json:"takes_effect"`
+	Kind        RemedyKind `json:"kind"`
+	Setting     string     `json:"setting"` // sysctl name or command, for Setting and Live
+	From        string     `json:"from"`
+	To          string     `json:"to"`
+	Text        string     `json:"text"`
+	TakesEffect Effect     `json:"takes_effect"`
 	// Change is what a machine would write, for remedies that are one; the Fact's
 	// name may address a field of a row ("4711#soft"). Empty where only words help.
 	Change host.Setting `json:"-"`
@@ -221,6 +220,21 @@ type Remedy struct {
 
 // IsChange says whether a machine could carry the remedy out.
 func (m Remedy) IsChange() bool { return m.Change.Fact.Kind != "" }
+
+// Effect is when a remedy acts, in words; those that several have, or that a program asks for, are
+// constants.
+type Effect string
+
+const (
+	Now          Effect = "now"
+	NowForNew    Effect = "now, for new connections"
+	NowInInitial Effect = "now; to be written in the initial network namespace"
+	AtBind       Effect = "at the next bind()"
+	AtClose      Effect = "at the next close()"
+	AtConnect    Effect = "at the next connect()"
+	AtListen     Effect = "at the next listen()"
+	AtStart      Effect = "at the next start of the process"
+)
 
 // RemedyKind is who has to act.
 type RemedyKind string
@@ -269,8 +283,15 @@ type Gauge struct {
 	// all the same: each takes one or more of the unit.
 	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
-	// be seen: the true one may be lower.
+	// be seen: the true one may be lower. With Unbounded it is one of which nothing is
+	// known.
 	AtMost bool
+	// Why is what may lower an AtMost ceiling, in a few words; "" where the formula
+	// itself is no more than a bound.
+	Why string
+	// Most is more than Ceiling where that is an estimate: the true ceiling is not
+	// above Most. Faults and wanted workloads are judged by Ceiling. 0: Ceiling.
+	Most int64
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
 	// Refusing: the kernel refuses connections now, shown by a queue or table that is
@@ -303,6 +324,12 @@ type Gauge struct {
 	Unseen []host.Missing
 }
 
+// Blind says that there may be a ceiling, and nobody knows of it.
+func (g Gauge) Blind() bool { return g.Unbounded && g.AtMost }
+
+// Bound is what the true ceiling is not above.
+func (g Gauge) Bound() int64 { return max(g.Ceiling, g.Most) }
+
 // Full says whether the ceiling is reached.
 func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }
 
@@ -318,6 +345,7 @@ var catalogue []*Limit
 
 // register adds a limit to the catalogue; each file of a limit calls it once.
 func register(l Limit) *Limit {
+	l.Signs = append(l.Signs, programSigns(l.ID)...)
 	catalogue = append(catalogue, &l)
 	return &l
 }

@@ -8,20 +8,29 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// OtherCause is what an errno of a connection means apart from the limits of the catalogue.
+// OtherCause is what an errno or a message means apart from the limits of the catalogue.
 type OtherCause struct {
-	Errno  string `json:"errno"`          // ECONNREFUSED
-	Call   string `json:"call,omitempty"` // which call returns it, "" where several do
+	Errno string `json:"errno"`          // ECONNREFUSED, "" where a message tells it
+	Call  string `json:"call,omitempty"` // which call returns it, "" where several do
+	// Program is whose own bound it is, "" where the kernel says it.
+	Program string `json:"program,omitempty"`
+	// Texts are messages that mean it, in the form of Sign.Text; without any, and with no
+	// Given, it is what the errno means.
+	Texts []string `json:"texts,omitempty"`
+	// Given has to be told by the text for the errno to mean this.
+	Given  given  `json:"-"`
 	Means  string `json:"means"`
 	Look   string `json:"look"`   // what to look at next
-	Source string `json:"source"` // kernel file and function
-	// Limits are those, by ID, that may be behind it all the same, on the other end.
+	Source string `json:"source"` // kernel file and function, or the program
+	// Limits are those, by ID, that may be behind it all the same; Far says that they are the
+	// other end's.
 	Limits []string `json:"limits"`
+	Far    bool     `json:"-"`
 }
 
 // OtherCauses lists all of them.
 func OtherCauses() []OtherCause {
-	return slices.Concat(ended(), unanswered())
+	return slices.Concat(ended(), unanswered(), elsewhere(), ofPrograms())
 }
 
 // ended are the errors of connections that the other end refused or ended.
@@ -54,6 +63,7 @@ func ended() []OtherCause {
 				"net/ipv4/tcp_timer.c tcp_out_of_resources",
 			Limits: []string{string(AcceptQueue), string(Orphans), string(TCPMemory),
 				string(TimeWaitBuckets)},
+			Far: true,
 		}, {
 			Errno:  "ECONNABORTED",
 			Means:  "the socket was destroyed from outside",
@@ -122,26 +132,9 @@ func unanswered() []OtherCause {
 }
 
 // FindOtherCauses finds what an error may mean apart from the limits that FindSigns finds.
-// A call that the text names decides between causes of one errno, and leaves out those of
-// other calls where anything else is known.
-func FindOtherCauses(text string) (found []OtherCause) {
-	line := words(text)
-	errnos, calls := errnosIn(line, text), callsIn(line)
-	var others []OtherCause
-	for _, c := range OtherCauses() {
-		if _, ok := errnos[c.Errno]; !ok {
-			continue
-		}
-		if callScore(Sign{Call: c.Call}, calls) >= 0 {
-			found = append(found, c)
-		} else {
-			others = append(others, c)
-		}
-	}
-	if len(found) == 0 && len(FindSigns(text)) == 0 {
-		return others
-	}
-	return found
+func FindOtherCauses(text string) []OtherCause {
+	_, causes := find(text)
+	return causes
 }
 
 // Errnos lists the names of all errnos that can be explained, sorted.

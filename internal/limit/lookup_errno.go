@@ -1,6 +1,10 @@
 package limit
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // errnosIn finds the errnos that a line names, and where.
 func errnosIn(line []word, text string) map[string]span {
@@ -62,14 +66,25 @@ func errnos() []errno {
 	}
 }
 
-// callsIn finds the system calls that a line names, in the catalogue's words.
-func callsIn(line []word) (calls []string) {
-	for _, w := range line {
+// callsIn finds the system calls that a line names, in the catalogue's words. The text of an errno
+// names none: open() has nothing to do with "too many open files".
+func callsIn(line []word, errnos map[string]span) (calls []string) {
+	for i, w := range line {
 		switch w.text {
+		case "open":
+			if !slices.ContainsFunc(slices.Collect(maps.Values(errnos)),
+				func(at span) bool { return at.start <= i && i < at.end }) {
+				calls = append(calls, w.text)
+			}
 		case "accept4":
 			calls = append(calls, "accept")
-		case "dial":
+		case "dial", "connecting", "connectexception", "connecterror":
 			calls = append(calls, "connect")
+		case "bind0", "make_sock", "binding":
+			calls = append(calls, "bind")
+		case "watch", "watching", "watcher", "watchers", "add_watch", "inotify",
+			"inotify_add_watch", "inotify_init", "inotify_init1", "fsnotify":
+			calls = append(calls, "inotify_add_watch", "inotify_init")
 		case "recvfrom", "recvmsg":
 			calls = append(calls, "recv")
 		case "sendmsg":
@@ -78,8 +93,9 @@ func callsIn(line []word) (calls []string) {
 			calls = append(calls, "read")
 		case "writev":
 			calls = append(calls, "write")
-		case "accept", "bind", "clone", "connect", "epoll_ctl", "fork", "listen", "open",
-			"pthread_create", "read", "recv", "send", "sendto", "socket", "write":
+		case "accept", "bind", "clone", "connect", "copy", "epoll_ctl", "fork", "fsync",
+			"listen", "mkdir", "mmap", "pthread_create", "pwrite", "read",
+			"recv", "rename", "send", "sendto", "setrlimit", "socket", "sync", "write":
 			calls = append(calls, w.text)
 		}
 	}

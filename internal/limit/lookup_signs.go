@@ -16,6 +16,8 @@ type SignMatch struct {
 	Quotes []string
 	score  int
 	at     span
+	own    bool // by words of its own, not by those of its errno
+	call   int  // what the call counts for
 }
 
 // How a sign was recognised, surest first. The number of matching words is added.
@@ -34,28 +36,30 @@ const (
 // matches as a whole, lesser matches are left out, and so is a sign whose words a better
 // one of the same limit has told.
 func FindSigns(text string) []SignMatch {
-	line := words(text)
-	errnos := errnosIn(line, text)
-	calls := callsIn(line)
-	var found []SignMatch
+	signs, _ := find(text)
+	return signs
+}
+
+// signsIn are all signs that a text may show.
+func signsIn(m message) (found []SignMatch) {
 	for _, l := range Catalogue() {
 		for _, s := range l.Signs {
-			if m, ok := matchSign(line, text, s, errnos); ok {
-				m.Limit, m.Sign = l, s
-				m.score += callScore(s, calls)
-				found = append(found, m)
+			if x, ok := matchSign(m, s); ok {
+				x.Limit, x.Sign = l, s
+				found = append(found, x)
 			}
 		}
 	}
-	matches := map[*Limit]int{} // the limit that knows most of it comes first among equals
-	for _, m := range found {
-		matches[m.Limit]++
-	}
+	return found
+}
+
+// bestFirst sorts signs and leaves out those that say less, or the same. Among equals
+// the limit comes first that has most signs of it.
+func bestFirst(found []SignMatch, matches map[*Limit]int) (out []SignMatch) {
 	slices.SortStableFunc(found, func(a, b SignMatch) int {
 		return cmp.Or(cmp.Compare(b.score, a.score),
 			cmp.Compare(matches[b.Limit], matches[a.Limit]))
 	})
-	var out []SignMatch
 	for _, m := range found {
 		lesser := found[0].score >= byErrno-sameCall && m.score < byErrno-sameCall
 		if !lesser && !slices.ContainsFunc(out, m.repeats) {
@@ -71,20 +75,23 @@ func (m SignMatch) repeats(better SignMatch) bool {
 		m.at.start < better.at.end && better.at.start < m.at.end
 }
 
-func matchSign(line []word, text string, s Sign, errnos map[string]span) (SignMatch, bool) {
+func matchSign(m message, s Sign) (SignMatch, bool) {
 	sign := words(s.Text)
-	if at, quotes, ok := matchWhole(line, text, sign); ok &&
-		!insideLonger(at, s.Errno, errnos) {
-		return SignMatch{Quotes: quotes, score: wholeText + literals(sign), at: at}, true
+	call := callScore(s.Call, m.calls)
+	if at, quotes, ok := matchWhole(m.line, m.text, sign); ok &&
+		!insideLonger(at, s.Errno, m.errnos) {
+		return SignMatch{Quotes: quotes, score: wholeText + literals(sign) + call, at: at,
+			own: !isErrnoText(s.Errno, s.Text), call: call}, true
 	}
-	if at, ok := errnos[s.Errno]; ok {
-		return SignMatch{score: byErrno + at.end - at.start, at: at}, true
+	if at, ok := m.errnos[s.Errno]; ok {
+		score := byErrno + at.end - at.start + call
+		return SignMatch{score: score, at: at, call: call}, true
 	}
-	if n, ok := matchPart(line, sign); ok {
-		return SignMatch{score: partText + n}, true
+	if n, ok := matchPart(m.line, sign); ok {
+		return SignMatch{score: partText + n + call, own: true}, true
 	}
-	if n, ok := matchMost(line, sign); ok {
-		return SignMatch{score: mostText + n}, true
+	if n, ok := matchMost(m.line, sign); ok {
+		return SignMatch{score: mostText + n + call, own: true}, true
 	}
 	return SignMatch{}, false
 }
@@ -101,11 +108,11 @@ func insideLonger(at span, errno string, errnos map[string]span) bool {
 	return false
 }
 
-func callScore(s Sign, calls []string) int {
-	if s.Call == "" || len(calls) == 0 {
+func callScore(call string, calls []string) int {
+	if call == "" || len(calls) == 0 {
 		return 0
 	}
-	for _, w := range words(s.Call) {
+	for _, w := range words(call) {
 		if slices.Contains(calls, w.text) {
 			return sameCall
 		}

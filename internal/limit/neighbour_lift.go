@@ -35,13 +35,13 @@ func (n neighbours) lift(need int64) (out []Remedy) {
 		Text: "fewer hosts on one link: a route without a gateway to a wide " +
 			"prefix makes every host of it a neighbour; through a gateway they " +
 			"share one entry",
-		TakesEffect: "now",
+		TakesEffect: Now,
 	})
 }
 
 func (n neighbours) raise(f host.Fact, from, to int64, text string, need int64) Remedy {
 	m := Remedy{Kind: BySetting, Setting: f.Name, From: itoa(from), To: itoa(to), Text: text,
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Sum: figure.Count(need) +
 			" neighbours, up to the next power of two, and the thresholds as 1 : 4 : 8",
 		Cost:  "none by itself; each entry takes about 400 bytes of kernel memory",
@@ -49,7 +49,7 @@ func (n neighbours) raise(f host.Fact, from, to int64, text string, need int64) 
 		Lasts: untilBoot,
 	}
 	if n.child {
-		m.TakesEffect = "now; to be written in the initial network namespace"
+		m.TakesEffect = NowInInitial
 		return m
 	}
 	m.Change = host.Setting{Fact: f, Want: m.To}

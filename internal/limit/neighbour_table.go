@@ -204,7 +204,7 @@ func (n neighbours) gauge(r *host.Reader) Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether the counter still moves",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	return g

@@ -47,7 +47,7 @@ var _ = register(Limit{
 			"net/ipv4/tcp.c tcp_check_oom"},
 		{"an orphan costs 64 KB",
 			"that is the worst case with a full send buffer; an orphan with " +
-				"nothing to send costs about 2.4 KB",
+				"nothing to send costs about " + socketSize,
 			"Documentation/networking/ip-sysctl.rst"},
 	},
 	Knobs: []string{
@@ -237,9 +237,9 @@ func orphanRemedies(limit, used int64) []Remedy {
 	out := []Remedy{}
 	if want > limit {
 		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_max_orphans",
-			From: itoa(limit), To: itoa(want), TakesEffect: "now",
-			Text: "allow more, on the host itself; each takes 2.4 KB of kernel " +
-				"memory, and up to 64 KB with a full send buffer"})
+			From: itoa(limit), To: itoa(want), TakesEffect: Now,
+			Text: "allow more, on the host itself; each takes " + socketSize +
+				" of kernel memory, and up to 64 KB with a full send buffer"})
 	}
 	return append(out,
 		Remedy{
@@ -247,14 +247,14 @@ func orphanRemedies(limit, used int64) []Remedy {
 			Setting: "ss -tn state fin-wait-1 state last-ack state closing",
 			Text: "see which peers do not acknowledge: unreachable ones, or " +
 				"ones that read nothing",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		},
 		Remedy{
 			Kind: ByApplication,
 			Text: "before close(), wait until the peer has read all " +
 				"(shutdown(), then read() until 0, with a timeout): a " +
 				"connection that is finished leaves no orphan",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		},
 	)
 }

@@ -13,8 +13,13 @@ const (
 )
 
 // wider is the settings with which the range has need ports, as a plan sets them; none where it
-// has them, or cannot have them.
-func (p pool) wider(need int64) []Remedy { return settingsOnly(p.lift(need)) }
+// has them, or cannot have them, or where the sockets have a range of their own.
+func (p pool) wider(need int64) []Remedy {
+	if p.band {
+		return nil
+	}
+	return settingsOnly(p.lift(need))
+}
 
 // lost is how many ports of the range connect() cannot choose.
 func (p pool) lost() int64 { return p.size - p.usable }
@@ -33,7 +38,7 @@ func (p pool) lift(need int64) []Remedy {
 	low, high, widest := p.stretch(lastPort)
 	widest = max(widest, 1)
 	return []Remedy{{
-		Kind: ByTopology, TakesEffect: "at the next connect()",
+		Kind: ByTopology, TakesEffect: AtConnect,
 		Text: figure.Count((need-1)/widest+1) +
 			" source addresses (bind with IP_BIND_ADDRESS_NO_PORT) or as many " +
 			"destination addresses or ports: with the widest range, " +
@@ -104,7 +109,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	if list := lists.reserved.Union(servers); list != lists.reserved {
 		out = append(out, Remedy{
 			Kind: BySetting, Setting: reservedPorts.Name, From: lists.reserved.String(),
-			To: list.String(), TakesEffect: "now",
+			To: list.String(), TakesEffect: Now,
 			Text: "reserve the ports of servers that the wider range covers, so " +
 				"that no connection takes them while a server restarts",
 			Change: host.Setting{Fact: reservedPorts, Want: list.String()},
@@ -122,7 +127,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 	to := itoa(low) + " " + itoa(high)
 	return append(out, Remedy{
 		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high),
-		To: to, TakesEffect: "now",
+		To: to, TakesEffect: Now,
 		Text: "the smallest range with " + plural(need, "port") + margined(margin) +
 			", with the ports that servers of this host use put into " +
 			"net.ipv4.ip_local_reserved_ports first",

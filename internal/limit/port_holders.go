@@ -87,6 +87,8 @@ func (h portHolders) remedies(r *host.Reader, p pool, t twReuse, s twState, need
 		return readAttempt(r).remedies(h.program())
 	case h.leaked():
 		return []Remedy{closeThem(h.program()), restartFrees}
+	case p.band:
+		return p.ownRange(0)
 	}
 	var out []Remedy
 	if p.usable*2 <= p.size {
@@ -101,7 +103,7 @@ func (h portHolders) remedies(r *host.Reader, p pool, t twReuse, s twState, need
 			Kind: ByTopology,
 			Text: "have the peer close its end: until then, or until " +
 				"tcp_fin_timeout, the port stays taken",
-			TakesEffect: "at the next close()",
+			TakesEffect: AtClose,
 		})
 	}
 	out = append(out,
@@ -109,14 +111,14 @@ func (h portHolders) remedies(r *host.Reader, p pool, t twReuse, s twState, need
 			Kind: ByApplication,
 			Text: "keep connections and use them again (a pool, HTTP " +
 				"keep-alive): fewer connections to one destination",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		},
 		Remedy{
 			Kind: ByTopology,
 			Text: "more source addresses (bind with " +
 				"IP_BIND_ADDRESS_NO_PORT), or more destination addresses or " +
 				"ports: each pair has " + plural(p.usable, "port") + " of its own",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 	)
 	if h.row.Count("TIME_WAIT") > 0 && s != twTaken {
@@ -126,6 +128,17 @@ func (h portHolders) remedies(r *host.Reader, p pool, t twReuse, s twState, need
 		out = append(out, p.wider(need)...)
 	}
 	return out
+}
+
+// ownRange is what widens the range that the program gave its sockets.
+func (p pool) ownRange(int64) []Remedy {
+	return []Remedy{{
+		Kind: ByApplication,
+		Text: "give the sockets a wider IP_LOCAL_PORT_RANGE, or none: they have the " +
+			plural(p.size, "port") + " from " + itoa(p.low) + " to " + itoa(p.high) +
+			" of the namespace's range (HAProxy: source ADDRESS:LOW-HIGH)",
+		TakesEffect: AtConnect,
+	}}
 }
 
 // usualRange is how many ports the default range has.
@@ -144,7 +157,7 @@ func lostPorts(r *host.Reader, p pool) (cause string, back Remedy) {
 				Setting: "net.ipv4.ip_local_reserved_ports",
 				Text: "reserve only the ports that servers need: " +
 					plural(p.reserved, "port") + " of the range are reserved",
-				TakesEffect: "now",
+				TakesEffect: Now,
 			}
 	case p.bound >= p.listening:
 		most, sockets := largestBinder(r)
@@ -159,14 +172,14 @@ func lostPorts(r *host.Reader, p pool) (cause string, back Remedy) {
 				Text: "close the bound sockets of " + who(most.process, most.pid) +
 					" or set IP_BIND_ADDRESS_NO_PORT before bind(), so that " +
 					"no port is held before connect()",
-				TakesEffect: "at the next bind()",
+				TakesEffect: AtBind,
 			}
 	}
 	return plural(p.listening, "port") + " of the range are held by listeners: " + left,
 		Remedy{
 			Kind:        ByApplication,
 			Text:        "listen on ports outside ip_local_port_range",
-			TakesEffect: "at the next bind()",
+			TakesEffect: AtBind,
 		}
 }
 
@@ -219,19 +232,19 @@ func (a attempt) remedies(program string) []Remedy {
 		Text: "find out why nobody answers there: a route or a filter (firewall, " +
 			"security group) that drops the SYN or the answer, or a host that is " +
 			"down; more ports would be held in the same way",
-		TakesEffect: "now",
+		TakesEffect: Now,
 	}, {
 		Kind: ByApplication,
 		Text: "a timeout for connect() in " + program + " (or TCP_SYNCNT on the " +
 			"socket), and a pause before the next attempt",
-		TakesEffect: "at the next start of the process",
+		TakesEffect: AtStart,
 	}}
 	if !a.known || a.retries <= fewRetries {
 		return out
 	}
 	return append(out, Remedy{
 		Kind: BySetting, Setting: synRetries.Name, From: itoa(a.retries),
-		To: itoa(fewRetries), TakesEffect: "now",
+		To: itoa(fewRetries), TakesEffect: Now,
 		Text: "give an attempt up after " + figure.Count(a.seconds(fewRetries)) +
 			" s, ETIMEDOUT, and its port with it; those that wait now are given up " +
 			"at their next SYN. By hand only: a peer behind a path that loses " +

@@ -55,12 +55,12 @@ func bindLess(p pool, need int64) []Remedy {
 			Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not " +
 				"bind at all: then each destination has all " + plural(p.usable,
 				"port"),
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 		{
 			Kind:        ByTopology,
 			Text:        "more source addresses",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		},
 	}, p.wider(need)...)
 }

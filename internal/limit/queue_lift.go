@@ -80,7 +80,7 @@ func (l queueLift) to(need int64) []Remedy {
 			Kind: ByTopology,
 			Text: "no queue is longer than " + figure.Count(mostBacklog) +
 				": more listeners",
-			TakesEffect: "at the next listen()",
+			TakesEffect: AtListen,
 		}}
 	}
 	sum := plural(each, "connection") + " at once"
@@ -109,7 +109,7 @@ func (l queueLift) lengthenAll(limit int64, sum string) (out []Remedy) {
 // program that asks for more than it got.
 func (l queueLift) raiseCap(limit int64, members []Remedy) Remedy {
 	m := Remedy{Kind: BySetting, Setting: "net.core.somaxconn", From: itoa(l.somaxconn),
-		To: itoa(limit), TakesEffect: "at the next listen()",
+		To: itoa(limit), TakesEffect: AtListen,
 		Text: "raise the cap; the listener keeps its limit until listen() is called again",
 		Sum:  "caps what listen() may ask for, and " + figure.Count(limit) + " are needed",
 		Cost: "none by itself",
@@ -129,7 +129,7 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 		Setting:     "listen() on the open socket of " + l.group.name,
 		From:        itoa(m.limit),
 		To:          itoa(limit),
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Sum:         sum,
 	}
 	whose := who(m.process, m.pid)
@@ -145,7 +145,7 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 			Name: m.row.Name() + "#limit"}, Want: itoa(limit)}
 	default:
 		out.Setting, out.TakesEffect = "backlog argument of listen()",
-			"at the next listen()"
+			AtListen
 		out.Text = "ask for a larger backlog in " + whose + notLive(l.live)
 	}
 	out.Kind = Live
@@ -153,16 +153,13 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 		out.Kind = ByApplication
 	}
 	out.Cost = "none while nobody waits; a full queue of " + figure.Count(limit) + " takes " +
-		mebibytes(limit*queuedBytes) + " of kernel memory (2.4 KB a connection)"
+		mebibytes(limit*socketBytes) + " of kernel memory (" + socketSize + " a connection)"
 	out.Risk = "a program that is slow to accept makes its clients wait longer instead of " +
 		"refusing them sooner"
 	out.Lasts = "until the socket is closed or its program calls listen() again; a larger " +
 		"backlog in " + whose + " keeps it"
 	return out
 }
-
-// queuedBytes is a socket that nobody has accepted yet: no file, no epoll entry.
-const queuedBytes = 2400
 
 func notLive(live bool) string {
 	if live {
@@ -179,7 +176,7 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "give " + who(m.process, m.pid) + " descriptors, or have it close " +
 				"some: " + string(ProcessFiles) + " says which; a longer queue " +
 				"would only make clients wait longer",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	case processStopped, notAtAll:
 		return []Remedy{{
@@ -187,7 +184,7 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "find out why " + who(m.process, m.pid) + " does not call " +
 				"accept() (blocked, stopped, out of descriptors or threads); a " +
 				"longer queue would only make clients wait longer",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	case tooSlow:
 		return []Remedy{{
@@ -195,7 +192,7 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 			Text: "have " + who(m.process, m.pid) + " call accept() sooner " +
 				"(an accept loop of its own, more workers); a longer queue " +
 				"would only make clients wait longer",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		}}
 	}
 	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
@@ -205,27 +202,27 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn",
 			From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
 			Text: "raise the cap; the listener keeps its limit until listen() is " +
-				"called again", TakesEffect: "at the next listen()"})
+				"called again", TakesEffect: AtListen})
 	}
 	if !cut {
 		out = append(out, Remedy{Kind: ByApplication,
 			Setting: "backlog argument of listen()", From: itoa(m.limit),
 			To: itoa(want),
 			Text: "ask for a larger backlog in " + who(m.process, m.pid) +
-				notSomaxconn(known), TakesEffect: "at the next listen()"})
+				notSomaxconn(known), TakesEffect: AtListen})
 	}
 	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name,
 		From: itoa(m.limit), To: itoa(want),
 		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) +
 			" does it without a restart: listen() called again on the same " +
 			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)",
-		TakesEffect: "now"})
+		TakesEffect: Now})
 	if len(g.members) > 1 {
 		out = append(out, Remedy{
 			Kind: ByApplication,
 			Text: "one shared listener instead of SO_REUSEPORT, or members " +
 				"that accept at the same pace",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		})
 	}
 	return out

@@ -16,7 +16,7 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 			Kind: ByTopology,
 			Text: "turn TCP timestamps on at the peer, or at the proxy or " +
 				"firewall on the way that takes them out; tcp_tw_reuse then acts",
-			TakesEffect: "at the next connect()",
+			TakesEffect: AtConnect,
 		}}
 	case s != twOff && s != twLoopbackOnly, !t.stampsKnown:
 		return nil
@@ -29,7 +29,7 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 func turnTimestampsOn() Remedy {
 	const name = "net.ipv4.tcp_timestamps"
 	return Remedy{Kind: BySetting, Setting: name, From: "0", To: "1",
-		TakesEffect: "now, for new connections",
+		TakesEffect: NowForNew,
 		Text: "turn timestamps on, here and at the peer, so that connect() can " +
 			"take ports over; those that are in TIME_WAIT now stay for their 60 s",
 		Change: host.Setting{Fact: host.Sysctl(name), Want: "1"},
@@ -44,7 +44,7 @@ func turnTimestampsOn() Remedy {
 func (t twReuse) turnReuseOn() Remedy {
 	const name = "net.ipv4.tcp_tw_reuse"
 	return Remedy{Kind: BySetting, Setting: name, From: itoa(t.mode), To: "1",
-		TakesEffect: "at the next connect()",
+		TakesEffect: AtConnect,
 		Text: "let connect() take ports over " + seconds(t.delay) +
 			" after they closed, where both ends use timestamps; only the " +
 			"timestamps then tell late packets of the old connection apart",

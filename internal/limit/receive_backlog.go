@@ -176,7 +176,7 @@ func receiveGauges(r *host.Reader, _ Workload) []Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether the counter still moves",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	return []Gauge{g}

@@ -19,7 +19,7 @@ func (s softnet) remedies(length int64, known, used bool) []Remedy {
 				" is the only one that " +
 				"drops: receive queues of the card (RSS), RPS masks over more " +
 				"CPUs, or none where the card has a queue for each CPU",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 }
 
@@ -32,7 +32,7 @@ func raiseBacklog(length int64, known, used bool) Remedy {
 		Setting: name,
 		Text: "a longer queue takes longer bursts and adds delay; it does not " +
 			"help a CPU that is busy all the time",
-		TakesEffect: "now",
+		TakesEffect: Now,
 	}
 	switch {
 	case !known:

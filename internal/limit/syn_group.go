@@ -345,7 +345,7 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether the counters still move",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	var out []Remedy
@@ -356,7 +356,7 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_max_syn_backlog",
 			From: itoa(q.max), To: itoa(roundUp(max(q.max+1, q.member.limit*4/3))),
 			Text:        "while SYN cookies are off: let the backlog be the ceiling",
-			TakesEffect: "now"})
+			TakesEffect: Now})
 	}
 	if !q.byMax || q.halfOpen >= q.backlogPlaces(q.member) {
 		m := q.member
@@ -371,12 +371,12 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 			"comes back (SyncookiesRecv), their peers do not answer: forged " +
 			"addresses, or SYN-ACKs that are lost. Then look at the route back and " +
 			"filter before this host; a larger backlog does not help",
-		TakesEffect: "now",
+		TakesEffect: Now,
 	})
 }
 
 var turnCookiesOn = Remedy{
-	Kind: BySetting, Setting: synCookies.Name, From: "0", To: "1", TakesEffect: "now",
+	Kind: BySetting, Setting: synCookies.Name, From: "0", To: "1", TakesEffect: Now,
 	Text: "answer SYNs that meet a full SYN queue with a cookie instead of dropping them; " +
 		"tcp_max_syn_backlog then has no effect",
 	Change: host.Setting{Fact: synCookies, Want: "1"},

@@ -19,7 +19,7 @@ func (l synLift) to(need int64) (out []Remedy) {
 	if l.syn.refuses() && l.syn.maxKnown && l.syn.admitted() < each {
 		to := min(roundUp(((each-1)*4+2)/3), mostBacklog)
 		m := Remedy{Kind: BySetting, Setting: name, From: itoa(l.syn.max), To: itoa(to),
-			TakesEffect: "now",
+			TakesEffect: Now,
 			Text: "while SYN cookies are off: let the backlog be the " +
 				"ceiling; with tcp_syncookies = 1 it has no effect and a full " +
 				"queue drops nobody",

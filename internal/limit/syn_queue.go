@@ -302,7 +302,7 @@ func synNamespace(f synFacts) (Gauge, bool) {
 			Text: "see which listener has half-open connections while the " +
 				"counters move; the kernel log names its port once (\"possible " +
 				"SYN flooding on port\")",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}},
 	}
 	total, moved := f.lost(f.refuses())

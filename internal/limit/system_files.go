@@ -124,7 +124,7 @@ func systemFilesGauges(r *host.Reader, w Workload) []Gauge {
 				Text: "see who has them open: the number of entries in " +
 					"/proc/PID/fd, by process; one that only grows is a " +
 					"leak, and a higher limit only postpones its end",
-				TakesEffect: "now",
+				TakesEffect: Now,
 			},
 		}
 	}
@@ -150,13 +150,13 @@ func spared(r *host.Reader) (sure, perhaps []int64) {
 func raiseFileMax(from, need int64) Remedy {
 	to := itoa(roundUp(max(need, 8192)))
 	return Remedy{Kind: BySetting, Setting: "fs.file-max", From: itoa(from), To: to,
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Text: "allow more open files; each takes about 1 KB of kernel memory " +
-			"with its inode and dentry, a socket about 3.9 KB",
+			"with its inode and dentry, a socket about " + IdleSize,
 		Change: host.Setting{Fact: host.Sysctl("fs.file-max"), Want: to},
 		Sum:    figure.Count(need) + " open files, up to the next power of two",
 		Cost: "none by itself; each open file takes about 1 KB of kernel " +
-			"memory, a TCP socket about 3.9 KB",
+			"memory, a TCP socket about " + IdleSize,
 		Risk: "one value for the host and all containers: programs that leak " +
 			"files may take more memory before they are stopped",
 		Lasts: untilBoot,

@@ -78,7 +78,7 @@ func (p taskGroup) gauge() Gauge {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether it still happens",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	default:
 		return g

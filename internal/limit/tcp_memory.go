@@ -307,7 +307,7 @@ func (p tcpPages) remedies(g Gauge) []Remedy {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether it happens again",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	case p.most == 0:
 		return []Remedy{{
@@ -316,7 +316,7 @@ func (p tcpPages) remedies(g Gauge) []Remedy {
 			From:    "0 0 0",
 			Text: "0 allows no data at all: take the numbers of a host of " +
 				"the same size, or restart",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	}
 	return append([]Remedy{find}, p.lift(p.wanted())...)

@@ -13,7 +13,7 @@ func (p tcpPages) lift(need int64) []Remedy {
 	low, pressure, most := max(p.low, 3*sixth), max(p.pressure, 4*sixth), max(p.most, 6*sixth)
 	m := Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_mem",
 		From: triple(p.low, p.pressure, p.most), To: triple(low, pressure, most),
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Text: "allow " + p.pages(most) +
 			", in the initial network namespace; the memory is taken only when it " +
 			"is queued",

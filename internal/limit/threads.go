@@ -338,7 +338,7 @@ func raiseTasks(l taskLimit, now int64) Remedy {
 		Setting:     l.name,
 		From:        itoa(l.value),
 		To:          itoa(to),
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Text:        "allow more threads",
 	}
 	switch {
@@ -379,7 +379,7 @@ func (l taskLimit) raiseUser(to int64, out Remedy) Remedy {
 }
 
 func fewerThreads() Remedy {
-	return Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
+	return Remedy{Kind: ByApplication, TakesEffect: AtStart,
 		Text: "an event loop (epoll) or a bounded pool instead of a thread for each " +
 			"connection; see whether the number of threads still grows, which " +
 			"is a leak"}

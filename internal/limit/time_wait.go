@@ -151,6 +151,7 @@ func timeWaitGauges(r *host.Reader, _ Workload) []Gauge {
 		source, destination, _ := strings.Cut(row.Name(), "->")
 		_, isNumber := row.Int("TIME_WAIT")
 		broken := row.Text("TIME_WAIT") != "" && !isNumber
+		p := p.of(row)
 		if p.usable > 0 && !broken && strings.Contains(destination, ":") &&
 			!strings.Contains(source, "*") {
 			gauges = append(gauges, peerRate(r, p, t, row))
@@ -165,16 +166,17 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 		Bounds: Outbound, Near: neverNear, AtMost: !p.boundListed ||
 			(s == twTaken && t.delayGuessed) || s == twRecycled,
 		Steps: p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
-		Owner: "net.ipv4.ip_local_port_range and the 60 s of TIME_WAIT (a constant of " +
-			"the kernel)",
+		Owner: p.rangeName() + " and the 60 s of TIME_WAIT (a constant of the kernel)",
 	}
 	remedies := rateRemedies(r, p, t, s, 0)
-	g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
+	if g.Lift = p.ownRange; !p.band {
+		g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
+	}
 	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.period(s)),
 		Value: p.usable * 1000 / t.period(s)}
 	switch s {
 	case twTaken:
-		g.Owner = "net.ipv4.ip_local_port_range and the reuse delay (" + t.delayFrom + ")"
+		g.Owner = p.rangeName() + " and the reuse delay (" + t.delayFrom + ")"
 		g.Steps = append(g.Steps, Step{
 			ID:    ReuseDelay,
 			Label: "time until tcp_tw_reuse may take a port over",
@@ -184,7 +186,7 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 			From:  t.delayFrom,
 		})
 	case twRecycled:
-		g.Owner = "net.ipv4.ip_local_port_range and net.ipv4.tcp_tw_recycle"
+		g.Owner = p.rangeName() + " and net.ipv4.tcp_tw_recycle"
 		g.Steps = append(g.Steps, Step{
 			Label: "shortest time that a port stays in TIME_WAIT with " +
 				"tcp_tw_recycle, 3.5 retransmission timeouts",
@@ -416,15 +418,15 @@ func rateRemedies(r *host.Reader, p pool, t twReuse, s twState, ports int64) []R
 			Kind: ByApplication,
 			Text: "keep connections and use them again (a pool, HTTP " +
 				"keep-alive): a connection that is not closed leaves no TIME_WAIT",
-			TakesEffect: "at the next start of the process",
+			TakesEffect: AtStart,
 		},
 		Remedy{
 			Kind: ByTopology,
 			Text: "let the other side close first: TIME_WAIT then stands " +
 				"there, on the listener's side, where it keeps nobody out",
-			TakesEffect: "at the next close()",
+			TakesEffect: AtClose,
 		},
-		Remedy{Kind: ByTopology, Text: pairs, TakesEffect: "at the next connect()"},
+		Remedy{Kind: ByTopology, Text: pairs, TakesEffect: AtConnect},
 	)
 	return append(out, last...)
 }
@@ -432,7 +434,7 @@ func rateRemedies(r *host.Reader, p pool, t twReuse, s twState, ports int64) []R
 // noPort leaves the choice to connect(), which has all ports for each destination and may
 // take them over from TIME_WAIT.
 func noPort(p pool) Remedy {
-	return Remedy{Kind: ByApplication, TakesEffect: "at the next bind()",
+	return Remedy{Kind: ByApplication, TakesEffect: AtBind,
 		Text: "set IP_BIND_ADDRESS_NO_PORT (Linux 4.2) before bind(), or do not bind " +
 			"at all: connect() then chooses among " + plural(p.usable, "port") +
 			" for each destination, and tcp_tw_reuse can act"}

@@ -277,7 +277,7 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 			Kind:        Live,
 			Setting:     "maxconn check --for 10s",
 			Text:        "see whether the counter still moves",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}}
 	case user != "":
 		g.Remedies = []Remedy{d.longer(user), d.fair()}
@@ -286,7 +286,7 @@ func (d device) explain(g *Gauge, user string, drops, moved int64) {
 			Setting: "tc qdisc change dev " + encode.CommandWord(d.name),
 			Text: "a larger limit of the qdisc; it takes longer bursts and " +
 				"adds delay",
-			TakesEffect: "now"}, d.fair()}
+			TakesEffect: Now}, d.fair()}
 	}
 }
 
@@ -323,7 +323,7 @@ func (d device) longer(user string) Remedy {
 	m := Remedy{
 		Kind: BySetting, Setting: "ip link set dev " + encode.CommandWord(d.name) +
 			" txqueuelen",
-		TakesEffect: "now",
+		TakesEffect: Now,
 		Text: "a longer queue takes longer bursts and adds delay; it does not " +
 			"help a link that is full all the time",
 	}
@@ -371,5 +371,5 @@ func (d device) fair() Remedy {
 	}
 	return Remedy{Kind: BySetting, Setting: "tc qdisc replace dev " +
 		encode.CommandWord(d.name) + " root",
-		From: d.root, To: "fq_codel", Text: text, TakesEffect: "now"}
+		From: d.root, To: "fq_codel", Text: text, TakesEffect: Now}
 }

@@ -20,7 +20,7 @@ func recycling(r *host.Reader, t twReuse) Gauge {
 		// Bounds stays empty: nobody knows how many share an address
 		Subject: thisNetns, Unbounded: true, Owner: name,
 		Remedies: []Remedy{{Kind: BySetting, Setting: name, From: "1", To: "0",
-			TakesEffect: "now",
+			TakesEffect: Now,
 			Text: "turn it off; TIME_WAIT then lasts its 60 s, which keeps " +
 				"no client out"}},
 	}

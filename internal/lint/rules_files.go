@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // fileRules are about descriptors.
@@ -71,7 +72,7 @@ func (c *evaluation) rlimit() {
 	case "MemoryMax", "MemoryLimit":
 		c.note(Effective,
 			"Bounds the memory of the unit, kernel memory of its connections "+
-				"included: about 3.9 KB for each idle one.",
+				"included: about "+limit.IdleSize+" for each idle one.",
 			"mm/memcontrol.c try_charge_memcg; systemd.resource-control(5)")
 	default:
 		c.note(Unrelated, "Is not about how many connections there can be.",

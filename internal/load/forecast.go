@@ -16,11 +16,6 @@ import (
 	"github.com/maxconn/maxconn/internal/observe"
 )
 
-// BytesPerEnd is the kernel memory of one end of an idle connection that is watched with
-// epoll, in bytes. Measured on Linux 6.18, x86-64, as the loss of MemFree: 8,170 to 8,370
-// for both ends of 100,000 to 2,500,000 connections.
-const BytesPerEnd = 4185
-
 // Ceiling is how many connections a limit allows a run, computed before it starts.
 type Ceiling struct {
 	Limit       limit.ID
@@ -100,15 +95,15 @@ func ForeseeServer(ctx context.Context, s Spec) Forecast {
 
 // ofHost adds what all programs of the host share.
 func (f *Forecast) ofHost(ctx context.Context, s Spec) {
-	f.Bytes = s.Connections * f.Ends * BytesPerEnd
+	f.Bytes = s.Connections * f.Ends * limit.BytesPerEnd
 	if m, ok := readMemory(); ok {
 		keep := s.KeepFree
 		if keep == 0 {
 			keep = keepFree(m)
 		}
-		c := f.add(limit.ConnectionMemory, max(m.Free-keep, 0)/(f.Ends*BytesPerEnd),
+		c := f.add(limit.ConnectionMemory, max(m.Free-keep, 0)/(f.Ends*limit.BytesPerEnd),
 			"%d MiB free, %d MiB of it kept, %d bytes for each connection", m.Free>>20,
-			keep>>20, f.Ends*BytesPerEnd)
+			keep>>20, f.Ends*limit.BytesPerEnd)
 		c.Common = fmt.Sprintf("%d MiB, and memory is enough for %d", f.Bytes>>20,
 			c.Connections)
 	}

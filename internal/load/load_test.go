@@ -281,7 +281,8 @@ func TestForecast(t *testing.T) {
 	}
 	ports, ok := f.Of("ephemeral-ports")
 	if low, bound := f.Tightest(6000); !ok || ports.Connections != 5000 || !bound ||
-		low.Limit != "ephemeral-ports" || f.Ends != 2 || f.Bytes != 2_000_000*BytesPerEnd {
+		low.Limit != "ephemeral-ports" || f.Ends != 2 ||
+		f.Bytes != 2_000_000*limit.BytesPerEnd {
 		t.Errorf("%+v", f)
 	}
 	if _, bound := f.Tightest(5000); bound {

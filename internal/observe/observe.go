@@ -26,6 +26,8 @@ type Options struct {
 	Namespace netns.Path
 	// Name is how the user called the namespace, "" where nobody did.
 	Name string
+	// Ports are local ports of which every holder is wanted.
+	Ports []uint16
 	// Root is where proc is mounted, "" for /proc. Tests give a tree of files; sockets
 	// and devices come from the kernel all the same.
 	Root string
@@ -112,7 +114,7 @@ func (s *subject) observe() error {
 	s.id = id
 	steps := []func(){
 		s.system, s.sysctls, s.counters, s.sockstat, s.memory, s.softnet, s.conntrack,
-		s.neighbours, s.links, s.sockets,
+		s.neighbours, s.links, s.sockets, s.portHolders,
 	}
 	for _, step := range steps {
 		if err := s.ctx.Err(); err != nil {

@@ -110,6 +110,7 @@ func (s *subject) process(h *holder, groups *groups) {
 	if limitsErr == nil {
 		row = limitFields(row, limits)
 	}
+	row = s.ownLimit(row, h, p)
 	row = row.AddInt("files", int64(h.files))
 	if n, ok := s.filesBelow(h, limits); ok {
 		row = row.AddInt("files_below", n)

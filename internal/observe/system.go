@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -38,6 +39,21 @@ func (s *subject) system() {
 	s.boot()
 	s.scope()
 	s.ownLimits()
+	s.cgroupMemory()
+}
+
+// cgroupMemory records what the kernel was told at boot not to charge to cgroups
+// (mm/memcontrol.c cgroup_memory).
+func (s *subject) cgroupMemory() {
+	b, err := s.root.Read("cmdline")
+	if err != nil {
+		return // as where nobody gave the option
+	}
+	for option := range strings.FieldsSeq(string(b)) {
+		if what, ok := strings.CutPrefix(option, "cgroup.memory="); ok {
+			s.snapshot.Set(host.System("cgroup-options"), what)
+		}
+	}
 }
 
 func user() string {

@@ -94,9 +94,10 @@ func formula(g limit.Gauge) (sum string) {
 
 // effect is when a change takes effect, in the words that are promised. A setting that
 // connect() asks for each time acts now.
-func effect(r limit.Remedy) string {
-	if r.TakesEffect == "at the next connect()" || strings.HasPrefix(r.TakesEffect, "now") {
-		return "now"
+func effect(r limit.Remedy) limit.Effect {
+	switch r.TakesEffect {
+	case limit.AtConnect, limit.NowForNew, limit.NowInInitial:
+		return limit.Now
 	}
 	return r.TakesEffect
 }
@@ -115,8 +116,8 @@ func leftOf(n diagnose.Need, r limit.Remedy) Left {
 	case r.Setting != "":
 		text = r.Setting + ": " + text
 	}
-	if e := r.TakesEffect; e != "" && e != "now" {
-		text += " (takes effect " + e + ")"
+	if e := r.TakesEffect; e != "" && e != limit.Now {
+		text += " (takes effect " + string(e) + ")"
 	}
 	l := Left{
 		Limit:   string(n.Gauge.Limit.ID),

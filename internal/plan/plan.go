@@ -113,11 +113,11 @@ type Change struct {
 	Limit   string `json:"limit"` // ID
 	// TakesEffect is "now", "at the next listen()", "at the next start of the process",
 	// "in the next network namespace" or "at the next boot".
-	TakesEffect string `json:"takes_effect"`
-	Owner       string `json:"owner"` // who set the old value
-	Cost        string `json:"cost,omitempty"`
-	Risk        string `json:"risk,omitempty"`
-	Lasts       string `json:"lasts,omitempty"` // until when it holds if nobody persists it
+	TakesEffect limit.Effect `json:"takes_effect"`
+	Owner       string       `json:"owner"` // who set the old value
+	Cost        string       `json:"cost,omitempty"`
+	Risk        string       `json:"risk,omitempty"`
+	Lasts       string       `json:"lasts,omitempty"` // until when it holds if nobody persists it
 	// Unit is the systemd unit of the process, and Limits its descriptor limits after
 	// the plan, "soft:hard": what a unit file or limits.conf has to say at its next
 	// start.

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
@@ -21,10 +22,6 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 			m.paragraph(proseSpans(about(e.Host)))
 			m.onHost(p.OnHost)
 		}
-	}
-	for _, p := range e.Knobs {
-		m.heading(2, code(p.Name)+prose(valueOf(p)))
-		m.knobTable([]KnobPage{p}, true)
 	}
 	for _, p := range e.Signs {
 		m.heading(2, prose(signName(p)))
@@ -46,7 +43,32 @@ func ExplanationMarkdown(w io.Writer, e Explanation) error {
 		m.items("limit: "+prose(otherLimits(c)), "means: "+prose(c.Means),
 			"look at: "+code(c.Look), "source: "+code(c.Source))
 	}
+	m.named(e)
 	return m.flush(w)
+}
+
+// named are the ports, addresses, settings and other names that were asked for or stand in a text.
+func (m *markdown) named(e Explanation) {
+	for _, a := range e.Addresses {
+		m.paragraph(prose(a.words()))
+	}
+	for _, p := range e.Ports {
+		m.heading(2, "port "+prose(strconv.Itoa(int(p.Port))))
+		var lines []md
+		for _, x := range p.lines() {
+			lines = append(lines, prose(strings.TrimPrefix(x.label+": "+x.words, ": ")))
+		}
+		m.items(lines...)
+	}
+	for _, p := range e.Knobs {
+		m.heading(2, code(p.Name)+prose(valueOf(p)))
+		m.knobTable([]KnobPage{p}, true)
+	}
+	for _, x := range e.Words {
+		m.heading(2, code(x.Name)+prose(prefixed(" = ", x.Value)))
+		m.items(prose(x.Kind+": "+x.Means), "read by: "+prose(cmp.Or(list(x.Limits),
+			"no limit")))
+	}
 }
 
 // limitPage is what the catalogue says; Doc is Markdown already.

@@ -111,7 +111,7 @@ func TestSignWithAPort(t *testing.T) {
 		"TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:443. Sending " +
 			"cookies."} {
 		e, ok := Explain(text, defaultHost())
-		if !ok || e.Signs[0].Limit != "syn-queue" || portIn(e.Signs[0].Quotes) != "443" {
+		if !ok || e.Signs[0].Limit != "syn-queue" || e.Signs[0].OnHost.Port != "443" {
 			t.Fatalf("%q: %+v", text, e.Signs)
 		}
 		h := e.Signs[0].OnHost

@@ -3,6 +3,7 @@ package render
 import (
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -16,32 +17,32 @@ func ExplanationText(w io.Writer, e Explanation, style Style) error {
 	for _, p := range e.Limits {
 		s.limitPage(e, p)
 	}
-	for i, p := range e.Knobs {
-		if i > 0 {
+	parts := 0
+	part := func() {
+		if parts++; parts > 1 {
 			s.rule()
-		}
-		s.para(0, 2, span{p.Name, bold}, text(valueOf(p)))
-		s.knobFacts(p.Facts)
-		for _, u := range p.Uses {
-			s.para(4, 6, text("limit "), span{u.Limit, bold},
-				text(" (maxconn explain "+u.Limit+")"))
 		}
 	}
 	for i, p := range e.Signs {
-		if i > 0 {
-			s.rule()
-		}
+		part()
 		s.matched(e, p, slices.ContainsFunc(e.Signs[:i], func(before SignPage) bool {
 			return before.Limit == p.Limit
 		}))
 	}
-	for i, c := range e.OtherCauses {
-		if i+len(e.Signs) > 0 {
-			s.rule()
-		}
+	for _, c := range e.OtherCauses {
+		part()
 		s.otherCause(c)
 	}
-	if e.NoFigures != "" && len(e.Knobs)+len(e.Signs) > 0 {
+	s.named(e, part)
+	for _, p := range e.Knobs {
+		part()
+		s.knob(p)
+	}
+	for _, w := range e.Words {
+		part()
+		s.word(w)
+	}
+	if e.NoFigures != "" && len(e.Knobs)+len(e.Signs)+len(e.Words) > 0 {
 		s.blank()
 		s.para(0, 2, span{"No figures of this host", yellow}, text(": "+e.NoFigures))
 	}
@@ -90,6 +91,41 @@ func (s *screen) limitPage(e Explanation, p LimitPage) {
 	s.head("KERNEL SOURCE")
 	for _, source := range p.Sources {
 		s.para(2, 4, text(source))
+	}
+}
+
+// knob is a setting, and which limits know it.
+func (s *screen) knob(p KnobPage) {
+	s.para(0, 2, span{p.Name, bold}, text(valueOf(p)))
+	s.knobFacts(p.Facts)
+	for _, u := range p.Uses {
+		s.para(4, 6, text("limit "), span{u.Limit, bold}, text(" (maxconn explain "+u.Limit+
+			")"))
+	}
+}
+
+// word is a name that is none of a limit, a setting or an errno.
+func (s *screen) word(w Word) {
+	s.para(0, 2, span{w.Name, bold}, text(prefixed(" = ", w.Value)+" ("+w.Kind+")"))
+	s.labelled(2, "means", 12, text(w.Means))
+	if len(w.Limits) > 0 {
+		s.labelled(2, "read by", 12, text(list(w.Limits)+" (maxconn explain "+w.Limits[0]+
+			")"))
+	}
+}
+
+// named are the ports and addresses of a text that a program could not have.
+func (s *screen) named(e Explanation, part func()) {
+	for _, a := range e.Addresses {
+		part()
+		s.para(0, 2, text("here: "+a.words()))
+	}
+	for _, p := range e.Ports {
+		part()
+		s.para(0, 2, span{"port " + strconv.Itoa(int(p.Port)), bold}, text(" here"))
+		for _, line := range p.lines() {
+			s.labelled(2, line.label, 12, text(line.words))
+		}
 	}
 }
 
@@ -187,14 +223,27 @@ func (s *screen) otherCause(c limit.OtherCause) {
 
 // otherLimits says that it is none, or which it may be.
 func otherLimits(c limit.OtherCause) string {
-	if len(c.Limits) == 0 {
+	switch {
+	case c.Program != "" && len(c.Limits) > 0:
+		return c.Program + "'s own, none of the kernel's; see also " + list(c.Limits)
+	case c.Program != "":
+		return c.Program + "'s own, none of the kernel's"
+	case len(c.Limits) == 0:
 		return "none: this is not a limit"
+	case !c.Far:
+		return "mostly none; perhaps " + list(c.Limits)
 	}
 	return "mostly none; perhaps " + list(c.Limits) + " of the other end"
 }
 
 // otherSign is the errno in the form that the words for signs take.
-func otherSign(c limit.OtherCause) SignPage { return SignPage{Errno: c.Errno, Call: c.Call} }
+func otherSign(c limit.OtherCause) SignPage {
+	p := SignPage{Errno: c.Errno, Call: c.Call}
+	if c.Errno == "" {
+		p.Text, p.Call = c.Texts[0], ""
+	}
+	return p
+}
 
 // onHost writes the figures of a limit's busiest subjects, with each step of the formula or
 // without.

@@ -28,6 +28,11 @@ type Explanation struct {
 	Signs     []SignPage  `json:"signs"`
 	// OtherCauses are what the errno may mean apart from these.
 	OtherCauses []limit.OtherCause `json:"other_causes"`
+	// Words are counters, facts, states and the like that were asked for or stand in the text.
+	Words []Word `json:"words"`
+	// Ports and Addresses are those of the text that a program could not have.
+	Ports     []PortPage    `json:"ports"`
+	Addresses []AddressPage `json:"addresses"`
 }
 
 // LimitPage is all about one limit.
@@ -85,14 +90,46 @@ func Explain(query string, s host.Snapshot) (e Explanation, ok bool) {
 	for _, k := range knob.Search(query) {
 		e.Knobs = append(e.Knobs, knobPage(k, s, limit.Using(k.Name)...))
 	}
-	if len(e.Knobs) > 0 {
+	if e.Words = findWords(query, s); len(e.Knobs)+len(e.Words) > 0 {
 		return e, true
 	}
-	for _, m := range limit.FindSigns(query) {
-		e.Signs = append(e.Signs, matchedPage(m, s))
+	e.message(s)
+	return e, len(e.Signs)+len(e.OtherCauses)+len(e.Knobs)+len(e.Words) > 0
+}
+
+// message is what a text means, and what it names.
+func (e *Explanation) message(s host.Snapshot) {
+	at := limit.EndpointsIn(e.Query)
+	for _, m := range limit.FindSigns(e.Query) {
+		e.Signs = append(e.Signs, matchedPage(m, s, at))
 	}
-	e.OtherCauses = limit.FindOtherCauses(query)
-	return e, len(e.Signs)+len(e.OtherCauses) > 0
+	e.OtherCauses = limit.FindOtherCauses(e.Query)
+	for _, k := range knobsIn(e.Query) {
+		e.Knobs = append(e.Knobs, knobPage(k, s, limit.Using(k.Name)...))
+	}
+	e.Words = wordsIn(e.Query, s)
+	e.Addresses = addressPages(*e, s)
+	if s.Len() > 0 {
+		e.Ports = portPages(e.Query, s)
+	}
+}
+
+// isBetween says that a character parts the names of a text.
+func isBetween(r rune) bool { return strings.ContainsRune(" \t\n\"'`()[]{},;:<>=", r) }
+
+// knobsIn are the settings that a text names whole or as a path.
+func knobsIn(text string) (found []*knob.Knob) {
+	for _, token := range strings.FieldsFunc(text, isBetween) {
+		name, path := strings.CutPrefix(strings.Trim(token, "."), "/proc/sys/")
+		if !path && strings.Count(name, ".") < 2 && knob.Lookup(name) == nil ||
+			!path && !strings.Contains(name, ".") {
+			continue
+		}
+		if k := knob.Search(name); len(k) == 1 && !slices.Contains(found, k[0]) {
+			found = append(found, k[0])
+		}
+	}
+	return found
 }
 
 // findLimit takes an ID as people and the kernel spell it: time-wait, time_wait, TIME_WAIT.
@@ -110,7 +147,7 @@ func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
 		Scope:   l.Scope,
 		Doc:     l.Doc,
 		Formula: l.Formula,
-		OnHost:  onHost(l, s, ""),
+		OnHost:  onHost(l, s, nil),
 		Myths:   l.Myths,
 		Sources: l.Sources,
 	}
@@ -125,8 +162,9 @@ func limitPage(l *limit.Limit, s host.Snapshot) LimitPage {
 	return p
 }
 
-// onHost evaluates a limit. Where port is not empty, only listeners on that port are subjects.
-func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
+// onHost evaluates a limit, for the listener or the destination that a text names where it names
+// one.
+func onHost(l *limit.Limit, s host.Snapshot, named []limit.Endpoint) OnHost {
 	if s.Len() == 0 {
 		return OnHost{}
 	}
@@ -134,11 +172,7 @@ func onHost(l *limit.Limit, s host.Snapshot, port string) OnHost {
 	if err := r.Err(); err != nil {
 		return OnHost{Unseen: err.Error()}
 	}
-	if port != "" {
-		gauges = slices.DeleteFunc(gauges, func(g limit.Gauge) bool {
-			return !strings.HasSuffix(g.Subject.Listener, ":"+port)
-		})
-	}
+	gauges, port := concerning(gauges, l, named)
 	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int {
 		return cmp.Compare(share(b), share(a))
 	})

@@ -167,7 +167,7 @@ func remedy(m limit.Remedy) string {
 		words += ": " + m.Text
 	}
 	if m.TakesEffect != "" {
-		words += " (takes effect " + m.TakesEffect + ")"
+		words += " (takes effect " + string(m.TakesEffect) + ")"
 	}
 	return words
 }

@@ -30,7 +30,7 @@ func (m *markdown) plan(p plan.Plan) {
 		for i, c := range p.Changes {
 			rows = append(rows, []md{number(i + 1), code(c.Setting),
 				code(shownValue(c.From)), code(shownValue(c.To)),
-				prose(c.TakesEffect), prose(c.Owner)})
+				prose(string(c.TakesEffect)), prose(c.Owner)})
 		}
 		m.table([]md{":", "setting", "from", "to", "takes effect", "set by"}, rows)
 	}

@@ -213,7 +213,7 @@ type labelledWords struct{ label, words string }
 // changeWords is everything that is to be said of a change.
 func changeWords(c plan.Change) (out []labelledWords) {
 	for _, x := range []labelledWords{
-		{"why", c.Why}, {"set by", c.Owner}, {"takes effect", c.TakesEffect},
+		{"why", c.Why}, {"set by", c.Owner}, {"takes effect", string(c.TakesEffect)},
 		{"lasts", c.Lasts}, {"cost", c.Cost}, {"risk", c.Risk},
 	} {
 		if x.words != "" {

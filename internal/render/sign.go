@@ -2,6 +2,8 @@ package render
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -33,28 +35,45 @@ func signPage(l *limit.Limit, s limit.Sign) SignPage {
 	}
 }
 
-// matchedPage adds what the text quoted and the host's figures, for the port that the text
-// names if it names one.
-func matchedPage(m limit.SignMatch, s host.Snapshot) SignPage {
+// matchedPage adds what the text quoted and the host's figures, for the port or the destination
+// that the text names if it names one.
+func matchedPage(m limit.SignMatch, s host.Snapshot, at []limit.Endpoint) SignPage {
 	p := signPage(m.Limit, m.Sign)
 	p.Quotes = m.Quotes
-	port := ""
-	if m.Limit.Scope == limit.Listener {
-		port = portIn(m.Quotes)
-	}
-	p.OnHost = onHost(m.Limit, s, port)
+	p.OnHost = onHost(m.Limit, s, at)
 	return p
 }
 
-// portIn finds a port among quotes: "443", or since about Linux 6.2 "0.0.0.0:443".
-func portIn(quotes []string) string {
-	for _, q := range quotes {
-		if _, err := netip.ParseAddrPort(q); err == nil {
-			q = q[strings.LastIndexByte(q, ':')+1:]
-		}
-		if q != "" && len(q) <= 5 && strings.Trim(q, "0123456789") == "" {
-			return q
+// concerning leaves the gauges of the listener or the destination that a text names. port is that
+// of the listener, "" where none is named. Of a destination without connections the gauge of any
+// destination tells.
+func concerning(gauges []limit.Gauge, l *limit.Limit, named []limit.Endpoint) (some []limit.Gauge,
+	port string) {
+	for _, at := range named {
+		switch {
+		case at.Local || at.Port == 0:
+		case l.Scope == limit.Listener:
+			port = strconv.Itoa(int(at.Port))
+			return slices.DeleteFunc(gauges, func(g limit.Gauge) bool {
+				return !strings.HasSuffix(g.Subject.Listener, ":"+port)
+			}), port
+		case l.Scope == limit.Peer && at.Addr.IsValid():
+			return towards(gauges, netip.AddrPortFrom(at.Addr, at.Port).String()), ""
 		}
 	}
-	return ""
+	return gauges, ""
+}
+
+func towards(gauges []limit.Gauge, destination string) []limit.Gauge {
+	is := func(g limit.Gauge) bool { return g.Subject.Destination == destination }
+	if slices.ContainsFunc(gauges, is) {
+		return slices.DeleteFunc(gauges, func(g limit.Gauge) bool { return !is(g) })
+	}
+	others := slices.DeleteFunc(slices.Clone(gauges), func(g limit.Gauge) bool {
+		return g.Subject.Kind != limit.AnyPeer
+	})
+	if len(others) > 0 {
+		return others
+	}
+	return gauges
 }
