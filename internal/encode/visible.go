@@ -36,7 +36,7 @@ func IsVisible(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, hidden)
 }
 
-func hidden(r rune) bool { return !strconv.IsPrint(r) }
+func hidden(r rune) bool { return (r < ' ' || r > '~') && !strconv.IsPrint(r) }
 
 // Lines makes a text of several lines visible, line by line.
 func Lines(s string) string {
