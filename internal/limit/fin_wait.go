@@ -289,8 +289,8 @@ func heldRemedies(process string) []Remedy {
 }
 
 // shorter is for a tcp_fin_timeout above 60 s: connections that were closed here then end after
-// as long as TIME_WAIT lasts. It cuts nobody off: what arrives for one that was closed is answered with RST at once,
-// whatever the timeout (tcp_rcv_state_process, TCPAbortOnData).
+// as long as TIME_WAIT lasts. It cuts nobody off: what arrives for one that was closed is answered
+// with RST at once, whatever the timeout (tcp_rcv_state_process, TCPAbortOnData).
 func (f fins) shorter() []Remedy {
 	if !f.timeoutKnown || f.timeout <= timeWaitSeconds {
 		return nil
