@@ -55,8 +55,8 @@ func (c *evaluation) runningNumber() (int64, bool) {
 	if c.key == "" {
 		return 0, false
 	}
-	text, ok := c.running(identity(c.key))
-	if !ok {
+	text, ok := c.running(knob.Main(c.key))
+	if !ok || c.world.scope != "" {
 		return 0, false
 	}
 	v := numbers(text, 1)
