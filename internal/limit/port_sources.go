@@ -27,7 +27,8 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	g := Gauge{
 		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations",
 			Source: row.Name()}, Bounds: Outbound,
-		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Doubt: !p.boundListed, Steps: p.steps(),
+		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed,
+		Doubt: !p.boundListed, Steps: p.steps(),
 		Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}

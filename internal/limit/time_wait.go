@@ -314,33 +314,6 @@ func (t twReuse) atCeiling(r *host.Reader, ceiling int64) bool {
 	return ok && err == nil && float64(moved) >= 0.9*float64(ceiling)*length.Seconds()
 }
 
-// closingSteps is the rate at which this side closes, from what it has closed in the last 60 s.
-func closingSteps(waiting int64, s twState) []Step {
-	label := "closed first by this side each second, over the last 60 s"
-	switch s {
-	case twTaken, twPerhaps, twYoung:
-		label += " (at least: ports that were taken over are no longer in TIME_WAIT)"
-	case twRecycled:
-		label += " (at least: with tcp_tw_recycle ports do not stay that long)"
-	}
-	return []Step{
-		{
-			Label: "ports in TIME_WAIT now",
-			Value: waiting,
-			Unit:  "ports",
-			How:   Read,
-			From:  "sock_diag",
-		},
-		{
-			Label: label,
-			Sum:   itoa(waiting) + " / " + itoa(timeWaitSeconds),
-			Value: waiting / timeWaitSeconds,
-			Unit:  "connections/s",
-			How:   Computed,
-		},
-	}
-}
-
 func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) string {
 	length := ", each for 60 s"
 	if s == twRecycled {
