@@ -55,7 +55,7 @@ func (c *evaluation) runningNumber() (int64, bool) {
 		return 0, false
 	}
 	text, ok := c.running(knob.Main(c.key))
-	if !ok {
+	if !ok || c.world.scope != "" {
 		return 0, false
 	}
 	v := numbers(text, 1)

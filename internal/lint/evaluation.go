@@ -110,7 +110,7 @@ func (c *evaluation) from(
 			return v.n[0], c.at(s), true
 		}
 	}
-	if text, found := c.running(key); found {
+	if text, found := c.running(key); found && c.world.scope == "" {
 		if v := numbers(text, 1); v.wrong == "" {
 			return v.n[0], "the running value", true
 		}

@@ -98,7 +98,7 @@ func formula(g limit.Gauge) (sum string) {
 // connect() asks for each time acts now.
 func effect(r limit.Remedy) limit.Effect {
 	switch r.TakesEffect {
-	case limit.AtConnect, limit.NowInInitial:
+	case limit.AtConnect, limit.NowForNew, limit.NowInInitial:
 		return limit.Now
 	}
 	return r.TakesEffect
