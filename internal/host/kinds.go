@@ -103,6 +103,11 @@ const (
 	// bounds its threads, where that is not the one in cgroup: version 1). unseen_cgroup
 	// ("yes" where the group that bounds its memory could not be reached). own_limit (the
 	// connections that its configuration allows a process of a known server),
+	// tables (descriptor tables, where threads have their own), files_most (descriptors of
+	// the fullest), unseen_tables ("yes" where that could not be told), estimate and error
+	// (connections, from the descriptors that were read, and by how much that may be off),
+	// held_sockets (other than these), held_eventfds, held_pipes, held_files, held_others,
+	// unconnected (of held_sockets, TCP; about; the last six only near the limit).
 	// own_limit_name (the setting), own_limit_counts ("all", "inbound"). sysadmin
 	// (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from
 	// fs.file-max).

@@ -18,7 +18,7 @@ const (
 // raised before it: fs.nr_open, the hard limit, the soft limit.
 func (t fileTable) lift(need int64) []Remedy {
 	need = min(need, mostFiles)
-	total := need + t.other()
+	total := (need + t.other() + t.tables - 1) / t.tables
 	if total > mostOpen {
 		return []Remedy{{
 			Kind: ByTopology,
