@@ -116,7 +116,8 @@ const (
 	// memory_max ("max" is a word) memory_current memory_sock memory_events_max
 	// memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
 	// memory_file: page cache that can be given back (inactive_file + active_file of
-	// memory.stat; total_ ones in version 1). memory_slab (slab_reclaimable), memory_anon
+	// memory.stat; total_ ones in version 1). id (the inode of its directory, which the next
+	// of its path does not get). memory_slab (slab_reclaimable), memory_anon
 	// (anon and shmem), memory_kmem and memory_kmem_max (version 1). above ("unseen" for
 	// the topmost where there are more that cannot be seen).
 	CgroupKind Kind = "cgroup"

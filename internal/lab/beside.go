@@ -191,7 +191,7 @@ func setMTU(_ *worker, n deviceNumber) (nothing, error) {
 }
 
 func setTxQueueLen(_ *worker, n deviceNumber) (nothing, error) {
-	return nothing{}, tune.LinkTxQueueLen(n.Device, uint32(n.Number))
+	return nothing{}, tune.LinkTxQueueLen(n.Device, 0, uint32(n.Number))
 }
 
 type queueing struct {

@@ -130,3 +130,35 @@ func (t fileTable) ownBound(need int64) []Remedy {
 			figure.Count(need) + " connections " +
 			"as well"}}
 }
+
+// raiseHard is for root of the host alone.
+func (t fileTable) raiseHard(want int64) Remedy {
+	text := "raise both limits of the running process; needs CAP_SYS_RESOURCE in the " +
+		"initial user namespace: root of the host, not of a container"
+	if t.nrOpen > 0 && want > t.nrOpen {
+		text += "; above fs.nr_open = " + itoa(t.nrOpen) +
+			" it is refused with EPERM, raise that first"
+	}
+	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
+		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
+		TakesEffect: Now, Text: text,
+		Cost: "none by itself",
+		Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, " +
+			"not of a container", Lasts: "until the process ends"}
+}
+
+// ulimit is the command that raises the soft limit, or both where the hard one is too low.
+func (t fileTable) ulimit(want int64) string {
+	if t.hardKnown && want > t.hard {
+		return "ulimit -n " + itoa(want) + " (as root, the hard limit is lower)"
+	}
+	return "ulimit -Sn " + itoa(want)
+}
+
+// keepHard writes the hard limit behind the soft one, so that it is not lowered.
+func keepHard(hard, want int64) string {
+	if hard > want && hard < noCeiling {
+		return ":" + itoa(hard)
+	}
+	return ""
+}

@@ -271,7 +271,8 @@ func (t fileTable) steps(used int64) []Step {
 		},
 	}
 	if t.tables > 1 {
-		steps[0].Label += " of each of " + itoa(t.tables) + " tables (threads have their own)"
+		steps[0].Label += " of each of " + itoa(t.tables) +
+			" tables (threads have their own)"
 	}
 	if !t.all && !t.estimated {
 		return append(steps, Step{
@@ -350,59 +351,6 @@ func (t fileTable) cause() string {
 	return text
 }
 
-// holder is whose table is the fullest.
-func (t fileTable) holder() string {
-	if t.tables > 1 {
-		return "a thread of " + who(t.name, t.pid) + ", whose threads have " +
-			figure.Count(t.tables) + " tables of descriptors with " +
-			figure.Count(t.files) + " in all,"
-	}
-	return who(t.name, t.pid)
-}
-
-// limits is the limit of all tables.
-func (t fileTable) limits() string {
-	if t.tables > 1 {
-		return itoa(t.soft) + " * " + itoa(t.tables)
-	}
-	return itoa(t.soft)
-}
-
-func (t fileTable) about() string {
-	if t.estimated {
-		return "about "
-	}
-	return ""
-}
-
-// heldBy are what descriptors may be that are no connections: the fields of the row, and words.
-var heldBy = []struct{ field, words string }{
-	{"unconnected", "TCP sockets that are neither connected nor listening: the program does " +
-		"not close sockets whose connect() failed, or that it never used"},
-	{"held_sockets", "sockets of another kind (UDP, Unix) or not connected"},
-	{"held_eventfds", "eventfds"},
-	{"held_pipes", "pipes"},
-	{"held_files", "open files"},
-	{"held_others", "something else (epoll, timers, ...)"},
-}
-
-// loose says whether most descriptors are TCP sockets without any use.
-func (t fileTable) loose() bool { return t.row.Count("unconnected")*2 > t.files }
-
-// holders says what most of the other descriptors are, or "".
-func (t fileTable) holders() string {
-	for _, h := range heldBy {
-		if n := t.row.Count(h.field); n*2 >= t.other() && n > 0 && n <= t.files {
-			about := t.about()
-			if h.field == "unconnected" {
-				about = "about " // always by a sample
-			}
-			return "; " + about + figure.Count(n) + " are " + h.words
-		}
-	}
-	return ""
-}
-
 func (t fileTable) evidence() []Evidence {
 	ev := []Evidence{{"process " + itoa(t.pid) + " files",
 		figure.Count(t.fullest) + " of " + figure.Count(t.soft),
@@ -468,22 +416,6 @@ func (t fileTable) raiseSoft(want int64) Remedy {
 		Lasts: "until the process ends; for the next start: " + t.nextStart(want).Text}
 }
 
-// raiseHard is for root of the host alone.
-func (t fileTable) raiseHard(want int64) Remedy {
-	text := "raise both limits of the running process; needs CAP_SYS_RESOURCE in the " +
-		"initial user namespace: root of the host, not of a container"
-	if t.nrOpen > 0 && want > t.nrOpen {
-		text += "; above fs.nr_open = " + itoa(t.nrOpen) +
-			" it is refused with EPERM, raise that first"
-	}
-	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
-		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
-		TakesEffect: Now, Text: text,
-		Cost: "none by itself",
-		Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, " +
-			"not of a container", Lasts: "until the process ends"}
-}
-
 // nextStart keeps the limit over a restart.
 func (t fileTable) nextStart(want int64) Remedy {
 	out := Remedy{
@@ -512,20 +444,4 @@ func (t fileTable) nextStart(want int64) Remedy {
 		out.Text += "; raise fs.nr_open (" + itoa(t.nrOpen) + ") first"
 	}
 	return out
-}
-
-// ulimit is the command that raises the soft limit, or both where the hard one is too low.
-func (t fileTable) ulimit(want int64) string {
-	if t.hardKnown && want > t.hard {
-		return "ulimit -n " + itoa(want) + " (as root, the hard limit is lower)"
-	}
-	return "ulimit -Sn " + itoa(want)
-}
-
-// keepHard writes the hard limit behind the soft one, so that it is not lowered.
-func keepHard(hard, want int64) string {
-	if hard > want && hard < noCeiling {
-		return ":" + itoa(hard)
-	}
-	return ""
 }

@@ -142,7 +142,7 @@ func tables() error {
 	ready := make(chan error)
 	for range 2 {
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			runtime.LockOSThread() // for good: the thread ends with the goroutine
 			if err := unix.Unshare(unix.CLONE_FILES); err != nil {
 				ready <- err
 				return
@@ -239,7 +239,8 @@ func leak() error {
 	return nil
 }
 
-// A leak of sockets is called so from a sample of the descriptors, and the estimates hold the truth.
+// A leak of sockets is called so from a sample of the descriptors, and the estimates hold the
+// truth.
 func TestLeakedSockets(t *testing.T) {
 	pid, _ := child(t, "leak", "leak")
 	snapshot, err := observe.Observe(context.Background(), observe.Options{})

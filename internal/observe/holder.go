@@ -12,6 +12,7 @@ type holder struct {
 	// that owners.table has for the next descriptor: twice its number, and sampled
 	value    uint32
 	pid      int
+	start    uint64        // ticks since boot; 0 unless it holds a socket of some kind
 	comm     string        // "" unless it holds a socket of some kind
 	holds    bool          // a socket of some kind
 	name     uint32        // number of comm in owners.names
@@ -30,7 +31,7 @@ type holder struct {
 	unsure                    bool      // whether threads have tables of their own
 	before                    int       // read before the dump
 	all                       bool      // complete before the dump: all its sockets are counted
-	weight                    float64   // how many descriptors one stands for that was read since first
+	weight                    float64   // of a descriptor that was read since first
 	outside                   bool      // lives in another network namespace
 	cgroup                    string    // that bounds its memory; "" where it was not looked up
 
@@ -55,6 +56,12 @@ func (h *holder) close() {
 	h.walk, h.process = nil, nil
 }
 
+// is says whether a process is the one that was read, and not the next with its pid.
+func (h *holder) is(p *procfs.Process) bool {
+	stat, err := p.Stat()
+	return err != nil || h.start == 0 || stat.StartTime == h.start
+}
+
 // again opens the process for further reading, and gives its name, which tells whether the pid
 // belongs to another one by now.
 func (h *holder) again(root procfs.Root) (*procfs.Process, error) {
@@ -63,7 +70,7 @@ func (h *holder) again(root procfs.Root) (*procfs.Process, error) {
 		return nil, err
 	}
 	comm, err := p.Comm()
-	if err == nil && h.holds && comm != h.comm {
+	if err == nil && h.holds && comm != h.comm || !h.is(p) {
 		err = procfs.ErrGone
 	}
 	h.comm = comm

@@ -253,6 +253,9 @@ func (o *owners) read(h *holder, most int) {
 		if w.name == 0 {
 			o.name(h)
 			w.comm, w.name = h.comm, o.names.id(h.comm)
+			if stat, err := h.process.Stat(); err == nil {
+				w.start = stat.StartTime
+			}
 		}
 		h.name = w.name
 	}
@@ -296,12 +299,20 @@ func (o *owners) weighed(inode uint32) (*holder, float64) {
 
 // comm is the name of a process that was found, or "".
 func (o *owners) comm(pid int) string {
-	for _, h := range o.holders {
-		if h.pid == pid {
-			return h.comm
-		}
+	if h := o.byPID(pid); h != nil {
+		return h.comm
 	}
 	return ""
+}
+
+// byPID is a process that was found, or nil.
+func (o *owners) byPID(pid int) *holder {
+	for _, h := range o.holders {
+		if h.pid == pid {
+			return h.whole()
+		}
+	}
+	return nil
 }
 
 // close lets all processes go.

@@ -31,8 +31,8 @@ func (o *owners) enterTables(whole *holder) {
 			whole.unsure = whole.unsure || err != nil && !isGone(err)
 			continue
 		}
-		h := &holder{pid: whole.pid, files: files, process: own, thread: thread, main: whole,
-			outside: whole.outside}
+		h := &holder{pid: whole.pid, files: files, process: own, thread: thread,
+			main: whole, outside: whole.outside}
 		whole.tables = append(whole.tables, h)
 		most := firstFiles
 		if files <= smallProcess {

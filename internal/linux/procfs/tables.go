@@ -14,8 +14,8 @@ const (
 
 // Tables returns the threads whose descriptor tables are their own (clone without CLONE_FILES,
 // unshare(2)): one of each further table, beside that of the process, as "task/12/". They stand in
-// the thread's own directory and not in that of the process. known is false where that could not
-// be told of every thread.
+// the thread's own directory and not in that of the process. known is false where that is
+// not known of every thread.
 func (p *Process) Tables() (threads []string, known bool) {
 	var st unix.Stat_t
 	if unix.Fstatat(p.dir, "task", &st, 0) != nil || st.Nlink <= 3 {
