@@ -25,6 +25,15 @@ type member struct {
 	dropsKnown           bool
 }
 
+// name is the listener's, with which of its group it is.
+func (m member) name() string {
+	at, number, several := strings.Cut(m.row.Name(), "~")
+	if !several {
+		return at
+	}
+	return at + " (member " + number + " of its SO_REUSEPORT group)"
+}
+
 // refused says whether the listener has dropped SYNs or ACKs: in the window
 // where there was one, else since it was opened, else nobody knows and it may have.
 func (m member) refused() bool {
@@ -172,4 +181,15 @@ func listenerWord(name string) string {
 		return name
 	}
 	return encode.CommandWord(name)
+}
+
+// waitingByProcess are the listeners of each process whose queues are not empty.
+func waitingByProcess(r *host.Reader) map[int64][]member {
+	out := map[int64][]member{}
+	for _, row := range r.Table(host.ListenerKind) {
+		if m := newMember(r, row); m.pid != 0 && m.queue > 0 {
+			out[m.pid] = append(out[m.pid], m)
+		}
+	}
+	return out
 }

@@ -3,7 +3,10 @@ package lint
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // wrappers are words in front of a command that run it.
@@ -23,7 +26,7 @@ func (p *parser) commands(w word) {
 func (p *parser) nested(w word) {
 	p.inside(w, func() {
 		text := asScript(strings.ReplaceAll(w.text, written, ""))
-		p.read(&rows{rest: text, n: w.row - 1}, anyRole)
+		p.read(&rows{rest: text, n: w.row - 1}, shellRole)
 	})
 }
 
@@ -35,6 +38,9 @@ func (p *parser) inside(w word, step func()) {
 	was := *p
 	p.row, p.all, p.depth = w.row, nil, was.depth+1
 	p.oneRow = was.oneRow || strings.Contains(w.text, written)
+	if was.oneRow {
+		p.row = was.row
+	}
 	step()
 	p.depth, p.row, p.all, p.oneRow = was.depth, was.row, was.all, was.oneRow
 	p.role, p.here = was.role, was.here
@@ -58,7 +64,7 @@ func unwrapped(words []word) []word {
 	for len(words) > 0 {
 		name := path.Base(words[0].text)
 		switch {
-		case oneOf(name, wrappers):
+		case slices.Contains(wrappers, name):
 			words = words[1:]
 			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
 				flag := words[0].text
@@ -84,6 +90,10 @@ func (p *parser) command(words []word, targets []string) {
 		p.sysctl(args)
 	case "echo":
 		p.echo(args, targets)
+	case "perl":
+		p.sed(args)
+	case "systemd-run", "systemctl":
+		p.unitItems(texts(args))
 	case "printf":
 		p.printf(args, targets)
 	case "ulimit":
@@ -99,17 +109,54 @@ func (p *parser) command(words []word, targets []string) {
 	case "modprobe", "insmod":
 		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git",
-		"tee":
+		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[":
 	default:
-		if p.elements(words) || p.inBlock(words) {
+		name := path.Base(words[0].String())
+		if p.elements(words) || p.inBlock(words) || p.server(name, args) {
 			return
 		}
+		if p.role == anyRole && p.depth < 2 && len(words) > 3 && !slices.Contains(carriers,
+			name) &&
+			!slices.Contains(shells, name) && !strings.HasPrefix(name, "$") {
+			return // a sentence
+		}
 		was := p.where
-		if name := path.Base(words[0].text); oneOf(name, carriers) {
+		if slices.Contains(carriers, name) {
 			p.where = name
 		}
-		p.otherCommand(args)
+		p.within(p.carried(name, args), func() { p.otherCommand(args) })
 		p.where = was
+	}
+}
+
+// carried is the world of what a command runs or makes.
+func (p *parser) carried(name string, args []word) world {
+	all := texts(args)
+	switch {
+	case name == "nsenter" && (slices.Contains(all, "-t1") || slices.Contains(all, "1")):
+		return world{}
+	case name == "kubectl" || name == "oc":
+		return world{scope: OfPod}
+	case !slices.Contains([]string{"docker", "podman", "nerdctl"}, name):
+		return p.world
+	}
+	w := world{scope: OfContainer, given: true, privileged: slices.Contains(all,
+		"--privileged")}
+	for i, a := range all {
+		w.hostNet = w.hostNet || a == "--net=host" || a == "--network=host" ||
+			(a == "--net" || a == "--network") && i+1 < len(all) && all[i+1] == "host"
+	}
+	return w
+}
+
+// unitItems takes systemd-run -p LimitNOFILE=65536 and systemctl set-property.
+func (p *parser) unitItems(args []string) {
+	was := p.section
+	defer func() { p.section = was }()
+	p.section = strings.Join(args, " ") // of a unit of its own
+	for _, a := range args {
+		a = strings.TrimPrefix(strings.TrimPrefix(a, "--property="), "-p")
+		p.unitItem(a)
 	}
 }
 
@@ -131,11 +178,16 @@ func (p *parser) otherCommand(args []word) {
 		p.row = args[i].row
 		w := args[i].String()
 		switch {
-		case path.Base(w) == "sysctl":
-			p.sysctl(args[i+1:])
+		case path.Base(w) == "sysctl" && (i == 0 || args[i-1].text != "-m"):
+			p.within(p.world.running(), func() { p.sysctl(args[i+1:]) })
 			return
-		case strings.ContainsAny(w, blank+"\n"):
-			p.commands(word{unquote.Replace(args[i].text), args[i].row})
+		case w == "-a" && p.where == "ansible" && i+1 < len(args):
+			i++
+			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
+		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):
+			p.within(p.world.running(), func() {
+				p.commands(word{unquote.Replace(args[i].text), args[i].row})
+			})
 		case strings.HasPrefix(w, "--sysctl="):
 			p.sysctl([]word{{strings.TrimPrefix(w, "--sysctl="), args[i].row}})
 		case w == "--sysctl" && i+1 < len(args):
@@ -159,8 +211,8 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 // net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
-	key := canonical(name)
-	if !looksLikeKey(name) || !p.isNearKey(key) {
+	key := knob.Key(name)
+	if !looksLikeKey(name) || p.role == anyRole && knob.Find(key) == nil || !p.isNearKey(key) {
 		return
 	}
 	switch {
@@ -191,13 +243,13 @@ func (p *parser) sysctl(args []word) {
 		switch {
 		case ok && name != "":
 			for _, key := range p.keysOf(name) {
-				p.add(setting{form: asWrite, key: canonical(key),
+				p.add(setting{form: asWrite, key: knob.Key(key),
 					value: trim(value)})
 			}
 		case looksLikeKey(name) && i+1 < len(args) &&
 			strings.HasPrefix(args[i+1].text, "="):
 			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
-			p.add(setting{form: asWrite, key: canonical(name), value: value,
+			p.add(setting{form: asWrite, key: knob.Key(name), value: value,
 				flaw: &blanksInSysctl})
 			return
 		}
@@ -262,7 +314,14 @@ func isKernelFile(target string) bool {
 
 // write is a line that goes to a file: one under /proc/sys or /sys, or one that is read at boot.
 func (p *parser) write(target, text string) {
-	if trim(text) == "" {
+	switch {
+	case trim(text) == "":
+		return
+	case target == toSysctl:
+		p.as(sysctlRole, text)
+		return
+	case target == toShell:
+		p.as(shellRole, text)
 		return
 	}
 	if key, ok := belowProc(target); ok {
@@ -279,11 +338,17 @@ func (p *parser) write(target, text string) {
 		return
 	}
 	r := roleOf(target)
-	if r == rcLocalRole || r == treeRole {
-		r = anyRole
+	if r == rcLocalRole || r == anyRole {
+		r = shellRole
 	}
 	p.into(target, func() { p.as(r, text) })
 }
+
+// toSysctl and toShell are where the output of commands goes that sysctl -p and a shell read.
+const (
+	toSysctl = "\x00sysctl"
+	toShell  = "\x00shell"
+)
 
 // queueFile is /sys/class/net/DEVICE/tx_queue_len.
 func queueFile(target string) (device string, ok bool) {

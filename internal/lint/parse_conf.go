@@ -1,6 +1,11 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
 
 var (
 	notAssignment = Note{NoEffect,
@@ -31,7 +36,7 @@ func (p *parser) confLine(t string) {
 	case !ok && strings.HasPrefix(t, "$"): // lines that a shell makes
 		return
 	case !ok && looksLikeKey(trim(strings.TrimPrefix(t, "-"))) && strings.HasPrefix(t, "-"):
-		p.add(setting{form: asExclude, key: canonical(trim(t[1:]))})
+		p.add(setting{form: asExclude, key: knob.Key(trim(t[1:]))})
 		return
 	case !ok && strings.HasPrefix(t, "-"): // leaves alone what is no setting
 		return
@@ -51,7 +56,7 @@ func (p *parser) confLine(t string) {
 	case strings.HasPrefix(name, "/proc/sys/"):
 		s.flaw, name = &procInConf, strings.TrimPrefix(name, "/proc/sys")
 	}
-	s.key = canonical(name)
+	s.key = knob.Key(name)
 	p.add(s)
 }
 
@@ -63,7 +68,7 @@ func strayLine(t string) setting {
 	}
 	name = strings.TrimSuffix(name, ":")
 	if looksLikeKey(name) {
-		return stray(canonical(name), rest, notAssignment)
+		return stray(knob.Key(name), rest, notAssignment)
 	}
 	return stray(name, rest, notAssignment)
 }
@@ -76,12 +81,14 @@ func (p *parser) assignment(t string) bool {
 	switch {
 	case !ok && bare != "" && name == "-"+bare && !strings.ContainsAny(bare, blank) &&
 		looksLikeKey(bare):
-		p.add(setting{form: asExclude, key: canonical(bare)})
+		p.add(setting{form: asExclude, key: knob.Key(bare)})
 		return true
 	case !ok || strings.ContainsAny(bare, blank):
 		return false
-	case strings.HasPrefix(bare, "["):
-		return p.element(bare, trim(value))
+	case strings.HasSuffix(bare, "]") && !looksLikeKey(bare): // T[net.core.somaxconn]=1024
+		at := strings.IndexByte(bare, '[')
+		return at >= 0 && variableName.MatchString(bare[:at]) &&
+			p.element(bare[at:], trim(value))
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
@@ -96,9 +103,12 @@ func (p *parser) assignment(t string) bool {
 		}
 		value = strings.Trim(trim(value), `"'`)
 	}
+	if p.role == anyRole && p.depth < 2 && isSentence(value) {
+		return false
+	}
 	p.add(setting{
 		form:     asConf,
-		key:      canonical(bare),
+		key:      knob.Key(bare),
 		value:    trim(value),
 		optional: bare != name,
 		oneWay:   oneWay,
@@ -106,9 +116,17 @@ func (p *parser) assignment(t string) bool {
 	return true
 }
 
+// isSentence says whether words follow a number, as where a sentence begins with a name.
+func isSentence(value string) bool {
+	value, _, _ = strings.Cut(strings.ReplaceAll(value, ";", "#"), "#")
+	words := strings.Fields(value)
+	return len(words) > 1 && isDigit(words[0][0]) && !isValue(value) &&
+		strings.IndexFunc(words[len(words)-1], unicode.IsLetter) >= 0
+}
+
 // element takes ["net.core.somaxconn"]="4096" of a table in a script.
 func (p *parser) element(name, value string) bool {
-	key, value := canonical(strings.Trim(name, `[]"'`)), bareWord(value)
+	key, value := knob.Key(strings.Trim(name, `[]"'`)), bareWord(value)
 	if !looksLikeKey(key) || value == "" || value[0] < '0' || value[0] > '9' {
 		return false
 	}
@@ -123,7 +141,7 @@ func isShortName(word string) bool {
 		return false
 	}
 	for _, n := range knownNames() {
-		if lastPart(n.Name) == word && isTCP(n.Name) {
+		if knob.Last(n.Name) == word && isTCP(n.Name) {
 			return true
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -171,7 +169,8 @@ func prefixed(prefix, words string) string {
 
 // signName is a sign as people know it.
 func signName(p SignPage) string {
-	name := `"` + p.Text + `"`
+	// The sign for anything is no ASCII, and not every terminal has it.
+	name := `"` + strings.ReplaceAll(p.Text, "…", "...") + `"`
 	if p.Text == "" {
 		name = p.Errno
 	}
@@ -279,10 +278,10 @@ func (s *screen) onHost(h OnHost, steps bool) {
 func (s *screen) steps(steps []limit.Step) {
 	widest := 0
 	for _, x := range steps {
-		widest = max(widest, ansi.StringWidth(marked(x.Value, x.How, false)))
+		widest = max(widest, wide(marked(x.Value, x.How, false)))
 	}
 	for _, x := range steps {
-		lead := strings.Repeat(" ", widest-ansi.StringWidth(marked(x.Value, x.How, false)))
+		lead := strings.Repeat(" ", widest-wide(marked(x.Value, x.How, false)))
 		s.para(4, min(4+widest+1, 20), text(lead+stepFigure(x)+": "+x.Label+origin(x)))
 	}
 }

@@ -67,15 +67,27 @@ func (s *screen) string(spans []span) string {
 	return b.String()
 }
 
+// wide is how many columns a text takes. Printable ASCII takes one each, which is faster to see
+// than to look for clusters of characters.
+func wide(s string) int {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return ansi.StringWidth(s)
+		}
+	}
+	return len(s)
+}
+
 func (s *screen) blank() { s.b.WriteByte('\n') }
 
-// line writes one line; what does not fit the width is cut off behind a word.
-func (s *screen) line(indent int, spans ...span) {
+// line writes one line; what does not fit the width is cut off behind a word, which it says.
+func (s *screen) line(indent int, spans ...span) (cut bool) {
 	t := s.string(spans)
-	if room := s.style.Width - indent; ansi.StringWidth(t) > room {
-		t = s.string(cutSpans(spans, room))
+	if room := s.style.Width - indent; wide(t) > room {
+		cut, t = true, s.string(cutSpans(spans, room))
 	}
 	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
+	return cut
 }
 
 // cutSpans is the beginning of the spans that fits the width with " ..." behind it. It ends
@@ -89,7 +101,7 @@ func cutSpans(spans []span, width int) (out []span) {
 	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
 		if i := strings.LastIndexByte(short,
-			' '); ansi.StringWidth(short[:max(i, 0)]) >= room/2 {
+			' '); wide(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}
@@ -117,7 +129,7 @@ func (s *screen) para(indent, hang int, spans ...span) {
 func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 	lead := strings.Repeat(" ", indent) + s.string([]span{{label, dim}})
 	for _, t := range s.wrapped(s.style.Width-column, spans) {
-		gap := strings.Repeat(" ", max(0, column-ansi.StringWidth(lead)))
+		gap := strings.Repeat(" ", max(0, column-wide(lead)))
 		s.b.WriteString(strings.TrimRight(lead+gap+t, " ") + "\n")
 		lead = ""
 	}
@@ -131,6 +143,21 @@ func (s *screen) wrapped(width int, spans []span) []string {
 	t := ansi.Wordwrap(strings.ReplaceAll(s.string(spans), "-", hyphen), width, "")
 	t = strings.ReplaceAll(t, hyphen, "-")
 	return strings.Split(ansi.Hardwrap(t, width, true), "\n")
+}
+
+// Fold breaks lines that are wider than a screen at spaces, and indents what follows by hang more.
+func Fold(text string, width, hang int) string {
+	s := newScreen(Style{Width: width})
+	for line := range strings.Lines(text) {
+		words := strings.TrimRight(line, " \n")
+		if ansi.StringWidth(words) <= s.style.Width {
+			s.b.WriteString(line)
+			continue
+		}
+		indent := len(words) - len(strings.TrimLeft(words, " "))
+		s.para(indent, indent+hang, span{text: words[indent:]})
+	}
+	return s.b.String()
 }
 
 // rule parts two results.
