@@ -23,8 +23,8 @@ var natFaults = []fault{
 			return scene{works: w.connects(lab.ConnectSpec{To: behindNAT})}
 		},
 		check: []string{"--for", "3s"}, // the clients send their SYNs again
-		want: want{limit: "conntrack", severity: "critical", subject: "this network namespace",
-			cause: `SNAT or MASQUERADE has no free source port`,
+		want: want{limit: "conntrack", severity: "critical",
+			subject: "this network namespace", cause: `SNAT or MASQUERADE has no free source port`,
 			remedies: []string{`topology.*source addresses in the SNAT range`,
 				`topology.*random-fully`, `topology.*destinations`},
 			never: []string{`nf_conntrack_max`}},
