@@ -24,6 +24,7 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // anyStatus is for runs whose goal depends on how busy the machine is.
@@ -575,6 +576,25 @@ func TestLoadRaw(t *testing.T) {
 	}
 }
 
+// Ten source ports of each source address are not enough: the run says so.
+func TestLoadRawShortOfPorts(t *testing.T) {
+	newWorld(t) // or skips
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := exec.Command(path, "load", "--self", "--raw", "--json", "--ports", "40000-40009",
+		"--connections", "10300", "--hold", "1ms").Output()
+	var r load.Report
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Established != 10240 || r.BoundBy != "ephemeral-ports" ||
+		!strings.Contains(r.Because, "10 ports of 1024 source addresses") {
+		t.Errorf("%d, bound by %q: %s", r.Established, r.BoundBy, r.Because)
+	}
+}
+
 // A real nginx and a real Redis as the target: any server will do.
 func TestLoadRealServers(t *testing.T) {
 	needServers(t, map[string]string{"nginx": "nginx-light", "redis-server": "redis-server"})
@@ -667,5 +687,46 @@ func TestLoadSelf(t *testing.T) {
 			"met\n  established    200 of 200 attempted, in ") ||
 		!strings.Contains(text, "\n  connect time   p50 ") {
 		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// A second server on a port gets a part of its connections without a word: it is refused, whatever
+// of the two has all addresses, unless that is wanted.
+func TestServeBesideAnother(t *testing.T) {
+	w := newWorld(t)
+	path, err := binary()
+	w.must(err)
+	serve := func(args ...string) lab.Output {
+		out, err := w.lab.Run(w.Context(), nil, append([]string{path, "load", "serve", "--for",
+			"1ms"}, args...)...)
+		w.must(err)
+		return out
+	}
+	w.serve("127.0.0.1:7000")
+	for _, at := range []string{"127.0.0.1:7000", "0.0.0.0:7000", "127.0.0.1:6999-7000"} {
+		out := serve(at)
+		if out.Code != statusFailed || !strings.Contains(string(out.Stderr),
+			"another program listens there, on 127.0.0.1:7000") {
+			t.Errorf("%s: %d %s", at, out.Code, out.Stderr)
+		}
+	}
+	for _, args := range [][]string{{"127.0.0.1:7000", "--share"}, {"127.0.0.2:7000"},
+		{"127.0.0.1:7001"}} {
+		if out := serve(args...); out.Code != statusHolds {
+			t.Errorf("%q: %d %s", args, out.Code, out.Stderr)
+		}
+	}
+}
+
+// What stopped a load that nothing refused: the processors, or that a raw client has no more ports.
+func TestLoadSaysWhatStoppedIt(t *testing.T) {
+	w := newWorld(t)
+	r := w.load(statusBinds, "--self", "--mode", "churn", "--rate", "50000000", "--for", "300ms")
+	if r.BoundBy != result.ByProcessors || r.Because == "" {
+		t.Errorf("a rate: bound by %q: %s", r.BoundBy, r.Because)
+	}
+	if r := w.load(statusHolds, "--self", "--mode", "churn", "--rate", "20", "--for",
+		"300ms"); r.BoundBy != "" {
+		t.Errorf("a rate that was reached: bound by %q: %s", r.BoundBy, r.Because)
 	}
 }

@@ -82,6 +82,8 @@ type ServeSpec struct {
 	Progress   func(Sample)
 	// Ready, unless nil, is called once all sockets listen, with their addresses.
 	Ready func([]netip.AddrPort)
+	// Share says that others may listen on the same ports (ErrShared).
+	Share bool
 }
 
 const (
