@@ -106,8 +106,8 @@ func (a *app) runServe(ctx context.Context, f *serveFlags, text string) error {
 	r, err := load.Serve(ctx, s)
 	live.done()
 	if errors.Is(err, load.ErrShared) {
-		return &failure{statusFailed, err, "end that program, choose another port, or give " +
-			"each a part of the connections with --share"}
+		return &failure{statusFailed, err, "end that program, choose another port, or " +
+			"give each a part of the connections with --share"}
 	}
 	if err != nil {
 		return err

@@ -697,8 +697,8 @@ func TestServeBesideAnother(t *testing.T) {
 	path, err := binary()
 	w.must(err)
 	serve := func(args ...string) lab.Output {
-		out, err := w.lab.Run(w.Context(), nil, append([]string{path, "load", "serve", "--for",
-			"1ms"}, args...)...)
+		out, err := w.lab.Run(w.Context(), nil, append([]string{path, "load", "serve",
+			"--for", "1ms"}, args...)...)
 		w.must(err)
 		return out
 	}
@@ -721,7 +721,8 @@ func TestServeBesideAnother(t *testing.T) {
 // What stopped a load that nothing refused: the processors, or that a raw client has no more ports.
 func TestLoadSaysWhatStoppedIt(t *testing.T) {
 	w := newWorld(t)
-	r := w.load(statusBinds, "--self", "--mode", "churn", "--rate", "50000000", "--for", "300ms")
+	r := w.load(statusBinds, "--self", "--mode", "churn", "--rate", "50000000", "--for",
+		"300ms")
 	if r.BoundBy != result.ByProcessors || r.Because == "" {
 		t.Errorf("a rate: bound by %q: %s", r.BoundBy, r.Because)
 	}

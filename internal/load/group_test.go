@@ -106,7 +106,8 @@ func TestGuardOfAGroup(t *testing.T) {
 		if why != nil {
 			report.Stopped = *why
 		}
-		if a.boundByGroup(report) != c.stops || c.stops && report.BoundBy != "cgroup-memory" {
+		if a.boundByGroup(report) != c.stops ||
+			c.stops && report.BoundBy != "cgroup-memory" {
 			t.Errorf("%d: bound by %q", c.usage, report.BoundBy)
 		}
 		r.close()
