@@ -81,6 +81,7 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 	if f.allNetns {
 		return a.checkAll(ctx, f, options)
 	}
+	f.source.twice = true
 	s, err := a.snapshot(ctx, f.source)
 	if err != nil {
 		return err

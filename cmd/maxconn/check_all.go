@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/netns"
+	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -45,8 +47,8 @@ func (a *app) checkAll(ctx context.Context, f *checkFlags, o diagnose.Options) e
 	})
 }
 
-// observeAll observes the namespaces one after the other, or where there is a window all at
-// once, so that it lasts as long as one.
+// observeAll observes the namespaces one after the other and then looks at their counters again,
+// or where there is a window all at once, so that it lasts as long as one.
 func (a *app) observeAll(ctx context.Context, s source, list netns.Listing) ([]host.Snapshot,
 	[]error, error) {
 	window, err := s.length()
@@ -56,15 +58,22 @@ func (a *app) observeAll(ctx context.Context, s source, list netns.Listing) ([]h
 	snapshots, errs := make([]host.Snapshot, len(list.Namespaces)),
 		make([]error, len(list.Namespaces))
 	var under sync.WaitGroup
+	begun := make([]time.Time, len(list.Namespaces))
 	for i, ns := range list.Namespaces {
 		one := func() { snapshots[i], errs[i] = a.watch(ctx, optionsOf(ns), window) }
-		if window == 0 {
+		if begun[i] = time.Now(); window == 0 {
 			one()
 		} else {
 			under.Go(one)
 		}
 	}
 	under.Wait()
+	for i, ns := range list.Namespaces {
+		if window == 0 && errs[i] == nil {
+			snapshots[i], errs[i] = observe.Again(ctx, optionsOf(ns), snapshots[i],
+				begun[i])
+		}
+	}
 	return snapshots, errs, ctx.Err()
 }
 

@@ -43,6 +43,7 @@ stand-in everywhere.`,
 }
 
 func (a *app) runObserve(ctx context.Context, f *observeFlags) error {
+	f.source.twice = true
 	s, err := a.snapshot(ctx, f.source)
 	if err != nil {
 		return err

@@ -22,8 +22,12 @@ func (a *app) observed(ctx context.Context, s source, window time.Duration) (hos
 	if err != nil {
 		return host.Snapshot{}, err
 	}
+	begun := time.Now()
 	at.Ports = s.ports
 	snapshot, err := a.watch(ctx, at, window)
+	if err == nil && s.twice && window == 0 {
+		snapshot, err = observe.Again(ctx, at, snapshot, begun)
+	}
 	return snapshot, s.wentAway(err)
 }
 

@@ -144,6 +144,7 @@ func (a *app) runPlan(ctx context.Context, f *planFlags, args []string) error {
 		return misuse("--to-max is for what is there now",
 			"--to-max and a wanted workload: give one of them")
 	}
+	f.source.twice = true
 	s, err := a.snapshot(ctx, f.source)
 	if err != nil {
 		return err

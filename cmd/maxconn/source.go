@@ -18,6 +18,7 @@ type source struct {
 	netns  string
 	pid    int64
 	window string
+	twice  bool // look at the counters again after a second (observe.Again)
 	// ports are local ports of which every holder is wanted.
 	ports []uint16
 }

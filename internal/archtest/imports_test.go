@@ -17,6 +17,7 @@ var rows = []struct {
 }{
 	{0, "internal/host"}, {0, "internal/knob"}, {0, "internal/sysctld"}, {0, "internal/near"},
 	{0, "internal/figure"}, {0, "internal/infile"}, {0, "internal/spent"},
+	{0, "internal/serverconf"},
 	{0, "internal/encode"}, {0, "internal/encode/"},
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},

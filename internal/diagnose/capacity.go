@@ -16,29 +16,71 @@ type bound struct {
 	by     string
 	atMost bool
 	how    limit.How
+	why    []string // what may lower it
 }
 
 // lowest finds what binds a flow. A process-wide ceiling counts once for each
 // process that shares the flow (SO_REUSEPORT groups, forked workers).
 func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
-	perProcess := map[string]bound{}
+	perProcess := map[limit.ID][]*limit.Gauge{}
+	var doubts bound
 	for _, i := range covering {
 		g := &e.gauges[i]
-		if g.Unbounded || g.Measure != m {
+		if g.Measure != m {
 			continue
 		}
-		if g.Subject.PID != 0 && g.Limit.Scope == limit.Process {
-			id := string(g.Limit.ID)
-			sum := perProcess[id]
-			perProcess[id] = bound{sum.value + g.Ceiling, id, sum.atMost || g.AtMost ||
-				len(f.pids) > 1, limit.Computed}
-			continue
+		if doubts.atMost = doubts.atMost || g.Blind(); g.AtMost && g.Why != "" {
+			doubts.why = append(doubts.why, g.Why)
 		}
-		b = b.tighter(bound{g.Ceiling, string(g.Limit.ID), g.AtMost || e.maySpare(f, i),
-			CeilingHow(*g)})
+		switch {
+		case g.Unbounded:
+		case g.Subject.PID != 0 && g.Limit.Scope == limit.Process:
+			perProcess[g.Limit.ID] = append(perProcess[g.Limit.ID], g)
+		default:
+			b = b.tighter(e.boundOf(f, i))
+		}
 	}
-	for _, p := range perProcess {
-		b = b.tighter(p) // tighter does not depend on the order
+	if f.ownerless && m != limit.Burst {
+		doubts.atMost = true
+		doubts.why = append(doubts.why, "the process could not be seen")
+	}
+	for id, gauges := range perProcess {
+		if len(gauges) < len(f.pids) { // what the others may hold is not known
+			doubts.atMost = true
+			continue
+		}
+		b = b.tighter(together(id, gauges)) // tighter does not depend on the order
+	}
+	for _, i := range covering { // an estimate, and the bound of it is higher
+		g := &e.gauges[i]
+		doubts.atMost = doubts.atMost || g.Measure == m && g.Most > g.Ceiling &&
+			g.Ceiling < b.value
+	}
+	if m == limit.Held && b.by != "" && f.now >= b.value {
+		return b // reached: nothing was lower
+	}
+	b.atMost, b.why = b.atMost || doubts.atMost, append(b.why, doubts.why...)
+	slices.Sort(b.why)
+	b.why = slices.Compact(b.why)
+	return b
+}
+
+// boundOf is what one gauge says of a flow.
+func (e *evaluation) boundOf(f flow, i int) bound {
+	g := &e.gauges[i]
+	b := bound{value: g.Bound(), by: string(g.Limit.ID), atMost: g.AtMost, how: CeilingHow(*g)}
+	if e.maySpare(f, i) {
+		b.atMost, b.why = true, []string{"whether " + b.by +
+			" binds the process is not known"}
+	}
+	return b
+}
+
+// together is what several processes hold.
+func together(id limit.ID, gauges []*limit.Gauge) bound {
+	b := bound{by: string(id), atMost: len(gauges) > 1, how: limit.Computed}
+	for _, g := range gauges {
+		b.value, b.atMost = b.value+g.Bound(), b.atMost || g.AtMost
 	}
 	return b
 }
@@ -83,6 +125,7 @@ func capacity(s host.Snapshot, e *evaluation, o Options) Capacity {
 			c.Inbound = append(c.Inbound, inbound(r, e, f))
 		}
 	}
+	c.Inbound = append(c.Inbound, closed(r, o)...)
 	busiest := c.Outbound
 	if o.PID == 0 {
 		busiest = busiest[1:] // that of any destination stays first
@@ -120,6 +163,7 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 		f.ownerless, rate.atMost
 	line.PerSecond, line.RateBy = rate.value, rate.by
 	line.HeldHow, line.RateHow = held.how, rate.how
+	line.AtMostWhy = held.why
 	return line
 }
 
@@ -179,6 +223,7 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 		BurstAtMost: burst.atMost,
 	}
 	line.HeldHow, line.BurstHow = held.how, burst.how
+	line.AtMostWhy = held.why
 	if f.ownerless {
 		line.AtMost = true
 	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {
@@ -186,6 +231,25 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	}
 	line.Now = f.now
 	return line
+}
+
+// closed are the connections of listeners that are closed by now, as in a server that drains.
+func closed(r *host.Reader, o Options) (out []Inbound) {
+	if r.Partial(host.ListenerKind) != "" {
+		return nil // they may listen still
+	}
+	listening := map[string]bool{}
+	for _, row := range r.Rows(host.ListenerKind) {
+		listening[row.Name()] = true
+	}
+	for _, row := range r.Rows(host.InboundKind) {
+		pid := row.Count("pid")
+		if n := open(row); !listening[row.Name()] && n > 0 && (o.PID == 0 || o.PID == pid) {
+			out = append(out, Inbound{Listener: row.Name(), Closed: true, Now: n,
+				Process: row.Text("process"), PID: pid})
+		}
+	}
+	return out
 }
 
 // serving are those of the processes that hold a listener that take its connections: a

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -116,6 +117,34 @@ func TestWorkIsLinear(t *testing.T) {
 	}
 	if few, more := looked(20), looked(400); more > few {
 		t.Errorf("%d gauges for each flow of 20 hosts' worth, %d of 400", few, more)
+	}
+}
+
+// Listeners that the same thousands of processes hold are looked at up to a bound that is one for
+// all of them, and what lies beyond is not seen, so that nothing is said to be exact there.
+func TestHoldersAreBounded(t *testing.T) {
+	const listeners, processes = 60, 1500
+	pids := "1"
+	for i := 2; i <= processes; i++ {
+		pids += "," + strconv.Itoa(i)
+	}
+	var b strings.Builder
+	for i := range listeners {
+		fmt.Fprintf(&b, "listener 10.0.0.1:%d = queue=0 limit=5 process=p pids=%s\n",
+			i+10, pids)
+	}
+	held := 0
+	flows := listenerFlows(snapshot(t, ports+b.String()).Read())
+	for _, f := range flows {
+		held += len(f.holders)
+	}
+	first, last := flows[0], flows[len(flows)-1]
+	if held > mostHolders || len(first.holders) != processes || first.ownerless {
+		t.Errorf("%d holders are looked at, %d of the first listener", held,
+			len(first.holders))
+	}
+	if len(flows) != listeners || len(last.holders) == processes || !last.ownerless {
+		t.Errorf("the last listener has %d holders, and is not unseen", len(last.holders))
 	}
 }
 

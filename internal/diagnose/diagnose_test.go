@@ -2,7 +2,9 @@ package diagnose
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,15 +112,106 @@ listener 0.0.0.0:443 = family=4 queue=0 limit=128 drops=0 pid=5 process=web
 		"uid=0 sysadmin=no":  {Held: 10000, BoundBy: "system-files"},
 		"uid=33 sysadmin=no": {Held: 10000, BoundBy: "system-files"},
 		"uid=33":             {Held: 10000, BoundBy: "system-files"},
-		"uid=0":              {Held: 10000, BoundBy: "system-files", AtMost: true},
+		"uid=0": {Held: 10000, BoundBy: "system-files", AtMostWhy: []string{
+			"whether system-files binds the process is not known"}},
 	} {
 		s := snapshot(t, facts+"process 5 = name=web "+process+
 			" soft=60000 hard=60000 files=0 sockets=0 attributed=all\n")
 		have := Check(s, Options{}).Capacity.Inbound[0]
 		if have.Held != want.Held || have.BoundBy != want.BoundBy ||
-			have.AtMost != want.AtMost {
-			t.Errorf("%s: %d by %s, at most %v", process, have.Held, have.BoundBy,
-				have.AtMost)
+			!slices.Equal(have.AtMostWhy, append([]string{insideProgram},
+				want.AtMostWhy...)) {
+			t.Errorf("%s: %d by %s, at most %q", process, have.Held, have.BoundBy,
+				have.AtMostWhy)
+		}
+	}
+}
+
+const insideProgram = "a limit inside the program cannot be seen"
+
+// A figure of a program's connections is exact only where it is reached: what the program allows
+// itself no kernel knows, and its configuration is no more than a bound (D13).
+func TestFiguresOfPrograms(t *testing.T) {
+	facts := ports + "sysctl fs.file-max = 1000000\nsysctl fs.file-nr = 500 0 1000000\n"
+	listener := "listener 0.0.0.0:443 = family=4 queue=0 limit=128 drops=0 process=nginx pid=5"
+	server, workers := listener+"\n", listener+" pids=5,6,7\n"
+	worker := " = name=nginx uid=33 sysadmin=no soft=1000 hard=1000 files=20 sockets=1 " +
+		"attributed=all cgroup=/ epoll=1"
+	own := " own_limit_name=worker_connections own_limit_counts=all"
+	for name, c := range map[string]struct {
+		facts  string
+		held   int64
+		by     string
+		atMost bool
+		why    string
+	}{
+		"unknown program": {server + "process 5" + worker + "\n", 980, "process-files",
+			true, insideProgram},
+		"reached": {server + "inbound 0.0.0.0:443 = ESTABLISHED=980\n" +
+			"process 5 = name=a uid=33 sysadmin=no soft=1000 hard=1000 files=1000 sockets=981 " +
+			"attributed=all cgroup=/ ESTABLISHED=980\n", 980, "process-files",
+			false, ""},
+		"configuration of two workers": {workers + "process 5 = name=nginx soft=1000 " +
+			"hard=1000 files=20 attributed=all epoll=0\nprocess 6" + worker +
+			" own_limit=60" + own + "\nprocess 7" + worker + " own_limit=60" + own +
+			"\n",
+			120, "program-limit", true, "worker_connections counts"},
+		"configuration of one worker of two": {workers + "process 5 = name=nginx soft=1000 " +
+			"hard=1000 files=20 attributed=all epoll=0\nprocess 6" + worker +
+			" own_limit=60" + own + "\nprocess 7" + worker + "\n",
+			1960, "process-files", true, insideProgram},
+		"a worker that was not seen": {workers + "process 5" + worker + "\nprocess 6" +
+			worker + "\n", 1000000, "system-files", true, insideProgram},
+		"configuration above the descriptors": {server + "process 5" + worker +
+			" own_limit=6000" + own + "\n",
+			980, "process-files", true, insideProgram},
+		"cgroup not mounted": {server + "process 5 = name=nginx uid=33 sysadmin=no soft=1000 " +
+			"hard=1000 files=20 attributed=all unseen_cgroup=yes\n", 980,
+			"process-files", true, "limits of its cgroup could not be seen"},
+		"cgroups around a container": {server + "process 5" +
+			strings.ReplaceAll(worker, "cgroup=/", "cgroup=/c") + "\n" +
+			"cgroup /c = version=2 memory_max=max above=unseen\n", 980, "process-files",
+			true, "limits of the cgroups around this container cannot be seen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			have := Check(snapshot(t, facts+c.facts+"cgroup / = version=2\n"),
+				Options{}).Capacity.Inbound[0]
+			words := strings.Join(have.AtMostWhy, "; ")
+			if have.Held != c.held || have.BoundBy != c.by || have.AtMost != c.atMost ||
+				!strings.Contains(words, c.why) || (words == "") != (c.why == "") {
+				t.Errorf("%d by %s, at most %v %q", have.Held, have.BoundBy,
+					have.AtMost, words)
+			}
+		})
+	}
+}
+
+// The sockets of a destination may have a part of the port range only (IP_LOCAL_PORT_RANGE).
+func TestPortRangeOfSockets(t *testing.T) {
+	row := "outbound 10.0.0.1->10.0.0.9:5432 = ESTABLISHED=%d ranged=%d pid=5 process=app " +
+		"timestamps=yes %s\nprocess 5 = name=app soft=60000 hard=60000 files=900 " +
+		"attributed=all cgroup=/ ESTABLISHED=%d\ncgroup / = version=2\n"
+	for _, c := range []struct {
+		now    int
+		band   string
+		held   int64
+		atMost bool
+		rate   int64
+	}{
+		{5, "", 28232, true, 470},
+		{5, "band=40000-40019", 20, true, 1},
+		{20, "band=40000-40019", 20, false, 1},
+		{21, "band=40000-40019", 28232, true, 470}, // others have none
+		{5, "band=mixed", 28232, true, 470},
+		{5, "band=1-70000", 28232, true, 470},
+		{5, "band=x", 28232, true, 470},
+	} {
+		o := Check(snapshot(t, ports+fmt.Sprintf(row, c.now, c.now, c.band, c.now)),
+			Options{}).Capacity.Outbound[1]
+		if o.Held != c.held || o.AtMost != c.atMost || o.PerSecond != c.rate ||
+			!o.RateAtMost {
+			t.Errorf("%d %s: holds %d, at most %v, %d/s, at most %v", c.now, c.band, o.Held,
+				o.AtMost, o.PerSecond, o.RateAtMost)
 		}
 	}
 }

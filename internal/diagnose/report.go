@@ -39,6 +39,8 @@ type Host struct {
 	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
 	User      string `json:"user,omitempty"`
 	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
+	// Glance is the time between two looks at the counters of one sample, "" for one look.
+	Glance string `json:"glance,omitempty"`
 	// Process and PID are set where the report is about one process alone. Process is
 	// "" where it could not be seen.
 	Process string `json:"process,omitempty"`
@@ -64,7 +66,9 @@ type Outbound struct {
 	BoundBy     string `json:"bound_by"` // what bounds held
 	RateBy      string `json:"per_second_bound_by"`
 	AtMost      bool   `json:"at_most,omitempty"` // of held
-	RateAtMost  bool   `json:"per_second_at_most,omitempty"`
+	// AtMostWhy is what may make held lower.
+	AtMostWhy  []string `json:"at_most_why,omitempty"`
+	RateAtMost bool     `json:"per_second_at_most,omitempty"`
 	// How each ceiling was got, "" where there is none.
 	HeldHow limit.How `json:"held_how,omitempty"`
 	RateHow limit.How `json:"per_second_how,omitempty"`
@@ -73,16 +77,20 @@ type Outbound struct {
 // Inbound is the capacity of one listener; a SO_REUSEPORT group is one.
 type Inbound struct {
 	Listener string `json:"listener"`
-	Process  string `json:"process"`
-	PID      int64  `json:"pid"`
+	// Closed says that it listens no more: only its connections are left, and no new ones come.
+	Closed  bool   `json:"closed,omitempty"`
+	Process string `json:"process"`
+	PID     int64  `json:"pid"`
 	// connections there now, without TIME_WAIT and half-open ones
-	Now         int64  `json:"now"`
-	Held        int64  `json:"held"`
-	Burst       int64  `json:"burst"`
-	BoundBy     string `json:"bound_by"` // what bounds held
-	BurstBy     string `json:"burst_bound_by"`
-	AtMost      bool   `json:"at_most,omitempty"` // of held
-	BurstAtMost bool   `json:"burst_at_most,omitempty"`
+	Now     int64  `json:"now"`
+	Held    int64  `json:"held"`
+	Burst   int64  `json:"burst"`
+	BoundBy string `json:"bound_by"` // what bounds held
+	BurstBy string `json:"burst_bound_by"`
+	AtMost  bool   `json:"at_most,omitempty"` // of held
+	// AtMostWhy is what may make held lower.
+	AtMostWhy   []string `json:"at_most_why,omitempty"`
+	BurstAtMost bool     `json:"burst_at_most,omitempty"`
 	// How each ceiling was got, "" where there is none.
 	HeldHow  limit.How `json:"held_how,omitempty"`
 	BurstHow limit.How `json:"burst_how,omitempty"`
@@ -188,6 +196,7 @@ func About(s host.Snapshot) Host {
 		Scope:     text("scope"),
 		User:      text("user"),
 		Window:    text("window"),
+		Glance:    text("glance"),
 	}
 }
 

@@ -92,8 +92,12 @@ func JSON(v any) ([]byte, error) {
 // escapeUnprintable escapes what encoding/json leaves as it is: DEL, C1 controls, marks that turn
 // the writing direction. Outside strings JSON is ASCII.
 func escapeUnprintable(text []byte) []byte {
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); {
+	first := bytes.IndexFunc(text, func(r rune) bool { return r >= 0x7f })
+	if first < 0 {
+		return text
+	}
+	out := append(make([]byte, 0, len(text)), text[:first]...)
+	for i := first; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if r < 0x7f || strconv.IsPrint(r) {
 			out = append(out, text[i:i+size]...)
@@ -124,7 +128,10 @@ func appendEscape(out []byte, r rune) []byte {
 // are doubled; brackets would be links (3.11.6) and are escaped with a backslash, as is the
 // backslash, where the text holds what looks like a link.
 func SARIFText(s string) string {
-	s = strings.NewReplacer("{", "{{", "}", "}}").Replace(Visible(s))
+	s = Visible(s)
+	if strings.ContainsAny(s, "{}") {
+		s = strings.NewReplacer("{", "{{", "}", "}}").Replace(s)
+	}
 	if strings.Contains(s, "](") {
 		s = strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(s)
 	}

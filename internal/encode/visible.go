@@ -36,13 +36,4 @@ func IsVisible(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, hidden)
 }
 
-func hidden(r rune) bool { return !strconv.IsPrint(r) }
-
-// Lines makes a text of several lines visible, line by line.
-func Lines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = Visible(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}
+func hidden(r rune) bool { return (r < ' ' || r > '~') && !strconv.IsPrint(r) }

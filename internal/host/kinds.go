@@ -8,9 +8,11 @@ const (
 	// netns-cookie (a number that no other network namespace of the boot has; Linux 5.14),
 	// netns-name (as the user named it), scope ("initial" or "child" network
 	// namespace), user ("root" or "uid 1000"), window (length of the observation, "10s",
-	// only where two samples were taken), bound-sockets ("listed" where the
+	// only where two samples were taken), glance (time between two looks at some counters,
+	// "1s", of which facts of kind moved tell), bound-sockets ("listed" where the
 	// kernel lists sockets that are bound and nothing else, Linux 6.8+),
-	// own-files-soft and own-files-hard (descriptor limits of the shell that started maxconn).
+	// own-files-soft and own-files-hard (descriptor limits of the shell that started maxconn),
+	// cgroup-options (what the boot option cgroup.memory= leaves out: "nosocket", "nokmem").
 	SystemKind Kind = "system"
 	// SysctlKind facts are named as sysctl(8) names them: net.core.somaxconn.
 	// White space in a value is one space. fs.file-nr and
@@ -60,7 +62,9 @@ const (
 	// gives it: sk_max_ack_backlog) drops uid inode pid process (the lowest pid that
 	// holds it) pids (all that hold it, "12,13", where several do) syn (half-open
 	// connections, counted on the first member of a group, group-wide) oldest and
-	// youngest (waiting time of unaccepted connections, see Age) backlog (the argument
+	// youngest (waiting time of unaccepted connections, see Age) running (see Age: how long
+	// its oldest process runs, so that it is no older unless it was handed down; only with
+	// drops) backlog (the argument
 	// of listen() where it can be inferred, else absent) cgroup.
 	ListenerKind Kind = "listener"
 	// InboundKind is a table by listener ("address:port", a group is one row): one
@@ -75,7 +79,8 @@ const (
 	// ranged (sockets whose local port is in ip_local_port_range and not reserved),
 	// local-ports known. pid process; timestamps (yes/no: seen on established ones);
 	// fold (how many sockets may be missing from the row because the table was full).
-	// close_wait_age (as for inbound).
+	// close_wait_age (as for inbound). band (the part of the port range that the sockets
+	// have been given, "40000-40019", or "mixed"; those looked at).
 	OutboundKind Kind = "outbound"
 	// SourceKind is a table by local address of outbound sockets: sockets,
 	// destinations, ports (distinct local ports in the range), shared (of these, used
@@ -91,11 +96,14 @@ const (
 	PortsKind Kind = "ports"
 	// ProcessKind is a table by pid: name uid start (clock ticks since boot, tells a
 	// pid that was used again) state (R, S, D, T ...) cgroup unit soft hard
-	// ("unlimited" is a word) files threads nproc (RLIMIT_NPROC soft) epoll (epoll
+	// ("unlimited" is a word) files threads nproc nproc_hard (RLIMIT_NPROC) epoll (epoll
 	// descriptors) files_below (of files, those numbered below soft; only where files
 	// exceed soft) sockets (TCP sockets found) attributed ("all", or "512" of its
 	// descriptors were read) and one field a TCP state; pids_cgroup (the cgroup that
-	// bounds its threads, where that is not the one in cgroup: version 1). sysadmin
+	// bounds its threads, where that is not the one in cgroup: version 1). unseen_cgroup
+	// ("yes" where the group that bounds its memory could not be reached). own_limit (the
+	// connections that its configuration allows a process of a known server),
+	// own_limit_name (the setting), own_limit_counts ("all", "inbound"). sysadmin
 	// (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from
 	// fs.file-max).
 	ProcessKind Kind = "process"
@@ -103,7 +111,9 @@ const (
 	// memory_max ("max" is a word) memory_current memory_sock memory_events_max
 	// memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
 	// memory_file: page cache that can be given back (inactive_file + active_file of
-	// memory.stat; total_ ones in version 1).
+	// memory.stat; total_ ones in version 1). memory_slab (slab_reclaimable), memory_anon
+	// (anon and shmem), memory_kmem and memory_kmem_max (version 1). above ("unseen" for
+	// the topmost where there are more that cannot be seen).
 	CgroupKind Kind = "cgroup"
 	// UserKind is a table by uid: sockets (TCP sockets in this namespace).
 	UserKind Kind = "user"
@@ -115,8 +125,8 @@ const (
 	// of listeners and bound sockets: the sockets that have a port that was looked up. state
 	// (BOUND: bind() alone) pid process.
 	HolderKind Kind = "holder"
-	// MovedKind: what changed during system window, by "kind/name" or "kind/name/field":
-	// a signed difference. Absent where nothing moved.
+	// MovedKind: what changed during system window or glance, by "kind/name" or
+	// "kind/name/field": a signed difference. Absent where nothing moved.
 	MovedKind Kind = "moved"
 )
 

@@ -167,12 +167,12 @@ func (r *Reader) Row(k Kind, name string) (Row, bool) {
 	return Row{Fact{k, name}, parseFields(x.Text)}, true
 }
 
-// Moved is by how much a fact, or a field of a row, changed during the
-// window. ok is false where only one sample was taken; (0, true) means that it
-// stood still.
+// Moved is by how much a fact, or a field of a row, changed during the window, or between
+// the two looks at some counters (Glance). ok is false where neither was; (0, true) means that
+// it stood still, or was looked at once.
 func (r *Reader) Moved(f Fact, field ...string) (delta int64, ok bool) {
 	r.used[f] = true
-	if !r.Has(System("window")) {
+	if !r.Has(System("window")) && !r.Has(System("glance")) {
 		return 0, false
 	}
 	name := strings.Join(append([]string{string(f.Kind), f.Name}, field...), "/")

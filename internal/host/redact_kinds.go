@@ -25,6 +25,7 @@ func init() { // moved refers to the table
 			"name": named("host"), "netns-name": named("netns"), "kernel": release,
 			"user":  user,
 			"scope": kernelWord, "bound-sockets": kernelWord,
+			"cgroup-options": kernelWord,
 		}},
 		SysctlKind: {name: sysctlName, text: kernelWord, fields: map[string]hide{
 			"kernel.hostname": named("host"), "kernel.domainname": named("host"),
@@ -59,8 +60,10 @@ func init() { // moved refers to the table
 			"name": named(
 				"process",
 			), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
+			"own_limit_name": kernelWord, "own_limit_counts": kernelWord,
+			"unseen_cgroup": kernelWord,
 		}},
-		CgroupKind: {name: cgroup},
+		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
 		UserKind:   {name: figure},
 		RestKind:   {name: kept},
 		HolderKind: {name: sockets, fields: map[string]hide{"process": named("process"),

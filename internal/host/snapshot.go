@@ -153,6 +153,16 @@ func AgeOf(d time.Duration) Age {
 	return "0s"
 }
 
+// Below is what the age has not reached, 0 where nothing is known of that.
+func (a Age) Below() time.Duration {
+	for i, x := range ages {
+		if x.age == a && i > 0 {
+			return ages[i-1].least
+		}
+	}
+	return 0
+}
+
 // AtLeast says whether the age is known and reaches d.
 func (a Age) AtLeast(d time.Duration) bool {
 	for _, x := range ages {

@@ -249,6 +249,9 @@ func ParsePorts(text string) (PortSet, error) {
 // Add puts a port into the set.
 func (s *PortSet) Add(port uint16) { s.words[port/64] |= 1 << (port % 64) }
 
+// Remove takes out one port.
+func (s *PortSet) Remove(port uint16) { s.words[port/64] &^= 1 << (port % 64) }
+
 // addRange puts all ports from low to high into the set, both included and below 65536, a
 // word at a time.
 func (s *PortSet) addRange(low, high uint64) {

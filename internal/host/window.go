@@ -35,6 +35,25 @@ func Window(before, after Snapshot, length time.Duration) Snapshot {
 	return w
 }
 
+// Glance is the earlier of two samples of which the later one was of some counters alone. What
+// moved between them is in it, and nothing else of the later one: the snapshot is one sample still,
+// and what its counters had reached before is news.
+func Glance(first, later Snapshot, length time.Duration) Snapshot {
+	g := first.With()
+	g.Set(System("glance"), max(length.Round(time.Second), time.Second).String())
+	for f, r := range later.readings {
+		was, ok := first.readings[f]
+		switch fields, table := monotonic[f.Kind]; {
+		case !ok || r.Err != "" || was.Err != "":
+		case table:
+			moveRow(&g, f, fields, was.Text, r.Text)
+		default:
+			move(&g, string(f.Kind)+"/"+f.Name, was.Text, r.Text)
+		}
+	}
+	return g
+}
+
 func moveRow(w *Snapshot, f Fact, fields []string, before, after string) {
 	was, is := parseFields(before), parseFields(after)
 	for _, name := range fields {

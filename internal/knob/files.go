@@ -151,6 +151,14 @@ var files = []Knob{
 		Source: "nginx core module, worker_rlimit_nofile",
 	},
 	{
+		Name:    "worker_connections",
+		Default: words("512"),
+		Does: "bounds the connections of one nginx worker, to clients and backends " +
+			"together, its listeners included; nginx -s reload has it read again",
+		Not:    "does not raise RLIMIT_NOFILE, which bounds a worker as well",
+		Source: "nginx src/event/ngx_event.c DEFAULT_CONNECTIONS",
+	},
+	{
 		Name: "pids.max",
 		Also: []string{"TasksMax", "DefaultTasksMax", "--pids-limit", "pids_max"},
 		Default: words("15 % of the host's, which systemd sets as TasksMax " +

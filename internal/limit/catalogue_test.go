@@ -117,7 +117,7 @@ func describeLift(b *strings.Builder, g Gauge) {
 }
 
 func needs(l *Limit, f host.Fact) bool {
-	if f == host.System("window") {
+	if f == host.System("window") || f == host.System("glance") {
 		return true
 	}
 	for _, n := range l.Needs {

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -23,10 +24,11 @@ var _ = register(Limit{
 		"transfers stall) and those for sockets end in the cgroup's OOM killer. " +
 		"Page cache counts as used but is given back on demand: usage close to the " +
 		"limit is normal and no fault by itself.",
-	Formula: "held = connections now + (limit - usage + page cache) / kernel memory of one " +
-		"connection; for each cgroup with a limit; " +
-		"the room is rounded down to two digits, because it moves all the time; at " +
-		"most, because the program's own memory is not known",
+	Formula: "held = connections now + (limit - usage + page cache) / kernel memory that one " +
+		"connection is charged; for each cgroup with a limit; " +
+		"the room is rounded to two digits, because it moves all the time; at " +
+		"most, as if all that can be given back or swapped out were, and as if the " +
+		"program itself took none",
 	Myths: []Myth{
 		{"usage at the limit means that the container is out of memory",
 			"page cache is charged too and given back first; only the event `oom` " +
@@ -82,19 +84,58 @@ var _ = register(Limit{
 			"__inet_accept since 6.18)",
 		"Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst",
 	},
-	Needs: append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind)},
-		endpointNeeds...),
+	Needs: append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind),
+		host.All(host.ListenerKind), host.Meminfo("SwapFree"),
+		host.System("cgroup-options"), host.System("kernel")}, endpointNeeds...),
 	Foreseen: Foreseen{Each: PerEnd},
 	Gauges:   cgroupMemoryGauges,
 })
 
 func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
-	e := endpointSize(r)
-	r.Table(host.CgroupKind) // where no cgroup can be seen, the limit is unseen and not absent
-	var gauges []Gauge
+	// where no cgroup can be seen, the limit is unseen and not absent
+	r.Table(host.CgroupKind)
+	servers := accepting(r)
+	gauges := unseenGroups(r)
 	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind), "cgroup") {
-		if m, ok := newCgroupMemory(r, t); ok {
-			gauges = append(gauges, m.gauge(e))
+		accepts := slices.ContainsFunc(t.processes, func(p host.Row) bool {
+			return servers[p.Name()]
+		})
+		c := chargeOf(r, t.row.Text("version"), accepts)
+		if m, ok := newCgroupMemory(r, t); ok && c.least > 0 {
+			gauges = append(gauges, m.gauge(c))
+		}
+	}
+	return gauges
+}
+
+// unseenGroups are the processes and cgroups that limits may bind which could not be read: those of
+// a group that is not mounted, of a group's own file, and of the groups around a container.
+func unseenGroups(r *host.Reader) (gauges []Gauge) {
+	blind := func(s Subject, why string) {
+		gauges = append(gauges, Gauge{Subject: s, Bounds: Both, Unbounded: true,
+			AtMost: true, Why: why})
+	}
+	known := map[string]bool{}
+	for _, row := range r.Rows(host.CgroupKind) {
+		path := row.Name()
+		known[path] = true
+		s := Subject{Kind: Cgroup, Name: cgroupSubject(path), Cgroup: path}
+		switch _, ok := bounded(row, "memory_max", noCeiling); {
+		case row.Text("above") != "":
+			blind(s, "limits of the cgroups around this container cannot be seen")
+		case !ok && path != "/" && row.Text("pids_max") == "":
+			blind(s, "the memory limit of "+cgroupName(path)+" could not be read")
+		}
+	}
+	for _, row := range r.Rows(host.ProcessKind) {
+		path := row.Text("cgroup")
+		if row.Text("unseen_cgroup") == "" && (path == "" || known[path]) {
+			continue
+		}
+		pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+		if name := row.Text("name"); pid > 0 {
+			blind(Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid},
+				"limits of its cgroup could not be seen")
 		}
 	}
 	return gauges
@@ -109,10 +150,12 @@ type memoryGroup struct {
 	limit, current int64
 	cache          int64 // page cache that can be given back
 	cacheKnown     bool
+	slack          int64  // what else may be given back or swapped out
 	sock           int64  // data in queues; part of current in version 2 only
 	oom            int64  // since the cgroup was made
 	oomMoved, met  int64  // in the window: not held by giving back; limit met
 	meter          string // the field that counts met
+	file           string // that has the limit
 }
 
 // newCgroupMemory is false for a cgroup without a limit, or whose figures are missing.
@@ -129,6 +172,13 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 	m.limit, m.current = limit, current
 	m.cache, m.cacheKnown = t.row.Int("memory_file")
 	m.cacheKnown = m.cacheKnown && m.cache >= 0 && m.cache < noCeiling
+	m.slack, m.file = slack(r, t.row), "memory.max"
+	if m.version == "1" {
+		m.file = "memory.limit_in_bytes"
+	}
+	if kmem, ok := bounded(t.row, "memory_kmem_max", noCeiling); ok && kmem < m.limit {
+		m.kmem(kmem)
+	}
 	m.sock, m.oom = max(t.row.Count("memory_sock"), 0), t.row.Count("memory_events_oom")
 	m.oomMoved, _ = r.Moved(t.row.Fact, "memory_events_oom")
 	m.meter = "memory_events_max"
@@ -140,35 +190,72 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 		current < noCeiling
 }
 
+// kmem takes over the limit of kernel memory where that is the lower one (version 1). Page
+// cache is no kernel memory.
+func (m *memoryGroup) kmem(limit int64) {
+	if used, ok := m.row.Int("memory_kmem"); ok && used >= 0 && used < noCeiling {
+		m.limit, m.current, m.cache, m.slack = limit, used, 0, used
+		m.file = "memory.kmem.limit_in_bytes"
+	}
+}
+
+// slack is what else may be given back at most: kernel objects, and memory of programs where
+// there is swap. Of kernel memory in version 1 nobody knows how much.
+func slack(r *host.Reader, row host.Row) int64 {
+	n := max(row.Count("memory_slab"), 0) + max(row.Count("memory_kmem"), 0)
+	swap, known := r.Maybe(host.Meminfo("SwapFree"))
+	anon, counted := row.Int("memory_anon")
+	switch {
+	case known && swap <= 0:
+	case !counted:
+		n = noCeiling
+	case !known:
+		n += anon
+	default:
+		n += min(anon, min(swap, noCeiling>>10)<<10)
+	}
+	return min(max(n, 0), noCeiling)
+}
+
+// mayHave is the room if all that can be given back is, but for what connections take.
+func (m memoryGroup) mayHave(c charge) int64 {
+	all := m.limit - min(m.connections*c.least, m.limit)
+	if !m.cacheKnown {
+		return all
+	}
+	return min(all, max(m.limit-m.current, 0)+m.cache+m.slack)
+}
+
 // room is what the limit leaves for more, page cache given back. Without knowing the cache
 // it is all that connections do not take already: far too much rather than a false alarm.
-func (m memoryGroup) room(e endpoint) int64 {
+func (m memoryGroup) room(c charge) int64 {
 	if !m.cacheKnown {
-		return max(m.limit-m.connections*e.bytes, 0)
+		return max(m.limit-m.connections*c.bytes, 0)
 	}
 	return min(max(m.limit-m.current+min(m.cache, m.current), 0), m.limit)
 }
 
 // exhausted: less than 5 % is left although page cache counts as free.
-func (m memoryGroup) exhausted(e endpoint) bool { return m.cacheKnown && m.room(e) < m.limit/20 }
+func (m memoryGroup) exhausted(c charge) bool { return m.cacheKnown && m.room(c) < m.limit/20 }
 
-func (m memoryGroup) gauge(e endpoint) Gauge {
-	room := e.fits(roughly(m.room(e)))
+func (m memoryGroup) gauge(c charge) Gauge {
+	room := c.fits(roughly(m.room(c)))
 	g := Gauge{
 		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path},
 		Bounds:  Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
-		Owner: "memory limit of " + m.name, Steps: m.steps(e, room), Unseen: m.unseen(),
+		Most:  m.connections + c.mayFit(roughlyUp(m.mayHave(c))),
+		Owner: "memory limit of " + m.name, Steps: m.steps(c, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {
 			return []Remedy{m.raise((min(need, mostFiles) - m.connections - room) *
-				e.bytes)}
+				c.bytes)}
 		},
 	}
 	g.Refusing, g.Refused = m.oomMoved > 0, max(m.oomMoved, 0)
 	// The limit is met with nothing left to give back; with page cache left it is daily
 	// routine.
-	g.Harms = m.met > 0 && m.exhausted(e)
+	g.Harms = m.met > 0 && m.exhausted(c)
 	g.Notice = m.oom > 0 && !m.windowed
-	left := "; about " + mebibytes(roughly(m.room(e))) + " are left of its limit of " +
+	left := "; about " + mebibytes(roughly(m.room(c))) + " are left of its limit of " +
 		mebibytes(m.limit) + m.cacheWords()
 	switch {
 	case g.Refusing:
@@ -178,14 +265,14 @@ func (m memoryGroup) gauge(e endpoint) Gauge {
 		g.Cause = m.name + " meets its memory limit again and again" + left
 	case g.IsNear():
 		g.Cause = "the kernel memory of " + plural(m.connections, "connection") +
-			" takes about " + mebibytes(m.connections*e.bytes) + " in " + m.name + left
+			" takes about " + mebibytes(m.connections*c.bytes) + " in " + m.name + left
 	case g.Notice:
 		g.Cause = m.name + " has run out of memory " + plural(m.oom, "time") +
 			" since it was made" + left
 	default:
 		return g
 	}
-	g.Evidence = m.evidence(e)
+	g.Evidence = m.evidence(c)
 	g.Remedies = []Remedy{m.raise(m.limit), closeIdle()}
 	if !g.Refusing && !g.Harms && !g.IsNear() {
 		g.Remedies = []Remedy{{
@@ -205,11 +292,12 @@ func (m memoryGroup) cacheWords() string {
 	return " at most (its page cache could not be seen)"
 }
 
-func (m memoryGroup) steps(e endpoint, room int64) []Step {
+func (m memoryGroup) steps(c charge, room int64) []Step {
+	most := roughlyUp(m.mayHave(c))
 	from := "cgroup " + m.path + " "
 	left := Step{
 		Label: "memory left when page cache is given back, rounded down to two digits",
-		Value: roughly(m.room(e)),
+		Value: roughly(m.room(c)),
 		Unit:  "bytes",
 		How:   Computed,
 		From:  from + "memory_current, memory_file",
@@ -217,10 +305,10 @@ func (m memoryGroup) steps(e endpoint, room int64) []Step {
 	if !m.cacheKnown {
 		left.Label = "memory left at most, as if only connections took any, rounded " +
 			"down to two digits"
-		left.Sum, left.From = itoa(m.limit)+" - "+itoa(m.connections)+" * "+itoa(e.bytes),
+		left.Sum, left.From = itoa(m.limit)+" - "+itoa(m.connections)+" * "+itoa(c.bytes),
 			""
 	}
-	return append(e.steps[:len(e.steps):len(e.steps)],
+	return append(c.steps[:len(c.steps):len(c.steps)],
 		Step{
 			Label: "memory limit of the cgroup",
 			Value: m.limit,
@@ -231,7 +319,7 @@ func (m memoryGroup) steps(e endpoint, room int64) []Step {
 		left,
 		Step{
 			Label: "further connections that fit, rounded down to two digits",
-			Sum:   itoa(left.Value) + " / " + itoa(e.bytes),
+			Sum:   itoa(left.Value) + " / " + itoa(c.bytes),
 			Value: room,
 			Unit:  "connections",
 			How:   Computed,
@@ -244,9 +332,17 @@ func (m memoryGroup) steps(e endpoint, room int64) []Step {
 			From:  "sock_diag",
 		},
 		Step{
-			Label: "connections that the cgroup's memory holds",
+			Label: "connections that the cgroup's memory is taken to hold",
 			Sum:   itoa(m.connections) + " + " + itoa(room),
 			Value: m.connections + room,
+			Unit:  "connections",
+			How:   Computed,
+		},
+		Step{
+			Label: "at most, with all that can be given back or swapped out, " +
+				"rounded up",
+			Sum:   itoa(m.connections) + " + " + itoa(most) + " / " + itoa(c.least),
+			Value: m.connections + c.mayFit(most),
 			Unit:  "connections",
 			How:   Computed,
 		})
@@ -267,7 +363,7 @@ func (m memoryGroup) unseen() (out []host.Missing) {
 	return out
 }
 
-func (m memoryGroup) evidence(e endpoint) []Evidence {
+func (m memoryGroup) evidence(c charge) []Evidence {
 	from := "cgroup " + m.path + " "
 	ev := []Evidence{{from + "memory_current",
 		mebibytes(m.current) + " of " + mebibytes(m.limit), "programs, kernel objects " +
@@ -278,7 +374,7 @@ func (m memoryGroup) evidence(e endpoint) []Evidence {
 			"page cache, given back before anything is refused"})
 	}
 	ev = append(ev, Evidence{"sock_diag", itoa(m.connections),
-		"connections of its processes, about " + mebibytes(m.connections*e.bytes) +
+		"connections of its processes, about " + mebibytes(m.connections*c.bytes) +
 			" of kernel objects"})
 	if m.sock > 0 {
 		meaning := "data in the queues of its sockets, part of memory_current"
@@ -310,10 +406,7 @@ func (m memoryGroup) evidence(e endpoint) []Evidence {
 func (m memoryGroup) raise(more int64) Remedy {
 	const mib = 1 << 20
 	to := (m.limit + max(more, 0) + mib - 1) / mib * mib
-	name := "memory.max"
-	if m.version == "1" {
-		name = "memory.limit_in_bytes"
-	}
+	name := m.file
 	text := cmp.Or(byUnit(m.path, "MemoryMax", itoa(to)),
 		byOwner("a higher limit", "--memory", cgroupFile(m.row, "memory", name), itoa(to)))
 	return Remedy{Kind: BySetting, Setting: name + " of " + cgroupSubject(m.path),

@@ -1,13 +1,9 @@
 package limit
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/maxconn/maxconn/internal/host"
-	"github.com/maxconn/maxconn/internal/spent"
 )
 
 func TestAncestry(t *testing.T) {
@@ -25,24 +21,17 @@ func TestAncestry(t *testing.T) {
 	}
 }
 
-// Paths of cgroups that are nested without end cost no more than their length is worth.
+// A path of a cgroup that is nested without end costs what its length is worth: ten times the path
+// makes ten times the text that is looked up at most, where the square would make a hundred times.
 func TestDeepCgroupsAreBounded(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("maxconn.snapshot/1\ncgroup /1 = version=2 memory_max=9 memory_current=9\n")
-	for i := range 200 {
-		fmt.Fprintf(&b, "process %d = name=p attributed=all ESTABLISHED=1 cgroup=/1%s\n",
-			i+1, strings.Repeat(fmt.Sprintf("/%d", i%10), 4000))
+	looked := func(levels int) (text int) {
+		for _, path := range ancestry(strings.Repeat("/a", levels)) {
+			text += len(path)
+		}
+		return text
 	}
-	b.WriteString("end\n")
-	s, err := host.Parse([]byte(b.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := s.Read()
-	processes := r.Rows(host.ProcessKind)
-	var all []tenants
-	spent.Within(t, b.Len()/100, func() { all = cgroupTenants(r, processes, "cgroup") })
-	if len(all) != 1 || len(all[0].processes) != 200 {
-		t.Errorf("%d cgroups", len(all))
+	if once, tenfold := looked(mostLevels), looked(10*mostLevels); tenfold > 10*once {
+		t.Errorf("a path of %d levels: %d bytes are looked up, of ten times as many %d",
+			mostLevels, once, tenfold)
 	}
 }

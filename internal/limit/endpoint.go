@@ -142,6 +142,19 @@ func roughly(n int64) int64 {
 	return n / unit * unit
 }
 
+// roughlyUp is a number rounded up to two digits.
+func roughlyUp(n int64) int64 {
+	down := roughly(n)
+	unit := int64(1)
+	for down/unit >= 100 {
+		unit *= 10
+	}
+	if down < n {
+		down += unit
+	}
+	return down
+}
+
 // mebibytes writes an amount of memory; small ones in KiB.
 func mebibytes(bytes int64) string {
 	if bytes < 1<<20 {

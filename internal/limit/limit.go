@@ -88,6 +88,9 @@ type Limit struct {
 	// SoleErrno is what a program that opens connections gets from this limit and from
 	// no other.
 	SoleErrno string
+	// Follows are limits that explain this one where they refuse the same process: their
+	// findings come first.
+	Follows []ID
 	// Foreseen is how load reckons with the limit before a run.
 	Foreseen Foreseen
 	// Gauges evaluates the limit for every subject of the snapshot. Where the
@@ -224,6 +227,7 @@ type Effect string
 
 const (
 	Now          Effect = "now"
+	NowForNew    Effect = "now, for new connections"
 	NowInInitial Effect = "now; to be written in the initial network namespace"
 	AtBind       Effect = "at the next bind()"
 	AtClose      Effect = "at the next close()"
@@ -279,8 +283,15 @@ type Gauge struct {
 	// all the same: each takes one or more of the unit.
 	Unit string
 	// AtMost marks a ceiling that is computed without a figure that could not
-	// be seen: the true one may be lower.
+	// be seen: the true one may be lower. With Unbounded it is one of which nothing is
+	// known.
 	AtMost bool
+	// Why is what may lower an AtMost ceiling, in a few words; "" where the formula
+	// itself is no more than a bound.
+	Why string
+	// Most is more than Ceiling where that is an estimate: the true ceiling is not
+	// above Most. Faults and wanted workloads are judged by Ceiling. 0: Ceiling.
+	Most int64
 	// Near is the share of the ceiling at which to warn; 0 means 0.9.
 	Near float64
 	// Refusing: the kernel refuses connections now, shown by a queue or table that is
@@ -303,12 +314,21 @@ type Gauge struct {
 	// Lift for it. 0: nothing is wrong, or a higher ceiling would not cure it. It
 	// follows from the use alone, never from the ceiling.
 	Enough int64
+	// Cure is what a plan carries out where a higher ceiling is not the answer, Enough is 0
+	// and settings end the fault all the same: those of Remedies that suffice.
+	Cure []Remedy
 	// Spares are the ids of processes whose connections it does not bind although it
 	// bounds all others, MaySpare those of which that is not known.
 	Spares, MaySpare []int64
 	// Unseen are facts that would have sharpened this gauge, with the reason.
 	Unseen []host.Missing
 }
+
+// Blind says that there may be a ceiling, and nobody knows of it.
+func (g Gauge) Blind() bool { return g.Unbounded && g.AtMost }
+
+// Bound is what the true ceiling is not above.
+func (g Gauge) Bound() int64 { return max(g.Ceiling, g.Most) }
 
 // Full says whether the ceiling is reached.
 func (g Gauge) Full() bool { return !g.Unbounded && g.Used >= g.Ceiling }

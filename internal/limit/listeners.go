@@ -19,7 +19,8 @@ type member struct {
 	pid                  int64
 	process              string
 	oldest, youngest     host.Age
-	backlog              int64 // argument of listen(), where inferred
+	running              host.Age // its process: the listener is no older
+	backlog              int64    // argument of listen(), where inferred
 	backlogKnown, window bool
 	dropsKnown           bool
 }
@@ -31,6 +32,15 @@ func (m member) refused() bool {
 		return m.moved > 0
 	}
 	return m.drops > 0 || !m.dropsKnown
+}
+
+// oftenDrops says whether the listener has dropped so much for its age that one look tells of a
+// fault: one in ten seconds, ten at least, and more than its queue would have held. What began
+// long ago may be over long ago.
+func (m member) oftenDrops() bool {
+	below := m.running.Below()
+	return below > 0 && m.drops >= 10 && m.drops > m.capacity() &&
+		m.drops >= int64(below/(10*time.Second))
 }
 
 // most bounds figures of a snapshot that somebody else wrote, so that sums do not overflow;
@@ -95,11 +105,13 @@ func newMember(r *host.Reader, row host.Row) member {
 		process:  row.Text("process"),
 		oldest:   host.Age(row.Text("oldest")),
 		youngest: host.Age(row.Text("youngest")),
+		running:  host.Age(row.Text("running")),
 	}
 	m.queue, m.limit = max(row.Count("queue"), 0), min(max(row.Count("limit"), 0), most)
 	m.drops, m.dropsKnown = row.Int("drops")
 	m.pid = row.Count("pid")
-	m.moved, m.window = r.Moved(row.Fact, "drops")
+	m.moved, _ = r.Moved(row.Fact, "drops")
+	m.window = windowed(r)
 	m.backlog, m.backlogKnown = row.Int("backlog")
 	return m
 }
@@ -160,4 +172,15 @@ func listenerWord(name string) string {
 		return name
 	}
 	return encode.CommandWord(name)
+}
+
+// waitingByProcess are the listeners of each process whose queues are not empty.
+func waitingByProcess(r *host.Reader) map[int64][]member {
+	out := map[int64][]member{}
+	for _, row := range r.Table(host.ListenerKind) {
+		if m := newMember(r, row); m.pid != 0 && m.queue > 0 {
+			out[m.pid] = append(out[m.pid], m)
+		}
+	}
+	return out
 }

@@ -1,6 +1,11 @@
 package limit
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // pool is the local ports that connect() may choose from in one network
 // namespace. Several limits share it: ephemeral-ports, time-wait, fin-wait.
@@ -11,6 +16,7 @@ type pool struct {
 	boundListed                  bool
 	floor                        int64 // the kernel refuses a range that begins below it
 	ports                        *portSets
+	band                         bool // low and high are those of the sockets themselves
 }
 
 // portSets are the ports that connect() skips, inside the range and outside.
@@ -48,6 +54,13 @@ func portPool(r *host.Reader) pool {
 		// ipv4_local_port_range: EINVAL below ip_unprivileged_port_start
 		p.floor = max(p.floor, min(n, lastPort))
 	}
+	p.count()
+	return p
+}
+
+// count says how many ports between low and high connect() may choose.
+func (p *pool) count() {
+	all := p.ports
 	reserved, listening := all.reserved.Within(p.low, p.high),
 		all.listening.Within(p.low, p.high)
 	held, taken := listening.Union(all.bound.Within(p.low, p.high)),
@@ -57,24 +70,47 @@ func portPool(r *host.Reader) pool {
 	p.bound = held.Len() - p.listening
 	p.held = taken.Len() - p.reserved
 	p.usable = p.size - taken.Len()
-	if p.size == 3 && p.usable == 3 {
+	if p.size == 3 && p.usable == 3 && !p.band {
 		// The scan length is rounded down to even (remaining &= ~1U); only a range
 		// of three never wraps to its last port.
 		p.usable = 2
 	}
+}
+
+// of is the pool of the sockets of a row, which may have set IP_LOCAL_PORT_RANGE: a part of the
+// range (net/ipv4/inet_connection_sock.c inet_sk_get_local_port_range, Linux 6.3). Where there
+// are more of them than it has ports, others have it not.
+func (p pool) of(row host.Row) pool {
+	low, high, ok := strings.Cut(row.Text("band"), "-")
+	from, err1 := strconv.ParseInt(low, 10, 64)
+	to, err2 := strconv.ParseInt(high, 10, 64)
+	if !ok || err1 != nil || err2 != nil || from < p.low || to > p.high || from > to ||
+		row.Count("ranged") > to-from+1 {
+		return p
+	}
+	p.low, p.high, p.band = from, to, true
+	p.count()
 	return p
+}
+
+// rangeName is what sets the two ends.
+func (p pool) rangeName() string {
+	if p.band {
+		return "IP_LOCAL_PORT_RANGE of the sockets"
+	}
+	return "net.ipv4.ip_local_port_range"
 }
 
 // steps is the arithmetic with this host's figures.
 func (p pool) steps() []Step {
 	steps := []Step{
 		{
-			Label: "ports in ip_local_port_range",
+			Label: "ports in " + strings.TrimPrefix(p.rangeName(), "net.ipv4."),
 			Sum:   itoa(p.high) + " - " + itoa(p.low) + " + 1",
 			Value: p.size,
 			Unit:  "ports",
 			How:   Computed,
-			From:  "net.ipv4.ip_local_port_range",
+			From:  p.rangeName(),
 		},
 		{
 			Label: "of these in ip_local_reserved_ports",

@@ -162,7 +162,7 @@ func (t twReuse) bindChose(r *host.Reader, p pool, source string) (ports int64, 
 	ports, _ = row.Int("ports")
 	last, known := row.Int("opposite")
 	half := p.size / 2
-	if !known || !t.parity || ports < 8 || row.Count("shared") > 0 ||
+	if !known || !t.parity || p.band || ports < 8 || row.Count("shared") > 0 ||
 		last*20 < min(ports, half)*19 {
 		return ports, false
 	}

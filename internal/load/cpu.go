@@ -49,7 +49,7 @@ const mostlyBusy = 0.9
 
 // boundByProcessors says that nothing was refused and the rate was not reached all the same,
 // because the CPUs, or the threads of the client, had nothing left to do it with.
-func (a *account) boundByProcessors(r *Report) {
+func (a *account) boundByProcessors(r *result.Report) {
 	share, ok := readBusy().since(a.idle)
 	if !slow(r) || r.Total <= 0 {
 		return

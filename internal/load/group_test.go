@@ -102,7 +102,7 @@ func TestGuardOfAGroup(t *testing.T) {
 			t.Errorf("%d: %v", c.usage, why)
 		}
 		a := &account{run: r}
-		report := &Report{}
+		report := &result.Report{}
 		if why != nil {
 			report.Stopped = *why
 		}

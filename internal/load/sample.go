@@ -22,7 +22,7 @@ const mostSamples = 4096
 type watcher struct {
 	*run
 	mu      sync.Mutex
-	series  []Sample
+	series  []result.Sample
 	every   time.Duration
 	cpu     time.Duration // at the start
 	keep    int64
@@ -32,7 +32,7 @@ type watcher struct {
 	stopped chan struct{}
 }
 
-func (r *run) watch(every time.Duration, keep int64, progress func(Sample)) *watcher {
+func (r *run) watch(every time.Duration, keep int64, progress func(result.Sample)) *watcher {
 	w := &watcher{
 		run:     r,
 		every:   every,
@@ -71,7 +71,7 @@ func (w *watcher) guard(m Memory) {
 	}
 }
 
-func (w *watcher) loop(progress func(Sample)) {
+func (w *watcher) loop(progress func(result.Sample)) {
 	defer close(w.stopped)
 	often := guardEvery
 	if w.group != nil {
@@ -100,8 +100,8 @@ func (w *watcher) loop(progress func(Sample)) {
 }
 
 // sample takes one and keeps it.
-func (w *watcher) sample(m Memory) Sample {
-	s := Sample{
+func (w *watcher) sample(m Memory) result.Sample {
+	s := result.Sample{
 		Seconds: float64(w.now()) / 1e9, Attempted: w.sum(func(t *tally) *atomic.Int64 {
 			return &t.attempted
 		}), Established: w.allEstablished(), Open: w.allOpen(),
@@ -111,7 +111,7 @@ func (w *watcher) sample(m Memory) Sample {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var before Sample
+	var before result.Sample
 	if n := len(w.series); n > 0 {
 		before = w.series[n-1]
 	}
@@ -126,9 +126,9 @@ func (w *watcher) sample(m Memory) Sample {
 }
 
 // halved keeps every second sample, with the rates over the longer time.
-func halved(series []Sample) []Sample {
+func halved(series []result.Sample) []result.Sample {
 	out := series[:0]
-	var before Sample
+	var before result.Sample
 	for i := 1; i < len(series); i += 2 {
 		s := series[i]
 		if d := s.Seconds - before.Seconds; d > 0 {
@@ -140,7 +140,7 @@ func halved(series []Sample) []Sample {
 }
 
 // end stops it and gives the series with a last sample, and how many were ever seen open.
-func (w *watcher) end() ([]Sample, int64) {
+func (w *watcher) end() ([]result.Sample, int64) {
 	close(w.stop)
 	<-w.stopped
 	m, _ := readMemory()
@@ -193,7 +193,7 @@ func resident() int64 {
 	return 0
 }
 
-func readSockstat() (s Sockstat, ok bool) {
+func readSockstat() (s result.Sockstat, ok bool) {
 	figures := map[string]*int64{
 		"TCP.inuse":  &s.Inuse,
 		"TCP6.inuse": &s.Inuse,

@@ -29,6 +29,8 @@ func childMain() {
 		err = look("")
 	case "apart", "apart listening":
 		err = apart(strings.Replace(role, "apart", "inside", 1))
+	case "serve":
+		err = serve()
 	case "inside":
 		err = inside()
 	case "inside listening":

@@ -252,3 +252,44 @@ func TestListenerIsGone(t *testing.T) {
 		t.Errorf("outbound rows %v", got)
 	}
 }
+
+// The same where the server's port is one that connect() might have chosen: a hundred clients are
+// no hundred destinations.
+func TestListenerInThePortRangeIsGone(t *testing.T) {
+	s := start(t)
+	server, client := s.spawn("server"), s.spawn("client")
+	g, at := s.listen(server, "0.0.0.0:50051", 128)
+	to := netip.MustParseAddrPort("127.0.0.1:50051")
+	s.connect(client, lab.ConnectSpec{To: to, N: 100})
+	s.accept(server, g, 100)
+	must(server.Close(g, lab.CloseSpec{}))(t)
+	have := s.observe()
+	s.want(have, host.InboundKind, to.String(),
+		fmt.Sprintf("ESTABLISHED=100 pid=%d process=server", server.PID()))
+	if row(have, host.ListenerKind, at.String()) != nil {
+		t.Errorf("listeners %v", names(have, host.ListenerKind))
+	}
+	if got := names(have, host.OutboundKind); len(got) != 1 {
+		t.Errorf("outbound rows %v", got)
+	}
+	s.want(have, host.SourceKind, "127.0.0.1", "sockets=100 ports=100 shared=0")
+}
+
+// Control: one client of a hundred services, which shares its twenty ports among them, is no
+// server.
+func TestClientOfManyServices(t *testing.T) {
+	s := start(t)
+	server, client := s.spawn("server"), s.spawn("client")
+	if err := s.Lab.Set("net.ipv4.ip_local_port_range", "40000 40019"); err != nil {
+		t.Fatal(err)
+	}
+	for port := range uint16(100) {
+		to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 7000+port)
+		g, _ := s.listen(server, to.String(), 8)
+		s.connect(client, lab.ConnectSpec{To: to, N: 1})
+		s.accept(server, g, 1)
+	}
+	if got := names(s.observe(), host.OutboundKind); len(got) != 100 {
+		t.Errorf("%d outbound rows, want 100", len(got))
+	}
+}

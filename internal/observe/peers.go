@@ -28,6 +28,7 @@ type peer struct {
 	// fold is how many sockets the row may lack: those that came while the table was
 	// too full to hold it.
 	fold        uint32
+	local       uint16 // port of the first socket
 	votes       votes
 	established sockdiag.ID // one of them; its Cookie is 0 where there is none
 	closing     sample      // of those in CLOSE_WAIT
@@ -47,6 +48,8 @@ type peers struct {
 	index map[peerKey]int32
 	floor uint32
 	rest  states
+	// full, unless nil, is called before rows are let go, and may take some out.
+	full func()
 }
 
 func newPeers(max int) *peers {
@@ -57,6 +60,9 @@ func newPeers(max int) *peers {
 func (t *peers) at(k *peerKey) *peer {
 	if i, ok := t.index[*k]; ok {
 		return &t.rows[i]
+	}
+	if len(t.rows) >= t.max && t.full != nil {
+		t.full()
 	}
 	if len(t.rows) >= t.max {
 		t.shrink()

@@ -110,6 +110,7 @@ func (s *subject) process(h *holder, groups *groups) {
 	if limitsErr == nil {
 		row = limitFields(row, limits)
 	}
+	row = s.ownLimit(row, h, p)
 	row = row.AddInt("files", int64(h.files))
 	if n, ok := s.filesBelow(h, limits); ok {
 		row = row.AddInt("files_below", n)
@@ -157,7 +158,7 @@ func limitFields(f host.Fields, limits procfs.ResourceLimits) host.Fields {
 		f = f.Add("soft", l.Soft.String()).Add("hard", l.Hard.String())
 	}
 	if l, ok := limits.Named(processesLimit); ok {
-		f = f.Add("nproc", l.Soft.String())
+		f = f.Add("nproc", l.Soft.String()).Add("nproc_hard", l.Hard.String())
 	}
 	return f
 }

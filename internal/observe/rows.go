@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/sockdiag"
@@ -50,6 +52,10 @@ func (s *subject) writeListeners(f finder, t *tally, queued int) {
 			if i == 0 {
 				row = row.AddInt("syn", int64(g.states[sockdiag.SynRecv]))
 			}
+			if m.drops > 0 {
+				age := s.running(t.owners.watched[m.inode])
+				row = row.Add("running", string(age))
+			}
 			if m.queue > 0 {
 				row = row.Add("oldest", string(oldest)).Add("youngest",
 					string(youngest))
@@ -59,6 +65,39 @@ func (s *subject) writeListeners(f finder, t *tally, queued int) {
 		}
 	}
 }
+
+// running is how long the oldest process has run that holds a listener: the listener is no older,
+// unless it was handed down. "" where that is not known.
+func (s *subject) running(w *watched) (age host.Age) {
+	text, err := s.root.Read("uptime")
+	seconds, _, _ := strings.Cut(string(text), " ")
+	up, bad := strconv.ParseFloat(seconds, 64)
+	if err != nil || bad != nil || w == nil {
+		return ""
+	}
+	var longest time.Duration
+	for _, h := range w.holders {
+		p, err := h.again(s.root)
+		if err != nil {
+			return ""
+		}
+		stat, err := p.Stat()
+		p.Close()
+		if err != nil {
+			return ""
+		}
+		started := float64(stat.StartTime) / userHz
+		longest = max(longest, time.Duration((up-started)*float64(time.Second)))
+	}
+	if len(w.holders) == 0 {
+		return ""
+	}
+	return host.AgeOf(longest)
+}
+
+// userHz is USER_HZ, the clock ticks a second that proc counts in, on all but Alpha and IA-64
+// (include/asm-generic/param.h).
+const userHz = 100
 
 // live lists the groups that listen now.
 func live(groups []*group) (out []*group) {
@@ -138,12 +177,15 @@ func (s *subject) writeInbound(f finder, t *tally) {
 func (s *subject) writeOutbound(f finder, t *tally) {
 	shown, rest, largest := t.peers.heaviest(shownPeers, shownStates)
 	asked := mostTimeWait(shown)
+	bands := s.bands(t, shown)
+	low, high := s.snapshot.Read().Pair(host.Sysctl(portRange))
 	for _, p := range shown {
 		row := p.states.fields(nil)
 		if t.poolKnown {
 			row = row.AddInt("ranged", int64(p.ranged))
 		}
 		row = p.votes.fields(row, t.owners)
+		row = bands.field(row, p, low, high)
 		if asked[p] {
 			row = row.Add("timestamps", timestamps(s.ctx, f, p.established))
 		}

@@ -49,6 +49,7 @@ func newTally(pool *host.PortSet, l *listening, o *owners) *tally {
 		listening: l, owners: o, peers: newPeers(maxPeers), sources: newSources(maxSources),
 		users: map[uint32]int64{}, binders: map[int]*host.PortSet{},
 	}
+	t.peers.full = t.served
 	if pool != nil {
 		t.pool, t.poolKnown = *pool, true
 	}
@@ -130,7 +131,9 @@ func (t *tally) outbound(s *sockdiag.Socket, h *holder, weight float64) {
 	k := keyOf(s)
 	p := t.peers.at(&k)
 	p.states[s.State]++
-	p.sockets++
+	if p.sockets++; p.sockets == 1 {
+		p.local = s.Source.Port()
+	}
 	inRange := t.pool.Has(s.Source.Port())
 	if inRange {
 		p.ranged++
@@ -222,6 +225,7 @@ func (t *tally) settle() {
 		t.bind(t.owners.of(u.inode), u.port)
 	}
 	t.unknown = nil
+	t.served()
 	for _, g := range t.listening.groups {
 		if len(g.members) == 0 && g.states.sum() == 1 {
 			t.turnAround(g)

@@ -171,6 +171,26 @@ func TestTallyKeepsSamples(t *testing.T) {
 	}
 }
 
+// A draining server of more clients than the table has rows is one server all the same.
+func TestServerOfManyClientsDrains(t *testing.T) {
+	c := newTestTally(t)
+	const clients = 3 * maxPeers
+	for i := range clients {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}),
+			uint16(50000+i%10000))
+		c.add(connection(sockdiag.Established, "10.0.0.1:41000", from.String(), 100))
+	}
+	c.settle()
+	g := c.listening.all[localOf(at("10.0.0.1:41000"))]
+	if g == nil || g.states.sum() != clients || len(c.peers.rows) != 0 ||
+		c.peers.rest.sum() != 0 {
+		t.Fatalf("%+v, %d rows, %d left out", g, len(c.peers.rows), c.peers.rest.sum())
+	}
+	if pid, ok := g.votes.fields(nil, c.owners).Lookup("pid"); !ok || pid != "11" {
+		t.Errorf("held by %q", pid)
+	}
+}
+
 // A server of very many listeners that are gone, and very many addresses and users, stays bounded.
 func TestTallyIsBounded(t *testing.T) {
 	c := newTestTally(t)

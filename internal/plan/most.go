@@ -22,6 +22,18 @@ func (m *maker) most() {
 	m.workload = present(m.now)
 	m.unowned = diagnose.Unowned(m.now, m.workload)
 	needs, _ := diagnose.Needs(m.now, m.workload, m.together)
+	ceilings := m.hardCeilings(needs)
+	m.raise(m.workload.Inbound, limit.Inbound, ceilings)
+	m.raise(m.workload.Outbound, limit.Outbound, ceilings)
+	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool {
+		return unasked(g) || slices.Contains(m.unowned, g.Subject)
+	})
+	m.workload.Outbound = slices.DeleteFunc(m.workload.Outbound, unasked)
+	m.fit()
+}
+
+// hardCeilings are the lowest ceilings that no setting lifts, by goal.
+func (m *maker) hardCeilings(needs []diagnose.Need) map[asked]hardCeiling {
 	ceilings := map[asked]hardCeiling{}
 	peers := map[pool]int64{} // all destinations choose from the same ports
 	for _, n := range needs {
@@ -40,13 +52,7 @@ func (m *maker) most() {
 			ceilings[goal] = w.lower(ceilings[goal])
 		}
 	}
-	m.raise(m.workload.Inbound, limit.Inbound, ceilings)
-	m.raise(m.workload.Outbound, limit.Outbound, ceilings)
-	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool {
-		return unasked(g) || slices.Contains(m.unowned, g.Subject)
-	})
-	m.workload.Outbound = slices.DeleteFunc(m.workload.Outbound, unasked)
-	m.fit()
+	return ceilings
 }
 
 // leftAlone are the sysctls that stay as they are.

@@ -90,7 +90,11 @@ func (s *screen) inbound(r diagnose.Report) {
 func inboundRow(i diagnose.Inbound) []string {
 	held, by := ceiling(i.Held, i.BoundBy, i.HeldHow, i.AtMost)
 	burst, burstBy := ceiling(i.Burst, i.BurstBy, i.BurstHow, i.BurstAtMost)
-	return []string{i.Listener, orNotSeen(short(i.Process, i.PID)), count(i.Now), held, by,
+	name := i.Listener
+	if i.Closed {
+		name += " (closed)"
+	}
+	return []string{name, orNotSeen(short(i.Process, i.PID)), count(i.Now), held, by,
 		burst, burstBy}
 }
 

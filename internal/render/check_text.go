@@ -2,6 +2,7 @@ package render
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
@@ -38,7 +39,7 @@ func (s *screen) report(r diagnose.Report) {
 	}
 	s.findings(r.Findings)
 	s.unseen(r)
-	s.legend()
+	s.legend(r)
 }
 
 // wanted says what becomes of each goal.
@@ -84,9 +85,12 @@ func about(h diagnose.Host) []span {
 	if h.User != "" {
 		parts = append(parts, "as "+h.User)
 	}
-	if h.Window != "" {
+	switch {
+	case h.Window != "":
 		parts = append(parts, "watched for "+h.Window)
-	} else {
+	case h.Glance != "":
+		parts = append(parts, "one sample, counters watched for "+h.Glance)
+	default:
 		parts = append(parts, "one sample")
 	}
 	return []span{{name, bold}, text(": " + strings.Join(parts, ", "))}
@@ -119,12 +123,33 @@ func namespace(h diagnose.Host) string {
 	return "network namespace not seen"
 }
 
+// doubts are what may lower the ceilings of the tables: ": this, that".
+func doubts(c diagnose.Capacity) string {
+	var all []string
+	for _, o := range c.Outbound {
+		all = append(all, o.AtMostWhy...)
+	}
+	for _, i := range c.Inbound {
+		all = append(all, i.AtMostWhy...)
+	}
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) == 0 {
+		return ""
+	}
+	const most = 3
+	words := strings.Join(all[:min(most, len(all))], "; ")
+	if len(all) > most {
+		words += "; and more (--json)"
+	}
+	return " (" + words + ")"
+}
+
 // legend explains the marks that stand on the screen.
-func (s *screen) legend() {
+func (s *screen) legend(r diagnose.Report) {
 	shown := s.b.String()
 	words := []string{"N read from the kernel"}
 	if strings.Contains(shown, " <=") {
-		words = append([]string{"<=N at most that"}, words...)
+		words = append([]string{"<=N at most that" + doubts(r.Capacity)}, words...)
 	}
 	if strings.Contains(shown, " =") {
 		words = append([]string{"=N computed (maxconn explain LIMIT shows how)"}, words...)

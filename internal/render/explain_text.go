@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -279,10 +277,10 @@ func (s *screen) onHost(h OnHost, steps bool) {
 func (s *screen) steps(steps []limit.Step) {
 	widest := 0
 	for _, x := range steps {
-		widest = max(widest, ansi.StringWidth(marked(x.Value, x.How, false)))
+		widest = max(widest, wide(marked(x.Value, x.How, false)))
 	}
 	for _, x := range steps {
-		lead := strings.Repeat(" ", widest-ansi.StringWidth(marked(x.Value, x.How, false)))
+		lead := strings.Repeat(" ", widest-wide(marked(x.Value, x.How, false)))
 		s.para(4, min(4+widest+1, 20), text(lead+stepFigure(x)+": "+x.Label+origin(x)))
 	}
 }

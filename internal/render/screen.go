@@ -67,12 +67,23 @@ func (s *screen) string(spans []span) string {
 	return b.String()
 }
 
+// wide is how many columns a text takes. Printable ASCII takes one each, which is faster to see
+// than to look for clusters of characters.
+func wide(s string) int {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return ansi.StringWidth(s)
+		}
+	}
+	return len(s)
+}
+
 func (s *screen) blank() { s.b.WriteByte('\n') }
 
 // line writes one line; what does not fit the width is cut off behind a word.
 func (s *screen) line(indent int, spans ...span) {
 	t := s.string(spans)
-	if room := s.style.Width - indent; ansi.StringWidth(t) > room {
+	if room := s.style.Width - indent; wide(t) > room {
 		t = s.string(cutSpans(spans, room))
 	}
 	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
@@ -89,7 +100,7 @@ func cutSpans(spans []span, width int) (out []span) {
 	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
 		if i := strings.LastIndexByte(short,
-			' '); ansi.StringWidth(short[:max(i, 0)]) >= room/2 {
+			' '); wide(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}
@@ -117,7 +128,7 @@ func (s *screen) para(indent, hang int, spans ...span) {
 func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 	lead := strings.Repeat(" ", indent) + s.string([]span{{label, dim}})
 	for _, t := range s.wrapped(s.style.Width-column, spans) {
-		gap := strings.Repeat(" ", max(0, column-ansi.StringWidth(lead)))
+		gap := strings.Repeat(" ", max(0, column-wide(lead)))
 		s.b.WriteString(strings.TrimRight(lead+gap+t, " ") + "\n")
 		lead = ""
 	}

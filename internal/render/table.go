@@ -3,8 +3,6 @@ package render
 import (
 	"slices"
 	"strings"
-
-	"github.com/charmbracelet/x/ansi"
 )
 
 // column is one column of a table.
@@ -119,7 +117,7 @@ func (t table) aligned(cells []string, widths []int) string {
 	var b strings.Builder
 	for i, c := range t.columns {
 		cell := Clean(cells[i])
-		pad := strings.Repeat(" ", widths[i]-ansi.StringWidth(cell))
+		pad := strings.Repeat(" ", widths[i]-wide(cell))
 		if c.right {
 			cell = pad + cell
 		} else {
@@ -136,9 +134,9 @@ func (t table) aligned(cells []string, widths []int) string {
 func (t table) widths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
-		widths[i] = ansi.StringWidth(Clean(c.head))
+		widths[i] = wide(Clean(c.head))
 		for _, row := range t.rows {
-			widths[i] = max(widths[i], ansi.StringWidth(Clean(row[i])))
+			widths[i] = max(widths[i], wide(Clean(row[i])))
 		}
 	}
 	return widths
@@ -179,7 +177,7 @@ func (s *screen) stacked(t table) {
 	labels := 0
 	for _, c := range t.columns[1:] {
 		if !c.joins && !c.names {
-			labels = max(labels, ansi.StringWidth(c.head))
+			labels = max(labels, wide(c.head))
 		}
 	}
 	for _, row := range t.rows {

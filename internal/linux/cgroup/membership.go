@@ -72,3 +72,18 @@ func UnitPath(groups []Membership) string {
 	}
 	return "/"
 }
+
+// PathOf returns the path of the group that [Tree.Locate] would look for: that of the
+// version 1 hierarchy with the controller, else that of version 2; "" where there is none.
+func PathOf(controller string, groups []Membership) string {
+	unified := ""
+	for _, g := range groups {
+		if slices.Contains(g.Controllers, controller) {
+			return g.Path
+		}
+		if g.Unified {
+			unified = g.Path
+		}
+	}
+	return unified
+}

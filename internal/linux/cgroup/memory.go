@@ -42,6 +42,15 @@ type MemoryLevel struct {
 	// on the lists of file pages, active and inactive.
 	File Amount
 
+	// Slab is kernel memory that can be given back: slab_reclaimable; version 2 only.
+	Slab Amount
+	// Swappable is memory of programs, which goes to swap where there is any: anon and
+	// shmem, of this group and those below.
+	Swappable Amount
+	// Kernel is the part of Usage that is kernel memory, KernelLimit its own limit;
+	// version 1 only (without effect since 5.16, 58056f77502f).
+	Kernel, KernelLimit Amount
+
 	// Sockets is the buffers of sockets: part of Usage in version 2
 	// (memory.stat sock). In version 1 it is of TCP only, apart from Usage, and
 	// counted only from the moment when TCPLimit is set.
@@ -91,6 +100,12 @@ func memoryV2(at level) MemoryLevel {
 		OOMKills: readKeyed(at.dir, "memory.events", "oom_kill"),
 		File:     readSum(at.dir, "memory.stat", "inactive_file", "active_file"),
 		Sockets:  readKeyed(at.dir, "memory.stat", "sock"),
+		Slab:     readKeyed(at.dir, "memory.stat", "slab_reclaimable"),
+		// shmem is part of anon's lists and not of anon (mm/memcontrol.c memory_stats)
+		Swappable:   readSum(at.dir, "memory.stat", "anon", "shmem"),
+		Kernel:      notKept("count of kernel memory that has a limit", 2),
+		KernelLimit: notKept("limit of kernel memory", 2),
+
 		TCPLimit: notKept("limit for TCP alone", 2),
 		TCPHits:  notKept("limit for TCP alone", 2),
 	}
@@ -110,6 +125,11 @@ func memoryV1(at level) MemoryLevel {
 		OOMKills: readKeyed(at.dir, "memory.oom_control", "oom_kill"),
 		File: readSum(at.dir, "memory.stat", "total_inactive_file",
 			"total_active_file"),
+		Slab:        notKept("slab_reclaimable", 1),
+		Swappable:   readSum(at.dir, "memory.stat", "total_rss", "total_shmem"),
+		Kernel:      readAmount(at.dir, "memory.kmem.usage_in_bytes"),
+		KernelLimit: readAmount(at.dir, "memory.kmem.limit_in_bytes"),
+
 		Sockets:  readAmount(at.dir, "memory.kmem.tcp.usage_in_bytes"),
 		TCPLimit: readAmount(at.dir, "memory.kmem.tcp.limit_in_bytes"),
 		TCPHits:  readAmount(at.dir, "memory.kmem.tcp.failcnt"),

@@ -158,9 +158,8 @@ func FuzzLocate(f *testing.F) {
 		oneLine(t, err)
 		UnitPath(groups)
 		for _, root := range []string{"/", "/..", "/docker"} {
-			tree := &Tree{root: "/nowhere",
-				mounts: []Mount{{Root: root, Point: "/cg", Type: "cgroup",
-					Options: "rw,memory"}}}
+			tree := &Tree{mounts: []reachable{{Mount{Root: root, Point: "/cg",
+				Type: "cgroup", Options: "rw,memory"}, "/nowhere"}}}
 			place, err := tree.Locate("memory", groups)
 			oneLine(t, err)
 			if err != nil {

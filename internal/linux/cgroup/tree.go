@@ -10,32 +10,49 @@ import (
 	"strings"
 )
 
-// ErrNoController is the error where no hierarchy that is mounted has the
-// controller: nothing limits the process by it, as far as can be seen here.
-var ErrNoController = errors.New("no mounted cgroup hierarchy has the controller")
+// ErrNoController is the error where no hierarchy has the controller: nothing
+// limits the process by it.
+var ErrNoController = errors.New("no cgroup hierarchy has the controller")
+
+// ErrNotMounted is the error where the process's hierarchy is not mounted, as
+// under "ip netns exec", which mounts /sys anew: limits may be there, unseen.
+var ErrNotMounted = errors.New("its cgroup hierarchy is not mounted here")
 
 // ErrOutside is the error where the process's group is not below any mount of
 // its hierarchy, as of a process outside the reader's cgroup namespace.
 var ErrOutside = errors.New("cgroup is outside of what is mounted here")
 
-// Tree is the cgroup file systems that a process sees. Its methods only read
-// and may be called concurrently.
-type Tree struct {
-	root   string
-	mounts []Mount
+// Tree is the cgroup file systems that can be reached. Its methods may be
+// called concurrently, but not with Add.
+type Tree struct{ mounts []reachable }
+
+// reachable is a mount and the directory from which its mount point is looked up.
+type reachable struct {
+	Mount
+	root string
 }
 
 // NewTree takes the reader's own mountinfo (/proc/self/mountinfo). The mount
 // points are looked up below root, which is "/" but in tests.
 func NewTree(root string, mountinfo []byte) (*Tree, error) {
+	t := &Tree{}
+	return t, t.Add(root, mountinfo)
+}
+
+// Add makes the mounts of another process reachable: mountinfo is that process's
+// and root leads to its root directory (/proc/PID/root). What both files and
+// those of NewTree call a group depends on the reader alone.
+func (t *Tree) Add(root string, mountinfo []byte) error {
 	mounts, err := ParseMountinfo(mountinfo)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	mounts = slices.DeleteFunc(mounts, func(m Mount) bool {
-		return !strings.HasPrefix(m.Type, "cgroup")
-	})
-	return &Tree{root: root, mounts: mounts}, nil
+	for _, m := range mounts {
+		if strings.HasPrefix(m.Type, "cgroup") {
+			t.mounts = append(t.mounts, reachable{m, root})
+		}
+	}
+	return nil
 }
 
 // Place is the group of a process in the hierarchy that has one controller.
@@ -85,19 +102,19 @@ func (t *Tree) place(controller string, version int, groupPath string,
 	fits func(Mount) bool) (Place, error) {
 	best, mounted := Place{}, false
 	for _, m := range t.mounts {
-		if !fits(m) {
+		if !fits(m.Mount) {
 			continue
 		}
 		mounted = true
 		if below, ok := cutRoot(groupPath, m.Root); ok && len(below) > len(best.Path) {
-			top := filepath.Join(t.root, m.Point)
+			top := filepath.Join(m.root, m.Point)
 			best = Place{Controller: controller, Version: version, Top: top,
 				Path: below}
 		}
 	}
 	switch {
 	case !mounted:
-		return Place{}, fmt.Errorf("%s: %w", controller, ErrNoController)
+		return Place{}, fmt.Errorf("%s: %w", controller, ErrNotMounted)
 	case best.Path == "":
 		return Place{}, fmt.Errorf("%s: %s: %w", controller, clip(groupPath), ErrOutside)
 	}

@@ -8,6 +8,7 @@ type ProcessStat struct {
 	PID       int
 	Comm      string
 	State     byte
+	Parent    int    // pid; 0 where it is none of the reader's pid namespace
 	Flags     uint64 // PF_ bits of include/linux/sched.h
 	Threads   int
 	StartTime uint64 // clock ticks since boot
@@ -34,6 +35,7 @@ func (s ProcessStat) KernelThread() bool { return s.Flags&flagKernelThread != 0 
 // state as field 3).
 const (
 	statState     = 0
+	statParent    = 4 - 3
 	statFlags     = 9 - 3
 	statThreads   = 20 - 3
 	statStartTime = 22 - 3
@@ -68,6 +70,9 @@ func ParseProcessStat(b []byte) (ProcessStat, error) {
 
 func (l *lines) processNumbers(s *ProcessStat, pid string, words []string) (err error) {
 	if s.PID, err = l.count("pid", pid); err != nil {
+		return err
+	}
+	if s.Parent, err = l.count("parent", words[statParent]); err != nil {
 		return err
 	}
 	if s.Flags, err = l.number("flags", words[statFlags]); err != nil {

@@ -2,6 +2,7 @@ package procfs
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -78,4 +79,14 @@ func (r Root) Open(pid int) (*Process, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return &Process{PID: pid, root: r, path: path, dir: dir}, nil
+}
+
+// RootDir opens the root directory of the process, which shows its mounts. Without the
+// permission that ptrace asks for, it is an error that fs.ErrPermission matches.
+func (p *Process) RootDir() (*os.File, error) {
+	dir, err := openat(p.dir, "root", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, p.failure("open", "root", err)
+	}
+	return os.NewFile(uintptr(dir), p.path+"/root"), nil
 }
