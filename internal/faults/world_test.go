@@ -172,7 +172,8 @@ const patience = 3 * time.Second
 // program is maxconn itself, built once.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(directory, "maxconn")
-	out, err := exec.Command("go", "build", "-o", path, "../../cmd/maxconn").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path,
+		"../../cmd/maxconn").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%v: %s", err, out)
 	}
