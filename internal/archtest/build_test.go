@@ -17,7 +17,7 @@ func TestNoPathOfTheBuildMachine(t *testing.T) {
 		t.Skip("builds the program: not for -short")
 	}
 	dir, names := t.TempDir(), []string{"maxconn", "maxconn-proofs"}
-	c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/"+names[0],
+	c := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", dir+"/", "./cmd/"+names[0],
 		"./cmd/"+names[1])
 	c.Dir = root(t)
 	if out, err := c.CombinedOutput(); err != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/role"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 func TestStartAndClose(t *testing.T) {
@@ -239,7 +241,7 @@ func holdLab() (kin, error) {
 			a.Stop()
 		}
 	}
-	go l.Run(context.Background(), nil, "sleep", "60")
+	go l.Run(context.Background(), nil, nstest.Tool(t, "sleep"), "60")
 	peer, err := l.Beside(context.Background())
 	if err != nil {
 		return k, err
