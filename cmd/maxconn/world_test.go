@@ -62,7 +62,8 @@ func newWorld(t *testing.T) (w world) {
 // built is the directory of binary; TestMain removes it.
 var built string
 
-// binary is maxconn itself, built once. A clone of another user's has no version to be stamped with.
+// binary is maxconn itself, built once. A clone of another user's has no version to be stamped
+// with.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "maxconn")
 	if err != nil {
@@ -70,7 +71,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	path := filepath.Join(dir, "maxconn")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path,
+		".").CombinedOutput()
+	if err != nil {
 		return "", fmt.Errorf("%v: %s", err, out)
 	}
 	return path, os.Chmod(dir, 0o755)

@@ -19,7 +19,6 @@ import (
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/role"
 
-	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 func TestStartAndClose(t *testing.T) {
@@ -241,7 +240,7 @@ func holdLab() (kin, error) {
 			a.Stop()
 		}
 	}
-	go l.Run(context.Background(), nil, nstest.Tool(t, "sleep"), "60")
+	go l.Run(context.Background(), nil, "sleep", "60")
 	peer, err := l.Beside(context.Background())
 	if err != nil {
 		return k, err
