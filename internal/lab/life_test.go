@@ -18,7 +18,6 @@ import (
 
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/role"
-
 )
 
 func TestStartAndClose(t *testing.T) {
