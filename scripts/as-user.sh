@@ -2,7 +2,7 @@
 # go test work as an ordinary user (uid 65534), after it was run as root: scripts/as-user.sh [package...]
 #
 # Only packages run whose result can depend on the user: those whose tests import golang.org/x/sys/unix, directly or
-# not, for nothing else asks the kernel (internal/archtest). They are compiled by the caller, whose build cache has
+# not, for nothing else makes system calls (internal/archtest), or read /proc. They are compiled by the caller, whose build cache has
 # them already, in a clone that belongs to the caller, and run there with nothing but Go on PATH. Home, temporary
 # files, build cache and modules of the user are in one directory, which is removed; what a test left of its
 # temporary files is an error. A test that is skipped says why (-v); MAXCONN_REQUIRE is passed on.
@@ -18,7 +18,10 @@ git clone -q . "$top/src"
 cp -r "$(go env GOMODCACHE)/." "$top/mod"
 chown 65534:65534 "$top"/{home,tmp,cache,mod}
 chmod -R a+rX "$top/mod" "$top/src"
-asks() { go list -deps -test -f '{{.ImportPath}}' "$1" | grep -qx golang.org/x/sys/unix; }
+asks() {
+  go list -deps -test -f '{{.ImportPath}}' "$1" | grep -qx golang.org/x/sys/unix ||
+    grep -qs '/proc' "$(go list -f '{{.Dir}}' "$1")"/*_test.go
+}
 
 status=0
 for package in $(cd "$top/src" && go list "${@:-work}"); do
