@@ -159,9 +159,12 @@ func Fold(text string, width, hang int) string {
 	return s.b.String()
 }
 
+// mostRule is as long as a line between results gets.
+const mostRule = 120
+
 // rule parts two results.
 func (s *screen) rule() {
 	s.blank()
-	s.line(0, span{strings.Repeat("-", s.style.Width), dim})
+	s.line(0, span{strings.Repeat("-", min(s.style.Width, mostRule)), dim})
 	s.blank()
 }
