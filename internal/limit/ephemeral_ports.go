@@ -81,7 +81,7 @@ var _ = register(Limit{
 	},
 	Needs: append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
-		host.All(host.ListenerKind), host.All(host.AddressKind),
+		host.All(host.ListenerKind), host.All(host.AddressKind), activeOpens,
 	}, slices.Concat(twReuseNeeds, poolNeeds, attemptNeeds)...),
 	Details: []host.Fact{host.All(host.BinderKind), host.All(host.AddressKind),
 		unprivilegedPort},
@@ -220,10 +220,12 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		})
 	}
 	g.Refusing = g.Full() && g.Used > 0
-	g.Notice = g.Used*2 > p.usable
-	if !g.Notice {
+	if g.Notice = g.Used*2 > p.usable; !g.Notice {
 		return g
 	}
+	// Above half each connect() first searches the full half of one parity in vain
+	// (inet_hashtables.c __inet_hash_connect, since 4.5): 20 to 40 times the CPU time.
+	g.Harms = opening(r, row)
 	held := portHolders{row}
 	g.Cause = held.cause(r, p, g.Used, state == twTaken)
 	g.Evidence = append(poolEvidence(p), stateEvidence(row)...)
@@ -233,9 +235,21 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 			g.Enough = max(g.Enough, p.lost())
 		}
 	}
+	if g.Harms && !held.stuck() {
+		g.Enough = max(g.Enough, 2*g.Used)
+	}
 	g.Remedies = held.remedies(r, p, t, state, cmp.Or(g.Enough, 2*g.Used))
 	return g
 }
+
+// opening says whether connections are being opened: to this destination, or in the time watched
+// from this namespace.
+func opening(r *host.Reader, row host.Row) bool {
+	moved, _ := r.Moved(activeOpens)
+	return moved > 0 || row.Count("SYN_SENT") > 0
+}
+
+var activeOpens = host.Counter("Tcp.ActiveOpens")
 
 // shareOut takes off the ports that other destinations of the address use: bind() chose all
 // of them before connect(), and so none serves two destinations.
