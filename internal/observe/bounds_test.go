@@ -170,8 +170,8 @@ func connectTo(at *net.TCPAddr, n int) error {
 	return nil
 }
 
-// child starts a child of a role in the namespace of the scene, which has printed the address of its listener and ends with the
-// test.
+// child starts a child of a role in the namespace of the scene. It has printed the address of its
+// listener, and ends with the test.
 func (t scene) child(role string, argv ...string) (pid int, at string) {
 	t.Helper()
 	cmd := &exec.Cmd{Path: must(os.Executable())(t), Args: argv, Env: append(os.Environ(),
