@@ -114,7 +114,7 @@ func (b *bracer) ending(until byte, terms []term) bool {
 		return true
 	case '\n':
 		open := len(terms) > 0 && terms[len(terms)-1].sets
-		return b.lines && !open && until != '(' && until != '['
+		return b.lines && !open && until != ')' && until != ']'
 	}
 	return b.isEnd()
 }

@@ -21,7 +21,11 @@ func FuzzLint(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, name := range archives {
+	corpus, err := filepath.Glob("testdata/corpus/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range append(archives, corpus...) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

@@ -38,6 +38,7 @@ type parser struct {
 	masks    []string          // what templates fill in
 	target   string            // the file that what is read will be
 	opened   string            // the file that a program opened
+	pages    int               // that are read, in which lines may be sentences
 	repeated map[string]bool   // settings that aliases have made
 	under    string            // the name under which the table stands that is read
 	spelled  *spellings
@@ -413,6 +414,9 @@ func (p *parser) isNearKey(key string) bool {
 // stray reports a line that begins with the name of a setting, or with the words of a limit, and
 // sets nothing.
 func (p *parser) stray(t string) {
+	if p.pages > 0 {
+		return // a sentence is no line that went wrong
+	}
 	words := strings.Fields(t)
 	if len(words) < 2 {
 		return

@@ -232,6 +232,9 @@ func (s *script) assigned(a *syntax.Assign) {
 	switch {
 	case strings.Contains(w.text, "\n"):
 		s.nested(w)
+	case strings.HasPrefix(name, "GRUB_CMDLINE"):
+		s.row = w.row
+		s.bootLine(value)
 	case name == "ULIMIT" && strings.HasPrefix(value, "-"):
 		s.row = w.row
 		s.ulimit(quotedWords(value))
@@ -245,6 +248,15 @@ func (s *script) assigned(a *syntax.Assign) {
 		value = "$"
 	}
 	s.remember(name, value)
+}
+
+// bootLine takes sysctl.KEY=VALUE (since Linux 5.8) of the kernel's command line.
+func (s *script) bootLine(value string) {
+	for _, one := range quotedWords(value) {
+		if strings.HasPrefix(one, "sysctl.") {
+			s.assignment(one)
+		}
+	}
 }
 
 func (s *script) element(index syntax.ArithmExpr, value *syntax.Word) {
