@@ -65,7 +65,7 @@ func (l *lexer) token() (t token) {
 		t.kind = c
 	case l.string(&t):
 	case l.sets():
-		t.kind = '='
+		t.kind, t.text.text = '=', l.text[l.at-1:l.at]
 	default:
 		t.kind, t.text = 'w', word{l.word(), l.row}
 	}

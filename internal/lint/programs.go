@@ -224,6 +224,7 @@ var (
 // words reads such a file.
 func (p *parser) words(all *rows, f *wordFile) {
 	inside := f.sections == nil
+	all.rest = p.masked(all.rest)
 	for all.more() {
 		t := trim(all.next())
 		p.goTo(all.n)
@@ -261,6 +262,7 @@ func (f *wordFile) line(p *parser, t string) {
 // haproxy reads the file of HAProxy.
 func (p *parser) haproxy(all *rows) {
 	section := ""
+	all.rest = p.masked(all.rest)
 	for all.more() {
 		line := all.next()
 		p.goTo(all.n)
@@ -297,8 +299,9 @@ func (p *parser) haproxyItem(name, value, of string) {
 		}
 	}
 	if it := itemOf("haproxy", of+name); it != nil {
-		p.add(setting{form: asProgram, key: name, value: value, subject: "haproxy",
-			item: it})
+		p.add(setting{form: asProgram, key: name, value: p.unmasked(value),
+			subject: "haproxy",
+			item:    it})
 		return
 	}
 	p.program("haproxy", name, value)

@@ -96,7 +96,11 @@ func (t *page) code(n ast.Node, language string) {
 // with a
 // prompt are typed.
 func (p *parser) inLanguage(language string, w word) {
-	switch f := formatTagged(language); {
+	f := formatTagged(language)
+	if other := p.sniffed(w.text); f == shellText && other != nil && other.by != byYAML {
+		f = other // whatever the page says
+	}
+	switch {
 	case f == shellText && hasPrompts(w.text):
 		p.readAs(shellText, word{typed(w.text), w.row})
 	case f.name == "patch":

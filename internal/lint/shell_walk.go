@@ -210,9 +210,7 @@ func (s *script) assigns(all []*syntax.Assign) {
 	for _, a := range all {
 		switch {
 		case a.Array != nil:
-			for _, e := range a.Array.Elems {
-				s.element(e.Index, e.Value)
-			}
+			s.array(a.Array.Elems)
 		case a.Index != nil:
 			s.element(a.Index, a.Value)
 		case a.Value != nil:
@@ -256,6 +254,24 @@ func (s *script) bootLine(value string) {
 		if strings.HasPrefix(one, "sysctl.") {
 			s.assignment(one)
 		}
+	}
+}
+
+// array takes the elements of a table, or the arguments of a command that is run later.
+func (s *script) array(all []*syntax.ArrayElem) {
+	var words []word
+	for _, e := range all {
+		if e.Value != nil {
+			words = append(words, s.word(e.Value))
+		}
+	}
+	if given := texts(words); slices.Contains(given, "--sysctl") ||
+		slices.Contains(given, "--ulimit") {
+		s.within(world{scope: OfContainer, given: true}, func() { s.otherCommand(words) })
+		return
+	}
+	for _, e := range all {
+		s.element(e.Index, e.Value)
 	}
 }
 
