@@ -105,26 +105,27 @@ var (
 // sniffed is a format that a text without a name for it has.
 func (p *parser) sniffed(text string) *format {
 	switch {
-	case isNginx.MatchString(text):
+	case strings.Contains(text, "{") && isNginx.MatchString(text):
 		return formatTagged("nginx")
-	case isHAProxy.MatchString(text) && strings.Contains(text, "bind "):
+	case strings.Contains(text, "bind ") && isHAProxy.MatchString(text):
 		return formatTagged("haproxy")
+	case !strings.Contains(text, "["):
 	case isTuned.MatchString(text):
 		return formatTagged("tuned")
 	case isMySQL.MatchString(text):
 		return formatTagged("mysql")
 	}
-	lines, like := 0, 0
+	found := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if t := trim(line); t == "" || isComment(t) {
 			continue
 		}
-		if lines++; treeLine.MatchString(line) {
-			like++
+		if found = treeLine.MatchString(line); !found {
+			return nil
 		}
 	}
-	if lines == 0 || like < lines {
+	if !found {
 		return nil
 	}
 	return formatTagged("yaml")
