@@ -136,19 +136,19 @@ func TestSharedDirectories(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gives files to others")
 	}
-	group := func(mode fs.FileMode) func(string) error {
+	group := func(gid int, mode fs.FileMode) func(string) error {
 		return func(dir string) error {
-			return errors.Join(os.Chown(dir, 0, nobody), os.Chmod(dir, mode))
+			return errors.Join(os.Chown(dir, 0, gid), os.Chmod(dir, mode))
 		}
 	}
 	for name, c := range map[string]struct {
 		share   func(dir string) error
 		refused bool
 	}{
-		"its owner's":          {func(dir string) error { return os.Chmod(dir, 0o755) }, false},
-		"root's group's":       {func(dir string) error { return os.Chmod(dir, 0o775) }, false},
-		"a group's":            {group(0o775), true},
-		"a group's and sticky": {group(0o775 | fs.ModeSticky), true},
+		"its owner's":          {group(0, 0o755), false},
+		"root's group's":       {group(0, 0o775), false},
+		"a group's":            {group(nobody, 0o775), true},
+		"a group's and sticky": {group(nobody, 0o775|fs.ModeSticky), true},
 		"by a list": {func(dir string) error {
 			return unix.Setxattr(dir, "system.posix_acl_access", list, 0)
 		}, true},
