@@ -28,7 +28,7 @@ import (
 	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/encode/hostile"
 	"github.com/maxconn/maxconn/internal/lint"
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/prove"
 	"github.com/maxconn/maxconn/internal/render"
@@ -118,14 +118,14 @@ func TestHostileReports(t *testing.T) {
 			), "json": render.AdviceJSON, "md": render.AdviceMarkdown,
 		}}.test,
 	)
-	t.Run("load", outputs[load.Report]{forms: map[string]func(io.Writer, load.Report) error{
-		"text": func(w io.Writer, r load.Report) error {
+	t.Run("load", outputs[result.Report]{forms: map[string]func(io.Writer, result.Report) error{
+		"text": func(w io.Writer, r result.Report) error {
 			return render.LoadText(w, &r, wide)
 		},
-		"json": func(w io.Writer, r load.Report) error { return render.LoadJSON(w, &r) },
-		"csv":  func(w io.Writer, r load.Report) error { return render.LoadCSV(w, &r) },
-		"html": func(w io.Writer, r load.Report) error { return render.LoadHTML(w, &r) },
-	}, made: func(r *load.Report) {
+		"json": func(w io.Writer, r result.Report) error { return render.LoadJSON(w, &r) },
+		"csv":  func(w io.Writer, r result.Report) error { return render.LoadCSV(w, &r) },
+		"html": func(w io.Writer, r result.Report) error { return render.LoadHTML(w, &r) },
+	}, made: func(r *result.Report) {
 		r.Series = append(r.Series, r.Series...)
 		r.Server = nil
 	}}.test)

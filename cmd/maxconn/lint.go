@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -133,7 +134,7 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 	case f.root != "" && len(args) > 0:
 		return nil, misuse("--root reads the files of a whole system",
 			"--root with files: give one of them")
-	case f.from == "-" && contains(args, "-"):
+	case f.from == "-" && slices.Contains(args, "-"):
 		return nil, misuse("write one of them to a file",
 			"--from - and the file -: both are the standard input")
 	}
@@ -148,15 +149,6 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 		}
 	}
 	return fatal, nil
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // verdictOf is a verdict by its name, "" for none.

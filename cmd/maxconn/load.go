@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -133,7 +134,7 @@ func (a *app) runConnect(ctx context.Context, f *loadFlags, text string) error {
 
 // runLoad runs one end and writes what it reached.
 func (a *app) runLoad(ctx context.Context, f *loadFlags, s load.Spec,
-	run func(context.Context, load.Spec) (*load.Report, error), both bool) error {
+	run func(context.Context, load.Spec) (*result.Report, error), both bool) error {
 	if err := a.foresee(ctx, f, &s, both); err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (a *app) runLoad(ctx context.Context, f *loadFlags, s load.Spec,
 }
 
 // loaded writes a report in the form that is wanted.
-func (a *app) loaded(f *loadFlags, r *load.Report) error {
+func (a *app) loaded(f *loadFlags, r *result.Report) error {
 	if !r.GoalMet {
 		a.status = statusBinds
 	}
@@ -186,9 +187,9 @@ func (f *loadFlags) places() error {
 }
 
 // files writes the series and the page, where they are wanted.
-func (f *loadFlags) files(r *load.Report) error {
+func (f *loadFlags) files(r *result.Report) error {
 	for name, write := range map[string]func(io.Writer,
-		*load.Report) error{f.csv: render.LoadCSV, f.html: render.LoadHTML} {
+		*result.Report) error{f.csv: render.LoadCSV, f.html: render.LoadHTML} {
 		if name == "" {
 			continue
 		}
@@ -221,7 +222,7 @@ func (a *app) live() *live {
 	return l
 }
 
-func (l *live) show(s load.Sample) {
+func (l *live) show(s result.Sample) {
 	if l.w != nil {
 		line := "maxconn: " + render.LoadLine(s)
 		printf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])

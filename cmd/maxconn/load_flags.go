@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // loadFlags are what was asked of the connecting side.
@@ -89,7 +90,7 @@ func (f *loadFlags) register(c *cobra.Command) {
 
 // spec puts the flags together.
 func (f *loadFlags) spec(ctx context.Context) (s load.Spec, err error) {
-	s = load.Spec{Mode: load.Mode(f.mode), Close: load.Close(f.close),
+	s = load.Spec{Mode: result.Mode(f.mode), Close: result.Close(f.close),
 		KernelPorts: f.kernelPorts, OneTable: f.oneTable, NoHistogram: f.plain,
 		Diagnose:  true,
 		Processes: f.processes, Program: []string{"/proc/self/exe", "load", "worker"}}
@@ -122,14 +123,14 @@ func (f *loadFlags) spec(ctx context.Context) (s load.Spec, err error) {
 // combine tells the mode where it is not given, and refuses flags of another one.
 func (f *loadFlags) combine(s *load.Spec, ramp float64, hold, length time.Duration) error {
 	if s.Mode == "" {
-		s.Mode = load.Churn
+		s.Mode = result.Churn
 		if s.Connections > 0 && s.Rate == 0 && length == 0 && f.close == "" {
-			s.Mode = load.Hold
+			s.Mode = result.Hold
 		}
 	}
-	churn := s.Mode == load.Churn
+	churn := s.Mode == result.Churn
 	switch {
-	case !slices.Contains([]load.Mode{load.Hold, load.Churn, load.Burst, load.Talk}, s.Mode):
+	case !slices.Contains(result.Modes, s.Mode):
 		return misuse("it is hold, churn, burst or talk", "--mode: there is no mode %s",
 			quoted(string(s.Mode)))
 	case churn && (ramp > 0 || hold > 0):
@@ -154,8 +155,8 @@ func (f *loadFlags) combine(s *load.Spec, ramp float64, hold, length time.Durati
 
 // unused refuses flags that would do nothing.
 func (f *loadFlags) unused(s *load.Spec) error {
-	churn := s.Mode == load.Churn
-	asks := churn || s.Mode == load.Talk
+	churn := s.Mode == result.Churn
+	asks := churn || s.Mode == result.Talk
 	switch {
 	case !f.raw && (f.device != "" || f.gateway != ""):
 		return misuse("give --raw, or omit them", "--device and --gateway are for --raw")
@@ -172,7 +173,7 @@ func (f *loadFlags) unused(s *load.Spec) error {
 	case f.fit && churn:
 		return misuse("--fit is for --connections that are held",
 			"--fit: connections that are closed again need no room")
-	case s.MessageRate > 0 && s.Mode != load.Hold && s.Mode != load.Burst:
+	case s.MessageRate > 0 && s.Mode != result.Hold && s.Mode != result.Burst:
 		return misuse("give --connections with --hold",
 			"--message-rate is for connections that are held")
 	case !asks && s.Expect > 0 || !asks && len(s.Send) > 0 && s.MessageRate == 0:

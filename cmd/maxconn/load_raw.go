@@ -19,6 +19,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // rawOf is what was asked of --raw; nothing without it.
@@ -79,7 +80,7 @@ const (
 // selfRaw has a server in the lab and a raw client in another beside it.
 func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) error {
 	args := passed(c)
-	if s.Mode != load.Churn {
+	if s.Mode != result.Churn {
 		if err := a.within(f, &s, load.ForeseeServer(c.Context(), s)); err != nil {
 			return err
 		}
@@ -121,7 +122,7 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) e
 }
 
 // serveIn starts a server in a lab and waits until it listens. stop ends it and gives its report.
-func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error), err error) {
+func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*result.Report, error), err error) {
 	dir, err := os.MkdirTemp("", "maxconn-load-")
 	if err != nil {
 		return nil, err
@@ -137,7 +138,7 @@ func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error)
 	}
 	defer ready.Close()
 	running, end := io.Pipe()
-	var report *load.Report
+	var report *result.Report
 	ended := make(chan error, 1)
 	go func() {
 		out, err := l.Run(context.WithoutCancel(ctx), running, "/proc/self/exe", "load",
@@ -151,7 +152,7 @@ func serveIn(ctx context.Context, l *lab.Lab) (stop func() (*load.Report, error)
 		}
 		ended <- err
 	}()
-	stop = func() (*load.Report, error) { end.Close(); err := <-ended; return report, err }
+	stop = func() (*result.Report, error) { end.Close(); err := <-ended; return report, err }
 	if err := ready.SetReadDeadline(time.Now().Add(serverStart)); err != nil {
 		_, failed := stop()
 		return nil, errors.Join(err, failed)

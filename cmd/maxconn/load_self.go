@@ -22,6 +22,7 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/role"
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // loadSelf runs load pair in a network namespace of its own: nobody else's ports, queues or
@@ -94,7 +95,7 @@ func passed(c *cobra.Command) (args []string) {
 
 // pairIn runs the program itself in the lab and reads its report. Its report is nil where
 // it has said on the standard error what was wrong.
-func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Report, int, error) {
+func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*result.Report, int, error) {
 	live := a.live()
 	samples, err := live.from()
 	if err != nil {
@@ -130,12 +131,12 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*load.Repo
 
 // reported is the report that a load in a lab wrote. One that says of itself that its goal
 // was missed, and not what of it, is no report of this program.
-func reported(out lab.Output) (*load.Report, error) {
-	var r load.Report
+func reported(out lab.Output) (*result.Report, error) {
+	var r result.Report
 	err := json.Unmarshal(out.Stdout, &r)
 	switch {
 	case err != nil:
-	case r.Schema != load.Schema:
+	case r.Schema != result.Schema:
 		err = fmt.Errorf("its schema is %s", quoted(r.Schema))
 	case r.GoalMet != (len(r.Missed) == 0):
 		err = fmt.Errorf("it says goal_met %v and missed %q", r.GoalMet, r.Missed)
@@ -189,7 +190,7 @@ func (l *live) from() (*fifo, error) {
 	f.shown.Go(func() {
 		d := json.NewDecoder(f.file)
 		for {
-			var s load.Sample
+			var s result.Sample
 			if d.Decode(&s) != nil {
 				return
 			}
@@ -252,7 +253,7 @@ func (i *inside) begin(ctx context.Context, a *app, s *load.Spec) (context.Conte
 		end = func() { out.Close() }
 		e := json.NewEncoder(out)
 		// a display that is gone is no reason to end
-		s.Progress = func(one load.Sample) { _ = e.Encode(one) }
+		s.Progress = func(one result.Sample) { _ = e.Encode(one) }
 	}
 	if i.input {
 		bounded, cancel := a.whileInput(ctx)
@@ -296,7 +297,7 @@ func (a *app) whileInput(ctx context.Context) (context.Context, context.CancelFu
 // with --fit it asks for no more than that. What everybody on the host shares is not tried:
 // too little memory, or too few files in fs.file-max, harms others.
 func (a *app) foresee(ctx context.Context, f *loadFlags, s *load.Spec, both bool) error {
-	if s.Mode == load.Churn {
+	if s.Mode == result.Churn {
 		return nil
 	}
 	forecast, err := load.Foresee(ctx, *s, both)

@@ -24,13 +24,14 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // anyStatus is for runs whose goal depends on how busy the machine is.
 const anyStatus = -1
 
 // load runs one load in the lab and decodes its report. It works for any user who may have a lab.
-func (w world) load(status int, args ...string) (r load.Report) {
+func (w world) load(status int, args ...string) (r result.Report) {
 	w.Helper()
 	path, err := binary()
 	w.must(err)
@@ -47,14 +48,14 @@ func (w world) load(status int, args ...string) (r load.Report) {
 			r.Failures, out.Stderr)
 	}
 	w.must(json.Unmarshal(out.Stdout, &r))
-	if r.Schema != load.Schema {
+	if r.Schema != result.Schema {
 		w.Fatalf("schema %q", r.Schema)
 	}
 	return r
 }
 
 // serve starts load serve in the lab; stop ends it and gives its report.
-func (w world) serve(args ...string) (stop func() load.Report) {
+func (w world) serve(args ...string) (stop func() result.Report) {
 	w.Helper()
 	path, err := binary()
 	w.must(err)
@@ -64,14 +65,14 @@ func (w world) serve(args ...string) (stop func() load.Report) {
 	w.must(err)
 	defer pipe.Close()
 	running, end := io.Pipe()
-	reports := make(chan load.Report, 1)
+	reports := make(chan result.Report, 1)
 	w.Cleanup(func() { end.Close(); <-reports })
 	go func() {
 		defer close(reports)
 		argv := append([]string{path, "load", "serve", "--json", "--while-input=true",
 			"--ready-to=" + ready}, args...)
 		out, err := w.lab.Run(context.Background(), running, argv...)
-		var r load.Report
+		var r result.Report
 		if err := errors.Join(err, json.Unmarshal(out.Stdout, &r)); err != nil {
 			w.Errorf("serve: %v\n%s", err, out.Stderr)
 		}
@@ -80,7 +81,7 @@ func (w world) serve(args ...string) (stop func() load.Report) {
 	w.must(pipe.SetReadDeadline(time.Now().Add(30 * time.Second)))
 	_, err = pipe.Read(make([]byte, 1))
 	w.must(err)
-	return func() load.Report { end.Close(); return <-reports }
+	return func() result.Report { end.Close(); return <-reports }
 }
 
 // tcp is a figure of the lab's own sockets, by their name in sockstat.
@@ -141,16 +142,16 @@ func TestLoadTables(t *testing.T) {
 	for _, c := range []struct {
 		flags  []string
 		status int
-		check  func(load.Report) bool
+		check  func(result.Report) bool
 	}{
-		{nil, statusHolds, func(r load.Report) bool {
+		{nil, statusHolds, func(r result.Report) bool {
 			return r.Established == 3000 && r.Tables > 10 && r.Processes == 0
 		}},
-		{[]string{"--processes"}, statusHolds, func(r load.Report) bool {
+		{[]string{"--processes"}, statusHolds, func(r result.Report) bool {
 			return r.Established == 3000 && r.Processes > 10 && r.WorkersLost == 0 &&
 				r.Connect.Seen == 3000
 		}},
-		{[]string{"--one-table"}, statusBinds, func(r load.Report) bool {
+		{[]string{"--one-table"}, statusBinds, func(r result.Report) bool {
 			return r.Established < 250 && r.Established > 200 &&
 				r.Errors["EMFILE"] > 0 && r.BoundBy == "process-files"
 		}},
@@ -160,7 +161,7 @@ func TestLoadTables(t *testing.T) {
 			c.flags...)
 		out, err := w.lab.Run(t.Context(), nil, argv...)
 		w.must(err)
-		var r load.Report
+		var r result.Report
 		w.must(json.Unmarshal(out.Stdout, &r))
 		if out.Code != c.status || !c.check(r) {
 			t.Errorf("%q: status %d\n%s%s", c.flags, out.Code, out.Stderr, out.Stdout)
@@ -236,7 +237,7 @@ func TestLoadTalk(t *testing.T) {
 
 // steps are the connections whose SYN was sent again, by how often that was. Each waited at
 // least as long as that takes.
-func (w world) steps(r load.Report) map[int]int64 {
+func (w world) steps(r result.Report) map[int]int64 {
 	w.Helper()
 	n := map[int]int64{}
 	for _, s := range r.SYNSteps {
@@ -258,7 +259,7 @@ func TestLoadAcceptQueue(t *testing.T) {
 	// SYNs that come in the same moment do not get past a full SYN queue
 	w.set("net.ipv4.tcp_syncookies", "0")
 	l := w.listen(7000, 19)
-	reports := make(chan load.Report)
+	reports := make(chan result.Report)
 	go func() {
 		reports <- w.load(statusHolds, "connect", "127.0.0.1:7000", "--mode", "burst",
 			"--connections", "60", "--hold", "10ms", "--threads", "1")
@@ -283,7 +284,7 @@ func TestLoadAcceptQueue(t *testing.T) {
 	if r.BoundBy != "accept-queue" || !strings.Contains(r.Because, "127.0.0.1:7000") {
 		t.Errorf("bound by %q: %s", r.BoundBy, r.Because)
 	}
-	if !slices.ContainsFunc(r.Counters, func(m load.Moved) bool {
+	if !slices.ContainsFunc(r.Counters, func(m result.Moved) bool {
 		return m.Name == "TcpExt.ListenOverflows" && m.By >= 40
 	}) {
 		t.Errorf("counters %+v", r.Counters)
@@ -291,7 +292,7 @@ func TestLoadAcceptQueue(t *testing.T) {
 }
 
 // failed is the count of one kind of failure.
-func failed(r load.Report, phase load.Phase, errno string) (n int64) {
+func failed(r result.Report, phase result.Phase, errno string) (n int64) {
 	for _, f := range r.Failures {
 		if f.Phase == phase && f.Errno == errno {
 			n += f.Count
@@ -306,7 +307,7 @@ func TestLoadFailures(t *testing.T) {
 
 	r := w.load(statusBinds, "connect", "127.0.0.1:7000", "--connections", "50", "--hold",
 		"10ms")
-	if failed(r, load.AtConnect, "ECONNREFUSED") != 50 || r.Refused != 50 ||
+	if failed(r, result.AtConnect, "ECONNREFUSED") != 50 || r.Refused != 50 ||
 		r.Attempted != 50 || r.GoalMet || r.BoundBy != "" {
 		t.Errorf("refused: %+v", r)
 	}
@@ -314,7 +315,7 @@ func TestLoadFailures(t *testing.T) {
 	w.listen(7001, 0) // takes one (two that came in the same moment) and never accepts
 	r = w.load(statusBinds, "connect", "127.0.0.1:7001", "--threads", "1", "--connections", "5",
 		"--timeout", "300ms", "--hold", "10ms")
-	if failed(r, load.AtConnect, "ETIMEDOUT") != 4 || r.TimedOut != 4 || r.Established != 1 ||
+	if failed(r, result.AtConnect, "ETIMEDOUT") != 4 || r.TimedOut != 4 || r.Established != 1 ||
 		r.BoundBy != "accept-queue" {
 		t.Errorf("blackhole: %+v", r)
 	}
@@ -323,7 +324,7 @@ func TestLoadFailures(t *testing.T) {
 	r = w.load(statusBinds, "connect", "127.0.0.1:7002", "--connections", "50", "--hold",
 		"200ms")
 	// The reset may come before the client has seen that the connection was made.
-	if failed(r, load.AtHeld, "ECONNRESET")+failed(r, load.AtConnect, "ECONNRESET") != 50 ||
+	if failed(r, result.AtHeld, "ECONNRESET")+failed(r, result.AtConnect, "ECONNRESET") != 50 ||
 		r.Lost+r.Reset != 50 || r.Held != 0 {
 		t.Errorf("reset: %+v", r)
 	}
@@ -332,14 +333,14 @@ func TestLoadFailures(t *testing.T) {
 	w.listen(7003, 128) // the kernel accepts, nobody reads
 	r = w.load(statusBinds, "connect", "127.0.0.1:7003", "--connections", "20", "--close",
 		"rst", "--timeout", "300ms", "--send", "hello", "--expect", "1")
-	if failed(r, load.AtAnswer, "ETIMEDOUT") != 20 || r.Answered != 0 {
+	if failed(r, result.AtAnswer, "ETIMEDOUT") != 20 || r.Answered != 0 {
 		t.Errorf("never answers: %+v", r)
 	}
 
 	stop = w.serve("127.0.0.1:7004", "--answer", "no", "--close-first")
 	r = w.load(statusBinds, "connect", "127.0.0.1:7004", "--connections", "20", "--close",
 		"fin", "--send", "hello", "--expect", "10")
-	if failed(r, load.AtAnswer, "SHORT") != 20 {
+	if failed(r, result.AtAnswer, "SHORT") != 20 {
 		t.Errorf("short answer: %+v", r)
 	}
 	stop()
@@ -359,7 +360,8 @@ func TestLoadPortsRunOut(t *testing.T) {
 		"127.0.0.1", "--hold", "50ms"}
 	r := w.load(statusBinds, args...)
 	if r.Established != 89 || r.PortsSkipped != 1 ||
-		failed(r, load.AtBind, "EADDRNOTAVAIL") != 411 || r.BoundBy != "ephemeral-ports" ||
+		failed(r, result.AtBind, "EADDRNOTAVAIL") != 411 ||
+		r.BoundBy != "ephemeral-ports" ||
 		r.Failures[0].Open != 89 {
 		t.Errorf("%+v", r)
 	}
@@ -456,7 +458,7 @@ func TestLoadWorkerIsKilled(t *testing.T) {
 	w := newWorld(t)
 	stop := w.serve("127.0.0.1:7000")
 	defer stop()
-	reports := make(chan load.Report)
+	reports := make(chan result.Report)
 	go func() {
 		reports <- w.load(statusBinds, "connect", "127.0.0.1:7000", "--connections", "2000",
 			"--threads", "2", "--processes", "--hold", "6s")
@@ -464,7 +466,7 @@ func TestLoadWorkerIsKilled(t *testing.T) {
 	w.await("2000 are open", func() bool { return w.tcp("TCP.inuse") >= 4000 })
 	w.must(syscall.Kill(w.worker(), syscall.SIGKILL))
 	r := <-reports
-	if r.WorkersLost != 1 || r.Held != 1000 || failed(r, load.AtWorker, "KILLED") == 0 ||
+	if r.WorkersLost != 1 || r.Held != 1000 || failed(r, result.AtWorker, "KILLED") == 0 ||
 		r.GoalMet {
 		t.Errorf("%+v", r)
 	}
@@ -512,7 +514,7 @@ func TestLoadInterrupted(t *testing.T) {
 	end.Close()
 	o := <-done
 	w.must(o.err)
-	var r load.Report
+	var r result.Report
 	w.must(json.Unmarshal(o.out.Stdout, &r))
 	if o.out.Code != statusBinds || r.Stopped != "interrupted" || r.Established != 3000 ||
 		r.Held != 3000 || r.GoalMet {
@@ -538,7 +540,7 @@ func TestLoadSignal(t *testing.T) {
 	// whenever it comes, it ends orderly or has not begun
 	time.AfterFunc(500*time.Millisecond, func() { c.Process.Signal(os.Interrupt) })
 	_ = c.Wait()
-	var r load.Report
+	var r result.Report
 	if code := c.ProcessState.ExitCode(); code != statusInterrupted && code != statusFailed {
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil || code != statusBinds ||
 			r.Stopped != "interrupted" || r.Established == 0 {
@@ -564,7 +566,7 @@ func TestLoadRaw(t *testing.T) {
 		if err := c.Run(); err != nil {
 			t.Fatalf("%q: %v\n%s", args, err, &errs)
 		}
-		var r load.Report
+		var r result.Report
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
@@ -648,7 +650,7 @@ func TestLoadSelf(t *testing.T) {
 	series, page := filepath.Join(dir, "series.csv"), filepath.Join(dir, "page.html")
 	out, err := exec.Command(path, "load", "--self", "--connections", "500", "--close", "fin",
 		"--json", "--csv", series, "--html", page).Output()
-	var r load.Report
+	var r result.Report
 	if err := errors.Join(err, json.Unmarshal(out, &r)); err != nil || r.Role != "pair" ||
 		r.Established != 500 || !r.GoalMet {
 		t.Errorf("%v %+v", err, r)

@@ -219,7 +219,7 @@ func (f journalFlags) directory(env func(string) string) (string, error) {
 // equipped gives an engine what it writes for the next boot, and the process that awaits a
 // confirmation. name is how the namespace was found; nothing looks there again.
 func equipped(e *apply.Engine, name netns.Path) *apply.Engine {
-	e.Files = func(p plan.Plan) ([]apply.File, error) { return filesFor(p, e.Namespace()) }
+	e.Files = func(p plan.Plan) ([]persist.File, error) { return filesFor(p, e.Namespace()) }
 	e.NextBoot, e.Owns = atNextBoot, persist.Owns
 	files := sync.OnceValue(func() func(key, value string) string {
 		return persist.SetBy(os.DirFS("/"))
@@ -263,7 +263,7 @@ func nextBoot(ns netns.Path) (persist.Options, error) {
 }
 
 // filesFor renders the files that make a plan's values those of the next boot.
-func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
+func filesFor(p plan.Plan, ns netns.Path) ([]persist.File, error) {
 	options, err := nextBoot(ns)
 	if err != nil {
 		return nil, err
@@ -272,12 +272,7 @@ func filesFor(p plan.Plan, ns netns.Path) ([]apply.File, error) {
 	if err == nil && len(files) == 0 {
 		err = errors.New("nothing of this plan can be kept over a boot")
 	}
-	var out []apply.File
-	for _, f := range files {
-		out = append(out, apply.File{Path: f.Path, Mode: f.Mode, Content: f.Content,
-			Keeps: f.Keeps})
-	}
-	return out, err
+	return files, err
 }
 
 // unkept are the changes that the files of a run do not keep: those that none can, and
@@ -303,12 +298,8 @@ func unkept(e *apply.Engine, r apply.Report) (out []apply.Comparison, err error)
 }
 
 // atNextBoot says of the sysctls of a plan which values win at the next boot, as the files are now.
-func atNextBoot(p plan.Plan, files []apply.File) (out []apply.Comparison) {
-	var ours []persist.File
-	for _, f := range files {
-		ours = append(ours, persist.File{Path: f.Path, Mode: f.Mode, Content: f.Content})
-	}
-	for _, c := range persist.Claims(os.DirFS("/"), p, ours) {
+func atNextBoot(p plan.Plan, files []persist.File) (out []apply.Comparison) {
+	for _, c := range persist.Claims(os.DirFS("/"), p, files) {
 		value, _, known := c.Winner.Last()
 		if !known {
 			value = "the kernel's default"

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/maxconn/maxconn/internal/load"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // A full table of connection tracking, which is one for the host: connections beyond it
@@ -42,10 +42,10 @@ func sceneTrackedLoad(g *guest) {
 	}
 	g.write("nf_conntrack_max", strconv.Itoa(g.tracked()+room))
 	r = g.load(1, "--source", "127.0.0.3")
-	if r.Established != room || failed(r, load.AtConnect, "ETIMEDOUT") != 3*room-room ||
+	if r.Established != room || failed(r, result.AtConnect, "ETIMEDOUT") != 3*room-room ||
 		r.BoundBy != "conntrack" {
 		g.errorf("%d established, want %d; %d hung, want %d; bound by %q: %s",
-			r.Established, room, failed(r, load.AtConnect, "ETIMEDOUT"), 2*room,
+			r.Established, room, failed(r, result.AtConnect, "ETIMEDOUT"), 2*room,
 			r.BoundBy, r.Because)
 	}
 }
@@ -63,7 +63,7 @@ func (g *guest) tracked() int {
 }
 
 // load asks for 300 connections.
-func (g *guest) load(status int, more ...string) (r load.Report) {
+func (g *guest) load(status int, more ...string) (r result.Report) {
 	g.check(json.Unmarshal([]byte(g.maxconnOut(status,
 		append([]string{"load", "connect", "127.0.0.1:7000", "--connections", "300",
 			"--timeout", "3s", "--hold", "10ms", "--json"}, more...)...)), &r))

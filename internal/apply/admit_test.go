@@ -90,8 +90,11 @@ func TestPlanEditedByHand(t *testing.T) {
 		{`"077" is not a process ID`, of(change(plan.Target{
 			Kind: host.ProcessKind, Name: "077", Field: "soft", Start: 1,
 		}, "128", "4096"), "process-files")},
-		{`"net.ipv4.tcp_fin_timeout" is no`,
-			raise("fin-wait", "net.ipv4.tcp_fin_timeout", "60", "90")},
+		{"a plan goes from 60 to 60",
+			raise("fin-wait", "net.ipv4.tcp_fin_timeout", "300", "30")},
+		{"a plan makes nothing less",
+			raise("fin-wait", "net.ipv4.tcp_fin_timeout", "30", "60")},
+		{"", raise("fin-wait", "net.ipv4.tcp_fin_timeout", "300", "60")},
 		{`the limit "orphans" does not lift it`,
 			raise("orphans", "net.core.somaxconn", "128", "4096")},
 		{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/tune"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -34,8 +35,8 @@ type Report struct {
 	Until *time.Time `json:"confirm_until,omitempty"`
 	Files []string   `json:"files,omitempty"` // written for the next boot
 	// Plan and Written are what was applied, and the files with their contents.
-	Plan    plan.Plan `json:"-"`
-	Written []File    `json:"-"`
+	Plan    plan.Plan      `json:"-"`
+	Written []persist.File `json:"-"`
 }
 
 // Apply writes the changes of a plan in its order. Each is compared with what is there,

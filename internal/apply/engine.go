@@ -3,23 +3,15 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/tune"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
-
-// File is a file for the next boot.
-type File struct {
-	Path    string // absolute
-	Mode    fs.FileMode
-	Content []byte
-	Keeps   []plan.Target // what it sets at each boot
-}
 
 // Engine carries out plans on one host, seen from one network namespace. Its methods may be
 // called concurrently, from any number of processes: the lock in Dir lets one write at a
@@ -33,13 +25,13 @@ type Engine struct {
 	Now    func() time.Time
 	// Files are the files that make a plan's values those of the next boot; nil where
 	// none can be written.
-	Files func(plan.Plan) ([]File, error)
+	Files func(plan.Plan) ([]persist.File, error)
 	// Owns says whether a path is one of a file for the next boot; nil: no path is. A
 	// journal with another one is not believed.
 	Owns func(path string) bool
 	// NextBoot says what becomes at the next boot of a plan's values that these files
 	// are to keep; nil where that is unknown.
-	NextBoot func(plan.Plan, []File) []Comparison
+	NextBoot func(plan.Plan, []persist.File) []Comparison
 	// SetBy names the file or program that sets a sysctl to a value; "" where none
 	// does. Nil where that is unknown.
 	SetBy func(key, value string) string

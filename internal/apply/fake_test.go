@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -142,8 +143,8 @@ func memoryDir(t testing.TB) string {
 }
 
 // files is one new file in a new directory, and one that replaces another.
-func (b *bench) files(plan.Plan) ([]File, error) {
-	return []File{
+func (b *bench) files(plan.Plan) ([]persist.File, error) {
+	return []persist.File{
 		{
 			Path:    filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"),
 			Mode:    0o644,

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -12,9 +13,9 @@ import (
 // other for a stranger, and what counts is the later.
 func TestLaterRun(t *testing.T) {
 	b := newBench(t)
-	b.Files = func(p plan.Plan) ([]File, error) {
+	b.Files = func(p plan.Plan) ([]persist.File, error) {
 		text := fmt.Sprintf("net.core.somaxconn = %s\n", p.Changes[0].To)
-		return []File{{
+		return []persist.File{{
 			Path:    filepath.Join(b.etc, "sysctl.d", "50-maxconn.conf"),
 			Mode:    0o644,
 			Content: []byte(text),
@@ -22,7 +23,7 @@ func TestLaterRun(t *testing.T) {
 		}}, nil
 	}
 	var asked []string
-	b.NextBoot = func(p plan.Plan, files []File) (out []Comparison) {
+	b.NextBoot = func(p plan.Plan, files []persist.File) (out []Comparison) {
 		for _, c := range p.Changes {
 			asked = append(asked,
 				fmt.Sprintf("%s = %s in %q", c.Target.Name, c.To, files[0].Content))

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -28,7 +29,7 @@ func (e *Engine) persist(l *log) error {
 	return l.add(entry{Do: doPersisted})
 }
 
-func (e *Engine) nextFiles(p plan.Plan) ([]File, error) {
+func (e *Engine) nextFiles(p plan.Plan) ([]persist.File, error) {
 	if e.Files == nil {
 		return nil, errors.New("files for the next boot cannot be written here")
 	}
@@ -40,7 +41,7 @@ func (e *Engine) nextFiles(p plan.Plan) ([]File, error) {
 }
 
 // persistOne writes one file, unless an interrupted attempt of this run has done so.
-func (e *Engine) persistOne(l *log, f File) error {
+func (e *Engine) persistOne(l *log, f persist.File) error {
 	note, err := before(f)
 	if err != nil {
 		return err
@@ -73,17 +74,19 @@ func (e *Engine) persistOne(l *log, f File) error {
 }
 
 // written are the files that a run wrote, each once.
-func (r *Run) written() (out []File) {
+func (r *Run) written() (out []persist.File) {
 	for _, n := range r.Files {
-		if !slices.ContainsFunc(out, func(f File) bool { return f.Path == n.Path }) {
-			out = append(out, File{n.Path, n.Mode, n.New, n.Keeps})
+		had := func(f persist.File) bool { return f.Path == n.Path }
+		if !slices.ContainsFunc(out, had) {
+			out = append(out, persist.File{Path: n.Path, Mode: n.Mode, Content: n.New,
+				Keeps: n.Keeps})
 		}
 	}
 	return out
 }
 
 // present are the files that a run wrote, as they are now: a later run may have added to them.
-func (r *Run) present() (out []File) {
+func (r *Run) present() (out []persist.File) {
 	for _, f := range r.written() {
 		if text, err := readPlain(f.Path); err == nil {
 			f.Content = text
@@ -94,7 +97,7 @@ func (r *Run) present() (out []File) {
 }
 
 // before notes what is at the place of a file.
-func before(f File) (fileNote, error) {
+func before(f persist.File) (fileNote, error) {
 	n := fileNote{Path: f.Path, Mode: f.Mode.Perm(), New: f.Content, Keeps: f.Keeps}
 	if !filepath.IsAbs(f.Path) || filepath.Clean(f.Path) != f.Path {
 		return n, fmt.Errorf("%q is not the path of a file for the next boot", f.Path)

@@ -107,27 +107,18 @@ func (e *Engine) undo(l *log, why string) Taken {
 
 // undoOne rolls one change back.
 func (e *Engine) undoOne(r *Run, i int) Item {
-	c := r.change(i)
-	item := Item{Setting: describe(c), To: c.From}
-	switch past, elsewhere := e.reach(r, c); {
-	case past != "":
-		item.Outcome, item.Text = Gone, past
-		return item
-	case elsewhere != "":
-		item.Outcome, item.Text = Failed, elsewhere
-		return item
-	}
-	have, err := e.Kernel.Read(c.Target)
+	c := e.changeStatus(r, i)
+	item := Item{Setting: c.Setting, To: c.From}
 	switch {
-	case errors.Is(err, ErrGone):
-		item.Outcome = Gone
-	case err != nil:
-		item.Outcome, item.Text = Failed, err.Error()
-	case tune.Same(c.From, have):
+	case c.Now == NowGone:
+		item.Outcome, item.Text = Gone, c.Why
+	case c.Now == NowUnknown:
+		item.Outcome, item.Text = Failed, c.Why
+	case tune.Same(c.From, c.Value):
 		item.Outcome = Already
-	case !e.isOurs(r, i, have):
+	case c.Now != NowNew:
 		item.Outcome, item.Text = Changed,
-			fmt.Sprintf("somebody else made it %s", orEmpty(have))
+			fmt.Sprintf("somebody else made it %s", orEmpty(c.Value))
 	default:
 		item.Outcome, item.Text = e.writeBack(r, i)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/observe"
+	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -119,8 +120,8 @@ func work(args []string) int {
 		}
 	}
 	if j.Etc != "" {
-		e.Files = func(plan.Plan) ([]File, error) {
-			return []File{{
+		e.Files = func(plan.Plan) ([]persist.File, error) {
+			return []persist.File{{
 				Path:    filepath.Join(j.Etc, "sysctl.d", "50-maxconn.conf"),
 				Mode:    0o644,
 				Content: []byte("a = 1\n"),

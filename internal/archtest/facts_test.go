@@ -197,12 +197,10 @@ func excusedText(text string) bool {
 
 // tables are what may name several settings, with the reason.
 var tables = map[string]string{
-	"internal/lint/absent.go successors":  "what replaced settings that are gone",
-	"internal/apply/identity.go here":     "what tells hosts apart",
-	"internal/limit/threads_lift.go lift": "which settings raise it",
-	"internal/persist/owners.go bpftune":  "what a program sets",
-	"internal/plan/raise.go raises": "what more means for a value that " +
-		"is no plain number",
+	"internal/lint/absent.go successors":        "what replaced settings that are gone",
+	"internal/apply/identity.go here":           "what tells hosts apart",
+	"internal/limit/threads_lift.go lift":       "which settings raise it",
+	"internal/persist/owners.go bpftune":        "what a program sets",
 	"internal/lint/rules_tcp.go judgeKeepalive": "the sum of three",
 }
 

@@ -20,8 +20,34 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 		}
 	}
 	out = merge(out, unmetFindings(exceeded(e.needs(s, o.Workload, AtOnce))))
-	slices.SortStableFunc(out, worse)
+	effect := effects(out)
+	slices.SortStableFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)),
+			cmp.Compare(effect(a), effect(b)), worse(a, b))
+	})
 	return out
+}
+
+// effects tells findings that others of the same severity explain, 1, from those that none does,
+// 0: one limit refuses a process what makes it meet the other.
+func effects(all []Finding) func(Finding) int {
+	type refused struct {
+		limit    string
+		pid      int64
+		severity Severity
+	}
+	causes := map[refused]bool{}
+	for _, f := range all {
+		causes[refused{f.Limit, f.PID, f.Severity}] = true
+	}
+	return func(f Finding) int {
+		for _, id := range limit.Find(limit.ID(f.Limit)).Follows {
+			if causes[refused{string(id), f.PID, f.Severity}] {
+				return 1
+			}
+		}
+		return 0
+	}
 }
 
 // judge is the severity of what a gauge says; "" is nothing to say.
@@ -37,10 +63,9 @@ func judge(g limit.Gauge) Severity {
 	return ""
 }
 
-// worse sorts by severity, then by what is refused, then by how full, then by name.
+// worse sorts by what is refused, then by how full, then by name.
 func worse(a, b Finding) int {
 	return cmp.Or(
-		cmp.Compare(rank(a.Severity), rank(b.Severity)),
 		cmp.Compare(b.Refused, a.Refused),
 		cmp.Compare(share(b), share(a)),
 		cmp.Compare(a.Limit, b.Limit),

@@ -33,6 +33,3 @@ func (b *Builder[T]) String() string { return b.b.String() }
 
 // Text is what was collected, as a part of a longer text.
 func (b *Builder[T]) Text() T { return T(b.b.String()) }
-
-// Len is the number of bytes so far.
-func (b *Builder[T]) Len() int { return b.b.Len() }

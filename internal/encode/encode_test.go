@@ -392,3 +392,12 @@ func TestEncodersAreLinear(t *testing.T) {
 		}
 	}
 }
+
+// Lines makes a text of several lines visible, line by line.
+func Lines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = Visible(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}

@@ -37,12 +37,3 @@ func IsVisible(s string) bool {
 }
 
 func hidden(r rune) bool { return (r < ' ' || r > '~') && !strconv.IsPrint(r) }
-
-// Lines makes a text of several lines visible, line by line.
-func Lines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = Visible(lines[i])
-	}
-	return strings.Join(lines, "\n")
-}

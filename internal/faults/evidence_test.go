@@ -18,10 +18,8 @@ func TestPoolClosedByThePeerIsNoLeakYet(t *testing.T) {
 	w := newWorld(t)
 	l := w.listen(5432, 128)
 	_, accepted := w.connect(l, lab.ConnectSpec{To: at(5432), N: 60})
-	_, err := program()
-	w.must(err)
 	closed := time.Now()
-	_, err = w.server.Close(accepted.Group, lab.CloseSpec{})
+	_, err := w.server.Close(accepted.Group, lab.CloseSpec{})
 	w.must(err)
 	r, out := w.check()
 	if time.Since(closed) > 2*time.Second {

@@ -18,6 +18,10 @@ type fault struct {
 	// make makes it, and checks that the kernel refuses what it should.
 	make func(world) scene
 	want want
+	// noRemedy are settings that seem to end it and are no remedy, with the reason.
+	noRemedy map[string]string
+	// byHand are settings that help and that a plan leaves to people, with the reason.
+	byHand map[string]string
 }
 
 // faults is the whole list.
@@ -34,7 +38,7 @@ type want struct {
 }
 
 // neverHelps are settings that no finding may propose (design.md section 5).
-var neverHelps = []string{`tcp_tw_recycle`, `tcp_fin_timeout`, `infinity`,
+var neverHelps = []string{`tcp_tw_recycle`, `setting net.ipv4.tcp_fin_timeout \d+ -> [1-5]?\d:`, `infinity`,
 	`tcp_max_syn_backlog .*somaxconn`}
 
 // The first finding names the limit, the subject and the cause, and proposes what helps.

@@ -3,9 +3,13 @@
 package faults
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
 
 // What processes run out of, or leak.
@@ -43,4 +47,93 @@ var processFaults = []fault{
 			cause:    `CLOSE_WAIT.*8080|8080.*CLOSE_WAIT`,
 			remedies: []string{`application`}, never: []string{`setting`}},
 	},
+	{
+		name: "no descriptor is left to accept with",
+		make: func(w world) scene {
+			l := w.listen(8080, 16)
+			w.connect(l, lab.ConnectSpec{To: at(8080), N: 5})
+			w.must(w.server.Limit(100))
+			_, err := w.server.FillFiles()
+			w.must(err)
+			w.knock(8080, 40)
+			w.full(l, 17)
+			// the fault is that time passes and nobody can accept
+			time.Sleep(2100 * time.Millisecond)
+			return scene{works: w.takes(l, 8080)}
+		},
+		want: want{limit: "process-files", severity: "critical", subject: "server",
+			process: "server", cause: `accept\(\)`,
+			remedies: []string{`live prlimit`}},
+	},
+	{
+		name: "a program that shuts down and does not close",
+		make: func(w world) scene {
+			l := w.listen(8080, 512)
+			_, accepted := w.connect(l, lab.ConnectSpec{To: at(8080), N: 600})
+			_, err := w.server.Shutdown(accepted.Group)
+			w.must(err)
+			return scene{works: w.without(accepted.Group, "FIN_WAIT2")}
+		},
+		want: want{limit: "fin-wait", severity: "warning", subject: "server",
+			process: "server", cause: `600.*FIN_WAIT_2`,
+			remedies: []string{`application.*close\(\)`}, never: []string{`setting`}},
+	},
+	{
+		name: "threads at a hard RLIMIT_NPROC",
+		make: func(w world) scene {
+			if err := w.server.Become(ordinary); err != nil {
+				w.Skipf("another user: %v", err)
+			}
+			const each = 60
+			for port := range uint16(each) { // a thread each
+				w.must(w.server.Serve(w.listen(9000+port, 1), lab.Hold))
+			}
+			if !w.await(func() bool { return w.threads(w.server) > each }) {
+				w.Fatalf("only %d threads", w.threads(w.server))
+			}
+			// the Go runtime may want more
+			w.taskLimitTo(w.server, w.threads(w.server)+spare)
+			return scene{works: func() bool {
+				return w.taskLimit(w.server) > uint64(w.threads(w.server))+spare
+			}}
+		},
+		want: want{limit: "threads", severity: "critical or warning", subject: "server",
+			process: "server", cause: `RLIMIT_NPROC`,
+			remedies: []string{`live prlimit --pid \d+ --nproc=\d+:\d+`}},
+	},
+}
+
+// threads is how many a process has.
+func (w world) threads(a *lab.Actor) int {
+	w.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", a.PID()))
+	w.must(err)
+	return len(tasks)
+}
+
+// taskLimitTo sets both values of RLIMIT_NPROC, as the process's user, who may lower them.
+func (w world) taskLimitTo(a *lab.Actor, n int) {
+	w.Helper()
+	out, err := exec.Command("setpriv", fmt.Sprintf("--reuid=%d", ordinary), "prlimit",
+		"--pid", fmt.Sprint(a.PID()), fmt.Sprintf("--nproc=%d:%d", n, n)).CombinedOutput()
+	if err != nil {
+		w.Fatalf("set RLIMIT_NPROC: %v %s", err, out)
+	}
+}
+
+// spare is how many threads more the program may have: nearly none.
+const spare = 4
+
+// ordinary is a user whom nobody is.
+const ordinary = 12345
+
+// taskLimit is the soft RLIMIT_NPROC of a process.
+func (w world) taskLimit(a *lab.Actor) uint64 {
+	w.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", a.PID()))
+	w.must(err)
+	limits, err := procfs.ParseLimits(text)
+	w.must(err)
+	l, _ := limits.Named("Max processes")
+	return l.Soft.N
 }

@@ -56,10 +56,12 @@ var queueFaults = []fault{
 	{
 		name: "an application that is stopped",
 		make: func(w world) scene {
-			l := w.listen(8080, 64)
+			w.listen(8080, 64)
 			w.must(w.server.Stop())
 			w.knock(8080, 100)
-			return w.queueing(l, 64, 100)
+			return scene{works: w.still("TcpExt.ListenOverflows", func() {
+				w.knock(8080, 100)
+			})}
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `process is stopped`,
@@ -100,7 +102,8 @@ var queueFaults = []fault{
 				works: w.still("TcpExt.TCPReqQFullDoCookies", func() {
 					w.syn(8080, 1000, 30)
 				}),
-				restart: w.listenAgain(l, 16),
+				again:    func() { w.must(w.relisten(l)(16)) },
+				relisten: w.relisten(l),
 			}
 		},
 		want: want{limit: "syn-queue", severity: "warning", subject: "127.0.0.1:8080",

@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
@@ -13,9 +12,11 @@ import (
 type scene struct {
 	// works tries again what was refused, and says whether it works now.
 	works func() bool
-	// restart does what a program does when it starts, listen() with this backlog (0: that of
-	// before): for remedies that take effect then. nil: none does.
-	restart func(backlog int)
+	// again does what has to happen before remedies act that take effect later: the program
+	// calls listen() again, or its connections end and new ones come. nil: none is like that.
+	again func()
+	// relisten is listen() with another backlog; nil where there is no listener to blame.
+	relisten func(backlog int) error
 }
 
 // connects is whether a connection can be opened.
@@ -54,23 +55,26 @@ func (w world) still(counter string, do func()) func() bool {
 // more at once.
 func (w world) queueing(listener lab.Group, backlog, n int) scene {
 	return scene{
-		works:   w.still("TcpExt.ListenOverflows", func() { w.knock(8080, n) }),
-		restart: w.listenAgain(listener, backlog),
+		works:    w.still("TcpExt.ListenOverflows", func() { w.knock(8080, n) }),
+		again:    func() { w.must(w.relisten(listener)(backlog)) },
+		relisten: w.relisten(listener),
 	}
 }
 
-func (w world) listenAgain(listener lab.Group, backlog int) func(int) {
-	return func(to int) {
-		_, err := w.server.Relisten(listener, cmp.Or(to, backlog))
-		w.must(err)
+// relisten is listen() on the open socket.
+func (w world) relisten(listener lab.Group) func(int) error {
+	return func(backlog int) error {
+		_, err := w.server.Relisten(listener, backlog)
+		return err
 	}
 }
 
 // halfOpen is a listener on port 8080 whose SYN queue is full: it works where a client gets in.
 func (w world) halfOpen(listener lab.Group, backlog int) scene {
 	return scene{
-		works:   w.connects(lab.ConnectSpec{To: at(8080)}),
-		restart: w.listenAgain(listener, backlog),
+		works:    w.connects(lab.ConnectSpec{To: at(8080)}),
+		again:    func() { w.must(w.relisten(listener)(backlog)) },
+		relisten: w.relisten(listener),
 	}
 }
 

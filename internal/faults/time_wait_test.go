@@ -3,6 +3,10 @@
 package faults
 
 import (
+	"net/netip"
+	"slices"
+	"time"
+
 	"github.com/maxconn/maxconn/internal/lab"
 )
 
@@ -31,7 +35,17 @@ var timeWaitFaults = []fault{
 			l := w.listen(5432, 128)
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(5432), N: 20}))
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			to := lab.ConnectSpec{To: at(5432)}
+			return scene{
+				works: func() bool { return w.connects(to)() },
+				again: func() { // with new connections, as when these have ended
+					to.To = at(5433)
+					l := w.listen(5433, 128)
+					many := to
+					many.N = 20
+					w.closeFirst(w.connect(l, many))
+				},
+			}
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432",
 			cause:    `tcp_timestamps`,
@@ -54,4 +68,59 @@ var timeWaitFaults = []fault{
 			cause:    `tcp_max_tw_buckets`,
 			remedies: []string{`setting net.ipv4.tcp_max_tw_buckets 5 -> `}},
 	},
+	{
+		name: "ports held by TIME_WAIT towards an own address",
+		make: func(w world) scene {
+			own := netip.MustParseAddrPort("10.5.0.1:5432")
+			w.must(w.lab.AddAddress("lo", netip.PrefixFrom(own.Addr(), 32)))
+			w.set("net.ipv4.ip_local_port_range", "40000 40019")
+			w.set("net.ipv4.tcp_tw_reuse", "2")
+			l, _, err := w.server.Listen(lab.ListenSpec{Addr: own, Backlog: 128})
+			w.must(err)
+			w.closeFirst(w.connect(l, lab.ConnectSpec{To: own, N: 20}))
+			w.refused(lab.ConnectSpec{To: own}, "EADDRNOTAVAIL")
+			return scene{works: w.connects(lab.ConnectSpec{To: own})}
+		},
+		want: want{limit: "time-wait", severity: "critical", subject: "10.5.0.1:5432",
+			cause:    `TIME_WAIT.*tcp_tw_reuse = 2`,
+			remedies: []string{`net.ipv4.tcp_tw_reuse 2 -> 1`}},
+	},
+	{
+		name: "ports held by FIN_WAIT_2 for a long tcp_fin_timeout",
+		make: func(w world) scene {
+			w.set("net.ipv4.ip_local_port_range", "40000 40019")
+			w.set("net.ipv4.tcp_fin_timeout", "300")
+			l := w.listen(5432, 128)
+			opened, _ := w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
+			_, err := w.client.Close(opened.Group, lab.CloseSpec{})
+			w.must(err)
+			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
+			return w.leavesSoon()
+		},
+		want: want{limit: "fin-wait", severity: "critical", subject: "127.0.0.1:5432",
+			cause:    `FIN_WAIT_2.*tcp_fin_timeout = 300`,
+			remedies: []string{`setting net.ipv4.tcp_fin_timeout 300 -> 60`}},
+	},
+}
+
+// leavesSoon works where a connection that is closed first from now on, and that the peer does not
+// close, is gone within a minute by the kernel's own timer.
+func (w world) leavesSoon() scene {
+	l := w.listen(5433, 128)
+	timers := func() []time.Duration {
+		left, err := w.lab.Timers()
+		w.must(err)
+		return left["FIN_WAIT_2"]
+	}
+	return scene{again: func() {}, works: func() bool {
+		before := timers()
+		opened, accepted := w.connect(l, lab.ConnectSpec{To: at(5433)})
+		_, err := w.client.Close(opened.Group, lab.CloseSpec{})
+		w.must(err)
+		after := timers()
+		// RST frees the port for the next look
+		_, err = w.server.Close(accepted.Group, lab.CloseSpec{Reset: true})
+		w.must(err)
+		return len(after) > len(before) && slices.Max(after) <= time.Minute
+	}}
 }

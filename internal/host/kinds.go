@@ -96,7 +96,7 @@ const (
 	PortsKind Kind = "ports"
 	// ProcessKind is a table by pid: name uid start (clock ticks since boot, tells a
 	// pid that was used again) state (R, S, D, T ...) cgroup unit soft hard
-	// ("unlimited" is a word) files threads nproc (RLIMIT_NPROC soft) epoll (epoll
+	// ("unlimited" is a word) files threads nproc nproc_hard (RLIMIT_NPROC) epoll (epoll
 	// descriptors) files_below (of files, those numbered below soft; only where files
 	// exceed soft) sockets (TCP sockets found) attributed ("all", or "512" of its
 	// descriptors were read) and one field a TCP state; pids_cgroup (the cgroup that

@@ -14,12 +14,6 @@ type Host struct {
 	Read   *host.Reader
 }
 
-// HostOf is that of a snapshot.
-func HostOf(s host.Snapshot) Host {
-	r := s.Read()
-	return Host{r.Kernel(), r}
-}
-
 // Since says whether the kernel is this release or a later one. One that is not known is.
 func (h Host) Since(major, minor int) bool {
 	return !h.Kernel.Known() || h.Kernel.Since(major, minor)

@@ -44,3 +44,9 @@ func TestComputedDefaults(t *testing.T) {
 		t.Errorf("%q", v)
 	}
 }
+
+// HostOf is that of a snapshot.
+func HostOf(s host.Snapshot) Host {
+	r := s.Read()
+	return Host{r.Kernel(), r}
+}

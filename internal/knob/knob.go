@@ -65,10 +65,21 @@ func (k *Knob) Gone(r host.Release) bool {
 type Plan struct {
 	Limits      []string // IDs of the limits that a plan lifts by it
 	Least, Most int64    // of each number of the new value
+	// gives says whether a value gives connections more than another and takes nothing away;
+	// nil: a larger number does.
+	gives func(from, to string) bool
 }
 
 // plan is what a plan may write, to lift these limits.
-func plan(least, most int64, limits ...string) *Plan { return &Plan{limits, least, most} }
+func plan(least, most int64, limits ...string) *Plan {
+	return &Plan{Limits: limits, Least: least, Most: most}
+}
+
+// giving is a plan for a setting of which more is no larger number.
+func (p *Plan) giving(gives func(from, to string) bool) *Plan {
+	p.gives = gives
+	return p
+}
 
 // The largest values that a plan has: an int of the kernel; what a process may have open (fs/file.c
 // sysctl_nr_open_max); process numbers (include/linux/threads.h PID_MAX_LIMIT); thread numbers

@@ -31,6 +31,7 @@ var listening = []Knob{
 		Source: "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action " +
 			"(4.4-6.18)",
 		SafeInPods: true,
+		Plan:       plan(1, 1, "syn-queue"),
 	},
 	{
 		Name:  "net.ipv4.tcp_max_syn_backlog",

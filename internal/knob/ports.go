@@ -42,7 +42,7 @@ var ports = []Knob{
 		Source: "include/net/ip.h inet_is_local_reserved_port; " +
 			"Documentation/networking/ip-sysctl.rst",
 		SafeInPods: true,
-		Plan:       plan(0, 65535, "ephemeral-ports", "time-wait"),
+		Plan:       plan(0, 65535, "ephemeral-ports", "time-wait").giving(morePorts),
 	},
 	{
 		Name:    "net.ipv4.ip_local_port_range",
@@ -60,7 +60,7 @@ var ports = []Knob{
 			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (4.5)",
 		InUse:      LocalPorts,
 		SafeInPods: true,
-		Plan:       plan(1024, 65535, "ephemeral-ports", "time-wait"),
+		Plan:       plan(1024, 65535, "ephemeral-ports", "time-wait").giving(wider),
 	},
 	{
 		Name:    "net.ipv4.ip_local_port_step_width",
@@ -143,7 +143,7 @@ var ports = []Knob{
 			"kernels), nothing for one that bind() chose; does not shorten TIME_WAIT",
 		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.19), 0d9e5df4a257 " +
 			"(6.12)",
-		Plan: plan(1, 1, "time-wait"),
+		Plan: plan(1, 1, "time-wait").giving(allPeers),
 	},
 	{
 		Name:    "net.ipv4.tcp_tw_reuse_delay",

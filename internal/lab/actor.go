@@ -80,23 +80,17 @@ func (a *Actor) Listen(spec ListenSpec) (Group, netip.AddrPort, error) {
 // are N, the time is over (EAGAIN among the errors), or accept fails for another
 // reason, such as EMFILE.
 func (a *Actor) Accept(spec AcceptSpec) (Opened, error) {
-	var out Opened
-	err := a.control.call("accept", spec, &out, within(spec.Within))
-	return out, err
+	return ask[Opened](a.control, "accept", spec, within(spec.Within))
 }
 
 // Connect opens connections, one after the other, and keeps those that came about.
 func (a *Actor) Connect(spec ConnectSpec) (Opened, error) {
-	var out Opened
-	err := a.control.call("connect", spec, &out, within(spec.Within))
-	return out, err
+	return ask[Opened](a.control, "connect", spec, within(spec.Within))
 }
 
 // Bind opens sockets that are bound and neither listen nor connect.
 func (a *Actor) Bind(spec BindSpec) (Opened, error) {
-	var out Opened
-	err := a.control.call("bind", spec, &out, maxWithin)
-	return out, err
+	return ask[Opened](a.control, "bind", spec, maxWithin)
 }
 
 // Close closes sockets of a group and says how many. The side that closes first
@@ -117,16 +111,12 @@ func (a *Actor) Shutdown(g Group) (int, error) {
 
 // States counts the sockets of a group by TCP state ("ESTABLISHED").
 func (a *Actor) States(g Group) (map[string]int, error) {
-	var out map[string]int
-	err := a.order("states", g, &out)
-	return out, err
+	return ask[map[string]int](a.control, "states", g, 0)
 }
 
 // Queue reads the accept queue of a listener.
 func (a *Actor) Queue(listener Group) (Queue, error) {
-	var out Queue
-	err := a.order("queue", listener, &out)
-	return out, err
+	return ask[Queue](a.control, "queue", listener, 0)
 }
 
 // Limit sets the soft RLIMIT_NOFILE of the process; the hard one stays. It bounds
@@ -135,9 +125,7 @@ func (a *Actor) Limit(soft uint64) error { return a.order("limit", soft, nil) }
 
 // FillFiles opens descriptors until the kernel refuses (EMFILE among the errors).
 func (a *Actor) FillFiles() (Opened, error) {
-	var out Opened
-	err := a.control.call("fill", nothing{}, &out, maxWithin)
-	return out, err
+	return ask[Opened](a.control, "fill", nothing{}, maxWithin)
 }
 
 // RawSYN sends the first segment of N handshakes that are never finished, each

@@ -88,8 +88,10 @@ type Plug struct {
 // when it returns. The qdisc of both is noqueue, as for every veth (drivers/net/veth.c
 // veth_setup, IFF_NO_QUEUE).
 func (l *Lab) Wire(peer *Lab, c Cable) error {
-	err := l.order("veth", veth{c.Here.Device, c.There.Device, peer.PID(), c.Here.TxQueueLen,
-		c.There.TxQueueLen}, nil)
+	err := l.order("veth", tune.Veth{
+		Name: c.Here.Device, TxQueueLen: c.Here.TxQueueLen,
+		Peer: c.There.Device, PeerTxQueueLen: c.There.TxQueueLen, PeerIn: peer.PID(),
+	}, nil)
 	return errors.Join(err, l.plug(c.Here), peer.plug(c.There))
 }
 
@@ -168,31 +170,15 @@ func awaitBeside(w *worker, pid int) (nothing, error) {
 	}
 }
 
-type veth struct {
-	Name           string `json:"name"`
-	Peer           string `json:"peer"`
-	PeerIn         int    `json:"peer_in"`
-	TxQueueLen     int    `json:"txqueuelen"`
-	PeerTxQueueLen int    `json:"peer_txqueuelen"`
-}
-
-func addVeth(_ *worker, v veth) (nothing, error) {
-	return nothing{}, tune.AddVeth(tune.Veth(v))
-}
-
 // deviceNumber is a device and a figure of it.
 type deviceNumber struct {
 	Device string `json:"device"`
 	Number int    `json:"number"`
 }
 
-func setMTU(_ *worker, n deviceNumber) (nothing, error) {
-	return nothing{}, tune.LinkMTU(n.Device, n.Number)
-}
+func setMTU(n deviceNumber) error { return tune.LinkMTU(n.Device, n.Number) }
 
-func setTxQueueLen(_ *worker, n deviceNumber) (nothing, error) {
-	return nothing{}, tune.LinkTxQueueLen(n.Device, uint32(n.Number))
-}
+func setTxQueueLen(n deviceNumber) error { return tune.LinkTxQueueLen(n.Device, uint32(n.Number)) }
 
 type queueing struct {
 	Device string `json:"device"`
@@ -200,8 +186,8 @@ type queueing struct {
 	Rate   uint64 `json:"rate"`
 }
 
-func setQdisc(_ *worker, q queueing) (nothing, error) {
-	return nothing{}, tune.RootQdisc(q.Device, tune.Qdisc{Kind: q.Kind, Rate: q.Rate})
+func setQdisc(q queueing) error {
+	return tune.RootQdisc(q.Device, tune.Qdisc{Kind: q.Kind, Rate: q.Rate})
 }
 
 type gatewayRoute struct {
@@ -209,6 +195,4 @@ type gatewayRoute struct {
 	Via netip.Addr   `json:"via"`
 }
 
-func addRoute(_ *worker, r gatewayRoute) (nothing, error) {
-	return nothing{}, tune.AddRouteVia(r.To, r.Via)
-}
+func addRoute(r gatewayRoute) error { return tune.AddRouteVia(r.To, r.Via) }

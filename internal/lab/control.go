@@ -93,6 +93,12 @@ func (c *control) call(verb string, args, result any, busy time.Duration, fds ..
 	return nil
 }
 
+// ask is a call with a result of this type.
+func ask[R any](c *control, verb string, args any, busy time.Duration) (result R, err error) {
+	err = c.call(verb, args, &result, busy)
+	return result, err
+}
+
 func (c *control) send(line []byte, fds []int) error {
 	if len(fds) == 0 {
 		_, err := c.conn.Write(line)

@@ -213,9 +213,7 @@ func (l *Lab) Set(key, value string) error {
 
 // Value reads a sysctl inside.
 func (l *Lab) Value(key string) (string, error) {
-	var value string
-	err := l.order("value", key, &value)
-	return value, err
+	return ask[string](l.hold, "value", key, 0)
 }
 
 // AddAddress gives a device inside another address, usable at once.

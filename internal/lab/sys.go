@@ -3,12 +3,14 @@
 package lab
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/fastsock"
 )
 
 // Everything here goes through package syscall, which lacks a few constants.
@@ -95,45 +97,11 @@ func readTCPInfo(fd int) (tcpInfo, error) {
 	return tcpInfo{state: first[0], unacked: head.Data[6], sacked: head.Data[7]}, nil
 }
 
-// stateName spells include/net/tcp_states.h.
-func stateName(state uint8) string {
-	names := strings.Fields(
-		"NONE ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT " +
-			"CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV BOUND_INACTIVE")
-	if int(state) >= len(names) {
-		return fmt.Sprintf("state %d", state)
-	}
-	return names[state]
-}
-
 // errnoName spells the errors that sockets give (errno(3)).
 func errnoName(err error) string {
 	errno, ok := err.(syscall.Errno)
 	if !ok {
 		return err.Error()
 	}
-	if name, ok := errnoNames()[errno]; ok {
-		return name
-	}
-	return fmt.Sprintf("errno %d", int(errno))
-}
-
-func errnoNames() map[syscall.Errno]string {
-	return map[syscall.Errno]string{
-		syscall.EACCES: "EACCES", syscall.EADDRINUSE: "EADDRINUSE",
-		syscall.EADDRNOTAVAIL: "EADDRNOTAVAIL",
-		syscall.EAFNOSUPPORT:  "EAFNOSUPPORT", syscall.EAGAIN: "EAGAIN",
-		syscall.EALREADY: "EALREADY",
-		syscall.EBADF:    "EBADF", syscall.ECONNABORTED: "ECONNABORTED",
-		syscall.ECONNREFUSED: "ECONNREFUSED",
-		syscall.ECONNRESET:   "ECONNRESET", syscall.EHOSTUNREACH: "EHOSTUNREACH",
-		syscall.EINPROGRESS: "EINPROGRESS",
-		syscall.EINVAL:      "EINVAL", syscall.EISCONN: "EISCONN", syscall.EMFILE: "EMFILE",
-		syscall.ENETUNREACH: "ENETUNREACH",
-		syscall.ENFILE:      "ENFILE", syscall.ENOBUFS: "ENOBUFS", syscall.ENODEV: "ENODEV",
-		syscall.ENOMEM:      "ENOMEM",
-		syscall.ENOPROTOOPT: "ENOPROTOOPT", syscall.ENOSPC: "ENOSPC",
-		syscall.ENOTCONN: "ENOTCONN", syscall.EPERM: "EPERM",
-		syscall.EPIPE: "EPIPE", syscall.ETIMEDOUT: "ETIMEDOUT",
-	}
+	return cmp.Or(fastsock.ErrnoName(errno), fmt.Sprintf("errno %d", int(errno)))
 }

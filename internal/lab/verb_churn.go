@@ -46,9 +46,7 @@ const (
 
 // Churn opens and closes connections for a time.
 func (a *Actor) Churn(spec ChurnSpec) (Churned, error) {
-	var out Churned
-	err := a.control.call("churn", spec, &out, min(spec.For, maxChurn)+churnTimeout)
-	return out, err
+	return ask[Churned](a.control, "churn", spec, min(spec.For, maxChurn)+churnTimeout)
 }
 
 func churn(_ *worker, spec ChurnSpec) (Churned, error) {
@@ -134,9 +132,7 @@ type Reopened struct {
 // Reopen measures how long after a close the same source port can be used again. The lab's local
 // port range decides how many ports there are: with one the answer is exact.
 func (a *Actor) Reopen(spec ReopenSpec) (Reopened, error) {
-	var out Reopened
-	err := a.control.call("reopen", spec, &out, within(spec.Within)+churnTimeout)
-	return out, err
+	return ask[Reopened](a.control, "reopen", spec, within(spec.Within)+churnTimeout)
 }
 
 func reopen(_ *worker, spec ReopenSpec) (Reopened, error) {

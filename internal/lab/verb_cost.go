@@ -42,9 +42,7 @@ const ipLocalPortRange = 51
 
 // ConnectCost opens connections, keeps them and measures the CPU time of each batch.
 func (a *Actor) ConnectCost(spec CostSpec) (Cost, error) {
-	var out Cost
-	err := a.control.call("cost", spec, &out, maxWithin)
-	return out, err
+	return ask[Cost](a.control, "cost", spec, maxWithin)
 }
 
 func connectCost(w *worker, spec CostSpec) (Cost, error) {

@@ -43,9 +43,7 @@ func fillFiles(w *worker, _ nothing) (Opened, error) {
 // Relisten calls listen(2) again on a listener and says what its queue may hold then. The
 // kernel keeping less than was asked for is no error here.
 func (a *Actor) Relisten(listener Group, backlog int) (Queue, error) {
-	var out Queue
-	err := a.order("relisten", relistening{listener, backlog}, &out)
-	return out, err
+	return ask[Queue](a.control, "relisten", relistening{listener, backlog}, 0)
 }
 
 type relistening struct {
@@ -71,9 +69,7 @@ func (a *Actor) Borrow(from *Actor, g Group) (Group, error) {
 	if err := from.order("numbers", g, &fds); err != nil {
 		return 0, err
 	}
-	var out Group
-	err := a.order("borrow", borrowing{from.PID(), fds}, &out)
-	return out, err
+	return ask[Group](a.control, "borrow", borrowing{from.PID(), fds}, 0)
 }
 
 type borrowing struct {
@@ -125,9 +121,7 @@ type ofProcess struct {
 	Hard uint64 `json:"hard"`
 }
 
-func limitOther(_ *worker, o ofProcess) (nothing, error) {
-	return nothing{}, tune.Prlimit(o.PID, o.Soft, o.Hard)
-}
+func limitOther(o ofProcess) error { return tune.Prlimit(o.PID, o.Soft, o.Hard) }
 
 // Files reads the soft and the hard RLIMIT_NOFILE of an actor.
 func (a *Actor) Files() (soft, hard uint64, err error) {
@@ -155,9 +149,7 @@ func (a *Actor) Raise(soft, hard uint64) error {
 // Watch registers N descriptors with epoll instances of its own until the kernel refuses
 // (ENOSPC among the errors) and keeps them. The group holds all of them.
 func (a *Actor) Watch(n int) (Opened, error) {
-	var out Opened
-	err := a.control.call("watch", n, &out, maxWithin)
-	return out, err
+	return ask[Opened](a.control, "watch", n, maxWithin)
 }
 
 // watch counts registrations, not descriptors: the same event source is watched by many instances.
@@ -236,9 +228,7 @@ func (m Memory) Total() int { return m.Received + m.Queued + m.Reserved }
 
 // Memory adds up SO_MEMINFO (Linux 4.12) of the sockets of a group.
 func (a *Actor) Memory(g Group) (Memory, error) {
-	var out Memory
-	err := a.control.call("memory", g, &out, maxWithin)
-	return out, err
+	return ask[Memory](a.control, "memory", g, maxWithin)
 }
 
 // include/uapi/asm-generic/socket.h, include/uapi/linux/sock_diag.h enum sk_meminfo

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
 
 // opening collects what comes of opening many sockets.
@@ -276,7 +278,7 @@ func states(w *worker, g Group) (map[string]int, error) {
 			out[errnoName(err)]++
 			continue
 		}
-		out[stateName(info.state)]++
+		out[sockdiag.State(info.state).String()]++
 	}
 	return out, nil
 }

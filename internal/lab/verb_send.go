@@ -123,9 +123,7 @@ type Streamed struct {
 
 // Stream sends messages to a server that reads (Serve with CloseSecond) and closes.
 func (a *Actor) Stream(spec StreamSpec) (Streamed, error) {
-	var out Streamed
-	err := a.control.call("stream", spec, &out, within(spec.Timeout))
-	return out, err
+	return ask[Streamed](a.control, "stream", spec, within(spec.Timeout))
 }
 
 func streamMessages(_ *worker, spec StreamSpec) (Streamed, error) {

@@ -23,9 +23,7 @@ type setting struct {
 	Value string `json:"value"`
 }
 
-func writeSysctl(_ *worker, s setting) (nothing, error) {
-	return nothing{}, tune.Sysctl(s.Key, s.Value)
-}
+func writeSysctl(s setting) error { return tune.Sysctl(s.Key, s.Value) }
 
 func readSysctl(_ *worker, key string) (string, error) {
 	name, err := knob.File(key)
@@ -41,20 +39,12 @@ type address struct {
 	Prefix netip.Prefix `json:"prefix"`
 }
 
-func linkUp(_ *worker, device string) (nothing, error) {
-	return nothing{}, tune.LinkUp(device)
-}
-
-func addAddress(_ *worker, a address) (nothing, error) {
-	return nothing{}, tune.AddAddress(a.Device, a.Prefix)
-}
+func addAddress(a address) error { return tune.AddAddress(a.Device, a.Prefix) }
 
 // Fresh reads sysctls in a network namespace that is made from inside the lab, as a
 // container's is made from a host. A key that is not there is left out.
 func (l *Lab) Fresh(keys ...string) (map[string]string, error) {
-	var out map[string]string
-	err := l.order("fresh", keys, &out)
-	return out, err
+	return ask[map[string]string](l.hold, "fresh", keys, 0)
 }
 
 func readFresh(w *worker, keys []string) (map[string]string, error) {
@@ -102,9 +92,7 @@ type Remaining map[string][]time.Duration
 // Timers reads how long the closed connections of the lab will stay, as the kernel says
 // (sock_diag).
 func (l *Lab) Timers() (Remaining, error) {
-	var out Remaining
-	err := l.order("timers", nothing{}, &out)
-	return out, err
+	return ask[Remaining](l.hold, "timers", nothing{}, 0)
 }
 
 const maxTimers = 1000
@@ -135,6 +123,4 @@ func readTimers(_ *worker, _ nothing) (Remaining, error) {
 // rule does. A kernel without nf_tables answers with an error.
 func (l *Lab) Track() error { return l.order("track", nothing{}, nil) }
 
-func trackConnections(_ *worker, _ nothing) (nothing, error) {
-	return nothing{}, tune.TrackConnections()
-}
+func trackConnections(_ nothing) error { return tune.TrackConnections() }

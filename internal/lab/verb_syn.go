@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/maxconn/maxconn/internal/linux/packet"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 )
 
@@ -37,7 +38,7 @@ func sendSYN(_ *worker, spec SYNSpec) (sent, error) {
 	to := sockaddr(spec.To)
 	for i := range count(spec.N) {
 		segment := synSegment(spoofedSource(spec.First+i), spec.To, uint32(i)*64023+1)
-		err := eintr(func() error { return syscall.Sendto(fd, segment, 0, to) })
+		err := eintr(func() error { return syscall.Sendto(fd, segment.Packet(), 0, to) })
 		if err != nil {
 			out.Errors[errnoName(err)]++
 			continue
@@ -78,52 +79,11 @@ func spoofedSource(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(addr), uint16(40000+i/hosts))
 }
 
-const (
-	ipHeader  = 20
-	tcpHeader = 20
-	tcpSYN    = 0x02
-	protoTCP  = 6
-)
-
-// synSegment is an IPv4 packet with a TCP SYN in it (RFC 791, RFC 9293), complete
-// with checksums. The kernel fills in the IP total length, identification and
-// checksum of a raw packet anyway (raw(7)).
-func synSegment(from, to netip.AddrPort, seq uint32) []byte {
-	p := make([]byte, ipHeader+tcpHeader)
+func synSegment(from, to netip.AddrPort, seq uint32) packet.Segment {
 	src, dst := from.Addr().As4(), to.Addr().As4()
-	p[0] = 4<<4 | ipHeader/4
-	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
-	p[8], p[9] = 64, protoTCP // time to live
-	copy(p[12:], src[:])
-	copy(p[16:], dst[:])
-	binary.BigEndian.PutUint16(p[10:], checksum(0, p[:ipHeader]))
-
-	t := p[ipHeader:]
-	binary.BigEndian.PutUint16(t[0:], from.Port())
-	binary.BigEndian.PutUint16(t[2:], to.Port())
-	binary.BigEndian.PutUint32(t[4:], seq)
-	t[12], t[13] = tcpHeader/4<<4, tcpSYN
-	binary.BigEndian.PutUint16(t[14:], 65535) // window
-	binary.BigEndian.PutUint16(t[16:], checksum(pseudoSum(p), t))
-	return p
-}
-
-// pseudoSum is the sum over the TCP pseudo-header (RFC 9293 section 3.1).
-func pseudoSum(p []byte) uint32 {
-	sum := uint32(protoTCP) + uint32(len(p)-ipHeader)
-	for i := 12; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	return packet.Segment{
+		From: binary.BigEndian.Uint32(src[:]), FromPort: from.Port(),
+		To: binary.BigEndian.Uint32(dst[:]), ToPort: to.Port(),
+		Seq: seq, Flags: packet.SYN,
 	}
-	return sum
-}
-
-// checksum is the Internet checksum (RFC 1071) of an even number of bytes.
-func checksum(sum uint32, b []byte) uint16 {
-	for i := 0; i+1 < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

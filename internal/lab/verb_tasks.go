@@ -31,9 +31,7 @@ type Tasks struct {
 
 // FillTasks makes tasks until the kernel refuses one, or there are N, and ends them again.
 func (a *Actor) FillTasks(spec TaskSpec) (Tasks, error) {
-	var out Tasks
-	err := a.control.call("tasks", spec, &out, maxWithin)
-	return out, err
+	return ask[Tasks](a.control, "tasks", spec, maxWithin)
 }
 
 func fillTasks(_ *worker, spec TaskSpec) (Tasks, error) {
@@ -104,19 +102,11 @@ type newCgroup struct {
 	Settings    map[string]string `json:"settings"`
 }
 
-func makeCgroup(_ *worker, c newCgroup) (nothing, error) {
-	return nothing{}, tune.Cgroup(c.Path, c.Controllers, c.Settings)
-}
+func makeCgroup(c newCgroup) error { return tune.Cgroup(c.Path, c.Controllers, c.Settings) }
 
 type joining struct {
 	Path string `json:"path"`
 	PID  int    `json:"pid"`
 }
 
-func joinCgroup(_ *worker, j joining) (nothing, error) {
-	return nothing{}, tune.JoinCgroup(j.Path, j.PID)
-}
-
-func removeCgroup(_ *worker, path string) (nothing, error) {
-	return nothing{}, tune.RemoveCgroup(path)
-}
+func joinCgroup(j joining) error { return tune.JoinCgroup(j.Path, j.PID) }

@@ -210,7 +210,7 @@ func TestShutdownAndPartialClose(t *testing.T) {
 		t.Errorf("shut down %d", n)
 	}
 	await(t, "both sides are half closed", func() bool {
-		return must(client.States(connected))(t)["FIN_WAIT2"] == 5 &&
+		return must(client.States(connected))(t)["FIN_WAIT_2"] == 5 &&
 			must(server.States(accepted))(t)["CLOSE_WAIT"] == 5
 	})
 	if n := must(server.Close(accepted, CloseSpec{N: 2}))(t); n != 2 {

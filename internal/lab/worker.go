@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/linux/role"
+	"github.com/maxconn/maxconn/internal/linux/tune"
 )
 
 // worker is the state of a worker process. Its verbs run one at a time.
@@ -48,10 +49,10 @@ func verbs() map[string]handler {
 		"reap":       verb(reapWorkers),
 		"run":        verb(runCommand),
 		"observe":    verb(observeSelf),
-		"sysctl":     verb(writeSysctl),
+		"sysctl":     does(writeSysctl),
 		"value":      verb(readSysctl),
-		"up":         verb(linkUp),
-		"address":    verb(addAddress),
+		"up":         does(tune.LinkUp),
+		"address":    does(addAddress),
 		"listen":     verb(listen),
 		"accept":     verb(accept),
 		"connect":    verb(connect),
@@ -69,30 +70,35 @@ func verbs() map[string]handler {
 		"cost":       verb(connectCost),
 		"timers":     verb(readTimers),
 		"fresh":      verb(readFresh),
-		"track":      verb(trackConnections),
+		"track":      does(trackConnections),
 		"stream":     verb(streamMessages),
 		"beside":     verb(spawnBeside),
 		"gone":       verb(awaitBeside),
-		"veth":       verb(addVeth),
-		"mtu":        verb(setMTU),
-		"qlen":       verb(setTxQueueLen),
-		"qdisc":      verb(setQdisc),
-		"route":      verb(addRoute),
+		"veth":       does(tune.AddVeth),
+		"mtu":        does(setMTU),
+		"qlen":       does(setTxQueueLen),
+		"qdisc":      does(setQdisc),
+		"route":      does(addRoute),
 		"relisten":   verb(relisten),
 		"numbers":    verb(numbers),
 		"borrow":     verb(borrow),
-		"prlimit":    verb(limitOther),
+		"prlimit":    does(limitOther),
 		"watch":      verb(watch),
 		"watchgroup": verb(watchGroup),
 		"datagrams":  verb(sendDatagrams),
 		"memory":     verb(memory),
 		"tasks":      verb(fillTasks),
 		"become":     verb(becomeUser),
-		"cgroup":     verb(makeCgroup),
-		"join":       verb(joinCgroup),
+		"cgroup":     does(makeCgroup),
+		"join":       does(joinCgroup),
 		"send":       verb(send),
-		"rmcgroup":   verb(removeCgroup),
+		"rmcgroup":   does(tune.RemoveCgroup),
 	}
+}
+
+// does makes a handler of a function that gives nothing back and asks nothing of the worker.
+func does[A any](do func(args A) error) handler {
+	return verb(func(_ *worker, args A) (nothing, error) { return nothing{}, do(args) })
 }
 
 // nothing is the argument or result of a verb that has none.

@@ -94,6 +94,7 @@ var _ = register(Limit{
 	}, groupNeeds...),
 	Decides: Flows{Inbound, Burst},
 	Silent:  true,
+	Follows: []ID{ProcessFiles},
 	Gauges:  acceptGauges,
 })
 
@@ -281,15 +282,20 @@ const (
 	tooSlow
 	notAtAll
 	processStopped
+	outOfFiles // accept() fails with EMFILE
 )
 
 // acceptPace tells an application that does not serve its queue from a queue that is short.
 // A queue is first in, first out: while even the youngest has waited, nothing has been
 // accepted for that long.
 func acceptPace(r *host.Reader, g group, m member) pace {
-	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok &&
-		strings.EqualFold(p.Text("state"), "t") {
-		return processStopped
+	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok {
+		if strings.EqualFold(p.Text("state"), "t") {
+			return processStopped
+		}
+		if t, ok := newFileTable(p); ok && t.full() && m.queue > 0 {
+			return outOfFiles
+		}
 	}
 	long := m.oldest.AtLeast(10 * time.Second)
 	// so a short queue is not the whole story
@@ -311,11 +317,16 @@ func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool,
 			", has a full queue "+
 			"while the others have room: the kernel chooses by hash, not by load")
 	}
-	wait := plural(m.queue, "connection") + " wait, the oldest for more than " +
-		string(m.oldest)
+	wait := plural(m.queue, "connection") + " wait"
+	if m.oldest.AtLeast(stalled) {
+		wait += ", the oldest for more than " + string(m.oldest)
+	}
 	switch pace {
 	case processStopped:
 		parts = append(parts, "the process is stopped (state T) and does not accept")
+	case outOfFiles:
+		parts = append(parts, "accept() fails with EMFILE: "+who(m.process, m.pid)+
+			" has no descriptor left ("+string(ProcessFiles)+" says why): "+wait)
 	case notAtAll:
 		parts = append(parts, "the application does not accept: "+wait+
 			", the youngest for more than "+string(m.youngest))
@@ -378,73 +389,4 @@ func acceptEvidence(r *host.Reader, m member) []Evidence {
 		}
 	}
 	return ev
-}
-
-func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) []Remedy {
-	switch pace {
-	case processStopped, notAtAll:
-		return []Remedy{{
-			Kind: ByApplication,
-			Text: "find out why " + who(m.process, m.pid) + " does not call " +
-				"accept() (blocked, stopped, out of descriptors or threads); a " +
-				"longer queue would only make clients wait longer",
-			TakesEffect: Now,
-		}}
-	case tooSlow:
-		return []Remedy{{
-			Kind: ByApplication,
-			Text: "have " + who(m.process, m.pid) + " call accept() sooner " +
-				"(an accept loop of its own, more workers); a longer queue " +
-				"would only make clients wait longer",
-			TakesEffect: AtStart,
-		}}
-	}
-	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
-	var out []Remedy
-	cut := known && m.limit >= somaxconn
-	if cut || (known && want > somaxconn) {
-		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn",
-			From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
-			Text: "raise the cap; the listener keeps its limit until listen() is " +
-				"called again", TakesEffect: AtListen})
-	}
-	if !cut {
-		out = append(out, Remedy{Kind: ByApplication,
-			Setting: "backlog argument of listen()", From: itoa(m.limit),
-			To: itoa(want),
-			Text: "ask for a larger backlog in " + who(m.process, m.pid) +
-				notSomaxconn(known), TakesEffect: AtListen})
-	}
-	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name,
-		From: itoa(m.limit), To: itoa(want),
-		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) +
-			" does it without a restart: listen() called again on the same " +
-			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)",
-		TakesEffect: Now})
-	if len(g.members) > 1 {
-		out = append(out, Remedy{
-			Kind: ByApplication,
-			Text: "one shared listener instead of SO_REUSEPORT, or members " +
-				"that accept at the same pace",
-			TakesEffect: AtStart,
-		})
-	}
-	return out
-}
-
-// notSomaxconn spares the reader the popular advice, where it is known to be wrong.
-func notSomaxconn(known bool) string {
-	if !known {
-		return ""
-	}
-	return "; net.core.somaxconn is not what limits it"
-}
-
-// roundUp is the next power of two, 128 at least.
-func roundUp(n int64) int64 {
-	p := int64(128)
-	for p < min(n, most) {
-		p *= 2
-	}
-	return p
 }

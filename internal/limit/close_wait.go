@@ -385,24 +385,29 @@ func (l leak) remedies() []Remedy {
 	}
 	look := "ss -tnp state close-wait"
 	return []Remedy{
-		{
-			Kind: ByApplication,
-			Text: "in " + l.holder() + ": close the socket when read() " +
-				"returns 0 and on every error, also for connections that stand " +
-				"unused in a pool",
-			TakesEffect: AtStart,
-		},
+		closeThem(l.holder()),
 		{
 			Kind:        Live,
 			Setting:     look,
 			Text:        "see which connections they are, and whether they grow",
 			TakesEffect: Now,
 		},
-		{
-			Kind: Live,
-			Text: "a restart of the process frees them; without a change in " +
-				"the program they come back",
-			TakesEffect: AtStart,
-		},
+		restartFrees,
 	}
+}
+
+func closeThem(program string) Remedy {
+	return Remedy{
+		Kind: ByApplication,
+		Text: "in " + program + ": close the socket when read() returns 0 and on every " +
+			"error, also for connections that stand unused in a pool",
+		TakesEffect: AtStart,
+	}
+}
+
+var restartFrees = Remedy{
+	Kind: Live,
+	Text: "a restart of the process frees them; without a change in the program they come " +
+		"back",
+	TakesEffect: AtStart,
 }

@@ -13,7 +13,7 @@ func closedLift(name string, from, least int64, cost string) func(need int64) []
 	return func(need int64) []Remedy {
 		to := min(roundUp(min(max(need, least), math.MaxInt32)), math.MaxInt32)
 		return []Remedy{{Kind: BySetting, Setting: name, From: itoa(from), To: itoa(to),
-			TakesEffect: Now, Text: "a larger table",
+			TakesEffect: Now, Text: "a larger table; " + cost,
 			Change: host.Setting{Fact: host.Sysctl(name), Want: itoa(to)},
 			Sum:    figure.Count(need) + ", up to the next power of two",
 			Cost:   "none by itself; " + cost,

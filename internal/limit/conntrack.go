@@ -96,6 +96,8 @@ var _ = register(Limit{
 	Sources: []string{
 		"net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, early_drop, " +
 			"nf_conntrack_in (4.4-6.18)",
+		"net/netfilter/nf_conntrack_core.c __nf_conntrack_confirm (4.4-6.18)",
+		"net/netfilter/nf_nat_core.c get_unique_tuple (4.4-6.18)",
 		"net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts (4.4-6.18)",
 		"net/netfilter/nf_conntrack_standalone.c (4.4-6.18)",
 	},
@@ -136,7 +138,7 @@ type conntrackTable struct {
 	entryBytes                      int64
 	child                           bool
 	drop, early                     int64 // since the namespace was made
-	dropped, evicted                int64 // in the window
+	dropped, evicted, unplaced      int64 // in the window
 	windowed                        bool
 	// entries of this namespace's connections, -1 where not known; of open ones
 	own, open                         int64
@@ -206,6 +208,7 @@ func readConntrack(r *host.Reader) (t conntrackTable) {
 	t.early, _ = r.Maybe(conntrackStat("early_drop"))
 	t.dropped, _ = r.Moved(conntrackStat("drop"))
 	t.evicted, _ = r.Moved(conntrackStat("early_drop"))
+	t.unplaced, _ = r.Moved(conntrackStat("insert_failed"))
 	t.entryBytes = 256 // struct nf_conn in its slab, without extensions
 	if row, ok := r.Row(host.SlabKind, "nf_conntrack"); ok {
 		if n, ok := row.Int("size"); ok && n > 0 {
@@ -260,6 +263,7 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	if g.Refusing {
 		g.Refused = max(0, t.dropped)
 	}
+	g.Harms = !g.Refusing && t.clashes() >= manyClashes
 	g.Notice = g.IsNear() || t.dropped > 0 || (!t.windowed && (t.drop > 0 || t.early > 0))
 	if g.Refusing || g.Notice {
 		g.Cause, g.Evidence = t.cause(g), t.evidence(r)
@@ -268,6 +272,8 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	case g.Refusing || g.IsNear():
 		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40),
 			t.lift
+	case t.clashes() > 0:
+		g.Remedies = natRemedies()
 	case g.Notice && !t.windowed:
 		g.Remedies = []Remedy{{
 			Kind:        Live,
@@ -303,53 +309,6 @@ func (t conntrackTable) held() Gauge {
 			figure.Count(t.max) + " entries of the connection tracking table"
 	}
 	return g
-}
-
-func (t conntrackTable) cause(g Gauge) string {
-	figures := figure.Count(t.entries) + " of " + figure.Count(t.max) +
-		" entries (net.netfilter.nf_conntrack_max)"
-	switch {
-	case g.Full():
-		return "the connection tracking table is full: " + figures
-	case g.Refusing:
-		return "the connection tracking table was full in the window; now it has " + figures
-	case g.IsNear():
-		return "the connection tracking table is nearly full: " + figures
-	case t.dropped > 0:
-		return "connection tracking dropped packets in the window although the table " +
-			"has room; two packets of one flow that met, or a lack of memory"
-	case t.early > 0:
-		return "the connection tracking table was full at some time since the " +
-			"namespace was made; now it is not"
-	}
-	return "connection tracking has dropped packets since the namespace was made, as it " +
-		"does when the table is full; now it is not"
-}
-
-func (t conntrackTable) evidence(r *host.Reader) []Evidence {
-	ev := []Evidence{{"net.netfilter.nf_conntrack_count",
-		figure.Count(t.entries) + " of " + figure.Count(t.max), "entries: open and " +
-			"closed connections, UDP and ICMP"}}
-	for _, c := range []struct{ name, meaning string }{
-		{"drop", "packets that connection tracking dropped: the first ones of new " +
-			"connections at a full table, retransmissions included; seldom for " +
-			"another reason"},
-		{"early_drop", "entries evicted to make room at a full table; never otherwise"},
-		{"insert_failed",
-			"packets of one flow that met while their entry was made; not a sign " +
-				"of a full table"},
-	} {
-		n, ok := r.Maybe(conntrackStat(c.name))
-		if !ok || n == 0 {
-			continue
-		}
-		value := itoa(n)
-		if moved, _ := r.Moved(conntrackStat(c.name)); moved > 0 {
-			value = figure.Count(n) + " (+" + figure.Count(moved) + " in the window)"
-		}
-		ev = append(ev, Evidence{"/proc/net/stat/nf_conntrack " + c.name, value, c.meaning})
-	}
-	return ev
 }
 
 func (t conntrackTable) steps() []Step {

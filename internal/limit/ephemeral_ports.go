@@ -1,6 +1,8 @@
 package limit
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/figure"
@@ -49,6 +51,7 @@ var _ = register(Limit{
 		"net.ipv4.ip_local_port_range", "net.ipv4.ip_local_port_step_width",
 		"net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start",
 		"net.ipv4.ip_autobind_reuse", "IP_BIND_ADDRESS_NO_PORT", "IP_LOCAL_PORT_RANGE",
+		"net.ipv4.tcp_syn_retries", "net.ipv4.tcp_syn_linear_timeouts",
 	},
 	Signs: []Sign{
 		{
@@ -78,7 +81,7 @@ var _ = register(Limit{
 	Needs: append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
 		host.All(host.ListenerKind), host.All(host.AddressKind),
-	}, append(twReuseNeeds, poolNeeds...)...),
+	}, slices.Concat(twReuseNeeds, poolNeeds, attemptNeeds)...),
 	Decides:   Flows{Direction: Outbound},
 	SoleErrno: "EADDRNOTAVAIL",
 	Gauges:    ephemeralGauges,
@@ -97,6 +100,8 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 	for _, row := range r.Table(host.SourceKind) {
 		if g, ok := boundBeforeConnect(r, p, row); ok {
 			gauges = append(gauges, g)
+		} else if g, ok := noneToBind(r, p, row); ok {
+			gauges = append(gauges, g)
 		}
 	}
 	return gauges
@@ -113,62 +118,16 @@ func anyDestination(r *host.Reader, p pool) Gauge {
 		return g
 	}
 	g.Notice, g.Harms, g.Refusing = true, p.usable*10 <= p.size, p.usable == 0
-	g.Cause, g.Remedies = lostPorts(r, p)
+	cause, back := lostPorts(r, p)
+	g.Cause, g.Remedies = cause, append([]Remedy{back}, p.wider(p.lost())...)
+	if g.Harms {
+		g.Enough = p.lost()
+	}
 	g.Evidence = poolEvidence(p)
 	if b, _ := largestBinder(r); p.bound > p.reserved && p.bound >= p.listening {
 		g.Subject.PID, g.Subject.Process = b.pid, b.process
 	}
 	return g
-}
-
-// lostPorts says why a namespace has few ports although its range is wide, and what would
-// give them back.
-func lostPorts(r *host.Reader, p pool) (cause string, remedies []Remedy) {
-	left := plural(p.usable, "port") + " of " + figure.Count(p.size) +
-		" left for outbound connections"
-	switch {
-	case p.reserved >= p.bound && p.reserved >= p.listening:
-		return "net.ipv4.ip_local_reserved_ports takes " + plural(p.reserved, "port") +
-				" of the range: " + left, []Remedy{
-				{
-					Kind:    BySetting,
-					Setting: "net.ipv4.ip_local_reserved_ports",
-					Text: "reserve only the ports that servers need: " +
-						plural(p.reserved, "port") + " of the range are " +
-						"reserved",
-					TakesEffect: Now,
-				},
-				widerRange(p),
-			}
-	case p.bound >= p.listening:
-		most, sockets := largestBinder(r)
-		whose := who(most.process, most.pid)
-		if sockets < p.bound {
-			whose = figure.Count(sockets) + " of them in " + whose
-		}
-		return plural(p.bound, "port") +
-				" of the range are held by sockets that are bound and not " +
-				"connected (" + whose + "): " + left, []Remedy{
-				{
-					Kind: ByApplication,
-					Text: "close the bound sockets of " +
-						who(most.process, most.pid) +
-						" or set IP_BIND_ADDRESS_NO_PORT before " +
-						"bind(), so that no port is held before connect()",
-					TakesEffect: AtBind,
-				},
-				widerRange(p),
-			}
-	}
-	return plural(p.listening, "port") + " of the range are held by listeners: " + left,
-		[]Remedy{
-			{
-				Kind:        ByApplication,
-				Text:        "listen on ports outside ip_local_port_range",
-				TakesEffect: AtBind,
-			},
-			widerRange(p),
-		}
 }
 
 func poolEvidence(p pool) []Evidence {
@@ -253,12 +212,16 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	if !g.Notice {
 		return g
 	}
-	g.Cause = destinationCause(r, p, row, g.Used, state == twTaken)
+	held := portHolders{row}
+	g.Cause = held.cause(r, p, g.Used, state == twTaken)
 	g.Evidence = append(poolEvidence(p), stateEvidence(row)...)
-	g.Remedies = portRemedies(r, p, t, state, row)
-	if g.IsNear() {
-		g.Enough = g.Used + g.Used/4
+	if g.IsNear() && !held.stuck() {
+		g.Enough = g.Used + max(g.Used/4, 1)
+		if p.usable*10 <= p.size {
+			g.Enough = max(g.Enough, p.lost())
+		}
 	}
+	g.Remedies = held.remedies(r, p, t, state, cmp.Or(g.Enough, 2*g.Used))
 	return g
 }
 
@@ -279,47 +242,6 @@ func mostlyTimeWait(row host.Row) bool {
 	return row.Count("TIME_WAIT")*2 >= row.Sockets() && row.Count("TIME_WAIT") > 0
 }
 
-func destinationCause(r *host.Reader, p pool, row host.Row, used int64, reused bool) string {
-	holders := portHolders(row, reused)
-	switch {
-	case used >= p.usable && p.usable*2 <= p.size:
-		lost, _ := lostPorts(r, p)
-		return holders + " use all of what is left: " + lost
-	case used >= p.usable:
-		return holders + " use all " + plural(p.usable, "port") +
-			" of the range towards this destination"
-	}
-	return holders + " use " + figure.Count(used) + " of " + plural(p.usable, "port") +
-		"; above half of the range each connect() first searches the used half in vain"
-}
-
-// portHolders says in which states the connections to a destination are. TIME_WAIT does not
-// count where connect() takes its ports over.
-func portHolders(row host.Row, reused bool) string {
-	words := []struct{ state, words string }{
-		{"ESTABLISHED", "established connections"},
-		{"SYN_SENT", "connections under way (SYN_SENT)"},
-		{"CLOSE_WAIT",
-			"connections that the peer has closed and the application has not " +
-				"(CLOSE_WAIT)"},
-		{"FIN_WAIT_2",
-			"connections that the application has closed and the peer has not " +
-				"(FIN_WAIT_2)"},
-		{"TIME_WAIT", "connections in TIME_WAIT"},
-	}
-	var parts []string
-	for _, w := range words {
-		switch n := row.Count(w.state); {
-		case reused && w.state == "TIME_WAIT":
-		case n == row.Sockets():
-			return w.words
-		case n > 0:
-			parts = append(parts, figure.Count(n)+" "+w.words)
-		}
-	}
-	return strings.Join(parts, " and ")
-}
-
 // stateEvidence lists the states that a row's connections are in.
 func stateEvidence(row host.Row) (out []Evidence) {
 	for _, state := range host.States {
@@ -329,121 +251,4 @@ func stateEvidence(row host.Row) (out []Evidence) {
 		}
 	}
 	return out
-}
-
-// ownRange is what widens the range that the program gave its sockets.
-func (p pool) ownRange(int64) []Remedy {
-	return []Remedy{{
-		Kind: ByApplication,
-		Text: "give the sockets a wider IP_LOCAL_PORT_RANGE, or none: they have the " +
-			plural(p.size, "port") + " from " + itoa(p.low) + " to " + itoa(p.high) +
-			" of the namespace's range (HAProxy: source ADDRESS:LOW-HIGH)",
-		TakesEffect: "at the next connect()",
-	}}
-}
-
-func portRemedies(r *host.Reader, p pool, t twReuse, state twState, row host.Row) (out []Remedy) {
-	if p.band {
-		return p.ownRange(0)
-	}
-	if p.usable*2 <= p.size {
-		_, lost := lostPorts(r, p)
-		out = append(out, lost[0])
-	}
-	if p.size < 28232 { // narrower than the default: the first thing to fix
-		out = append(out, widerRange(p))
-	}
-	if row.Count("FIN_WAIT_2")*2 > row.Sockets() {
-		out = append(out, Remedy{
-			Kind: ByTopology,
-			Text: "have the peer close its end: until then, or until " +
-				"tcp_fin_timeout, the port stays taken",
-			TakesEffect: AtClose,
-		})
-	}
-	out = append(out,
-		Remedy{
-			Kind: ByApplication,
-			Text: "keep connections and use them again (a pool, HTTP " +
-				"keep-alive): fewer connections to one destination",
-			TakesEffect: AtStart,
-		},
-		Remedy{
-			Kind: ByTopology,
-			Text: "more source addresses (bind with " +
-				"IP_BIND_ADDRESS_NO_PORT), or more destination addresses or " +
-				"ports: each pair has " + plural(p.usable, "port") + " of its own",
-			TakesEffect: AtConnect,
-		},
-	)
-	if row.Count("TIME_WAIT") > 0 && state != twTaken {
-		out = append(out, reuseRemedies(t, state)...)
-	}
-	if p.size >= 28232 && p.size < 65535-1024 {
-		out = append(out, widerRange(p))
-	}
-	return out
-}
-
-// boundBeforeConnect is the ceiling of a source address whose program calls bind(address,
-// 0) before connect() and so shares one set of ports over all destinations. sock_diag does
-// not tell; the ports do: bind(0) takes the parity that connect() takes last
-// (inet_csk_find_open_port), and no port serves two destinations.
-func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
-	ports, _ := row.Int("ports")
-	opposite, ok := row.Int("opposite")
-	destinations := row.Count("destinations")
-	half := (p.high - p.low + 1) / 2
-	if !ok || ports < 8 || row.Count("shared") > 0 || opposite*20 < min(ports, half)*19 {
-		return Gauge{}, false
-	}
-	if ports > half && destinations < 2 {
-		return Gauge{}, false // both ways fill both halves in the end
-	}
-	g := Gauge{
-		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations",
-			Source: row.Name()}, Bounds: Outbound,
-		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(),
-		Unseen: p.unseen(), Owner: "bind() before connect() in the application",
-		Notice: ports*2 > p.usable,
-	}
-	g.Subject.Process, g.Subject.PID = connectsFrom(r, row.Name())
-	g.Refusing = g.Full()
-	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " +
-		plural(destinations, "destination") + " share one set of " + plural(p.usable,
-		"port") +
-		" (inferred: " + figure.Count(opposite) + " of " + figure.Count(ports) +
-		" ports have the parity that bind(0) takes first, none serves two destinations)"
-	g.Evidence = append(poolEvidence(p), Evidence{"sock_diag", itoa(ports),
-		"distinct local ports of " + row.Name() + " in use"})
-	g.Remedies = []Remedy{
-		{
-			Kind: ByApplication,
-			Text: "set IP_BIND_ADDRESS_NO_PORT before bind(), or do not " +
-				"bind at all: then each destination has all " + plural(p.usable,
-				"port"),
-			TakesEffect: AtConnect,
-		},
-		{
-			Kind:        ByTopology,
-			Text:        "more source addresses",
-			TakesEffect: AtConnect,
-		},
-	}
-	return g, true
-}
-
-// connectsFrom is the one process whose connections leave from an address, or none.
-func connectsFrom(r *host.Reader, source string) (process string, pid int64) {
-	for _, row := range r.Table(host.OutboundKind) {
-		from, _, _ := strings.Cut(row.Name(), "->")
-		switch p, known := row.Int("pid"); {
-		case from != source || !known:
-		case pid == 0:
-			process, pid = row.Text("process"), p
-		case p != pid:
-			return "", 0
-		}
-	}
-	return process, pid
 }

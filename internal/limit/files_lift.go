@@ -1,9 +1,11 @@
 package limit
 
 import (
-	"github.com/maxconn/maxconn/internal/host"
+	"strings"
 
+	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/figure"
+	"github.com/maxconn/maxconn/internal/host"
 )
 
 // mostOpen is the largest fs.nr_open (fs/file.c sysctl_nr_open_max, 64 bits); usualOpen is
@@ -129,4 +131,109 @@ func (t fileTable) ownBound(need int64) []Remedy {
 			" has a bound of its own that is not seen from outside; it has to allow " +
 			figure.Count(need) + " connections " +
 			"as well"}}
+}
+
+// remedies raise the limit to the next power of two that holds that many descriptors, in
+// the order in which they can be had.
+func (t fileTable) remedies(need int64) []Remedy {
+	var out []Remedy
+	if t.leak {
+		out = append(out, Remedy{Kind: ByApplication,
+			TakesEffect: AtStart,
+			Text: "close connections whose peer has closed (read() returned " +
+				"0); a higher limit only postpones the end"})
+	}
+	want := roundUp(need)
+	if !t.hardKnown || t.hard > t.soft {
+		out = append(out, t.raiseSoft(want))
+	}
+	if t.hardKnown && want > t.hard {
+		out = append(out, t.raiseHard(want))
+	}
+	return append(out, t.nextStart(want))
+}
+
+// raiseSoft needs nobody's leave, and no restart.
+func (t fileTable) raiseSoft(want int64) Remedy {
+	text := "raise the soft limit of the running process; the same user may do it, up to " +
+		"the hard limit"
+	switch {
+	case !t.hardKnown:
+		text += ", which could not be seen"
+	case want > t.hard:
+		want = t.hard
+		text += ", which is less than needed"
+	}
+	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
+		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: Now,
+		Text: text + "; of no use to a program with a bound of its own (nginx " +
+			"worker_connections, select() above 1,023)",
+		Cost: tableCost(want),
+		Risk: "of no use to a program with a bound of its own; one that uses select() " +
+			"breaks at descriptor 1,024 and above",
+		Lasts: "until the process ends; for the next start: " + t.nextStart(want).Text}
+}
+
+// needsResource is who may raise a hard limit (kernel/sys.c do_prlimit).
+const needsResource = "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, " +
+	"not of a container"
+
+// raiseHard is for root of the host alone.
+func (t fileTable) raiseHard(want int64) Remedy {
+	text := "raise both limits of the running process; " + needsResource
+	if t.nrOpen > 0 && want > t.nrOpen {
+		text += "; above fs.nr_open = " + itoa(t.nrOpen) +
+			" it is refused with EPERM, raise that first"
+	}
+	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
+		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
+		TakesEffect: Now, Text: text,
+		Cost: "none by itself",
+		Risk: needsResource, Lasts: "until the process ends"}
+}
+
+// nextStart keeps the limit over a restart.
+func (t fileTable) nextStart(want int64) Remedy {
+	out := Remedy{
+		Kind:        BySetting,
+		From:        itoa(t.soft),
+		To:          itoa(want),
+		TakesEffect: AtStart,
+	}
+	switch {
+	case strings.HasSuffix(t.unit, ".service"):
+		out.Setting = "LimitNOFILE of " + t.unit
+		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) +
+			") with [Service] LimitNOFILE=" +
+			itoa(want) + keepHard(t.hard, want)
+	case t.unit != "":
+		out.Setting = "limit of the program that starts " + t.unit
+		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) +
+			" of its runtime; a login session: limits.conf"
+	default:
+		out.Setting = "ulimit -n"
+		out.Text = t.ulimit(want) +
+			" in the shell or script that starts it; a service takes LimitNOFILE= " +
+			"of its unit, limits.conf acts on login sessions only"
+	}
+	if t.nrOpen > 0 && want > t.nrOpen {
+		out.Text += "; raise fs.nr_open (" + itoa(t.nrOpen) + ") first"
+	}
+	return out
+}
+
+// ulimit is the command that raises the soft limit, or both where the hard one is too low.
+func (t fileTable) ulimit(want int64) string {
+	if t.hardKnown && want > t.hard {
+		return "ulimit -n " + itoa(want) + " (as root, the hard limit is lower)"
+	}
+	return "ulimit -Sn " + itoa(want)
+}
+
+// keepHard writes the hard limit behind the soft one, so that it is not lowered.
+func keepHard(hard, want int64) string {
+	if hard > want && hard < noCeiling {
+		return ":" + itoa(hard)
+	}
+	return ""
 }

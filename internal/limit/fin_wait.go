@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/figure"
@@ -82,10 +83,12 @@ var _ = register(Limit{
 	},
 	Needs: append([]host.Fact{
 		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.ProcessKind),
-		host.All(host.BinderKind), host.Sysctl("net.ipv4.tcp_fin_timeout"),
+		host.All(host.BinderKind), finTimeout,
 	}, poolNeeds...),
 	Gauges: finGauges,
 })
+
+var finTimeout = host.Sysctl("net.ipv4.tcp_fin_timeout")
 
 // finMany is from when on connections in FIN_WAIT_2 are worth a word: a busy server has some
 // hundreds, at 60 s each ten thousand are 170 peers a second that do not close.
@@ -114,18 +117,53 @@ func finGauges(r *host.Reader, _ Workload) []Gauge {
 		Steps:     f.steps(),
 	}
 	if !f.timeoutKnown {
-		g.Unseen = []host.Missing{{Fact: host.Sysctl("net.ipv4.tcp_fin_timeout"),
-			Why: unreadable(r, host.Sysctl("net.ipv4.tcp_fin_timeout"))}}
+		g.Unseen = []host.Missing{{Fact: finTimeout,
+			Why: unreadable(r, finTimeout)}}
 	}
-	if f.two > finMany && f.two*2 > f.sockets {
+	holders := finHolders(r)
+	if f.two > finMany && f.two*2 > f.sockets && len(holders) == 0 {
 		g.Harms = true
 		g.Cause = plural(f.two, "connection") +
 			" are in FIN_WAIT_2, more than half of all: this side has sent its FIN " +
 			"and the peers have not; " + f.fate(r)
 		g.Evidence = f.evidence(r)
-		g.Remedies = finRemedies(f.held(r))
+		g.Remedies = f.remedies(r)
 	}
-	return append([]Gauge{g}, finPeers(r, f)...)
+	return slices.Concat([]Gauge{g}, holders, finPeers(r, f))
+}
+
+// heldMany is from when on connections that a program has shut down and holds open are a finding
+// where they are half of what it has: a close that lingers for 5 s (nginx lingering_timeout) has as
+// many at 25 closes a second whose peers do not answer.
+const heldMany = 128
+
+// finHolders are the programs that hold such connections open, which no timeout ends.
+func finHolders(r *host.Reader) (gauges []Gauge) {
+	for _, row := range r.Rows(host.ProcessKind) {
+		held := row.Count("FIN_WAIT_2")
+		if held < heldMany || held*2 < row.Sockets() {
+			continue
+		}
+		pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
+		name := row.Text("name")
+		whose := who(name, pid)
+		gauges = append(gauges, Gauge{
+			Subject: Subject{Kind: Process, Name: whose, Process: name, PID: pid},
+			Unit:    "descriptors in FIN_WAIT_2", Used: held, Unbounded: true,
+			Harms: true,
+			Owner: "close() in the application; the kernel has no timeout for it",
+			Cause: whose + " holds " + plural(held, "connection") + " open that it " +
+				"has shut down and the peer has not closed (FIN_WAIT_2): no " +
+				"timeout ends them",
+			Evidence: []Evidence{{"sock_diag FIN_WAIT_2", itoa(held), "of " +
+				plural(row.Sockets(), "connection") + " that the process holds; " +
+				"each keeps a descriptor and kernel memory"}},
+			Remedies: heldRemedies(whose),
+			Steps: []Step{{Label: "in FIN_WAIT_2 and open in the process", Value: held,
+				Unit: "connections", How: Read, From: "sock_diag"}},
+		})
+	}
+	return gauges
 }
 
 func countFins(r *host.Reader) fins {
@@ -140,7 +178,7 @@ func countFins(r *host.Reader) fins {
 			}
 		}
 	}
-	f.timeout, f.timeoutKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_fin_timeout"))
+	f.timeout, f.timeoutKnown = r.Maybe(finTimeout)
 	return f
 }
 
@@ -220,28 +258,55 @@ func (f fins) evidence(r *host.Reader) []Evidence {
 	return ev
 }
 
-// finRemedies has no sysctl: a shorter tcp_fin_timeout cuts off peers that still send.
-func finRemedies(process string, held int64) []Remedy {
-	out := []Remedy{{
-		Kind: ByApplication,
-		Text: "at the peer: close the connection when read() returns 0; there " +
-			"these connections stand in CLOSE_WAIT",
-		TakesEffect: "at the next start of the peer's process",
-	}}
+// remedies have no sysctl: only where the ports are held is tcp_fin_timeout worth a change.
+func (f fins) remedies(r *host.Reader) []Remedy {
+	process, held := f.held(r)
 	if held > 0 {
-		return append([]Remedy{{
-			Kind: ByApplication,
-			Text: "in " + process + ": call close() after shutdown(), at " +
-				"the latest after a timeout of its own",
-			TakesEffect: AtStart,
-		}}, out...)
+		return heldRemedies(process)
 	}
-	return append(out, Remedy{
+	return []Remedy{peerCloses, {
 		Kind: ByApplication,
 		Text: "a shorter TCP_LINGER2 on sockets whose peer has nothing more to " +
 			"say; what the peer still sends is answered with RST",
 		TakesEffect: AtClose,
-	})
+	}}
+}
+
+var peerCloses = Remedy{
+	Kind: ByApplication,
+	Text: "at the peer: close the connection when read() returns 0; there these connections " +
+		"stand in CLOSE_WAIT",
+	TakesEffect: "at the next start of the peer's process",
+}
+
+func heldRemedies(process string) []Remedy {
+	return []Remedy{{
+		Kind: ByApplication,
+		Text: "in " + process + ": call close() after shutdown(), at the latest after a " +
+			"timeout of its own",
+		TakesEffect: AtStart,
+	}, peerCloses}
+}
+
+// shorter is for a tcp_fin_timeout above 60 s: connections that were closed here then end after
+// as long as TIME_WAIT lasts. It cuts nobody off: what arrives for one that was closed is answered
+// with RST at once, whatever the timeout (tcp_rcv_state_process, TCPAbortOnData).
+func (f fins) shorter() []Remedy {
+	if !f.timeoutKnown || f.timeout <= timeWaitSeconds {
+		return nil
+	}
+	to := itoa(timeWaitSeconds)
+	return []Remedy{{Kind: BySetting, Setting: finTimeout.Name, From: itoa(f.timeout), To: to,
+		TakesEffect: NowForNew,
+		Text: "end connections that are closed here and not by the peer after " + to +
+			" s; those that wait now keep their time",
+		Change: host.Setting{Fact: finTimeout, Want: to},
+		Sum:    to + " s is the default, and as long as TIME_WAIT",
+		Cost:   "none; less kernel memory",
+		Risk: "none for peers that still send: a connection that was closed here answers " +
+			"data with RST at once",
+		Lasts: untilBoot,
+	}}
 }
 
 // finPeers are the destinations where such connections hold more than half of the local ports.
@@ -307,6 +372,9 @@ func finPeer(r *host.Reader, p pool, f fins, row host.Row, waiting int64, s Subj
 	}
 	g.Cause += "the peer has not closed them (FIN_WAIT_2), and connect() does not take " +
 		"such a port over; " + f.fate(r)
-	g.Remedies = finRemedies(f.held(r))
+	if _, held := f.held(r); held*2 <= f.two {
+		g.Cure = f.shorter()
+	}
+	g.Remedies = append(g.Cure, f.remedies(r)...)
 	return g
 }

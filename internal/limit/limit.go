@@ -88,6 +88,9 @@ type Limit struct {
 	// SoleErrno is what a program that opens connections gets from this limit and from
 	// no other.
 	SoleErrno string
+	// Follows are limits that explain this one where they refuse the same process: their
+	// findings come first.
+	Follows []ID
 	// Foreseen is how load reckons with the limit before a run.
 	Foreseen Foreseen
 	// Gauges evaluates the limit for every subject of the snapshot. Where the
@@ -224,6 +227,7 @@ type Effect string
 
 const (
 	Now          Effect = "now"
+	NowForNew    Effect = "now, for new connections"
 	NowInInitial Effect = "now; to be written in the initial network namespace"
 	AtBind       Effect = "at the next bind()"
 	AtClose      Effect = "at the next close()"
@@ -310,6 +314,9 @@ type Gauge struct {
 	// Lift for it. 0: nothing is wrong, or a higher ceiling would not cure it. It
 	// follows from the use alone, never from the ceiling.
 	Enough int64
+	// Cure is what a plan carries out where a higher ceiling is not the answer, Enough is 0
+	// and settings end the fault all the same: those of Remedies that suffice.
+	Cure []Remedy
 	// Spares are the ids of processes whose connections it does not bind although it
 	// bounds all others, MaySpare those of which that is not known.
 	Spares, MaySpare []int64

@@ -173,3 +173,14 @@ func listenerWord(name string) string {
 	}
 	return encode.CommandWord(name)
 }
+
+// waitingByProcess are the listeners of each process whose queues are not empty.
+func waitingByProcess(r *host.Reader) map[int64][]member {
+	out := map[int64][]member{}
+	for _, row := range r.Table(host.ListenerKind) {
+		if m := newMember(r, row); m.pid != 0 && m.queue > 0 {
+			out[m.pid] = append(out[m.pid], m)
+		}
+	}
+	return out
+}

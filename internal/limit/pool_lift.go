@@ -12,16 +12,17 @@ const (
 	lastPort  = 65535
 )
 
-// widerRange is the largest range that leaves the well-known ports alone. Servers inside it
-// must be reserved.
-func widerRange(p pool) Remedy {
-	return Remedy{
-		Kind: BySetting, Setting: portRange.Name, From: itoa(p.low) + " " + itoa(p.high),
-		To: itoa(min(p.low, p.floor)) + " " + itoa(lastPort), TakesEffect: Now,
-		Text: "a wider range, with the ports that servers of this host use put into " +
-			"net.ipv4.ip_local_reserved_ports first",
+// wider is the settings with which the range has need ports, as a plan sets them; none where it
+// has them, or cannot have them, or where the sockets have a range of their own.
+func (p pool) wider(need int64) []Remedy {
+	if p.band {
+		return nil
 	}
+	return settingsOnly(p.lift(need))
 }
+
+// lost is how many ports of the range connect() cannot choose.
+func (p pool) lost() int64 { return p.size - p.usable }
 
 // lift is the smallest range that holds what is needed, with the servers inside it
 // reserved, or, beyond all ports, how many source addresses or destinations it takes.

@@ -3,7 +3,6 @@ package limit
 import (
 	"strings"
 
-	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -99,7 +98,8 @@ var _ = register(Limit{
 		"Go release notes " +
 			"1.19 (os)",
 	},
-	Needs:     []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open")},
+	Needs: []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open"),
+		host.All(host.ListenerKind), host.System("window")},
 	SoleErrno: "EMFILE",
 	LeftAlone: []LeftAlone{{"fs.nr_open", "some programs walk over all descriptor numbers"}},
 	Gauges:    processFilesGauges,
@@ -117,6 +117,8 @@ type fileTable struct {
 	all         bool  // all descriptors were looked at
 	leak        bool  // most connections are in CLOSE_WAIT
 	nrOpen      int64 // fs.nr_open, 0 where it is not known
+	// listeners of the process, of which connections wait for accept()
+	waiting []member
 }
 
 const (
@@ -129,10 +131,11 @@ const (
 
 func processFilesGauges(r *host.Reader, w Workload) []Gauge {
 	nrOpen, _ := r.Maybe(host.Sysctl("fs.nr_open"))
+	waiting := waitingByProcess(r)
 	var gauges []Gauge
 	for _, row := range r.Rows(host.ProcessKind) {
 		if t, ok := newFileTable(row); ok {
-			t.nrOpen = nrOpen
+			t.nrOpen, t.waiting = nrOpen, waiting[t.pid]
 			gauges = append(gauges, t.gauge())
 		}
 	}
@@ -321,6 +324,13 @@ func (t fileTable) cause() string {
 	case t.all && t.connections*2 < t.files:
 		text += "; only " + figure.Count(t.connections) + " of them are TCP connections"
 	}
+	if t.full() && len(t.waiting) > 0 {
+		sum := int64(0)
+		for _, m := range t.waiting {
+			sum += m.queue
+		}
+		text += "; accept() fails with EMFILE while " + plural(sum, "connection") + " wait"
+	}
 	return text
 }
 
@@ -329,6 +339,11 @@ func (t fileTable) evidence() []Evidence {
 		figure.Count(t.files) + " of " + figure.Count(t.soft),
 		"descriptors in use; the kernel has no counter for refused ones, the program's " +
 			"log has EMFILE"}}
+	for _, m := range t.waiting {
+		ev = append(ev, Evidence{"sock_diag " + m.row.Name(),
+			itoa(m.queue) + " of " + itoa(m.capacity()),
+			"connections wait for accept()"})
+	}
 	meaning := "connections of the process"
 	if !t.all {
 		meaning += ", of the descriptors that were looked at"
@@ -339,107 +354,4 @@ func (t fileTable) evidence() []Evidence {
 		}
 	}
 	return ev
-}
-
-// remedies raise the limit to the next power of two that holds that many descriptors, in
-// the order in which they can be had.
-func (t fileTable) remedies(need int64) []Remedy {
-	var out []Remedy
-	if t.leak {
-		out = append(out, Remedy{Kind: ByApplication,
-			TakesEffect: AtStart,
-			Text: "close connections whose peer has closed (read() returned " +
-				"0); a higher limit only postpones the end"})
-	}
-	want := roundUp(need)
-	if !t.hardKnown || t.hard > t.soft {
-		out = append(out, t.raiseSoft(want))
-	}
-	if t.hardKnown && want > t.hard {
-		out = append(out, t.raiseHard(want))
-	}
-	return append(out, t.nextStart(want))
-}
-
-// raiseSoft needs nobody's leave, and no restart.
-func (t fileTable) raiseSoft(want int64) Remedy {
-	text := "raise the soft limit of the running process; the same user may do it, up to " +
-		"the hard limit"
-	switch {
-	case !t.hardKnown:
-		text += ", which could not be seen"
-	case want > t.hard:
-		want = t.hard
-		text += ", which is less than needed"
-	}
-	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
-		itoa(want) + ":", From: itoa(t.soft), To: itoa(want), TakesEffect: Now,
-		Text: text + "; of no use to a program with a bound of its own (nginx " +
-			"worker_connections, select() above 1,023)",
-		Cost: tableCost(want),
-		Risk: "of no use to a program with a bound of its own; one that uses select() " +
-			"breaks at descriptor 1,024 and above",
-		Lasts: "until the process ends; for the next start: " + t.nextStart(want).Text}
-}
-
-// raiseHard is for root of the host alone.
-func (t fileTable) raiseHard(want int64) Remedy {
-	text := "raise both limits of the running process; needs CAP_SYS_RESOURCE in the " +
-		"initial user namespace: root of the host, not of a container"
-	if t.nrOpen > 0 && want > t.nrOpen {
-		text += "; above fs.nr_open = " + itoa(t.nrOpen) +
-			" it is refused with EPERM, raise that first"
-	}
-	return Remedy{Kind: Live, Setting: "prlimit --pid " + itoa(t.pid) + " --nofile=" +
-		itoa(want) + ":" + itoa(want), From: itoa(t.hard), To: itoa(want),
-		TakesEffect: Now, Text: text,
-		Cost: "none by itself",
-		Risk: "needs CAP_SYS_RESOURCE in the initial user namespace: root of the host, " +
-			"not of a container", Lasts: "until the process ends"}
-}
-
-// nextStart keeps the limit over a restart.
-func (t fileTable) nextStart(want int64) Remedy {
-	out := Remedy{
-		Kind:        BySetting,
-		From:        itoa(t.soft),
-		To:          itoa(want),
-		TakesEffect: AtStart,
-	}
-	switch {
-	case strings.HasSuffix(t.unit, ".service"):
-		out.Setting = "LimitNOFILE of " + t.unit
-		out.Text = "a drop-in (systemctl edit " + encode.CommandWord(t.unit) +
-			") with [Service] LimitNOFILE=" +
-			itoa(want) + keepHard(t.hard, want)
-	case t.unit != "":
-		out.Setting = "limit of the program that starts " + t.unit
-		out.Text = "a container: --ulimit nofile=" + itoa(want) + keepHard(t.hard, want) +
-			" of its runtime; a login session: limits.conf"
-	default:
-		out.Setting = "ulimit -n"
-		out.Text = t.ulimit(want) +
-			" in the shell or script that starts it; a service takes LimitNOFILE= " +
-			"of its unit, limits.conf acts on login sessions only"
-	}
-	if t.nrOpen > 0 && want > t.nrOpen {
-		out.Text += "; raise fs.nr_open (" + itoa(t.nrOpen) + ") first"
-	}
-	return out
-}
-
-// ulimit is the command that raises the soft limit, or both where the hard one is too low.
-func (t fileTable) ulimit(want int64) string {
-	if t.hardKnown && want > t.hard {
-		return "ulimit -n " + itoa(want) + " (as root, the hard limit is lower)"
-	}
-	return "ulimit -Sn " + itoa(want)
-}
-
-// keepHard writes the hard limit behind the soft one, so that it is not lowered.
-func keepHard(hard, want int64) string {
-	if hard > want && hard < noCeiling {
-		return ":" + itoa(hard)
-	}
-	return ""
 }

@@ -145,7 +145,7 @@ func (l queueLift) lengthen(m member, limit int64, sum string) Remedy {
 			Name: m.row.Name() + "#limit"}, Want: itoa(limit)}
 	default:
 		out.Setting, out.TakesEffect = "backlog argument of listen()",
-			"at the next listen()"
+			AtListen
 		out.Text = "ask for a larger backlog in " + whose + notLive(l.live)
 	}
 	out.Kind = Live
@@ -166,4 +166,81 @@ func notLive(live bool) string {
 		return "; the process that has it open could not be seen (root of the host sees it)"
 	}
 	return "; from outside this takes pidfd_getfd, Linux 5.6 or newer"
+}
+
+func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) []Remedy {
+	switch pace {
+	case outOfFiles:
+		return []Remedy{{
+			Kind: Live,
+			Text: "give " + who(m.process, m.pid) + " descriptors, or have it close " +
+				"some: " + string(ProcessFiles) + " says which; a longer queue " +
+				"would only make clients wait longer",
+			TakesEffect: Now,
+		}}
+	case processStopped, notAtAll:
+		return []Remedy{{
+			Kind: ByApplication,
+			Text: "find out why " + who(m.process, m.pid) + " does not call " +
+				"accept() (blocked, stopped, out of descriptors or threads); a " +
+				"longer queue would only make clients wait longer",
+			TakesEffect: Now,
+		}}
+	case tooSlow:
+		return []Remedy{{
+			Kind: ByApplication,
+			Text: "have " + who(m.process, m.pid) + " call accept() sooner " +
+				"(an accept loop of its own, more workers); a longer queue " +
+				"would only make clients wait longer",
+			TakesEffect: AtStart,
+		}}
+	}
+	want := roundUp(2*max(m.capacity(), m.queue) + m.moved)
+	var out []Remedy
+	cut := known && m.limit >= somaxconn
+	if cut || (known && want > somaxconn) {
+		out = append(out, Remedy{Kind: BySetting, Setting: "net.core.somaxconn",
+			From: itoa(somaxconn), To: itoa(max(want, somaxconn)),
+			Text: "raise the cap; the listener keeps its limit until listen() is " +
+				"called again", TakesEffect: AtListen})
+	}
+	if !cut {
+		out = append(out, Remedy{Kind: ByApplication,
+			Setting: "backlog argument of listen()", From: itoa(m.limit),
+			To: itoa(want),
+			Text: "ask for a larger backlog in " + who(m.process, m.pid) +
+				notSomaxconn(known), TakesEffect: AtListen})
+	}
+	out = append(out, Remedy{Kind: Live, Setting: "listen() on the open socket of " + g.name,
+		From: itoa(m.limit), To: itoa(want),
+		Text: "maxconn apply --listener " + listenerWord(g.name) + "=" + itoa(want) +
+			" does it without a restart: listen() called again on the same " +
+			"socket, which it duplicates out of the process (pidfd_getfd, Linux 5.6)",
+		TakesEffect: Now})
+	if len(g.members) > 1 {
+		out = append(out, Remedy{
+			Kind: ByApplication,
+			Text: "one shared listener instead of SO_REUSEPORT, or members " +
+				"that accept at the same pace",
+			TakesEffect: AtStart,
+		})
+	}
+	return out
+}
+
+// notSomaxconn spares the reader the popular advice, where it is known to be wrong.
+func notSomaxconn(known bool) string {
+	if !known {
+		return ""
+	}
+	return "; net.core.somaxconn is not what limits it"
+}
+
+// roundUp is the next power of two, 128 at least.
+func roundUp(n int64) int64 {
+	p := int64(128)
+	for p < min(n, most) {
+		p *= 2
+	}
+	return p
 }

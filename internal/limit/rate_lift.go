@@ -29,7 +29,7 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 func turnTimestampsOn() Remedy {
 	const name = "net.ipv4.tcp_timestamps"
 	return Remedy{Kind: BySetting, Setting: name, From: "0", To: "1",
-		TakesEffect: AtConnect,
+		TakesEffect: NowForNew,
 		Text: "turn timestamps on, here and at the peer, so that connect() can " +
 			"take ports over; those that are in TIME_WAIT now stay for their 60 s",
 		Change: host.Setting{Fact: host.Sysctl(name), Want: "1"},
@@ -70,14 +70,13 @@ func liftRate(p pool, t twReuse, s twState, remedies []Remedy, need int64) (out 
 	if !byPorts {
 		ports = (need*t.delay + 999) / 1000
 	}
+	if byPorts || byBoth && !byReuse { // the latter: neither alone is enough
+		out = p.wider(ports)
+	}
 	for _, m := range remedies {
 		isPorts := strings.HasPrefix(m.Setting, "net.ipv4.ip_local_")
-		switch {
-		case m.Kind != BySetting, !isPorts && byBoth && !byPorts:
+		if m.Kind != BySetting || !isPorts && byBoth && !byPorts {
 			out = append(out, m)
-		case m.Setting == portRange.Name && (byPorts || (byBoth && !byReuse)):
-			// the latter: neither alone is enough
-			out = append(out, settingsOnly(p.lift(ports))...)
 		}
 	}
 	return out

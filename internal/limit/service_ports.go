@@ -38,7 +38,7 @@ func servicesInRange(r *host.Reader, p pool) []Gauge {
 			Kind: BySetting, Setting: reserve, From: from, To: to,
 			Text: "reserve the ports of servers: connect() and bind(0) then skip " +
 				"them, a server that asks for one gets it",
-			TakesEffect: "now",
+			TakesEffect: Now,
 		}},
 	}}
 }

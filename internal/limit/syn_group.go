@@ -127,6 +127,9 @@ func (q synGroup) gauge(r *host.Reader) Gauge {
 	if out.Refusing || out.Harms || out.Notice {
 		out.Cause, out.Evidence, out.Remedies = q.cause(out), q.evidence(r), q.remedies(out)
 	}
+	if q.refuses() && !q.over(out) {
+		out.Cure = []Remedy{turnCookiesOn}
+	}
 	return out
 }
 
@@ -347,11 +350,7 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 	}
 	var out []Remedy
 	if q.refuses() {
-		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_syncookies",
-			From: "0", To: "1",
-			Text: "answer SYNs that meet a full SYN queue with a cookie instead of " +
-				"dropping them; tcp_max_syn_backlog then has no effect",
-			TakesEffect: Now})
+		out = append(out, turnCookiesOn)
 	}
 	if q.byMax {
 		out = append(out, Remedy{Kind: BySetting, Setting: "net.ipv4.tcp_max_syn_backlog",
@@ -375,3 +374,17 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 		TakesEffect: Now,
 	})
 }
+
+var turnCookiesOn = Remedy{
+	Kind: BySetting, Setting: synCookies.Name, From: "0", To: "1", TakesEffect: Now,
+	Text: "answer SYNs that meet a full SYN queue with a cookie instead of dropping them; " +
+		"tcp_max_syn_backlog then has no effect",
+	Change: host.Setting{Fact: synCookies, Want: "1"},
+	Sum:    "with cookies a full SYN queue drops nobody",
+	Cost:   "none; each cookie takes some CPU time, and only while the queue is full",
+	Risk: "clients that are let in by a cookie have no window scaling and no SACK where TCP " +
+		"timestamps are off",
+	Lasts: untilBoot,
+}
+
+var synCookies = host.Sysctl("net.ipv4.tcp_syncookies")

@@ -119,7 +119,7 @@ var _ = register(Limit{
 		"net/ipv4/inet_connection_sock.c reqsk_timer_handler (4.4-6.18)",
 	},
 	Needs: append([]host.Fact{
-		host.System("kernel"), host.Sysctl("net.ipv4.tcp_syncookies"),
+		host.System("kernel"), synCookies,
 		host.Sysctl("net.ipv4.tcp_max_syn_backlog"), host.Sysctl("net.ipv4.tcp_timestamps"),
 		host.Sysctl("net.core.somaxconn"), host.Counter("TcpExt.TCPReqQFullDoCookies"),
 		host.Counter("TcpExt.TCPReqQFullDrop"), host.Counter("TcpExt.ListenDrops"),
@@ -184,7 +184,7 @@ type synFacts struct {
 }
 
 func readSynFacts(r *host.Reader) (f synFacts) {
-	f.cookies, f.cookiesKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_syncookies"))
+	f.cookies, f.cookiesKnown = r.Maybe(synCookies)
 	f.max, f.maxKnown = r.Maybe(host.Sysctl("net.ipv4.tcp_max_syn_backlog"))
 	f.somaxconn, f.somaxconnKnown = r.Maybe(host.Sysctl("net.core.somaxconn"))
 	f.windowed = windowed(r)
@@ -198,7 +198,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 			f.unseen = append(f.unseen, notANumber(r, fact))
 		}
 	}
-	miss(host.Sysctl("net.ipv4.tcp_syncookies"), f.cookiesKnown)
+	miss(synCookies, f.cookiesKnown)
 	if f.refuses() {
 		miss(host.Sysctl("net.ipv4.tcp_max_syn_backlog"), f.maxKnown)
 		miss(host.Counter("TcpExt.ListenDrops"), f.drops.known)

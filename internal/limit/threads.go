@@ -154,6 +154,7 @@ type taskLimit struct {
 
 	cgroup, file string // of a cgroup: as people write it, and the file of its pids.max
 	pid          string // of a process
+	hard         int64  // of a process: 0 where it could not be seen
 }
 
 // lowestTaskLimit is the one that binds.
@@ -301,8 +302,9 @@ func processTaskLimits(row host.Row, now, maps int64) (limits []taskLimit) {
 	pid := row.Name()
 	if n, ok := bounded(row, "nproc", noCeiling); ok && n < noCeiling && n >= 0 &&
 		row.Text("uid") != "0" {
+		hard, _ := bounded(row, "nproc_hard", noCeiling)
 		limits = append(limits, taskLimit{name: "RLIMIT_NPROC of process " + pid, value: n,
-			ceiling: n, exact: true, pid: pid, step: Step{
+			ceiling: n, exact: true, pid: pid, hard: hard, step: Step{
 				Label: "tasks that its user may have, if no other process of " +
 					"the user has any",
 				Value: n, Unit: "tasks", How: Read,
@@ -350,11 +352,29 @@ func raiseTasks(l taskLimit, now int64) Remedy {
 		out.Text = cmp.Or(byUnit(l.cgroup, "TasksMax", itoa(to)),
 			byOwner("allow more tasks", "--pids-limit", l.file, itoa(to)))
 	case l.pid != "":
-		out.Kind, out.Setting = Live, "prlimit --pid "+l.pid+" --nproc="+itoa(to)+":"
-		out.Text = "raise the soft limit of the running process, up to its hard limit; " +
-			"LimitNPROC= of its unit for the next start; only by hand, because it " +
-			"counts the tasks of all programs of the user"
+		return l.raiseUser(to, out)
 	}
+	return out
+}
+
+// raiseUser raises RLIMIT_NPROC of a running process: the soft limit up to the hard one, which its
+// user may do, or both.
+func (l taskLimit) raiseUser(to int64, out Remedy) Remedy {
+	const command = "prlimit --pid "
+	out.Kind, out.Setting = Live, command+l.pid+" --nproc="+itoa(to)+":"
+	switch {
+	case l.hard >= to:
+		out.Text = "raise the soft limit of the running process; the same user may do it"
+	case l.hard > 0:
+		out.Setting = command + l.pid + " --nproc=" + itoa(to) + ":" + itoa(to)
+		out.Text = "raise both limits of the running process, the hard one is " +
+			figure.Count(l.hard) + "; " + needsResource
+	default:
+		out.Text = "raise the soft limit of the running process, up to the hard limit, " +
+			"which could not be seen"
+	}
+	out.Text += "; LimitNPROC= of its unit for the next start; only by hand, because it " +
+		"counts the tasks of all programs of the user"
 	return out
 }
 

@@ -168,7 +168,7 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 		Steps: p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
 		Owner: p.rangeName() + " and the 60 s of TIME_WAIT (a constant of the kernel)",
 	}
-	remedies := rateRemedies(r, p, t, s)
+	remedies := rateRemedies(r, p, t, s, 0)
 	if g.Lift = p.ownRange; !p.band {
 		g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
 	}
@@ -282,9 +282,9 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	switch {
 	case overtaken:
 		g.Cause += "; in the window they were taken over as fast as that"
-		g.Remedies = rateRemedies(r, p, t, s)
+		g.Remedies, g.Cure = rateRemedies(r, p, t, s, 2*taken), p.wider(2*taken)
 	case s != twTaken:
-		g.Remedies = rateRemedies(r, p, t, s)
+		g.Remedies, g.Cure = rateRemedies(r, p, t, s, 2*taken), rateCure(p, t, s, 2*taken)
 	case !windowed(r):
 		g.Remedies = []Remedy{watchIt}
 	}
@@ -380,8 +380,17 @@ func reuseEvidence(r *host.Reader, t twReuse) (out []Evidence) {
 	return out
 }
 
-// rateRemedies is what would lift the ceiling, the surest first.
-func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
+// rateCure is what settings can do where TIME_WAIT holds the ports: nobody knows how many more
+// connections are wanted, so ports that come back after a second are better than more ports.
+func rateCure(p pool, t twReuse, s twState, ports int64) []Remedy {
+	if reuse := settingsOnly(reuseRemedies(t, s)); len(reuse) > 0 {
+		return reuse
+	}
+	return p.wider(ports)
+}
+
+// rateRemedies is what would lift the ceiling, the surest first; ports is how many would do.
+func rateRemedies(r *host.Reader, p pool, t twReuse, s twState, ports int64) []Remedy {
 	var first, last []Remedy
 	if s == twNoTimestamps || s == twPeerNoTimestamps { // a fault, not a choice
 		first = reuseRemedies(t, s)
@@ -389,14 +398,13 @@ func rateRemedies(r *host.Reader, p pool, t twReuse, s twState) []Remedy {
 		last = reuseRemedies(t, s)
 	}
 	if p.usable*2 <= p.size && p.size > 0 {
-		_, lost := lostPorts(r, p)
-		first = append(first, lost[0])
+		_, back := lostPorts(r, p)
+		first = append(first, back)
 	}
-	switch {
-	case p.size < 28232: // narrower than the default
-		first = append(first, widerRange(p))
-	case p.size < 65535-1024:
-		last = append(last, widerRange(p))
+	if wider := p.wider(ports); p.size < usualRange {
+		first = append(first, wider...)
+	} else {
+		last = append(last, wider...)
 	}
 	pairs := "more source addresses, or more destination addresses or ports: each pair has " +
 		plural(p.usable, "port") + " of its own"

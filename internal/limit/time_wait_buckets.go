@@ -113,11 +113,13 @@ func bucketGauges(r *host.Reader, _ Workload) []Gauge {
 	}
 	g.Cause, g.Evidence = b.cause(full), b.evidence()
 	if b.limit >= 0 || (b.overflowed > 0 && !b.windowed) {
-		g.Remedies = b.remedies()
-		g.Enough, g.Lift = max(2*min(b.used, math.MaxInt32), 4096),
-			closedLift("net.ipv4.tcp_max_tw_buckets", b.limit, 4096,
-				"each takes 256 bytes "+
-					"of kernel memory")
+		g.Lift = closedLift("net.ipv4.tcp_max_tw_buckets", b.limit, 4096,
+			"each takes 256 bytes of kernel memory")
+		g.Remedies = []Remedy{watchIt}
+		if g.Harms || g.IsNear() {
+			g.Enough = b.enough()
+			g.Remedies = g.Lift(g.Enough)
+		}
 	}
 	return []Gauge{g}
 }
@@ -232,31 +234,12 @@ func (b buckets) evidence() []Evidence {
 	return ev
 }
 
-// remedies is one: a larger table. It is never made smaller.
-func (b buckets) remedies() []Remedy {
-	if b.moved == 0 && !b.tooSmall && b.used*10 < b.limit*9 {
-		return []Remedy{{
-			Kind:        Live,
-			Setting:     "maxconn check --for 10s",
-			Text:        "see whether the counter still moves",
-			TakesEffect: Now,
-		}}
-	}
-	want := b.enough()
-	return []Remedy{{Kind: BySetting, Setting: "net.ipv4.tcp_max_tw_buckets",
-		From: itoa(b.limit), To: itoa(want), TakesEffect: Now,
-		Text: "raise the table; filled, it takes " + mebibytes(want*256) +
-			" of kernel memory (256 bytes an entry)"}}
-}
-
-// enough is the next power of two above what 60 s of closing need and a quarter more, and
-// not less than the kernel's default.
+// enough is what 60 s of closing need and what has overflowed, twice what is there, and not less
+// than the kernel's default.
 func (b buckets) enough() int64 {
-	need := max(b.used, b.limit) + min(b.overflowed, max(b.limit, 4096))
+	need := max(2*min(b.used, math.MaxInt32), b.used+min(b.overflowed, 65536), b.entries/2)
 	if b.moved > 0 && b.window >= time.Second {
 		need = max(need, b.used+int64(float64(b.moved)*timeWaitSeconds/b.window.Seconds()))
 	}
-	need = min(need, math.MaxInt32/2)
-	want := roundUp(max(need+need/4, 4096, b.entries/2))
-	return min(want, math.MaxInt32)
+	return min(max(need, 4096), math.MaxInt32)
 }

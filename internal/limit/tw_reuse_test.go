@@ -40,7 +40,7 @@ ports listening =
 	}{
 		{"2", "1", 1000, "ip_local_port_range"},
 		{"2", "1", 5000, "tcp_tw_reuse"},
-		{"2", "1", 40000, "tcp_tw_reuse ip_local_port_range"},
+		{"2", "1", 40000, "ip_local_port_range tcp_tw_reuse"},
 		{"2", "1", 100000, ""},
 		{"0", "0", 5000, "tcp_timestamps tcp_tw_reuse"},
 		{"1", "0", 5000, "tcp_timestamps"},

@@ -9,7 +9,7 @@ import (
 
 // absent is the verdict for a key that the kernel does not have.
 func (c *evaluation) absent() (Note, bool) {
-	if variable(c.key) || isGlob(c.key) && !isName(c.key) {
+	if variable(c.key) || knob.IsGlob(c.key) && !isName(c.key) {
 		return Note{Unrelated,
 			"The name is a pattern, or made by a shell: what it stands for is not " +
 				"known here.", ""}, true
@@ -146,8 +146,8 @@ func (c *evaluation) there(names []string) (out []string) {
 		gone, _ := n.Until.Reached(at)
 		come, _ := n.Since.Reached(at)
 		switch {
-		case !n.Until.None() && gone && identity(key) != key:
-			out = append(out, identity(key))
+		case !n.Until.None() && gone && knob.Main(key) != key:
+			out = append(out, knob.Main(key))
 		case (n.Until.None() || !gone) && (n.Since.None() || come):
 			out = append(out, key)
 		}
@@ -194,7 +194,7 @@ func scopeSource(n *knob.Knob) string {
 
 // familyNote is what can be said of a setting that has no rule.
 func familyNote(name string) Note {
-	key := identity(name)
+	key := knob.Main(name)
 	switch {
 	case strings.HasPrefix(key, "net.ipv4.tcp_"):
 		return Note{Unrelated,

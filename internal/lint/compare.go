@@ -55,7 +55,7 @@ func (c *evaluation) runningNumber() (int64, bool) {
 	if c.key == "" {
 		return 0, false
 	}
-	text, ok := c.running(identity(c.key))
+	text, ok := c.running(knob.Main(c.key))
 	if !ok {
 		return 0, false
 	}

@@ -184,7 +184,7 @@ func (j *judge) line(i int, c *evaluation) Line {
 	if s.glob != "" {
 		out.Why = "Matched by " + s.glob + ". " + out.Why
 	}
-	if now, ok := j.running(identity(s.key)); ok && sysctl && s.form != asExclude &&
+	if now, ok := j.running(knob.Main(s.key)); ok && sysctl && s.form != asExclude &&
 		!sameText(now, s.value) {
 		out.Running = now
 	}
@@ -257,7 +257,7 @@ func (c *evaluation) judge() {
 	switch c.form {
 	case asStray:
 	case asExclude:
-		if note, ok := c.absent(); ok && c.glob == "" && !isGlob(c.key) {
+		if note, ok := c.absent(); ok && c.glob == "" && !knob.IsGlob(c.key) {
 			c.notes = append(c.notes, note)
 		}
 		return // what it does follows from the order

@@ -67,7 +67,7 @@ type spelling struct {
 }
 
 func spell(s string) spelling {
-	return spelling{s, strings.Map(lettersOnly, s), lastPart(s),
+	return spelling{s, strings.Map(lettersOnly, s), knob.Last(s),
 		strings.FieldsFunc(s, func(r rune) bool {
 			return r == '.' || r == '_' || r == '/'
 		})}
@@ -186,9 +186,6 @@ func oneWordOff(a, b []string) bool {
 	return true
 }
 
-// canonical is a sysctl's name as sysctl(8) prints it, from either way of writing it.
-func canonical(written string) string { return knob.Key(written) }
-
 // belowProc is the sysctl that a path under /proc/sys names.
 func belowProc(path string) (key string, ok bool) {
 	rest, ok := strings.CutPrefix(path, knob.Dir)
@@ -201,7 +198,7 @@ func belowProc(path string) (key string, ok bool) {
 // looksLikeKey says whether a word has the form of a sysctl's name in one of the
 // directories that there are.
 func looksLikeKey(word string) bool {
-	key := canonical(strings.TrimPrefix(word, "-"))
+	key := knob.Key(strings.TrimPrefix(word, "-"))
 	_, rest, ok := knob.Cut(key)
 	return ok && strings.IndexFunc(rest, func(r rune) bool { return !isKeyRune(r) }) < 0
 }
@@ -212,21 +209,3 @@ func isKeyRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
 		strings.ContainsRune("._-/*?[]@:${}", r)
 }
-
-func oneOf(s string, all []string) bool {
-	for _, x := range all {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
-// isGlob says whether systemd-sysctl expands the name.
-func isGlob(key string) bool { return knob.IsGlob(key) }
-
-// identity is the name under which two lines are compared: some values have a second name.
-func identity(key string) string { return knob.Main(key) }
-
-// lastPart is what stands behind the last dot.
-func lastPart(key string) string { return knob.Last(key) }

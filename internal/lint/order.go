@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -59,7 +60,7 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 // rivalKey is the same for settings that one can override the other.
 func (o *order) rivalKey(i int) string {
 	s := o.settings[i]
-	return o.groups[i] + "\x00" + identity(s.key) + "\x00" + s.subject
+	return o.groups[i] + "\x00" + knob.Main(s.key) + "\x00" + s.subject
 }
 
 // together names the lines that are read together with a setting: those of a boot, or of
@@ -178,7 +179,7 @@ func upper(s string) string {
 // that are read together, or of a file), in systemd's order. Those that the kernel refuses,
 // that nobody reads, and that are removed are left out.
 func (o *order) otherSettingsOf(name, key string) []int {
-	return o.otherSettings[name+"\x00"+identity(key)]
+	return o.otherSettings[name+"\x00"+knob.Main(key)]
 }
 
 // rank sorts them, once it is known what the kernel refuses by its form.
@@ -191,7 +192,7 @@ func (o *order) rank() {
 		}
 	}
 	add := func(name string, i int) {
-		name += "\x00" + identity(o.settings[i].key)
+		name += "\x00" + knob.Main(o.settings[i].key)
 		o.otherSettings[name] = append(o.otherSettings[name], i)
 	}
 	for i, s := range o.settings {

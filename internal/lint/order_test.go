@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
@@ -28,7 +29,7 @@ func TestOrderIsSysctlds(t *testing.T) {
 		report := Lint(files, Target{Kernel: "6.18", Boot: true})
 		for _, key := range []string{"net.core.somaxconn", "net.netfilter.nf_conntrack_max",
 			"net.ipv4.tcp_max_orphans"} {
-			w := tree.Winner(sysctld.Systemd, key)
+			w := sysctld.Winners(sysctld.Systemd, tree.Settings(sysctld.Systemd), key)
 			want := ""
 			if w.Set {
 				want = fmt.Sprintf("%s:%d", strings.TrimPrefix(w.File, "/"), w.Line)
@@ -61,7 +62,7 @@ func standing(r Report, key string) string {
 		})
 		unread := l.Verdict == NoEffect &&
 			strings.Contains(l.Why, "is not read at boot here")
-		if identity(l.Key) == key && !bare && !over && !unread &&
+		if knob.Main(l.Key) == key && !bare && !over && !unread &&
 			path.Base(l.File)[0] != '.' {
 			out = append(out, fmt.Sprintf("%s:%d", l.File, l.Line))
 		}

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -268,11 +269,11 @@ func (p *parser) stray(t string) {
 	name := strings.Trim(words[0], "\"',:`")
 	value := strings.Trim(words[1], "\"'`")
 	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
-	if looksLikeKey(name) && numeric && p.isNearKey(canonical(name)) {
-		p.add(stray(canonical(name), strings.Join(words[1:], " "), notAssignment))
+	if looksLikeKey(name) && numeric && p.isNearKey(knob.Key(name)) {
+		p.add(stray(knob.Key(name), strings.Join(words[1:], " "), notAssignment))
 		return
 	}
-	if (words[0] == "soft" || words[0] == "hard") && oneOf(words[1], limitItems) {
+	if (words[0] == "soft" || words[0] == "hard") && slices.Contains(limitItems, words[1]) {
 		p.add(strayLimit(t, noDomain))
 	}
 }

@@ -3,7 +3,10 @@ package lint
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // wrappers are words in front of a command that run it.
@@ -58,7 +61,7 @@ func unwrapped(words []word) []word {
 	for len(words) > 0 {
 		name := path.Base(words[0].text)
 		switch {
-		case oneOf(name, wrappers):
+		case slices.Contains(wrappers, name):
 			words = words[1:]
 			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
 				flag := words[0].text
@@ -105,7 +108,7 @@ func (p *parser) command(words []word, targets []string) {
 			return
 		}
 		was := p.where
-		if name := path.Base(words[0].text); oneOf(name, carriers) {
+		if name := path.Base(words[0].text); slices.Contains(carriers, name) {
 			p.where = name
 		}
 		p.otherCommand(args)
@@ -159,7 +162,7 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 // net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
-	key := canonical(name)
+	key := knob.Key(name)
 	if !looksLikeKey(name) || !p.isNearKey(key) {
 		return
 	}
@@ -191,13 +194,13 @@ func (p *parser) sysctl(args []word) {
 		switch {
 		case ok && name != "":
 			for _, key := range p.keysOf(name) {
-				p.add(setting{form: asWrite, key: canonical(key),
+				p.add(setting{form: asWrite, key: knob.Key(key),
 					value: trim(value)})
 			}
 		case looksLikeKey(name) && i+1 < len(args) &&
 			strings.HasPrefix(args[i+1].text, "="):
 			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
-			p.add(setting{form: asWrite, key: canonical(name), value: value,
+			p.add(setting{form: asWrite, key: knob.Key(name), value: value,
 				flaw: &blanksInSysctl})
 			return
 		}

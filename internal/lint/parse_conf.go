@@ -1,6 +1,10 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
 
 var (
 	notAssignment = Note{NoEffect,
@@ -31,7 +35,7 @@ func (p *parser) confLine(t string) {
 	case !ok && strings.HasPrefix(t, "$"): // lines that a shell makes
 		return
 	case !ok && looksLikeKey(trim(strings.TrimPrefix(t, "-"))) && strings.HasPrefix(t, "-"):
-		p.add(setting{form: asExclude, key: canonical(trim(t[1:]))})
+		p.add(setting{form: asExclude, key: knob.Key(trim(t[1:]))})
 		return
 	case !ok && strings.HasPrefix(t, "-"): // leaves alone what is no setting
 		return
@@ -51,7 +55,7 @@ func (p *parser) confLine(t string) {
 	case strings.HasPrefix(name, "/proc/sys/"):
 		s.flaw, name = &procInConf, strings.TrimPrefix(name, "/proc/sys")
 	}
-	s.key = canonical(name)
+	s.key = knob.Key(name)
 	p.add(s)
 }
 
@@ -63,7 +67,7 @@ func strayLine(t string) setting {
 	}
 	name = strings.TrimSuffix(name, ":")
 	if looksLikeKey(name) {
-		return stray(canonical(name), rest, notAssignment)
+		return stray(knob.Key(name), rest, notAssignment)
 	}
 	return stray(name, rest, notAssignment)
 }
@@ -76,7 +80,7 @@ func (p *parser) assignment(t string) bool {
 	switch {
 	case !ok && bare != "" && name == "-"+bare && !strings.ContainsAny(bare, blank) &&
 		looksLikeKey(bare):
-		p.add(setting{form: asExclude, key: canonical(bare)})
+		p.add(setting{form: asExclude, key: knob.Key(bare)})
 		return true
 	case !ok || strings.ContainsAny(bare, blank):
 		return false
@@ -98,7 +102,7 @@ func (p *parser) assignment(t string) bool {
 	}
 	p.add(setting{
 		form:     asConf,
-		key:      canonical(bare),
+		key:      knob.Key(bare),
 		value:    trim(value),
 		optional: bare != name,
 		oneWay:   oneWay,
@@ -108,7 +112,7 @@ func (p *parser) assignment(t string) bool {
 
 // element takes ["net.core.somaxconn"]="4096" of a table in a script.
 func (p *parser) element(name, value string) bool {
-	key, value := canonical(strings.Trim(name, `[]"'`)), bareWord(value)
+	key, value := knob.Key(strings.Trim(name, `[]"'`)), bareWord(value)
 	if !looksLikeKey(key) || value == "" || value[0] < '0' || value[0] > '9' {
 		return false
 	}
@@ -123,7 +127,7 @@ func isShortName(word string) bool {
 		return false
 	}
 	for _, n := range knownNames() {
-		if lastPart(n.Name) == word && isTCP(n.Name) {
+		if knob.Last(n.Name) == word && isTCP(n.Name) {
 			return true
 		}
 	}

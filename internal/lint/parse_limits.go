@@ -1,6 +1,9 @@
 package lint
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // limitItems are the items of limits.conf(5).
 var limitItems = []string{"core", "data", "fsize", "memlock", "nofile", "rss", "stack", "cpu",
@@ -31,7 +34,7 @@ func (p *parser) limitsFile(t string) {
 // strayLimit is a line with the words of a limit that is none.
 func strayLimit(t string, why Note) setting {
 	for _, w := range strings.Fields(t) {
-		if oneOf(w, limitItems) {
+		if slices.Contains(limitItems, w) {
 			return stray(w, t, why)
 		}
 	}
@@ -42,8 +45,8 @@ func strayLimit(t string, why Note) setting {
 func (p *parser) limitsLine(t string) bool {
 	body, _, _ := strings.Cut(t, "#")
 	words := strings.Fields(body)
-	if len(words) != 4 || !oneOf(words[1], []string{"soft", "hard", "-"}) ||
-		!oneOf(words[2], limitItems) {
+	if len(words) != 4 || !slices.Contains([]string{"soft", "hard", "-"}, words[1]) ||
+		!slices.Contains(limitItems, words[2]) {
 		return false
 	}
 	p.add(setting{form: asLimits, key: words[2], value: words[3],
@@ -73,7 +76,7 @@ func (p *parser) unitLine(text string) {
 func (p *parser) unitItem(t string) bool {
 	name, value, ok := strings.Cut(t, "=")
 	name = trim(name)
-	if !ok || !oneOf(name, unitItems) {
+	if !ok || !slices.Contains(unitItems, name) {
 		return false
 	}
 	p.add(setting{form: asUnit, key: name, value: trim(value), subject: p.section})
@@ -187,7 +190,7 @@ func (p *parser) queueLength(args []string) {
 				subject: device})
 			return
 		case strings.HasPrefix(a, "-"),
-			oneOf(a, []string{"link", "l", "set", "dev", "up", "down"}):
+			slices.Contains([]string{"link", "l", "set", "dev", "up", "down"}, a):
 		case device == "":
 			device = a
 		}

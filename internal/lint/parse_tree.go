@@ -3,6 +3,8 @@ package lint
 import (
 	"regexp"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // pamLimits are the arguments of ansible's pam_limits module.
@@ -35,7 +37,7 @@ func (p *parser) moduleItems(t string) (found bool) {
 	for _, form := range []*regexp.Regexp{moduleArguments, moduleMap} {
 		for _, m := range form.FindAllStringSubmatch(t, -1) {
 			if looksLikeKey(m[1]) {
-				p.add(setting{form: asConf, key: canonical(m[1]),
+				p.add(setting{form: asConf, key: knob.Key(m[1]),
 					value: bareWord(m[2])})
 				found = true
 			}
@@ -90,7 +92,7 @@ func (p *parser) treeLine(t string) {
 	case !looksLikeKey(name):
 		p.embedded(strings.Trim(trim(value), "\"',"))
 	case bareWord(value) != "":
-		p.add(setting{form: asConf, key: canonical(name), value: bareWord(value)})
+		p.add(setting{form: asConf, key: knob.Key(name), value: bareWord(value)})
 	}
 }
 

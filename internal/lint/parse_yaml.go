@@ -3,9 +3,12 @@ package lint
 import (
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // What is given to the parser of package yaml.
@@ -145,11 +148,11 @@ func (t *yamlText) mapping(n *yaml.Node) {
 		k, v := n.Content[i], n.Content[i+1]
 		t.row = t.rowOf(k)
 		switch {
-		case v == value || v.Kind == yaml.ScalarNode && oneOf(k.Value, prose):
+		case v == value || v.Kind == yaml.ScalarNode && slices.Contains(prose, k.Value):
 		case k.Value == "ulimits" && v.Kind == yaml.MappingNode:
 			t.ulimits(v)
 		case looksLikeKey(k.Value) && t.value(v) != "":
-			t.add(setting{form: asConf, key: canonical(k.Value), value: t.value(v)})
+			t.add(setting{form: asConf, key: knob.Key(k.Value), value: t.value(v)})
 		default:
 			t.node(v, k.Value)
 		}
@@ -174,7 +177,7 @@ func (t *yamlText) item(n *yaml.Node) (value *yaml.Node) {
 			continue
 		}
 		t.row = max(t.rowOf(name), t.rowOf(value))
-		t.add(setting{form: asConf, key: canonical(firstWord(name.Value)),
+		t.add(setting{form: asConf, key: knob.Key(firstWord(name.Value)),
 			value: t.value(value)})
 		return value
 	}
@@ -242,7 +245,7 @@ func (t *yamlText) commandList(n *yaml.Node, name string) (found bool) {
 		words = append(words, w)
 	}
 	flow := n.Style&yaml.FlowStyle != 0
-	if !known || !flow && !oneOf(strings.ToLower(name), commandNames) {
+	if !known || !flow && !slices.Contains(commandNames, strings.ToLower(name)) {
 		return false
 	}
 	first := len(t.settings)

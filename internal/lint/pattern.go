@@ -23,7 +23,7 @@ func markRepeated(settings []setting) {
 	later := map[string]*setting{}
 	for i := len(settings) - 1; i >= 0; i-- {
 		s := &settings[i]
-		if !oneOfForms(s.form, asConf, asWrite) || !isGlob(s.key) {
+		if !oneOfForms(s.form, asConf, asWrite) || !knob.IsGlob(s.key) {
 			continue
 		}
 		key := string(rune(s.form)) + s.key + "\x00" + s.target + "\x00" + s.where
@@ -45,8 +45,8 @@ func (j *judge) expandAll(settings []setting) (out []setting) {
 // expand gives each setting that a glob matches its own verdict; those outside of TCP are
 // not worth one each. What "-key" matches only counts for the order.
 func (j *judge) expand(s setting) []setting {
-	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !isGlob(s.key) || s.flaw != nil ||
-		isName(s.key) {
+	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !knob.IsGlob(s.key) ||
+		s.flaw != nil || isName(s.key) {
 		return []setting{s}
 	}
 	names := j.matching(s.key)

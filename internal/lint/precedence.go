@@ -98,7 +98,7 @@ func (o *order) winner(p sysctld.Program, by reading, among []int) (i int, exclu
 	if len(among) == 0 {
 		return -1, false
 	}
-	w := sysctld.Winners(p, lines, identity(o.settings[among[0]].key))
+	w := sysctld.Winners(p, lines, knob.Main(o.settings[among[0]].key))
 	if w.Line == 0 {
 		return -1, false
 	}
@@ -123,7 +123,7 @@ func (o *order) lineFor(j, n int) sysctld.Setting {
 	s := o.settings[j]
 	key := s.key
 	if len(knob.Names(key)) == 1 {
-		key = identity(key)
+		key = knob.Main(key)
 	}
 	if s.glob != "" {
 		key = s.glob

@@ -11,7 +11,11 @@
 // All functions are safe for concurrent use.
 package lint
 
-import "github.com/maxconn/maxconn/internal/host"
+import (
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/host"
+)
 
 // Verdict is what a line does.
 type Verdict string
@@ -104,20 +108,11 @@ func (r Report) Count(v Verdict) (n int) {
 // Faults is how many lines have one of the verdicts, or where none is given, one that is a fault.
 func (r Report) Faults(among ...Verdict) (n int) {
 	for _, v := range Verdicts {
-		if (len(among) == 0 && v.Fault()) || contains(among, v) {
+		if (len(among) == 0 && v.Fault()) || slices.Contains(among, v) {
 			n += r.Count(v)
 		}
 	}
 	return n
-}
-
-func contains(all []Verdict, v Verdict) bool {
-	for _, x := range all {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 // Brief is the report without the lines that are skipped unless asked for.

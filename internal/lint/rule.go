@@ -53,7 +53,7 @@ func index(tables ...[]rule) map[string]*rule {
 
 // ruleOf finds the rule of a key; a device's own name counts as "*".
 func ruleOf(key string) *rule {
-	if r, ok := rules[identity(key)]; ok {
+	if r, ok := rules[knob.Main(key)]; ok {
 		return r
 	}
 	if k := knob.Find(key); k != nil {

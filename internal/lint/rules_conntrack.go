@@ -172,7 +172,7 @@ func (c *evaluation) trackTime(what string) {
 			what, count(def)), c.rule.Source)
 		return
 	}
-	if lastPart(c.key) == "nf_conntrack_tcp_timeout_established" && c.tooShort(v) {
+	if knob.Last(c.key) == "nf_conntrack_tcp_timeout_established" && c.tooShort(v) {
 		return
 	}
 	why := fmt.Sprintf("Keeps the entry of %s for %s s after its last packet", what, count(v))
@@ -206,7 +206,7 @@ func (c *evaluation) tooShort(v int64) bool {
 
 // tracksPerSecond is the ceiling that the time of closed connections sets.
 func (c *evaluation) tracksPerSecond(v int64) string {
-	if lastPart(c.key) != "nf_conntrack_tcp_timeout_time_wait" {
+	if knob.Last(c.key) != "nf_conntrack_tcp_timeout_time_wait" {
 		return ""
 	}
 	most, from, ok := c.other("net.netfilter.nf_conntrack_max")

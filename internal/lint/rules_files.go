@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,7 +119,7 @@ func (c *evaluation) nofile() {
 	if !isPair {
 		hard = soft
 	}
-	if oneOf(soft, noLimit) || oneOf(hard, noLimit) {
+	if slices.Contains(noLimit, soft) || slices.Contains(noLimit, hard) {
 		c.unlimitedFiles()
 		return
 	}

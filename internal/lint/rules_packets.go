@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -122,8 +123,9 @@ func (c *evaluation) usesLength(link host.Row) bool {
 		}
 	}
 	for _, k := range kinds {
-		if oneOf(k, []string{"pfifo_fast", "pfifo", "bfifo", "htb", "sfb", "gred",
-			"plug"}) || strings.HasPrefix(k, "teql") {
+		if slices.Contains([]string{"pfifo_fast", "pfifo", "bfifo", "htb", "sfb", "gred",
+			"plug"}, k) ||
+			strings.HasPrefix(k, "teql") {
 			return true
 		}
 	}

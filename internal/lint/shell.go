@@ -195,7 +195,7 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 		}
 		words := unwrapped(s.words(call.Args))
 		over := slices.ContainsFunc(words, word.isLong)
-		if over && !oneOf(path.Base(words[0].text), quoting) {
+		if over && !slices.Contains(quoting, path.Base(words[0].text)) {
 			return true
 		}
 	}

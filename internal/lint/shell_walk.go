@@ -140,7 +140,8 @@ func (s *script) call(c *syntax.CallExpr, redirs []*syntax.Redirect, to []string
 func (s *script) fed(redirs []*syntax.Redirect, name string, to []string) bool {
 	for _, r := range redirs {
 		switch {
-		case r.Op == syntax.WordHdoc && oneOf(name, []string{"sysctl", "tee", "cat"}):
+		case r.Op == syntax.WordHdoc &&
+			slices.Contains([]string{"sysctl", "tee", "cat"}, name):
 			w := s.word(r.Word)
 			w.text = unescapes.Replace(w.text)
 			s.content(to, w)

@@ -20,7 +20,7 @@ import (
 type account struct {
 	*run
 	counters       map[string]int64
-	before, peak   *Sockstat
+	before, peak   *result.Sockstat
 	memory, loaded Memory
 	known          bool // both memories were read
 	resident, used int64
@@ -40,7 +40,7 @@ func newAccount(ctx context.Context, r *run) *account {
 	return a
 }
 
-func sockstat() *Sockstat {
+func sockstat() *result.Sockstat {
 	if s, ok := readSockstat(); ok {
 		return &s
 	}
@@ -61,7 +61,7 @@ func (a *account) atPeak(ctx context.Context) {
 
 // highest takes the figures of a server where more connections are open than ever, and
 // passes the sample on.
-func (a *account) highest(s Sample, progress func(Sample)) {
+func (a *account) highest(s result.Sample, progress func(result.Sample)) {
 	if s.Open > a.openAtPeak {
 		var ok bool
 		if a.loaded, ok = readMemory(); ok {
@@ -90,8 +90,8 @@ func grown(bytes, n int64) *int64 {
 	return &per
 }
 
-func (a *account) bytesPer() BytesPer {
-	b := BytesPer{UserTotal: max(a.used, resident())}
+func (a *account) bytesPer() result.BytesPer {
+	b := result.BytesPer{UserTotal: max(a.used, resident())}
 	n := a.openAtPeak
 	if n < fewest || !a.known {
 		return b
@@ -110,9 +110,9 @@ func (a *account) bytesPer() BytesPer {
 }
 
 // report puts everything together after the workers have ended.
-func (a *account) report(series []Sample, highest int64) *measured {
+func (a *account) report(series []result.Sample, highest int64) *measured {
 	s := a.spec
-	r := &measured{Report: Report{
+	r := &measured{Report: result.Report{
 		Schema: result.Schema, Role: a.role, Mode: s.Mode, Target: targetNames(s.Targets),
 		Wanted: s.Connections, WantedRate: s.Rate,
 		Attempted: a.allAttempted(), Established: a.allEstablished(), Held: a.held,
@@ -128,7 +128,7 @@ func (a *account) report(series []Sample, highest int64) *measured {
 		Before: a.before, AtPeak: a.peak, Bytes: a.bytesPer(),
 		Counters: moved(a.counters, counters()), Series: series,
 	}}
-	if s.Mode == Churn {
+	if s.Mode == result.Churn {
 		r.Close = s.Close
 	}
 	if t := a.answers.summed(); t.Seen > 0 {
@@ -166,12 +166,12 @@ func (a *account) report(series []Sample, highest int64) *measured {
 }
 
 // classify sums the failures up.
-func classify(r *Report) {
+func classify(r *result.Report) {
 	r.Errors = map[string]int64{}
 	for _, f := range r.Failures {
 		r.Errors[f.Errno] += f.Count
 		switch {
-		case f.Phase == AtHeld:
+		case f.Phase == result.AtHeld:
 			r.Lost += f.Count
 		case f.Errno == "ETIMEDOUT":
 			r.TimedOut += f.Count
@@ -188,7 +188,7 @@ func classify(r *Report) {
 const enoughRate = 0.99
 
 // judge says whether the goal was met.
-func judge(r *Report) {
+func judge(r *result.Report) {
 	miss := func(format string, args ...any) {
 		r.Missed = append(r.Missed, fmt.Sprintf(format, args...))
 	}
@@ -196,19 +196,19 @@ func judge(r *Report) {
 		r.GoalMet = true // it wants nothing
 		return
 	}
-	if r.Mode != Churn && r.Established < r.Wanted {
+	if r.Mode != result.Churn && r.Established < r.Wanted {
 		miss("%s of %s connections were established", figure.Count(r.Established),
 			figure.Count(r.Wanted))
 	}
-	if r.Mode == Churn && r.Wanted > 0 && r.Established < r.Wanted {
+	if r.Mode == result.Churn && r.Wanted > 0 && r.Established < r.Wanted {
 		miss("%s of %s connections were made", figure.Count(r.Established),
 			figure.Count(r.Wanted))
 	}
-	if r.Mode == Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
+	if r.Mode == result.Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
 		miss("%s of %s connections/s", figure.Count(int64(r.Rate)),
 			figure.Count(int64(r.WantedRate)))
 	}
-	if r.Mode == Churn && r.Established == 0 {
+	if r.Mode == result.Churn && r.Established == 0 {
 		miss("no connection was made")
 	}
 	if r.Lost > 0 {
@@ -217,7 +217,7 @@ func judge(r *Report) {
 	if n := failed(r); n > 0 && r.Lost < n {
 		miss("failures: %s", figure.Count(n-r.Lost))
 	}
-	if r.Stopped != "" && (r.Stopped != result.StoppedMemory || r.Mode == Churn) {
+	if r.Stopped != "" && (r.Stopped != result.StoppedMemory || r.Mode == result.Churn) {
 		miss("%s", stopWords(r.Stopped))
 	}
 	r.GoalMet = len(r.Missed) == 0
@@ -231,7 +231,7 @@ func stopWords(why string) string {
 	return why
 }
 
-func failed(r *Report) (n int64) {
+func failed(r *result.Report) (n int64) {
 	for _, f := range r.Failures {
 		n += f.Count
 	}

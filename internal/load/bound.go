@@ -72,22 +72,22 @@ func (v *verdict) found(ids []limit.ID) (diagnose.Finding, bool) {
 }
 
 // callOf is the system call of a phase, in the catalogue's words.
-func callOf(p Phase) string {
+func callOf(p result.Phase) string {
 	switch p {
-	case AtWatch:
+	case result.AtWatch:
 		return "epoll_ctl"
-	case AtAnswer:
+	case result.AtAnswer:
 		return "read"
-	case AtHeld:
+	case result.AtHeld:
 		return "read"
-	case AtBind:
+	case result.AtBind:
 		return "connect" // the program's own choice of ports stands for the kernel's
 	}
 	return string(p)
 }
 
 // limitsBehind are the limits of the catalogue that show themselves by this errno of this call.
-func limitsBehind(f Failure) (ids []limit.ID) {
+func limitsBehind(f result.Failure) (ids []limit.ID) {
 	for _, l := range limit.Catalogue() {
 		for _, s := range l.Signs {
 			if s.Errno == f.Errno && s.Call == callOf(f.Phase) &&
@@ -102,7 +102,7 @@ func limitsBehind(f Failure) (ids []limit.ID) {
 // bound names the limit that bound first. A finding of the diagnosis that explains the
 // first failure counts most, then one that explains waiting for SYNs, then the errno alone
 // where only one limit gives it.
-func (a *account) bound(r *Report) {
+func (a *account) bound(r *result.Report) {
 	if r.Stopped == result.StoppedMemory {
 		r.BoundBy, r.Because = string(limit.ConnectionMemory),
 			fmt.Sprintf("free memory and page cache fell below %d MiB with %d "+

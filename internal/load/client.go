@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // client is a worker that connects to a server elsewhere, perhaps in this host. Handshakes
@@ -84,10 +85,10 @@ func (w *worker) client() {
 	for i := range c.free {
 		c.free[i] = int32(i)
 	}
-	if w.spec.Mode == Talk {
+	if w.spec.Mode == result.Talk {
 		w.talkers.Add(1)
 		if e := w.epoll.Add(int(w.asking), fastsock.Readable, askData); e != 0 {
-			c.fail(AtWatch, e)
+			c.fail(result.AtWatch, e)
 		}
 	}
 	for c.turn() {
@@ -100,7 +101,7 @@ func (c *client) turn() bool {
 	wait := c.begin()
 	if c.opening && !c.mayOpen() && c.busy == 0 {
 		c.openedAll()
-		if c.spec.Mode == Churn {
+		if c.spec.Mode == result.Churn {
 			return false
 		}
 		wait = -1
@@ -111,7 +112,7 @@ func (c *client) turn() bool {
 	wait = c.talking.ask(c, c.chatting.before(c, wait))
 	n, e := c.epoll.Wait(wait, c.happened)
 	if e != 0 {
-		c.fail(AtWatch, e)
+		c.fail(result.AtWatch, e)
 	}
 	c.clock = c.now()
 	c.listen()
@@ -241,13 +242,13 @@ func (c *client) refused(fd int, e syscall.Errno) {
 		return
 	}
 	c.last = c.clock
-	c.fail(AtConnect, e)
+	c.fail(result.AtConnect, e)
 }
 
 // missed deals with a connection that could not be begun: false where this worker can begin
 // no more.
 func (c *client) missed(e syscall.Errno) bool {
-	if e == errNoTuple || c.full(e) && c.spec.Mode != Churn {
+	if e == errNoTuple || c.full(e) && c.spec.Mode != result.Churn {
 		c.next.Add(-1) // another worker opens it, if there is one that can
 		c.stalled = true
 		if e == errNoTuple {
@@ -258,13 +259,13 @@ func (c *client) missed(e syscall.Errno) bool {
 		return false
 	}
 	if e == errNoSource {
-		c.fail(AtSource, syscall.EADDRNOTAVAIL)
+		c.fail(result.AtSource, syscall.EADDRNOTAVAIL)
 		return true
 	}
-	c.fail(AtSocket, e)
+	c.fail(result.AtSocket, e)
 	if exhausted(e) {
 		c.retry = c.clock + int64(backOff)
-		if c.retries++; c.retries >= maxMisses && c.spec.Mode != Churn {
+		if c.retries++; c.retries >= maxMisses && c.spec.Mode != result.Churn {
 			c.stalled = true // for good
 			return false
 		}
@@ -290,7 +291,7 @@ func (c *client) socket(s *slot) (int, syscall.Errno) {
 	if e != 0 {
 		return fd, e
 	}
-	if c.spec.Close == ClientRST || c.spec.Mode != Churn {
+	if c.spec.Close == result.ClientRST || c.spec.Mode != result.Churn {
 		e = fastsock.ResetOnClose(fd)
 	}
 	if e == 0 && c.spec.MessageRate > 0 {
@@ -353,7 +354,7 @@ func (c *client) park(s slot, events uint32) {
 	c.slots[i] = s
 	data := slotMark | uint64(i)<<32 | uint64(s.fd)
 	if e := c.epoll.Add(int(s.fd), events|fastsock.PeerClosed|fastsock.Edge, data); e != 0 {
-		c.fail(AtWatch, e)
+		c.fail(result.AtWatch, e)
 		c.drop(i)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // keep holds a connection: from now on it is a bit in a set, and watched for its end.
@@ -20,7 +21,7 @@ func (c *client) keep(s *slot, i int32) {
 		e = c.epoll.Add(fd, watchHeld, uint64(fd))
 	}
 	if e != 0 {
-		c.fail(AtWatch, e)
+		c.fail(result.AtWatch, e)
 	}
 	c.held.add(fd)
 }
@@ -45,7 +46,7 @@ func (c *client) heldEvent(fd int, ready uint32) {
 
 // lose is a connection that ended, not by us.
 func (c *client) lose(fd int, e syscall.Errno) {
-	c.fail(AtHeld, e)
+	c.fail(result.AtHeld, e)
 	c.talking.lost(c, fd)
 	c.held.drop(fd)
 	fastsock.Close(fd)
@@ -117,7 +118,7 @@ func (t *talking) ask(c *client, wait time.Duration) time.Duration {
 		n++
 		t.asked[t.next] = c.now()
 		if _, e := fastsock.Send(t.next, c.spec.Send); e != 0 {
-			c.fail(AtSend, e)
+			c.fail(result.AtSend, e)
 			t.close(c, t.next)
 		}
 	}
@@ -158,7 +159,7 @@ func (t *talking) finish(c *client) {
 	}
 	t.over = true
 	if t.left > 0 {
-		c.failNamed(AtAnswer, "ETIMEDOUT", int64(t.left))
+		c.failNamed(result.AtAnswer, "ETIMEDOUT", int64(t.left))
 	}
 	c.talkers.Done()
 }
@@ -204,7 +205,7 @@ func (h *chat) say(c *client) {
 	case 0:
 		c.messages.Add(1)
 	case syscall.EAGAIN: // its buffer is full: the peer does not read
-		c.fail(AtSend, e)
+		c.fail(result.AtSend, e)
 	default:
 		c.lose(fd, e)
 	}

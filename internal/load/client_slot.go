@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 func newSource(a netip.Addr) fastsock.Addr { return fastsock.NewAddr(netip.AddrPortFrom(a, 0)) }
@@ -54,7 +55,7 @@ func (c *client) shaken(i int32) {
 	case syscall.EALREADY, syscall.EINPROGRESS:
 	default:
 		c.last = c.clock
-		c.fail(AtConnect, e)
+		c.fail(result.AtConnect, e)
 		c.drop(i)
 	}
 }
@@ -62,7 +63,7 @@ func (c *client) shaken(i int32) {
 // connected is an established connection, in slot i or (-1) in none yet.
 func (c *client) connected(s *slot, i int32) {
 	c.opened1(s.due)
-	if c.spec.Mode != Churn {
+	if c.spec.Mode != result.Churn {
 		c.keep(s, i)
 		return
 	}
@@ -86,12 +87,12 @@ func (c *client) finish(s *slot, i int32) {
 	fd := int(s.fd)
 	c.open.Add(-1)
 	if i >= 0 {
-		if c.spec.Close == Reuse {
+		if c.spec.Close == result.Reuse {
 			_ = c.epoll.Remove(fd) // it is still watched as a slot's
 		}
 		c.release(i)
 	}
-	if c.spec.Close == Reuse && fastsock.Disconnect(fd) == 0 {
+	if c.spec.Close == result.Reuse && fastsock.Disconnect(fd) == 0 {
 		c.spare = append(c.spare, spare{fd, s.to})
 		return
 	}
@@ -108,7 +109,7 @@ func (c *client) wait(s *slot, i int32, for_ stage) {
 	data := slotMark | uint64(i)<<32 | uint64(s.fd)
 	if e := c.epoll.Modify(int(s.fd), fastsock.Readable|fastsock.PeerClosed|fastsock.Edge,
 		data); e != 0 {
-		c.fail(AtWatch, e)
+		c.fail(result.AtWatch, e)
 		c.drop(i)
 	}
 }
@@ -126,7 +127,7 @@ func (c *client) send(s *slot, i int32) {
 			}
 			return
 		default:
-			c.broken(s, i, AtSend, e)
+			c.broken(s, i, result.AtSend, e)
 			return
 		}
 	}
@@ -138,7 +139,7 @@ func (c *client) send(s *slot, i int32) {
 }
 
 // broken is a connection that failed after it was established.
-func (c *client) broken(s *slot, i int32, phase Phase, e syscall.Errno) {
+func (c *client) broken(s *slot, i int32, phase result.Phase, e syscall.Errno) {
 	c.fail(phase, e)
 	if i >= 0 {
 		c.drop(i)
@@ -164,11 +165,11 @@ func (c *client) read(s *slot, i int32, ready uint32) {
 			c.finish(s, i)
 			return
 		case e == 0:
-			c.failNamed(AtAnswer, shortName(s.got), 1)
+			c.failNamed(result.AtAnswer, shortName(s.got), 1)
 			c.drop(i)
 			return
 		default:
-			c.broken(s, i, AtAnswer, e)
+			c.broken(s, i, result.AtAnswer, e)
 			return
 		}
 	}
@@ -206,16 +207,16 @@ func (c *client) sweep() {
 		if s.stage == unused || c.listened-s.since < int64(c.spec.Timeout) {
 			continue
 		}
-		phase := AtConnect
+		phase := result.AtConnect
 		switch s.stage {
 		case handshake:
 			c.last = c.clock
 		case sending:
-			phase = AtSend
+			phase = result.AtSend
 		case answer:
-			phase = AtAnswer
+			phase = result.AtAnswer
 		case goodbye:
-			phase = AtClose
+			phase = result.AtClose
 		}
 		c.fail(phase, syscall.ETIMEDOUT)
 		c.drop(int32(i))

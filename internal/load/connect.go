@@ -20,17 +20,17 @@ import (
 // Pair opens connections from this process to itself over an address of this host, and both
 // ends are closed when it returns. The error is that of a spec that makes no sense;
 // whatever the kernel refuses is in the report. When ctx ends, so does the run, orderly.
-func Pair(ctx context.Context, s Spec) (*Report, error) {
+func Pair(ctx context.Context, s Spec) (*result.Report, error) {
 	return reported(open(ctx, "pair", s, (*worker).pair))
 }
 
 // Connect opens connections to a server. See Pair.
-func Connect(ctx context.Context, s Spec) (*Report, error) {
+func Connect(ctx context.Context, s Spec) (*result.Report, error) {
 	return reported(open(ctx, "connect", s, (*worker).client))
 }
 
 // reported is the report alone.
-func reported(m *measured, err error) (*Report, error) {
+func reported(m *measured, err error) (*result.Report, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func open(ctx context.Context, role string, s Spec, work func(*worker)) (*measur
 // byProcesses says whether worker processes are to do it.
 func (r *run) byProcesses() bool {
 	s := r.spec
-	if len(s.Program) == 0 || s.OneTable || s.Mode == Talk {
+	if len(s.Program) == 0 || s.OneTable || s.Mode == result.Talk {
 		return false
 	}
 	return s.Processes || s.Connections > fileLimit()/2 && !canUnshare()
@@ -140,20 +140,20 @@ func (r *run) runPhases(ctx context.Context, a *account) {
 	<-r.opened()
 	if left := r.limit - r.next.Load(); r.space.empty.Load() && left > 0 && !r.halted.Load() {
 		// what connect() says where no port is free
-		r.failNamed(AtBind, "EADDRNOTAVAIL", left)
+		r.failNamed(result.AtBind, "EADDRNOTAVAIL", left)
 	}
 	if r.spec.onOpen != nil {
-		r.spec.onOpen(Sample{Attempted: r.allAttempted(), Established: r.allEstablished(),
-			Open: r.allOpen()})
+		r.spec.onOpen(result.Sample{Attempted: r.allAttempted(),
+			Established: r.allEstablished(), Open: r.allOpen()})
 	}
-	if r.spec.Mode == Churn {
+	if r.spec.Mode == result.Churn {
 		return
 	}
 	a.atPeak(ctx)
 	if r.spec.Duration > 0 && ctx.Err() == nil {
 		r.await(ctx, nil, r.spec.Duration)
 	}
-	if r.spec.Mode == Talk && ctx.Err() == nil {
+	if r.spec.Mode == result.Talk && ctx.Err() == nil {
 		r.talk(ctx)
 	}
 	a.atEnd()
@@ -218,7 +218,7 @@ func usualSources(s Spec) []Range {
 	to := s.Targets[0].Addr().Unmap()
 	if to.Is4() && to.IsLoopback() {
 		first := netip.MustParseAddr("127.0.0.1")
-		if s.Mode == Churn {
+		if s.Mode == result.Churn {
 			return []Range{{first, first}} // ports are used again and again
 		}
 		return []Range{{first, netip.MustParseAddr("127.255.255.254")}}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // The last handshake ends the time that a rate is over, not the look at the events that follows it.
@@ -47,31 +48,32 @@ func TestMemoryThatShrankIsUnknown(t *testing.T) {
 
 // Whatever a goal missed is said.
 func TestJudge(t *testing.T) {
-	failure := []Failure{{Phase: AtConnect, Errno: "ECONNREFUSED", Count: 1200}}
+	failure := []result.Failure{{Phase: result.AtConnect, Errno: "ECONNREFUSED", Count: 1200}}
 	for _, c := range []struct {
-		r    Report
+		r    result.Report
 		want []string
 	}{
-		{Report{Mode: Hold, Wanted: 5, Established: 5}, nil},
-		{Report{Mode: Hold, Wanted: 50_000, Established: 7},
+		{result.Report{Mode: result.Hold, Wanted: 5, Established: 5}, nil},
+		{result.Report{Mode: result.Hold, Wanted: 50_000, Established: 7},
 			[]string{"7 of 50,000 connections were established"}},
-		{Report{Mode: Hold, Wanted: 5, Established: 5, Stopped: "memory"}, nil},
-		{Report{
-			Mode:        Hold,
+		{result.Report{Mode: result.Hold, Wanted: 5, Established: 5, Stopped: "memory"},
+			nil},
+		{result.Report{
+			Mode:        result.Hold,
 			Wanted:      5,
 			Established: 5,
 			Lost:        2,
-			Failures:    []Failure{{Phase: AtHeld, Count: 2}},
+			Failures:    []result.Failure{{Phase: result.AtHeld, Count: 2}},
 		}, []string{"2 connections were lost while they were held"}},
-		{Report{Mode: Churn, Established: 5, Failures: failure},
+		{result.Report{Mode: result.Churn, Established: 5, Failures: failure},
 			[]string{"failures: 1,200"}},
-		{Report{Mode: Churn, Established: 5, WantedRate: 5000, Rate: 4000.9},
+		{result.Report{Mode: result.Churn, Established: 5, WantedRate: 5000, Rate: 4000.9},
 			[]string{"4,000 of 5,000 connections/s"}},
-		{Report{Mode: Churn, Established: 5, Stopped: "memory"},
+		{result.Report{Mode: result.Churn, Established: 5, Stopped: "memory"},
 			[]string{"it ended early for lack of memory"}},
-		{Report{Mode: Churn, Established: 5, Stopped: "interrupted"},
+		{result.Report{Mode: result.Churn, Established: 5, Stopped: "interrupted"},
 			[]string{"interrupted"}},
-		{Report{Role: "serve", Stopped: "interrupted"}, nil},
+		{result.Report{Role: "serve", Stopped: "interrupted"}, nil},
 	} {
 		r := c.r
 		judge(&r)
@@ -126,7 +128,7 @@ func TestServerThatDoesNotClose(t *testing.T) {
 	c.slots[0].stage = goodbye
 	c.listened = int64(time.Minute)
 	c.sweep()
-	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtClose ||
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != result.AtClose ||
 		have[0].Errno != "ETIMEDOUT" {
 		t.Errorf("%+v", have)
 	}
@@ -135,14 +137,14 @@ func TestServerThatDoesNotClose(t *testing.T) {
 // Answers that never came are counted while their connections are open.
 func TestUnansweredAreOpen(t *testing.T) {
 	c, _ := waiting(t)
-	c.spec.Mode, c.spec.Send = Talk, []byte("ping")
+	c.spec.Mode, c.spec.Send = result.Talk, []byte("ping")
 	s := c.slots[0]
 	c.keep(&s, 0)
 	c.talkers.Add(1)
 	c.startTalking()
 	c.talking.ask(c, -1)
 	c.closeAll()
-	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer ||
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != result.AtAnswer ||
 		have[0].Open != 1 {
 		t.Errorf("%+v", have)
 	}
@@ -161,18 +163,19 @@ func TestProcessesShareAClock(t *testing.T) {
 	}
 	m, second := &r.remote, int64(time.Second)
 	m.started = 2
-	failed := []Failure{{Phase: AtConnect, Errno: "ECONNREFUSED", Count: 1, First: 0.25}}
+	failed := []result.Failure{{Phase: result.AtConnect, Errno: "ECONNREFUSED", Count: 1,
+		First: 0.25}}
 	m.take(r, &workerResult{
-		Report: &Report{Established: 10, Seconds: 1, Failures: failed},
+		Report: &result.Report{Established: 10, Seconds: 1, Failures: failed},
 		Began:  r.began + second,
 		Grown:  1000,
 	}, r.count())
 	m.take(r, &workerResult{
-		Report: &Report{Established: 10, Seconds: 1},
+		Report: &result.Report{Established: 10, Seconds: 1},
 		Began:  r.began + 2*second,
 		Grown:  3000,
 	}, r.count())
-	report := &Report{Established: r.allEstablished(), PeakOpen: 4000}
+	report := &result.Report{Established: r.allEstablished(), PeakOpen: 4000}
 	m.addTo(report)
 	if report.Seconds != 2 || report.Rate != 10 || report.Bytes.User == nil ||
 		*report.Bytes.User != 1 {
@@ -185,7 +188,8 @@ func TestProcessesShareAClock(t *testing.T) {
 
 // A descriptor that is not to be had means the same wherever it was wanted.
 func TestFilesBindProcesses(t *testing.T) {
-	r := &Report{Failures: []Failure{{Phase: AtWorker, Errno: "EMFILE", Count: 3}}}
+	r := &result.Report{Failures: []result.Failure{{Phase: result.AtWorker, Errno: "EMFILE",
+		Count: 3}}}
 	(&account{run: &run{}}).bound(r)
 	if r.BoundBy != "process-files" {
 		t.Errorf("bound by %q", r.BoundBy)

@@ -52,16 +52,6 @@ func (f Forecast) Tightest(wanted int64) (Ceiling, bool) {
 	return low, low.Limit != ""
 }
 
-// Of is the ceiling of a limit, if it was foreseen.
-func (f Forecast) Of(id limit.ID) (Ceiling, bool) {
-	for _, c := range f.Ceilings {
-		if c.Limit == id {
-			return c, true
-		}
-	}
-	return Ceiling{}, false
-}
-
 // Foresee computes what this host allows before a run of Connect or (both) Pair starts. It
 // opens nothing. The error is that of a spec that makes no sense.
 func Foresee(ctx context.Context, s Spec, both bool) (f Forecast, err error) {

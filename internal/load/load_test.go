@@ -14,6 +14,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 func TestParseSources(t *testing.T) {
@@ -92,7 +93,7 @@ func FuzzParsePorts(f *testing.F) {
 // Every tuple is handed out once, no matter who asks, and none of a port that is reserved.
 func TestSpace(t *testing.T) {
 	s := Spec{
-		Mode:    Hold,
+		Mode:    result.Hold,
 		Threads: 3,
 		Ports: Ports{First: 1000, Last: 1100,
 			Without: []Ports{{First: 1010, Last: 1019}}},
@@ -159,20 +160,20 @@ func TestDescriptors(t *testing.T) {
 func TestBadSpecs(t *testing.T) {
 	to := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")}
 	for name, s := range map[string]Spec{
-		"no target":         {Mode: Churn},
+		"no target":         {Mode: result.Churn},
 		"no mode":           {Mode: "what", Targets: to},
-		"no number":         {Mode: Hold, Targets: to},
-		"negative":          {Mode: Churn, Targets: to, Connections: -1},
-		"a rate below zero": {Mode: Churn, Targets: to, Rate: -1},
-		"way to close":      {Mode: Churn, Targets: to, Close: "slam"},
+		"no number":         {Mode: result.Hold, Targets: to},
+		"negative":          {Mode: result.Churn, Targets: to, Connections: -1},
+		"a rate below zero": {Mode: result.Churn, Targets: to, Rate: -1},
+		"way to close":      {Mode: result.Churn, Targets: to, Close: "slam"},
 		"families": {
-			Mode:    Churn,
+			Mode:    result.Churn,
 			Targets: to,
 			Sources: []Range{{netip.IPv6Loopback(), netip.IPv6Loopback()}},
 		},
-		"silent talk": {Mode: Talk, Targets: to, Connections: 1},
-		"no program":  {Mode: Churn, Targets: to, Processes: true},
-		"threads":     {Mode: Churn, Targets: to, Threads: 1000},
+		"silent talk": {Mode: result.Talk, Targets: to, Connections: 1},
+		"no program":  {Mode: result.Churn, Targets: to, Processes: true},
+		"threads":     {Mode: result.Churn, Targets: to, Threads: 1000},
 	} {
 		if r, err := Connect(t.Context(), s); err == nil {
 			t.Errorf("%s: %+v", name, r)
@@ -184,10 +185,11 @@ func TestBadSpecs(t *testing.T) {
 }
 
 func TestSeriesIsBounded(t *testing.T) {
-	var all []Sample
+	var all []result.Sample
 	for i := range 100 {
-		all = append(all, Sample{Seconds: float64(i + 1), Established: int64((i + 1) * 10),
-			PerSecond: 10})
+		all = append(all, result.Sample{Seconds: float64(i + 1),
+			Established: int64((i + 1) * 10),
+			PerSecond:   10})
 	}
 	half := halved(all)
 	if len(half) != 50 || half[49].Seconds != 100 || half[20].PerSecond != 10 ||
@@ -228,11 +230,11 @@ func BenchmarkRecord(b *testing.B) {
 func TestPairAsLibrary(t *testing.T) {
 	var samples int
 	r, err := Pair(t.Context(), Spec{
-		Mode:     Churn,
+		Mode:     result.Churn,
 		Duration: 200 * time.Millisecond,
 		Threads:  1,
 		Every:    20 * time.Millisecond,
-		Progress: func(Sample) { samples++ },
+		Progress: func(result.Sample) { samples++ },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -241,13 +243,13 @@ func TestPairAsLibrary(t *testing.T) {
 		len(r.Series) <= samples-1 || r.CPU == nil || r.Connect.Seen != r.Established {
 		t.Errorf("%+v", r)
 	}
-	r, err = Pair(t.Context(), Spec{Mode: Hold, Connections: 300, Threads: 2})
+	r, err = Pair(t.Context(), Spec{Mode: result.Hold, Connections: 300, Threads: 2})
 	if err != nil || r.Held != 300 || r.PeakOpen != 300 || !r.GoalMet {
 		t.Errorf("%+v %v", r, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	r, err = Pair(ended, Spec{Mode: Hold, Connections: 1 << 30})
+	r, err = Pair(ended, Spec{Mode: result.Hold, Connections: 1 << 30})
 	if err != nil || r.Stopped != "interrupted" || r.GoalMet {
 		t.Errorf("%+v %v", r, err)
 	}
@@ -255,7 +257,7 @@ func TestPairAsLibrary(t *testing.T) {
 
 // A memory floor that is met stops the opening and is named.
 func TestMemoryGuard(t *testing.T) {
-	r, err := Pair(t.Context(), Spec{Mode: Hold, Connections: 1 << 30, Rate: 1000,
+	r, err := Pair(t.Context(), Spec{Mode: result.Hold, Connections: 1 << 30, Rate: 1000,
 		KeepFree: 1 << 50})
 	if err != nil || r.Stopped != "memory" || r.BoundBy != "connection-memory" || r.GoalMet ||
 		r.Established > 5000 {
@@ -265,7 +267,7 @@ func TestMemoryGuard(t *testing.T) {
 
 func TestForecast(t *testing.T) {
 	s := Spec{
-		Mode:        Hold,
+		Mode:        result.Hold,
 		Connections: 1_000_000,
 		Targets:     []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:7000")},
 		Ports:       Ports{First: 40000, Last: 40999},
@@ -302,7 +304,7 @@ func TestForecast(t *testing.T) {
 // So many connections are made however long that takes; without a number it takes ten seconds.
 func TestCountIsNotCutOff(t *testing.T) {
 	for connections, want := range map[int64]time.Duration{0: defaultTime, 500: 0} {
-		s, err := Spec{Mode: Churn, Connections: connections}.completed(true)
+		s, err := Spec{Mode: result.Churn, Connections: connections}.completed(true)
 		if err != nil || s.Duration != want {
 			t.Errorf("%d connections: for %v, %v", connections, s.Duration, err)
 		}
@@ -320,7 +322,7 @@ func TestCountIsNotCutOff(t *testing.T) {
 // waiting is a client with one connection that waits for an answer, and the other end of it.
 func waiting(t *testing.T) (c *client, server int) {
 	t.Helper()
-	r, err := newRun("connect", Spec{Mode: Churn, Timeout: time.Second, Expect: 4,
+	r, err := newRun("connect", Spec{Mode: result.Churn, Timeout: time.Second, Expect: 4,
 		NoHistogram: true})
 	if err != nil {
 		t.Fatal(err)
@@ -378,7 +380,7 @@ func TestStallIsNoTimeout(t *testing.T) {
 		c.listen()
 	}
 	c.sweep()
-	if have := c.failures.list(); len(have) != 1 || have[0].Phase != AtAnswer ||
+	if have := c.failures.list(); len(have) != 1 || have[0].Phase != result.AtAnswer ||
 		have[0].Errno != "ETIMEDOUT" || c.busy != 0 {
 		t.Errorf("%+v", have)
 	}
@@ -387,7 +389,7 @@ func TestStallIsNoTimeout(t *testing.T) {
 // An answer that is here when the run ends was not lost.
 func TestAnswersAtTheEnd(t *testing.T) {
 	c, server := waiting(t)
-	c.spec.Mode, c.spec.Send = Talk, []byte("ping")
+	c.spec.Mode, c.spec.Send = result.Talk, []byte("ping")
 	s := c.slots[0]
 	c.keep(&s, 0)
 	c.talkers.Add(1)
@@ -486,4 +488,14 @@ func TestTicketsAreNotLost(t *testing.T) {
 	if _, ok := r.ticket(); !ok {
 		t.Error("the ticket that was given back is lost")
 	}
+}
+
+// Of is the ceiling of a limit, if it was foreseen.
+func (f Forecast) Of(id limit.ID) (Ceiling, bool) {
+	for _, c := range f.Ceilings {
+		if c.Limit == id {
+			return c, true
+		}
+	}
+	return Ceiling{}, false
 }

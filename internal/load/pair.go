@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // pair is a worker that opens connections to itself and accepts them: no thread wakes
@@ -37,7 +38,7 @@ func (w *worker) pair() {
 		buffer:   make([]byte, max(len(w.spec.Send), w.spec.Expect, 1)),
 	}
 	if e := p.listen(); e != 0 {
-		p.fail(AtAccept, e)
+		p.fail(result.AtAccept, e)
 		return
 	}
 	for p.work() {
@@ -47,7 +48,7 @@ func (w *worker) pair() {
 	}
 	p.done.note(p.last)
 	p.leave()
-	if p.spec.Mode != Churn {
+	if p.spec.Mode != result.Churn {
 		p.hold()
 	}
 	fastsock.Close(p.listener)
@@ -71,8 +72,8 @@ func (p *pair) listen() syscall.Errno {
 			continue
 		}
 		fd, e := listenAt(netip.AddrPortFrom(address, port),
-			listening{backlog: 128, reset: p.spec.Close == ServerRST ||
-				p.spec.Close == Reuse || p.spec.Mode != Churn})
+			listening{backlog: 128, reset: p.spec.Close == result.ServerRST ||
+				p.spec.Close == result.Reuse || p.spec.Mode != result.Churn})
 		if e == 0 {
 			p.listener, p.to = fd, fastsock.NewAddr(netip.AddrPortFrom(address, port))
 			p.family = p.to.Family()
@@ -117,13 +118,13 @@ func (p *pair) work() bool {
 // connect opens the connection of a ticket.
 func (p *pair) connect(due int64) bool {
 	fd, e := p.socket()
-	if p.full(e) && p.spec.Mode != Churn {
+	if p.full(e) && p.spec.Mode != result.Churn {
 		p.run.next.Add(-1) // the successor opens it
 		p.launch((*worker).pair)
 		return false
 	}
 	if e != 0 {
-		return p.missed(AtSocket, e)
+		return p.missed(result.AtSocket, e)
 	}
 	since := p.clock
 	if p.due > 0 {
@@ -133,14 +134,14 @@ func (p *pair) connect(due int64) bool {
 	e = fastsock.Connect(fd, &p.to)
 	if e != 0 && e != syscall.EINPROGRESS {
 		fastsock.Close(fd)
-		return p.missed(AtConnect, e)
+		return p.missed(result.AtConnect, e)
 	}
 	accepted, e := fastsock.Accept(p.listener)
 	if e == syscall.EAGAIN {
 		accepted, e = p.await(fd)
 	}
 	p.clock = p.now()
-	if p.full(e) && p.spec.Mode != Churn {
+	if p.full(e) && p.spec.Mode != result.Churn {
 		fastsock.Close(fd)
 		p.attempted.Add(-1)
 		p.run.next.Add(-1)
@@ -153,7 +154,7 @@ func (p *pair) connect(due int64) bool {
 	}
 	p.misses = 0
 	p.opened1(since)
-	if p.spec.Mode == Churn {
+	if p.spec.Mode == result.Churn {
 		p.finish(fd, accepted)
 	} else {
 		p.keep(fd, accepted)
@@ -162,17 +163,17 @@ func (p *pair) connect(due int64) bool {
 }
 
 // acceptPhase: a handshake that does not end is the client's failure.
-func acceptPhase(e syscall.Errno) Phase {
+func acceptPhase(e syscall.Errno) result.Phase {
 	if e == syscall.ETIMEDOUT {
-		return AtConnect
+		return result.AtConnect
 	}
-	return AtAccept
+	return result.AtAccept
 }
 
 // missed counts a failure; false where that many followed each other that something has run
 // out for good.
-func (p *pair) missed(phase Phase, e syscall.Errno) bool {
-	if phase == AtConnect {
+func (p *pair) missed(phase result.Phase, e syscall.Errno) bool {
+	if phase == result.AtConnect {
 		p.last = p.now()
 	}
 	p.fail(phase, e)
@@ -181,7 +182,7 @@ func (p *pair) missed(phase Phase, e syscall.Errno) bool {
 	}
 	fastsock.Nap(backOff)
 	p.misses++
-	return p.spec.Mode == Churn || p.misses < maxMisses
+	return p.spec.Mode == result.Churn || p.misses < maxMisses
 }
 
 const (
@@ -199,7 +200,7 @@ func (p *pair) socket() (int, syscall.Errno) {
 	if e != 0 {
 		return fd, e
 	}
-	if p.spec.Close == ClientRST || p.spec.Mode != Churn {
+	if p.spec.Close == result.ClientRST || p.spec.Mode != result.Churn {
 		e = fastsock.ResetOnClose(fd)
 	}
 	if e == 0 && !p.spec.KernelPorts {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // finish is the rest of a connection of churn: an exchange if one is wanted, and the close.
@@ -16,11 +17,11 @@ func (p *pair) finish(fd, accepted int) {
 	}
 	p.open.Add(-1)
 	first, second := fd, accepted
-	if serverFirst(p.spec.Close) || p.spec.Close == Reuse {
+	if serverFirst(p.spec.Close) || p.spec.Close == result.Reuse {
 		first, second = accepted, fd
 	}
 	fastsock.Close(first)
-	if p.spec.Close == Reuse && fastsock.Disconnect(second) == 0 {
+	if p.spec.Close == result.Reuse && fastsock.Disconnect(second) == 0 {
 		p.spare = second
 		return
 	}
@@ -31,12 +32,12 @@ func (p *pair) finish(fd, accepted int) {
 // this thread.
 func (p *pair) exchange(fd, accepted int) {
 	if e := p.carry(fd, accepted, p.spec.Send); e != 0 {
-		p.fail(AtSend, e)
+		p.fail(result.AtSend, e)
 		return
 	}
 	if p.spec.Expect > 0 {
 		if e := p.carry(accepted, fd, p.buffer[:p.spec.Expect]); e != 0 {
-			p.fail(AtAnswer, e)
+			p.fail(result.AtAnswer, e)
 			return
 		}
 		p.answered.Add(1)
@@ -93,7 +94,7 @@ func (p *pair) keep(fd, accepted int) {
 		e = p.epoll.Add(accepted, watchHeld, uint64(accepted)|servingEnd)
 	}
 	if e != 0 {
-		p.fail(AtWatch, e)
+		p.fail(result.AtWatch, e)
 	}
 	p.kept.add(fd)
 	p.kept.add(accepted)
@@ -128,7 +129,7 @@ func (p *pair) happened(ev fastsock.Event) {
 	fastsock.Close(fd)
 	p.kept.drop(fd)
 	if ev.Data&servingEnd == 0 {
-		p.fail(AtHeld, e)
+		p.fail(result.AtHeld, e)
 		p.open.Add(-1)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/linux/packet"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Raw is a client without kernel sockets: it shakes hands by frames on a device. The
@@ -32,18 +33,19 @@ type Raw struct {
 
 // ConnectRaw is Connect by frames: Hold and Churn, IPv4, one thread, no times. It takes
 // CAP_NET_RAW. A connection of churn is reset by the client as soon as it is established.
-func ConnectRaw(ctx context.Context, s Spec, raw Raw) (*Report, error) {
+func ConnectRaw(ctx context.Context, s Spec, raw Raw) (*result.Report, error) {
 	switch {
 	case len(s.Targets) == 0 || !s.Targets[0].Addr().Unmap().Is4():
 		return nil, errors.New("load: raw needs a target with an IPv4 address")
 	case len(s.Sources) == 0:
 		return nil, errors.New(
 			"load: raw needs source addresses, which are none of this host")
-	case s.Mode != Hold && s.Mode != Churn || len(s.Send) > 0 || s.Expect > 0 ||
+	case s.Mode != result.Hold && s.Mode != result.Churn || len(s.Send) > 0 || s.Expect > 0 ||
 		s.MessageRate > 0:
 		return nil, errors.New("load: raw only opens, holds and resets")
 	}
-	s.Threads, s.OneTable, s.NoHistogram, s.Close, s.Processes = 1, true, true, ClientRST, false
+	s.Threads, s.OneTable, s.NoHistogram, s.Processes = 1, true, true, false
+	s.Close = result.ClientRST
 	s.Diagnose = false // the server's namespace is another one
 	c, err := newRawClient(ctx, s, raw)
 	if err != nil {
@@ -189,7 +191,7 @@ func initial(s packet.Segment, round int64) uint32 {
 
 func (c *rawClient) emit(s packet.Segment) {
 	if e := c.ring.Emit(c.path.Put(c.ring.Slot(), s)); e != nil {
-		c.fail(AtSend, errnoOf(e))
+		c.fail(result.AtSend, errnoOf(e))
 	}
 }
 

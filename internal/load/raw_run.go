@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/packet"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Times of the raw client. It resends when nothing at all was answered for a while, so that
@@ -16,7 +17,7 @@ const (
 	rawIdle   = 2 * time.Millisecond
 )
 
-func (c *rawClient) churn() bool { return c.spec.Mode == Churn }
+func (c *rawClient) churn() bool { return c.spec.Mode == result.Churn }
 
 // work is the worker.
 func (c *rawClient) work(w *worker) {
@@ -160,7 +161,7 @@ func (c *rawClient) reset(k int64) {
 		mark(c.failed, k)
 		c.ended_++
 		c.moved = c.clock
-		c.fail(AtConnect, syscall.ECONNREFUSED)
+		c.fail(result.AtConnect, syscall.ECONNREFUSED)
 	case !c.churn():
 		c.lost(k, "ECONNRESET")
 	}
@@ -170,14 +171,14 @@ func (c *rawClient) lost(k int64, errno string) {
 	unmark(c.shaken, k)
 	mark(c.failed, k)
 	c.open.Add(-1)
-	c.failNamed(AtHeld, errno, 1)
+	c.failNamed(result.AtHeld, errno, 1)
 }
 
 // resend sends the SYNs again that were not answered, at most a window of them.
 func (c *rawClient) resend() {
 	if c.churn() {
 		c.moved = c.clock
-		c.failNamed(AtConnect, "ETIMEDOUT", c.sent-c.ended_)
+		c.failNamed(result.AtConnect, "ETIMEDOUT", c.sent-c.ended_)
 		c.ended_ = c.sent
 		return
 	}
@@ -204,7 +205,7 @@ func (c *rawClient) resend() {
 // giveUp counts what was never answered.
 func (c *rawClient) giveUp() {
 	if left := c.sent - c.ended_; left > 0 && c.clock < c.until {
-		c.failNamed(AtConnect, "ETIMEDOUT", left)
+		c.failNamed(result.AtConnect, "ETIMEDOUT", left)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/maxconn/maxconn/internal/linux/role"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Worker processes do what threads with descriptor tables of their own do, where the kernel
@@ -36,14 +37,14 @@ type order struct {
 
 // word is what it says, one of them at a time or a sample with Opened.
 type word struct {
-	Sample *Sample       `json:"sample,omitempty"`
-	Opened bool          `json:"opened,omitempty"`
-	Result *workerResult `json:"result,omitempty"`
+	Sample *result.Sample `json:"sample,omitempty"`
+	Opened bool           `json:"opened,omitempty"`
+	Result *workerResult  `json:"result,omitempty"`
 }
 
 // workerResult is what it found.
 type workerResult struct {
-	Report   *Report
+	Report   *result.Report
 	Times    *hdrhistogram.Snapshot
 	Resident int64
 	Grown    int64   // of it, since before the connections
@@ -103,11 +104,11 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	s := o.Spec
 	s.OneTable, s.Processes, s.Threads, s.Every, s.share, s.of = true, false, 1, workerEvery,
 		o.Share, o.Of
-	if s.Mode != Churn {
+	if s.Mode != result.Churn {
 		s.Duration = forEver
 	}
-	s.Progress = func(one Sample) { say(word{Sample: &one}) }
-	s.onOpen = func(now Sample) { say(word{Sample: &now, Opened: true}) }
+	s.Progress = func(one result.Sample) { say(word{Sample: &one}) }
+	s.onOpen = func(now result.Sample) { say(word{Sample: &now, Opened: true}) }
 	work := (*worker).client
 	if o.Role == "pair" {
 		work = (*worker).pair
@@ -175,7 +176,7 @@ func (m *remoteWorkers) keep(r *run, o order) {
 	t := r.count()
 	found, err := m.attend(r, o, t, opened)
 	if err != nil || found == nil {
-		r.failNamed(AtWorker, lostName(err), max(t.open.Load(), 1))
+		r.failNamed(result.AtWorker, lostName(err), max(t.open.Load(), 1))
 		m.mu.Lock()
 		m.lost++
 		m.mu.Unlock()
@@ -252,7 +253,7 @@ func (m *remoteWorkers) attend(r *run, o order, t *tally, opened func()) (*worke
 }
 
 // follow makes a tally say what a worker process said.
-func (t *tally) follow(s *Sample) {
+func (t *tally) follow(s *result.Sample) {
 	t.attempted.Store(s.Attempted)
 	t.established.Store(s.Established)
 	t.open.Store(s.Open)
@@ -292,7 +293,7 @@ func (m *remoteWorkers) take(r *run, found *workerResult, t *tally) {
 }
 
 // addTo puts what only worker processes have into the report.
-func (m *remoteWorkers) addTo(r *Report) {
+func (m *remoteWorkers) addTo(r *result.Report) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r.Processes, r.WorkersLost = m.started, m.lost

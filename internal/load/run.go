@@ -84,7 +84,7 @@ func newRun(role string, s Spec) (*run, error) {
 	if e != 0 {
 		return nil, fmt.Errorf("load: make an eventfd: %w", e)
 	}
-	if s.Mode == Churn && s.Duration > 0 {
+	if s.Mode == result.Churn && s.Duration > 0 {
 		r.until = int64(s.Duration)
 	}
 	return r, nil
@@ -163,9 +163,9 @@ func (r *run) allEstablished() int64 {
 }
 
 // fail counts a failure.
-func (r *run) fail(phase Phase, e syscall.Errno) { r.failNamed(phase, errnoName(e), 1) }
+func (r *run) fail(phase result.Phase, e syscall.Errno) { r.failNamed(phase, errnoName(e), 1) }
 
-func (r *run) failNamed(phase Phase, errno string, n int64) {
+func (r *run) failNamed(phase result.Phase, errno string, n int64) {
 	r.failures.add(phase, errno, n, float64(r.now())/1e9, r.allOpen)
 }
 
@@ -256,7 +256,7 @@ func (r *run) launch(work func(w *worker)) {
 		w := &worker{run: r, tally: r.count(), opening: true}
 		defer w.leave()
 		if e := w.prepare(); e != 0 {
-			r.fail(AtWorker, e)
+			r.fail(result.AtWorker, e)
 			return
 		}
 		work(w)

@@ -22,7 +22,7 @@ const mostSamples = 4096
 type watcher struct {
 	*run
 	mu      sync.Mutex
-	series  []Sample
+	series  []result.Sample
 	every   time.Duration
 	cpu     time.Duration // at the start
 	keep    int64
@@ -31,7 +31,7 @@ type watcher struct {
 	stopped chan struct{}
 }
 
-func (r *run) watch(every time.Duration, keep int64, progress func(Sample)) *watcher {
+func (r *run) watch(every time.Duration, keep int64, progress func(result.Sample)) *watcher {
 	w := &watcher{
 		run:     r,
 		every:   every,
@@ -51,7 +51,7 @@ func (r *run) watch(every time.Duration, keep int64, progress func(Sample)) *wat
 // between two looks.
 const guardEvery = 200 * time.Millisecond
 
-func (w *watcher) loop(progress func(Sample)) {
+func (w *watcher) loop(progress func(result.Sample)) {
 	defer close(w.stopped)
 	tick := time.NewTicker(min(guardEvery, w.every))
 	defer tick.Stop()
@@ -78,8 +78,8 @@ func (w *watcher) loop(progress func(Sample)) {
 }
 
 // sample takes one and keeps it.
-func (w *watcher) sample(m Memory) Sample {
-	s := Sample{
+func (w *watcher) sample(m Memory) result.Sample {
+	s := result.Sample{
 		Seconds: float64(w.now()) / 1e9, Attempted: w.sum(func(t *tally) *atomic.Int64 {
 			return &t.attempted
 		}), Established: w.allEstablished(), Open: w.allOpen(),
@@ -89,7 +89,7 @@ func (w *watcher) sample(m Memory) Sample {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var before Sample
+	var before result.Sample
 	if n := len(w.series); n > 0 {
 		before = w.series[n-1]
 	}
@@ -104,9 +104,9 @@ func (w *watcher) sample(m Memory) Sample {
 }
 
 // halved keeps every second sample, with the rates over the longer time.
-func halved(series []Sample) []Sample {
+func halved(series []result.Sample) []result.Sample {
 	out := series[:0]
-	var before Sample
+	var before result.Sample
 	for i := 1; i < len(series); i += 2 {
 		s := series[i]
 		if d := s.Seconds - before.Seconds; d > 0 {
@@ -118,7 +118,7 @@ func halved(series []Sample) []Sample {
 }
 
 // end stops it and gives the series with a last sample, and how many were ever seen open.
-func (w *watcher) end() ([]Sample, int64) {
+func (w *watcher) end() ([]result.Sample, int64) {
 	close(w.stop)
 	<-w.stopped
 	m, _ := readMemory()
@@ -171,7 +171,7 @@ func resident() int64 {
 	return 0
 }
 
-func readSockstat() (s Sockstat, ok bool) {
+func readSockstat() (s result.Sockstat, ok bool) {
 	figures := map[string]*int64{
 		"TCP.inuse":  &s.Inuse,
 		"TCP6.inuse": &s.Inuse,

@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Serve accepts connections and holds them until their clients close, the time is over, or
 // ctx ends. It listens before it calls Ready. The report counts accepted connections.
-func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
+func Serve(ctx context.Context, s ServeSpec) (*result.Report, error) {
 	set(&s.Threads, runtime.NumCPU())
 	set(&s.Backlog, 65535)
 	set(&s.Every, time.Second)
@@ -41,7 +42,7 @@ func Serve(ctx context.Context, s ServeSpec) (*Report, error) {
 	defer closeShards(shards)
 	a := newAccount(ctx, r)
 	r.begin()
-	w := r.watch(s.Every, s.KeepFree, func(one Sample) { a.highest(one, s.Progress) })
+	w := r.watch(s.Every, s.KeepFree, func(one result.Sample) { a.highest(one, s.Progress) })
 	for _, shard := range shards {
 		r.launch(func(w *worker) { w.server(shard, shards) })
 	}
@@ -132,7 +133,7 @@ func (w *worker) server(shard []int, shards [][]int) {
 	s := &server{worker: w, shard: shard, shards: shards, buffer: make([]byte, 64<<10)}
 	for _, fd := range shard {
 		if e := w.epoll.Add(fd, fastsock.Readable, listenData|uint64(fd)); e != 0 {
-			w.fail(AtWatch, e)
+			w.fail(result.AtWatch, e)
 		}
 	}
 	for !s.ended.Load() {
@@ -188,7 +189,7 @@ func (s *server) turn() {
 		n, e = s.epoll.Wait(wait, s.happened)
 	}
 	if e != 0 {
-		s.fail(AtWatch, e)
+		s.fail(result.AtWatch, e)
 	}
 	s.busy = n > 0 && s.quick()
 	if n == 0 && len(s.young) > 0 {
@@ -265,7 +266,7 @@ func (s *server) refused(e syscall.Errno) {
 		s.launch(func(w *worker) { w.server(shard, s.shards) })
 		return
 	}
-	s.fail(AtAccept, e)
+	s.fail(result.AtAccept, e)
 	s.pause()
 }
 
@@ -295,7 +296,7 @@ func (s *server) settle() {
 			continue
 		}
 		if e := s.epoll.Add(fd, watchHeld, uint64(fd)); e != 0 {
-			s.fail(AtWatch, e)
+			s.fail(result.AtWatch, e)
 		}
 	}
 }
@@ -336,7 +337,7 @@ func (s *server) reply(fd int, asked []byte) bool {
 		// What does not fit the send buffer is not kept: an answer is small, and a
 		// client that does not read it is no client.
 		if n, e := fastsock.Send(fd, answer); e != 0 || n < len(answer) {
-			s.fail(AtSend, e)
+			s.fail(result.AtSend, e)
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // Ports is a range of source ports, both ends in it, without some.
@@ -126,7 +127,7 @@ func newSpace(s Spec, targets []netip.AddrPort) *space {
 	sp := &space{
 		ports:   s.Ports,
 		sources: s.Sources,
-		again:   s.Mode == Churn,
+		again:   s.Mode == result.Churn,
 		share:   s.share,
 		of:      max(s.of, 1),
 	}

@@ -10,14 +10,16 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // serverFirst says that the server's end is closed before the client's.
-func serverFirst(c Close) bool { return c == ServerFIN || c == ServerRST }
+func serverFirst(c result.Close) bool { return c == result.ServerFIN || c == result.ServerRST }
 
 // Spec is what Connect and Pair do. The zero value of a field is the default named there.
 type Spec struct {
-	Mode Mode
+	Mode result.Mode
 	// Targets is where to connect: one address, one or more ports. Pair listens on the address
 	// with ports of its own; none means 127.0.0.1.
 	Targets []netip.AddrPort
@@ -29,7 +31,7 @@ type Spec struct {
 	// Duration is the length of churn (default 10 s where Connections is 0, else until
 	// that many were made), or how long all are held after the last is open.
 	Duration time.Duration
-	Close    Close // of churn; default rst. Held connections always end with RST
+	Close    result.Close // of churn; default rst. Held connections always end with RST
 	// Sources are addresses to bind; none means that the kernel chooses the address.
 	Sources []Range
 	// Ports are the source ports to use, default ip_local_port_range without the reserved ones.
@@ -53,7 +55,7 @@ type Spec struct {
 	// bound as check does.
 	Diagnose bool
 	// Progress, unless nil, is called with each sample (Every, default 1 s), by one goroutine.
-	Progress func(Sample) `json:"-"`
+	Progress func(result.Sample) `json:"-"`
 	// Program starts a worker process, which is to call Work; it is used where threads
 	// cannot have descriptor tables of their own, and with Processes always. nil: one
 	// table has to do then.
@@ -61,7 +63,7 @@ type Spec struct {
 	Processes bool
 
 	share, of uint64 // of the space; a worker process
-	onOpen    func(Sample)
+	onOpen    func(result.Sample)
 }
 
 // ServeSpec is what Serve does.
@@ -79,7 +81,7 @@ type ServeSpec struct {
 	KeepFree   int64
 	Every      time.Duration
 	Diagnose   bool
-	Progress   func(Sample)
+	Progress   func(result.Sample)
 	// Ready, unless nil, is called once all sockets listen, with their addresses.
 	Ready func([]netip.AddrPort)
 }
@@ -94,16 +96,16 @@ const (
 
 // settled is the spec with defaults filled in, or what is wrong with it.
 func (s Spec) settled() (Spec, error) {
-	set(&s.Mode, Hold)
-	set(&s.Close, ClientRST)
+	set(&s.Mode, result.Hold)
+	set(&s.Close, result.ClientRST)
 	set(&s.Threads, runtime.NumCPU())
 	set(&s.Window, defaultWindow)
 	set(&s.Timeout, defaultTime)
 	set(&s.Every, time.Second)
-	if s.Mode == Churn && s.Connections == 0 {
+	if s.Mode == result.Churn && s.Connections == 0 {
 		set(&s.Duration, defaultTime)
 	}
-	if s.Mode == Burst {
+	if s.Mode == result.Burst {
 		s.Window = int(min(max(s.Connections/int64(s.Threads)+1, 1), maxWindow))
 	}
 	return s, s.check()
@@ -124,11 +126,11 @@ func (s Spec) check() error {
 		return fmt.Errorf("load: "+format, args...)
 	}
 	switch {
-	case !slices.Contains([]Mode{Hold, Churn, Burst, Talk}, s.Mode):
+	case !slices.Contains(result.Modes, s.Mode):
 		return bad("there is no mode %q", s.Mode)
-	case !slices.Contains([]Close{ClientRST, ClientFIN, ServerFIN, ServerRST, Reuse}, s.Close):
+	case !slices.Contains(result.Closes, s.Close):
 		return bad("there is no way to close called %q", s.Close)
-	case s.Mode != Churn && s.Connections <= 0:
+	case s.Mode != result.Churn && s.Connections <= 0:
 		return bad("%s needs a number of connections", s.Mode)
 	case s.Connections < 0 || s.Connections > maxConnections:
 		return bad("%d connections", s.Connections)
@@ -141,11 +143,11 @@ func (s Spec) check() error {
 		return bad("%d threads with %d connects under way", s.Threads, s.Window)
 	case s.Expect < 0 || s.Expect > maxMessage || len(s.Send) > maxMessage:
 		return bad("a message has at most %d bytes", maxMessage)
-	case s.Mode == Talk && s.Processes:
+	case s.Mode == result.Talk && s.Processes:
 		return bad("worker processes do not talk; threads do")
 	case s.Processes && len(s.Program) == 0:
 		return bad("no program is named for worker processes")
-	case s.Mode == Talk && (len(s.Send) == 0 || s.Expect == 0):
+	case s.Mode == result.Talk && (len(s.Send) == 0 || s.Expect == 0):
 		return bad("talk needs something to send and an answer to expect")
 	}
 	return errors.Join(checkTargets(s.Targets), checkFamilies(s))

@@ -11,6 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/load/result"
 )
 
 // tally is what one worker counts while it works. One thread writes, anyone reads; counts
@@ -70,37 +71,38 @@ func (l *latency) merge(o *latency) {
 }
 
 type failureKey struct {
-	phase Phase
+	phase result.Phase
 	errno string
 }
 
 // failures collects them for all workers.
 type failures struct {
 	mu  sync.Mutex
-	all map[failureKey]*Failure
+	all map[failureKey]*result.Failure
 }
 
 // add counts n failures; first and open matter for the first of its kind.
-func (f *failures) add(phase Phase, errno string, n int64, first float64, open func() int64) {
+func (f *failures) add(phase result.Phase, errno string, n int64, first float64,
+	open func() int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all == nil {
-		f.all = map[failureKey]*Failure{}
+		f.all = map[failureKey]*result.Failure{}
 	}
 	key := failureKey{phase, errno}
 	have, ok := f.all[key]
 	if !ok {
-		have = &Failure{Phase: phase, Errno: errno, First: first, Open: open()}
+		have = &result.Failure{Phase: phase, Errno: errno, First: first, Open: open()}
 		f.all[key] = have
 	}
 	have.Count += n
 }
 
 // list is a copy, in order of appearance.
-func (f *failures) list() []Failure {
+func (f *failures) list() []result.Failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make([]Failure, 0, len(f.all))
+	out := make([]result.Failure, 0, len(f.all))
 	for _, one := range f.all {
 		out = append(out, *one)
 	}
@@ -126,7 +128,7 @@ const synStep = 900 * time.Millisecond
 // synSteps counts them.
 type synSteps struct {
 	mu  sync.Mutex
-	all []SYNStep
+	all []result.SYNStep
 }
 
 // stepped looks at a connection that took long. It asks the kernel how often the SYN was
@@ -143,31 +145,31 @@ func (s *synSteps) note(fd int, waited time.Duration) {
 	if e != 0 || again == 0 {
 		return // slow for another reason
 	}
-	s.add(SYNStep{
+	s.add(result.SYNStep{
 		Seconds: int(waited.Round(time.Second) / time.Second), Retransmits: int(again),
 		Connections: 1,
 	})
 }
 
-func (s *synSteps) add(step SYNStep) {
+func (s *synSteps) add(step result.SYNStep) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.all, func(o SYNStep) bool {
+	i := slices.IndexFunc(s.all, func(o result.SYNStep) bool {
 		return o.Seconds == step.Seconds && o.Retransmits == step.Retransmits
 	})
 	if i < 0 {
 		i, s.all = len(s.all), append(s.all,
-			SYNStep{Seconds: step.Seconds, Retransmits: step.Retransmits})
+			result.SYNStep{Seconds: step.Seconds, Retransmits: step.Retransmits})
 	}
 	s.all[i].Connections += step.Connections
 }
 
 // list is sorted by time.
-func (s *synSteps) list() []SYNStep {
+func (s *synSteps) list() []result.SYNStep {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := slices.Clone(s.all)
-	slices.SortFunc(out, func(a, b SYNStep) int {
+	slices.SortFunc(out, func(a, b result.SYNStep) int {
 		return a.Seconds*1000 + a.Retransmits - b.Seconds*1000 - b.Retransmits
 	})
 	return out

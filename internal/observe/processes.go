@@ -158,7 +158,7 @@ func limitFields(f host.Fields, limits procfs.ResourceLimits) host.Fields {
 		f = f.Add("soft", l.Soft.String()).Add("hard", l.Hard.String())
 	}
 	if l, ok := limits.Named(processesLimit); ok {
-		f = f.Add("nproc", l.Soft.String())
+		f = f.Add("nproc", l.Soft.String()).Add("nproc_hard", l.Hard.String())
 	}
 	return f
 }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
+	"github.com/maxconn/maxconn/internal/linux/sockdiag"
 )
 
 // filesLimit is the name of RLIMIT_NOFILE in /proc/PID/limits.
@@ -127,4 +129,100 @@ func (s *subject) ownLimits() {
 	}
 	s.snapshot.Set(facts[0], open.Soft.String())
 	s.snapshot.Set(facts[1], open.Hard.String())
+}
+
+// capSysAdmin is CAP_SYS_ADMIN (include/uapi/linux/capability.h).
+const capSysAdmin = 21
+
+// wholeMap is /proc/PID/uid_map of the initial user namespace (kernel/user.c init_user_ns).
+const wholeMap = "0 0 4294967295"
+
+// sysadmin says whether the process passes capable(CAP_SYS_ADMIN), which asks for it in the
+// initial user namespace: root of a container with a user namespace of its own has the bit
+// and does not pass.
+func sysadmin(f host.Fields, p *procfs.Process, status procfs.Status) host.Fields {
+	switch {
+	case !status.Capable:
+		return f
+	case status.Capabilities>>capSysAdmin&1 == 0:
+		return f.Add("sysadmin", "no")
+	}
+	ids, err := p.Read("uid_map")
+	switch {
+	case err != nil:
+		return f // not known
+	case string(bytes.Join(bytes.Fields(ids), []byte(" "))) == wholeMap:
+		return f.Add("sysadmin", "yes")
+	}
+	return f.Add("sysadmin", "no")
+}
+
+// Administrator says whether this process passes capable(CAP_SYS_ADMIN); false where that
+// is unknown.
+func Administrator() bool {
+	p, err := procfs.Root("").Open(os.Getpid())
+	if err != nil {
+		return false
+	}
+	defer p.Close()
+	status, err := p.Status()
+	if err != nil {
+		return false
+	}
+	passes, _ := sysadmin(nil, p, status).Lookup("sysadmin")
+	return passes == "yes"
+}
+
+// sample keeps a few sockets of a row for a second look (see ages). The kernel dumps in the order
+// of a hash, so the first ones are as good as any.
+type sample struct{ ids []sockdiag.ID }
+
+// add keeps a socket, if fewer than max are kept.
+func (s *sample) add(k *sockdiag.Socket, max int) {
+	if len(s.ids) >= max {
+		return
+	}
+	if s.ids == nil {
+		s.ids = make([]sockdiag.ID, 0, max)
+	}
+	s.ids = append(s.ids, k.ID())
+}
+
+// aligned calls the rows of the earlier snapshot as the later one does: a row that counts
+// events is named by where it stands, "0.0.0.0:80~2" or "eth0", and while it is watched
+// another socket or device may come to stand there. Rows of those that are gone are left
+// out, so that nothing is taken for a difference that is one between two of them.
+func aligned(before, after host.Snapshot) host.Snapshot {
+	names := map[host.Kind]map[string]string{}
+	for kind, id := range identities() {
+		names[kind] = map[string]string{}
+		for _, row := range after.Read().Rows(kind) {
+			if n, _ := row.Int(id); n != 0 {
+				names[kind][row.Text(id)] = row.Name()
+			}
+		}
+	}
+	out := host.Snapshot{}
+	for _, f := range before.Facts() {
+		r, _ := before.Lookup(f)
+		switch {
+		case r.Err != "":
+			out.Miss(f, r.Err)
+			continue
+		case names[f.Kind] != nil:
+			row, _ := before.Read().Row(f.Kind, f.Name)
+			name, ok := names[f.Kind][row.Text(identities()[f.Kind])]
+			if !ok {
+				continue
+			}
+			f.Name = name
+		}
+		out.Set(f, r.Text)
+	}
+	return out
+}
+
+// identities are the fields by which a row of a table is known again.
+func identities() map[host.Kind]string {
+	return map[host.Kind]string{host.ListenerKind: "inode", host.LinkKind: "index"}
 }

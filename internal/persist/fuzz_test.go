@@ -48,7 +48,7 @@ func FuzzTree(f *testing.F) {
 		}
 		keys := []string{"net.core.somaxconn", "net.ipv4.tcp_syncookies",
 			"net.netfilter.nf_conntrack_max", ""}
-		if got := Next(root, keys); len(got) != len(keys) {
+		if got := next(root, sysctld.Read(root), keys); len(got) != len(keys) {
 			t.Error(got)
 		}
 		configured(root, "nginx.service", dropInName)

@@ -48,12 +48,8 @@ type Owner struct {
 	Why  string // what it does with the key
 }
 
-// Next computes the winners of some sysctls from what is under a root directory. The map
-// has the keys as they were given.
-func Next(root fs.FS, keys []string) map[string]Winner {
-	return next(root, sysctld.Read(root), keys)
-}
-
+// next computes the winners of some sysctls from what is under a root directory. The map has the
+// keys as they were given.
 func next(root fs.FS, tree sysctld.Tree, keys []string) map[string]Winner {
 	program := boots(root)
 	settings := map[sysctld.Program][]sysctld.Setting{}

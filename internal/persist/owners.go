@@ -3,6 +3,7 @@ package persist
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/knob"
@@ -63,18 +64,9 @@ func enabled(root fs.FS, unit string) bool {
 	for _, dir := range unitPath {
 		for _, target := range names(root, dir) {
 			if strings.HasSuffix(target, ".wants") &&
-				contains(names(root, path.Join(dir, target)), unit) {
+				slices.Contains(names(root, path.Join(dir, target)), unit) {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-func contains(all []string, s string) bool {
-	for _, x := range all {
-		if x == s {
-			return true
 		}
 	}
 	return false
@@ -137,9 +129,9 @@ func startsAfterSysctl(root fs.FS, unit string) bool {
 			case "DefaultDependencies":
 				early = e.value == "no" || e.value == "false"
 			case "After":
-				ordered = ordered || contains(strings.Fields(e.value),
+				ordered = ordered || slices.Contains(strings.Fields(e.value),
 					"systemd-sysctl.service") ||
-					contains(strings.Fields(e.value), "sysinit.target")
+					slices.Contains(strings.Fields(e.value), "sysinit.target")
 			}
 		}
 	}
@@ -206,7 +198,8 @@ func bpftune(root fs.FS) []claimant {
 		"net.core.netdev_budget_usecs", "net.core.rmem_max", "net.core.wmem_max",
 	}
 	return []claimant{func(key string) (Owner, bool) {
-		return Owner{Program: "bpftune", Why: "changes it at run time"}, contains(keys, key)
+		return Owner{Program: "bpftune", Why: "changes it at run time"},
+			slices.Contains(keys, key)
 	}}
 }
 

@@ -14,9 +14,11 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/plan"
-	"golang.org/x/tools/txtar"
+	"github.com/maxconn/maxconn/internal/sysctld"
 )
 
 var update = flag.Bool("update", false, "write what the package makes of the scenes into testdata")
@@ -175,7 +177,7 @@ func (s *scene) check(t *testing.T, f File) {
 }
 
 func (s *scene) winners() (out []string) {
-	all := Next(s.root, s.keys)
+	all := next(s.root, sysctld.Read(s.root), s.keys)
 	for _, key := range s.keys {
 		w := all[key]
 		value, owner, ok := w.Last()

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,10 +64,8 @@ func (w Boot) untouched() (blocks []encode.Conf) {
 
 func (w Boot) sets(key string) bool {
 	for _, c := range w.Sysctls {
-		for _, name := range knob.Names(c.Target.Name) {
-			if name == key {
-				return true
-			}
+		if slices.Contains(knob.Names(c.Target.Name), key) {
+			return true
 		}
 	}
 	return false

@@ -14,9 +14,10 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/maxconn/maxconn/internal/encode/hostile"
 	"github.com/maxconn/maxconn/internal/plan"
-	"github.com/vishvananda/netlink"
 )
 
 const (

@@ -3,6 +3,7 @@ package persist
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,7 +98,7 @@ func (u *Unit) raise(c plan.Change, row host.Row) {
 		u.hard = max(u.hard, now)
 	}
 	u.hard = max(u.hard, u.soft)
-	if why := Reason(c); !contains(u.why, why) {
+	if why := Reason(c); !slices.Contains(u.why, why) {
 		u.why = append(u.why, why)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -27,6 +28,9 @@ func (b bound) valid() Change {
 	switch b.form {
 	case oneNumber:
 		c.From, c.To = "0", least
+		if !knob.Gives(b.name, c.From, c.To) { // less is more
+			c.From = fmt.Sprint(b.most + 1)
+		}
 	case threeNumbers:
 		c.From, c.To = "0 0 0", strings.Join([]string{least, least, least}, " ")
 	case portPair:

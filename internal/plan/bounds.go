@@ -2,7 +2,9 @@ package plan
 
 import (
 	"cmp"
+	"strings"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
@@ -50,4 +52,54 @@ func formOf(t knob.Takes) form {
 		return threeNumbers
 	}
 	return oneNumber
+}
+
+// turn is when a fact is written: in the order of the table of settings. A sysctl that is not in it
+// comes after all others, and devices come last.
+func turn(f host.Fact) int {
+	if f.Kind == host.SysctlKind {
+		return knob.Turn(f.Name)
+	}
+	_, field, _ := strings.Cut(f.Name, "#")
+	n := knob.Turn(string(f.Kind) + "#" + field)
+	if f.Kind == host.LinkKind {
+		n += len(knob.All())
+	}
+	return n
+}
+
+// owner is who set the value that is there now.
+func (m *maker) owner(t taken, from string) string {
+	f := t.remedy.Change.Fact
+	if f.Kind != host.SysctlKind {
+		return t.need.Gauge.Owner
+	}
+	if m.options.Owner != nil {
+		if o := m.options.Owner(f.Name, from); o != "" {
+			return o
+		}
+	}
+	standard, fixed := usual(f.Name, m.now.Read().Kernel())
+	switch {
+	case fixed && standard == from:
+		return "kernel default"
+	case fixed:
+		return "somebody set it; the kernel's default is " + shown(standard)
+	}
+	return "the kernel, which computes it from the memory, or an unknown writer"
+}
+
+func shown(value string) string {
+	if value == "" {
+		return "empty"
+	}
+	return value
+}
+
+// usual is the default of a sysctl where it does not depend on the host.
+func usual(name string, kernel host.Release) (value string, fixed bool) {
+	if k := knob.Lookup(name); k != nil {
+		return k.Default.Fixed(kernel)
+	}
+	return "", false
 }

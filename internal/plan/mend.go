@@ -11,7 +11,8 @@ func (m *maker) mend() {
 	then := diagnose.Faults(m.now)
 	faults := make([]fault, len(then))
 	for i, n := range then {
-		faults[i] = fault{gaugeOf(n), n.Gauge.Unbounded, n.Exceeds()}
+		byWord := n.Gauge.Unbounded || len(n.Gauge.Cure) > 0
+		faults[i] = fault{gaugeOf(n), byWord, n.Exceeds()}
 	}
 	for range mostRounds {
 		if !m.mendAll(then) {
@@ -34,13 +35,15 @@ func (m *maker) mend() {
 	}
 }
 
-// mendAll raises ceilings that are too low for what is there. Where there is no ceiling,
-// the remedies of the finding say what to do.
+// mendAll raises ceilings that are too low for what is there. Where no ceiling is, or a higher one
+// is not the answer, the limit says what to do.
 func (m *maker) mendAll(faults []diagnose.Need) (changed bool) {
 	for _, n := range faults {
 		switch {
 		case n.Exceeds():
 			changed = m.meet(n) || changed
+		case len(n.Gauge.Cure) > 0:
+			changed = m.carryOut(n, n.Gauge.Cure) || changed
 		case n.Gauge.Unbounded:
 			changed = m.carryOut(n, n.Gauge.Remedies) || changed
 		}
@@ -50,10 +53,9 @@ func (m *maker) mendAll(faults []diagnose.Need) (changed bool) {
 }
 
 // mended: what moved in a window speaks of the host as it was. A fault is gone where the
-// ceiling was too low and is not any more, or where there is none and what the finding says
-// was done.
+// ceiling was too low and is not any more, or where what the finding says was done.
 func (f fault) mended(after diagnose.Need, changed bool) bool {
-	if f.unbounded {
+	if f.byWord {
 		return changed
 	}
 	return f.exceeds && !after.Exceeds()
@@ -61,8 +63,8 @@ func (f fault) mended(after diagnose.Need, changed bool) bool {
 
 // fault is what has to be remembered of one while its cure is looked for.
 type fault struct {
-	gauge              gauge
-	unbounded, exceeds bool
+	gauge           gauge
+	byWord, exceeds bool // no figure says when it is gone
 }
 
 // gauge is what stays of a gauge when the host is judged again.

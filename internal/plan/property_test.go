@@ -13,6 +13,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 )
 
@@ -194,7 +195,7 @@ func neverProposed(t *testing.T, c one) {
 		}
 		lowersNothing(t, x)
 		switch x.Target.Name {
-		case "net.ipv4.tcp_tw_recycle", "net.ipv4.tcp_fin_timeout":
+		case "net.ipv4.tcp_tw_recycle":
 			t.Errorf("proposes %s", x.Target.Name)
 		case "net.ipv4.ip_local_port_range":
 			reservesServers(t, c, x.To)
@@ -231,8 +232,14 @@ func lowersNothing(t *testing.T, x Change) {
 	switch x.Target.Name {
 	case "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_tw_reuse":
 		return // a list, and a mode of which 1 is the most
+	case "net.ipv4.tcp_fin_timeout":
+		if from, _ := strconv.Atoi(x.From); from <= 60 || x.To != "60" ||
+			x.Limit != "fin-wait" {
+			t.Errorf("%s: %s to %s for %s", x.Setting, x.From, x.To, x.Limit)
+		}
+		return
 	case "net.ipv4.tcp_mem":
-		if !grows(x.From, x.To) {
+		if !knob.Gives("", x.From, x.To) {
 			t.Errorf("tcp_mem %s to %s", x.From, x.To)
 		}
 		return

@@ -282,5 +282,5 @@ func shutDownOnly(b *Bench) int {
 	client, _ := e.pairs(30)
 	must(e.client.Shutdown(client))
 	b.Pause(4 * time.Second)
-	return must(e.client.States(client))["FIN_WAIT2"]
+	return must(e.client.States(client))["FIN_WAIT_2"]
 }

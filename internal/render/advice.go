@@ -1,9 +1,12 @@
 package render
 
 import (
+	"cmp"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/prove/proof"
 )
 
@@ -106,4 +109,149 @@ func adviceExtras(a proof.Advised) string {
 			threeDigits(f.Without)+" without")
 	}
 	return strings.Join(words, "; ")
+}
+
+// ComparisonJSON writes a workload before and after a plan in its stable form.
+func ComparisonJSON(w io.Writer, c proof.Comparison) error { return writeJSON(w, c) }
+
+// ComparisonText writes it for a terminal: what is wanted, with today's settings and with
+// the plan's.
+func ComparisonText(w io.Writer, c proof.Comparison, style Style) error {
+	s := newScreen(style)
+	s.para(0, 2, span{"prove", bold},
+		text(" on Linux "+c.Kernel+": the wanted workload in a lab, with today's "+
+			"settings and with the plan's, in "+seconds(c.Seconds)+" s"))
+	s.blank()
+	t := table{columns: []column{{head: "WANTED"}, {head: "wanted", right: true},
+		{head: "before", right: true}, {head: "after", right: true}, {head: "result"}}}
+	for _, d := range c.Comparison {
+		t.rows = append(t.rows, comparedRow(d))
+	}
+	if len(t.rows) > 0 {
+		s.table(t)
+	}
+	for _, d := range c.Comparison {
+		s.compared(d)
+	}
+	s.differing("in the lab", c.Carried)
+	s.differing("not in the lab", c.NotCarried)
+	s.blank()
+	s.line(0, span{"=N predicted by the formula of the limit, ~N measured on this kernel", dim})
+	return s.flush(w)
+}
+
+func comparedRow(d proof.Compared) []string {
+	return []string{d.Direction + " " + d.Subject + ", " + measureWords(d.Measure),
+		count(d.Wanted), drivenFigure(d.Before), drivenFigure(d.After), comparedWords(d)}
+}
+
+func measureWords(m limit.Measure) string {
+	if m == limit.Burst {
+		return "at once"
+	}
+	return string(m)
+}
+
+func drivenFigure(d proof.Driven) string {
+	if d.Why != "" {
+		return "-"
+	}
+	if d.Predicted == nil {
+		return "~" + threeDigits(d.Measured)
+	}
+	return "~" + threeDigits(d.Measured) + " (=" + count(*d.Predicted) + ")"
+}
+
+// comparedWords is what the plan does for a demand.
+func comparedWords(d proof.Compared) string {
+	switch {
+	case cmp.Or(d.Before.Why, d.After.Why) != "":
+		return "not measured"
+	case d.Before.Met && d.After.Met:
+		return "fits already"
+	case d.After.Met:
+		return "fits with the plan"
+	case d.After.Measured > d.Before.Measured*1.02:
+		return "better, does not fit"
+	}
+	return "does not fit"
+}
+
+func (s *screen) compared(d proof.Compared) {
+	s.blank()
+	s.para(0, 2, span{d.Direction + " " + d.Subject, bold},
+		text(", "+measureWords(d.Measure)+": "+d.Scaling))
+	for _, side := range []struct {
+		label string
+		proof.Driven
+	}{{"before", d.Before}, {"after", d.After}} {
+		if side.Why != "" {
+			s.labelled(2, side.label, proofColumn, text("not measured: "+side.Why))
+		} else if len(side.Errors) > 0 {
+			s.labelled(2, side.label, proofColumn,
+				text("refused: "+errorCounts(side.Errors)))
+		}
+	}
+}
+
+// errorCounts are errnos and how often, the most frequent first.
+func errorCounts(errors map[string]int) string {
+	var names []string
+	for name := range errors {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(errors[b], errors[a]), cmp.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = name + " " + count(int64(errors[name]))
+	}
+	return strings.Join(names, ", ")
+}
+
+func (s *screen) differing(where string, all []proof.Differing) {
+	if len(all) == 0 {
+		return
+	}
+	s.blank()
+	s.line(0, span{"the plan's changes " + where, bold})
+	for _, d := range all {
+		words := d.Setting + ": " + d.Before + " -> " + d.After
+		if d.Why != "" {
+			words += " (" + d.Why + ")"
+		}
+		s.para(2, 4, text(words))
+	}
+}
+
+// ComparisonMarkdown writes it as a document to paste into a ticket.
+func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
+	m := &markdown{}
+	m.heading(1, "Before and after, on Linux "+prose(c.Kernel))
+	var rows [][]md
+	for _, d := range c.Comparison {
+		row := comparedRow(d)
+		row = append(row, d.Scaling, errorCounts(d.Before.Errors),
+			errorCounts(d.After.Errors))
+		rows = append(rows, proseOf(row...))
+	}
+	m.table([]md{"workload", "wanted:", "before:", "after:", "result", "scaling",
+		"refused before", "refused after"}, rows)
+	for _, part := range []struct {
+		title md
+		all   []proof.Differing
+	}{{"Carried in the lab", c.Carried}, {"Not carried", c.NotCarried}} {
+		if len(part.all) == 0 {
+			continue
+		}
+		m.heading(2, part.title)
+		var items []md
+		for _, d := range part.all {
+			items = append(items,
+				code(d.Setting)+": "+
+					prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
+		}
+		m.items(items...)
+	}
+	return m.flush(w)
 }

@@ -2,9 +2,12 @@ package render
 
 import (
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/encode"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // Markdown writes a report as a document to paste into a ticket: everything, nothing left out.
@@ -109,4 +112,135 @@ func (m *markdown) finding(f diagnose.Finding) {
 		say("source", code(s))
 	}
 	m.items(lines...)
+}
+
+// PlanMarkdown writes a plan as a document to review: everything, nothing left out.
+func PlanMarkdown(w io.Writer, p plan.Plan) error {
+	m := &markdown{}
+	m.plan(p)
+	return m.flush(w)
+}
+
+func (m *markdown) plan(p plan.Plan) {
+	m.heading(2, "Plan for "+proseSpans(planAbout(p)[:1])+": "+prose(string(p.Verdict)))
+	m.paragraph(proseSpans(planAbout(p)))
+	var goals []md
+	for _, g := range planGoals(p.Workload) {
+		goals = append(goals, prose(g))
+	}
+	m.items(goals...)
+	m.paragraph("**" + proseSpans(planVerdict(p)) + "**")
+	if len(p.Changes) > 0 {
+		m.heading(3, "Changes, in this order")
+		var rows [][]md
+		for i, c := range p.Changes {
+			rows = append(rows, []md{number(i + 1), code(c.Setting),
+				code(shownValue(c.From)), code(shownValue(c.To)),
+				prose(string(c.TakesEffect)), prose(c.Owner)})
+		}
+		m.table([]md{":", "setting", "from", "to", "takes effect", "set by"}, rows)
+	}
+	for i, c := range p.Changes {
+		m.heading(4, number(i+1)+". "+code(c.Setting))
+		var lines []md
+		for _, x := range changeWords(c) {
+			lines = append(lines, prose(x.label)+": "+prose(x.words))
+		}
+		m.items(lines...)
+	}
+	for i, title := range leftTitles(p) {
+		m.left(prose(title[:1]+strings.ToLower(title[1:])), p, i == 0)
+	}
+	if len(p.Unseen) > 0 {
+		m.heading(3, "Not judged")
+		m.b.Write("\n")
+	}
+	for _, u := range p.Unseen {
+		m.item(code(u.Fact) + ": " + prose(u.Why+usedBy(u)))
+	}
+}
+
+func number(n int) md { return prose(strconv.Itoa(n)) }
+
+func (m *markdown) left(title md, p plan.Plan, binds bool) {
+	var lines []md
+	for _, l := range p.Left {
+		if l.Binds == binds {
+			lines = append(lines,
+				prose(l.Limit+leftHead(l))+": "+prose(string(l.Kind))+": "+
+					prose(l.Text))
+		}
+	}
+	if len(lines) > 0 {
+		m.heading(3, title)
+		m.items(lines...)
+	}
+}
+
+// md is text of a Markdown document: constants, prose and code. A plain string does not compile.
+type md = encode.Markdown
+
+// prose and code are how text gets into a document.
+func prose(s string) md { return encode.Prose(s) }
+func code(s string) md  { return encode.Code(s) }
+
+// proseOf is cells of plain text.
+func proseOf(words ...string) []md {
+	out := make([]md, len(words))
+	for i, w := range words {
+		out[i] = prose(w)
+	}
+	return out
+}
+
+// markdown collects a document in GitHub's flavour.
+type markdown struct{ b encode.Builder[md] }
+
+func (m *markdown) flush(w io.Writer) error {
+	_, err := io.WriteString(w, strings.TrimLeft(m.b.String(), "\n"))
+	return err
+}
+
+// levels are the marks of headings.
+var levels = [...]md{1: "#", 2: "##", 3: "###", 4: "####"}
+
+// heading, paragraph and table begin with an empty line; items follow each other.
+func (m *markdown) heading(level int, words md) { m.b.Write("\n", levels[level], " ", words, "\n") }
+
+func (m *markdown) paragraph(words md) { m.b.Write("\n", encode.Block(words), "\n") }
+
+func (m *markdown) item(words md) { m.b.Write("- ", encode.Block(words), "\n") }
+
+// items begin a list after an empty line; none writes nothing.
+func (m *markdown) items(all ...md) {
+	if len(all) > 0 {
+		m.b.Write("\n")
+	}
+	for _, words := range all {
+		m.item(words)
+	}
+}
+
+// table has its first row as the head; columns whose head ends in ":" are right-aligned, the ":" is
+// dropped. "|" in a cell is escaped here.
+func (m *markdown) table(heads []md, rows [][]md) {
+	rule := make([]md, len(heads))
+	names := make([]md, len(heads))
+	for i, h := range heads {
+		rule[i], names[i] = "---", h
+		if len(h) > 0 && h[len(h)-1] == ':' {
+			rule[i], names[i] = "---:", h[:len(h)-1]
+		}
+	}
+	m.b.Write("\n")
+	for _, row := range append([][]md{names, rule}, rows...) {
+		m.b.Write("|")
+		for _, cell := range row {
+			if cell != "" {
+				m.b.Write(" ", encode.Cell(cell))
+			}
+			m.b.Write(" |")
+		}
+		m.b.Write("\n")
+	}
 }

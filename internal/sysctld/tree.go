@@ -81,17 +81,6 @@ func (t Tree) With(file string, data []byte) Tree {
 	return c
 }
 
-// Without is a copy that lacks a file.
-func (t Tree) Without(file string) Tree {
-	c := Tree{Unread: t.Unread}
-	for _, f := range t.Files {
-		if f.Path != file {
-			c.Files = append(c.Files, f)
-		}
-	}
-	return c
-}
-
 // Order lists the files that a program reads, in its order.
 func (t Tree) Order(p Program) []File {
 	var out []File

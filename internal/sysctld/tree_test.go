@@ -181,3 +181,17 @@ func TestWithAndWithout(t *testing.T) {
 		t.Error(w)
 	}
 }
+
+// Without is a copy that lacks a file.
+func (t Tree) Without(file string) Tree {
+	c := Tree{Unread: t.Unread}
+	for _, f := range t.Files {
+		if f.Path != file {
+			c.Files = append(c.Files, f)
+		}
+	}
+	return c
+}
+
+// Winner finds the line that has the last word on a key, under whatever name of the value.
+func (t Tree) Winner(p Program, key string) Winner { return Winners(p, t.Settings(p), key) }

@@ -127,9 +127,6 @@ func last(settings []Setting, of []int) Winner {
 	return Winner{}
 }
 
-// Winner finds the line that has the last word on a key, under whatever name of the value.
-func (t Tree) Winner(p Program, key string) Winner { return Winners(p, t.Settings(p), key) }
-
 // Winners is Decide over all names of the value that the key names.
 func Winners(p Program, settings []Setting, key string) Winner {
 	var best Winner

@@ -15,10 +15,11 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 func TestMain(m *testing.M) { nstest.Main(m) }

@@ -23,7 +23,6 @@ func parseLink(m []byte) (Device, error) {
 		Index:    int(int32(binary.NativeEndian.Uint32(m[4:]))),
 		Loopback: flags&unix.IFF_LOOPBACK != 0,
 		Up:       flags&unix.IFF_UP != 0,
-		Running:  flags&unix.IFF_RUNNING != 0,
 	}
 	if d.Loopback {
 		d.Kind = "loopback"
@@ -72,8 +71,6 @@ func (d *Device) setLink(kind uint16, v []byte) error {
 		d.Hardware = net.HardwareAddr(v).String()
 	case unix.IFLA_QDISC:
 		d.RootQdisc = text(v)
-	case unix.IFLA_OPERSTATE:
-		return d.setOperState(v)
 	case unix.IFLA_LINKINFO:
 		return d.setKind(v)
 	case unix.IFLA_XDP:
@@ -81,21 +78,6 @@ func (d *Device) setLink(kind uint16, v []byte) error {
 	case unix.IFLA_STATS64:
 		return d.setStats(v)
 	}
-	return nil
-}
-
-func (d *Device) setOperState(v []byte) error {
-	if len(v) < 1 {
-		return errShort
-	}
-	// include/uapi/linux/if.h IF_OPER_*
-	names := []string{"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant",
-		"up"}
-	if int(v[0]) >= len(names) {
-		d.OperState = fmt.Sprintf("state %d", v[0])
-		return nil
-	}
-	d.OperState = names[v[0]]
 	return nil
 }
 
@@ -120,15 +102,11 @@ func (d *Device) setXDP(v []byte) error {
 }
 
 func (d *Device) setStats(v []byte) error {
-	var w [16]uint64
+	var w [8]uint64
 	if words(v, w[:]) < len(w) {
 		return errShort
 	}
-	d.Stats = Stats{
-		RxPackets: w[0], TxPackets: w[1], RxBytes: w[2], TxBytes: w[3], RxErrors: w[4],
-		TxErrors:  w[5],
-		RxDropped: w[6], TxDropped: w[7], RxFIFO: w[14], RxMissed: w[15],
-	}
+	d.Stats = Stats{RxDropped: w[6], TxDropped: w[7]}
 	return nil
 }
 
@@ -138,7 +116,7 @@ func parseAddress(m []byte) (int, Address, error) {
 	if len(m) < unix.SizeofIfAddrmsg {
 		return 0, Address{}, errShort
 	}
-	flags, scope := uint32(m[2]), m[3]
+	flags := uint32(m[2])
 	index := int(int32(binary.NativeEndian.Uint32(m[4:])))
 	var local, peer []byte
 	err := eachAttr(m[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) (err error) {
@@ -160,12 +138,9 @@ func parseAddress(m []byte) (int, Address, error) {
 	}
 	prefix, err := prefixOf(local, int(m[1]))
 	return index, Address{
-		Prefix:     prefix,
-		Host:       scope == unix.RT_SCOPE_HOST,
-		Link:       scope == unix.RT_SCOPE_LINK,
-		Tentative:  flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0,
-		Duplicate:  flags&unix.IFA_F_DADFAILED != 0,
-		Deprecated: flags&unix.IFA_F_DEPRECATED != 0,
+		Prefix:    prefix,
+		Tentative: flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0,
+		Duplicate: flags&unix.IFA_F_DADFAILED != 0,
 	}, err
 }
 

@@ -38,6 +38,9 @@ func TestSegment(t *testing.T) {
 		if !ok || have != s {
 			t.Errorf("%+v was read as %+v, %v", s, have, ok)
 		}
+		if !bytes.Equal(s.Packet(), b[14:n]) {
+			t.Errorf("%+v: without its frame it is % x", s, s.Packet())
+		}
 		ip, tcp := b[14:34], b[34:n]
 		if c := sum16(ip); c != 0 {
 			t.Errorf("%+v: checksum of the IP header is off by %#x", s, c)

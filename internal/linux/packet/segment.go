@@ -70,6 +70,12 @@ func (p *Path) Put(b []byte, s Segment) int {
 	return ethernet + header + tcp
 }
 
+// Packet is the segment with its IP header alone, as a raw socket takes it (raw(7)).
+func (s Segment) Packet() []byte {
+	b := make([]byte, ethernet+header+header+mssOption+1)
+	return b[ethernet:(&Path{}).Put(b, s)]
+}
+
 const (
 	window = 65535
 	mss    = 0x02040000 | 1460

@@ -10,6 +10,9 @@ const (
 	Talk  Mode = "talk"  // open that many, keep them idle, then all ask at once
 )
 
+// Modes are all of them.
+var Modes = []Mode{Hold, Churn, Burst, Talk}
+
 // Close is how a connection of churn ends.
 type Close string
 
@@ -22,6 +25,9 @@ const (
 	// AF_UNSPEC)
 	Reuse Close = "reuse"
 )
+
+// Closes are all of them.
+var Closes = []Close{ClientRST, ClientFIN, ServerFIN, ServerRST, Reuse}
 
 // Schema names the JSON form of a Report. Fields may be added, none renamed.
 const Schema = "maxconn.load/1"
