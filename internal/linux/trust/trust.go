@@ -210,10 +210,12 @@ func stat(info fs.FileInfo) *syscall.Stat_t {
 // FIFO, and checks it.
 func Open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, mode)
-	if errors.Is(err, syscall.ELOOP) {
+	switch {
+	case errors.Is(err, syscall.ELOOP):
 		return nil, &Error{path, "is a symbolic link"}
-	}
-	if err != nil {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, &Error{path, "is not a regular file"}
+	case err != nil:
 		return nil, err
 	}
 	if err := File(f); err != nil {
