@@ -19,6 +19,7 @@ type lintFlags struct {
 	source
 	form
 	all          bool
+	parsed       bool
 	kernel, root string
 	failOn       []string
 }
@@ -28,10 +29,16 @@ func (a *app) lint() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lint [file...]",
 		Short: "say what each line of a tuning file does on this kernel",
-		Long: `lint reads sysctl.d files, limits.conf, unit files, scripts and pasted advice, and says
-of each line that sets something what it does on this kernel and where that stands: effective,
-no-effect, harmful, gone, below-default, out-of-bounds, overridden by another line,
-duplicate, or unknown-key with the nearest real name. It changes nothing.
+		Long: `lint reads sysctl.d files, limits.conf, unit files, scripts, Dockerfiles, compose files,
+Kubernetes, Ansible, Salt, Puppet, Chef, Terraform, Nix, cloud-init, Markdown, HTML and pasted
+advice, and the configuration of nginx, HAProxy, Redis, MySQL, PostgreSQL, Apache, Envoy and
+gunicorn. It says of each line that sets something what it does on this kernel and where that
+stands: effective, no-effect, harmful, gone, below-default, out-of-bounds, overridden by
+another line, duplicate, unknown-value where a template or a shell makes it, or unknown-key
+with the nearest real name. It changes nothing.
+
+What is set for a container or a pod is judged as such. Of what a program asks of the kernel
+lint says what the kernel gives, and which of the two binds first.
 
 Without a file it reads what this host reads at boot: the sysctl.d directories, sysctl.conf,
 limits.conf and limits.d, rc.local. Files of sysctl.d are judged together, by their names, as
@@ -42,8 +49,11 @@ Verdicts are for the running kernel and this host, for those of a snapshot (--fr
 kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do
 with connections are skipped (--all shows them).
 
-Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but a file of
-the system could not be read, 64 bad usage, 70 failed.`,
+A file in which no setting is recognised is not judged, and not clean: --explain-parse shows
+what was read from where.
+
+Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but in some file no
+setting was recognised, or a file of the system could not be read, 64 bad usage, 70 failed.`,
 		Example: `  maxconn lint
   maxconn lint /etc/sysctl.d/99-tuning.conf
   maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
@@ -58,6 +68,8 @@ the system could not be read, 64 bad usage, 70 failed.`,
 		"write SARIF 2.1.0, for code review: faults only")
 	c.Flags().BoolVar(&f.all, "all", false,
 		"show settings that have nothing to do with connections as well")
+	c.Flags().BoolVar(&f.parsed, "explain-parse", false,
+		"show what was read from where, and no verdicts")
 	c.Flags().Var(word{&f.kernel}, "kernel",
 		"judge for this kernel `release`, such as 4.9, with nothing else known")
 	c.Flags().Var(word{&f.root}, "root",
@@ -108,11 +120,15 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	switch { // a fault outweighs what is unknown, as in check
 	case f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0:
 		a.status = statusBinds
-	case len(r.Unread) > 0:
+	case len(r.Unread) > 0, (f.failOn == nil || len(fatal) > 0) && len(r.NotJudged()) > 0:
 		a.status = statusUnknown
 	}
+	shown := render.LintText
+	if f.parsed {
+		shown = render.LintParsed
+	}
 	return show(a, f.form, f.all, r, forms[lint.Report]{
-		text: render.LintText, json: render.LintJSON,
+		text: shown, json: render.LintJSON,
 		sarif: func(w io.Writer, r lint.Report) error {
 			return render.LintSARIF(w, r, version())
 		},

@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,16 @@ func (a *app) style(verbose bool) render.Style {
 		s.Width = w
 	}
 	return s
+}
+
+// lines writes lines of text, those that are too wide for the screen on several.
+func (a *app) lines(result func(w io.Writer) error) error {
+	var b strings.Builder
+	if err := result(&b); err != nil {
+		return err
+	}
+	text := render.Fold(b.String(), a.style(false).Width, 4)
+	return a.write(func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 }
 
 // terminal is the descriptor of a stream that is a terminal.

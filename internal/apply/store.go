@@ -65,8 +65,8 @@ func (s store) distrust(err error) error {
 	}
 	return &Refusal{
 		Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
-		Hint: "what is there may be somebody else's work: name a directory of your " +
-			"own, or run as the user it belongs to",
+		Hint: "what is there may be somebody else's work: --state-dir names a directory " +
+			"of your own; or run as the user it belongs to",
 	}
 }
 

@@ -48,8 +48,9 @@ var sameRow = map[string][]string{
 	// what tests of machines and of labs share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	"internal/lab/labtest":   {"internal/lab"},
-	// a name that is misspelt
-	"internal/linux/netns": {"internal/near"},
+	// a name that is misspelt; threads that end with what was done on them
+	"internal/linux/netns":        {"internal/near", "internal/linux/thread"},
+	"internal/linux/netns/nstest": {"internal/linux/thread"},
 }
 
 func rowOf(dir string) (int, bool) {

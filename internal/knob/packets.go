@@ -61,7 +61,7 @@ var packets = []Knob{
 	{
 		Name:  "net.core.default_qdisc",
 		Scope: InitialOnly,
-		Takes: Takes{Kind: Text},
+		Takes: Takes{Kind: Word},
 		Does: "is the qdisc of devices that are brought up from now on (of each hardware " +
 			"queue where the card has several)",
 		Not: "does not change devices that are up, nor those without a queue (lo, " +

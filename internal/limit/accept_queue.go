@@ -360,15 +360,15 @@ func backlogCause(m member, somaxconn int64, known bool) string {
 }
 
 func acceptEvidence(r *host.Reader, m member) []Evidence {
-	ev := []Evidence{{"sock_diag " + m.row.Name(), itoa(m.queue) + " of " + itoa(m.capacity()),
+	ev := []Evidence{{"sock_diag " + m.name(), itoa(m.queue) + " of " + itoa(m.capacity()),
 		"connections wait for accept()"}}
 	switch {
 	case m.moved > 0:
-		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops",
+		ev = append(ev, Evidence{"sock_diag " + m.name() + " drops",
 			"+" + itoa(m.moved), "SYNs and ACKs dropped at this listener in the " +
 				"window, retransmissions included"})
 	case m.drops > 0:
-		ev = append(ev, Evidence{"sock_diag " + m.row.Name() + " drops", itoa(m.drops),
+		ev = append(ev, Evidence{"sock_diag " + m.name() + " drops", itoa(m.drops),
 			"SYNs and ACKs dropped at this listener since it was opened, " +
 				"retransmissions included"})
 	}

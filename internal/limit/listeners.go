@@ -25,6 +25,15 @@ type member struct {
 	dropsKnown           bool
 }
 
+// name is the listener's, with which of its group it is.
+func (m member) name() string {
+	at, number, several := strings.Cut(m.row.Name(), "~")
+	if !several {
+		return at
+	}
+	return at + " (member " + number + " of its SO_REUSEPORT group)"
+}
+
 // refused says whether the listener has dropped SYNs or ACKs: in the window
 // where there was one, else since it was opened, else nobody knows and it may have.
 func (m member) refused() bool {

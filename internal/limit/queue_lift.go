@@ -244,3 +244,12 @@ func roundUp(n int64) int64 {
 	}
 	return p
 }
+
+// QueueLimit is the limit of the queue that listen() makes: the kernel compares without a sign, so
+// that -1 asks for the most there is (net/socket.c __sys_listen_socket).
+func QueueLimit(backlog, somaxconn int64) int64 {
+	if backlog < 0 {
+		return somaxconn
+	}
+	return min(backlog, somaxconn)
+}

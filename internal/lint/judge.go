@@ -2,6 +2,7 @@ package lint
 
 import (
 	"cmp"
+	"path"
 	"slices"
 	"strings"
 
@@ -16,15 +17,15 @@ func Lint(files []File, target Target) Report {
 	r := Report{Schema: "maxconn.lint/1", Kernel: g.text, Cautions: g.cautions()}
 	for i, f := range files {
 		if f.Same != "" {
-			j.branches = append(j.branches, false)
+			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
 		}
 		if f.Unread != "" {
 			r.Unread = append(r.Unread, Unread{f.Name, f.Unread})
-			j.branches = append(j.branches, false)
+			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
 		}
-		j.load(i, f)
+		r.Read = append(r.Read, j.load(i, f))
 		r.Files = append(r.Files, f.Name)
 	}
 	if len(j.settings) > mostSettings {
@@ -57,7 +58,7 @@ func (j *judge) cutOff() {
 // the order of all.
 func (j *judge) lines(boot bool) (out []Line) {
 	j.order = newOrder(j.files, j.settings, boot)
-	j.order.branches = j.branches
+	j.order.branches, j.order.apart = j.branches, j.apart
 	for i, s := range j.settings {
 		j.order.absent[i] = oneOfForms(s.form, asConf, asWrite, asExclude) && j.lacks(s.key)
 		j.order.refused[i] = s.flaw == nil && (j.order.absent[i] || j.isRefused(s))
@@ -111,40 +112,61 @@ type judge struct {
 	files    []File
 	settings []setting
 	branches []bool // by file: its lines need not all run
+	apart    []bool // by file: two names of one setting belong to two things
 	order    *order
 	matches  int                 // of patterns, so far
 	matched  map[string][]string // by pattern
 }
 
 // load parses a file.
-func (j *judge) load(i int, f File) {
+func (j *judge) load(i int, f File) Reading {
 	if notText(f.Text) {
 		s := stray("", "", Note{NoEffect,
 			"The file is no text: it has NUL bytes (perhaps UTF-16, or a binary). " +
 				"Nothing that reads settings can read it.", ""})
 		s.file, s.row = i, 1
 		j.settings, j.branches = append(j.settings, s), append(j.branches, false)
-		return
+		j.apart = append(j.apart, false)
+		return Reading{File: f.Name, Format: binaryName(f.Text), Settings: 1}
 	}
 	all, marked := rowsOf(f.Text)
-	found, branches := parse(f.Name, all, j.spelled)
-	j.branches = append(j.branches, branches)
+	p := parse(f.Name, all, j.spelled)
+	j.branches = append(j.branches, p.branches)
+	j.apart = append(j.apart, p.format.apart)
 	before := len(j.settings)
-	for _, s := range found {
+	for _, s := range p.settings {
 		s.file = i
-		if marked && s.row == 1 && s.form == asConf && roleOf(f.Name) == sysctlRole {
+		if marked && s.row == 1 && s.form == asConf && p.format.role == sysctlRole {
 			s.flaw = &markInFront
 		}
 		j.settings = append(j.settings, s)
 	}
 	markRepeated(j.settings[before:])
 	j.settings = append(j.settings[:before], j.expandAll(j.settings[before:])...)
+	return p.reading(f)
+}
+
+// reading is how the file was read.
+func (p *parser) reading(f File) Reading {
+	return Reading{File: f.Name, Format: p.format.name, Supported: p.format.by != byNone,
+		Settings: len(p.settings), Refers: p.refers,
+		NotJudged: len(p.settings) == 0 && !p.format.whole && !isEmpty(f.Text)}
+}
+
+// isEmpty says whether there is nothing in a file but comments.
+func isEmpty(text []byte) bool {
+	for line := range strings.Lines(string(text)) {
+		if t := strings.TrimSpace(line); t != "" && !isComment(t) {
+			return false
+		}
+	}
+	return true
 }
 
 // isRefused says whether the form of the value alone makes the kernel refuse it.
 func (j *judge) isRefused(s setting) bool {
 	r := ruleOf(s.key)
-	return (s.form == asConf || s.form == asWrite) && r != nil && !variable(s.value) &&
+	return (s.form == asConf || s.form == asWrite) && r != nil && !s.isMade() &&
 		refused(r.Takes, s.value, j.kernel) != ""
 }
 
@@ -157,6 +179,9 @@ func (j *judge) line(i int, c *evaluation) Line {
 		Line:  s.row,
 		Key:   s.key,
 		Value: s.value,
+		Scope: s.world.scope,
+		Form:  s.form.String(),
+		Into:  strings.TrimPrefix(s.target, "\x00"),
 		TCP:   isTCP(s.key) || s.again > 0 || s.matches > 0,
 	}
 	if !sysctl {
@@ -184,7 +209,8 @@ func (j *judge) line(i int, c *evaluation) Line {
 	if s.glob != "" {
 		out.Why = "Matched by " + s.glob + ". " + out.Why
 	}
-	if now, ok := j.running(knob.Main(s.key)); ok && sysctl && s.form != asExclude &&
+	if now, ok := j.running(knob.Main(s.key)); ok && sysctl && s.world.scope == "" &&
+		s.form != asExclude &&
 		!sameText(now, s.value) {
 		out.Running = now
 	}
@@ -210,9 +236,11 @@ func (j *judge) evaluation(i int) *evaluation {
 // placement is why a line is not read where it stands.
 func (j *judge) placement(s setting) (Note, bool) {
 	f := j.files[s.file]
-	rcLocal := roleOf(s.target) == rcLocalRole ||
-		(s.target == "" && roleOf(f.Name) == rcLocalRole && f.Mode != Executable)
+	rcLocal := path.Base(s.target) == "rc.local" ||
+		(s.target == "" && path.Base(f.Name) == "rc.local" && f.Mode != Executable)
 	switch {
+	case s.world.scope == OfImage:
+		return inImage(s), true
 	case rcLocal && s.target == "" && f.Mode == NotExecutable:
 		return Note{NoEffect,
 			"/etc/rc.local does not run: it is not executable, and systemd starts " +
@@ -262,11 +290,17 @@ func (c *evaluation) judge() {
 		}
 		return // what it does follows from the order
 	case asLimits, asUlimit, asUnit, asContainer:
+		if c.isMade() && !strings.Contains(c.key, "Memory") {
+			c.note(UnknownValue, notKnown, "limits.conf(5), systemd.exec(5)")
+			break
+		}
 		c.rlimit()
 	case asQueue:
 		c.queue()
 	case asModule, asOption:
 		c.module()
+	case asProgram:
+		c.program()
 	default:
 		c.sysctl()
 	}
@@ -287,6 +321,10 @@ func (c *evaluation) sysctl() {
 		c.notes = append(c.notes, note)
 		return
 	}
+	if note, ok := c.inContainer(); ok {
+		c.notes = append(c.notes, note)
+		return
+	}
 	if note, ok := c.outOfReach(); ok {
 		c.notes = append(c.notes, note)
 		return
@@ -295,15 +333,11 @@ func (c *evaluation) sysctl() {
 	case c.rule == nil:
 		c.notes = append(c.notes, familyNote(c.key))
 		return
-	case variable(c.value) && c.rule.Aside:
-		c.note(Unrelated,
-			"The value is made by a shell or a template and is not known here."+
-				whatItDoes(c.rule), c.rule.Source)
+	case c.isMade() && c.rule.Aside:
+		c.note(Unrelated, notKnown+whatItDoes(c.rule), c.rule.Source)
 		return
-	case variable(c.value):
-		c.note(Effective,
-			"The value is made by a shell or a template and is not known here."+
-				whatItDoes(c.rule), c.rule.Source)
+	case c.isMade():
+		c.note(UnknownValue, notKnown+whatItDoes(c.rule), c.rule.Source)
 		return
 	}
 	if why := refused(c.rule.Takes, c.value, c.kernel); why != "" {
@@ -322,7 +356,13 @@ func (c *evaluation) sysctl() {
 	}
 	c.apply()
 	c.asWritten(v)
+	c.inPod()
 }
+
+const notKnown = "The value is made by a shell, a template or a program and is not known here."
+
+// isMade says whether the value is not in the file.
+func (s setting) isMade() bool { return s.made || variable(s.value) }
 
 // whatItDoes is a rule's text where it fits a value that is not known.
 func whatItDoes(r *rule) string {

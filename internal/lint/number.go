@@ -2,6 +2,7 @@ package lint
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -98,10 +99,17 @@ func refusal(w string) string {
 	return "it is not a number that the kernel takes"
 }
 
-// variable says whether a value is made by a shell or a template, so that it is not known here.
+// fillIn is what people write where a value has to be put: <value>, @value@, %{value}, N,
+// YOUR_VALUE.
+var fillIn = regexp.MustCompile(`^(?:<[^<>]+>|@\w+@|%\{.*\}|%\w+%|__\w+__|\[\[.*\]\]|` +
+	`[A-Z](?:\s+[A-Z])*|[A-Z]{2,}(?:_[A-Z0-9]+)+|X{2,}|\.{3}|\?+)$`)
+
+// variable says whether a value is made by a shell or a template, or has to be filled in, so that
+// it is not known here.
 func variable(value string) bool {
-	return strings.Contains(value, "$") || strings.Contains(value, "{{") ||
-		strings.Contains(value, "`") || strings.Contains(value, "<%")
+	return strings.ContainsAny(value, "$`") || strings.Contains(value, "{{") ||
+		strings.Contains(value, "<%") || strings.Contains(value, "{%") ||
+		fillIn.MatchString(trim(value))
 }
 
 // count writes a number for people.

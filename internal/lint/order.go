@@ -22,6 +22,7 @@ type order struct {
 	atBoot        []bool  // by file: whether it has a place
 	boot          bool    // the files are all that the host reads
 	branches      []bool  // by file: its lines need not all run
+	apart         []bool  // by file: two names of one setting belong to two things
 	refused       []bool  // by setting: the kernel does not take it
 	absent        []bool  // by setting: the kernel has no setting of this name
 	groups        []string
@@ -74,7 +75,8 @@ func (o *order) together(i int) string {
 	if form == asConf && s.target == "" && o.atBoot[s.file] {
 		return "boot " + o.places[s.file].root
 	}
-	return fmt.Sprintf("file %d form %d %s %s", s.file, form, s.target, s.where)
+	return fmt.Sprintf("file %d form %d %s %s %s", s.file, form, s.target, s.where,
+		s.world.scope)
 }
 
 // before says whether a program comes to setting i before it comes to j. What a glob

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +28,18 @@ type parser struct {
 	shell    int    // bytes given to it
 	failed   int    // those of them that were no statement
 	where    string // the command that carries what follows elsewhere
-	branches bool   // there are lines that may not run
+	world    world
+	branches bool // there are lines that may not run
+	format   *format
+	refers   []Reference
+	vars     map[string]string // what variables are set to, "" for more than one value
+	accept   bool              // a socket unit that starts a process for each connection
+	lang     *language         // of the tree that is read, nil for YAML
+	masks    []string          // what templates fill in
+	target   string            // the file that what is read will be
+	opened   string            // the file that a program opened
+	repeated map[string]bool   // settings that aliases have made
+	under    string            // the name under which the table stands that is read
 	spelled  *spellings
 	lines    int // so far, but for empty ones and comments
 }
@@ -54,15 +66,67 @@ var (
 		"lines.", ""}
 )
 
-// parse finds all settings of a file; branches says that not all of them need be made.
-func parse(name string, all *rows, spelled *spellings) (settings []setting, branches bool) {
-	p := &parser{spelled: spelled}
-	if isYAML(name) {
-		p.yaml(strings.ReplaceAll(all.rest, "\r\n", "\n"), 1)
-	} else {
-		p.read(all, roleOf(name))
+// parse finds all settings of a file.
+func parse(name string, all *rows, spelled *spellings) *parser {
+	p := &parser{spelled: spelled, format: formatOf(name, all.rest)}
+	p.readAll(p.format, all)
+	p.finish()
+	return p
+}
+
+// finish settles what depends on lines further down.
+func (p *parser) finish() {
+	for i := range p.settings {
+		if s := &p.settings[i]; s.key == "MaxConnections" && s.form == asUnit && !p.accept {
+			s.flaw = &notAccepting
+		}
 	}
-	return p.settings, p.branches
+}
+
+// anyText reads a text of which nothing is known: as a tree where it is one, else by the line.
+func (p *parser) anyText(all *rows) {
+	if f := p.sniffed(all.rest); f != nil {
+		p.format = f
+		p.readAll(f, all)
+		return
+	}
+	p.read(all, anyRole)
+}
+
+var (
+	isNginx   = regexp.MustCompile(`(?m)^\s*(?:server|http|events|upstream [\w.-]+|stream)\s*\{`)
+	isHAProxy = regexp.MustCompile(`(?m)^(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
+	isTuned   = regexp.MustCompile(`(?m)^\[sysctl\]\s*$`)
+	isMySQL   = regexp.MustCompile(`(?m)^\[(?:mysqld|mariadb|server)[\w.-]*\]\s*$`)
+	treeLine  = regexp.MustCompile(`^\s*(?:- |-$|(?:- )?["']?[\w./{}$-]+["']?:(?: |$)|[]}],?$)`)
+)
+
+// sniffed is a format that a text without a name for it has.
+func (p *parser) sniffed(text string) *format {
+	switch {
+	case isNginx.MatchString(text):
+		return formatTagged("nginx")
+	case isHAProxy.MatchString(text) && strings.Contains(text, "bind "):
+		return formatTagged("haproxy")
+	case isTuned.MatchString(text):
+		return formatTagged("tuned")
+	case isMySQL.MatchString(text):
+		return formatTagged("mysql")
+	}
+	lines, like := 0, 0
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if t := trim(line); t == "" || isComment(t) {
+			continue
+		}
+		if lines++; treeLine.MatchString(line) {
+			like++
+		}
+	}
+	if lines == 0 || like < lines {
+		return nil
+	}
+	return formatTagged("yaml")
 }
 
 // read takes all lines of a text.
@@ -115,8 +179,8 @@ func asScript(text string) string { return strings.ReplaceAll(text, folded, "\\\
 // part of the value
 // there (measured with systemd 252 and procps 4.0.2).
 func (p *parser) continues(text string) bool {
-	return oneOfRoles(p.role, anyRole, rcLocalRole, unitRole) && p.here == nil &&
-		strings.HasSuffix(text, `\`) && !isComment(trim(text))
+	return !oneOfRoles(p.role, sysctlRole, limitsRole, moduleRole, tunedRole) &&
+		p.here == nil && strings.HasSuffix(text, `\`) && !isComment(trim(text))
 }
 
 func (p *parser) line(text string) {
@@ -133,7 +197,10 @@ func (p *parser) as(r role, text string) {
 	if t == "" || isComment(t) {
 		return
 	}
-	p.lines++
+	if p.lines++; isControl(t) {
+		p.branches = true
+		return
+	}
 	switch r {
 	case sysctlRole:
 		p.confLine(t)
@@ -143,8 +210,22 @@ func (p *parser) as(r role, text string) {
 		p.unitLine(text)
 	case moduleRole:
 		p.moduleLine(t)
-	case treeRole:
-		p.treeLine(t)
+	case tunedRole:
+		p.tunedLine(t)
+	case cronRole:
+		p.statement(asScript(cronTime.ReplaceAllString(trim(text), "")))
+	case superviseRole:
+		p.superviseLine(t)
+	case upstartRole:
+		p.upstartLine(t, text)
+	case makeRole:
+		if strings.HasPrefix(text, "\t") {
+			p.statement(asScript(strings.TrimLeft(trim(text), "@-+")))
+		}
+	case procfileRole:
+		if _, command, ok := strings.Cut(trim(text), ":"); ok {
+			p.statement(asScript(trim(command)))
+		}
 	default:
 		p.anyLine(trim(text))
 	}
@@ -156,7 +237,17 @@ func (p *parser) add(s setting) {
 	if len(p.settings) > mostSettings {
 		return // parse says so
 	}
-	s.row, s.where = p.row, p.where
+	s.row, s.where, s.world = p.row, p.where, p.world
+	if s.alias {
+		at := fmt.Sprint(s.row, s.form, s.key, s.value, s.subject, s.world)
+		if p.repeated[at] {
+			return
+		}
+		if p.repeated == nil {
+			p.repeated = map[string]bool{}
+		}
+		p.repeated[at] = true
+	}
 	p.settings = append(p.settings, s)
 }
 
@@ -185,15 +276,53 @@ func (p *parser) content(targets []string, w word) {
 		return
 	}
 	for _, t := range targets {
-		if r := roleOf(t); (r == anyRole || r == rcLocalRole) && !isKernelFile(t) {
-			p.into(t, func() { p.nested(w) })
+		if t == "/dev/null" {
 			continue
 		}
-		for row, line := range w.lines() {
-			p.row = row
-			p.write(t, line)
+		if isKernelFile(t) || t == toSysctl {
+			for row, line := range w.lines() {
+				p.row = row
+				p.write(t, line)
+			}
+			continue
 		}
+		if t == toShell {
+			p.nested(w)
+			continue
+		}
+		p.into(t, func() { p.fileText(t, w) })
 	}
+}
+
+// fileText reads the text of another file.
+func (p *parser) fileText(name string, w word) {
+	f := formatOf(name, w.text)
+	if f == anything || f.role == rcLocalRole {
+		f = shellText
+	}
+	p.readAs(f, w)
+}
+
+// readAs reads a string as a text of a format.
+func (p *parser) readAs(f *format, w word) {
+	section, sh := p.section, p.format
+	p.inside(w, func() {
+		p.section = ""
+		if oneOfRoles(f.role, sysctlRole, limitsRole, moduleRole, tunedRole) {
+			p.role = f.role
+			for row, line := range w.lines() {
+				p.goTo(row)
+				p.as(f.role, line)
+			}
+			return
+		}
+		text := asScript(strings.ReplaceAll(w.text, written, ""))
+		if f.apart || f.role == anyRole {
+			text = noMarks.Replace(text)
+		}
+		p.readAll(f, &rows{rest: text, n: w.row - 1})
+	})
+	p.section, p.format = section, sh
 }
 
 var (
@@ -230,7 +359,32 @@ func (p *parser) anyLine(text string) {
 
 // plain takes a line of a file that is read as it stands.
 func (p *parser) plain(t string) bool {
-	return p.limitsLine(t) || p.unitItem(t) || p.assignment(t) || p.moduleOption(t)
+	return p.limitsLine(t) || p.unitItem(t) || p.assignment(t) || p.moduleOption(t) ||
+		p.mapped(t)
+}
+
+var flow = regexp.MustCompile(`^(?:- )?[\w."'/-]*:?\s*[[{].*[]}],?$`)
+
+// mapped takes a line of YAML: net.core.somaxconn: 1024, or sysctls: {net.core.somaxconn: 1024}.
+func (p *parser) mapped(t string) bool {
+	name, value, ok := strings.Cut(t, ":")
+	name = strings.Trim(strings.TrimPrefix(name, "- "), `"'`)
+	if ok && looksLikeKey(name) && knob.Find(knob.Key(name)) != nil && isValue(trim(value)) {
+		p.add(setting{form: asConf, key: knob.Key(name), value: bareWord(value)})
+		return true
+	}
+	if !flow.MatchString(t) || len(t) > longestStatement {
+		return false
+	}
+	first := len(p.settings)
+	p.bracesIn(word{t, p.row}, jsonText)
+	return len(p.settings) > first
+}
+
+// isValue says whether a text is nothing but numbers, or is made by a template.
+func isValue(text string) bool {
+	text = bareWord(text)
+	return text != "" && (variable(text) || strings.Trim(text, "0123456789- \t") == "")
 }
 
 // branch is a line that begins something that may not run, or not in this order: then no line

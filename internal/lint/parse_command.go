@@ -26,7 +26,7 @@ func (p *parser) commands(w word) {
 func (p *parser) nested(w word) {
 	p.inside(w, func() {
 		text := asScript(strings.ReplaceAll(w.text, written, ""))
-		p.read(&rows{rest: text, n: w.row - 1}, anyRole)
+		p.read(&rows{rest: text, n: w.row - 1}, shellRole)
 	})
 }
 
@@ -38,6 +38,9 @@ func (p *parser) inside(w word, step func()) {
 	was := *p
 	p.row, p.all, p.depth = w.row, nil, was.depth+1
 	p.oneRow = was.oneRow || strings.Contains(w.text, written)
+	if was.oneRow {
+		p.row = was.row
+	}
 	step()
 	p.depth, p.row, p.all, p.oneRow = was.depth, was.row, was.all, was.oneRow
 	p.role, p.here = was.role, was.here
@@ -87,6 +90,10 @@ func (p *parser) command(words []word, targets []string) {
 		p.sysctl(args)
 	case "echo":
 		p.echo(args, targets)
+	case "perl":
+		p.sed(args)
+	case "systemd-run", "systemctl":
+		p.unitItems(texts(args))
 	case "printf":
 		p.printf(args, targets)
 	case "ulimit":
@@ -102,17 +109,54 @@ func (p *parser) command(words []word, targets []string) {
 	case "modprobe", "insmod":
 		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git",
-		"tee":
+		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[":
 	default:
-		if p.elements(words) || p.inBlock(words) {
+		name := path.Base(words[0].String())
+		if p.elements(words) || p.inBlock(words) || p.server(name, args) {
 			return
 		}
+		if p.role == anyRole && p.depth < 2 && len(words) > 3 && !slices.Contains(carriers,
+			name) &&
+			!slices.Contains(shells, name) && !strings.HasPrefix(name, "$") {
+			return // a sentence
+		}
 		was := p.where
-		if name := path.Base(words[0].text); slices.Contains(carriers, name) {
+		if slices.Contains(carriers, name) {
 			p.where = name
 		}
-		p.otherCommand(args)
+		p.within(p.carried(name, args), func() { p.otherCommand(args) })
 		p.where = was
+	}
+}
+
+// carried is the world of what a command runs or makes.
+func (p *parser) carried(name string, args []word) world {
+	all := texts(args)
+	switch {
+	case name == "nsenter" && (slices.Contains(all, "-t1") || slices.Contains(all, "1")):
+		return world{}
+	case name == "kubectl" || name == "oc":
+		return world{scope: OfPod}
+	case !slices.Contains([]string{"docker", "podman", "nerdctl"}, name):
+		return p.world
+	}
+	w := world{scope: OfContainer, given: true, privileged: slices.Contains(all,
+		"--privileged")}
+	for i, a := range all {
+		w.hostNet = w.hostNet || a == "--net=host" || a == "--network=host" ||
+			(a == "--net" || a == "--network") && i+1 < len(all) && all[i+1] == "host"
+	}
+	return w
+}
+
+// unitItems takes systemd-run -p LimitNOFILE=65536 and systemctl set-property.
+func (p *parser) unitItems(args []string) {
+	was := p.section
+	defer func() { p.section = was }()
+	p.section = strings.Join(args, " ") // of a unit of its own
+	for _, a := range args {
+		a = strings.TrimPrefix(strings.TrimPrefix(a, "--property="), "-p")
+		p.unitItem(a)
 	}
 }
 
@@ -134,11 +178,16 @@ func (p *parser) otherCommand(args []word) {
 		p.row = args[i].row
 		w := args[i].String()
 		switch {
-		case path.Base(w) == "sysctl":
-			p.sysctl(args[i+1:])
+		case path.Base(w) == "sysctl" && (i == 0 || args[i-1].text != "-m"):
+			p.within(p.world.running(), func() { p.sysctl(args[i+1:]) })
 			return
-		case strings.ContainsAny(w, blank+"\n"):
-			p.commands(word{unquote.Replace(args[i].text), args[i].row})
+		case w == "-a" && p.where == "ansible" && i+1 < len(args):
+			i++
+			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
+		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):
+			p.within(p.world.running(), func() {
+				p.commands(word{unquote.Replace(args[i].text), args[i].row})
+			})
 		case strings.HasPrefix(w, "--sysctl="):
 			p.sysctl([]word{{strings.TrimPrefix(w, "--sysctl="), args[i].row}})
 		case w == "--sysctl" && i+1 < len(args):
@@ -163,7 +212,7 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 func (p *parser) argument(w string, rest []string) {
 	name, value, ok := strings.Cut(w, "=")
 	key := knob.Key(name)
-	if !looksLikeKey(name) || !p.isNearKey(key) {
+	if !looksLikeKey(name) || p.role == anyRole && knob.Find(key) == nil || !p.isNearKey(key) {
 		return
 	}
 	switch {
@@ -265,7 +314,14 @@ func isKernelFile(target string) bool {
 
 // write is a line that goes to a file: one under /proc/sys or /sys, or one that is read at boot.
 func (p *parser) write(target, text string) {
-	if trim(text) == "" {
+	switch {
+	case trim(text) == "":
+		return
+	case target == toSysctl:
+		p.as(sysctlRole, text)
+		return
+	case target == toShell:
+		p.as(shellRole, text)
 		return
 	}
 	if key, ok := belowProc(target); ok {
@@ -282,11 +338,17 @@ func (p *parser) write(target, text string) {
 		return
 	}
 	r := roleOf(target)
-	if r == rcLocalRole || r == treeRole {
-		r = anyRole
+	if r == rcLocalRole || r == anyRole {
+		r = shellRole
 	}
 	p.into(target, func() { p.as(r, text) })
 }
+
+// toSysctl and toShell are where the output of commands goes that sysctl -p and a shell read.
+const (
+	toSysctl = "\x00sysctl"
+	toShell  = "\x00shell"
+)
 
 // queueFile is /sys/class/net/DEVICE/tx_queue_len.
 func queueFile(target string) (device string, ok bool) {

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/maxconn/maxconn/internal/knob"
 )
@@ -84,8 +85,10 @@ func (p *parser) assignment(t string) bool {
 		return true
 	case !ok || strings.ContainsAny(bare, blank):
 		return false
-	case strings.HasPrefix(bare, "["):
-		return p.element(bare, trim(value))
+	case strings.HasSuffix(bare, "]") && !looksLikeKey(bare): // T[net.core.somaxconn]=1024
+		at := strings.IndexByte(bare, '[')
+		return at >= 0 && variableName.MatchString(bare[:at]) &&
+			p.element(bare[at:], trim(value))
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
@@ -100,6 +103,9 @@ func (p *parser) assignment(t string) bool {
 		}
 		value = strings.Trim(trim(value), `"'`)
 	}
+	if p.role == anyRole && p.depth < 2 && isSentence(value) {
+		return false
+	}
 	p.add(setting{
 		form:     asConf,
 		key:      knob.Key(bare),
@@ -108,6 +114,14 @@ func (p *parser) assignment(t string) bool {
 		oneWay:   oneWay,
 	})
 	return true
+}
+
+// isSentence says whether words follow a number, as where a sentence begins with a name.
+func isSentence(value string) bool {
+	value, _, _ = strings.Cut(strings.ReplaceAll(value, ";", "#"), "#")
+	words := strings.Fields(value)
+	return len(words) > 1 && isDigit(words[0][0]) && !isValue(value) &&
+		strings.IndexFunc(words[len(words)-1], unicode.IsLetter) >= 0
 }
 
 // element takes ["net.core.somaxconn"]="4096" of a table in a script.

@@ -31,6 +31,20 @@ func (p *parser) limitsFile(t string) {
 	}
 }
 
+// fieldsOf splits at blanks, but for those of a template's {{ }}.
+func fieldsOf(t string) (all []string) {
+	for _, w := range strings.Fields(t) {
+		if n := len(all); n > 0 && (strings.Count(all[n-1], "{{") > strings.Count(all[n-1],
+			"}}") ||
+			strings.Count(all[n-1], "<%") > strings.Count(all[n-1], "%>")) {
+			all[n-1] += " " + w
+			continue
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
 // strayLimit is a line with the words of a limit that is none.
 func strayLimit(t string, why Note) setting {
 	for _, w := range strings.Fields(t) {
@@ -44,7 +58,10 @@ func strayLimit(t string, why Note) setting {
 // limitsLine takes "* soft nofile 65536".
 func (p *parser) limitsLine(t string) bool {
 	body, _, _ := strings.Cut(t, "#")
-	words := strings.Fields(body)
+	words := fieldsOf(body)
+	if len(words) == 5 && p.role == limitsRole {
+		words = words[:4] // pam_limits reads no further
+	}
 	if len(words) != 4 || !slices.Contains([]string{"soft", "hard", "-"}, words[1]) ||
 		!slices.Contains(limitItems, words[2]) {
 		return false
@@ -58,6 +75,12 @@ func (p *parser) limitsLine(t string) bool {
 var unitItems = []string{"LimitNOFILE", "LimitNPROC", "TasksMax", "DefaultLimitNOFILE",
 	"DefaultLimitNPROC", "DefaultTasksMax", "MemoryMax", "MemoryLimit"}
 
+// socketItems are those of socket units.
+var socketItems = []string{"Backlog", "MaxConnections", "MaxConnectionsPerSource"}
+
+var notAccepting = Note{NoEffect, "Acts only with Accept=yes, where systemd starts a process for " +
+	"each connection; without it one service has them all.", "systemd.socket(5)"}
+
 // unitLine reads a line of a unit file.
 func (p *parser) unitLine(text string) {
 	t := flat(text)
@@ -65,19 +88,28 @@ func (p *parser) unitLine(text string) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
-	if name, line, ok := strings.Cut(text, "="); ok && strings.HasPrefix(name, "Exec") {
-		p.statement(asScript(strings.TrimLeft(trim(line), "@-:+!|")))
-		return
+	name, value, ok := strings.Cut(text, "=")
+	switch name = trim(name); {
+	case !ok:
+	case p.section == "Socket" && slices.Contains(socketItems, name):
+		p.add(setting{form: asUnit, key: name, value: trim(value), subject: p.section})
+	case p.section == "Socket" && name == "Accept":
+		p.accept = slices.Contains([]string{"yes", "true", "on", "1"},
+			strings.ToLower(trim(value)))
+	case p.containerItem(name, trim(value)):
+	case strings.HasPrefix(name, "Exec"):
+		p.statement(asScript(strings.TrimLeft(trim(value), "@-:+!|")))
+	default:
+		p.unitItem(t)
 	}
-	p.unitItem(t)
 }
 
 // unitItem takes LimitNOFILE=65536 and the like.
 func (p *parser) unitItem(t string) bool {
 	name, value, ok := strings.Cut(t, "=")
 	name = trim(name)
-	if !ok || !slices.Contains(unitItems, name) {
-		return false
+	if !ok || !slices.Contains(unitItems, name) || trim(value) == "" {
+		return ok && slices.Contains(unitItems, name)
 	}
 	p.add(setting{form: asUnit, key: name, value: trim(value), subject: p.section})
 	return true
@@ -122,7 +154,7 @@ func (p *parser) ulimit(args []string) {
 			}
 			continue
 		}
-		if item != "" {
+		if item != "" && isLimit(a) {
 			p.add(setting{form: asUlimit, key: item, value: a,
 				subject: limitTypes(which)})
 		}
@@ -130,10 +162,19 @@ func (p *parser) ulimit(args []string) {
 	}
 }
 
-// containerUlimit takes docker run --ulimit nofile=1024:4096.
+// isLimit says whether a word is one that ulimit takes, or is not known.
+func isLimit(text string) bool {
+	return isValue(text) || slices.Contains([]string{"unlimited", "hard", "soft", "infinity"},
+		text)
+}
+
+// containerUlimit takes docker run --ulimit nofile=1024:4096, and nofile:1024:4096.
 func (p *parser) containerUlimit(arg string) {
-	if name, value, ok := strings.Cut(arg, "="); ok && (name == "nofile" || name == "nproc") &&
-		value != "" {
+	i := strings.IndexAny(arg, "=:")
+	if i < 0 {
+		return
+	}
+	if name, value := arg[:i], arg[i+1:]; (name == "nofile" || name == "nproc") && value != "" {
 		p.add(setting{form: asContainer, key: name, value: value})
 	}
 }
@@ -172,7 +213,7 @@ func (p *parser) ip(args []word) {
 		if a.text == "exec" && i+2 < len(args) && args[0].text == "netns" {
 			was := p.where
 			p.where = "ip netns exec " + args[i+1].String()
-			p.command(args[i+2:], nil)
+			p.within(world{scope: OfNetns}, func() { p.command(args[i+2:], nil) })
 			p.where = was
 			return
 		}

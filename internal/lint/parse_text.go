@@ -96,6 +96,9 @@ func (p *parser) edited(target, line string) {
 	})
 }
 
+// variableName is what stands in front of the index of a table.
+var variableName = regexp.MustCompile(`^\w*$`)
+
 // mostLooped bounds how many settings loops make of a file.
 const mostLooped = 1000
 
@@ -128,10 +131,21 @@ func (p *parser) keysOf(name string) []string {
 func (p *parser) elements(words []word) (found bool) {
 	for _, w := range words {
 		p.row = w.row
-		if name, value, ok := strings.Cut(w.String(), "]="); ok &&
-			strings.HasPrefix(name, "[") {
-			found = p.element(name+"]", value) || found
+		name, value, ok := strings.Cut(w.String(), "]=")
+		if at := strings.IndexByte(name, '['); ok && at >= 0 && variableName.MatchString(
+			name[:at]) {
+			found = p.element(name[at:]+"]", value) || found
 		}
 	}
 	return found
+}
+
+// bareWord is a scalar without the marks around it.
+func bareWord(s string) string { return strings.Trim(trim(s), "\"'`,;{} \t") }
+
+func firstWord(s string) string {
+	if i := strings.IndexAny(s, " \t,\"'"); i >= 0 {
+		return s[:i]
+	}
+	return s
 }

@@ -28,7 +28,7 @@ func emptyPrecedence() *precedence {
 func (o *order) precedence(i int) *precedence {
 	s := o.settings[i]
 	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) ||
-		o.branches[s.file] || roleOf(o.files[s.file].Name) == treeRole {
+		o.branches[s.file] || o.apart[s.file] || s.world.scope != "" {
 		return emptyPrecedence() // in a tree, two names of one setting belong to two things
 	}
 	key := o.rivalKey(i)

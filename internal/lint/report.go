@@ -30,16 +30,19 @@ const (
 	Overridden   Verdict = "overridden"
 	Duplicate    Verdict = "duplicate"
 	UnknownKey   Verdict = "unknown-key"
-	Unrelated    Verdict = "unrelated" // not about the number of connections
+	UnknownValue Verdict = "unknown-value" // made by a template, a shell or a program
+	Unrelated    Verdict = "unrelated"     // not about the number of connections
 )
 
 // Verdicts lists all of them, the gravest first: where several hold of a line, the first is
 // its verdict and the others are notes.
 var Verdicts = []Verdict{Gone, UnknownKey, OutOfBounds, Overridden, Harmful, NoEffect, BelowDefault,
-	Duplicate, Effective, Unrelated}
+	Duplicate, UnknownValue, Effective, Unrelated}
 
 // Fault says whether a line with this verdict should be looked at.
-func (v Verdict) Fault() bool { return v != Effective && v != Unrelated }
+func (v Verdict) Fault() bool {
+	return v != Effective && v != Unrelated && v != UnknownValue
+}
 
 // Note is one thing that holds of a line. Source names a file and function of the kernel, a
 // commit, or a manual page, with the first version where it matters.
@@ -58,6 +61,12 @@ type Line struct {
 	Verdict Verdict `json:"verdict"`
 	Why     string  `json:"why"`
 	Source  string  `json:"source"`
+	// Scope is where it acts, "" for the host.
+	Scope Scope `json:"scope,omitempty"`
+	// Form is how it is written: "sysctl.d line", "command". Into is the file that the line
+	// writes it into, where it is another.
+	Form string `json:"form"`
+	Into string `json:"into,omitempty"`
 	// Running is the value now, where the snapshot has it and it is another one.
 	Running string `json:"running,omitempty"`
 	// Notes are what else holds, gravest first.
@@ -84,7 +93,9 @@ type Report struct {
 	Files    []string `json:"files"`
 	// Unread are the files that could not be read: what they set is not known.
 	Unread []Unread `json:"unread,omitempty"`
-	Lines  []Line   `json:"lines"`
+	// Read is how each file was read.
+	Read  []Reading `json:"read"`
+	Lines []Line    `json:"lines"`
 	// Skipped is how many lines were left out because they are unrelated.
 	Skipped int `json:"passed_over"`
 }
@@ -93,6 +104,45 @@ type Report struct {
 type Unread struct {
 	File string `json:"file"`
 	Why  string `json:"why"`
+}
+
+// Reading is how a file was read.
+type Reading struct {
+	File string `json:"file"`
+	// Format is what it was taken for. Supported says that lint reads such files.
+	Format    string `json:"format"`
+	Supported bool   `json:"supported"`
+	Settings  int    `json:"settings"`
+	// NotJudged says that no setting was recognised in it, though it is not empty.
+	NotJudged bool `json:"not_judged"`
+	// Refers is what the file refers to and lint did not read.
+	Refers []Reference `json:"refers,omitempty"`
+}
+
+// Reference is something that a line refers to.
+type Reference struct {
+	Line int    `json:"line"`
+	What string `json:"what"`
+}
+
+// NotJudged are the files in which no setting was recognised.
+func (r Report) NotJudged() (files []Reading) {
+	for _, f := range r.Read {
+		if f.NotJudged {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// Whole says that all of all files was read, and every value is known.
+func (r Report) Whole() bool {
+	for _, f := range r.Read {
+		if f.NotJudged || len(f.Refers) > 0 {
+			return false
+		}
+	}
+	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0
 }
 
 // Count is how many lines have the verdict.

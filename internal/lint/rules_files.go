@@ -63,9 +63,19 @@ const mostSensible = 10_000_000
 // rlimit judges limits.conf, ulimit, prlimit and units.
 func (c *evaluation) rlimit() {
 	switch c.key {
-	case "nofile", "ulimit -n", "prlimit --nofile", "LimitNOFILE", "DefaultLimitNOFILE":
+	case "nofile", "ulimit -n", "prlimit --nofile", "LimitNOFILE", "DefaultLimitNOFILE",
+		"ULIMIT", "MAX_OPEN_FILES", "MAXFILES", "max-open-files":
 		c.nofile()
+	case "Backlog":
+		c.socketBacklog()
+	case "MaxConnections", "MaxConnectionsPerSource":
+		c.note(Effective, "Bounds how many connections are served at once, each by a "+
+			"process "+
+			"of its own; systemd closes further ones at once.", "systemd.socket(5)")
 	case "nproc", "ulimit -u", "LimitNPROC", "DefaultLimitNPROC", "TasksMax", "DefaultTasksMax":
+		if c.ignoredWord() {
+			return
+		}
 		c.note(Effective, "Bounds processes and threads ("+c.reach()+
 			"). It bounds connections only of servers with a thread for each.",
 			"kernel/fork.c copy_process; limits.conf(5), systemd.exec(5), "+
@@ -108,11 +118,49 @@ func (c *evaluation) reach() string {
 		"keep theirs"
 }
 
+// ignoredWord is for words that systemd does not take: it has infinity, and not unlimited.
+func (c *evaluation) ignoredWord() bool {
+	if c.form != asUnit || c.value != "unlimited" && c.value != "-1" {
+		return false
+	}
+	c.note(OutOfBounds, "systemd does not take "+c.value+" and ignores the line with a "+
+		"warning; "+
+		"no limit is written infinity.", "systemd.exec(5), systemd.resource-control(5); "+
+		"measured with systemd 252")
+	return true
+}
+
+// socketBacklog is the queue that systemd asks for.
+func (c *evaluation) socketBacklog() {
+	const source = "systemd.socket(5) Backlog=; net/socket.c __sys_listen_socket"
+	v := numbers(c.value, 1)
+	if v.wrong != "" || v.rest != "" {
+		c.note(OutOfBounds, "It is not a number that systemd takes here: the line is "+
+			"ignored.",
+			source)
+		return
+	}
+	most, from, ok := c.other("net.core.somaxconn")
+	switch given := limit.QueueLimit(v.n[0], most); {
+	case !ok:
+		c.note(Effective, "Asks listen() for a queue of "+count(v.n[0])+".", source)
+	case given < v.n[0]:
+		c.note(OutOfBounds, fmt.Sprintf("Asks listen() for a queue of %s, and "+
+			"net.core.somaxconn, %s (%s), binds first: the queue is %s long.",
+			count(v.n[0]), count(most), from, count(given)), source)
+	case given < most:
+		c.note(BelowDefault, fmt.Sprintf("The queue is %s long; without the line systemd "+
+			"asks for the most there is, net.core.somaxconn, %s (%s).", count(given),
+			count(most), from), source)
+	default:
+		c.note(Effective, "The queue is "+count(given)+" long, as net.core.somaxconn "+
+			"allows ("+
+			from+").", source)
+	}
+}
+
 func (c *evaluation) nofile() {
-	if variable(c.value) {
-		c.note(Effective,
-			"The value is not known here. It bounds descriptors of a process ("+
-				c.reach()+").", rlimitSource)
+	if c.ignoredWord() {
 		return
 	}
 	soft, hard, isPair := strings.Cut(c.value, ":")
@@ -199,8 +247,25 @@ func (c *evaluation) filesTo(low, n int64) {
 			rlimitSource+"; limits.conf(5)")
 		return
 	}
+	if n < kernelHard && c.setsHard() {
+		c.note(BelowDefault, fmt.Sprintf("%s is below the hard limit that the kernel "+
+			"gives "+
+			"every process, %s (systemd gives services 524,288): without privilege "+
+			"nothing gets more (%s).", count(n), count(kernelHard), c.reach()),
+			"include/asm-generic/resource.h INIT_RLIMITS; systemd-system.conf(5) "+
+				"DefaultLimitNOFILE=")
+		return
+	}
 	c.note(Effective, "Sets "+c.whichLimit(low, n)+" ("+c.reach()+
 		"). Each connection takes one.", rlimitSource+"; "+c.reader())
+}
+
+// kernelHard is INR_OPEN_MAX, the hard limit that the first process begins with.
+const kernelHard = 4096
+
+// setsHard says whether the hard limit is set, alone or with the soft one.
+func (c *evaluation) setsHard() bool {
+	return c.form != asProgram && !strings.HasSuffix(c.subject, "soft")
 }
 
 // whichLimit says in words what is set.

@@ -23,10 +23,20 @@ const (
 	asModule         // modprobe nf_conntrack
 	asOption         // options nf_conntrack hashsize=
 	asStray          // looks like a setting and is none
+	asProgram        // what a program asks of the kernel, or bounds itself
 	// -key without a value: patterns, and for systemd-sysctl earlier lines, leave the
 	// key alone
 	asExclude
 )
+
+// formNames are how a setting is written, for --explain-parse.
+var formNames = map[form]string{asConf: "assignment", asWrite: "command",
+	asLimits: "limits.conf line",
+	asUlimit: "command", asUnit: "unit setting", asContainer: "limit of a container",
+	asQueue: "command", asModule: "module", asOption: "module option", asStray: "no setting",
+	asProgram: "program setting", asExclude: "exclusion"}
+
+func (f form) String() string { return formNames[f] }
 
 // setting is one thing that a line sets.
 type setting struct {
@@ -39,10 +49,14 @@ type setting struct {
 	subject string // domain of limits.conf with its type, device, process
 	// the command that carries it to another host or a container: "ssh", "docker"
 	where string
+	world world // where it acts
 	// the file that the line writes the setting into, "" where it stands in its own
 	target   string
 	optional bool   // "-" in front: failing is not reported
 	oneWay   string // ">": only raises, "<": only lowers (profiles of TuneD)
+	item     *item  // of a program
+	made     bool   // the value is an expression, and not known here
+	alias    bool   // it stands elsewhere as well, from where it is repeated
 	flaw     *Note  // why the line does nothing, whatever it sets
 	glob     string // the pattern that stands in the line, where key is one of its matches
 	silent   bool   // one match of many: the line is reported once
@@ -95,17 +109,23 @@ const blank = " \t\v\f\r"
 
 func trim(s string) string { return strings.Trim(s, blank) }
 
-// role is what kind of file it is, and so who reads it and how.
+// role is how lines are read.
 type role uint8
 
 const (
-	anyRole     role = iota // a script, an answer, notes: every form is looked for
-	sysctlRole              // sysctl.d, sysctl.conf: assignments only
-	limitsRole              // limits.conf, limits.d
-	unitRole                // systemd units, drop-ins, system.conf
-	moduleRole              // modprobe.d, modules-load.d
-	rcLocalRole             // /etc/rc.local
-	treeRole                // YAML, JSON and the like: name and value apart
+	anyRole       role = iota // an answer, notes: every form is looked for
+	shellRole                 // a script: any command may be one that sets something
+	sysctlRole                // sysctl.d, sysctl.conf: assignments only
+	limitsRole                // limits.conf, limits.d
+	unitRole                  // systemd units, drop-ins, system.conf
+	moduleRole                // modprobe.d, modules-load.d
+	rcLocalRole               // /etc/rc.local
+	tunedRole                 // profiles of TuneD
+	cronRole                  // crontabs
+	superviseRole             // supervisord.conf
+	upstartRole               // jobs of upstart
+	makeRole                  // makefiles
+	procfileRole              // Procfile
 )
 
 func oneOfRoles(r role, all ...role) bool { return slices.Contains(all, r) }
@@ -125,37 +145,6 @@ type place struct {
 	base string // the name that decides the order
 	rank int    // of its directory
 	last bool   // sysctl.conf: procps reads it after all others
-}
-
-// roleOf tells from the name.
-func roleOf(name string) role {
-	clean := path.Clean(strings.ReplaceAll(name, "\\", "/"))
-	base, dir := path.Base(clean), path.Base(path.Dir(clean))
-	switch {
-	case strings.HasSuffix(dir, ".d") && strings.Contains(dir, ".service") ||
-		base == "system.conf" || base == "user.conf":
-		return unitRole
-	case base == "sysctl.conf" || dir == "sysctl.d":
-		return sysctlRole
-	case base == "limits.conf" || dir == "limits.d":
-		return limitsRole
-	case base == "rc.local":
-		return rcLocalRole
-	case dir == "modprobe.d" || dir == "modules-load.d":
-		return moduleRole
-	}
-	switch path.Ext(base) {
-	case ".service", ".socket", ".slice", ".scope":
-		return unitRole
-	case ".yaml", ".yml", ".json", ".toml", ".nix", ".tf":
-		return treeRole
-	}
-	return anyRole
-}
-
-// isYAML says whether a file is YAML, or JSON, which is YAML as well.
-func isYAML(name string) bool {
-	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
 }
 
 // placeOf says where the file is in the order of a boot, and whether it is read at boot at

@@ -118,6 +118,8 @@ type script struct {
 	first int            // the row of the first line
 	open  bool           // the lines of a here-document are still to come
 	inner []*syntax.Stmt // of $( ) in words
+	// how many $( ) and branches are around what is read
+	captured, inBranch int
 }
 
 // parsed takes the statements that begin in a line. They may go on over the lines of next, which
@@ -287,9 +289,23 @@ func (s *script) parts(b *strings.Builder, parts []syntax.WordPart, quoted bool)
 			}
 		case *syntax.ProcSubst:
 			s.inner = append(s.inner, part.Stmts...)
+		case *syntax.ParamExp:
+			if value := s.vars[plainName(part)]; value != "" {
+				b.WriteString(value)
+				continue
+			}
 		}
 		b.WriteString(s.raw(part))
 	}
+}
+
+// plainName is the variable of $a and ${a}, "" where more is done with it.
+func plainName(e *syntax.ParamExp) string {
+	if e.Param == nil || e.Excl || e.Length || e.Width || e.Index != nil || e.Slice != nil ||
+		e.Repl != nil || e.Exp != nil {
+		return ""
+	}
+	return e.Param.Value
 }
 
 // single is a string in single quotes, which may be open.

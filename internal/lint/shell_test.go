@@ -141,7 +141,8 @@ func TestYAML(t *testing.T) {
 				"nofile\n" +
 				"    value: 5\n",
 			[]string{"5 nofile=5"}},
-		"several keys of JSON on a line": {`{"net.core.somaxconn": 1, "net.core.rmem_max": "2"}`,
+		"several keys of JSON on a " +
+			"line": {`{"net.core.somaxconn": 1, "net.core.rmem_max": "2"}`,
 			[]string{"1 net.core.somaxconn=1", "1 net.core.rmem_max=2"}},
 		"JSON with a script": {
 			"{\"a\": 1,\n\"run\": \"set -e\\nsysctl -w net.core.somaxconn=1\\nif " +

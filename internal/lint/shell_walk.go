@@ -26,6 +26,7 @@ func (s *script) stmt(st *syntax.Stmt, to []string) {
 		s.binary(c, to)
 	case *syntax.DeclClause:
 		s.assigns(c.Args)
+		s.sub()
 	case *syntax.Block:
 		s.stmts(c.Stmts, to)
 	case *syntax.Subshell:
@@ -44,6 +45,8 @@ func (s *script) stmt(st *syntax.Stmt, to []string) {
 // branch takes what may not run, or more than once.
 func (s *script) branch(c syntax.Command, to []string) {
 	s.branches = s.branches || c != nil
+	s.inBranch++
+	defer func() { s.inBranch-- }()
 	switch c := c.(type) {
 	case *syntax.IfClause:
 		for ; c != nil; c = c.Else {
@@ -56,6 +59,7 @@ func (s *script) branch(c syntax.Command, to []string) {
 	case *syntax.ForClause:
 		if each, ok := c.Loop.(*syntax.WordIter); ok {
 			s.loop(each.Name.Value, texts(s.words(each.Items)))
+			s.remember(each.Name.Value, "$")
 		}
 		s.stmts(c.Do, to)
 	case *syntax.CaseClause:
@@ -101,7 +105,8 @@ func (s *script) binary(c *syntax.BinaryCmd, to []string) {
 			own, _ := s.output(later)
 			into = append(into, own...)
 			if call, ok := later.Cmd.(*syntax.CallExpr); ok {
-				into = append(into, teed(unwrapped(s.words(call.Args)))...)
+				words := unwrapped(s.words(call.Args))
+				into = append(append(into, teed(words)...), read(words)...)
 			}
 		}
 		s.inner = nil
@@ -131,9 +136,31 @@ func (s *script) call(c *syntax.CallExpr, redirs []*syntax.Redirect, to []string
 			s.command(words, to)
 		}
 	}
+	s.sub()
+}
+
+// sub takes the statements of $( ).
+func (s *script) sub() {
 	inner := s.inner
 	s.inner = nil
+	s.captured++
 	s.stmts(inner, nil)
+	s.captured--
+}
+
+// read is what reads the standard input: sysctl -p, xargs sysctl -w, or a shell.
+func read(words []word) (to []string) {
+	if len(words) == 0 {
+		return nil
+	}
+	name, args := path.Base(words[0].String()), texts(words[1:])
+	switch {
+	case name == "sysctl", name == "xargs" && slices.Contains(args, "sysctl"):
+		return []string{toSysctl}
+	case slices.Contains(shells, name) || slices.Contains(carriers, name):
+		return []string{toShell}
+	}
+	return nil
 }
 
 // fed takes what a command reads: a here-document, or a string after <<<.
@@ -147,6 +174,9 @@ func (s *script) fed(redirs []*syntax.Redirect, name string, to []string) bool {
 			s.content(to, w)
 			return true
 		case r.Op == syntax.Hdoc || r.Op == syntax.DashHdoc:
+			if name == ":" || len(to) == 0 && s.captured == 0 && name == "cat" {
+				to = []string{"/dev/null"} // a comment, or what is only shown
+			}
 			s.document(r, to)
 			return true
 		}
@@ -186,11 +216,35 @@ func (s *script) assigns(all []*syntax.Assign) {
 		case a.Index != nil:
 			s.element(a.Index, a.Value)
 		case a.Value != nil:
-			if w := s.word(a.Value); strings.Contains(w.text, "\n") {
-				s.nested(w)
-			}
+			s.assigned(a)
 		}
 	}
+}
+
+// assigned takes a variable: a text over several lines, a limit that a script of a distribution
+// takes from there, or a word that is put in later.
+func (s *script) assigned(a *syntax.Assign) {
+	w := s.word(a.Value)
+	if a.Name == nil {
+		return // a flag of declare
+	}
+	name, value := a.Name.Value, w.String()
+	switch {
+	case strings.Contains(w.text, "\n"):
+		s.nested(w)
+	case name == "ULIMIT" && strings.HasPrefix(value, "-"):
+		s.row = w.row
+		s.ulimit(quotedWords(value))
+	case name == "ULIMIT" || name == "MAX_OPEN_FILES" || name == "MAXFILES":
+		s.row = w.row
+		if value != "" && strings.Trim(value, "0123456789") == "" {
+			s.add(setting{form: asUlimit, key: name, value: value})
+		}
+	}
+	if s.inBranch > 0 || len(value) > longestName || strings.Contains(value, "\n") {
+		value = "$"
+	}
+	s.remember(name, value)
 }
 
 func (s *script) element(index syntax.ArithmExpr, value *syntax.Word) {

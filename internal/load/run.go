@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/linux/thread"
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
@@ -251,7 +252,7 @@ const batch = 256 // events, accepts, or connects in one go
 func (r *run) launch(work func(w *worker)) {
 	r.workers.Add(1)
 	r.opening.Add(1)
-	fastsock.OnThread(func() {
+	thread.Run(func() {
 		defer r.workers.Done()
 		w := &worker{run: r, tally: r.count(), opening: true}
 		defer w.leave()

@@ -213,8 +213,11 @@ func (t Target) Called(name string) string {
 	case host.ProcessKind:
 		return t.Field + " descriptor limit of " + process(name, t.Name)
 	case host.ListenerKind:
-		return "accept queue of " + t.Name + ", " + process(name,
-			strconv.FormatInt(t.PID, 10))
+		at, member, several := strings.Cut(t.Name, "~")
+		if several {
+			at += " (member " + member + " of its SO_REUSEPORT group)"
+		}
+		return "accept queue of " + at + ", " + process(name, strconv.FormatInt(t.PID, 10))
 	case host.LinkKind:
 		return t.Field + " of " + t.Name
 	}

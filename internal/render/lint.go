@@ -25,8 +25,8 @@ func LintText(w io.Writer, r lint.Report, style Style) error {
 	for _, u := range r.Unread {
 		s.para(0, 2, span{"not read", yellow}, text(": "+u.File+": "+u.Why))
 	}
-	for _, name := range r.Files {
-		s.lintFile(name, linesOf(r, name))
+	for _, f := range r.Read {
+		s.lintFile(f, linesOf(r, f.File))
 	}
 	s.blank()
 	s.lintSummary(r)
@@ -50,9 +50,9 @@ func linesOf(r lint.Report, name string) (lines []lint.Line) {
 	return lines
 }
 
-func (s *screen) lintFile(name string, lines []lint.Line) {
+func (s *screen) lintFile(f lint.Reading, lines []lint.Line) {
 	s.blank()
-	s.line(0, span{name, bold})
+	s.line(0, span{f.File, bold})
 	width := 1
 	for _, l := range lines {
 		width = max(width, len(strconv.Itoa(l.Line)))
@@ -66,11 +66,61 @@ func (s *screen) lintFile(name string, lines []lint.Line) {
 		s.lintLine(l, width)
 	}
 	switch {
+	case f.NotJudged:
+		s.para(2, 2, span{notJudged(f), yellow})
 	case len(lines) == 0:
 		s.para(2, 2, text("nothing here is about connections"))
 	case len(apart) > 0:
 		s.para(2, 4, span{"not about how many connections there can be", dim},
 			text(": "+strings.Join(apart, ", ")))
+	}
+	s.refers(f)
+}
+
+// notJudged says of a file in which nothing was recognised why that is.
+func notJudged(f lint.Reading) string {
+	if !f.Supported {
+		return "not judged: " + f.Format + " is a format that lint does not read"
+	}
+	return "no setting recognised: not judged (read as " + f.Format + ")"
+}
+
+// LintParsed says what was read from where: the format of each file, its settings, and what it
+// refers to.
+func LintParsed(w io.Writer, r lint.Report, style Style) error {
+	s := newScreen(style)
+	for _, f := range r.Read {
+		s.line(0, span{f.File, bold}, text(": "+plural(f.Settings, "setting")+", read "+
+			"as "+f.Format))
+		if f.NotJudged {
+			s.para(2, 2, span{notJudged(f), yellow})
+		}
+		for _, l := range linesOf(r, f.File) {
+			s.para(2, 6, text(strconv.Itoa(l.Line)+"  "), span{settingOf(l), bold},
+				text("  "+readFrom(l)))
+		}
+		s.refers(f)
+	}
+	return s.flush(w)
+}
+
+// readFrom is how a setting is written, into which file, and where it acts.
+func readFrom(l lint.Line) string {
+	from := l.Form
+	if l.Into != "" {
+		from += " into " + l.Into
+	}
+	if l.Scope != "" {
+		from += ", " + string(l.Scope)
+	}
+	return from
+}
+
+// refers is what a file refers to and lint did not read.
+func (s *screen) refers(f lint.Reading) {
+	for _, u := range f.Refers {
+		s.para(2, 4, span{"not read", yellow},
+			text(": line "+strconv.Itoa(u.Line)+": "+u.What))
 	}
 }
 
@@ -103,6 +153,9 @@ func (s *screen) lintLine(l lint.Line, width int) {
 	verdict := string(l.Verdict) + strings.Repeat(" ", max(0, widestVerdict-len(l.Verdict)))
 	head := strings.Repeat(" ", width-len(number)) + number
 	what := settingOf(l)
+	if l.Scope != "" {
+		what += " (" + string(l.Scope) + ")"
+	}
 	spans := []span{{head, dim}, text("  "), {verdict, lintPaint(l.Verdict)}, text("  "),
 		{what, bold}}
 	if l.Running != "" {
@@ -149,12 +202,17 @@ func (s *screen) lintSummary(r lint.Report) {
 			rest = append(rest, count(int64(n))+" "+string(v))
 		}
 	}
+	if n := len(r.NotJudged()); n > 0 {
+		rest = append(rest, plural(n, "file")+" not judged")
+	}
 	end := text(after(rest) + passedOver(r) + unread(r))
 	switch {
 	case len(faults) > 0:
 		end.text = ": " + strings.Join(faults, ", ") + end.text
 		s.para(0, 2, span{plural(r.Faults(), "fault"), red}, end)
-	case len(r.Unread) > 0:
+	case len(r.Read) > 0 && len(r.NotJudged()) == len(r.Read):
+		s.para(0, 2, span{"not judged", yellow}, text(passedOver(r)+unread(r)))
+	case !r.Whole():
 		s.para(0, 2, span{"no fault in what could be read", yellow}, end)
 	default:
 		s.para(0, 2, span{"clean", green}, end)

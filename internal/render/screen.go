@@ -80,13 +80,14 @@ func wide(s string) int {
 
 func (s *screen) blank() { s.b.WriteByte('\n') }
 
-// line writes one line; what does not fit the width is cut off behind a word.
-func (s *screen) line(indent int, spans ...span) {
+// line writes one line; what does not fit the width is cut off behind a word, which it says.
+func (s *screen) line(indent int, spans ...span) (cut bool) {
 	t := s.string(spans)
 	if room := s.style.Width - indent; wide(t) > room {
-		t = s.string(cutSpans(spans, room))
+		cut, t = true, s.string(cutSpans(spans, room))
 	}
 	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
+	return cut
 }
 
 // cutSpans is the beginning of the spans that fits the width with " ..." behind it. It ends
@@ -142,6 +143,21 @@ func (s *screen) wrapped(width int, spans []span) []string {
 	t := ansi.Wordwrap(strings.ReplaceAll(s.string(spans), "-", hyphen), width, "")
 	t = strings.ReplaceAll(t, hyphen, "-")
 	return strings.Split(ansi.Hardwrap(t, width, true), "\n")
+}
+
+// Fold breaks lines that are wider than a screen at spaces, and indents what follows by hang more.
+func Fold(text string, width, hang int) string {
+	s := newScreen(Style{Width: width})
+	for line := range strings.Lines(text) {
+		words := strings.TrimRight(line, " \n")
+		if ansi.StringWidth(words) <= s.style.Width {
+			s.b.WriteString(line)
+			continue
+		}
+		indent := len(words) - len(strings.TrimLeft(words, " "))
+		s.para(indent, indent+hang, span{text: words[indent:]})
+	}
+	return s.b.String()
 }
 
 // rule parts two results.

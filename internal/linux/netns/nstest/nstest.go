@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/thread"
 )
 
 // ChildEnv marks a process that a test started with its own binary: Main leaves
@@ -68,7 +70,7 @@ func Run(t testing.TB, fn func()) {
 	var unshared error
 	returned := false
 	done := make(chan struct{})
-	go onFreshThread(func() {
+	thread.Run(func() {
 		defer close(done)
 		if unshared = unix.Unshare(unix.CLONE_NEWNET); unshared == nil {
 			fn()
@@ -84,22 +86,4 @@ func Run(t testing.TB, fn func()) {
 	case unshared != nil:
 		Unavailable(t, unshared)
 	}
-}
-
-// onFreshThread runs fn on a thread that ends with it. The main thread cannot
-// end, so it is held meanwhile; see netns.Do.
-func onFreshThread(fn func()) {
-	runtime.LockOSThread()
-	if unix.Gettid() != unix.Getpid() {
-		fn()
-		return
-	}
-	defer runtime.UnlockOSThread()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		fn()
-	}()
-	<-done
 }

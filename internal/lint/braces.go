@@ -1,0 +1,324 @@
+package lint
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
+
+var braceDocument = regexp.MustCompile(`^(?:<<[-~]?["']?([A-Za-z_]\w*)["']?|` +
+	`@\("?([A-Za-z_]\w*)"?[^)\n]*\))`)
+
+// deepestBrace is how far brackets are followed; what is nested deeper is no file that a person
+// wrote.
+const deepestBrace = 60
+
+// bracer brings a text of a language of braces into nodes. It never fails: brackets that do not
+// match end with the text.
+type bracer struct {
+	lexer
+	tok   token
+	depth int
+}
+
+// braces reads a file in a language of braces.
+func (p *parser) braces(all *rows, l *language) {
+	p.bracesIn(word{all.rest, all.n + 1}, l)
+	all.rest = ""
+}
+
+func (p *parser) bracesIn(w word, l *language) {
+	text := w.text
+	if l.templates {
+		text = p.masked(text)
+	}
+	if p.role == anyRole && !p.oneRow {
+		p.role = shellRole
+	}
+	b := &bracer{lexer: lexer{language: l, text: text, row: w.row}}
+	b.advance()
+	was := p.lang
+	p.lang = l
+	p.walk(b.block(0), "")
+	p.lang = was
+}
+
+func (b *bracer) advance() { b.tok = b.token() }
+
+// block is what stands up to a closing bracket: a list where nothing in it has a name.
+func (b *bracer) block(until byte) *node {
+	n := &node{kind: table, row: b.tok.row, flow: until != 0}
+	b.depth++
+	named := false
+	section := n
+	for b.tok.kind != 0 && b.tok.kind != until {
+		switch b.tok.kind {
+		case ',', ';', '\n', '=', '}', ']', ')':
+			b.advance()
+			continue
+		case '[':
+			if until == 0 && b.lines && b.hash && b.triple && !b.code {
+				section = b.header(n)
+				named = true
+				continue
+			}
+		}
+		if b.isEnd() {
+			if b.advance(); until == 'e' {
+				break
+			}
+			continue
+		}
+		before := b.at
+		key, value := b.statement(until)
+		named = named || key != nil
+		if value != nil {
+			section.put(key, value)
+		}
+		if b.at == before && b.tok.kind != 0 && b.tok.kind != until {
+			b.advance()
+		}
+	}
+	b.depth--
+	if b.tok.kind == until && until != 0 && until != 'e' {
+		b.advance()
+	}
+	if !named && until != '{' {
+		n.kind, n.keys = list, nil
+	}
+	return n
+}
+
+// isEnd is the word that ends a block of Ruby.
+func (b *bracer) isEnd() bool { return b.ends && b.tok.kind == 'w' && b.tok.text.text == "end" }
+
+// header is [a.b] of TOML, which begins a table.
+func (b *bracer) header(top *node) *node {
+	key := &node{row: b.tok.row}
+	var name strings.Builder
+	for b.tok.kind != '\n' && b.tok.kind != 0 {
+		name.WriteString(b.tok.text.text)
+		b.advance()
+	}
+	key.text = word{name.String(), key.row}
+	n := &node{kind: table, row: key.row}
+	top.put(key, n)
+	return n
+}
+
+// ending says whether a statement ends here.
+func (b *bracer) ending(until byte, terms []term) bool {
+	switch b.tok.kind {
+	case 0, ',', ';', '}', ']', ')':
+		return true
+	case '\n':
+		open := len(terms) > 0 && terms[len(terms)-1].sets
+		return b.lines && !open && until != '(' && until != '['
+	}
+	return b.isEnd()
+}
+
+// term is a part of a statement.
+type term struct {
+	*node
+	sets bool // = and the like
+	next bool // no blank stands before it
+	body bool // a block in braces
+	call bool // what stands in parentheses
+}
+
+// statement is up to a separator: a name with what is set, a block, or a value without a name.
+func (b *bracer) statement(until byte) (key, value *node) {
+	var terms []term
+	for !b.ending(until, terms) {
+		if b.tok.kind == '\n' {
+			b.advance()
+			continue
+		}
+		t := b.term()
+		if n := len(terms); t.node != nil && t.kind == list && t.next && n > 0 &&
+			terms[n-1].node != nil && terms[n-1].plain && t.call {
+			call := &node{kind: table, row: terms[n-1].row}
+			call.put(terms[n-1].node, t.node)
+			terms[n-1] = term{node: call, next: terms[n-1].next}
+			continue
+		}
+		terms = append(terms, t)
+		if b.titles && t.sets && len(terms) == 2 && terms[0].node != nil &&
+			!terms[0].plain &&
+			until == '}' {
+			return b.titled(terms[0].node)
+		}
+	}
+	return b.entry(terms)
+}
+
+// titled is what stands behind the title of a resource of Puppet.
+func (b *bracer) titled(title *node) (key, value *node) {
+	n := &node{kind: table, row: title.row}
+	n.put(&node{text: word{"name", title.row}, row: title.row}, title)
+	for b.tok.kind != 0 && b.tok.kind != '}' && b.tok.kind != ';' {
+		if key, value := b.statement(','); key != nil {
+			n.put(key, value)
+		}
+		for b.tok.kind == ',' || b.tok.kind == '\n' {
+			b.advance()
+		}
+	}
+	return title, n
+}
+
+// term takes the next part of a statement.
+func (b *bracer) term() term {
+	t := b.tok
+	out := term{next: t.next}
+	n := &node{text: t.text, row: t.row, plain: t.kind == 'w'}
+	b.advance()
+	switch t.kind {
+	case '=':
+		out.sets = true
+		return out
+	case '{', '[', '(':
+		if b.depth > deepestBrace {
+			return term{node: &node{row: t.row}}
+		}
+		n = b.block(map[byte]byte{'{': '}', '[': ']', '(': ')'}[t.kind])
+		out.body, out.call = t.kind == '{', t.kind == '('
+	case 'w':
+		if b.ends && t.text.text == "do" && b.depth <= deepestBrace {
+			for b.tok.kind != '\n' && b.tok.kind != 0 {
+				b.advance() // |names|
+			}
+			n = b.block('e')
+			n.kind, out.body = table, true
+			for len(n.keys) < len(n.items) {
+				n.keys = append(n.keys, &node{row: n.row})
+			}
+		}
+	}
+	out.node = n
+	return out
+}
+
+// entry makes a name and a value of the parts of a statement.
+func (b *bracer) entry(terms []term) (key, value *node) {
+	first, last := -1, -1
+	for i, t := range terms {
+		if t.sets {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	switch {
+	case len(terms) == 0:
+		return nil, nil
+	case first > 0 && last < len(terms)-1:
+		return pathOf(terms[:first]), b.valueOf(terms[last+1:])
+	case first >= 0:
+		return b.entry(withoutSets(terms))
+	case len(terms) == 1:
+		return nil, terms[0].node
+	}
+	end := terms[len(terms)-1]
+	if !terms[0].plain || terms[0].kind != scalar {
+		return nil, b.valueOf(terms)
+	}
+	if end.body {
+		return blockName(terms), labelled(terms[1:len(terms)-1], end.node)
+	}
+	return terms[0].node, b.valueOf(terms[1:])
+}
+
+func withoutSets(terms []term) (out []term) {
+	for _, t := range terms {
+		if !t.sets {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// blockName is the type of a block with its labels.
+func blockName(terms []term) *node {
+	var words []string
+	for _, t := range terms[:len(terms)-1] {
+		if t.kind == scalar {
+			words = append(words, t.text.text)
+		}
+	}
+	return &node{text: word{strings.Join(words, " "), terms[0].row}, row: terms[0].row}
+}
+
+// labelled gives a block its last label as a name.
+func labelled(labels []term, body *node) *node {
+	for _, l := range labels {
+		if l.kind == scalar && !l.plain && body.kind == table && !body.has("name") {
+			body.put(&node{text: word{"name", l.row}, row: l.row}, l.node)
+		}
+	}
+	return body
+}
+
+// pathOf is a name that is put together of parts without blanks between them: a.b."c", a['b']['c'].
+func pathOf(terms []term) *node {
+	from := len(terms) - 1
+	for from > 0 && terms[from].next {
+		from--
+	}
+	var parts []string
+	plain := true
+	for _, t := range terms[from:] {
+		n := t.node
+		if n.kind == list && len(n.items) == 1 {
+			n = n.items[0]
+		}
+		if n.kind == scalar {
+			parts = append(parts, strings.Trim(n.text.String(), "."))
+			plain = plain && n.plain
+		}
+	}
+	row := terms[len(terms)-1].row
+	return &node{text: word{strings.Join(parts, "."), row}, row: row, plain: plain}
+}
+
+// overrides are functions of NixOS that give their last argument.
+var overrides = map[string]bool{"mkForce": true, "mkDefault": true, "mkOverride": true,
+	"mkIf": true, "mkBefore": true, "mkAfter": true, "mkOptionDefault": true, "mkMerge": true,
+	"mkVMOverride": true, "mkImageMediaOverride": true}
+
+// literal are words without quotes that stand for themselves.
+var literal = regexp.MustCompile(`^(?:-?[0-9][\w.]*|true|false|True|False|null|nil|None|undef|` +
+	`:\w+)$`)
+
+// valueOf is the value that some parts give: one of them, the lists and tables among them, or an
+// expression.
+func (b *bracer) valueOf(terms []term) *node {
+	end := terms[len(terms)-1]
+	if terms[0].node != nil && terms[0].kind == scalar &&
+		overrides[knob.Last(terms[0].text.text)] {
+		terms = terms[len(terms)-1:]
+	}
+	if len(terms) == 1 {
+		if end.kind == scalar && end.plain && !literal.MatchString(end.text.text) {
+			end.made = true
+		}
+		return end.node
+	}
+	out := &node{kind: list, row: terms[0].row}
+	var words []string
+	for _, t := range terms {
+		if t.node != nil && t.kind != scalar {
+			out.items = append(out.items, t.node)
+		} else if t.node != nil {
+			words = append(words, t.text.text)
+		}
+	}
+	if len(out.items) > 0 {
+		return out
+	}
+	return &node{text: word{strings.Join(words, " "), terms[0].row}, made: true,
+		row: terms[0].row, plain: true}
+}

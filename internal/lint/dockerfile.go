@@ -1,0 +1,99 @@
+package lint
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// instruction is one of a Dockerfile, with the lines that continue it.
+var (
+	instruction = regexp.MustCompile(`^\s*(?:(?i)(?:ONBUILD|HEALTHCHECK(?:\s+--\S+)*)\s+)?([A-Za-z]+)\s+`)
+	buildFlag   = regexp.MustCompile(`^(?:--[a-z]+=\S+\s+)+`)
+	heredocs    = regexp.MustCompile(`<<-?["']?([A-Za-z_]\w*)["']?`)
+	hostImages  = regexp.MustCompile(`(?i)bootc|coreos|ublue|universal-blue|silverblue`)
+)
+
+// dockerfile reads what is run while an image is built, and what its container runs. An image that
+// a host boots (bootc) is a host.
+func (p *parser) dockerfile(all *rows) {
+	build, run := world{scope: OfImage}, world{scope: OfContainer}
+	p.role = shellRole
+	for all.more() {
+		line := all.next()
+		if t := trim(line); t == "" || strings.HasPrefix(t, "#") {
+			continue
+		}
+		w := word{line, all.n}
+		for strings.HasSuffix(trim(w.text), `\`) && all.more() {
+			w.text = strings.TrimSuffix(strings.TrimRight(w.text, blank), `\`) + folded
+			if next := all.next(); !strings.HasPrefix(trim(next), "#") {
+				w.text += next
+			} else {
+				w.text += `\`
+			}
+		}
+		m := instruction.FindStringSubmatch(w.text)
+		if m == nil {
+			continue
+		}
+		w.text = buildFlag.ReplaceAllString(w.text[len(m[0]):], "")
+		switch strings.ToUpper(m[1]) {
+		case "FROM":
+			if build, run = (world{scope: OfImage}),
+				(world{scope: OfContainer}); hostImages.MatchString(
+				w.text) {
+				build, run = world{}, world{}
+			}
+		case "RUN", "COPY", "ADD":
+			p.within(build, func() { p.built(w, all, strings.EqualFold(m[1], "RUN")) })
+		case "CMD", "ENTRYPOINT":
+			p.within(run, func() { p.started(w) })
+		}
+	}
+}
+
+// built takes RUN, and the files that COPY and ADD have in heredocs.
+func (p *parser) built(w word, all *rows, runs bool) {
+	marks := heredocs.FindAllStringSubmatch(w.String(), -1)
+	if runs && (len(marks) == 0 || !strings.HasPrefix(trim(w.text), "<<")) {
+		if len(marks) > 0 {
+			w.text += "\n"
+			for all.more() && len(marks) > 0 {
+				line := all.next()
+				w.text += line + "\n"
+				if trim(line) == marks[0][1] {
+					marks = marks[1:]
+				}
+			}
+		}
+		p.started(w)
+		return
+	}
+	words := strings.Fields(w.String())
+	for _, m := range marks {
+		text := fenced(all, m[1])
+		if runs {
+			p.readAs(shellText, text)
+		} else {
+			p.fileText(words[len(words)-1], text)
+		}
+	}
+}
+
+// started takes a command in the form of a list, or that of a shell.
+func (p *parser) started(w word) {
+	p.goTo(w.row)
+	var list []string
+	if err := json.Unmarshal([]byte(w.String()), &list); err == nil {
+		var words []word
+		for _, one := range list {
+			words = append(words, word{one, w.row})
+		}
+		if words = unwrapped(words); len(words) > 0 {
+			p.command(words, nil)
+		}
+		return
+	}
+	p.readAs(shellText, w)
+}

@@ -1,0 +1,121 @@
+package lint
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
+
+// cronTime is when a line of a crontab runs, and in /etc/cron.d as whom.
+var cronTime = regexp.MustCompile(`^(?:@\w+|(?:[\d*,/-]+\s+){4}[\w*,/-]+)\s+(?:root\s+|www-data\s+)?`)
+
+// tunedLine reads a line of a profile of TuneD.
+func (p *parser) tunedLine(t string) {
+	if section.MatchString(t) {
+		p.section = strings.Trim(t, "[]")
+		return
+	}
+	name, value, ok := strings.Cut(t, "=")
+	name, value = trim(name), strings.Trim(trim(value), `"'`)
+	switch {
+	case !ok:
+	case p.section == "sysctl":
+		p.assignment(p.filledIn(t))
+	case p.section == "variables":
+		p.remember(name, value)
+	case name == "nf_conntrack_hashsize":
+		p.add(setting{form: asOption, key: "hashsize", value: p.filledIn(value),
+			subject: "running"})
+	case name == "include":
+		p.notRead("it includes " + value)
+	case name == "cmdline" || !strings.HasPrefix(name, "cmdline"):
+		p.unitItem(t)
+	}
+}
+
+var braced = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// filledIn puts in the variables that have one value.
+func (p *parser) filledIn(t string) string {
+	return braced.ReplaceAllStringFunc(t, func(v string) string {
+		if value, ok := p.vars[v[2:len(v)-1]]; ok && value != "" {
+			return value
+		}
+		return v
+	})
+}
+
+// remember notes what a variable is set to. One that is set to two values is not known.
+func (p *parser) remember(name, value string) {
+	if p.vars == nil {
+		p.vars = map[string]string{}
+	}
+	if was, ok := p.vars[name]; ok && was != value || variable(value) {
+		value = ""
+	}
+	if len(p.vars) < mostLooped {
+		p.vars[name] = value
+	}
+}
+
+// notRead notes what the file refers to and lint does not read.
+func (p *parser) notRead(what string) {
+	if len(p.refers) < mostPrinted {
+		p.refers = append(p.refers, Reference{Line: p.row, What: what})
+	}
+}
+
+// superviseLine reads a line of supervisord's configuration.
+func (p *parser) superviseLine(t string) {
+	if section.MatchString(t) || strings.HasPrefix(t, "[") {
+		p.section = strings.Trim(t, "[]")
+		return
+	}
+	name, value, ok := strings.Cut(t, "=")
+	switch name, value = trim(name), trim(value); {
+	case !ok:
+	case name == "minfds":
+		p.program("supervisor", "minfds", value)
+	case name == "command":
+		p.statement(asScript(value))
+	}
+}
+
+// upstartLine reads a line of a job: limit nofile 65536 65536, exec, and the lines of scripts.
+func (p *parser) upstartLine(t, text string) {
+	words := strings.Fields(t)
+	switch {
+	case words[0] == "limit" && len(words) == 4 && words[1] == "nofile":
+		p.add(setting{form: asUnit, key: "nofile", value: words[2] + ":" + words[3]})
+	case words[0] == "exec":
+		p.statement(asScript(trim(strings.TrimPrefix(trim(text), "exec"))))
+	default:
+		p.as(shellRole, text)
+	}
+}
+
+// containerItem reads Sysctl=, Ulimit= and PodmanArgs= of a Quadlet unit.
+func (p *parser) containerItem(name, value string) bool {
+	if p.section != "Container" && p.section != "Pod" {
+		return false
+	}
+	w := world{scope: OfContainer, given: true}
+	p.within(w, func() {
+		switch name {
+		case "Sysctl":
+			for _, one := range quotedWords(value) {
+				if key, v, ok := strings.Cut(one, "="); ok {
+					p.add(setting{form: asConf, key: knob.Key(key), value: v})
+				}
+			}
+		case "Ulimit":
+			p.containerUlimit(value)
+		case "PodmanArgs":
+			p.statement("podman run " + value)
+		case "Exec":
+			p.within(w.running(), func() { p.statement(value) })
+		}
+	})
+	return true
+}

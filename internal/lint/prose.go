@@ -1,0 +1,395 @@
+package lint
+
+import (
+	"bytes"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	tables "github.com/yuin/goldmark/extension/ast"
+	"github.com/yuin/goldmark/text"
+	"golang.org/x/net/html"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
+
+// page is a text that people read: what it sets stands in its code, its tables, and in lines that
+// are nothing else.
+type page struct {
+	*parser
+	source []byte
+	starts []int // of the lines
+	first  int
+}
+
+// markdown reads what CommonMark calls code, the rows of tables, and lines by themselves.
+func (p *parser) markdown(all *rows) {
+	t := &page{parser: p, source: []byte(withoutFront(all.rest)), first: all.n + 1}
+	t.starts = []int{0}
+	for i, c := range t.source {
+		if c == '\n' {
+			t.starts = append(t.starts, i+1)
+		}
+	}
+	all.rest = ""
+	md := goldmark.New(goldmark.WithExtensions(extension.Table))
+	root := md.Parser().Parse(text.NewReader(t.source))
+	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		return t.visit(n), nil
+	})
+}
+
+// withoutFront blanks the lines between --- at the beginning, which are about the page.
+func withoutFront(s string) string {
+	if !strings.HasPrefix(s, "---\n") {
+		return s
+	}
+	front, rest, ok := strings.Cut(s[4:], "\n---")
+	if !ok {
+		return s
+	}
+	return strings.Repeat("\n", strings.Count(front, "\n")+2) + strings.TrimLeft(rest, "-")
+}
+
+func (t *page) visit(n ast.Node) ast.WalkStatus {
+	switch n := n.(type) {
+	case *ast.FencedCodeBlock:
+		t.code(n, string(n.Language(t.source)))
+	case *ast.CodeBlock:
+		t.code(n, "")
+	case *ast.HTMLBlock:
+		t.htmlBlock(n)
+	case *tables.TableRow:
+		t.row(n)
+	case *tables.TableHeader, *ast.Heading:
+	case *ast.Paragraph, *ast.TextBlock:
+		t.lines(n)
+	default:
+		return ast.WalkContinue
+	}
+	return ast.WalkSkipChildren
+}
+
+// rowAt is the row of a place in the source.
+func (t *page) rowAt(offset int) int {
+	return t.first + sort.SearchInts(t.starts, offset+1) - 1
+}
+
+// code reads a block of code as what it is said to be.
+func (t *page) code(n ast.Node, language string) {
+	lines := n.Lines()
+	if lines.Len() == 0 {
+		return
+	}
+	w := word{string(lines.Value(t.source)), t.rowAt(lines.At(0).Start)}
+	language, _, _ = strings.Cut(strings.Trim(language, "{}. "), ",")
+	t.inLanguage(language, w)
+}
+
+// inLanguage reads text in a language that a page names. In sessions of a shell only the lines
+// with a
+// prompt are typed.
+func (p *parser) inLanguage(language string, w word) {
+	switch f := formatTagged(language); {
+	case f == shellText && hasPrompts(w.text):
+		p.readAs(shellText, word{typed(w.text), w.row})
+	case f.name == "patch":
+		p.readAs(anything, word{added(w.text), w.row})
+	default:
+		p.readAs(f, w)
+	}
+}
+
+func hasPrompts(s string) bool {
+	for line := range strings.Lines(s) {
+		if prompt.MatchString(trim(line)) && !strings.HasPrefix(line, "#") {
+			return true
+		}
+	}
+	return false
+}
+
+// typed blanks what a shell answered.
+func typed(s string) string {
+	var b strings.Builder
+	open := false
+	for line := range strings.Lines(s) {
+		if t := trim(line); open || prompt.MatchString(t) {
+			b.WriteString(prompt.ReplaceAllString(t, ""))
+			open = strings.HasSuffix(strings.TrimRight(t, "\n"), `\`)
+		}
+		if !strings.HasSuffix(b.String(), "\n") || !open {
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// added are the lines that a patch puts in.
+func added(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		if rest, ok := strings.CutPrefix(line, "+"); ok && !strings.HasPrefix(rest, "+") {
+			b.WriteString(rest)
+		} else {
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// row takes a row of a table: a name and what it is set to, or cells that are settings.
+func (t *page) row(n ast.Node) {
+	var cells []word
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		cells = append(cells, t.flat(c))
+	}
+	t.cells(cells)
+}
+
+// cells are those of a row.
+func (p *parser) cells(cells []word) {
+	for i, c := range cells {
+		p.goTo(c.row)
+		name := trim(c.text)
+		switch {
+		case p.assignment(name):
+			return
+		case !looksLikeKey(name) || i+1 >= len(cells):
+		case isValue(cells[i+1].text):
+			p.add(setting{form: asConf, key: knob.Key(name),
+				value: bareWord(cells[i+1].text)})
+			return
+		}
+	}
+}
+
+// flat is the text of a node without its marks.
+func (t *page) flat(n ast.Node) word {
+	var b strings.Builder
+	row := 0
+	_ = ast.Walk(n, func(c ast.Node, entering bool) (ast.WalkStatus, error) {
+		if leaf, ok := c.(*ast.Text); ok && entering {
+			if row == 0 {
+				row = t.rowAt(leaf.Segment.Start)
+			}
+			b.Write(leaf.Segment.Value(t.source))
+			if leaf.SoftLineBreak() || leaf.HardLineBreak() {
+				b.WriteByte('\n')
+			}
+		}
+		return ast.WalkContinue, nil
+	})
+	return word{b.String(), row}
+}
+
+// lines takes the lines of a paragraph, or the code in them.
+func (t *page) lines(n ast.Node) {
+	coded := false
+	_ = ast.Walk(n, func(c ast.Node, entering bool) (ast.WalkStatus, error) {
+		if span, ok := c.(*ast.CodeSpan); ok && entering {
+			first := len(t.settings)
+			t.inline(t.flat(span))
+			coded = coded || len(t.settings) > first
+			return ast.WalkSkipChildren, nil
+		}
+		return ast.WalkContinue, nil
+	})
+	if !coded {
+		t.readAs(anything, t.flat(n))
+	}
+}
+
+// inline takes code inside of a sentence, where it is a setting or a command as a whole.
+func (p *parser) inline(w word) {
+	p.goTo(w.row)
+	if t := trim(w.text); !p.plain(t) {
+		p.readAs(shellText, w)
+	}
+}
+
+func (t *page) htmlBlock(n *ast.HTMLBlock) {
+	lines := n.Lines()
+	if lines.Len() > 0 {
+		t.readAs(formatTagged("html"),
+			word{string(lines.Value(t.source)), t.rowAt(lines.At(0).Start)})
+	}
+}
+
+// html reads the code of a page, its tables, and its lines.
+func (p *parser) html(all *rows) {
+	t := &htmlPage{parser: p}
+	z := html.NewTokenizer(strings.NewReader(all.rest))
+	row := all.n + 1
+	for z.Next() != html.ErrorToken {
+		raw := bytes.Count(z.Raw(), []byte("\n"))
+		t.token(z.Token(), row)
+		row += raw
+	}
+	t.flush(anything)
+	all.rest = ""
+}
+
+type htmlPage struct {
+	*parser
+	text     word
+	inner    string // the element whose text is code, "" for none
+	language string
+	cells    []word
+	dead     string // the element whose text nobody reads
+}
+
+func (t *htmlPage) token(tok html.Token, row int) {
+	switch tok.Type {
+	case html.TextToken:
+		if t.dead != "" {
+			return
+		}
+		if trim(t.text.text) == "" {
+			t.text.row, t.text.text = row, ""
+		}
+		t.text.text += tok.Data
+	case html.StartTagToken:
+		t.start(tok)
+	case html.EndTagToken:
+		t.end(tok.Data)
+	}
+}
+
+// spans are elements that do not end a line.
+var spans = set("b i em strong span a u font small tt mark sup sub kbd samp var")
+
+func (t *htmlPage) start(tok html.Token) {
+	switch tok.Data {
+	case "script", "style", "title", "textarea", "head":
+		t.flush(anything)
+		t.dead = tok.Data
+		return
+	case "pre", "code":
+		for _, a := range tok.Attr {
+			if a.Key == "class" {
+				t.language = strings.TrimPrefix(strings.TrimPrefix(firstWord(a.Val),
+					"language-"), "highlight-source-")
+			}
+		}
+		if t.inner == "" {
+			t.flush(anything)
+			t.inner = tok.Data
+		}
+		return
+	case "tr":
+		t.cells = nil
+	}
+	if !spans[tok.Data] && t.inner == "" {
+		t.flush(anything)
+	}
+}
+
+func (t *htmlPage) end(name string) {
+	switch {
+	case name == t.dead:
+		t.dead = ""
+		t.text = word{}
+	case name == t.inner:
+		w := t.text
+		t.text, t.inner = word{}, ""
+		if name == "pre" {
+			t.inLanguage(t.language, w)
+		} else {
+			t.inline(w)
+		}
+		t.language = ""
+	case name == "td" || name == "th":
+		t.cells = append(t.cells, word{trim(t.text.text), t.text.row})
+		t.text = word{}
+	case name == "tr":
+		t.parser.cells(t.cells)
+		t.cells = nil
+	case !spans[name] && t.inner == "":
+		t.flush(anything)
+	}
+}
+
+// flush reads the text so far.
+func (t *htmlPage) flush(f *format) {
+	w := t.text
+	t.text = word{}
+	if trim(w.text) != "" && t.dead == "" {
+		t.readAs(f, w)
+	}
+}
+
+var (
+	directiveOf = regexp.MustCompile(`^\s*\.\. (?:code-block|code|sourcecode|highlight)::\s*(\S*)`)
+	listingOf   = regexp.MustCompile(`^\[(?:source)?,?\s*([\w-]*)`)
+	codeSpan    = regexp.MustCompile("``?([^`]+)``?")
+)
+
+// marked reads reStructuredText and AsciiDoc: what is indented behind :: or a directive, what is
+// between lines of ----, and code in sentences.
+func (p *parser) marked(all *rows) {
+	language := ""
+	for all.more() {
+		line := all.next()
+		t := strings.TrimSpace(line)
+		p.goTo(all.n)
+		switch m, s := directiveOf.FindStringSubmatch(line),
+			listingOf.FindStringSubmatch(t); {
+		case m != nil:
+			p.inLanguage(m[1], indented(all))
+		case t == "----" || t == "....":
+			p.inLanguage(language, fenced(all, t))
+			language = ""
+		case s != nil:
+			language = s[1]
+		case strings.HasSuffix(t, "::") && !strings.HasPrefix(t, ".."):
+			p.spans(line, all.n)
+			p.inLanguage("", indented(all))
+		case !p.spans(line, all.n) && !strings.HasPrefix(t, ".."):
+			p.as(anyRole, line)
+		}
+	}
+}
+
+// spans takes the code in a line; found says that it sets something.
+func (p *parser) spans(line string, row int) (found bool) {
+	first := len(p.settings)
+	for _, m := range codeSpan.FindAllStringSubmatch(line, -1) {
+		p.inline(word{m[1], row})
+	}
+	return len(p.settings) > first
+}
+
+// indented takes the lines that begin with blanks, and empty ones among them.
+func indented(all *rows) word {
+	w := word{row: all.n + 1}
+	for all.more() {
+		was := *all
+		line := all.next()
+		if trim(line) != "" && strings.IndexByte(blank, line[0]) < 0 {
+			*all = was
+			break
+		}
+		w.text += line + "\n"
+	}
+	return w
+}
+
+// fenced takes the lines up to a mark.
+func fenced(all *rows, mark string) word {
+	w := word{row: all.n + 1}
+	for all.more() {
+		line := all.next()
+		if trim(line) == mark {
+			break
+		}
+		w.text += line + "\n"
+	}
+	return w
+}

@@ -1,0 +1,178 @@
+package lint
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/maxconn/maxconn/internal/knob"
+)
+
+func (p *parser) sequence(n *node, name string) {
+	if words, ok := commandList(n, name); ok {
+		p.within(p.world.running(), func() {
+			p.goTo(n.row)
+			p.command(unwrapped(words), nil)
+		})
+		return
+	}
+	for _, c := range n.items {
+		if c.kind == scalar && prose[knob.Last(name)] {
+			continue
+		}
+		p.walk(c, name)
+	}
+}
+
+// commandNames are names of lists that are one command.
+var commandNames = []string{"command", "args", "cmd", "entrypoint", "argv", "exec"}
+
+// commandList takes a command as a list: [sysctl, -w, net.core.somaxconn=1024].
+func commandList(n *node, name string) (all []word, ok bool) {
+	for _, c := range n.items {
+		if c.kind != scalar {
+			return nil, false
+		}
+		all = append(all, c.text)
+	}
+	if len(all) == 0 {
+		return nil, false
+	}
+	first := path.Base(all[0].String())
+	runs := first == "sysctl" || slices.Contains(shells, first) || slices.Contains(wrappers,
+		first) ||
+		isServer(first)
+	return all, runs && len(unwrapped(all)) > 0 &&
+		(n.flow || slices.Contains(commandNames, strings.ToLower(name)))
+}
+
+// shells run what follows -c.
+var shells = []string{"sh", "bash", "ash", "dash", "zsh"}
+
+// commandIn takes a command of a container, whose arguments may stand apart.
+func (p *parser) commandIn(n *node, taken map[*node]bool) {
+	command, args := n.under("command"), n.under("args")
+	if command == nil || args == nil || command.kind != list || args.kind != list {
+		return
+	}
+	both := &node{kind: list, row: command.row, flow: true,
+		items: slices.Concat(command.items, args.items)}
+	if words, ok := commandList(both, "command"); ok {
+		taken[command], taken[args] = true, true
+		p.within(p.world.running(), func() { p.command(unwrapped(words), nil) })
+	}
+}
+
+func runsSysctl(text string) bool {
+	return strings.Contains(text, "sysctl ") || strings.Contains(text, "/proc/sys/") ||
+		strings.Contains(text, "ulimit ") || strings.Contains(text, "prlimit ")
+}
+
+// runs are names of what is given to a shell.
+var runs = set("command cmd shell script run exec entrypoint runcmd bootcmd inline before_script " +
+	"after_script user_data provisioner execute prestart poststart ExecStart ExecStartPre " +
+	"os.system subprocess.run subprocess.call subprocess.check_call execSync spawn system " +
+	"user-data web worker start")
+
+// scalar takes a string: a setting, a command, a script, or a file.
+func (p *parser) scalar(n *node, name string) {
+	text := n.String()
+	p.goTo(n.text.row)
+	switch {
+	case text == "" || n.made:
+	case p.opened != "" && strings.HasSuffix(name, "write"):
+		p.writeNode(n)
+	case strings.HasSuffix(name, "open") || strings.HasSuffix(name, "Path"):
+		p.opened = text
+	case n.plain && p.lang.isCode() && p.lang.code:
+	case strings.Contains(n.text.text, "\n"):
+		p.block(n, name)
+	case strings.HasPrefix(name, "ulimit") && strings.Count(text, ":") == 2:
+		p.containerUlimit(strings.Replace(text, ":", "=", 1))
+	case isUlimits(name):
+		p.containerUlimit(text)
+	case p.assignment(text) || p.limitsLine(text):
+	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
+		w := n.text
+		if p.lang == nixText || p.lang == hclText {
+			w.text = interpolated.ReplaceAllString(w.text, "$$_")
+		}
+		p.within(p.world.running(), func() { p.commands(w) })
+	}
+}
+
+// interpolated are expressions in strings, which a shell would take for its own.
+var interpolated = regexp.MustCompile(`\$\{[^}]*\}`)
+
+// writeNode is what a program writes into a file that it opened.
+func (p *parser) writeNode(n *node) {
+	to := p.opened
+	p.opened = ""
+	if isKernelFile(to) {
+		p.write(to, n.String())
+	} else {
+		p.fileText(to, n.text)
+	}
+}
+
+// block takes a string of several lines. It may be YAML again, or a file of another kind.
+func (p *parser) block(n *node, name string) {
+	if p.lang.isCode() && p.lang.code && name == "" {
+		return // what documents a function
+	}
+	first := len(p.settings)
+	if p.target != "" {
+		p.fileText(p.target, n.text)
+	}
+	if f := p.sniffed(n.text.String()); len(p.settings) == first && f != nil {
+		p.readAs(f, n.text)
+	}
+	if len(p.settings) == first {
+		p.within(p.world.running(), func() { p.nested(n.text) })
+	}
+}
+
+var modules = regexp.MustCompile(`(?:^|\.)(?:sysctl|pam_limits|lineinfile|ini_file|copy)$`)
+
+func isModule(key string) bool { return modules.MatchString(key) }
+
+// arguments are those of a module on one line: name=net.core.somaxconn value=1024.
+func (p *parser) arguments(v *node, module string) {
+	n := &node{kind: table, row: v.row}
+	for _, w := range quotedWords(v.String()) {
+		if key, value, ok := strings.Cut(w, "="); ok {
+			n.put(&node{text: word{key, v.text.row}, row: v.row},
+				&node{text: word{value, v.text.row}, row: v.row, alias: v.alias})
+		}
+	}
+	if len(n.keys) == 0 {
+		p.scalar(v, module)
+		return
+	}
+	p.table(n, module)
+}
+
+// quotedWords splits at blanks outside of quotes, and takes the quotes off.
+func quotedWords(text string) (all []string) {
+	var b strings.Builder
+	quote, open := rune(0), false
+	for _, c := range text + " " {
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, open = c, true
+		case quote == 0 && strings.ContainsRune(blank+"\n", c):
+			if open {
+				all = append(all, b.String())
+			}
+			b.Reset()
+			open = false
+		default:
+			b.WriteRune(c)
+			open = true
+		}
+	}
+	return all
+}
