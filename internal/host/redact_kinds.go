@@ -138,8 +138,8 @@ which while who whole with without word words work would write written wrong yet
 `)
 
 // kernelWords are the kinds of devices (IFLA_INFO_KIND: struct rtnl_link_ops of Linux 6.18, and
-// those of package link), the queueing disciplines (net/sched/sch_*.c), the ways to control congestion
-// (net/ipv4/tcp_*.c), and the words that package observe has for the like.
+// those of package link), the queueing disciplines (net/sched/sch_*.c), the ways to control
+// congestion (net/ipv4/tcp_*.c), and the words that package observe has for the like.
 var kernelWords = setOf(`
 amt bareudp batadv bond bridge caif can dsa dummy erspan geneve gre gretap gtp hardware hsr ifb
 ip6erspan ip6gre ip6gretap ip6tnl ipip ipoib ipvlan ipvtap loopback lowpan macsec macvlan macvtap
