@@ -24,7 +24,15 @@ func TestMain(m *testing.M) {
 	machineMain()
 	lab.Main()
 	benchMain()
-	testscript.Main(m, map[string]func(){"maxconn": main})
+	testscript.Main(tidy{m}, map[string]func(){"maxconn": main})
+}
+
+// tidy removes the program that the tests have built.
+type tidy struct{ *testing.M }
+
+func (t tidy) Run() int {
+	defer func() { os.RemoveAll(built) }()
+	return t.M.Run()
 }
 
 // Each testdata/<verb>_*.txtar is a session. It finds the recorded hosts of testdata/hosts

@@ -161,7 +161,7 @@ func TestRefusals(t *testing.T) {
 		}, "for network namespace net:[2]"},
 		"other boot": {func(_ *bench, p *plan.Plan) {
 			p.Host.Boot = "2025-12-31T00:00:00Z"
-		}, "processes of the boot at"},
+		}, "of the boot at"},
 		"schema": {func(_ *bench, p *plan.Plan) {
 			p.Schema = "maxconn.plan/2"
 		}, `"maxconn.plan/2"`},

@@ -61,7 +61,7 @@ func init() { // moved refers to the table
 				"process",
 			), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
 			"own_limit_name": kernelWord, "own_limit_counts": kernelWord,
-			"unseen_cgroup": kernelWord,
+			"unseen_cgroup": kernelWord, "unseen_tables": kernelWord,
 		}},
 		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
 		UserKind:   {name: figure},

@@ -263,17 +263,20 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	if g.Refusing {
 		g.Refused = max(0, t.dropped)
 	}
-	g.Harms = !g.Refusing && t.clashes() >= manyClashes
+	unplaced := !g.Refusing && !g.IsNear() && t.clashes() > 0
+	if unplaced && t.clashes() >= manyClashes {
+		g.Refusing, g.Refused = true, t.clashes()
+	}
 	g.Notice = g.IsNear() || t.dropped > 0 || (!t.windowed && (t.drop > 0 || t.early > 0))
 	if g.Refusing || g.Notice {
 		g.Cause, g.Evidence = t.cause(g), t.evidence(r)
 	}
 	switch {
+	case unplaced:
+		g.Cause, g.Remedies = t.noTuple(), natRemedies()
 	case g.Refusing || g.IsNear():
 		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40),
 			t.lift
-	case t.clashes() > 0:
-		g.Remedies = natRemedies()
 	case g.Notice && !t.windowed:
 		g.Remedies = []Remedy{{
 			Kind:        Live,

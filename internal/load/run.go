@@ -32,7 +32,8 @@ type run struct {
 	halted    atomic.Bool   // no further connections, for the reason in why
 	ended     atomic.Bool   // workers shall close all and end
 	why       atomic.Pointer[string]
-	over      chan struct{} // closed with ended
+	tight     atomic.Pointer[Room] // of the cgroup whose lack of memory halted the run
+	over      chan struct{}        // closed with ended
 	ending    fastsock.Bell
 	asking    fastsock.Bell
 

@@ -77,6 +77,7 @@ func (t *tally) add(s *sockdiag.Socket) {
 	if h != nil {
 		h.states[s.State]++
 		h.sockets++
+		h.count(weight)
 	}
 	if s.Inode != 0 {
 		t.addUser(s.UID)

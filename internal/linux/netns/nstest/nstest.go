@@ -62,6 +62,20 @@ func Unavailable(t testing.TB, err error) {
 	t.Skipf("cannot make a network namespace: %v", err)
 }
 
+// Tool is the path of a program that a test starts. Without it the test is skipped, or fails where
+// MAXCONN_REQUIRE names tools.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil && strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "tools") {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
 // Run calls fn on a thread in a new network namespace, whose only device is lo,
 // down. The namespace ends with the thread when fn returns. fn may end the test
 // as usual (t.Fatal); goroutines that it starts are not in the namespace.
