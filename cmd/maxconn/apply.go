@@ -300,6 +300,7 @@ func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	case "y", "yes":
 		return true, nil
 	}
+	a.status = statusFailed // it was refused
 	return false, a.write(func(w io.Writer) error { return printf(w, "nothing was changed\n") })
 }
 

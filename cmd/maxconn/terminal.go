@@ -34,13 +34,17 @@ func (a *app) style(verbose bool) render.Style {
 	return s
 }
 
-// lines writes lines of text, those that are too wide for the screen on several.
+// lines writes lines of text, those that are too wide for the screen on several. What goes
+// elsewhere stays in whole lines.
 func (a *app) lines(result func(w io.Writer) error) error {
 	var b strings.Builder
 	if err := result(&b); err != nil {
 		return err
 	}
-	text := render.Fold(b.String(), a.style(false).Width, 4)
+	text := b.String()
+	if _, ok := terminal(a.stdout); ok || a.env("COLUMNS") != "" {
+		text = render.Fold(text, a.style(false).Width, 4)
+	}
 	return a.write(func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 }
 
