@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		WorkdirRoot:         t.TempDir(), // removed also where a script fails
 		Setup:               copyHosts,
 		Cmds: map[string]func(*testscript.TestScript, bool,
 			[]string){"exits": exits, "isjson": isJSON, "lab": startLab,

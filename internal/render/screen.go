@@ -100,8 +100,7 @@ func cutSpans(spans []span, width int) (out []span) {
 	room := width - len(" ...")
 	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
-		if i := strings.LastIndexByte(short,
-			' '); wide(short[:max(i, 0)]) >= room/2 {
+		if i := strings.LastIndexByte(short, ' '); wide(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}
@@ -160,9 +159,12 @@ func Fold(text string, width, hang int) string {
 	return s.b.String()
 }
 
+// mostRule is as long as a line between results gets.
+const mostRule = 120
+
 // rule parts two results.
 func (s *screen) rule() {
 	s.blank()
-	s.line(0, span{strings.Repeat("-", s.style.Width), dim})
+	s.line(0, span{strings.Repeat("-", min(s.style.Width, mostRule)), dim})
 	s.blank()
 }
