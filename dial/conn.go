@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -104,4 +105,100 @@ func (c *Conn) WriteTo(w io.Writer) (int64, error) {
 		return to.ReadFrom(c.TCPConn)
 	}
 	return c.TCPConn.WriteTo(w)
+}
+
+// Choice says who chooses source ports, and how.
+type Choice int
+
+const (
+	// AutoPort is MovingWindow where the kernel has IP_LOCAL_PORT_RANGE, else
+	// KernelPort; and ExplicitPort where the kernel could not do what is asked: Ports
+	// without IP_LOCAL_PORT_RANGE, or a pool of addresses without
+	// IP_BIND_ADDRESS_NO_PORT. What the kernel has is tried at the first dial.
+	AutoPort Choice = iota
+
+	// MovingWindow has the kernel choose out of at most 512 ports at a time
+	// (IP_LOCAL_PORT_RANGE, Linux 6.3 and distributions that backported it to older
+	// ones), so that its search stays short however full the range is.
+	MovingWindow
+
+	// KernelPort has the kernel choose out of the whole range. Past half of the range
+	// each connect(2) searches that half. On Linux 4.2 and later the port is chosen by
+	// the destination. Of a range with an odd number of ports one may stay unused: the
+	// kernel rounds down to an even number.
+	KernelPort
+
+	// ExplicitPort chooses the port here and binds it with SO_REUSEADDR, on any Linux.
+	// Its cost is flat too. But a port taken this way, until its TIME_WAIT ends, is
+	// taken from every program on the host that lets the kernel choose, whatever its
+	// destination; and the 60 s of TIME_WAIT are not kept when TCP timestamps are on
+	// (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). Reserved ports are left out.
+	ExplicitPort
+)
+
+// String gives the name in lower case.
+func (c Choice) String() string {
+	names := [...]string{"auto", "window", "kernel", "explicit"}
+	if c < 0 || int(c) >= len(names) {
+		return fmt.Sprintf("Choice(%d)", int(c))
+	}
+	return names[c]
+}
+
+// features are what this kernel has.
+type features struct {
+	lateBind bool // IP_BIND_ADDRESS_NO_PORT
+	window   bool // IP_LOCAL_PORT_RANGE
+	explicit bool // binding inside of Control, as ExplicitPort needs it
+}
+
+// settle gives the choice that can be had; an explicit wish that cannot is KernelPort.
+// ranged: it is known which ports there are. narrowed: Dialer.Ports is set.
+func (c Choice) settle(f features, pool, ranged, narrowed bool) Choice {
+	wanted := c == ExplicitPort || narrowed && !f.window || c == AutoPort && pool && !f.lateBind
+	switch {
+	case (c == AutoPort || c == MovingWindow) && f.window && ranged:
+		return MovingWindow
+	case wanted && f.explicit && ranged:
+		return ExplicitPort
+	}
+	return KernelPort
+}
+
+// ring counts events by the second, for as many seconds as it has buckets. Seconds only grow; an
+// event of the past is counted in the newest second.
+type ring struct {
+	newest  int64
+	buckets []uint32
+}
+
+func newRing(seconds int) *ring { return &ring{buckets: make([]uint32, seconds)} }
+
+func (r *ring) add(second int64) {
+	r.advance(second)
+	r.buckets[r.newest%int64(len(r.buckets))]++
+}
+
+func (r *ring) advance(second int64) {
+	if second-r.newest >= int64(len(r.buckets)) {
+		clear(r.buckets)
+		r.newest = second
+	}
+	for r.newest < second {
+		r.newest++
+		r.buckets[r.newest%int64(len(r.buckets))] = 0
+	}
+}
+
+// sum counts the events of the seconds from..to, both included. A nil ring has none.
+func (r *ring) sum(from, to int64) (n int) {
+	if r == nil {
+		return 0
+	}
+	for s := max(from, r.newest-int64(len(r.buckets))+1); s <= min(to, r.newest); s++ {
+		if s >= 0 {
+			n += int(r.buckets[s%int64(len(r.buckets))])
+		}
+	}
+	return n
 }

@@ -27,7 +27,7 @@ type elsewhere struct {
 func build(t *testing.T, env ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "maxconn")
-	c := exec.Command("go", "build", "-o", out, "./cmd/maxconn")
+	c := exec.Command("go", "build", "-buildvcs=false", "-o", out, "./cmd/maxconn")
 	c.Dir, c.Env = "..", append(os.Environ(), env...)
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("go build %q: %v\n%s", env, err, text)

@@ -263,7 +263,7 @@ func (a *app) nothingToApply(f *applyFlags) error {
 		return a.writeJSON(apply.Report{Schema: apply.ReceiptSchema, State: apply.InEffect,
 			Receipts: []apply.Receipt{}})
 	}
-	return a.write(func(w io.Writer) error {
+	return a.lines(func(w io.Writer) error {
 		err := printf(w, "nothing to change: what is asked for is there, or more\n")
 		return err
 	})
@@ -287,7 +287,7 @@ const longestAnswer = 1024
 
 // ask shows a plan and reads the answer.
 func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
-	if err := a.write(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
+	if err := a.lines(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
 		return false, err
 	}
 	answer, err := interruptible(a.context(), func() (string, error) {
@@ -300,6 +300,7 @@ func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	case "y", "yes":
 		return true, nil
 	}
+	a.status = statusFailed // it was refused
 	return false, a.write(func(w io.Writer) error { return printf(w, "nothing was changed\n") })
 }
 
@@ -321,6 +322,9 @@ func showPlan(w io.Writer, p plan.Plan, window time.Duration) error {
 			printf(&b, " (takes effect %s)", shown(string(c.TakesEffect)))
 		}
 		printf(&b, "\n")
+		if i+1 < len(p.Changes) && render.Alike(c, p.Changes[i+1]) {
+			continue // the last of them says why
+		}
 		for _, line := range []struct{ name, text string }{{"why", c.Why}, {"cost", c.Cost},
 			{"lasts", c.Lasts}, {"risk", c.Risk}} {
 			if line.text != "" {
@@ -372,7 +376,7 @@ func (a *app) writeReport(
 			NotKept []apply.Comparison `json:"not_kept,omitempty"`
 		}{r, lost})
 	}
-	return a.write(func(w io.Writer) error {
+	return a.lines(func(w io.Writer) error {
 		if err := showReport(w, r, what, window, f); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
@@ -141,7 +142,11 @@ func applyError(err error) error {
 			"nobody can tell what it changed: look at it, compare the settings by " +
 				"hand, and move the file away"}
 	case errors.Is(err, fs.ErrPermission):
-		return &failure{statusFailed, err, "run as the user who applied it, or as root"}
+		hint := "run as the user who applied it, or as root"
+		if os.Geteuid() == 0 { // of a user namespace
+			hint = "--state-dir keeps the journal in a directory that you may write"
+		}
+		return &failure{statusFailed, err, hint}
 	}
 	return namespaceError(err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/maxconn/maxconn/internal/render"
@@ -76,7 +77,9 @@ const longestError = 2000
 
 // complain writes an error and a hint, a line each, free of what a terminal would obey.
 func (a *app) complain(err error, hint string) {
-	printf(a.stderr, "maxconn: error: %s\n", render.Clean(cut(err.Error(), longestError)))
+	// errors.Join writes a line each
+	words := strings.ReplaceAll(err.Error(), "\n", "; ")
+	printf(a.stderr, "maxconn: error: %s\n", render.Clean(cut(words, longestError)))
 	a.hint(hint)
 }
 

@@ -34,7 +34,7 @@ func (a *app) history() *cobra.Command {
 			if f.json {
 				return a.writeJSON(h)
 			}
-			return a.write(func(w io.Writer) error { return showHistory(w, h) })
+			return a.lines(func(w io.Writer) error { return showHistory(w, h) })
 		},
 	}
 	f.flags(c)

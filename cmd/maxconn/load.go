@@ -43,7 +43,8 @@ and --i-own-the-sources for sources that this host does not have: they are used 
 where no other host answers for them. Ctrl-C closes all connections and prints what was
 reached.
 
-Exit status: 0 the goal was met, 1 it was not, 64 bad usage, 70 failed.`,
+Exit status: 0 the goal was met, 1 it was not, 64 bad usage, 70 failed, 130
+interrupted: what was reached until then is shown.`,
 		Example: `  maxconn load --self
   maxconn load --self --connections 1M --hold 60s
   maxconn load serve :7000
@@ -152,7 +153,10 @@ func (a *app) runLoad(ctx context.Context, f *loadFlags, s load.Spec,
 
 // loaded writes a report in the form that is wanted.
 func (a *app) loaded(f *loadFlags, r *result.Report) error {
-	if !r.GoalMet {
+	switch {
+	case r.Stopped == "interrupted":
+		a.status = statusInterrupted
+	case !r.GoalMet:
 		a.status = statusBinds
 	}
 	err := f.files(r)

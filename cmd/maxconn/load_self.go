@@ -109,6 +109,7 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*result.Re
 	bounded, cancel := boundedAfter(ctx, time.Minute)
 	defer cancel()
 	argv = append([]string{"/proc/self/exe"}, argv...)
+	before, _ := load.GroupRoom()
 	out, err := l.Run(bounded, asking, append(argv, "--while-input=true",
 		"--samples="+samples.name)...)
 	samples.Close() // no line is shown after it
@@ -120,6 +121,12 @@ func (a *app) pairIn(ctx context.Context, l *lab.Lab, argv []string) (*result.Re
 		printf(a.stderr, "%s\n", strings.TrimSuffix(line, "\n"))
 	}
 	r, err := reported(out)
+	if after, ok := load.GroupRoom(); ok && err != nil && after.Kills > before.Kills {
+		return nil, statusFailed, &failure{statusFailed, fmt.Errorf("%w: cgroup %s may "+
+			"have %d MiB of memory, and the kernel killed for it (memory.events "+
+			"oom_kill)", err, after.Path, after.Limit>>20),
+			"take fewer --connections, or give the cgroup more memory"}
+	}
 	if err != nil && out.Code != 0 && len(out.Stderr) > 0 {
 		return nil, out.Code, nil
 	}

@@ -20,7 +20,7 @@ import (
 type serveFlags struct {
 	length, threads, backlog, answer, keep string
 	echo, first, reset, oneTable, json     bool
-	input                                  bool
+	input, share                           bool
 	readyTo                                string
 }
 
@@ -56,6 +56,9 @@ host, IPv4 and IPv6.`,
 	c.Flags().BoolVar(&f.first, "close-first", false,
 		"close after the answer, or at once where there is none")
 	c.Flags().BoolVar(&f.reset, "reset", false, "close with RST")
+	c.Flags().BoolVar(&f.share, "share", false,
+		"listen beside another program on the same port: the kernel gives each a part "+
+			"of the connections")
 	c.Flags().BoolVar(&f.oneTable, "one-table", false,
 		"keep to this process's limit of open files")
 	v(&f.keep, "keep-free", "stop accepting when free memory drops below this many `MiB`")
@@ -74,6 +77,7 @@ func (a *app) runServe(ctx context.Context, f *serveFlags, text string) error {
 		Backlog: p.number("--backlog", f.backlog), Answer: p.bytes("--answer", f.answer),
 		Echo: f.echo, CloseFirst: f.first, Reset: f.reset, OneTable: f.oneTable,
 		KeepFree: int64(p.number("--keep-free", f.keep)) << 20, Ready: a.ready,
+		Share:    f.share,
 		Diagnose: true,
 	}
 	if p.err != nil {
@@ -101,6 +105,10 @@ func (a *app) runServe(ctx context.Context, f *serveFlags, text string) error {
 	s.Progress = live.show
 	r, err := load.Serve(ctx, s)
 	live.done()
+	if errors.Is(err, load.ErrShared) {
+		return &failure{statusFailed, err, "end that program, choose another port, or " +
+			"give each a part of the connections with --share"}
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -31,7 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return a.exit(root.ExecuteContext(ctx))
+	return a.exit(cmp.Or(root.ExecuteContext(ctx), a.unwritten))
 }
 
 // app is one run of the program.
@@ -41,4 +42,5 @@ type app struct {
 	env            func(string) string
 	ctx            context.Context // ends when the program is told to end
 	status         int             // what a verb that did its work wants to exit with
+	unwritten      error           // help that could not be written
 }

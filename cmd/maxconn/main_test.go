@@ -24,7 +24,15 @@ func TestMain(m *testing.M) {
 	machineMain()
 	lab.Main()
 	benchMain()
-	testscript.Main(m, map[string]func(){"maxconn": main})
+	testscript.Main(tidy{m}, map[string]func(){"maxconn": main})
+}
+
+// tidy removes the program that the tests have built.
+type tidy struct{ *testing.M }
+
+func (t tidy) Run() int {
+	defer func() { os.RemoveAll(built) }()
+	return t.M.Run()
 }
 
 // Each testdata/<verb>_*.txtar is a session. It finds the recorded hosts of testdata/hosts
@@ -34,6 +42,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		WorkdirRoot:         t.TempDir(), // removed also where a script fails
 		Setup:               copyHosts,
 		Cmds: map[string]func(*testscript.TestScript, bool,
 			[]string){"exits": exits, "isjson": isJSON, "lab": startLab,

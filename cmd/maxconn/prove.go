@@ -106,6 +106,9 @@ func (a *app) runProve(ctx context.Context, f *proveFlags, args []string) error 
 			list = append(list, c.Listed())
 		}
 		return a.write(func(w io.Writer) error {
+			if f.json {
+				return render.ClaimsJSON(w, list)
+			}
 			return render.Claims(w, list, a.style(f.verbose))
 		})
 	}

@@ -50,7 +50,7 @@ refused or failed.`,
 			if f.json {
 				return a.writeJSON(taken)
 			}
-			return a.write(func(w io.Writer) error { return showTaken(w, taken, *f) })
+			return a.lines(func(w io.Writer) error { return showTaken(w, taken, *f) })
 		},
 	}
 	f.flags(c)

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"cmp"
+	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/render"
 )
 
 // root is the command line. Without a verb it checks.
@@ -27,12 +32,13 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.Args = verbOnly
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SuggestionsMinimumDistance = 2
-	c.SetUsageTemplate(usageTemplate)
+	width := min(a.style(false).Width, usualWidth)
+	c.SetUsageTemplate(strings.Replace(usageTemplate, "WIDTH", strconv.Itoa(width), 1))
+	c.SetHelpFunc(func(c *cobra.Command, _ []string) { a.unwritten = a.help(c, width) })
 	c.SetFlagErrorFunc(flagError)
 	check := a.check()
 	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(),
-		a.docs(),
-		a.versionVerb())
+		a.docs(), a.versionVerb())
 	c.AddCommand(a.linuxVerbs()...)
 	c.SetHelpCommand(helpVerb())
 	return c
@@ -59,6 +65,23 @@ func noArguments(c *cobra.Command, args []string) error {
 	}
 	return misuse(c.CommandPath()+" --help lists the flags", "%s takes flags only, have %s",
 		c.CommandPath(), quoted(strings.Join(args, " ")))
+}
+
+// help writes the help of a verb. Paragraphs that are wider than the screen are broken anew.
+func (a *app) help(c *cobra.Command, width int) error {
+	paragraphs := strings.Split(strings.TrimSpace(cmp.Or(c.Long, c.Short)), "\n\n")
+	for i, p := range paragraphs {
+		wide := func(line string) bool { return len(line) > width }
+		if lines := strings.Split(p, "\n"); slices.ContainsFunc(lines, wide) &&
+			!strings.Contains("\n"+p, "\n ") {
+			paragraphs[i] = strings.Join(lines, " ")
+		}
+	}
+	return a.write(func(w io.Writer) error {
+		about := strings.Join(paragraphs, "\n\n") + "\n\n"
+		_, err := io.WriteString(w, render.Fold(about+c.UsageString(), width, 0))
+		return err
+	})
 }
 
 // helpVerb is help VERB, which other than cobra's own fails where there is no such verb.
@@ -88,5 +111,5 @@ Verbs:{{range .Commands}}{{if (or .IsAvailableCommand (eq .Name "help"))}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 Flags:
-{{.LocalFlags.FlagUsagesWrapped 100 | trimTrailingWhitespaces}}{{end}}
+{{.LocalFlags.FlagUsagesWrapped WIDTH | trimTrailingWhitespaces}}{{end}}
 `

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 // called runs the program in this process.
@@ -158,7 +160,7 @@ func TestTerminal(t *testing.T) {
 func TestProcessEndsInTheWindow(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"check", "observe"} {
-		process := exec.Command("sleep", "1000")
+		process := exec.Command(nstest.Tool(t, "sleep"), "1000")
 		if err := process.Start(); err != nil {
 			t.Fatal(err)
 		}

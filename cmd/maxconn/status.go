@@ -53,7 +53,7 @@ or somebody else changed something, 64 bad usage, 70 failed.`,
 			if f.json {
 				return a.writeJSON(s)
 			}
-			return a.write(func(w io.Writer) error { return showStatus(w, s, *f) })
+			return a.lines(func(w io.Writer) error { return showStatus(w, s, *f) })
 		},
 	}
 	f.flags(c)

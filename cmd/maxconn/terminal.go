@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,20 @@ func (a *app) style(verbose bool) render.Style {
 		s.Width = w
 	}
 	return s
+}
+
+// lines writes lines of text, those that are too wide for the screen on several. What goes
+// elsewhere stays in whole lines.
+func (a *app) lines(result func(w io.Writer) error) error {
+	var b strings.Builder
+	if err := result(&b); err != nil {
+		return err
+	}
+	text := b.String()
+	if _, ok := terminal(a.stdout); ok || a.env("COLUMNS") != "" {
+		text = render.Fold(text, a.style(false).Width, 4)
+	}
+	return a.write(func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 }
 
 // terminal is the descriptor of a stream that is a terminal.

@@ -64,7 +64,7 @@ func (a *app) runVerify(f *verifyFlags, args []string) error {
 	if f.json {
 		return a.writeJSON(v)
 	}
-	return a.write(func(w io.Writer) error { return showVerified(w, v) })
+	return a.lines(func(w io.Writer) error { return showVerified(w, v) })
 }
 
 func (a *app) verified(e *apply.Engine, boot bool, args []string) (apply.Verified, error) {

@@ -59,14 +59,21 @@ func newWorld(t *testing.T) (w world) {
 	return w
 }
 
-// binary is maxconn itself, built once.
+// built is the directory of binary; TestMain removes it.
+var built string
+
+// binary is maxconn itself, built once. A clone of another user's has no version to be stamped
+// with.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "maxconn")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "maxconn")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path,
+		".").CombinedOutput()
+	if err != nil {
 		return "", fmt.Errorf("%v: %s", err, out)
 	}
 	return path, os.Chmod(dir, 0o755)

@@ -78,7 +78,7 @@ func TestPlanEditedByHand(t *testing.T) {
 		{`a number has no sign`, raise("accept-queue", "net.core.somaxconn", "128",
 			"+4096")},
 		{ // as another target than the sysctl, it passed what is asked of lists of ports
-			"it names a process or a socket, and a sysctl has none",
+			"it names a process, a socket or a device, and a sysctl has none",
 			of(change(plan.Target{
 				Kind: host.SysctlKind, Name: "net.ipv4.ip_local_reserved_ports",
 				Start: 1,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,7 +162,7 @@ func TestRefusals(t *testing.T) {
 		}, "for network namespace net:[2]"},
 		"other boot": {func(_ *bench, p *plan.Plan) {
 			p.Host.Boot = "2025-12-31T00:00:00Z"
-		}, "processes of the boot at"},
+		}, "of the boot at"},
 		"schema": {func(_ *bench, p *plan.Plan) {
 			p.Schema = "maxconn.plan/2"
 		}, `"maxconn.plan/2"`},
@@ -281,6 +282,26 @@ func TestConfirm(t *testing.T) {
 		t.Error("after rollback: " + diff)
 	}
 	b.wantBefore(t)
+}
+
+// Where the process is gone that was to roll back, nothing was rolled back, and nobody says so.
+func TestConfirmTooLateWithoutAGuard(t *testing.T) {
+	b := newBench(t)
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	b.Guard = func(int) (int, error) { return gone.Process.Pid, nil }
+	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	b.up += 61 * time.Second
+	_, err := b.Confirm(0)
+	var refused *Refusal
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "was not rolled back") ||
+		refused.Hint != "maxconn rollback 1 does it" {
+		t.Errorf("%v, %+v", err, refused)
+	}
 }
 
 func TestConfirmTooLate(t *testing.T) {

@@ -74,8 +74,10 @@ func checkChange(c plan.Change) error {
 		}
 	}
 	if t.Kind != host.ListenerKind && (t.PID != 0 || t.Inode != 0 || t.Cookie != 0) ||
-		t.Start != 0 && (t.Kind == host.SysctlKind || t.Kind == host.LinkKind) {
-		return fmt.Errorf("it names a process or a socket, and a %s has none", t.Kind)
+		t.Start != 0 && (t.Kind == host.SysctlKind || t.Kind == host.LinkKind) ||
+		t.Index != 0 && t.Kind != host.LinkKind {
+		return fmt.Errorf("it names a process, a socket or a device, and a %s has none",
+			t.Kind)
 	}
 	switch t.Kind {
 	case host.SysctlKind:
@@ -143,7 +145,7 @@ func validListener(c plan.Change) error {
 
 func validLink(c plan.Change) error {
 	if c.Target.Field != fieldTxQueueLen || c.Target.Name == "" || len(c.Target.Name) > 15 ||
-		strings.ContainsAny(c.Target.Name, "/ ") {
+		strings.ContainsAny(c.Target.Name, "/ ") || c.Target.Index < 0 {
 		return fmt.Errorf("a device %q has no field %q", c.Target.Name, c.Target.Field)
 	}
 	return numbers(c, 31)

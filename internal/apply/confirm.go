@@ -62,6 +62,9 @@ func confirmable(r *Run, now Situation) error {
 	case Pending, InEffect, Persisting:
 		return nil
 	case Overdue:
+		if r.Guard == 0 || !alive(r.Guard, r.GuardFrom) {
+			return unguarded(r, now)
+		}
 		return &Refusal{Why: fmt.Sprintf(
 			"too late: %s was to be confirmed %s ago, and is rolled back", r.name(),
 			(-r.remaining(now)).Round(time.Second)), Hint: fmt.Sprintf(
@@ -83,6 +86,16 @@ func confirmable(r *Run, now Situation) error {
 	default:
 		return &Refusal{Why: fmt.Sprintf("%s does not wait for a confirmation: it is %s",
 			r.name(), s), Hint: s.hint(r.ID)}
+	}
+}
+
+// unguarded is the refusal to confirm what nobody rolled back in time.
+func unguarded(r *Run, now Situation) error {
+	late := (-r.remaining(now)).Round(time.Second)
+	return &Refusal{
+		Why: fmt.Sprintf("too late: %s was to be confirmed %s ago, and was not rolled "+
+			"back: the process that was to do it has ended", r.name(), late),
+		Hint: fmt.Sprintf("maxconn rollback %d does it", r.ID),
 	}
 }
 

@@ -87,6 +87,10 @@ func (d disk) flush(f *os.File, path string, write func() error) error {
 }
 
 func (d disk) discard(path string) error {
+	// A mount that is read-only refuses before it looks (fs/namei.c do_unlinkat).
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s: %w", path, bare(err))
 	}

@@ -122,7 +122,7 @@ func (e *Engine) close() {
 	}
 }
 
-func (e *Engine) store() store { return store{e.Dir, disk{e.Step}, e.Owns} }
+func (e *Engine) store() store { return store{e.Dir, disk{e.Step}, e.Owns, e.Here.BootID} }
 
 // situation is what states depend on.
 func (e *Engine) situation(busy bool) (Situation, error) {

@@ -255,7 +255,7 @@ func TestLabelsAreThoseOfTheTarget(t *testing.T) {
 // sleeper is a process that waits.
 func sleeper(t *testing.T) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("sleep", "600")
+	cmd := exec.Command(nstest.Tool(t, "sleep"), "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -103,10 +103,17 @@ func (here Place) checkHost(p plan.Plan) error {
 		return &Refusal{Why: fmt.Sprintf(why, here.Netns),
 			Hint: "make a plan here: maxconn plan"}
 	}
+	if !sameBoot && !here.Initial {
+		const why = "the plan is for a network namespace of the boot at %.60s, this host " +
+			"was booted at %s"
+		return &Refusal{Why: fmt.Sprintf(why, orNothing(p.Host.Boot), here.Boot),
+			Hint: "make a plan again: maxconn plan"}
+	}
 	for _, c := range p.Changes {
-		if (c.Target.Start != 0 || c.Target.PID != 0) && !sameBoot {
-			const why = "the plan names processes of the boot at %.60s, this host " +
-				"was booted at %s"
+		t := c.Target
+		if (t.Start != 0 || t.PID != 0 || t.Index != 0) && !sameBoot {
+			const why = "the plan names processes or devices of the boot at %.60s, " +
+				"this host was booted at %s"
 			return &Refusal{Why: fmt.Sprintf(why, orNothing(p.Host.Boot), here.Boot),
 				Hint: "make a plan again: maxconn plan"}
 		}
@@ -169,7 +176,8 @@ func (e *Engine) ended(p Place) bool {
 	}
 	e.goneMu.Lock()
 	defer e.goneMu.Unlock()
-	key := p.Host.Netns + "\x00" + p.Path
+	// the number alone, and a name, may be those of another one in another run
+	key := fmt.Sprintf("%s\x00%d\x00%s", p.Host.Netns, p.Cookie, p.Path)
 	if e.gone == nil {
 		e.gone = map[string]bool{}
 	}

@@ -31,16 +31,31 @@ type Status struct {
 // nobody else changed anything.
 func (s Status) Settled() bool {
 	for _, r := range s.Runs {
-		if r.State != InEffect && r.State != Rebooted && r.State != Over {
+		if !r.settled() {
 			return false
-		}
-		for _, c := range r.Changes {
-			if c.Now == NowOther || c.Now == NowUnknown {
-				return false
-			}
 		}
 	}
 	return len(s.Unreadable) == 0
+}
+
+// settled is Settled of one run. Of one that was undone in part somebody may have undone the rest.
+func (r RunStatus) settled() bool {
+	if r.State == Rebooted || r.State == Over {
+		return true
+	}
+	var now []Now
+	for _, c := range r.Changes {
+		now = append(now, c.Now)
+	}
+	for _, f := range r.Files {
+		now = append(now, f.Now)
+	}
+	left := []Now{NowOther, NowUnknown}
+	if r.State == PartlyLeft {
+		left = append(left, NowNew)
+	}
+	return (r.State == InEffect || r.State == PartlyLeft) &&
+		!slices.ContainsFunc(now, func(n Now) bool { return slices.Contains(left, n) })
 }
 
 // RunStatus is one run.

@@ -37,6 +37,7 @@ type store struct {
 	dir  string
 	disk disk
 	owns func(path string) bool // see Engine.Owns
+	boot string                 // the random name of this one
 }
 
 func (s store) runs() string          { return filepath.Join(s.dir, "runs") }
@@ -65,8 +66,8 @@ func (s store) distrust(err error) error {
 	}
 	return &Refusal{
 		Why: fmt.Sprintf("the state directory %s is not used: %v", s.dir, other), Err: err,
-		Hint: "what is there may be somebody else's work: name a directory of your " +
-			"own, or run as the user it belongs to",
+		Hint: "what is there may be somebody else's work: --state-dir names a directory " +
+			"of your own; or run as the user it belongs to",
 	}
 }
 
@@ -214,6 +215,9 @@ func (s store) read(id int) (*Run, error) {
 	r, err := parseRun(text)
 	if err == nil && r.ID != id {
 		return nil, fmt.Errorf("it is that of run %d", r.ID)
+	}
+	for i := 0; err == nil && s.boot != r.Place.BootID && i < len(r.Plan.Changes); i++ {
+		r.Plan.Changes[i].Target.Index = 0 // it was that of its boot
 	}
 	if err == nil {
 		err = r.admissible(s.owns)

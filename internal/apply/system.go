@@ -140,7 +140,7 @@ func readLink(t plan.Target) (string, error) {
 		return "", err
 	}
 	for _, d := range report.Devices {
-		if d.Name == t.Name {
+		if d.Name == t.Name && (t.Index == 0 || int64(d.Index) == t.Index) {
 			return strconv.Itoa(d.TxQueueLen), nil
 		}
 	}
@@ -152,7 +152,7 @@ func writeLink(t plan.Target, value string) error {
 	if err != nil {
 		return errNotNumber
 	}
-	return tune.LinkTxQueueLen(t.Name, uint32(n))
+	return tune.LinkTxQueueLen(t.Name, int(t.Index), uint32(n))
 }
 
 var errNotNumber = errors.New("not a whole number in its range")

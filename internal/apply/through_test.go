@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 // A listener that several processes have open is reached through the one that was named; through a
@@ -20,7 +22,8 @@ func TestThroughTheNamedProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	heir, other := exec.Command("sleep", "60"), exec.Command("sleep", "60")
+	sleep := nstest.Tool(t, "sleep")
+	heir, other := exec.Command(sleep, "60"), exec.Command(sleep, "60")
 	heir.ExtraFiles = append(heir.ExtraFiles, file)
 	for _, c := range []*exec.Cmd{heir, other} {
 		if err := c.Start(); err != nil {

@@ -17,8 +17,8 @@ func TestNoPathOfTheBuildMachine(t *testing.T) {
 		t.Skip("builds the program: not for -short")
 	}
 	dir, names := t.TempDir(), []string{"maxconn", "maxconn-proofs"}
-	c := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/"+names[0],
-		"./cmd/"+names[1])
+	c := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", dir+"/",
+		"./cmd/"+names[0], "./cmd/"+names[1])
 	c.Dir = root(t)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

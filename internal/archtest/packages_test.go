@@ -88,7 +88,11 @@ func (d debian) names(sub string) string {
 
 func (d debian) command() *exec.Cmd {
 	d.Helper()
-	c := exec.Command("bash", filepath.Join(root(d.T), "scripts", "debian-packages.sh"))
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		d.Skip(err)
+	}
+	c := exec.Command(bash, filepath.Join(root(d.T), "scripts", "debian-packages.sh"))
 	c.Env = append(os.Environ(), "CI=", "D="+d.dir,
 		"POLICY_RC_D="+filepath.Join(d.dir, "policy"),
 		"SYSTEMD_DIR="+filepath.Join(d.dir, "systemd"),

@@ -312,7 +312,8 @@ func TestShellParses(t *testing.T) {
 // prlimit takes the limits in the script's words, of a process that the test started.
 func TestShellLimitsAProcess(t *testing.T) {
 	tool(t, "prlimit")
-	sleeper := exec.Command("sleep", "60")
+	tool(t, "sh")
+	sleeper := exec.Command(tool(t, "sleep"), "60")
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,6 @@
 // fault, and no setting ends it that the finding does not name. It is tests only.
 //
 // A fault is data: how it is made, what has to be found, and how to see whether it is gone. The
-// list is in files by subject: ports_test.go, time_wait_test.go, queues_test.go, processes_test.go.
-// To add one, write a value in the file of its subject.
+// list is in files by subject: ports_test.go, time_wait_test.go, queues_test.go,
+// processes_test.go, nat_test.go. CONTRIBUTING.md says how to add one.
 package faults

@@ -18,6 +18,8 @@ type fault struct {
 	// make makes it, and checks that the kernel refuses what it should.
 	make func(world) scene
 	want want
+	// check are arguments of the check that has to find it.
+	check []string
 	// noRemedy are settings that seem to end it and are no remedy, with the reason.
 	noRemedy map[string]string
 	// byHand are settings that help and that a plan leaves to people, with the reason.
@@ -25,7 +27,8 @@ type fault struct {
 }
 
 // faults is the whole list.
-var faults = slices.Concat(portFaults, timeWaitFaults, queueFaults, processFaults)
+var faults = slices.Concat(portFaults, timeWaitFaults, queueFaults, processFaults,
+	natFaults)
 
 // want is what the first finding must say.
 type want struct {
@@ -48,7 +51,7 @@ func TestFound(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			f.make(w)
-			r, out := w.check()
+			r, out := w.check(f.check...)
 			if out.Code != 1 {
 				t.Errorf("exit status %d, want 1: something binds", out.Code)
 			}

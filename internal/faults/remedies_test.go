@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -31,7 +32,7 @@ func TestRemediesHelp(t *testing.T) {
 			if s.works() {
 				t.Fatal("there is no fault: it works")
 			}
-			for i, m := range remediesOf(w) {
+			for i, m := range f.found(w) {
 				if w.act(m) == nil {
 					continue
 				}
@@ -44,13 +45,13 @@ func TestRemediesHelp(t *testing.T) {
 	}
 }
 
-// remediesOf are those of all findings that are more than information, in their order.
-func remediesOf(w world) (out []limit.Remedy) {
+// found are the remedies of all findings that are more than information, in their order.
+func (f fault) found(w world) (out []limit.Remedy) {
 	w.Helper()
-	r, _ := w.check()
-	for _, f := range r.Findings {
-		if f.Severity != diagnose.Info {
-			out = append(out, f.Remedies...)
+	r, _ := w.check(f.check...)
+	for _, x := range r.Findings {
+		if x.Severity != diagnose.Info {
+			out = append(out, x.Remedies...)
 		}
 	}
 	return out
@@ -60,7 +61,7 @@ func remediesOf(w world) (out []limit.Remedy) {
 func (f fault) tryRemedy(t *testing.T, i int, like limit.Remedy) {
 	w := newWorld(t)
 	s := f.make(w)
-	all := remediesOf(w)
+	all := f.found(w)
 	if i >= len(all) || all[i].Kind != like.Kind || all[i].TakesEffect != like.TakesEffect {
 		t.Fatalf("remedy %d was %+v, now there are %+v", i, like, all)
 	}
@@ -137,7 +138,7 @@ func TestPlanMends(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			s := f.make(w)
-			remedies := remediesOf(w)
+			remedies := f.found(w)
 			out := w.maxconn("", "plan", "--json")
 			var p plan.Plan
 			w.must(json.Unmarshal(out.Stdout, &p))
@@ -179,10 +180,22 @@ func (f fault) nothingLeft(t *testing.T, remedies []limit.Remedy) {
 // agree says whether check proposes what plan does.
 func agree(t *testing.T, c plan.Change, remedies []limit.Remedy) {
 	t.Helper()
-	i := slices.IndexFunc(remedies, func(m limit.Remedy) bool { return m.Setting == c.Setting })
-	if i >= 0 && remedies[i].To != c.To {
-		t.Errorf("%s: check says %s, plan %s", c.Setting, remedies[i].To, c.To)
+	setting := c.Setting
+	switch c.Target.Kind {
+	case host.ListenerKind:
+		setting = "listen() on the open socket of " + c.Target.Name
+	case host.ProcessKind:
+		setting = "prlimit --pid " + c.Target.Name + " --nofile="
 	}
+	for _, m := range remedies {
+		if strings.HasPrefix(m.Setting, setting) {
+			if m.To != c.To {
+				t.Errorf("%s: check says %s, plan %s", c.Setting, m.To, c.To)
+			}
+			return
+		}
+	}
+	t.Errorf("%s to %s: check does not speak of it: %+v", c.Setting, c.To, remedies)
 }
 
 // No setting ends a fault that its finding does not name: all that a namespace has are tried, each
@@ -193,7 +206,7 @@ func TestNoRemedyIsMissing(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			s := f.make(w)
-			remedies := remediesOf(w)
+			remedies := f.found(w)
 			for _, g := range generous {
 				f.tryGenerous(w, s, g, remedies)
 			}

@@ -195,7 +195,8 @@ func run(m *testing.M) int {
 
 func build(dir string) error {
 	program = filepath.Join(dir, "maxconn")
-	out, err := exec.Command("go", "build", "-o", program, "../../cmd/maxconn").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program,
+		"../../cmd/maxconn").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%v: %s", err, out)
 	}

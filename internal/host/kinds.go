@@ -77,7 +77,9 @@ const (
 	InboundKind Kind = "inbound"
 	// OutboundKind is a table by "source->destination:port": one field a TCP state,
 	// ranged (sockets whose local port is in ip_local_port_range and not reserved),
-	// local-ports known. pid process; timestamps (yes/no: seen on established ones);
+	// local-ports known. pid process; timestamps (yes/no: seen on established ones, of
+	// the row or to the same address); reusable (of ranged, in TIME_WAIT for longer than
+	// the delay of tcp_tw_reuse);
 	// fold (how many sockets may be missing from the row because the table was full).
 	// close_wait_age (as for inbound). band (the part of the port range that the sockets
 	// have been given, "40000-40019", or "mixed"; those looked at).
@@ -103,6 +105,11 @@ const (
 	// bounds its threads, where that is not the one in cgroup: version 1). unseen_cgroup
 	// ("yes" where the group that bounds its memory could not be reached). own_limit (the
 	// connections that its configuration allows a process of a known server),
+	// tables (descriptor tables, where threads have their own), files_most (descriptors of
+	// the fullest), unseen_tables ("yes" where that could not be told), estimate and error
+	// (connections, from the descriptors that were read, and by how much that may be off),
+	// held_sockets (other than these), held_eventfds, held_pipes, held_files, held_others,
+	// unconnected (of held_sockets, TCP; about; the last six only near the limit).
 	// own_limit_name (the setting), own_limit_counts ("all", "inbound"). sysadmin
 	// (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from
 	// fs.file-max).
@@ -111,7 +118,8 @@ const (
 	// memory_max ("max" is a word) memory_current memory_sock memory_events_max
 	// memory_events_oom memory_failcnt pids_max pids_current pids_events_max.
 	// memory_file: page cache that can be given back (inactive_file + active_file of
-	// memory.stat; total_ ones in version 1). memory_slab (slab_reclaimable), memory_anon
+	// memory.stat; total_ ones in version 1). id (the inode of its directory, which the next
+	// of its path does not get). memory_slab (slab_reclaimable), memory_anon
 	// (anon and shmem), memory_kmem and memory_kmem_max (version 1). above ("unseen" for
 	// the topmost where there are more that cannot be seen).
 	CgroupKind Kind = "cgroup"
@@ -137,6 +145,19 @@ var tables = map[Kind]bool{
 	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true,
 	BinderKind: true, ProcessKind: true,
 	CgroupKind: true, UserKind: true, RestKind: true, HolderKind: true,
+}
+
+// always are the fields that observe writes in every row of a table; what is absent where there
+// is nothing to count, or where a kernel does not tell it, is not among them.
+var always = map[Kind][]string{
+	SoftnetKind:  {"processed", "dropped"},
+	ListenerKind: {"queue", "limit"},
+	InboundKind:  {"unaccepted"},
+	OutboundKind: {"ranged"},
+	SourceKind:   {"ports", "shared", "opposite", "destinations"},
+	QdiscKind:    {"link", "kind"},
+	ProcessKind:  {"soft", "hard", "files", "attributed"},
+	UserKind:     {"sockets"},
 }
 
 // IsTable says whether facts of this kind are rows of fields.

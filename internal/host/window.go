@@ -21,6 +21,9 @@ var monotonic = map[Kind][]string{
 func Window(before, after Snapshot, length time.Duration) Snapshot {
 	w := after.With()
 	w.Set(System("window"), length.Round(time.Millisecond).String())
+	if !sameSubject(before, after) {
+		return w // nothing of one moved to the other
+	}
 	for f, r := range after.readings {
 		was, ok := before.readings[f]
 		if !ok || r.Err != "" || was.Err != "" {
@@ -35,12 +38,28 @@ func Window(before, after Snapshot, length time.Duration) Snapshot {
 	return w
 }
 
+// sameSubject says whether two samples are of one network namespace of one boot. Its inode number
+// may be another one's by the time of the second.
+func sameSubject(a, b Snapshot) bool {
+	for _, name := range []string{"netns", "netns-cookie"} {
+		x, known := a.readings[System(name)]
+		y, alsoKnown := b.readings[System(name)]
+		if known && alsoKnown && x.Err == "" && y.Err == "" && x.Text != y.Text {
+			return false
+		}
+	}
+	return true
+}
+
 // Glance is the earlier of two samples of which the later one was of some counters alone. What
 // moved between them is in it, and nothing else of the later one: the snapshot is one sample still,
 // and what its counters had reached before is news.
 func Glance(first, later Snapshot, length time.Duration) Snapshot {
 	g := first.With()
 	g.Set(System("glance"), max(length.Round(time.Second), time.Second).String())
+	if !sameSubject(first, later) {
+		return g
+	}
 	for f, r := range later.readings {
 		was, ok := first.readings[f]
 		switch fields, table := monotonic[f.Kind]; {

@@ -178,7 +178,9 @@ type deviceNumber struct {
 
 func setMTU(n deviceNumber) error { return tune.LinkMTU(n.Device, n.Number) }
 
-func setTxQueueLen(n deviceNumber) error { return tune.LinkTxQueueLen(n.Device, uint32(n.Number)) }
+func setTxQueueLen(n deviceNumber) error {
+	return tune.LinkTxQueueLen(n.Device, 0, uint32(n.Number))
+}
 
 type queueing struct {
 	Device string `json:"device"`

@@ -12,9 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 func TestRun(t *testing.T) {
+	for _, name := range []string{"readlink", "cat", "sh"} {
+		nstest.Tool(t, name)
+	}
 	l := start(t)
 	ctx := context.Background()
 	out := must(l.Run(ctx, nil, "readlink", "/proc/self/ns/net"))(t)
@@ -45,6 +50,8 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
+	nstest.Tool(t, "sh") // which opens the fifo: without it nobody would
+	nstest.Tool(t, "sleep")
 	l := start(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -15,11 +15,6 @@ func (t conntrackTable) cause(g Gauge) string {
 		return "the connection tracking table was full in the window; now it has " + figures
 	case g.IsNear():
 		return "the connection tracking table is nearly full: " + figures
-	case t.clashes() > 0:
-		return "connection tracking could not enter " + plural(t.unplaced, "packet") +
-			" of new connections in the window (insert_failed) and dropped them " +
-			"although the table has room: SNAT or MASQUERADE has no free source " +
-			"port towards a destination" + t.orRace()
 	case t.dropped > 0:
 		return "connection tracking dropped packets in the window although the table " +
 			"has room; two packets of one flow that met, or a lack of memory"
@@ -71,11 +66,15 @@ func (t conntrackTable) clashes() int64 {
 // manyClashes is more than packets of one flow that meet in the one window.
 const manyClashes = 10
 
-func (t conntrackTable) orRace() string {
-	if t.clashes() >= manyClashes {
-		return ""
+// noTuple says that new entries found their addresses and ports taken.
+func (t conntrackTable) noTuple() string {
+	text := "connection tracking could not enter " + plural(t.unplaced, "packet") +
+		" of new connections in the window (insert_failed) and dropped them although the " +
+		"table has room: SNAT or MASQUERADE has no free source port towards a destination"
+	if t.clashes() < manyClashes {
+		text += ", or two packets of one flow met"
 	}
-	return ", or two packets of one flow met"
+	return text
 }
 
 // natRemedies are for a host that rewrites source addresses: each has its ports once for each

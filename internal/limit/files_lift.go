@@ -20,7 +20,7 @@ const (
 // raised before it: fs.nr_open, the hard limit, the soft limit.
 func (t fileTable) lift(need int64) []Remedy {
 	need = min(need, mostFiles)
-	total := need + t.other()
+	total := (need + t.other() + t.tables - 1) / t.tables
 	if total > mostOpen {
 		return []Remedy{{
 			Kind: ByTopology,
@@ -133,10 +133,30 @@ func (t fileTable) ownBound(need int64) []Remedy {
 			"as well"}}
 }
 
+// unknown is the field without which nothing can be said, "" where it has all.
+func (t fileTable) unknown() string {
+	for _, name := range []string{"soft", "files"} {
+		if t.row.Text(name) == "" && t.pid > 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+func (t fileTable) subject() Subject {
+	return Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}
+}
+
 // remedies raise the limit to the next power of two that holds that many descriptors, in
 // the order in which they can be had.
 func (t fileTable) remedies(need int64) []Remedy {
 	var out []Remedy
+	if t.loose() {
+		out = append(out, Remedy{Kind: ByApplication, TakesEffect: AtStart,
+			Text: "close every socket whose connect() failed or that is not used " +
+				"(socket() without close()); a higher limit only postpones the " +
+				"end"})
+	}
 	if t.leak {
 		out = append(out, Remedy{Kind: ByApplication,
 			TakesEffect: AtStart,

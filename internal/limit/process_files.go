@@ -14,6 +14,7 @@ var _ = register(Limit{
 	Title:   "file descriptors of a process",
 	Measure: Held,
 	Scope:   Process,
+	Bounds:  Flows{Both, Held},
 	Doc: "Every connection that a program holds is a file descriptor. RLIMIT_NOFILE, its " +
 		"soft value, bounds the highest descriptor number plus one; above it socket(), " +
 		"accept() and open() " +
@@ -100,6 +101,7 @@ var _ = register(Limit{
 	},
 	Needs: []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open"),
 		host.All(host.ListenerKind), host.System("window")},
+	Details:   []host.Fact{host.Sysctl("fs.nr_open"), host.All(host.ListenerKind)},
 	SoleErrno: "EMFILE",
 	LeftAlone: []LeftAlone{{"fs.nr_open", "some programs walk over all descriptor numbers"}},
 	Gauges:    processFilesGauges,
@@ -113,8 +115,12 @@ type fileTable struct {
 	soft, hard  int64 // noCeiling for "unlimited"
 	hardKnown   bool
 	files       int64
-	connections int64 // 0 where not all descriptors were looked at
+	connections int64 // estimated where not all descriptors were looked at
 	all         bool  // all descriptors were looked at
+	estimated   bool  // some were, and fairly
+	off         int64 // by how much the estimate may be
+	tables      int64 // that threads have for themselves, and the process's
+	fullest     int64 // descriptors of the one with most
 	leak        bool  // most connections are in CLOSE_WAIT
 	nrOpen      int64 // fs.nr_open, 0 where it is not known
 	// listeners of the process, of which connections wait for accept()
@@ -134,8 +140,12 @@ func processFilesGauges(r *host.Reader, w Workload) []Gauge {
 	waiting := waitingByProcess(r)
 	var gauges []Gauge
 	for _, row := range r.Rows(host.ProcessKind) {
-		if t, ok := newFileTable(row); ok {
-			t.nrOpen, t.waiting = nrOpen, waiting[t.pid]
+		t, ok := newFileTable(row)
+		t.nrOpen, t.waiting = nrOpen, waiting[t.pid]
+		switch missing := t.unknown(); {
+		case missing != "":
+			gauges = append(gauges, blind(t.subject(), Both, lacking(row, missing)))
+		case ok:
 			gauges = append(gauges, t.gauge())
 		}
 	}
@@ -152,10 +162,16 @@ func newFileTable(row host.Row) (t fileTable, ok bool) {
 	if below, ok := row.Int("files_below"); ok && below < files {
 		files = below // the limit was lowered, and what lies above it takes nothing from it
 	}
-	t.soft, t.files = soft, files
+	t.soft, t.files, t.fullest, t.tables = soft, files, files, 1
+	if n, ok := row.Int("tables"); ok && n > 1 && n < mostFiles {
+		t.tables, t.fullest = n, min(max(row.Count("files_most"), 0), files)
+	}
 	t.hard, t.hardKnown = bounded(row, "hard", mostFiles)
 	if t.all = row.Text("attributed") == "all"; t.all {
 		t.connections = min(max(row.Sockets(), 0), files)
+	} else if n, ok := row.Int("estimate"); ok && n >= 0 {
+		t.connections, t.estimated = min(n, files), true
+		t.off = min(max(row.Count("error"), 0), files)
 	}
 	t.leak = row.Count("CLOSE_WAIT")*2 > row.Sockets()
 	return t, ok1 && ok2 && t.pid > 0 && soft >= 0 && files >= 0 && files <= mostFiles &&
@@ -180,34 +196,44 @@ func bounded(row host.Row, field string, most int64) (int64, bool) {
 
 // other is the descriptors that are not connections, as far as is known.
 func (t fileTable) other() int64 {
-	if !t.all {
+	if !t.all && !t.estimated {
 		return 0
 	}
 	return t.files - t.connections
 }
 
-func (t fileTable) full() bool { return t.soft < noCeiling && t.files >= t.soft }
+// most is how many descriptors the process may have in all its tables.
+func (t fileTable) most() int64 { return min(t.soft, mostFiles) * t.tables }
+
+func (t fileTable) full() bool { return t.soft < noCeiling && t.fullest >= t.soft }
 
 // near is decided in descriptors: a process with few connections and many files is as close
 // to EMFILE.
-func (t fileTable) near() bool { return t.soft < noCeiling && t.files*10 >= t.soft*9 }
+func (t fileTable) near() bool { return t.soft < noCeiling && t.fullest*10 >= t.soft*9 }
 
 // gauge counts every descriptor as a connection where it is not known which are: the figure
 // that decides, descriptors against the soft limit, stays right.
 func (t fileTable) gauge() Gauge {
 	used := t.connections
-	if !t.all {
+	if !t.all && !t.estimated {
 		used = t.files
 	}
 	g := Gauge{
-		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name,
-			PID: t.pid}, Bounds: Both,
-		Ceiling: max(t.soft-t.other(), 0), Used: used, AtMost: !t.all,
+		Subject: t.subject(), Bounds: Both,
+		Ceiling: max(t.most()-t.other(), 0), Used: used, AtMost: !t.all,
 		Unbounded: t.soft >= noCeiling,
 		Owner:     t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,
 	}
-	if !t.all {
+	switch {
+	case t.all:
+	case t.estimated:
+		g.Most = min(max(t.most()-t.other()+t.off, 0), t.most())
+		g.Why = "connections of the process were counted in a sample of its descriptors"
+	default:
 		g.Unit = "descriptors"
+	}
+	if t.row.Text("unseen_tables") != "" {
+		g.AtMost, g.Why = true, "threads with descriptors of their own could not be seen"
 	}
 	if g.Unbounded {
 		g.Ceiling, g.AtMost, g.Steps = 0, false, g.Steps[1:2]
@@ -215,8 +241,8 @@ func (t fileTable) gauge() Gauge {
 	}
 	g.Near, g.Harms = t.nearShare(g.Ceiling), t.near()
 	if t.near() {
-		g.Cause, g.Evidence, g.Remedies = t.cause(), t.evidence(), t.remedies(2*t.files)
-		if !t.leak {
+		g.Cause, g.Evidence, g.Remedies = t.cause(), t.evidence(), t.remedies(2*t.fullest)
+		if !t.leak && !t.loose() {
 			g.Enough = 2*t.files - t.other()
 		}
 	}
@@ -226,7 +252,7 @@ func (t fileTable) gauge() Gauge {
 // nearShare is the share of the ceiling in connections at which 90 % of the descriptors are
 // in use. Half a connection less keeps rounding from hiding the very last one.
 func (t fileTable) nearShare(ceiling int64) float64 {
-	connections := float64((t.soft*9+9)/10-t.other()) - 0.5
+	connections := float64((t.most()*9+9)/10-t.other()) - 0.5
 	if connections <= 0 || ceiling <= 0 {
 		return 0
 	}
@@ -252,7 +278,11 @@ func (t fileTable) steps(used int64) []Step {
 			From:  from + " files",
 		},
 	}
-	if !t.all {
+	if t.tables > 1 {
+		steps[0].Label += " of each of " + itoa(t.tables) +
+			" tables (threads have their own)"
+	}
+	if !t.all && !t.estimated {
 		return append(steps, Step{
 			Label: "not all of them were looked at: at most, if every one is a " +
 				"connection",
@@ -261,14 +291,15 @@ func (t fileTable) steps(used int64) []Step {
 			How:   Computed,
 		})
 	}
+	connections := Step{Label: "of these TCP connections", Value: used, Unit: "connections",
+		How: Read, From: from}
+	if t.estimated {
+		connections.How = Computed
+		connections.Label += ", estimated from a sample (" + t.row.Text("attributed") +
+			" of them), off by " + figure.Count(t.off) + " at most"
+	}
 	return append(steps,
-		Step{
-			Label: "of these TCP connections",
-			Value: used,
-			Unit:  "connections",
-			How:   Read,
-			From:  from,
-		},
+		connections,
 		Step{
 			Label: "descriptors for something else (files, listeners, pipes, epoll)",
 			Sum:   itoa(t.files) + " - " + itoa(used),
@@ -278,8 +309,8 @@ func (t fileTable) steps(used int64) []Step {
 		},
 		Step{
 			Label: "connections that the process can hold",
-			Sum:   itoa(t.soft) + " - " + itoa(t.other()),
-			Value: max(t.soft-t.other(), 0),
+			Sum:   t.limits() + " - " + itoa(t.other()),
+			Value: max(t.most()-t.other(), 0),
 			Unit:  "connections",
 			How:   Computed,
 		})
@@ -303,11 +334,11 @@ func (t fileTable) owner() string {
 }
 
 func (t fileTable) cause() string {
-	text := who(t.name, t.pid) + " has " + figure.Count(t.files) + " of " + plural(t.soft,
+	text := t.holder() + " has " + figure.Count(t.fullest) + " of " + plural(t.soft,
 		"descriptor") + " open; RLIMIT_NOFILE soft comes from " + t.owner()
 	switch {
-	case t.files > t.soft:
-		text = who(t.name, t.pid) + " has " + plural(t.files, "descriptor") +
+	case t.fullest > t.soft:
+		text = who(t.name, t.pid) + " has " + plural(t.fullest, "descriptor") +
 			" open and RLIMIT_NOFILE soft was lowered to " + figure.Count(t.soft) +
 			" after that"
 	case t.hard == t.soft:
@@ -321,8 +352,9 @@ func (t fileTable) cause() string {
 	case t.leak:
 		text += "; most of its connections are in CLOSE_WAIT: the peer has closed " +
 			"them, the program has not"
-	case t.all && t.connections*2 < t.files:
-		text += "; only " + figure.Count(t.connections) + " of them are TCP connections"
+	case (t.all || t.estimated) && t.connections*2 < t.files:
+		text += "; only " + t.about() + figure.Count(t.connections) +
+			" of them are TCP connections" + t.holders()
 	}
 	if t.full() && len(t.waiting) > 0 {
 		sum := int64(0)
@@ -336,7 +368,7 @@ func (t fileTable) cause() string {
 
 func (t fileTable) evidence() []Evidence {
 	ev := []Evidence{{"process " + itoa(t.pid) + " files",
-		figure.Count(t.files) + " of " + figure.Count(t.soft),
+		figure.Count(t.fullest) + " of " + figure.Count(t.soft),
 		"descriptors in use; the kernel has no counter for refused ones, the program's " +
 			"log has EMFILE"}}
 	for _, m := range t.waiting {

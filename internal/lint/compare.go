@@ -19,8 +19,8 @@ func (c *evaluation) compare(d knob.Amount, v int64, does string, less Verdict, 
 		c.note(Effective, does+" That is the default of this kernel"+procpsNote(d)+".",
 			c.rule.Source)
 	case d.Known && v < d.N && less != "":
-		c.note(less, fmt.Sprintf("%s is below the default of this kernel, %s%s: %s",
-			count(v), about(d), procpsNote(d), lower), c.rule.Source)
+		c.notef(less, "%s is below the default of this kernel, %s%s: %s",
+			count(v), about(d), procpsNote(d), lower)
 	case d.Known:
 		c.note(Effective, does+fmt.Sprintf(" The default of this kernel is %s%s.", about(d),
 			procpsNote(d)), c.rule.Source)
@@ -44,9 +44,8 @@ func (c *evaluation) compareHosts(d knob.Amount, v int64, does string, less Verd
 		c.note(Effective, does+" Hosts with more than "+gibibytes(gib)+
 			" of memory have a higher default"+procpsNote(d)+".", c.rule.Source)
 	default:
-		c.note(less, fmt.Sprintf(
-			"On hosts with more than %s of memory %s is below the default%s: %s",
-			gibibytes(gib), count(v), procpsNote(d), lower), c.rule.Source)
+		c.notef(less, "On hosts with more than %s of memory %s is below the default%s: %s",
+			gibibytes(gib), count(v), procpsNote(d), lower)
 	}
 }
 

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -26,6 +27,19 @@ type evaluation struct {
 
 func (c *evaluation) note(v Verdict, why, source string) {
 	c.notes = append(c.notes, Note{v, why, source})
+}
+
+// notef is a note by the rule of the setting.
+func (c *evaluation) notef(v Verdict, format string, args ...any) {
+	c.note(v, fmt.Sprintf(format, args...), c.rule.Source)
+}
+
+func (c *evaluation) sayf(v Verdict, format string, args ...any) {
+	c.say(v, fmt.Sprintf(format, args...))
+}
+
+func (c *evaluation) cautionf(format string, args ...any) {
+	c.caution(fmt.Sprintf(format, args...))
 }
 
 // caution adds a sentence to the verdict that was given last.

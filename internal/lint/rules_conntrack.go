@@ -120,16 +120,14 @@ func judgeTrackBuckets(c *evaluation) {
 			c.rule.Source)
 		return
 	}
-	c.note(Effective, fmt.Sprintf("Makes the hash table %s buckets long (%s), for all network "+
+	c.notef(Effective, "Makes the hash table %s buckets long (%s), for all network "+
 		"namespaces, and rebuilds it at once. It does not change "+
 		"nf_conntrack_max. The setting is there only after nf_conntrack is "+
-		"loaded, which may be later than sysctl.d is read.", count(v), memory(v*8)),
-		c.rule.Source)
+		"loaded, which may be later than sysctl.d is read.", count(v), memory(v*8))
 	if now, ok := c.runningNumber(); ok && v < now {
 		c.notes = nil
-		c.note(BelowDefault,
-			fmt.Sprintf("%s is below what this host has, %s buckets: chains get "+
-				"longer.", count(v), count(now)), c.rule.Source)
+		c.notef(BelowDefault, "%s is below what this host has, %s buckets: chains get "+
+			"longer.", count(v), count(now))
 	}
 }
 
@@ -167,9 +165,9 @@ func (c *evaluation) trackTime(what string) {
 	d, _ := c.standard()
 	v, def := c.n[0], d.N
 	if v <= 0 {
-		c.note(Harmful, fmt.Sprintf("The entry of %s goes at once: later packets of the "+
+		c.notef(Harmful, "The entry of %s goes at once: later packets of the "+
 			"connection are new or INVALID to the rules. The default is %s s.",
-			what, count(def)), c.rule.Source)
+			what, count(def))
 		return
 	}
 	if knob.Last(c.key) == "nf_conntrack_tcp_timeout_established" && c.tooShort(v) {
@@ -195,12 +193,11 @@ func (c *evaluation) tooShort(v int64) bool {
 	if v >= idle {
 		return false
 	}
-	c.say(Harmful,
-		fmt.Sprintf("A connection that is idle for %s s loses its entry, and its next "+
-			"packet is new or INVALID to the rules, so it hangs behind NAT or a "+
-			"firewall. Keepalive probes come after %s s only (tcp_keepalive_time, "+
-			"%s), on sockets that use them. The default is {d} s; RFC 5382 wants "+
-			"7,440 s at least.", count(v), count(idle), from))
+	c.sayf(Harmful, "A connection that is idle for %s s loses its entry, and its next "+
+		"packet is new or INVALID to the rules, so it hangs behind NAT or a "+
+		"firewall. Keepalive probes come after %s s only (tcp_keepalive_time, "+
+		"%s), on sockets that use them. The default is {d} s; RFC 5382 wants "+
+		"7,440 s at least.", count(v), count(idle), from)
 	return true
 }
 

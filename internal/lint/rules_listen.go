@@ -50,24 +50,22 @@ func judgeSynBacklog(c *evaluation) {
 	}
 	cookies, from, _ := c.other("net.ipv4.tcp_syncookies")
 	if cookies != 0 {
-		c.note(NoEffect,
-			fmt.Sprintf("Acts only without SYN cookies, and tcp_syncookies is %s "+
-				"(%s). The SYN queue of a listener is as long as its accept "+
-				"queue, min(backlog, somaxconn), since Linux 4.4; measured: "+
-				"with a value of 16 and cookies on, a listener held 300 "+
-				"half-open connections.", count(cookies), from), c.rule.Source)
+		c.notef(NoEffect, "Acts only without SYN cookies, and tcp_syncookies is %s "+
+			"(%s). The SYN queue of a listener is as long as its accept "+
+			"queue, min(backlog, somaxconn), since Linux 4.4; measured: "+
+			"with a value of 16 and cookies on, a listener held 300 "+
+			"half-open connections.", count(cookies), from)
 		return
 	}
 	holds := v - v>>2 + 1
-	c.note(Effective, fmt.Sprintf("With tcp_syncookies = 0 (%s) a listener takes at most %s "+
+	c.notef(Effective, "With tcp_syncookies = 0 (%s) a listener takes at most %s "+
 		"half-open connections (%s less a quarter, plus 1), or its backlog "+
-		"where that is less.", from, count(max(holds, 0)), count(v)), c.rule.Source)
+		"where that is less.", from, count(max(holds, 0)), count(v))
 	if d, _ := c.standard(); d.Known && v < d.N {
 		c.notes = nil
-		c.note(BelowDefault, fmt.Sprintf("%s is below this host's default of %s. With "+
+		c.notef(BelowDefault, "%s is below this host's default of %s. With "+
 			"tcp_syncookies = 0 (%s) it acts: a listener takes at most %s "+
-			"half-open connections.", count(v), count(d.N), from,
-			count(max(holds, 0))), c.rule.Source)
+			"half-open connections.", count(v), count(d.N), from, count(max(holds, 0)))
 	}
 }
 
@@ -129,11 +127,9 @@ func judgeSynRetries(c *evaluation) {
 		linear, _, _ := c.other(key)
 		sent, last, usual = sent+linear, last+linear, usual+c.usual(key)
 	}
-	c.say(Effective,
-		fmt.Sprintf("connect() gives up with ETIMEDOUT after %s SYNs, %s s (%s s by "+
-			"default, with {d}). It acts on "+
-			"outbound connections, not on listeners.", count(sent), count(last),
-			count(usual)))
+	c.sayf(Effective, "connect() gives up with ETIMEDOUT after %s SYNs, %s s (%s s by "+
+		"default, with {d}). It acts on "+
+		"outbound connections, not on listeners.", count(sent), count(last), count(usual))
 	if last < 15 {
 		c.caution("A server whose queue is full for a few seconds is then reported as " +
 			"unreachable.")

@@ -13,36 +13,30 @@ var memoryRules = []rule{{key: "net.ipv4.tcp_mem", judge: judgeTCPMem}}
 // are quoted most often are bytes of tcp_rmem, or of somebody else's host.
 func judgeTCPMem(c *evaluation) {
 	if len(c.n) < 3 {
-		c.note(Effective,
-			fmt.Sprintf("Sets the first %d of three numbers (pages: no care, "+
-				"pressure, ceiling) and leaves the others as they are.", len(c.n)),
-			c.rule.Source)
+		c.notef(Effective, "Sets the first %d of three numbers (pages: no care, "+
+			"pressure, ceiling) and leaves the others as they are.", len(c.n))
 		return
 	}
 	low, pressure, high := c.n[0], c.n[1], c.n[2]
 	if low > pressure || pressure > high {
-		c.note(Harmful,
-			fmt.Sprintf("The three numbers (pages: no care, pressure, ceiling) "+
-				"have to ascend, and %s do not; the kernel does not check it.",
-				c.shown()), c.rule.Source)
+		c.notef(Harmful, "The three numbers (pages: no care, pressure, ceiling) "+
+			"have to ascend, and %s do not; the kernel does not check it.", c.shown())
 		return
 	}
 	page := c.host().PageSize()
 	d, _ := c.standard()
 	is := fmt.Sprintf("%s pages (%s)", count(high), memory(saturated(high, page)))
 	if m, ok := c.host().Memory(); ok && high > m/page {
-		c.note(Harmful,
-			fmt.Sprintf("Counts pages, not bytes: a ceiling of %s is more than the "+
-				"memory of this host, %s, so nothing is under pressure before "+
-				"the memory is used up. The default is about %s pages.", is,
-				memory(m), count(twoDigits(d.N))), c.rule.Source)
+		c.notef(Harmful, "Counts pages, not bytes: a ceiling of %s is more than the "+
+			"memory of this host, %s, so nothing is under pressure before "+
+			"the memory is used up. The default is about %s pages.", is,
+			memory(m), count(twoDigits(d.N)))
 		return
 	} else if !ok && saturated(high, page) > 64<<30 && saturated(low, page) < 1<<30 {
-		c.note(Harmful,
-			fmt.Sprintf("Counts pages, not bytes: the ceiling is %s, more than the "+
-				"memory of most hosts, while it begins to save memory at %s "+
-				"pages (%s) already.", is, count(pressure),
-				memory(saturated(pressure, page))), c.rule.Source)
+		c.notef(Harmful, "Counts pages, not bytes: the ceiling is %s, more than the "+
+			"memory of most hosts, while it begins to save memory at %s "+
+			"pages (%s) already.", is, count(pressure),
+			memory(saturated(pressure, page)))
 		return
 	}
 	not := " It does not bound the number of connections: idle ones hold no pages of it " +
@@ -86,18 +80,14 @@ var bufferRules = []rule{
 
 func (c *evaluation) buffers(way string) {
 	if len(c.n) < 3 {
-		c.note(Effective,
-			fmt.Sprintf("Sets the first %d of three numbers (bytes: least, at "+
-				"first, most) and leaves the others as they are.", len(c.n)),
-			c.rule.Source)
+		c.notef(Effective, "Sets the first %d of three numbers (bytes: least, at "+
+			"first, most) and leaves the others as they are.", len(c.n))
 		return
 	}
 	least, start, most := c.n[0], c.n[1], c.n[2]
 	if least > start || start > most {
-		c.note(Harmful,
-			fmt.Sprintf("The three numbers (bytes: least, at first, most) have to "+
-				"ascend, and %s do not; the kernel does not check it.", c.shown()),
-			c.rule.Source)
+		c.notef(Harmful, "The three numbers (bytes: least, at first, most) have to "+
+			"ascend, and %s do not; the kernel does not check it.", c.shown())
 		return
 	}
 	does := fmt.Sprintf("Lets the kernel grow the %s buffer of one connection to %s. It sets "+
@@ -109,16 +99,14 @@ func (c *evaluation) buffers(way string) {
 			"line. It sets throughput over long ways, not how many connections "+
 			"there can be.", way))
 	if least > 64<<10 {
-		c.caution(fmt.Sprintf(
-			"The first number, %s, is what each connection may take even when "+
-				"memory is short (tcp_mem): with 100,000 busy connections "+
-				"that is %s.", memory(least), memory(saturated(least, 100_000))))
+		c.cautionf("The first number, %s, is what each connection may take even when "+
+			"memory is short (tcp_mem): with 100,000 busy connections "+
+			"that is %s.", memory(least), memory(saturated(least, 100_000)))
 	}
 	if first, _ := knob.FirstWindow.Amount(c.host()); way == "receive" && first.N > start &&
 		c.since(4, 20) {
-		c.caution(fmt.Sprintf(
-			"The second number, %s, is below the default of %s%s: the first window "+
-				"is smaller.", count(start), count(first.N), first.Words))
+		c.cautionf("The second number, %s, is below the default of %s%s: the first window "+
+			"is smaller.", count(start), count(first.N), first.Words)
 	}
 }
 
@@ -135,10 +123,9 @@ func (c *evaluation) socketCap(option, instead string) {
 }
 
 func (c *evaluation) socketDefault(instead string) {
-	c.say(NoEffect,
-		fmt.Sprintf("Does nothing for TCP, whose sockets begin with the second number "+
-			"of %s; UDP, raw and Unix "+
-			"sockets get %s ({d} bytes by default).", instead, memory(c.n[0])))
+	c.sayf(NoEffect, "Does nothing for TCP, whose sockets begin with the second number "+
+		"of %s; UDP, raw and Unix "+
+		"sockets get %s ({d} bytes by default).", instead, memory(c.n[0]))
 }
 
 func judgeModerate(c *evaluation) {

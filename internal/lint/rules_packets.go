@@ -25,21 +25,17 @@ func judgeBacklog(c *evaluation) {
 	users, others := c.backlogUsers()
 	switch {
 	case len(users) > 0:
-		c.say(Effective,
-			fmt.Sprintf("Makes the input queue of each CPU {v} packets long ({d} "+
-				"by default) for %s; %s. "+
-				"It bounds no connections.", strings.Join(users, ", "), which))
+		c.sayf(Effective, "Makes the input queue of each CPU {v} packets long ({d} "+
+			"by default) for %s; %s. "+
+			"It bounds no connections.", strings.Join(users, ", "), which)
 	case len(others) > 0:
-		c.note(NoEffect,
-			fmt.Sprintf("Does nothing for %s: %s, and here only loopback does. It "+
-				"bounds no connections.", strings.Join(others, ", "), which),
-			c.rule.Source)
+		c.notef(NoEffect, "Does nothing for %s: %s, and here only loopback does. It "+
+			"bounds no connections.", strings.Join(others, ", "), which)
 	default:
 		c.say(Effective, "Acts only where devices receive without NAPI (loopback, veth, "+
-			"tunnels, old drivers) or with RPS: their "+
-			"packets pass an input queue for each CPU, {v} long with this "+
-			"line ({d} by default). A network card with NAPI and "+
-			"without RPS never uses it, and it bounds no connections.")
+			"tunnels, old drivers) or with RPS: their packets pass an input queue "+
+			"for each CPU, {v} long with this line ({d} by default). A network card "+
+			"with NAPI and without RPS never uses it, and it bounds no connections.")
 	}
 	if v > 50_000 {
 		c.caution("A queue of that length adds delay instead of dropping.")
@@ -124,8 +120,7 @@ func (c *evaluation) usesLength(link host.Row) bool {
 	}
 	for _, k := range kinds {
 		if slices.Contains([]string{"pfifo_fast", "pfifo", "bfifo", "htb", "sfb", "gred",
-			"plug"}, k) ||
-			strings.HasPrefix(k, "teql") {
+			"plug"}, k) || strings.HasPrefix(k, "teql") {
 			return true
 		}
 	}
@@ -165,9 +160,9 @@ func (c *evaluation) neighbours(family string, n int) {
 	if n < 3 {
 		next := fmt.Sprintf("net.%s.neigh.default.gc_thresh%d", family, n+1)
 		if m, from, ok := c.other(next); ok && v > m {
-			c.caution(fmt.Sprintf(
+			c.cautionf(
 				"It is above gc_thresh%d, %s (%s); the three have to ascend.", n+1,
-				count(m), from))
+				count(m), from)
 		}
 	}
 }

@@ -46,17 +46,14 @@ func judgeRange(c *evaluation) {
 	}
 	low, high := c.n[0], c.n[1]
 	if low > high {
-		c.note(OutOfBounds,
-			fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is above "+
-				"the high end, %d.", low, high), c.rule.Source)
+		c.notef(OutOfBounds, "The kernel refuses it (EINVAL): the low end, %d, is above "+
+			"the high end, %d.", low, high)
 		return
 	}
 	if start, from, ok := c.before("net.ipv4.ip_unprivileged_port_start"); ok &&
 		c.since(4, 11) && low < start {
-		c.note(OutOfBounds,
-			fmt.Sprintf("The kernel refuses it (EINVAL): the low end, %d, is below "+
-				"ip_unprivileged_port_start, %d (%s).", low, start, from),
-			c.rule.Source)
+		c.notef(OutOfBounds, "The kernel refuses it (EINVAL): the low end, %d, is below "+
+			"ip_unprivileged_port_start, %d (%s).", low, start, from)
 		return
 	}
 	n := high - low + 1
@@ -68,8 +65,7 @@ func judgeRange(c *evaluation) {
 	case n < defaultHigh-defaultLow+1:
 		c.note(BelowDefault, "Leaves "+is+each, c.rule.Source)
 	case low == defaultLow && high == defaultHigh:
-		c.note(Effective, fmt.Sprintf("%s ports, the default%s", count(n), each),
-			c.rule.Source)
+		c.notef(Effective, "%s ports, the default%s", count(n), each)
 	default:
 		c.note(Effective, "Gives "+is+each, c.rule.Source)
 		c.judgeWide(low, high)
@@ -194,11 +190,9 @@ func judgeReserved(c *evaluation) {
 		low, high = r[0], r[1]
 	}
 	inside := set.Within(low, high)
-	c.note(Effective,
-		fmt.Sprintf("connect() and bind(0) skip %s ports, %s of them in the range "+
-			"%d-%d; an explicit bind() still gets them. The line replaces the "+
-			"whole list.", count(set.Len()), count(inside.Len()), low, high),
-		c.rule.Source)
+	c.notef(Effective, "connect() and bind(0) skip %s ports, %s of them in the range "+
+		"%d-%d; an explicit bind() still gets them. The line replaces the "+
+		"whole list.", count(set.Len()), count(inside.Len()), low, high)
 }
 
 // rangeBy is ip_local_port_range as the lines set it, or as it is now.
@@ -223,15 +217,12 @@ func judgePortStart(c *evaluation) {
 		if ok {
 			low = r[0]
 		}
-		c.note(OutOfBounds,
-			fmt.Sprintf("The kernel refuses it (EINVAL): %s is above the low end "+
-				"of ip_local_port_range, %d.", count(v), low), c.rule.Source)
+		c.notef(OutOfBounds, "The kernel refuses it (EINVAL): %s is above the low end "+
+			"of ip_local_port_range, %d.", count(v), low)
 		return
 	}
-	c.note(Effective,
-		fmt.Sprintf("Programs without privilege may listen from port %d on (%d by "+
-			"default), and ip_local_port_range may begin there.", v, c.usual(c.key)),
-		c.rule.Source)
+	c.notef(Effective, "Programs without privilege may listen from port %d on (%d by "+
+		"default), and ip_local_port_range may begin there.", v, c.usual(c.key))
 }
 
 func judgeAutobind(c *evaluation) {

@@ -141,12 +141,10 @@ func judgeKeepalive(c *evaluation) {
 		return
 	}
 	total := max(idle, 0) + saturated(max(gap, 0), max(probes, 0))
-	c.note(Effective,
-		fmt.Sprintf("A peer that vanished is noticed after %s s of silence (%s + %s x "+
-			"%s; %s s by default), and its descriptor and memory are free then. It "+
-			"acts only on sockets with SO_KEEPALIVE that set no times of their own.",
-			count(total), count(idle), count(probes), count(gap),
-			count(c.usualKeepalive())), c.rule.Source)
+	c.notef(Effective, "A peer that vanished is noticed after %s s of silence (%s + %s x "+
+		"%s; %s s by default), and its descriptor and memory are free then. It "+
+		"acts only on sockets with SO_KEEPALIVE that set no times of their own.",
+		count(total), count(idle), count(probes), count(gap), count(c.usualKeepalive()))
 	if total < 30 {
 		c.caution("An outage of that length ends all idle connections.")
 	}
@@ -206,16 +204,14 @@ func judgeRetries2(c *evaluation) {
 		c.say(Effective, "Data is sent again {d} times, for at least "+atLeast(usual)+
 			" s, before a connection ends with ETIMEDOUT; that is the default.")
 	case v < 8:
-		c.say(Harmful,
-			fmt.Sprintf("Connections in use end with ETIMEDOUT after %s unanswered "+
-				"repetitions, which a short outage reaches: with a short round "+
-				"trip %s s. RFC 1122 wants at least 100 s, which takes 8; the "+
-				"default is {d}.", count(v), retransmitting(v)))
+		c.sayf(Harmful, "Connections in use end with ETIMEDOUT after %s unanswered "+
+			"repetitions, which a short outage reaches: with a short round "+
+			"trip %s s. RFC 1122 wants at least 100 s, which takes 8; the "+
+			"default is {d}.", count(v), retransmitting(v))
 	default:
-		c.say(Effective,
-			fmt.Sprintf("Data is sent again %s times, for at least %s s, before a "+
-				"connection ends with ETIMEDOUT ({d} and %s s by default).",
-				count(v), retransmitting(v), atLeast(usual)))
+		c.sayf(Effective, "Data is sent again %s times, for at least %s s, before a "+
+			"connection ends with ETIMEDOUT ({d} and %s s by default).",
+			count(v), retransmitting(v), atLeast(usual))
 	}
 }
 

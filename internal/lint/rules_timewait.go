@@ -60,9 +60,8 @@ func judgeReuse(c *evaluation) {
 	}
 	stamps, from, _ := c.other("net.ipv4.tcp_timestamps")
 	if stamps == 0 {
-		c.note(NoEffect,
-			fmt.Sprintf("Reuses nothing without TCP timestamps, and tcp_timestamps "+
-				"is 0 (%s).", from), c.rule.Source)
+		c.notef(NoEffect, "Reuses nothing without TCP timestamps, and tcp_timestamps "+
+			"is 0 (%s).", from)
 		return
 	}
 	if v == 2 && !old {

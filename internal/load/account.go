@@ -28,6 +28,8 @@ type account struct {
 	openAtPeak     int64
 	held           int64
 	verdict        *verdict
+	kills          int64 // of the cgroup, before the run
+	idle           busy  // of the CPUs, before the run
 }
 
 func newAccount(ctx context.Context, r *run) *account {
@@ -36,6 +38,10 @@ func newAccount(ctx context.Context, r *run) *account {
 		a.verdict = newVerdict(ctx)
 	}
 	a.memory, a.known = readMemory()
+	if r, ok := GroupRoom(); ok {
+		a.kills = r.Kills
+	}
+	a.idle = readBusy()
 	a.cpu = fastsock.CPUTime() // after the look at the host, which is no connection's
 	return a
 }
@@ -187,6 +193,9 @@ func classify(r *result.Report) {
 // middle of a connection.
 const enoughRate = 0.99
 
+// slow says whether the wanted rate was not reached.
+func slow(r *result.Report) bool { return r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate }
+
 // judge says whether the goal was met.
 func judge(r *result.Report) {
 	miss := func(format string, args ...any) {
@@ -204,7 +213,7 @@ func judge(r *result.Report) {
 		miss("%s of %s connections were made", figure.Count(r.Established),
 			figure.Count(r.Wanted))
 	}
-	if r.Mode == result.Churn && r.WantedRate > 0 && r.Rate < enoughRate*r.WantedRate {
+	if r.Mode == result.Churn && slow(r) {
 		miss("%s of %s connections/s", figure.Count(int64(r.Rate)),
 			figure.Count(int64(r.WantedRate)))
 	}

@@ -103,6 +103,9 @@ func limitsBehind(f result.Failure) (ids []limit.ID) {
 // first failure counts most, then one that explains waiting for SYNs, then the errno alone
 // where only one limit gives it.
 func (a *account) bound(r *result.Report) {
+	if a.boundByGroup(r) {
+		return
+	}
 	if r.Stopped == result.StoppedMemory {
 		r.BoundBy, r.Because = string(limit.ConnectionMemory),
 			fmt.Sprintf("free memory and page cache fell below %d MiB with %d "+
@@ -110,6 +113,7 @@ func (a *account) bound(r *result.Report) {
 		return
 	}
 	if len(r.Failures) == 0 && len(r.SYNSteps) == 0 {
+		a.boundByProcessors(r)
 		return
 	}
 	a.verdict.look(context.Background())
@@ -129,6 +133,21 @@ func (a *account) bound(r *result.Report) {
 	if found, ok := a.verdict.found(silent()); ok {
 		r.BoundBy, r.Because = found.Limit, found.Subject+": "+found.Cause
 	}
+}
+
+// boundByGroup says that a cgroup's memory ended the run, or processes of it.
+func (a *account) boundByGroup(r *result.Report) bool {
+	why := ""
+	if tight := a.tight.Load(); tight != nil && r.Stopped == result.StoppedMemory {
+		why = fmt.Sprintf("%s, with %d connections open", tight, r.PeakOpen)
+	} else if room, ok := GroupRoom(); ok && room.Kills > a.kills && r.WorkersLost > 0 {
+		why = fmt.Sprintf("the kernel killed %d processes of cgroup %s, which may have "+
+			"%d MiB", room.Kills-a.kills, room.Path, room.Limit>>20)
+	}
+	if why != "" {
+		r.BoundBy, r.Because = string(limit.CgroupMemory), why
+	}
+	return why != ""
 }
 
 // soleLimit is the limit that alone causes this errno, "" where several do or none.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/linux/thread"
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
@@ -83,7 +84,7 @@ func (r *run) byProcesses() bool {
 // canUnshare tries it on a thread that ends with that.
 func canUnshare() bool {
 	done := make(chan bool)
-	fastsock.OnThread(func() { done <- fastsock.UnshareFiles() == 0 })
+	thread.Run(func() { done <- fastsock.UnshareFiles() == 0 })
 	return <-done
 }
 

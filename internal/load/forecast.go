@@ -97,6 +97,11 @@ func (f *Forecast) ofHost(ctx context.Context, s Spec) {
 		c.Common = fmt.Sprintf("%d MiB, and memory is enough for %d", f.Bytes>>20,
 			c.Connections)
 	}
+	if r, ok := GroupRoom(); ok {
+		f.add(limit.CgroupMemory, max(r.Left-r.keep(), 0)/(f.Ends*limit.BytesPerEnd),
+			"%s, %d MiB of it kept, %d bytes for each connection", r, r.keep()>>20,
+			f.Ends*limit.BytesPerEnd)
+	}
 	f.gauges(ctx, s.Connections)
 }
 

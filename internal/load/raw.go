@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"syscall"
 
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/linux/packet"
 	"github.com/maxconn/maxconn/internal/load/result"
 )
@@ -52,7 +53,22 @@ func ConnectRaw(ctx context.Context, s Spec, raw Raw) (*result.Report, error) {
 		return nil, err
 	}
 	defer c.ring.Close()
-	return reported(open(ctx, "raw", s, c.work))
+	r, err := reported(open(ctx, "raw", s, c.work))
+	if err == nil {
+		c.shortOfTuples(r)
+	}
+	return r, err
+}
+
+// shortOfTuples says that every source port was used, where no more were wanted than that.
+func (c *rawClient) shortOfTuples(r *result.Report) {
+	if r.Mode == result.Hold && r.BoundBy == "" && r.Attempted >= c.all && c.all < r.Wanted {
+		r.BoundBy, r.Because = string(limit.EphemeralPorts), fmt.Sprintf(
+			"%d ports of %d source addresses to %d ports of the target are %d "+
+				"connections: "+
+				"give more --ports or --source addresses", c.span, c.nsource,
+			len(c.ports), c.all)
+	}
 }
 
 // rawClient is the state of all its connections.

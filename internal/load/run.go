@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
+	"github.com/maxconn/maxconn/internal/linux/thread"
 	"github.com/maxconn/maxconn/internal/load/result"
 )
 
@@ -31,7 +32,8 @@ type run struct {
 	halted    atomic.Bool   // no further connections, for the reason in why
 	ended     atomic.Bool   // workers shall close all and end
 	why       atomic.Pointer[string]
-	over      chan struct{} // closed with ended
+	tight     atomic.Pointer[Room] // of the cgroup whose lack of memory halted the run
+	over      chan struct{}        // closed with ended
 	ending    fastsock.Bell
 	asking    fastsock.Bell
 
@@ -251,7 +253,7 @@ const batch = 256 // events, accepts, or connects in one go
 func (r *run) launch(work func(w *worker)) {
 	r.workers.Add(1)
 	r.opening.Add(1)
-	fastsock.OnThread(func() {
+	thread.Run(func() {
 		defer r.workers.Done()
 		w := &worker{run: r, tally: r.count(), opening: true}
 		defer w.leave()

@@ -26,7 +26,8 @@ type watcher struct {
 	every   time.Duration
 	cpu     time.Duration // at the start
 	keep    int64
-	highest int64 // open connections, at any look
+	group   *group // nil where no cgroup bounds memory
+	highest int64  // open connections, at any look
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -43,6 +44,11 @@ func (r *run) watch(every time.Duration, keep int64, progress func(result.Sample
 	if m, ok := readMemory(); ok && keep == 0 {
 		w.keep = keepFree(m)
 	}
+	if g := ownGroup(); g != nil {
+		if _, bounded := g.room(); bounded {
+			w.group = g
+		}
+	}
 	go w.loop(progress)
 	return w
 }
@@ -51,9 +57,27 @@ func (r *run) watch(every time.Duration, keep int64, progress func(result.Sample
 // between two looks.
 const guardEvery = 200 * time.Millisecond
 
+// guardGroupEvery is the same for a cgroup, which may be small.
+const guardGroupEvery = 20 * time.Millisecond
+
+// guard stops the run before the host or the cgroup has no memory left.
+func (w *watcher) guard(m Memory) {
+	if r, ok := w.group.room(); ok && r.Left < r.keep() {
+		w.tight.CompareAndSwap(nil, &r)
+		w.halt(result.StoppedMemory)
+	}
+	if m.Total > 0 && m.Free < w.keep {
+		w.halt(result.StoppedMemory)
+	}
+}
+
 func (w *watcher) loop(progress func(result.Sample)) {
 	defer close(w.stopped)
-	tick := time.NewTicker(min(guardEvery, w.every))
+	often := guardEvery
+	if w.group != nil {
+		often = guardGroupEvery
+	}
+	tick := time.NewTicker(min(often, w.every))
 	defer tick.Stop()
 	next := w.every
 	for {
@@ -63,10 +87,8 @@ func (w *watcher) loop(progress func(result.Sample)) {
 		case <-tick.C:
 		}
 		w.highest = max(w.highest, w.allOpen())
-		m, ok := readMemory()
-		if ok && m.Free < w.keep {
-			w.halt(result.StoppedMemory)
-		}
+		m, _ := readMemory()
+		w.guard(m)
 		if now := time.Duration(w.now()); now >= next {
 			s := w.sample(m)
 			if progress != nil {

@@ -35,6 +35,9 @@ func Serve(ctx context.Context, s ServeSpec) (*result.Report, error) {
 	}
 	defer r.close()
 	r.serve = s
+	if err := s.alone(); err != nil {
+		return nil, err
+	}
 	shards, at, err := openShards(s)
 	if err != nil {
 		return nil, err

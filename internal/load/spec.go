@@ -84,6 +84,8 @@ type ServeSpec struct {
 	Progress   func(result.Sample)
 	// Ready, unless nil, is called once all sockets listen, with their addresses.
 	Ready func([]netip.AddrPort)
+	// Share says that others may listen on the same ports (ErrShared).
+	Share bool
 }
 
 const (

@@ -70,7 +70,15 @@ func everRefused(s host.Snapshot) bool {
 	counted := func(f host.Fact) bool { n, _ := r.Maybe(f); return n > 0 }
 	dropped := func(row host.Row) bool { return row.Count("drops") > 0 }
 	return slices.ContainsFunc(refusals(), counted) ||
-		slices.ContainsFunc(r.Rows(host.ListenerKind), dropped)
+		slices.ContainsFunc(r.Rows(host.ListenerKind), dropped) || crowded(r)
+}
+
+// crowded says whether a destination has more than half of the ports, from where on connect() takes
+// long: then it matters whether connections are being opened.
+func crowded(r *host.Reader) bool {
+	low, high := r.Pair(host.Sysctl(portRange))
+	return r.Err() == nil && slices.ContainsFunc(r.Rows(host.OutboundKind),
+		func(row host.Row) bool { return row.Count("ranged")*2 > high-low+1 })
 }
 
 // changed says whether the namespace behind the path is another one by now.

@@ -41,23 +41,29 @@ func (s *subject) bands(t *tally, shown []*peer) bands {
 			continue
 		}
 		seen[pid] = true
-		left -= found.of(s.root, int(pid))
+		left -= found.of(s.root, t.owners.byPID(int(pid)))
 	}
 	return found
 }
 
 // of looks at one process, and says at how many of its descriptors.
-func (b bands) of(root procfs.Root, pid int) (read int) {
-	held, err := pidfd.Open(pid)
+func (b bands) of(root procfs.Root, h *holder) (read int) {
+	if h == nil {
+		return 1
+	}
+	held, err := pidfd.Open(h.pid)
 	if err != nil {
 		return 1
 	}
 	defer held.Close()
-	p, err := root.Open(pid)
+	p, err := root.Open(h.pid)
 	if err != nil {
 		return 1
 	}
 	defer p.Close()
+	if !h.is(p) { // then the descriptor may be another's too
+		return 1
+	}
 	walk, err := p.Files()
 	if err != nil {
 		return 1

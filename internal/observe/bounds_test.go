@@ -8,11 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
@@ -70,17 +73,13 @@ func serve() error {
 		return err
 	}
 	fmt.Println(l.Addr())
-	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
-	return err
+	bufio.NewReader(os.Stdin).ReadString('\n') // until the test ends
+	return nil
 }
 
 // A server is known by its name, and what it allows itself by the configuration that it read: not
 // by one that was changed since, or that is no regular file.
 func TestConfiguredServers(t *testing.T) {
-	own, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := filepath.Join(t.TempDir(), "server.conf")
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -114,25 +113,14 @@ func TestConfiguredServers(t *testing.T) {
 			if err := os.Chtimes(file, at, at); err != nil {
 				t.Fatal(err)
 			}
-			cmd := &exec.Cmd{Path: own, Args: c.argv, Env: append(os.Environ(),
-				childEnv+"=serve"), Stderr: os.Stderr}
-			in := must(cmd.StdinPipe())(t)
-			out := bufio.NewReader(must(cmd.StdoutPipe())(t))
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer cmd.Wait()
-			defer in.Close()
-			if _, err := out.ReadString('\n'); err != nil {
-				t.Fatal(err)
-			}
+			pid, _ := child(t, "serve", c.argv...)
 			snapshot, err := observe.Observe(context.Background(), observe.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := row(snapshot, host.ProcessKind, strconv.Itoa(cmd.Process.Pid))
+			f := row(snapshot, host.ProcessKind, strconv.Itoa(pid))
 			if f == nil {
-				t.Fatalf("no row of process %d", cmd.Process.Pid)
+				t.Fatalf("no row of process %d", pid)
 			}
 			have := strings.TrimSpace(f["own_limit"] + " " + f["own_limit_name"] + " " +
 				f["own_limit_counts"])
@@ -140,5 +128,136 @@ func TestConfiguredServers(t *testing.T) {
 				t.Errorf("allows itself %q, want %q", have, c.want)
 			}
 		})
+	}
+}
+
+// tables is a child of two threads that have descriptor tables of their own, and connections in
+// them.
+func tables() error {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	ready := make(chan error)
+	for range 2 {
+		go func() {
+			runtime.LockOSThread() // for good: the thread ends with the goroutine
+			if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+				ready <- err
+				return
+			}
+			ready <- connectTo(l.Addr().(*net.TCPAddr), 30)
+			select {}
+		}()
+		if err := <-ready; err != nil {
+			return err
+		}
+	}
+	fmt.Println(l.Addr())
+	bufio.NewReader(os.Stdin).ReadString('\n') // until the test ends
+	return nil
+}
+
+// connectTo opens connections and keeps them, in the table of the calling thread.
+func connectTo(at *net.TCPAddr, n int) error {
+	for range n {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		a := &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}
+		if err := unix.Connect(fd, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// child starts a child of a role, which has printed the address of its listener and ends with the
+// test.
+func child(t *testing.T, role string, argv ...string) (pid int, at string) {
+	t.Helper()
+	cmd := &exec.Cmd{Path: must(os.Executable())(t), Args: argv, Env: append(os.Environ(),
+		childEnv+"="+role), Stderr: os.Stderr}
+	in := must(cmd.StdinPipe())(t)
+	out := bufio.NewReader(must(cmd.StdoutPipe())(t))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	line, err := out.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid, strings.TrimSpace(line)
+}
+
+// Threads that have descriptors of their own (CLONE_FILES not shared) show in their own directories
+// alone: their connections are the process's, and the limit is one of each table.
+func TestTablesOfThreads(t *testing.T) {
+	pid, at := child(t, "tables", "tables")
+	snapshot, err := observe.Observe(context.Background(), observe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scene{T: t}
+	s.want(snapshot, host.ProcessKind, strconv.Itoa(pid),
+		"tables=3 unseen_tables= attributed=all ESTABLISHED=60")
+	s.want(snapshot, host.OutboundKind, "127.0.0.1->"+at, "ESTABLISHED=60 pid="+
+		strconv.Itoa(pid))
+}
+
+// leak is a child that is near its limit of descriptors for sockets that it does not use.
+func leak() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = min(limit.Max, 6000)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := connectTo(l.Addr().(*net.TCPAddr), 600); err != nil {
+		return err
+	}
+	for range limit.Cur - 640 {
+		if _, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
+			return err
+		}
+	}
+	fmt.Println(l.Addr())
+	bufio.NewReader(os.Stdin).ReadString('\n') // until the test ends
+	return nil
+}
+
+// A leak of sockets is called so from a sample of the descriptors, and the estimates hold the
+// truth.
+func TestLeakedSockets(t *testing.T) {
+	pid, _ := child(t, "leak", "leak")
+	snapshot, err := observe.Observe(context.Background(), observe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := row(snapshot, host.ProcessKind, strconv.Itoa(pid))
+	number := func(name string) int { return must(strconv.Atoi(f[name]))(t) }
+	if f["estimate"] == "" && f["attributed"] == "all" {
+		t.Skip("the hard limit of descriptors is too low for a process that is sampled")
+	}
+	files, estimate, off := number("files"), number("estimate"), number("error")
+	if estimate < 600-off || estimate > 600+off || off > files/10 {
+		t.Errorf("%d connections, off by %d; 600 are true", estimate, off)
+	}
+	loose := files - 600 - 20 // and what the program has open besides
+	if n := number("unconnected"); n < loose*9/10 || n > loose*11/10 {
+		t.Errorf("%d sockets that are not connected of %d, want about %d", n, files, loose)
 	}
 }

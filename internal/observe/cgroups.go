@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/cgroup"
@@ -123,7 +124,7 @@ func (g *groups) readMemory(place cgroup.Place) {
 	g.places[place] = true
 	memory := g.tree.Memory(place)
 	for i, l := range memory.Levels {
-		row, begun := g.begin(place, l.Path)
+		row, begun := g.begin(place, l.Path, l.Dir)
 		if !begun {
 			continue
 		}
@@ -153,7 +154,7 @@ func (g *groups) readPids(place cgroup.Place) {
 	}
 	g.places[place] = true
 	for _, l := range g.tree.Pids(place).Levels {
-		row, begun := g.begin(place, l.Path)
+		row, begun := g.begin(place, l.Path, l.Dir)
 		if !begun {
 			continue
 		}
@@ -165,7 +166,7 @@ func (g *groups) readPids(place cgroup.Place) {
 
 // begin is the row of a path to write on, or false where the controller's figures are in it
 // already: groups share their ancestors.
-func (g *groups) begin(place cgroup.Place, path string) (row host.Fields, ok bool) {
+func (g *groups) begin(place cgroup.Place, path, dir string) (row host.Fields, ok bool) {
 	key := level{place.Controller, path}
 	if g.levels[key] {
 		return nil, false
@@ -174,7 +175,13 @@ func (g *groups) begin(place cgroup.Place, path string) (row host.Fields, ok boo
 	if row, ok = g.rows[path]; ok {
 		return row, true
 	}
-	return host.Fields{}.AddInt("version", int64(place.Version)), true
+	row = host.Fields{}.AddInt("version", int64(place.Version))
+	if info, err := os.Stat(dir); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			row = row.AddInt("id", count(st.Ino)) // no other has had it (kernfs)
+		}
+	}
+	return row, true
 }
 
 // addLimit appends a limit, "max" where there is none.

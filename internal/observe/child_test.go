@@ -29,6 +29,10 @@ func childMain() {
 		err = look("")
 	case "apart", "apart listening":
 		err = apart(strings.Replace(role, "apart", "inside", 1))
+	case "tables":
+		err = tables()
+	case "leak":
+		err = leak()
 	case "serve":
 		err = serve()
 	case "inside":

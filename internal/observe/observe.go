@@ -103,6 +103,7 @@ type subject struct {
 	initial  bool // the initial network namespace, as its sysctls show
 	child    bool // another one; neither where they do not show
 	snapshot host.Snapshot
+	looked   int // processes that were asked for loose sockets
 }
 
 // observe runs on a thread that is in the namespace of the subject.

@@ -159,8 +159,10 @@ func (o *owners) visit(pid int) {
 		o.others = append(o.others, pid)
 	case files <= smallProcess:
 		o.enter(h, smallProcess)
+		o.enterTables(h)
 	default:
 		o.enter(h, firstFiles)
+		o.enterTables(h)
 	}
 }
 
@@ -207,7 +209,7 @@ func isKernelThread(p *procfs.Process) bool {
 
 // enter adds a process whose descriptors can be read, and reads at most that many of them.
 func (o *owners) enter(h *holder, most int) {
-	walk, err := h.process.Files()
+	walk, err := h.process.FilesOf(h.thread)
 	if err != nil {
 		o.conceal(err, h)
 		return
@@ -228,7 +230,7 @@ func (o *owners) enter(h *holder, most int) {
 
 // scatter has the rest of a process read all over its table, and makes a beginning.
 func (o *owners) scatter(h *holder) {
-	h.first = h.read
+	h.first, h.firstCounts = h.read, h.counts
 	if h.walk.Scatter(h.files - h.read) {
 		h.value |= sampled
 		o.read(h, sampleFiles)
@@ -243,21 +245,28 @@ func (o *owners) read(h *holder, most int) {
 			return true
 		})
 	h.read += n
-	h.epolls = h.walk.Epolls()
+	h.counts = h.walk.Counts()
 	o.reads += n
 	h.complete = (complete || h.read >= h.files) && err == nil || isGone(err)
 	o.starve(err)
-	if h.holds && h.name == 0 {
-		o.name(h)
-		h.name = o.names.id(h.comm)
+	if w := h.whole(); h.holds && h.name == 0 {
+		if w.name == 0 {
+			o.name(h)
+			w.comm, w.name = h.comm, o.names.id(h.comm)
+			if stat, err := h.process.Stat(); err == nil {
+				w.start = stat.StartTime
+			}
+		}
+		h.name = w.name
 	}
 }
 
 func (o *owners) found(h *holder, inode uint32) {
-	h.holds = true
+	h.holds, h.whole().holds = true, true
 	if !o.table.put(inode, h.value) {
 		h.passed++
 	}
+	h = h.whole()
 	w := o.watched[inode]
 	if w == nil || len(w.holders) == maxHolders || slices.Contains(w.holders, h) {
 		return
@@ -283,19 +292,27 @@ func (o *owners) weighed(inode uint32) (*holder, float64) {
 	}
 	h := o.holders[v>>1-1]
 	if v&sampled != 0 {
-		return h, h.weight
+		return h.whole(), h.weight
 	}
-	return h, 1
+	return h.whole(), 1
 }
 
 // comm is the name of a process that was found, or "".
 func (o *owners) comm(pid int) string {
-	for _, h := range o.holders {
-		if h.pid == pid {
-			return h.comm
-		}
+	if h := o.byPID(pid); h != nil {
+		return h.comm
 	}
 	return ""
+}
+
+// byPID is a process that was found, or nil.
+func (o *owners) byPID(pid int) *holder {
+	for _, h := range o.holders {
+		if h.pid == pid {
+			return h.whole()
+		}
+	}
+	return nil
 }
 
 // close lets all processes go.

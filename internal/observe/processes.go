@@ -70,7 +70,12 @@ func (h *holder) who() string {
 // shown lists the processes worth a row, those with most sockets first.
 func (o *owners) shown() (out []*holder) {
 	for _, h := range o.holders {
-		mayBeFull := h.files >= manyFiles && !h.outside
+		if h.main != nil {
+			continue
+		}
+		files := 0
+		h.each(func(t *holder) { files += t.files })
+		mayBeFull := files >= manyFiles && !h.outside
 		if h.pid != os.Getpid() && (h.sockets > 0 || mayBeFull) {
 			out = append(out, h)
 		}
@@ -99,7 +104,8 @@ func (s *subject) process(h *holder, groups *groups) {
 	}
 	limits, limitsErr := p.Limits()
 	s.missStarved(cmp.Or(err, limitsErr))
-	if h.sockets == 0 && !h.isNear(limits) {
+	near := h.isNear(limits)
+	if h.sockets == 0 && !near {
 		return
 	}
 	row = groups.add(row, p)
@@ -111,7 +117,10 @@ func (s *subject) process(h *holder, groups *groups) {
 		row = limitFields(row, limits)
 	}
 	row = s.ownLimit(row, h, p)
-	row = row.AddInt("files", int64(h.files))
+	row = h.fileFields(row, near)
+	if near {
+		row = s.loose(row, h, p)
+	}
 	if n, ok := s.filesBelow(h, limits); ok {
 		row = row.AddInt("files_below", n)
 	}
@@ -150,7 +159,9 @@ func (s *subject) missStarved(err error) {
 // isNear says whether a process without sockets is close to its limit of descriptors.
 func (h *holder) isNear(limits procfs.ResourceLimits) bool {
 	l, ok := limits.Named(filesLimit)
-	return ok && !l.Soft.Unlimited && uint64(h.files)*10 >= l.Soft.N*8
+	most := 0
+	h.each(func(t *holder) { most = max(most, t.files) })
+	return ok && !l.Soft.Unlimited && uint64(most)*10 >= l.Soft.N*8
 }
 
 func limitFields(f host.Fields, limits procfs.ResourceLimits) host.Fields {
@@ -165,10 +176,10 @@ func limitFields(f host.Fields, limits procfs.ResourceLimits) host.Fields {
 
 // socketFields appends the sockets found, and how much was looked at.
 func (h *holder) socketFields(f host.Fields) host.Fields {
-	attributed := "all"
-	if !h.all {
-		attributed = strconv.Itoa(h.before)
+	attributed, before, all := "all", 0, !h.unsure
+	h.each(func(t *holder) { before, all = before+t.before, all && t.all })
+	if !all {
+		attributed = strconv.Itoa(before)
 	}
-	return h.states.fields(f.AddInt("epoll", int64(h.epolls)).AddInt("sockets",
-		int64(h.sockets)).Add("attributed", attributed))
+	return h.states.fields(f.AddInt("sockets", int64(h.sockets)).Add("attributed", attributed))
 }

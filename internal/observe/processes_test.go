@@ -93,7 +93,7 @@ func TestSharedListener(t *testing.T) {
 		defer file.Close()
 		var pids []int
 		for range 3 {
-			cmd := exec.Command("cat")
+			cmd := exec.Command(nstest.Tool(t, "cat"))
 			cmd.ExtraFiles = []*os.File{file}
 			stdin := must(cmd.StdinPipe())(t)
 			if err := cmd.Start(); err != nil {

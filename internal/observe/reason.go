@@ -90,6 +90,7 @@ func (o *owners) account() {
 		name: map[uint32]uint64{}}
 	for _, h := range o.holders {
 		h.before, h.all = h.read, h.complete && h.passed == 0
+		h.countsBefore = h.counts
 		h.weight = h.weigh()
 		left := h.left()
 		o.unread.all += left

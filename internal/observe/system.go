@@ -224,5 +224,6 @@ func aligned(before, after host.Snapshot) host.Snapshot {
 
 // identities are the fields by which a row of a table is known again.
 func identities() map[host.Kind]string {
-	return map[host.Kind]string{host.ListenerKind: "inode", host.LinkKind: "index"}
+	return map[host.Kind]string{host.ListenerKind: "inode", host.LinkKind: "index",
+		host.CgroupKind: "id"}
 }

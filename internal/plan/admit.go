@@ -164,8 +164,7 @@ func (b bound) holds(c Change) error {
 	from, _ := b.numbers(c.From)
 	for i, n := range to {
 		if stays := i < len(from) && from[i] == n &&
-			b.form != oneNumber; (n < b.least && !stays) ||
-			n > b.most {
+			b.form != oneNumber; (n < b.least && !stays) || n > b.most {
 			return fmt.Errorf("a plan goes from %d to %d", b.least, b.most)
 		}
 	}
@@ -213,8 +212,11 @@ func (t Target) Called(name string) string {
 	case host.ProcessKind:
 		return t.Field + " descriptor limit of " + process(name, t.Name)
 	case host.ListenerKind:
-		return "accept queue of " + t.Name + ", " + process(name,
-			strconv.FormatInt(t.PID, 10))
+		at, member, several := strings.Cut(t.Name, "~")
+		if several {
+			at += " (member " + member + " of its SO_REUSEPORT group)"
+		}
+		return "accept queue of " + at + ", " + process(name, strconv.FormatInt(t.PID, 10))
 	case host.LinkKind:
 		return t.Field + " of " + t.Name
 	}

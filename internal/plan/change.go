@@ -43,6 +43,9 @@ func target(s host.Snapshot, f host.Fact) Target {
 		t.PID = row.Count("pid")
 		t.Inode, _ = strconv.ParseUint(row.Text("inode"), 10, 64)
 		t.Start = started(r, strconv.FormatInt(t.PID, 10))
+	case host.LinkKind:
+		row, _ := r.Row(f.Kind, name)
+		t.Index = max(row.Count("index"), 0)
 	}
 	return t
 }

@@ -22,7 +22,7 @@ process 42 = name=app start=420
 // of a group that is shorter, with what tells its socket and process from others.
 func TestLengthen(t *testing.T) {
 	const web, second = "accept queue of 0.0.0.0:443, web (pid 40)",
-		"accept queue of 0.0.0.0:443~2, web (pid 41)"
+		"accept queue of 0.0.0.0:443 (member 2 of its SO_REUSEPORT group), web (pid 41)"
 	const app = "accept queue of [::ffff:127.0.0.1]:8080, app (pid 42)"
 	for name, c := range map[string]struct {
 		asked []Queue

@@ -90,13 +90,19 @@ type Target struct {
 	// Cookie is the kernel's number of the listening socket, which no other socket of this boot
 	// gets; 0 where it was not read.
 	Cookie uint64 `json:"cookie,omitempty"`
+	// Index is the device's, which the next device of its name does not get; 0 where it was
+	// not read.
+	Index int64 `json:"index,omitempty"`
 }
 
-// Same says whether two targets are one. One that was written down without a cookie may be the
-// other.
+// Same says whether two targets are one. One that was written down without a cookie or an
+// index may be the other.
 func (t Target) Same(o Target) bool {
 	if t.Cookie == 0 || o.Cookie == 0 {
 		t.Cookie, o.Cookie = 0, 0
+	}
+	if t.Index == 0 || o.Index == 0 {
+		t.Index, o.Index = 0, 0
 	}
 	return t == o
 }

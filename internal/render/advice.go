@@ -22,8 +22,8 @@ func AdviceText(w io.Writer, r proof.AdviceReport, style Style) error {
 			"before it, in "+seconds(r.Seconds)+" s"))
 	s.para(0, 2, span{r.Scaling, dim})
 	s.blank()
-	t := table{columns: []column{{head: "STEP"}, {head: "predicted/s", right: true},
-		{head: "measured/s", right: true},
+	t := table{columns: []column{{head: "STEP", wraps: true},
+		{head: "predicted/s", right: true}, {head: "measured/s", right: true},
 		{head: "held", right: true}, {head: "verdict"}}}
 	for _, a := range r.Advice {
 		t.rows = append(t.rows, append(adviceFigures(a), string(a.Verdict)))
@@ -33,7 +33,7 @@ func AdviceText(w io.Writer, r proof.AdviceReport, style Style) error {
 		s.advised(a)
 	}
 	s.blank()
-	s.line(0, span{"connections/s sustained to one destination, and connections held; =N " +
+	s.para(0, 2, span{"connections/s sustained to one destination, and connections held; =N " +
 		"predicted, ~N measured", dim})
 	return s.flush(w)
 }
@@ -247,9 +247,8 @@ func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
 		m.heading(2, part.title)
 		var items []md
 		for _, d := range part.all {
-			items = append(items,
-				code(d.Setting)+": "+
-					prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
+			items = append(items, code(d.Setting)+": "+
+				prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
 		}
 		m.items(items...)
 	}

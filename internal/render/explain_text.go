@@ -169,7 +169,8 @@ func prefixed(prefix, words string) string {
 
 // signName is a sign as people know it.
 func signName(p SignPage) string {
-	name := `"` + p.Text + `"`
+	// The sign for anything is no ASCII, and not every terminal has it.
+	name := `"` + strings.ReplaceAll(p.Text, "…", "...") + `"`
 	if p.Text == "" {
 		name = p.Errno
 	}

@@ -18,6 +18,7 @@ func (s *screen) findings(all []diagnose.Finding) {
 	s.blank()
 	s.line(0, span{"FINDINGS", bold})
 	full, infos, hidden := 0, 0, 0
+	cut := false
 	for _, f := range all {
 		switch {
 		case s.style.Verbose, f.Severity != diagnose.Info && full < mostInFull:
@@ -27,16 +28,19 @@ func (s *screen) findings(all []diagnose.Finding) {
 			full++
 			s.finding(f)
 		case f.Severity != diagnose.Info:
-			s.brief(f)
+			cut = s.brief(f) || cut
 		case infos < mostInfos:
 			if infos == 0 && full > 0 {
 				s.blank()
 			}
 			infos++
-			s.brief(f)
+			cut = s.brief(f) || cut
 		default:
 			hidden++
 		}
+	}
+	if cut && hidden == 0 {
+		s.line(2, span{"--verbose shows these in full", dim})
 	}
 	s.more(hidden)
 }
@@ -65,8 +69,9 @@ func (s *screen) finding(f diagnose.Finding) {
 	say("more", "maxconn explain "+f.Limit)
 }
 
-// brief is a finding in one line: what is worth knowing, or how much is used.
-func (s *screen) brief(f diagnose.Finding) {
+// brief is a finding in one line: what is worth knowing, or how much is used. cut says that it was
+// longer.
+func (s *screen) brief(f diagnose.Finding) (cut bool) {
 	words := f.Cause
 	switch {
 	case words == "":
@@ -74,7 +79,7 @@ func (s *screen) brief(f diagnose.Finding) {
 	case f.Severity != diagnose.Info:
 		words = use(f) + ": " + words
 	}
-	s.line(0, severity(f), text("  "+f.Limit+" at "+subject(f)+": "+words))
+	return s.line(0, severity(f), text("  "+f.Limit+" at "+subject(f)+": "+words))
 }
 
 // severity is a word, for those who do not see colours.

@@ -169,7 +169,7 @@ const planLabels = 15
 func (s *screen) changes(all []plan.Change) {
 	for i := 0; i < len(all); {
 		n := 1
-		for !s.style.Verbose && i+n < len(all) && alike(all[i], all[i+n]) {
+		for !s.style.Verbose && i+n < len(all) && Alike(all[i], all[i+n]) {
 			n++
 		}
 		if i > 0 {
@@ -180,10 +180,19 @@ func (s *screen) changes(all []plan.Change) {
 	}
 }
 
-// alike says whether two changes are the same to two processes of one program.
-func alike(a, b plan.Change) bool {
-	return a.Target.Kind == host.ProcessKind && b.Target.Kind == host.ProcessKind &&
-		a.From == b.From && a.To == b.To && program(a) == program(b)
+// Alike says whether two changes are the same to two processes of one program, or to two members
+// of a SO_REUSEPORT group.
+func Alike(a, b plan.Change) bool {
+	if a.Target.Kind != b.Target.Kind || a.From != b.From || a.To != b.To {
+		return false
+	}
+	switch a.Target.Kind {
+	case host.ProcessKind:
+		return program(a) == program(b)
+	case host.ListenerKind:
+		return address(a) == address(b)
+	}
+	return false
 }
 
 // program is the setting without the pid.
@@ -191,15 +200,30 @@ func program(c plan.Change) string {
 	return strings.TrimSuffix(c.Setting, " (pid "+c.Target.Name+")")
 }
 
+// address is a listener's without the number of the member.
+func address(c plan.Change) string {
+	at, _, _ := strings.Cut(c.Target.Name, "~")
+	return at
+}
+
+// together is what changes that are alike are called.
+func together(same []plan.Change) string {
+	if same[0].Target.Kind == host.ListenerKind {
+		return "accept queues of " + address(same[0]) + ", " +
+			plural(len(same), "member") + " of its SO_REUSEPORT group"
+	}
+	var pids []string
+	for _, c := range same {
+		pids = append(pids, c.Target.Name)
+	}
+	return program(same[0]) + " (pids " + list(pids) + ")"
+}
+
 func (s *screen) change(i int, same []plan.Change) {
 	c, number, name := same[0], count(int64(i+1))+". ", same[0].Setting
 	if len(same) > 1 {
-		var pids []string
-		for _, c := range same {
-			pids = append(pids, c.Target.Name)
-		}
 		number = count(int64(i+1)) + "-" + count(int64(i+len(same))) + ". "
-		name = program(c) + " (pids " + list(pids) + ")"
+		name = together(same)
 	}
 	s.para(0, 4, span{number, dim}, span{name, bold},
 		text(": "+shownValue(c.From)+" -> "+shownValue(c.To)))

@@ -27,7 +27,7 @@ func ProofText(w io.Writer, r proof.Report, style Style) error {
 	}
 	s.blank()
 	s.proofDetails(r)
-	s.line(0, span{"=N predicted by the formula of the limit (maxconn explain LIMIT), ~N " +
+	s.para(0, 2, span{"=N predicted by the formula of the limit (maxconn explain LIMIT), ~N " +
 		"measured on this kernel", dim})
 	return s.flush(w)
 }
@@ -51,9 +51,10 @@ func proofCounts(r proof.Report) string {
 }
 
 func proofTable(r proof.Report) table {
-	t := table{columns: []column{{head: "CLAIM"}, {head: "limit", spare: true},
+	t := table{columns: []column{{head: "CLAIM", wraps: true}, {head: "limit", spare: true},
 		{head: "predicted", right: true}, {head: "measured", right: true},
-		{head: "verdict"}, {head: "s", right: true}, {head: "unit", wraps: true}}}
+		{head: "verdict"}, {head: "s", right: true},
+		{head: "unit", wraps: true, spare: true}}}
 	for _, p := range r.Proofs {
 		t.rows = append(t.rows, []string{p.ID, p.Limit, predictedFigure(p),
 			measuredFigure(p), verdictWords(p.Verdict), seconds(p.Seconds),
@@ -170,6 +171,14 @@ func Claims(w io.Writer, claims []proof.Listed, style Style) error {
 		s.para(2, 6, text(c.ID), span{claimTier(c), dim}, text(": "+c.Says))
 	}
 	return s.flush(w)
+}
+
+// ClaimsJSON lists the claims in a stable form.
+func ClaimsJSON(w io.Writer, claims []proof.Listed) error {
+	return writeJSON(w, struct {
+		Schema string         `json:"schema"`
+		Claims []proof.Listed `json:"claims"`
+	}{"maxconn.claims/1", claims})
 }
 
 // claimTier is when a claim runs, "" for the fast set.

@@ -80,13 +80,14 @@ func wide(s string) int {
 
 func (s *screen) blank() { s.b.WriteByte('\n') }
 
-// line writes one line; what does not fit the width is cut off behind a word.
-func (s *screen) line(indent int, spans ...span) {
+// line writes one line; what does not fit the width is cut off behind a word, which it says.
+func (s *screen) line(indent int, spans ...span) (cut bool) {
 	t := s.string(spans)
 	if room := s.style.Width - indent; wide(t) > room {
-		t = s.string(cutSpans(spans, room))
+		cut, t = true, s.string(cutSpans(spans, room))
 	}
 	s.b.WriteString(strings.TrimRight(strings.Repeat(" ", indent)+t, " ") + "\n")
+	return cut
 }
 
 // cutSpans is the beginning of the spans that fits the width with " ..." behind it. It ends
@@ -99,8 +100,7 @@ func cutSpans(spans []span, width int) (out []span) {
 	room := width - len(" ...")
 	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
-		if i := strings.LastIndexByte(short,
-			' '); wide(short[:max(i, 0)]) >= room/2 {
+		if i := strings.LastIndexByte(short, ' '); wide(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}
@@ -144,9 +144,27 @@ func (s *screen) wrapped(width int, spans []span) []string {
 	return strings.Split(ansi.Hardwrap(t, width, true), "\n")
 }
 
+// Fold breaks lines that are wider than a screen at spaces, and indents what follows by hang more.
+func Fold(text string, width, hang int) string {
+	s := newScreen(Style{Width: width})
+	for line := range strings.Lines(text) {
+		words := strings.TrimRight(line, " \n")
+		if ansi.StringWidth(words) <= s.style.Width {
+			s.b.WriteString(line)
+			continue
+		}
+		indent := len(words) - len(strings.TrimLeft(words, " "))
+		s.para(indent, indent+hang, span{text: words[indent:]})
+	}
+	return s.b.String()
+}
+
+// mostRule is as long as a line between results gets.
+const mostRule = 120
+
 // rule parts two results.
 func (s *screen) rule() {
 	s.blank()
-	s.line(0, span{strings.Repeat("-", s.style.Width), dim})
+	s.line(0, span{strings.Repeat("-", min(s.style.Width, mostRule)), dim})
 	s.blank()
 }

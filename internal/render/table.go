@@ -12,7 +12,7 @@ type column struct {
 	joins bool // stands on the line of the column before where the table is too wide
 	names bool // tells more of the row's name
 	spare bool // left out where it is empty, and where the table is too wide with it
-	wraps bool // the last column may: its words are broken over lines
+	wraps bool // the first and last column may: their words are broken over lines
 }
 
 // table is rows of words under heads. The first column names the row.
@@ -32,14 +32,10 @@ const narrowestCell = 16
 func (s *screen) table(t table) {
 	whole := t.without(func(c column, i int) bool { return c.spare && t.empty(i) })
 	t = whole.without(func(c column, _ int) bool {
-		return c.spare && whole.width() > s.style.Width
+		return c.spare && !c.wraps && whole.width() > s.style.Width
 	})
 	t, same := t.folded(s.style.Width)
-	widths := t.widths()
-	if last := len(widths) - 1; t.columns[last].wraps {
-		widths[last] = min(widths[last],
-			max(narrowestCell, s.style.Width-sum(widths[:last])))
-	}
+	t, widths := t.narrowed(s.style.Width)
 	if sum(widths) > s.style.Width+gap {
 		s.stacked(whole)
 		return
@@ -57,6 +53,23 @@ func (s *screen) table(t table) {
 	for _, words := range same {
 		s.line(2, span{words, dim})
 	}
+}
+
+// narrowed breaks the words of the last column where that is needed and may be, leaves it out where
+// it is spare and nothing but that helps, and breaks those of the first.
+func (t table) narrowed(width int) (table, []int) {
+	widths, last := t.widths(), len(t.columns)-1
+	if t.columns[last].wraps {
+		widths[last] = min(widths[last], max(narrowestCell, width-sum(widths[:last])))
+	}
+	if sum(widths) > width+gap && t.columns[last].wraps && t.columns[last].spare {
+		t = t.without(func(_ column, i int) bool { return i == last })
+		widths = widths[:last]
+	}
+	if others := sum(widths[1:]) + gap; t.columns[0].wraps && sum(widths) > width+gap {
+		widths[0] = max(narrowestCell, width+gap-others)
+	}
+	return t, widths
 }
 
 // folded is the table without columns that say the same in each row, and what they say, if
@@ -92,19 +105,22 @@ func (t table) constant(i int) (words string, ok bool) {
 	return words, words != ""
 }
 
-// broken is a row as lines: several where its last cell wraps.
+// broken is a row as lines: several where its first or last cell wraps.
 func (s *screen) broken(t table, row []string, widths []int) (lines [][]string) {
-	last := len(row) - 1
-	if !t.columns[last].wraps {
-		return [][]string{row}
-	}
-	for i, words := range (&screen{}).wrapped(widths[last], []span{text(row[last])}) {
-		line := make([]string, len(row))
-		if i == 0 {
-			copy(line, row)
+	at := func(i int) []string {
+		for i >= len(lines) {
+			lines = append(lines, make([]string, len(row)))
 		}
-		line[last] = words
-		lines = append(lines, line)
+		return lines[i]
+	}
+	copy(at(0), row)
+	for column, cell := range row {
+		if !t.columns[column].wraps {
+			continue
+		}
+		for i, words := range (&screen{}).wrapped(widths[column], []span{text(cell)}) {
+			at(i)[column] = words
+		}
 	}
 	return lines
 }

@@ -30,26 +30,23 @@ func newDisk(t *testing.T) *Disk {
 
 // What is on a disk is there after a reboot, on every kernel; files of the Spec are put over it.
 func TestReboot(t *testing.T) {
-	for _, series := range several() {
-		t.Run(series, func(t *testing.T) {
-			k := kernel(t, series)
-			d := newDisk(t)
-			for _, b := range []struct{ word, given, want string }{
-				{"first", "one", "etc [first]\nvar [first]\ngiven one"},
-				{"second", "two",
-					"etc [first second]\nvar [first second]\ngiven two"},
-			} {
-				spec := role(k, "keep", b.word)
-				spec.Disk, spec.Files = d,
-					map[string][]byte{"/etc/given": []byte(b.given)}
-				out := boot(t, spec)
-				if got := strings.TrimSpace(string(out.Stdout)); got != b.want ||
-					out.Code != 0 {
-					t.Errorf("got %q %s, want %q", got, out.Stderr, b.want)
-				}
+	eachSeries(t, func(t *testing.T, series string, k Kernel) {
+		d := newDisk(t)
+		for _, b := range []struct{ word, given, want string }{
+			{"first", "one", "etc [first]\nvar [first]\ngiven one"},
+			{"second", "two",
+				"etc [first second]\nvar [first second]\ngiven two"},
+		} {
+			spec := role(k, "keep", b.word)
+			spec.Disk, spec.Files = d,
+				map[string][]byte{"/etc/given": []byte(b.given)}
+			out := boot(t, spec)
+			if got := strings.TrimSpace(string(out.Stdout)); got != b.want ||
+				out.Code != 0 {
+				t.Errorf("got %q %s, want %q", got, out.Stderr, b.want)
 			}
-		})
-	}
+		}
+	})
 }
 
 // A command that turns the machine off under itself leaves what it had synced.

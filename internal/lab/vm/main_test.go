@@ -65,6 +65,22 @@ func several() []string {
 	return []string{all[0], all[len(all)-1]}
 }
 
+// eachSeries runs a test on several kernels, and skips it where it could run on none.
+func eachSeries(t *testing.T, test func(t *testing.T, series string, k Kernel)) {
+	t.Helper()
+	ran := false
+	for _, series := range several() {
+		t.Run(series, func(t *testing.T) {
+			k := kernel(t, series)
+			ran = true
+			test(t, series, k)
+		})
+	}
+	if !ran && !t.Failed() {
+		t.Skip("every kernel was skipped")
+	}
+}
+
 // anyKernel is for what does not depend on the kernel: the one that boots fastest.
 func anyKernel(t testing.TB) Kernel {
 	t.Helper()

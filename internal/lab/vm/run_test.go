@@ -20,25 +20,22 @@ import (
 
 // Every kernel boots, runs the test binary with full privileges, and says what it is.
 func TestKernels(t *testing.T) {
-	for _, series := range several() {
-		t.Run(series, func(t *testing.T) {
-			k := kernel(t, series)
-			spec := role(k, "look", "one", "two words")
-			spec.Files = map[string][]byte{"/etc/file": []byte("content")}
-			out := boot(t, spec)
-			if out.Code != 7 || string(out.Stderr) != "said on stderr" {
-				t.Errorf("exit status %d, stderr %q", out.Code, out.Stderr)
-			}
-			checkSight(t, k, sightIn(t, out.Stdout))
-			if out.Release != k.Release || !belongs(out.Release, series) {
-				t.Errorf("the kernel calls itself %q, the package %q", out.Release,
-					k.Release)
-			}
-			if !bytes.Contains(out.Log, []byte("Linux version "+k.Release)) {
-				t.Errorf("the kernel's log begins with %.200q", out.Log)
-			}
-		})
-	}
+	eachSeries(t, func(t *testing.T, series string, k Kernel) {
+		spec := role(k, "look", "one", "two words")
+		spec.Files = map[string][]byte{"/etc/file": []byte("content")}
+		out := boot(t, spec)
+		if out.Code != 7 || string(out.Stderr) != "said on stderr" {
+			t.Errorf("exit status %d, stderr %q", out.Code, out.Stderr)
+		}
+		checkSight(t, k, sightIn(t, out.Stdout))
+		if out.Release != k.Release || !belongs(out.Release, series) {
+			t.Errorf("the kernel calls itself %q, the package %q", out.Release,
+				k.Release)
+		}
+		if !bytes.Contains(out.Log, []byte("Linux version "+k.Release)) {
+			t.Errorf("the kernel's log begins with %.200q", out.Log)
+		}
+	})
 }
 
 // sightIn finds the JSON among what the orphan prints.
@@ -92,19 +89,16 @@ func checkSight(t *testing.T, k Kernel, s sight) {
 func TestCheckOnEveryKernel(t *testing.T) {
 	temp := t.TempDir()
 	build := sync.OnceValues(func() ([]byte, error) { return buildMaxconn(t.Context(), temp) })
-	for _, series := range several() {
-		t.Run(series, func(t *testing.T) {
-			k := kernel(t, series)
-			spec := role(k, "faulty", "/usr/local/bin/maxconn", "check", "--json")
-			spec.Files = map[string][]byte{"/usr/local/bin/maxconn": must(build())(t)}
-			out := boot(t, spec)
-			if out.Code != 1 {
-				t.Errorf("exit status %d, want 1: something binds\n%s", out.Code,
-					out.Stderr)
-			}
-			checkReport(t, k, out.Stdout)
-		})
-	}
+	eachSeries(t, func(t *testing.T, series string, k Kernel) {
+		spec := role(k, "faulty", "/usr/local/bin/maxconn", "check", "--json")
+		spec.Files = map[string][]byte{"/usr/local/bin/maxconn": must(build())(t)}
+		out := boot(t, spec)
+		if out.Code != 1 {
+			t.Errorf("exit status %d, want 1: something binds\n%s", out.Code,
+				out.Stderr)
+		}
+		checkReport(t, k, out.Stdout)
+	})
 }
 
 func checkReport(t *testing.T, k Kernel, text []byte) {

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/maxconn/maxconn/internal/linux/thread"
 )
 
 func must(t *testing.T, what string, e syscall.Errno) {
@@ -81,7 +83,7 @@ func TestOwnTable(t *testing.T) {
 	defer bell.Close()
 	l, a := listener(t, "127.0.0.1:0")
 	opened, heard := make(chan int), make(chan syscall.Errno)
-	OnThread(func() {
+	thread.Run(func() {
 		if e := UnshareFiles(); e != 0 {
 			opened <- -1
 			heard <- e

@@ -3,7 +3,6 @@
 package fastsock
 
 import (
-	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -22,27 +21,6 @@ import (
 func UnshareFiles() syscall.Errno {
 	_, _, e := syscall.RawSyscall(unix.SYS_UNSHARE, unix.CLONE_FILES, 0, 0)
 	return e
-}
-
-// OnThread runs do on a thread of its own that ends with it, and with it a table that do
-// made. The process's first thread is no such thread: the runtime never ends it
-// (runtime/proc.go gdestroy, mexit of m0).
-func OnThread(do func()) {
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			do()
-			return
-		}
-		elsewhere := make(chan struct{})
-		go func() { // not here: this thread is taken
-			runtime.LockOSThread()
-			close(elsewhere)
-			do()
-		}()
-		<-elsewhere
-		runtime.UnlockOSThread()
-	}()
 }
 
 // FineTimers lets waits of the calling thread end when they should, not up to 50 us later

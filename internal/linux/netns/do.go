@@ -5,12 +5,12 @@ package netns
 import (
 	"cmp"
 	"errors"
-	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/maxconn/maxconn/internal/linux/thread"
 	"github.com/maxconn/maxconn/internal/near"
 )
 
@@ -39,7 +39,7 @@ func Do(ns Path, fn func() error) error {
 // doIn runs fn in the namespace of a descriptor; ns names it in errors.
 func doIn(ns Path, fd int, id ID, fn func() error) error {
 	done := make(chan error, 1)
-	onFreshThread(func() {
+	thread.Run(func() {
 		err := errLeft
 		defer func() { done <- err }()
 		if err = enter(ns, fd, id); err != nil {
@@ -72,39 +72,13 @@ func enter(ns Path, fd int, id ID) error {
 	return &Error{Op: "enter", Subject: string(ns), Reason: Failed, Err: err}
 }
 
-// onFreshThread runs fn in a goroutine that is locked to its thread and never
-// unlocked, so that the Go runtime ends the thread with it and the changed
-// namespace is never seen by another goroutine. New threads are not cloned from
-// such a thread either (runtime/proc.go startTemplateThread).
-//
-// The main thread is avoided: the runtime cannot end it and parks it forever
-// instead (runtime/proc.go mexit), and /proc/PID/ns/net, which is the main
-// thread's, would name the foreign namespace from then on.
-func onFreshThread(fn func()) {
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			fn()
-			return
-		}
-		defer runtime.UnlockOSThread()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			runtime.LockOSThread() // not the main thread: that one is held above
-			fn()
-		}()
-		<-done
-	}()
-}
-
 // Fresh runs fn in a network namespace that the kernel makes for it, as it would for a
 // container, and returns its error. The rules of Do hold. The namespace goes when fn
 // returns, unless something keeps it. It needs CAP_SYS_ADMIN in the caller's user
 // namespace.
 func Fresh(fn func() error) error {
 	done := make(chan error, 1)
-	onFreshThread(func() {
+	thread.Run(func() {
 		err := errLeft
 		defer func() { done <- err }()
 		if e := unix.Unshare(unix.CLONE_NEWNET); e != nil {

@@ -15,8 +15,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
+	"github.com/maxconn/maxconn/internal/linux/thread"
 )
 
 func TestMain(m *testing.M) { nstest.Main(m) }
@@ -30,7 +32,7 @@ func throwAway(t *testing.T) Path {
 		err error
 	}
 	ready, release, left := make(chan answer), make(chan struct{}), make(chan struct{})
-	go onFreshThread(func() {
+	thread.Run(func() {
 		defer close(left)
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		ready <- answer{unix.Gettid(), err}

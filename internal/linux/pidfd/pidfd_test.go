@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 // A child's end of a pipe, copied out of it, writes into the same pipe.
@@ -19,7 +21,7 @@ func TestCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command("cat")
+	cmd := exec.Command(nstest.Tool(t, "cat"))
 	hold, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ func TestEpolls(t *testing.T) {
 		}); err != nil || !complete {
 			t.Fatal(complete, err)
 		}
-		return f.Epolls()
+		return f.Counts().Epolls
 	}
 	before := count()
 	for range 3 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,16 +17,17 @@ import (
 //
 // A descriptor costs two visits to the kernel's directory cache, some 5
 // microseconds for the first reader and 3 for the next. Threads that unshared
-// their descriptor table (CLONE_FILES) are not looked into.
+// their descriptor table (CLONE_FILES) have walks of their own: [Process.Tables].
 type Files struct {
 	process *Process
 	dir     int
 	thread  string // whose table is walked, as by liveThread
+	fixed   bool   // no other thread has that table
 	list    dirents
 	next    int      // lowest descriptor that has not been read, in ascending order
 	order   *scatter // in which the rest is read; nil: ascending
 	done    bool
-	epolls  int
+	counts  Counts
 	link    [32]byte // "socket:[4294967295]" needs 19; a cut link is no socket
 }
 
@@ -39,10 +41,13 @@ const beforeFirst = 2
 
 // Files begins a walk. Without the permission that ptrace asks for, it is an
 // error that fs.ErrPermission matches.
-func (p *Process) Files() (*Files, error) {
-	dir, err := openDir(p.dir, "fd")
-	thread := ""
-	if err == unix.EACCES {
+func (p *Process) Files() (*Files, error) { return p.FilesOf("") }
+
+// FilesOf begins a walk over the table of a thread that Tables named.
+func (p *Process) FilesOf(thread string) (*Files, error) {
+	fixed := thread != ""
+	dir, err := openDir(p.dir, thread+"fd")
+	if err == unix.EACCES && thread == "" {
 		// The directory of a thread that is exiting belongs to root.
 		if thread, _ = p.liveThread(); thread != "" {
 			dir, err = openDir(p.dir, thread+"fd")
@@ -55,6 +60,7 @@ func (p *Process) Files() (*Files, error) {
 		process: p,
 		dir:     dir,
 		thread:  thread,
+		fixed:   fixed,
 		list:    newDirents(dir, make([]byte, direntBytes)),
 	}, nil
 }
@@ -62,9 +68,38 @@ func (p *Process) Files() (*Files, error) {
 // Close ends the walk.
 func (f *Files) Close() error { return unix.Close(f.dir) }
 
-// Epolls returns how many of the descriptors that Sockets has read are epoll
-// instances.
-func (f *Files) Epolls() int { return f.epolls }
+// Counts are how many of the descriptors that Sockets has read are of which kind.
+type Counts struct{ Sockets, Epolls, Events, Pipes, Files, Others int }
+
+// Counts returns them.
+func (f *Files) Counts() Counts { return f.counts }
+
+// count enters a descriptor by its link.
+func (c *Counts) count(link []byte) {
+	switch {
+	case bytes.HasPrefix(link, []byte("socket:[")):
+		c.Sockets++
+	case string(link) == "anon_inode:[eventpoll]":
+		c.Epolls++
+	case string(link) == "anon_inode:[eventfd]":
+		c.Events++
+	case bytes.HasPrefix(link, []byte("pipe:[")):
+		c.Pipes++
+	case bytes.HasPrefix(link, []byte("/")):
+		c.Files++
+	default:
+		c.Others++
+	}
+}
+
+// IsTCP reports whether a descriptor is a TCP socket, connected or not (net/socket.c
+// sockfs_xattr_get, 2.6.38).
+func (f *Files) IsTCP(fd int) bool {
+	var name [16]byte
+	path := "/proc/self/fd/" + strconv.Itoa(f.dir) + "/" + strconv.Itoa(fd)
+	n, err := unix.Getxattr(path, "system.sockprotoname", name[:])
+	return err == nil && bytes.HasPrefix(name[:n], []byte("TCP"))
+}
 
 // Sockets reads on, at most that many descriptors as max says (0: all), and calls
 // each for those that are sockets, with the inode number by which sock_diag
@@ -135,6 +170,9 @@ func (f *Files) descriptor() (name []byte, fd int, ok bool, err error) {
 // thread that has begun to exit is empty. Another one of the process shares the
 // table, and the walk goes on there.
 func (f *Files) atEnd() (bool, error) {
+	if f.fixed {
+		return true, nil
+	}
 	thread, err := f.process.liveThread()
 	if err != nil {
 		return false, f.process.failure("readdir", "fd", err)
@@ -169,9 +207,7 @@ func (f *Files) look(name []byte) (inode uint32, is kind, err error) {
 	n, errno := readlinkat(f.dir, name, f.link[:])
 	switch errno {
 	case 0:
-		if string(f.link[:n]) == "anon_inode:[eventpoll]" {
-			f.epolls++
-		}
+		f.counts.count(f.link[:n])
 		if inode, ok := socketInode(f.link[:n]); ok {
 			return inode, socket, nil
 		}
@@ -235,6 +271,9 @@ func (p *Process) OpenCount() (int, error) {
 	}
 	return p.openCount(thread)
 }
+
+// OpenCountOf returns how many descriptors the table of a thread has that Tables named.
+func (p *Process) OpenCountOf(thread string) (int, error) { return p.openCount(thread) }
 
 func (p *Process) openCount(thread string) (int, error) {
 	name := thread + "fd"

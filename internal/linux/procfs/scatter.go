@@ -117,7 +117,10 @@ func (f *Files) scattered() (name []byte, fd int, ok bool, err error) {
 	if f.order.free++; ok && f.order.free%freeInARow != 0 {
 		return name, fd, true, nil
 	}
-	thread, err := f.process.liveThread()
+	thread, err := f.thread, error(nil)
+	if !f.fixed {
+		thread, err = f.process.liveThread()
+	}
 	if err == nil && thread != f.thread {
 		err = unix.ENOENT // what that one showed cannot be told from what is free
 	}

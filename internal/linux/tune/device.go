@@ -3,6 +3,7 @@
 package tune
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -153,12 +154,18 @@ func (q Qdisc) at(at netlink.QdiscAttrs) netlink.Qdisc {
 // namespace, in packets, and reads it back. It needs CAP_NET_ADMIN there. Only some
 // queueing disciplines use it, most when they are created; the device's ring may refuse
 // (net/core/dev.c dev_change_tx_queue_len).
-func LinkTxQueueLen(name string, packets uint32) error {
+//
+// index is the device's, where another one that has its name by now is not meant; 0: any.
+func LinkTxQueueLen(name string, index int, packets uint32) error {
 	want := strconv.FormatUint(uint64(packets), 10)
 	fail := &Error{Op: "set txqueuelen of", Subject: name, Want: want}
 	dev, err := netlink.LinkByName(name)
 	if err != nil {
 		fail.Err = err
+		return fail
+	}
+	if index != 0 && dev.Attrs().Index != index {
+		fail.Err = errors.New("another device has that name now")
 		return fail
 	}
 	if err := netlink.LinkSetTxQLen(dev, int(packets)); err != nil {

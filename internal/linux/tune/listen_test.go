@@ -67,7 +67,7 @@ func TestListen(t *testing.T) {
 func TestLinkTxQueueLen(t *testing.T) {
 	nstest.Run(t, func() {
 		for _, n := range []uint32{500, 1000, 0} {
-			if err := LinkTxQueueLen("lo", n); err != nil {
+			if err := LinkTxQueueLen("lo", 0, n); err != nil {
 				t.Errorf("LinkTxQueueLen(lo, %d) = %v", n, err)
 			}
 			dev, err := net.InterfaceByName("lo")
@@ -80,7 +80,7 @@ func TestLinkTxQueueLen(t *testing.T) {
 			}
 		}
 		var missing netlink.LinkNotFoundError
-		if err := LinkTxQueueLen("nosuch0", 5); !errors.As(err, &missing) {
+		if err := LinkTxQueueLen("nosuch0", 0, 5); !errors.As(err, &missing) {
 			t.Errorf("no such device: %v", err)
 		}
 	})

@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 // A process that ends between the look at it and the call: the process that has its number
 // by then gets its limits back.
 func TestPrlimitHitsAnother(t *testing.T) {
-	cmd := exec.Command("sleep", "600")
+	cmd := exec.Command(nstest.Tool(t, "sleep"), "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -232,7 +232,7 @@ func TestPrlimit(t *testing.T) {
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &own); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("cat")
+	cmd := exec.Command(nstest.Tool(t, "cat"))
 	hold, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -99,6 +99,9 @@ const (
 	StoppedByUser = "interrupted"
 )
 
+// ByProcessors is in BoundBy where no limit of the catalogue bound but the CPUs did.
+const ByProcessors = "processors"
+
 // Times are of one kind of event, in microseconds. Seen is how many were measured.
 type Times struct {
 	Seen int64   `json:"count"`

@@ -96,9 +96,10 @@ func (p Proof) NotQuiet() bool {
 
 // Listed is a claim as prove --list shows it.
 type Listed struct {
-	ID    string
-	Limit string // the limit of the catalogue that it is about
-	Says  string
+	ID    string `json:"id"`
+	Limit string `json:"limit"` // the limit of the catalogue that it is about
+	Says  string `json:"claim"`
 	// Slow claims run only with --all or by name; Machine ones need a virtual machine.
-	Slow, Machine bool
+	Slow    bool `json:"slow"`
+	Machine bool `json:"machine"`
 }

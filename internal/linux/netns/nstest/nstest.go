@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/thread"
 )
 
 // ChildEnv marks a process that a test started with its own binary: Main leaves
@@ -60,6 +62,20 @@ func Unavailable(t testing.TB, err error) {
 	t.Skipf("cannot make a network namespace: %v", err)
 }
 
+// Tool is the path of a program that a test starts. Without it the test is skipped, or fails where
+// MAXCONN_REQUIRE names tools.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil && strings.Contains(os.Getenv("MAXCONN_REQUIRE"), "tools") {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
 // Run calls fn on a thread in a new network namespace, whose only device is lo,
 // down. The namespace ends with the thread when fn returns. fn may end the test
 // as usual (t.Fatal); goroutines that it starts are not in the namespace.
@@ -68,7 +84,7 @@ func Run(t testing.TB, fn func()) {
 	var unshared error
 	returned := false
 	done := make(chan struct{})
-	go onFreshThread(func() {
+	thread.Run(func() {
 		defer close(done)
 		if unshared = unix.Unshare(unix.CLONE_NEWNET); unshared == nil {
 			fn()
@@ -84,22 +100,4 @@ func Run(t testing.TB, fn func()) {
 	case unshared != nil:
 		Unavailable(t, unshared)
 	}
-}
-
-// onFreshThread runs fn on a thread that ends with it. The main thread cannot
-// end, so it is held meanwhile; see netns.Do.
-func onFreshThread(fn func()) {
-	runtime.LockOSThread()
-	if unix.Gettid() != unix.Getpid() {
-		fn()
-		return
-	}
-	defer runtime.UnlockOSThread()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		fn()
-	}()
-	<-done
 }
