@@ -121,8 +121,11 @@ var reportedQueues = []fault{
 		make: func(w world) scene {
 			l := w.listen(8080, 64)
 			for i := range 3 {
-				_, err := w.spawn(fmt.Sprint("worker-", i)).Borrow(w.server, l)
+				worker := w
+				worker.server = w.spawn(fmt.Sprint("worker-", i))
+				shared, err := worker.server.Borrow(w.server, l)
 				w.must(err)
+				worker.connect(shared, lab.ConnectSpec{To: at(8080)})
 			}
 			w.knock(8080, 100)
 			w.full(l, 65)
@@ -139,16 +142,16 @@ var reportedQueues = []fault{
 		name:   "a listener that only a child process still holds",
 		report: "https://github.com/zeek/zeek/issues/5798",
 		make: func(w world) scene {
-			l := w.listen(8080, 16)
+			l := w.listen(8080, 128)
 			child := w.spawn("sleep")
 			inherited, err := child.Borrow(w.server, l)
 			w.must(err)
 			w.must(w.server.Kill())
 			w.server = child
-			w.knock(8080, 40)
-			w.full(inherited, 17)
+			w.knock(8080, 160)
+			w.full(inherited, 129)
 			w.wait()
-			return w.queueing(inherited, 16, 40)
+			return w.queueing(inherited, 128, 160)
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "sleep", cause: `does not accept`,
