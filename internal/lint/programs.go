@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/serverconf"
 )
 
 // measure is what a setting of a program is about.
