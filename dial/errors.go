@@ -55,9 +55,8 @@ func (e *PortsExhaustedError) Error() string {
 	fmt.Fprintf(&b,
 		", open here: %d, in TIME_WAIT about %d, the rest are in use by other programs",
 		open, lingering)
-	b.WriteString(
-		"; what helps: more source addresses or destinations, a wider " +
-			"net.ipv4.ip_local_port_range, connections that are kept and used again")
+	b.WriteString("; what helps: more source addresses or destinations, a wider " +
+		"net.ipv4.ip_local_port_range, connections that are kept and used again")
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}

@@ -57,9 +57,8 @@ func (s *settings) usable(want PortRange, has features) error {
 		return nil
 	}
 	if want.set() {
-		return fmt.Errorf(
-			"none of the ports %v may be chosen: they lie outside of "+
-				"net.ipv4.ip_local_port_range or are reserved", want)
+		return fmt.Errorf("none of the ports %v may be chosen: they lie outside of "+
+			"net.ipv4.ip_local_port_range or are reserved", want)
 	}
 	return fmt.Errorf(
 		"none of the ports %v may be chosen: net.ipv4.ip_local_reserved_ports has "+

@@ -104,8 +104,7 @@ func proveKernel(ctx context.Context, series string, args []string, progress io.
 	}
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
 		return r, fmt.Errorf("prove on Linux %s: exit status %d: %s", kernel.Release,
-			out.Code,
-			lastLine(out.Stderr))
+			out.Code, lastLine(out.Stderr))
 	}
 	return r, nil
 }

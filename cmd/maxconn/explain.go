@@ -47,9 +47,8 @@ Without a word it lists all that can be explained.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			query := strings.Join(args, " ")
 			if len(args) > 0 && strings.TrimSpace(query) == "" {
-				return misuse(
-					"maxconn explain alone lists what it knows; a shell "+
-						"variable that is not set is empty",
+				return misuse("maxconn explain alone lists what it knows; a shell "+
+					"variable that is not set is empty",
 					"the text to explain is empty")
 			}
 			return a.runExplain(c.Context(), f, query)

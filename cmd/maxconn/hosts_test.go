@@ -40,7 +40,7 @@ var recordedHosts = map[string]recorded{
 	"node-accept-queue": {statusBinds, diagnose.Critical, "accept-queue", "0.0.0.0:3000"},
 	"rhel7":             {statusBinds, diagnose.Warning, "time-wait", "this network namespace"},
 	"small-vm":          {status: statusHolds},
-	"unprivileged":      {status: statusHolds},
+	"unprivileged":      {status: statusUnknown},
 }
 
 func hostFile(name string) string { return filepath.Join("..", "..", "testdata", "hosts", name) }
@@ -70,7 +70,7 @@ func checkHost(t *testing.T, name string, args ...string) (status int, stdout st
 	var out, complaint bytes.Buffer
 	args = append([]string{"check", "--from", hostFile(name + ".txt")}, args...)
 	status = run(t.Context(), args, strings.NewReader(""), &out, &complaint, noEnv)
-	if complaint.Len() > 0 {
+	if complaint.Len() > 0 && status != statusUnknown {
 		t.Errorf("%q complains: %s", args, &complaint)
 	}
 	return status, out.String()

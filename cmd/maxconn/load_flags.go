@@ -177,9 +177,8 @@ func (f *loadFlags) unused(s *load.Spec) error {
 		return misuse("give --connections with --hold",
 			"--message-rate is for connections that are held")
 	case !asks && s.Expect > 0 || !asks && len(s.Send) > 0 && s.MessageRate == 0:
-		return misuse(
-			"--mode talk asks on each held connection, --mode churn asks and "+
-				"closes, --message-rate sends and looks for no answer",
+		return misuse("--mode talk asks on each held connection, --mode churn asks and "+
+			"closes, --message-rate sends and looks for no answer",
 			"connections that are only held ask nothing: --send and --expect would "+
 				"not be used")
 	}

@@ -40,8 +40,7 @@ func (f *loadFlags) rawOf(s load.Spec) (raw load.Raw, err error) {
 	}
 	if raw.Gateway, err = netip.ParseAddr(f.gateway); err != nil || !raw.Gateway.Is4() {
 		return raw, misuse("write an IPv4 address",
-			"--gateway: %s is not an address of a next hop",
-			quoted(f.gateway))
+			"--gateway: %s is not an address of a next hop", quoted(f.gateway))
 	}
 	return raw, nil
 }
@@ -92,8 +91,7 @@ func (a *app) selfRaw(c *cobra.Command, f *loadFlags, s load.Spec, l *lab.Lab) e
 	}
 	defer peer.Close()
 	at := netip.PrefixFrom(netip.MustParseAddr(rawServer), 11)
-	err = errors.Join(
-		l.Set("net.ipv4.tcp_max_syn_backlog", "262144"),
+	err = errors.Join(l.Set("net.ipv4.tcp_max_syn_backlog", "262144"),
 		l.Wire(peer, lab.Cable{Here: lab.Plug{Device: "server",
 			Addresses: []netip.Prefix{at}}, There: lab.Plug{Device: rawDevice}}))
 	if err != nil {

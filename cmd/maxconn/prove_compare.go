@@ -21,10 +21,8 @@ func (f *proveFlags) comparing() bool {
 // proveCompare drives the wanted workload with today's settings and with the plan's.
 func (a *app) proveCompare(ctx context.Context, f *proveFlags, args []string) error {
 	if len(args) > 0 || f.all || f.list || f.html != "" {
-		return misuse(
-			"maxconn prove --plan plan.json compares, maxconn prove CLAIM tries "+
-				"a claim",
-			"claims, --all, --list and --html go without a workload")
+		return misuse("maxconn prove --plan plan.json compares, maxconn prove CLAIM tries "+
+			"a claim", "claims, --all, --list and --html go without a workload")
 	}
 	s, err := a.snapshot(ctx, source{})
 	if err != nil {

@@ -38,8 +38,7 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.SetFlagErrorFunc(flagError)
 	check := a.check()
 	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(),
-		a.docs(),
-		a.versionVerb())
+		a.docs(), a.versionVerb())
 	c.AddCommand(a.linuxVerbs()...)
 	c.SetHelpCommand(helpVerb())
 	return c

@@ -67,9 +67,8 @@ func (a *app) snapshot(ctx context.Context, s source) (host.Snapshot, error) {
 func (s source) conflict() error {
 	switch {
 	case s.from != "" && s.window != "":
-		return misuse(
-			"take the two samples where the snapshot comes from: maxconn "+
-				"observe --for "+s.window, "--for and --from: a file does not move")
+		return misuse("take the two samples where the snapshot comes from: maxconn "+
+			"observe --for "+s.window, "--for and --from: a file does not move")
 	case s.from != "" && s.netns != "":
 		return misuse("observe the namespace on its host: maxconn observe --netns "+s.netns,
 			"--netns and --from: a file holds one namespace")

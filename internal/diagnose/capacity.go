@@ -152,7 +152,8 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 	if pid != 0 {
 		f.pids = []int64{pid}
 	}
-	f.ownerless = pid == 0 && row.Sockets() > row.Count("TIME_WAIT")
+	f.ownerless = pid == 0 && row.Text("holders") != "several" &&
+		row.Sockets() > row.Count("TIME_WAIT")
 	return line, f.withProcess(r), ok && !strings.Contains(source, "*")
 }
 
@@ -165,6 +166,17 @@ func outbound(e *evaluation, line Outbound, f flow) Outbound {
 	line.HeldHow, line.RateHow = held.how, rate.how
 	line.AtMostWhy = held.why
 	return line
+}
+
+// ownerless says whether the process of any flow could not be seen: only then may there be
+// limits of processes that nobody knows of.
+func ownerless(r *host.Reader) bool {
+	for _, row := range r.Rows(host.OutboundKind) {
+		if _, f, ok := outboundFlow(r, row); ok && f.ownerless {
+			return true
+		}
+	}
+	return slices.ContainsFunc(listenerFlows(r), func(f flow) bool { return f.ownerless })
 }
 
 // mostHolders is how many processes are looked at for all listeners together: a server has
@@ -181,7 +193,7 @@ func listenerFlows(r *host.Reader) []flow {
 	}
 	seen := map[held]bool{}
 	full := map[int]bool{}
-	for _, row := range r.Table(host.ListenerKind) {
+	for _, row := range r.Rows(host.ListenerKind) {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		i, known := places[name]
 		if !known {
@@ -204,8 +216,8 @@ func listenerFlows(r *host.Reader) []flow {
 	}
 	for i := range flows {
 		flows[i].pids = serving(r, flows[i].holders)
-		flows[i] = flows[i].withProcess(r)
 		flows[i].ownerless = len(flows[i].pids) == 0 || full[i]
+		flows[i] = flows[i].withProcess(r)
 	}
 	return flows
 }

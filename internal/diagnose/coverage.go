@@ -20,10 +20,11 @@ type coverage struct {
 	general  []general
 }
 
-// general is a gauge that bounds every flow but those of some processes.
+// general is a gauge that bounds every flow but those of some processes, or none without a process.
 type general struct {
-	at     int
-	spares map[int64]bool
+	at      int
+	spares  map[int64]bool
+	someone bool
 }
 
 func newCoverage(gauges []limit.Gauge) *coverage {
@@ -42,6 +43,8 @@ func (c *coverage) add(i int, g *limit.Gauge) {
 	s := g.Subject
 	switch {
 	case g.Bounds == 0:
+	case g.Blind() && s == (limit.Subject{}):
+		c.general = append(c.general, general{at: i, someone: ofProcesses(g.Limit)})
 	case g.Limit.Scope == limit.Peer:
 		put(c.peer, [2]string{s.Source, s.Destination}, i)
 	case g.Limit.Scope == limit.Listener:
@@ -53,7 +56,7 @@ func (c *coverage) add(i int, g *limit.Gauge) {
 	case s.Cgroup != "":
 		c.cgroup.add(s.Cgroup, i)
 	default:
-		c.general = append(c.general, general{i, setOf(g.Spares)})
+		c.general = append(c.general, general{at: i, spares: setOf(g.Spares)})
 	}
 }
 
@@ -106,8 +109,16 @@ func (c *coverage) ofPeer(f flow) (found []int) {
 	return found
 }
 
+// ofProcesses says whether a limit binds flows through the processes that have them.
+func ofProcesses(l *limit.Limit) bool {
+	return l.Scope == limit.Process || l.Scope == limit.Cgroup || l.Scope == limit.User
+}
+
 // spare says whether a gauge of all processes binds none of those of the flow.
 func (g general) spare(f flow) bool {
+	if g.someone {
+		return len(f.pids) == 0 && !f.ownerless
+	}
 	for _, pid := range f.pids {
 		if !g.spares[pid] {
 			return false

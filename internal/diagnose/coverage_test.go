@@ -133,6 +133,9 @@ func TestHoldersAreBounded(t *testing.T) {
 		fmt.Fprintf(&b, "listener 10.0.0.1:%d = queue=0 limit=5 process=p pids=%s\n",
 			i+10, pids)
 	}
+	for i := range processes {
+		fmt.Fprintf(&b, "process %d = name=p\n", i+1)
+	}
 	held := 0
 	flows := listenerFlows(snapshot(t, ports+b.String()).Read())
 	for _, f := range flows {

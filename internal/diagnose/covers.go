@@ -27,10 +27,13 @@ type flow struct {
 // withProcess fills in what the snapshot knows of the flow's processes.
 func (f flow) withProcess(r *host.Reader) flow {
 	for _, pid := range f.pids {
-		if row, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10)); ok {
-			f.uid, f.cgroups = row.Text("uid"),
-				[]string{row.Text("cgroup"), row.Text("pids_cgroup")}
+		row, ok := r.Row(host.ProcessKind, strconv.FormatInt(pid, 10))
+		if !ok {
+			f.ownerless = true
+			continue
 		}
+		f.uid, f.cgroups = row.Text("uid"),
+			[]string{row.Text("cgroup"), row.Text("pids_cgroup")}
 	}
 	return f
 }

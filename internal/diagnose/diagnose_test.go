@@ -3,6 +3,7 @@ package diagnose
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,34 @@ func snapshot(t *testing.T, facts string) host.Snapshot {
 	s, err := host.Parse([]byte("maxconn.snapshot/1\n" + facts + "end\n"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	return s
+}
+
+// idle is a recorded host without its sockets and processes, on which the facts hold: nothing is
+// unknown of it.
+func idle(t *testing.T, facts string) host.Snapshot {
+	t.Helper()
+	text, err := os.ReadFile("../../testdata/hosts/small-vm.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := host.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := snapshot(t, facts)
+	for _, f := range recorded.Facts() {
+		x, _ := recorded.Lookup(f)
+		_, told := s.Lookup(f)
+		switch sockets := f.Kind.IsTable() && f.Kind != host.LinkKind &&
+			f.Kind != host.QdiscKind && f.Kind != host.SoftnetKind; {
+		case told, sockets:
+		case x.Err != "":
+			s.Miss(f, x.Err)
+		default:
+			s.Set(f, x.Text)
+		}
 	}
 	return s
 }
@@ -115,7 +144,7 @@ listener 0.0.0.0:443 = family=4 queue=0 limit=128 drops=0 pid=5 process=web
 		"uid=0": {Held: 10000, BoundBy: "system-files", AtMostWhy: []string{
 			"whether system-files binds the process is not known"}},
 	} {
-		s := snapshot(t, facts+"process 5 = name=web "+process+
+		s := idle(t, facts+"process 5 = name=web threads=1 nproc=9 "+process+
 			" soft=60000 hard=60000 files=0 sockets=0 attributed=all\n")
 		have := Check(s, Options{}).Capacity.Inbound[0]
 		if have.Held != want.Held || have.BoundBy != want.BoundBy ||
@@ -217,7 +246,7 @@ func TestPortRangeOfSockets(t *testing.T) {
 }
 
 func TestVerdictUnknownWithoutEssentials(t *testing.T) {
-	s := snapshot(t, ports)
+	s := idle(t, ports)
 	if v := Check(s, Options{}).Verdict; v != Holds {
 		t.Errorf("healthy: %s", v)
 	}

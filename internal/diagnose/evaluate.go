@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -13,10 +14,12 @@ import (
 type evaluation struct {
 	gauges  []limit.Gauge
 	checked []Checked
-	unseen  map[missing][]string // fact and reason -> limits
-	void    map[limit.ID]bool    // limits that could not be evaluated at all
-	covers  *coverage            // of the gauges, made when it is asked for
+	unseen  map[missing]*blame
+	void    map[limit.ID]bool // limits that could not be evaluated at all
+	covers  *coverage         // of the gauges, made when it is asked for
 	mayBe   map[int]map[int64]bool
+	doubted map[missing]bool // what is unknown of the workload for want of it
+	someone *bool            // whether a flow's process could not be seen; nil: not asked
 }
 
 // coverage is made once, when all gauges are there.
@@ -42,8 +45,15 @@ func (e *evaluation) maySpare(f flow, i int) bool {
 // missing is a fact and the reason that it could not be read.
 type missing struct{ fact, why string }
 
+// blame is the limits that lack a fact, and whether the host may not hold for all that is known.
+type blame struct {
+	limits  []string
+	decides bool
+}
+
 func evaluate(s host.Snapshot, o Options) *evaluation {
-	e := &evaluation{unseen: map[missing][]string{}, void: map[limit.ID]bool{}}
+	e := &evaluation{unseen: map[missing]*blame{}, void: map[limit.ID]bool{},
+		doubted: map[missing]bool{}}
 	var all [][]limit.Gauge
 	for _, l := range limit.Catalogue() {
 		if len(o.Limits) > 0 && !slices.Contains(o.Limits, string(l.ID)) {
@@ -52,59 +62,124 @@ func evaluate(s host.Snapshot, o Options) *evaluation {
 		gauges, r := l.Evaluate(s, o.Workload)
 		if err := r.Err(); err != nil {
 			e.void[l.ID] = true
-			e.miss(l.ID, err)
+			e.miss(l, err, true)
+			all = append(all, ceilingless(l, err))
 			continue
 		}
 		all = append(all, gauges)
 		e.checked = append(e.checked, Checked{Limit: string(l.ID), Subjects: len(gauges)})
-		for _, g := range gauges {
-			for _, m := range g.Unseen {
-				e.miss(l.ID, &m)
-			}
-		}
-		for _, f := range l.Needs {
-			if why := partial(s, f); why != "" {
-				e.miss(l.ID, &host.Missing{Fact: f, Why: why})
-			}
-		}
+		e.missAll(l, s, r, gauges)
 	}
 	e.gauges = slices.Concat(all...)
 	if kernel := s.Read().Kernel(); kernel.Before(4, 4) {
 		why := "the formulas are checked against Linux 4.4 to 6.18, and this is " +
 			kernel.String()
-		e.unseen[missing{host.System("kernel").String(), why}] = nil
+		e.unseen[missing{host.System("kernel").String(), why}] = &blame{}
 	}
 	return e
 }
 
+// someoneUnseen says whether some flow's process could not be seen.
+func (e *evaluation) someoneUnseen(s host.Snapshot) bool {
+	if e.someone == nil {
+		e.someone = new(ownerless(s.Read()))
+	}
+	return *e.someone
+}
+
+// missAll notes what a limit that could be evaluated did without.
+func (e *evaluation) missAll(l *limit.Limit, s host.Snapshot, r *host.Reader,
+	gauges []limit.Gauge) {
+	for _, g := range gauges {
+		for _, m := range g.Unseen {
+			e.miss(l, &m, g.Decides)
+		}
+	}
+	for _, f := range l.Needs {
+		if why := partial(s, f); why != "" {
+			decides := f != host.All(host.ProcessKind) || e.someoneUnseen(s)
+			e.miss(l, &host.Missing{Fact: f, Why: why}, decides)
+		}
+	}
+	for _, m := range r.Missed() {
+		if partial(s, host.All(m.Fact.Kind)) == "" && matters(l, m.Fact, m.Why) {
+			e.miss(l, &m, true)
+		}
+	}
+}
+
+// ceilingless are gauges of a limit that could not be evaluated: they bound all that it may
+// bound, and nobody knows where.
+func ceilingless(l *limit.Limit, err error) (gauges []limit.Gauge) {
+	m := missingFact(err)
+	if nowhere(m.Why) {
+		return nil
+	}
+	for _, measure := range []limit.Measure{limit.Held, limit.PerSecond, limit.Burst} {
+		if l.Bounds.Direction != 0 && l.Bounds.Has(l.Bounds.Direction, measure) {
+			gauges = append(gauges, limit.Gauge{Limit: l, Measure: measure,
+				Bounds: l.Bounds.Direction, Unbounded: true, AtMost: true,
+				Unseen: []host.Missing{m}})
+		}
+	}
+	return gauges
+}
+
+// nowhere says whether a reason is that the kernel has no such thing, so that it limits nobody.
+func nowhere(why string) bool {
+	return why == host.NoSetting || why == host.Absent || why == host.NoConntrack
+}
+
+// matters says whether the host may not hold for want of a fact. What is not there limits
+// nobody, and what is the host's is not judged in a network namespace of its own.
+func matters(l *limit.Limit, f host.Fact, why string) bool {
+	return !host.IsAbsence(why) && why != host.InChild &&
+		!strings.HasPrefix(why, host.NotListed) && !slices.Contains(l.Details, f) &&
+		!slices.Contains(l.Details, host.All(f.Kind))
+}
+
 // partial is why rows of a table that a limit needs are missing, or "".
 func partial(s host.Snapshot, f host.Fact) string {
-	if f != host.All(f.Kind) {
+	if f != host.All(f.Kind) || !f.Kind.IsTable() {
 		return ""
 	}
 	return s.Read().Partial(f.Kind)
 }
 
-func (e *evaluation) miss(id limit.ID, err error) {
-	key := missing{why: err.Error()}
+// miss notes that a limit lacks a fact; decides says that the limit may bind for all that is known.
+func (e *evaluation) miss(l *limit.Limit, err error, decides bool) {
+	m := missingFact(err)
+	key := missing{m.Fact.String(), m.Why}
+	decides = decides && (matters(l, m.Fact, m.Why) || e.undecided(l))
+	b := e.unseen[key]
+	if b == nil {
+		b = &blame{}
+		e.unseen[key] = b
+	}
+	if b.decides = b.decides || decides; !slices.Contains(b.limits, string(l.ID)) {
+		b.limits = append(b.limits, string(l.ID))
+	}
+}
+
+// missingFact is the fact that an error of a reader speaks of.
+func missingFact(err error) host.Missing {
 	var m *host.Missing
 	var bad *host.Malformed
 	switch {
 	case errors.As(err, &m):
-		key = missing{m.Fact.String(), m.Why}
+		return *m
 	case errors.As(err, &bad):
-		key = missing{bad.Fact.String(), "its text is not " + bad.Want + ": " + bad.Text}
+		return host.Missing{Fact: bad.Fact,
+			Why: "its text is not " + bad.Want + ": " + bad.Text}
 	}
-	if !slices.Contains(e.unseen[key], string(id)) {
-		e.unseen[key] = append(e.unseen[key], string(id))
-	}
+	return host.Missing{Why: err.Error()}
 }
 
 // unseenList is sorted by fact.
 func (e *evaluation) unseenList() []Unseen {
 	out := []Unseen{}
-	for k, limits := range e.unseen {
-		out = append(out, Unseen{k.fact, k.why, limits})
+	for k, b := range e.unseen {
+		out = append(out, Unseen{k.fact, k.why, b.limits, b.decides})
 	}
 	slices.SortFunc(out, func(a, b Unseen) int {
 		return cmp.Or(cmp.Compare(a.Fact, b.Fact), cmp.Compare(a.Why, b.Why))
@@ -117,18 +192,20 @@ func (e *evaluation) undecided(l *limit.Limit) bool {
 	return l.Decides != (limit.Flows{}) && e.void[l.ID]
 }
 
-// verdict sums up: something binds if any finding is more than information.
-func verdict(r Report, e *evaluation) Verdict {
+// verdict sums up: something binds if any finding is more than information; nobody knows
+// where something that was not seen might.
+func verdict(r Report) Verdict {
 	for _, f := range r.Findings {
 		if f.Severity != Info {
 			return Binds
 		}
 	}
+	decides := func(u Unseen) bool { return u.Decides }
 	switch {
 	case anyGoal(r.Workload, DoesNotHold):
 		return Binds
 	case anyGoal(r.Workload, GoalUnknown), len(r.Checked) == 0,
-		slices.ContainsFunc(limit.Catalogue(), e.undecided):
+		slices.ContainsFunc(r.Unseen, decides):
 		return Unknown
 	}
 	return Holds

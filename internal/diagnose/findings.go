@@ -19,7 +19,7 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 			out = append(out, newFinding(g, severity))
 		}
 	}
-	out = merge(out, unmetFindings(exceeded(e.needs(s, o.Workload, AtOnce))))
+	out = merge(out, unmetFindings(e.exceeded(e.needs(s, o.Workload, AtOnce))))
 	effect := effects(out)
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)),

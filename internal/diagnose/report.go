@@ -137,6 +137,8 @@ type Unseen struct {
 	Fact   string   `json:"fact"`
 	Why    string   `json:"why"`
 	Limits []string `json:"limits,omitempty"`
+	// Decides: without it nobody can say that the host holds.
+	Decides bool `json:"decides,omitempty"`
 }
 
 // Checked is a limit that was evaluated.
@@ -170,7 +172,6 @@ func Check(s host.Snapshot, o Options) Report {
 		Host:    About(s),
 		Asked:   o.Limits,
 		Checked: e.checked,
-		Unseen:  e.unseenList(),
 	}
 	if r.Host.PID = o.PID; o.PID != 0 {
 		row, _ := s.Read().Row(host.ProcessKind, strconv.FormatInt(o.PID, 10))
@@ -179,8 +180,9 @@ func Check(s host.Snapshot, o Options) Report {
 	r.Capacity = capacity(s, e, o)
 	r.Findings = findings(s, e, o)
 	r.Workload = e.judged(s, o)
+	r.Unseen = e.unseenList() // what is unknown of the workload included
 	count(r.Checked, r.Findings)
-	r.Verdict = verdict(r, e)
+	r.Verdict = verdict(r)
 	return r
 }
 

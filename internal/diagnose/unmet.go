@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
@@ -41,7 +42,35 @@ func (n Need) Exceeds() bool {
 
 // tooMuch says whether what is wanted is above the ceiling.
 func (n Need) tooMuch() bool {
-	return n.Want > 0 && !n.Gauge.Unbounded && n.Want+n.Others > n.Gauge.Ceiling
+	return n.Want > 0 && !n.Gauge.Unbounded && n.Want+n.Others > n.possible()
+}
+
+// possible is what the gauge holds, as far as somebody may count on it.
+func (n Need) possible() int64 {
+	if n.Gauge.Fits > 0 {
+		return min(n.Gauge.Fits, n.Gauge.Ceiling)
+	}
+	return n.Gauge.Ceiling
+}
+
+// unknown says whether nobody can tell if the gauge holds it: for want of a fact that somebody
+// could have, not of one that this kernel does not tell.
+func (n Need) unknown() bool {
+	return n.Want > 0 && n.Gauge.Blind() && !n.Exceeds() && n.Total() > n.Gauge.Sure &&
+		slices.ContainsFunc(n.Gauge.Unseen, func(m host.Missing) bool {
+			return matters(n.Gauge.Limit, m.Fact, m.Why)
+		})
+}
+
+// doubts are the words for the facts that unknown speaks of.
+func (n Need) doubts() string {
+	var words []string
+	for _, m := range n.Gauge.Unseen {
+		if matters(n.Gauge.Limit, m.Fact, m.Why) {
+			words = append(words, m.Error())
+		}
+	}
+	return "it could not be judged: " + strings.Join(words, "; ")
 }
 
 // Together says how the goals of a workload are meant.
@@ -64,25 +93,38 @@ func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 // Unmet lists the gauges that a wanted workload does not fit.
 func Unmet(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
 	e := evaluate(s, Options{Workload: w})
-	return exceeded(e.needs(s, w, t)), e.voided()
+	needs := e.exceeded(e.needs(s, w, t))
+	return needs, e.voided()
 }
 
-func exceeded(needs iter.Seq[Need]) (out []Need) {
+// exceeded are the needs that do not fit; for want of what nobody knows whether others do is noted.
+func (e *evaluation) exceeded(needs iter.Seq[Need]) (out []Need) {
 	for n := range needs {
-		if n.Exceeds() {
+		switch {
+		case n.Exceeds():
 			out = append(out, n)
+		case n.unknown():
+			for _, m := range n.Gauge.Unseen {
+				e.miss(n.Gauge.Limit, &m, true)
+				e.doubted[missing{m.Fact.String(), m.Why}] = true
+			}
 		}
 	}
 	return out
 }
 
-// voided are the facts for want of which whole limits could not be judged.
-func (e *evaluation) voided() []Unseen {
-	return slices.DeleteFunc(e.unseenList(), func(u Unseen) bool {
-		return !slices.ContainsFunc(u.Limits, func(id string) bool {
+// voided are the facts for want of which whole limits could not be judged, or what the workload
+// wants; only the latter decide.
+func (e *evaluation) voided() (out []Unseen) {
+	for _, u := range e.unseenList() {
+		u.Decides = e.doubted[missing{u.Fact, u.Why}]
+		if u.Decides || slices.ContainsFunc(u.Limits, func(id string) bool {
 			return e.void[limit.ID(id)]
-		})
-	})
+		}) {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // Faults lists the gauges that check finds fault with. Want is the ceiling under which it
@@ -317,7 +359,7 @@ func (n Need) Words() string {
 	if n.Others > 0 {
 		words += " beside " + figure.Count(n.Others) + " others"
 	}
-	return words + ", possible " + figure.Count(n.Gauge.Ceiling)
+	return words + ", possible " + figure.Count(n.possible())
 }
 
 // merge puts a demand into the finding that already speaks of the same limit and

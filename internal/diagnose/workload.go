@@ -38,7 +38,7 @@ func (e *evaluation) judged(s host.Snapshot, o Options) (out []Judged) {
 	}
 	needs := map[asker]Need{}
 	for n := range e.needs(s, w, AtOnce) {
-		if by := askedBy(n, n.Goal); n.tooMuch() {
+		if by := askedBy(n, n.Goal); n.tooMuch() || n.unknown() {
 			needs[by] = n
 		}
 	}
@@ -93,7 +93,7 @@ func (e *evaluation) judge(d demand, m limit.Measure, needs map[asker]Need) Judg
 	covering := e.covering(d)
 	for _, i := range covering {
 		n, ok := needs[askedBy(Need{Gauge: e.gauges[i], place: i}, d.goal)]
-		if ok && n.Gauge.Measure == m {
+		if ok && n.Gauge.Measure == m && n.tooMuch() {
 			j.Limit, j.Why = string(n.Gauge.Limit.ID), n.Words()
 			return j
 		}
@@ -108,6 +108,13 @@ func (e *evaluation) judge(d demand, m limit.Measure, needs map[asker]Need) Judg
 	if l := e.undecides(d, m); l != nil {
 		j.Limit, j.Why = string(l.ID), "it could not be judged: "+e.voidedBy(l.ID)
 		return j
+	}
+	for _, i := range covering {
+		n, ok := needs[askedBy(Need{Gauge: e.gauges[i], place: i}, d.goal)]
+		if ok && n.Gauge.Measure == m && n.unknown() {
+			j.Limit, j.Why = string(n.Gauge.Limit.ID), n.doubts()
+			return j
+		}
 	}
 	return e.fits(j, d, m)
 }

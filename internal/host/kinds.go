@@ -77,7 +77,9 @@ const (
 	InboundKind Kind = "inbound"
 	// OutboundKind is a table by "source->destination:port": one field a TCP state,
 	// ranged (sockets whose local port is in ip_local_port_range and not reserved),
-	// local-ports known. pid process; timestamps (yes/no: seen on established ones);
+	// local-ports known. pid process; timestamps (yes/no: seen on established ones, of
+	// the row or to the same address); reusable (of ranged, in TIME_WAIT for longer than
+	// the delay of tcp_tw_reuse);
 	// fold (how many sockets may be missing from the row because the table was full).
 	// close_wait_age (as for inbound). band (the part of the port range that the sockets
 	// have been given, "40000-40019", or "mixed"; those looked at).
@@ -143,6 +145,19 @@ var tables = map[Kind]bool{
 	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true,
 	BinderKind: true, ProcessKind: true,
 	CgroupKind: true, UserKind: true, RestKind: true, HolderKind: true,
+}
+
+// always are the fields that observe writes in every row of a table; what is absent where there
+// is nothing to count, or where a kernel does not tell it, is not among them.
+var always = map[Kind][]string{
+	SoftnetKind:  {"processed", "dropped"},
+	ListenerKind: {"queue", "limit"},
+	InboundKind:  {"unaccepted"},
+	OutboundKind: {"ranged"},
+	SourceKind:   {"ports", "shared", "opposite", "destinations"},
+	QdiscKind:    {"link", "kind"},
+	ProcessKind:  {"soft", "hard", "files", "attributed"},
+	UserKind:     {"sockets"},
 }
 
 // IsTable says whether facts of this kind are rows of fields.

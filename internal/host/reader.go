@@ -14,6 +14,7 @@ import (
 type Reader struct {
 	snapshot Snapshot
 	used     map[Fact]bool
+	missed   map[Fact]string
 	err      error
 }
 
@@ -23,6 +24,26 @@ func (r *Reader) Err() error { return r.err }
 // Used lists all facts that were asked for, sorted: the provenance. A table counts
 // as its kind with the name "*".
 func (r *Reader) Used() []Fact { return slices.SortedFunc(maps.Keys(r.used), compare) }
+
+// Missed lists the facts that a formula asked for and went on without, sorted. Has and Why
+// only ask whether there is one.
+func (r *Reader) Missed() (out []Missing) {
+	for _, f := range slices.SortedFunc(maps.Keys(r.missed), compare) {
+		out = append(out, Missing{f, r.missed[f]})
+	}
+	return out
+}
+
+// miss notes a fact that was asked for in vain. A snapshot of one sample has no window.
+func (r *Reader) miss(f Fact, why string) {
+	if f == System("window") {
+		return
+	}
+	if r.missed == nil {
+		r.missed = map[Fact]string{}
+	}
+	r.missed[f] = why
+}
 
 // Has says whether a fact can be read; asking is not an error.
 func (r *Reader) Has(f Fact) bool {
@@ -52,10 +73,10 @@ func (r *Reader) Text(f Fact) string {
 
 // Optional is the text of a fact, or "" where it cannot be read.
 func (r *Reader) Optional(f Fact) string {
-	if !r.Has(f) {
-		return ""
-	}
-	return r.Text(f)
+	r.used[f] = true
+	text, err := r.lookup(f)
+	r.missing(err)
+	return text
 }
 
 // Int is the fact as a whole number. Unsigned values beyond 2^63-1 are that
@@ -75,11 +96,16 @@ func (r *Reader) Int(f Fact) int64 {
 // Maybe is the fact as a whole number, and whether it is there and is one.
 // Nothing sticks: use it for facts that only sharpen a verdict.
 func (r *Reader) Maybe(f Fact) (int64, bool) {
-	if !r.Has(f) {
+	r.used[f] = true
+	text, err := r.lookup(f)
+	if r.missing(err); err != nil {
 		return 0, false
 	}
-	x, _ := r.snapshot.Lookup(f)
-	return parseInt(x.Text)
+	n, ok := parseInt(text)
+	if !ok {
+		r.miss(f, "its text is not a whole number")
+	}
+	return n, ok
 }
 
 // Ints is the fact as whole numbers, exactly n of them.
@@ -141,8 +167,11 @@ func (r *Reader) Rows(k Kind) []Row {
 	var rows []Row
 	for _, name := range r.snapshot.names[k] {
 		f := Fact{k, name}
-		if x := r.snapshot.readings[f]; f != rest && x.Err == "" {
-			rows = append(rows, Row{f, parseFields(x.Text)})
+		switch x := r.snapshot.readings[f]; {
+		case x.Err != "":
+			r.miss(f, x.Err)
+		case f != rest:
+			rows = append(rows, r.row(f, x.Text))
 		}
 	}
 	slices.SortFunc(rows, func(a, b Row) int {
@@ -151,32 +180,63 @@ func (r *Reader) Rows(k Kind) []Row {
 	return rows
 }
 
+// row notes the fields that every row of its table has and this one lacks.
+func (r *Reader) row(f Fact, text string) Row {
+	row := Row{f, parseFields(text)}
+	for _, name := range always[f.Kind] {
+		if _, ok := row.Fields.Lookup(name); !ok {
+			r.miss(Fact{f.Kind, f.Name + "#" + name}, "the row does not have it")
+		}
+	}
+	return row
+}
+
 // Partial is the reason why rows of a table are missing, or "".
 func (r *Reader) Partial(k Kind) string {
-	x, _ := r.snapshot.Lookup(All(k))
-	return x.Err
+	if x, _ := r.snapshot.Lookup(All(k)); x.Err != "" {
+		return x.Err
+	}
+	for _, name := range r.snapshot.names[k] {
+		if x := r.snapshot.readings[Fact{k, name}]; x.Err != "" {
+			return x.Err
+		}
+	}
+	return ""
 }
 
 // Row is one row of a table, and whether it is there.
 func (r *Reader) Row(k Kind, name string) (Row, bool) {
 	r.used[All(k)] = true
-	x, ok := r.snapshot.Lookup(Fact{k, name})
+	f := Fact{k, name}
+	x, ok := r.snapshot.Lookup(f)
+	if x.Err != "" {
+		r.miss(f, x.Err)
+	}
 	if !ok || x.Err != "" {
 		return Row{}, false
 	}
-	return Row{Fact{k, name}, parseFields(x.Text)}, true
+	return r.row(f, x.Text), true
 }
 
 // Moved is by how much a fact, or a field of a row, changed during the window, or between
-// the two looks at some counters (Glance). ok is false where neither was; (0, true) means that
-// it stood still, or was looked at once.
+// the two looks at some counters (Glance). ok is false where neither was, or the fact could not
+// be read; (0, true) means that it stood still, or was looked at once.
 func (r *Reader) Moved(f Fact, field ...string) (delta int64, ok bool) {
 	r.used[f] = true
 	if !r.Has(System("window")) && !r.Has(System("glance")) {
 		return 0, false
 	}
 	name := strings.Join(append([]string{string(f.Kind), f.Name}, field...), "/")
-	x, _ := r.snapshot.Lookup(Fact{MovedKind, name})
+	moved := Fact{MovedKind, name}
+	x, known := r.snapshot.Lookup(moved)
+	if _, err := r.lookup(f); err != nil && !known {
+		r.missing(err)
+		return 0, false
+	}
+	if x.Err != "" {
+		r.miss(moved, x.Err)
+		return 0, false
+	}
 	delta, _ = parseInt(x.Text)
 	return delta, true
 }
@@ -190,6 +250,14 @@ func (r *Reader) lookup(f Fact) (string, error) {
 		return "", &Missing{f, x.Err}
 	}
 	return x.Text, nil
+}
+
+// missing notes the fact of an error of lookup.
+func (r *Reader) missing(err error) {
+	var m *Missing
+	if errors.As(err, &m) {
+		r.miss(m.Fact, m.Why)
+	}
 }
 
 func (r *Reader) stick(err error) {

@@ -11,6 +11,9 @@ const (
 	NoConntrack = "nf_conntrack is not loaded"
 	InChild     = "not visible in a child network namespace"
 	Masked      = "/proc/sys is not visible here"
+	// NotListed is of kernels before Linux 6.8.
+	NotListed = "this kernel does not list sockets that are bound and nothing else (Linux " +
+		"6.8 does)"
 	// Unlisted: a kernel's own sockets, as those of NFS, have an inode like those of
 	// programs (net/socket.c __sock_create).
 	Unlisted = "sockets of this namespace are held by processes that this /proc does not " +

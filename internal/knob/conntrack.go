@@ -168,10 +168,8 @@ func TrackStates() []TrackState {
 		{"syn_sent", "a connection of which only the SYN was seen", 120, ""},
 		{"syn_recv", "a connection whose SYN was answered and not yet acknowledged", 60,
 			""},
-		{"close_wait",
-			"a connection whose FIN was acknowledged and whose other side has " +
-				"not closed",
-			60, ""},
+		{"close_wait", "a connection whose FIN was acknowledged and whose other side has " +
+			"not closed", 60, ""},
 		{"last_ack", "a connection that waits for the last ACK", 30, ""},
 		{"close", "a connection that ended with RST", 10, ""},
 		{"unacknowledged", "a connection with data that nobody acknowledges", 300, ""},
@@ -191,8 +189,7 @@ func trackTimes() (all []Knob) {
 			Takes:   seconds(),
 			Default: always(s.after),
 			Does: "seconds without a packet after which the entry of " + s.Entry +
-				" goes" +
-				s.more + "; entries that get a packet take the new value",
+				" goes" + s.more + "; entries that get a packet take the new value",
 			Not: "does not close the TCP connection and does not change TCP's own " +
 				"timers; an entry that goes too early makes later packets of its " +
 				"connection look new or invalid to the rules",
@@ -220,9 +217,8 @@ func neighbours(family, people string, use Use) []Knob {
 			Takes:   one(atLeast(0)),
 			Default: always(1024),
 			Does: "is the ceiling on entries of " + people +
-				" over all namespaces: at that number a new one is made only " +
-				"if an old one can be " +
-				"thrown out" + next,
+				" over all namespaces: at that number a new one is made only if " +
+				"an old one can be thrown out" + next,
 			Not: "does not bound connections, and does not bound hosts behind a " +
 				"gateway; does not count permanent entries since Linux 5.0",
 			Source: "net/core/neighbour.c neigh_alloc, neigh_forced_gc (4.4-6.18)",

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"strings"
-	"time"
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
@@ -15,6 +14,7 @@ var _ = register(Limit{
 	Title:   "connections that wait for accept()",
 	Measure: Burst,
 	Scope:   Listener,
+	Bounds:  Flows{Inbound, Burst},
 	Doc: "The kernel finishes the handshake and keeps the connection in the listener's " +
 		"accept queue until the application calls accept(). " +
 		"A full queue drops new SYNs and the last ACK of handshakes in silence; the " +
@@ -92,6 +92,8 @@ var _ = register(Limit{
 		host.System("kernel"),
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.ListenDrops"),
 	}, groupNeeds...),
+	Details: []host.Fact{host.Sysctl("net.core.somaxconn"), host.System("kernel"),
+		host.Counter("TcpExt.ListenDrops")},
 	Decides: Flows{Inbound, Burst},
 	Silent:  true,
 	Follows: []ID{ProcessFiles},
@@ -102,7 +104,10 @@ func acceptGauges(r *host.Reader, w Workload) []Gauge {
 	var gauges []Gauge
 	attributed, drops := false, true
 	for _, g := range listenerGroups(r) {
-		gauge := acceptGauge(r, g)
+		gauge := blind(g.subject(), Inbound, g.unknown()...)
+		if len(gauge.Unseen) == 0 {
+			gauge = acceptGauge(r, g)
+		}
 		gauges = append(gauges, gauge)
 		attributed = attributed || gauge.Refusing
 		for _, m := range g.members {
@@ -152,6 +157,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		Near:    neverNear,
 		Refused: max(m.moved, 0),
 	}
+	if n := len(g.members); n > 1 {
+		out.AtMost, out.Fits = true, spread(g.capacities())
+	}
 	if g.uneven(m) || (len(g.members) > 1 && m.moved > 0) {
 		out.Ceiling, out.Used = m.capacity(), m.queue
 		out.Subject.Process, out.Subject.PID = m.process, m.pid
@@ -192,6 +200,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 			figure.Count(m.drops)+" SYNs or ACKs were dropped at this listener "+
 				"since it was opened; the queue is not full now"
 		out.Remedies = []Remedy{watchIt}
+		if out.Decides = m.pid != 0 && m.running == ""; out.Decides {
+			out.Unseen = append(out.Unseen, lacking(m.row, "running"))
+		}
 	default:
 		return out
 	}
@@ -250,7 +261,7 @@ func acceptSteps(g group, m member, somaxconn int64, known bool) []Step {
 			Value: g.capacity(),
 			Unit:  "connections",
 			How:   Computed,
-		})
+		}, spreadStep(g.capacities()))
 	}
 	return append(steps, Step{
 		Label: "in the queue now",
@@ -272,41 +283,6 @@ func backlogOwner(m member, somaxconn int64, known bool) string {
 		return "net.core.somaxconn"
 	}
 	return "net.core.somaxconn at the time of listen() (it is lower now)"
-}
-
-// pace is how the application takes connections from the queue.
-type pace int
-
-const (
-	keepsUp pace = iota // or it cannot be told
-	tooSlow
-	notAtAll
-	processStopped
-	outOfFiles // accept() fails with EMFILE
-)
-
-// acceptPace tells an application that does not serve its queue from a queue that is short.
-// A queue is first in, first out: while even the youngest has waited, nothing has been
-// accepted for that long.
-func acceptPace(r *host.Reader, g group, m member) pace {
-	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok {
-		if strings.EqualFold(p.Text("state"), "t") {
-			return processStopped
-		}
-		if t, ok := newFileTable(p); ok && t.full() && m.queue > 0 {
-			return outOfFiles
-		}
-	}
-	long := m.oldest.AtLeast(10 * time.Second)
-	// so a short queue is not the whole story
-	served := g.accepted > 0 || m.limit >= 128 || m.queue < m.capacity()
-	switch {
-	case m.queue == 0 || !m.oldest.AtLeast(stalled) || !(long || served):
-		return keepsUp
-	case m.youngest.AtLeast(stalled):
-		return notAtAll
-	}
-	return tooSlow
 }
 
 func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool, pace pace) string {

@@ -7,22 +7,19 @@ func elsewhere() []OtherCause {
 		{
 			Errno: "EADDRNOTAVAIL", Call: "bind listen",
 			Means: "the address is not one of this host, or of this network " +
-				"namespace: " +
-				"a typing error, a device that is not up yet at boot, a floating " +
-				"address that another host has, an IPv6 address where IPv6 is " +
-				"off " +
-				"or duplicate address detection goes on. No port is short",
+				"namespace: a typing error, a device that is not up yet at boot, " +
+				"a floating address that another host has, an IPv6 address where " +
+				"IPv6 is off or duplicate address detection goes on. No port is " +
+				"short",
 			Look: "ip -br address; net.ipv4.ip_nonlocal_bind=1 lets a program bind " +
-				"to " +
-				"an address that comes later",
+				"to an address that comes later",
 			Source: "net/ipv4/af_inet.c __inet_bind; net/ipv6/af_inet6.c __inet6_bind",
 		}, {
 			Errno: "EADDRNOTAVAIL", Call: "connect", Given: ownPort,
 			Means: "the program asked for this local port itself, and a connection " +
 				"with the same four numbers (both addresses, both ports) is " +
-				"there: " +
-				"open, or in TIME_WAIT for up to 60 s after this side closed it. " +
-				"No port of ip_local_port_range is short",
+				"there: open, or in TIME_WAIT for up to 60 s after this side " +
+				"closed it. No port of ip_local_port_range is short",
 			Look: "ss -tan for that local port; let the kernel choose the port " +
 				"(port 0), or wait until the old connection is gone",
 			Source: "net/ipv4/inet_hashtables.c __inet_check_established",
@@ -54,9 +51,8 @@ func otherFiles() []OtherCause {
 		}, {
 			Errno: "ENOSPC", Call: "inotify_add_watch", Given: watches,
 			Means: "the user watches fs.inotify.max_user_watches files and " +
-				"directories " +
-				"with inotify; neither a disk is full nor are connections " +
-				"concerned",
+				"directories with inotify; neither a disk is full nor are " +
+				"connections concerned",
 			Look:   "sysctl fs.inotify.max_user_watches",
 			Source: "fs/notify/inotify/inotify_user.c inotify_new_watch",
 		}, {
@@ -81,9 +77,8 @@ func otherFiles() []OtherCause {
 				"read only file system setting key", "failed to setup sysctl"},
 			Means: "the setting cannot be written from here: the user is not root in " +
 				"the user namespace that owns the network namespace, or the " +
-				"value " +
-				"is the host's and only shown here, read-only, as in a child " +
-				"namespace, or a container has /proc/sys mounted read-only",
+				"value is the host's and only shown here, read-only, as in a " +
+				"child namespace, or a container has /proc/sys mounted read-only",
 			Look: "maxconn explain SETTING says whose value it is; write it on the " +
 				"host, or give it to the container (docker run --sysctl)",
 			Source: "net/sysctl_net.c net_ctl_permissions; fs/proc/proc_sysctl.c",

@@ -26,8 +26,7 @@ func ofPrograms() []OtherCause {
 		}, {
 			Program: "Redis", Texts: []string{"max number of clients reached"},
 			Means: "maxclients connections are open; at its start it takes fewer " +
-				"where " +
-				"the limit of descriptors is lower",
+				"where the limit of descriptors is lower",
 			Look:   "redis-cli CONFIG GET maxclients; INFO clients",
 			Source: "src/networking.c acceptCommonHandler",
 			Limits: []string{string(ProcessFiles)},
@@ -74,8 +73,7 @@ func serverBounds() []OtherCause {
 				"upstream timed out … while reading upstream",
 				"upstream timed out … while sending request"},
 			Means: "nginx gave up after proxy_read_timeout or proxy_send_timeout: " +
-				"the " +
-				"connection stood, the upstream did not answer in time",
+				"the connection stood, the upstream did not answer in time",
 			Look:   "why the upstream is slow; maxconn check on its host",
 			Source: "src/http/ngx_http_upstream.c ngx_http_upstream_next",
 		}, {
@@ -86,8 +84,7 @@ func serverBounds() []OtherCause {
 			Source: "src/listener.c listener_accept",
 		}, {
 			Program: "Apache", Texts: []string{"server reached MaxRequestWorkers " +
-				"setting",
-				"server reached MaxClients setting"},
+				"setting", "server reached MaxClients setting"},
 			Means: "all workers serve a connection; further ones wait in the accept " +
 				"queue until it overflows",
 			Look:   "MaxRequestWorkers, ServerLimit, KeepAliveTimeout; server-status",
@@ -95,11 +92,9 @@ func serverBounds() []OtherCause {
 			Limits: []string{string(AcceptQueue)},
 		}, {
 			Program: "PHP-FPM", Texts: []string{"server reached pm max_children " +
-				"setting",
-				"server reached max_children setting"},
+				"setting", "server reached max_children setting"},
 			Means: "all workers serve a request; further connections wait in its " +
-				"accept " +
-				"queue until it overflows",
+				"accept queue until it overflows",
 			Look: "pm.max_children, listen.backlog of the pool",
 			Source: "sapi/fpm/fpm/fpm_process_ctl.c " +
 				"fpm_pctl_perform_idle_server_maintenance",

@@ -28,7 +28,7 @@ func chargeOf(r *host.Reader, version string, accepts bool) charge {
 	e := endpointSize(r)
 	file, watch := e.steps[1], e.steps[2]
 	c := charge{bytes: e.bytes, least: file.Value, steps: e.steps}
-	if kernel.Before(4, 18) {
+	if !kernel.Known() || kernel.Before(4, 18) {
 		filp := objectsStep(r, "", object{"filp", 192})
 		c.least -= filp.Value
 	}

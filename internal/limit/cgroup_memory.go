@@ -14,6 +14,7 @@ var _ = register(Limit{
 	Title:   "connections that the memory limit of a cgroup leaves room for",
 	Measure: Held,
 	Scope:   Cgroup,
+	Bounds:  Flows{Both, Held},
 	Doc: "The kernel memory of connections counts against the memory limit of the cgroup " +
 		"(container, service) whose process holds them: sockets, files and epoll " +
 		"entries, " +
@@ -87,6 +88,8 @@ var _ = register(Limit{
 	Needs: append([]host.Fact{host.All(host.CgroupKind), host.All(host.ProcessKind),
 		host.All(host.ListenerKind), host.Meminfo("SwapFree"),
 		host.System("cgroup-options"), host.System("kernel")}, endpointNeeds...),
+	Details: append([]host.Fact{host.All(host.ListenerKind), host.Meminfo("SwapFree"),
+		host.System("cgroup-options"), host.System("kernel")}, endpointNeeds...),
 	Foreseen: Foreseen{Each: PerEnd},
 	Gauges:   cgroupMemoryGauges,
 })
@@ -95,13 +98,18 @@ func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {
 	// where no cgroup can be seen, the limit is unseen and not absent
 	r.Table(host.CgroupKind)
 	servers := accepting(r)
-	gauges := unseenGroups(r)
-	for _, t := range cgroupTenants(r, r.Rows(host.ProcessKind), "cgroup") {
+	processes := r.Rows(host.ProcessKind)
+	gauges := append(unseenGroups(r), homeless(r, processes, Both)...)
+	for _, t := range cgroupTenants(r, processes, "cgroup") {
 		accepts := slices.ContainsFunc(t.processes, func(p host.Row) bool {
 			return servers[p.Name()]
 		})
 		c := chargeOf(r, t.row.Text("version"), accepts)
-		if m, ok := newCgroupMemory(r, t); ok && c.least > 0 {
+		m, ok := newCgroupMemory(r, t)
+		switch missing := t.unread("memory_max", "memory_current"); {
+		case missing == "memory_max" || ok && missing != "":
+			gauges = append(gauges, blind(m.subject(), Both, lacking(t.row, missing)))
+		case ok && c.least > 0:
 			gauges = append(gauges, m.gauge(c))
 		}
 	}
@@ -136,6 +144,23 @@ func unseenGroups(r *host.Reader) (gauges []Gauge) {
 		if name := row.Text("name"); pid > 0 {
 			blind(Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid},
 				"limits of its cgroup could not be seen")
+		}
+	}
+	return gauges
+}
+
+// homeless are the processes whose cgroup is not known although this host has cgroups.
+func homeless(r *host.Reader, processes []host.Row, bounds Direction) (gauges []Gauge) {
+	if len(r.Rows(host.CgroupKind)) == 0 {
+		return nil
+	}
+	for _, row := range processes {
+		if firstField(row, []string{"cgroup", "pids_cgroup", "unseen_cgroup"}) == "" {
+			s := Subject{Kind: Process, Process: row.Text("name")}
+			s.PID, _ = host.Row{Fields: host.Fields{{Name: "pid",
+				Value: row.Name()}}}.Int("pid")
+			s.Name = who(s.Process, s.PID)
+			gauges = append(gauges, blind(s, bounds, lacking(row, "cgroup")))
 		}
 	}
 	return gauges
@@ -186,8 +211,12 @@ func newCgroupMemory(r *host.Reader, t tenants) (m memoryGroup, ok bool) {
 		m.meter = "memory_failcnt"
 	}
 	m.met, _ = r.Moved(t.row.Fact, m.meter)
-	return m, ok1 && ok2 && limit > 0 && limit < noCeiling && current >= 0 &&
-		current < noCeiling
+	return m, ok1 && limit > 0 && limit < noCeiling &&
+		(!ok2 || current >= 0 && current < noCeiling)
+}
+
+func (m memoryGroup) subject() Subject {
+	return Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path}
 }
 
 // kmem takes over the limit of kernel memory where that is the lower one (version 1). Page
@@ -206,6 +235,8 @@ func slack(r *host.Reader, row host.Row) int64 {
 	swap, known := r.Maybe(host.Meminfo("SwapFree"))
 	anon, counted := row.Int("memory_anon")
 	switch {
+	case row.Text("memory_slab") == "" && row.Text("memory_kmem") == "":
+		n = noCeiling
 	case known && swap <= 0:
 	case !counted:
 		n = noCeiling
@@ -241,8 +272,9 @@ func (m memoryGroup) exhausted(c charge) bool { return m.cacheKnown && m.room(c)
 func (m memoryGroup) gauge(c charge) Gauge {
 	room := c.fits(roughly(m.room(c)))
 	g := Gauge{
-		Subject: Subject{Kind: Cgroup, Name: cgroupSubject(m.path), Cgroup: m.path},
+		Subject: m.subject(),
 		Bounds:  Both, Ceiling: m.connections + room, Used: m.connections, AtMost: true,
+		Doubt: !m.cacheKnown,
 		Most:  m.connections + c.mayFit(roughlyUp(m.mayHave(c))),
 		Owner: "memory limit of " + m.name, Steps: m.steps(c, room), Unseen: m.unseen(),
 		Lift: func(need int64) []Remedy {

@@ -47,6 +47,18 @@ func cgroupTenants(r *host.Reader, processes []host.Row, fields ...string) []ten
 	return out
 }
 
+// unread is the field of a limit that could not be read, or of its use: a cgroup without the
+// controller has neither, and the root of a host has no limits.
+func (t tenants) unread(limit, use string) (missing string) {
+	switch most, now := t.row.Text(limit), t.row.Text(use); {
+	case most == "" && now != "" && t.row.Name() != "/":
+		return limit
+	case most != "" && most != "max" && now == "":
+		return use
+	}
+	return ""
+}
+
 func firstField(row host.Row, names []string) string {
 	for _, name := range names {
 		if v := row.Text(name); v != "" {

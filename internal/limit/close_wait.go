@@ -105,6 +105,8 @@ type leak struct {
 	softKnown    bool
 	processState string
 	windowed     bool
+	several      bool      // the processes are known, and none holds most
+	row          host.Fact // the first that speaks of it
 }
 
 // place is where some of the connections are: a listener or a destination.
@@ -178,6 +180,7 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 			l.subject.Listener = row.Name()
 		}
 	}
+	l.row, l.several = row.Fact, row.Text("holders") == "several"
 	*order = append(*order, l)
 	return l
 }
@@ -283,6 +286,9 @@ func (l leak) gauge() Gauge {
 	if !l.leaking() {
 		g.Near = neverNear
 		return g
+	}
+	if g.Decides = l.subject.PID == 0 && !l.several; g.Decides {
+		g.Unseen = []host.Missing{{Fact: l.row, Why: "its process could not be seen"}}
 	}
 	g.Cause, g.Evidence = l.cause(), l.evidence()
 	// Peers that closed a moment ago are no fault yet, be it a whole pool at once. In a

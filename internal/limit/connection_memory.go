@@ -13,6 +13,7 @@ var _ = register(Limit{
 	Title:   "kernel memory of connections",
 	Measure: Held,
 	Scope:   Host,
+	Bounds:  Flows{Both, Held},
 	Doc: "Every open connection takes kernel memory as long as it is open, idle or not: " +
 		"the socket, its file and its epoll entry, about " + IdleSize + " on each side. " +
 		"One million idle connections of a server take 3.9 GB that cannot be swapped " +
@@ -83,7 +84,8 @@ var _ = register(Limit{
 		host.Sockstat("TCP.alloc"), host.Meminfo("MemAvailable"), host.Meminfo("MemTotal"),
 		host.Meminfo("SUnreclaim"),
 	}, endpointNeeds...),
-	Gauges: connectionMemoryGauges,
+	Details: append([]host.Fact{host.Meminfo("SUnreclaim")}, endpointNeeds...),
+	Gauges:  connectionMemoryGauges,
 })
 
 // hostMemory is the memory of the host, in bytes; available is rounded, total and

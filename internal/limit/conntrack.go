@@ -13,6 +13,7 @@ var _ = register(Limit{
 	Title:   "entries of the connection tracking table",
 	Measure: Held,
 	Scope:   Netns,
+	Bounds:  Flows{Direction: Both},
 	Doc: "Where a firewall or NAT rule needs it, netfilter keeps one entry for each " +
 		"connection (and each UDP flow and ping) that passes or ends here. " +
 		"At `nf_conntrack_max` entries the kernel first evicts an entry that has not " +
@@ -107,6 +108,8 @@ var _ = register(Limit{
 		host.All(host.SlabKind), host.Sysctl("net.core.somaxconn"),
 		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.RestKind),
 	},
+	Details: []host.Fact{host.All(host.SlabKind), conntrackBuckets, host.System("scope"),
+		conntrackStat("insert_failed")},
 	Silent:   true,
 	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
 	Gauges:   conntrackGauges,
@@ -376,12 +379,11 @@ func (t conntrackTable) lessBy(entries int64, what, result string) []Step {
 // the tracker's TIME_WAIT. One that ends with RST goes sooner.
 func (t conntrackTable) perSecond(r *host.Reader) (Gauge, bool) {
 	g := Gauge{
-		Subject: thisNetns, Bounds: Both, Measure: PerSecond,
+		Subject: thisNetns, Bounds: Both, Measure: PerSecond, AtMost: t.own < 0,
 		Owner: "net.netfilter.nf_conntrack_max and nf_conntrack_tcp_timeout_time_wait",
 	}
 	if !t.timeWaitKnown {
-		g.Unbounded, g.Unseen = true, []host.Missing{notANumber(r, conntrackTimeWait)}
-		return g, true
+		return blind(thisNetns, Both, notANumber(r, conntrackTimeWait)).of(PerSecond), true
 	}
 	if t.timeWait <= 0 {
 		return g, false

@@ -18,20 +18,18 @@ func (t conntrackTable) lift(need int64) (out []Remedy) {
 	if t.max < to {
 		out = append(out, t.moreEntries(need, to))
 	}
-	return append(out,
-		Remedy{
-			Kind: ByTopology,
-			Text: "rules that exempt ports from tracking (notrack in nft, " +
-				"-j CT --notrack in the raw table) where neither NAT nor a " +
-				"stateful rule needs it: their connections take no entry",
-			TakesEffect: "at the next connection",
-		},
-		Remedy{
-			Kind: ByApplication,
-			Text: "keep connections and use them again: each closed one " +
-				"keeps its entry for a while",
-			TakesEffect: AtStart,
-		})
+	return append(out, Remedy{
+		Kind: ByTopology,
+		Text: "rules that exempt ports from tracking (notrack in nft, " +
+			"-j CT --notrack in the raw table) where neither NAT nor a " +
+			"stateful rule needs it: their connections take no entry",
+		TakesEffect: "at the next connection",
+	}, Remedy{
+		Kind: ByApplication,
+		Text: "keep connections and use them again: each closed one " +
+			"keeps its entry for a while",
+		TakesEffect: AtStart,
+	})
 }
 
 func (t conntrackTable) moreBuckets(to int64) Remedy {

@@ -78,8 +78,8 @@ func endpointSize(r *host.Reader) endpoint {
 // socketStep is the size of a TCP socket, of the family that has more of them.
 func socketStep(r *host.Reader) Step {
 	family, size := "TCP", int64(2368)
-	four, _ := r.Maybe(host.Sockstat("TCP.inuse"))
-	if six, ok := r.Maybe(host.Sockstat("TCP6.inuse")); ok && six > four {
+	four, known := r.Maybe(host.Sockstat("TCP.inuse"))
+	if six, ok := r.Maybe(host.Sockstat("TCP6.inuse")); ok && known && six > four {
 		family, size = "TCPv6", 2496
 	}
 	label := "the socket (" + family + ")"

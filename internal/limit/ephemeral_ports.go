@@ -16,6 +16,7 @@ var _ = register(Limit{
 	Title:   "local ports for outbound connections",
 	Measure: Held,
 	Scope:   Peer,
+	Bounds:  Flows{Outbound, Held},
 	Doc: "An outbound connection needs a local port that no other connection of the same " +
 		"source address to the same destination " +
 		"address and port uses. connect() chooses it from `ip_local_port_range`. When " +
@@ -82,6 +83,8 @@ var _ = register(Limit{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
 		host.All(host.ListenerKind), host.All(host.AddressKind), activeOpens,
 	}, slices.Concat(twReuseNeeds, poolNeeds, attemptNeeds)...),
+	Details: []host.Fact{host.All(host.BinderKind), host.All(host.AddressKind),
+		unprivilegedPort},
 	Decides:   Flows{Direction: Outbound},
 	SoleErrno: "EADDRNOTAVAIL",
 	Gauges:    ephemeralGauges,
@@ -111,7 +114,8 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 func anyDestination(r *host.Reader, p pool) Gauge {
 	g := Gauge{
 		Subject: anyPeer, Bounds: Outbound,
-		Ceiling: p.usable, AtMost: !p.boundListed, Steps: p.steps(), Unseen: p.unseen(),
+		Ceiling: p.usable, AtMost: !p.boundListed, Doubt: !p.boundListed,
+		Steps: p.steps(), Unseen: p.unseen(),
 		Owner: "net.ipv4.ip_local_port_range", Lift: p.lift,
 	}
 	if p.size == 0 || p.usable*2 > p.size {
@@ -177,8 +181,9 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 			Process:     row.Text("process"),
 			PID:         pid,
 		},
-		Bounds: Outbound, Ceiling: p.usable, Used: ranged, AtMost: !p.boundListed,
-		Steps: p.steps(), Unseen: p.unseen(), Owner: p.rangeName(),
+		Bounds: Outbound, Ceiling: p.usable, Used: ranged,
+		AtMost: !p.boundListed || mayShare(r, source),
+		Steps:  p.steps(), Unseen: p.unseen(), Owner: p.rangeName(),
 		Lift: p.lift,
 	}
 	if row.Text("band") == "mixed" {
@@ -188,13 +193,20 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		g.Lift = p.ownRange
 	}
 	state := t.stateOf(r, p, row)
-	if ports, bound := t.bindChose(r, p, source); bound && ports > ranged {
+	_, rangedKnown := row.Int("ranged")
+	g.Doubt = g.AtMost
+	if ports, bound := t.bindChose(r, p, source); bound && !rangedKnown {
+		g.AtMost, g.Doubt = true, true // are the ports those of other destinations?
+	} else if bound && ports > ranged {
 		g.shareOut(p, ports-ranged)
 		return g // the gauge of all destinations of the address explains this one
 	}
 	if mostlyTimeWait(row) && state != twTaken || mostlyFinWait(p, row) {
 		g.Near = neverNear // the limits time-wait and fin-wait explain this one
 		return g
+	}
+	if reusable, known := row.Int("reusable"); known {
+		waiting = min(waiting, reusable)
 	}
 	if state == twTaken && waiting > 0 { // connect() takes these over
 		g.Used = ranged - waiting

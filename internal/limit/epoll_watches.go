@@ -14,6 +14,7 @@ var _ = register(Limit{
 	Title:   "descriptors that a user may watch with epoll",
 	Measure: Held,
 	Scope:   User,
+	Bounds:  Flows{Both, Held},
 	Doc: "A server that uses epoll registers every connection with epoll_ctl(). " +
 		"`fs.epoll.max_user_watches` bounds the registrations of one user over all " +
 		"epoll instances of all its processes; above it epoll_ctl(EPOLL_CTL_ADD) fails " +

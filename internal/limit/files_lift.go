@@ -133,6 +133,20 @@ func (t fileTable) ownBound(need int64) []Remedy {
 			"as well"}}
 }
 
+// unknown is the field without which nothing can be said, "" where it has all.
+func (t fileTable) unknown() string {
+	for _, name := range []string{"soft", "files"} {
+		if t.row.Text(name) == "" && t.pid > 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+func (t fileTable) subject() Subject {
+	return Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name, PID: t.pid}
+}
+
 // remedies raise the limit to the next power of two that holds that many descriptors, in
 // the order in which they can be had.
 func (t fileTable) remedies(need int64) []Remedy {

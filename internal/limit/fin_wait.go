@@ -85,6 +85,8 @@ var _ = register(Limit{
 		host.All(host.InboundKind), host.All(host.OutboundKind), host.All(host.ProcessKind),
 		host.All(host.BinderKind), finTimeout,
 	}, poolNeeds...),
+	Details: []host.Fact{host.All(host.BinderKind), host.All(host.ProcessKind),
+		host.Sysctl("net.ipv4.tcp_fin_timeout"), unprivilegedPort},
 	Gauges: finGauges,
 })
 
@@ -311,8 +313,10 @@ func (f fins) shorter() []Remedy {
 
 // finPeers are the destinations where such connections hold more than half of the local ports.
 func finPeers(r *host.Reader, f fins) (gauges []Gauge) {
-	if !r.Has(portRange) || !r.Has(reservedPorts) || !r.Has(listeningPorts) {
-		return nil // ephemeral-ports says that the ports could not be seen
+	for _, f := range []host.Fact{portRange, reservedPorts, listeningPorts} {
+		if r.Optional(f); !r.Has(f) {
+			return nil
+		}
 	}
 	p := portPool(r)
 	for _, row := range r.Table(host.OutboundKind) {

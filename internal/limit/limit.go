@@ -77,6 +77,13 @@ type Limit struct {
 	// Needs are all facts that Gauges may read; a test holds it to them. host.All names
 	// a table.
 	Needs []host.Fact
+	// Details are those of Needs that bear on words and estimates alone: without them
+	// it is as well known whether the limit refuses, and from when on. Where any other
+	// could not be read, nobody can say that the host holds.
+	Details []host.Fact
+	// Bounds are all flows that its gauges may give a ceiling: one that may be lower is
+	// what they have where the limit cannot be evaluated.
+	Bounds Flows
 	// Decides are the wanted flows that nobody can judge where this limit cannot be
 	// evaluated. A limit that decides any is one without which check cannot say that a
 	// host holds.
@@ -103,6 +110,11 @@ type Limit struct {
 type Flows struct {
 	Direction Direction
 	Measure   Measure
+}
+
+// Has says whether flows of a direction that ask for a measure are among them.
+func (f Flows) Has(d Direction, m Measure) bool {
+	return f.Direction&d == d && (f.Measure == "" || f.Measure == m)
 }
 
 // AnyOf says whether a workload wants such a flow.
@@ -286,6 +298,16 @@ type Gauge struct {
 	// be seen: the true one may be lower. With Unbounded it is one of which nothing is
 	// known.
 	AtMost bool
+	// Doubt says that for want of Unseen the true ceiling may be anything up to Ceiling: no
+	// figure of a flow that it bounds is exact.
+	Doubt bool
+	// Decides says that for want of Unseen nobody knows whether it refuses now.
+	Decides bool
+	// Fits is what a wanted workload may ask of it, where that is less than Ceiling: what
+	// the evidence speaks for, or what chance leaves. 0: Ceiling.
+	Fits int64
+	// Sure is what it holds, of a ceiling in Doubt, whatever is not known.
+	Sure int64
 	// Why is what may lower an AtMost ceiling, in a few words; "" where the formula
 	// itself is no more than a bound.
 	Why string
@@ -324,8 +346,26 @@ type Gauge struct {
 	Unseen []host.Missing
 }
 
-// Blind says that there may be a ceiling, and nobody knows of it.
-func (g Gauge) Blind() bool { return g.Unbounded && g.AtMost }
+// blind is a gauge of a subject whose figures could not be seen.
+func blind(s Subject, bounds Direction, unseen ...host.Missing) Gauge {
+	return Gauge{Subject: s, Bounds: bounds, Unbounded: true, AtMost: true, Decides: true,
+		Unseen: unseen}
+}
+
+// of is the gauge for another measure than the limit's own.
+func (g Gauge) of(m Measure) Gauge {
+	g.Measure = m
+	return g
+}
+
+// lacking is a field of a row that could not be seen.
+func lacking(row host.Row, field string) host.Missing {
+	return host.Missing{Fact: host.Fact{Kind: row.Fact.Kind,
+		Name: row.Name() + "#" + field}, Why: "it could not be read"}
+}
+
+// Blind says that there may be a ceiling lower than any that is known, and nobody knows of it.
+func (g Gauge) Blind() bool { return g.Doubt || g.Unbounded && g.AtMost }
 
 // Bound is what the true ceiling is not above.
 func (g Gauge) Bound() int64 { return max(g.Ceiling, g.Most) }

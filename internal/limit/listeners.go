@@ -23,6 +23,7 @@ type member struct {
 	backlog              int64    // argument of listen(), where inferred
 	backlogKnown, window bool
 	dropsKnown           bool
+	unknown              string // the field without which nothing can be said of its queue
 }
 
 // name is the listener's, with which of its group it is.
@@ -117,12 +118,27 @@ func newMember(r *host.Reader, row host.Row) member {
 		running:  host.Age(row.Text("running")),
 	}
 	m.queue, m.limit = max(row.Count("queue"), 0), min(max(row.Count("limit"), 0), most)
+	for _, name := range []string{"queue", "limit"} {
+		if _, ok := row.Int(name); !ok {
+			m.unknown = name
+		}
+	}
 	m.drops, m.dropsKnown = row.Int("drops")
 	m.pid = row.Count("pid")
 	m.moved, _ = r.Moved(row.Fact, "drops")
 	m.window = windowed(r)
 	m.backlog, m.backlogKnown = row.Int("backlog")
 	return m
+}
+
+// unknown says which figure of which member could not be seen.
+func (g group) unknown() (missing []host.Missing) {
+	for _, m := range g.members {
+		if m.unknown != "" {
+			missing = append(missing, lacking(m.row, m.unknown))
+		}
+	}
+	return missing
 }
 
 // subject names the group by its first member's process.
@@ -152,6 +168,14 @@ func (g group) capacity() (n int64) {
 		n += m.capacity()
 	}
 	return n
+}
+
+// capacities are those of the members.
+func (g group) capacities() (all []int64) {
+	for _, m := range g.members {
+		all = append(all, m.capacity())
+	}
+	return all
 }
 
 // uneven says whether one member's queue is full while another's is at most

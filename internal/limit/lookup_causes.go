@@ -41,21 +41,19 @@ func ended() []OtherCause {
 			Means: "an RST or an ICMP \"port unreachable\" came back: nothing " +
 				"listens on that address and port (the server is down, or " +
 				"listens on another address only, such as 127.0.0.1), or a " +
-				"firewall answers in its place. " +
-				"Full accept and SYN queues do not refuse: they drop in " +
-				"silence, and connect() times out",
+				"firewall answers in its place. Full accept and SYN queues do " +
+				"not refuse: they drop in silence, and connect() times out",
 			Look:   "ss -ltn on the server, then its firewall rules (REJECT)",
 			Source: "net/ipv4/tcp_input.c tcp_reset; net/ipv4/icmp.c icmp_err_convert",
 		}, {
 			Errno: "ECONNRESET",
-			Means: "an RST came for an established connection: mostly the other " +
-				"end closed it with data unread or with SO_LINGER 0, or no " +
-				"longer knew it (a restart, or a firewall, NAT or load " +
-				"balancer that forgot an idle connection). " +
-				"A listener that is closed with connections in its queue " +
-				"resets them; so does a full accept queue with " +
-				"tcp_abort_on_overflow=1, and what is above tcp_max_orphans, " +
-				"tcp_mem or tcp_max_tw_buckets",
+			Means: "an RST came for an established connection: mostly the other end " +
+				"closed it with data unread or with SO_LINGER 0, or no longer " +
+				"knew it (a restart, or a firewall, NAT or load balancer that " +
+				"forgot an idle connection). A listener that is closed with " +
+				"connections in its queue resets them; so does a full accept " +
+				"queue with tcp_abort_on_overflow=1, and what is above " +
+				"tcp_max_orphans, tcp_mem or tcp_max_tw_buckets",
 			Look: "on the other end: nstat -az TcpOutRsts TcpExtTCPAbortOnClose " +
 				"TcpExtTCPAbortOnData TcpExtTCPAbortOnMemory; maxconn check " +
 				"--for 10s",
@@ -104,8 +102,7 @@ func unanswered() []OtherCause {
 			Errno: "EACCES", Call: "bind",
 			Means: "a port below net.ipv4.ip_unprivileged_port_start (" +
 				knob.Usual("net.ipv4.ip_unprivileged_port_start") +
-				" by default) takes " +
-				"CAP_NET_BIND_SERVICE",
+				" by default) takes CAP_NET_BIND_SERVICE",
 			Look: "sysctl net.ipv4.ip_unprivileged_port_start; " +
 				"AmbientCapabilities= of the unit",
 			Source: "net/ipv4/af_inet.c inet_bind",

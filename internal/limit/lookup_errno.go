@@ -11,9 +11,8 @@ func errnosIn(line []word, text string) map[string]span {
 	found := map[string]span{}
 	for _, e := range errnos() {
 		for i, w := range line {
-			if w.text == strings.ToLower(e.name) ||
-				(w.text == e.number && i > 0 &&
-					strings.HasSuffix(line[i-1].text, "errno")) {
+			if w.text == strings.ToLower(e.name) || (w.text == e.number && i > 0 &&
+				strings.HasSuffix(line[i-1].text, "errno")) {
 				found[e.name] = span{i, i + 1}
 			}
 		}

@@ -83,8 +83,9 @@ var _ = register(Limit{
 		"net/ipv4/ip_output.c ip_finish_output2 (4.4-6.18)", "net/ipv4/udp.c " +
 			"udp_send_skb, net/ipv4/raw.c raw_sendmsg (4.4-6.18)",
 	},
-	Needs:  neighbourNeeds(),
-	Gauges: neighbourGauges,
+	Needs:   neighbourNeeds(),
+	Details: neighbourDetails(),
+	Gauges:  neighbourGauges,
 })
 
 // neighbourFamily is one of the two tables and the facts that speak of it.
@@ -117,6 +118,15 @@ func neighbourNeeds() []host.Fact {
 		needs = append(needs, f.entries, f.fulls, f.own, f.thresh1, f.thresh2, f.t3)
 	}
 	return needs
+}
+
+// neighbourDetails spare a namespace without neighbours a warning of others, or speak of the
+// remedy alone.
+func neighbourDetails() (facts []host.Fact) {
+	for _, f := range neighbourFamilies() {
+		facts = append(facts, f.own, f.thresh1, f.thresh2)
+	}
+	return append(facts, host.System("scope"))
 }
 
 func neighbourKnobs(family string) []string {

@@ -81,6 +81,8 @@ var _ = register(Limit{
 		host.Sysctl("net.ipv4.tcp_mem"), host.Sockstat("TCP.mem"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"), host.Sysctl("net.ipv4.tcp_orphan_retries"),
 	},
+	Details: []host.Fact{host.Sysctl("net.ipv4.tcp_fin_timeout"),
+		host.Sysctl("net.ipv4.tcp_orphan_retries")},
 	Gauges: orphanGauges,
 })
 

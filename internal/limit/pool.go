@@ -33,7 +33,7 @@ var (
 
 	poolNeeds = []host.Fact{
 		portRange, reservedPorts, listeningPorts, boundPorts, boundSockets,
-		unprivilegedPort,
+		unprivilegedPort, kernelRelease,
 	}
 )
 
@@ -44,7 +44,7 @@ func portPool(r *host.Reader) pool {
 	var p pool
 	p.low, p.high = r.Pair(portRange)
 	all := &portSets{reserved: r.Ports(reservedPorts), listening: r.Ports(listeningPorts)}
-	if p.boundListed = r.Optional(boundSockets) == "listed"; p.boundListed {
+	if p.boundListed = boundAreListed(r); p.boundListed {
 		all.bound = r.Ports(boundPorts)
 	}
 	all.taken = all.reserved.Union(all.listening).Union(all.bound)
@@ -91,6 +91,15 @@ func (p pool) of(row host.Row) pool {
 	p.low, p.high, p.band = from, to, true
 	p.count()
 	return p
+}
+
+// boundAreListed says whether the kernel lists sockets that are bound and nothing else. An older
+// one does not, and a snapshot of it has nothing to miss.
+func boundAreListed(r *host.Reader) bool {
+	if !r.Has(boundSockets) && r.Kernel().Before(6, 8) {
+		return false
+	}
+	return r.Optional(boundSockets) == "listed"
 }
 
 // rangeName is what sets the two ends.
@@ -141,6 +150,5 @@ func (p pool) unseen() []host.Missing {
 		return nil
 	}
 	return []host.Missing{{Fact: host.Ports("bound"),
-		Why: "this kernel does not list sockets that are bound and nothing else (Linux " +
-			"6.8 does); each such port in the range lowers the figure by one"}}
+		Why: host.NotListed + "; each such port in the range lowers the figure by one"}}
 }

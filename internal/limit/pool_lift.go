@@ -44,10 +44,9 @@ func (p pool) lift(need int64) []Remedy {
 			"destination addresses or ports: with the widest range, " +
 			itoa(low) + " " + itoa(high) + ", each pair has " + plural(widest, "port"),
 	}, {
-		Kind: ByApplication,
-		Text: "keep connections and use them again, so that fewer are needed",
-		TakesEffect: "at the next start of " +
-			"the process",
+		Kind:        ByApplication,
+		Text:        "keep connections and use them again, so that fewer are needed",
+		TakesEffect: "at the next start of the process",
 	}}
 }
 
@@ -115,8 +114,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 			Change: host.Setting{Fact: reservedPorts, Want: list.String()},
 			Sum: "the list as it is and " + plural(list.Len()-lists.reserved.Len(),
 				"port") + " from " + itoa(low) + " to " + itoa(high) +
-				" that something " +
-				"listens on or is bound to now",
+				" that something listens on or is bound to now",
 			Cost: "none",
 			Risk: "programs that do not run now are not in the list: add the " +
 				"ports of such servers",
@@ -134,8 +132,7 @@ func (p pool) widen(low, high, usable, need, margin int64) (out []Remedy) {
 		Change: host.Setting{Fact: portRange, Want: to},
 		Sum: figure.Count(need) + " ports" + margined(margin) + "; " + itoa(high) +
 			" - " + itoa(low) + " + 1 = " + figure.Count(size) + ", of which " +
-			figure.Count(size-usable) + " are reserved " +
-			"or taken",
+			figure.Count(size-usable) + " are reserved or taken",
 		Cost:  "none by itself",
 		Risk:  p.newcomers(low, high),
 		Lasts: untilBoot,

@@ -15,9 +15,10 @@ import (
 func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	ports, _ := row.Int("ports")
 	opposite, ok := row.Int("opposite")
+	shared, known := row.Int("shared")
 	destinations := row.Count("destinations")
 	half := (p.high - p.low + 1) / 2
-	if !ok || ports < 8 || row.Count("shared") > 0 || opposite*20 < min(ports, half)*19 {
+	if !ok || !known || ports < 8 || shared > 0 || opposite*20 < min(ports, half)*19 {
 		return Gauge{}, false
 	}
 	if ports > half && destinations < 2 {
@@ -26,7 +27,8 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	g := Gauge{
 		Subject: Subject{Kind: Source, Name: row.Name() + " -> all destinations",
 			Source: row.Name()}, Bounds: Outbound,
-		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed, Steps: p.steps(),
+		Ceiling: p.usable, Used: ports, AtMost: !p.boundListed,
+		Doubt: !p.boundListed, Steps: p.steps(),
 		Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}

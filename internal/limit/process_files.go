@@ -14,6 +14,7 @@ var _ = register(Limit{
 	Title:   "file descriptors of a process",
 	Measure: Held,
 	Scope:   Process,
+	Bounds:  Flows{Both, Held},
 	Doc: "Every connection that a program holds is a file descriptor. RLIMIT_NOFILE, its " +
 		"soft value, bounds the highest descriptor number plus one; above it socket(), " +
 		"accept() and open() " +
@@ -100,6 +101,7 @@ var _ = register(Limit{
 	},
 	Needs: []host.Fact{host.All(host.ProcessKind), host.Sysctl("fs.nr_open"),
 		host.All(host.ListenerKind), host.System("window")},
+	Details:   []host.Fact{host.Sysctl("fs.nr_open"), host.All(host.ListenerKind)},
 	SoleErrno: "EMFILE",
 	LeftAlone: []LeftAlone{{"fs.nr_open", "some programs walk over all descriptor numbers"}},
 	Gauges:    processFilesGauges,
@@ -138,8 +140,12 @@ func processFilesGauges(r *host.Reader, w Workload) []Gauge {
 	waiting := waitingByProcess(r)
 	var gauges []Gauge
 	for _, row := range r.Rows(host.ProcessKind) {
-		if t, ok := newFileTable(row); ok {
-			t.nrOpen, t.waiting = nrOpen, waiting[t.pid]
+		t, ok := newFileTable(row)
+		t.nrOpen, t.waiting = nrOpen, waiting[t.pid]
+		switch missing := t.unknown(); {
+		case missing != "":
+			gauges = append(gauges, blind(t.subject(), Both, lacking(row, missing)))
+		case ok:
 			gauges = append(gauges, t.gauge())
 		}
 	}
@@ -213,8 +219,7 @@ func (t fileTable) gauge() Gauge {
 		used = t.files
 	}
 	g := Gauge{
-		Subject: Subject{Kind: Process, Name: who(t.name, t.pid), Process: t.name,
-			PID: t.pid}, Bounds: Both,
+		Subject: t.subject(), Bounds: Both,
 		Ceiling: max(t.most()-t.other(), 0), Used: used, AtMost: !t.all,
 		Unbounded: t.soft >= noCeiling,
 		Owner:     t.owner(), Steps: t.steps(used), Refusing: t.full(), Lift: t.lift,

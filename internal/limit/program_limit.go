@@ -76,8 +76,7 @@ func (g *Gauge) configured(r *host.Reader, row host.Row, own int64) {
 	g.Owner = setting + " in the configuration of " + g.Subject.Process
 	g.Steps = []Step{{Label: g.Owner, Value: own, Unit: "connections", How: Read,
 		From: "process " + row.Name() + " own_limit"}}
-	g.Remedies = []Remedy{{Kind: ByApplication,
-		TakesEffect: "when the program reads it again",
+	g.Remedies = []Remedy{{Kind: ByApplication, TakesEffect: "when the program reads it again",
 		Text: "raise " + setting + " in the configuration of " + g.Subject.Process +
 			" (" + figure.Count(own) + " for each process now), and have it read " +
 			"again"}}

@@ -70,10 +70,10 @@ func (g group) sharing(out Gauge, alone member) group {
 	return g
 }
 
-// to makes room for that many connections, spread evenly over the members.
+// to makes room for that many connections, spread over the members by a hash.
 func (l queueLift) to(need int64) []Remedy {
 	n := int64(len(l.group.members))
-	each := (min(need, most)-1)/n + 1
+	each := eachQueue(int(n), min(need, most))
 	limit := min(roundUp(each-1), mostBacklog) // a queue holds its limit and one more
 	if each-1 > mostBacklog {
 		return []Remedy{{
@@ -86,7 +86,8 @@ func (l queueLift) to(need int64) []Remedy {
 	sum := plural(each, "connection") + " at once"
 	if n > 1 {
 		sum = figure.Count(need) + " over " + plural(n, "member") +
-			" of the SO_REUSEPORT group, " + sum + " each"
+			" of the SO_REUSEPORT group, up to " + sum + " each, because the hash " +
+			"spreads unevenly"
 	}
 	return l.lengthenAll(limit,
 		sum+"; a queue holds its limit and one more, up to the next power of two")

@@ -11,7 +11,9 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 	switch {
 	case s == twNoTimestamps:
 		return []Remedy{turnTimestampsOn()}
-	case s == twPeerNoTimestamps:
+	case s == twYoung:
+		return []Remedy{t.shortenDelay()}
+	case s == twPeerNoTimestamps, s == twPerhaps, s == twIdle:
 		return []Remedy{{
 			Kind: ByTopology,
 			Text: "turn TCP timestamps on at the peer, or at the proxy or " +
@@ -24,6 +26,20 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 		return []Remedy{turnTimestampsOn(), t.turnReuseOn()}
 	}
 	return []Remedy{t.turnReuseOn()}
+}
+
+// shortenDelay goes back to the default; a delay below it is no fault of the setting.
+func (t twReuse) shortenDelay() Remedy {
+	const usual = 1000
+	if t.delay <= usual {
+		return Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
+			Text: "open connections more slowly: no port comes back sooner than " +
+				seconds(t.delay) + " after it was closed"}
+	}
+	return Remedy{Kind: BySetting, Setting: reuseDelay.Name, From: itoa(t.delay),
+		To: itoa(usual), TakesEffect: "at the next connect()",
+		Text: "let connect() take ports over after 1 s, the default, in place of " +
+			seconds(t.delay)}
 }
 
 func turnTimestampsOn() Remedy {

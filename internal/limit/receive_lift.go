@@ -12,15 +12,13 @@ import (
 const longestBacklog = 4096
 
 func (s softnet) remedies(length int64, known, used bool) []Remedy {
-	return []Remedy{raiseBacklog(length, known, used),
-		{
-			Kind: ByTopology,
-			Text: "more CPUs for the packets, if " + s.worst() +
-				" is the only one that " +
-				"drops: receive queues of the card (RSS), RPS masks over more " +
-				"CPUs, or none where the card has a queue for each CPU",
-			TakesEffect: Now,
-		}}
+	return []Remedy{raiseBacklog(length, known, used), {
+		Kind: ByTopology,
+		Text: "more CPUs for the packets, if " + s.worst() + " is the only one that " +
+			"drops: receive queues of the card (RSS), RPS masks over more " +
+			"CPUs, or none where the card has a queue for each CPU",
+		TakesEffect: Now,
+	}}
 }
 
 // raiseBacklog is a change up to longestBacklog, and words beyond it. used says that a

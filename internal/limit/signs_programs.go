@@ -45,8 +45,7 @@ func written() []programSign {
 		{CgroupMemory, Sign{
 			Text: "failed with result oom-kill",
 			Means: "a unit was at MemoryMax, or the host out of memory, and the " +
-				"kernel " +
-				"killed a process of it",
+				"kernel killed a process of it",
 			Look: "maxconn check --limit cgroup-memory --limit connection-memory",
 		}},
 		{CgroupMemory, Sign{
@@ -63,8 +62,7 @@ func written() []programSign {
 		{SystemFiles, Sign{
 			Text: "reached system FD limit",
 			Means: "HAProxy: accept() returned ENFILE, the host has fs.file-max " +
-				"files " +
-				"open",
+				"files open",
 			Look: "maxconn check --limit system-files",
 		}},
 		{ConnectionMemory, Sign{
@@ -92,8 +90,7 @@ func aboutThreads() []programSign {
 		{Threads, Sign{
 			Text: "pthread_create failed … EAGAIN",
 			Means: "a JVM was refused a thread: a limit on tasks, or " +
-				"vm.max_map_count " +
-				"or memory for its stack",
+				"vm.max_map_count or memory for its stack",
 			Look: "maxconn check --limit threads",
 		}},
 		{Threads, Sign{
@@ -118,11 +115,9 @@ func aboutDescriptors() (out []programSign) {
 		{Text: "worker_connections exceed open file resource limit", Means: "nginx: " +
 			"worker_connections is above RLIMIT_NOFILE; set worker_rlimit_nofile"},
 		{Text: "requiring at least … max file descriptors", Means: "Redis: maxclients " +
-			"asks " +
-			"for more than RLIMIT_NOFILE"},
+			"asks for more than RLIMIT_NOFILE"},
 		{Text: "can't set maximum open files to", Means: "Redis: the hard RLIMIT_NOFILE " +
-			"is " +
-			"below what maxclients asks for"},
+			"is below what maxclients asks for"},
 		{Text: "unable to set the max number of files limit", Means: "Redis: the hard " +
 			"RLIMIT_NOFILE is below what maxclients asks for"},
 		{Text: "could not increase number of max_open_files", Means: "MySQL: the hard " +

@@ -14,9 +14,10 @@ type synGroup struct {
 	group
 	member         member // with the shortest queue
 	ceiling        int64
-	byMax          bool // tcp_max_syn_backlog is the lower of the two ceilings
-	counted        bool // the half-open connections were counted
-	alone          bool // the namespace has no other listener
+	highest        int64 // the same where the kernel is one of those that hold one more
+	byMax          bool  // tcp_max_syn_backlog is the lower of the two ceilings
+	counted        bool  // the half-open connections were counted
+	alone          bool  // the namespace has no other listener
 	limits         int64
 	dropped, moved int64
 	acceptFull     bool
@@ -34,6 +35,9 @@ func newSynGroup(f synFacts, g group) synGroup {
 	for _, m := range g.members {
 		n, byMax := f.places(m)
 		q.ceiling, q.byMax = q.ceiling+n, q.byMax || byMax
+		if q.highest += n; f.oneMore == host.Untold && !byMax {
+			q.highest++
+		}
 		q.limits += m.limit
 		q.dropped, q.moved = q.dropped+m.drops, q.moved+max(0, m.moved)
 		q.acceptFull = q.acceptFull || m.queue >= m.capacity()
@@ -58,6 +62,15 @@ func (f synFacts) backlogPlaces(m member) int64 {
 		return m.limit + 1
 	}
 	return m.limit
+}
+
+// eachPlaces is how many half-open connections each member can have.
+func (q synGroup) eachPlaces() (all []int64) {
+	for _, m := range q.members {
+		n, _ := q.places(m)
+		all = append(all, n)
+	}
+	return all
 }
 
 // full says whether no place is left.
@@ -96,10 +109,15 @@ func (q synGroup) past() bool {
 
 func (q synGroup) gauge(r *host.Reader) Gauge {
 	out := Gauge{
-		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.ceiling,
-		Used: q.halfOpen, AtMost: !q.cookiesKnown || (q.refuses() && !q.maxKnown),
+		Subject: q.subject(), Unit: "half-open connections", Ceiling: q.highest,
+		Used: q.halfOpen, AtMost: !q.cookiesKnown || q.highest > q.ceiling ||
+			(q.refuses() && !q.maxKnown),
+		Doubt: q.refuses() && !q.maxKnown,
 		Owner: backlogOwner(q.member, q.somaxconn, q.somaxconnKnown), Steps: q.steps(),
 		Unseen: q.unseen,
+	}
+	if len(q.members) > 1 {
+		out.AtMost, out.Fits = true, spread(q.eachPlaces())
 	}
 	out.Lift = newSynLift(r, q).to
 	if q.byMax {
@@ -223,7 +241,7 @@ func (q synGroup) steps() []Step {
 			Value: q.ceiling,
 			Unit:  "connections",
 			How:   Computed,
-		})
+		}, spreadStep(q.eachPlaces()))
 	}
 	if q.counted {
 		steps = append(steps, Step{

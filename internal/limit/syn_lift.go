@@ -15,7 +15,7 @@ func newSynLift(r *host.Reader, q synGroup) synLift { return synLift{newQueueLif
 func (l synLift) to(need int64) (out []Remedy) {
 	const name = "net.ipv4.tcp_max_syn_backlog"
 	n := int64(len(l.group.members))
-	each := (min(need, most)-1)/n + 1
+	each := eachQueue(int(n), min(need, most))
 	if l.syn.refuses() && l.syn.maxKnown && l.syn.admitted() < each {
 		to := min(roundUp(((each-1)*4+2)/3), mostBacklog)
 		m := Remedy{Kind: BySetting, Setting: name, From: itoa(l.syn.max), To: itoa(to),

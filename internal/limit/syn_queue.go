@@ -13,6 +13,7 @@ var _ = register(Limit{
 	Title:   "half-open connections of a listener",
 	Measure: Burst,
 	Scope:   Listener,
+	Bounds:  Flows{Inbound, Burst},
 	Doc: "Between the SYN and the last ACK of the handshake a connection is half-open " +
 		"(SYN_RECV) and takes a place in the listener's SYN queue. " +
 		"Since Linux 4.4 that queue has the same limit as the accept queue: the " +
@@ -126,6 +127,9 @@ var _ = register(Limit{
 		host.Counter("TcpExt.ListenOverflows"), host.Counter("TcpExt.SyncookiesRecv"),
 		host.Counter("TcpExt.TCPDeferAcceptDrop"),
 	}, groupNeeds...),
+	Details: []host.Fact{host.Sysctl("net.core.somaxconn"),
+		host.Sysctl("net.ipv4.tcp_timestamps"), host.Counter("TcpExt.SyncookiesRecv"),
+		host.Counter("TcpExt.TCPDeferAcceptDrop")},
 	Silent: true,
 	Gauges: synGauges,
 })
@@ -136,8 +140,15 @@ func synGauges(r *host.Reader, _ Workload) []Gauge {
 	reported := false
 	groups := listenerGroups(r)
 	for _, g := range groups {
+		if missing := g.unknown(); len(missing) > 0 {
+			gauges = append(gauges, blind(g.subject(), Inbound, missing...))
+			continue
+		}
 		q := newSynGroup(f, g)
 		q.alone = len(groups) == 1
+		if !f.cookiesKnown { // the queue bounds what comes in where cookies are off
+			gauges = append(gauges, blind(g.subject(), Inbound))
+		}
 		out := q.gauge(r)
 		reported = reported || out.Refusing || out.Harms || out.Notice || q.acceptFull
 		gauges = append(gauges, out)

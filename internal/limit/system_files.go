@@ -14,6 +14,7 @@ var _ = register(Limit{
 	Title:   "open files of the whole host",
 	Measure: Held,
 	Scope:   Host,
+	Bounds:  Flows{Both, Held},
 	Doc: "Every connection that a program holds is an open file, and `fs.file-max` bounds " +
 		"the open files of all processes in all containers together. " +
 		"At the limit, or up to 32 files a CPU beyond it, socket(), accept() and " +

@@ -39,6 +39,30 @@ func newTaskGroup(r *host.Reader, t tenants) (p taskGroup, ok bool) {
 	return p, ok1 && ok2 && most < noCeiling && most >= fewThreads && now >= 0
 }
 
+// unseen is a cgroup of whose limit, or of whose use of it, nothing is known.
+func (p taskGroup) unseen(taken map[string]int64) (Gauge, bool) {
+	missing := p.unread("pids_max", "pids_current")
+	if missing == "" {
+		return Gauge{}, false
+	}
+	g := blind(Subject{Kind: Cgroup, Name: cgroupSubject(p.path), Cgroup: p.path}, 0,
+		lacking(p.row, missing))
+	if tasks, held := p.busy(taken); perConnection(tasks, held) {
+		g.Bounds = Inbound
+	}
+	return g, true
+}
+
+// busy is how many tasks the processes of the cgroup have, and how many connections they have
+// taken.
+func (p taskGroup) busy(taken map[string]int64) (tasks, held int64) {
+	for _, row := range p.processes {
+		tasks += max(row.Count("threads"), 1)
+		held += taken[row.Name()]
+	}
+	return tasks, held
+}
+
 // nowStep is the use.
 func (p taskGroup) nowStep() Step {
 	return Step{
@@ -112,11 +136,7 @@ func (p taskGroup) evidence() []Evidence {
 // on each that they have taken. Those with few tasks beside their limit are left alone: a
 // pool of threads may happen to be as large as the number of connections.
 func (p taskGroup) connections(taken map[string]int64) (Gauge, bool) {
-	var tasks, held int64
-	for _, row := range p.processes {
-		tasks += max(row.Count("threads"), 1)
-		held += taken[row.Name()]
-	}
+	tasks, held := p.busy(taken)
 	if !perConnection(tasks, held) || (p.now < manyThreads && p.now*4 < p.most) {
 		return Gauge{}, false
 	}

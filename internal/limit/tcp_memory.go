@@ -100,6 +100,9 @@ var _ = register(Limit{
 		host.Counter("TcpExt.TCPMemoryPressures"), host.Counter("TcpExt.TCPAbortOnMemory"),
 		host.Counter("TcpExt.TCPMemoryPressuresChrono"),
 	},
+	Details: []host.Fact{host.Sockstat("TCP.alloc"), host.System("page-size"),
+		host.Meminfo("MemAvailable"), host.Sysctl("net.core.mem_pcpu_rsv"),
+		host.System("kernel")},
 	Silent: true,
 	Gauges: tcpMemoryGauges,
 })

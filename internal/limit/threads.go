@@ -15,6 +15,7 @@ var _ = register(Limit{
 	Title:   "threads, for servers with a thread for each connection",
 	Measure: Held,
 	Scope:   Host,
+	Bounds:  Flows{Both, Held},
 	Doc: "A server that spends a thread or a process on each connection ends where no more " +
 		"can be made: clone() fails with EAGAIN, \"Resource temporarily unavailable\", " +
 		"and pthread_create() and " +
@@ -127,6 +128,10 @@ func threadGauges(r *host.Reader, w Workload) []Gauge {
 	taken := takenByProcess(r, processes)
 	for _, t := range cgroupTenants(r, processes, "pids_cgroup", "cgroup") {
 		p, ok := newTaskGroup(r, t)
+		if g, unseen := p.unseen(taken); unseen {
+			gauges = append(gauges, g)
+			continue
+		}
 		if !ok {
 			continue
 		}
@@ -135,6 +140,7 @@ func threadGauges(r *host.Reader, w Workload) []Gauge {
 			gauges = append(gauges, g)
 		}
 	}
+	gauges = append(gauges, homeless(r, processes, 0)...)
 	maps, _ := r.Maybe(host.Sysctl("vm.max_map_count"))
 	for _, row := range processes {
 		if g, ok := processThreads(row, maps, taken); ok {
@@ -252,6 +258,11 @@ func hostTaskLimits(r *host.Reader, now int64) (limits []taskLimit, unseen []hos
 func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bool) {
 	pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
 	now, ok := row.Int("threads")
+	if missing := unseenThreads(row, now, maps, taken); len(missing) > 0 && pid > 0 {
+		name := row.Text("name")
+		return blind(Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid},
+			Both, missing...), true
+	}
 	limits := processTaskLimits(row, now, maps)
 	if !ok || pid <= 0 || now < 1 || len(limits) == 0 {
 		return Gauge{}, false
@@ -293,6 +304,25 @@ func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bo
 		g.Remedies, g.Enough = []Remedy{raiseTasks(l, now), fewerThreads()}, 2*now
 	}
 	return g, true
+}
+
+// unseenThreads are the fields without which nobody knows whether threads end what the
+// process can hold: how many it has, or what bounds them where it has one for each connection.
+func unseenThreads(row host.Row, now, maps int64, taken map[string]int64) (out []host.Missing) {
+	if row.Text("threads") == "" {
+		return []host.Missing{lacking(row, "threads")}
+	}
+	if !perConnection(now, taken[row.Name()]) && !perConnection(now, row.Sockets()) {
+		return nil
+	}
+	if row.Text("nproc") == "" && row.Text("uid") != "0" {
+		out = append(out, lacking(row, "nproc"))
+	}
+	if maps <= 0 {
+		out = append(out, host.Missing{Fact: host.Sysctl("vm.max_map_count"),
+			Why: "it could not be read"})
+	}
+	return out
 }
 
 // processTaskLimits are RLIMIT_NPROC, which does not bind root, and the mappings that the

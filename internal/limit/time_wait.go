@@ -15,6 +15,7 @@ var _ = register(Limit{
 	Title:   "new connections per second to one destination",
 	Measure: PerSecond,
 	Scope:   Peer,
+	Bounds:  Flows{Outbound, PerSecond},
 	Doc: "The side that closes first keeps the connection in TIME_WAIT for 60 s, a " +
 		"constant of the kernel. When that side also opens the connections, the " +
 		"local port " +
@@ -123,9 +124,11 @@ var _ = register(Limit{
 	},
 	Needs: append(append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
-		host.Counter("TcpExt.TWRecycled"), host.Counter("TcpExt.PAWSPassive"),
+		host.Counter("TcpExt.PAWSPassive"),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"),
 	}, twReuseNeeds...), poolNeeds...),
+	Details: []host.Fact{host.All(host.AddressKind), host.All(host.BinderKind),
+		host.Sysctl("net.ipv4.tcp_fin_timeout"), unprivilegedPort},
 	Decides: Flows{Outbound, PerSecond},
 	Gauges:  timeWaitGauges,
 })
@@ -163,19 +166,26 @@ func timeWaitGauges(r *host.Reader, _ Workload) []Gauge {
 // rateGauge is what all gauges of the limit share.
 func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 	g := Gauge{
-		Bounds: Outbound, Near: neverNear, AtMost: !p.boundListed ||
-			(s == twTaken && t.delayGuessed) || s == twRecycled,
-		Steps: p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
+		Bounds: Outbound, Near: neverNear,
+		AtMost: !p.boundListed || t.unsure(s) || s == twRecycled,
+		Doubt:  !p.boundListed || t.unsure(s),
+		Steps:  p.steps(), Unseen: append(p.unseen(), t.unseen(r, s)...),
 		Owner: p.rangeName() + " and the 60 s of TIME_WAIT (a constant of the kernel)",
 	}
 	remedies := rateRemedies(r, p, t, s, 0)
 	if g.Lift = p.ownRange; !p.band {
 		g.Lift = func(need int64) []Remedy { return liftRate(p, t, s, remedies, need) }
 	}
-	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.period(s)),
-		Value: p.usable * 1000 / t.period(s)}
+	switch sure := max(1, p.usable/timeWaitSeconds); {
+	case s == twIdle:
+		g.Fits = sure
+	case g.Doubt && p.boundListed:
+		g.Sure = sure
+	}
+	step := Step{Sum: itoa(p.usable) + " * 1000 / " + itoa(t.shortest(s)),
+		Value: p.usable * 1000 / t.shortest(s)}
 	switch s {
-	case twTaken:
+	case twTaken, twPerhaps, twYoung:
 		g.Owner = p.rangeName() + " and the reuse delay (" + t.delayFrom + ")"
 		g.Steps = append(g.Steps, Step{
 			ID:    ReuseDelay,
@@ -204,7 +214,9 @@ func rateGauge(r *host.Reader, p pool, t twReuse, s twState) Gauge {
 			How:   Read,
 			From:  "include/net/tcp.h",
 		})
-		step.Sum = itoa(p.usable) + " / " + itoa(timeWaitSeconds)
+		if t.shortest(s) == timeWaitSeconds*1000 {
+			step.Sum = itoa(p.usable) + " / " + itoa(timeWaitSeconds)
+		}
 	}
 	step.Label, step.Unit, step.How =
 		"new connections to one destination when this side closes first", "connections/s",
@@ -242,6 +254,9 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	ports, _ := t.bindChose(r, p, source)
 	s := t.stateOf(r, p, row)
 	g := rateGauge(r, p, t, s)
+	if mayShare(r, source) {
+		g.AtMost, g.Doubt = true, true
+	}
 	pid, _ := row.Int("pid")
 	g.Subject = Subject{
 		Kind:        Peer,
@@ -275,7 +290,7 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		return g
 	}
 	overtaken := full && s == twTaken && t.atCeiling(r, g.Ceiling)
-	g.Refusing = full && s != twTaken && s != twUnknown
+	g.Refusing = full && s != twTaken && s != twUnknown && s != twPerhaps
 	g.Harms, g.Notice = s != twTaken || overtaken, s == twTaken
 	g.Cause = rateCause(p, t, s, row, waiting, p.usable-taken)
 	g.Evidence = append(reuseEvidence(r, t), stateEvidence(row)...)
@@ -294,36 +309,9 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 // atCeiling says whether connect() took ports over, in the window, about as fast as the
 // delay allows.
 func (t twReuse) atCeiling(r *host.Reader, ceiling int64) bool {
-	moved, ok := r.Moved(host.Counter("TcpExt.TWRecycled"))
+	moved, ok := r.Moved(recycledPorts)
 	length, err := time.ParseDuration(r.Optional(host.System("window")))
 	return ok && err == nil && float64(moved) >= 0.9*float64(ceiling)*length.Seconds()
-}
-
-// closingSteps is the rate at which this side closes, from what it has closed in the last 60 s.
-func closingSteps(waiting int64, s twState) []Step {
-	label := "closed first by this side each second, over the last 60 s"
-	switch s {
-	case twTaken:
-		label += " (at least: ports that were taken over are no longer in TIME_WAIT)"
-	case twRecycled:
-		label += " (at least: with tcp_tw_recycle ports do not stay that long)"
-	}
-	return []Step{
-		{
-			Label: "ports in TIME_WAIT now",
-			Value: waiting,
-			Unit:  "ports",
-			How:   Read,
-			From:  "sock_diag",
-		},
-		{
-			Label: label,
-			Sum:   itoa(waiting) + " / " + itoa(timeWaitSeconds),
-			Value: waiting / timeWaitSeconds,
-			Unit:  "connections/s",
-			How:   Computed,
-		},
-	}
 }
 
 func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) string {
@@ -351,9 +339,6 @@ func rateCause(p pool, t twReuse, s twState, row host.Row, waiting, free int64) 
 	}
 	b.WriteString(", so connect() fails only above " + figure.Count(p.usable*1000/t.delay) +
 		" connections/s")
-	if row.Text("timestamps") != "yes" {
-		b.WriteString(", if the peer does timestamps too, which no open connection shows")
-	}
 	b.WriteString("; ports that bind() chose stay taken for 60 s, towards every destination")
 	return b.String()
 }
@@ -368,7 +353,7 @@ func reuseEvidence(r *host.Reader, t twReuse) (out []Evidence) {
 		out = append(out, Evidence{"net.ipv4.tcp_timestamps", itoa(t.stamps),
 			"0 off; tcp_tw_reuse needs them on at both ends"})
 	}
-	if n, ok := r.Maybe(host.Counter("TcpExt.TWRecycled")); ok {
+	if n, ok := r.Maybe(recycledPorts); ok {
 		out = append(out, Evidence{"TcpExt.TWRecycled", itoa(n),
 			"ports that connect() has taken over from TIME_WAIT in this network " +
 				"namespace since it was made"})
@@ -392,9 +377,10 @@ func rateCure(p pool, t twReuse, s twState, ports int64) []Remedy {
 // rateRemedies is what would lift the ceiling, the surest first; ports is how many would do.
 func rateRemedies(r *host.Reader, p pool, t twReuse, s twState, ports int64) []Remedy {
 	var first, last []Remedy
-	if s == twNoTimestamps || s == twPeerNoTimestamps { // a fault, not a choice
-		first = reuseRemedies(t, s)
-	} else {
+	switch s {
+	case twNoTimestamps, twPeerNoTimestamps, twPerhaps, twIdle, twYoung:
+		first = reuseRemedies(t, s) // a fault, not a choice
+	default:
 		last = reuseRemedies(t, s)
 	}
 	if p.usable*2 <= p.size && p.size > 0 {

@@ -71,7 +71,8 @@ var _ = register(Limit{
 		host.Counter("TcpExt.TCPTimeWaitOverflow"),
 		host.Sysctl("net.ipv4.tcp_ehash_entries"), host.System("scope"),
 	},
-	Gauges: bucketGauges,
+	Details: []host.Fact{host.Sysctl("net.ipv4.tcp_ehash_entries"), host.System("scope")},
+	Gauges:  bucketGauges,
 })
 
 // buckets is the table of one network namespace.

@@ -86,6 +86,11 @@ func transmitGauges(r *host.Reader, _ Workload) []Gauge {
 	var gauges []Gauge
 	var idle []string
 	for _, d := range devices(r) {
+		if d.root == "" {
+			gauges = append(gauges, blind(Subject{Kind: Device, Name: d.name}, Both,
+				lacking(d.link, "qdisc")))
+			continue
+		}
 		user, ok := d.user()
 		g := d.gauge(r, user)
 		switch {
@@ -126,7 +131,7 @@ func devices(r *host.Reader) (out []device) {
 			link:   row,
 			qdiscs: byLink[row.Name()],
 		}
-		if row.Text("up") == "no" || d.root == "" {
+		if row.Text("up") == "no" {
 			continue
 		}
 		d.length, d.lengthKnown = row.Int("txqueuelen")

@@ -55,3 +55,30 @@ func recycling(r *host.Reader, t twReuse) Gauge {
 	}
 	return g
 }
+
+// closingSteps is the rate at which this side closes, from what it has closed in the last 60 s.
+func closingSteps(waiting int64, s twState) []Step {
+	label := "closed first by this side each second, over the last 60 s"
+	switch s {
+	case twTaken, twPerhaps, twYoung:
+		label += " (at least: ports that were taken over are no longer in TIME_WAIT)"
+	case twRecycled:
+		label += " (at least: with tcp_tw_recycle ports do not stay that long)"
+	}
+	return []Step{
+		{
+			Label: "ports in TIME_WAIT now",
+			Value: waiting,
+			Unit:  "ports",
+			How:   Read,
+			From:  "sock_diag",
+		},
+		{
+			Label: label,
+			Sum:   itoa(waiting) + " / " + itoa(timeWaitSeconds),
+			Value: waiting / timeWaitSeconds,
+			Unit:  "connections/s",
+			How:   Computed,
+		},
+	}
+}

@@ -82,6 +82,8 @@ func TestTimeWaitArithmetic(t *testing.T) {
 		s.Set(host.Sysctl("net.ipv4.ip_local_port_range"), text)
 		s.Set(host.Sysctl("net.ipv4.ip_local_reserved_ports"), "")
 		s.Set(host.Ports("listening"), "")
+		s.Set(reuseMode, "0")
+		s.Set(kernelRelease, "6.18.0")
 		gauges, r := Find("time-wait").Evaluate(s, Workload{})
 		if r.Err() != nil || gauges[0].Ceiling != want {
 			t.Errorf("range %s: %d connections/s, want %d (%v)", text,

@@ -41,8 +41,7 @@ func (p *parser) dockerfile(all *rows) {
 		switch strings.ToUpper(m[1]) {
 		case "FROM":
 			if build, run = (world{scope: OfImage}),
-				(world{scope: OfContainer}); hostImages.MatchString(
-				w.text) {
+				(world{scope: OfContainer}); hostImages.MatchString(w.text) {
 				build, run = world{}, world{}
 			}
 		case "RUN", "COPY", "ADD":

@@ -116,8 +116,7 @@ func (p *parser) command(words []word, targets []string) {
 			return
 		}
 		if p.role == anyRole && p.depth < 2 && len(words) > 3 && !slices.Contains(carriers,
-			name) &&
-			!slices.Contains(shells, name) && !strings.HasPrefix(name, "$") {
+			name) && !slices.Contains(shells, name) && !strings.HasPrefix(name, "$") {
 			return // a sentence
 		}
 		was := p.where

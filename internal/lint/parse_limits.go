@@ -35,8 +35,7 @@ func (p *parser) limitsFile(t string) {
 func fieldsOf(t string) (all []string) {
 	for _, w := range strings.Fields(t) {
 		if n := len(all); n > 0 && (strings.Count(all[n-1], "{{") > strings.Count(all[n-1],
-			"}}") ||
-			strings.Count(all[n-1], "<%") > strings.Count(all[n-1], "%>")) {
+			"}}") || strings.Count(all[n-1], "<%") > strings.Count(all[n-1], "%>")) {
 			all[n-1] += " " + w
 			continue
 		}

@@ -136,8 +136,7 @@ func (c *evaluation) socketBacklog() {
 	v := numbers(c.value, 1)
 	if v.wrong != "" || v.rest != "" {
 		c.note(OutOfBounds, "It is not a number that systemd takes here: the line is "+
-			"ignored.",
-			source)
+			"ignored.", source)
 		return
 	}
 	most, from, ok := c.other("net.core.somaxconn")
@@ -154,8 +153,7 @@ func (c *evaluation) socketBacklog() {
 			count(most), from), source)
 	default:
 		c.note(Effective, "The queue is "+count(given)+" long, as net.core.somaxconn "+
-			"allows ("+
-			from+").", source)
+			"allows ("+from+").", source)
 	}
 }
 

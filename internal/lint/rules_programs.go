@@ -103,14 +103,11 @@ func (c *evaluation) programConnections(v int64) {
 			"has to be as high (LimitNOFILE= of the unit)."+andSo(it.does), it.source)
 	case files < need:
 		c.note(OutOfBounds, fmt.Sprintf("%s, and the descriptor limit of %s (%s) binds "+
-			"first: "+
-			"%s connections take %s descriptors.%s", bounds, count(files), from,
-			count(v),
-			count(need), andSo(it.does)), it.source+"; "+rlimitSource)
+			"first: %s connections take %s descriptors.%s", bounds, count(files), from,
+			count(v), count(need), andSo(it.does)), it.source+"; "+rlimitSource)
 	default:
 		c.note(Effective, fmt.Sprintf("%s, and binds first: the descriptor limit of %s "+
-			"(%s) is "+
-			"enough for them.%s", bounds, count(files), from, andSo(it.does)),
+			"(%s) is enough for them.%s", bounds, count(files), from, andSo(it.does)),
 			it.source)
 	}
 }
@@ -126,11 +123,9 @@ func (c *evaluation) programPorts() {
 		return
 	}
 	c.note(Effective, "Gives "+count(high-low+1)+" source ports, and so as many connections "+
-		"to each "+
-		"server from this address. The ports are bound explicitly: "+
-		"net.ipv4.ip_local_port_range "+
-		"does not bound them, and a port that the kernel gave to another program is not "+
-		"had "+
-		"unless it is in net.ipv4.ip_local_reserved_ports.",
+		"to each server from this address. The ports are bound explicitly: "+
+		"net.ipv4.ip_local_port_range does not bound them, and a port that the kernel "+
+		"gave to another program is not had unless it is in "+
+		"net.ipv4.ip_local_reserved_ports.",
 		c.item.source+"; net/ipv4/inet_connection_sock.c inet_csk_get_port")
 }

@@ -22,8 +22,7 @@ func inImage(s setting) Note {
 			"docker build reference; runc rootfs_linux.go"}
 	case asUlimit:
 		return Note{NoEffect, "Holds for this command of the build alone. Set it where " +
-			"the " +
-			"container is started (docker run --ulimit).", "getrlimit(2)"}
+			"the container is started (docker run --ulimit).", "getrlimit(2)"}
 	case asUnit, asProgram:
 		return Note{Effective, "Is part of the image.", "docker build reference"}
 	}
@@ -40,9 +39,8 @@ func (c *evaluation) inContainer() (Note, bool) {
 		return Note{}, false
 	}
 	if w.annotated {
-		return Note{NoEffect, "Sysctls in annotations are ignored since Kubernetes " +
-			"1.11: they " +
-			"stand under spec.securityContext.sysctls.", podDoc}, true
+		return Note{NoEffect, "Sysctls in annotations are ignored since Kubernetes 1.11: " +
+			"they stand under spec.securityContext.sysctls.", podDoc}, true
 	}
 	n := knob.Find(c.key)
 	switch {
@@ -50,8 +48,7 @@ func (c *evaluation) inContainer() (Note, bool) {
 		return Note{}, false
 	case w.given && w.hostNet && strings.HasPrefix(c.key, "net."):
 		return Note{Harmful, "With the host's network no container may set it: " +
-			w.refused() +
-			". It has to be set on the host.", c.worldSource()}, true
+			w.refused() + ". It has to be set on the host.", c.worldSource()}, true
 	case w.given && !n.Scope.Netns && !ofIPC(c.key):
 		return Note{Harmful, "Is a setting of the whole host and none of a network " +
 			"namespace: " +
@@ -101,7 +98,6 @@ func (c *evaluation) inPod() {
 			"the pod unless it was started with --allowed-unsafe-sysctls for it.")
 	case !w.given && w.scope != OfNetns && !w.privileged:
 		c.caution("A command in a container can write it only where /proc/sys is " +
-			"writable " +
-			"(--privileged).")
+			"writable (--privileged).")
 	}
 }

@@ -22,12 +22,11 @@ func (p *parser) walk(n *node, name string) {
 }
 
 // prose are names of what people read, patterns are names of what is looked for and not set.
-var prose = set("name description summary msg title comment help note message doc regexp " +
-	"regex pattern when changed_when failed_when insertafter insertbefore match search old " +
-	"label " +
+var prose = set("name description summary msg title comment help note message doc regexp regex " +
+	"pattern when changed_when failed_when insertafter insertbefore match search old label " +
 	"labels ylabel allowed-unsafe-sysctls allowedUnsafeSysctls forbiddenSysctls print puts " +
-	"log " +
-	"console.log logger.info log.info logging.info assert return raise fail echo import from")
+	"log console.log logger.info log.info logging.info assert return raise fail echo import " +
+	"from")
 
 func set(text string) map[string]bool {
 	all := map[string]bool{}
@@ -58,8 +57,7 @@ func (p *parser) entry(k, v *node) {
 	key := k.String()
 	p.goTo(k.row)
 	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
-		isExtra(key,
-			v) {
+		isExtra(key, v) {
 		return
 	}
 	if v.isText() && isModule(key) {
@@ -299,8 +297,7 @@ func (p *parser) services(v *node) {
 	for i, k := range v.keys {
 		w := p.world
 		for _, name := range []string{"image", "build", "sysctls", "ulimits",
-			"network_mode",
-			"command", "container_name", "deploy", "entrypoint"} {
+			"network_mode", "command", "container_name", "deploy", "entrypoint"} {
 			if v.items[i].has(name) {
 				w = world{scope: OfContainer}
 			}

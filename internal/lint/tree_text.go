@@ -41,8 +41,7 @@ func commandList(n *node, name string) (all []word, ok bool) {
 	}
 	first := path.Base(all[0].String())
 	runs := first == "sysctl" || slices.Contains(shells, first) || slices.Contains(wrappers,
-		first) ||
-		isServer(first)
+		first) || isServer(first)
 	return all, runs && len(unwrapped(all)) > 0 &&
 		(n.flow || slices.Contains(commandNames, strings.ToLower(name)))
 }

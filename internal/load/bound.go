@@ -142,8 +142,7 @@ func (a *account) boundByGroup(r *result.Report) bool {
 		why = fmt.Sprintf("%s, with %d connections open", tight, r.PeakOpen)
 	} else if room, ok := GroupRoom(); ok && room.Kills > a.kills && r.WorkersLost > 0 {
 		why = fmt.Sprintf("the kernel killed %d processes of cgroup %s, which may have "+
-			"%d MiB",
-			room.Kills-a.kills, room.Path, room.Limit>>20)
+			"%d MiB", room.Kills-a.kills, room.Path, room.Limit>>20)
 	}
 	if why != "" {
 		r.BoundBy, r.Because = string(limit.CgroupMemory), why

@@ -60,12 +60,10 @@ func (a *account) boundByProcessors(r *result.Report) {
 	switch {
 	case ok && share >= mostlyBusy:
 		why = fmt.Sprintf("the %.0f CPUs were busy for %.0f %% of the time, %.0f %% of "+
-			"it with "+
-			"this process", cpus, 100*share, 100*min(own/cpus/share, 1))
+			"it with this process", cpus, 100*share, 100*min(own/cpus/share, 1))
 	case own >= mostlyBusy*threads:
 		why = fmt.Sprintf("the threads of this process (--threads %.0f) worked all the "+
-			"time",
-			threads)
+			"time", threads)
 	default:
 		return
 	}

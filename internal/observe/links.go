@@ -81,11 +81,9 @@ func linkFields(d link.Device) host.Fields {
 	return host.Fields{}.AddInt("index", int64(d.Index)).Add("kind", kind).Add("up",
 		yesNo(d.Up)).
 		AddInt("mtu", int64(d.MTU)).AddInt("txqueuelen", int64(d.TxQueueLen)).Add("qdisc",
-		d.RootQdisc).
-		AddInt("addresses", int64(len(d.Addresses))).
+		d.RootQdisc).AddInt("addresses", int64(len(d.Addresses))).
 		AddInt("rx_dropped", count(d.Stats.RxDropped)).AddInt("tx_dropped",
-		count(d.Stats.TxDropped)).
-		Add("backlog", backlog(d.Backlog))
+		count(d.Stats.TxDropped)).Add("backlog", backlog(d.Backlog))
 }
 
 // backlog is which way received packets take, "" where that is not known.

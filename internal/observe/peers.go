@@ -25,6 +25,7 @@ type peer struct {
 	states  states
 	sockets uint32
 	ranged  uint32
+	aged    uint32 // of ranged, in TIME_WAIT for longer than the delay of tcp_tw_reuse
 	// fold is how many sockets the row may lack: those that came while the table was
 	// too full to hold it.
 	fold        uint32

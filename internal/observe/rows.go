@@ -176,7 +176,7 @@ func (s *subject) writeInbound(f finder, t *tally) {
 // writeOutbound records the connections to the destinations with most, and the sum of the others.
 func (s *subject) writeOutbound(f finder, t *tally) {
 	shown, rest, largest := t.peers.heaviest(shownPeers, shownStates)
-	asked := mostTimeWait(shown)
+	asked, open := mostTimeWait(shown), openTo(shown)
 	bands := s.bands(t, shown)
 	low, high := s.snapshot.Read().Pair(host.Sysctl(portRange))
 	for _, p := range shown {
@@ -187,7 +187,13 @@ func (s *subject) writeOutbound(f finder, t *tally) {
 		row = p.votes.fields(row, t.owners)
 		row = bands.field(row, p, low, high)
 		if asked[p] {
+			if p.established.Cookie == 0 {
+				p.established = open[p.key.destination]
+			}
 			row = row.Add("timestamps", timestamps(s.ctx, f, p.established))
+		}
+		if t.poolKnown && p.states[sockdiag.TimeWait] > 0 {
+			row = row.AddInt("reusable", int64(p.aged))
 		}
 		if p.fold > 0 {
 			row = row.AddInt("fold", int64(p.fold))
@@ -207,9 +213,7 @@ func (s *subject) writeOutbound(f finder, t *tally) {
 // mostTimeWait chooses the rows for which timestamps matter: TIME_WAIT is used again only with
 // them.
 func mostTimeWait(rows []*peer) map[*peer]bool {
-	rows = slices.DeleteFunc(slices.Clone(rows), func(p *peer) bool {
-		return p.states[sockdiag.TimeWait] == 0
-	})
+	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b *peer) int {
 		return cmp.Compare(b.states[sockdiag.TimeWait], a.states[sockdiag.TimeWait])
 	})
@@ -218,6 +222,18 @@ func mostTimeWait(rows []*peer) map[*peer]bool {
 		chosen[p] = true
 	}
 	return chosen
+}
+
+// openTo has an established connection to each address that has any: another to the same host
+// shows as well whether it does timestamps.
+func openTo(rows []*peer) map[[16]byte]sockdiag.ID {
+	open := map[[16]byte]sockdiag.ID{}
+	for _, p := range rows {
+		if p.established.Cookie != 0 {
+			open[p.key.destination] = p.established
+		}
+	}
+	return open
 }
 
 // String is "source->destination:port".

@@ -45,6 +45,7 @@ func (s *subject) countSockets(conn *sockdiag.Conn) error {
 	o := findOwners(s.ctx, s.root, s.id, watch(inodes))
 	defer o.close()
 	t := newTally(s.pool(), l, o)
+	t.reuseLeft = s.reuseLeft()
 	var f finder = conn
 	if err := s.connections(conn, t); err != nil {
 		s.missTables(err, socketKinds()[1:]...)
@@ -131,13 +132,23 @@ func (s *subject) pool() *host.PortSet {
 	return pool
 }
 
+// reuseLeft is how much is left of the 60 s of TIME_WAIT when tcp_tw_reuse may take a port over:
+// the delay was a constant before it was a setting (6.14).
+func (s *subject) reuseLeft() uint32 {
+	const timeWait, usual = 60_000, 1000
+	r := s.snapshot.Read()
+	delay, ok := r.Maybe(host.Sysctl("net.ipv4.tcp_tw_reuse_delay"))
+	if !ok {
+		delay = usual
+	}
+	return uint32(max(0, timeWait-max(0, delay)))
+}
+
 // writeBound records which ports are held by bind() alone, and by whom.
 func (s *subject) writeBound(t *tally) {
 	s.snapshot.Set(host.Ports("listening"), t.listeningPorts())
 	if !s.listsBound(t) {
-		const reason = "this kernel does not list sockets that are bound and nothing " +
-			"else (Linux 6.8 does)"
-		s.miss(reason, host.Ports("bound"), host.System("bound-sockets"))
+		s.miss(host.NotListed, host.Ports("bound"), host.System("bound-sockets"))
 		return
 	}
 	s.snapshot.Set(host.System("bound-sockets"), "listed")

@@ -29,6 +29,8 @@ const (
 type tally struct {
 	pool      host.PortSet // that connect() chooses from; empty where unknown
 	poolKnown bool
+	// what is left of TIME_WAIT, in milliseconds, when tcp_tw_reuse may take a port over
+	reuseLeft uint32
 	listening *listening
 	owners    *owners
 	peers     *peers
@@ -138,6 +140,9 @@ func (t *tally) outbound(s *sockdiag.Socket, h *holder, weight float64) {
 	inRange := t.pool.Has(s.Source.Port())
 	if inRange {
 		p.ranged++
+		if s.State == sockdiag.TimeWait && s.ExpiresMillis <= t.reuseLeft {
+			p.aged++
+		}
 	}
 	t.sources.add(&k.source, s.Source.Port(), inRange)
 	p.votes.count(s, h, weight)

@@ -164,8 +164,7 @@ func (b bound) holds(c Change) error {
 	from, _ := b.numbers(c.From)
 	for i, n := range to {
 		if stays := i < len(from) && from[i] == n &&
-			b.form != oneNumber; (n < b.least && !stays) ||
-			n > b.most {
+			b.form != oneNumber; (n < b.least && !stays) || n > b.most {
 			return fmt.Errorf("a plan goes from %d to %d", b.least, b.most)
 		}
 	}

@@ -259,6 +259,7 @@ func (m *maker) verdict(left []Left) diagnose.Verdict {
 	case len(m.left) > 0:
 		return diagnose.Binds
 	case slices.ContainsFunc(left, func(l Left) bool { return l.Kind == Unknown }),
+		slices.ContainsFunc(m.unseen, func(u diagnose.Unseen) bool { return u.Decides }),
 		slices.ContainsFunc(limit.Catalogue(), undecided):
 		return diagnose.Unknown
 	}

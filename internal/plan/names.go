@@ -83,6 +83,5 @@ func IsDevice(name string) bool {
 func IsService(name string) bool {
 	stem, ok := strings.CutSuffix(name, ".service")
 	return ok && stem != "" && len(name) < 250 && encode.Only(name, `:_.\@-`) &&
-		name[0] != '.' &&
-		name[0] != '-'
+		name[0] != '.' && name[0] != '-'
 }

@@ -247,9 +247,8 @@ func ComparisonMarkdown(w io.Writer, c proof.Comparison) error {
 		m.heading(2, part.title)
 		var items []md
 		for _, d := range part.all {
-			items = append(items,
-				code(d.Setting)+": "+
-					prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
+			items = append(items, code(d.Setting)+": "+
+				prose(strings.TrimSpace(d.Before+" -> "+d.After+" "+d.Why)))
 		}
 		m.items(items...)
 	}

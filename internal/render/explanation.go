@@ -173,6 +173,9 @@ func onHost(l *limit.Limit, s host.Snapshot, named []limit.Endpoint) OnHost {
 		return OnHost{Unseen: err.Error()}
 	}
 	gauges, port := concerning(gauges, l, named)
+	gauges = slices.DeleteFunc(gauges, func(g limit.Gauge) bool {
+		return g.Blind() && g.Unbounded // no arithmetic to show
+	})
 	slices.SortStableFunc(gauges, func(a, b limit.Gauge) int {
 		return cmp.Compare(share(b), share(a))
 	})

@@ -147,8 +147,7 @@ func sarifInvocations(r lint.Report) []sarifInvocation {
 		var at sarifFileLocation
 		at.Physical.Artifact.URI = fileURI(u.File)
 		run.Notifications = append(run.Notifications, sarifNotification{"error",
-			sarifText{encode.SARIFText("not read: " + u.Why)},
-			[]sarifFileLocation{at}})
+			sarifText{encode.SARIFText("not read: " + u.Why)}, []sarifFileLocation{at}})
 	}
 	return []sarifInvocation{run}
 }

@@ -49,19 +49,16 @@ svg{width:100%;max-width:46rem;height:auto}
 
 func loadPlots(r *result.Report) (out []Plot) {
 	if len(r.Series) > 1 {
-		out = append(out,
-			overTime(r, "New connections", "connections a second",
-				func(s result.Sample) float64 {
-					return s.PerSecond
-				}),
-			overTime(r, "Open connections", "connections",
-				func(s result.Sample) float64 {
-					return float64(s.Open)
-				}),
-			overTime(r, "Free memory and page cache", "MiB",
-				func(s result.Sample) float64 {
-					return float64(s.Free >> 20)
-				}))
+		out = append(out, overTime(r, "New connections", "connections a second",
+			func(s result.Sample) float64 {
+				return s.PerSecond
+			}), overTime(r, "Open connections", "connections",
+			func(s result.Sample) float64 {
+				return float64(s.Open)
+			}), overTime(r, "Free memory and page cache", "MiB",
+			func(s result.Sample) float64 {
+				return float64(s.Free >> 20)
+			}))
 	}
 	if len(r.Connect.Buckets) > 0 {
 		out = append(out, distribution("Connect time", "connections", r.Connect))

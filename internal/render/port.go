@@ -42,8 +42,7 @@ type AddressPage struct {
 // wantsPort says whether a text complains of a port that is taken, and WantedPorts which.
 func wantsPort(e Explanation) bool {
 	return slices.ContainsFunc(e.Signs, func(p SignPage) bool {
-		return p.Errno ==
-			"EADDRINUSE"
+		return p.Errno == "EADDRINUSE"
 	})
 }
 

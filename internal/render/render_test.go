@@ -238,6 +238,7 @@ func TestVerdicts(t *testing.T) {
 		Subject: "a -> b"}
 	wanted := diagnose.Finding{Limit: "time-wait", Severity: diagnose.Warning, Subject: "b",
 		Demand: 900}
+	deciding := []diagnose.Unseen{{Fact: "sysctl x", Why: "permission denied", Decides: true}}
 	void := []diagnose.Unseen{{Fact: "sysctl x", Why: "permission denied",
 		Limits: []string{"time-wait"}}}
 	partly := []diagnose.Unseen{{
@@ -323,7 +324,7 @@ func TestVerdicts(t *testing.T) {
 			Findings: []diagnose.Finding{accept, wanted}}, "1 limit refuses " +
 			"connections now: accept-queue at :80. The wanted workload does not " +
 			"fit: time-wait at b."},
-		{"unknown", diagnose.Report{Verdict: diagnose.Unknown, Unseen: void},
+		{"unknown", diagnose.Report{Verdict: diagnose.Unknown, Unseen: deciding},
 			"Could not tell: sysctl x: permission denied"},
 		{"nothing at all", diagnose.Report{Verdict: diagnose.Unknown},
 			"Could not tell: no limit could be evaluated"},

@@ -100,8 +100,7 @@ func cutSpans(spans []span, width int) (out []span) {
 	room := width - len(" ...")
 	short := ansi.Truncate(whole.String(), max(room, 0), "")
 	if next, _ := utf8.DecodeRuneInString(whole.String()[len(short):]); next != ' ' {
-		if i := strings.LastIndexByte(short,
-			' '); wide(short[:max(i, 0)]) >= room/2 {
+		if i := strings.LastIndexByte(short, ' '); wide(short[:max(i, 0)]) >= room/2 {
 			short = short[:i]
 		}
 	}

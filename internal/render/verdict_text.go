@@ -202,8 +202,8 @@ func blocking(r diagnose.Report) (why []string) {
 		return why
 	}
 	for _, u := range r.Unseen {
-		if slices.ContainsFunc(u.Limits, func(id string) bool { return !checked(r, id) }) {
-			why = append(why, factName(u.Fact)+": "+u.Why)
+		if u.Decides {
+			why = append(why, strings.TrimPrefix(factName(u.Fact)+": ", ": ")+u.Why)
 		}
 	}
 	switch {

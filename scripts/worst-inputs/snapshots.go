@@ -9,15 +9,13 @@ const (
 	beginLong = "maxconn.snapshot/1\nsystem kernel = 6.12.0\nsysctl " +
 		"net.ipv4.ip_local_port_range = 32768 60999\n"
 	beginSnapshot = "maxconn.snapshot/1\nsystem kernel = 6.12.0\nsystem scope = " +
-		"initial\nsystem name = a\n" +
-		"sysctl net.core.somaxconn = 4096\nsysctl net.ipv4.ip_local_port_range = 32768 " +
-		"60999\n" +
-		"sysctl net.ipv4.ip_local_reserved_ports =\nsysctl net.ipv4.tcp_tw_reuse = 2\n" +
-		"sysctl net.ipv4.tcp_timestamps = 1\nsysctl net.ipv4.tcp_syncookies = 1\n" +
-		"sysctl net.ipv4.tcp_max_syn_backlog = 1024\nsysctl fs.file-max = " +
-		"100000\nsysctl fs.file-nr = 99999 0 100000\n" +
-		"ports listening =\nmeminfo MemTotal = 8000000\nmeminfo MemAvailable = " +
-		"4000000\nsystem page-size = 4096\n"
+		"initial\nsystem name = a\nsysctl net.core.somaxconn = 4096\nsysctl " +
+		"net.ipv4.ip_local_port_range = 32768 60999\nsysctl " +
+		"net.ipv4.ip_local_reserved_ports =\nsysctl net.ipv4.tcp_tw_reuse = 2\nsysctl " +
+		"net.ipv4.tcp_timestamps = 1\nsysctl net.ipv4.tcp_syncookies = 1\nsysctl " +
+		"net.ipv4.tcp_max_syn_backlog = 1024\nsysctl fs.file-max = 100000\nsysctl " +
+		"fs.file-nr = 99999 0 100000\nports listening =\nmeminfo MemTotal = " +
+		"8000000\nmeminfo MemAvailable = 4000000\nsystem page-size = 4096\n"
 	endSnapshot = "end\n"
 )
 
@@ -41,8 +39,7 @@ var tables = []struct{ name, rows string }{
 		"outbound 10.0.0.1->9:%d = FIN_WAIT2=28231 SYN_SENT=1 CLOSE_WAIT=9 " +
 			"close_wait_age=1h ranged=28231\n"},
 	{"sources", "source 10.0.%d = sockets=30000 destinations=2 ports=28232 shared=1 " +
-		"opposite=9\n" +
-		"outbound 10.0.%d->9:1 = ESTABLISHED=30000 ranged=30000\n"},
+		"opposite=9\noutbound 10.0.%d->9:1 = ESTABLISHED=30000 ranged=30000\n"},
 	{"processes", "process %d = name=p uid=%d soft=10 hard=10 files=10 threads=9 nproc=9 " +
 		"epoll=1 attributed=all ESTABLISHED=9\n"},
 	{"processes-close-wait",
@@ -55,14 +52,12 @@ var tables = []struct{ name, rows string }{
 			"queue=0 limit=5 pid=%d process=p\n"},
 	{"links", "link d%d = index=%d kind=hardware up=yes mtu=1500 txqueuelen=9 qdisc=pfifo " +
 		"addresses=2 backlog=rps tx_dropped=9\n"},
-	{"qdiscs", "qdisc eth0/%d = kind=pfifo link=eth0 limit=9 unit=packets backlog=9 " +
-		"drops=9 root=yes\n" +
-		"link d%d = index=1 kind=hardware up=yes mtu=1500 txqueuelen=9 qdisc=pfifo " +
-		"addresses=2\n"},
+	{"qdiscs", "qdisc eth0/%d = kind=pfifo link=eth0 limit=9 unit=packets backlog=9 drops=9 " +
+		"root=yes\nlink d%d = index=1 kind=hardware up=yes mtu=1500 txqueuelen=9 " +
+		"qdisc=pfifo addresses=2\n"},
 	{"qdiscs-own-link",
 		"qdisc d%d/root = kind=pfifo link=d%d limit=9 unit=packets backlog=9 drops=9 " +
-			"root=yes\n" +
-			"link d%d = index=1 kind=hardware up=yes mtu=1500 txqueuelen=9 " +
+			"root=yes\nlink d%d = index=1 kind=hardware up=yes mtu=1500 txqueuelen=9 " +
 			"qdisc=pfifo addresses=2\naddress 1.%d = link=d%d\n"},
 	{"users", "user %d = sockets=9\nprocess %d = name=p uid=%d soft=9 hard=9 nproc=9 " +
 		"files=9\n"},
@@ -144,8 +139,7 @@ func longLines() (all []input) {
 	}
 	pids := numbered(beginSnapshot+"listener 1:1 = queue=6 limit=5 pids=1", ",%d",
 		"\n"+endSnapshot)
-	return append(all,
-		input{"check pids-different", "check --from INPUT", pids},
+	return append(all, input{"check pids-different", "check --from INPUT", pids},
 		input{"check port lists", "check --from INPUT", portLists},
 		input{"check deep cgroups", "check --from INPUT", deepCgroups},
 		input{"check many holders", "check --from INPUT", manyHolders},
@@ -175,11 +169,10 @@ func deepCgroups(s *sized) {
 	path := ""
 	for i := 1; ; i++ {
 		path += "/a"
-		row := fmt.Sprintf(
-			"cgroup %s = version=2 pids_max=9 pids_current=9 memory_max=9 "+
-				"memory_current=9\n"+
-				"process %d = name=p soft=9 hard=9 files=9 cgroup=%s\nlistener "+
-				"1:%d = queue=0 limit=5 pid=%d process=p\n", path, i, path, i, i)
+		row := fmt.Sprintf("cgroup %s = version=2 pids_max=9 pids_current=9 memory_max=9 "+
+			"memory_current=9\n"+
+			"process %d = name=p soft=9 hard=9 files=9 cgroup=%s\nlistener "+
+			"1:%d = queue=0 limit=5 pid=%d process=p\n", path, i, path, i, i)
 		if !s.add("%s", row) {
 			break
 		}
@@ -210,6 +203,5 @@ func oneProcess(s *sized) {
 		"process 7 = name=p soft=9 hard=9 files=9 cgroup=/a/b ESTABLISHED=999\n",
 		"listener 0.0.0.0:%d = queue=6 limit=5 pid=7 cgroup=/a/b\n"+
 			"outbound 10.0.0.%d->1:1 = ESTABLISHED=30000 ranged=30000 pid=7 "+
-			"CLOSE_WAIT=9 SYN_SENT=9 TIME_WAIT=9\n",
-		endSnapshot)(s)
+			"CLOSE_WAIT=9 SYN_SENT=9 TIME_WAIT=9\n", endSnapshot)(s)
 }
