@@ -48,6 +48,8 @@ var sameRow = map[string][]string{
 	// what tests of machines and of labs share
 	"internal/lab/vm/vmtest": {"internal/lab/vm"},
 	"internal/lab/labtest":   {"internal/lab"},
+	// who may write to the directory of an output
+	"internal/linux/outfile": {"internal/linux/trust"},
 	// a name that is misspelt; threads that end with what was done on them
 	"internal/linux/netns":        {"internal/near", "internal/linux/thread"},
 	"internal/linux/netns/nstest": {"internal/linux/thread"},

@@ -111,6 +111,7 @@ var items = []item{
 	{program: "uvicorn", name: "uvicorn --limit-concurrency", is: itsConns, each: 1,
 		does:   "Above it clients get status 503.",
 		source: "uvicorn settings --limit-concurrency"},
+	{program: "uwsgi", name: "listen", is: itsQueue, source: "uwsgi option listen"},
 	{program: "node", name: "node listen backlog", is: itsQueue,
 		does:   "Node asks for 511 where server.listen() is given no backlog.",
 		source: "node lib/net.js Server.prototype.listen"},
@@ -128,7 +129,7 @@ func itemOf(program, name string) *item {
 // program adds a setting of a program.
 func (p *parser) program(program, name, value string) bool {
 	it := itemOf(program, name)
-	if it == nil || value == "" {
+	if value = p.unmasked(value); it == nil || value == "" {
 		return false
 	}
 	p.add(setting{form: asProgram, key: name, value: value, subject: program, item: it})
@@ -214,6 +215,7 @@ var (
 	postgres = wordFile{program: "postgresql", anywhere: true}
 	apache   = wordFile{program: "apache"}
 	gunicorn = wordFile{program: "gunicorn", anywhere: true, prefix: "gunicorn "}
+	uwsgi    = wordFile{program: "uwsgi", sections: []string{"uwsgi"}}
 	mysql    = wordFile{program: "mysql", anywhere: true, sections: []string{"mysqld",
 		"mariadb",
 		"server", "mysqld_safe", "galera"}}
@@ -221,7 +223,8 @@ var (
 
 // words reads such a file.
 func (p *parser) words(all *rows, f *wordFile) {
-	inside := true
+	inside := f.sections == nil
+	all.rest = p.masked(all.rest)
 	for all.more() {
 		t := trim(all.next())
 		p.goTo(all.n)
@@ -259,6 +262,7 @@ func (f *wordFile) line(p *parser, t string) {
 // haproxy reads the file of HAProxy.
 func (p *parser) haproxy(all *rows) {
 	section := ""
+	all.rest = p.masked(all.rest)
 	for all.more() {
 		line := all.next()
 		p.goTo(all.n)
@@ -295,8 +299,9 @@ func (p *parser) haproxyItem(name, value, of string) {
 		}
 	}
 	if it := itemOf("haproxy", of+name); it != nil {
-		p.add(setting{form: asProgram, key: name, value: value, subject: "haproxy",
-			item: it})
+		p.add(setting{form: asProgram, key: name, value: p.unmasked(value),
+			subject: "haproxy",
+			item:    it})
 		return
 	}
 	p.program("haproxy", name, value)
@@ -309,7 +314,7 @@ func haproxyWords(line string) []string {
 
 // nginx reads the file of nginx: words up to ; or a brace.
 func (p *parser) nginx(all *rows) {
-	l := &lexer{language: &language{hash: true}, text: all.rest, row: all.n + 1}
+	l := &lexer{language: &language{hash: true}, text: p.masked(all.rest), row: all.n + 1}
 	all.rest = ""
 	var words []word
 	for t := l.token(); t.kind != 0; t = l.token() {
