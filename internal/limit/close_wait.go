@@ -180,7 +180,7 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 			l.subject.Listener = row.Name()
 		}
 	}
-	l.row, l.several = row.Fact, row.Text("holders") == "several"
+	l.row, l.several = row.Fact, row.Text("several") == "yes"
 	*order = append(*order, l)
 	return l
 }

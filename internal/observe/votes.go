@@ -32,7 +32,7 @@ func (v *votes) fields(f host.Fields, o *owners) host.Fields {
 	case ok:
 		f = f.AddInt("pid", int64(pid))
 	case v.unknown == 0 && v.process.of > 0: // each holder was found, and none has most
-		f = f.Add("holders", "several")
+		f = f.Add("several", "yes")
 	}
 	own, others = o.unread.of(o.unread.name, v.name.candidate)
 	if id, ok := v.name.winner(v.unknown, own, others); ok {
