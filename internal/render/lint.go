@@ -203,7 +203,8 @@ func (s *screen) lintSummary(r lint.Report) {
 		}
 	}
 	if r.Passed > 0 {
-		rest = append(rest, plural(r.Passed, "file")+" without a setting that was recognised")
+		rest = append(rest, plural(r.Passed, "file")+" without a setting that was "+
+			"recognised")
 	}
 	if n := len(r.NotJudged()); n > 0 {
 		rest = append(rest, plural(n, "file")+" not judged")
