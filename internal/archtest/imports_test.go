@@ -114,6 +114,7 @@ func TestLibrariesStandAlone(t *testing.T) {
 // every system.
 var pure = []string{
 	"internal/host", "internal/knob", "internal/near", "internal/figure", "internal/sysctld",
+	"internal/serverconf",
 	"internal/encode", "internal/encode/hostile",
 	"internal/limit",
 	"internal/diagnose", "internal/diagnose/without", "internal/plan", "internal/lint", "internal/persist",

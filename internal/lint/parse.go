@@ -338,15 +338,15 @@ var (
 // anyLine looks for every form.
 func (p *parser) anyLine(text string) {
 	t := flat(text)
-	if section.MatchString(t) {
+	if t[0] == '[' && section.MatchString(t) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
-	p.branches = p.branches || branch.MatchString(t)
 	first := len(p.settings)
 	if p.plain(t) {
 		return
 	}
+	p.branches = p.branches || branch.MatchString(t)
 	if bare := undressed(text); bare != text {
 		text, t = bare, flat(bare)
 		if p.plain(t) {

@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/serverconf"
 )
 
 // measure is what a setting of a program is about.
@@ -266,7 +268,7 @@ func (p *parser) haproxy(all *rows) {
 	for all.more() {
 		line := all.next()
 		p.goTo(all.n)
-		words := haproxyWords(line)
+		words := serverconf.HaproxyWords(line)
 		if len(words) == 0 {
 			continue
 		}
@@ -307,55 +309,33 @@ func (p *parser) haproxyItem(name, value, of string) {
 	p.program("haproxy", name, value)
 }
 
-func haproxyWords(line string) []string {
-	line, _, _ = strings.Cut(line, "#")
-	return quotedWords(line)
-}
-
-// nginx reads the file of nginx: words up to ; or a brace.
+// nginx reads the file of nginx. What comes before a mistake is read.
 func (p *parser) nginx(all *rows) {
-	l := &lexer{language: &language{hash: true}, text: p.masked(all.rest), row: all.n + 1}
-	all.rest = ""
-	var words []word
-	for t := l.token(); t.kind != 0; t = l.token() {
-		switch t.kind {
-		case 'w', 's':
-			if n := len(words); n > 0 && t.next && strings.HasSuffix(words[n-1].text,
-				"=") {
-				words[n-1].text += t.text.text
-			} else {
-				words = append(words, t.text)
-			}
-		case '=':
-			if n := len(words); n > 0 {
-				words[n-1].text += "="
-			}
-		case ';', '{', '}':
-			if t.kind == ';' {
+	first := all.n
+	_ = serverconf.Statements([]byte(p.masked(all.rest)),
+		func(words []serverconf.Word, end byte) error {
+			if end == ';' && len(words) > 1 {
+				p.goTo(first + words[0].Row)
 				p.nginxItem(words)
 			}
-			words = nil
-		}
-	}
+			return nil
+		})
+	all.rest = ""
 }
 
-func (p *parser) nginxItem(words []word) {
-	if len(words) < 2 {
-		return
-	}
-	p.goTo(words[0].row)
-	switch name := words[0].text; name {
+func (p *parser) nginxItem(words []serverconf.Word) {
+	switch name := words[0].Text; name {
 	case "listen":
 		for _, w := range words[1:] {
-			if value, ok := strings.CutPrefix(w.text, "backlog="); ok {
+			if value, ok := strings.CutPrefix(w.Text, "backlog="); ok {
 				p.program("nginx", "backlog", value)
 			}
 		}
 	case "include":
-		if !strings.Contains(words[1].text, "mime.types") {
-			p.notRead("it includes " + words[1].text)
+		if !strings.Contains(words[1].Text, "mime.types") {
+			p.notRead("it includes " + words[1].Text)
 		}
 	default:
-		p.program("nginx", name, words[1].text)
+		p.program("nginx", name, words[1].Text)
 	}
 }
