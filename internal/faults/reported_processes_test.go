@@ -259,8 +259,8 @@ type cgroup struct {
 	dir string
 }
 
-// pidsGroup moves an actor into a cgroup of its own, of whichever version bounds tasks here. It ends
-// with the actor.
+// pidsGroup moves an actor into a cgroup of its own, of whichever version bounds tasks here. It
+// ends with the actor.
 func (w world) pidsGroup(a *lab.Actor) cgroup {
 	w.Helper()
 	root := "/sys/fs/cgroup/pids"
