@@ -75,7 +75,8 @@ func TestReports(t *testing.T) {
 		if f.report == "" {
 			continue
 		}
-		if other := seen[f.report]; other != "" || !strings.HasPrefix(f.report, "https://") {
+		other := seen[f.report]
+		if other != "" || !strings.HasPrefix(f.report, "https://") {
 			t.Errorf("%s: %s, also of %q", f.name, f.report, other)
 		}
 		seen[f.report] = f.name
