@@ -16,7 +16,7 @@ const (
 )
 
 // MostBuckets is the largest hash table that a host has by default (d532bcd0b269).
-var MostBuckets = changed(65536, host.V(5, 15), 262144)
+var MostBuckets = changed(65536, host.Came(5, 15), 262144)
 
 // trackScope is one value for the host; before 5.13 a write in any namespace changed it.
 var trackScope = Scope{ReadOnly: Since(5, 13)}

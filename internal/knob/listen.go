@@ -8,7 +8,7 @@ var listening = []Knob{
 		Name:    "net.core.somaxconn",
 		Scope:   PerNetns,
 		Takes:   one(atLeast(0)),
-		Default: changed(128, host.V(5, 4), 4096),
+		Default: changed(128, host.Came(5, 4), 4096),
 		Does: "caps the backlog argument of listen() at the time of the call, and so the " +
 			"SYN queue as well as the accept queue",
 		Not: "does not change a listener that exists, does not raise a smaller backlog " +

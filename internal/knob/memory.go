@@ -7,11 +7,11 @@ import "github.com/maxconn/maxconn/internal/host"
 var shownLate = Scope{Initial: true, ReadOnly: Since(6, 11)}
 
 // socketMax is 4 MiB since a6d4f25888b8.
-var socketMax = changed(212992, host.V(6, 17), 4<<20)
+var socketMax = changed(212992, host.Came(6, 17), 4<<20)
 
 // FirstWindow is the default of the second number of tcp_rmem, with which receive buffers begin
 // (a337531b942b).
-var FirstWindow = changed(87380, host.V(4, 20), 131072)
+var FirstWindow = changed(87380, host.Came(4, 20), 131072)
 
 // memory are settings of memory for connections and their data.
 var memory = []Knob{
@@ -35,7 +35,7 @@ var memory = []Knob{
 		Name:    "net.ipv4.tcp_rmem",
 		Scope:   Scope{Netns: true, Own: Since(4, 15), Copied: true},
 		Takes:   several(3, atLeast(1)).in("bytes"),
-		Default: largest(changed(6<<20, host.V(6, 16), 32<<20)),
+		Default: largest(changed(6<<20, host.Came(6, 16), 32<<20)),
 		Does: "minimum, first and greatest receive buffer of a socket, in bytes; the " +
 			"minimum is granted even under pressure, the last bounds auto-tuning; " +
 			"new sockets see the change",

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -134,11 +135,12 @@ type env struct {
 
 func newEnv(t Target) *env {
 	g := &env{on: t, read: t.Snapshot.Read(), spelled: &spellings{}}
-	g.text = t.Kernel
-	if g.text == "" {
-		g.text = g.read.Optional(host.System("kernel"))
-	}
+	g.text = g.read.Optional(host.System("kernel"))
 	g.kernel, _ = host.ParseRelease(g.text)
+	if t.Kernel != "" {
+		g.kernel, _ = host.ReleaseNamed(t.Kernel)
+		g.text = cmp.Or(g.kernel.String(), t.Kernel)
+	}
 	return g
 }
 
