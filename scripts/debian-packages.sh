@@ -14,6 +14,7 @@ wanted=(
   "exports ansible-core cloud-init tuned nix-bin systemd udev kmod procps"
   "browser chromium"
   "strace strace"
+  "tools nftables iproute2"
   "vm qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring"
 )
 

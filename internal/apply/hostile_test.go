@@ -90,6 +90,9 @@ func TestStateOfSomebodyElse(t *testing.T) {
 			func(b *bench) error { return os.Link(lock(b), lock(b)+"-too") },
 			"rollback, rollback 1, confirm, apply",
 		},
+		"the lock is a directory": {func(b *bench) error {
+			return errors.Join(os.Remove(lock(b)), os.Mkdir(lock(b), 0o700))
+		}, "rollback, rollback 1, confirm, apply"},
 		"the lock is a FIFO": {func(b *bench) error {
 			return errors.Join(os.Remove(lock(b)), syscall.Mkfifo(lock(b), 0o600))
 		}, "rollback, rollback 1, confirm, apply"},

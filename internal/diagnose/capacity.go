@@ -152,7 +152,7 @@ func outboundFlow(r *host.Reader, row host.Row) (Outbound, flow, bool) {
 	if pid != 0 {
 		f.pids = []int64{pid}
 	}
-	f.ownerless = pid == 0 && row.Text("holders") != "several" &&
+	f.ownerless = pid == 0 && row.Text("several") != "yes" &&
 		row.Sockets() > row.Count("TIME_WAIT")
 	return line, f.withProcess(r), ok && !strings.Contains(source, "*")
 }

@@ -97,6 +97,29 @@ listener 0.0.0.0:82 = family=4 queue=60 limit=128 drops=0 pid=7 process=slow bac
 	}
 }
 
+// A process without descriptors cannot accept: that comes before its full queue, however many were
+// refused there.
+func TestCauseBeforeConsequence(t *testing.T) {
+	r := Check(snapshot(t, ports+`
+system window = 10s
+process 6 = name=app uid=1000 start=1 state=S soft=100 hard=100 files=100 sockets=5 attributed=all ESTABLISHED=5
+listener 0.0.0.0:81 = family=4 queue=6 limit=5 drops=700 pid=6 process=app backlog=5 oldest=10s youngest=10s
+listener 0.0.0.0:82 = family=4 queue=6 limit=5 drops=7 pid=7 process=web backlog=5
+moved listener/0.0.0.0:81/drops = 700
+moved listener/0.0.0.0:82/drops = 7
+counter TcpExt.ListenOverflows = 707
+moved counter/TcpExt.ListenOverflows = 707
+`), Options{Limits: []string{"accept-queue", "process-files"}})
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, f.Limit+" "+f.Subject)
+	}
+	if d := cmp.Diff([]string{"accept-queue 0.0.0.0:82", "process-files app (pid 6)",
+		"accept-queue 0.0.0.0:81"}, got); d != "" {
+		t.Errorf("%s\n%+v", d, r.Findings)
+	}
+}
+
 // Ports that connections in FIN_WAIT_2 hold are that limit's to explain: they come first, and once.
 func TestFinWaitIsTheCause(t *testing.T) {
 	s := snapshot(t, ports+`sysctl net.ipv4.tcp_fin_timeout = 60

@@ -4,10 +4,10 @@ package faults
 
 import (
 	"net/netip"
-	"os/exec"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 )
 
 // Source ports of a host that rewrites addresses.
@@ -38,16 +38,14 @@ var behindNAT = netip.MustParseAddrPort("10.72.0.1:443")
 // server, each in a lab beside it, with these ports. The server takes what comes.
 func (w world) masquerade(ports string) (clients, server *lab.Actor) {
 	w.Helper()
-	if _, err := exec.LookPath("nft"); err != nil {
-		w.Skip(err)
-	}
+	nft := nstest.Tool(w.T, "nft")
 	clients = w.neighbour("clients", "10.71.0.1/24", "10.71.0.254/24", "10.72.0.0/24")
 	server = w.neighbour("server", "10.72.0.1/24", "10.72.0.254/24", "10.71.0.0/24")
 	w.set("net.ipv4.ip_forward", "1")
 	out, err := w.lab.Run(w.Context(), strings.NewReader("table ip t {\n chain p {\n"+
 		"  type nat hook postrouting priority 100;\n"+
 		"  ip daddr 10.72.0.1 ip protocol tcp masquerade to :"+ports+"\n }\n}\n"),
-		"nft", "-f", "-")
+		nft, "-f", "-")
 	w.must(err)
 	if out.Code != 0 {
 		w.Skipf("nft: %s", out.Stderr)

@@ -70,7 +70,8 @@ const (
 	// InboundKind is a table by listener ("address:port", a group is one row): one
 	// field a TCP state (ESTABLISHED ...), unaccepted (of ESTABLISHED and CLOSE_WAIT:
 	// not yet taken by accept()), pid process (who holds the accepted sockets, where
-	// one process holds most), unaccepted_close_wait (of CLOSE_WAIT: not yet taken by
+	// one process holds most), several (yes: all holders were found, and none holds
+	// most), unaccepted_close_wait (of CLOSE_WAIT: not yet taken by
 	// accept()), close_wait_age (see Age: at least half of the CLOSE_WAIT sockets,
 	// unaccepted ones left out, have been in it this long). A row without a listener of
 	// its name is what is left of one that has been closed.

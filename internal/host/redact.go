@@ -127,16 +127,15 @@ func isFigure(text string) bool {
 	return true
 }
 
-// aWord is a word of the kernel's, such as the name of a driver, a queueing discipline or a way to
-// control congestion.
-var aWord = regexp.MustCompile(`^[a-z0-9_ -]+$`)
-
-// kernelWord keeps figures and words of the kernel's.
+// kernelWord keeps figures and words of the kernel's. A driver, a queueing discipline or a way to
+// control congestion of somebody's own has a name of people's making.
 func kernelWord(x *redactor, text string) string {
-	if aWord.MatchString(text) {
-		return text
+	for word := range strings.FieldsSeq(text) {
+		if !kernelWords[word] && !isFigure(word) {
+			return x.standIn("value", text)
+		}
 	}
-	return figure(x, text)
+	return text
 }
 
 // figure keeps a figure and hides everything else.

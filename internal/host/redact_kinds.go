@@ -137,6 +137,21 @@ until up use used user users value values version visible waiting want was were 
 which while who whole with without word words work would write written wrong yet you zero
 `)
 
+// kernelWords are the kinds of devices (IFLA_INFO_KIND: struct rtnl_link_ops of Linux 6.18, and
+// those of package link), the queueing disciplines (net/sched/sch_*.c), the ways to control
+// congestion (net/ipv4/tcp_*.c), and the words that package observe has for the like.
+var kernelWords = setOf(`
+amt bareudp batadv bond bridge caif can dsa dummy erspan geneve gre gretap gtp hardware hsr ifb
+ip6erspan ip6gre ip6gretap ip6tnl ipip ipoib ipvlan ipvtap loopback lowpan macsec macvlan macvtap
+netdevsim netkit nlmon openvswitch ovpn pfcp ppp rmnet sit team tun vcan veth virt_wifi vlan vrf
+vsockmon vti vti6 vxcan vxlan wireguard wwan xfrm
+bfifo blackhole bpf cake cbq cbs choke clsact codel drr dualpi2 etf ets fq fq_codel fq_pie gred
+hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_head_drop pie plug
+prio qfq red sfb sfq skbprio taprio tbf teql
+bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
+bytes child gro_cells initial listed napi netif_rx packets rps
+`)
+
 func setOf(words string) map[string]bool {
 	set := map[string]bool{}
 	for word := range strings.FieldsSeq(words) {

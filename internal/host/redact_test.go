@@ -99,6 +99,11 @@ func TestUnknownFactsAreHidden(t *testing.T) {
 			{secret + "!", "1"}}.String(),
 	)
 	s.Set(Fact{ListenerKind, secret + ":80"}, "queue=0")
+	s.Set(Fact{LinkKind, "eth1"}, "kind="+secret+" qdisc="+secret+" backlog="+secret)
+	s.Set(Fact{QdiscKind, "eth1/root"}, "kind="+secret+" unit="+secret)
+	s.Set(Sysctl("net.core.default_qdisc"), secret)
+	s.Set(Sysctl("net.ipv4.tcp_congestion_control"), "cubic "+secret)
+	s.Set(System("scope"), secret)
 	s.Set(Fact{QdiscKind, "eth0/" + secret}, "drops=0")
 	s.Set(Fact{MovedKind, "novelty/" + secret}, "1")
 	s.Miss(
@@ -109,6 +114,11 @@ func TestUnknownFactsAreHidden(t *testing.T) {
 	if strings.Contains(strings.ReplaceAll(text, "system "+secret+" =", ""), secret) ||
 		strings.Contains(text, "10.0.0.7") {
 		t.Error(text)
+	}
+	s = Snapshot{}
+	s.Set(Fact{LinkKind, "lo"}, "backlog=netif_rx kind=veth qdisc=fq_codel")
+	if words := string(Redact(s).Text()); words != string(s.Text()) {
+		t.Errorf("words of the kernel are hidden: %s", words)
 	}
 	if !strings.Contains(text, "novelty 12 = 12 34\n") || !strings.Contains(text, "other=7") {
 		t.Error(text)

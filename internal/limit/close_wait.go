@@ -180,7 +180,7 @@ func leakOf(order *[]*leak, row host.Row) *leak {
 			l.subject.Listener = row.Name()
 		}
 	}
-	l.row, l.several = row.Fact, row.Text("holders") == "several"
+	l.row, l.several = row.Fact, row.Text("several") == "yes"
 	*order = append(*order, l)
 	return l
 }
@@ -321,7 +321,12 @@ func (l leak) stopped() bool { return strings.EqualFold(l.processState, "t") }
 
 // holder names the process, as far as it is known.
 func (l leak) holder() string {
-	if l.subject.PID == 0 {
+	switch {
+	case l.several && l.subject.Process != "":
+		return "several processes (" + l.subject.Process + ")"
+	case l.several:
+		return "several processes"
+	case l.subject.PID == 0:
 		return "a process that could not be seen"
 	}
 	return who(l.subject.Process, l.subject.PID)

@@ -113,8 +113,8 @@ func (b *bracer) ending(until byte, terms []term) bool {
 	case 0, ',', ';', '}', ']', ')':
 		return true
 	case '\n':
-		open := len(terms) > 0 && terms[len(terms)-1].sets
-		return b.lines && !open && until != '(' && until != '['
+		open := len(terms) > 0 && terms[len(terms)-1].open
+		return b.lines && !open && until != ')' && until != ']'
 	}
 	return b.isEnd()
 }
@@ -123,6 +123,7 @@ func (b *bracer) ending(until byte, terms []term) bool {
 type term struct {
 	*node
 	sets bool // = and the like
+	open bool // what it sets may stand on the next line
 	next bool // no blank stands before it
 	body bool // a block in braces
 	call bool // what stands in parentheses
@@ -177,7 +178,7 @@ func (b *bracer) term() term {
 	b.advance()
 	switch t.kind {
 	case '=':
-		out.sets = true
+		out.sets, out.open = true, !b.code || t.text.text != ":"
 		return out
 	case '{', '[', '(':
 		if b.depth > deepestBrace {
@@ -310,7 +311,7 @@ func (b *bracer) valueOf(terms []term) *node {
 	out := &node{kind: list, row: terms[0].row}
 	var words []string
 	for _, t := range terms {
-		if t.node != nil && t.kind != scalar {
+		if t.node != nil && (t.kind != scalar || strings.Contains(t.text.text, "\n")) {
 			out.items = append(out.items, t.node)
 		} else if t.node != nil {
 			words = append(words, t.text.text)

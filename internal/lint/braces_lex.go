@@ -65,7 +65,7 @@ func (l *lexer) token() (t token) {
 		t.kind = c
 	case l.string(&t):
 	case l.sets():
-		t.kind = '='
+		t.kind, t.text.text = '=', l.text[l.at-1:l.at]
 	default:
 		t.kind, t.text = 'w', word{l.word(), l.row}
 	}
@@ -144,6 +144,9 @@ func (l *lexer) word() string {
 		case c == '=' && l.at == from, c == '$' && strings.HasPrefix(rest, "{"):
 		case strings.IndexByte(" \t\r\n\v\f{}[](),;=:\"'`#", c) >= 0 &&
 			!(c == '{' && l.at > from && l.text[l.at-1] == '$'):
+			if l.at == from {
+				l.at++ // a mark that means nothing in this language
+			}
 			return l.text[from:l.at]
 		}
 		if l.at++; c == '{' {
@@ -186,8 +189,13 @@ func (l *lexer) string(t *token) bool {
 func (l *lexer) quoted(t *token, mark string) {
 	from := l.at + len(mark)
 	i := from
-	for i < len(l.text) && !strings.HasPrefix(l.text[i:], mark) {
-		if l.text[i] == '\\' && mark != "''" {
+	for i < len(l.text) {
+		if strings.HasPrefix(l.text[i:], mark) {
+			if mark != "''" || !nixEscape(l.text[i+2:]) {
+				break
+			}
+			i += 2
+		} else if l.text[i] == '\\' && mark != "''" {
 			i++
 		}
 		i++
@@ -207,6 +215,11 @@ func (l *lexer) quoted(t *token, mark string) {
 		!strings.HasPrefix(rest, written) {
 		t.text = word{rest, t.text.row + 1}
 	}
+}
+
+// nixEscape says whether what follows ” makes it a part of the string: ”$, ”' and ”\.
+func nixEscape(rest string) bool {
+	return rest != "" && strings.IndexByte("$'\\", rest[0]) >= 0
 }
 
 // document takes <<EOF, <<-EOF and @("EOF"), with the lines that follow this one.

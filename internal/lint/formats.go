@@ -127,6 +127,7 @@ var formats = prepared([]*format{
 	{name: "Apache", by: byWords, words: &apache, apart: true, tags: "apache apacheconf",
 		files: "httpd.conf apache2.conf apache.conf mpm*.conf mods-*/*.conf " +
 			"apache2/*.conf"},
+	{name: "uWSGI", by: byWords, words: &uwsgi, files: "uwsgi.ini uwsgi/*.ini uwsgi-*.ini"},
 	{name: "gunicorn", by: byWords, words: &gunicorn,
 		files: "gunicorn.conf.py gunicorn.py gunicorn_conf.py gunicorn_config.py"},
 	{name: "JSON", by: byBraces, lang: jsonText, apart: true, tags: "json json5 jsonc",
@@ -169,6 +170,8 @@ var formats = prepared([]*format{
 	{name: "Jsonnet", files: "*.jsonnet *.libsonnet *.cue *.dhall *.rego"},
 	{name: "patch", files: "*.patch *.diff", tags: "diff patch"},
 	{name: "table", files: "*.csv *.tsv"},
+	{name: "source code", files: "*.swift *.ml *.mli *.rkt *.ex *.exs *.erl *.zig *.clj *.hs " +
+		"*.nim *.cr *.dart *.cs *.fs *.vb *.vim *.d *.pas *.s *.asm *.tcl *.r *.jl *.m"},
 })
 
 func prepared(all []*format) []*format {

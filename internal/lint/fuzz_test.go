@@ -21,7 +21,11 @@ func FuzzLint(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, name := range archives {
+	corpus, err := filepath.Glob("testdata/corpus/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range append(archives, corpus...) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -61,6 +65,39 @@ func FuzzLint(f *testing.F) {
 		}
 		if len(r.Brief().Lines)+r.Brief().Skipped != len(r.Lines) {
 			t.Fatal("lines are lost")
+		}
+	})
+}
+
+// FuzzReaders feeds each reader by itself, without the judgement, which takes most of the time.
+func FuzzReaders(f *testing.F) {
+	corpus, err := filepath.Glob("testdata/corpus/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range corpus {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for i, p := range a.Files {
+			f.Add(uint8(i), p.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, n uint8, text []byte) {
+		if notText(text) {
+			return
+		}
+		p := &parser{format: formats[int(n)%len(formats)]}
+		spent.Within(t, len(text), func() {
+			all, _ := rowsOf(text)
+			p.readAll(p.format, all)
+		})
+		most := 1 + bytes.Count(text, []byte("\n"))
+		for _, s := range p.settings {
+			if s.row < 1 || s.row > most {
+				t.Errorf("%s: row %d of %d: %s", p.format.name, s.row, most, s.key)
+			}
 		}
 	})
 }

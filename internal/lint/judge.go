@@ -295,6 +295,10 @@ func (c *evaluation) judge() {
 		}
 		c.rlimit()
 	case asQueue:
+		if c.isMade() {
+			c.note(UnknownValue, notKnown, "ip-link(8)")
+			break
+		}
 		c.queue()
 	case asModule, asOption:
 		c.module()

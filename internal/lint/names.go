@@ -63,12 +63,13 @@ const longestName = 80
 
 // spelling is a name in the ways in which it is compared.
 type spelling struct {
-	whole, joined, last string
+	whole, joined, last near.Word
 	words               []string
 }
 
 func spell(s string) spelling {
-	return spelling{s, strings.Map(lettersOnly, s), knob.Last(s),
+	return spelling{near.Counted(s), near.Counted(strings.Map(lettersOnly, s)),
+		near.Counted(knob.Last(s)),
 		strings.FieldsFunc(s, func(r rune) bool {
 			return r == '.' || r == '_' || r == '/'
 		})}
@@ -129,8 +130,10 @@ func nearestNames(key string) (out []string) {
 	var all []candidate
 	most := max(2, len(key)/5)
 	written := spell(strings.ToLower(key))
-	for _, n := range knownNames() {
-		if d := distance(written, n.spelled, most); d <= most {
+	known := knownNames()
+	for i := range known {
+		n := &known[i]
+		if d := distance(&written, &n.spelled, most); d <= most {
 			if isTCP(n.Name) {
 				d = 2*d - 1 // of two that are as near, the one about connections
 			} else {
@@ -147,20 +150,19 @@ func nearestNames(key string) (out []string) {
 }
 
 // distance is the number of slips that make one of the other; above most it is just more.
-func distance(key, name spelling, most int) int {
-	if key.joined == name.joined {
+func distance(key, name *spelling, most int) int {
+	if key.joined.Text == name.joined.Text {
 		return 1
 	}
-	d := min(near.Edits(key.whole, name.whole, most),
-		near.Edits(key.joined, name.joined, most-1)+1)
+	d := min(key.whole.Edits(&name.whole, most), key.joined.Edits(&name.joined, most-1)+1)
 	if d > 2 && oneWordOff(key.words, name.words) {
 		d = 2
 	}
 	switch {
-	case len(name.last) >= 8 && key.last == name.last:
+	case len(name.last.Text) >= 8 && key.last.Text == name.last.Text:
 		d = min(d, 2)
-	case len(name.last) >= 10:
-		if slips := near.Edits(key.last, name.last, 2); slips <= 2 {
+	case len(name.last.Text) >= 10:
+		if slips := key.last.Edits(&name.last, 2); slips <= 2 {
 			d = min(d, 2+slips)
 		}
 	}

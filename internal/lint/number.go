@@ -101,15 +101,17 @@ func refusal(w string) string {
 
 // fillIn is what people write where a value has to be put: <value>, @value@, %{value}, N,
 // YOUR_VALUE.
-var fillIn = regexp.MustCompile(`^(?:<[^<>]+>|@\w+@|%\{.*\}|%\w+%|__\w+__|\[\[.*\]\]|` +
-	`[A-Z](?:\s+[A-Z])*|[A-Z]{2,}(?:_[A-Z0-9]+)+|X{2,}|\.{3}|\?+)$`)
+var fillIn = regexp.MustCompile(`^(?:<[^<>]+>|@\w+@|%\{.*\}|%\w+%|__\w+__|\{[\w.]+\}|\[\[.*\]\]|` +
+	`[A-Z](?:\s+[A-Z])*|` +
+	`(?i:min|max|default|low|high|value|number|size|n|x)(?:\s+(?:min|max|default|low|high))*|` +
+	`[A-Z]{2,}(?:_[A-Z0-9]+)+|X{2,}|\.{3}|\?+)$`)
 
 // variable says whether a value is made by a shell or a template, or has to be filled in, so that
 // it is not known here.
 func variable(value string) bool {
 	return strings.ContainsAny(value, "$`") || strings.Contains(value, "{{") ||
 		strings.Contains(value, "<%") || strings.Contains(value, "{%") ||
-		fillIn.MatchString(trim(value))
+		value != "" && !isDigit(value[0]) && fillIn.MatchString(trim(value))
 }
 
 // count writes a number for people.

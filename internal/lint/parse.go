@@ -38,6 +38,7 @@ type parser struct {
 	masks    []string          // what templates fill in
 	target   string            // the file that what is read will be
 	opened   string            // the file that a program opened
+	pages    int               // that are read, in which lines may be sentences
 	repeated map[string]bool   // settings that aliases have made
 	under    string            // the name under which the table stands that is read
 	spelled  *spellings
@@ -104,26 +105,27 @@ var (
 // sniffed is a format that a text without a name for it has.
 func (p *parser) sniffed(text string) *format {
 	switch {
-	case isNginx.MatchString(text):
+	case strings.Contains(text, "{") && isNginx.MatchString(text):
 		return formatTagged("nginx")
-	case isHAProxy.MatchString(text) && strings.Contains(text, "bind "):
+	case strings.Contains(text, "bind ") && isHAProxy.MatchString(text):
 		return formatTagged("haproxy")
+	case !strings.Contains(text, "["):
 	case isTuned.MatchString(text):
 		return formatTagged("tuned")
 	case isMySQL.MatchString(text):
 		return formatTagged("mysql")
 	}
-	lines, like := 0, 0
+	found := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if t := trim(line); t == "" || isComment(t) {
 			continue
 		}
-		if lines++; treeLine.MatchString(line) {
-			like++
+		if found = treeLine.MatchString(line); !found {
+			return nil
 		}
 	}
-	if lines == 0 || like < lines {
+	if !found {
 		return nil
 	}
 	return formatTagged("yaml")
@@ -336,15 +338,15 @@ var (
 // anyLine looks for every form.
 func (p *parser) anyLine(text string) {
 	t := flat(text)
-	if section.MatchString(t) {
+	if t[0] == '[' && section.MatchString(t) {
 		p.section = strings.Trim(t, "[]")
 		return
 	}
-	p.branches = p.branches || branch.MatchString(t)
 	first := len(p.settings)
 	if p.plain(t) {
 		return
 	}
+	p.branches = p.branches || branch.MatchString(t)
 	if bare := undressed(text); bare != text {
 		text, t = bare, flat(bare)
 		if p.plain(t) {
@@ -413,6 +415,9 @@ func (p *parser) isNearKey(key string) bool {
 // stray reports a line that begins with the name of a setting, or with the words of a limit, and
 // sets nothing.
 func (p *parser) stray(t string) {
+	if p.pages > 0 {
+		return // a sentence is no line that went wrong
+	}
 	words := strings.Fields(t)
 	if len(words) < 2 {
 		return

@@ -92,6 +92,8 @@ func (p *parser) assignment(t string) bool {
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
+	case looksLikeKey(strings.TrimPrefix(bare, "sysctl.")): // also of the kernel's command line
+		bare = strings.TrimPrefix(bare, "sysctl.")
 	case !looksLikeKey(bare) && !isShortName(bare) && !p.isMisspelt(bare):
 		return false
 	}

@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/maxconn/maxconn/internal/serverconf"
 )
 
 // measure is what a setting of a program is about.
@@ -111,6 +113,7 @@ var items = []item{
 	{program: "uvicorn", name: "uvicorn --limit-concurrency", is: itsConns, each: 1,
 		does:   "Above it clients get status 503.",
 		source: "uvicorn settings --limit-concurrency"},
+	{program: "uwsgi", name: "listen", is: itsQueue, source: "uwsgi option listen"},
 	{program: "node", name: "node listen backlog", is: itsQueue,
 		does:   "Node asks for 511 where server.listen() is given no backlog.",
 		source: "node lib/net.js Server.prototype.listen"},
@@ -128,7 +131,7 @@ func itemOf(program, name string) *item {
 // program adds a setting of a program.
 func (p *parser) program(program, name, value string) bool {
 	it := itemOf(program, name)
-	if it == nil || value == "" {
+	if value = p.unmasked(value); it == nil || value == "" {
 		return false
 	}
 	p.add(setting{form: asProgram, key: name, value: value, subject: program, item: it})
@@ -214,6 +217,7 @@ var (
 	postgres = wordFile{program: "postgresql", anywhere: true}
 	apache   = wordFile{program: "apache"}
 	gunicorn = wordFile{program: "gunicorn", anywhere: true, prefix: "gunicorn "}
+	uwsgi    = wordFile{program: "uwsgi", sections: []string{"uwsgi"}}
 	mysql    = wordFile{program: "mysql", anywhere: true, sections: []string{"mysqld",
 		"mariadb",
 		"server", "mysqld_safe", "galera"}}
@@ -221,7 +225,8 @@ var (
 
 // words reads such a file.
 func (p *parser) words(all *rows, f *wordFile) {
-	inside := true
+	inside := f.sections == nil
+	all.rest = p.masked(all.rest)
 	for all.more() {
 		t := trim(all.next())
 		p.goTo(all.n)
@@ -259,10 +264,11 @@ func (f *wordFile) line(p *parser, t string) {
 // haproxy reads the file of HAProxy.
 func (p *parser) haproxy(all *rows) {
 	section := ""
+	all.rest = p.masked(all.rest)
 	for all.more() {
 		line := all.next()
 		p.goTo(all.n)
-		words := haproxyWords(line)
+		words := serverconf.HaproxyWords(line)
 		if len(words) == 0 {
 			continue
 		}
@@ -295,62 +301,41 @@ func (p *parser) haproxyItem(name, value, of string) {
 		}
 	}
 	if it := itemOf("haproxy", of+name); it != nil {
-		p.add(setting{form: asProgram, key: name, value: value, subject: "haproxy",
-			item: it})
+		p.add(setting{form: asProgram, key: name, value: p.unmasked(value),
+			subject: "haproxy",
+			item:    it})
 		return
 	}
 	p.program("haproxy", name, value)
 }
 
-func haproxyWords(line string) []string {
-	line, _, _ = strings.Cut(line, "#")
-	return quotedWords(line)
-}
-
-// nginx reads the file of nginx: words up to ; or a brace.
+// nginx reads the file of nginx. What comes before a mistake is read.
 func (p *parser) nginx(all *rows) {
-	l := &lexer{language: &language{hash: true}, text: all.rest, row: all.n + 1}
-	all.rest = ""
-	var words []word
-	for t := l.token(); t.kind != 0; t = l.token() {
-		switch t.kind {
-		case 'w', 's':
-			if n := len(words); n > 0 && t.next && strings.HasSuffix(words[n-1].text,
-				"=") {
-				words[n-1].text += t.text.text
-			} else {
-				words = append(words, t.text)
-			}
-		case '=':
-			if n := len(words); n > 0 {
-				words[n-1].text += "="
-			}
-		case ';', '{', '}':
-			if t.kind == ';' {
+	first := all.n
+	_ = serverconf.Statements([]byte(p.masked(all.rest)),
+		func(words []serverconf.Word, end byte) error {
+			if end == ';' && len(words) > 1 {
+				p.goTo(first + words[0].Row)
 				p.nginxItem(words)
 			}
-			words = nil
-		}
-	}
+			return nil
+		})
+	all.rest = ""
 }
 
-func (p *parser) nginxItem(words []word) {
-	if len(words) < 2 {
-		return
-	}
-	p.goTo(words[0].row)
-	switch name := words[0].text; name {
+func (p *parser) nginxItem(words []serverconf.Word) {
+	switch name := words[0].Text; name {
 	case "listen":
 		for _, w := range words[1:] {
-			if value, ok := strings.CutPrefix(w.text, "backlog="); ok {
+			if value, ok := strings.CutPrefix(w.Text, "backlog="); ok {
 				p.program("nginx", "backlog", value)
 			}
 		}
 	case "include":
-		if !strings.Contains(words[1].text, "mime.types") {
-			p.notRead("it includes " + words[1].text)
+		if !strings.Contains(words[1].Text, "mime.types") {
+			p.notRead("it includes " + words[1].Text)
 		}
 	default:
-		p.program("nginx", name, words[1].text)
+		p.program("nginx", name, words[1].Text)
 	}
 }

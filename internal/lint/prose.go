@@ -96,7 +96,11 @@ func (t *page) code(n ast.Node, language string) {
 // with a
 // prompt are typed.
 func (p *parser) inLanguage(language string, w word) {
-	switch f := formatTagged(language); {
+	f := formatTagged(language)
+	if other := p.sniffed(w.text); f == shellText && other != nil && other.by != byYAML {
+		f = other // whatever the page says
+	}
+	switch {
 	case f == shellText && hasPrompts(w.text):
 		p.readAs(shellText, word{typed(w.text), w.row})
 	case f.name == "patch":
@@ -202,16 +206,25 @@ func (t *page) lines(n ast.Node) {
 		return ast.WalkContinue, nil
 	})
 	if !coded {
-		t.readAs(anything, t.flat(n))
+		t.sentences(t.flat(n))
 	}
+}
+
+// sentences reads text that is no code.
+func (p *parser) sentences(w word) {
+	p.pages++
+	p.readAs(anything, w)
+	p.pages--
 }
 
 // inline takes code inside of a sentence, where it is a setting or a command as a whole.
 func (p *parser) inline(w word) {
 	p.goTo(w.row)
+	p.pages++
 	if t := trim(w.text); !p.plain(t) {
 		p.readAs(shellText, w)
 	}
+	p.pages--
 }
 
 func (t *page) htmlBlock(n *ast.HTMLBlock) {
@@ -232,7 +245,7 @@ func (p *parser) html(all *rows) {
 		t.token(z.Token(), row)
 		row += raw
 	}
-	t.flush(anything)
+	t.flush()
 	all.rest = ""
 }
 
@@ -268,7 +281,7 @@ var spans = set("b i em strong span a u font small tt mark sup sub kbd samp var"
 func (t *htmlPage) start(tok html.Token) {
 	switch tok.Data {
 	case "script", "style", "title", "textarea", "head":
-		t.flush(anything)
+		t.flush()
 		t.dead = tok.Data
 		return
 	case "pre", "code":
@@ -279,7 +292,7 @@ func (t *htmlPage) start(tok html.Token) {
 			}
 		}
 		if t.inner == "" {
-			t.flush(anything)
+			t.flush()
 			t.inner = tok.Data
 		}
 		return
@@ -287,7 +300,7 @@ func (t *htmlPage) start(tok html.Token) {
 		t.cells = nil
 	}
 	if !spans[tok.Data] && t.inner == "" {
-		t.flush(anything)
+		t.flush()
 	}
 }
 
@@ -312,16 +325,16 @@ func (t *htmlPage) end(name string) {
 		t.parser.cells(t.cells)
 		t.cells = nil
 	case !spans[name] && t.inner == "":
-		t.flush(anything)
+		t.flush()
 	}
 }
 
 // flush reads the text so far.
-func (t *htmlPage) flush(f *format) {
+func (t *htmlPage) flush() {
 	w := t.text
 	t.text = word{}
 	if trim(w.text) != "" && t.dead == "" {
-		t.readAs(f, w)
+		t.sentences(w)
 	}
 }
 
@@ -352,7 +365,7 @@ func (p *parser) marked(all *rows) {
 			p.spans(line, all.n)
 			p.inLanguage("", indented(all))
 		case !p.spans(line, all.n) && !strings.HasPrefix(t, ".."):
-			p.as(anyRole, line)
+			p.sentences(word{line, all.n})
 		}
 	}
 }

@@ -210,9 +210,7 @@ func (s *script) assigns(all []*syntax.Assign) {
 	for _, a := range all {
 		switch {
 		case a.Array != nil:
-			for _, e := range a.Array.Elems {
-				s.element(e.Index, e.Value)
-			}
+			s.array(a.Array.Elems)
 		case a.Index != nil:
 			s.element(a.Index, a.Value)
 		case a.Value != nil:
@@ -232,6 +230,9 @@ func (s *script) assigned(a *syntax.Assign) {
 	switch {
 	case strings.Contains(w.text, "\n"):
 		s.nested(w)
+	case strings.HasPrefix(name, "GRUB_CMDLINE"):
+		s.row = w.row
+		s.bootLine(value)
 	case name == "ULIMIT" && strings.HasPrefix(value, "-"):
 		s.row = w.row
 		s.ulimit(quotedWords(value))
@@ -245,6 +246,33 @@ func (s *script) assigned(a *syntax.Assign) {
 		value = "$"
 	}
 	s.remember(name, value)
+}
+
+// bootLine takes sysctl.KEY=VALUE (since Linux 5.8) of the kernel's command line.
+func (s *script) bootLine(value string) {
+	for _, one := range quotedWords(value) {
+		if strings.HasPrefix(one, "sysctl.") {
+			s.assignment(one)
+		}
+	}
+}
+
+// array takes the elements of a table, or the arguments of a command that is run later.
+func (s *script) array(all []*syntax.ArrayElem) {
+	var words []word
+	for _, e := range all {
+		if e.Value != nil {
+			words = append(words, s.word(e.Value))
+		}
+	}
+	if given := texts(words); slices.Contains(given, "--sysctl") ||
+		slices.Contains(given, "--ulimit") {
+		s.within(world{scope: OfContainer, given: true}, func() { s.otherCommand(words) })
+		return
+	}
+	for _, e := range all {
+		s.element(e.Index, e.Value)
+	}
 }
 
 func (s *script) element(index syntax.ArithmExpr, value *syntax.Word) {

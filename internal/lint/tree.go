@@ -116,7 +116,7 @@ func (p *parser) isFileName(key string) bool {
 var joinedNames = sync.OnceValue(func() map[string]string {
 	all := map[string]string{}
 	for _, n := range knownNames() {
-		all[n.spelled.joined] = n.Name
+		all[n.spelled.joined.Text] = n.Name
 	}
 	return all
 })

@@ -30,7 +30,7 @@ func (p *parser) yamlFile(all *rows) {
 
 var (
 	control   = regexp.MustCompile(`\{%.*?%\}|\{#.*?#\}`)
-	expansion = regexp.MustCompile(`\{\{.*?\}\}`)
+	expansion = regexp.MustCompile(`\{\{.*?\}\}|<%=.*?%>`)
 	maskedOut = regexp.MustCompile("\ue000([0-9]+)\ue001")
 	erb       = regexp.MustCompile(`<%[^=].*?%>`)
 )

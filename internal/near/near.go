@@ -42,23 +42,44 @@ func next(row []int, c byte, b string, first int) (least int) {
 	return least
 }
 
+// Word is a word with the count of its bytes, for those that are compared again and again.
+type Word struct {
+	Text  string
+	bytes [32]int32
+}
+
+// Counted counts.
+func Counted(s string) (w Word) {
+	w.Text = s
+	for i := range len(s) {
+		w.bytes[s[i]&31]++
+	}
+	return w
+}
+
+// Edits is as the function of this name; most comparisons end with the counts.
+func (w *Word) Edits(other *Word, most int) int {
+	if w.apart(other) > most {
+		return most + 1
+	}
+	return Edits(w.Text, other.Text, most)
+}
+
 // apart is a lower bound that is quick to find: each edit puts in at most one byte and
 // takes out at most one.
-func apart(a, b string) int {
-	var more [32]int
-	for i := range len(a) {
-		more[a[i]&31]++
-	}
-	for i := range len(b) {
-		more[b[i]&31]--
-	}
+func (w *Word) apart(other *Word) int {
 	in, out := 0, 0
-	for _, n := range more {
-		if n > 0 {
-			in += n
+	for i, n := range w.bytes {
+		if d := int(n - other.bytes[i]); d > 0 {
+			in += d
 		} else {
-			out -= n
+			out -= d
 		}
 	}
 	return max(in, out)
+}
+
+func apart(a, b string) int {
+	v, w := Counted(a), Counted(b)
+	return v.apart(&w)
 }

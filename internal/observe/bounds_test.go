@@ -2,7 +2,6 @@ package observe_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -19,8 +18,8 @@ import (
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
-	"github.com/maxconn/maxconn/internal/observe"
 )
 
 // Sockets that were given a part of the port range, which no file and no dump shows.
@@ -113,12 +112,9 @@ func TestConfiguredServers(t *testing.T) {
 			if err := os.Chtimes(file, at, at); err != nil {
 				t.Fatal(err)
 			}
-			pid, _ := child(t, "serve", c.argv...)
-			snapshot, err := observe.Observe(context.Background(), observe.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			f := row(snapshot, host.ProcessKind, strconv.Itoa(pid))
+			s := start(t)
+			pid, _ := s.child("serve", c.argv...)
+			f := row(s.observe(), host.ProcessKind, strconv.Itoa(pid))
 			if f == nil {
 				t.Fatalf("no row of process %d", pid)
 			}
@@ -174,15 +170,15 @@ func connectTo(at *net.TCPAddr, n int) error {
 	return nil
 }
 
-// child starts a child of a role, which has printed the address of its listener and ends with the
-// test.
-func child(t *testing.T, role string, argv ...string) (pid int, at string) {
+// child starts a child of a role in the namespace of the scene. It has printed the address of its
+// listener, and ends with the test.
+func (t scene) child(role string, argv ...string) (pid int, at string) {
 	t.Helper()
 	cmd := &exec.Cmd{Path: must(os.Executable())(t), Args: argv, Env: append(os.Environ(),
 		childEnv+"="+role), Stderr: os.Stderr}
 	in := must(cmd.StdinPipe())(t)
 	out := bufio.NewReader(must(cmd.StdoutPipe())(t))
-	if err := cmd.Start(); err != nil {
+	if err := netns.Do(netns.Path(t.NetNS()), cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -199,12 +195,9 @@ func child(t *testing.T, role string, argv ...string) (pid int, at string) {
 // Threads that have descriptors of their own (CLONE_FILES not shared) show in their own directories
 // alone: their connections are the process's, and the limit is one of each table.
 func TestTablesOfThreads(t *testing.T) {
-	pid, at := child(t, "tables", "tables")
-	snapshot, err := observe.Observe(context.Background(), observe.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := scene{T: t}
+	s := start(t)
+	pid, at := s.child("tables", "tables")
+	snapshot := s.observe()
 	s.want(snapshot, host.ProcessKind, strconv.Itoa(pid),
 		"tables=3 unseen_tables= attributed=all ESTABLISHED=60")
 	s.want(snapshot, host.OutboundKind, "127.0.0.1->"+at, "ESTABLISHED=60 pid="+
@@ -242,12 +235,9 @@ func leak() error {
 // A leak of sockets is called so from a sample of the descriptors, and the estimates hold the
 // truth.
 func TestLeakedSockets(t *testing.T) {
-	pid, _ := child(t, "leak", "leak")
-	snapshot, err := observe.Observe(context.Background(), observe.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := row(snapshot, host.ProcessKind, strconv.Itoa(pid))
+	s := start(t)
+	pid, _ := s.child("leak", "leak")
+	f := row(s.observe(), host.ProcessKind, strconv.Itoa(pid))
 	number := func(name string) int { return must(strconv.Atoi(f[name]))(t) }
 	if f["estimate"] == "" && f["attributed"] == "all" {
 		t.Skip("the hard limit of descriptors is too low for a process that is sampled")

@@ -282,3 +282,19 @@ func BenchmarkAggregate(b *testing.B) {
 		c.add(sockets[i%len(sockets)])
 	}
 }
+
+// Sockets that several processes share are not those of a process that could not be seen.
+func TestSeveralHolders(t *testing.T) {
+	var v votes
+	o := someOwners()
+	for i := range 30 {
+		v.count(&sockdiag.Socket{Inode: uint32(i + 1)}, o.holders[i%len(o.holders)], 1)
+	}
+	if have, _ := v.fields(nil, o).Lookup("several"); have != "yes" {
+		t.Errorf("30 sockets of %d processes: %q", len(o.holders), have)
+	}
+	v.count(&sockdiag.Socket{Inode: 99}, nil, 1)
+	if have, _ := v.fields(nil, o).Lookup("several"); have != "" {
+		t.Errorf("one of a process that was not found: %q", have)
+	}
+}

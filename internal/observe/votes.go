@@ -28,8 +28,11 @@ func (v *votes) count(s *sockdiag.Socket, h *holder, weight float64) {
 // fields appends pid and process, as far as a majority is sure.
 func (v *votes) fields(f host.Fields, o *owners) host.Fields {
 	own, others := o.unread.of(o.unread.process, v.process.candidate)
-	if pid, ok := v.process.winner(v.unknown, own, others); ok {
+	switch pid, ok := v.process.winner(v.unknown, own, others); {
+	case ok:
 		f = f.AddInt("pid", int64(pid))
+	case v.unknown == 0 && v.process.of > 0: // each holder was found, and none has most
+		f = f.Add("several", "yes")
 	}
 	own, others = o.unread.of(o.unread.name, v.name.candidate)
 	if id, ok := v.name.winner(v.unknown, own, others); ok {

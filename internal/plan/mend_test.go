@@ -68,6 +68,39 @@ system scope = child
 sockstat TCP.tw = 4096
 counter TcpExt.TCPTimeWaitOverflow = 9
 `, []string{"net.ipv4.tcp_max_tw_buckets: 4096 to 8192"}, diagnose.Holds},
+		"ports in TIME_WAIT that tcp_tw_reuse does not act on": {
+			`sysctl net.ipv4.tcp_tw_reuse = 2
+sysctl net.ipv4.tcp_timestamps = 1
+system bound-sockets = listed
+outbound 10.0.0.1->10.0.0.9:5432 = TIME_WAIT=28232 ranged=28232
+`, []string{"net.ipv4.tcp_tw_reuse: 2 to 1"}, diagnose.Holds},
+		"ports in FIN_WAIT_2 for a long timeout": {
+			`sysctl net.ipv4.tcp_fin_timeout = 300
+system bound-sockets = listed
+outbound 10.0.0.1->10.0.0.9:5432 = FIN_WAIT_2=28232 ranged=28232
+`, []string{"net.ipv4.tcp_fin_timeout: 300 to 60"}, diagnose.Binds}, // the peers are left
+		"ports in FIN_WAIT_2 for the usual timeout": {
+			`sysctl net.ipv4.tcp_fin_timeout = 60
+system bound-sockets = listed
+outbound 10.0.0.1->10.0.0.9:5432 = FIN_WAIT_2=28232 ranged=28232
+`, nil, diagnose.Binds},
+		"ports of attempts that nobody answers": {
+			`sysctl net.ipv4.tcp_syn_retries = 6
+system bound-sockets = listed
+outbound 10.0.0.1->10.0.0.9:5432 = SYN_SENT=28232 ranged=28232
+`, nil, diagnose.Binds},
+		"ports that a program does not close": {
+			`system bound-sockets = listed
+outbound 10.0.0.1->10.0.0.9:5432 = CLOSE_WAIT=28232 ranged=28232
+`, nil, diagnose.Binds},
+		"half-open connections without SYN cookies": {
+			`sysctl net.ipv4.tcp_syncookies = 0
+sysctl net.ipv4.tcp_max_syn_backlog = 4096
+listener 0.0.0.0:80 = family=4 queue=0 limit=16 syn=17 drops=9 pid=5 process=web backlog=16
+counter TcpExt.TCPReqQFullDrop = 9
+counter TcpExt.ListenDrops = 9
+counter TcpExt.ListenOverflows = 0
+`, []string{"net.ipv4.tcp_syncookies: 0 to 1"}, diagnose.Holds},
 		"a program that leaks is not given more": {
 			`process 7 = name=leaky uid=1 soft=1024 hard=4096 files=1024 sockets=1000 attributed=all CLOSE_WAIT=1000
 `, nil, diagnose.Binds},

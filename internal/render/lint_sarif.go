@@ -137,17 +137,23 @@ func sarifRules() (rules []sarifRule) {
 	return rules
 }
 
-// sarifInvocations is empty where all files were read.
+// sarifInvocations is empty where all files were read, and something was recognised in each.
 func sarifInvocations(r lint.Report) []sarifInvocation {
-	if len(r.Unread) == 0 {
-		return nil
-	}
-	var run sarifInvocation
-	for _, u := range r.Unread {
+	run := sarifInvocation{Successful: len(r.Unread) == 0}
+	tell := func(level, file, what string) {
 		var at sarifFileLocation
-		at.Physical.Artifact.URI = fileURI(u.File)
-		run.Notifications = append(run.Notifications, sarifNotification{"error",
-			sarifText{encode.SARIFText("not read: " + u.Why)}, []sarifFileLocation{at}})
+		at.Physical.Artifact.URI = fileURI(file)
+		run.Notifications = append(run.Notifications, sarifNotification{level,
+			sarifText{encode.SARIFText(what)}, []sarifFileLocation{at}})
+	}
+	for _, u := range r.Unread {
+		tell("error", u.File, "not read: "+u.Why)
+	}
+	for _, f := range r.NotJudged() {
+		tell("warning", f.File, notJudged(f))
+	}
+	if len(run.Notifications) == 0 {
+		return nil
 	}
 	return []sarifInvocation{run}
 }

@@ -239,6 +239,8 @@ func TestVerdicts(t *testing.T) {
 	wanted := diagnose.Finding{Limit: "time-wait", Severity: diagnose.Warning, Subject: "b",
 		Demand: 900}
 	deciding := []diagnose.Unseen{{Fact: "sysctl x", Why: "permission denied", Decides: true}}
+	rows := []diagnose.Unseen{{Fact: "process *", Why: "permission denied", Decides: true,
+		Limits: []string{"process-files"}}}
 	void := []diagnose.Unseen{{Fact: "sysctl x", Why: "permission denied",
 		Limits: []string{"time-wait"}}}
 	partly := []diagnose.Unseen{{
@@ -326,6 +328,10 @@ func TestVerdicts(t *testing.T) {
 			"fit: time-wait at b."},
 		{"unknown", diagnose.Report{Verdict: diagnose.Unknown, Unseen: deciding},
 			"Could not tell: sysctl x: permission denied"},
+		{"partly", diagnose.Report{Verdict: diagnose.Unknown, Unseen: rows,
+			Checked: []diagnose.Checked{{Limit: "process-files"}}},
+			"Nothing that could be seen limits this host's connections now, but not " +
+				"all could be seen: processes: permission denied"},
 		{"nothing at all", diagnose.Report{Verdict: diagnose.Unknown},
 			"Could not tell: no limit could be evaluated"},
 	} {

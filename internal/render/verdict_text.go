@@ -18,8 +18,12 @@ func verdictSpans(r diagnose.Report) []span {
 		return holdsSpans(r)
 	}
 	head := "Could not tell"
-	if len(diagnose.WhyUnknown(r.Workload)) > 0 {
+	switch {
+	case len(diagnose.WhyUnknown(r.Workload)) > 0:
 		head += " whether the wanted workload fits"
+	case len(r.Checked) > 0 && len(unjudged(r)) == 0:
+		head = nothing(r) + " limits " + whose(r.Host) +
+			" connections now, but not all could be seen"
 	}
 	return []span{{head, yellow}, text(": " + strings.Join(blocking(r), "; "))}
 }

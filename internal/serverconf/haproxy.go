@@ -11,7 +11,7 @@ func Haproxy(files ...[]byte) (Limit, error) {
 	var h haproxy
 	for _, b := range files {
 		for line := range strings.Lines(string(b)) {
-			if err := h.line(haproxyWords(line)); err != nil {
+			if err := h.line(HaproxyWords(line)); err != nil {
 				return Limit{}, err
 			}
 		}
@@ -83,9 +83,9 @@ func (h *haproxy) end() {
 	h.section, h.current = "", 0
 }
 
-// haproxyWords splits a line (haproxy src/tools.c parse_line): # begins a comment, quotes and
+// HaproxyWords splits a line (haproxy src/tools.c parse_line): # begins a comment, quotes and
 // backslashes keep what is behind them.
-func haproxyWords(line string) (words []string) {
+func HaproxyWords(line string) (words []string) {
 	var word strings.Builder
 	var quote byte
 	begun := false

@@ -1,5 +1,7 @@
 package serverconf
 
+import "bytes"
+
 // defaultConnections is worker_connections where a file does not set it
 // (nginx src/event/ngx_event.c DEFAULT_CONNECTIONS).
 const defaultConnections = 512
@@ -10,7 +12,7 @@ func Nginx(b []byte) (Limit, error) {
 	l := Limit{Connections: defaultConnections, Name: "worker_connections"}
 	found, included, opened := false, false, false
 	var blocks []string
-	err := statements(b, func(words []string, end byte) error {
+	err := Statements(b, func(words []Word, end byte) error {
 		in := len(blocks) == 0 || len(blocks) == 1 && blocks[0] == "events"
 		switch {
 		case end == '}' && (len(blocks) == 0 || len(words) > 0),
@@ -22,12 +24,12 @@ func Nginx(b []byte) (Limit, error) {
 			if len(words) == 0 {
 				return errSyntax
 			}
-			blocks = append(blocks, words[0])
+			blocks = append(blocks, words[0].Text)
 			opened = true
-		case in && words[0] == "include":
+		case in && words[0].Text == "include":
 			included = true
-		case len(blocks) == 1 && in && words[0] == "worker_connections":
-			n, err := number(words[len(words)-1])
+		case len(blocks) == 1 && in && words[0].Text == "worker_connections":
+			n, err := number(words[len(words)-1].Text)
 			if err != nil || len(words) != 2 || found {
 				return errSyntax
 			}
@@ -44,13 +46,23 @@ func Nginx(b []byte) (Limit, error) {
 	return l, nil
 }
 
-// statements splits a file in nginx's syntax (src/core/ngx_conf_file.c ngx_conf_read_token):
+// Word is one of a statement, in the row where it begins.
+type Word struct {
+	Text string
+	Row  int
+}
+
+// Statements splits a file in nginx's syntax (src/core/ngx_conf_file.c ngx_conf_read_token):
 // words, which quotes keep together, up to a semicolon or brace.
-func statements(b []byte, each func(words []string, end byte) error) error {
-	var words []string
+func Statements(b []byte, each func(words []Word, end byte) error) error {
+	var words []Word
+	row := 1
 	for i := 0; i < len(b); {
 		switch c := b[i]; c {
-		case ' ', '\t', '\r', '\n':
+		case '\n':
+			row++
+			i++
+		case ' ', '\t', '\r':
 			i++
 		case '#':
 			for i < len(b) && b[i] != '\n' {
@@ -64,7 +76,9 @@ func statements(b []byte, each func(words []string, end byte) error) error {
 			i++
 		default:
 			word, next := nginxWord(b, i)
-			words, i = append(words, word), next
+			words = append(words, Word{word, row})
+			row += bytes.Count(b[i:next], []byte("\n"))
+			i = next
 		}
 	}
 	if len(words) > 0 {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/trust"
 )
 
 // Write replaces the file by one with this text, which takes over the old one's mode and,
@@ -122,25 +124,25 @@ func (p *place) admit() error {
 	return &Refused{p.name, "is a device or a socket", "give the name of a file"}
 }
 
-// admitFile refuses files that others have put into a directory that everybody may write
-// to, as the kernel does (fs.protected_regular, fs/namei.c may_create_in_sticky), and there
-// also second names of a file of one's own.
+// admitFile refuses files that others have put into a directory that more than its owner may write
+// to, as the kernel does (fs.protected_regular, fs/namei.c may_create_in_sticky), and there also
+// second names of a file of one's own.
 func (p *place) admitFile() error {
-	var dir unix.Stat_t
-	if err := unix.Fstat(p.dir, &dir); err != nil {
+	shared, err := trust.Shared(p.dir)
+	if err != nil {
 		return p.fail("stat", err)
 	}
 	mine := p.old.Uid == 0 || int(p.old.Uid) == os.Geteuid()
 	switch {
-	case dir.Mode&unix.S_IWOTH == 0:
+	case !shared:
 		return nil
 	case !mine:
 		return &Refused{p.name,
-			"belongs to another user, in a directory that everybody may write to",
+			"belongs to another user, in a directory that others may write to",
 			"give a name that is not taken, or a directory of your own"}
 	case p.old.Nlink > 1:
 		return &Refused{p.name,
-			"is one of several names of a file, in a directory that everybody may " +
+			"is one of several names of a file, in a directory that others may " +
 				"write to",
 			"give a name that is not taken, or a directory of your own"}
 	}

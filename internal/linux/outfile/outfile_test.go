@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // nobody is a user who owns nothing.
@@ -127,6 +129,52 @@ func TestHardLink(t *testing.T) {
 	must(t, Write(filepath.Join(own, "a"), []byte("new"), Private))
 	unchanged(t, victim)
 }
+
+// A file that another user has put into a directory that a group or an access control list lets
+// them write to is not what the output goes into: it would be theirs to read.
+func TestSharedDirectories(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files to others")
+	}
+	group := func(gid int, mode fs.FileMode) func(string) error {
+		return func(dir string) error {
+			return errors.Join(os.Chown(dir, 0, gid), os.Chmod(dir, mode))
+		}
+	}
+	for name, c := range map[string]struct {
+		share   func(dir string) error
+		refused bool
+	}{
+		"its owner's":          {group(0, 0o755), false},
+		"root's group's":       {group(0, 0o775), false},
+		"a group's":            {group(nobody, 0o775), true},
+		"a group's and sticky": {group(nobody, 0o775|fs.ModeSticky), true},
+		"by a list": {func(dir string) error {
+			return unix.Setxattr(dir, "system.posix_acl_access", list, 0)
+		}, true},
+	} {
+		dir := t.TempDir()
+		if err := c.share(dir); errors.Is(err, syscall.EOPNOTSUPP) {
+			continue // the file system has no such lists
+		} else {
+			must(t, err)
+		}
+		out := filepath.Join(dir, "out")
+		must(t, errors.Join(os.WriteFile(out, []byte("planted"), 0o644),
+			os.Chown(out, nobody, nobody)))
+		err := Write(out, []byte("new"), Private)
+		if _, is := errors.AsType[*Refused](err); is != c.refused || err != nil && !is {
+			t.Errorf("%s: %v, want it refused: %v", name, err, c.refused)
+		}
+		must(t, Write(filepath.Join(dir, "fresh"), nil, Private))
+	}
+}
+
+// list is an access control list that lets nobody write (include/uapi/linux/posix_acl_xattr.h): its
+// version, and for each entry a tag, rights, and whom.
+var list = []byte{2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 254, 255, 0, 0,
+	4, 0, 5, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255,
+	32, 0, 5, 0, 255, 255, 255, 255}
 
 // A file that another user has put where an earlier maxconn wrote first does not block the
 // output, and stays.

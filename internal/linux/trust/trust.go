@@ -148,8 +148,19 @@ func ownGroup(path string, gid uint32) bool {
 
 // hasList says whether a file has an access control list, or may have one.
 func hasList(path string) bool {
-	_, err := unix.Lgetxattr(path, "system.posix_acl_access", nil)
+	_, err := unix.Getxattr(path, "system.posix_acl_access", nil)
 	return !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// Shared says whether others than its owner may write to a directory that is open.
+func Shared(dir int) (bool, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(dir, &s); err != nil {
+		return false, err
+	}
+	byGroup := s.Mode&unix.S_IWGRP != 0 &&
+		!ownGroup("/proc/self/fd/"+strconv.Itoa(dir), s.Gid)
+	return s.Mode&unix.S_IWOTH != 0 || byGroup, nil
 }
 
 // private says whether only its owner, root or this user, may write to something.
@@ -199,10 +210,12 @@ func stat(info fs.FileInfo) *syscall.Stat_t {
 // FIFO, and checks it.
 func Open(path string, flags int, mode fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, mode)
-	if errors.Is(err, syscall.ELOOP) {
+	switch {
+	case errors.Is(err, syscall.ELOOP):
 		return nil, &Error{path, "is a symbolic link"}
-	}
-	if err != nil {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, &Error{path, "is not a regular file"}
+	case err != nil:
 		return nil, err
 	}
 	if err := File(f); err != nil {
