@@ -8,11 +8,13 @@ func TestDistribution(t *testing.T) {
 	for text, want := range map[string]string{
 		"4.18.0-80.el8.x86_64": "el8", "4.18.0-553.8.1.el8_10.aarch64": "el8",
 		"5.14.0-70.13.1.el9_0.x86_64": "el9", "6.12.0-55.9.1.el10_0.x86_64": "el10",
-		"3.10.0-1160.el7.x86_64":        "el7",
-		"4.14.355-275.572.amzn2.x86_64": "amazon-2", "5.10.230-223.885.amzn2.x86_64": "amazon-2",
+		"3.10.0-1160.el7.x86_64":          "el7",
+		"4.14.355-275.572.amzn2.x86_64":   "amazon-2",
+		"5.10.230-223.885.amzn2.x86_64":   "amazon-2",
 		"6.1.119-129.201.amzn2023.x86_64": "amazon-2023",
-		"5.15.0-130-generic":              "ubuntu-22.04", "5.15.0-1075-aws": "ubuntu-22.04",
-		"6.8.0-1021-gcp": "ubuntu-24.04", "5.4.0-1140-azure": "ubuntu-20.04",
+		"5.15.0-130-generic":              "ubuntu-22.04",
+		"5.15.0-1075-aws":                 "ubuntu-22.04",
+		"6.8.0-1021-gcp":                  "ubuntu-24.04", "5.4.0-1140-azure": "ubuntu-20.04",
 		"6.1.0-28-amd64": "debian-12", "6.1.0-28-cloud-amd64": "debian-12",
 		"5.10.0-32-arm64": "debian-11", "6.12.107+deb13-cloud-amd64": "debian-13",
 		"6.1.0-0.deb11.21-amd64":           "debian-12",
@@ -39,6 +41,7 @@ func TestReleaseNamed(t *testing.T) {
 			t.Errorf("%s is of %v, want %v (%v)", d.release, r.Distribution(), d, err)
 		}
 		for _, name := range d.names() {
+
 			if r, err := ReleaseNamed(name); err != nil || r.Distribution() != d.Distribution {
 				t.Errorf("%s is %s of %v (%v)", name, r, r.Distribution(), err)
 			}

@@ -13,7 +13,7 @@ import (
 
 // distributionKernels are what is true of the kernels of distributions as they are installed; the
 // recorded hosts are testdata/hosts/distributions. Sources: for tcp_tw_reuse and its delay,
-// net/ipv4/tcp_ipv4.c tcp_sk_init and tcp_twsk_unique of 4.12, 4.15, 4.18-rt, EL8's 4.18.0, 4.19.13,
+// net/ipv4/tcp_ipv4.c tcp_sk_init and tcp_twsk_unique of 4.14.5, 4.18-rt, EL8's 4.18.0, 4.19.13,
 // 5.7.14, 6.1.20; 79e9fed46038 is in 4.18 and cca9bab1b72c in 4.19 and EL8. For one half-open
 // connection more, 3479c7549fb1 and the stable kernels it went into (syn_queue.go).
 var distributionKernels = map[string]struct {
@@ -47,7 +47,7 @@ var distributionKernels = map[string]struct {
 func TestDistributionKernels(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/hosts/distributions/*.txt")
 	if err != nil || len(files) != len(distributionKernels) {
-		t.Fatalf("%d hosts, %d rows of the table, %v", len(files), len(distributionKernels), err)
+		t.Fatalf("%d hosts, %d rows, %v", len(files), len(distributionKernels), err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
