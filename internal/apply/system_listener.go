@@ -98,10 +98,22 @@ func (s *System) withListener(t plan.Target, fn func(*os.File) error) error {
 	if err != nil || link != fmt.Sprintf("socket:[%d]", t.Inode) {
 		return fmt.Errorf("the process closed the socket meanwhile: %w", ErrGone)
 	}
-	if cookie, err := pidfd.SocketCookie(f); err != nil || t.Cookie != 0 && cookie != t.Cookie {
+	if !isSocket(f, t) {
 		return fmt.Errorf("the process opened another socket meanwhile: %w", ErrGone)
 	}
 	return fn(f)
+}
+
+// isSocket says whether a descriptor with the inode of a target is that socket. Where the kernel's
+// number of it does not say, the socket that listens with that inode does: as long as the
+// descriptor is open, nothing else can have the inode.
+func isSocket(f *os.File, t plan.Target) bool {
+	cookie, err := pidfd.SocketCookie(f)
+	if err == nil && cookie == 0 {
+		_, err = socketOf(t)
+		return err == nil
+	}
+	return err == nil && (t.Cookie == 0 || cookie == t.Cookie)
 }
 
 // descriptorOf finds the number under which a process has a socket open.

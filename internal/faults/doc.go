@@ -5,5 +5,6 @@
 //
 // A fault is data: how it is made, what has to be found, and how to see whether it is gone. The
 // list is in files by subject: ports_test.go, time_wait_test.go, queues_test.go,
-// processes_test.go, nat_test.go. CONTRIBUTING.md says how to add one.
+// processes_test.go, nat_test.go, and for those that people have reported reported_*_test.go.
+// CONTRIBUTING.md says how to add one.
 package faults

@@ -15,6 +15,8 @@ import (
 // fault is one entry of the list.
 type fault struct {
 	name string
+	// report is where somebody has met it.
+	report string
 	// make makes it, and checks that the kernel refuses what it should.
 	make func(world) scene
 	want want
@@ -28,7 +30,7 @@ type fault struct {
 
 // faults is the whole list.
 var faults = slices.Concat(portFaults, timeWaitFaults, queueFaults, processFaults,
-	natFaults)
+	natFaults, reportedPorts, reportedQueues, reportedProcesses)
 
 // want is what the first finding must say.
 type want struct {

@@ -13,7 +13,9 @@ import (
 // Source ports of a host that rewrites addresses.
 var natFaults = []fault{
 	{
-		name: "no port is left for MASQUERADE",
+		// The source ports of a node's SNAT run out towards one destination.
+		name:   "no port is left for MASQUERADE",
+		report: "https://github.com/cilium/cilium/issues/23604",
 		make: func(w world) scene {
 			clients, _ := w.masquerade("40000-40009")
 			to := lab.ConnectSpec{To: behindNAT, N: 30, NonBlocking: true}

@@ -67,7 +67,10 @@ var portFaults = []fault{
 			remedies: []string{`application.*IP_BIND_ADDRESS_NO_PORT`}},
 	},
 	{
-		name: "ports held by connections that nobody answers",
+		// A client that connects again and again to a device that is off: SYN_SENT piles
+		// up.
+		name:   "ports held by connections that nobody answers",
+		report: "https://github.com/mkjeff/secs4net/issues/103",
 		make: func(w world) scene {
 			w.set("net.ipv4.ip_local_port_range", "40000 40019")
 			w.soonGivenUp()
@@ -90,7 +93,9 @@ var portFaults = []fault{
 		byHand: map[string]string{"net.ipv4.tcp_syn_retries": "it gives up slow peers, too"},
 	},
 	{
-		name: "ports held by CLOSE_WAIT",
+		// A proxy keeps its connections to the parent proxy after that has closed them.
+		name:   "ports held by CLOSE_WAIT",
+		report: "https://github.com/3proxy/3proxy/issues/1263",
 		make: func(w world) scene {
 			w.set("net.ipv4.ip_local_port_range", "40000 40019")
 			l := w.listen(5432, 128)
@@ -109,7 +114,10 @@ var portFaults = []fault{
 			"closes fill any range"},
 	},
 	{
-		name: "plain and bind-first connections hold all ports together",
+		// Greenplum bound its outgoing connections to an address, beside all others:
+		// "could not bind to local addr: address already in use".
+		name:   "plain and bind-first connections hold all ports together",
+		report: "https://github.com/greenplum-db/gpdb/pull/6654",
 		make: func(w world) scene {
 			w.set("net.ipv4.ip_local_port_range", "40000 40039")
 			first, second, third := w.listen(5432, 128), w.listen(5433, 128),

@@ -48,7 +48,10 @@ var processFaults = []fault{
 			remedies: []string{`application`}, never: []string{`setting`}},
 	},
 	{
-		name: "no descriptor is left to accept with",
+		// "accept tcp [::]:5514: too many open files", again and again, and clients that
+		// wait.
+		name:   "no descriptor is left to accept with",
+		report: "https://github.com/mozilla-services/heka/issues/1158",
 		make: func(w world) scene {
 			l := w.listen(8080, 16)
 			w.connect(l, lab.ConnectSpec{To: at(8080), N: 5})
@@ -66,7 +69,10 @@ var processFaults = []fault{
 			remedies: []string{`live prlimit`}},
 	},
 	{
-		name: "a program that shuts down and does not close",
+		// "Connections closed by node stay permanently in FIN_WAIT2": socket.end() is
+		// only shutdown().
+		name:   "a program that shuts down and does not close",
+		report: "https://github.com/nodejs/node-v0.x-archive/issues/3613",
 		make: func(w world) scene {
 			l := w.listen(8080, 512)
 			_, accepted := w.connect(l, lab.ConnectSpec{To: at(8080), N: 600})
@@ -79,7 +85,10 @@ var processFaults = []fault{
 			remedies: []string{`application.*close\(\)`}, never: []string{`setting`}},
 	},
 	{
-		name: "threads at a hard RLIMIT_NPROC",
+		// "pthread_create: Resource temporarily unavailable" in a container with few
+		// threads: the user has more elsewhere.
+		name:   "threads at a hard RLIMIT_NPROC",
+		report: "https://github.com/docker/for-linux/issues/654",
 		make: func(w world) scene {
 			if err := w.server.Become(ordinary); err != nil {
 				w.Skipf("another user: %v", err)

@@ -204,6 +204,10 @@ type ListenSpec struct {
 	Backlog   int            `json:"backlog"` // as given to listen(2)
 	ReusePort bool           `json:"reuse_port"`
 	V6Only    bool           `json:"v6_only"` // IPv6 addresses only
+	MPTCP     bool           `json:"mptcp"`   // Linux 5.6; clients may speak plain TCP
+	// Defer is how many seconds a connection may stay half-open until its client has sent
+	// something (TCP_DEFER_ACCEPT).
+	Defer int `json:"defer"`
 }
 
 // ConnectSpec describes TCP connections, made one after the other.
@@ -224,7 +228,7 @@ type ConnectSpec struct {
 
 // BindSpec describes sockets that are bound and nothing more.
 type BindSpec struct {
-	Addr      netip.AddrPort `json:"addr"` // port 0: the kernel chooses
+	Addr      netip.AddrPort `json:"addr"` // port 0: the kernel chooses; none: not even bound
 	N         int            `json:"n"`    // 0 means 1
 	ReuseAddr bool           `json:"reuse_addr"`
 }

@@ -19,6 +19,7 @@ import (
 const (
 	soReusePort         = 15 // SO_REUSEPORT
 	ipBindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT, Linux 4.2
+	ipProtoMPTCP        = 262
 )
 
 // eintr repeats a call that a signal interrupted. The Go runtime signals its own
@@ -60,8 +61,11 @@ func localAddr(fd int) (netip.AddrPort, error) {
 }
 
 func tcpSocket(a netip.Addr, flags int) (int, error) {
-	return syscall.Socket(family(a), syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|flags,
-		syscall.IPPROTO_TCP)
+	return streamSocket(a, flags, syscall.IPPROTO_TCP)
+}
+
+func streamSocket(a netip.Addr, flags, protocol int) (int, error) {
+	return syscall.Socket(family(a), syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|flags, protocol)
 }
 
 func setBool(fd, level, opt int, on bool) error {

@@ -66,7 +66,11 @@ func openListener(spec ListenSpec) (fd int, err error) {
 	if !spec.Addr.IsValid() {
 		return 0, syscall.EINVAL
 	}
-	if fd, err = tcpSocket(spec.Addr.Addr(), 0); err != nil {
+	protocol := syscall.IPPROTO_TCP
+	if spec.MPTCP {
+		protocol = ipProtoMPTCP
+	}
+	if fd, err = streamSocket(spec.Addr.Addr(), 0, protocol); err != nil {
 		return 0, err
 	}
 	defer func() {
@@ -86,7 +90,17 @@ func openListener(spec ListenSpec) (fd int, err error) {
 	if err = syscall.Bind(fd, sockaddr(spec.Addr)); err != nil {
 		return fd, err
 	}
+	if err = deferAccept(fd, spec.Defer); err != nil {
+		return fd, err
+	}
 	return fd, syscall.Listen(fd, spec.Backlog)
+}
+
+func deferAccept(fd, seconds int) error {
+	if seconds == 0 {
+		return nil
+	}
+	return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, seconds)
 }
 
 // acceptSlice is how long one accept may wait before the deadline is looked at.
@@ -191,9 +205,6 @@ func connectFD(fd int, to syscall.Sockaddr) error {
 }
 
 func bind(w *worker, spec BindSpec) (Opened, error) {
-	if !spec.Addr.IsValid() {
-		return Opened{}, fmt.Errorf("bind %v: %w", spec.Addr, syscall.EINVAL)
-	}
 	o := startOpening(maxWithin)
 	for range count(spec.N) {
 		if o.left() <= 0 {
@@ -209,7 +220,8 @@ func bindOne(spec BindSpec) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err = setBool(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, spec.ReuseAddr); err == nil {
+	err = setBool(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, spec.ReuseAddr)
+	if err == nil && spec.Addr.IsValid() {
 		err = syscall.Bind(fd, sockaddr(spec.Addr))
 	}
 	if err != nil {

@@ -383,6 +383,15 @@ func (q synGroup) remedies(g Gauge) []Remedy {
 		one.members = []member{m}
 		out = append(out, acceptRemedies(one, m, q.somaxconn, q.somaxconnKnown, keepsUp)...)
 	}
+	if q.deferred.total > 0 {
+		out = append(out, Remedy{
+			Kind: ByApplication,
+			Text: "if this listener has TCP_DEFER_ACCEPT (nginx: deferred, HAProxy: " +
+				"defer-accept): do without it, or with fewer seconds; until then " +
+				"clients that have sent nothing stay half-open",
+			TakesEffect: AtStart,
+		})
+	}
 	return append(out, Remedy{
 		Kind: ByTopology,
 		Text: "if the half-open connections stay for a minute, and no cookie " +

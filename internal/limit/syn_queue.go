@@ -189,9 +189,9 @@ type synFacts struct {
 	cookiesKnown, maxKnown, somaxconnKnown bool
 	windowed                               bool
 	// the test is ">" (3479c7549fb1, 6.13) and not ">="
-	oneMore                               host.Answer
-	doCookies, fullDrop, drops, overflows synCount
-	unseen                                []host.Missing
+	oneMore                                         host.Answer
+	doCookies, fullDrop, drops, overflows, deferred synCount
+	unseen                                          []host.Missing
 }
 
 func readSynFacts(r *host.Reader) (f synFacts) {
@@ -204,6 +204,7 @@ func readSynFacts(r *host.Reader) (f synFacts) {
 		readSynCount(r, "TcpExt.TCPReqQFullDrop")
 	f.drops, f.overflows = readSynCount(r, "TcpExt.ListenDrops"),
 		readSynCount(r, "TcpExt.ListenOverflows")
+	f.deferred = readSynCount(r, "TcpExt.TCPDeferAcceptDrop")
 	miss := func(fact host.Fact, known bool) {
 		if !known {
 			f.unseen = append(f.unseen, notANumber(r, fact))

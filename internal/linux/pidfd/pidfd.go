@@ -83,14 +83,20 @@ func (p *Process) Running() bool {
 
 // SocketCookie is the kernel's number of a socket, which no other socket of this boot has had or
 // will have, other than an inode number (net/core/sock_diag.c __sock_gen_cookie; getsockopt
-// SO_COOKIE, Linux 4.12).
+// SO_COOKIE, Linux 4.12). It is 0 for a socket of MPTCP: what listens and is seen by sock_diag is
+// its first subflow, which has a number of its own (net/mptcp/protocol.c __mptcp_nmpc_sk).
 func SocketCookie(f *os.File) (cookie uint64, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
 	ctlErr := conn.Control(func(fd uintptr) {
-		cookie, err = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_COOKIE)
+		var protocol int
+		protocol, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		if err == nil && protocol != unix.IPPROTO_MPTCP {
+			cookie, err = unix.GetsockoptUint64(int(fd), unix.SOL_SOCKET,
+				unix.SO_COOKIE)
+		}
 	})
 	return cookie, errors.Join(ctlErr, err)
 }
