@@ -14,8 +14,9 @@ func TestDistribution(t *testing.T) {
 		"6.1.119-129.201.amzn2023.x86_64": "amazon-2023",
 		"5.15.0-130-generic":              "ubuntu-22.04",
 		"5.15.0-1075-aws":                 "ubuntu-22.04",
-		"6.8.0-1021-gcp":                  "ubuntu-24.04", "5.4.0-1140-azure": "ubuntu-20.04",
-		"6.1.0-28-amd64": "debian-12", "6.1.0-28-cloud-amd64": "debian-12",
+		"6.8.0-1021-gcp":                  "ubuntu-24.04",
+		"5.4.0-1140-azure":                "ubuntu-20.04",
+		"6.1.0-28-amd64":                  "debian-12", "6.1.0-28-cloud-amd64": "debian-12",
 		"5.10.0-32-arm64": "debian-11", "6.12.107+deb13-cloud-amd64": "debian-13",
 		"6.1.0-0.deb11.21-amd64":           "debian-12",
 		"5.14.21-150500.55.88-default":     "sles-15",
@@ -42,7 +43,8 @@ func TestReleaseNamed(t *testing.T) {
 		}
 		for _, name := range d.names() {
 
-			if r, err := ReleaseNamed(name); err != nil || r.Distribution() != d.Distribution {
+			r, err := ReleaseNamed(name)
+			if err != nil || r.Distribution() != d.Distribution {
 				t.Errorf("%s is %s of %v (%v)", name, r, r.Distribution(), err)
 			}
 		}

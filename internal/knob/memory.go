@@ -72,11 +72,12 @@ var memory = []Knob{
 		Scope:   shownLate,
 		Takes:   one(atLeast(2304)).in("bytes"),
 		Default: socketMax,
-		Does:    "caps what a program may ask for with SO_RCVBUF",
+		Does: "caps what a program may ask for with SO_RCVBUF; where it is above the " +
+			"last number of tcp_rmem, it sets the window scale that the SYN offers",
 		Not: "does not bound auto-tuning; has nothing to do with the number of " +
 			"connections",
-		Source: "net/core/sock.c sk_setsockopt (SO_RCVBUF); a6d4f25888b8 (6.17), " +
-			"19249c0724f2 (6.11)",
+		Source: "net/core/sock.c sk_setsockopt (SO_RCVBUF); net/ipv4/tcp_output.c " +
+			"tcp_select_initial_window; a6d4f25888b8 (6.17), 19249c0724f2 (6.11)",
 	},
 	{
 		Name:    "net.core.wmem_max",
@@ -116,8 +117,10 @@ var memory = []Knob{
 		Scope: PerNetnsSince(Between(host.V(6, 6), host.V(6, 8))),
 		Takes: one(anyInt).in("bytes"),
 		Does: "bounds the memory of socket options and control messages of one socket " +
-			"(ancillary data, filters, notices of zero-copy sends)",
-		Not:    "is irrelevant to how many connections a host holds",
+			"(ancillary data, filters, notices of zero-copy sends), and so the keys " +
+			"of TCP-MD5 and TCP-AO that a listener can have: about 150 peers (BGP " +
+			"sessions) by default, then setsockopt() fails with ENOMEM",
+		Not:    "does not bound connections without such keys",
 		Source: "net/core/sock.c sock_kmalloc; Documentation/admin-guide/sysctl/net.rst",
 		Aside:  true,
 	},

@@ -57,7 +57,7 @@ var ports = []Knob{
 			"ip_unprivileged_port_start",
 		Not: "does not touch connections that exist",
 		Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range; " +
-			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (4.5)",
+			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (about 4.6)",
 		InUse:      LocalPorts,
 		SafeInPods: true,
 		Plan:       plan(1024, 65535, "ephemeral-ports", "time-wait").giving(wider),
@@ -179,10 +179,12 @@ var ports = []Knob{
 	{
 		Name: "bind() to a port with SO_REUSEADDR before connect()",
 		Does: "takes over a TIME_WAIT of the same addresses and ports at once, without " +
-			"tcp_tw_reuse and without delay, where timestamps were in use; the " +
-			"application then has to choose ports itself",
+			"tcp_tw_reuse and without delay, where timestamps were in use, and a " +
+			"FIN_WAIT_2 of a connection that was closed as well: its peer, which has " +
+			"not closed yet, gets EPIPE; the application then has to choose ports " +
+			"itself",
 		Not: "does not work without timestamps (EADDRNOTAVAIL), and not with bind() " +
 			"to port 0",
-		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp)",
+		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp, 4.4-7.1)",
 	},
 }

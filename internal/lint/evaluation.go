@@ -92,6 +92,9 @@ func (c *evaluation) shown() string {
 	return strings.Join(words, " ")
 }
 
+// byDefault says of a value that nothing is known to set it.
+const byDefault = "the default"
+
 // other is what another setting is or will be: by these files, else as it is now, else by default.
 // from says which, as words.
 func (c *evaluation) other(key string) (n int64, from string, ok bool) {
@@ -118,7 +121,7 @@ func (c *evaluation) from(
 	}
 	if r := ruleOf(key); r != nil {
 		if d, ok := r.Default.Amount(c.host()); ok && d.Known {
-			return d.N, "the default", true
+			return d.N, byDefault, true
 		}
 	}
 	return 0, "", false
