@@ -132,7 +132,8 @@ var closing = []Knob{
 		Scope:   PerNetnsSince(Since(6, 15)),
 		Takes:   one(between(1000, 120000)).in("milliseconds"),
 		Default: always(120000),
-		Does: "is the longest wait before data is sent again; lower, what has no answer is " +
+		Does: "is the longest wait before data is sent again; lower, what has no answer " +
+			"is " +
 			"given up sooner, after as many repetitions as before (tcp_retries2, " +
 			"tcp_orphan_retries): 15 at 10,000 take 119 s in place of 924 s",
 		Not:    "does not change how often data is sent again; does not shorten TIME_WAIT",

@@ -94,11 +94,13 @@ var files = []Knob{
 		Since:   Since(4, 9),
 		Takes:   one(atLeast(0)),
 		Default: words("half of threads-max"),
-		Does: "bounds the network namespaces that a user may make in this user namespace; " +
+		Does: "bounds the network namespaces that a user may make in this user " +
+			"namespace; " +
 			"above it unshare() and clone() fail with ENOSPC, and so do containers; " +
 			"each user namespace has a value of its own, bound by those of its " +
 			"ancestors",
-		Not:    "does not bound connections: each namespace has ports and tables of its own",
+		Not: "does not bound connections: each namespace has ports and tables of its " +
+			"own",
 		Source: "kernel/ucount.c inc_ucount; net/core/net_namespace.c copy_net_ns",
 		Aside:  true,
 	},

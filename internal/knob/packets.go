@@ -22,7 +22,8 @@ var packets = []Knob{
 		Scope:   InitialOnly,
 		Takes:   one(atLeast(0)).in("packets"),
 		Default: always(1000),
-		Does: "is how many packets may wait at one qdisc for the CPU that holds its lock, " +
+		Does: "is how many packets may wait at one qdisc for the CPU that holds its " +
+			"lock, " +
 			"before they are in its queue; those beyond are dropped " +
 			"(QDISC_BURST_DROP); the next packet sees a change",
 		Not:    "does not lengthen the queue of the qdisc; does not bound connections",

@@ -44,8 +44,10 @@ func messagesElsewhere() []OtherCause {
 	return []OtherCause{
 		{
 			Texts: []string{"CT: Map insertion failed"},
-			Means: "Cilium's datapath could not put a new connection into its table of " +
-				"connections, a BPF map: the map is full, mostly, and the first packet " +
+			Means: "Cilium's datapath could not put a new connection into its table " +
+				"of " +
+				"connections, a BPF map: the map is full, mostly, and the first " +
+				"packet " +
 				"of each further connection is dropped. The kernel's own table " +
 				"(nf_conntrack) is another one",
 			Look: "cilium-dbg bpf ct list global | wc -l against " +
@@ -55,7 +57,8 @@ func messagesElsewhere() []OtherCause {
 			Texts: []string{"Route cache is full: consider increasing sysctl"},
 			Errno: "ENETUNREACH",
 			Means: "before Linux 6.3: more than net.ipv6.route.max_size cached IPv6 " +
-				"routes; connect() and sendto() to further destinations fail with " +
+				"routes; connect() and sendto() to further destinations fail " +
+				"with " +
 				"ENETUNREACH. IPv4 has no such bound",
 			Look: "grep . /proc/net/rt6_stats (the sixth number); sysctl " +
 				"net.ipv6.route.max_size",
@@ -72,7 +75,8 @@ func messagesElsewhere() []OtherCause {
 		}, {
 			Errno: "EPERM", Call: "connect bind socket",
 			Means: "a program of the host refused the call: a BPF program of the " +
-				"cgroup (systemd's IPAddressDeny= and RestrictNetworkInterfaces=, " +
+				"cgroup (systemd's IPAddressDeny= and " +
+				"RestrictNetworkInterfaces=, " +
 				"a container runtime or service mesh), a security module, or " +
 				"seccomp. No table is full: a packet that netfilter drops makes " +
 				"connect() time out",

@@ -73,7 +73,8 @@ var _ = register(Limit{
 			Call:  "sendto",
 			Means: "no room for the packet on this host: the neighbour table was " +
 				"full (over IPv4; EINVAL over IPv6, and before Linux 6.6), or " +
-				"the transmit queue of the device was. UDP and raw sockets see it if they " +
+				"the transmit queue of the device was. UDP and raw sockets see " +
+				"it if they " +
 				"set IP_RECVERR, as ping does; TCP never does",
 			Look: "maxconn check --limit neighbour-table --limit transmit-queue " +
 				"--for 10s",

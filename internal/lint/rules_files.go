@@ -226,7 +226,8 @@ func (c *evaluation) filesTo(low, n int64) {
 		return
 	}
 	c.filesBelow(low, n, systemdOpen, "systemd's")
-	c.caution("fs.nr_open is " + count(systemdOpen) + " where systemd 240 or newer runs, which " +
+	c.caution("fs.nr_open is " + count(systemdOpen) + " where systemd 240 or newer runs, " +
+		"which " +
 		"raises it at boot, and " + count(open) + " elsewhere: there the kernel refuses " +
 		"what is above (EPERM).")
 }
