@@ -43,8 +43,8 @@ lint says what the kernel gives, and which of the two binds first.
 
 Without a file it reads what this host reads at boot: the sysctl.d directories, sysctl.conf,
 limits.conf and limits.d, rc.local. Files of sysctl.d are judged together, by their names, as
-systemd-sysctl and sysctl --system order them; a directory stands for its *.conf files, and -
-is the standard input.
+systemd-sysctl and sysctl --system order them; a directory stands for all
+files below it that lint knows by their name, and - is the standard input.
 
 Verdicts are for the running kernel and this host, for those of a snapshot (--from), or for a
 kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do

@@ -13,48 +13,6 @@ import (
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
-// admit says what in a plan from a file maxconn would never have written: a change that is
-// shown under another name than that of what it writes, and what plan.Admit refuses.
-func admit(p plan.Plan) error {
-	for i, c := range p.Changes {
-		if c.Setting != "" && !names(c) {
-			return fmt.Errorf(
-				"change %d (%s): it is called %.60q, and that is something else",
-				i+1,
-				words(c.Target),
-				c.Setting,
-			)
-		}
-	}
-	return plan.Admit(p)
-}
-
-// names says whether the words of a change are those of its target; a process may have any name.
-func names(c plan.Change) bool {
-	t, owner := c.Target, ""
-	switch t.Kind {
-	case host.ProcessKind:
-		rest, ok := strings.CutPrefix(c.Setting, t.Field+" descriptor limit of ")
-		if !ok {
-			return false
-		}
-		owner = rest
-	case host.ListenerKind:
-		rest, ok := strings.CutPrefix(c.Setting, "accept queue of "+t.Name+", ")
-		if !ok {
-			return false
-		}
-		owner = rest
-	default:
-		return c.Setting == words(t)
-	}
-	pid := t.Name
-	if t.Kind == host.ListenerKind {
-		pid = fmt.Sprint(t.PID)
-	}
-	return owner == "pid "+pid || strings.HasSuffix(owner, " (pid "+pid+")")
-}
-
 // known says whether some limit names a sysctl.
 func known(name string) bool {
 	k := knob.Lookup(name)

@@ -108,11 +108,11 @@ func TestPlanEditedByHand(t *testing.T) {
 		},
 		{"(txqueuelen of eth0): it is called", called(longer, "txqueuelen of eth1")},
 		{
-			"(soft descriptor limit of process 77)",
+			"(soft descriptor limit of pid 77): it is called",
 			called(files, "soft descriptor limit of nginx (pid 78)"),
 		},
 		{
-			"(accept queue of 0.0.0.0:80 (pid 77))",
+			"(accept queue of 0.0.0.0:80, pid 77): it is called",
 			called(queued, "accept queue of 0.0.0.0:80, nginx (pid 7)"),
 		},
 		{"", called(files, "soft descriptor limit of nginx (pid 77)")},
@@ -191,7 +191,7 @@ func TestAdmitsPlans(t *testing.T) {
 				continue // a member of a group is no listener's name
 			}
 			changes += len(p.Changes)
-			if err := admit(p); err != nil {
+			if err := plan.Admit(p); err != nil {
 				t.Errorf("%s, %+v: %v", name, w, err)
 			}
 		}

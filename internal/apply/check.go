@@ -39,7 +39,7 @@ func ReadPlan(r io.Reader) (plan.Plan, error) {
 	if err := Check(p); err != nil {
 		return p, err
 	}
-	if err := admit(p); err != nil {
+	if err := plan.Admit(p); err != nil {
 		return p, err
 	}
 	return bounded(p), nil

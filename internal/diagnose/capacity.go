@@ -45,7 +45,7 @@ func (e *evaluation) lowest(f flow, covering []int, m limit.Measure) (b bound) {
 		doubts.why = append(doubts.why, "the process could not be seen")
 	}
 	for id, gauges := range perProcess {
-		if len(gauges) < len(f.pids) { // what the others may hold is not known
+		if f.ownerless || len(gauges) < len(f.pids) { // nobody knows what the others hold
 			doubts.atMost = true
 			continue
 		}
@@ -85,11 +85,14 @@ func together(id limit.ID, gauges []*limit.Gauge) bound {
 	return b
 }
 
-// tighter is the lower of two bounds; on a tie the first by name, so that the
-// report does not depend on order.
+// tighter is the lower of two bounds; on a tie the first by name, so that the report does not
+// depend on order, and exact only if the other is, too.
 func (b bound) tighter(c bound) bound {
 	if b.by == "" || cmp.Or(cmp.Compare(c.value, b.value), cmp.Compare(c.by, b.by)) < 0 {
-		return c
+		b, c = c, b
+	}
+	if c.by != "" && c.value == b.value && c.atMost {
+		b.atMost, b.why = true, slices.Concat(b.why, c.why)
 	}
 	return b
 }
@@ -192,7 +195,7 @@ func listenerFlows(r *host.Reader) []flow {
 		pid      int64
 	}
 	seen := map[held]bool{}
-	full := map[int]bool{}
+	full, unowned := map[int]bool{}, map[int]bool{}
 	for _, row := range r.Rows(host.ListenerKind) {
 		name, _, _ := strings.Cut(row.Name(), "~")
 		i, known := places[name]
@@ -202,6 +205,7 @@ func listenerFlows(r *host.Reader) []flow {
 					only6: row.Count("v6only") == 1, now: accepted(r, name)})
 			places[name] = i
 		}
+		unowned[i] = unowned[i] || row.Text("pid") == "" && row.Text("pids") == ""
 		for pid := range strings.SplitSeq(cmp.Or(row.Text("pids"), row.Text("pid")), ",") {
 			if len(seen) >= mostHolders {
 				full[i] = true
@@ -216,7 +220,7 @@ func listenerFlows(r *host.Reader) []flow {
 	}
 	for i := range flows {
 		flows[i].pids = serving(r, flows[i].holders)
-		flows[i].ownerless = len(flows[i].pids) == 0 || full[i]
+		flows[i].ownerless = len(flows[i].pids) == 0 || full[i] || unowned[i]
 		flows[i] = flows[i].withProcess(r)
 	}
 	return flows
@@ -236,9 +240,8 @@ func inbound(r *host.Reader, e *evaluation, f flow) Inbound {
 	}
 	line.HeldHow, line.BurstHow = held.how, burst.how
 	line.AtMostWhy = held.why
-	if f.ownerless {
-		line.AtMost = true
-	} else if row, ok := r.Row(host.ListenerKind, f.listener); ok {
+	line.AtMost = line.AtMost || f.ownerless
+	if row, ok := r.Row(host.ListenerKind, f.listener); ok {
 		line.PID, line.Process = row.Count("pid"), row.Text("process")
 	}
 	line.Now = f.now

@@ -13,9 +13,9 @@ import (
 const shop = ports + `
 inbound 0.0.0.0:80 = ESTABLISHED=100 TIME_WAIT=50 unaccepted=0 pid=5 process=web
 inbound 0.0.0.0:81 = ESTABLISHED=40 unaccepted=0 pid=5 process=web
-listener 0.0.0.0:80 = family=4 queue=0 limit=128 drops=0 pid=5 process=web backlog=128
-listener 0.0.0.0:81 = family=4 queue=0 limit=128 drops=0 pid=5 process=web backlog=128
-listener 0.0.0.0:82 = family=4 queue=0 limit=128 drops=0 pid=7 process=nginx backlog=128 pids=7,8,9
+listener 0.0.0.0:80 = family=4 queue=0 limit=128 drops=0 syn=0 pid=5 process=web backlog=128
+listener 0.0.0.0:81 = family=4 queue=0 limit=128 drops=0 syn=0 pid=5 process=web backlog=128
+listener 0.0.0.0:82 = family=4 queue=0 limit=128 drops=0 syn=0 pid=7 process=nginx backlog=128 pids=7,8,9
 outbound 10.0.0.1->10.0.0.9:5432 = ESTABLISHED=60 ranged=60 pid=5 process=web timestamps=yes
 process 5 = name=web uid=1 threads=1 nproc=9 soft=1024 hard=4096 files=224 sockets=204 attributed=all ESTABLISHED=200 epoll=1
 process 7 = name=nginx uid=0 threads=1 nproc=9 soft=1024 hard=4096 files=24 sockets=4 attributed=all epoll=0

@@ -189,6 +189,28 @@ var reportedQueues = []fault{
 			remedies: []string{`application|live`},
 			never:    []string{`somaxconn`, `backlog`}},
 	},
+	{
+		// "Inbound connections stop and CLOSE_WAIT skyrockets": the clients have given up,
+		// and what waits in the queue is in CLOSE_WAIT; it is no leak of descriptors.
+		name:   "a queue of clients that have given up",
+		report: "https://github.com/haproxy/haproxy/issues/958",
+		make: func(w world) scene {
+			l := w.listen(8080, 64)
+			w.connect(l, lab.ConnectSpec{To: at(8080), N: 10})
+			waiting, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: 100,
+				NonBlocking: true})
+			w.must(err)
+			w.full(l, 65)
+			_, err = w.client.Close(waiting.Group, lab.CloseSpec{})
+			w.must(err)
+			w.wait()
+			return w.queueing(l, 64, 100)
+		},
+		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `does not accept`,
+			remedies: []string{`application.*accept`},
+			never:    []string{`somaxconn`, `backlog`}},
+	},
 }
 
 // wait is until a queue that nobody serves is one: its oldest connection has waited for 2 s.

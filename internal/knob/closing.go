@@ -1,12 +1,15 @@
 package knob
 
+import "github.com/maxconn/maxconn/internal/host"
+
 // closing are settings of connections that end, and of those whose peer is gone.
 var closing = []Knob{
 	{
-		Name:    "net.ipv4.tcp_fin_timeout",
-		Scope:   perNetns9,
-		Takes:   seconds(),
-		Default: always(60),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_fin_timeout",
+		Scope:      perNetns9,
+		Takes:      seconds(),
+		Default:    always(60),
 		Does: "is how many seconds a connection that the application has closed waits in " +
 			"FIN_WAIT_2 for the peer, never less than 3.5 retransmission timeouts; " +
 			"for connections that get there from now on; above 60 it costs an orphan " +
@@ -150,10 +153,11 @@ var closing = []Knob{
 		Aside:   true,
 	},
 	{
-		Name:    "net.ipv4.tcp_keepalive_time",
-		Scope:   perNetns9,
-		Takes:   seconds(),
-		Default: always(7200),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_keepalive_time",
+		Scope:      perNetns9,
+		Takes:      seconds(),
+		Default:    always(7200),
 		Does: "is how many seconds a connection must be idle before the first keepalive " +
 			"probe, for sockets with SO_KEEPALIVE that have no TCP_KEEPIDLE of their " +
 			"own; it finds peers that vanished; the next time that the timer is set " +
@@ -163,10 +167,11 @@ var closing = []Knob{
 		Source: keepaliveSource,
 	},
 	{
-		Name:    "net.ipv4.tcp_keepalive_intvl",
-		Scope:   perNetns9,
-		Takes:   seconds(),
-		Default: always(75),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_keepalive_intvl",
+		Scope:      perNetns9,
+		Takes:      seconds(),
+		Default:    always(75),
 		Does: "is how many seconds pass between two keepalive probes that are not " +
 			"answered",
 		Not: "acts on no socket without SO_KEEPALIVE, or with a TCP_KEEPINTVL of its " +
@@ -174,10 +179,11 @@ var closing = []Knob{
 		Source: keepaliveSource,
 	},
 	{
-		Name:    "net.ipv4.tcp_keepalive_probes",
-		Scope:   perNetns9,
-		Takes:   one(oneByte),
-		Default: always(9),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_keepalive_probes",
+		Scope:      perNetns9,
+		Takes:      one(oneByte),
+		Default:    always(9),
 		Does: "is how many keepalive probes may stay unanswered before the connection " +
 			"ends with ETIMEDOUT",
 		Not: "acts on no socket without SO_KEEPALIVE, or with a TCP_KEEPCNT of its " +

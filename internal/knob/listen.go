@@ -30,7 +30,7 @@ var listening = []Knob{
 			"TCP_DEFER_ACCEPT is ignored",
 		Source: "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action " +
 			"(4.4-6.18)",
-		SafeInPods: true,
+		SafeInPods: host.V(1, 4),
 		Plan:       plan(1, 1, "syn-queue"),
 	},
 	{

@@ -32,10 +32,11 @@ var memory = []Knob{
 		Plan:  plan(1, mostPages, "tcp-memory"),
 	},
 	{
-		Name:    "net.ipv4.tcp_rmem",
-		Scope:   Scope{Netns: true, Own: Since(4, 15), Copied: true},
-		Takes:   several(3, atLeast(1)).in("bytes"),
-		Default: largest(changed(6<<20, host.Came(6, 16), 32<<20)),
+		SafeInPods: host.V(1, 32),
+		Name:       "net.ipv4.tcp_rmem",
+		Scope:      Scope{Netns: true, Own: Since(4, 15), Copied: true},
+		Takes:      several(3, atLeast(1)).in("bytes"),
+		Default:    largest(changed(6<<20, host.Came(6, 16), 32<<20)),
 		Does: "minimum, first and greatest receive buffer of a socket, in bytes; the " +
 			"minimum is granted even under pressure, the last bounds auto-tuning; " +
 			"new sockets see the change",
@@ -45,10 +46,11 @@ var memory = []Knob{
 			"tcp_init_sock; 356d1833b638 (4.15), 572be9bf9d0d (6.16)",
 	},
 	{
-		Name:    "net.ipv4.tcp_wmem",
-		Scope:   Scope{Netns: true, Own: Since(4, 15), Copied: true},
-		Takes:   several(3, atLeast(1)).in("bytes"),
-		Default: largest(always(4 << 20)),
+		SafeInPods: host.V(1, 32),
+		Name:       "net.ipv4.tcp_wmem",
+		Scope:      Scope{Netns: true, Own: Since(4, 15), Copied: true},
+		Takes:      several(3, atLeast(1)).in("bytes"),
+		Default:    largest(always(4 << 20)),
 		Does: "minimum, first and greatest send buffer of a socket, in bytes; the " +
 			"minimum is granted even under pressure; new sockets see the change",
 		Not: "is not memory taken at birth; a lower maximum saves only where programs " +

@@ -29,7 +29,7 @@ var ports = []Knob{
 		Not: "does not enlarge the range by itself",
 		Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range, " +
 			"ipv4_privileged_ports (4.11)",
-		SafeInPods: true,
+		SafeInPods: host.V(1, 22),
 	},
 	{
 		Name:    "net.ipv4.ip_local_reserved_ports",
@@ -41,7 +41,7 @@ var ports = []Knob{
 		Not: "does not stop an explicit bind()",
 		Source: "include/net/ip.h inet_is_local_reserved_port; " +
 			"Documentation/networking/ip-sysctl.rst",
-		SafeInPods: true,
+		SafeInPods: host.V(1, 27),
 		Plan:       plan(0, 65535, "ephemeral-ports", "time-wait").giving(morePorts),
 	},
 	{
@@ -59,7 +59,7 @@ var ports = []Knob{
 		Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range; " +
 			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (about 4.6)",
 		InUse:      LocalPorts,
-		SafeInPods: true,
+		SafeInPods: host.V(1, 4),
 		Plan:       plan(1024, 65535, "ephemeral-ports", "time-wait").giving(wider),
 	},
 	{

@@ -123,7 +123,7 @@ func (q synGroup) gauge(r *host.Reader) Gauge {
 	if q.byMax {
 		out.Owner = "net.ipv4.tcp_max_syn_backlog"
 	}
-	if !q.counted {
+	if out.Decides = !q.counted && q.stores(); !q.counted {
 		out.Unseen = append(out.Unseen[:len(out.Unseen):len(out.Unseen)],
 			host.Missing{Fact: q.members[0].row.Fact, Why: "its half-open " +
 				"connections were not counted"})

@@ -260,10 +260,10 @@ func hostTaskLimits(r *host.Reader, now int64) (limits []taskLimit, unseen []hos
 func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bool) {
 	pid, _ := host.Row{Fields: host.Fields{{Name: "pid", Value: row.Name()}}}.Int("pid")
 	now, ok := row.Int("threads")
-	if missing := unseenThreads(row, now, maps, taken); len(missing) > 0 && pid > 0 {
+	if missing, bounds := unseenThreads(row, now, maps, taken); len(missing) > 0 && pid > 0 {
 		name := row.Text("name")
 		return blind(Subject{Kind: Process, Name: who(name, pid), Process: name, PID: pid},
-			Both, missing...), true
+			bounds, missing...), true
 	}
 	limits := processTaskLimits(row, now, maps)
 	if !ok || pid <= 0 || now < 1 || len(limits) == 0 {
@@ -308,23 +308,24 @@ func processThreads(row host.Row, maps int64, taken map[string]int64) (Gauge, bo
 	return g, true
 }
 
-// unseenThreads are the fields without which nobody knows whether threads end what the
-// process can hold: how many it has, or what bounds them where it has one for each connection.
-func unseenThreads(row host.Row, now, maps int64, taken map[string]int64) (out []host.Missing) {
+// unseenThreads are the fields without which nobody knows whether a process is at its limit, and
+// which connections that limit bounds: those of a process that has a thread for each.
+func unseenThreads(row host.Row, now, maps int64, taken map[string]int64) (out []host.Missing,
+	bounds Direction) {
 	if row.Text("threads") == "" {
-		return []host.Missing{lacking(row, "threads")}
+		return []host.Missing{lacking(row, "threads")}, Both
 	}
-	if !perConnection(now, taken[row.Name()]) && !perConnection(now, row.Sockets()) {
-		return nil
+	if perConnection(now, taken[row.Name()]) || perConnection(now, row.Sockets()) {
+		bounds = Both
 	}
-	if row.Text("nproc") == "" && row.Text("uid") != "0" {
+	if row.Text("nproc") == "" && row.Text("uid") != "0" && (bounds != 0 || now >= fewThreads) {
 		out = append(out, lacking(row, "nproc"))
 	}
-	if maps <= 0 {
+	if maps <= 0 && bounds != 0 {
 		out = append(out, host.Missing{Fact: host.Sysctl("vm.max_map_count"),
 			Why: "it could not be read"})
 	}
-	return out
+	return out, bounds
 }
 
 // processTaskLimits are RLIMIT_NPROC, which does not bind root, and the mappings that the

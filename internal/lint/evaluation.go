@@ -134,6 +134,7 @@ type env struct {
 	text    string // the release as written
 	read    *host.Reader
 	spelled *spellings
+	rows    []host.Row // of the processes, nil where they were not asked for
 }
 
 func newEnv(t Target) *env {

@@ -25,7 +25,12 @@ func Lint(files []File, target Target) Report {
 			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
 		}
-		r.Read = append(r.Read, j.load(i, f))
+		reading := j.load(i, f)
+		if f.Found && reading.Settings == 0 {
+			r.Passed++
+			continue
+		}
+		r.Read = append(r.Read, reading)
 		r.Files = append(r.Files, f.Name)
 	}
 	if len(j.settings) > mostSettings {

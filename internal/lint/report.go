@@ -93,6 +93,8 @@ type Report struct {
 	Files    []string `json:"files"`
 	// Unread are the files that could not be read: what they set is not known.
 	Unread []Unread `json:"unread,omitempty"`
+	// Passed is how many files below the given directories have no setting that was recognised.
+	Passed int `json:"files_without_settings,omitempty"`
 	// Read is how each file was read.
 	Read  []Reading `json:"read"`
 	Lines []Line    `json:"lines"`
@@ -142,7 +144,7 @@ func (r Report) Whole() bool {
 			return false
 		}
 	}
-	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0
+	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0 && r.Passed == 0
 }
 
 // Count is how many lines have the verdict.
@@ -184,6 +186,9 @@ type File struct {
 	Text []byte
 	// Mode is what the file system says of it, 0 where that is not known.
 	Mode Mode
+	// Found says that nobody named the file: it is below a directory that was given. Where no
+	// setting is recognised in it, only the number of such files is reported.
+	Found bool
 	// Same names the file that this one is a symbolic link to, "" for none. Its lines
 	// are reported once, under Name.
 	Same string

@@ -20,7 +20,8 @@ const MostText = 1000
 const mostChanges = 4096
 
 // Admit says what in a plan from a file the catalogue would never propose: a setting that the limit
-// does not lift, a value out of its bounds or not more than the old one.
+// does not lift, a value out of its bounds or not more than the old one, or a change that is shown
+// under another name than that of what it writes.
 func Admit(p Plan) error {
 	if n := len(p.Changes); n > mostChanges {
 		return fmt.Errorf("it has %d changes, and none has more than %d", n, mostChanges)
@@ -38,6 +39,8 @@ func admit(c Change) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%.60q is no setting that a plan changes", c.Target.Name)
+	case c.Setting != "" && !c.named():
+		return fmt.Errorf("it is called %.60q, and that is something else", c.Setting)
 	case c.Limit != "" && !slices.Contains(b.limits, string(c.Limit)):
 		// one by hand may omit it
 		return fmt.Errorf("the limit %.40q does not lift it", c.Limit)
@@ -221,4 +224,15 @@ func (t Target) Called(name string) string {
 		return t.Field + " of " + t.Name
 	}
 	return t.Name
+}
+
+// named says whether a change is called by its target; a process may have any name.
+func (c Change) named() bool {
+	nameless := c.Target.Called("")
+	at := strings.LastIndex(nameless, "pid ")
+	if k := c.Target.Kind; k != host.ProcessKind && k != host.ListenerKind || at < 0 {
+		return c.Setting == nameless
+	}
+	name, ok := strings.CutPrefix(c.Setting, nameless[:at])
+	return ok && (name == nameless[at:] || strings.HasSuffix(name, " ("+nameless[at:]+")"))
 }

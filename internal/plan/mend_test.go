@@ -72,7 +72,7 @@ counter TcpExt.TCPTimeWaitOverflow = 9
 			`sysctl net.ipv4.tcp_tw_reuse = 2
 sysctl net.ipv4.tcp_timestamps = 1
 system bound-sockets = listed
-outbound 10.0.0.1->10.0.0.9:5432 = TIME_WAIT=28232 ranged=28232
+outbound 10.0.0.1->10.0.0.9:5432 = TIME_WAIT=28232 ranged=28232 timestamps=yes
 `, []string{"net.ipv4.tcp_tw_reuse: 2 to 1"}, diagnose.Holds},
 		"ports in FIN_WAIT_2 for a long timeout": {
 			`sysctl net.ipv4.tcp_fin_timeout = 300

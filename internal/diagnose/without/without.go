@@ -99,7 +99,8 @@ func stays(f host.Fact) bool {
 
 // counted are the fields that a row lacks where there is nothing to count: no reader can tell
 // that from one that was taken out.
-var counted = append([]string{"fold", "files_below", "pids", "unaccepted_close_wait"},
+var counted = append([]string{"fold", "files_below", "pids", "unaccepted_close_wait",
+	"tables", "files_most"},
 	host.States...)
 
 // known says whether a row is known to lack a field, or to have one: a peer that is this host does
