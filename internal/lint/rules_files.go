@@ -56,6 +56,10 @@ func judgeFileMax(c *evaluation) {
 
 const rlimitSource = "kernel/sys.c do_prlimit; fs/file.c alloc_fd"
 
+// systemdOpen is what systemd makes of fs.nr_open at boot since version 240 (src/core/main.c
+// bump_file_max_and_nr_open: the largest power of two that the kernel takes, made a multiple of 8).
+const systemdOpen = 1073741816
+
 // mostSensible is the descriptor limit above which programs that walk over all numbers
 // suffer, and no host needs more.
 const mostSensible = 10_000_000
@@ -224,6 +228,19 @@ func (c *evaluation) unlimitedFiles() {
 
 func (c *evaluation) filesTo(low, n int64) {
 	open, from, _ := c.other("fs.nr_open")
+	if from != byDefault || n <= open || n > systemdOpen {
+		c.filesBelow(low, n, open, from)
+		return
+	}
+	c.filesBelow(low, n, systemdOpen, "systemd's")
+	c.caution("fs.nr_open is " + count(systemdOpen) + " where systemd 240 or newer runs, " +
+		"which " +
+		"raises it at boot, and " + count(open) + " elsewhere: there the kernel refuses " +
+		"what is above (EPERM).")
+}
+
+// filesBelow judges a limit where fs.nr_open is known, or taken to be that.
+func (c *evaluation) filesBelow(low, n, open int64, from string) {
 	switch {
 	case n > open && c.form == asUnit:
 		c.note(OutOfBounds,
