@@ -24,11 +24,12 @@ var closing = []Knob{
 	},
 	{
 		Name: "TCP_LINGER2",
-		Does: "is tcp_fin_timeout for one socket, up to 120 s since 5.7; 0 means the " +
+		Does: "is tcp_fin_timeout for one socket, up to 120 s since 5.8 (and in stable " +
+			"kernels since July 2023); 0 means the " +
 			"sysctl; negative drops the connection as soon as its FIN is " +
 			"acknowledged, and later packets of the peer get RST",
 		Not:    "does not shorten TIME_WAIT",
-		Source: "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1",
+		Source: "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1 (5.8)",
 	},
 	{
 		Name:   "SO_LINGER with 0 seconds",
@@ -127,6 +128,19 @@ var closing = []Knob{
 			"CLOSE_WAIT; does not act on orphans: tcp_orphan_retries does",
 		Source: "net/ipv4/tcp_timer.c tcp_write_timeout; " +
 			"Documentation/networking/ip-sysctl.rst",
+	},
+	{
+		Name:    "net.ipv4.tcp_rto_max_ms",
+		Since:   Since(6, 15),
+		Scope:   PerNetnsSince(Since(6, 15)),
+		Takes:   one(between(1000, 120000)).in("milliseconds"),
+		Default: always(120000),
+		Does: "is the longest wait before data is sent again; lower, what has no answer " +
+			"is " +
+			"given up sooner, after as many repetitions as before (tcp_retries2, " +
+			"tcp_orphan_retries): 15 at 10,000 take 119 s in place of 924 s",
+		Not:    "does not change how often data is sent again; does not shorten TIME_WAIT",
+		Source: "net/ipv4/tcp_timer.c tcp_rto_max; 1280c26228bd (6.15); " + ipSysctl,
 	},
 	{
 		Name:    "net.ipv4.tcp_retries1",

@@ -32,12 +32,12 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 func (t twReuse) shortenDelay() Remedy {
 	const usual = 1000
 	if t.delay <= usual {
-		return Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
+		return Remedy{Kind: ByApplication, TakesEffect: AtStart,
 			Text: "open connections more slowly: no port comes back sooner than " +
 				seconds(t.delay) + " after it was closed"}
 	}
 	return Remedy{Kind: BySetting, Setting: reuseDelay.Name, From: itoa(t.delay),
-		To: itoa(usual), TakesEffect: "at the next connect()",
+		To: itoa(usual), TakesEffect: AtConnect,
 		Text: "let connect() take ports over after 1 s, the default, in place of " +
 			seconds(t.delay)}
 }
