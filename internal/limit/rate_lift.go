@@ -32,14 +32,20 @@ func reuseRemedies(t twReuse, s twState) []Remedy {
 func (t twReuse) shortenDelay() Remedy {
 	const usual = 1000
 	if t.delay <= usual {
-		return Remedy{Kind: ByApplication, TakesEffect: "at the next start of the process",
+		return Remedy{Kind: ByApplication, TakesEffect: AtStart,
 			Text: "open connections more slowly: no port comes back sooner than " +
 				seconds(t.delay) + " after it was closed"}
 	}
 	return Remedy{Kind: BySetting, Setting: reuseDelay.Name, From: itoa(t.delay),
-		To: itoa(usual), TakesEffect: "at the next connect()",
+		To: itoa(usual), TakesEffect: AtConnect,
 		Text: "let connect() take ports over after 1 s, the default, in place of " +
-			seconds(t.delay)}
+			seconds(t.delay),
+		Change: host.Setting{Fact: reuseDelay, Want: itoa(usual)},
+		Sum:    "a port comes back 1 s after it was closed in place of " + seconds(t.delay),
+		Cost:   "none",
+		Risk:   "the timestamp clock of a peer may tick less often than once a second",
+		Lasts:  untilBoot,
+	}
 }
 
 func turnTimestampsOn() Remedy {
