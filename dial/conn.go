@@ -132,7 +132,9 @@ const (
 	// Its cost is flat too. But a port taken this way, until its TIME_WAIT ends, is
 	// taken from every program on the host that lets the kernel choose, whatever its
 	// destination; and the 60 s of TIME_WAIT are not kept when TCP timestamps are on
-	// (net/ipv4/tcp_ipv4.c, tcp_twsk_unique). Reserved ports are left out.
+	// (net/ipv4/tcp_ipv4.c, tcp_twsk_unique), nor is FIN_WAIT_2 of a connection that was
+	// closed here: a peer that has not closed its end yet, and writes, gets EPIPE. Reserved
+	// ports are left out.
 	ExplicitPort
 )
 

@@ -119,7 +119,7 @@ func (p *pair) thawed(set *settings, to netip.Addr, now time.Time) int {
 
 // blockSeconds is how long a port in TIME_WAIT cannot be used for the same destination.
 // With tcp_tw_reuse that is a second (net/ipv4/tcp_ipv4.c, tcp_twsk_unique); its value 2,
-// the default since Linux 4.19, is for loopback addresses only.
+// the default since Linux 4.18, is for loopback addresses only.
 func (p *pair) blockSeconds(set *settings, to netip.Addr) int64 {
 	loopback := to.IsLoopback() || p.source.addr.IsValid() && p.source.addr.IsLoopback()
 	if set.reuse == 1 || set.reuse == 2 && loopback || p.taken != nil {

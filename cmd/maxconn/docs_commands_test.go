@@ -81,7 +81,7 @@ func command(line string) (args []string, ok bool) {
 
 // parses says whether cobra finds the verb and takes the flags and arguments. Nothing runs.
 func parses(args []string) error {
-	root := (&app{}).root()
+	root := (&app{env: noEnv}).root()
 	verb, rest, err := root.Find(args)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/lint"
 	"github.com/maxconn/maxconn/internal/render"
@@ -42,8 +43,8 @@ lint says what the kernel gives, and which of the two binds first.
 
 Without a file it reads what this host reads at boot: the sysctl.d directories, sysctl.conf,
 limits.conf and limits.d, rc.local. Files of sysctl.d are judged together, by their names, as
-systemd-sysctl and sysctl --system order them; a directory stands for its *.conf files, and -
-is the standard input.
+systemd-sysctl and sysctl --system order them; a directory stands for all
+files below it that lint knows by their name, and - is the standard input.
 
 Verdicts are for the running kernel and this host, for those of a snapshot (--from), or for a
 kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do
@@ -71,7 +72,8 @@ setting was recognised, or a file of the system could not be read, 64 bad usage,
 	c.Flags().BoolVar(&f.parsed, "explain-parse", false,
 		"show what was read from where, and no verdicts")
 	c.Flags().Var(word{&f.kernel}, "kernel",
-		"judge for this kernel `release`, such as 4.9, with nothing else known")
+		"judge for this kernel `release` or distribution, such as 4.9 or el8, with "+
+			"nothing else known")
 	c.Flags().Var(word{&f.root}, "root",
 		"without a file: read the files of the system below this `directory`")
 	c.Flags().Var(wordList{&f.failOn, true}, "fail-on",
@@ -79,10 +81,13 @@ setting was recognised, or a file of the system could not be read, 64 bad usage,
 			"is not given)")
 	f.source.flags(c, "judge for the network namespace of the process with this `id`")
 	f.fileFlag(c)
-	completeWith(c, "kernel", nil)
+	completeWith(c, "kernel", kernelNames)
 	completeWith(c, "fail-on", verdictNames)
 	return c
 }
+
+// kernelNames are the distributions that --kernel takes.
+func kernelNames() (names []cobra.Completion) { return host.DistributionNames() }
 
 func verdictNames() (names []cobra.Completion) {
 	for _, v := range lint.Verdicts {
@@ -145,7 +150,8 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 		return nil, misuse("--kernel judges for a kernel of which nothing else is known",
 			"--kernel with --from, --netns or --pid: give one of them")
 	case f.kernel != "" && !lint.ValidKernel(f.kernel):
-		return nil, misuse("write a release such as 4.9 or 6.1.0-13-amd64",
+		return nil, misuse("write a release such as 4.9 or 6.1.0-13-amd64, or one of "+
+			strings.Join(host.DistributionNames(), ", "),
 			"--kernel: %s is not a kernel release", quoted(f.kernel))
 	case f.root != "" && len(args) > 0:
 		return nil, misuse("--root reads the files of a whole system",

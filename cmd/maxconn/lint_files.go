@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func (a *app) lintFiles(ctx context.Context, f *lintFlags, args []string) ([]lin
 	}
 	var files []lint.File
 	for _, name := range args {
-		names, err := filesBelow(name)
+		names, found, err := filesBelow(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -29,24 +30,58 @@ func (a *app) lintFiles(ctx context.Context, f *lintFlags, args []string) ([]lin
 			if err != nil {
 				return nil, err
 			}
+			file.Found = found
 			files = append(files, file)
 		}
 	}
 	return files, nil
 }
 
-// filesBelow is the file itself, or the *.conf files of a directory.
-func filesBelow(name string) ([]string, error) {
+// mostBelow is how many files below a directory are read.
+const mostBelow = 10_000
+
+// filesBelow is the file itself, or of a directory all *.conf files and those below it whose
+// format lint knows; found says that it is a directory. Links are not followed.
+func filesBelow(ctx context.Context, name string) (names []string, found bool, err error) {
 	info, err := os.Stat(name)
 	if name == "-" || err != nil || !info.IsDir() {
-		return []string{name}, nil // an unreadable file is reported when it is read
+		return []string{name}, false, nil // an unreadable file is reported when it is read
 	}
-	names, err := filepath.Glob(filepath.Join(name, "*.conf"))
-	if err != nil || len(names) == 0 {
-		return nil, misuse("give the files by name",
-			"read %s: a directory without *.conf files", name)
+	err = filepath.WalkDir(name, func(at string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || ctx.Err() != nil:
+			return errors.Join(err, ctx.Err())
+		case d.IsDir() && at != name && isAside(d.Name()):
+			return fs.SkipDir
+		case !d.Type().IsRegular() && (filepath.Dir(at) != filepath.Clean(name) ||
+			filepath.Ext(at) != ".conf"):
+			return nil
+		case filepath.Ext(at) == ".conf" || lint.Reads(at):
+			names = append(names, at)
+		}
+		if len(names) > mostBelow {
+			return errTooManyFiles
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errTooManyFiles):
+		return nil, true, misuse("give the files, or directories with fewer of them",
+			"read %s: more than %d files", name, mostBelow)
+	case err != nil:
+		return nil, true, tuningError(name, err)
+	case len(names) == 0:
+		return nil, true, misuse("give the files by name",
+			"read %s: a directory without files that lint knows by their name", name)
 	}
-	return names, nil
+	return names, true, nil
+}
+
+var errTooManyFiles = errors.New("too many files")
+
+// isAside says whether a directory holds what is not of the project itself.
+func isAside(name string) bool {
+	return name == ".git" || name == "node_modules" || name == "vendor"
 }
 
 // tuning reads one file, or the standard input.

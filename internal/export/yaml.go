@@ -127,10 +127,18 @@ func (x export) cloudInit() string {
 }
 
 // inPod says whether a pod has the setting for itself: a value of its network namespace,
-// which it may write. safe says that a kubelet allows it without being told to.
-func inPod(name string) (own, safe bool) {
+// which it may write.
+func inPod(name string) bool {
 	k := knob.Lookup(name)
-	return k != nil && k.Scope.OfNetns(), k != nil && k.SafeInPods
+	return k != nil && k.Scope.OfNetns()
+}
+
+// safeSince is the release of Kubernetes from which on a kubelet allows it without being told to.
+func safeSince(name string) (v host.Version) {
+	if k := knob.Lookup(name); k != nil {
+		v = k.SafeInPods
+	}
+	return v
 }
 
 // kubernetes is a strategic merge patch for a workload with a pod template: the sysctls of its
@@ -138,7 +146,7 @@ func inPod(name string) (own, safe bool) {
 func (x export) kubernetes() string {
 	var pod, node []plan.Change
 	for _, c := range x.boot.Sysctls {
-		if own, _ := inPod(c.Target.Name); own {
+		if inPod(c.Target.Name) {
 			pod = append(pod, c)
 		} else {
 			node = append(node, c)
@@ -172,12 +180,13 @@ func (x export) kubernetes() string {
 func podSysctl(c plan.Change) encode.YAML {
 	const mark = "          #"
 	head := yamlComments(mark, persist.Reason(c))
-	if _, safe := inPod(c.Target.Name); !safe {
-		head += yamlComments(
-			mark,
-			"Not in the safe set: the kubelet needs --allowed-unsafe-sysctls="+
-				c.Target.Name,
-		)
+	switch since := safeSince(c.Target.Name); {
+	case since.IsZero():
+		head += yamlComments(mark, "Not in the safe set: the kubelet needs "+
+			"--allowed-unsafe-sysctls="+c.Target.Name)
+	case host.V(1, 4).Compare(since) < 0:
+		head += yamlComments(mark, "In the safe set since Kubernetes "+since.String()+
+			"; an older kubelet needs --allowed-unsafe-sysctls="+c.Target.Name)
 	}
 	return head + "          - name: " + yamlKey(c.Target.Name) +
 		"\n            value: " + encode.YAMLString(c.To) + "\n"

@@ -75,6 +75,21 @@ func TestFound(t *testing.T) {
 	}
 }
 
+// A report is a link, and stands for one fault.
+func TestReports(t *testing.T) {
+	seen := map[string]string{}
+	for _, f := range faults {
+		if f.report == "" {
+			continue
+		}
+		other := seen[f.report]
+		if other != "" || !strings.HasPrefix(f.report, "https://") {
+			t.Errorf("%s: %s, also of %q", f.name, f.report, other)
+		}
+		seen[f.report] = f.name
+	}
+}
+
 func compare(t *testing.T, f diagnose.Finding, w want) {
 	t.Helper()
 	if f.Limit != w.limit || !strings.Contains(w.severity, string(f.Severity)) {

@@ -62,15 +62,22 @@ func (w world) masquerade(ports string) (clients, server *lab.Actor) {
 // networks through it.
 func (w world) neighbour(name, own, router, others string) *lab.Actor {
 	w.Helper()
-	beside, err := w.lab.Beside(w.Context())
-	w.must(err)
-	at := []netip.Prefix{netip.MustParsePrefix(router)}
-	w.must(w.lab.Wire(beside, lab.Cable{
-		Here: lab.Plug{Device: name, Addresses: at},
-		There: lab.Plug{Device: "up",
-			Addresses: []netip.Prefix{netip.MustParsePrefix(own)}}}))
-	w.must(beside.Route(netip.MustParsePrefix(others), at[0].Addr()))
+	beside, at := w.beside(name, own, router)
+	w.must(beside.Route(netip.MustParsePrefix(others), at))
 	a, err := beside.Spawn(name)
 	w.must(err)
 	return a
+}
+
+// beside is a lab that is wired to this one, which has an address on the cable.
+func (w world) beside(name, theirs, ours string) (*lab.Lab, netip.Addr) {
+	w.Helper()
+	beside, err := w.lab.Beside(w.Context())
+	w.must(err)
+	at := netip.MustParsePrefix(ours)
+	w.must(w.lab.Wire(beside, lab.Cable{
+		Here: lab.Plug{Device: name, Addresses: []netip.Prefix{at}},
+		There: lab.Plug{Device: "up",
+			Addresses: []netip.Prefix{netip.MustParsePrefix(theirs)}}}))
+	return beside, at.Addr()
 }

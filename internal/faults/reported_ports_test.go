@@ -3,8 +3,10 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"github.com/maxconn/maxconn/internal/lab"
 )
@@ -162,12 +164,40 @@ var reportedPorts = []fault{
 			remedies: []string{`setting net.ipv4.ip_local_port_range`, `application`,
 				`topology`}},
 	},
+	{
+		// tcp_tw_reuse and tcp_timestamps are 1 and connect() fails all the same: the peer
+		// does no timestamps, and without them no port is taken over.
+		name:   "tcp_tw_reuse towards a peer without timestamps",
+		report: "https://github.com/walkor/workerman/issues/122",
+		make: func(w world) scene {
+			w.set("net.ipv4.ip_local_port_range", "40000 40019")
+			w.set("net.ipv4.tcp_tw_reuse", "1")
+			beside, _ := w.beside("cable", "10.73.0.1/24", "10.73.0.254/24")
+			w.must(beside.Set("net.ipv4.tcp_timestamps", "0"))
+			var err error
+			w.server, err = beside.Spawn("peer")
+			w.must(err)
+			peer := netip.MustParseAddrPort("10.73.0.1:2300")
+			l := w.listenAs(lab.ListenSpec{Addr: peer, Backlog: 128})
+			w.closeFirst(w.connect(l, lab.ConnectSpec{To: peer, N: 20}))
+			w.wait() // longer than tcp_tw_reuse_delay
+			w.refused(lab.ConnectSpec{To: peer}, "EADDRNOTAVAIL")
+			return scene{works: w.connects(lab.ConnectSpec{To: peer})}
+		},
+		want: want{limit: "time-wait", severity: "critical", subject: "10.73.0.1:2300",
+			cause:    `timestamps`,
+			remedies: []string{`application`, `(?i)peer.*timestamps|timestamps.*peer`},
+			never:    []string{`setting net.ipv4.tcp_tw_reuse `}},
+	},
 }
 
 // listenAs is a listener of the server.
 func (w world) listenAs(spec lab.ListenSpec) lab.Group {
 	w.Helper()
 	g, _, err := w.server.Listen(spec)
+	if spec.MPTCP && errors.Is(err, syscall.EPROTONOSUPPORT) {
+		w.Skip("this kernel has no MPTCP")
+	}
 	w.must(err)
 	return g
 }

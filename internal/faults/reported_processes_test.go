@@ -4,7 +4,11 @@ package faults
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/lab"
@@ -149,6 +153,51 @@ var reportedProcesses = []fault{
 			process: "server", cause: `stopped`, remedies: []string{`SIGCONT|kill -CONT`},
 			never: []string{`setting`}},
 	},
+	{
+		// "Failed to create service entry worker thread: pthread_create failed": mongod has
+		// a thread a connection, and its container a limit on tasks.
+		name:   "threads at the pids.max of a cgroup",
+		report: "https://github.com/podman-container-tools/podman/issues/17647",
+		make: func(w world) scene {
+			const each = 40
+			group := w.pidsGroup(w.server)
+			for port := range uint16(each) { // a thread each
+				w.must(w.server.Serve(w.listen(9000+port, 1), lab.Hold))
+			}
+			if !w.await(func() bool { return group.read("pids.current") > each }) {
+				w.Fatalf("only %d tasks", group.read("pids.current"))
+			}
+			// the Go runtime may want more
+			group.write("pids.max", group.read("pids.current")+spare)
+			return scene{works: func() bool {
+				return group.read("pids.max") > group.read("pids.current")+spare
+			}}
+		},
+		want: want{limit: "threads", severity: "critical or warning",
+			subject:  "maxconn-faults",
+			cause:    `pids.max`,
+			remedies: []string{`pids.max|pids-limit`, `application.*event loop`}},
+	},
+	{
+		// "ulimit: open files: cannot modify limit: Operation not permitted": the hard
+		// limit is the soft one.
+		name:   "a soft descriptor limit that is the hard one",
+		report: "https://github.com/lesismal/go-websocket-benchmark/pull/15",
+		make: func(w world) scene {
+			l := w.listen(8080, 128)
+			w.connect(l, lab.ConnectSpec{To: at(8080), N: 50})
+			w.must(w.server.Raise(100, 100))
+			out, err := w.server.FillFiles()
+			w.must(err)
+			if out.Errors["EMFILE"] == 0 {
+				w.Fatalf("no EMFILE: %v", out.Errors)
+			}
+			return scene{works: w.takes(l, 8080)}
+		},
+		want: want{limit: "process-files", severity: "critical", subject: "server",
+			process: "server", cause: `the hard limit is the same`,
+			remedies: []string{`live prlimit --pid \d+ --nofile=\d+:\d+.*CAP_SYS_RESOURCE`}},
+	},
 }
 
 // worker is a process with its own listener.
@@ -202,4 +251,54 @@ func (w world) running(a *lab.Actor) bool {
 	w.must(err)
 	_, after, _ := strings.Cut(string(text), ") ")
 	return !strings.HasPrefix(after, "T")
+}
+
+// cgroup is the directory of a cgroup that bounds tasks.
+type cgroup struct {
+	world
+	dir string
+}
+
+// pidsGroup moves an actor into a cgroup of its own, of whichever version bounds tasks here. It
+// ends with the actor.
+func (w world) pidsGroup(a *lab.Actor) cgroup {
+	w.Helper()
+	root := "/sys/fs/cgroup/pids"
+	if text, err := os.ReadFile("/sys/fs/cgroup/cgroup.subtree_control"); err == nil {
+		if !slices.Contains(strings.Fields(string(text)), "pids") {
+			w.Skip("the cgroups of this machine do not bound tasks")
+		}
+		root = "/sys/fs/cgroup"
+	}
+	dir, err := os.MkdirTemp(root, "maxconn-faults-")
+	if err != nil {
+		w.Skipf("no cgroup can be made: %v", err)
+	}
+	w.Cleanup(func() {
+		a.Kill()
+		if !w.await(func() bool { return os.Remove(dir) == nil }) { // until it is reaped
+			w.Errorf("%s is not empty", dir)
+		}
+	})
+	g := cgroup{w, dir}
+	g.write("cgroup.procs", int64(a.PID()))
+	return g
+}
+
+func (g cgroup) write(file string, n int64) {
+	g.Helper()
+	g.must(os.WriteFile(filepath.Join(g.dir, file), []byte(fmt.Sprint(n)), 0))
+}
+
+// read is a figure of the cgroup; "max" is more than any.
+func (g cgroup) read(file string) int64 {
+	g.Helper()
+	text, err := os.ReadFile(filepath.Join(g.dir, file))
+	g.must(err)
+	if strings.TrimSpace(string(text)) == "max" {
+		return math.MaxInt64
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	g.must(err)
+	return n
 }

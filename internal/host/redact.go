@@ -198,7 +198,7 @@ var releaseWords = regexp.MustCompile(
 	`^(v?[0-9]+|rc[0-9]+|el[0-9]+(_[0-9]+)?(uek)?|fc[0-9]+|amzn[0-9]+|deb[0-9]+(u[0-9]+)?|` +
 		`bpo[0-9]*|arch[0-9]*|amd64|x86|64|i[3-6]86|arm64|armhf|armmp|aarch64|s390x?|` +
 		`ppc64(le|el)?|riscv64|loong64|cloud|generic|hwe|lowlatency|virtual|kvm|azure|` +
-		`aws|gcp|gke|oracle|raspi|rpi|rt|lts|default|pve|linuxkit|microsoft|standard|WSL2|smp|edge|zen|` +
+		`aws|gcp|gke|gkeop|ibm|intel|nvidia|realtime|oracle|elrepo|raspi|rpi|rt|lts|default|pve|linuxkit|microsoft|standard|WSL2|smp|edge|zen|` +
 		`hardened|uek|)$`,
 )
 

@@ -143,15 +143,19 @@ func orderTails(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// Backports says whether it is a kernel of Red Hat's kind (RHEL, CentOS, Rocky, Alma), which has
-// many changes of newer kernels: there a version tells less.
-func (r Release) Backports() bool { return strings.Contains(r.tail, ".el") }
-
 // Change is something that came with a release of Linux and was rolled back into older series.
 type Change struct {
 	Since  Version
 	Stable []Version // the first release of each stable series that has it
+	// In are distributions whose older kernels have it, as their sources show.
+	In []Distribution
 }
+
+// Came is a change that came with a release and went into no older kernel that is known.
+func Came(major, minor int) Change { return Change{Since: V(major, minor)} }
+
+// String is the release that it came with.
+func (c Change) String() string { return c.Since.String() }
 
 // Before is the kernels without the change, in words: "before Linux 6.13, and before
 // 6.12.10, 6.6.72 of the stable kernels".
@@ -176,16 +180,21 @@ const (
 	Untold
 )
 
-// Has says whether a kernel has a change. Below the version that it came with, only a third number
-// that upstream gave tells: Debian up to 12 and Ubuntu keep it at 0 ("6.1.0-18-amd64",
-// "5.15.0-130-generic"), Red Hat counts in its own way ("5.14.21-427.el9").
+// Has says whether a kernel has a change. Below the version that it came with, the sources of a
+// distribution tell, or a third number that upstream gave: Debian up to 12 and Ubuntu keep it at 0
+// ("6.1.0-18-amd64", "5.15.0-130-generic"), Red Hat counts in its own way ("5.14.21-427.el9"), and
+// so does SUSE.
 func (r Release) Has(c Change) Answer {
 	switch {
 	case !r.Known():
 		return Untold
 	case r.Compare(c.Since) >= 0:
 		return Yes
-	case r.Backports() || r.Patch == 0 && r.tail != "":
+	case slices.Contains(c.In, r.Distribution()):
+		return Yes
+	case r.Backports() != "":
+		return Untold
+	case r.shipped() != nil && r.shipped().frozen && len(c.Stable) > 0:
 		return Untold
 	}
 	for _, s := range c.Stable {

@@ -1,12 +1,15 @@
 package knob
 
+import "github.com/maxconn/maxconn/internal/host"
+
 // closing are settings of connections that end, and of those whose peer is gone.
 var closing = []Knob{
 	{
-		Name:    "net.ipv4.tcp_fin_timeout",
-		Scope:   perNetns9,
-		Takes:   seconds(),
-		Default: always(60),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_fin_timeout",
+		Scope:      perNetns9,
+		Takes:      seconds(),
+		Default:    always(60),
 		Does: "is how many seconds a connection that the application has closed waits in " +
 			"FIN_WAIT_2 for the peer, never less than 3.5 retransmission timeouts; " +
 			"for connections that get there from now on; above 60 it costs an orphan " +
@@ -21,11 +24,12 @@ var closing = []Knob{
 	},
 	{
 		Name: "TCP_LINGER2",
-		Does: "is tcp_fin_timeout for one socket, up to 120 s since 5.7; 0 means the " +
+		Does: "is tcp_fin_timeout for one socket, up to 120 s since 5.8 (and in stable " +
+			"kernels since July 2023); 0 means the " +
 			"sysctl; negative drops the connection as soon as its FIN is " +
 			"acknowledged, and later packets of the peer get RST",
 		Not:    "does not shorten TIME_WAIT",
-		Source: "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1",
+		Source: "net/ipv4/tcp.c do_tcp_setsockopt, f0628c524fd1 (5.8)",
 	},
 	{
 		Name:   "SO_LINGER with 0 seconds",
@@ -126,6 +130,19 @@ var closing = []Knob{
 			"Documentation/networking/ip-sysctl.rst",
 	},
 	{
+		Name:    "net.ipv4.tcp_rto_max_ms",
+		Since:   Since(6, 15),
+		Scope:   PerNetnsSince(Since(6, 15)),
+		Takes:   one(between(1000, 120000)).in("milliseconds"),
+		Default: always(120000),
+		Does: "is the longest wait before data is sent again; lower, what has no answer " +
+			"is " +
+			"given up sooner, after as many repetitions as before (tcp_retries2, " +
+			"tcp_orphan_retries): 15 at 10,000 take 119 s in place of 924 s",
+		Not:    "does not change how often data is sent again; does not shorten TIME_WAIT",
+		Source: "net/ipv4/tcp_timer.c tcp_rto_max; 1280c26228bd (6.15); " + ipSysctl,
+	},
+	{
 		Name:    "net.ipv4.tcp_retries1",
 		Scope:   perNetns9,
 		Takes:   one([]Bound{{Low: -1 << 31, Top: 255}, from(5, 13, 0, 255)}),
@@ -136,10 +153,11 @@ var closing = []Knob{
 		Aside:   true,
 	},
 	{
-		Name:    "net.ipv4.tcp_keepalive_time",
-		Scope:   perNetns9,
-		Takes:   seconds(),
-		Default: always(7200),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_keepalive_time",
+		Scope:      perNetns9,
+		Takes:      seconds(),
+		Default:    always(7200),
 		Does: "is how many seconds a connection must be idle before the first keepalive " +
 			"probe, for sockets with SO_KEEPALIVE that have no TCP_KEEPIDLE of their " +
 			"own; it finds peers that vanished; the next time that the timer is set " +
@@ -149,10 +167,11 @@ var closing = []Knob{
 		Source: keepaliveSource,
 	},
 	{
-		Name:    "net.ipv4.tcp_keepalive_intvl",
-		Scope:   perNetns9,
-		Takes:   seconds(),
-		Default: always(75),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_keepalive_intvl",
+		Scope:      perNetns9,
+		Takes:      seconds(),
+		Default:    always(75),
 		Does: "is how many seconds pass between two keepalive probes that are not " +
 			"answered",
 		Not: "acts on no socket without SO_KEEPALIVE, or with a TCP_KEEPINTVL of its " +
@@ -160,10 +179,11 @@ var closing = []Knob{
 		Source: keepaliveSource,
 	},
 	{
-		Name:    "net.ipv4.tcp_keepalive_probes",
-		Scope:   perNetns9,
-		Takes:   one(oneByte),
-		Default: always(9),
+		SafeInPods: host.V(1, 29),
+		Name:       "net.ipv4.tcp_keepalive_probes",
+		Scope:      perNetns9,
+		Takes:      one(oneByte),
+		Default:    always(9),
 		Does: "is how many keepalive probes may stay unanswered before the connection " +
 			"ends with ETIMEDOUT",
 		Not: "acts on no socket without SO_KEEPALIVE, or with a TCP_KEEPCNT of its " +

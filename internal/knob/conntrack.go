@@ -16,7 +16,7 @@ const (
 )
 
 // MostBuckets is the largest hash table that a host has by default (d532bcd0b269).
-var MostBuckets = changed(65536, host.V(5, 15), 262144)
+var MostBuckets = changed(65536, host.Came(5, 15), 262144)
 
 // trackScope is one value for the host; before 5.13 a write in any namespace changed it.
 var trackScope = Scope{ReadOnly: Since(5, 13)}
@@ -30,7 +30,8 @@ var tracking = append([]Knob{
 		Option: "hashsize",
 		Takes:  one(atLeast(0)),
 		Does: "is the size of the hash table, shared by all namespaces; 8 bytes each; a " +
-			"write rebuilds the table at once",
+			"write rebuilds the table at once; read-only, and one for each " +
+			"namespace, on 4.4",
 		Not: "does not change nf_conntrack_max once the module is loaded",
 		Source: trackCore + " nf_conntrack_hash_resize; " +
 			trackSource + " nf_conntrack_hash_sysctl",
@@ -40,19 +41,22 @@ var tracking = append([]Knob{
 		Name:   "net.netfilter.nf_conntrack_max",
 		Scope:  trackScope,
 		Module: Tracking,
-		Takes:  one([]Bound{anyInt[0], from(6, 18, 0, 1<<31-1)}),
+		// 0 is refused since 6.19 (SYSCTL_ONE in 7.1.3; the release is derived).
+		Takes: one([]Bound{anyInt[0], from(6, 15, 0, 1<<31-1), from(6, 19, 1, 1<<31-1)}),
 		Default: Default{
 			On:    tracked,
 			Words: "262,144 above 4 GiB of memory, 65,536 above 1 GiB",
 		},
 		After: []string{"net.netfilter.nf_conntrack_buckets"},
 		Does: "is how many entries each network namespace may have; the next new " +
-			"connection sees a change; 0 is no limit",
+			"connection sees a change; 0 is no limit, and refused since about " +
+			"Linux 6.19",
 		Not: "does not resize the hash table: set nf_conntrack_buckets with it; the key " +
 			"is there only after nf_conntrack has been loaded, so a sysctl.d file " +
 			"may come too early at boot",
 		Source: trackCore + " __nf_conntrack_alloc, nf_conntrack_init_start; " +
-			"d532bcd0b269 (5.15), 2671fa4dc010 (5.13)",
+			"d532bcd0b269 (5.15), 2671fa4dc010 (5.13), 8b6861390ffe (6.15 and " +
+			"stable kernels of May 2025)",
 		InUse: TrackedConnections,
 		Plan:  plan(1, 1<<30, "conntrack"),
 	},

@@ -19,8 +19,15 @@ func (h Host) Since(major, minor int) bool {
 	return !h.Kernel.Known() || h.Kernel.Since(major, minor)
 }
 
-// Has says whether the kernel is of this version or a later one; one that is not known is.
-func (h Host) Has(v host.Version) bool { return h.Since(v.Major, v.Minor) }
+// Has says whether the kernel has a change; one that is not known has. Where it carries changes of
+// newer kernels and its release does not tell of this one, sure is false.
+func (h Host) Has(c host.Change) (yes, sure bool) {
+	if !h.Kernel.Known() {
+		return true, true
+	}
+	answer := h.Kernel.Has(c)
+	return answer == host.Yes, answer != host.Untold
+}
 
 // Memory is the host's memory in bytes.
 func (h Host) Memory() (int64, bool) {
@@ -67,14 +74,21 @@ func always(n int64) Default {
 }
 
 // changed is a default that changed once, in a release.
-func changed(before int64, in host.Version, n int64) Default {
+func changed(before int64, in host.Change, n int64) Default {
 	return Default{On: func(h Host) Amount {
-		if h.Since(in.Major, in.Minor) {
-			words := " (" + figure.Count(before) + " before Linux " + in.String() + ")"
+		yes, sure := h.Has(in)
+		switch since := in.Since.String(); {
+		case yes:
+			words := " (" + figure.Count(before) + " before Linux " + since + ")"
 			return Amount{N: n, Known: true, Words: words}
+		case sure:
+			words := " (" + figure.Count(n) + " since Linux " + since + ")"
+			return Amount{N: before, Known: true, Words: words}
+		default:
+			words := " (" + figure.Count(n) + " since Linux " + since +
+				", and this kernel carries backports)"
+			return Amount{N: before, Known: true, Words: words}
 		}
-		words := " (" + figure.Count(n) + " since Linux " + in.String() + ")"
-		return Amount{N: before, Known: true, Words: words}
 	}}
 }
 

@@ -10,7 +10,8 @@ var files = []Knob{
 			"be given: a value above it is refused with EPERM, to root as well; acts " +
 			"on the next setrlimit()",
 		Not: "does not raise any process's limit by itself, does not bound the open " +
-			"files of the host",
+			"files of the host; is 1,073,741,816 where systemd 240 or newer runs, " +
+			"which raises it at boot",
 		Source: "kernel/sys.c do_prlimit; fs/file.c sysctl_nr_open (4.4-6.18)",
 		Plan:   plan(64, mostOpen, "process-files"),
 	},
@@ -87,6 +88,21 @@ var files = []Knob{
 		Source: "kernel/pid.c alloc_pid, pid_idr_init (4.4-6.18), 7863dcc72d0f (6.14)",
 		InUse:  Tasks,
 		Plan:   plan(301, mostPIDs, "threads"),
+	},
+	{
+		Name:    "user.max_net_namespaces",
+		Since:   Since(4, 9),
+		Takes:   one(atLeast(0)),
+		Default: words("half of threads-max"),
+		Does: "bounds the network namespaces that a user may make in this user " +
+			"namespace; " +
+			"above it unshare() and clone() fail with ENOSPC, and so do containers; " +
+			"each user namespace has a value of its own, bound by those of its " +
+			"ancestors",
+		Not: "does not bound connections: each namespace has ports and tables of its " +
+			"own",
+		Source: "kernel/ucount.c inc_ucount; net/core/net_namespace.c copy_net_ns",
+		Aside:  true,
 	},
 	{
 		Name:    "vm.max_map_count",
@@ -173,9 +189,10 @@ var files = []Knob{
 		Name:    "RLIMIT_NPROC",
 		Also:    []string{"LimitNPROC", "nproc", "ulimit -u"},
 		Default: words("half of threads-max"),
-		Does: "bounds the tasks of the real user when a process of his calls clone(); " +
-			"prlimit --nproc changes it on a running process",
+		Does: "bounds the tasks of the real user when a process of his calls clone(), " +
+			"since Linux 5.14 in each user namespace by itself; prlimit --nproc " +
+			"changes it on a running process",
 		Not:    "does not bind root",
-		Source: "kernel/fork.c copy_process, fork_init",
+		Source: "kernel/fork.c copy_process, fork_init; d64696905554 (5.14)",
 	},
 }

@@ -46,9 +46,10 @@ type Knob struct {
 	// settings that are often advised.
 	Plan  *Plan
 	Never string
-	// SafeInPods says that a kubelet lets a pod set it without being told to (Kubernetes
+	// SafeInPods is the release of Kubernetes from which on a kubelet lets a pod set it without
+	// being told to, the zero one for never (Kubernetes
 	// documentation, Using sysctls in a Kubernetes cluster).
-	SafeInPods bool
+	SafeInPods host.Version
 }
 
 // Gone says whether a kernel is known to have lost the setting; one that is not known is the

@@ -8,7 +8,7 @@ var listening = []Knob{
 		Name:    "net.core.somaxconn",
 		Scope:   PerNetns,
 		Takes:   one(atLeast(0)),
-		Default: changed(128, host.V(5, 4), 4096),
+		Default: changed(128, host.Came(5, 4), 4096),
 		Does: "caps the backlog argument of listen() at the time of the call, and so the " +
 			"SYN queue as well as the accept queue",
 		Not: "does not change a listener that exists, does not raise a smaller backlog " +
@@ -30,7 +30,7 @@ var listening = []Knob{
 			"TCP_DEFER_ACCEPT is ignored",
 		Source: "net/ipv4/tcp_input.c tcp_conn_request, tcp_syn_flood_action " +
 			"(4.4-6.18)",
-		SafeInPods: true,
+		SafeInPods: host.V(1, 4),
 		Plan:       plan(1, 1, "syn-queue"),
 	},
 	{
@@ -115,7 +115,8 @@ var listening = []Knob{
 		Takes:   one(between(0, 127)),
 		Default: always(4),
 		Does: "on the client: this many repetitions of the SYN come 1 s apart before the " +
-			"gap doubles, so a dropped SYN costs 1 s, and again 1 s",
+			"gap doubles, and so does the first after them: with 4, a SYN is sent " +
+			"again after 1, 2, 3, 4, 5, 7 and 11 s (measured)",
 		Not: "does nothing on the server that drops the SYN",
 		Source: "net/ipv4/tcp_timer.c tcp_retransmit_timer (6.5); " +
 			"Documentation/networking/ip-sysctl.rst",

@@ -7,11 +7,11 @@ import "github.com/maxconn/maxconn/internal/host"
 var shownLate = Scope{Initial: true, ReadOnly: Since(6, 11)}
 
 // socketMax is 4 MiB since a6d4f25888b8.
-var socketMax = changed(212992, host.V(6, 17), 4<<20)
+var socketMax = changed(212992, host.Came(6, 17), 4<<20)
 
 // FirstWindow is the default of the second number of tcp_rmem, with which receive buffers begin
 // (a337531b942b).
-var FirstWindow = changed(87380, host.V(4, 20), 131072)
+var FirstWindow = changed(87380, host.Came(4, 20), 131072)
 
 // memory are settings of memory for connections and their data.
 var memory = []Knob{
@@ -32,10 +32,11 @@ var memory = []Knob{
 		Plan:  plan(1, mostPages, "tcp-memory"),
 	},
 	{
-		Name:    "net.ipv4.tcp_rmem",
-		Scope:   Scope{Netns: true, Own: Since(4, 15), Copied: true},
-		Takes:   several(3, atLeast(1)).in("bytes"),
-		Default: largest(changed(6<<20, host.V(6, 16), 32<<20)),
+		SafeInPods: host.V(1, 32),
+		Name:       "net.ipv4.tcp_rmem",
+		Scope:      Scope{Netns: true, Own: Since(4, 15), Copied: true},
+		Takes:      several(3, atLeast(1)).in("bytes"),
+		Default:    largest(changed(6<<20, host.Came(6, 16), 32<<20)),
 		Does: "minimum, first and greatest receive buffer of a socket, in bytes; the " +
 			"minimum is granted even under pressure, the last bounds auto-tuning; " +
 			"new sockets see the change",
@@ -45,10 +46,11 @@ var memory = []Knob{
 			"tcp_init_sock; 356d1833b638 (4.15), 572be9bf9d0d (6.16)",
 	},
 	{
-		Name:    "net.ipv4.tcp_wmem",
-		Scope:   Scope{Netns: true, Own: Since(4, 15), Copied: true},
-		Takes:   several(3, atLeast(1)).in("bytes"),
-		Default: largest(always(4 << 20)),
+		SafeInPods: host.V(1, 32),
+		Name:       "net.ipv4.tcp_wmem",
+		Scope:      Scope{Netns: true, Own: Since(4, 15), Copied: true},
+		Takes:      several(3, atLeast(1)).in("bytes"),
+		Default:    largest(always(4 << 20)),
 		Does: "minimum, first and greatest send buffer of a socket, in bytes; the " +
 			"minimum is granted even under pressure; new sockets see the change",
 		Not: "is not memory taken at birth; a lower maximum saves only where programs " +
@@ -72,11 +74,12 @@ var memory = []Knob{
 		Scope:   shownLate,
 		Takes:   one(atLeast(2304)).in("bytes"),
 		Default: socketMax,
-		Does:    "caps what a program may ask for with SO_RCVBUF",
+		Does: "caps what a program may ask for with SO_RCVBUF; where it is above the " +
+			"last number of tcp_rmem, it sets the window scale that the SYN offers",
 		Not: "does not bound auto-tuning; has nothing to do with the number of " +
 			"connections",
-		Source: "net/core/sock.c sk_setsockopt (SO_RCVBUF); a6d4f25888b8 (6.17), " +
-			"19249c0724f2 (6.11)",
+		Source: "net/core/sock.c sk_setsockopt (SO_RCVBUF); net/ipv4/tcp_output.c " +
+			"tcp_select_initial_window; a6d4f25888b8 (6.17), 19249c0724f2 (6.11)",
 	},
 	{
 		Name:    "net.core.wmem_max",
@@ -116,8 +119,10 @@ var memory = []Knob{
 		Scope: PerNetnsSince(Between(host.V(6, 6), host.V(6, 8))),
 		Takes: one(anyInt).in("bytes"),
 		Does: "bounds the memory of socket options and control messages of one socket " +
-			"(ancillary data, filters, notices of zero-copy sends)",
-		Not:    "is irrelevant to how many connections a host holds",
+			"(ancillary data, filters, notices of zero-copy sends), and so the keys " +
+			"of TCP-MD5 and TCP-AO that a listener can have: about 150 peers (BGP " +
+			"sessions) by default, then setsockopt() fails with ENOMEM",
+		Not:    "does not bound connections without such keys",
 		Source: "net/core/sock.c sock_kmalloc; Documentation/admin-guide/sysctl/net.rst",
 		Aside:  true,
 	},

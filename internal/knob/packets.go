@@ -17,6 +17,19 @@ var packets = []Knob{
 		Plan:   plan(4096, 4096, "receive-backlog"),
 	},
 	{
+		Name:    "net.core.qdisc_max_burst",
+		Since:   Since(6, 19),
+		Scope:   InitialOnly,
+		Takes:   one(atLeast(0)).in("packets"),
+		Default: always(1000),
+		Does: "is how many packets may wait at one qdisc for the CPU that holds its " +
+			"lock, " +
+			"before they are in its queue; those beyond are dropped " +
+			"(QDISC_BURST_DROP); the next packet sees a change",
+		Not:    "does not lengthen the queue of the qdisc; does not bound connections",
+		Source: "net/core/dev.c __dev_xmit_skb; ffe4ccd359d0 (6.19)",
+	},
+	{
 		Name:    "net.core.netdev_budget",
 		Scope:   InitialOnly,
 		Takes:   one(anyInt).in("packets"),
@@ -107,7 +120,9 @@ var packets = []Knob{
 		Field:   "link#txqueuelen",
 		Default: always(1000),
 		Does: "is the queue length of a device in packets where its qdisc uses it: " +
-			"pfifo_fast (each of three bands) and the ring of tun and tap at once; " +
+			"pfifo_fast (each of three bands; before 4.16 all three together, and " +
+			"only as it was when the qdisc was made) and the ring of tun and tap at " +
+			"once; " +
 			"pfifo, bfifo (times the packet size), htb, sfb, gred and plug when they " +
 			"are made; set with ip link set dev DEVICE txqueuelen N",
 		Not: "does nothing with fq, fq_codel, mq, noqueue, on veth and lo; does not " +
@@ -120,17 +135,30 @@ var packets = []Knob{
 
 // routing are settings of a cache that is gone, which old advice still sizes.
 var routing = append(routes(), Knob{
-	Name:   "net.ipv6.route.max_size",
-	Scope:  PerNetns,
-	Takes:  one(anyInt),
-	Does:   "bounds cached IPv6 routes before Linux 6.3, and nothing since",
+	Name:    "net.ipv4.route.gc_timeout",
+	Scope:   InitialOnly,
+	Takes:   seconds(),
+	Default: always(300),
+	Does: "is how many seconds a route that an ICMP redirect gave is kept; it was of the " +
+		"IPv4 route cache, too, which is gone since Linux 3.6",
 	Not:    "does not bound connections",
-	Source: "net/ipv6/route.c ip6_dst_gc; af6d10345ca7 (6.3)",
+	Source: "net/ipv4/route.c __ip_do_redirect (ip_rt_gc_timeout)",
+	Aside:  true,
+}, Knob{
+	Name:    "net.ipv6.route.max_size",
+	Scope:   PerNetns,
+	Takes:   one(anyInt),
+	Default: changed(4096, host.Came(6, 3), 2147483647),
+	Does: "bounds cached IPv6 routes before Linux 6.3 (one for each destination whose " +
+		"path has an MTU or a redirect of its own): above it connect() fails with " +
+		"ENETUNREACH, and the log says \"Route cache is full\"; nothing since",
+	Not:    "does not bound connections to destinations without such a route",
+	Source: "net/ipv6/route.c ip6_dst_gc; net/core/dst.c dst_alloc; af6d10345ca7 (6.3)",
 })
 
 func routes() (all []Knob) {
 	for _, last := range []string{
-		"max_size", "gc_thresh", "gc_timeout", "gc_interval", "gc_min_interval",
+		"max_size", "gc_thresh", "gc_interval", "gc_min_interval",
 		"gc_min_interval_ms", "gc_elasticity",
 	} {
 		all = append(all, Knob{
@@ -309,13 +337,14 @@ var sending = []Knob{
 		Source:  ipSysctl,
 	},
 	{
-		Name:   "net.ipv4.tcp_adv_win_scale",
-		Scope:  perNetns19,
-		Takes:  one(between(-31, 31)),
-		Aside:  true,
-		Does:   "is how much of a receive buffer is offered as window",
+		Name:  "net.ipv4.tcp_adv_win_scale",
+		Scope: perNetns19,
+		Takes: one(between(-31, 31)),
+		Aside: true,
+		Does: "was how much of a receive buffer is offered as window; nothing reads it " +
+			"since Linux 6.6",
 		Not:    "sets throughput and no ceiling",
-		Source: ipSysctl,
+		Source: "net/ipv4/tcp_input.c (no reader since dfa2f0483360, 6.6)",
 	},
 	{
 		Name:   "net.ipv4.tcp_app_win",

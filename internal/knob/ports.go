@@ -8,10 +8,10 @@ var (
 	// LoopbackReuse is when tcp_tw_reuse got the value 2, for loopback addresses only,
 	// and that became the default; before, any value but 0 meant all destinations
 	// (79e9fed46038).
-	LoopbackReuse = host.V(4, 19)
+	LoopbackReuse = host.Came(4, 18)
 	// ReuseInOneSecond is when the delay became less than a second; before it was up to 2 s
 	// (cca9bab1b72c).
-	ReuseInOneSecond = host.V(4, 19)
+	ReuseInOneSecond = host.Change{Since: host.V(4, 19), In: []host.Distribution{host.EL8}}
 	// ReuseDelay is when the delay became a setting (ca6a6f93867a, 19ce8cd30465).
 	ReuseDelay = host.V(6, 14)
 )
@@ -29,7 +29,7 @@ var ports = []Knob{
 		Not: "does not enlarge the range by itself",
 		Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range, " +
 			"ipv4_privileged_ports (4.11)",
-		SafeInPods: true,
+		SafeInPods: host.V(1, 22),
 	},
 	{
 		Name:    "net.ipv4.ip_local_reserved_ports",
@@ -41,7 +41,7 @@ var ports = []Knob{
 		Not: "does not stop an explicit bind()",
 		Source: "include/net/ip.h inet_is_local_reserved_port; " +
 			"Documentation/networking/ip-sysctl.rst",
-		SafeInPods: true,
+		SafeInPods: host.V(1, 27),
 		Plan:       plan(0, 65535, "ephemeral-ports", "time-wait").giving(morePorts),
 	},
 	{
@@ -57,9 +57,9 @@ var ports = []Knob{
 			"ip_unprivileged_port_start",
 		Not: "does not touch connections that exist",
 		Source: "net/ipv4/sysctl_net_ipv4.c ipv4_local_port_range; " +
-			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (4.5)",
+			"net/ipv4/inet_hashtables.c __inet_hash_connect; 1580ab63fc9a (about 4.6)",
 		InUse:      LocalPorts,
-		SafeInPods: true,
+		SafeInPods: host.V(1, 4),
 		Plan:       plan(1024, 65535, "ephemeral-ports", "time-wait").giving(wider),
 	},
 	{
@@ -132,7 +132,7 @@ var ports = []Knob{
 	{
 		Name:    "net.ipv4.tcp_tw_reuse",
 		Scope:   PerNetnsSince(Between(host.V(4, 9), host.V(4, 10))),
-		Takes:   one([]Bound{anyInt[0], {LoopbackReuse, 0, 2}}),
+		Takes:   one([]Bound{anyInt[0], {LoopbackReuse.Since, 0, 2}}),
 		Default: changed(0, LoopbackReuse, 2),
 		After:   []string{"net.ipv4.tcp_timestamps"},
 		Does: "lets connect() take over a port whose last connection to the same " +
@@ -141,7 +141,7 @@ var ports = []Knob{
 		Not: "does nothing for accepted connections, nothing without TCP timestamps, " +
 			"nothing for a port in FIN_WAIT_2 (since 6.12 and in many stable " +
 			"kernels), nothing for one that bind() chose; does not shorten TIME_WAIT",
-		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.19), 0d9e5df4a257 " +
+		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; 79e9fed46038 (4.18), 0d9e5df4a257 " +
 			"(6.12)",
 		Plan: plan(1, 1, "time-wait").giving(allPeers),
 	},
@@ -155,8 +155,8 @@ var ports = []Knob{
 			"may take it over; it must not be shorter than the peer's timestamp " +
 			"clock ticks",
 		Not: "does nothing where tcp_tw_reuse does not act; before 6.14 the delay was " +
-			"fixed: whole seconds are compared, so up to 1 s from 4.19 on and up to " +
-			"2 s earlier",
+			"fixed: whole seconds are compared, so up to 1 s from 4.19 on (and in " +
+			"el8) and up to 2 s earlier",
 		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; ca6a6f93867a, 19ce8cd30465 (6.14), " +
 			"cca9bab1b72c (4.19)",
 		Plan: plan(1000, 1000, "time-wait").giving(shorter("1000")),
@@ -180,10 +180,12 @@ var ports = []Knob{
 	{
 		Name: "bind() to a port with SO_REUSEADDR before connect()",
 		Does: "takes over a TIME_WAIT of the same addresses and ports at once, without " +
-			"tcp_tw_reuse and without delay, where timestamps were in use; the " +
-			"application then has to choose ports itself",
+			"tcp_tw_reuse and without delay, where timestamps were in use, and a " +
+			"FIN_WAIT_2 of a connection that was closed as well: its peer, which has " +
+			"not closed yet, gets EPIPE; the application then has to choose ports " +
+			"itself",
 		Not: "does not work without timestamps (EADDRNOTAVAIL), and not with bind() " +
 			"to port 0",
-		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp)",
+		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp, 4.4-7.1)",
 	},
 }

@@ -19,7 +19,8 @@ var _ = register(Limit{
 		"accept queue until the application calls accept(). " +
 		"A full queue drops new SYNs and the last ACK of handshakes in silence; the " +
 		"client sends its SYN again after 1 s, so the fault shows as connection times " +
-		"of 1, 3 or 7 s. " +
+		"of 1, 3 or 7 s (of 1 to 5 s from clients since Linux 6.5, see " +
+		"tcp_syn_linear_timeouts). " +
 		"The queue limit is the smaller of the backlog argument of listen() and " +
 		"net.core.somaxconn at the time of the call. A larger queue takes longer " +
 		"bursts; it does not help an application that does not accept.",

@@ -49,8 +49,9 @@ var _ = register(Limit{
 			"a connection is charged to the cgroup of the process that calls " +
 				"accept(); before Linux 6.12 the socket itself, made while a " +
 				"packet was received, was not charged at all, only its file " +
-				"and data", "net/ipv4/inet_connection_sock.c inet_csk_accept, " +
-				"9028cdeb38e1"},
+				"and data; before about 5.6 the data did go to the cgroup of " +
+				"the listener", "net/ipv4/inet_connection_sock.c " +
+				"inet_csk_accept, 9028cdeb38e1, d752a4986532"},
 	},
 	Knobs: []string{
 		"memory.max", "memory.limit_in_bytes", "memory.kmem.tcp.limit_in_bytes",
@@ -80,7 +81,8 @@ var _ = register(Limit{
 	},
 	Sources: []string{
 		"mm/memcontrol.c try_charge_memcg, mem_cgroup_charge_skmem (4.5-6.18)",
-		"net/core/sock.c proto_register (SLAB_ACCOUNT, 4.5-6.18)",
+		"net/ipv4/tcp_ipv4.c tcp_prot, fs/file_table.c files_init, fs/eventpoll.c " +
+			"eventpoll_init (SLAB_ACCOUNT: not yet in 4.14, in 4.18)",
 		"net/ipv4/inet_connection_sock.c inet_csk_accept (net/ipv4/af_inet.c " +
 			"__inet_accept since 6.18)",
 		"Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst",

@@ -33,7 +33,7 @@ var _ = register(Limit{
 				"destinations have twice as many",
 			"net/ipv4/inet_hashtables.c __inet_hash_connect"},
 		{"connect() can use only half of the range",
-			"since Linux 4.5 it takes the parity of the low end first and the " +
+			"since about Linux 4.6 it takes the parity of the low end first and the " +
 				"other half after that; all ports are usable, but above half " +
 				"each connect() first searches the full half in vain, a step " +
 				"from about 20 us to 600 us and more",
@@ -76,8 +76,8 @@ var _ = register(Limit{
 		},
 	},
 	Sources: []string{
-		"net/ipv4/inet_hashtables.c __inet_hash_connect (4.5-6.18)",
-		"net/ipv4/inet_connection_sock.c inet_csk_find_open_port (4.5-6.18)",
+		"net/ipv4/inet_hashtables.c __inet_hash_connect (4.6-6.18)",
+		"net/ipv4/inet_connection_sock.c inet_csk_find_open_port (4.6-6.18)",
 	},
 	Needs: append([]host.Fact{
 		host.All(host.OutboundKind), host.All(host.SourceKind), host.All(host.BinderKind),
@@ -224,7 +224,7 @@ func oneDestination(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 		return g
 	}
 	// Above half each connect() first searches the full half of one parity in vain
-	// (inet_hashtables.c __inet_hash_connect, since 4.5): 20 to 40 times the CPU time.
+	// (inet_hashtables.c __inet_hash_connect, since about 4.6): 20 to 40 times the CPU time.
 	g.Harms = opening(r, row)
 	held := portHolders{row}
 	g.Cause = held.cause(r, p, g.Used, state == twTaken)

@@ -30,7 +30,8 @@ type OtherCause struct {
 
 // OtherCauses lists all of them.
 func OtherCauses() []OtherCause {
-	return slices.Concat(ended(), unanswered(), elsewhere(), ofPrograms())
+	return slices.Concat(ended(), unanswered(), elsewhere(), messagesElsewhere(),
+		ofPrograms())
 }
 
 // ended are the errors of connections that the other end refused or ended.

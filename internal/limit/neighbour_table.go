@@ -37,7 +37,8 @@ var _ = register(Limit{
 		{"a full table makes connect() fail with ENOBUFS",
 			"TCP takes no notice, sends the SYN again and ends with ETIMEDOUT; the " +
 				"error shows with UDP and raw sockets that set IP_RECVERR " +
-				"(over IPv4 as EINVAL, to all of them, before Linux 6.6)",
+				"(over IPv4 as EINVAL, to all of them, before Linux 6.6; over " +
+				"IPv6 as EINVAL)",
 			"net/ipv4/tcp_output.c tcp_connect; net/ipv4/ip_output.c " +
 				"ip_finish_output2"},
 	},
@@ -71,8 +72,9 @@ var _ = register(Limit{
 			Errno: "ENOBUFS",
 			Call:  "sendto",
 			Means: "no room for the packet on this host: the neighbour table was " +
-				"full (over IPv4; EINVAL before Linux 6.6), or the transmit " +
-				"queue of the device was. UDP and raw sockets see it if they " +
+				"full (over IPv4; EINVAL over IPv6, and before Linux 6.6), or " +
+				"the transmit queue of the device was. UDP and raw sockets see " +
+				"it if they " +
 				"set IP_RECVERR, as ping does; TCP never does",
 			Look: "maxconn check --limit neighbour-table --limit transmit-queue " +
 				"--for 10s",

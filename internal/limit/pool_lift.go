@@ -46,7 +46,7 @@ func (p pool) lift(need int64) []Remedy {
 	}, {
 		Kind:        ByApplication,
 		Text:        "keep connections and use them again, so that fewer are needed",
-		TakesEffect: "at the next start of the process",
+		TakesEffect: AtStart,
 	}}
 }
 

@@ -220,7 +220,8 @@ func receivePaths(r *host.Reader) (users, others, unknown []string) {
 		}
 		switch row.Text("backlog") {
 		case "netif_rx", "rps", "gro_cells":
-			// gro_cells_receive has a queue of its own with the same bound
+			// gro_cells_receive has a queue of its own with the same bound; what
+			// does not fit counts in rx_dropped of the device alone
 			users = append(users, row.Name())
 		case "napi":
 			others = append(others, row.Name())

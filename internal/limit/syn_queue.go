@@ -93,7 +93,8 @@ var _ = register(Limit{
 		{
 			Text: "TCPReqQFullDoCookies",
 			Means: "netstat -s: SYNs that met a full SYN queue and were answered " +
-				"with a cookie; nothing was dropped",
+				"with a cookie (with tcp_syncookies=2: every SYN); nothing was " +
+				"dropped",
 			Look: "maxconn check --limit syn-queue --for 10s",
 		},
 		{

@@ -48,15 +48,19 @@ var _ = register(Limit{
 			Errno: "ENFILE",
 			Call:  "socket",
 			Means: "the host has fs.file-max files open and the process has no " +
-				"CAP_SYS_ADMIN",
-			Look: "maxconn check --limit system-files; sysctl fs.file-nr",
+				"CAP_SYS_ADMIN; or the kernel had no memory for the socket " +
+				"(\"socket: no more sockets\" in its log), which a higher " +
+				"fs.file-max does not change",
+			Look: "maxconn check --limit system-files; sysctl fs.file-nr; dmesg",
 		},
 		{
 			Text:  "too many open files in system",
 			Errno: "ENFILE",
 			Call:  "accept",
 			Means: "the host has fs.file-max files open and the process has no " +
-				"CAP_SYS_ADMIN; the connection stays in the accept queue",
+				"CAP_SYS_ADMIN, and the connection stays in the accept queue; " +
+				"or the kernel had no memory for a socket (sock_alloc), which " +
+				"a higher fs.file-max does not change",
 			Look: "maxconn check --limit system-files; sysctl fs.file-nr",
 		},
 		{
@@ -67,6 +71,7 @@ var _ = register(Limit{
 		},
 	},
 	Sources: []string{"fs/file_table.c alloc_empty_file (get_empty_filp before 4.19)",
+		"net/socket.c __sock_create, do_accept (sock_alloc: ENFILE without an inode)",
 		"fs/file_table.c files_maxfiles_init (4.4-6.18)", "systemd NEWS, version 240: " +
 			"fs.file-max"},
 	Needs: []host.Fact{host.Sysctl("fs.file-nr"), host.Sysctl("fs.file-max"),

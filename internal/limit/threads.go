@@ -42,8 +42,10 @@ var _ = register(Limit{
 				"pthread_create() reports it as EAGAIN", "mm/mmap.c do_mmap"},
 		{"RLIMIT_NPROC limits the processes of one service",
 			"it counts all tasks of the real user, threads included, on the whole " +
-				"host; root and processes with CAP_SYS_RESOURCE or " +
-				"CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process"},
+				"host (since Linux 5.14 in his user namespace and those in " +
+				"it); root and processes with CAP_SYS_RESOURCE or " +
+				"CAP_SYS_ADMIN are exempt", "kernel/fork.c copy_process, " +
+				"kernel/ucount.c inc_rlimit_ucounts, d64696905554"},
 	},
 	Knobs: []string{
 		"kernel.threads-max", "kernel.pid_max", "pids.max", "RLIMIT_NPROC",

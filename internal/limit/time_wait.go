@@ -119,7 +119,7 @@ var _ = register(Limit{
 		"include/net/tcp.h TCP_TIMEWAIT_LEN (4.4-6.18)",
 		"net/ipv4/tcp_minisocks.c tcp_time_wait (4.4-6.18)",
 		"net/ipv4/tcp_ipv4.c tcp_twsk_unique (4.4-6.18)",
-		"net/ipv4/inet_hashtables.c __inet_check_established (4.5-6.18)",
+		"net/ipv4/inet_hashtables.c __inet_check_established (4.6-6.18)",
 		"kernel/time/timer.c calc_wheel_index, LVL_GRAN (4.8, 500462a9de65)",
 	},
 	Needs: append(append([]host.Fact{

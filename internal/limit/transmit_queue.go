@@ -24,7 +24,8 @@ var _ = register(Limit{
 		"The queue counts packets, so it sets no ceiling on connections: when it drops " +
 		"one, TCP notices at once, slows down and sends it again.",
 	Formula: "no ceiling in connections; txqueuelen packets on devices whose qdisc uses it " +
-		"(three bands of them with pfifo_fast), else the limit of the qdisc",
+		"(three bands of them with pfifo_fast, which share them before Linux 4.16), else " +
+		"the limit of the qdisc",
 	Myths: []Myth{
 		{"txqueuelen has to be raised for many connections",
 			"it counts packets, and most devices of today do not use it: fq, " +
@@ -69,8 +70,10 @@ var _ = register(Limit{
 			"sch_plug.c plug_init, sch_teql.c teql_enqueue (4.4-6.18)",
 		"drivers/net/tun.c tun_queue_resize (4.8-6.18)",
 	},
-	Needs:  []host.Fact{host.All(host.LinkKind), host.All(host.QdiscKind)},
-	Gauges: transmitGauges,
+	Needs: []host.Fact{host.All(host.LinkKind), host.All(host.QdiscKind),
+		kernelRelease},
+	Details: []host.Fact{kernelRelease},
+	Gauges:  transmitGauges,
 })
 
 // device is a link that is up, with its queueing disciplines.
@@ -78,6 +81,7 @@ type device struct {
 	name, kind, root string // kind of the link ("tun"), kind of the root qdisc
 	length, mtu      int64
 	lengthKnown      bool
+	oneRing          bool // pfifo_fast of a kernel before 4.16
 	link             host.Row
 	qdiscs           []host.Row
 }
@@ -116,7 +120,10 @@ func transmitGauges(r *host.Reader, _ Workload) []Gauge {
 	return gauges
 }
 
+// devices are those that are up. The three bands of pfifo_fast have a ring each since c5ad119fb6c0
+// (4.16); before, they share txqueuelen as it was when the qdisc was made.
 func devices(r *host.Reader) (out []device) {
+	oneRing := r.Kernel().Before(4, 16)
 	byLink := map[string][]host.Row{}
 	if r.Partial(host.QdiscKind) == "" {
 		for _, q := range r.Table(host.QdiscKind) {
@@ -130,6 +137,8 @@ func devices(r *host.Reader) (out []device) {
 			root:   row.Text("qdisc"),
 			link:   row,
 			qdiscs: byLink[row.Name()],
+
+			oneRing: oneRing,
 		}
 		if row.Text("up") == "no" {
 			continue
@@ -307,7 +316,7 @@ func (d device) steps(user string) []Step {
 		How:   Read,
 		From:  "netlink",
 	}}
-	if user == "pfifo_fast" {
+	if user == "pfifo_fast" && !d.oneRing {
 		label := "packets that its queue holds, in three bands by priority"
 		if d.root != user {
 			label = "packets that each of its hardware queues holds, in three " +
@@ -335,7 +344,7 @@ func (d device) longer(user string) Remedy {
 	if d.lengthKnown {
 		m.From, m.To = itoa(d.length), itoa(2*min(max(d.length, 500), 1<<30))
 	}
-	if user != "pfifo_fast" && user != "tun" {
+	if user != "pfifo_fast" && user != "tun" || user == "pfifo_fast" && d.oneRing {
 		m.TakesEffect = "when the qdisc is made again (tc qdisc replace)"
 		return m
 	}

@@ -21,10 +21,10 @@ type twReuse struct {
 	recycleUnknown bool
 	// no port has been taken over: in the window or, with one sample, ever
 	idle bool
-	// a kernel before 4.19, where any value but 0 means every destination
+	// a kernel before 4.18, where any value but 0 means every destination
 	everywhere bool
 	recycle    bool // tcp_tw_recycle of a kernel before 4.12 is on
-	// a kernel whose connect() takes one parity first (4.5, 1580ab63fc9a)
+	// a kernel whose connect() takes one parity first (about 4.6, 1580ab63fc9a)
 	parity bool
 }
 
@@ -50,8 +50,8 @@ func readTWReuse(r *host.Reader) twReuse {
 	t.mode, t.modeKnown = r.Maybe(reuseMode)
 	t.stamps, t.stampsKnown = r.Maybe(timestamps)
 	kernel := r.Kernel()
-	old := kernel.Known() && kernel.Compare(knob.LoopbackReuse) < 0
-	t.everywhere, t.parity = old, !kernel.Before(4, 5)
+	t.everywhere = kernel.Has(knob.LoopbackReuse) == host.No
+	t.parity = !kernel.Before(4, 6)
 	recycle, known := r.Maybe(recycleMode)
 	gone, _ := knob.Lookup(tcpRecycle).Until.Reached(kernel)
 	t.recycle = recycle != 0 && !gone
@@ -64,7 +64,7 @@ func readTWReuse(r *host.Reader) twReuse {
 	t.delay, t.delayFrom = 1000, "a constant of kernel "+kernel.String()
 	t.delayGuessed = (!kernel.Known() || kernel.Compare(knob.ReuseDelay) >= 0) &&
 		!host.IsAbsence(r.Why(reuseDelay))
-	if kernel.Known() && kernel.Compare(knob.ReuseInOneSecond) < 0 {
+	if kernel.Known() && kernel.Has(knob.ReuseInOneSecond) != host.Yes {
 		t.delay = 2000
 	}
 	if t.delayGuessed {

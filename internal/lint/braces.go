@@ -70,6 +70,12 @@ func (b *bracer) block(until byte) *node {
 			}
 			continue
 		}
+		if b.nix && until == ']' { // blanks stand between the items of a list
+			if t := b.term(); t.node != nil {
+				section.put(nil, t.node)
+			}
+			continue
+		}
 		before := b.at
 		key, value := b.statement(until)
 		named = named || key != nil

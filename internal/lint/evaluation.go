@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -91,6 +92,9 @@ func (c *evaluation) shown() string {
 	return strings.Join(words, " ")
 }
 
+// byDefault says of a value that nothing is known to set it.
+const byDefault = "the default"
+
 // other is what another setting is or will be: by these files, else as it is now, else by default.
 // from says which, as words.
 func (c *evaluation) other(key string) (n int64, from string, ok bool) {
@@ -117,7 +121,7 @@ func (c *evaluation) from(
 	}
 	if r := ruleOf(key); r != nil {
 		if d, ok := r.Default.Amount(c.host()); ok && d.Known {
-			return d.N, "the default", true
+			return d.N, byDefault, true
 		}
 	}
 	return 0, "", false
@@ -130,15 +134,17 @@ type env struct {
 	text    string // the release as written
 	read    *host.Reader
 	spelled *spellings
+	rows    []host.Row // of the processes, nil where they were not asked for
 }
 
 func newEnv(t Target) *env {
 	g := &env{on: t, read: t.Snapshot.Read(), spelled: &spellings{}}
-	g.text = t.Kernel
-	if g.text == "" {
-		g.text = g.read.Optional(host.System("kernel"))
-	}
+	g.text = g.read.Optional(host.System("kernel"))
 	g.kernel, _ = host.ParseRelease(g.text)
+	if t.Kernel != "" {
+		g.kernel, _ = host.ReleaseNamed(t.Kernel)
+		g.text = cmp.Or(g.kernel.String(), t.Kernel)
+	}
 	return g
 }
 

@@ -241,6 +241,12 @@ func formatTagged(tag string) *format {
 	return anything
 }
 
+// Reads says whether a name is that of a file whose format lint reads.
+func Reads(name string) bool {
+	f := formatNamed(name)
+	return f != nil && f != anything && f.by != byNone
+}
+
 // roleOf is how single lines of a file are read.
 func roleOf(name string) role {
 	if f := formatNamed(name); f != nil {

@@ -25,7 +25,12 @@ func Lint(files []File, target Target) Report {
 			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
 		}
-		r.Read = append(r.Read, j.load(i, f))
+		reading := j.load(i, f)
+		if f.Found && reading.Settings == 0 {
+			r.Passed++
+			continue
+		}
+		r.Read = append(r.Read, reading)
 		r.Files = append(r.Files, f.Name)
 	}
 	if len(j.settings) > mostSettings {
@@ -97,11 +102,10 @@ func (g *env) cautions() (out []string) {
 	case latest.Compare(g.kernel.Series()) < 0:
 		out = append(out, "Linux "+g.kernel.Series().String()+" is newer than "+
 			latest.String()+", the newest whose sources maxconn knows.")
-	case g.kernel.Backports():
-		out = append(out,
-			"This is a kernel of Red Hat's kind, which has changes of newer ones: "+
-				"where a verdict rests on a version, look at the running value "+
-				"as well.")
+	case g.kernel.Backports() != "":
+		out = append(out, "This kernel carries backports, changes of newer ones ("+
+			g.kernel.Backports()+"): where a verdict rests on a version, look at the "+
+			"running value as well.")
 	}
 	return out
 }

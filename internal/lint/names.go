@@ -16,9 +16,10 @@ var latest = host.V(6, 18)
 // oldest is the oldest one.
 var oldest = host.V(4, 4)
 
-// ValidKernel says whether a text names a kernel release, such as "4.9".
+// ValidKernel says whether a text names a kernel release, such as "4.9", or a distribution whose
+// kernel is meant: "el8".
 func ValidKernel(text string) bool {
-	_, err := host.ParseRelease(text)
+	_, err := host.ReleaseNamed(text)
 	return err == nil
 }
 

@@ -21,7 +21,8 @@ import (
 type page struct {
 	*parser
 	source []byte
-	starts []int // of the lines
+	starts []int  // of the lines
+	header []word // of the table
 	first  int
 }
 
@@ -66,8 +67,10 @@ func (t *page) visit(n ast.Node) ast.WalkStatus {
 	case *ast.HTMLBlock:
 		t.htmlBlock(n)
 	case *tables.TableRow:
-		t.row(n)
-	case *tables.TableHeader, *ast.Heading:
+		t.cells(t.cellsOf(n), t.header)
+	case *tables.TableHeader:
+		t.header = t.cellsOf(n)
+	case *ast.Heading:
 	case *ast.Paragraph, *ast.TextBlock:
 		t.lines(n)
 	default:
@@ -148,28 +151,31 @@ func added(s string) string {
 	return b.String()
 }
 
-// row takes a row of a table: a name and what it is set to, or cells that are settings.
-func (t *page) row(n ast.Node) {
-	var cells []word
+func (t *page) cellsOf(n ast.Node) (cells []word) {
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
 		cells = append(cells, t.flat(c))
 	}
-	t.cells(cells)
+	return cells
 }
 
-// cells are those of a row.
-func (p *parser) cells(cells []word) {
+// notSet are the headings of columns that say what is so without the setting.
+var notSet = regexp.MustCompile(`(?i)default|current|before|old|from|min|max|range|since|version|unit`)
+
+// cells takes a row of a table: a name and what it is set to, or cells that are settings.
+func (p *parser) cells(cells, header []word) {
 	for i, c := range cells {
 		p.goTo(c.row)
 		name := trim(c.text)
-		switch {
-		case p.assignment(name):
+		if p.assignment(name) {
 			return
-		case !looksLikeKey(name) || i+1 >= len(cells):
-		case isValue(cells[i+1].text):
-			p.add(setting{form: asConf, key: knob.Key(name),
-				value: bareWord(cells[i+1].text)})
-			return
+		}
+		for j := i + 1; looksLikeKey(name) && j < len(cells); j++ {
+			if value := cells[j].text; isValue(value) &&
+				!(j < len(header) && notSet.MatchString(header[j].text)) {
+				p.add(setting{form: asConf, key: knob.Key(name),
+					value: bareWord(value)})
+				return
+			}
 		}
 	}
 }
@@ -251,11 +257,12 @@ func (p *parser) html(all *rows) {
 
 type htmlPage struct {
 	*parser
-	text     word
-	inner    string // the element whose text is code, "" for none
-	language string
-	cells    []word
-	dead     string // the element whose text nobody reads
+	text          word
+	inner         string // the element whose text is code, "" for none
+	language      string
+	cells, header []word
+	heads         bool   // the row has headings
+	dead          string // the element whose text nobody reads
 }
 
 func (t *htmlPage) token(tok html.Token, row int) {
@@ -319,11 +326,14 @@ func (t *htmlPage) end(name string) {
 		}
 		t.language = ""
 	case name == "td" || name == "th":
+		t.heads = t.heads || name == "th"
 		t.cells = append(t.cells, word{trim(t.text.text), t.text.row})
 		t.text = word{}
 	case name == "tr":
-		t.parser.cells(t.cells)
-		t.cells = nil
+		if t.parser.cells(t.cells, t.header); t.heads {
+			t.header = t.cells
+		}
+		t.cells, t.heads = nil, false
 	case !spans[name] && t.inner == "":
 		t.flush()
 	}

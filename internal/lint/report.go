@@ -2,10 +2,12 @@
 // limits.conf, unit files, and the commands of scripts and forum answers. It is pure: files
 // go in as bytes, the kernel as a host.Snapshot or a release, and a Report comes out.
 //
-// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form
-// they are written in: shell with mvdan.cc/sh/v3/syntax, YAML and JSON with yaml.v3, and
-// fragments that do not parse in parts and at last by the line; order.go finds out which of
-// several lines wins; rules_*.go hold what is known of each setting, one table a theme, and
+// The work has three steps. formats.go has a row for each kind of file; what it names reads the
+// text: lines (parse*.go), shell with mvdan.cc/sh/v3/syntax (shell*.go), YAML with yaml.v3 and the
+// languages of braces (yaml.go, braces*.go), which both become nodes that tree*.go walks, pages
+// with goldmark and x/net/html (prose.go), and the files of programs (programs.go). Every setting
+// has the row where it stands and the world in which it acts (world.go). order.go finds out which
+// of several lines wins; rules_*.go hold what is known of each setting, one table a theme, and
 // judge.go applies it.
 //
 // All functions are safe for concurrent use.
@@ -93,6 +95,8 @@ type Report struct {
 	Files    []string `json:"files"`
 	// Unread are the files that could not be read: what they set is not known.
 	Unread []Unread `json:"unread,omitempty"`
+	// Passed is how many files below the given directories have no setting that was recognised.
+	Passed int `json:"files_without_settings,omitempty"`
 	// Read is how each file was read.
 	Read  []Reading `json:"read"`
 	Lines []Line    `json:"lines"`
@@ -142,7 +146,7 @@ func (r Report) Whole() bool {
 			return false
 		}
 	}
-	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0
+	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0 && r.Passed == 0
 }
 
 // Count is how many lines have the verdict.
@@ -184,6 +188,9 @@ type File struct {
 	Text []byte
 	// Mode is what the file system says of it, 0 where that is not known.
 	Mode Mode
+	// Found says that nobody named the file: it is below a directory that was given. Where no
+	// setting is recognised in it, only the number of such files is reported.
+	Found bool
 	// Same names the file that this one is a symbolic link to, "" for none. Its lines
 	// are reported once, under Name.
 	Same string

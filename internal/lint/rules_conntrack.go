@@ -48,8 +48,9 @@ func judgeTracked(c *evaluation) {
 	if v <= 0 {
 		if v == 0 {
 			c.say(Effective,
-				"0 is no limit: the table grows as long as there is memory "+
-					"(256 bytes and more for each entry).")
+				"0 is no limit (and refused by kernels since about 6.19): the "+
+					"table grows as long as there is memory (256 bytes and "+
+					"more for each entry).")
 		} else {
 			c.say(Harmful,
 				"A negative number counts as a very large one: nothing bounds "+

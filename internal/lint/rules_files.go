@@ -56,6 +56,10 @@ func judgeFileMax(c *evaluation) {
 
 const rlimitSource = "kernel/sys.c do_prlimit; fs/file.c alloc_fd"
 
+// systemdOpen is what systemd makes of fs.nr_open at boot since version 240 (src/core/main.c
+// bump_file_max_and_nr_open: the largest power of two that the kernel takes, made a multiple of 8).
+const systemdOpen = 1073741816
+
 // mostSensible is the descriptor limit above which programs that walk over all numbers
 // suffer, and no host needs more.
 const mostSensible = 10_000_000
@@ -110,6 +114,8 @@ func (c *evaluation) reach() string {
 		return "the processes of the unit, from its next start on"
 	case asContainer:
 		return "the processes of the container, when it is made again"
+	case asProgram:
+		return "the processes of " + c.subject + ", from its next start on"
 	}
 	if c.key == "prlimit --nofile" {
 		return "that process, from its next descriptor on"
@@ -143,6 +149,11 @@ func (c *evaluation) socketBacklog() {
 	switch given := limit.QueueLimit(v.n[0], most); {
 	case !ok:
 		c.note(Effective, "Asks listen() for a queue of "+count(v.n[0])+".", source)
+	case v.n[0] == math.MaxUint32:
+		c.note(Effective, "Asks listen() for the longest queue there is, which systemd "+
+			"does "+
+			"without the line as well: net.core.somaxconn, "+count(most)+" ("+from+").",
+			source)
 	case given < v.n[0]:
 		c.note(OutOfBounds, fmt.Sprintf("Asks listen() for a queue of %s, and "+
 			"net.core.somaxconn, %s (%s), binds first: the queue is %s long.",
@@ -217,6 +228,19 @@ func (c *evaluation) unlimitedFiles() {
 
 func (c *evaluation) filesTo(low, n int64) {
 	open, from, _ := c.other("fs.nr_open")
+	if from != byDefault || n <= open || n > systemdOpen {
+		c.filesBelow(low, n, open, from)
+		return
+	}
+	c.filesBelow(low, n, systemdOpen, "systemd's")
+	c.caution("fs.nr_open is " + count(systemdOpen) + " where systemd 240 or newer runs, " +
+		"which " +
+		"raises it at boot, and " + count(open) + " elsewhere: there the kernel refuses " +
+		"what is above (EPERM).")
+}
+
+// filesBelow judges a limit where fs.nr_open is known, or taken to be that.
+func (c *evaluation) filesBelow(low, n, open int64, from string) {
 	switch {
 	case n > open && c.form == asUnit:
 		c.note(OutOfBounds,

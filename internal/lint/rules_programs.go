@@ -80,13 +80,21 @@ func (c *evaluation) programFiles() (n int64, from string, ok bool) {
 			}
 		}
 	}
-	for _, row := range c.read.Table(host.ProcessKind) {
+	for _, row := range c.processes() {
 		if soft, known := row.Int("soft"); known && strings.HasPrefix(row.Text("name"),
 			c.item.program) {
 			return soft, "of the process " + row.Name() + " that runs", true
 		}
 	}
 	return 0, "", false
+}
+
+// processes are those of the host, read once.
+func (g *env) processes() []host.Row {
+	if g.rows == nil {
+		g.rows = append([]host.Row{}, g.read.Rows(host.ProcessKind)...)
+	}
+	return g.rows
 }
 
 // programConnections compares connections with the descriptors for them.

@@ -78,7 +78,7 @@ const trackDoc = "Documentation/networking/nf_conntrack-sysctl.rst"
 // routeRules are of a cache that is gone, which old advice still sizes.
 func routeRules() (out []rule) {
 	for _, k := range knob.Rows() {
-		if strings.HasPrefix(k.Name, "net.ipv4.route.") {
+		if strings.HasPrefix(k.Name, "net.ipv4.route.") && !k.Aside {
 			out = append(out, rule{key: k.Name,
 				judge: nothing("Does nothing since Linux 3.6: the IPv4 route " +
 					"cache that it sized is gone. The file is there and " +
@@ -89,13 +89,20 @@ func routeRules() (out []rule) {
 }
 
 func judgeRoutes(c *evaluation) {
+	if c.since(6, 3) && first(c.n) == c.usual(c.key) {
+		c.say(Effective, "That is the default; nothing is counted against it.")
+		return
+	}
 	if c.since(6, 3) {
 		c.say(NoEffect,
 			"Does nothing since Linux 6.3: IPv6 routes are not counted against it "+
 				"any more.")
 		return
 	}
-	c.say(Unrelated, "Bounds cached IPv6 routes, not connections.")
+	c.say(Effective,
+		"Bounds cached IPv6 routes, one for each destination whose path has an MTU or a "+
+			"redirect of its own: above it connect() to further ones fails with "+
+			"ENETUNREACH. It bounds no connections to other destinations.")
 }
 
 func judgeBypass(c *evaluation) {

@@ -44,7 +44,8 @@ func judgeFinTimeout(c *evaluation) {
 
 func judgeReuse(c *evaluation) {
 	v := c.n[0]
-	old := !c.host().Has(knob.LoopbackReuse)
+	since, sure := c.host().Has(knob.LoopbackReuse)
+	old := !since && sure
 	if v == 0 {
 		why := "connect() takes over no port whose last connection is in TIME_WAIT"
 		if old {
@@ -82,13 +83,14 @@ func judgeReuse(c *evaluation) {
 // reuseDelay is from when on, in words.
 func (c *evaluation) reuseDelay() string {
 	switch {
-	case c.host().Has(knob.ReuseDelay):
+	case c.since(knob.ReuseDelay.Major, knob.ReuseDelay.Minor):
 		ms, _, ok := c.other("net.ipv4.tcp_tw_reuse_delay")
 		if ok && ms != c.usual("net.ipv4.tcp_tw_reuse_delay") {
 			return "after " + count(ms) + " ms (tcp_tw_reuse_delay)"
 		}
 		return "after 1 s"
-	case c.host().Has(knob.ReuseInOneSecond):
+	}
+	if since, _ := c.host().Has(knob.ReuseInOneSecond); since {
 		return "after up to 1 s"
 	}
 	return "after 1 to 2 s"

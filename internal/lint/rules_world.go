@@ -3,6 +3,7 @@ package lint
 import (
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
@@ -92,7 +93,13 @@ func (c *evaluation) inPod() {
 	w := c.world
 	switch n := knob.Find(c.key); {
 	case w.scope == "" || w.scope == OfImage || n == nil:
-	case w.scope == OfPod && w.given && !n.SafeInPods:
+	case w.scope == OfPod && w.given && !n.SafeInPods.IsZero():
+		if n.SafeInPods.Compare(host.V(1, 4)) > 0 {
+			c.caution("Kubernetes calls it safe since " + n.SafeInPods.String() +
+				"; an " +
+				"older kubelet needs --allowed-unsafe-sysctls for it.")
+		}
+	case w.scope == OfPod && w.given:
 		c.caution("It is none of the sysctls that Kubernetes calls safe: the kubelet " +
 			"refuses " +
 			"the pod unless it was started with --allowed-unsafe-sysctls for it.")

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // stmts takes statements; to are the files that their output goes to.
@@ -18,6 +20,9 @@ func (s *script) stmts(list []*syntax.Stmt, to []string) {
 func (s *script) stmt(st *syntax.Stmt, to []string) {
 	if own, ok := s.output(st); ok {
 		to = own
+	}
+	if _, isCall := st.Cmd.(*syntax.CallExpr); !isCall {
+		s.pairs(st.Redirs)
 	}
 	switch c := st.Cmd.(type) {
 	case *syntax.CallExpr:
@@ -39,6 +44,25 @@ func (s *script) stmt(st *syntax.Stmt, to []string) {
 		s.stmt(c.Stmt, to)
 	default:
 		s.branch(c, to)
+	}
+}
+
+// pairs takes the lines of a here-document that a loop reads: a name and a value each.
+func (s *script) pairs(redirs []*syntax.Redirect) {
+	for _, r := range redirs {
+		if r.Hdoc == nil {
+			continue
+		}
+		for row, line := range (word{s.raw(r.Hdoc), s.rowOf(r.Hdoc.Pos())}).lines() {
+			s.row = row
+			name, value, _ := strings.Cut(trim(line), " ")
+			if knob.Find(knob.Key(name)) != nil && isValue(value) {
+				s.add(setting{form: asWrite, key: knob.Key(name),
+					value: trim(value)})
+			} else {
+				s.edited("", trim(line))
+			}
+		}
 	}
 }
 

@@ -17,12 +17,30 @@ func (p *parser) sequence(n *node, name string) {
 		})
 		return
 	}
+	if words, ok := runtimeArguments(n); ok {
+		p.within(world{scope: OfContainer, given: true}, func() { p.otherCommand(words) })
+		return
+	}
 	for _, c := range n.items {
 		if c.kind == scalar && prose[knob.Last(name)] {
 			continue
 		}
 		p.walk(c, name)
 	}
+}
+
+// runtimeArguments are those of docker run, as lists of options have them.
+func runtimeArguments(n *node) (words []word, ok bool) {
+	for _, c := range n.items {
+		if c.kind != scalar {
+			return nil, false
+		}
+		text := c.String()
+		ok = ok || strings.HasPrefix(text, "--sysctl") || strings.HasPrefix(text,
+			"--ulimit")
+		words = append(words, c.text)
+	}
+	return words, ok
 }
 
 // commandNames are names of lists that are one command.
@@ -91,7 +109,8 @@ func (p *parser) scalar(n *node, name string) {
 		p.containerUlimit(strings.Replace(text, ":", "=", 1))
 	case isUlimits(name):
 		p.containerUlimit(text)
-	case p.assignment(text) || p.limitsLine(text):
+	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
+		p.moduleOption(text):
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
 		w := n.text
 		if p.lang == nixText || p.lang == hclText {

@@ -25,7 +25,7 @@ var _ = register(Claim{
 	Says: "connect() can use every port of the range, but its CPU time jumps when half of " +
 		"them are taken towards one destination: " +
 		"from there on each call first searches the full half in vain",
-	Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 1580ab63fc9a (4.5)",
+	Source: "net/ipv4/inet_hashtables.c __inet_hash_connect, 1580ab63fc9a (about 4.6)",
 	Unit:   "connections at the step",
 	Takes:  3 * time.Second,
 	Busy:   Works,

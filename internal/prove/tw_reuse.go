@@ -25,7 +25,7 @@ func (r reuse) String() string {
 		where)
 }
 
-// reuses are the settings of tcp_twsk_unique (4.19-6.18), all three values and their conditions.
+// reuses are the settings of tcp_twsk_unique (4.18-6.18), all three values and their conditions.
 func reuses() []reuse {
 	return []reuse{
 		{"0", "1", ordinary, 0}, {"0", "1", loopback, 0},
@@ -39,7 +39,7 @@ var _ = register(Claim{
 	Limit: "time-wait",
 	Says: "connect() takes a port over from TIME_WAIT where tcp_tw_reuse is 1, or 2 and an " +
 		"address is in 127.0.0.0/8, and the old connection had timestamps; never otherwise",
-	Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038 (4.19)",
+	Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique, 79e9fed46038 (4.18)",
 	Unit:   "ports taken over in six settings",
 	Takes:  4 * time.Second,
 	Busy:   Waits,

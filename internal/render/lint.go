@@ -202,6 +202,10 @@ func (s *screen) lintSummary(r lint.Report) {
 			rest = append(rest, count(int64(n))+" "+string(v))
 		}
 	}
+	if r.Passed > 0 {
+		rest = append(rest, plural(r.Passed, "file")+" without a setting that was "+
+			"recognised")
+	}
 	if n := len(r.NotJudged()); n > 0 {
 		rest = append(rest, plural(n, "file")+" not judged")
 	}
