@@ -11,9 +11,11 @@ var _ = register(Claim{
 	ID:    "fin-wait-bind",
 	Limit: "fin-wait",
 	Says: "a program that binds to a port with SO_REUSEADDR, as its last user did, and " +
-		"connects takes it over from FIN_WAIT_2 at once, where TCP timestamps are on; the " +
+		"connects takes it over from FIN_WAIT_2 at once, where TCP timestamps are on; " +
+		"the " +
 		"peer, which has not closed its end yet, gets EPIPE",
-	Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp: the socket is bound, and 0d9e5df4a257 " +
+	Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp: the socket is bound, and " +
+		"0d9e5df4a257 " +
 		"only clears reuse); net/ipv4/tcp_input.c tcp_reset (TCP_CLOSE_WAIT: EPIPE)",
 	Unit:  "ports taken over",
 	Takes: 2 * time.Second,
@@ -22,7 +24,8 @@ var _ = register(Claim{
 		var on, off takenOver
 		b.Together(func() { on = takeOver(b, "1") }, func() { off = takeOver(b, "0") })
 		o := Exactly(finWaiting, on.connected)
-		o.Formula = "ports of 10 connections in FIN_WAIT_2, each bound again with SO_REUSEADDR"
+		o.Formula = "ports of 10 connections in FIN_WAIT_2, each bound again with " +
+			"SO_REUSEADDR"
 		o.Expect("EPIPE from send() at the peer", finWaiting, on.broken)
 		o.Without("ports taken over with tcp_timestamps = 0", 0, off.connected)
 		o.Without("EPIPE at the peer then", 0, off.broken)
