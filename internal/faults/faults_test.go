@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/diagnose/without"
+	"github.com/maxconn/maxconn/internal/limit"
 )
 
 // fault is one entry of the list.
@@ -20,7 +22,7 @@ type fault struct {
 	// make makes it, and checks that the kernel refuses what it should.
 	make func(world) scene
 	want want
-	// check are arguments of the check that has to find it.
+	// check are arguments of the observation that has to show it.
 	check []string
 	// noRemedy are settings that seem to end it and are no remedy, with the reason.
 	noRemedy map[string]string
@@ -46,14 +48,16 @@ type want struct {
 var neverHelps = []string{`tcp_tw_recycle`, `setting net.ipv4.tcp_fin_timeout \d+ -> [1-5]?\d:`, `infinity`,
 	`tcp_max_syn_backlog .*somaxconn`}
 
-// The first finding names the limit, the subject and the cause, and proposes what helps.
+// The first finding names the limit, the subject and the cause, and proposes what helps; and no
+// verdict gets better by what is not known.
 func TestFound(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			f.make(w)
-			r, out := w.check(f.check...)
+			s := w.snapshot(f.check...)
+			r, out := w.judge(s)
 			if out.Code != 1 {
 				t.Errorf("exit status %d, want 1: something binds", out.Code)
 			}
@@ -63,6 +67,9 @@ func TestFound(t *testing.T) {
 			compare(t, r.Findings[0], f.want)
 			if t.Failed() {
 				t.Logf("%+v", r.Findings)
+			}
+			for _, c := range without.Complaints(s, limit.Workload{}) {
+				t.Error(c)
 			}
 		})
 	}

@@ -56,7 +56,7 @@ var queueFaults = []fault{
 	{
 		name: "an application that is stopped",
 		make: func(w world) scene {
-			w.listen(8080, 64)
+			w.must(w.server.Serve(w.listen(8080, 64), lab.Hold))
 			w.must(w.server.Stop())
 			w.knock(8080, 100)
 			return scene{works: w.still("TcpExt.ListenOverflows", func() {
@@ -65,7 +65,7 @@ var queueFaults = []fault{
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `process is stopped`,
-			remedies: []string{`application.*accept`},
+			remedies: []string{`live kill -CONT`},
 			never:    []string{`somaxconn`, `backlog`}},
 	},
 	{

@@ -5,7 +5,6 @@ package faults
 import (
 	"fmt"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
@@ -165,28 +164,21 @@ var reportedQueues = []fault{
 		report: "https://github.com/Kong/kong/pull/12359",
 		make: func(w world) scene {
 			stopped := w.spawn("stopped")
-			spec := lab.ListenSpec{Addr: at(8080), Backlog: 10, ReusePort: true}
-			g := w.listenAs(spec)
-			_, _, err := stopped.Listen(spec)
+			spec := lab.ListenSpec{Addr: at(8080), Backlog: 64, ReusePort: true}
+			w.must(w.server.Serve(w.listenAs(spec), lab.Hold))
+			theirs, _, err := stopped.Listen(spec)
 			w.must(err)
+			w.must(stopped.Serve(theirs, lab.Hold))
 			w.must(stopped.Stop())
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				w.server.Accept(lab.AcceptSpec{Listener: g, N: 1000,
-					Within: 2 * time.Second})
-			})
-			w.knock(8080, 60)
-			wg.Wait()
+			w.knock(8080, 300) // half of them to each
+			w.wait()
 			return scene{works: w.still("TcpExt.ListenOverflows", func() {
 				w.knock(8080, 60)
-				_, err := w.server.Accept(lab.AcceptSpec{Listener: g, N: 60,
-					Within: attempt})
-				w.must(err)
 			})}
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "stopped", cause: `process is stopped`,
-			remedies: []string{`application|live`},
+			remedies: []string{`live kill -CONT`},
 			never:    []string{`somaxconn`, `backlog`}},
 	},
 	{

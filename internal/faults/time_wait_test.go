@@ -53,6 +53,26 @@ var timeWaitFaults = []fault{
 			never:    []string{`tcp_tw_reuse`}},
 	},
 	{
+		name: "a tcp_tw_reuse_delay that is longer than TIME_WAIT has lasted",
+		make: func(w world) scene {
+			const delay = "net.ipv4.tcp_tw_reuse_delay"
+			if _, err := w.lab.Value(delay); err != nil {
+				w.Skipf("Linux 6.14 has it: %v", err)
+			}
+			w.set("net.ipv4.ip_local_port_range", "40000 40019")
+			w.set("net.ipv4.tcp_tw_reuse", "1")
+			w.set(delay, "30000")
+			l := w.listen(5432, 128)
+			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(5432), N: 20}))
+			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
+			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+		},
+		want: want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432",
+			cause:    `tcp_tw_reuse_delay`,
+			remedies: []string{`setting net.ipv4.tcp_tw_reuse_delay 30000 -> 1000`},
+			never:    []string{`tcp_timestamps`, `tcp_tw_reuse \d`}},
+	},
+	{
 		name: "a tcp_max_tw_buckets that is too small",
 		make: func(w world) scene {
 			w.set("net.ipv4.tcp_max_tw_buckets", "5")

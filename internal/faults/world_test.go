@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/lab/labtest"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
@@ -215,7 +216,28 @@ func (w world) maxconn(stdin string, args ...string) lab.Output {
 // check is what maxconn check says inside the lab.
 func (w world) check(args ...string) (diagnose.Report, lab.Output) {
 	w.Helper()
-	out := w.maxconn("", append([]string{"check", "--json"}, args...)...)
+	return w.report("", args...)
+}
+
+// snapshot is what maxconn observe sees inside the lab, judge what maxconn check says of it.
+func (w world) snapshot(args ...string) host.Snapshot {
+	w.Helper()
+	out := w.maxconn("", append([]string{"observe"}, args...)...)
+	s, err := host.Parse(out.Stdout)
+	if err != nil {
+		w.Fatalf("%v\n%s%s", err, out.Stdout, out.Stderr)
+	}
+	return s
+}
+
+func (w world) judge(s host.Snapshot) (diagnose.Report, lab.Output) {
+	w.Helper()
+	return w.report(string(s.Text()), "--from", "-")
+}
+
+func (w world) report(stdin string, args ...string) (diagnose.Report, lab.Output) {
+	w.Helper()
+	out := w.maxconn(stdin, append([]string{"check", "--json"}, args...)...)
 	var r diagnose.Report
 	if err := json.Unmarshal(out.Stdout, &r); err != nil {
 		w.Fatalf("%v\n%s%s", err, out.Stdout, out.Stderr)

@@ -20,7 +20,7 @@ var closing = []Knob{
 		Source: "net/ipv4/tcp_input.c tcp_rcv_state_process, net/ipv4/tcp_timer.c " +
 			"tcp_keepalive_timer, net/ipv4/tcp_minisocks.c tcp_time_wait " +
 			"(TCP_TIMEWAIT_LEN, 4.4-6.18)",
-		Plan: plan(60, 60, "fin-wait").giving(shorter),
+		Plan: plan(60, 60, "fin-wait").giving(shorter("60")),
 	},
 	{
 		Name: "TCP_LINGER2",

@@ -58,5 +58,8 @@ func wider(from, to string) bool {
 // allPeers is tcp_tw_reuse, of which 1 is more than 2.
 func allPeers(from, to string) bool { return to == "1" && (from == "0" || from == "2") }
 
-// shorter is tcp_fin_timeout, of which less is more where it is longer than TIME_WAIT.
-func shorter(from, to string) bool { return to == "60" && larger(to, from) }
+// shorter is a time of which less is more where it is longer than a usual one: tcp_fin_timeout than
+// TIME_WAIT, tcp_tw_reuse_delay than its default.
+func shorter(usual string) func(from, to string) bool {
+	return func(from, to string) bool { return to == usual && larger(to, from) }
+}

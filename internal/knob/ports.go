@@ -159,6 +159,7 @@ var ports = []Knob{
 			"el8) and up to 2 s earlier",
 		Source: "net/ipv4/tcp_ipv4.c tcp_twsk_unique; ca6a6f93867a, 19ce8cd30465 (6.14), " +
 			"cca9bab1b72c (4.19)",
+		Plan: plan(1000, 1000, "time-wait").giving(shorter("1000")),
 	},
 	{
 		Name:    "net.ipv4.tcp_tw_recycle",

@@ -386,13 +386,7 @@ func (l leak) evidence() []Evidence {
 
 func (l leak) remedies() []Remedy {
 	if l.stopped() {
-		return []Remedy{{
-			Kind:    Live,
-			Setting: "kill -CONT " + itoa(l.subject.PID),
-			Text: "let the stopped process run again, unless a debugger " +
-				"holds it",
-			TakesEffect: Now,
-		}}
+		return []Remedy{letRun(l.subject.PID)}
 	}
 	look := "ss -tnp state close-wait"
 	return []Remedy{
@@ -404,6 +398,14 @@ func (l leak) remedies() []Remedy {
 			TakesEffect: Now,
 		},
 		restartFrees,
+	}
+}
+
+// letRun is for a process that was stopped.
+func letRun(pid int64) Remedy {
+	return Remedy{
+		Kind: Live, Setting: "kill -CONT " + itoa(pid), TakesEffect: Now,
+		Text: "let the stopped process run again, unless a debugger holds it",
 	}
 }
 

@@ -179,11 +179,13 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 				"would only make clients wait longer",
 			TakesEffect: Now,
 		}}
-	case processStopped, notAtAll:
+	case processStopped:
+		return []Remedy{letRun(m.pid)}
+	case notAtAll:
 		return []Remedy{{
 			Kind: ByApplication,
 			Text: "find out why " + who(m.process, m.pid) + " does not call " +
-				"accept() (blocked, stopped, out of descriptors or threads); a " +
+				"accept() (blocked, out of descriptors or threads); a " +
 				"longer queue would only make clients wait longer",
 			TakesEffect: Now,
 		}}

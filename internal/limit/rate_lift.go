@@ -39,7 +39,13 @@ func (t twReuse) shortenDelay() Remedy {
 	return Remedy{Kind: BySetting, Setting: reuseDelay.Name, From: itoa(t.delay),
 		To: itoa(usual), TakesEffect: AtConnect,
 		Text: "let connect() take ports over after 1 s, the default, in place of " +
-			seconds(t.delay)}
+			seconds(t.delay),
+		Change: host.Setting{Fact: reuseDelay, Want: itoa(usual)},
+		Sum:    "a port comes back 1 s after it was closed in place of " + seconds(t.delay),
+		Cost:   "none",
+		Risk:   "the timestamp clock of a peer may tick less often than once a second",
+		Lasts:  untilBoot,
+	}
 }
 
 func turnTimestampsOn() Remedy {

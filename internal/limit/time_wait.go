@@ -286,6 +286,10 @@ func peerRate(r *host.Reader, p pool, t twReuse, row host.Row) Gauge {
 	}
 	full := known && mostlyTimeWait(row) && taken >= p.usable
 	near := known && mostlyTimeWait(row) && taken*10 >= p.usable*9
+	if _, aged := row.Int("reusable"); full && !aged && (s == twTaken || s == twPerhaps) {
+		g.Decides = true // they may all be too young
+		g.Unseen = append(g.Unseen, lacking(row, "reusable"))
+	}
 	if !near || (s == twTaken && !full) {
 		return g
 	}

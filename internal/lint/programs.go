@@ -114,6 +114,12 @@ var items = []item{
 		does:   "Above it clients get status 503.",
 		source: "uvicorn settings --limit-concurrency"},
 	{program: "uwsgi", name: "listen", is: itsQueue, source: "uwsgi option listen"},
+	{program: "gunicorn", name: "gunicorn listen backlog", is: itsQueue,
+		does:   "That is what gunicorn asks for without --backlog.",
+		source: "gunicorn settings backlog"},
+	{program: "uvicorn", name: "uvicorn listen backlog", is: itsQueue,
+		does:   "That is what uvicorn asks for without --backlog.",
+		source: "uvicorn settings --backlog"},
 	{program: "node", name: "node listen backlog", is: itsQueue,
 		does:   "Node asks for 511 where server.listen() is given no backlog.",
 		source: "node lib/net.js Server.prototype.listen"},
@@ -178,7 +184,9 @@ func (p *parser) server(name string, args []word) bool {
 		}
 		return true
 	}
+	asked := !servesAnApp(args)
 	for i, a := range args {
+		asked = asked || strings.HasPrefix(a.String(), "--backlog")
 		for _, flag := range flags {
 			value, ok := strings.CutPrefix(a.String(), flag+"=")
 			if a.String() == flag && i+1 < len(args) {
@@ -190,7 +198,19 @@ func (p *parser) server(name string, args []word) bool {
 			}
 		}
 	}
+	if !asked && len(args) > 0 {
+		p.goTo(args[0].row)
+		p.program(name, name+" listen backlog", "2048")
+	}
 	return true
+}
+
+// servesAnApp says whether a server of Python is given an application: module:name.
+func servesAnApp(args []word) bool {
+	return slices.ContainsFunc(args, func(w word) bool {
+		module, app, ok := strings.Cut(w.String(), ":")
+		return ok && module != "" && app != "" && isLetter(module[0]) && isLetter(app[0])
+	})
 }
 
 // runsFile says whether node is given a program to run.

@@ -2,10 +2,12 @@
 // limits.conf, unit files, and the commands of scripts and forum answers. It is pure: files
 // go in as bytes, the kernel as a host.Snapshot or a release, and a Report comes out.
 //
-// The work has three steps. parse*.go and shell*.go turn lines into settings, whatever form
-// they are written in: shell with mvdan.cc/sh/v3/syntax, YAML and JSON with yaml.v3, and
-// fragments that do not parse in parts and at last by the line; order.go finds out which of
-// several lines wins; rules_*.go hold what is known of each setting, one table a theme, and
+// The work has three steps. formats.go has a row for each kind of file; what it names reads the
+// text: lines (parse*.go), shell with mvdan.cc/sh/v3/syntax (shell*.go), YAML with yaml.v3 and the
+// languages of braces (yaml.go, braces*.go), which both become nodes that tree*.go walks, pages
+// with goldmark and x/net/html (prose.go), and the files of programs (programs.go). Every setting
+// has the row where it stands and the world in which it acts (world.go). order.go finds out which
+// of several lines wins; rules_*.go hold what is known of each setting, one table a theme, and
 // judge.go applies it.
 //
 // All functions are safe for concurrent use.

@@ -114,6 +114,8 @@ func (c *evaluation) reach() string {
 		return "the processes of the unit, from its next start on"
 	case asContainer:
 		return "the processes of the container, when it is made again"
+	case asProgram:
+		return "the processes of " + c.subject + ", from its next start on"
 	}
 	if c.key == "prlimit --nofile" {
 		return "that process, from its next descriptor on"
@@ -147,6 +149,11 @@ func (c *evaluation) socketBacklog() {
 	switch given := limit.QueueLimit(v.n[0], most); {
 	case !ok:
 		c.note(Effective, "Asks listen() for a queue of "+count(v.n[0])+".", source)
+	case v.n[0] == math.MaxUint32:
+		c.note(Effective, "Asks listen() for the longest queue there is, which systemd "+
+			"does "+
+			"without the line as well: net.core.somaxconn, "+count(most)+" ("+from+").",
+			source)
 	case given < v.n[0]:
 		c.note(OutOfBounds, fmt.Sprintf("Asks listen() for a queue of %s, and "+
 			"net.core.somaxconn, %s (%s), binds first: the queue is %s long.",

@@ -84,6 +84,11 @@ func (p *parser) entry(k, v *node) {
 		p.into(key, func() { p.walk(v, key) })
 	case key == "services" && v.kind == table && !p.lang.isCode():
 		p.services(v)
+	case strings.HasSuffix(key, "cmd.run") && v.merged().at("name") != "":
+		p.commands(v.merged().under("name").text)
+	case strings.HasPrefix(key, "filehandle_") && v.isText(): // user_ulimit of Chef
+		p.limitAt(v, "user", strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(key,
+			"limit"), "filehandle_"), "_"), "nofile")
 	case strings.HasSuffix(key, ".present") || strings.HasSuffix(key, ".managed"):
 		p.walk(v.merged(), key)
 	default:
@@ -220,7 +225,7 @@ func (p *parser) item(n *node, name string, taken map[*node]bool) {
 		taken[value] = p.unitItem(option + "=" + value.String())
 		return
 	}
-	domain, which := n.at("domain"), n.at("limit_type", "type")
+	domain, which := n.at("domain", "name"), n.at("limit_type", "type")
 	what := n.at("limit_item", "item")
 	if domain != "" && which != "" && what != "" {
 		taken[value] = true

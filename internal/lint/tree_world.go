@@ -18,7 +18,8 @@ func (p *parser) worldOf(n *node, name string) world {
 	switch {
 	case n.has("apiVersion") && pods[n.at("kind")]:
 		w = world{scope: OfPod}
-	case last == "securityContext" || last == "podSecurityContext":
+	case last == "securityContext" || last == "podSecurityContext" ||
+		last == "security_context":
 		w.scope = OfPod
 	case strings.Contains(name, "docker_container") || last == "podman_container" ||
 		strings.Contains(name, "docker_service") || last == "oci-defaults" ||
