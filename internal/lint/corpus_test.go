@@ -12,7 +12,8 @@ import (
 
 // The files of testdata/corpus are written as people write such files, and behind each stands what
 // has to be said of it on Linux 6.12: line, verdict (with @ and whose it is, where it is not the
-// host's), key and value. The rows were written before the readers, and not from what they print.
+// host's), key and value. The rows say what people mean with such a file, not what
+// a reader prints.
 func TestCorpus(t *testing.T) {
 	archives, err := filepath.Glob("testdata/corpus/*.txtar")
 	if err != nil || len(archives) == 0 {
