@@ -46,6 +46,24 @@ func TestCommandsOfDocs(t *testing.T) {
 	}
 }
 
+// The screen of the README is what its command prints: a test of the recorded hosts holds the file
+// to that.
+func TestScreenOfREADME(t *testing.T) {
+	const shown = "maxconn check --from testdata/hosts/node-accept-queue"
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	prints, err := os.ReadFile("../../testdata/hosts/node-accept-queue.want")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(readme), "`"+shown+".txt`):\n\n```\n")
+	if !ok || !strings.HasPrefix(after, string(prints)+"```\n") {
+		t.Errorf("README.md has not, after `%s.txt`):, what that prints:\n%s", shown, prints)
+	}
+}
+
 // fenced are the lines inside ``` blocks.
 func fenced(text string) (lines []string) {
 	inside := false
