@@ -136,8 +136,8 @@ var reportedProcesses = []fault{
 			remedies: []string{`application`}, never: []string{`setting`}},
 	},
 	{
-		// A paused container keeps its connections, and what its peers close meanwhile
-		// stays in CLOSE_WAIT: the program is not at fault.
+		// SIGSTOP, as by a debugger: what the peers close meanwhile stays in CLOSE_WAIT,
+		// and the program is not at fault.
 		name:   "CLOSE_WAIT of a stopped process",
 		report: "https://github.com/opencontainers/runc/issues/2585",
 		make: func(w world) scene {
@@ -198,6 +198,25 @@ var reportedProcesses = []fault{
 			process: "server", cause: `the hard limit is the same`,
 			remedies: []string{`live prlimit --pid \d+ --nofile=\d+:\d+.*CAP_SYS_RESOURCE`}},
 	},
+	{
+		// A paused container "establishes new connections too": the kernel goes on
+		// answering clients until the queue is full.
+		name:   "a server in a frozen cgroup",
+		report: "https://github.com/linuxserver/docker-wireguard/issues/311",
+		make: func(w world) scene {
+			group := w.freezer(w.server)
+			w.must(w.server.Serve(w.listen(8080, 64), lab.Hold))
+			group.freeze()
+			w.knock(8080, 100)
+			w.wait()
+			return scene{works: w.still("TcpExt.ListenOverflows", func() {
+				w.knock(8080, 60)
+			})}
+		},
+		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
+			process: "server", cause: `frozen with its cgroup`,
+			remedies: []string{`live .*thaw`}, never: []string{`somaxconn`, `backlog`}},
+	},
 }
 
 // worker is a process with its own listener.
@@ -253,14 +272,13 @@ func (w world) running(a *lab.Actor) bool {
 	return !strings.HasPrefix(after, "T")
 }
 
-// cgroup is the directory of a cgroup that bounds tasks.
+// cgroup is the directory of one.
 type cgroup struct {
 	world
 	dir string
 }
 
-// pidsGroup moves an actor into a cgroup of its own, of whichever version bounds tasks here. It
-// ends with the actor.
+// pidsGroup moves an actor into a cgroup of its own, of whichever version bounds tasks here.
 func (w world) pidsGroup(a *lab.Actor) cgroup {
 	w.Helper()
 	root := "/sys/fs/cgroup/pids"
@@ -270,6 +288,25 @@ func (w world) pidsGroup(a *lab.Actor) cgroup {
 		}
 		root = "/sys/fs/cgroup"
 	}
+	return w.inGroup(root, a)
+}
+
+// freezer moves an actor into a cgroup of version 2 of its own: such a group can be frozen, and
+// what is in it can be killed all the same.
+func (w world) freezer(a *lab.Actor) cgroup {
+	w.Helper()
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if _, err := os.Stat(root + "/cgroup.controllers"); err == nil {
+			return w.inGroup(root, a)
+		}
+	}
+	w.Skip("no cgroups of version 2")
+	return cgroup{}
+}
+
+// inGroup moves an actor into a cgroup of its own, which ends with it.
+func (w world) inGroup(root string, a *lab.Actor) cgroup {
+	w.Helper()
 	dir, err := os.MkdirTemp(root, "maxconn-faults-")
 	if err != nil {
 		w.Skipf("no cgroup can be made: %v", err)
@@ -283,6 +320,19 @@ func (w world) pidsGroup(a *lab.Actor) cgroup {
 	g := cgroup{w, dir}
 	g.write("cgroup.procs", int64(a.PID()))
 	return g
+}
+
+// freeze stops all that is in the cgroup, and waits until it stands still.
+func (g cgroup) freeze() {
+	g.Helper()
+	g.write("cgroup.freeze", 1)
+	if !g.await(func() bool {
+		text, err := os.ReadFile(filepath.Join(g.dir, "cgroup.events"))
+		g.must(err)
+		return strings.Contains(string(text), "frozen 1")
+	}) {
+		g.Fatal("the cgroup does not freeze")
+	}
 }
 
 func (g cgroup) write(file string, n int64) {

@@ -105,7 +105,8 @@ const (
 	// exceed soft) sockets (TCP sockets found) attributed ("all", or "512" of its
 	// descriptors were read) and one field a TCP state; pids_cgroup (the cgroup that
 	// bounds its threads, where that is not the one in cgroup: version 1). unseen_cgroup
-	// ("yes" where the group that bounds its memory could not be reached). own_limit (the
+	// ("yes" where the group that bounds its memory could not be reached), frozen ("yes"
+	// where a group of it is: "docker pause"). own_limit (the
 	// connections that its configuration allows a process of a known server),
 	// tables (descriptor tables, where threads have their own), files_most (descriptors of
 	// the fullest), unseen_tables ("yes" where that could not be told), estimate and error

@@ -62,6 +62,7 @@ func init() { // moved refers to the table
 			), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
 			"own_limit_name": kernelWord, "own_limit_counts": kernelWord,
 			"unseen_cgroup": kernelWord, "unseen_tables": kernelWord,
+			"frozen": kernelWord,
 		}},
 		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
 		UserKind:   {name: figure},

@@ -15,7 +15,8 @@ const (
 	tooSlow
 	notAtAll
 	processStopped
-	outOfFiles // accept() fails with EMFILE
+	processFrozen // with its cgroup
+	outOfFiles    // accept() fails with EMFILE
 )
 
 // acceptPace tells an application that does not serve its queue from a queue that is short.
@@ -25,6 +26,9 @@ func acceptPace(r *host.Reader, g group, m member) pace {
 	if p, ok := r.Row(host.ProcessKind, itoa(m.pid)); ok {
 		if strings.EqualFold(p.Text("state"), "t") {
 			return processStopped
+		}
+		if frozen(p) {
+			return processFrozen
 		}
 		if t, ok := newFileTable(p); ok && t.full() && m.queue > 0 {
 			return outOfFiles
@@ -41,3 +45,6 @@ func acceptPace(r *host.Reader, g group, m member) pace {
 	}
 	return tooSlow
 }
+
+// frozen says whether a process stands still with its cgroup.
+func frozen(p host.Row) bool { return p.Text("frozen") == "yes" }

@@ -301,6 +301,8 @@ func acceptCause(r *host.Reader, g group, m member, somaxconn int64, known bool,
 	switch pace {
 	case processStopped:
 		parts = append(parts, "the process is stopped (state T) and does not accept")
+	case processFrozen:
+		parts = append(parts, "the process is frozen with its cgroup and does not accept")
 	case outOfFiles:
 		parts = append(parts, "accept() fails with EMFILE: "+who(m.process, m.pid)+
 			" has no descriptor left ("+string(ProcessFiles)+" says why): "+wait)

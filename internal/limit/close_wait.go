@@ -104,6 +104,7 @@ type leak struct {
 	soft         int64
 	softKnown    bool
 	processState string
+	frozen       bool // with its cgroup
 	windowed     bool
 	several      bool      // the processes are known, and none holds most
 	row          host.Fact // the first that speaks of it
@@ -147,7 +148,7 @@ func leaks(r *host.Reader) []leak {
 	for i, l := range order {
 		if p, ok := r.Row(host.ProcessKind, itoa(l.subject.PID)); ok && l.subject.PID != 0 {
 			l.soft, l.softKnown = p.Int("soft")
-			l.processState = p.Text("state")
+			l.processState, l.frozen = p.Text("state"), frozen(p)
 		}
 		l.windowed = windowed(r)
 		slices.SortStableFunc(l.places, func(a, b place) int {
@@ -314,7 +315,7 @@ func (l leak) gauge() Gauge {
 // about to close them.
 func (l leak) young() bool {
 	age := l.age()
-	return age != "" && !age.AtLeast(stalled) && !l.stopped()
+	return age != "" && !age.AtLeast(stalled) && !l.stopped() && !l.frozen
 }
 
 func (l leak) stopped() bool { return strings.EqualFold(l.processState, "t") }
@@ -350,6 +351,9 @@ func (l leak) cause() string {
 	b.WriteString("; " + l.where())
 	if l.stopped() {
 		b.WriteString("; the process is stopped (state " + l.processState + ")")
+	}
+	if l.frozen {
+		b.WriteString("; the process is frozen with its cgroup")
 	}
 	return b.String()
 }
@@ -388,6 +392,9 @@ func (l leak) remedies() []Remedy {
 	if l.stopped() {
 		return []Remedy{letRun(l.subject.PID)}
 	}
+	if l.frozen {
+		return []Remedy{thaw}
+	}
 	look := "ss -tnp state close-wait"
 	return []Remedy{
 		closeThem(l.holder()),
@@ -407,6 +414,13 @@ func letRun(pid int64) Remedy {
 		Kind: Live, Setting: "kill -CONT " + itoa(pid), TakesEffect: Now,
 		Text: "let the stopped process run again, unless a debugger holds it",
 	}
+}
+
+// thaw is for a process that stands still with its cgroup.
+var thaw = Remedy{
+	Kind: Live, TakesEffect: Now,
+	Text: "thaw the cgroup of the process: docker unpause, systemctl thaw, or echo 0 into " +
+		"its cgroup.freeze (version 1: THAWED into freezer.state)",
 }
 
 func closeThem(program string) Remedy {

@@ -181,6 +181,8 @@ func acceptRemedies(g group, m member, somaxconn int64, known bool, pace pace) [
 		}}
 	case processStopped:
 		return []Remedy{letRun(m.pid)}
+	case processFrozen:
+		return []Remedy{thaw}
 	case notAtAll:
 		return []Remedy{{
 			Kind: ByApplication,

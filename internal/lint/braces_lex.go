@@ -46,6 +46,7 @@ type lexer struct {
 	row    int
 	begins int // of the text, behind the last heredoc of this line; 0 for none
 	rows   int // that it takes
+	sought int // how many bytes were searched for the ends of heredocs
 }
 
 func (l *lexer) token() (t token) {
@@ -238,9 +239,10 @@ func (l *lexer) document(t *token) bool {
 		start = l.at + end + 1
 	}
 	at, rows := start, 0
-	for at < len(l.text) {
+	for at < len(l.text) && l.sought <= 4*len(l.text) {
 		line, _, _ := strings.Cut(l.text[at:], "\n")
 		next := min(at+len(line)+1, len(l.text))
+		l.sought += next - at
 		rows++
 		if mark := strings.TrimLeft(strings.TrimRight(line, "\r"),
 			" \t|-"); mark == m[1]+m[2] {

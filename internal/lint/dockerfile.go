@@ -24,14 +24,11 @@ func (p *parser) dockerfile(all *rows) {
 		if t := trim(line); t == "" || strings.HasPrefix(t, "#") {
 			continue
 		}
-		w := word{line, all.n}
-		for strings.HasSuffix(trim(w.text), `\`) && all.more() {
-			w.text = strings.TrimSuffix(strings.TrimRight(w.text, blank), `\`) + folded
-			if next := all.next(); !strings.HasPrefix(trim(next), "#") {
-				w.text += next
-			} else {
-				w.text += `\`
-			}
+		w := continued(line, all)
+		if len(w.text) > longestLine {
+			p.goTo(w.row)
+			p.add(stray("", "", tooLong))
+			continue
 		}
 		m := instruction.FindStringSubmatch(w.text)
 		if m == nil {
@@ -52,18 +49,35 @@ func (p *parser) dockerfile(all *rows) {
 	}
 }
 
+// continued is a line with those that continue it; comments among them do not count.
+func continued(line string, all *rows) word {
+	row := all.n
+	var b strings.Builder
+	for {
+		line = strings.TrimRight(line, blank)
+		before, goesOn := strings.CutSuffix(line, `\`)
+		if b.Len() <= longestLine {
+			b.WriteString(before)
+		}
+		if !goesOn || !all.more() {
+			return word{b.String(), row}
+		}
+		b.WriteString(folded)
+		for line = all.next(); strings.HasPrefix(trim(line), "#") && all.more(); {
+			b.WriteString(folded)
+			line = all.next()
+		}
+	}
+}
+
 // built takes RUN, and the files that COPY and ADD have in heredocs.
 func (p *parser) built(w word, all *rows, runs bool) {
 	marks := heredocs.FindAllStringSubmatch(w.String(), -1)
 	if runs && (len(marks) == 0 || !strings.HasPrefix(trim(w.text), "<<")) {
 		if len(marks) > 0 {
 			w.text += "\n"
-			for all.more() && len(marks) > 0 {
-				line := all.next()
-				w.text += line + "\n"
-				if trim(line) == marks[0][1] {
-					marks = marks[1:]
-				}
+			for _, m := range marks {
+				w.text += fenced(all, m[1]).text + m[1] + "\n"
 			}
 		}
 		p.started(w)

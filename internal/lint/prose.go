@@ -37,13 +37,37 @@ func (p *parser) markdown(all *rows) {
 	}
 	all.rest = ""
 	md := goldmark.New(goldmark.WithExtensions(extension.Table))
-	root := md.Parser().Parse(text.NewReader(t.source))
+	root := md.Parser().Parse(text.NewReader(withoutLinks(t.source)))
 	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		return t.visit(n), nil
 	})
+}
+
+// longestPassage is how much without an empty line is looked at for links: goldmark takes the
+// square of the length for those that do not end (v1.8).
+const longestPassage = 8 << 10
+
+// withoutLinks blanks the marks of links in long passages. Offsets stay as they are.
+func withoutLinks(source []byte) []byte {
+	out := bytes.Clone(source)
+	for from := 0; from < len(out); {
+		end := bytes.Index(out[from:], []byte("\n\n"))
+		if end < 0 {
+			end = len(out) - from
+		}
+		if passage := out[from : from+end]; len(passage) > longestPassage {
+			for i, c := range passage {
+				if c == '[' || c == ']' {
+					passage[i] = ' '
+				}
+			}
+		}
+		from += end + 2
+	}
+	return out
 }
 
 // withoutFront blanks the lines between --- at the beginning, which are about the page.
@@ -391,28 +415,36 @@ func (p *parser) spans(line string, row int) (found bool) {
 
 // indented takes the lines that begin with blanks, and empty ones among them.
 func indented(all *rows) word {
-	w := word{row: all.n + 1}
+	return taken(all, func(line string) (mine, last bool) {
+		mine = trim(line) == "" || strings.IndexByte(blank, line[0]) >= 0
+		return mine, !mine
+	})
+}
+
+// fenced takes the lines up to a mark, and the mark.
+func fenced(all *rows, mark string) word {
+	end := false
+	return taken(all, func(line string) (mine, last bool) {
+		last, end = end, trim(line) == mark
+		return !end, last
+	})
+}
+
+// taken takes lines up to the last, which stays.
+func taken(all *rows, of func(line string) (mine, last bool)) word {
+	row := all.n + 1
+	var b strings.Builder
 	for all.more() {
 		was := *all
 		line := all.next()
-		if trim(line) != "" && strings.IndexByte(blank, line[0]) < 0 {
+		mine, last := of(line)
+		if last {
 			*all = was
 			break
 		}
-		w.text += line + "\n"
-	}
-	return w
-}
-
-// fenced takes the lines up to a mark.
-func fenced(all *rows, mark string) word {
-	w := word{row: all.n + 1}
-	for all.more() {
-		line := all.next()
-		if trim(line) == mark {
-			break
+		if mine {
+			b.WriteString(line + "\n")
 		}
-		w.text += line + "\n"
 	}
-	return w
+	return word{b.String(), row}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/knob"
+	"github.com/maxconn/maxconn/internal/spent"
 )
 
 // kernels are those that properties are tried on.
@@ -196,6 +197,21 @@ func TestLargeFiles(t *testing.T) {
 	var stairs strings.Builder
 	for i := range 2000 {
 		stairs.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	for name, text := range map[string]string{
+		"links.md": strings.Repeat("![a](", 1<<16), "codes.md": strings.Repeat("`", 1<<18),
+		"stars.md": strings.Repeat("*a ", 1<<17), "marks.tf": strings.Repeat("<<EOF\n",
+			1<<16),
+		"Dockerfile": strings.Repeat("RUN \\\n", 1<<16), "open.nix": strings.Repeat("''",
+			1<<17),
+		"code.rst":  "::\n\n" + strings.Repeat("  x\n", 1<<17),
+		"code.adoc": "----\n" + strings.Repeat("x\n", 1<<17),
+		"deep.json": strings.Repeat("{\"a\":", 1<<16), "do.rb": strings.Repeat("do ",
+			1<<16),
+		"titles.pp":  strings.Repeat("{ 'a': ", 1<<15),
+		"cells.html": strings.Repeat("<td>&amp;", 1<<16),
+	} {
+		spent.Within(t, len(text), func() { lintText(name, text, "6.1") })
 	}
 	for _, text := range []string{
 		stairs.String(), stairs.String() + "b: c: d\n", strings.Repeat("[", 1<<19),

@@ -63,6 +63,9 @@ func (g *groups) add(f host.Fields, p *procfs.Process) host.Fields {
 		return g.miss(f, g.reason)
 	}
 	memory, memoryErr := g.locate("memory", in)
+	if g.tree.Frozen(in) {
+		f = f.Add("frozen", "yes")
+	}
 	switch {
 	case memoryErr == nil:
 		f = f.Add("cgroup", memory.Path)

@@ -82,6 +82,37 @@ func (t *Tree) Locate(controller string, groups []Membership) (Place, error) {
 	return Place{}, fmt.Errorf("%s: %w", controller, ErrNoController)
 }
 
+// Frozen says whether a process is frozen with a group of its own or one above ("docker pause"):
+// cgroup.events of version 2, freezer.state of version 1 (kernel/cgroup/freezer.c,
+// legacy_freezer.c).
+func (t *Tree) Frozen(groups []Membership) bool {
+	for _, g := range groups {
+		switch {
+		case g.Unified:
+			place, err := t.place("", 2, g.Path, func(m Mount) bool {
+				return m.Type == "cgroup2"
+			})
+			if err == nil && readKeyed(place.dir(), "cgroup.events", "frozen").N > 0 {
+				return true
+			}
+		case slices.Contains(g.Controllers, "freezer"):
+			place, err := t.place("freezer", 1, g.Path, func(m Mount) bool {
+				return m.has("freezer")
+			})
+			if err != nil {
+				continue
+			}
+			state, _ := os.ReadFile(filepath.Join(place.dir(), "freezer.state"))
+			if strings.TrimSpace(string(state)) == "FROZEN" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p Place) dir() string { return filepath.Join(p.Top, p.Path) }
+
 func (t *Tree) unified(controller, groupPath string) (Place, error) {
 	place, err := t.place(controller, 2, groupPath, func(m Mount) bool {
 		return m.Type == "cgroup2"

@@ -184,6 +184,42 @@ func TestLocatePrefersTheWholeTree(t *testing.T) {
 	}
 }
 
+// A process is frozen where the kernel says so of its group, in either version.
+func TestFrozen(t *testing.T) {
+	const mounts = "1 0 0:30 / /one rw - cgroup none rw,freezer\n" +
+		"2 0 0:31 / /two rw - cgroup2 none rw\n"
+	for name, c := range map[string]struct {
+		one, two string
+		want     bool
+	}{
+		"neither":   {"THAWED\n", "populated 1\nfrozen 0\n", false},
+		"version 1": {"FROZEN\n", "populated 1\nfrozen 0\n", true},
+		"version 2": {"THAWED\n", "populated 1\nfrozen 1\n", true},
+		"freezing":  {"FREEZING\n", "populated 1\nfrozen 0\n", false},
+		"older":     {"", "populated 1\n", false}, // before 5.2
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for file, text := range map[string]string{"one/web/freezer.state": c.one,
+				"two/web/cgroup.events": c.two} {
+				file = filepath.Join(root, file)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755),
+					os.WriteFile(file, []byte(text), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tree, err := cgroup.NewTree(root, []byte(mounts))
+			in, inErr := cgroup.ParseMembership([]byte("3:freezer:/web\n0::/web\n"))
+			if err := errors.Join(err, inErr); err != nil {
+				t.Fatal(err)
+			}
+			if have := tree.Frozen(in); have != c.want {
+				t.Errorf("frozen: %v, want %v", have, c.want)
+			}
+		})
+	}
+}
+
 func TestNoController(t *testing.T) {
 	tree, err := cgroup.NewTree("/", []byte("22 27 0:21 / /proc rw,relatime - proc proc rw\n"))
 	if err != nil {
