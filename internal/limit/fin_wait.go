@@ -25,8 +25,9 @@ var _ = register(Limit{
 		"connections share the TIME_WAIT table (`tcp_max_tw_buckets`), with " +
 		"tcp_fin_timeout above 60 the orphans (`tcp_max_orphans`), and on the " +
 		"connecting side the local ports, which connect() does not take over before " +
-		"they end. A program that binds to such a port with SO_REUSEADDR and then " +
-		"connects does take it over, and the peer's half-closed connection is reset.",
+		"they end. A program that binds to such a port with SO_REUSEADDR, as its last " +
+		"user did, and then connects does take it over, and the peer's half-closed " +
+		"connection is reset.",
 	Formula: "no ceiling of its own; time in FIN_WAIT_2 after close() = " +
 		"max(tcp_fin_timeout, 3.5 retransmission timeouts)",
 	Myths: []Myth{
@@ -45,9 +46,9 @@ var _ = register(Limit{
 			"net/ipv4/tcp_input.c tcp_rcv_state_process"},
 		{"tcp_tw_reuse frees ports in FIN_WAIT_2",
 			"since 6.12, and in many stable kernels, connect() chooses no such " +
-				"port; one that a program binds to with SO_REUSEADDR is taken " +
-				"over at once all the same, and the peer, in CLOSE_WAIT, gets " +
-				"EPIPE when it writes (measured)",
+				"port; one that programs bind to with SO_REUSEADDR, both times, " +
+				"is taken over at once all the same, and the peer, in " +
+				"CLOSE_WAIT, gets EPIPE when it writes (measured)",
 			"net/ipv4/tcp_ipv4.c tcp_twsk_unique (!twp), 0d9e5df4a257"},
 	},
 	Knobs: []string{

@@ -5,6 +5,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // portHolders is by what the ports towards a destination are held. What frees them follows from
@@ -203,16 +204,10 @@ func readAttempt(r *host.Reader) (a attempt) {
 	return a
 }
 
-// seconds is how long an attempt lasts: each SYN waits twice as long as the one before, from 1 s
-// to 120 s, but for the first ones, as many as tcp_syn_linear_timeouts says, which wait 1 s each
-// (net/ipv4/tcp_timer.c tcp_write_timeout, tcp_retransmit_timer).
-func (a attempt) seconds(retries int64) (sum int64) {
-	wait := int64(1)
-	for range min(retries, 127) + 1 {
-		sum += wait
-		wait = min(2*wait, 120)
-	}
-	return sum + min(max(a.linear, 0), 127)
+// seconds is how long an attempt lasts.
+func (a attempt) seconds(retries int64) int64 {
+	_, seconds := knob.SYNs(retries, a.linear)
+	return seconds
 }
 
 func (a attempt) words() string {

@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // listenRules are about queues of listeners.
@@ -100,36 +102,27 @@ func judgeSynAckRetries(c *evaluation) {
 	why := fmt.Sprintf(
 		"A half-open connection keeps its place in the SYN queue for up to %s s, while "+
 			"its SYN-ACK is sent %s more "+
-			"(%s s by default, with %s).", count(doubling(v)), times(v),
-		count(doubling(usual)), count(usual))
+			"(%s s by default, with %s).", count(knob.Doubling(v)), times(v),
+		count(knob.Doubling(usual)), count(usual))
 	if v < 3 {
 		why += " A client whose packets are lost for that long has to begin anew."
 	}
 	c.note(Effective, why, c.rule.Source)
 }
 
-// doubling is how long n repetitions last that begin at 1 s and double, the last wait
-// included; a wait is 120 s at most (TCP_RTO_MAX).
-func doubling(n int64) (total int64) {
-	wait := int64(1)
-	for range max(0, min(n, 255)) + 1 {
-		total += wait
-		wait = min(2*wait, 120)
-	}
-	return total
-}
-
 func judgeSynRetries(c *evaluation) {
 	v := c.n[0]
-	sent, last, usual := v+1, doubling(v), doubling(c.usual(c.key))
-	if c.since(6, 5) { // the linear ones are on top (tcp_write_timeout)
+	var linear, usually int64
+	if c.since(6, 5) {
 		const key = "net.ipv4.tcp_syn_linear_timeouts"
-		linear, _, _ := c.other(key)
-		sent, last, usual = sent+linear, last+linear, usual+c.usual(key)
+		linear, _, _ = c.other(key)
+		usually = c.usual(key)
 	}
+	sent, last := knob.SYNs(v, linear)
+	_, usual := knob.SYNs(c.usual(c.key), usually)
 	c.sayf(Effective, "connect() gives up with ETIMEDOUT after %s SYNs, %s s (%s s by "+
 		"default, with {d}). It acts on "+
-		"outbound connections, not on listeners.", count(sent), count(last), count(usual))
+		"outbound connections, not on listeners.", count(sent+1), count(last), count(usual))
 	if last < 15 {
 		c.caution("A server whose queue is full for a few seconds is then reported as " +
 			"unreachable.")
