@@ -46,6 +46,21 @@ func TestCommandsOfDocs(t *testing.T) {
 	}
 }
 
+// The screen of the README is what its command prints.
+func TestScreenOfREADME(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const host = "node-accept-queue"
+	_, prints := checkHost(t, host)
+	_, after, ok := strings.Cut(string(readme),
+		"`maxconn check --from testdata/hosts/"+host+".txt`):\n\n```\n")
+	if !ok || !strings.HasPrefix(after, prints+"```\n") {
+		t.Errorf("README.md does not show what its command prints:\n%s", prints)
+	}
+}
+
 // fenced are the lines inside ``` blocks.
 func fenced(text string) (lines []string) {
 	inside := false

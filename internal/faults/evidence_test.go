@@ -17,10 +17,11 @@ import (
 func TestPoolClosedByThePeerIsNoLeakYet(t *testing.T) {
 	w := newWorld(t)
 	l := w.listen(5432, 128)
-	_, accepted := w.connect(l, lab.ConnectSpec{To: at(5432), N: 60})
+	opened, accepted := w.connect(l, lab.ConnectSpec{To: at(5432), N: 60})
 	closed := time.Now()
 	_, err := w.server.Close(accepted.Group, lab.CloseSpec{})
 	w.must(err)
+	w.reach(w.client, opened, "CLOSE_WAIT")
 	r, out := w.check()
 	if time.Since(closed) > 2*time.Second {
 		t.Skip("it took so long to look that a program would have closed them by then")

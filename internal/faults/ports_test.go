@@ -99,9 +99,10 @@ var portFaults = []fault{
 		make: func(w world) scene {
 			w.set("net.ipv4.ip_local_port_range", "40000 40019")
 			l := w.listen(5432, 128)
-			_, accepted := w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
+			opened, accepted := w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
 			_, err := w.server.Close(accepted.Group, lab.CloseSpec{})
 			w.must(err)
+			w.reach(w.client, opened, "CLOSE_WAIT")
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
 			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
 		},

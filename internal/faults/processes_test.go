@@ -78,6 +78,7 @@ var processFaults = []fault{
 			_, accepted := w.connect(l, lab.ConnectSpec{To: at(8080), N: 600})
 			_, err := w.server.Shutdown(accepted.Group)
 			w.must(err)
+			w.reach(w.server, accepted, "FIN_WAIT_2")
 			return scene{works: w.without(accepted.Group, "FIN_WAIT_2")}
 		},
 		want: want{limit: "fin-wait", severity: "warning", subject: "server",

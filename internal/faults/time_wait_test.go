@@ -114,9 +114,10 @@ var timeWaitFaults = []fault{
 			w.set("net.ipv4.ip_local_port_range", "40000 40019")
 			w.set("net.ipv4.tcp_fin_timeout", "300")
 			l := w.listen(5432, 128)
-			opened, _ := w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
+			opened, accepted := w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
 			_, err := w.client.Close(opened.Group, lab.CloseSpec{})
 			w.must(err)
+			w.reach(w.server, accepted, "CLOSE_WAIT")
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
 			return w.leavesSoon()
 		},

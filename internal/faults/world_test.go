@@ -120,8 +120,24 @@ func (w world) closeFirst(opened, accepted lab.Opened) {
 	w.set("net.ipv4.tcp_rfc1337", "1")
 	_, err := w.client.Close(opened.Group, lab.CloseSpec{})
 	w.must(err)
+	w.reach(w.server, accepted, "CLOSE_WAIT")
 	_, err = w.server.Close(accepted.Group, lab.CloseSpec{})
 	w.must(err)
+}
+
+// reach waits until all sockets of a group are in a state. What a call sends over loopback arrives
+// before it returns, unless the CPU is so busy that it leaves that to ksoftirqd.
+func (w world) reach(a *lab.Actor, g lab.Opened, state string) {
+	w.Helper()
+	var states map[string]int
+	if !w.await(func() (so bool) {
+		var err error
+		states, err = a.States(g.Group)
+		w.must(err)
+		return states[state] == g.Count
+	}) {
+		w.Fatalf("%d sockets, want all in %s: %v", g.Count, state, states)
+	}
 }
 
 // full checks that the accept queue holds all that it can: a handshake over

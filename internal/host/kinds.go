@@ -90,8 +90,9 @@ const (
 	// to two or more destinations at once), opposite (of these, of the parity that
 	// connect() takes last: not the parity of the range's low end).
 	SourceKind Kind = "source"
-	// BinderKind is a table by pid ("?" where unknown) of bound-only sockets: process,
-	// ports (a port list).
+	// BinderKind is a table by pid ("?" where unknown, "0" for all beyond the processes that
+	// are told apart) of bound-only sockets: process, several (yes: of "0"), ports (a port
+	// list).
 	BinderKind Kind = "binder"
 	// PortsKind: port lists such as "8080,40000-40009": listening, bound (bind()
 	// without connect or listen; only where system bound-sockets is "listed"), looked-up

@@ -157,7 +157,9 @@ func largestBinder(r *host.Reader) (b binder, most int64) {
 	for _, row := range r.Rows(host.BinderKind) {
 		ports, err := host.ParsePorts(row.Text("ports"))
 		if n := ports.Len(); err == nil && n > most {
-			most, b.process = n, row.Text("process")
+			if most, b.process = n, row.Text("process"); row.Text("several") == "yes" {
+				b.process = "several processes"
+			}
 			b.pid, _ = host.Row{Fields: host.Fields{{Name: "pid",
 				Value: row.Name()}}}.Int("pid")
 		}

@@ -240,11 +240,9 @@ func (p *parser) sysctl(args []word) {
 		name, value, ok := strings.Cut(a, "=")
 		name = trim(name)
 		switch {
+		case p.eachOfLoop(a):
 		case ok && name != "":
-			for _, key := range p.keysOf(name) {
-				p.add(setting{form: asWrite, key: knob.Key(key),
-					value: trim(value)})
-			}
+			p.add(setting{form: asWrite, key: knob.Key(name), value: trim(value)})
 		case looksLikeKey(name) && i+1 < len(args) &&
 			strings.HasPrefix(args[i+1].text, "="):
 			value := trim(strings.Join(texts(args[i+1:]), " ")[1:])
@@ -253,6 +251,17 @@ func (p *parser) sysctl(args []word) {
 			return
 		}
 	}
+}
+
+// eachOfLoop takes name=value, or a variable for it, where a loop puts something in its place.
+func (p *parser) eachOfLoop(arg string) (found bool) {
+	for _, one := range p.expanded(arg) {
+		if name, value, ok := strings.Cut(one, "="); ok && one != arg {
+			p.add(setting{form: asWrite, key: knob.Key(trim(name)), value: trim(value)})
+			found = true
+		}
+	}
+	return found
 }
 
 var echoFlags = regexp.MustCompile(`^-[neE]+$`)
@@ -323,8 +332,11 @@ func (p *parser) write(target, text string) {
 		p.as(shellRole, text)
 		return
 	}
-	if key, ok := belowProc(target); ok {
-		p.add(setting{form: asWrite, key: key, value: trim(text)})
+	if _, ok := belowProc(target); ok {
+		for _, one := range p.expanded(target) {
+			key, _ := belowProc(one)
+			p.add(setting{form: asWrite, key: key, value: trim(text)})
+		}
 		return
 	}
 	if device, ok := queueFile(target); ok {

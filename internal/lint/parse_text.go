@@ -1,7 +1,9 @@
 package lint
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -102,29 +104,37 @@ var variableName = regexp.MustCompile(`^\w*$`)
 // mostLooped bounds how many settings loops make of a file.
 const mostLooped = 1000
 
-// loop remembers the names of sysctls in: for k in net.core.somaxconn net.ipv4.tcp_max_syn_backlog.
+// loop remembers what a loop puts into a variable: for k in net.core.somaxconn net.core.rmem_max.
 func (p *parser) loop(name string, items []string) {
-	var keys []string
-	for _, w := range items {
-		if looksLikeKey(w) && len(keys) < mostPrinted {
-			keys = append(keys, w)
-		}
-	}
 	if p.loops == nil {
 		p.loops = map[string][]string{}
 	}
-	p.loops[name] = keys
+	known := slices.DeleteFunc(items, func(s string) bool {
+		return strings.ContainsAny(s,
+			"$`*")
+	})
+	p.loops[name] = known[:min(len(known), mostPrinted)]
 }
 
-// keysOf is a name, or the names that a loop puts in its place.
-func (p *parser) keysOf(name string) []string {
-	variable, ok := strings.CutPrefix(name, "$")
-	keys := p.loops[strings.Trim(variable, "{}")]
-	if ok && len(keys) > 0 && p.looped+len(keys) <= mostLooped {
-		p.looped += len(keys)
-		return keys
+// expanded is a word, or it with each of the items that a loop puts in place of its variable.
+func (p *parser) expanded(text string) (all []string) {
+	if !strings.Contains(text, "$") {
+		return []string{text}
 	}
-	return []string{name}
+	for _, name := range slices.Sorted(maps.Keys(p.loops)) {
+		with := p.loops[name]
+		if !strings.Contains(text, "$"+name) && !strings.Contains(text, "${"+name+"}") ||
+			len(with) == 0 || p.looped+len(with) > mostLooped {
+			continue
+		}
+		p.looped += len(with)
+		for _, item := range with {
+			all = append(all, strings.NewReplacer("${"+name+"}", item, "$"+name, item).
+				Replace(text))
+		}
+		return all
+	}
+	return []string{text}
 }
 
 // elements takes the words of a table of a shell: [net.core.somaxconn]=1024 [net.core.rmem_max]=30.

@@ -154,9 +154,13 @@ func (s *subject) writeBound(t *tally) {
 	s.snapshot.Set(host.System("bound-sockets"), "listed")
 	s.snapshot.Set(host.Ports("bound"), t.bound.String())
 	for pid, ports := range t.binders {
-		name, fields := "?", host.Fields{}
-		if pid != 0 {
-			name = strconv.Itoa(pid)
+		name, fields := strconv.Itoa(pid), host.Fields{}
+		switch pid {
+		case unseen:
+			name = "?"
+		case others:
+			name, fields = "0", fields.Add("several", "yes")
+		default:
 			fields = fields.Add("process", t.owners.comm(pid))
 		}
 		s.snapshot.Set(host.Fact{Kind: host.BinderKind, Name: name},

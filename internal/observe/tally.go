@@ -38,7 +38,7 @@ type tally struct {
 	users     map[uint32]int64
 	usersLeft int64
 	bound     host.PortSet
-	binders   map[int]*host.PortSet // by pid, 0 for unknown
+	binders   map[int]*host.PortSet // by pid, unseen or others
 	unknown   []unowned             // bound sockets whose owner is to be looked for
 	strays    strays
 	gone      int
@@ -195,15 +195,21 @@ func (t *tally) addBound(s *sockdiag.Socket) {
 	}
 }
 
+// In place of the pid of a binder.
+const (
+	unseen = 0  // the process was not found
+	others = -1 // it was, after maxBinders others
+)
+
 // bind enters a bound port under its holder, nil where that is unknown.
 func (t *tally) bind(h *holder, port uint16) {
-	pid := 0
+	pid := unseen
 	if h != nil {
 		h.sockets++
 		pid = h.pid
 	}
-	if t.binders[pid] == nil && len(t.binders) >= maxBinders {
-		pid = 0
+	if t.binders[pid] == nil && len(t.binders) >= maxBinders && pid != unseen {
+		pid = others
 	}
 	if t.binders[pid] == nil {
 		t.binders[pid] = new(host.PortSet)

@@ -298,3 +298,18 @@ func TestSeveralHolders(t *testing.T) {
 		t.Errorf("one of a process that was not found: %q", have)
 	}
 }
+
+// Processes that are too many to be told apart were seen, and are none that could not be.
+func TestBindersBeyondTheTable(t *testing.T) {
+	c := newTally(nil, &listening{}, someOwners())
+	for i := range maxBinders + 5 {
+		c.bind(&holder{pid: i + 1}, uint16(1000+i))
+	}
+	if c.binders[unseen] != nil || c.binders[others] == nil || c.binders[others].Len() != 5 {
+		t.Errorf("unseen %v, others %v", c.binders[unseen], c.binders[others])
+	}
+	c.bind(nil, 9)
+	if have := c.binders[unseen]; have == nil || have.String() != "9" {
+		t.Errorf("unseen %v", have)
+	}
+}
