@@ -118,8 +118,8 @@ func (r Release) Distribution() Distribution {
 }
 
 // Backports says, in a sentence that begins in lower case, that a kernel carries changes of newer
-// ones, so that its version tells less, or that this is not known; and why. It is "" for the others:
-// Debian, Ubuntu and Amazon carry fixes, which Has knows of.
+// ones, so that its version tells less, or that this is not known; and why. It is "" for the
+// others: Debian, Ubuntu and Amazon carry fixes, which Has knows of.
 func (r Release) Backports() string {
 	switch d := r.shipped(); {
 	case d != nil && d.backports:
