@@ -16,6 +16,23 @@ type taskGroup struct {
 	windowed        bool
 }
 
+// taskTenants are the cgroups that bound tasks. One in which no process is known is among them: it
+// is in the snapshot because of one, and that a process is in another group than the one that
+// bounds its memory is a field that may be missing.
+func taskTenants(r *host.Reader, processes []host.Row) []tenants {
+	all := cgroupTenants(r, processes, "pids_cgroup", "cgroup")
+	known := map[string]bool{}
+	for _, t := range all {
+		known[t.row.Name()] = true
+	}
+	for _, row := range r.Rows(host.CgroupKind) {
+		if !known[row.Name()] && row.Text("pids_max") != "" {
+			all = append(all, newTenants(row, nil))
+		}
+	}
+	return all
+}
+
 // newTaskGroup is false for a cgroup without a limit, or whose figures are missing.
 func newTaskGroup(r *host.Reader, t tenants) (p taskGroup, ok bool) {
 	p = taskGroup{

@@ -128,7 +128,7 @@ func threadGauges(r *host.Reader, w Workload) []Gauge {
 	gauges := []Gauge{hostThreads(r)}
 	processes := r.Rows(host.ProcessKind)
 	taken := takenByProcess(r, processes)
-	for _, t := range cgroupTenants(r, processes, "pids_cgroup", "cgroup") {
+	for _, t := range taskTenants(r, processes) {
 		p, ok := newTaskGroup(r, t)
 		if g, unseen := p.unseen(taken); unseen {
 			gauges = append(gauges, g)
