@@ -16,6 +16,7 @@ import (
 type explainFlags struct {
 	source
 	form
+	kernel string
 }
 
 func (a *app) explain() *cobra.Command {
@@ -58,11 +59,18 @@ Without a word it lists all that can be explained.`,
 	f.form.flags(c)
 	f.source.flags(c, "look at the network namespace of the process with this `id`")
 	f.fileFlag(c)
+	c.Flags().Var(word{&f.kernel}, "kernel",
+		"explain for this kernel `release` or distribution, such as 4.9 or el8, with "+
+			"nothing else known")
+	completeWith(c, "kernel", kernelNames)
 	return c
 }
 
 func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) error {
 	if err := f.form.conflict(); err != nil {
+		return err
+	}
+	if err := checkKernel(f.kernel, f.source); err != nil {
 		return err
 	}
 	if strings.TrimSpace(query) == "" {
@@ -78,8 +86,10 @@ func (a *app) runExplain(ctx context.Context, f *explainFlags, query string) err
 			"error: %s", quoted(query))
 	}
 	f.source.ports = render.WantedPorts(query)
-	s, missing, err := a.figures(ctx, f.source)
-	if err != nil {
+	s, missing, err := host.Snapshot{}, "", error(nil)
+	if kernel, _ := host.ReleaseNamed(f.kernel); kernel.Known() {
+		s.Set(host.System("kernel"), kernel.String())
+	} else if s, missing, err = a.figures(ctx, f.source); err != nil {
 		return err
 	}
 	e, err := computed(ctx, func() render.Explanation {

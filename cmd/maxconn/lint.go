@@ -86,6 +86,23 @@ setting was recognised, or a file of the system could not be read, 64 bad usage,
 	return c
 }
 
+// checkKernel is what is wrong with the value of --kernel, beside the flags that say where facts
+// come from.
+func checkKernel(kernel string, from source) error {
+	switch _, err := host.ReleaseNamed(kernel); {
+	case kernel == "":
+		return nil
+	case from.from != "" || from.netns != "" || from.pid != 0:
+		return misuse("--kernel is for a kernel of which nothing else is known",
+			"--kernel with --from, --netns or --pid: give one of them")
+	case err != nil:
+		return misuse("write a release such as 4.9 or 6.1.0-13-amd64, or one of "+
+			strings.Join(host.DistributionNames(), ", "),
+			"--kernel: %s is not a kernel release", quoted(kernel))
+	}
+	return nil
+}
+
 // kernelNames are the distributions that --kernel takes.
 func kernelNames() (names []cobra.Completion) { return host.DistributionNames() }
 
@@ -145,14 +162,10 @@ func (f *lintFlags) check(args []string) (fatal []lint.Verdict, err error) {
 	if err := f.form.conflict(); err != nil {
 		return nil, err
 	}
+	if err := checkKernel(f.kernel, f.source); err != nil {
+		return nil, err
+	}
 	switch {
-	case f.kernel != "" && (f.from != "" || f.netns != "" || f.pid != 0):
-		return nil, misuse("--kernel judges for a kernel of which nothing else is known",
-			"--kernel with --from, --netns or --pid: give one of them")
-	case f.kernel != "" && !lint.ValidKernel(f.kernel):
-		return nil, misuse("write a release such as 4.9 or 6.1.0-13-amd64, or one of "+
-			strings.Join(host.DistributionNames(), ", "),
-			"--kernel: %s is not a kernel release", quoted(f.kernel))
 	case f.root != "" && len(args) > 0:
 		return nil, misuse("--root reads the files of a whole system",
 			"--root with files: give one of them")

@@ -117,17 +117,17 @@ func (r Release) Distribution() Distribution {
 	return Distribution{}
 }
 
-// Backports says whose kernel it is where it carries changes of newer kernels, so that its version
-// tells less: "Red Hat Enterprise Linux 8 and its rebuilds". Debian, Ubuntu and Amazon carry fixes,
-// which Has knows of.
+// Backports says, in a sentence that begins in lower case, that a kernel carries changes of newer
+// ones, so that its version tells less, or that this is not known; and why. It is "" for the
+// others: Debian, Ubuntu and Amazon carry fixes, which Has knows of.
 func (r Release) Backports() string {
 	switch d := r.shipped(); {
 	case d != nil && d.backports:
-		return d.people
+		return "this kernel carries backports (" + d.people + ")"
 	case d == nil && strings.Contains(r.tail, ".el"):
-		return "a kernel of Red Hat's kind"
+		return "this kernel carries backports (packaged as those of Red Hat)"
 	case d == nil && r.Patch == 0 && r.tail != "":
-		return "its release does not say who built it"
+		return "this kernel may carry backports (its release does not say who built it)"
 	}
 	return ""
 }

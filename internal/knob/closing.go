@@ -138,7 +138,7 @@ var closing = []Knob{
 		Does: "is the longest wait before data is sent again; lower, what has no answer " +
 			"is " +
 			"given up sooner, after as many repetitions as before (tcp_retries2, " +
-			"tcp_orphan_retries): 15 at 10,000 take 119 s in place of 924 s",
+			"tcp_orphan_retries): 15 at 10,000 take 113 s in place of 924 s",
 		Not:    "does not change how often data is sent again; does not shorten TIME_WAIT",
 		Source: "net/ipv4/tcp_timer.c tcp_rto_max; 1280c26228bd (6.15); " + ipSysctl,
 	},

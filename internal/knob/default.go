@@ -3,6 +3,7 @@ package knob
 import (
 	"math/bits"
 	"strconv"
+	"strings"
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
@@ -85,8 +86,8 @@ func changed(before int64, in host.Change, n int64) Default {
 			words := " (" + figure.Count(n) + " since Linux " + since + ")"
 			return Amount{N: before, Known: true, Words: words}
 		default:
-			words := " (" + figure.Count(n) + " since Linux " + since +
-				", and this kernel carries backports)"
+			why, _, _ := strings.Cut(h.Kernel.Backports(), " (")
+			words := " (" + figure.Count(n) + " since Linux " + since + "; " + why + ")"
 			return Amount{N: before, Known: true, Words: words}
 		}
 	}}

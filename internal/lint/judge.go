@@ -103,9 +103,8 @@ func (g *env) cautions() (out []string) {
 		out = append(out, "Linux "+g.kernel.Series().String()+" is newer than "+
 			latest.String()+", the newest whose sources maxconn knows.")
 	case g.kernel.Backports() != "":
-		out = append(out, "This kernel carries backports, changes of newer ones ("+
-			g.kernel.Backports()+"): where a verdict rests on a version, look at the "+
-			"running value as well.")
+		out = append(out, "T"+g.kernel.Backports()[1:]+", changes of newer kernels: where "+
+			"a verdict rests on a version, look at the running value as well.")
 	}
 	return out
 }

@@ -16,13 +16,6 @@ var latest = host.V(6, 18)
 // oldest is the oldest one.
 var oldest = host.V(4, 4)
 
-// ValidKernel says whether a text names a kernel release, such as "4.9", or a distribution whose
-// kernel is meant: "el8".
-func ValidKernel(text string) bool {
-	_, err := host.ReleaseNamed(text)
-	return err == nil
-}
-
 // name is a sysctl that Linux has or had, in the ways in which it is compared.
 type name struct {
 	*knob.Knob

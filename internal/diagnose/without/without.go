@@ -115,9 +115,10 @@ func stays(f host.Fact) bool {
 }
 
 // counted are the fields that a row lacks where there is nothing to count: no reader can tell
-// that from one that was taken out.
+// that from one that was taken out. Without a pids hierarchy of version 1 there is no pids_cgroup;
+// where there is one, it is read from the same file as cgroup (/proc/PID/cgroup).
 var counted = append([]string{"fold", "files_below", "pids", "unaccepted_close_wait",
-	"tables", "files_most"},
+	"tables", "files_most", "pids_cgroup"},
 	host.States...)
 
 // known says whether a row is known to lack a field, or to have one: a peer that is this host does
