@@ -11,7 +11,7 @@ import (
 
 var _ = register(Claim{
 	ID:    "syn-repetitions",
-	Limit: "syn-queue",
+	Limit: "ephemeral-ports",
 	Says: "since Linux 6.5 a client repeats a SYN that is not answered after 1 s each for " +
 		"tcp_syn_linear_timeouts times and once more, then the waits double; it gives up " +
 		"when tcp_syn_retries doubled waits would have passed",
