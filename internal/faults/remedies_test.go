@@ -49,6 +49,10 @@ func TestRemediesHelp(t *testing.T) {
 func (f fault) found(w world) (out []limit.Remedy) {
 	w.Helper()
 	r, _ := w.check(f.check...)
+	return remedies(r)
+}
+
+func remedies(r diagnose.Report) (out []limit.Remedy) {
 	for _, x := range r.Findings {
 		if x.Severity != diagnose.Info {
 			out = append(out, x.Remedies...)
@@ -146,8 +150,10 @@ func TestPlanMends(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			s := f.make(w)
-			remedies := f.found(w)
-			out := w.maxconn("", "plan", "--json")
+			seen := w.snapshot(f.check...)
+			report, _ := w.judge(seen)
+			remedies := remedies(report)
+			out := w.maxconn(string(seen.Text()), "plan", "--json", "--from", "-")
 			var p plan.Plan
 			w.must(json.Unmarshal(out.Stdout, &p))
 			for _, c := range p.Changes {
