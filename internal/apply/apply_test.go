@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -287,7 +288,7 @@ func TestConfirm(t *testing.T) {
 // Where the process is gone that was to roll back, nothing was rolled back, and nobody says so.
 func TestConfirmTooLateWithoutAGuard(t *testing.T) {
 	b := newBench(t)
-	gone := exec.Command("true")
+	gone := exec.Command(nstest.Tool(t, "true"))
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}

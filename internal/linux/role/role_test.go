@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -156,7 +158,8 @@ func pair(t *testing.T, text string) *os.File {
 // A socket that another process than the parent has made proves nothing: here the grandparent's,
 // handed on by a shell.
 func TestNotGrantedByTheParent(t *testing.T) {
-	cmd := exec.Command("sh", "-c", `"$0"; exit $?`, fmt.Sprintf("/proc/%d/exe", os.Getpid()))
+	cmd := exec.Command(nstest.Tool(t, "sh"), "-c", `"$0"; exit $?`,
+		fmt.Sprintf("/proc/%d/exe", os.Getpid()))
 	cmd.Env = []string{
 		playEnv + "=child",
 		"PATH=" + os.Getenv("PATH"),
