@@ -18,6 +18,7 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -121,7 +122,7 @@ func (w world) act(m limit.Remedy) action {
 	case m.Kind == limit.Live && slices.Contains([]string{"prlimit", "kill"}, command):
 		return func(scene) (string, error) {
 			words := strings.Fields(m.Setting)
-			out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+			out, err := exec.Command(nstest.Tool(w, words[0]), words[1:]...).CombinedOutput()
 			return string(out), err
 		}
 	}
