@@ -122,7 +122,8 @@ func (w world) act(m limit.Remedy) action {
 	case m.Kind == limit.Live && slices.Contains([]string{"prlimit", "kill"}, command):
 		return func(scene) (string, error) {
 			words := strings.Fields(m.Setting)
-			out, err := exec.Command(nstest.Tool(w, words[0]), words[1:]...).CombinedOutput()
+			tool := nstest.Tool(w, words[0])
+			out, err := exec.Command(tool, words[1:]...).CombinedOutput()
 			return string(out), err
 		}
 	}
