@@ -25,6 +25,7 @@ import (
 // Every remedy that a machine can carry out ends the fault, by what the kernel does then: each is
 // tried on a fault of its own.
 func TestRemediesHelp(t *testing.T) {
+	notShort(t)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -147,9 +148,18 @@ func (w world) apply(args ...string) (string, error) {
 	return string(out), err
 }
 
+// notShort skips what makes each fault many times.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("makes each fault once for each remedy: not with -short")
+	}
+}
+
 // What plan proposes for a faulty host ends the fault, where it says that nothing is left; and it
 // proposes the figures that check does.
 func TestPlanMends(t *testing.T) {
+	notShort(t)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -224,6 +234,7 @@ func agree(t *testing.T, c plan.Change, remedies []limit.Remedy) {
 // No setting ends a fault that its finding does not name: all that a namespace has are tried, each
 // with a generous value, one after the other.
 func TestNoRemedyIsMissing(t *testing.T) {
+	notShort(t)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
