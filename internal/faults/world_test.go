@@ -118,7 +118,8 @@ func (w world) delivered() {
 		w.must(err)
 		empty++
 		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 11 && strings.Trim(f[11], "0") != "" {
+			f := strings.Fields(line)
+			if len(f) > 11 && strings.Trim(f[11], "0") != "" {
 				empty = 0
 			}
 		}

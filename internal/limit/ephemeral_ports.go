@@ -100,10 +100,12 @@ func ephemeralGauges(r *host.Reader, w Workload) []Gauge {
 	for _, row := range r.Table(host.OutboundKind) {
 		gauges = append(gauges, oneDestination(r, p, t, row))
 	}
+	uses := usesOf(r)
 	for _, row := range r.Table(host.SourceKind) {
-		if g, ok := boundBeforeConnect(r, p, row); ok {
+		use := uses[row.Name()]
+		if g, ok := boundBeforeConnect(p, row, use); ok {
 			gauges = append(gauges, g)
-		} else if g, ok := noneToBind(r, p, row); ok {
+		} else if g, ok := noneToBind(p, row, use.largest); ok {
 			gauges = append(gauges, g)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // 0) before connect() and so shares one set of ports over all destinations. sock_diag does
 // not tell; the ports do: bind(0) takes the parity that connect() takes last
 // (inet_csk_find_open_port), and no port serves two destinations.
-func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
+func boundBeforeConnect(p pool, row host.Row, use sourceUse) (Gauge, bool) {
 	ports, _ := row.Int("ports")
 	opposite, ok := row.Int("opposite")
 	shared, known := row.Int("shared")
@@ -32,7 +32,7 @@ func boundBeforeConnect(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 		Unseen: p.unseen(), Owner: "bind() before connect() in the application",
 		Notice: ports*2 > p.usable,
 	}
-	g.Subject.Process, g.Subject.PID = connectsFrom(r, row.Name())
+	g.Subject.Process, g.Subject.PID = use.process, use.pid
 	g.Refusing = g.Full()
 	g.Cause = "the program binds before it connects, without IP_BIND_ADDRESS_NO_PORT: its " +
 		plural(destinations, "destination") + " share one set of " + plural(p.usable,
@@ -71,10 +71,9 @@ func bindLess(p pool, need int64) []Remedy {
 // connect() goes on, because it may use a port once for each destination, but bind(address, 0)
 // is refused (inet_csk_bind_conflict). That is a fault where some program does bind first: ports
 // of the parity that connect() takes last are in use although no destination has half of them.
-func noneToBind(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
+func noneToBind(p pool, row host.Row, largest int64) (Gauge, bool) {
 	ports, _ := row.Int("ports")
 	opposite, known := row.Int("opposite")
-	largest := largestTo(r, row.Name())
 	if !known || p.usable < 8 || ports < p.usable || largest >= p.usable {
 		return Gauge{}, false
 	}
@@ -102,27 +101,29 @@ func noneToBind(r *host.Reader, p pool, row host.Row) (Gauge, bool) {
 	return g, true
 }
 
-// largestTo is how many ports the destination has that has most of an address.
-func largestTo(r *host.Reader, source string) (most int64) {
-	for _, row := range r.Table(host.OutboundKind) {
-		if from, _, _ := strings.Cut(row.Name(), "->"); from == source {
-			most = max(most, row.Count("ranged"))
-		}
-	}
-	return most
+// sourceUse is what the connections from one address have in common.
+type sourceUse struct {
+	largest int64  // ports of the destination that has most of them
+	process string // the one process whose they are
+	pid     int64  // 0: none is known
+	several bool
 }
 
-// connectsFrom is the one process whose connections leave from an address, or none.
-func connectsFrom(r *host.Reader, source string) (process string, pid int64) {
+// usesOf goes through all connections once.
+func usesOf(r *host.Reader) map[string]sourceUse {
+	uses := map[string]sourceUse{}
 	for _, row := range r.Table(host.OutboundKind) {
 		from, _, _ := strings.Cut(row.Name(), "->")
-		switch p, known := row.Int("pid"); {
-		case from != source || !known:
-		case pid == 0:
-			process, pid = row.Text("process"), p
-		case p != pid:
-			return "", 0
+		u := uses[from]
+		u.largest = max(u.largest, row.Count("ranged"))
+		switch pid, known := row.Int("pid"); {
+		case !known:
+		case u.pid == 0 && !u.several:
+			u.process, u.pid = row.Text("process"), pid
+		case pid != u.pid:
+			u.process, u.pid, u.several = "", 0, true
 		}
+		uses[from] = u
 	}
-	return process, pid
+	return uses
 }
