@@ -22,7 +22,7 @@ const (
 
 // mostMemory is what the heap keeps to while an input is judged, where that is possible:
 // garbage is collected sooner. GOMEMLIMIT in the environment goes before it.
-const mostMemory = 200 << 20
+const mostMemory = 228 << 20
 
 // frugal trades time for memory. It is for verbs that judge a file and end.
 func (a *app) frugal() {

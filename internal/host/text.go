@@ -50,7 +50,7 @@ func (s Snapshot) Text() []byte {
 const (
 	mostFacts  = 1 << 18
 	mostRows   = 16384   // of a table
-	mostTables = 20000   // rows of all tables
+	mostTables = 16384   // rows of all tables
 	mostKind   = 64      // bytes of a kind
 	mostFields = 64      // of a row
 	mostName   = 8192    // bytes of a name, a field or a reason
