@@ -101,8 +101,13 @@ func (e *evaluation) missAll(l *limit.Limit, s host.Snapshot, r *host.Reader,
 			e.miss(l, &host.Missing{Fact: f, Why: why}, decides)
 		}
 	}
+	parts := map[host.Kind]string{} // each table is gone through once, not for each of its rows
 	for _, m := range r.Missed() {
-		if partial(s, host.All(m.Fact.Kind)) == "" && matters(l, m.Fact, m.Why) {
+		kind := m.Fact.Kind
+		if _, known := parts[kind]; !known {
+			parts[kind] = partial(s, host.All(kind))
+		}
+		if parts[kind] == "" && matters(l, m.Fact, m.Why) {
 			e.miss(l, &m, true)
 		}
 	}
