@@ -131,14 +131,22 @@ func (s *subject) statTable(file, absent string, kind host.Kind, prefix string, 
 // alwaysCounted are the counters that are kept although no limit needs them: what people look at
 // when connections fail.
 const alwaysCounted = `
-Tcp.ActiveOpens Tcp.PassiveOpens Tcp.AttemptFails Tcp.EstabResets Tcp.CurrEstab Tcp.InSegs Tcp.OutSegs Tcp.RetransSegs Tcp.InErrs Tcp.OutRsts
-TcpExt.SyncookiesSent TcpExt.SyncookiesRecv TcpExt.SyncookiesFailed TcpExt.EmbryonicRsts TcpExt.PruneCalled TcpExt.RcvPruned TcpExt.OfoPruned
-TcpExt.OutOfWindowIcmps TcpExt.LockDroppedIcmps TcpExt.TW TcpExt.TWRecycled TcpExt.TWKilled TcpExt.PAWSActive TcpExt.PAWSEstab TcpExt.BeyondWindow
-TcpExt.ListenOverflows TcpExt.ListenDrops TcpExt.TCPTimeouts TcpExt.TCPLossProbes TcpExt.TCPSynRetrans TcpExt.TCPBacklogDrop TcpExt.PFMemallocDrop
-TcpExt.TCPMinTTLDrop TcpExt.TCPDeferAcceptDrop TcpExt.IPReversePathFilter TcpExt.TCPTimeWaitOverflow TcpExt.TCPReqQFullDoCookies TcpExt.TCPReqQFullDrop
-TcpExt.TCPAbortOnData TcpExt.TCPAbortOnClose TcpExt.TCPAbortOnMemory TcpExt.TCPAbortOnTimeout TcpExt.TCPAbortOnLinger TcpExt.TCPAbortFailed
-TcpExt.TCPMemoryPressures TcpExt.TCPMemoryPressuresChrono TcpExt.TCPRcvQDrop TcpExt.TCPZeroWindowDrop TcpExt.TCPRcvCollapsed TcpExt.TCPWqueueTooBig
-TcpExt.TCPOFODrop TcpExt.TCPKeepAlive TcpExt.TCPChallengeACK TcpExt.TCPMigrateReqSuccess TcpExt.TCPMigrateReqFailure TcpExt.TCPPLBRehash
+Tcp.ActiveOpens Tcp.PassiveOpens Tcp.AttemptFails Tcp.EstabResets Tcp.CurrEstab Tcp.InSegs
+Tcp.OutSegs Tcp.RetransSegs Tcp.InErrs Tcp.OutRsts
+TcpExt.SyncookiesSent TcpExt.SyncookiesRecv TcpExt.SyncookiesFailed TcpExt.EmbryonicRsts
+TcpExt.PruneCalled TcpExt.RcvPruned TcpExt.OfoPruned
+TcpExt.OutOfWindowIcmps TcpExt.LockDroppedIcmps TcpExt.TW TcpExt.TWRecycled TcpExt.TWKilled
+TcpExt.PAWSActive TcpExt.PAWSEstab TcpExt.BeyondWindow
+TcpExt.ListenOverflows TcpExt.ListenDrops TcpExt.TCPTimeouts TcpExt.TCPLossProbes
+TcpExt.TCPSynRetrans TcpExt.TCPBacklogDrop TcpExt.PFMemallocDrop
+TcpExt.TCPMinTTLDrop TcpExt.TCPDeferAcceptDrop TcpExt.IPReversePathFilter
+TcpExt.TCPTimeWaitOverflow TcpExt.TCPReqQFullDoCookies TcpExt.TCPReqQFullDrop
+TcpExt.TCPAbortOnData TcpExt.TCPAbortOnClose TcpExt.TCPAbortOnMemory TcpExt.TCPAbortOnTimeout
+TcpExt.TCPAbortOnLinger TcpExt.TCPAbortFailed
+TcpExt.TCPMemoryPressures TcpExt.TCPMemoryPressuresChrono TcpExt.TCPRcvQDrop
+TcpExt.TCPZeroWindowDrop TcpExt.TCPRcvCollapsed TcpExt.TCPWqueueTooBig
+TcpExt.TCPOFODrop TcpExt.TCPKeepAlive TcpExt.TCPChallengeACK TcpExt.TCPMigrateReqSuccess
+TcpExt.TCPMigrateReqFailure TcpExt.TCPPLBRehash
 Ip.InReceives Ip.InDiscards Ip.OutDiscards Ip.OutNoRoutes
 `
 

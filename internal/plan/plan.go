@@ -123,7 +123,8 @@ type Change struct {
 	Owner       string       `json:"owner"` // who set the old value
 	Cost        string       `json:"cost,omitempty"`
 	Risk        string       `json:"risk,omitempty"`
-	Lasts       string       `json:"lasts,omitempty"` // until when it holds if nobody persists it
+	// Lasts says until when it holds if nobody persists it.
+	Lasts string `json:"lasts,omitempty"`
 	// Unit is the systemd unit of the process, and Limits its descriptor limits after
 	// the plan, "soft:hard": what a unit file or limits.conf has to say at its next
 	// start.
