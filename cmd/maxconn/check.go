@@ -136,8 +136,8 @@ func (f *checkFlags) processSeen(s host.Snapshot) error {
 	return nil
 }
 
-// explainUnknown says on the standard error why there is no verdict. Of goals the text has said it
-// in its first sentence.
+// explainUnknown says on the standard error why there is no verdict; the text has said it in its
+// first sentence.
 func (a *app) explainUnknown(f form, r diagnose.Report) {
 	if r.Verdict != diagnose.Unknown {
 		return
@@ -145,13 +145,11 @@ func (a *app) explainUnknown(f form, r diagnose.Report) {
 	hint := "maxconn check --verbose lists what was not seen"
 	switch {
 	case len(diagnose.WhyUnknown(r.Workload)) > 0:
-		a.untold(f, render.Blocking(r),
-			"maxconn --verbose lists the listeners and what was not seen")
-		return
+		hint = "maxconn --verbose lists the listeners and what was not seen"
 	case r.Host.User != "" && r.Host.User != "root":
 		hint = "root sees more: sudo maxconn check"
 	}
-	a.complain(fmt.Errorf("could not tell: %s", render.Blocking(r)), hint)
+	a.untold(f, render.Blocking(r), hint)
 }
 
 // untold complains that there is no verdict where the result itself is no text that says so, and
