@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -121,10 +120,10 @@ func (p *parser) expanded(text string) (all []string) {
 	if !strings.Contains(text, "$") {
 		return []string{text}
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.loops)) {
+	for _, used := range variableUse.FindAllStringSubmatch(text, mostPrinted) {
+		name := used[1] + used[2]
 		with := p.loops[name]
-		if !strings.Contains(text, "$"+name) && !strings.Contains(text, "${"+name+"}") ||
-			len(with) == 0 || p.looped+len(with) > mostLooped {
+		if len(with) == 0 || p.looped+len(with) > mostLooped {
 			continue
 		}
 		p.looped += len(with)
@@ -136,6 +135,9 @@ func (p *parser) expanded(text string) (all []string) {
 	}
 	return []string{text}
 }
+
+// variableUse is where a shell puts in a variable: $name or ${name}.
+var variableUse = regexp.MustCompile(`\$(?:(\w+)|\{(\w+)\})`)
 
 // elements takes the words of a table of a shell: [net.core.somaxconn]=1024 [net.core.rmem_max]=30.
 func (p *parser) elements(words []word) (found bool) {
