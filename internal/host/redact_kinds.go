@@ -37,8 +37,18 @@ func init() { // moved refers to the table
 		SoftnetKind:   {name: kept},
 		ConntrackKind: {name: kept},
 		NeighbourKind: {name: kept},
-		SlabKind:      {name: kept},
-		ProtocolKind:  {name: kept},
+		RulesetKind:   {name: kept, text: kernelWord},
+		RuleKind: {name: rule, fields: map[string]hide{
+			"count": kernelWord, "rate": kernelWord, "seconds": kernelWord,
+			"burst": kernelWord, "verdict": kernelWord, "packets": kernelWord,
+			"hooks": kernelWord, "protocol": kernelWord, "port": kernelWord,
+		}},
+		SNATKind: {name: rule, fields: map[string]hide{"to": addresses,
+			"ports": kernelWord, "protocol": kernelWord}},
+		NATKind:        {name: sockets},
+		UnresolvedKind: {name: sockets, fields: map[string]hide{"link": device}},
+		SlabKind:       {name: kept},
+		ProtocolKind:   {name: kept},
 		LinkKind: {
 			name: device,
 			fields: map[string]hide{"kind": kernelWord, "qdisc": kernelWord,
@@ -151,6 +161,8 @@ hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_
 prio qfq red sfb sfq skbprio taprio tbf teql
 bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
 bytes child gro_cells initial listed napi netif_rx packets rps
+accept any drop filter forward goto input ip ip6 inet jump mangle masquerade nat none output
+postrouting prerouting raw reject return same security unknown
 `)
 
 func setOf(words string) map[string]bool {
@@ -173,6 +185,29 @@ func sockets(x *redactor, name string) string {
 		}
 	}
 	return strings.Join(ends, "->")
+}
+
+// rule hides the names of table and chain in "family/table/chain#handle".
+func rule(x *redactor, name string) string {
+	family, rest, _ := strings.Cut(name, "/")
+	at := strings.LastIndexByte(rest, '#')
+	if at < 0 {
+		return x.standIn("rule", name)
+	}
+	return kernelWord(x, family) + "/" + x.standIn("chain", family+"/"+rest[:at]) + "#" +
+		figure(x, rest[at+1:])
+}
+
+// addresses hides a range of addresses; words for others stay.
+func addresses(x *redactor, text string) string {
+	if kernelWords[text] {
+		return text
+	}
+	ends := strings.Split(text, "-")
+	for i := range ends {
+		ends[i] = x.endpoint(ends[i])
+	}
+	return strings.Join(ends, "-")
 }
 
 // endpoint hides one address, with or without a port; "*" is any.

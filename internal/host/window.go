@@ -12,6 +12,7 @@ var monotonic = map[Kind][]string{
 	LinkKind:     {"rx_dropped", "tx_dropped"},
 	QdiscKind:    {"drops", "overlimits", "packets"},
 	ListenerKind: {"drops"},
+	RuleKind:     {"packets"},
 	CgroupKind: {"memory_events_max", "memory_events_oom", "memory_failcnt",
 		"pids_events_max"},
 }
