@@ -34,6 +34,11 @@ var _ = register(Limit{
 		{"closed connections count until their entry is gone",
 			"those in TIME_WAIT and CLOSE are taken out when the rule counts again",
 			"net/netfilter/nf_conncount.c already_closed"},
+		{"a rule that counts connections concerns new ones only",
+			"without \"ct state new\" (or --syn) each packet is counted again, and while " +
+				"there are too many, packets of open connections are dropped as well: " +
+				"they hang (measured on Linux 6.18)",
+			"net/netfilter/nft_connlimit.c nft_connlimit_do_eval"},
 		{"connlimit limits each client",
 			"it does so with a mask of /32, its default; with --connlimit-mask 0, as " +
 				"with ct count outside of a set, the number is for all clients " +
@@ -135,6 +140,9 @@ func (x connectionRule) directions() (d Direction) {
 	}
 	return d
 }
+
+// stallsOpenOnes says whether it counts each packet, not those of new connections alone.
+func (x connectionRule) stallsOpenOnes() bool { return !x.rate && x.Text("new") == "no" }
 
 func (x connectionRule) says() string {
 	number := "a number that is not known of"
@@ -279,7 +287,10 @@ func (g Gauge) withCause(x connectionRule) Gauge {
 	verb := map[string]string{"drop": "drops", "reject": "refuses"}[x.Text("verdict")]
 	g.Cause = "the firewall rule " + x.Name() + " allows " + x.says() + x.each() + " and " +
 		verb + " the packets beyond"
-	g.Evidence = nil
+	if x.stallsOpenOnes() {
+		g.Cause += ", those of open connections too, because it is not of new ones alone"
+	}
+	g.Evidence, g.Remedies = nil, nil
 	if x.counted {
 		value := figure.Count(x.packets)
 		if x.moved > 0 {
@@ -288,12 +299,20 @@ func (g Gauge) withCause(x connectionRule) Gauge {
 		g.Evidence = []Evidence{{"nf_tables counter of " + x.Name(), value,
 			"packets beyond what the rule allows, SYNs that were sent again included"}}
 	}
-	g.Remedies = []Remedy{{
+	if x.stallsOpenOnes() {
+		g.Remedies = append(g.Remedies, Remedy{
+			Kind: ByTopology,
+			Text: "\"ct state new\" (--syn, --ctstate NEW) before the count in the rule " +
+				x.Name() + ": then open connections go on",
+			TakesEffect: Now,
+		})
+	}
+	g.Remedies = append(g.Remedies, Remedy{
 		Kind: ByTopology,
 		Text: "a higher number in the rule " + x.Name() + " (nft -a list ruleset shows it " +
 			"with its handle; iptables -S), or an exception before it for the clients " +
 			"that may have more, as proxies and monitoring do",
 		TakesEffect: NowForNew,
-	}}
+	})
 	return g
 }
