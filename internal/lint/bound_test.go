@@ -3,6 +3,8 @@ package lint
 import (
 	"strings"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // What is too much is reported as a fault, because it was not judged.
@@ -49,5 +51,31 @@ func TestContinuedLines(t *testing.T) {
 		if line = strings.ReplaceAll(line, folded, " "); line != want {
 			t.Errorf("%q: %q, want %q", text, line, want)
 		}
+	}
+}
+
+// A name that is passed over for its letters alone is none that is near.
+func TestPassedOver(t *testing.T) {
+	far := 0
+	for _, name := range knownNames() {
+		for _, key := range []string{name.Name[1:], name.Name + "s",
+			strings.ReplaceAll(name.Name, ".", "_"), knob.Last(name.Name),
+			strings.Replace(name.Name, "_", "_new_", 1),
+			strings.Replace(name.Name, "e", "xyz", 1), "a." + knob.Last(name.Name)[1:]} {
+			written := spell(key)
+			for i, n := range knownNames() {
+				o := outlines()[i]
+				d := distance(&written, &n.spelled, 5)
+				if !o.isFar(&written, 5) {
+					continue
+				}
+				if far++; d <= 5 {
+					t.Errorf("%s is passed over for %s", n.Name, key)
+				}
+			}
+		}
+	}
+	if far == 0 {
+		t.Error("no name is passed over")
 	}
 }
