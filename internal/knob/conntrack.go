@@ -225,7 +225,6 @@ func neighbourQueues(family string) []Knob {
 		Not: "does not bound the neighbours, and is no longer asked once an address is known",
 		Source: "net/core/neighbour.c __neigh_event_send (4.4-6.18); " +
 			"net/ipv4/arp.c arp_tbl, net/ipv6/ndisc.c nd_tbl (SK_WMEM_MAX)",
-		Plan: plan(1, 1<<30, "neighbour-queue"),
 	}, {
 		Name:    name,
 		Scope:   PerNetns,

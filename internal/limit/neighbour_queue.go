@@ -151,29 +151,21 @@ func unresolvedGauge(row host.Row, each int64) Gauge {
 	g.Evidence = []Evidence{{"netlink neighbour " + row.Name(), "INCOMPLETE",
 		"the kernel asks for its hardware address"}, {"sock_diag SYN_SENT",
 		figure.Count(waiting), "connections to it or through it that wait"}}
-	need := 2 * min(g.Used, most)
-	g.Enough, g.Lift = need, func(need int64) []Remedy {
+	g.Enough, g.Lift = 2*min(g.Used, most), func(need int64) []Remedy {
 		return moreQueue(setting, bytes, need, each)
 	}
-	g.Remedies = g.Lift(need)
+	g.Remedies = g.Lift(g.Enough)
 	return g
 }
 
-func moreQueue(setting string, bytes, need, each int64) []Remedy {
-	to := roundUp(min(need, 1<<20) * each)
-	out := []Remedy{}
-	if to > bytes {
-		f := host.Sysctl(setting)
+// moreQueue is by hand: the setting is that of one device, of which a snapshot holds no sysctls.
+func moreQueue(setting string, bytes, need, each int64) (out []Remedy) {
+	if to := roundUp(min(need, 1<<20) * each); to > bytes {
 		out = append(out, Remedy{Kind: BySetting, Setting: setting, From: itoa(bytes),
-			To: itoa(to), Text: "room for more packets that wait for a hardware address",
-			TakesEffect: Now, Change: host.Setting{Fact: f, Want: itoa(to)},
-			Sum: figure.Count(need) + " SYNs of " + figure.Count(each) +
-				" bytes, up to the next power of two",
-			Cost: "up to " + wholeMiB(to) + " of kernel memory for each neighbour that " +
-				"does not answer",
-			Risk:  "a scan of a network where nobody answers fills more memory",
-			Lasts: untilBoot,
-		})
+			To: itoa(to), TakesEffect: Now,
+			Text: "room for " + plural(need, "SYN") + " that wait for a hardware address; " +
+				"up to " + wholeMiB(to) + " of kernel memory for each neighbour that does " +
+				"not answer; only by hand, because it is a setting of one device"})
 	}
 	return append(out, Remedy{
 		Kind: ByTopology,
