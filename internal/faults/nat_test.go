@@ -41,8 +41,10 @@ var natFaults = []fault{
 		name: "a firewall rule allows ten connections",
 		make: func(w world) scene {
 			w.listen(8080, 128)
-			w.nft("table inet f {\n chain in {\n  type filter hook input priority 0;\n" +
-				"  tcp dport 8080 ct state new ct count over 10 counter drop\n }\n}\n")
+			w.nft("table inet f {\n chain in {\n  type filter hook input priority " +
+				"0;\n" +
+				"  tcp dport 8080 ct state new ct count over 10 counter drop\n " +
+				"}\n}\n")
 			w.knock(8080, 30)
 			return scene{works: w.connects(lab.ConnectSpec{To: at(8080)})}
 		},
@@ -74,7 +76,8 @@ var natFaults = []fault{
 // nft gives the lab rules of a firewall.
 func (w world) nft(rules string) {
 	w.Helper()
-	out, err := w.lab.Run(w.Context(), strings.NewReader(rules), nstest.Tool(w.T, "nft"), "-f", "-")
+	tool := nstest.Tool(w.T, "nft")
+	out, err := w.lab.Run(w.Context(), strings.NewReader(rules), tool, "-f", "-")
 	w.must(err)
 	if out.Code != 0 {
 		w.Skipf("nft: %s", out.Stderr)
@@ -88,7 +91,8 @@ func TestRulesAreMended(t *testing.T) {
 	for name, mend := range map[string]string{
 		"no port is left for MASQUERADE": "flush chain ip t p\nadd rule ip t p ip daddr " +
 			"10.72.0.1 ip protocol tcp masquerade to :40000-40099\n",
-		"a firewall rule allows ten connections": "flush chain inet f in\nadd rule inet f in " +
+		"a firewall rule allows ten connections": "flush chain inet f in\nadd rule inet " +
+			"f in " +
 			"tcp dport 8080 ct state new ct count over 100 counter drop\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,8 +42,8 @@ const (
 	// connections: count (connections at once, "none", or "unknown"), rate (packets, "none",
 	// or "unknown") in seconds, and burst; over (yes: it is of what is beyond), each (yes: of
 	// each address or key by itself), verdict ("drop", "reject", "accept", "return", "jump",
-	// "goto", "unknown"), packets (of its counter, "none" without one), hooks ("input,forward", or
-	// "unknown"), protocol (a number, or "any"), port (the destination's, or "any"), new
+	// "goto", "unknown"), packets (of its counter, "none" without one), hooks ("input,forward",
+	// or "unknown"), protocol (a number, or "any"), port (the destination's, or "any"), new
 	// (yes: connections that begin), plain (yes: nothing else decides which packets it is).
 	RuleKind Kind = "rule"
 	// SNATKind is a table by "family/table/chain#handle" of rules of nf_tables that rewrite
@@ -61,7 +61,8 @@ const (
 	// (unres_qlen_bytes of the device and family).
 	UnresolvedKind Kind = "unresolved"
 	// NeighbourKind: arp.entries, arp.table_fulls, arp.unresolved_discards and the same of
-	// ndisc (host-wide, initial namespace only); own.ipv4, own.ipv6 (entries of this namespace).
+	// ndisc (host-wide, initial namespace only); own.ipv4, own.ipv6 (entries of this
+	// namespace).
 	NeighbourKind Kind = "neighbour"
 	// SlabKind is a table by cache name (TCP, TCPv6, sock_inode_cache, dentry, filp,
 	// request_sock_TCP, tw_sock_TCP, tcp_bind_bucket, tcp_bind2_bucket,

@@ -20,23 +20,28 @@ var _ = register(Limit{
 	Doc: "A rule of nf_tables or iptables may allow a number of connections at once " +
 		"(`ct count over 100 drop`, connlimit), or of new ones in a time (`limit rate`, " +
 		"hashlimit, a meter), for all, or for each client address. What is beyond is " +
-		"dropped, and the client waits, or refused. The count is of entries of connection " +
+		"dropped, and the client waits, or refused. The count is of entries of " +
+		"connection " +
 		"tracking that passed the rule and are neither in TIME_WAIT nor CLOSE. maxconn " +
-		"reads the rules of nf_tables, which are those of iptables-nft as well, and their " +
+		"reads the rules of nf_tables, which are those of iptables-nft as well, and " +
+		"their " +
 		"counters; a rule without a counter does not tell what it drops.",
 	Formula: "held = the number in the rule, for the connections that it applies to; which " +
 		"those are is known of rules that name a protocol and a port and nothing else",
 	Myths: []Myth{
 		{"nftables shows how many connections a rule counts now",
-			"neither nft nor iptables show it; only elements of a set (a meter) and the " +
+			"neither nft nor iptables show it; only elements of a set (a meter) and " +
+				"the " +
 				"counter behind the expression tell anything",
 			"net/netfilter/nft_connlimit.c nft_connlimit_do_dump"},
 		{"closed connections count until their entry is gone",
 			"those in TIME_WAIT and CLOSE are taken out when the rule counts again",
 			"net/netfilter/nf_conncount.c already_closed"},
 		{"a rule that counts connections concerns new ones only",
-			"without \"ct state new\" (or --syn) each packet is counted again, and while " +
-				"there are too many, packets of open connections are dropped as well: " +
+			"without \"ct state new\" (or --syn) each packet is counted again, and " +
+				"while " +
+				"there are too many, packets of open connections are dropped as " +
+				"well: " +
 				"they hang (measured on Linux 6.18)",
 			"net/netfilter/nft_connlimit.c nft_connlimit_do_eval"},
 		{"connlimit limits each client",
@@ -52,7 +57,8 @@ var _ = register(Limit{
 		Text:  "connection timed out",
 		Errno: "ETIMEDOUT",
 		Call:  "connect",
-		Means: "the SYN was dropped on the way, perhaps by a firewall rule on either host " +
+		Means: "the SYN was dropped on the way, perhaps by a firewall rule on either " +
+			"host " +
 			"that allows so many connections (ct count, connlimit, hashlimit, limit)",
 		Look: "maxconn check --limit connection-rules --for 10s; nft -a list ruleset",
 	}},
@@ -60,7 +66,8 @@ var _ = register(Limit{
 		"net/netfilter/nft_connlimit.c nft_connlimit_do_eval (4.18-6.18)",
 		"net/netfilter/nf_conncount.c __nf_conncount_add, already_closed (4.18-6.18)",
 		"net/netfilter/nft_limit.c nft_limit_eval (4.4-6.18)",
-		"net/netfilter/xt_connlimit.c connlimit_mt, xt_hashlimit.c hashlimit_mt_common (4.4-6.18)",
+		"net/netfilter/xt_connlimit.c connlimit_mt, xt_hashlimit.c hashlimit_mt_common " +
+			"(4.4-6.18)",
 	},
 	Needs: []host.Fact{
 		rulesetFact("rules"), rulesetFact("legacy"), host.All(host.RuleKind),
@@ -188,7 +195,8 @@ func connectionRuleGauges(r *host.Reader, _ Workload) (gauges []Gauge) {
 		unseen = append(unseen, notANumber(r, rulesetFact("legacy")))
 	default:
 		unseen = append(unseen, host.Missing{Fact: rulesetFact("legacy"),
-			Why: "rules of the older iptables (iptables-legacy) are not read: " + legacy})
+			Why: "rules of the older iptables (iptables-legacy) are not read: " +
+				"" + legacy})
 	}
 	if len(unseen) > 0 {
 		for _, m := range []Measure{Held, PerSecond, Burst} {
@@ -225,7 +233,8 @@ func (x connectionRule) gauges(r *host.Reader) (gauges []Gauge) {
 			break // it is of packets that pass through this host
 		}
 		gauges = append(gauges, Gauge{Bounds: x.directions(), Measure: m, Unbounded: true,
-			AtMost: true, Why: "the rule " + x.Name() + " allows " + x.says() + x.each() +
+			AtMost: true,
+			Why: "the rule " + x.Name() + " allows " + x.says() + x.each() +
 				", and to which ones it applies is not known"})
 	}
 	return gauges
@@ -302,15 +311,18 @@ func (g Gauge) withCause(x connectionRule) Gauge {
 	if x.stallsOpenOnes() {
 		g.Remedies = append(g.Remedies, Remedy{
 			Kind: ByTopology,
-			Text: "\"ct state new\" (--syn, --ctstate NEW) before the count in the rule " +
+			Text: "\"ct state new\" (--syn, --ctstate NEW) before the count in the " +
+				"rule " +
 				x.Name() + ": then open connections go on",
 			TakesEffect: Now,
 		})
 	}
 	g.Remedies = append(g.Remedies, Remedy{
 		Kind: ByTopology,
-		Text: "a higher number in the rule " + x.Name() + " (nft -a list ruleset shows it " +
-			"with its handle; iptables -S), or an exception before it for the clients " +
+		Text: "a higher number in the rule " + x.Name() + " (nft -a list ruleset shows " +
+			"it " +
+			"with its handle; iptables -S), or an exception before it for the " +
+			"clients " +
 			"that may have more, as proxies and monitoring do",
 		TakesEffect: NowForNew,
 	})

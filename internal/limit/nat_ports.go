@@ -24,11 +24,13 @@ var _ = register(Limit{
 		"own port where that is free; else the kernel looks for one from 1024 to 65535, " +
 		"or in the range of the rule (`masquerade to :40000-40009`, `--to-ports`). " +
 		"So there are at most 64,512 connections for each source address, destination " +
-		"address and port. Where no free port is found, the SYN is dropped and the client " +
+		"address and port. Where no free port is found, the SYN is dropped and the " +
+		"client " +
 		"waits; established connections go on. An entry of connection tracking keeps its " +
 		"port until it goes: a closed one for `nf_conntrack_tcp_timeout_time_wait` " +
 		"seconds (since about Linux 6.5 the last tries take over one in TIME_WAIT). " +
-		"Since Linux 5.0 (and stable kernels of 2018 and after) the search ends after 128, " +
+		"Since Linux 5.0 (and stable kernels of 2018 and after) the search ends after " +
+		"128, " +
 		"64, 32, 16 and 8 ports from random places, so a range of more than 128 ports " +
 		"refuses some connections before all are taken.",
 	Formula: "held = 65535 - 1024 + 1 = 64,512, or the ports of the rule, for each rewritten " +
@@ -40,14 +42,17 @@ var _ = register(Limit{
 			"net/netfilter/nf_nat_core.c nf_nat_l4proto_unique_tuple"},
 		{"64,512 connections are all that one address can have",
 			"each destination address and port has them by itself: the same port is " +
-				"used towards many", "net/netfilter/nf_nat_core.c nf_nat_used_tuple"},
+				"used towards many", "net/netfilter/nf_nat_core.c " +
+				"nf_nat_used_tuple"},
 		{"random-fully gives more ports",
 			"it chooses among the same ones; it makes it less likely that two new " +
 				"connections take the same port at the same moment",
-			"net/netfilter/nf_nat_core.c get_unique_tuple (NF_NAT_RANGE_PROTO_RANDOM_ALL)"},
+			"net/netfilter/nf_nat_core.c get_unique_tuple " +
+				"(NF_NAT_RANGE_PROTO_RANDOM_ALL)"},
 		{"a growing insert_failed means that the ports have run out",
 			"it also counts packets of one flow that met, such as two DNS queries of " +
-				"one socket; ports have run out where a source has as many entries " +
+				"one socket; ports have run out where a source has as many " +
+				"entries " +
 				"towards one destination as it has ports",
 			"net/netfilter/nf_conntrack_core.c __nf_conntrack_confirm"},
 	},
@@ -57,12 +62,14 @@ var _ = register(Limit{
 		Errno: "ETIMEDOUT",
 		Call:  "connect",
 		Means: "the SYN was dropped on the way, perhaps by a host that rewrites source " +
-			"addresses (SNAT, MASQUERADE, a node of a cluster) and had no free source " +
+			"addresses (SNAT, MASQUERADE, a node of a cluster) and had no free " +
+			"source " +
 			"port towards that destination",
 		Look: "maxconn check --limit nat-ports --for 10s on that host",
 	}},
 	Sources: []string{
-		"net/netfilter/nf_nat_core.c get_unique_tuple, nf_nat_l4proto_unique_tuple (5.1-6.18)",
+		"net/netfilter/nf_nat_core.c get_unique_tuple, nf_nat_l4proto_unique_tuple " +
+			"(5.1-6.18)",
 		"net/netfilter/nf_nat_proto_common.c nf_nat_l4proto_unique_tuple (4.4-5.0); " +
 			"a504b703bb1d (5.0: bounded search)",
 		"net/netfilter/nf_conntrack_core.c __nf_conntrack_confirm (4.4-6.18)",
@@ -258,7 +265,8 @@ func portSteps(ports int64, rule *snatRule) []Step {
 			Value: ports, Unit: "ports", How: Computed}}
 	}
 	if ports != allNATPorts {
-		return []Step{{Label: "source ports from the first to the last that the rules name " +
+		return []Step{{Label: "source ports from the first to the last that the rules " +
+			"name " +
 			"which may have given them", Value: ports, Unit: "ports", How: Computed}}
 	}
 	return []Step{{Label: "source ports that the kernel gives where a rule names none",
@@ -293,21 +301,24 @@ func natRemedies(rule *snatRule, closing bool) (out []Remedy) {
 			Kind: ByTopology,
 			Text: "a wider range of ports in the rule " + rule.name + ", which names " +
 				itoa(rule.low) + "-" + itoa(rule.high) + ", or none: then it has " +
-				figure.Count(allNATPorts) + " (nft -a list ruleset, iptables -t nat -S)",
+				figure.Count(allNATPorts) + " (nft -a list ruleset, iptables -t " +
+				"nat -S)",
 			TakesEffect: NowForNew,
 		})
 	}
 	if closing {
 		out = append(out, Remedy{
 			Kind: ByApplication,
-			Text: "connections that are kept and used again: a closed one keeps its port " +
+			Text: "connections that are kept and used again: a closed one keeps its " +
+				"port " +
 				"on the host that rewrites it",
 			TakesEffect: AtStart,
 		})
 	}
 	return append(out, Remedy{
 		Kind: ByTopology,
-		Text: "more source addresses in the SNAT range (snat to 192.0.2.1-192.0.2.4): each " +
+		Text: "more source addresses in the SNAT range (snat to 192.0.2.1-192.0.2.4): " +
+			"each " +
 			"has its ports once for each destination address and port",
 		TakesEffect: NowForNew,
 	}, Remedy{
@@ -337,7 +348,8 @@ func (n natFacts) others(r *host.Reader, near bool) (gauges []Gauge) {
 	if row, ok := r.Row(host.RestKind, string(host.NATKind)); ok &&
 		row.Count("largest")*10 >= narrow*9 {
 		gauges = append(gauges, blind(Subject{}, Outbound, host.Missing{
-			Fact: host.All(host.NATKind), Why: "rows with as many entries as a rule has " +
+			Fact: host.All(host.NATKind), Why: "rows with as many entries as a rule " +
+				"has " +
 				"ports are not shown"}))
 	}
 	if narrow < allNATPorts || !n.whole {
@@ -375,7 +387,8 @@ func (n natFacts) clashed(unseen bool) Gauge {
 			"two DNS queries of one socket do"
 		g.Remedies = []Remedy{{
 			Kind: ByTopology,
-			Text: "random-fully in the rules for SNAT and MASQUERADE (--random-fully): new " +
+			Text: "random-fully in the rules for SNAT and MASQUERADE " +
+				"(--random-fully): new " +
 				"connections then seldom try a port that is being taken",
 			TakesEffect: NowForNew,
 		}}

@@ -15,10 +15,12 @@ var _ = register(Limit{
 	Measure: Burst,
 	Scope:   Host,
 	Doc: "A packet to a host on the same link, or through a gateway, waits until that one's " +
-		"hardware address is known (ARP for IPv4, neighbour discovery for IPv6). So long, " +
+		"hardware address is known (ARP for IPv4, neighbour discovery for IPv6). So " +
+		"long, " +
 		"one queue for each such neighbour keeps `unres_qlen_bytes` of packets, counted " +
 		"with what they take of kernel memory; each further one pushes the oldest out. A " +
-		"SYN that was pushed out is sent again after a second. A gateway is one neighbour " +
+		"SYN that was pushed out is sent again after a second. A gateway is one " +
+		"neighbour " +
 		"for all that is behind it, so a burst of connections after its entry has gone " +
 		"stays in one queue. Where nobody answers, the queue is given up after " +
 		"`mcast_solicit` questions (3) and connect() ends with EHOSTUNREACH.",
@@ -26,17 +28,20 @@ var _ = register(Limit{
 		"6.3, measured), for each neighbour whose hardware address is not known",
 	Myths: []Myth{
 		{"unres_qlen is the number of packets",
-			"it is what unres_qlen_bytes gives for packets of full size (about 100 by " +
+			"it is what unres_qlen_bytes gives for packets of full size (about 100 " +
+				"by " +
 				"default) and is computed from it; SYNs are smaller",
 			"net/core/neighbour.c proc_unres_qlen"},
 		{"the packets that came first are kept",
 			"the oldest one is pushed out for each that does not fit",
 			"net/core/neighbour.c __neigh_event_send"},
 		{"changing the setting of \"default\" changes it for the devices",
-			"a device copies it when it gets its first address; a value for each device " +
+			"a device copies it when it gets its first address; a value for each " +
+				"device " +
 				"counts from then on", "net/core/neighbour.c neigh_parms_alloc"},
 		{"connect() is told",
-			"TCP takes no notice that its SYN was pushed out and sends it again after a " +
+			"TCP takes no notice that its SYN was pushed out and sends it again " +
+				"after a " +
 				"second", "net/ipv4/tcp_output.c tcp_connect"},
 	},
 	Knobs: []string{"net.ipv4.neigh.*.unres_qlen_bytes", "net.ipv6.neigh.*.unres_qlen_bytes",
@@ -51,7 +56,8 @@ var _ = register(Limit{
 		Errno: "EHOSTUNREACH",
 		Call:  "connect",
 		Means: "nobody answered for the hardware address of the destination or of the " +
-			"gateway to it (ARP, neighbour discovery): the host is down, the address is " +
+			"gateway to it (ARP, neighbour discovery): the host is down, the address " +
+			"is " +
 			"wrong, or the link is",
 		Look: "ip neigh show nud failed; ip route get with the destination",
 	}},
@@ -145,7 +151,8 @@ func unresolvedGauge(row host.Row, each int64) Gauge {
 		", whose hardware address is not known yet; the queue for it holds about " +
 		plural(g.Ceiling, "SYN")
 	if g.Harms {
-		g.Cause += ", and the oldest were pushed out: they are sent again after a second, " +
+		g.Cause += ", and the oldest were pushed out: they are sent again after a " +
+			"second, " +
 			"unless nobody answers at all"
 	}
 	g.Evidence = []Evidence{{"netlink neighbour " + row.Name(), "INCOMPLETE",
@@ -163,13 +170,16 @@ func moreQueue(setting string, bytes, need, each int64) (out []Remedy) {
 	if to := roundUp(min(need, 1<<20) * each); to > bytes {
 		out = append(out, Remedy{Kind: BySetting, Setting: setting, From: itoa(bytes),
 			To: itoa(to), TakesEffect: Now,
-			Text: "room for " + plural(need, "SYN") + " that wait for a hardware address; " +
-				"up to " + wholeMiB(to) + " of kernel memory for each neighbour that does " +
+			Text: "room for " + plural(need, "SYN") + " that wait for a hardware " +
+				"address; " +
+				"up to " + wholeMiB(to) + " of kernel memory for each neighbour " +
+				"that does " +
 				"not answer; only by hand, because it is a setting of one device"})
 	}
 	return append(out, Remedy{
 		Kind: ByTopology,
-		Text: "see why the neighbour takes so long: ip neigh, ip -s link; a permanent entry " +
+		Text: "see why the neighbour takes so long: ip neigh, ip -s link; a permanent " +
+			"entry " +
 			"(ip neigh replace ... nud permanent) for a gateway needs no question",
 		TakesEffect: Now,
 	})
@@ -198,9 +208,10 @@ func discarded(r *host.Reader, table, title string, full bool) (Gauge, bool) {
 		"packets pushed out of the queue of a neighbour (unres_qlen_bytes), on the whole " +
 			"host"}}
 	g.Remedies = []Remedy{{
-		Kind:        Live,
-		Setting:     "maxconn check --for 10s",
-		Text:        "see whether the counter still moves, and ip neigh show nud incomplete",
+		Kind:    Live,
+		Setting: "maxconn check --for 10s",
+		Text: "see whether the counter still moves, and ip neigh show nud " +
+			"incomplete",
 		TakesEffect: Now,
 	}}
 	return g, true

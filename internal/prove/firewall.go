@@ -8,7 +8,6 @@ import (
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/limit"
-	"github.com/maxconn/maxconn/internal/linux/tune"
 )
 
 var _ = register(Claim{
@@ -38,7 +37,7 @@ var _ = register(Claim{
 		o.ExpectThat("connect() beyond it", "EINPROGRESS: no answer until the time is over",
 			made.Errors, made.Errors["EINPROGRESS"] > 0 && len(made.Errors) == 1)
 		_, other := e.listen(ordinary, 8081)
-		b.allows(e.RewriteSources(tune.Sources{Port: other.Port(), To: ordinary, Low: 40000,
+		b.allows(e.RewriteSources(lab.Sources{Port: other.Port(), To: ordinary, Low: 40000,
 			High: 40000 + ports - 1}))
 		o.Expect("connections to another port with the same ports", ports,
 			connect(e.client, other, ports).Count)
@@ -53,7 +52,8 @@ var _ = register(Claim{
 // rewriting is a world that gives connections to its server another source port.
 func (b *Bench) rewriting(low, high uint16) ends {
 	e := b.between(ordinary)
-	b.allows(e.RewriteSources(tune.Sources{Port: e.to.Port(), To: ordinary, Low: low, High: high}))
+	b.allows(e.RewriteSources(lab.Sources{Port: e.to.Port(), To: ordinary, Low: low,
+		High: high}))
 	return e
 }
 
@@ -80,7 +80,7 @@ var _ = register(Claim{
 	Trial: func(b *Bench) Outcome {
 		const allowed, wanted = 20, 30
 		e := b.between(ordinary)
-		b.allows(e.Allow(tune.Allowance{Port: e.to.Port(), Most: allowed}))
+		b.allows(e.Allow(lab.Allowance{Port: e.to.Port(), Most: allowed}))
 		before := e.Snapshot()
 		made := must(e.client.Connect(lab.ConnectSpec{To: e.to, N: wanted,
 			Within: 2 * time.Second}))
@@ -116,7 +116,8 @@ var _ = register(Claim{
 var _ = register(Claim{
 	ID:    "neighbour-queue-length",
 	Limit: "neighbour-queue",
-	Says: "while the hardware address of a neighbour is asked for, unres_qlen_bytes of packets " +
+	Says: "while the hardware address of a neighbour is asked for, unres_qlen_bytes of " +
+		"packets " +
 		"wait for it; each further one pushes out the oldest, and its connection begins " +
 		"a second later",
 	Source: "net/core/neighbour.c __neigh_event_send",

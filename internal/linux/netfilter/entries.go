@@ -48,7 +48,7 @@ const (
 
 // Entries hands over the entries of TCP connections, all or those whose source was rewritten. Since
 // Linux 5.17 the kernel leaves the others out (ctnetlink_filter_match; CTA_STATUS_MASK); before, it
-// sends them and they are passed over. start is called before each attempt.
+// sends them all. start is called before each attempt.
 func Entries(ctx context.Context, rewritten bool, start func(), each func(Entry)) error {
 	body := header(unix.AF_UNSPEC)
 	if rewritten {

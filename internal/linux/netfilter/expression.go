@@ -202,7 +202,8 @@ func (x *reading) dynset(a attributes) error {
 		}
 		switch e.text(exprName) {
 		case "connlimit":
-			x.count(Count{Most: data.number(1), Over: data.number(2)&1 != 0, Each: true})
+			x.count(Count{Most: data.number(1), Over: data.number(2)&1 != 0,
+				Each: true})
 		case "limit":
 			if r := rateOf(data); r != nil {
 				r.Each = true

@@ -58,7 +58,8 @@ func TestCapture(t *testing.T) {
 		} {
 			run(t, iptables, rule)
 		}
-		give(t, nft, "table inet f {\n set m { type ipv4_addr; size 100; flags dynamic; }\n"+
+		give(t, nft, "table inet f {\n set m { type ipv4_addr; size 100; flags dynamic; "+
+			"}\n"+
 			" limit l { rate over 40/second }\n chain in {\n"+
 			"  ct state new limit name l drop\n"+
 			"  tcp dport 80 ct state new add @m { ip saddr limit rate over "+
@@ -87,7 +88,8 @@ func TestRulesOfIptables(t *testing.T) {
 		have = append(have, shown(&Ruleset{}, r))
 	}
 	if os.Getenv("NETFILTER_CAPTURE") != "" {
-		err := os.WriteFile("testdata/rule.want", []byte(strings.Join(have, "\n")+"\n"), 0o644)
+		text := strings.Join(have, "\n") + "\n"
+		err := os.WriteFile("testdata/rule.want", []byte(text), 0o644)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,14 +67,16 @@ func TestRules(t *testing.T) {
 			"count={Most:10 Over:false Each:false} accept [input] " +
 				"protocol=6 port=0 new=false plain=false counted=false"},
 		{"in", "tcp dport 80 tcp flags & (fin|syn|rst|ack) == syn add @m { ip saddr ct " +
-			"count over 3 } counter drop", "count={Most:3 Over:true Each:true} drop [input] " +
+			"count over 3 } counter drop", "count={Most:3 Over:true Each:true} drop " +
+			"[input] " +
 			"protocol=6 port=80 new=true plain=false counted=true"},
 		{"in", "ct state new limit rate over 100/minute burst 7 packets drop",
 			"rate={Packets:100 Seconds:60 Burst:7 Over:true Each:false} drop [input] " +
 				"protocol=0 port=0 new=true plain=true counted=false"},
 		{"sub", "iifname eth0 limit rate 10/second accept",
 			"rate={Packets:10 Seconds:1 Burst:5 Over:false Each:false} accept " +
-				"[input output] protocol=0 port=0 new=false plain=false counted=false"},
+				"[input output] protocol=0 port=0 new=false plain=false " +
+				"counted=false"},
 		{"in", "limit rate 5/minute log", ""},
 		{"in", "limit rate over 5 mbytes/second drop", ""},
 		{"in", "icmp type echo-request limit rate 5/second accept", ""},
@@ -82,9 +84,11 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			nstest.Run(t, func() {
-				give(t, nft, "table ip f {\n set m { type ipv4_addr; size 100; flags "+
+				give(t, nft, "table ip f {\n set m { type ipv4_addr; size 100; "+
+					"flags "+
 					"dynamic; }\n chain sub { }\n chain p { type nat hook "+
-					"postrouting priority 100; }\n chain in { type filter hook "+
+					"postrouting priority 100; }\n chain in { type filter "+
+					"hook "+
 					"input priority 0; jump sub; }\n chain out { type filter "+
 					"hook output priority 0; goto sub; }\n}\nadd rule ip f "+
 					c.chain+" "+c.rule+"\n")
@@ -116,7 +120,8 @@ func give(t *testing.T, nft, rules string) {
 
 func run(t *testing.T, tool, arguments string) {
 	t.Helper()
-	if out, err := exec.Command(tool, strings.Fields(arguments)...).CombinedOutput(); err != nil {
+	out, err := exec.Command(tool, strings.Fields(arguments)...).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s: %v: %s", arguments, err, out)
 	}
 }
@@ -150,7 +155,8 @@ func TestManyRules(t *testing.T) {
 		give(t, nft, b.String())
 		s, err := Read(context.Background(), 100)
 		if err != nil || s.Rules != 50_000 || len(s.Bearing) != 100 || s.Left != 400 {
-			t.Errorf("%d rules, %d kept, %d left, %v", s.Rules, len(s.Bearing), s.Left, err)
+			t.Errorf("%d rules, %d kept, %d left, "+
+				"%v", s.Rules, len(s.Bearing), s.Left, err)
 		}
 		ended, end := context.WithCancel(context.Background())
 		end()

@@ -105,8 +105,8 @@ func reached(hooks map[Chain][]string, jumps map[[2]Chain]bool) map[Chain][]stri
 		from := queue[0]
 		queue = queue[1:]
 		for _, next := range to[from] {
-			if merged := union(hooks[next], hooks[from]); len(merged) > len(hooks[next]) {
-				hooks[next] = merged
+			if all := union(hooks[next], hooks[from]); len(all) > len(hooks[next]) {
+				hooks[next] = all
 				queue = append(queue, next)
 			}
 		}

@@ -45,9 +45,10 @@ func value(kind uint16, v ...byte) []byte {
 
 // toPort are expressions that let only TCP to a port pass on.
 func toPort(port uint16) []byte {
-	const protocol = 16                                                           // NFT_META_L4PROTO
-	meta := slices.Concat(number(1, 1), number(2, protocol))                      // into register 1
-	load := slices.Concat(number(1, 1), number(2, 2), number(3, 2), number(4, 2)) // transport header
+	const protocol = 16                                      // NFT_META_L4PROTO
+	const transport = 2                                      // NFT_PAYLOAD_TRANSPORT_HEADER
+	meta := slices.Concat(number(1, 1), number(2, protocol)) // into register 1
+	load := slices.Concat(number(1, 1), number(2, transport), number(3, 2), number(4, 2))
 	equals := func(v ...byte) []byte {
 		return expression("cmp", slices.Concat(number(1, 1), number(2, 0), value(3, v...)))
 	}
@@ -95,11 +96,12 @@ type Allowance struct {
 }
 
 // AllowConnections adds a rule of nf_tables for IPv4 that drops new connections to a port beyond so
-// many ("ct state new ct count over"), with a counter. It needs CAP_NET_ADMIN and a kernel with nf_tables
-// and nft_connlimit, built in or loaded.
+// many ("ct state new ct count over"), with a counter. It needs CAP_NET_ADMIN and a kernel with
+// nf_tables and nft_connlimit, built in or loaded.
 func AllowConnections(a Allowance) error {
 	if err := addRules(allowanceRules(a)); err != nil {
-		return &Error{Op: "add a rule for", Subject: fmt.Sprintf("port %d", a.Port), Err: err}
+		return &Error{Op: "add a rule for", Subject: fmt.Sprintf("port %d", a.Port),
+			Err: err}
 	}
 	return nil
 }
@@ -124,5 +126,6 @@ func newConnections() []byte {
 		expression("ct", slices.Concat(number(1, 1), number(2, state))),
 		expression("bitwise", slices.Concat(number(1, 1), number(2, 1), number(3, 4),
 			value(4, bit...), value(5, none...))),
-		expression("cmp", slices.Concat(number(1, 1), number(2, unequal), value(3, none...))))
+		expression("cmp", slices.Concat(number(1, 1), number(2, unequal),
+			value(3, none...))))
 }
