@@ -33,6 +33,7 @@ type parser struct {
 	format   *format
 	refers   []Reference
 	vars     map[string]string // what variables are set to, "" for more than one value
+	hostNet  bool              // a Quadlet unit with Network=host
 	accept   bool              // a socket unit that starts a process for each connection
 	lang     *language         // of the tree that is read, nil for YAML
 	masks    []string          // what templates fill in
@@ -40,6 +41,7 @@ type parser struct {
 	opened   string            // the file that a program opened
 	pages    int               // that are read, in which lines may be sentences
 	repeated map[string]bool   // settings that aliases have made
+	above    string            // the part of a sysctl's name that the tables around give
 	under    string            // the name under which the table stands that is read
 	spelled  *spellings
 	lines    int // so far, but for empty ones and comments
@@ -77,10 +79,15 @@ func parse(name string, all *rows, spelled *spellings) *parser {
 
 // finish settles what depends on lines further down.
 func (p *parser) finish() {
+	if p.format.by == byYAML || p.format.by == byBraces { // what stands together is read first
+		slices.SortStableFunc(p.settings, func(a, b setting) int { return a.row - b.row })
+	}
 	for i := range p.settings {
-		if s := &p.settings[i]; s.key == "MaxConnections" && s.form == asUnit && !p.accept {
+		s := &p.settings[i]
+		if s.key == "MaxConnections" && s.form == asUnit && !p.accept {
 			s.flaw = &notAccepting
 		}
+		s.world.hostNet = s.world.hostNet || p.hostNet && s.world.given
 	}
 }
 
@@ -240,6 +247,7 @@ func (p *parser) add(s setting) {
 		return // parse says so
 	}
 	s.row, s.where, s.world = p.row, p.where, p.world
+	s.key, s.value, s.subject = p.unmasked(s.key), p.unmasked(s.value), p.unmasked(s.subject)
 	if s.alias {
 		at := fmt.Sprint(s.row, s.form, s.key, s.value, s.subject, s.world)
 		if p.repeated[at] {
@@ -258,7 +266,7 @@ func (p *parser) into(target string, step func()) {
 	first := len(p.settings)
 	step()
 	for i := first; i < len(p.settings); i++ {
-		p.settings[i].target = target
+		p.settings[i].target = p.unmasked(target)
 	}
 }
 
@@ -370,7 +378,7 @@ var flow = regexp.MustCompile(`^(?:- )?[\w."'/-]*:?\s*[[{].*[]}],?$`)
 // mapped takes a line of YAML: net.core.somaxconn: 1024, or sysctls: {net.core.somaxconn: 1024}.
 func (p *parser) mapped(t string) bool {
 	name, value, ok := strings.Cut(t, ":")
-	name = strings.Trim(strings.TrimPrefix(name, "- "), `"'`)
+	name = strings.Trim(trim(strings.TrimPrefix(name, "- ")), `"'`)
 	if ok && looksLikeKey(name) && knob.Find(knob.Key(name)) != nil && isValue(trim(value)) {
 		p.add(setting{form: asConf, key: knob.Key(name), value: bareWord(value)})
 		return true

@@ -29,7 +29,9 @@ func (p *parser) tunedLine(t string) {
 			subject: "running"})
 	case name == "include":
 		p.notRead("it includes " + value)
-	case name == "cmdline" || !strings.HasPrefix(name, "cmdline"):
+	case strings.HasPrefix(name, "cmdline"):
+		p.bootLine(strings.TrimLeft(value, "+"))
+	default:
 		p.unitItem(t)
 	}
 }
@@ -109,6 +111,8 @@ func (p *parser) containerItem(name, value string) bool {
 					p.add(setting{form: asConf, key: knob.Key(key), value: v})
 				}
 			}
+		case "Network":
+			p.hostNet = p.hostNet || value == "host"
 		case "Ulimit":
 			p.containerUlimit(value)
 		case "PodmanArgs":

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maxconn/maxconn/internal/knob"
 	"github.com/maxconn/maxconn/internal/serverconf"
 )
 
@@ -95,6 +96,13 @@ var items = []item{
 		source: "envoy config.cluster.v3.CircuitBreakers"},
 	{program: "envoy", name: "global_downstream_max_connections", is: itsConns, each: 1,
 		source: "envoy overload manager global_downstream_max_connections"},
+	{program: "envoy", name: "max_active_downstream_connections", is: itsConns, each: 1,
+		source: "envoy overload manager global_downstream_max_connections"},
+	{program: "memcached", name: "memcached -b", is: itsQueue, source: "memcached(1) -b"},
+	{program: "memcached", name: "memcached -c", is: itsConns, each: 1,
+		does: "Memcached raises its descriptor limit to that number when it starts, " +
+			"where it may.",
+		source: "memcached(1) -c"},
 	{program: "kubelet", name: "maxOpenFiles", is: itsFiles,
 		source: "kubelet.config.k8s.io KubeletConfiguration maxOpenFiles"},
 	{program: "supervisor", name: "minfds", is: itsFiles, source: "supervisord minfds"},
@@ -120,6 +128,18 @@ var items = []item{
 	{program: "uvicorn", name: "uvicorn listen backlog", is: itsQueue,
 		does:   "That is what uvicorn asks for without --backlog.",
 		source: "uvicorn settings --backlog"},
+	{program: "uvicorn", name: "uvicorn backlog", is: itsQueue, source: "uvicorn settings " +
+		"--backlog"},
+	{program: "uvicorn", name: "uvicorn limit_concurrency", is: itsConns, each: 1,
+		does:   "Above it clients get status 503.",
+		source: "uvicorn settings --limit-concurrency"},
+	{program: "python", name: "listen backlog", is: itsQueue,
+		source: "Python socket.socket.listen"},
+	{program: "node", name: "node backlog", is: itsQueue, source: "node lib/net.js " +
+		"Server.prototype.listen"},
+	{program: "node", name: "node maxConnections", is: itsBounds,
+		does:   "Bounds the connections of the server; it closes what is above.",
+		source: "node lib/net.js onconnection"},
 	{program: "node", name: "node listen backlog", is: itsQueue,
 		does:   "Node asks for 511 where server.listen() is given no backlog.",
 		source: "node lib/net.js Server.prototype.listen"},
@@ -144,10 +164,49 @@ func (p *parser) program(program, name, value string) bool {
 	return true
 }
 
+// inCode takes what programs give to the functions that listen.
+func (p *parser) inCode(key string, v *node) bool {
+	last, of := knob.Last(key), knob.Last(p.under)
+	switch {
+	case p.lang == pythonText && p.under == "uvicorn.run":
+		return p.program("uvicorn", "uvicorn "+key, v.String())
+	case p.lang == pythonText && key == "backlog":
+		return p.program("python", "listen backlog", v.String())
+	case p.lang == scriptText && key == "backlog" && of == "listen":
+		return p.program("node", "node backlog", v.String())
+	case p.lang == scriptText && last == "maxConnections":
+		return p.program("node", "node maxConnections", v.String())
+	}
+	return false
+}
+
+// listens takes listen(128) of Python, and listen(port, host, backlog) of Node.
+func (p *parser) listens(n *node, name string) {
+	last := n.items[len(n.items)-1]
+	switch {
+	case knob.Last(name) != "listen":
+		return
+	case p.lang == scriptText && len(n.items) > 3:
+		last = n.items[2]
+	case p.lang == scriptText && len(n.items) < 2, p.lang != scriptText && len(n.items) != 1:
+		return
+	}
+	if p.goTo(n.row); last.kind == scalar && isValue(last.String()) {
+		if p.lang == scriptText {
+			p.program("node", "node backlog", last.String())
+		} else if p.lang == pythonText {
+			p.program("python", "listen backlog", last.String())
+		}
+	}
+}
+
 // programItem takes what stands in YAML: of Envoy and the kubelet.
 func (p *parser) programItem(key string, v *node) bool {
+	if p.lang.isCode() && isValue(v.String()) && p.inCode(key, v) {
+		return true
+	}
 	for _, name := range []string{"envoy", "kubelet"} {
-		if it := itemOf(name, key); it != nil && p.lang == nil &&
+		if it := itemOf(name, key); it != nil && (p.lang == nil || p.lang == jsonText) &&
 			(key != "max_connections" || p.under == "thresholds") {
 			p.goTo(v.row)
 			return p.program(name, it.name, v.String())
@@ -156,13 +215,38 @@ func (p *parser) programItem(key string, v *node) bool {
 	return false
 }
 
-// servers are programs whose command line says how they listen: their arguments with a value, and
-// the backlog where none is given, 0 for not known.
-var servers = map[string][]string{
-	"gunicorn": {"--backlog", "--worker-connections"},
-	"uvicorn":  {"--backlog", "--limit-concurrency"},
-	"node":     nil, "nodejs": nil,
+// servers are programs whose command line says how they listen: their arguments with a value.
+var servers = map[string]flags{
+	"gunicorn": {"gunicorn", []option{{"--backlog", "gunicorn --backlog"},
+		{"--worker-connections", "gunicorn --worker-connections"}}},
+	"uvicorn": {"uvicorn", []option{{"--backlog", "uvicorn --backlog"},
+		{"--limit-concurrency", "uvicorn --limit-concurrency"}}},
+	"node": {program: "node"}, "nodejs": {program: "node"},
+	"redis-server": redisFlags, "valkey-server": redisFlags,
+	"mysqld": mysqlFlags, "mariadbd": mysqlFlags, "mysqld_safe": mysqlFlags,
+	"postgres": postgresFlags, "postmaster": postgresFlags,
+	"haproxy": {"haproxy", []option{{"-n", "maxconn"}}},
+	"uwsgi":   {"uwsgi", []option{{"--listen", "listen"}, {"-l", "listen"}}},
+	"memcached": {"memcached", []option{{"-b", "memcached -b"}, {"-c", "memcached -c"},
+		{"--conn-limit", "memcached -c"}, {"--listen-backlog", "memcached -b"}}},
 }
+
+// flags are those of a program, each with the item that it sets.
+type flags struct {
+	program string
+	all     []option
+}
+
+type option struct{ written, item string }
+
+var (
+	redisFlags = flags{"redis", []option{{"--tcp-backlog", "tcp-backlog"},
+		{"--maxclients", "maxclients"}}}
+	mysqlFlags = flags{"mysql", []option{{"--max-connections", "max_connections"},
+		{"--back-log", "back_log"}, {"--open-files-limit", "open_files_limit"}}}
+	postgresFlags = flags{"postgresql", []option{{"-N", "max_connections"},
+		{"max-connections", "max_connections"}, {"--max-connections", "max_connections"}}}
+)
 
 func isServer(name string) bool { _, ok := servers[name]; return ok }
 
@@ -174,7 +258,7 @@ func startsServer(text string) bool {
 
 // server takes the command line of a server.
 func (p *parser) server(name string, args []word) bool {
-	flags, ok := servers[name]
+	known, ok := servers[name]
 	if !ok {
 		return false
 	}
@@ -187,18 +271,21 @@ func (p *parser) server(name string, args []word) bool {
 	asked := !servesAnApp(args)
 	for i, a := range args {
 		asked = asked || strings.HasPrefix(a.String(), "--backlog")
-		for _, flag := range flags {
-			value, ok := strings.CutPrefix(a.String(), flag+"=")
-			if a.String() == flag && i+1 < len(args) {
-				value, ok = args[i+1].String(), true
-			}
-			if ok {
+		written, value, ok := strings.Cut(a.String(), "=")
+		if !ok && i+1 < len(args) {
+			value = args[i+1].String()
+		}
+		if len(written) > 2 {
+			written = strings.ReplaceAll(written, "_", "-")
+		}
+		for _, f := range known.all {
+			if f.written == written && (ok || isValue(value)) {
 				p.goTo(a.row)
-				p.program(name, name+" "+flag, value)
+				p.program(known.program, f.item, value)
 			}
 		}
 	}
-	if !asked && len(args) > 0 {
+	if asks := name == "gunicorn" || name == "uvicorn"; asks && !asked && len(args) > 0 {
 		p.goTo(args[0].row)
 		p.program(name, name+" listen backlog", "2048")
 	}
@@ -270,7 +357,7 @@ func (f *wordFile) line(p *parser, t string) {
 	}
 	name, value := t[:i], strings.Trim(trim(strings.TrimLeft(t[i:], "= \t")), `"'`)
 	if f.sections != nil {
-		name = strings.ReplaceAll(name, "-", "_")
+		name = strings.TrimPrefix(strings.ReplaceAll(name, "-", "_"), "loose_")
 	}
 	if strings.HasPrefix(strings.ToLower(strings.TrimLeft(name, "!")), "include") {
 		p.notRead("it includes " + value)
@@ -278,7 +365,10 @@ func (f *wordFile) line(p *parser, t string) {
 	if f.program == "gunicorn" && i > 0 && strings.IndexByte(blank, t[0]) >= 0 {
 		return
 	}
-	p.program(f.program, f.prefix+name, value)
+	if p.program(f.program, f.prefix+name, value) {
+		last := &p.settings[len(p.settings)-1]
+		last.made = f.program == "gunicorn" && !isValue(value)
+	}
 }
 
 // haproxy reads the file of HAProxy.

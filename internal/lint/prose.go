@@ -137,6 +137,9 @@ func (p *parser) inLanguage(language string, w word) {
 	}
 }
 
+// aLimit is a line of limits.conf without its first field.
+var aLimit = regexp.MustCompile(`^(?:soft|hard|-)\s+\w+\s+\S+$`)
+
 func hasPrompts(s string) bool {
 	for line := range strings.Lines(s) {
 		if prompt.MatchString(trim(line)) && !strings.HasPrefix(line, "#") {
@@ -151,13 +154,11 @@ func typed(s string) string {
 	var b strings.Builder
 	open := false
 	for line := range strings.Lines(s) {
-		if t := trim(line); open || prompt.MatchString(t) {
+		if t := trim(strings.TrimSuffix(line, "\n")); open || prompt.MatchString(t) {
 			b.WriteString(prompt.ReplaceAllString(t, ""))
-			open = strings.HasSuffix(strings.TrimRight(t, "\n"), `\`)
+			open = strings.HasSuffix(t, `\`)
 		}
-		if !strings.HasSuffix(b.String(), "\n") || !open {
-			b.WriteString("\n")
-		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }
@@ -227,17 +228,29 @@ func (t *page) flat(n ast.Node) word {
 func (t *page) lines(n ast.Node) {
 	coded := false
 	_ = ast.Walk(n, func(c ast.Node, entering bool) (ast.WalkStatus, error) {
-		if span, ok := c.(*ast.CodeSpan); ok && entering {
+		switch c.(type) {
+		case *ast.CodeSpan, *ast.Emphasis:
+			if !entering {
+				break
+			}
 			first := len(t.settings)
-			t.inline(t.flat(span))
+			t.inline(t.flat(c))
 			coded = coded || len(t.settings) > first
-			return ast.WalkSkipChildren, nil
+			if _, code := c.(*ast.CodeSpan); code || len(t.settings) > first {
+				return ast.WalkSkipChildren, nil
+			}
 		}
 		return ast.WalkContinue, nil
 	})
-	if !coded {
-		t.sentences(t.flat(n))
+	if coded {
+		return
 	}
+	w := t.flat(n)
+	if item, ok := n.Parent().(*ast.ListItem); ok && n.PreviousSibling() == nil &&
+		item.Parent().(*ast.List).Marker == '*' && aLimit.MatchString(w.text) {
+		w.text = "* " + w.text // the domain, not a mark of a list
+	}
+	t.sentences(w)
 }
 
 // sentences reads text that is no code.
@@ -327,6 +340,11 @@ func (t *htmlPage) start(tok html.Token) {
 			t.inner = tok.Data
 		}
 		return
+	case "br":
+		if t.inner == "pre" {
+			t.text.text += "\n" + written
+			return
+		}
 	case "tr":
 		t.cells = nil
 	}
@@ -398,6 +416,12 @@ func (p *parser) marked(all *rows) {
 		case strings.HasSuffix(t, "::") && !strings.HasPrefix(t, ".."):
 			p.spans(line, all.n)
 			p.inLanguage("", indented(all))
+		case strings.HasPrefix(t, "|"):
+			var cells []word
+			for cell := range strings.SplitSeq(strings.Trim(t, "|"), "|") {
+				cells = append(cells, word{strings.Trim(trim(cell), "`"), all.n})
+			}
+			p.cells(cells, nil)
 		case !p.spans(line, all.n) && !strings.HasPrefix(t, ".."):
 			p.sentences(word{line, all.n})
 		}
