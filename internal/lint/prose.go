@@ -294,7 +294,9 @@ func (p *parser) html(all *rows) {
 
 type htmlPage struct {
 	*parser
-	text          word
+	text          []byte // so far
+	begins        int    // its row
+	filled        bool   // there is more in it than blanks
 	inner         string // the element whose text is code, "" for none
 	language      string
 	cells, header []word
@@ -308,10 +310,11 @@ func (t *htmlPage) token(tok html.Token, row int) {
 		if t.dead != "" {
 			return
 		}
-		if trim(t.text.text) == "" {
-			t.text.row, t.text.text = row, ""
+		if !t.filled {
+			t.begins, t.text = row, t.text[:0]
+			t.filled = trim(tok.Data) != ""
 		}
-		t.text.text += tok.Data
+		t.text = append(t.text, tok.Data...)
 	case html.StartTagToken:
 		t.start(tok)
 	case html.EndTagToken:
@@ -342,7 +345,7 @@ func (t *htmlPage) start(tok html.Token) {
 		return
 	case "br":
 		if t.inner == "pre" {
-			t.text.text += "\n" + written
+			t.text = append(t.text, "\n"+written...)
 			return
 		}
 	case "tr":
@@ -357,10 +360,10 @@ func (t *htmlPage) end(name string) {
 	switch {
 	case name == t.dead:
 		t.dead = ""
-		t.text = word{}
+		t.taken()
 	case name == t.inner:
-		w := t.text
-		t.text, t.inner = word{}, ""
+		w := t.taken()
+		t.inner = ""
 		if name == "pre" {
 			t.inLanguage(t.language, w)
 		} else {
@@ -369,8 +372,8 @@ func (t *htmlPage) end(name string) {
 		t.language = ""
 	case name == "td" || name == "th":
 		t.heads = t.heads || name == "th"
-		t.cells = append(t.cells, word{trim(t.text.text), t.text.row})
-		t.text = word{}
+		w := t.taken()
+		t.cells = append(t.cells, word{trim(w.text), w.row})
 	case name == "tr":
 		if t.parser.cells(t.cells, t.header); t.heads {
 			t.header = t.cells
@@ -381,11 +384,16 @@ func (t *htmlPage) end(name string) {
 	}
 }
 
+// taken is the text so far; what follows is another.
+func (t *htmlPage) taken() word {
+	w := word{string(t.text), t.begins}
+	t.text, t.filled = t.text[:0], false
+	return w
+}
+
 // flush reads the text so far.
 func (t *htmlPage) flush() {
-	w := t.text
-	t.text = word{}
-	if trim(w.text) != "" && t.dead == "" {
+	if w := t.taken(); trim(w.text) != "" && t.dead == "" {
 		t.sentences(w)
 	}
 }
