@@ -28,7 +28,12 @@ type page struct {
 
 // markdown reads what CommonMark calls code, the rows of tables, and lines by themselves.
 func (p *parser) markdown(all *rows) {
-	t := &page{parser: p, source: []byte(withoutFront(all.rest)), first: all.n + 1}
+	source := withoutFront(all.rest)
+	cut := len(source) > largestPage
+	if cut {
+		source = source[:strings.LastIndexByte(source[:largestPage], '\n')+1]
+	}
+	t := &page{parser: p, source: []byte(source), first: all.n + 1}
 	t.starts = []int{0}
 	for i, c := range t.source {
 		if c == '\n' {
@@ -37,37 +42,67 @@ func (p *parser) markdown(all *rows) {
 	}
 	all.rest = ""
 	md := goldmark.New(goldmark.WithExtensions(extension.Table))
-	root := md.Parser().Parse(text.NewReader(withoutLinks(t.source)))
+	root := md.Parser().Parse(text.NewReader(plainer(t.source)))
 	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		return t.visit(n), nil
 	})
+	if cut {
+		p.goTo(t.rowAt(len(source)))
+		p.add(stray("", "", tooLargePage))
+	}
 }
 
-// longestPassage is how much without an empty line is looked at for links: goldmark takes the
-// square of the length for those that do not end (v1.8).
-const longestPassage = 8 << 10
+// What goldmark takes the square of (v1.8): links that do not end, emphasis, and what is nested. No
+// page that a person wrote has as much of them.
+const (
+	largestPage    = 512 << 10
+	longestPassage = 8 << 10  // without an empty line, in which there may be links
+	longestStarred = 32 << 10 // and in which there may be emphasis
+	deepestQuote   = 20
+)
 
-// withoutLinks blanks the marks of links in long passages. Offsets stay as they are.
-func withoutLinks(source []byte) []byte {
+var tooLargePage = Note{NoEffect, "From here on nothing is judged: the file has more than 512 KiB " +
+	"of Markdown.", ""}
+
+// plainer blanks the marks of links and of emphasis in long passages, and marks that nest too
+// deeply. Offsets stay as they are.
+func plainer(source []byte) []byte {
 	out := bytes.Clone(source)
 	for from := 0; from < len(out); {
 		end := bytes.Index(out[from:], []byte("\n\n"))
 		if end < 0 {
 			end = len(out) - from
 		}
-		if passage := out[from : from+end]; len(passage) > longestPassage {
-			for i, c := range passage {
-				if c == '[' || c == ']' {
-					passage[i] = ' '
-				}
-			}
+		if passage := out[from : from+end]; len(passage) > longestStarred {
+			blanked(passage, "[]*<")
+		} else if len(passage) > longestPassage {
+			blanked(passage, "[]")
 		}
 		from += end + 2
 	}
+	for line := range bytes.Lines(out) {
+		marks := line[:len(line)-len(bytes.TrimLeft(line, "> \t-+*"))]
+		if len(bytes.Fields(marks)) > deepestQuote || bytes.Count(marks,
+			[]byte(">")) > deepestQuote {
+			blanked(marks, ">-+*")
+		}
+	}
 	return out
+}
+
+// blanked takes marks out of a text, but for a star that begins a line and has a blank behind it.
+func blanked(text []byte, marks string) {
+	first := true
+	for i, c := range text {
+		isItem := first && c == '*' && i+1 < len(text) && text[i+1] == ' '
+		if strings.IndexByte(marks, c) >= 0 && !isItem {
+			text[i] = ' '
+		}
+		first = c == '\n' || first && (c == ' ' || c == '\t')
+	}
 }
 
 // withoutFront blanks the lines between --- at the beginning, which are about the page.
