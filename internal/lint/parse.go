@@ -13,38 +13,41 @@ import (
 
 // parser collects the settings of one file.
 type parser struct {
-	role     role
-	row      int
-	settings []setting
-	section  string // of the last [section] line
-	here     *document
-	looped   int                 // how many settings loops have made
-	loops    map[string][]string // the names of sysctls that a loop puts into a variable
-	depth    int                 // of commands inside quotes
-	oneRow   bool                // all lines of a string stand on one row
-	tree     int                 // bytes of YAML that were parsed
-	all      *rows               // the lines after this one, nil inside of a command
-	sh       *syntax.Parser
-	shell    int    // bytes given to it
-	failed   int    // those of them that were no statement
-	where    string // the command that carries what follows elsewhere
-	world    world
-	branches bool // there are lines that may not run
-	format   *format
-	refers   []Reference
-	vars     map[string]string // what variables are set to, "" for more than one value
-	hostNet  bool              // a Quadlet unit with Network=host
-	accept   bool              // a socket unit that starts a process for each connection
-	lang     *language         // of the tree that is read, nil for YAML
-	masks    []string          // what templates fill in
-	target   string            // the file that what is read will be
-	opened   string            // the file that a program opened
-	pages    int               // that are read, in which lines may be sentences
-	repeated map[string]bool   // settings that aliases have made
-	above    string            // the part of a sysctl's name that the tables around give
-	under    string            // the name under which the table stands that is read
-	spelled  *spellings
-	lines    int // so far, but for empty ones and comments
+	role       role
+	row        int
+	settings   []setting
+	section    string // of the last [section] line
+	here       *document
+	looped     int                 // how many settings loops have made
+	loops      map[string][]string // the names of sysctls that a loop puts into a variable
+	depth      int                 // of commands inside quotes
+	oneRow     bool                // all lines of a string stand on one row
+	tree       int                 // bytes of YAML that were parsed
+	all        *rows               // the lines after this one, nil inside of a command
+	sh         *syntax.Parser
+	shell      int    // bytes given to it
+	failed     int    // those of them that were no statement
+	where      string // the command that carries what follows elsewhere
+	world      world
+	branches   bool // there are lines that may not run
+	format     *format
+	refers     []Reference
+	wrote      map[string]bool // the files that commands write
+	included   string          // the file that includes this one, and its line
+	includedAt int
+	vars       map[string]string // what variables are set to, "" for more than one value
+	hostNet    bool              // a Quadlet unit with Network=host
+	accept     bool              // a socket unit that starts a process for each connection
+	lang       *language         // of the tree that is read, nil for YAML
+	masks      []string          // what templates fill in
+	target     string            // the file that what is read will be
+	opened     string            // the file that a program opened
+	pages      int               // that are read, in which lines may be sentences
+	repeated   map[string]bool   // settings that aliases have made
+	above      string            // the part of a sysctl's name that the tables around give
+	under      string            // the name under which the table stands that is read
+	spelled    *spellings
+	lines      int // so far, but for empty ones and comments
 }
 
 // document is an open here-document.
@@ -69,9 +72,9 @@ var (
 		"lines.", ""}
 )
 
-// parse finds all settings of a file.
-func parse(name string, all *rows, spelled *spellings) *parser {
-	p := &parser{spelled: spelled, format: formatOf(name, all.rest)}
+// parse finds all settings of a file of a format.
+func parse(f *format, all *rows, spelled *spellings) *parser {
+	p := &parser{spelled: spelled, format: f}
 	p.readAll(p.format, all)
 	p.finish()
 	return p
@@ -264,6 +267,10 @@ func (p *parser) add(s setting) {
 // into runs a step whose settings are written into another file.
 func (p *parser) into(target string, step func()) {
 	first := len(p.settings)
+	if p.wrote == nil {
+		p.wrote = map[string]bool{}
+	}
+	p.wrote[target] = true
 	step()
 	for i := first; i < len(p.settings); i++ {
 		p.settings[i].target = p.unmasked(target)

@@ -233,7 +233,8 @@ func (p *parser) sysctl(args []word) {
 		switch {
 		case strings.HasPrefix(a, "-p"), strings.HasPrefix(a, "--load"), a == "--system",
 			a == "-f":
-			return // reads files
+			p.loads(args[i:])
+			return
 		case strings.HasPrefix(a, "-"):
 			continue
 		}

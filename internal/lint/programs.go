@@ -360,7 +360,7 @@ func (f *wordFile) line(p *parser, t string) {
 		name = strings.TrimPrefix(strings.ReplaceAll(name, "-", "_"), "loose_")
 	}
 	if strings.HasPrefix(strings.ToLower(strings.TrimLeft(name, "!")), "include") {
-		p.notRead("it includes " + value)
+		p.includes(f.under(strings.ToLower(name), value), p.format)
 	}
 	if f.program == "gunicorn" && i > 0 && strings.IndexByte(blank, t[0]) >= 0 {
 		return
@@ -369,6 +369,17 @@ func (f *wordFile) line(p *parser, t string) {
 		last := &p.settings[len(p.settings)-1]
 		last.made = f.program == "gunicorn" && !isValue(value)
 	}
+}
+
+// under is what an include means: of a directory, the files of it that are read.
+func (f *wordFile) under(name, value string) string {
+	switch {
+	case name == "!includedir":
+		return path.Join(value, "*.cnf")
+	case name == "include_dir":
+		return path.Join(value, "*.conf")
+	}
+	return value
 }
 
 // haproxy reads the file of HAProxy.
@@ -443,7 +454,7 @@ func (p *parser) nginxItem(words []serverconf.Word) {
 		}
 	case "include":
 		if !strings.Contains(words[1].Text, "mime.types") {
-			p.notRead("it includes " + words[1].Text)
+			p.includes(words[1].Text, p.format)
 		}
 	default:
 		p.program("nginx", name, words[1].Text)
