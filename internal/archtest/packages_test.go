@@ -125,7 +125,7 @@ func everything() []string {
 func TestPackagesAllThere(t *testing.T) {
 	d := newDebian(t, everything()...)
 	before := d.names("systemd")
-	if met, said := d.run(); met != "servers,exports,browser,strace,tools,vm" || said != "" {
+	if met, said := d.run(); met != "servers,exports,browser,strace,tools,metrics,vm" || said != "" {
 		t.Errorf("met %q, said %q", met, said)
 	}
 	if called := d.read("called"); called != "" || d.names("systemd") != before {
@@ -136,7 +136,7 @@ func TestPackagesAllThere(t *testing.T) {
 // The owner's packages and units stay as they are; of what is new nothing starts, now or at boot.
 func TestPackagesKeepTheOwners(t *testing.T) {
 	d := newDebian(t, "nginx-light", "tuned", "cloud-init")
-	if met, said := d.run(); met != "servers,exports,browser,strace,tools,vm" {
+	if met, said := d.run(); met != "servers,exports,browser,strace,tools,metrics,vm" {
 		t.Errorf("met %q, said %q", met, said)
 	}
 	if said := d.read("policy-said"); said != "101\n" {
