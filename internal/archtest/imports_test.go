@@ -119,7 +119,7 @@ var pure = []string{
 	"internal/encode", "internal/encode/hostile",
 	"internal/limit",
 	"internal/diagnose", "internal/diagnose/without", "internal/plan", "internal/lint", "internal/persist",
-	"internal/export", "internal/live",
+	"internal/export", "internal/live", "internal/ui/exporter/rules",
 	"internal/render",
 	"internal/load/result", "internal/prove/proof",
 }
