@@ -45,8 +45,11 @@ func Baseline(s Snapshot) Snapshot {
 	for f, r := range s.readings {
 		if _, counts := monotonic[f.Kind]; counts || !f.Kind.IsTable() &&
 			f.Kind != SysctlKind && f.Kind != PortsKind {
-			if r.Err == "" {
+			switch {
+			case r.Err == "":
 				out.Set(f, r.Text)
+			case f == All(f.Kind): // rows are missing
+				out.Miss(f, r.Err)
 			}
 		}
 	}

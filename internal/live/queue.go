@@ -67,8 +67,9 @@ func (s *State) Look(key string, now time.Time, queues []Queue, counts map[host.
 		q.looked = false
 	}
 	n.unwatched = 0
+	full := n.overflowed(counts)
 	for _, q := range queues {
-		n.look(q, now)
+		n.look(q, now, full)
 	}
 	for cookie, at := range n.drops {
 		if at.look != n.looks {
@@ -114,7 +115,23 @@ type dropsAt struct {
 	look  uint64
 }
 
-func (n *space) look(now Queue, at time.Time) {
+// overflows moves when a SYN or ACK met a full accept queue (net/ipv4/tcp_input.c tcp_conn_request,
+// net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock).
+var overflows = host.Counter("TcpExt.ListenOverflows")
+
+// overflowed says whether some queue was full between the look before and this one.
+func (n *space) overflowed(counts map[host.Fact]int64) bool {
+	before, known := n.counts[overflows]
+	now, read := counts[overflows]
+	moved := known && read && now > before
+	was := n.moved // the counter is read after the queues: what they show next is of this move
+	n.moved = moved
+	return moved || was
+}
+
+// look enters a queue. full says that one of the namespace was full since the look before: it was
+// this one, however short it is by now, if the listener has dropped something since.
+func (n *space) look(now Queue, at time.Time, full bool) {
 	q := n.queues[now.Listener]
 	if q == nil {
 		if len(n.queues) >= mostQueues {
@@ -125,6 +142,9 @@ func (n *space) look(now Queue, at time.Time) {
 		n.queues[now.Listener] = q
 	}
 	before, known := n.drops[now.Cookie]
+	if full && (known && now.Drops > before.drops || !known && n.looked && now.Drops > 0) {
+		q.raise(now.Limit + 1)
+	}
 	switch {
 	case known && now.Drops >= before.drops:
 		q.dropped += uint64(now.Drops - before.drops)

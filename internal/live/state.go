@@ -71,6 +71,7 @@ type space struct {
 
 	half      time.Time
 	looked    bool
+	moved     bool // TcpExt.ListenOverflows, at the last look
 	looks     uint64
 	queues    map[netip.AddrPort]*queue
 	unwatched int
@@ -117,6 +118,11 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 	n.own, n.why, n.at = v.Own, "", now
 	n.report = trimmed(v.Report)
 	r := v.Snapshot.Read()
+	if !v.Own { // the own one tells of the host
+		v.Gauges = slices.DeleteFunc(slices.Clone(v.Gauges), func(g limit.Gauge) bool {
+			return g.Subject.Kind == limit.Host
+		})
+	}
 	n.refusals(r, v.Gauges)
 	n.left = map[Table]int{}
 	n.seatLimits(now, s.o, v.Gauges)

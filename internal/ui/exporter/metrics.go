@@ -30,7 +30,9 @@ func (m *metric) desc() *prometheus.Desc {
 }
 
 const peakHelp = "Highest length of the accept queue since this scraper's last scrape on the " +
-	"same connection; of the last half to whole minute for a scraper that is new."
+	"same connection; of the last half to whole minute for a scraper that is new. Looked at " +
+	"every maxconn_look_interval_seconds, and all that the queue holds where the kernel " +
+	"counted an overflow in between."
 
 // The names. Use and ceiling are two metrics with the same labels, so that PromQL divides them.
 var (

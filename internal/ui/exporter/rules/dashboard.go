@@ -218,7 +218,7 @@ func exporterPanels(b *board) {
 		"{{instance}}: maxconn_survey_interval_seconds{"+host+"}")
 	b.panel("timeseries", 8, "What is not seen", "short",
 		"Facts that could not be read, and rows that are not told apart.",
-		"facts: {{reason}}: maxconn_unreadable_facts{"+host+"}",
+		"facts, {{reason}}: maxconn_unreadable_facts{"+host+"}",
 		"rows of {{table}}: maxconn_rows_left_out{"+host+"}")
 }
 
