@@ -118,6 +118,7 @@ func servers() []string { return strings.Fields("nginx-light wrk redis-server re
 func everything() []string {
 	return append(servers(),
 		strings.Fields(`ansible-core cloud-init tuned nix-bin chromium strace nftables iproute2
+		prometheus prometheus-alertmanager prometheus-node-exporter
 		qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring`)...)
 }
 

@@ -45,7 +45,8 @@ const webListener = "listener 10.0.0.1:80 = family=4 queue=0 limit=4 drops=0 uid
 	"process=web"
 
 func looked(s *State, now float64, used, drops uint32, overflows int64) {
-	s.Look("a", at(now), []Queue{{Listener: web, Cookie: 1, Used: used, Limit: 4, Drops: drops}},
+	q := Queue{Listener: web, Cookie: 1, Used: used, Limit: 4, Drops: drops}
+	s.Look("a", at(now), []Queue{q},
 		map[host.Fact]int64{overflowsFact: overflows})
 }
 

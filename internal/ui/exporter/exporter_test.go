@@ -224,7 +224,8 @@ func TestHost(t *testing.T) {
 		fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host)
 		answer, err := io.ReadAll(c)
 		c.Close()
-		if have := strings.HasPrefix(string(answer), fmt.Sprintf("HTTP/1.1 %d ", want)); !have &&
+		status := fmt.Sprintf("HTTP/1.1 %d ", want)
+		if have := strings.HasPrefix(string(answer), status); !have &&
 			!(host == "" && strings.HasPrefix(string(answer), "HTTP/1.1 403")) {
 			t.Errorf("Host: %s: %.40q %v, want %d", host, answer, err, want)
 		}

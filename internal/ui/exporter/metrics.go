@@ -53,7 +53,8 @@ var (
 	usedUnits = gauge("limit_used_units",
 		"What a limit counts now that is no connection: see the label unit.", ofUnit)
 	ceilingUnits = gauge("limit_ceiling_units",
-		"What a limit allows that is no connection; absent where that is not known.", ofUnit)
+		"What a limit allows that is no connection; absent where that is not known.",
+		ofUnit)
 	upperBound = gauge("limit_ceiling_upper_bound",
 		"1 where the true ceiling may be lower than the one that is exported.", ofLimit)
 	refusals = counter("limit_refusals_total", "What a limit refused, dropped or killed "+
@@ -84,8 +85,8 @@ var (
 		"unit.", []string{"process", "unit"})
 	filesCeiling = gauge("process_open_files_ceiling", "Descriptors that this process may "+
 		"have: its soft RLIMIT_NOFILE.", []string{"process", "unit"})
-	unreadable = gauge("unreadable_facts", "Facts that could not be read, by reason: what they "+
-		"would have told is not known.", []string{"reason"})
+	unreadable = gauge("unreadable_facts", "Facts that could not be read, by reason: what "+
+		"they would have told is not known.", []string{"reason"})
 	leftOut = gauge("rows_left_out", "Rows that are not exported, by table: there are more "+
 		"than are told apart.", []string{"table"})
 	surveyEvery = gauge("survey_interval_seconds", "Time from one survey to the next.", nil)

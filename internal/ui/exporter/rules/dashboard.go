@@ -237,7 +237,8 @@ func Fleet([]*limit.Limit) Dashboard {
 		": count by (limit, severity) (count by (instance, limit, severity) "+
 			"(maxconn_finding_info{"+all+"}))")
 	b.row("Verdicts and exporters")
-	b.panel("timeseries", 12, "Verdicts", "short", "Of network namespaces, as check gives them.",
+	b.panel("timeseries", 12, "Verdicts", "short",
+		"Of network namespaces, as check gives them.",
 		"{{verdict}}: count by (verdict) (maxconn_verdict_info{"+all+"})")
 	exporterPanels(b)
 	return b.Dashboard

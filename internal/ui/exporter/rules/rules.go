@@ -49,11 +49,12 @@ func ofLimit(l *limit.Limit) []Rule {
 		return Rule{Alert: "Maxconn" + camel(l.ID) + suffix, Expr: expr, For: wait,
 			Labels: map[string]string{"severity": severity},
 			Annotations: map[string]string{
-				"summary":     what + " ({{ $labels.subject }}, {{ $labels.netns }})",
+				"summary": what +
+					" ({{ $labels.subject }}, {{ $labels.netns }})",
 				"description": l.Title + ": " + l.Doc,
-				"runbook": "maxconn check --limit " + string(l.ID) + " says what it " +
-					"is here and what to do; maxconn explain " + string(l.ID) +
-					" explains the limit.",
+				"runbook": "maxconn check --limit " + string(l.ID) +
+					" says what it is here and what to do; maxconn explain " +
+					string(l.ID) + " explains the limit.",
 			}}
 	}
 	finding := func(severity string) string {
@@ -95,8 +96,8 @@ func general() []Rule {
 			"connections were refused"+where,
 			"A counter of the kernel moved that counts what a limit refuses, "+
 				"retransmissions included."),
-		alert("RefusalsGoOn", "rate(maxconn_limit_refusals_total[5m]) > 1", "5m", "critical",
-			"connections are refused all the time"+where,
+		alert("RefusalsGoOn", "rate(maxconn_limit_refusals_total[5m]) > 1", "5m",
+			"critical", "connections are refused all the time"+where,
 			"More than one a second, for five minutes."),
 		alert("AcceptQueueFull", peak+" >= "+most, "2m", "critical",
 			"the accept queue was full again and again"+where,

@@ -107,7 +107,8 @@ func TestDashboards(t *testing.T) {
 		ids, places := map[int]bool{}, map[gridPos]bool{}
 		for _, p := range d.Panels {
 			if ids[p.ID] || places[p.GridPos] || p.GridPos.X+p.GridPos.W > 24 {
-				t.Errorf("%s: panel %d %q at %+v", d.Title, p.ID, p.Title, p.GridPos)
+				t.Errorf("%s: panel %d %q at %+v", d.Title, p.ID, p.Title,
+					p.GridPos)
 			}
 			ids[p.ID], places[p.GridPos] = true, true
 		}
