@@ -151,7 +151,8 @@ func (a *app) attend(listeners []net.Listener, config string, surveys, served <-
 			surveys = nil
 			p := state.Pace()
 			printf(a.stderr, "maxconn: exporter: a survey takes %s of one "+
-				"processor, the next one comes in %s\n", p.CPU.Round(100*time.Microsecond),
+				"processor, the next one comes in %s\n",
+				p.CPU.Round(100*time.Microsecond),
 				p.Survey.Round(100*time.Millisecond))
 		}
 	}

@@ -61,7 +61,7 @@ func listenerOf(t *testing.T, s *State, now float64, scraper string) Listener {
 	return v.Spaces[0].Listeners[0]
 }
 
-// Each scraper gets the highest queue since it asked before, whoever else asks meanwhile.
+// Each scraper gets the highest queue since it asked before, also where others ask meanwhile.
 func TestPeaksOfEachScraper(t *testing.T) {
 	s := New(Options{})
 	entered(t, s, at(0), facts(t, webListener))

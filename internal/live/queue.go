@@ -54,7 +54,7 @@ type scraper struct {
 }
 
 // Look enters what a look at the listeners and counters of a namespace has seen. counts are
-// absolute. A namespace that no survey has told of is left alone.
+// absolute. A namespace without a survey is left alone.
 func (s *State) Look(key string, now time.Time, queues []Queue, counts map[host.Fact]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

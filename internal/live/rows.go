@@ -287,7 +287,8 @@ func (n *space) seatDestinations(now time.Time, o Options, r *host.Reader, gauge
 	}
 	for _, g := range gauges {
 		to := g.Subject.Destination
-		if g.Limit.ID == limit.EphemeralPorts && !g.Unbounded && to != "" {
+		held := g.Measure == limit.Held && g.Bounds&limit.Outbound != 0 && g.Unit == ""
+		if held && !g.Unbounded && to != "" {
 			name := destination(to, o.Destinations)
 			if d := found[name]; d != nil {
 				d.Ceiling += g.Bound()
