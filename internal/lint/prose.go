@@ -447,6 +447,11 @@ func (p *parser) marked(all *rows) {
 		line := all.next()
 		t := strings.TrimSpace(line)
 		p.goTo(all.n)
+		if p.lines++; p.lines > mostLines {
+			p.add(stray("", "", tooMany))
+			all.rest = ""
+			return
+		}
 		switch m, s := directiveOf.FindStringSubmatch(line),
 			listingOf.FindStringSubmatch(t); {
 		case m != nil:
