@@ -135,7 +135,7 @@ func (e *evaluation) voided() (out []Unseen) {
 // would find none, 0 where a higher one would not help or nobody knows how high.
 func Faults(s host.Snapshot) (needs []Need) {
 	for _, g := range evaluate(s, Options{}).gauges {
-		if severity := judge(g); severity == Critical || severity == Warning {
+		if severity := Judge(g); severity == Critical || severity == Warning {
 			needs = append(needs, Need{Gauge: &g, Want: g.Enough})
 		}
 	}
