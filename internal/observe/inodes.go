@@ -10,8 +10,8 @@ import (
 // pointers, so that most of it stays in a CPU's cache beside what the kernel touches during a dump.
 // It is never more than half full.
 type inodeTable struct {
-	// mayHave has a bit for each hash of an inode of the table: most sockets of a dump are not in
-	// it, and this much stays in the CPU's first cache.
+	// mayHave has a bit for each hash of an inode of the table: most sockets of a dump are
+	// not in it, and this much stays in the CPU's first cache.
 	mayHave [1 << 17 / 64]uint64
 	slots   []inodeSlot
 	shift   uint // 32 less the bits of an index

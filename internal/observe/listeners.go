@@ -65,8 +65,8 @@ type listening struct {
 	// where [::] takes IPv4 too.
 	all   map[local]*group
 	open6 host.PortSet
-	// found are answers of of, by the last bits of the port: looking into a map for each socket of
-	// a dump takes a tenth of its time.
+	// found are answers of of, by the last bits of the port: looking into a map for each
+	// socket of a dump takes a tenth of its time.
 	found [64]struct {
 		address netip.AddrPort
 		group   *group
