@@ -10,7 +10,7 @@ import (
 // mostIncluded is how many files are read because others include them.
 const mostIncluded = 1000
 
-// mostReferred is how many references of a file are told of.
+// mostReferred is how many references of a file are reported.
 const mostReferred = 1000
 
 // includes notes a file that this one includes and that is read in a format. What is under a
@@ -106,10 +106,16 @@ func candidates(from, name string) (all []string) {
 	}
 	all = []string{path.Clean(name)}
 	for _, top := range []string{"/etc/", "/usr/"} {
-		if at := strings.Index("/"+cleanPath(from), top); at >= 0 {
-			all = append(all, path.Clean(strings.TrimPrefix(("/" + cleanPath(from))[:at]+
-				"/"+name, map[bool]string{true: "", false: "/"}[path.IsAbs(from)])))
+		whole := path.Join("/", cleanPath(from))
+		at := strings.Index(whole, top)
+		if at < 0 {
+			continue
 		}
+		below := path.Join(whole[:at], name)
+		if !path.IsAbs(from) {
+			below = strings.TrimPrefix(below, "/")
+		}
+		all = append(all, below)
 	}
 	if _, below, ok := strings.Cut(name, "/"+path.Base(dir)+"/"); ok {
 		all = append(all, path.Join(dir, below))

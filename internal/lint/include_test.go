@@ -10,7 +10,7 @@ import (
 )
 
 // What a file includes is read in the format of what includes it where it is among the files of
-// the run, or may be read; what is not is told of, and the report is not clean.
+// the run, or may be read; what is not is reported, and the report is not clean.
 func TestIncludes(t *testing.T) {
 	for name, c := range map[string]struct {
 		files string // NAME:TEXT, one after the other
@@ -47,8 +47,8 @@ func TestIncludes(t *testing.T) {
 				"included etc/mysql/conf.d/a.cnf", "refers it includes x.inc"}},
 		"Redis": {"redis.conf:include local|local:maxclients 5", "",
 			[]string{"local 1 maxclients 5", "included local"}},
-		"PostgreSQL": {"postgresql.conf:include_dir 'conf.d'|conf.d/a.conf:max_connections = 5",
-			"", []string{"conf.d/a.conf 1 max_connections 5", "included conf.d/a.conf"}},
+		"PostgreSQL": {"postgresql.conf:include_dir 'conf.d'|" +
+			"conf.d/a.conf:max_connections = 5", "", []string{"conf.d/a.conf 1 max_connections 5", "included conf.d/a.conf"}},
 		"Apache": {"apache2.conf:IncludeOptional x/*.load|x/a.load:ListenBacklog 5", "",
 			[]string{"x/a.load 1 ListenBacklog 5", "included x/a.load"}},
 		"TuneD": {"t/mine/tuned.conf:[main]\ninclude=base,other|" +

@@ -426,28 +426,3 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func (p *parser) isNearKey(key string) bool {
 	return knob.Find(key) != nil || len(p.spelled.nearest(key)) > 0
 }
-
-// stray reports a line that begins with the name of a setting, or with the words of a limit, and
-// sets nothing.
-func (p *parser) stray(t string) {
-	if p.pages > 0 {
-		return // a sentence is no line that went wrong
-	}
-	words := strings.Fields(t)
-	if len(words) < 2 {
-		return
-	}
-	if words[1] == ":" && len(words) > 2 { // key : value
-		words = append(words[:1], words[2:]...)
-	}
-	name := strings.Trim(words[0], "\"',:`")
-	value := strings.Trim(words[1], "\"'`")
-	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
-	if looksLikeKey(name) && numeric && p.isNearKey(knob.Key(name)) {
-		p.add(stray(knob.Key(name), strings.Join(words[1:], " "), notAssignment))
-		return
-	}
-	if (words[0] == "soft" || words[0] == "hard") && slices.Contains(limitItems, words[1]) {
-		p.add(strayLimit(t, noDomain))
-	}
-}

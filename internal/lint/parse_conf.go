@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -186,4 +187,29 @@ func (p *parser) isMisspelt(word string) bool {
 		strings.IndexFunc(word, func(r rune) bool {
 			return !isKeyRune(r)
 		}) < 0 && len(p.spelled.nearest(word)) > 0
+}
+
+// stray reports a line that begins with the name of a setting, or with the words of a limit, and
+// sets nothing.
+func (p *parser) stray(t string) {
+	if p.pages > 0 {
+		return // a sentence is no line that went wrong
+	}
+	words := strings.Fields(t)
+	if len(words) < 2 {
+		return
+	}
+	if words[1] == ":" && len(words) > 2 { // key : value
+		words = append(words[:1], words[2:]...)
+	}
+	name := strings.Trim(words[0], "\"',:`")
+	value := strings.Trim(words[1], "\"'`")
+	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
+	if looksLikeKey(name) && numeric && p.isNearKey(knob.Key(name)) {
+		p.add(stray(knob.Key(name), strings.Join(words[1:], " "), notAssignment))
+		return
+	}
+	if (words[0] == "soft" || words[0] == "hard") && slices.Contains(limitItems, words[1]) {
+		p.add(strayLimit(t, noDomain))
+	}
 }

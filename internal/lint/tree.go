@@ -85,6 +85,8 @@ func (p *parser) entry(k, v *node) {
 		p.within(p.given(), func() { p.walk(v, key) })
 	case strings.HasSuffix(key, "sysctls") && strings.HasPrefix(key, "security.alpha"):
 		p.annotated(v)
+	case p.lang == nixText && (last == "eventsConfig" || last == "appendConfig") && v.isText():
+		p.readAs(formatTagged("nginx"), v.text)
 	case strings.Contains(key, "/") && p.limitsEntry(key, v):
 	case p.isFileName(key) && v.isText():
 		p.fileText(key, v.text)

@@ -108,7 +108,8 @@ func (p *parser) ulimits(n *node) {
 			}
 		}
 	case n.kind == table && n.has("name", "type") && !n.under("name", "type").plain,
-		n.kind == table && n.at("name") == "nofile":
+		n.kind == table && (n.at("name") == "nofile" || strings.HasPrefix(n.at("type"),
+			"RLIMIT_")):
 		p.ulimitPair(ulimitName(n.at("name", "type")), n)
 	case n.kind == table:
 		p.ulimitTable(n)
