@@ -25,7 +25,7 @@ func init() { // moved refers to the table
 			"name": named("host"), "netns-name": named("netns"), "kernel": release,
 			"user":  user,
 			"scope": kernelWord, "bound-sockets": kernelWord,
-			"cgroup-options": kernelWord,
+			"cgroup-options": kernelWord, "lsm": kernelWord, "os": kernelWord,
 		}},
 		SysctlKind: {name: sysctlName, text: kernelWord, fields: map[string]hide{
 			"kernel.hostname": named("host"), "kernel.domainname": named("host"),
@@ -62,8 +62,14 @@ func init() { // moved refers to the table
 			), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
 			"own_limit_name": kernelWord, "own_limit_counts": kernelWord,
 			"unseen_cgroup": kernelWord, "unseen_tables": kernelWord,
-			"frozen": kernelWord,
+			"frozen": kernelWord, "confined": named("profile"), "filters": kept,
 		}},
+		FilterKind: {name: figure, fields: map[string]hide{"hook": kernelWord,
+			"program": named("program"), "at": cgroup, "refuses": kernelWord}},
+		AllowanceKind: {name: device, fields: map[string]hide{"driver": kernelWord}},
+		DatapathKind: {name: mapName, fields: map[string]hide{"type": kernelWord}},
+		RouteKind:    {name: kept},
+		FeatureKind:  {name: kept, text: kernelWord},
 		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
 		UserKind:   {name: figure},
 		RestKind:   {name: kept},
@@ -140,7 +146,8 @@ which while who whole with without word words work would write written wrong yet
 
 // kernelWords are the kinds of devices (IFLA_INFO_KIND: struct rtnl_link_ops of Linux 6.18, and
 // those of package link), the queueing disciplines (net/sched/sch_*.c), the ways to control
-// congestion (net/ipv4/tcp_*.c), and the words that package observe has for the like.
+// congestion (net/ipv4/tcp_*.c), and the words that package observe has for the like; hooks of
+// cgroups, security modules, distributions, drivers, maps of datapaths.
 var kernelWords = setOf(`
 amt bareudp batadv bond bridge caif can dsa dummy erspan geneve gre gretap gtp hardware hsr ifb
 ip6erspan ip6gre ip6gretap ip6tnl ipip ipoib ipvlan ipvtap loopback lowpan macsec macvlan macvtap
@@ -151,6 +158,14 @@ hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_
 prio qfq red sfb sfq skbprio taprio tbf teql
 bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
 bytes child gro_cells initial listed napi netif_rx packets rps
+sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress ingress,egress lsm
+capability selinux smack tomoyo apparmor yama loadpin safesetid lockdown landlock ima evm ipe
+almalinux alpine amzn arch centos debian fedora ol opensuse-leap rhel rocky sles ubuntu
+ena gve mana hv_netvsc virtio_net vmxnet3 e1000 e1000e igb ixgbe ixgbevf i40e iavf ice mlx4_en
+mlx5_core bnxt_en r8169 bonding
+hash lru_hash cilium_ct4_glob cilium_ct6_glob cilium_ct_any4_ cilium_ct_any6_ cilium_snat_v4_
+cilium_snat_v6_ cali_v4_ct cali_v4_ct2 cali_v4_ct3 cali_v4_ct4 cali_v6_ct cali_v6_ct2 cali_v6_ct3
+cali_v6_ct4
 `)
 
 func setOf(words string) map[string]bool {
