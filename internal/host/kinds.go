@@ -144,8 +144,9 @@ const (
 	// FilterKind is a table by the number of an eBPF program that applies in a cgroup of the
 	// processes shown: hook ("connect4", "ingress,egress": where it decides) program (its name)
 	// at (the cgroup that it is attached to, absent where that is above what can be seen)
-	// refuses ("all": its instructions return nothing but a refusal). Programs of the hook "lsm"
-	// are those of the BPF security module, and apply on the whole host.
+	// refuses (what its instructions can return: "all", nothing but a refusal; "none", nothing
+	// but leave; "maybe"; "unread"). Programs of the hook "lsm" are those of the BPF security
+	// module, and apply on the whole host.
 	FilterKind Kind = "filter"
 	// AllowanceKind is a table by device with a driver of hardware: index driver and, by the
 	// driver's names, what it counts of the cloud's allowances: *_allowance_exceeded (packets
@@ -188,7 +189,7 @@ var always = map[Kind][]string{
 	QdiscKind:    {"link", "kind"},
 	ProcessKind:  {"soft", "hard", "files", "attributed"},
 	UserKind:     {"sockets"},
-	FilterKind:   {"hook"},
+	FilterKind:   {"hook", "refuses"},
 	DatapathKind: {"type", "max"},
 }
 

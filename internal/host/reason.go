@@ -11,6 +11,8 @@ const (
 	NoConntrack = "nf_conntrack is not loaded"
 	InChild     = "not visible in a child network namespace"
 	Masked      = "/proc/sys is not visible here"
+	// NotInSnapshot is never recorded: an older maxconn did not look, or the file was cut.
+	NotInSnapshot = "the snapshot does not have it"
 	// NotListed is of kernels before Linux 6.8.
 	NotListed = "this kernel does not list sockets that are bound and nothing else (Linux " +
 		"6.8 does)"

@@ -67,12 +67,12 @@ func init() { // moved refers to the table
 		FilterKind: {name: figure, fields: map[string]hide{"hook": kernelWord,
 			"program": named("program"), "at": cgroup, "refuses": kernelWord}},
 		AllowanceKind: {name: device, fields: map[string]hide{"driver": kernelWord}},
-		DatapathKind: {name: mapName, fields: map[string]hide{"type": kernelWord}},
-		RouteKind:    {name: kept},
-		FeatureKind:  {name: kept, text: kernelWord},
-		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
-		UserKind:   {name: figure},
-		RestKind:   {name: kept},
+		DatapathKind:  {name: mapName, fields: map[string]hide{"type": kernelWord}},
+		RouteKind:     {name: kept},
+		FeatureKind:   {name: kept, text: kernelWord},
+		CgroupKind:    {name: cgroup, fields: map[string]hide{"above": kernelWord}},
+		UserKind:      {name: figure},
+		RestKind:      {name: kept},
 		HolderKind: {name: sockets, fields: map[string]hide{"process": named("process"),
 			"state": kernelWord}},
 		MovedKind: {name: moved},
@@ -158,7 +158,7 @@ hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_
 prio qfq red sfb sfq skbprio taprio tbf teql
 bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
 bytes child gro_cells initial listed napi netif_rx packets rps
-sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress ingress,egress lsm
+maybe none unread sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress ingress,egress lsm
 capability selinux smack tomoyo apparmor yama loadpin safesetid lockdown landlock ima evm ipe
 almalinux alpine amzn arch centos debian fedora ol opensuse-leap rhel rocky sles ubuntu
 ena gve mana hv_netvsc virtio_net vmxnet3 e1000 e1000e igb ixgbe ixgbevf i40e iavf ice mlx4_en

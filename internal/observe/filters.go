@@ -111,10 +111,11 @@ func (x *filters) write(s *subject) {
 		if err != nil && errors.Is(err, fs.ErrNotExist) {
 			continue // it has been taken away meanwhile
 		}
-		row = row.Add("program", p.Name).Add("at", x.at[id])
-		if p.RefusesAll {
-			row = row.Add("refuses", "all")
+		if err != nil {
+			p.Decides = bpf.Unread
 		}
+		row = row.Add("program", p.Name).Add("at", x.at[id]).Add("refuses",
+			string(p.Decides))
 		s.filterRow(id, row)
 	}
 	if x.why != "" {
@@ -143,7 +144,8 @@ func (s *subject) security() {
 		s.miss(host.Unasked+": "+why(err), host.All(host.FilterKind))
 	}
 	for _, p := range programs {
-		s.filterRow(p.ID, host.Fields{}.Add("hook", "lsm").Add("program", p.Name))
+		s.filterRow(p.ID, host.Fields{}.Add("hook", "lsm").Add("program",
+			p.Name).Add("refuses", string(bpf.MayRefuse)))
 	}
 }
 

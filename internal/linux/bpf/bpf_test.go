@@ -84,32 +84,32 @@ func skip(t *testing.T, err error) {
 	t.Skipf("eBPF takes privileges: %v", err)
 }
 
-func TestRefusesAll(t *testing.T) {
+func TestDecision(t *testing.T) {
 	r0 := func(n int32) asm.Instruction { return asm.Mov.Imm(asm.R0, n) }
 	for _, c := range []struct {
 		name string
 		all  asm.Instructions
-		want bool
+		want Decision
 	}{
-		{"returns 0", asm.Instructions{r0(0), asm.Return()}, true},
-		{"returns 1", asm.Instructions{r0(1), asm.Return()}, false},
+		{"returns 0", asm.Instructions{r0(0), asm.Return()}, RefusesAll},
+		{"returns 1", asm.Instructions{r0(1), asm.Return()}, RefusesNone},
 		{"returns 0 two ways", asm.Instructions{asm.LoadMem(asm.R2, asm.R1, 4, asm.Word),
 			asm.JEq.Imm(asm.R2, 7, "other"), r0(0), asm.Return(),
-			r0(0).WithSymbol("other"), asm.Return()}, true},
+			r0(0).WithSymbol("other"), asm.Return()}, RefusesAll},
 		{"returns 0 or 1", asm.Instructions{asm.LoadMem(asm.R2, asm.R1, 4, asm.Word),
 			r0(0), asm.JEq.Imm(asm.R2, 7, "out"), r0(1),
-			asm.Return().WithSymbol("out")}, false},
+			asm.Return().WithSymbol("out")}, MayRefuse},
 		{"returns what it reads", asm.Instructions{asm.LoadMem(asm.R0, asm.R1, 4, asm.Word),
-			asm.Return()}, false},
-		{"counts", asm.Instructions{r0(0), asm.Add.Imm(asm.R0, 1), asm.Return()}, false},
+			asm.Return()}, MayRefuse},
+		{"counts", asm.Instructions{r0(0), asm.Add.Imm(asm.R0, 1), asm.Return()}, MayRefuse},
 		{"asks a helper", asm.Instructions{r0(0), asm.FnGetPrandomU32.Call(), asm.Return()},
-			false},
+			MayRefuse},
 		{"loads a packet", asm.Instructions{r0(0), asm.LoadAbs(0, asm.Byte), asm.Return()},
-			false},
-		{"is empty", nil, false},
+			MayRefuse},
+		{"is empty", nil, MayRefuse},
 	} {
-		if have := refusesAll(c.all); have != c.want {
-			t.Errorf("a program that %s: refuses all is %v", c.name, have)
+		if have := decision(c.all); have != c.want {
+			t.Errorf("a program that %s: %s, want %s", c.name, have, c.want)
 		}
 	}
 }

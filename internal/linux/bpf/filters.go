@@ -80,12 +80,20 @@ func query(dir string, flags uint32) (found []Filter, err error) {
 
 // Program is what is known of a program.
 type Program struct {
-	ID   uint32
-	Name string // as its author named it, of any bytes that C allows; "" where not told
-	// RefusesAll: its instructions return nothing but a refusal. Of one that may also let
-	// through nobody can say from outside what it decides.
-	RefusesAll bool
+	ID      uint32
+	Name    string // as its author named it, of any bytes that C allows; "" where not told
+	Decides Decision
 }
+
+// Decision is what a program's instructions can return.
+type Decision string
+
+const (
+	RefusesAll  Decision = "all"    // nothing but a refusal
+	RefusesNone Decision = "none"   // nothing but leave
+	MayRefuse   Decision = "maybe"  // for nobody outside to say
+	Unread      Decision = "unread" // the instructions are not for this user
+)
 
 // Lookup reads a program by its number.
 func Lookup(id uint32) (Program, error) {
@@ -99,35 +107,44 @@ func Lookup(id uint32) (Program, error) {
 		return Program{}, fmt.Errorf("read program %d: %w", id, err)
 	}
 	out := Program{ID: id, Name: info.Name}
+	out.Decides = Unread
 	if all, err := info.Instructions(); err == nil {
-		out.RefusesAll = refusesAll(all)
+		out.Decides = decision(all)
 	}
 	return out, nil
 }
 
-// refusesAll says whether a program can return nothing but an even number: the lowest bit of what
-// it returns decides (kernel/bpf/cgroup.c bpf_prog_run_array_cg). Register 0, which is what exit
-// returns and which the verifier wants written on every way there, is then written by nothing but
-// moves of such constants. What may write it otherwise may return anything.
-func refusesAll(all asm.Instructions) bool {
+// decision is what a program can return, by the lowest bit (kernel/bpf/cgroup.c
+// bpf_prog_run_array_cg). Register 0, which is what exit returns and which the verifier wants
+// written on every way there, tells where nothing but moves of constants writes it: what may write
+// it otherwise may return anything.
+func decision(all asm.Instructions) Decision {
+	var odd, even bool
 	for _, ins := range all {
 		op := ins.OpCode
 		switch class := op.Class(); {
 		case ins.IsFunctionCall(), ins.IsBuiltinCall(), class.IsJump() && op.JumpOp() == asm.Call:
-			return false
+			return MayRefuse
 		case class.IsJump():
 		case class.IsStore():
 			if op.Mode() == asm.AtomicMode {
-				return false
+				return MayRefuse
 			}
 		case op == 0, ins.Dst != asm.R0 && !isPacketLoad(op):
 		case class.IsALU() && op.ALUOp() == asm.Mov && op.Source() == asm.ImmSource &&
-			ins.Constant&1 == 0 && ins.Offset == 0:
+			ins.Offset == 0:
+			odd, even = odd || ins.Constant&1 == 1, even || ins.Constant&1 == 0
 		default:
-			return false
+			return MayRefuse
 		}
 	}
-	return len(all) > 0
+	switch {
+	case even && !odd:
+		return RefusesAll
+	case odd && !even:
+		return RefusesNone
+	}
+	return MayRefuse
 }
 
 // isPacketLoad is a load of a packet's bytes, which goes to register 0 whatever it names.
