@@ -14,8 +14,8 @@ const (
 	// own-files-soft and own-files-hard (descriptor limits of the shell that started maxconn),
 	// cgroup-options (what the boot option cgroup.memory= leaves out: "nosocket", "nokmem"),
 	// lsm (the active security modules in their order: "lockdown,capability,apparmor"), os
-	// (ID and VERSION_ID of os-release: "debian 12"; that of the subject's root directory, which
-	// need not be the distribution that built the kernel).
+	// (ID and VERSION_ID of os-release: "debian 12"; that of the subject's root directory,
+	// which need not be the distribution that built the kernel).
 	SystemKind Kind = "system"
 	// SysctlKind facts are named as sysctl(8) names them: net.core.somaxconn.
 	// White space in a value is one space. fs.file-nr and

@@ -27,9 +27,9 @@ const (
 	NoStatistics = "its driver gives no statistics"
 )
 
-// Untellable says whether a reason is that the kernel, a driver or the rights of the user tell nobody
-// here: what lies behind may bound connections, and is as little known as what a program allows
-// itself.
+// Untellable says whether a reason is that the kernel, a driver or the rights of the user tell
+// nobody here: what lies behind may bound connections, and is as little known as what a program
+// allows itself.
 func Untellable(why string) bool {
 	return strings.HasPrefix(why, NotListed) || strings.HasPrefix(why, Unasked) ||
 		strings.HasPrefix(why, NoStatistics)

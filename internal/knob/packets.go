@@ -157,9 +157,9 @@ var routing = append(routes(), Knob{
 	Plan:   plan(1, 1<<30, "ipv6-route-cache"),
 })
 
-// UnboundedRoutes is when IPv6 stopped to bound its cached routes, and the default became the largest
-// number (af6d10345ca7, CVE-2023-52340). Of the stable kernels 4.19, 5.4 and 6.1 are from their
-// announcements of January 2024; 5.10 and 5.15 are of the same round (derived).
+// UnboundedRoutes is when IPv6 stopped to bound its cached routes, and the default became the
+// largest number (af6d10345ca7, CVE-2023-52340). Of the stable kernels 4.19, 5.4 and 6.1 are from
+// their announcements of January 2024; 5.10 and 5.15 are of the same round (derived).
 var UnboundedRoutes = host.Change{
 	Since: host.V(6, 3),
 	Stable: []host.Version{

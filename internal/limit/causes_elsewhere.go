@@ -53,10 +53,10 @@ func messagesElsewhere() []OtherCause {
 		}, {
 			Errno: "EPERM", Call: "connect bind socket",
 			Means: "a program of the host refused the call: a BPF program of the " +
-				"cgroup (systemd's SocketBindDeny=, Cilium or Calico of a service " +
-				"without a backend, a container runtime), a security module, or " +
-				"seccomp. No table is full: a packet that netfilter drops makes " +
-				"connect() time out",
+				"cgroup (systemd's SocketBindDeny=, Cilium or Calico of a " +
+				"service without a backend, a container runtime), a security " +
+				"module, or seccomp. No table is full: a packet that netfilter " +
+				"drops makes connect() time out",
 			Look: "maxconn check --limit connect-filters; bpftool cgroup tree; " +
 				"systemctl show UNIT -p SocketBindDeny; ausearch -m avc",
 			Source: "net/ipv4/af_inet.c inet_stream_connect, __inet_bind " +

@@ -42,27 +42,27 @@ var _ = register(Limit{
 	Signs: []Sign{
 		{
 			Text: "conntrack_allowance_exceeded",
-			Means: "a counter of the ENA driver (ethtool -S): packets dropped because " +
-				"the instance may not have more tracked connections; new " +
+			Means: "a counter of the ENA driver (ethtool -S): packets dropped " +
+				"because the instance may not have more tracked connections; new " +
 				"connections fail, in and out, and established ones go on",
 			Look: "maxconn check --limit cloud-allowance --for 10s",
 		}, {
 			Text: "pps_allowance_exceeded",
-			Means: "a counter of the ENA driver (ethtool -S): packets dropped or held " +
-				"up because the instance may not send and receive more packets " +
-				"each second; SYNs are among them",
+			Means: "a counter of the ENA driver (ethtool -S): packets dropped or " +
+				"held up because the instance may not send and receive more " +
+				"packets each second; SYNs are among them",
 			Look: "maxconn check --limit cloud-allowance --for 10s",
 		}, {
 			Text: "bw_in_allowance_exceeded",
-			Means: "a counter of the ENA driver (ethtool -S): packets dropped or held " +
-				"up because of the instance's bandwidth, inbound " +
+			Means: "a counter of the ENA driver (ethtool -S): packets dropped or " +
+				"held up because of the instance's bandwidth, inbound " +
 				"(bw_out_allowance_exceeded: outbound)",
 			Look: "maxconn check --limit cloud-allowance --for 10s",
 		}, {
 			Text: "linklocal_allowance_exceeded",
-			Means: "a counter of the ENA driver (ethtool -S): packets dropped because " +
-				"DNS, the metadata service and time together get at most 1,024 " +
-				"packets each second for each device",
+			Means: "a counter of the ENA driver (ethtool -S): packets dropped " +
+				"because DNS, the metadata service and time together get at most " +
+				"1,024 packets each second for each device",
 			Look: "maxconn check --limit cloud-allowance --for 10s; a DNS cache on " +
 				"the host",
 		},

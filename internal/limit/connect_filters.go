@@ -161,9 +161,9 @@ func (p *filterProgram) gauge() Gauge {
 			"process") + ": it returns nothing else",
 		Owner: "who attached " + p.title(),
 		Steps: []Step{{Label: "calls that the program lets through", Value: 0,
-			Unit: "calls", How: Read, From: "instructions of program " + p.id}},
-		Evidence: []Evidence{p.where(), {"instructions of program " + p.id, "0",
-			"the only value that the program can return, and it means a refusal"}},
+			Unit: "calls", How: Read, From: "filter " + p.id + " refuses"}},
+		Evidence: []Evidence{p.where(), {"filter " + p.id + " refuses", "all",
+			"its instructions return nothing but a refusal"}},
 		Remedies: p.remedies(),
 	}
 }
@@ -227,7 +227,7 @@ func (p *filterProgram) where() Evidence {
 		whose = "there and below, on " + plural(int64(len(p.pids)), "process") + " (" +
 			p.first() + ")"
 	}
-	return Evidence{"filter " + p.id, strings.Join(p.hooks, ", "), p.title() +
+	return Evidence{"filter " + p.id + " hook", strings.Join(p.hooks, ", "), p.title() +
 		" is attached to " + p.cgroup() + " and decides " + whose}
 }
 
@@ -241,13 +241,14 @@ func (p *filterProgram) first() string {
 	return strings.Join(names, ", ")
 }
 
-// remedies are for whoever attached it: maxconn detaches nothing.
+// remedies are for the one who attached it: maxconn detaches nothing.
 func (p *filterProgram) remedies() (out []Remedy) {
 	if p.at != "" {
 		for _, hook := range p.hooks {
 			out = append(out, Remedy{Kind: Live, TakesEffect: Now,
 				Setting: "bpftool cgroup detach " +
-					encode.CommandWord(p.root+p.at) + " " + hook + " id " + p.id,
+					encode.CommandWord(p.root+p.at) + " " + hook + " id " +
+					p.id,
 				Text: "take the program off; a program that a link holds goes " +
 					"with its owner, or with bpftool link detach"})
 		}
@@ -279,8 +280,8 @@ func (p *filterProgram) keeper() string {
 		"will come back while that one runs"
 }
 
-// unifiedRoot is where the hierarchy of version 2 usually is: beside those of version 1, where there
-// are such.
+// unifiedRoot is where the hierarchy of version 2 usually is: beside those of version 1, where
+// there are such.
 func unifiedRoot(r *host.Reader) string {
 	for _, row := range r.Rows(host.CgroupKind) {
 		if row.Text("version") == "1" {

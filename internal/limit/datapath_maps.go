@@ -16,15 +16,15 @@ var _ = register(Limit{
 	Scope:   Host,
 	Doc: "A datapath of eBPF programs follows connections in maps of its own, not in " +
 		"nf_conntrack: Cilium in `cilium_ct4_global` (TCP) and `cilium_ct_any4_global` " +
-		"(the rest), and the ports that it masquerades with in `cilium_snat_v4_external`; " +
-		"Calico in `cali_v4_ct`. Each has a fixed number of entries. Calico's is a hash " +
-		"table: when it is full, a new connection gets no entry and its packets are " +
-		"dropped. Cilium's throw out the entries that were not used for longest (LRU): " +
-		"new connections go on, and idle ones lose theirs, so that their next packet is " +
-		"taken for that of an unknown connection; where all CPUs insert at once, an " +
-		"insertion may fail with room left (\"CT: Map insertion failed\"). A connection " +
-		"between two pods of one node takes several entries, and so the maps bound " +
-		"entries, not connections. Who may see them is root with CAP_SYS_ADMIN.",
+		"(the rest), and the ports that it masquerades with in " +
+		"`cilium_snat_v4_external`; Calico in `cali_v4_ct`. Each has a fixed number of " +
+		"entries. Calico's is a hash table: when it is full, a new connection gets no " +
+		"entry and its packets are dropped. Cilium's throw out the entries that were not " +
+		"used for longest (LRU): new connections go on, and idle ones lose theirs, so " +
+		"that their next packet is taken for that of an unknown connection; where all " +
+		"CPUs insert at once, an insertion may fail with room left (\"CT: Map insertion " +
+		"failed\"). A connection between two pods of one node takes several entries, and " +
+		"so the maps bound entries, not connections. To see them takes CAP_SYS_ADMIN.",
 	Formula: "max_entries of the map; how many entries a connection takes is for the " +
 		"datapath to say: one for each end on this node, and one for a service",
 	Myths: []Myth{
@@ -47,15 +47,15 @@ var _ = register(Limit{
 				"of connections, a BPF map: the map is full, mostly, and the " +
 				"first packet of each further connection is dropped. The " +
 				"kernel's own table (nf_conntrack) is another one",
-			Look: "maxconn check --limit datapath-maps as root of the node; cilium-dbg " +
-				"bpf ct list global | wc -l against bpf-ct-global-tcp-max; the " +
-				"metric cilium_bpf_map_pressure",
+			Look: "maxconn check --limit datapath-maps as root of the node; " +
+				"cilium-dbg bpf ct list global | wc -l against " +
+				"bpf-ct-global-tcp-max; the metric cilium_bpf_map_pressure",
 		}, {
 			Text: "No mapping for NAT masquerade",
 			Means: "Cilium's datapath found no free port to masquerade with, or no " +
 				"room in its map of translations (cilium_snat_v4_external)",
-			Look: "maxconn check --limit datapath-maps as root of the node; cilium-dbg " +
-				"bpf nat list | wc -l against bpf-nat-global-max",
+			Look: "maxconn check --limit datapath-maps as root of the node; " +
+				"cilium-dbg bpf nat list | wc -l against bpf-nat-global-max",
 		},
 	},
 	Sources: []string{
@@ -92,8 +92,8 @@ func datapathGauge(row host.Row) Gauge {
 		g.Unbounded, g.Ceiling, g.Used = true, 0, 0
 		g.Decides = !lru // full, it would refuse
 		g.Unseen = append(g.Unseen, host.Missing{Fact: host.Fact{Kind: row.Fact.Kind,
-			Name: row.Name() + "#entries"}, Why: "its entries were not counted: it is " +
-			"too large, or the kernel older than 5.6"})
+			Name: row.Name() + "#entries"}, Why: "its entries were not counted: it " +
+			"is too large, or the kernel older than 5.6"})
 		return g
 	}
 	full := entries >= top
@@ -109,16 +109,16 @@ func datapathGauge(row host.Row) Gauge {
 	g.Cause = name + " holds " + figure.Count(entries) + " of " + figure.Count(top) +
 		" entries: " + whenFull(lru)
 	g.Evidence = []Evidence{{"datapath " + row.Name() + " entries", figure.Count(entries) +
-		" of " + figure.Count(top), "entries of the whole host, those of connections that " +
-		"ended included until they are collected"}}
+		" of " + figure.Count(top), "entries of the whole host, those of connections " +
+		"that ended included until they are collected"}}
 	g.Remedies = datapathRemedies(name)
 	return g
 }
 
 func whenFull(lru bool) string {
 	if lru {
-		return "at that number each new connection throws out the entry that was not used " +
-			"for longest, and that connection is unknown at its next packet"
+		return "at that number each new connection throws out the entry that was not " +
+			"used for longest, and that connection is unknown at its next packet"
 	}
 	return "at that number the packets of new connections are dropped"
 }
@@ -141,11 +141,11 @@ func datapathRemedies(name string) []Remedy {
 		setting = "bpf-nat-global-max, or bpf-map-dynamic-size-ratio, in cilium-config"
 	}
 	return []Remedy{
-		{Kind: ByApplication, TakesEffect: "at the next start of the datapath's agent",
-			Text: "raise " + setting + "; the map is made anew, and connections lose " +
-				"their entries then"},
+		{Kind: ByApplication, TakesEffect: AtStart,
+			Text: "raise " + setting + "; the agent makes the map anew, and " +
+				"connections lose their entries then"},
 		{Kind: ByTopology, TakesEffect: NowForNew,
-			Text: "connections that are kept and used again take one entry instead of " +
-				"one each; fewer pods on the node"},
+			Text: "connections that are kept and used again take one entry instead " +
+				"of one each; fewer pods on the node"},
 	}
 }

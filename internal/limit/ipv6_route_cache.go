@@ -15,14 +15,15 @@ var _ = register(Limit{
 	Title:   "cached routes of IPv6, before Linux 6.3",
 	Measure: Held,
 	Scope:   Netns,
-	Doc: "IPv6 keeps a route of its own for a destination whose path has an MTU or a redirect " +
-		"of its own, and for packets that a raw socket or a tunnel sends to another next " +
-		"hop. " + knob.UnboundedRoutes.Before() + " a namespace may have " +
+	Doc: "IPv6 keeps a route of its own for a destination whose path has an MTU or a " +
+		"redirect of its own, and for packets that a raw socket or a tunnel sends to " +
+		"another next hop. " + knob.UnboundedRoutes.Before() + " a namespace may have " +
 		"net.ipv6.route.max_size of them; above it no further one is made, " +
 		"connect() and sendto() to such a destination fail with ENETUNREACH, and the " +
 		"log says \"Route cache is full\". Connections to destinations on ordinary " +
 		"paths share the route of their network and take none. Since then there is no " +
-		"such bound (the fix is that of CVE-2023-52340, and distributions took it back).",
+		"such bound (the fix is that of CVE-2023-52340; distributions have it in older " +
+		"kernels).",
 	Formula: "net.ipv6.route.max_size + 1 routes of the namespace; no bound since Linux 6.3",
 	Myths: []Myth{
 		{"net.ipv6.route.max_size bounds the routing table",
@@ -39,8 +40,8 @@ var _ = register(Limit{
 		Means: "before Linux 6.3: more than net.ipv6.route.max_size cached IPv6 routes; " +
 			"connect() and sendto() to further destinations fail with ENETUNREACH. " +
 			"IPv4 has no such bound",
-		Look: "maxconn check --limit ipv6-route-cache; cat /proc/net/rt6_stats (the sixth " +
-			"number, hexadecimal); sysctl net.ipv6.route.max_size",
+		Look: "maxconn check --limit ipv6-route-cache; cat /proc/net/rt6_stats (the " +
+			"sixth number, hexadecimal); sysctl net.ipv6.route.max_size",
 	}},
 	Sources: []string{
 		"net/ipv6/route.c ip6_dst_gc (4.4-6.2: entries > rt_max_size); af6d10345ca7 (6.3)",
@@ -120,7 +121,7 @@ func (g Gauge) cached(counted bool, answer host.Answer) Gauge {
 	g.Cause = "IPv6 has " + figure.Count(g.Used) + " cached routes of " +
 		figure.Count(g.Ceiling) + " (" + routesMax + "): at that number connect() to a " +
 		"destination that needs one of its own fails with ENETUNREACH" + may
-	g.Evidence = []Evidence{{"/proc/net/rt6_stats, sixth number", itoa(g.Used),
+	g.Evidence = []Evidence{{"route ipv6.entries", itoa(g.Used),
 		"routes that count, those of paths with an MTU of their own among them"}}
 	g.Enough, g.Lift = 2*g.Used, func(need int64) []Remedy { return raiseRoutes(g, need) }
 	g.Remedies = g.Lift(g.Enough)

@@ -39,8 +39,12 @@ func (s *subject) osRelease() {
 	if errors.Is(err, fs.ErrNotExist) {
 		text, _, err = infile.Text(s.ctx, filepath.Join(top, "usr/lib/os-release"), most)
 	}
-	if err != nil {
-		s.miss("os-release: "+why(err), fact)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.miss("there is no os-release", fact)
+		return
+	case err != nil:
+		s.miss(why(err), fact)
 		return
 	}
 	id, err := host.ParseOSRelease(string(text))

@@ -130,7 +130,7 @@ func (s *subject) filterRow(id uint32, row host.Fields) {
 
 // security records which security modules are active, and the programs of that of BPF.
 func (s *subject) security() {
-	modules, err := lsm.Active(s.sys())
+	modules, err := lsm.Active(s.sys(), s.options.Root == "")
 	if err != nil {
 		s.miss(why(err), host.System("lsm"))
 		return

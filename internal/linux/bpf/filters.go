@@ -123,7 +123,8 @@ func decision(all asm.Instructions) Decision {
 	for _, ins := range all {
 		op := ins.OpCode
 		switch class := op.Class(); {
-		case ins.IsFunctionCall(), ins.IsBuiltinCall(), class.IsJump() && op.JumpOp() == asm.Call:
+		case ins.IsFunctionCall(), ins.IsBuiltinCall(),
+			class.IsJump() && op.JumpOp() == asm.Call:
 			return MayRefuse
 		case class.IsJump():
 		case class.IsStore():

@@ -20,7 +20,7 @@ func TestActive(t *testing.T) {
 		0o644); err != nil {
 		t.Fatal(err)
 	}
-	have, err := Active(sys)
+	have, err := Active(sys, false)
 	if err != nil || !slices.Equal(have, []string{"lockdown", "yama", "apparmor"}) {
 		t.Errorf("%v, %v", have, err)
 	}

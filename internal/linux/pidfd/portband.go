@@ -59,7 +59,7 @@ func addrPort(a unix.Sockaddr) netip.AddrPort {
 }
 
 // HasPorts says whether this kernel gives a socket a part of the port range (Linux 6.3, and
-// distributions that took it back), by asking a socket that is closed again.
+// kernels of distributions that carry it), by asking a socket that is closed again.
 func HasPorts() (bool, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
