@@ -72,6 +72,10 @@ func (l *lexer) token() (t token) {
 		t.kind, t.text = 'w', word{"%r", t.row}
 	default:
 		t.kind, t.text = 'w', word{l.word(), l.row}
+		if l.code && l.triple && isPrefix(t.text.text) && l.at < len(l.text) &&
+			strings.IndexByte("'\"", l.text[l.at]) >= 0 {
+			return l.token()
+		}
 		if l.code && isDigit(c) { // 65_536
 			t.text.text = strings.ReplaceAll(t.text.text, "_", "")
 		}
@@ -167,6 +171,11 @@ func (l *lexer) word() string {
 	}
 	l.at = min(l.at, len(l.text))
 	return l.text[from:l.at]
+}
+
+// isPrefix says whether a word stands in front of a string of Python: r"", f"".
+func isPrefix(word string) bool {
+	return len(word) <= 2 && word != "" && strings.Trim(strings.ToLower(word), "rbfu") == ""
 }
 
 // regexp takes what Ruby looks for, to its closing brace: it sets nothing.

@@ -48,7 +48,8 @@ func TestIncludes(t *testing.T) {
 		"Redis": {"redis.conf:include local|local:maxclients 5", "",
 			[]string{"local 1 maxclients 5", "included local"}},
 		"PostgreSQL": {"postgresql.conf:include_dir 'conf.d'|" +
-			"conf.d/a.conf:max_connections = 5", "", []string{"conf.d/a.conf 1 max_connections 5", "included conf.d/a.conf"}},
+			"conf.d/a.conf:max_connections = 5", "", []string{
+			"conf.d/a.conf 1 max_connections 5", "included conf.d/a.conf"}},
 		"Apache": {"apache2.conf:IncludeOptional x/*.load|x/a.load:ListenBacklog 5", "",
 			[]string{"x/a.load 1 ListenBacklog 5", "included x/a.load"}},
 		"TuneD": {"t/mine/tuned.conf:[main]\ninclude=base,other|" +
@@ -64,14 +65,15 @@ func TestIncludes(t *testing.T) {
 			[]string{"run.sh 1 net.core.somaxconn 5"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			target := Target{Kernel: "6.12", Include: func(pattern string) (out []File) {
+			target := Target{Kernel: "6.12"}
+			target.Include = func(pattern string) (out []File) {
 				for _, f := range filesOf(c.below) {
 					if ok, _ := path.Match(pattern, f.Name); ok {
 						out = append(out, f)
 					}
 				}
 				return out
-			}}
+			}
 			r := Lint(filesOf(c.files), target)
 			if d := cmp.Diff(c.want, told(r)); d != "" {
 				t.Errorf("%s", d)

@@ -211,7 +211,10 @@ func (p *parser) as(r role, text string) {
 	}
 	if p.lines++; isControl(t) {
 		p.branches = true
-		return
+		text = control.ReplaceAllString(erb.ReplaceAllString(text, ""), "")
+		if t = flat(text); t == "" || isComment(t) || isControl(t) {
+			return
+		}
 	}
 	switch r {
 	case sysctlRole:

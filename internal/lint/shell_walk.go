@@ -252,6 +252,7 @@ func (s *script) assigned(a *syntax.Assign) {
 	}
 	name, value := a.Name.Value, w.String()
 	switch {
+	case strings.HasPrefix(w.text, "$("): // its commands are read by themselves
 	case strings.Contains(w.text, "\n"):
 		s.nested(w)
 	case strings.HasPrefix(name, "GRUB_CMDLINE"):
