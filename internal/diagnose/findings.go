@@ -15,7 +15,7 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 		if o.PID != 0 && g.Subject.PID != 0 && g.Subject.PID != o.PID {
 			continue
 		}
-		if severity := judge(g); severity != "" {
+		if severity := Judge(g); severity != "" {
 			out = append(out, newFinding(g, severity))
 		}
 	}
@@ -50,8 +50,8 @@ func effects(all []Finding) func(Finding) int {
 	}
 }
 
-// judge is the severity of what a gauge says; "" is nothing to say.
-func judge(g limit.Gauge) Severity {
+// Judge is the severity of what a gauge says; "" is nothing to say.
+func Judge(g limit.Gauge) Severity {
 	switch {
 	case g.Refusing:
 		return Critical

@@ -13,6 +13,10 @@ var monotonic = map[Kind][]string{
 	QdiscKind:    {"drops", "overlimits", "packets"},
 	ListenerKind: {"drops"},
 	RuleKind:     {"packets"},
+	AllowanceKind: {"conntrack_allowance_exceeded", "pps_allowance_exceeded",
+		"bw_in_allowance_exceeded", "bw_out_allowance_exceeded",
+		"linklocal_allowance_exceeded", "rx_ratelimit_packets", "tx_ratelimit_packets",
+		"rx_ratelimit_bytes", "tx_ratelimit_bytes"},
 	CgroupKind: {"memory_events_max", "memory_events_oom", "memory_failcnt",
 		"pids_events_max"},
 }
@@ -37,6 +41,24 @@ func Window(before, after Snapshot, length time.Duration) Snapshot {
 		}
 	}
 	return w
+}
+
+// Baseline is what Window needs of the earlier of two samples, to be kept until the later one: no
+// table of connections or processes.
+func Baseline(s Snapshot) Snapshot {
+	var out Snapshot
+	for f, r := range s.readings {
+		if _, counts := monotonic[f.Kind]; counts || !f.Kind.IsTable() &&
+			f.Kind != SysctlKind && f.Kind != PortsKind {
+			switch {
+			case r.Err == "":
+				out.Set(f, r.Text)
+			case f == All(f.Kind): // rows are missing
+				out.Miss(f, r.Err)
+			}
+		}
+	}
+	return out
 }
 
 // sameSubject says whether two samples are of one network namespace of one boot. Its inode number

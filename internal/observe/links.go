@@ -41,6 +41,7 @@ func (s *subject) links() {
 	s.writeAddresses(report.Devices)
 	s.writeNeighbours(report.Devices)
 	s.keepUnresolved(report.Devices)
+	s.allowances(report.Devices)
 }
 
 // sys is where sysfs is mounted: beside proc.
