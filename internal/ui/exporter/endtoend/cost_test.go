@@ -68,7 +68,8 @@ func TestCost(t *testing.T) {
 		slices.Sort(u.scrapes)
 		fmt.Printf("%-14s %7d sockets: %.2f %% of a processor, at most %d MB, scrape "+
 			"median %.1f ms, longest %.1f ms\n", name, made, 100*u.share,
-			u.memory>>20, ms(u.scrapes[len(u.scrapes)/2]), ms(u.scrapes[len(u.scrapes)-1]))
+			u.memory>>20, ms(u.scrapes[len(u.scrapes)/2]),
+			ms(u.scrapes[len(u.scrapes)-1]))
 	}
 	if ours.share > 0.01 || ours.memory > 64<<20 {
 		t.Errorf("%.2f %% of a processor and %d MB, want less than 1 %% and 64 MB",
