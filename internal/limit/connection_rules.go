@@ -73,6 +73,7 @@ var _ = register(Limit{
 		rulesetFact("rules"), rulesetFact("legacy"), host.All(host.RuleKind),
 		host.All(host.ListenerKind), host.All(host.InboundKind),
 	},
+	Refusals: []host.Fact{host.All(host.RuleKind)}, RefusalsShared: true,
 	Silent: true,
 	Gauges: connectionRuleGauges,
 })

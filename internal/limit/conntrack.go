@@ -109,7 +109,7 @@ var _ = register(Limit{
 	},
 	Details: []host.Fact{host.All(host.SlabKind), conntrackBuckets, host.System("scope"),
 		conntrackStat("insert_failed")},
-	Refusals: []host.Fact{conntrackStat("drop")},
+	Refusals: []host.Fact{conntrackStat("drop")}, RefusalsShared: true,
 	Silent:   true,
 	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
 	Gauges:   conntrackGauges,

@@ -79,9 +79,10 @@ var _ = register(Limit{
 		rulesetFact("legacy"), conntrackMax, conntrackCount, host.All(host.ConntrackKind),
 		host.Sysctl("net.core.somaxconn"),
 	},
-	Details: []host.Fact{conntrackMax, host.All(host.RestKind)},
-	Silent:  true,
-	Gauges:  natPortGauges,
+	Details:  []host.Fact{conntrackMax, host.All(host.RestKind)},
+	Refusals: []host.Fact{conntrackStat("insert_failed")}, RefusalsShared: true,
+	Silent: true,
+	Gauges: natPortGauges,
 })
 
 func rulesetFact(name string) host.Fact { return host.Fact{Kind: host.RulesetKind, Name: name} }
