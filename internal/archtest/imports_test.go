@@ -24,7 +24,7 @@ var rows = []struct {
 	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
 	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"}, {3, "internal/diagnose/without"},
-	{4, "internal/observe"}, {4, "internal/persist"},
+	{4, "internal/observe"}, {4, "internal/persist"}, {4, "internal/fix"},
 	{5, "internal/apply"}, {5, "internal/export"},
 	{6, "internal/lab"}, {6, "internal/lab/"}, {6, "internal/load"},
 	{7, "internal/prove"},

@@ -28,6 +28,22 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 	return out
 }
 
+// Rated is a gauge with the severity that check gives it, "" where there is nothing to say.
+type Rated struct {
+	limit.Gauge
+	Severity Severity
+}
+
+// Rate lists all gauges of the limits and the process asked for, those without a finding too.
+func Rate(s host.Snapshot, o Options) (out []Rated) {
+	for _, g := range evaluate(s, o).gauges {
+		if o.PID == 0 || g.Subject.PID == 0 || g.Subject.PID == o.PID {
+			out = append(out, Rated{g, judge(g)})
+		}
+	}
+	return out
+}
+
 // effects tells findings that others of the same severity explain, 1, from those that none does,
 // 0: one limit refuses a process what makes it meet the other.
 func effects(all []Finding) func(Finding) int {

@@ -129,7 +129,7 @@ var reportedQueues = []fault{
 			w.knock(8080, 100)
 			w.full(l, 65)
 			w.wait()
-			return w.queueing(l, 64, 100)
+			return w.queueing(l, 64, 100).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			cause: `does not accept`, remedies: []string{`application.*accept`},
@@ -150,7 +150,7 @@ var reportedQueues = []fault{
 			w.knock(8080, 160)
 			w.full(inherited, 129)
 			w.wait()
-			return w.queueing(inherited, 128, 160)
+			return w.queueing(inherited, 128, 160).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "sleep", cause: `does not accept`,
@@ -196,7 +196,7 @@ var reportedQueues = []fault{
 			_, err = w.client.Close(waiting.Group, lab.CloseSpec{})
 			w.must(err)
 			w.wait()
-			return w.queueing(l, 64, 100)
+			return w.queueing(l, 64, 100).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `does not accept`,

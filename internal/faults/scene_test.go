@@ -17,6 +17,56 @@ type scene struct {
 	again func()
 	// relisten is listen() with another backlog; nil where there is no listener to blame.
 	relisten func(backlog int) error
+	// load is one round of clients that go on as they did when the fault was made; it says how
+	// many were served. nil: that which works tries is the load.
+	load func() int
+}
+
+// round is one round of the load.
+func (s scene) round() int {
+	switch {
+	case s.load != nil:
+		return s.load()
+	case s.works():
+		return 1
+	}
+	return 0
+}
+
+// unserved is a scene whose program does not take what waits in its queue.
+func (s scene) unserved() scene {
+	s.load = nil
+	return s
+}
+
+// served has n clients come at once, and the server take all that got in; both ends are closed.
+func (w world) served(listener lab.Group, n int) func() int {
+	return func() int {
+		const soon = 50 * time.Millisecond // nobody waits for a server that is well
+		opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: n, NonBlocking: true})
+		w.must(err)
+		w.delivered()
+		taken, err := w.server.Accept(lab.AcceptSpec{Listener: listener, N: n, Within: soon})
+		w.must(err)
+		for group, a := range map[lab.Group]*lab.Actor{
+			opened.Group: w.client, taken.Group: w.server} {
+			_, err = a.Close(group, lab.CloseSpec{Reset: true})
+			w.must(err)
+		}
+		return taken.Count
+	}
+}
+
+// opens has one client connect and leave again.
+func (w world) opens(spec lab.ConnectSpec) func() int {
+	spec.Within = attempt
+	return func() int {
+		out, err := w.client.Connect(spec)
+		w.must(err)
+		_, err = w.client.Close(out.Group, lab.CloseSpec{Reset: true})
+		w.must(err)
+		return out.Count
+	}
 }
 
 // connects is whether a connection can be opened.
@@ -58,6 +108,7 @@ func (w world) queueing(listener lab.Group, backlog, n int) scene {
 		works:    w.still("TcpExt.ListenOverflows", func() { w.knock(8080, n) }),
 		again:    func() { w.must(w.relisten(listener)(backlog)) },
 		relisten: w.relisten(listener),
+		load:     w.served(listener, n),
 	}
 }
 
