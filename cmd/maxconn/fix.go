@@ -148,8 +148,8 @@ func (f *fixFlags) options(ctx context.Context, a *app) (o fixOptions, err error
 		}
 		d, err := time.ParseDuration(t.text)
 		if err != nil || d < time.Second || d > time.Hour {
-			return o, misuse("write a number with its unit, from 1s to 1h: "+t.flag+" 30s",
-				"%s: %s is not a time to watch", t.flag, quoted(t.text))
+			return o, misuse("write a number with its unit, from 1s to 1h: "+t.flag+
+				" 30s", "%s: %s is not a time to watch", t.flag, quoted(t.text))
 		}
 		*t.to = d
 	}
@@ -161,8 +161,8 @@ func (f *fixFlags) options(ctx context.Context, a *app) (o fixOptions, err error
 		return o, misuse("look with maxconn fix --dry-run, then add --yes",
 			"fix asks on a terminal, and there is none: --yes is needed")
 	case !f.dry && role.Secure():
-		return o, &failure{statusFailed, role.ErrSecure, "maxconn fix --dry-run says what " +
-			"it would change"}
+		return o, &failure{statusFailed, role.ErrSecure,
+			"maxconn fix --dry-run says what it would change"}
 	}
 	check := checkFlags{source: source{pid: f.pid}, limits: f.limits}
 	if o.check, err = check.options(ctx); err != nil {
@@ -259,7 +259,7 @@ func (a *app) carryOutFix(ctx context.Context, e *apply.Engine, f *fixFlags, o f
 	report, err := e.AwaitJudgement(ctx, run.Run)
 	p.done()
 	if ctx.Err() != nil {
-		a.hint(fmt.Sprintf("run %d is judged all the same: %s; %s takes it back", run.Run,
+		a.hint(fmt.Sprintf("run %d is judged all the same: %s; %s rolls it back", run.Run,
 			f.verb("history"), f.verb("rollback "+strconv.Itoa(run.Run))))
 	}
 	if err != nil {
@@ -274,8 +274,8 @@ func (a *app) agreedToFix(f *fixFlags, o fixOptions, found foundFix) (bool, erro
 		if err := render.FixText(w, found.report, a.style(f.verbose)); err != nil {
 			return err
 		}
-		return printf(w, "\nKept if that is cured after %v, else rolled back. Fix it? [y/N] ",
-			o.window)
+		return printf(w, "\nKept if that is cured after %v, else rolled back. "+
+			"Fix it? [y/N] ", o.window)
 	})
 	if err != nil {
 		return false, err
@@ -349,8 +349,9 @@ func (a *app) showFix(f *fixFlags, r fix.Report) error {
 	}
 	switch {
 	case r.State == string(apply.Persisting):
-		return &failure{statusFailed, errors.New("it is cured and kept, and the files for " +
-			"the next boot could not be written"), f.verb("confirm") + " tries again"}
+		return &failure{statusFailed, errors.New("it is cured and kept, and the files " +
+			"for the next boot could not be written"),
+			f.verb("confirm") + " tries again"}
 	case r.Outcome == fix.Waiting && r.Until != nil:
 		a.hint("rolled back at " + r.Until.Local().Format(time.TimeOnly) +
 			" unless confirmed: " + f.verb("confirm"))
@@ -360,7 +361,7 @@ func (a *app) showFix(f *fixFlags, r fix.Report) error {
 		a.hint("--limit fixes one of them by itself")
 	case r.Outcome == fix.Broken:
 		a.hint(f.verb("status") + " says what is left; " +
-			f.verb("rollback "+strconv.Itoa(r.Run)) + " takes it back")
+			f.verb("rollback "+strconv.Itoa(r.Run)) + " rolls it back")
 	}
 	return nil
 }

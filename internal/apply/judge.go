@@ -42,13 +42,9 @@ func (e *Engine) judge(ctx context.Context, r *Run) error {
 	defer stop()
 	begun := e.Now()
 	for looked := 1; ; looked++ {
-		s, err := e.Evidence(ctx, r.Fix.Window())
+		j := e.judgement(ctx, r)
 		if ctx.Err() != nil {
 			return nil
-		}
-		j := fix.Unread(err)
-		if err == nil {
-			j = r.Fix.Judge(s)
 		}
 		if r.Fix.Enough(j, looked, e.Now().Sub(begun)) {
 			return e.decide(r.ID, j)
@@ -57,6 +53,21 @@ func (e *Engine) judge(ctx context.Context, r *Run) error {
 			return nil
 		}
 	}
+}
+
+// judgement is what one window says. A judge that cannot go on is none: the run has to be rolled
+// back in time all the same.
+func (e *Engine) judgement(ctx context.Context, r *Run) (j fix.Judgement) {
+	defer func() {
+		if x := recover(); x != nil {
+			j = fix.Unread(fmt.Errorf("the judge has failed: %v", x))
+		}
+	}()
+	s, err := e.Evidence(ctx, r.Fix.Window())
+	if err != nil {
+		return fix.Unread(err)
+	}
+	return r.Fix.Judge(s)
 }
 
 // waits says whether a run is to be confirmed still.
@@ -109,8 +120,8 @@ func (e *Engine) follow(l *log) error {
 func (e *Engine) meddled(r *Run) string {
 	for i := range r.Progress {
 		if c := e.changeStatus(r, i); c.Now != NowNew {
-			return fmt.Sprintf("%s is %s since the change: %s", c.Setting, orEmpty(c.Value),
-				c.Now)
+			return fmt.Sprintf("%s is %s since the change: %s", c.Setting,
+				orEmpty(c.Value), c.Now)
 		}
 	}
 	return ""
@@ -129,7 +140,7 @@ func (e *Engine) AwaitJudgement(ctx context.Context, id int) (fix.Report, error)
 	defer tick.Stop()
 	for {
 		report, err := e.FixReport(id)
-		if err != nil || report.Outcome != fix.Watching {
+		if err != nil || report.Outcome == fix.Waiting || !State(report.State).open() {
 			return report, err
 		}
 		if err := e.guarded(id); err != nil {
@@ -158,7 +169,7 @@ func (e *Engine) guarded(id int) error {
 		return err
 	}
 	now, err := e.situation(false)
-	if err != nil || !r.undecided(r.State(now)) {
+	if s := r.State(now); err != nil || s == Pending && !r.undecided(s) || !s.open() {
 		return err
 	}
 	l, err := e.store().reopen(r, e.Now)

@@ -118,6 +118,7 @@ var pure = []string{
 	"internal/encode", "internal/encode/hostile",
 	"internal/limit",
 	"internal/diagnose", "internal/diagnose/without", "internal/plan", "internal/lint", "internal/persist",
+	"internal/fix",
 	"internal/export",
 	"internal/render",
 	"internal/load/result", "internal/prove/proof",

@@ -22,7 +22,7 @@ var natFaults = []fault{
 			_, err := clients.Connect(to)
 			w.must(err)
 			w.client = clients
-			return scene{works: w.connects(lab.ConnectSpec{To: behindNAT})}
+			return w.connecting(lab.ConnectSpec{To: behindNAT})
 		},
 		check: []string{"--for", "3s"}, // the clients send their SYNs again
 		want: want{limit: "conntrack", severity: "critical",

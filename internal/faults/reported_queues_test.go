@@ -21,7 +21,20 @@ var reportedQueues = []fault{
 		make: func(w world) scene {
 			l := w.listenAs(lab.ListenSpec{Addr: at(8080), Backlog: 5, MPTCP: true})
 			w.knock(8080, 40)
-			return w.queueing(l, 5, 40)
+			s := w.queueing(l, 5, 40)
+			s.load = func() int { // an MPTCP accept() waits whatever SO_RCVTIMEO says
+				opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080),
+					N: 40, NonBlocking: true})
+				w.must(err)
+				w.delivered()
+				n, _ := w.queued()
+				taken, err := w.server.Accept(lab.AcceptSpec{Listener: l,
+					N: int(n)})
+				w.must(err)
+				w.leave(opened, taken)
+				return taken.Count
+			}
+			return s
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `application asked for a backlog of 5`,
@@ -35,7 +48,7 @@ var reportedQueues = []fault{
 		make: func(w world) scene {
 			w.set("net.ipv4.tcp_syncookies", "0")
 			l := w.listenAs(lab.ListenSpec{Addr: at(8080), Backlog: 16, Defer: 60})
-			w.knock(8080, 60)
+			w.knock(8080, 24)
 			return w.halfOpen(l, 16)
 		},
 		want: want{limit: "syn-queue", severity: "critical", subject: "127.0.0.1:8080",

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
@@ -43,28 +44,48 @@ func (s scene) unserved() scene {
 func (w world) served(listener lab.Group, n int) func() int {
 	return func() int {
 		const soon = 50 * time.Millisecond // nobody waits for a server that is well
-		opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: n, NonBlocking: true})
+		opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: n,
+			NonBlocking: true})
 		w.must(err)
 		w.delivered()
-		taken, err := w.server.Accept(lab.AcceptSpec{Listener: listener, N: n, Within: soon})
+		taken, err := w.server.Accept(lab.AcceptSpec{Listener: listener, N: n,
+			Within: soon})
 		w.must(err)
-		for group, a := range map[lab.Group]*lab.Actor{
-			opened.Group: w.client, taken.Group: w.server} {
-			_, err = a.Close(group, lab.CloseSpec{Reset: true})
-			w.must(err)
-		}
+		w.leave(opened, taken)
 		return taken.Count
 	}
 }
 
-// opens has one client connect and leave again.
+// leave ends connections of the client and of the server, without a TIME_WAIT.
+func (w world) leave(opened, taken lab.Opened) {
+	_, err := w.client.Close(opened.Group, lab.CloseSpec{Reset: true})
+	w.must(err)
+	_, err = w.server.Close(taken.Group, lab.CloseSpec{Reset: true})
+	w.must(err)
+}
+
+// visits has one client connect to a server that takes whom it gets.
+func (w world) visits(listener lab.Group) func() int {
+	connect := w.opens(lab.ConnectSpec{To: at(8080)})
+	serve := sync.OnceFunc(func() { w.must(w.server.Serve(listener, lab.Hold)) })
+	return func() int {
+		serve()
+		return connect()
+	}
+}
+
+// opens has one client connect, and the one before it leave.
 func (w world) opens(spec lab.ConnectSpec) func() int {
 	spec.Within = attempt
+	var last []lab.Group
 	return func() int {
+		for _, g := range last {
+			_, err := w.client.Close(g, lab.CloseSpec{Reset: true})
+			w.must(err)
+		}
 		out, err := w.client.Connect(spec)
 		w.must(err)
-		_, err = w.client.Close(out.Group, lab.CloseSpec{Reset: true})
-		w.must(err)
+		last = []lab.Group{out.Group}
 		return out.Count
 	}
 }
@@ -77,6 +98,11 @@ func (w world) connects(spec lab.ConnectSpec) func() bool {
 		w.must(err)
 		return out.Count == 1
 	}
+}
+
+// connecting works where a client gets in.
+func (w world) connecting(spec lab.ConnectSpec) scene {
+	return scene{works: w.connects(spec), load: w.opens(spec)}
 }
 
 // attempt is how long one attempt may take: less than what a SYN that was dropped waits.
@@ -124,6 +150,7 @@ func (w world) relisten(listener lab.Group) func(int) error {
 func (w world) halfOpen(listener lab.Group, backlog int) scene {
 	return scene{
 		works:    w.connects(lab.ConnectSpec{To: at(8080)}),
+		load:     w.visits(listener),
 		again:    func() { w.must(w.relisten(listener)(backlog)) },
 		relisten: w.relisten(listener),
 	}

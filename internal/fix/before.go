@@ -20,9 +20,9 @@ type Before struct {
 	Watched []Reading `json:"watched"`
 	// Critical are the other limits that refused already: they are not the change's doing.
 	Critical []Reading `json:"critical,omitempty"`
-	// ForNew: a change acts on connections that are opened after it, and what holds the limit
-	// may be older.
-	ForNew   bool          `json:"for_new_connections,omitempty"`
+	// OldLast is for how many seconds what holds the limit may be older than the change, which
+	// acts on new connections only.
+	OldLast  float64       `json:"old_last_seconds,omitempty"`
 	Workload plan.Workload `json:"workload"`
 }
 
@@ -36,11 +36,14 @@ func NewBefore(s host.Snapshot, p plan.Plan, pid int64) (Before, error) {
 		return Before{}, ErrNoWindow
 	}
 	b := Before{Seconds: w.seconds, PID: pid, Workload: p.Workload, Watched: []Reading{}}
-	b.ForNew = slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.ForNew })
+	for _, c := range p.Changes {
+		b.OldLast = max(b.OldLast, c.OldLast)
+	}
 	wanted := unmet(s, p.Workload)
 	for _, g := range diagnose.Rate(s, b.options()) {
 		r := w.reading(g)
-		switch faulty := g.Severity == diagnose.Critical || g.Severity == diagnose.Warning; {
+		faulty := g.Severity == diagnose.Critical || g.Severity == diagnose.Warning
+		switch {
 		case (faulty || wanted[r.key()]) && changes(p, r) && !left(p, r):
 			b.Watched = append(b.Watched, r)
 		case g.Severity == diagnose.Critical:
@@ -71,7 +74,8 @@ func unmet(s host.Snapshot, w plan.Workload) map[key]bool {
 
 // changes says whether a plan changes something for a limit.
 func changes(p plan.Plan, r Reading) bool {
-	return slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Limit == r.Limit })
+	of := func(c plan.Change) bool { return c.Limit == r.Limit }
+	return slices.ContainsFunc(p.Changes, of)
 }
 
 // left says whether a plan leaves a finding as it is.
@@ -95,16 +99,21 @@ func (b Before) Window() time.Duration { return time.Duration(b.Seconds * float6
 // comes in waves.
 const looks = 2
 
-// older is how long what was there before a change may hold a port: TIME_WAIT
-// (include/net/tcp.h TCP_TIMEWAIT_LEN), and some for the kernel's timers.
-const older = 65 * time.Second
+// mostOld is as long as the end of what was there before is waited for: TIME_WAIT takes 60 s
+// (include/net/tcp.h TCP_TIMEWAIT_LEN), and the kernel's timer is late by some.
+const mostOld = 65 * time.Second
+
+// old is how long the end of what was there before the change is waited for.
+func (b Before) old() time.Duration {
+	if old := time.Duration(b.OldLast * float64(time.Second)); old < mostOld {
+		return old * 13 / 12
+	}
+	return 0
+}
 
 // Longest is how long after the change the last look ends, at most.
 func (b Before) Longest() time.Duration {
-	if b.ForNew {
-		return older + looks*b.Window()
-	}
-	return looks * b.Window()
+	return b.old() + looks*b.Window()
 }
 
 // Enough says whether a judgement is the last one after this many looks, and that time since the
@@ -113,10 +122,8 @@ func (b Before) Enough(j Judgement, looked int, since time.Duration) bool {
 	switch {
 	case j.Verdict == Cured || j.Verdict == Worse:
 		return true
-	case b.ForNew:
-		return since >= older
 	}
-	return looked >= looks
+	return looked >= looks && since >= b.old()
 }
 
 // find is the reading of a limit of a subject.

@@ -65,19 +65,25 @@ func (b Before) Judge(s host.Snapshot) Judgement {
 	for _, g := range diagnose.Rate(s, b.options()) {
 		r := w.reading(g)
 		after = append(after, r)
-		blind[r.key()] = g.Decides && len(g.Unseen) > 0 || g.Blind()
+		blind[r.key()] = g.Decides && len(g.Unseen) > 0
 	}
 	for _, before := range b.Watched {
-		j.Items = append(j.Items, item(s, before, after, blind))
+		j.Items = append(j.Items, w.item(s, before, after, blind))
 	}
 	j.Worse = b.worse(after)
 	j.sum(b)
 	return j
 }
 
-func item(s host.Snapshot, before Reading, after []Reading, blind map[key]bool) Item {
+func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map[key]bool) Item {
 	i := Item{Before: before, Verdict: Untold}
 	now, ok := find(after, before.key())
+	if !ok && before.Kind == limit.Source && why(s, before.Limit) == "" {
+		// such a gauge is there only while it is near
+		now.OpenedPerSecond = w.opened(limit.Outbound)
+		i.Verdict, i.Why = loaded(before, now)
+		return i
+	}
 	if !ok {
 		i.Why = cmp.Or(why(s, before.Limit), "it is gone, or nobody uses it now")
 		return i
@@ -172,10 +178,11 @@ func (j *Judgement) sum(b Before) {
 	case len(j.Worse) > 0:
 		w := j.Worse[0]
 		j.Verdict, j.Why = Worse, w.Name()+" refuses since the change: "+w.Cause
-	case i >= 0 && b.ForNew:
+	case i >= 0 && b.OldLast > 0:
 		j.Verdict = Untold
-		j.Why = j.Items[i].Before.Name() + " refuses still, and what holds it may be older " +
-			"than the change, which acts on new connections only"
+		j.Why = fmt.Sprintf("%s refuses still: the change acts on new connections, and "+
+			"what was there before it lasts for up to %g s", j.Items[i].Before.Name(),
+			b.OldLast)
 	case i >= 0:
 		j.Verdict, j.Why = NotCured, j.Items[i].Before.Name()+" refuses still: "+
 			j.Items[i].Why

@@ -15,6 +15,7 @@ import (
 type Reading struct {
 	Limit    string            `json:"limit"`
 	Subject  string            `json:"subject"`
+	Kind     limit.Scope       `json:"kind"` // of the subject
 	Process  string            `json:"process,omitempty"`
 	PID      int64             `json:"pid,omitempty"`
 	Measure  limit.Measure     `json:"measure"`
@@ -85,7 +86,8 @@ func (w window) opened(d limit.Direction) float64 {
 
 func (w window) reading(g diagnose.Rated) Reading {
 	return Reading{
-		Limit: string(g.Limit.ID), Subject: g.Subject.Name, Process: g.Subject.Process,
+		Limit: string(g.Limit.ID), Subject: g.Subject.Name,
+		Kind: g.Subject.Kind, Process: g.Subject.Process,
 		PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit, Severity: g.Severity,
 		Ceiling: g.Ceiling, Used: g.Used, Unbounded: g.Unbounded,
 		RefusedPerSecond: float64(max(g.Refused, 0)) / w.seconds,

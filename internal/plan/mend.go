@@ -9,6 +9,9 @@ import (
 func (m *maker) mend() {
 	m.aim = Mend
 	then := m.options.only(diagnose.Faults(m.now))
+	for i, n := range then {
+		then[i].Want = max(n.Want, n.Gauge.Peak)
+	}
 	faults := make([]fault, len(then))
 	for i, n := range then {
 		byWord := n.Gauge.Unbounded || len(n.Gauge.Cure) > 0

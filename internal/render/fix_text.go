@@ -30,7 +30,8 @@ func FixText(w io.Writer, r fix.Report, style Style) error {
 // fixHead is the outcome in one sentence.
 func fixHead(r fix.Report) []span {
 	paint := map[fix.Outcome]paint{fix.Kept: green, fix.Nothing: green, fix.Waiting: yellow,
-		fix.Unknown: yellow, fix.RolledBack: red, fix.NoSetting: red, fix.Broken: red}[r.Outcome]
+		fix.Unknown: yellow, fix.RolledBack: red, fix.NoSetting: red,
+		fix.Broken: red}[r.Outcome]
 	words := string(r.Outcome)
 	if r.Run > 0 {
 		words = "run " + count(int64(r.Run)) + ": " + words
