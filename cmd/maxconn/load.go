@@ -208,32 +208,32 @@ func (f *loadFlags) files(r *result.Report) error {
 	return nil
 }
 
-// live is the line that shows how a run goes, on a terminal only.
-type live struct {
+// liveLine is the line that shows how a run goes, on a terminal only.
+type liveLine struct {
 	w     io.Writer
 	width int
 }
 
-func (a *app) live() *live {
+func (a *app) live() *liveLine {
 	fd, ok := terminal(a.stderr)
 	if !ok {
-		return &live{}
+		return &liveLine{}
 	}
-	l := &live{a.stderr, usualWidth}
+	l := &liveLine{a.stderr, usualWidth}
 	if width, _, err := term.GetSize(fd); err == nil && width > 0 {
 		l.width = width - 1 // a line that fills the last column may wrap
 	}
 	return l
 }
 
-func (l *live) show(s result.Sample) {
+func (l *liveLine) show(s result.Sample) {
 	if l.w != nil {
 		line := "maxconn: " + render.LoadLine(s)
 		printf(l.w, "\r%-*s", l.width, line[:min(len(line), l.width)])
 	}
 }
 
-func (l *live) done() {
+func (l *liveLine) done() {
 	if l.w != nil {
 		printf(l.w, "\r%*s\r", l.width, "")
 	}

@@ -177,7 +177,7 @@ type fifo struct {
 }
 
 // from shows the samples that are written to the pipe.
-func (l *live) from() (*fifo, error) {
+func (l *liveLine) from() (*fifo, error) {
 	if l.w == nil {
 		return &fifo{name: os.DevNull}, nil
 	}

@@ -17,6 +17,7 @@ import (
 
 //go:generate go run . man --dir ../../docs/man
 //go:generate go run . docs -o ../../docs/limits.md
+//go:generate go run . docs --packaging ../../packaging
 
 func (a *app) man() *cobra.Command {
 	var dir string

@@ -29,8 +29,8 @@ func needsLinux(what string) error {
 
 func (a *app) linuxVerbs() (verbs []*cobra.Command) {
 	for _, name := range []string{
-		"apply", "confirm", "fix", "history", "load", "prove", "rollback", "status",
-		"verify",
+		"apply", "confirm", "exporter", "fix", "history", "load", "prove",
+		"rollback", "status", "verify",
 	} {
 		verbs = append(verbs, &cobra.Command{
 			Use: name, Short: "(needs Linux)", DisableFlagParsing: true,

@@ -118,6 +118,7 @@ func servers() []string { return strings.Fields("nginx-light wrk redis-server re
 func everything() []string {
 	return append(servers(),
 		strings.Fields(`ansible-core cloud-init tuned nix-bin chromium strace nftables iproute2
+		prometheus prometheus-alertmanager prometheus-node-exporter
 		qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring`)...)
 }
 
@@ -125,7 +126,7 @@ func everything() []string {
 func TestPackagesAllThere(t *testing.T) {
 	d := newDebian(t, everything()...)
 	before := d.names("systemd")
-	if met, said := d.run(); met != "servers,exports,browser,strace,tools,vm" || said != "" {
+	if met, said := d.run(); met != "servers,exports,browser,strace,tools,metrics,vm" || said != "" {
 		t.Errorf("met %q, said %q", met, said)
 	}
 	if called := d.read("called"); called != "" || d.names("systemd") != before {
@@ -136,7 +137,7 @@ func TestPackagesAllThere(t *testing.T) {
 // The owner's packages and units stay as they are; of what is new nothing starts, now or at boot.
 func TestPackagesKeepTheOwners(t *testing.T) {
 	d := newDebian(t, "nginx-light", "tuned", "cloud-init")
-	if met, said := d.run(); met != "servers,exports,browser,strace,tools,vm" {
+	if met, said := d.run(); met != "servers,exports,browser,strace,tools,metrics,vm" {
 		t.Errorf("met %q, said %q", met, said)
 	}
 	if said := d.read("policy-said"); said != "101\n" {

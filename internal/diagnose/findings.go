@@ -15,7 +15,7 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 		if o.PID != 0 && g.Subject.PID != 0 && g.Subject.PID != o.PID {
 			continue
 		}
-		if severity := judge(g); severity != "" {
+		if severity := Judge(g); severity != "" {
 			out = append(out, newFinding(g, severity))
 		}
 	}
@@ -25,22 +25,6 @@ func findings(s host.Snapshot, e *evaluation, o Options) []Finding {
 		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)),
 			cmp.Compare(effect(a), effect(b)), worse(a, b))
 	})
-	return out
-}
-
-// Rated is a gauge with the severity that check gives it, "" where there is nothing to say.
-type Rated struct {
-	limit.Gauge
-	Severity Severity
-}
-
-// Rate lists all gauges of the limits and the process asked for, those without a finding too.
-func Rate(s host.Snapshot, o Options) (out []Rated) {
-	for _, g := range evaluate(s, o).gauges {
-		if o.PID == 0 || g.Subject.PID == 0 || g.Subject.PID == o.PID {
-			out = append(out, Rated{g, judge(g)})
-		}
-	}
 	return out
 }
 
@@ -66,8 +50,8 @@ func effects(all []Finding) func(Finding) int {
 	}
 }
 
-// judge is the severity of what a gauge says; "" is nothing to say.
-func judge(g limit.Gauge) Severity {
+// Judge is the severity of what a gauge says; "" is nothing to say.
+func Judge(g limit.Gauge) Severity {
 	switch {
 	case g.Refusing:
 		return Critical

@@ -166,6 +166,12 @@ type Options struct {
 
 // Check evaluates the whole catalogue on a snapshot.
 func Check(s host.Snapshot, o Options) Report {
+	r, _ := CheckAll(s, o)
+	return r
+}
+
+// CheckAll is Check, with all gauges, also those that have nothing to say.
+func CheckAll(s host.Snapshot, o Options) (Report, []limit.Gauge) {
 	e := evaluate(s, o)
 	r := Report{
 		Schema:  Schema,
@@ -183,7 +189,7 @@ func Check(s host.Snapshot, o Options) Report {
 	r.Unseen = e.unseenList() // what is unknown of the workload included
 	count(r.Checked, r.Findings)
 	r.Verdict = verdict(r)
-	return r
+	return r, e.gauges
 }
 
 // About says what a snapshot is about.

@@ -13,8 +13,8 @@ import (
 
 // Need is what a workload wants of a gauge.
 type Need struct {
-	Gauge limit.Gauge
-	Goal  limit.Goal // what asks for it; where several goals share the gauge, the first
+	Gauge *limit.Gauge // never written; many needs may share it
+	Goal  limit.Goal   // what asks for it; where several goals share the gauge, the first
 	// Want is what the goals want of the gauge, Others what else uses it and goes on
 	// to; both in the gauge's measure.
 	Want, Others int64
@@ -30,6 +30,12 @@ type Need struct {
 	Mend  int64
 	Stuck bool
 	place int // of the gauge
+}
+
+// Alone is a need with a gauge of its own, which does not keep all others in memory.
+func (n Need) Alone() Need {
+	n.Gauge = new(*n.Gauge)
+	return n
 }
 
 // Total is what the gauge would have to hold.
@@ -83,11 +89,9 @@ const (
 	OneByOne Together = false
 )
 
-// Needs lists what a workload wants of each gauge that bounds it, and the facts for want of
-// which whole limits could not be judged.
-func Needs(s host.Snapshot, w limit.Workload, t Together) ([]Need, []Unseen) {
-	e := evaluate(s, Options{Workload: w})
-	return slices.Collect(e.needs(s, w, t)), e.voided()
+// Needs is what a workload wants of each gauge that bounds it.
+func Needs(s host.Snapshot, w limit.Workload, t Together) iter.Seq[Need] {
+	return evaluate(s, Options{Workload: w}).needs(s, w, t)
 }
 
 // Unmet lists the gauges that a wanted workload does not fit.
@@ -102,7 +106,7 @@ func (e *evaluation) exceeded(needs iter.Seq[Need]) (out []Need) {
 	for n := range needs {
 		switch {
 		case n.Exceeds():
-			out = append(out, n)
+			out = append(out, n.Alone())
 		case n.unknown():
 			for _, m := range n.Gauge.Unseen {
 				e.miss(n.Gauge.Limit, &m, true)
@@ -131,8 +135,8 @@ func (e *evaluation) voided() (out []Unseen) {
 // would find none, 0 where a higher one would not help or nobody knows how high.
 func Faults(s host.Snapshot) (needs []Need) {
 	for _, g := range evaluate(s, Options{}).gauges {
-		if severity := judge(g); severity == Critical || severity == Warning {
-			needs = append(needs, Need{Gauge: g, Want: g.Enough})
+		if severity := Judge(g); severity == Critical || severity == Warning {
+			needs = append(needs, Need{Gauge: &g, Want: g.Enough})
 		}
 	}
 	return needs
@@ -141,8 +145,8 @@ func Faults(s host.Snapshot) (needs []Need) {
 func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) iter.Seq[Need] {
 	wants := e.wants(demandsOf(s.Read(), w))
 	return func(yield func(Need) bool) {
-		for i, g := range e.gauges {
-			for _, n := range e.onGauge(g, wants[i], t) {
+		for i := range e.gauges {
+			for _, n := range e.onGauge(&e.gauges[i], wants[i], t) {
 				if !yield(n) {
 					return
 				}
@@ -152,13 +156,13 @@ func (e *evaluation) needs(s host.Snapshot, w limit.Workload, t Together) iter.S
 }
 
 // onGauge is what the demands want of one gauge, each by itself or all together.
-func (e *evaluation) onGauge(g limit.Gauge, wants []Need, t Together) []Need {
+func (e *evaluation) onGauge(g *limit.Gauge, wants []Need, t Together) []Need {
 	var shared Need
 	alone := wants[:0]
 	for _, n := range wants {
 		n.Gauge = g
 		switch {
-		case apart(g):
+		case apart(*g):
 			alone = append(alone, n)
 		case t == OneByOne:
 			alone = append(alone, n.beside(g))
@@ -277,7 +281,7 @@ func (n Need) plus(m Need) Need {
 }
 
 // beside adds what else uses the gauge now. A use in connections held says nothing of rates.
-func (n Need) beside(g limit.Gauge) Need {
+func (n Need) beside(g *limit.Gauge) Need {
 	if n.Others = max(0, g.Used+n.Others); g.Measure != limit.Held {
 		n.Others = 0
 	}
@@ -318,6 +322,7 @@ func unmetFindings(needs []Need) (out []Finding) {
 			continue // it refuses already: that finding is there
 		}
 		if n.Gauge.Lift != nil {
+			n = n.Alone()
 			n.Gauge.Remedies = n.Gauge.Lift(n.Total())
 		}
 		out = append(out, n.finding())
@@ -326,7 +331,7 @@ func unmetFindings(needs []Need) (out []Finding) {
 }
 
 func (n Need) finding() Finding {
-	found := newFinding(n.Gauge, Warning)
+	found := newFinding(*n.Gauge, Warning)
 	found.Demand = n.Want
 	found.Subject = n.Subject()
 	found.Cause = n.Words()

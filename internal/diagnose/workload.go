@@ -73,7 +73,7 @@ type asker struct {
 }
 
 func askedBy(n Need, g limit.Goal) asker {
-	if apart(n.Gauge) {
+	if apart(*n.Gauge) {
 		return asker{n.place, g.Subject}
 	}
 	return asker{place: n.place}
@@ -92,7 +92,7 @@ func (e *evaluation) judge(d demand, m limit.Measure, needs map[asker]Need) Judg
 	}
 	covering := e.covering(d)
 	for _, i := range covering {
-		n, ok := needs[askedBy(Need{Gauge: e.gauges[i], place: i}, d.goal)]
+		n, ok := needs[askedBy(Need{Gauge: &e.gauges[i], place: i}, d.goal)]
 		if ok && n.Gauge.Measure == m && n.tooMuch() {
 			j.Limit, j.Why = string(n.Gauge.Limit.ID), n.Words()
 			return j
@@ -110,7 +110,7 @@ func (e *evaluation) judge(d demand, m limit.Measure, needs map[asker]Need) Judg
 		return j
 	}
 	for _, i := range covering {
-		n, ok := needs[askedBy(Need{Gauge: e.gauges[i], place: i}, d.goal)]
+		n, ok := needs[askedBy(Need{Gauge: &e.gauges[i], place: i}, d.goal)]
 		if ok && n.Gauge.Measure == m && n.unknown() {
 			j.Limit, j.Why = string(n.Gauge.Limit.ID), n.doubts()
 			return j

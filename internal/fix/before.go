@@ -40,13 +40,13 @@ func NewBefore(s host.Snapshot, p plan.Plan, pid int64) (Before, error) {
 		b.OldLast = max(b.OldLast, c.OldLast)
 	}
 	wanted := unmet(s, p.Workload)
-	for _, g := range diagnose.Rate(s, b.options()) {
+	for _, g := range gauges(s, b.options()) {
 		r := w.reading(g)
-		faulty := g.Severity == diagnose.Critical || g.Severity == diagnose.Warning
+		faulty := r.Severity == diagnose.Critical || r.Severity == diagnose.Warning
 		switch {
 		case (faulty || wanted[r.key()]) && changes(p, r) && !left(p, r):
 			b.Watched = append(b.Watched, r)
-		case g.Severity == diagnose.Critical:
+		case r.Severity == diagnose.Critical:
 			b.Critical = append(b.Critical, r)
 		}
 	}
@@ -66,8 +66,7 @@ func unmet(s host.Snapshot, w plan.Workload) map[key]bool {
 	}
 	needs, _ := diagnose.Unmet(s, asked, diagnose.AtOnce)
 	for _, n := range needs {
-		g := diagnose.Rated{Gauge: n.Gauge}
-		out[window{seconds: 1}.reading(g).key()] = true
+		out[window{seconds: 1}.reading(*n.Gauge).key()] = true
 	}
 	return out
 }

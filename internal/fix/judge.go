@@ -62,7 +62,7 @@ func (b Before) Judge(s host.Snapshot) Judgement {
 	j := Judgement{Seconds: w.seconds, Items: []Item{}}
 	var after []Reading
 	blind := map[key]bool{}
-	for _, g := range diagnose.Rate(s, b.options()) {
+	for _, g := range gauges(s, b.options()) {
 		r := w.reading(g)
 		after = append(after, r)
 		blind[r.key()] = g.Decides && len(g.Unseen) > 0

@@ -3,6 +3,7 @@ package fix
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
@@ -84,11 +85,19 @@ func (w window) opened(d limit.Direction) float64 {
 	return w.passive + w.active
 }
 
-func (w window) reading(g diagnose.Rated) Reading {
+// gauges are all of a snapshot, of one process where one was asked for.
+func gauges(s host.Snapshot, o diagnose.Options) []limit.Gauge {
+	_, all := diagnose.CheckAll(s, o)
+	return slices.DeleteFunc(all, func(g limit.Gauge) bool {
+		return o.PID != 0 && g.Subject.PID != 0 && g.Subject.PID != o.PID
+	})
+}
+
+func (w window) reading(g limit.Gauge) Reading {
 	return Reading{
 		Limit: string(g.Limit.ID), Subject: g.Subject.Name,
 		Kind: g.Subject.Kind, Process: g.Subject.Process,
-		PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit, Severity: g.Severity,
+		PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit, Severity: diagnose.Judge(g),
 		Ceiling: g.Ceiling, Used: g.Used, Unbounded: g.Unbounded,
 		RefusedPerSecond: float64(max(g.Refused, 0)) / w.seconds,
 		OpenedPerSecond:  w.opened(g.Bounds), Cause: g.Cause,

@@ -45,12 +45,11 @@ func (s Snapshot) Text() []byte {
 }
 
 // What a snapshot may hold. observe writes less: names of processes have 15 bytes, paths of
-// cgroups at most PATH_MAX, lists of ports 32768 entries. A table of more rows is read in
-// part, and its "*" says so.
+// cgroups at most PATH_MAX, lists of ports 32768 entries. Of more rows the first are read,
+// and the "*" of each table that is read in part says so.
 const (
 	mostFacts  = 1 << 18
-	mostRows   = 16384   // of a table
-	mostTables = 16384   // rows of all tables
+	mostRows   = 12288   // of all tables
 	mostKind   = 64      // bytes of a kind
 	mostFields = 64      // of a row
 	mostName   = 8192    // bytes of a name, a field or a reason
@@ -110,7 +109,7 @@ func (c *rowCount) admit(k Kind) bool {
 	if c.all == 0 {
 		c.passed, c.read = map[Kind]int{}, map[Kind]int{}
 	}
-	if c.all >= mostTables || c.read[k] >= mostRows {
+	if c.all >= mostRows {
 		c.passed[k]++
 		return false
 	}
@@ -123,8 +122,7 @@ func (c *rowCount) admit(k Kind) bool {
 func (s *Snapshot) tellOfRest(c rowCount) {
 	for k, n := range c.passed {
 		s.Hide(All(k), fmt.Sprintf("%d rows were read and %d more were not: a snapshot is "+
-			"read up to %d rows of a table, "+
-			"and %d of all", c.read[k], n, mostRows, mostTables))
+			"read up to %d rows of all tables", c.read[k], n, mostRows))
 	}
 }
 
@@ -298,23 +296,32 @@ func (s *PortSet) Len() (n int64) {
 
 // String is the set as ports and ranges in ascending order.
 func (s PortSet) String() string {
-	var b strings.Builder
-	for p := 0; p <= 65535; p++ {
-		if !s.Has(uint16(p)) {
-			continue
+	var b []byte
+	for first := s.next(0, 0); first < 65536; {
+		end := s.next(first, ^uint64(0))
+		if len(b) > 0 {
+			b = append(b, ',')
 		}
-		first := p
-		for p < 65535 && s.Has(uint16(p+1)) {
-			p++
+		b = strconv.AppendInt(b, int64(first), 10)
+		if end-1 > first {
+			b = strconv.AppendInt(append(b, '-'), int64(end-1), 10)
 		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
+		first = s.next(end, 0)
+	}
+	return string(b)
+}
+
+// next is the first port from one on that is in the set or, where flip has all bits, that is not;
+// 65536 for none.
+func (s *PortSet) next(port int, flip uint64) int {
+	for i := port / 64; i < len(s.words); i++ {
+		w := s.words[i] ^ flip
+		if i == port/64 {
+			w &= ^uint64(0) << (port % 64)
 		}
-		b.WriteString(strconv.Itoa(first))
-		if p > first {
-			b.WriteByte('-')
-			b.WriteString(strconv.Itoa(p))
+		if w != 0 {
+			return i*64 + bits.TrailingZeros64(w)
 		}
 	}
-	return b.String()
+	return 65536
 }

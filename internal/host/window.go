@@ -38,6 +38,24 @@ func Window(before, after Snapshot, length time.Duration) Snapshot {
 	return w
 }
 
+// Baseline is what Window needs of the earlier of two samples, to be kept until the later one: no
+// table of connections or processes.
+func Baseline(s Snapshot) Snapshot {
+	var out Snapshot
+	for f, r := range s.readings {
+		if _, counts := monotonic[f.Kind]; counts || !f.Kind.IsTable() &&
+			f.Kind != SysctlKind && f.Kind != PortsKind {
+			switch {
+			case r.Err == "":
+				out.Set(f, r.Text)
+			case f == All(f.Kind): // rows are missing
+				out.Miss(f, r.Err)
+			}
+		}
+	}
+	return out
+}
+
 // sameSubject says whether two samples are of one network namespace of one boot. Its inode number
 // may be another one's by the time of the second.
 func sameSubject(a, b Snapshot) bool {

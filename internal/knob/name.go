@@ -15,7 +15,24 @@ const Dir = "/proc/sys/"
 
 // Key is a sysctl's name as sysctl(8) prints it, with dots, from any way of writing it:
 // net.core.somaxconn, net/core/somaxconn, /net/core/somaxconn.
-func Key(written string) string { return swap(Path(written)) }
+func Key(written string) string {
+	if isPlain(written, '.', "/") {
+		return written
+	}
+	return swap(Path(written))
+}
+
+// isPlain says whether a name has parts between separators and none that is empty or is other.
+func isPlain(s string, separator byte, other string) bool {
+	was := separator
+	for i := range len(s) {
+		if s[i] == separator && was == separator || s[i] == other[0] {
+			return false
+		}
+		was = s[i]
+	}
+	return was != separator
+}
 
 // KeyAt is the name of the sysctl whose file is at a path below Dir.
 func KeyAt(path string) string { return swap(simplify(path)) }
@@ -49,6 +66,9 @@ func File(key string) (string, error) {
 }
 
 func simplify(path string) string {
+	if isPlain(path, '/', ".") {
+		return path
+	}
 	var parts []string
 	for part := range strings.SplitSeq(path, "/") {
 		if part != "" && part != "." {

@@ -95,10 +95,11 @@ var _ = register(Limit{
 	}, groupNeeds...),
 	Details: []host.Fact{host.Sysctl("net.core.somaxconn"), host.System("kernel"),
 		host.Counter("TcpExt.ListenDrops")},
-	Decides: Flows{Inbound, Burst},
-	Silent:  true,
-	Follows: []ID{ProcessFiles},
-	Gauges:  acceptGauges,
+	Decides:  Flows{Inbound, Burst},
+	Refusals: []host.Fact{host.Counter("TcpExt.ListenOverflows")},
+	Silent:   true,
+	Follows:  []ID{ProcessFiles},
+	Gauges:   acceptGauges,
 })
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {

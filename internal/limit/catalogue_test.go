@@ -81,6 +81,17 @@ func describe(t *testing.T, l *Limit, s host.Snapshot) string {
 			t.Errorf("%s reads %s, which its Needs do not list", l.ID, f)
 		}
 	}
+	for _, g := range gauges {
+		if g.Refused > 0 && len(l.Refusals) == 0 {
+			t.Errorf("%s: %s refused %d, and Refusals name no counter", l.ID,
+				g.Subject.Name, g.Refused)
+		}
+	}
+	for _, f := range l.Refusals {
+		if !needs(l, f) {
+			t.Errorf("%s counts by %s, which its Needs do not list", l.ID, f)
+		}
+	}
 	var b strings.Builder
 	if err := r.Err(); err != nil {
 		fmt.Fprintf(&b, "unseen: %v\n", err)

@@ -92,8 +92,8 @@ var _ = register(Limit{
 		host.System("cgroup-options"), host.System("kernel")}, endpointNeeds...),
 	Details: append([]host.Fact{host.All(host.ListenerKind), host.Meminfo("SwapFree"),
 		host.System("cgroup-options"), host.System("kernel")}, endpointNeeds...),
-	Foreseen: Foreseen{Each: PerEnd},
-	Gauges:   cgroupMemoryGauges,
+	Refusals: []host.Fact{host.All(host.CgroupKind)}, RefusalsShared: true,
+	Foreseen: Foreseen{Each: PerEnd}, Gauges: cgroupMemoryGauges,
 })
 
 func cgroupMemoryGauges(r *host.Reader, w Workload) []Gauge {

@@ -110,6 +110,7 @@ var _ = register(Limit{
 	},
 	Details: []host.Fact{host.All(host.SlabKind), conntrackBuckets, host.System("scope"),
 		conntrackStat("insert_failed")},
+	Refusals: []host.Fact{conntrackStat("drop")},
 	Silent:   true,
 	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
 	Gauges:   conntrackGauges,

@@ -99,6 +99,12 @@ type Limit struct {
 	// Follows are limits that explain this one where they refuse the same process: their
 	// findings come first.
 	Follows []ID
+	// Refusals are the counters that move where it refuses, drops or kills; host.All names
+	// a table of them. None: the kernel counts nothing of it.
+	Refusals []host.Fact
+	// RefusalsShared says that they also move for other reasons or subjects: the Refused of
+	// the gauges is what is this limit's.
+	RefusalsShared bool
 	// Foreseen is how load reckons with the limit before a run.
 	Foreseen Foreseen
 	// Gauges evaluates the limit for every subject of the snapshot. Where the

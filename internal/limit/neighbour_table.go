@@ -85,9 +85,10 @@ var _ = register(Limit{
 		"net/ipv4/ip_output.c ip_finish_output2 (4.4-6.18)", "net/ipv4/udp.c " +
 			"udp_send_skb, net/ipv4/raw.c raw_sendmsg (4.4-6.18)",
 	},
-	Needs:   neighbourNeeds(),
-	Details: neighbourDetails(),
-	Gauges:  neighbourGauges,
+	Needs:    neighbourNeeds(),
+	Details:  neighbourDetails(),
+	Refusals: neighbourFulls(), RefusalsShared: true,
+	Gauges: neighbourGauges,
 })
 
 // neighbourFamily is one of the two tables and the facts that speak of it.
@@ -112,6 +113,14 @@ func neighbourFamilies() []neighbourFamily {
 	}
 	return []neighbourFamily{family("IPv4 neighbours (ARP)", "arp_cache", "ipv4", "arp"),
 		family("IPv6 neighbours", "ndisc_cache", "ipv6", "ndisc")}
+}
+
+// neighbourFulls are the counters of both families.
+func neighbourFulls() (all []host.Fact) {
+	for _, f := range neighbourFamilies() {
+		all = append(all, f.fulls)
+	}
+	return all
 }
 
 func neighbourNeeds() []host.Fact {

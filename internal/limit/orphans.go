@@ -83,6 +83,7 @@ var _ = register(Limit{
 	},
 	Details: []host.Fact{host.Sysctl("net.ipv4.tcp_fin_timeout"),
 		host.Sysctl("net.ipv4.tcp_orphan_retries")},
+	Refusals: []host.Fact{host.Counter("TcpExt.TCPAbortOnMemory")}, RefusalsShared: true,
 	Gauges: orphanGauges,
 })
 

@@ -20,7 +20,10 @@ type pool struct {
 }
 
 // portSets are the ports that connect() skips, inside the range and outside.
-type portSets struct{ reserved, listening, bound, taken host.PortSet }
+type portSets struct {
+	reserved, listening, bound, taken host.PortSet
+	below                             *freeCounts // nil: not asked for yet
+}
 
 // The facts that portPool reads.
 var (

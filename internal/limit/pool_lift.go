@@ -1,9 +1,10 @@
 package limit
 
 import (
-	"github.com/maxconn/maxconn/internal/host"
+	"sort"
 
 	"github.com/maxconn/maxconn/internal/figure"
+	"github.com/maxconn/maxconn/internal/host"
 )
 
 // The ports that a range is ever proposed for: the well-known ones below are left alone.
@@ -59,44 +60,58 @@ func (p pool) stretch(need int64) (low, high, usable int64) {
 	if p.size < 4 {
 		usable = p.size - p.reserved - p.held // a range of three uses two: see portPool
 	}
-	up := func() {
-		if high++; !p.ports.taken.Has(uint16(high)) {
-			usable++
-		}
+	f := p.ports.counts()
+	if need > usable && high < lastPort {
+		end := f.upward(high+1, need-usable)
+		usable, high = usable+f.free(high+1, end), end
 	}
-	down := func() {
-		if low--; !p.ports.taken.Has(uint16(low)) {
-			usable++
-		}
-	}
-	if all := p.ports.free(high+1, lastPort); usable+all < need {
-		high, usable = lastPort, usable+all
-	}
-	for usable < need && high < lastPort {
-		up()
-	}
-	if all := p.ports.free(p.floor, low-1); usable+all < need && low > p.floor {
-		low, usable = p.floor, usable+all
-	}
-	for usable < need && low > p.floor {
-		down()
+	if need > usable && low > p.floor {
+		end := f.downward(low-1, p.floor, need-usable)
+		usable, low = usable+f.free(end, low-1), end
 	}
 	if (low-p.low)%2 != 0 && low > p.floor {
-		down()
+		low--
+		usable += f.free(low, low)
 	}
 	if (high-low)%2 == 0 && high < lastPort {
-		up()
+		high++
+		usable += f.free(high, high)
 	}
 	return low, high, usable
 }
 
-// free is how many ports from low to high connect() may choose.
-func (s *portSets) free(low, high int64) int64 {
-	if low > high {
-		return 0
+// freeCounts are the ports below each port that connect() may choose.
+type freeCounts [lastPort + 2]int32
+
+// counts is made once, for all ranges that are tried.
+func (s *portSets) counts() *freeCounts {
+	if s.below == nil {
+		s.below = &freeCounts{}
+		for port := range lastPort + 1 {
+			s.below[port+1] = s.below[port]
+			if !s.taken.Has(uint16(port)) {
+				s.below[port+1]++
+			}
+		}
 	}
-	taken := s.taken.Within(low, high)
-	return high - low + 1 - taken.Len()
+	return s.below
+}
+
+// free is how many ports from low to high connect() may choose.
+func (f *freeCounts) free(low, high int64) int64 { return int64(f[high+1] - f[low]) }
+
+// upward is the first port from low on up to which there are as many, or the last port.
+func (f *freeCounts) upward(low, many int64) int64 {
+	return low + int64(sort.Search(int(lastPort-low), func(i int) bool {
+		return f.free(low, low+int64(i)) >= many
+	}))
+}
+
+// downward is the last port from high on down to which there are as many, or the floor.
+func (f *freeCounts) downward(high, floor, many int64) int64 {
+	return high - int64(sort.Search(int(high-floor), func(i int) bool {
+		return f.free(high-int64(i), high) >= many
+	}))
 }
 
 // widen is the range, after its servers have been reserved: a write to the list replaces

@@ -65,9 +65,10 @@ var _ = register(Limit{
 	},
 	Needs: []host.Fact{netdevMaxBacklog(), host.All(host.SoftnetKind),
 		host.All(host.LinkKind)},
-	Details: []host.Fact{netdevMaxBacklog(), host.All(host.LinkKind)},
-	Silent:  true,
-	Gauges:  receiveGauges,
+	Details:  []host.Fact{netdevMaxBacklog(), host.All(host.LinkKind)},
+	Refusals: []host.Fact{host.All(host.SoftnetKind)}, RefusalsShared: true,
+	Silent: true,
+	Gauges: receiveGauges,
 })
 
 func netdevMaxBacklog() host.Fact { return host.Sysctl("net.core.netdev_max_backlog") }

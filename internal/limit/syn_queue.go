@@ -131,8 +131,9 @@ var _ = register(Limit{
 	Details: []host.Fact{host.Sysctl("net.core.somaxconn"),
 		host.Sysctl("net.ipv4.tcp_timestamps"), host.Counter("TcpExt.SyncookiesRecv"),
 		host.Counter("TcpExt.TCPDeferAcceptDrop")},
-	Silent: true,
-	Gauges: synGauges,
+	Refusals: []host.Fact{host.Counter("TcpExt.TCPReqQFullDrop")},
+	Silent:   true,
+	Gauges:   synGauges,
 })
 
 func synGauges(r *host.Reader, _ Workload) []Gauge {

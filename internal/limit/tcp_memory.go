@@ -103,6 +103,7 @@ var _ = register(Limit{
 	Details: []host.Fact{host.Sockstat("TCP.alloc"), host.System("page-size"),
 		host.Meminfo("MemAvailable"), host.Sysctl("net.core.mem_pcpu_rsv"),
 		host.System("kernel")},
+	Refusals: []host.Fact{host.Counter("TcpExt.TCPAbortOnMemory")}, RefusalsShared: true,
 	Silent: true,
 	Gauges: tcpMemoryGauges,
 })

@@ -105,6 +105,7 @@ var _ = register(Limit{
 		host.All(host.ProcessKind), host.All(host.CgroupKind), host.All(host.InboundKind),
 		host.All(host.OutboundKind),
 	},
+	Refusals: []host.Fact{host.All(host.CgroupKind)}, RefusalsShared: true,
 	Gauges: threadGauges,
 })
 

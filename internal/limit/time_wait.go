@@ -129,8 +129,9 @@ var _ = register(Limit{
 	}, twReuseNeeds...), poolNeeds...),
 	Details: []host.Fact{host.All(host.AddressKind), host.All(host.BinderKind),
 		host.Sysctl("net.ipv4.tcp_fin_timeout"), unprivilegedPort},
-	Decides: Flows{Outbound, PerSecond},
-	Gauges:  timeWaitGauges,
+	Decides:  Flows{Outbound, PerSecond},
+	Refusals: []host.Fact{host.Counter("TcpExt.PAWSPassive")}, RefusalsShared: true,
+	Gauges: timeWaitGauges,
 })
 
 // timeWaitSeconds is TCP_TIMEWAIT_LEN.

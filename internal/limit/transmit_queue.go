@@ -72,8 +72,10 @@ var _ = register(Limit{
 	},
 	Needs: []host.Fact{host.All(host.LinkKind), host.All(host.QdiscKind),
 		kernelRelease},
-	Details: []host.Fact{kernelRelease},
-	Gauges:  transmitGauges,
+	Details:        []host.Fact{kernelRelease},
+	Refusals:       []host.Fact{host.All(host.QdiscKind), host.All(host.LinkKind)},
+	RefusalsShared: true,
+	Gauges:         transmitGauges,
 })
 
 // device is a link that is up, with its queueing disciplines.

@@ -3,6 +3,8 @@ package lint
 import (
 	"strings"
 	"testing"
+
+	"github.com/maxconn/maxconn/internal/knob"
 )
 
 // What is too much is reported as a fault, because it was not judged.
@@ -50,4 +52,34 @@ func TestContinuedLines(t *testing.T) {
 			t.Errorf("%q: %q, want %q", text, line, want)
 		}
 	}
+}
+
+// A name that is skipped for its letters alone is none that is near.
+func TestFarNames(t *testing.T) {
+	far := 0
+	for _, name := range knownNames() {
+		for _, key := range []string{name.Name[1:], name.Name + "s",
+			strings.ReplaceAll(name.Name, ".", "_"), knob.Last(name.Name),
+			strings.Replace(name.Name, "_", "_new_", 1),
+			strings.Replace(name.Name, "e", "xyz", 1),
+			"a." + knob.Last(name.Name)[1:]} {
+			far += farFrom(t, key)
+		}
+	}
+	if far == 0 {
+		t.Error("no name is skipped")
+	}
+}
+
+func farFrom(t *testing.T, key string) (far int) {
+	written, outlines := spell(key), outlines()
+	for i, n := range knownNames() {
+		if !outlines[i].isFar(&written, 5) {
+			continue
+		}
+		if far++; distance(&written, &n.spelled, 5) <= 5 {
+			t.Errorf("%s is skipped for %s", n.Name, key)
+		}
+	}
+	return far
 }

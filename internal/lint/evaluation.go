@@ -17,14 +17,22 @@ type evaluation struct {
 	n     []int64 // the value's numbers
 	rest  string  // what stands behind them
 	notes []Note
-	// otherSetting finds what another key is set to by the lines that are read together
-	// with this one.
-	otherSetting func(key string) (setting, bool)
-	// earlier does so among the lines that act before this one.
-	earlier func(key string) (setting, bool)
-	// at names the line of a setting.
-	at func(setting) string
+	order *order
+	index int // of the setting
 }
+
+// otherSetting finds what another key is set to by the lines that are read together with this one.
+func (c *evaluation) otherSetting(key string) (setting, bool) {
+	return c.order.otherSetting(c.index, key, false)
+}
+
+// earlier does so among the lines that act before this one.
+func (c *evaluation) earlier(key string) (setting, bool) {
+	return c.order.otherSetting(c.index, key, true)
+}
+
+// at names the line of a setting.
+func (c *evaluation) at(p setting) string { return c.order.lineOf(c.file, p) }
 
 func (c *evaluation) note(v Verdict, why, source string) {
 	c.notes = append(c.notes, Note{v, why, source})

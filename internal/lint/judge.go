@@ -69,15 +69,18 @@ func (j *judge) lines(boot bool) (out []Line) {
 		j.order.refused[i] = s.flaw == nil && (j.order.absent[i] || j.isRefused(s))
 	}
 	j.order.rank()
-	evaluations := make([]*evaluation, len(j.settings))
-	for i := range j.settings {
-		evaluations[i] = j.evaluation(i)
+	evaluations := make([]evaluation, len(j.settings))
+	for i, s := range j.settings {
+		evaluations[i] = evaluation{setting: s, env: j.env, rule: ruleOf(s.key),
+			order: j.order, index: i}
 		evaluations[i].judge()
 	}
-	for i, c := range evaluations {
-		j.order.refused[i] = c.setsNothing()
+	for i := range evaluations {
+		j.order.refused[i] = evaluations[i].setsNothing()
 	}
-	for i, c := range evaluations {
+	out = make([]Line, 0, len(j.settings))
+	for i := range evaluations {
+		c := &evaluations[i]
 		if !j.settings[i].silent {
 			out = append(out, j.line(i, c))
 		}
@@ -136,16 +139,18 @@ func (j *judge) load(i int, f File) Reading {
 	p := parse(f.Name, all, j.spelled)
 	j.branches = append(j.branches, p.branches)
 	j.apart = append(j.apart, p.format.apart)
-	before := len(j.settings)
-	for _, s := range p.settings {
+	for n := range p.settings {
+		s := &p.settings[n]
 		s.file = i
 		if marked && s.row == 1 && s.form == asConf && p.format.role == sysctlRole {
 			s.flaw = &markInFront
 		}
-		j.settings = append(j.settings, s)
 	}
-	markRepeated(j.settings[before:])
-	j.settings = append(j.settings[:before], j.expandAll(j.settings[before:])...)
+	markRepeated(p.settings)
+	j.settings = slices.Grow(j.settings, len(p.settings))
+	for _, s := range p.settings {
+		j.expand(s)
+	}
 	return p.reading(f)
 }
 
@@ -221,20 +226,6 @@ func (j *judge) line(i int, c *evaluation) Line {
 }
 
 func gravity(v Verdict) int { return slices.Index(Verdicts, v) }
-
-func (j *judge) evaluation(i int) *evaluation {
-	s := j.settings[i]
-	return &evaluation{
-		setting: s, env: j.env, rule: ruleOf(s.key),
-		otherSetting: func(key string) (setting, bool) {
-			return j.order.otherSetting(i, key, false)
-		},
-		earlier: func(key string) (setting, bool) {
-			return j.order.otherSetting(i, key, true)
-		},
-		at: func(p setting) string { return j.order.lineOf(s.file, p) },
-	}
-}
 
 // placement is why a line is not read where it stands.
 func (j *judge) placement(s setting) (Note, bool) {

@@ -76,9 +76,9 @@ func lettersOnly(r rune) rune {
 	return r
 }
 
-// mostSpelled bounds how many words are compared with the real names, which takes up to a
-// millisecond each.
-const mostSpelled = 1000
+// mostSpelled bounds how many words are compared with the real names, which takes about 10
+// microseconds each.
+const mostSpelled = 10_000
 
 const tooManySpelled = "These files have that many names that no kernel has that not all of " +
 	"them are compared with the real ones."
@@ -123,8 +123,11 @@ func nearestNames(key string) (out []string) {
 	var all []candidate
 	most := max(2, len(key)/5)
 	written := spell(strings.ToLower(key))
-	known := knownNames()
-	for i := range known {
+	known, outlines := knownNames(), outlines()
+	for i := range outlines {
+		if outlines[i].isFar(&written, most) {
+			continue
+		}
 		n := &known[i]
 		if d := distance(&written, &n.spelled, most); d <= most {
 			if isTCP(n.Name) {
@@ -140,6 +143,24 @@ func nearestNames(key string) (out []string) {
 		out = append(out, c.name)
 	}
 	return out
+}
+
+// outline is what tells quickly of most names that they are not meant.
+type outline struct{ joined, last near.Word }
+
+// outlines are those of the known names.
+var outlines = sync.OnceValue(func() (all []outline) {
+	for _, n := range knownNames() {
+		all = append(all, outline{n.spelled.joined, n.spelled.last})
+	}
+	return all
+})
+
+// isFar says that the distance is above most: separators only add to what the letters make, a word
+// that is left out or put in leaves all others, and the last part may differ by two.
+func (o *outline) isFar(key *spelling, most int) bool {
+	in, out := key.joined.Differ(&o.joined)
+	return max(in, out) > most && in > 0 && out > 0 && key.last.Apart(&o.last) > 2
 }
 
 // distance is the number of slips that make one of the other; above most it is just more.

@@ -26,6 +26,7 @@ type order struct {
 	refused       []bool  // by setting: the kernel does not take it
 	absent        []bool  // by setting: the kernel has no setting of this name
 	groups        []string
+	keys          []string // by setting, see rivalKey
 	values        []string // by setting, to compare
 	systemd       reading
 	procps        reading
@@ -40,6 +41,7 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 		places: make([]place, len(files)), atBoot: make([]bool, len(files)),
 		refused: make([]bool, len(settings)), absent: make([]bool, len(settings)),
 		groups: make([]string, len(settings)), values: make([]string, len(settings)),
+		keys:   make([]string, len(settings)),
 		rivals: map[string][]int{}, precedences: map[string]*precedence{},
 	}
 	for i, f := range files {
@@ -49,10 +51,15 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 	o.systemd, o.procps = readingOf(sysctld.Systemd, all, len(files)),
 		readingOf(sysctld.Procps, all, len(files))
 	for i, s := range settings {
-		o.groups[i], o.values[i] = o.together(i), valueOf(s)
+		o.values[i] = valueOf(s)
+		if i > 0 && o.isTogether(i-1, i) {
+			o.groups[i] = o.groups[i-1]
+		} else {
+			o.groups[i] = o.together(i)
+		}
+		o.keys[i] = o.rivalKey(i)
 		if s.flaw == nil {
-			key := o.rivalKey(i)
-			o.rivals[key] = append(o.rivals[key], i)
+			o.rivals[o.keys[i]] = append(o.rivals[o.keys[i]], i)
 		}
 	}
 	return o
@@ -77,6 +84,13 @@ func (o *order) together(i int) string {
 	}
 	return fmt.Sprintf("file %d form %d %s %s %s", s.file, form, s.target, s.where,
 		s.world.scope)
+}
+
+// isTogether says that two settings are of one group because all that makes it is the same.
+func (o *order) isTogether(i, j int) bool {
+	a, b := &o.settings[i], &o.settings[j]
+	return a.file == b.file && a.form == b.form && a.target == b.target &&
+		a.where == b.where && a.world.scope == b.world.scope
 }
 
 // before says whether a program comes to setting i before it comes to j. What a glob
@@ -190,7 +204,7 @@ func (o *order) rank() {
 	excluded := map[string]bool{}
 	for i, s := range o.settings {
 		if s.form == asExclude {
-			excluded[o.rivalKey(i)] = true
+			excluded[o.keys[i]] = true
 		}
 	}
 	add := func(name string, i int) {
@@ -201,7 +215,7 @@ func (o *order) rank() {
 		if s.flaw != nil || o.refused[i] || s.form == asExclude || o.skipped(s.file) {
 			continue
 		}
-		if excluded[o.rivalKey(i)] && o.precedence(i).excluded >= 0 {
+		if len(excluded) > 0 && excluded[o.keys[i]] && o.precedence(i).excluded >= 0 {
 			continue
 		}
 		add(o.groups[i]+"\x00"+s.where, i)

@@ -35,38 +35,33 @@ func markRepeated(settings []setting) {
 	}
 }
 
-func (j *judge) expandAll(settings []setting) (out []setting) {
-	for _, s := range settings {
-		out = append(out, j.expand(s)...)
-	}
-	return out
-}
-
-// expand gives each setting that a glob matches its own verdict; those outside of TCP are
-// not worth one each. What "-key" matches only counts for the order.
-func (j *judge) expand(s setting) []setting {
+// expand takes a setting, and gives each that a glob matches its own verdict; those outside of TCP
+// are not worth one each. What "-key" matches only counts for the order.
+func (j *judge) expand(s setting) {
 	if !oneOfForms(s.form, asConf, asWrite, asExclude) || !knob.IsGlob(s.key) ||
 		s.flaw != nil || isName(s.key) {
-		return []setting{s}
+		j.settings = append(j.settings, s)
+		return
 	}
 	names := j.matching(s.key)
-	switch {
-	case len(names) == 0:
-		s.again = 0
-		return []setting{s}
-	case s.again > 0:
-		return []setting{s}
+	if len(names) == 0 || s.again > 0 {
+		if len(names) == 0 {
+			s.again = 0
+		}
+		j.settings = append(j.settings, s)
+		return
 	}
 	j.matches += len(names)
 	whole := s
 	whole.matches = len(names)
 	switch {
 	case j.matches > mostCounted:
-		return []setting{whole}
+		j.settings = append(j.settings, whole)
 	case s.form == asExclude || j.matches > mostTold:
-		return append([]setting{whole}, each(s, names, true)...)
+		j.settings = append(append(j.settings, whole), each(s, names, true)...)
+	default:
+		j.settings = append(j.settings, each(s, names, false)...)
 	}
-	return each(s, names, false)
 }
 
 // each is a setting for each name that its pattern matches.

@@ -31,7 +31,7 @@ func (o *order) precedence(i int) *precedence {
 		o.branches[s.file] || o.apart[s.file] || s.world.scope != "" {
 		return emptyPrecedence() // in a tree, two names of one setting belong to two things
 	}
-	key := o.rivalKey(i)
+	key := o.keys[i]
 	if o.rivals[key] == nil { // it does nothing, whatever it sets
 		return emptyPrecedence()
 	}

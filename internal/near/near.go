@@ -2,11 +2,19 @@
 // meant. It is pure.
 package near
 
+import "math/bits"
+
 // Edits is the Levenshtein distance in bytes: how many bytes have to be put in, taken out
 // or exchanged to make one of the other. Above most it is most+1, found without counting
 // further. Time grows with the product of the lengths at worst. Safe for concurrent use.
 func Edits(a, b string, most int) int {
-	if most < 0 || apart(a, b) > most {
+	v, w := Counted(a), Counted(b)
+	return v.Edits(&w, most)
+}
+
+// edits is Edits for words that may be that near.
+func edits(a, b string, most int) int {
+	if most < 0 {
 		return most + 1
 	}
 	var space [128]int
@@ -44,42 +52,50 @@ func next(row []int, c byte, b string, first int) (least int) {
 
 // Word is a word with the count of its bytes, for those that are compared again and again.
 type Word struct {
-	Text  string
-	bytes [32]int32
+	Text string
+	// some has a bit for each of 32 classes of bytes that are there once, and one for those
+	// that are there twice; many has those for three and four times.
+	some, many uint64
 }
 
 // Counted counts.
 func Counted(s string) (w Word) {
 	w.Text = s
 	for i := range len(s) {
-		w.bytes[s[i]&31]++
+		once := uint64(1) << (s[i] & 31)
+		switch {
+		case w.some&once == 0:
+			w.some |= once
+		case w.some&(once<<32) == 0:
+			w.some |= once << 32
+		case w.many&once == 0:
+			w.many |= once
+		default:
+			w.many |= once << 32
+		}
 	}
 	return w
 }
 
 // Edits is as the function of this name; most comparisons end with the counts.
 func (w *Word) Edits(other *Word, most int) int {
-	if w.apart(other) > most {
+	if w.Apart(other) > most {
 		return most + 1
 	}
-	return Edits(w.Text, other.Text, most)
+	return edits(w.Text, other.Text, most)
 }
 
-// apart is a lower bound that is quick to find: each edit puts in at most one byte and
-// takes out at most one.
-func (w *Word) apart(other *Word) int {
-	in, out := 0, 0
-	for i, n := range w.bytes {
-		if d := int(n - other.bytes[i]); d > 0 {
-			in += d
-		} else {
-			out -= d
-		}
-	}
+// Apart is a lower bound of the distance that is quick to find: each edit puts in at most one
+// byte and takes out at most one.
+func (w *Word) Apart(other *Word) int {
+	in, out := w.Differ(other)
 	return max(in, out)
 }
 
-func apart(a, b string) int {
-	v, w := Counted(a), Counted(b)
-	return v.apart(&w)
+// Differ is how many bytes at least have to be put into the word, and how many taken out of it, to
+// have those of the other.
+func (w *Word) Differ(other *Word) (in, out int) {
+	in = bits.OnesCount64(other.some&^w.some) + bits.OnesCount64(other.many&^w.many)
+	out = bits.OnesCount64(w.some&^other.some) + bits.OnesCount64(w.many&^other.many)
+	return in, out
 }

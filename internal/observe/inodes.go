@@ -10,10 +10,13 @@ import (
 // pointers, so that most of it stays in a CPU's cache beside what the kernel touches during a dump.
 // It is never more than half full.
 type inodeTable struct {
-	slots []inodeSlot
-	shift uint // 32 less the bits of an index
-	used  int
-	max   int
+	// mayHave has a bit for each hash of an inode of the table: most sockets of a dump are
+	// not in it, and this much stays in the CPU's first cache.
+	mayHave [1 << 17 / 64]uint64
+	slots   []inodeSlot
+	shift   uint // 32 less the bits of an index
+	used    int
+	max     int
 }
 
 type inodeSlot struct{ inode, value uint32 }
@@ -61,15 +64,24 @@ func (t *inodeTable) put(inode, value uint32) bool {
 		t.resize(2 * len(t.slots))
 	}
 	*t.slot(inode) = inodeSlot{inode, value}
+	word, bit := hashed(inode)
+	t.mayHave[word] |= bit
 	return true
 }
 
 // find is the value of an inode, 0 where it is unknown.
 func (t *inodeTable) find(inode uint32) uint32 {
-	if inode == 0 {
+	word, bit := hashed(inode)
+	if inode == 0 || t.mayHave[word]&bit == 0 {
 		return 0
 	}
 	return t.slot(inode).value
+}
+
+// hashed is the bit of mayHave.
+func hashed(inode uint32) (word, bit uint64) {
+	h := inode * 2654435769 >> 15
+	return uint64(h / 64), 1 << (h % 64)
 }
 
 // spread reads on in the processes that have more, some of each in turn, until that many

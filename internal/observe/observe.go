@@ -76,6 +76,12 @@ func Window(ctx context.Context, o Options, length time.Duration,
 		length.Round(max(length/100, time.Millisecond).Truncate(time.Millisecond))), nil
 }
 
+// Since is a sample with what moved since an earlier one, of which host.Baseline will do; length is
+// the time between them.
+func Since(before, after host.Snapshot, length time.Duration) host.Snapshot {
+	return host.Window(aligned(before, after), after, length)
+}
+
 // wait returns at the time of end.
 func wait(ctx context.Context, end time.Time, progress func(left time.Duration)) error {
 	for {

@@ -47,8 +47,10 @@ type peers struct {
 	max   int
 	rows  []peer
 	index map[peerKey]int32
-	floor uint32
-	rest  states
+	// recent are rows asked for last, by the last bits of the destination.
+	recent [64]int32
+	floor  uint32
+	rest   states
 	// full, unless nil, is called before rows are let go, and may take some out.
 	full func()
 }
@@ -59,18 +61,30 @@ func newPeers(max int) *peers {
 
 // at is the row of a key, valid until the next call.
 func (t *peers) at(k *peerKey) *peer {
-	if i, ok := t.index[*k]; ok {
+	recent := &t.recent[(k.port^uint16(k.destination[15]))%uint16(len(t.recent))]
+	if i := int(*recent); i < len(t.rows) && t.rows[i].key == *k {
 		return &t.rows[i]
 	}
+	i, ok := t.index[*k]
+	if !ok {
+		i = t.add(k)
+	}
+	*recent = i
+	return &t.rows[i]
+}
+
+// add makes a row, and room for it.
+func (t *peers) add(k *peerKey) int32 {
 	if len(t.rows) >= t.max && t.full != nil {
 		t.full()
 	}
 	if len(t.rows) >= t.max {
 		t.shrink()
 	}
-	t.index[*k] = int32(len(t.rows))
+	i := int32(len(t.rows))
+	t.index[*k] = i
 	t.rows = append(t.rows, peer{key: *k, fold: t.floor})
-	return &t.rows[len(t.rows)-1]
+	return i
 }
 
 // shrink drops the lighter half of the rows, and all that are as light as the heaviest of that

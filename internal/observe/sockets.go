@@ -181,7 +181,7 @@ func (s *subject) writeUsers(t *tally) {
 	for _, uid := range t.userIDs() {
 		s.snapshot.Set(host.Fact{Kind: host.UserKind,
 			Name: strconv.FormatUint(uint64(uid), 10)},
-			host.Fields{}.AddInt("sockets", t.users[uid]).String())
+			host.Fields{}.AddInt("sockets", *t.users[uid]).String())
 	}
 	if t.usersLeft > 0 {
 		s.miss("more than "+strconv.Itoa(maxUsers)+" users hold sockets",

@@ -219,7 +219,26 @@ func aligned(before, after host.Snapshot) host.Snapshot {
 		}
 		out.Set(f, r.Text)
 	}
+	opened(&out, before, after)
 	return out
+}
+
+// opened adds the listeners that were opened since the earlier snapshot, with the count that each
+// began with.
+func opened(out *host.Snapshot, before, after host.Snapshot) {
+	if before.Read().Partial(host.ListenerKind) != "" {
+		return // it may have been there
+	}
+	known := map[string]bool{}
+	for _, row := range before.Read().Rows(host.ListenerKind) {
+		known[row.Text("inode")] = true
+	}
+	for _, row := range after.Read().Rows(host.ListenerKind) {
+		_, counts := row.Int("drops")
+		if inode := row.Count("inode"); counts && inode != 0 && !known[row.Text("inode")] {
+			out.Set(row.Fact, host.Fields{}.AddInt("drops", 0).String())
+		}
+	}
 }
 
 // identities are the fields by which a row of a table is known again.

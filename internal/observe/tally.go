@@ -35,7 +35,9 @@ type tally struct {
 	owners    *owners
 	peers     *peers
 	sources   *sources
-	users     map[uint32]int64
+	users     map[uint32]*int64
+	user      uint32 // whose sockets count counts
+	count     *int64
 	usersLeft int64
 	bound     host.PortSet
 	binders   map[int]*host.PortSet // by pid, unseen or others
@@ -49,7 +51,7 @@ type tally struct {
 func newTally(pool *host.PortSet, l *listening, o *owners) *tally {
 	t := &tally{
 		listening: l, owners: o, peers: newPeers(maxPeers), sources: newSources(maxSources),
-		users: map[uint32]int64{}, binders: map[int]*host.PortSet{},
+		users: map[uint32]*int64{}, binders: map[int]*host.PortSet{},
 	}
 	t.peers.full = t.served
 	if pool != nil {
@@ -165,11 +167,18 @@ func (t *tally) addClosing(p *peer, s *sockdiag.Socket) {
 }
 
 func (t *tally) addUser(uid uint32) {
-	if _, ok := t.users[uid]; !ok && len(t.users) >= maxUsers {
-		t.usersLeft++
-		return
+	if t.count == nil || t.user != uid {
+		t.user, t.count = uid, t.users[uid]
 	}
-	t.users[uid]++
+	switch {
+	case t.count != nil:
+		*t.count++
+	case len(t.users) >= maxUsers:
+		t.usersLeft++
+	default:
+		t.count = new(int64(1))
+		t.users[uid] = t.count
+	}
 }
 
 // unowned is a bound socket whose owner has not been found yet.

@@ -79,7 +79,7 @@ func (t *tally) describe() string {
 			h.states.fields(host.Fields{}.AddInt("sockets", int64(h.sockets))))
 	}
 	for _, uid := range t.userIDs() {
-		line(fmt.Sprintf("user %d", uid), host.Fields{}.AddInt("sockets", t.users[uid]))
+		line(fmt.Sprintf("user %d", uid), host.Fields{}.AddInt("sockets", *t.users[uid]))
 	}
 	line("bound", host.Fields{}.Add("ports", t.bound.String()))
 	slices.Sort(lines)

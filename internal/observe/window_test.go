@@ -48,3 +48,26 @@ func TestAligned(t *testing.T) {
 		t.Errorf("moved (-want +have):\n%s", d)
 	}
 }
+
+// A listener that was opened in the window has dropped in it whatever it has dropped, also where an
+// earlier one had its name; of what host.Baseline keeps the same is known.
+func TestOpenedInWindow(t *testing.T) {
+	row := func(name, text string) (s host.Snapshot) {
+		s.Set(host.Fact{Kind: host.ListenerKind, Name: name}, text)
+		return s
+	}
+	before := row("0.0.0.0:80", "drops=100 inode=1")
+	after := row("0.0.0.0:80", "drops=13 inode=2")
+	moved := host.Fact{Kind: host.MovedKind, Name: "listener/0.0.0.0:80/drops"}
+	for _, b := range []host.Snapshot{before, host.Baseline(before)} {
+		if r, _ := Since(b, after, time.Second).Lookup(moved); r.Text != "13" {
+			t.Errorf("moved by %q, want 13", r.Text)
+		}
+		b.Miss(host.All(host.ListenerKind), "3 further ones")
+		for _, b := range []host.Snapshot{b, host.Baseline(b)} {
+			if r, ok := Since(b, after, time.Second).Lookup(moved); ok {
+				t.Errorf("moved by %q, and the listener may have been there", r.Text)
+			}
+		}
+	}
+}

@@ -89,7 +89,7 @@ func why(t taken) string {
 }
 
 // formula is the last step that leads to the ceiling, with its figures.
-func formula(g limit.Gauge) (sum string) {
+func formula(g *limit.Gauge) (sum string) {
 	for _, s := range g.Steps {
 		if s.Value == g.Ceiling && s.Sum != "" {
 			sum = s.Sum
@@ -230,7 +230,7 @@ func Lengthen(s host.Snapshot, queues []Queue, o Options) (Plan, error) {
 				}
 			}
 			for _, r := range remedies {
-				m.take(taken{r, diagnose.Need{Gauge: g}})
+				m.take(taken{r, diagnose.Need{Gauge: &g}})
 			}
 		}
 	}

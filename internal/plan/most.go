@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -21,8 +22,7 @@ func (m *maker) most() {
 	m.aim, m.together, m.fixed = Most, diagnose.OneByOne, leftAlone()
 	m.workload = present(m.now)
 	m.unowned = diagnose.Unowned(m.now, m.workload)
-	needs, _ := diagnose.Needs(m.now, m.workload, m.together)
-	ceilings := m.hardCeilings(needs)
+	ceilings := m.hardCeilings(diagnose.Needs(m.now, m.workload, m.together))
 	m.raise(m.workload.Inbound, limit.Inbound, ceilings)
 	m.raise(m.workload.Outbound, limit.Outbound, ceilings)
 	m.workload.Inbound = slices.DeleteFunc(m.workload.Inbound, func(g limit.Goal) bool {
@@ -33,10 +33,10 @@ func (m *maker) most() {
 }
 
 // hardCeilings are the lowest ceilings that no setting lifts, by goal.
-func (m *maker) hardCeilings(needs []diagnose.Need) map[asked]hardCeiling {
+func (m *maker) hardCeilings(needs iter.Seq[diagnose.Need]) map[asked]hardCeiling {
 	ceilings := map[asked]hardCeiling{}
 	peers := map[pool]int64{} // all destinations choose from the same ports
-	for _, n := range needs {
+	for n := range needs {
 		key := pool{limit: n.Gauge.Limit, ceiling: n.Gauge.Ceiling}
 		if n.Gauge.Limit.Scope != limit.Peer { // what many goals share is asked once
 			key.subject, key.measure = n.Gauge.Subject, n.Gauge.Measure
@@ -49,7 +49,10 @@ func (m *maker) hardCeilings(needs []diagnose.Need) map[asked]hardCeiling {
 		if !n.Gauge.Unbounded && h < noWall {
 			w, goal := hardCeiling{n, max(h-n.Others, 0) * n.Sharers},
 				asked{n.Direction, n.Goal.Subject}
-			ceilings[goal] = w.lower(ceilings[goal])
+			if w.below(ceilings[goal]) {
+				w.need = w.need.Alone()
+				ceilings[goal] = w
+			}
 		}
 	}
 	return ceilings
@@ -89,13 +92,10 @@ type hardCeiling struct {
 // noWall is beyond what any host holds.
 const noWall = int64(1) << 32
 
-// lower is the lower of two; the zero value is none.
-func (w hardCeiling) lower(o hardCeiling) hardCeiling {
-	if o.need.Gauge.Limit == nil || cmp.Or(cmp.Compare(w.held, o.held),
-		cmp.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0 {
-		return w
-	}
-	return o
+// below says whether it is the lower of two; the zero value is none.
+func (w hardCeiling) below(o hardCeiling) bool {
+	return o.need.Gauge == nil || cmp.Or(cmp.Compare(w.held, o.held),
+		cmp.Compare(w.need.Gauge.Limit.ID, o.need.Gauge.Limit.ID)) < 0
 }
 
 // raise puts the ceilings into the goals, and says what they are.
@@ -151,7 +151,7 @@ func busiest(rows []host.Row) []host.Row {
 }
 
 // highest is how far settings lift a gauge.
-func (m *maker) highest(g limit.Gauge) int64 {
+func (m *maker) highest(g *limit.Gauge) int64 {
 	low, high := g.Ceiling, noWall
 	for low < high {
 		middle := low + (high-low+1)/2
@@ -165,7 +165,7 @@ func (m *maker) highest(g limit.Gauge) int64 {
 }
 
 // lifts says whether settings alone make room for that many.
-func (m *maker) lifts(g limit.Gauge, need int64) bool {
+func (m *maker) lifts(g *limit.Gauge, need int64) bool {
 	if g.Lift == nil {
 		return false
 	}

@@ -47,12 +47,12 @@ func TestSharedGaugesAreAskedOnce(t *testing.T) {
 					return nil
 				}}
 			for goal := range goals {
-				n := diagnose.Need{Gauge: g, Sharers: 1}
+				n := diagnose.Need{Gauge: &g, Sharers: 1}
 				n.Goal.Subject = strconv.Itoa(goal)
 				needs = append(needs, n)
 			}
 		}
-		found := (&maker{}).hardCeilings(needs)
+		found := (&maker{}).hardCeilings(slices.Values(needs))
 		if len(found) != goals {
 			t.Errorf("%d goals have a ceiling, of %d", len(found), goals)
 		}

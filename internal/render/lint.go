@@ -25,8 +25,9 @@ func LintText(w io.Writer, r lint.Report, style Style) error {
 	for _, u := range r.Unread {
 		s.para(0, 2, span{"not read", yellow}, text(": "+u.File+": "+u.Why))
 	}
+	lines := linesByFile(r)
 	for _, f := range r.Read {
-		s.lintFile(f, linesOf(r, f.File))
+		s.lintFile(f, lines[f.File])
 	}
 	s.blank()
 	s.lintSummary(r)
@@ -41,11 +42,10 @@ func lintKernel(r lint.Report) string {
 	return "Linux " + r.Kernel
 }
 
-func linesOf(r lint.Report, name string) (lines []lint.Line) {
+func linesByFile(r lint.Report) map[string][]lint.Line {
+	lines := map[string][]lint.Line{}
 	for _, l := range r.Lines {
-		if l.File == name {
-			lines = append(lines, l)
-		}
+		lines[l.File] = append(lines[l.File], l)
 	}
 	return lines
 }
@@ -88,14 +88,14 @@ func notJudged(f lint.Reading) string {
 // LintParsed says what was read from where: the format of each file, its settings, and what it
 // refers to.
 func LintParsed(w io.Writer, r lint.Report, style Style) error {
-	s := newScreen(style)
+	s, lines := newScreen(style), linesByFile(r)
 	for _, f := range r.Read {
 		s.line(0, span{f.File, bold}, text(": "+plural(f.Settings, "setting")+", read "+
 			"as "+f.Format))
 		if f.NotJudged {
 			s.para(2, 2, span{notJudged(f), yellow})
 		}
-		for _, l := range linesOf(r, f.File) {
+		for _, l := range lines[f.File] {
 			s.para(2, 6, text(strconv.Itoa(l.Line)+"  "), span{settingOf(l), bold},
 				text("  "+readFrom(l)))
 		}

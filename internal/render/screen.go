@@ -139,9 +139,19 @@ func (s *screen) labelled(indent int, label string, column int, spans ...span) {
 func (s *screen) wrapped(width int, spans []span) []string {
 	// ansi.Wordwrap breaks behind every "-": a private character stands for it meanwhile.
 	const hyphen = "\ue02d"
-	t := ansi.Wordwrap(strings.ReplaceAll(s.string(spans), "-", hyphen), width, "")
-	t = strings.ReplaceAll(t, hyphen, "-")
-	return strings.Split(ansi.Hardwrap(t, width, true), "\n")
+	t := s.string(spans)
+	if wide(t) == len(t) && len(t) <= width && len(t) > 0 {
+		return []string{t}
+	}
+	t = ansi.Wordwrap(strings.ReplaceAll(t, "-", hyphen), width, "")
+	lines := strings.Split(strings.ReplaceAll(t, hyphen, "-"), "\n")
+	for _, line := range lines {
+		if wide(line) > width {
+			return strings.Split(ansi.Hardwrap(strings.Join(lines, "\n"), width, true),
+				"\n")
+		}
+	}
+	return lines
 }
 
 // Fold breaks lines that are wider than a screen at spaces, and indents what follows by hang more.

@@ -28,36 +28,43 @@ const longest = 60 * time.Second
 // others' work only adds to it.
 const attempts = 3
 
-// measure runs a case with the size, with a tenth of it, and once more until it is stopped.
+// measurement is what all cases have in common.
+type measurement struct {
+	program string
+	size    int // bytes of an input
+	limit   bounds
+}
+
+// once runs a case with the size, with a tenth of it, and once more until it is stopped.
 // What is over before a signal can meet it is not run again.
-func measure(program, dir string, c input, size int, limit bounds) (r result, err error) {
-	if err := write(dir, c, size); err != nil {
+func (m measurement) once(dir string, c input) (r result, err error) {
+	if err := write(dir, c, m.size); err != nil {
 		return r, err
 	}
-	if r.full, err = least(program, dir, c, limit); err != nil || r.full.wall < 2*untilStop {
+	if r.full, err = runOnce(m.program, dir, c); err != nil || r.full.wall < 2*untilStop {
 		return r, err
 	}
-	if r.stopped, err = stop(program, dir, c); err != nil {
+	if r.stopped, err = stop(m.program, dir, c); err != nil {
 		return r, err
 	}
-	if err := write(dir, c, size/10); err != nil {
+	if err := write(dir, c, m.size/10); err != nil {
 		return r, err
 	}
-	r.tenth, err = runOnce(program, dir, c)
+	r.tenth, err = runOnce(m.program, dir, c)
 	return r, err
 }
 
-// least runs a case until it is within its bounds, and returns the run that took least.
-func least(program, dir string, c input, limit bounds) (best figures, err error) {
+// alone runs a case until it is within its bounds, and returns the run that took least.
+func (m measurement) alone(dir string, c input) (best result, err error) {
 	for try := range attempts {
-		f, err := runOnce(program, dir, c)
+		r, err := m.once(dir, c)
 		if err != nil {
-			return f, err
+			return r, err
 		}
-		if try == 0 || f.seconds < best.seconds {
-			best = f
+		if try == 0 || r.full.seconds < best.full.seconds {
+			best = r
 		}
-		if (result{full: best}).above(limit) == "" {
+		if best.above(m.limit) == "" {
 			break
 		}
 	}

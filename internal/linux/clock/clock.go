@@ -22,6 +22,15 @@ func Thread() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
+// Process is the CPU time that all threads of this process have used.
+func Process() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("read the CPU time of this process: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
 // Tick is the time between two timer ticks, 1/CONFIG_HZ: what the coarse clock resolves
 // (kernel/time/posix-timers.c posix_get_coarse_res).
 func Tick() (time.Duration, error) {
