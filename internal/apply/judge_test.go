@@ -85,7 +85,7 @@ func TestJudged(t *testing.T) {
 	}{
 		"cured":                    {shows(cured), fix.Kept, InEffect, "refuses no more"},
 		"cured at the second look": {slow, fix.Kept, InEffect, "refuses no more"},
-		"not cured":                {shows(refuses), fix.RolledBack, Undone, "refuses still"},
+		"not cured":                {shows(refuses), fix.RolledBack, Undone, "still"},
 		"no load":                  {shows(idle), fix.Waiting, Pending, "no load"},
 		"no evidence":              {failing, fix.Waiting, Pending, "no sock_diag here"},
 		"a judge that fails":       {broken, fix.Waiting, Pending, "a bug"},
@@ -97,7 +97,8 @@ func TestJudged(t *testing.T) {
 			r := fixed(t, b, c.evidence, true)
 			b.wantState(t, c.state)
 			if r.Outcome != c.outcome || !strings.Contains(r.Why, c.why) {
-				t.Errorf("%s: %s, want %s: %s", r.Outcome, r.Why, c.outcome, c.why)
+				t.Errorf("%s: %s, want %s: %s", r.Outcome, r.Why, c.outcome,
+					c.why)
 			}
 			kept := c.state == InEffect
 			if got := len(tree(t, b.etc)) > len(was); got != kept {
@@ -107,7 +108,8 @@ func TestJudged(t *testing.T) {
 				b.wantBefore(t)
 			}
 			h, err := b.History()
-			if err != nil || h.Runs[0].Fix == nil || h.Runs[0].Fix.Outcome != c.outcome {
+			if err != nil || h.Runs[0].Fix == nil ||
+				h.Runs[0].Fix.Outcome != c.outcome {
 				t.Errorf("history: %+v, %v", h, err)
 			}
 			if c.state == Pending {
@@ -161,12 +163,13 @@ func TestJudgedByHand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			r := fixed(t, b, func(context.Context, time.Duration) (host.Snapshot, error) {
+			acting := func(context.Context, time.Duration) (host.Snapshot, error) {
 				if err := act(b); err != nil {
 					t.Error(err)
 				}
 				return host.Parse([]byte(windowText(90, 300)))
-			}, false)
+			}
+			r := fixed(t, b, acting, false)
 			want := map[string]State{"confirm": InEffect, "rollback": Undone}[name]
 			b.wantState(t, want)
 			if r.Outcome != fix.ByHand {

@@ -47,7 +47,6 @@ func (w world) served(listener lab.Group, n int) func() int {
 		opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: n,
 			NonBlocking: true})
 		w.must(err)
-		w.delivered()
 		taken, err := w.server.Accept(lab.AcceptSpec{Listener: listener, N: n,
 			Within: soon})
 		w.must(err)

@@ -79,14 +79,15 @@ func TestJudge(t *testing.T) {
 		verdict Verdict
 		why     string
 	}{
-		"it has room and is used": {queue(511, 41, 0, 5000), Cured, "more use it than could"},
+		"it has room and is used": {queue(511, 41, 0, 5000), Cured, "more use it"},
 		"it has room, and the queue is empty when looked at": {
 			queue(511, 0, 0, 5000), Cured, "500 connections a second are opened, 300 were"},
-		"it drops still":                 {queue(511, 40, 900, 5000), NotCured, "refuses still"},
-		"nothing has changed":            {dropping, NotCured, "refuses still"},
-		"nobody comes any more":          {queue(511, 0, 0, 0), Untold, "no load to judge by"},
-		"few come":                       {queue(511, 0, 0, 1000), Untold, "the load is gone"},
-		"its process has no descriptors": {queue(511, 41, 0, 5000) + files(64, 64), Worse, "process-files at proxy (pid 40) refuses since the change"},
+		"it drops still":        {queue(511, 40, 900, 5000), NotCured, "still"},
+		"nothing has changed":   {dropping, NotCured, "still"},
+		"nobody comes any more": {queue(511, 0, 0, 0), Untold, "no load"},
+		"few come":              {queue(511, 0, 0, 1000), Untold, "load is gone"},
+		"a process has no descriptors": {queue(511, 41, 0, 5000) + files(64, 64), Worse,
+			"process-files at proxy (pid 40) refuses since the change"},
 		"the listener is gone": {"system window = 10s\nsystem kernel = 6.18.0\n" +
 			"sysctl net.core.somaxconn = 4096\ncounter TcpExt.ListenOverflows = 1\n",
 			Untold, "it is gone"},
@@ -94,8 +95,8 @@ func TestJudge(t *testing.T) {
 			queue(511, 3, 0, 5000), "counter Tcp.PassiveOpens = 90000",
 			"counter Tcp.PassiveOpens ! permission denied"),
 			"moved counter/Tcp.PassiveOpens = 5000\n", ""), Untold, "could not be read"},
-		"one sample": {strings.ReplaceAll(queue(511, 41, 0, 5000), "system window = 10s\n", ""),
-			Untold, "no window"},
+		"one sample": {strings.ReplaceAll(queue(511, 41, 0, 5000),
+			"system window = 10s\n", ""), Untold, "no window"},
 		"listeners cannot be read": {"system window = 10s\nlistener * ! permission denied\n",
 			Untold, "permission denied"},
 	} {
