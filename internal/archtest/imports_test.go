@@ -195,11 +195,45 @@ func TestRawSystemCallsStayAtTheEdge(t *testing.T) {
 		}
 		for _, imp := range f.imports {
 			if imp == "golang.org/x/sys/unix" ||
-				imp == "github.com/vishvananda/netlink" {
+				imp == "github.com/vishvananda/netlink" ||
+				imp == "github.com/safchain/ethtool" ||
+				strings.HasPrefix(imp, ebpf) {
 				t.Errorf("%s imports %s: raw system calls stand under "+
 					"internal/linux only", f.path, imp)
 			}
 		}
+	}
+}
+
+const ebpf = "github.com/cilium/ebpf"
+
+// What reads eBPF loads nothing and attaches nothing: it names no function of the library that
+// does.
+func TestEBPFIsOnlyRead(t *testing.T) {
+	files, fset := tree(t)
+	for _, f := range files {
+		if f.test || f.dir != "internal/linux/bpf" {
+			continue
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := s.X.(*ast.Ident)
+			if ok && (pkg.Name == "ebpf" || pkg.Name == "link") &&
+				(strings.HasPrefix(s.Sel.Name, "New") &&
+					!strings.HasSuffix(s.Sel.Name, "FromID") ||
+					strings.HasPrefix(s.Sel.Name, "Load") ||
+					strings.Contains(s.Sel.Name, "Raw") ||
+					s.Sel.Name != "AttachType" &&
+						strings.HasPrefix(s.Sel.Name, "Attach") &&
+						pkg.Name == "link") {
+				t.Errorf("%s: %s.%s writes", fset.Position(n.Pos()), pkg.Name,
+					s.Sel.Name)
+			}
+			return true
+		})
 	}
 }
 

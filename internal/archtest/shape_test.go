@@ -93,7 +93,7 @@ func TestNames(t *testing.T) {
 // Each limit is <id>.go, which declares its ID and registers nothing else, and testdata/<id>.txtar.
 func TestOneFileALimit(t *testing.T) {
 	dir := filepath.Join(root(t), "internal", "limit")
-	declared := regexp.MustCompile(`(?m)^const (\w+) ID = "([a-z-]+)"$`)
+	declared := regexp.MustCompile(`(?m)^const (\w+) ID = "([a-z0-9-]+)"$`)
 	registered := regexp.MustCompile(`register\(Limit\{\s*ID:\s*(\w+),`)
 	for _, l := range limit.Catalogue() {
 		name := strings.ReplaceAll(string(l.ID), "-", "_")

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
@@ -139,7 +138,7 @@ func nowhere(why string) bool {
 // nobody, and what is the host's is not judged in a network namespace of its own.
 func matters(l *limit.Limit, f host.Fact, why string) bool {
 	return !host.IsAbsence(why) && why != host.InChild &&
-		!strings.HasPrefix(why, host.NotListed) && !slices.Contains(l.Details, f) &&
+		!host.Untellable(why) && !slices.Contains(l.Details, f) &&
 		!slices.Contains(l.Details, host.All(f.Kind))
 }
 

@@ -36,7 +36,7 @@ type fault struct {
 
 // faults is the whole list.
 var faults = slices.Concat(portFaults, timeWaitFaults, queueFaults, processFaults,
-	natFaults, reportedPorts, reportedQueues, reportedProcesses)
+	natFaults, filterFaults, reportedPorts, reportedQueues, reportedProcesses)
 
 // want is what the first finding must say.
 type want struct {

@@ -120,6 +120,8 @@ func (w world) act(m limit.Remedy) action {
 		return func(scene) (string, error) {
 			return "", os.WriteFile(words[2], []byte(words[1]), 0)
 		}
+	case strings.HasPrefix(m.Setting, "bpftool cgroup detach "):
+		return func(scene) (string, error) { return "", detach(m) }
 	case m.Kind == limit.Live && slices.Contains([]string{"prlimit", "kill"}, command):
 		return func(scene) (string, error) {
 			words := strings.Fields(m.Setting)

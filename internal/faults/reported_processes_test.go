@@ -204,7 +204,7 @@ var reportedProcesses = []fault{
 		name:   "a server in a frozen cgroup",
 		report: "https://github.com/linuxserver/docker-wireguard/issues/311",
 		make: func(w world) scene {
-			group := w.freezer(w.server)
+			group := w.unified(w.server)
 			w.must(w.server.Serve(w.listen(8080, 64), lab.Hold))
 			group.freeze()
 			w.knock(8080, 100)
@@ -291,9 +291,9 @@ func (w world) pidsGroup(a *lab.Actor) cgroup {
 	return w.inGroup(root, a)
 }
 
-// freezer moves an actor into a cgroup of version 2 of its own: such a group can be frozen, and
+// unified moves an actor into a cgroup of version 2 of its own: such a group can be frozen, and
 // what is in it can be killed all the same.
-func (w world) freezer(a *lab.Actor) cgroup {
+func (w world) unified(a *lab.Actor) cgroup {
 	w.Helper()
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		if _, err := os.Stat(root + "/cgroup.controllers"); err == nil {

@@ -106,7 +106,7 @@ func (r Release) shipped() *distribution {
 			return &distributions[i]
 		}
 	}
-	return nil
+	return r.ofSystem()
 }
 
 // Distribution is whose kernel it is; the zero value where the release does not say.

@@ -12,7 +12,10 @@ const (
 	// "1s", of which facts of kind moved tell), bound-sockets ("listed" where the
 	// kernel lists sockets that are bound and nothing else, Linux 6.8+),
 	// own-files-soft and own-files-hard (descriptor limits of the shell that started maxconn),
-	// cgroup-options (what the boot option cgroup.memory= leaves out: "nosocket", "nokmem").
+	// cgroup-options (what the boot option cgroup.memory= leaves out: "nosocket", "nokmem"),
+	// lsm (the active security modules in their order: "lockdown,capability,apparmor"), os
+	// (ID and VERSION_ID of os-release: "debian 12"; that of the subject's root directory,
+	// which need not be the distribution that built the kernel).
 	SystemKind Kind = "system"
 	// SysctlKind facts are named as sysctl(8) names them: net.core.somaxconn.
 	// White space in a value is one space. fs.file-nr and
@@ -115,7 +118,9 @@ const (
 	// unconnected (of held_sockets, TCP; about; the last six only near the limit).
 	// own_limit_name (the setting), own_limit_counts ("all", "inbound"). sysadmin
 	// (yes/no: CAP_SYS_ADMIN in the initial user namespace, which exempts from
-	// fs.file-max).
+	// fs.file-max). filters (the numbers of the programs in filter that decide on what it does,
+	// "97,98"), confined (how a security module calls what it may do: "docker-default
+	// (enforce)"; absent where none confines it).
 	ProcessKind Kind = "process"
 	// CgroupKind is a table by cgroup path, ancestors included: version (1, 2)
 	// memory_max ("max" is a word) memory_current memory_sock memory_events_max
@@ -136,6 +141,28 @@ const (
 	// of listeners and bound sockets: the sockets that have a port that was looked up. state
 	// (BOUND: bind() alone) pid process.
 	HolderKind Kind = "holder"
+	// FilterKind is a table by the number of an eBPF program that applies in a cgroup of the
+	// processes shown: hook ("connect4", "ingress,egress": where it decides) program (its name)
+	// at (the cgroup that it is attached to, absent where that is above what can be seen)
+	// refuses (what its instructions can return: "all", nothing but a refusal; "none", nothing
+	// but leave; "maybe"; "unread"). Programs of the hook "lsm" are those of the BPF security
+	// module, and apply on the whole host.
+	FilterKind Kind = "filter"
+	// AllowanceKind is a table by device with a driver of hardware: index driver and, by the
+	// driver's names, what it counts of the cloud's allowances: *_allowance_exceeded (packets
+	// dropped or held up), conntrack_allowance_available (connections that may still be
+	// tracked); rx_ratelimit_packets, rx_ratelimit_bytes and the same of tx (virtio_net, sums
+	// over the queues).
+	AllowanceKind Kind = "allowance"
+	// DatapathKind is a table by "name:number" of the maps of connections and of translated
+	// ports of eBPF datapaths (Cilium, Calico): type ("hash", "lru_hash") max entries (absent
+	// where they were not counted). Host-wide.
+	DatapathKind Kind = "datapath"
+	// RouteKind: ipv6.entries (routes of IPv6 that count against net.ipv6.route.max_size).
+	RouteKind Kind = "route"
+	// FeatureKind: what this kernel was seen to do, or not to do, whatever its version says:
+	// IP_LOCAL_PORT_RANGE (yes/no).
+	FeatureKind Kind = "feature"
 	// MovedKind: what changed during system window or glance, by "kind/name" or
 	// "kind/name/field": a signed difference. Absent where nothing moved.
 	MovedKind Kind = "moved"
@@ -148,6 +175,7 @@ var tables = map[Kind]bool{
 	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true,
 	BinderKind: true, ProcessKind: true,
 	CgroupKind: true, UserKind: true, RestKind: true, HolderKind: true,
+	FilterKind: true, AllowanceKind: true, DatapathKind: true,
 }
 
 // always are the fields that observe writes in every row of a table; what is absent where there
@@ -161,6 +189,8 @@ var always = map[Kind][]string{
 	QdiscKind:    {"link", "kind"},
 	ProcessKind:  {"soft", "hard", "files", "attributed"},
 	UserKind:     {"sockets"},
+	FilterKind:   {"hook", "refuses"},
+	DatapathKind: {"type", "max"},
 }
 
 // IsTable says whether facts of this kind are rows of fields.

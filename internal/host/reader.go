@@ -245,7 +245,7 @@ func (r *Reader) lookup(f Fact) (string, error) {
 	x, ok := r.snapshot.Lookup(f)
 	switch {
 	case !ok:
-		return "", &Missing{f, "the snapshot does not have it"}
+		return "", &Missing{f, NotInSnapshot}
 	case x.Err != "":
 		return "", &Missing{f, x.Err}
 	}

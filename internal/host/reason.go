@@ -11,6 +11,8 @@ const (
 	NoConntrack = "nf_conntrack is not loaded"
 	InChild     = "not visible in a child network namespace"
 	Masked      = "/proc/sys is not visible here"
+	// NotInSnapshot is never recorded: an older maxconn did not look, or the file was cut.
+	NotInSnapshot = "the snapshot does not have it"
 	// NotListed is of kernels before Linux 6.8.
 	NotListed = "this kernel does not list sockets that are bound and nothing else (Linux " +
 		"6.8 does)"
@@ -18,7 +20,20 @@ const (
 	// programs (net/socket.c __sock_create).
 	Unlisted = "sockets of this namespace are held by processes that this /proc does not " +
 		"list (another pid namespace), or by the kernel"
+	// Unasked: who decides on connect() in a cgroup, and what the maps of a datapath hold, are
+	// told to those alone who have CAP_NET_ADMIN and CAP_SYS_ADMIN.
+	Unasked = "who may ask eBPF is root with CAP_NET_ADMIN and CAP_SYS_ADMIN"
+	// NoStatistics is of a device whose driver counts nothing.
+	NoStatistics = "its driver gives no statistics"
 )
+
+// Untellable says whether a reason is that the kernel, a driver or the rights of the user tell
+// nobody here: what lies behind may bound connections, and is as little known as what a program
+// allows itself.
+func Untellable(why string) bool {
+	return strings.HasPrefix(why, NotListed) || strings.HasPrefix(why, Unasked) ||
+		strings.HasPrefix(why, NoStatistics)
+}
 
 // NoFile is the reason for a file of /proc that is not there. It does not blame the kernel:
 // a container may hide it.

@@ -273,6 +273,12 @@ func qdisc(x *redactor, name string) string {
 	return device(x, link) + "/" + handle
 }
 
+// mapName is of a map of a datapath, "cilium_ct4_glob:12".
+func mapName(x *redactor, name string) string {
+	name, number, _ := strings.Cut(name, ":")
+	return kernelWord(x, name) + ":" + figure(x, number)
+}
+
 // user keeps "root" and "uid 1000".
 func user(x *redactor, text string) string {
 	if text == "root" || strings.HasPrefix(text, "uid ") && isFigure(text[len("uid "):]) {

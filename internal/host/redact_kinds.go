@@ -25,7 +25,7 @@ func init() { // moved refers to the table
 			"name": named("host"), "netns-name": named("netns"), "kernel": release,
 			"user":  user,
 			"scope": kernelWord, "bound-sockets": kernelWord,
-			"cgroup-options": kernelWord,
+			"cgroup-options": kernelWord, "lsm": kernelWord, "os": kernelWord,
 		}},
 		SysctlKind: {name: sysctlName, text: kernelWord, fields: map[string]hide{
 			"kernel.hostname": named("host"), "kernel.domainname": named("host"),
@@ -62,11 +62,17 @@ func init() { // moved refers to the table
 			), "state": letter, "unit": unit, "cgroup": cgroup, "pids_cgroup": cgroup,
 			"own_limit_name": kernelWord, "own_limit_counts": kernelWord,
 			"unseen_cgroup": kernelWord, "unseen_tables": kernelWord,
-			"frozen": kernelWord,
+			"frozen": kernelWord, "confined": named("profile"), "filters": kept,
 		}},
-		CgroupKind: {name: cgroup, fields: map[string]hide{"above": kernelWord}},
-		UserKind:   {name: figure},
-		RestKind:   {name: kept},
+		FilterKind: {name: figure, fields: map[string]hide{"hook": kernelWord,
+			"program": named("program"), "at": cgroup, "refuses": kernelWord}},
+		AllowanceKind: {name: device, fields: map[string]hide{"driver": kernelWord}},
+		DatapathKind:  {name: mapName, fields: map[string]hide{"type": kernelWord}},
+		RouteKind:     {name: kept},
+		FeatureKind:   {name: kept, text: kernelWord},
+		CgroupKind:    {name: cgroup, fields: map[string]hide{"above": kernelWord}},
+		UserKind:      {name: figure},
+		RestKind:      {name: kept},
 		HolderKind: {name: sockets, fields: map[string]hide{"process": named("process"),
 			"state": kernelWord}},
 		MovedKind: {name: moved},
@@ -109,38 +115,40 @@ var reasonWords = setOf(`
 /proc /proc/loadavg /proc/meminfo /proc/net /proc/net/netstat /proc/net/protocols /proc/net/snmp
 /proc/net/sockstat /proc/net/sockstat6 /proc/net/softnet_stat /proc/net/stat /proc/self/limits
 /proc/self/mountinfo /proc/self/net /proc/slabinfo /proc/stat /proc/sys 6.8 AF_INET AF_INET6
-CAP_SYS_ADMIN CPU CapEff EOF GRO Hard IDs Limit Linux Max NAPI NETLINK_SOCK_DIAG NFS NLMSG_ERROR
-PID Soft State TCP TCPv6 a above accept address addresses after again all alone already an and
-another any appears are argument as ask at attribute available bad be because been before begin
-begins behind between beyond bind blame blocked bound broken buffer busy but by byte bytes cache
-call called calls cancelled cannot cgroup cgroups changed child close closed column columns
+CAP_NET_ADMIN CAP_SYS_ADMIN CPU CapEff EOF GRO Hard IDs Limit Linux Max NAPI NETLINK_SOCK_DIAG NFS
+NLMSG_ERROR PID Soft State TCP TCPv6 a above accept address addresses after again all alone already
+an and another any appears are argument as ask at attribute available bad be because been before
+begin begins behind between beyond bind blame blocked bound broken buffer busy but by byte bytes
+cache call called calls cancelled cannot cgroup cgroups changed child close closed column columns
 connect connection connections container context controller cookie could counter counters cpus cut
 datagram deadline deleted denied depends descriptor descriptors destinations device devices did
-directory disciplines do does down driver dump during else empty end ended entries errno error
+directory disciplines do does down driver dump during eBPF else empty end ended entries errno error
 exceeded exist exists expected family few fewer field fields file files find first five follow
-follows for found from function further gets gone gro had hands hard has have header held here
+follows for found from function further gets gives gone gro had hands hard has have header held here
 hexadecimal hidden hidepid hides hierarchy hold holds host how i/o id if implemented in inet_diag
 initial inode input/output instance instances instead interrupted into invalid io ioctl is it its
-itself kB kernel key kind lacks large larger last left length less letter limit line lines link
-list listed listeners listening lists load loaded local long longer looked lost lower malformed
-many masked maxconn may memory message messages missing module more most mount mounted name names
+itself kB kernel key kind lacks large larger last left length less letter limit line lines link list
+listed listeners listening lists load loaded local long longer looked lost lower malformed many
+masked maxconn may memory message messages missing module more most mount mounted name names
 namespace namespaces needs net netlink network new newline nf_conntrack no nobody none not nothing
-number number:controllers:path numbers of off on one only open opened operation or ordinary other
-others otherwise out output outside over own owner owners packet packets page pages parentheses
-parse per-CPU permission permitted pid polls port ports process processes program protocol qdisc
-queue queueing queues ran rather read readable reading reason receive receives refused release
-reply resource rest room root row rows run running/threads see seen sent set setting settings
-several short shown shows since size slabinfo small snmp so sock_diag socket sockets soft some
-space start stat state states steering stream struct such supported sysctl system table tables
-take taken tell temporarily than that the their them there these they this those threads three
-through time timed times to too truncated try twice type uid unavailable under unexpected unknown
-until up use used user users value values version visible waiting want was were what where whether
-which while who whole with without word words work would write written wrong yet you zero
+number number:controllers:path numbers of off on one only open opened operation or ordinary
+os-release other others otherwise out output outside over own owner owners packet packets page pages
+parentheses parse per-CPU permission permitted pid polls port ports process processes program
+protocol qdisc queue queueing queues ran rather read readable reading reason receive receives
+refused release reply resource rest room root row rows run running/threads see seen sent set setting
+settings several short shown shows since size slabinfo small snapshot snmp so sock_diag socket
+sockets soft some space start stat state states statistics steering stream struct such supported
+sysctl system table tables take taken tell temporarily than that the their them there these they
+this those threads three through time timed times to too truncated try twice type uid unavailable
+under unexpected unknown until up use used user users value values version visible waiting want was
+were what where whether which while who whole with without word words work would write written wrong
+yet you zero
 `)
 
 // kernelWords are the kinds of devices (IFLA_INFO_KIND: struct rtnl_link_ops of Linux 6.18, and
 // those of package link), the queueing disciplines (net/sched/sch_*.c), the ways to control
-// congestion (net/ipv4/tcp_*.c), and the words that package observe has for the like.
+// congestion (net/ipv4/tcp_*.c), and the words that package observe has for the like; hooks of
+// cgroups, security modules, distributions, drivers, maps of datapaths.
 var kernelWords = setOf(`
 amt bareudp batadv bond bridge caif can dsa dummy erspan geneve gre gretap gtp hardware hsr ifb
 ip6erspan ip6gre ip6gretap ip6tnl ipip ipoib ipvlan ipvtap loopback lowpan macsec macvlan macvtap
@@ -151,6 +159,14 @@ hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_
 prio qfq red sfb sfq skbprio taprio tbf teql
 bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
 bytes child gro_cells initial listed napi netif_rx packets rps
+maybe none unread sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress ingress,egress lsm
+capability selinux smack tomoyo apparmor yama loadpin safesetid lockdown landlock ima evm ipe
+almalinux alpine amzn arch centos debian fedora ol opensuse-leap rhel rocky sles ubuntu
+ena gve mana hv_netvsc virtio_net vmxnet3 e1000 e1000e igb ixgbe ixgbevf i40e iavf ice mlx4_en
+mlx5_core bnxt_en r8169 bonding
+hash lru_hash cilium_ct4_glob cilium_ct6_glob cilium_ct_any4_ cilium_ct_any6_ cilium_snat_v4_
+cilium_snat_v6_ cali_v4_ct cali_v4_ct2 cali_v4_ct3 cali_v4_ct4 cali_v6_ct cali_v6_ct2 cali_v6_ct3
+cali_v6_ct4
 `)
 
 func setOf(words string) map[string]bool {

@@ -63,6 +63,8 @@ type Release struct {
 	Version
 	tail string // what follows the numbers: "-28-cloud-amd64", "-503.el9.x86_64", "+"
 	text string
+	// whose os-release the system has; see On
+	system Distribution
 }
 
 var errNoRelease = errors.New("a kernel release begins with two numbers and a dot, as 6.1")
@@ -211,5 +213,7 @@ func (r *Reader) Kernel() Release {
 	if err != nil {
 		return Release{}
 	}
-	return release
+	// Words and doubts alone depend on it: not a fact that a formula goes without.
+	os, _ := r.snapshot.Lookup(System("os"))
+	return release.On(os.Text)
 }

@@ -12,6 +12,10 @@ var monotonic = map[Kind][]string{
 	LinkKind:     {"rx_dropped", "tx_dropped"},
 	QdiscKind:    {"drops", "overlimits", "packets"},
 	ListenerKind: {"drops"},
+	AllowanceKind: {"conntrack_allowance_exceeded", "pps_allowance_exceeded",
+		"bw_in_allowance_exceeded", "bw_out_allowance_exceeded",
+		"linklocal_allowance_exceeded", "rx_ratelimit_packets", "tx_ratelimit_packets",
+		"rx_ratelimit_bytes", "tx_ratelimit_bytes"},
 	CgroupKind: {"memory_events_max", "memory_events_oom", "memory_failcnt",
 		"pids_events_max"},
 }

@@ -148,13 +148,25 @@ var routing = append(routes(), Knob{
 	Name:    "net.ipv6.route.max_size",
 	Scope:   PerNetns,
 	Takes:   one(anyInt),
-	Default: changed(4096, host.Came(6, 3), 2147483647),
+	Default: changed(4096, UnboundedRoutes, 2147483647),
 	Does: "bounds cached IPv6 routes before Linux 6.3 (one for each destination whose " +
 		"path has an MTU or a redirect of its own): above it connect() fails with " +
 		"ENETUNREACH, and the log says \"Route cache is full\"; nothing since",
 	Not:    "does not bound connections to destinations without such a route",
 	Source: "net/ipv6/route.c ip6_dst_gc; net/core/dst.c dst_alloc; af6d10345ca7 (6.3)",
+	Plan:   plan(1, 1<<30, "ipv6-route-cache"),
 })
+
+// UnboundedRoutes is when IPv6 stopped to bound its cached routes, and the default became the
+// largest number (af6d10345ca7, CVE-2023-52340). Of the stable kernels 4.19, 5.4 and 6.1 are from
+// their announcements of January 2024; 5.10 and 5.15 are of the same round (derived).
+var UnboundedRoutes = host.Change{
+	Since: host.V(6, 3),
+	Stable: []host.Version{
+		host.V(4, 19).At(305), host.V(5, 4).At(267), host.V(5, 10).At(208),
+		host.V(5, 15).At(147), host.V(6, 1).At(73),
+	},
+}
 
 func routes() (all []Knob) {
 	for _, last := range []string{

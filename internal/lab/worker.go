@@ -64,6 +64,7 @@ func verbs() map[string]handler {
 		"limit":      verb(limitFiles),
 		"fill":       verb(fillFiles),
 		"syn":        verb(sendSYN),
+		"headers6":   verb(sendHeaders6),
 		"serve":      verb(serveForever),
 		"churn":      verb(churn),
 		"reopen":     verb(reopen),

@@ -43,28 +43,6 @@ func elsewhere() []OtherCause {
 func messagesElsewhere() []OtherCause {
 	return []OtherCause{
 		{
-			Texts: []string{"CT: Map insertion failed"},
-			Means: "Cilium's datapath could not put a new connection into its table " +
-				"of " +
-				"connections, a BPF map: the map is full, mostly, and the first " +
-				"packet " +
-				"of each further connection is dropped. The kernel's own table " +
-				"(nf_conntrack) is another one",
-			Look: "cilium-dbg bpf ct list global | wc -l against " +
-				"bpf-ct-global-tcp-max; the metric cilium_bpf_map_pressure",
-			Source: "Cilium bpf/lib/conntrack.h ct_create4 (DROP_CT_CREATE_FAILED)",
-		}, {
-			Texts: []string{"Route cache is full: consider increasing sysctl"},
-			Errno: "ENETUNREACH",
-			Means: "before Linux 6.3: more than net.ipv6.route.max_size cached IPv6 " +
-				"routes; connect() and sendto() to further destinations fail " +
-				"with " +
-				"ENETUNREACH. IPv4 has no such bound",
-			Look: "grep . /proc/net/rt6_stats (the sixth number); sysctl " +
-				"net.ipv6.route.max_size",
-			Source: "net/core/dst.c dst_alloc; net/ipv6/route.c ip6_dst_gc; " +
-				"af6d10345ca7 (6.3)",
-		}, {
 			Texts: []string{"socket: no more sockets"},
 			Errno: "ENFILE",
 			Means: "the kernel had no memory for a socket's inode, and socket() gave " +
@@ -75,16 +53,16 @@ func messagesElsewhere() []OtherCause {
 		}, {
 			Errno: "EPERM", Call: "connect bind socket",
 			Means: "a program of the host refused the call: a BPF program of the " +
-				"cgroup (systemd's IPAddressDeny= and " +
-				"RestrictNetworkInterfaces=, " +
-				"a container runtime or service mesh), a security module, or " +
-				"seccomp. No table is full: a packet that netfilter drops makes " +
-				"connect() time out",
-			Look: "bpftool cgroup tree; systemctl show UNIT -p IPAddressDeny; " +
-				"ausearch -m avc",
+				"cgroup (systemd's SocketBindDeny=, Cilium or Calico of a " +
+				"service without a backend, a container runtime), a security " +
+				"module, or seccomp. No table is full: a packet that netfilter " +
+				"drops makes connect() time out",
+			Look: "maxconn check --limit connect-filters; bpftool cgroup tree; " +
+				"systemctl show UNIT -p SocketBindDeny; ausearch -m avc",
 			Source: "net/ipv4/af_inet.c inet_stream_connect, __inet_bind " +
 				"(BPF_CGROUP_RUN_PROG_INET4_CONNECT); net/socket.c " +
 				"security_socket_connect",
+			Limits: []string{string(ConnectFilters)},
 		},
 	}
 }

@@ -39,28 +39,15 @@ func TestFindOtherCauses(t *testing.T) {
 		"connect() to unix:/run/app.sock failed (11: Resource temporarily unavailable)": "EAGAIN connect",
 		"accept: resource temporarily unavailable": "EAGAIN accept read " +
 			"write recv send",
-		"too many open files": "",
-		"":                    "",
-		"[ 99.187805] Route cache is full: consider increasing sysctl " +
-			"net.ipv6.route.max_size.": "ENETUNREACH",
-		"Route cache is full: consider increasing sysctl " +
-			"net.ipv[4|6].route.max_size.": "ENETUNREACH",
-		"kernel: socket: no more sockets":                           "ENFILE",
+		"too many open files":             "",
+		"":                                "",
+		"kernel: socket: no more sockets": "ENFILE",
 		"dial tcp 10.0.0.9:443: connect: operation not permitted":   "EPERM connect bind socket",
 		"connect() failed (1: Operation not permitted) to 10.0.0.9": "EPERM connect bind socket",
 	} {
 		if have := causes(FindOtherCauses(text)); have != want {
 			t.Errorf("%q: %q, want %q", text, have, want)
 		}
-	}
-}
-
-// A message that has no errno is known by its words.
-func TestMessagesWithoutErrno(t *testing.T) {
-	const text = "xx drop (CT: Map insertion failed) flow 0x0 to endpoint 0"
-	found := FindOtherCauses(text)
-	if len(found) != 1 || !strings.Contains(found[0].Means, "Cilium") {
-		t.Errorf("%q: %+v", text, found)
 	}
 }
 

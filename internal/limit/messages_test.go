@@ -202,6 +202,24 @@ var reported = []struct{ text, want, link string }{
 		"proc_sys_lookup", "https://github.com/StreisandEffect/streisand/issues/269"},
 	{"curl: (7) Failed to connect to localhost port 32791: Connection refused",
 		"ECONNREFUSED connect", "https://github.com/nginx/docker-nginx/issues/50"},
+	// Datapaths, routes, programs of cgroups
+	{"xx drop (CT: Map insertion failed) flow 0x0 to endpoint 0", "datapath-maps",
+		"https://github.com/cilium/cilium/issues/35010"},
+	{"xx drop (No mapping for NAT masquerade) flow 0x0 to endpoint 0", "datapath-maps",
+		"https://github.com/cilium/cilium/issues/24177"},
+	{"[5523.456447] Route cache is full: consider increasing sysctl " +
+		"net.ipv[4|6].route.max_size.", "ipv6-route-cache",
+		"https://github.com/sonic-net/sonic-mgmt/pull/5053"},
+	{"Route cache is full: consider increasing sysctl net.ipv6.route.max_size.",
+		"ipv6-route-cache", "net/core/dst.c"},
+	{"oidc authenticator: initializing plugin: Get \"https://login.example.com/\": dial tcp " +
+		"192.0.2.7:443: connect: operation not permitted", "EPERM connect",
+		"https://github.com/cilium/cilium/issues/47378"},
+	{"     conntrack_allowance_exceeded: 5214", "cloud-allowance",
+		"https://github.com/amzn/amzn-drivers/issues/291"},
+	{"audit: type=1400 apparmor=\"DENIED\" operation=\"connect\" profile=\"x\"",
+		"connect-filters", "apparmor(7)"},
+	{"socket: no more sockets", "ENFILE", "net/socket.c"},
 	// The rest are the messages of issue 13; the programs' sources have them.
 	{"write /var/log/app.log: no space left on device", "ENOSPC write", "write(2)"},
 	{"inotify_init: Too many open files", "EMFILE inotify_init", "inotify_init(2)"},

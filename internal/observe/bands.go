@@ -31,7 +31,7 @@ const enoughSeen = 32
 // that is not permitted, nothing is known, and such ceilings are marked so for any program.
 func (s *subject) bands(t *tally, shown []*peer) bands {
 	found := bands{}
-	if s.snapshot.Read().Kernel().Before(6, 3) || s.options.Root != "" {
+	if s.snapshot.Read().Optional(socketRange) == "no" || s.options.Root != "" {
 		return found
 	}
 	left, seen := bandFiles, map[uint32]bool{}

@@ -22,6 +22,7 @@ type groups struct {
 	places  map[cgroup.Place]bool
 	levels  map[level]bool
 	reason  string // why groups are missing, the first
+	filters filters
 }
 
 // level is a group and the controller whose figures of it are recorded. In version 2, and where
@@ -34,6 +35,7 @@ func newGroups(s *subject) *groups {
 		rows:    map[string]host.Fields{},
 		places:  map[cgroup.Place]bool{},
 		levels:  map[level]bool{},
+		filters: newFilters(),
 	}
 	b, err := s.root.Read("self/mountinfo")
 	if err == nil {
@@ -62,6 +64,7 @@ func (g *groups) add(f host.Fields, p *procfs.Process) host.Fields {
 	if g.tree == nil {
 		return g.miss(f, g.reason)
 	}
+	f = g.filter(f, in)
 	memory, memoryErr := g.locate("memory", in)
 	if g.tree.Frozen(in) {
 		f = f.Add("frozen", "yes")
@@ -204,6 +207,7 @@ func addAmount(f host.Fields, name string, a cgroup.Amount) host.Fields {
 
 // write records the groups, and lets go of what they were read through.
 func (g *groups) write() {
+	g.filters.write(g.subject)
 	g.views.close()
 	if g.reason != "" {
 		g.subject.miss(g.reason, host.All(host.CgroupKind))

@@ -38,6 +38,7 @@ func (s *subject) links() {
 	s.writeLinks(report.Devices)
 	s.writeAddresses(report.Devices)
 	s.writeNeighbours(report.Devices)
+	s.allowances(report.Devices)
 }
 
 // sys is where sysfs is mounted: beside proc.

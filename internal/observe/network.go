@@ -99,6 +99,22 @@ func (s *subject) neighbours() {
 	s.statTable("ndisc_cache", reason, host.NeighbourKind, "ndisc.", "entries", "table_fulls")
 }
 
+// routes records how many routes of IPv6 count against net.ipv6.route.max_size.
+func (s *subject) routes() {
+	fact := host.Fact{Kind: host.RouteKind, Name: "ipv6.entries"}
+	b, err := s.root.Read("thread-self/net/rt6_stats")
+	if err != nil {
+		s.miss(why(err), fact) // no such file: a kernel without IPv6
+		return
+	}
+	n, err := procfs.ParseRouteStats(b)
+	if err != nil {
+		s.miss(err.Error(), fact)
+		return
+	}
+	s.snapshot.Set(fact, strconv.FormatUint(n, 10))
+}
+
 // statTable records sums of columns of a file of /proc/net/stat.
 func (s *subject) statTable(file, absent string, kind host.Kind, prefix string, columns ...string) {
 	facts := make([]host.Fact, len(columns))

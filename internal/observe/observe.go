@@ -121,7 +121,7 @@ func (s *subject) observe() error {
 	s.id = id
 	steps := []func(){
 		s.system, s.sysctls, s.counters, s.sockstat, s.memory, s.softnet, s.conntrack,
-		s.neighbours, s.links, s.sockets, s.portHolders,
+		s.neighbours, s.routes, s.links, s.datapath, s.features, s.sockets, s.portHolders,
 	}
 	for _, step := range steps {
 		if err := s.ctx.Err(); err != nil {

@@ -100,7 +100,7 @@ func (s *subject) process(h *holder, groups *groups) {
 	if err == nil {
 		row = row.AddInt("uid", int64(status.UIDs[procfs.EffectiveUID])).Add("state",
 			string(rune(status.State)))
-		row = sysadmin(row, p, status)
+		row = confined(sysadmin(row, p, status), p)
 	}
 	limits, limitsErr := p.Limits()
 	s.missStarved(cmp.Or(err, limitsErr))

@@ -38,6 +38,8 @@ func (s *subject) system() {
 	}
 	set("netns-name", s.options.Name)
 	s.kernel()
+	s.osRelease()
+	s.security()
 	s.boot()
 	s.scope()
 	s.ownLimits()
@@ -244,5 +246,5 @@ func opened(out *host.Snapshot, before, after host.Snapshot) {
 // identities are the fields by which a row of a table is known again.
 func identities() map[host.Kind]string {
 	return map[host.Kind]string{host.ListenerKind: "inode", host.LinkKind: "index",
-		host.CgroupKind: "id"}
+		host.CgroupKind: "id", host.AllowanceKind: "index"}
 }

@@ -10,6 +10,8 @@ import (
 // unproven are the limits without a claim, and why nothing could show them.
 var unproven = map[limit.ID]string{
 	limit.ProgramLimit: "the limit is the program's, and no kernel knows of it",
+	limit.CloudAllowance: "the allowance is kept outside of the machine, by the cloud that " +
+		"lends it",
 }
 
 func TestEveryLimitHasAClaim(t *testing.T) {

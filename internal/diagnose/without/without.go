@@ -116,9 +116,10 @@ func stays(f host.Fact) bool {
 
 // counted are the fields that a row lacks where there is nothing to count: no reader can tell
 // that from one that was taken out. Without a pids hierarchy of version 1 there is no pids_cgroup;
-// where there is one, it is read from the same file as cgroup (/proc/PID/cgroup).
+// where there is one, it is read from the same file as cgroup (/proc/PID/cgroup). A process on
+// which no program decides has no filters.
 var counted = append([]string{"fold", "files_below", "pids", "unaccepted_close_wait",
-	"tables", "files_most", "pids_cgroup"},
+	"tables", "files_most", "pids_cgroup", "filters"},
 	host.States...)
 
 // known says whether a row is known to lack a field, or to have one: a peer that is this host does
@@ -383,7 +384,7 @@ func others(s host.Snapshot, p part) []string {
 	case text == "yes", text == "no":
 		return []string{"yes", "no"}
 	case strings.Contains(text, " "):
-		return []string{"1000 1001 1002"[:5*len(strings.Fields(text))-1]}
+		return []string{"1000 1001 1002"[:5*min(3, len(strings.Fields(text)))-1]}
 	}
 	return []string{"0", "1", "1000000"}
 }

@@ -199,3 +199,27 @@ func isWholeTree(p Place) bool {
 	_, err := os.Stat(filepath.Join(p.Top, "cgroup.events"))
 	return errors.Is(err, os.ErrNotExist)
 }
+
+// Group is a cgroup, as its hierarchy calls it and where its files are.
+type Group struct{ Path, Dir string }
+
+// Unified finds the group of a process in the hierarchy of version 2, whichever version bounds its
+// memory: that group first, then those above that can be seen. A process without one has none, and
+// no error.
+func (t *Tree) Unified(groups []Membership) (all []Group, err error) {
+	for _, g := range groups {
+		if !g.Unified {
+			continue
+		}
+		place, err := t.place("cgroup2", 2, g.Path, func(m Mount) bool {
+			return m.Type == "cgroup2"
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range place.levels() {
+			all = append(all, Group{at.path, at.dir})
+		}
+	}
+	return all, nil
+}

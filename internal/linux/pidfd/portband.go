@@ -57,3 +57,15 @@ func addrPort(a unix.Sockaddr) netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+// HasPorts says whether this kernel gives a socket a part of the port range (Linux 6.3, and
+// kernels of distributions that carry it), by asking a socket that is closed again.
+func HasPorts() (bool, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	_, err = unix.GetsockoptInt(fd, unix.SOL_IP, ipLocalPortRange)
+	return err == nil, nil
+}

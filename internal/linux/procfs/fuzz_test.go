@@ -125,3 +125,11 @@ func FuzzSystemStat(f *testing.F) { fuzz(f, "host", procfs.ParseSystemStat, nil)
 func FuzzLoadavg(f *testing.F)    { fuzz(f, "host", procfs.ParseLoadavg, nil) }
 func FuzzProtocols(f *testing.F)  { fuzz(f, "host", procfs.ParseProtocols, nil) }
 func FuzzComm(f *testing.F)       { fuzz(f, "process", procfs.ParseComm, nil) }
+
+func FuzzRouteStats(f *testing.F) {
+	fuzz(f, "table", procfs.ParseRouteStats, func(t *testing.T, n uint64) {
+		if n > 1<<32-1 {
+			t.Fatalf("%d routes", n)
+		}
+	})
+}

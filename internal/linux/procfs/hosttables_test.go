@@ -195,3 +195,22 @@ func TestParseProtocols(t *testing.T) {
 		}
 	}
 }
+
+func TestRouteStats(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"0009 0006 000a 0007 0000 0000 0000\n":      0, // Linux 6.18
+		"0134 00c2 0ee1 01b6 0080 1001 0000\n":      4097,
+		"0134 00c2 12ee1 01b6 0080 ffffffff 0000\n": 1<<32 - 1,
+	} {
+		n, err := procfs.ParseRouteStats([]byte(text))
+		if err != nil || n != want {
+			t.Errorf("%q: %d, %v, want %d", text, n, err, want)
+		}
+	}
+	for _, text := range []string{"", "\n", "1 2 3\n", "0009 0006 000a 0007 0000 -001 0000\n",
+		"0009 0006 000a 0007 0000 x 0000\n", "0009 0006 000a 0007 0000 0000 0000"} {
+		if n, err := procfs.ParseRouteStats([]byte(text)); err == nil {
+			t.Errorf("%q: %d", text, n)
+		}
+	}
+}

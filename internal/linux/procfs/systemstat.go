@@ -287,3 +287,27 @@ func (l *lines) hexRow(line string) ([]uint64, error) {
 	}
 	return row, nil
 }
+
+// ParseRouteStats reads /proc/net/rt6_stats: how many routes of IPv6 count against
+// net.ipv6.route.max_size (net/ipv6/route.c rt6_stats_seq_show: dst_entries_get_slow).
+func ParseRouteStats(b []byte) (entries uint64, err error) {
+	l, err := wholeLines("rt6_stats", b)
+	if err != nil {
+		return 0, err
+	}
+	line, _ := l.next()
+	words := strings.Fields(line)
+	if len(words) != 7 {
+		return 0, l.errorf("%s has %d fields, want 7", clip(line), len(words))
+	}
+	for i, word := range words {
+		n, err := strconv.ParseUint(word, 16, 32)
+		if err != nil {
+			return 0, l.errorf("%s is not a hexadecimal number", clip(word))
+		}
+		if i == 5 {
+			entries = n
+		}
+	}
+	return entries, nil
+}
