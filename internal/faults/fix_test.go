@@ -121,7 +121,7 @@ func (f fault) isFixed(t *testing.T) {
 	d := drive(s)
 	defer d.stop()
 	before := d.share(3)
-	r, status := w.fix()
+	r, status := w.fix(f.check...)
 	switch {
 	case !lifted:
 		f.leftAlone(t, r, status)
