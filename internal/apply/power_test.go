@@ -242,7 +242,7 @@ func TestLostPowerClamped(t *testing.T) {
 }
 
 // The table of a fix and of the process that judges it: killed with SIGKILL after every single
-// write, sync, rename and kernel write. Whoever takes its place comes to what it would have come
+// write, sync, rename and kernel write. Another in its place comes to what it would have come
 // to, status tells the truth, and a rollback restores what was there.
 func TestLostPowerOfFix(t *testing.T) {
 	s := newScene(t)
