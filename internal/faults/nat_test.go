@@ -25,7 +25,7 @@ var natFaults = []fault{
 			_, err := clients.Connect(to)
 			w.must(err)
 			w.client = clients
-			return scene{works: w.connects(lab.ConnectSpec{To: behindNAT})}
+			return w.connecting(lab.ConnectSpec{To: behindNAT})
 		},
 		check: []string{"--for", "3s"}, // the clients send their SYNs again
 		want: want{limit: "nat-ports", severity: "critical",
