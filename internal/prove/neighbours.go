@@ -127,8 +127,10 @@ func (w World) thresholdsOf(family string, all ...int) {
 var _ = register(Claim{
 	ID:    "neighbour-table-overflow-ipv6",
 	Limit: "neighbour-table",
-	Says: "the IPv6 neighbour table has a ceiling of its own; packets to further neighbours are " +
-		"dropped, table_fulls counts it, sendto() of UDP fails with EINVAL and connect() of " +
+	Says: "the IPv6 neighbour table has a ceiling of its own; packets to further neighbours " +
+		"are " +
+		"dropped, table_fulls counts it, sendto() of UDP fails with EINVAL and connect() " +
+		"of " +
 		"TCP is not told",
 	Source:  "net/core/neighbour.c neigh_alloc; net/ipv6/ip6_output.c ip6_finish_output2",
 	Unit:    "entries",

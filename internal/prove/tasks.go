@@ -50,7 +50,8 @@ var _ = register(Claim{
 var _ = register(Claim{
 	ID:    "tasks-of-a-user-namespace",
 	Limit: "threads",
-	Says: "since Linux 5.14 RLIMIT_NPROC of a process in a user namespace bounds the tasks that " +
+	Says: "since Linux 5.14 RLIMIT_NPROC of a process in a user namespace bounds the tasks " +
+		"that " +
 		"its user has in that namespace: those that he has outside do not count",
 	Source: "kernel/ucount.c inc_rlimit_ucounts; d64696905554 (5.14)",
 	Unit:   "tasks",
@@ -65,11 +66,13 @@ var _ = register(Claim{
 		w, uid := b.World(), nobodyElse()
 		for i := range 3 { // each has several threads
 			if err := w.Actor(fmt.Sprintf("other%d", i)).Become(uid); err != nil {
-				b.CannotRun(fmt.Sprintf("another user cannot be taken here: %v", err))
+				b.CannotRun(fmt.Sprintf("another user cannot be taken here: "+
+					"%v", err))
 			}
 		}
 		a := w.Actor("maker")
-		inside, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: uid, Limit: limit, Own: true})
+		inside, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: uid, Limit: limit,
+			Own: true})
 		if err != nil {
 			b.CannotRun(fmt.Sprintf("no user namespace can be made here: %v", err))
 		}
