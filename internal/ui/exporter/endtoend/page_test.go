@@ -32,7 +32,8 @@ func TestPageInABrowser(t *testing.T) {
 	show := func() (page, complaints string) {
 		var errs strings.Builder
 		c := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox",
-			"--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir="+filepath.Join(dir, "profile"),
+			"--disable-gpu", "--disable-dev-shm-usage",
+			"--user-data-dir="+filepath.Join(dir, "profile"),
 			"--enable-logging=stderr", "--timeout=8000", "--dump-dom",
 			"http://"+address+"/")
 		c.Stderr = &errs
