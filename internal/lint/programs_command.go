@@ -112,7 +112,8 @@ func (p *parser) inCode(key string, v *node) bool {
 		return p.program("uvicorn", "uvicorn "+key, v.String())
 	case p.lang == nixText:
 		for _, name := range []string{"redis", "mysql", "postgresql"} {
-			if strings.Contains(key+" "+p.under, name) && p.program(name, last, v.String()) {
+			if strings.Contains(key+" "+p.under, name) &&
+				p.program(name, last, v.String()) {
 				return true
 			}
 		}
