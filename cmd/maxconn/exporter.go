@@ -6,11 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -20,7 +17,9 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
+	"github.com/maxconn/maxconn/internal/infile"
 	"github.com/maxconn/maxconn/internal/live"
 	"github.com/maxconn/maxconn/internal/live/loop"
 	"github.com/maxconn/maxconn/internal/observe"
@@ -36,11 +35,12 @@ type exporterFlags struct {
 	insecure     bool
 	allNetns     bool
 	destinations string
-	series       int
+	series       string
+	guarded      bool // the web configuration has TLS or users
 }
 
 func (a *app) exporter() *cobra.Command {
-	f := &exporterFlags{destinations: string(live.FullDestinations), series: 5000}
+	f := &exporterFlags{destinations: string(live.FullDestinations), series: "5000"}
 	c := &cobra.Command{
 		Use:   "exporter",
 		Short: "show use and ceilings to Prometheus",
@@ -78,7 +78,7 @@ Exit status: 0 ended by a signal, 64 bad usage, 70 failed.`,
 		"let anybody read on an address that others can reach")
 	c.Flags().Var(word{&f.destinations}, "destinations",
 		"tell destinations with address and port (`full`), by port (ports), or not (off)")
-	c.Flags().IntVar(&f.series, "max-series", f.series,
+	c.Flags().Var(word{&f.series}, "max-series",
 		"show at most this `many` series, the fullest first")
 	completeWith(c, "listen", nil)
 	completeWith(c, "destinations", func() []cobra.Completion {
@@ -92,7 +92,7 @@ Exit status: 0 ended by a signal, 64 bad usage, 70 failed.`,
 const exporterMemory = 40 << 20
 
 func (a *app) runExporter(ctx context.Context, f *exporterFlags) error {
-	subject, err := f.subjects()
+	subject, series, err := f.subjects(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (a *app) runExporter(ctx context.Context, f *exporterFlags) error {
 	}()
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(exporterMemory)
-	state := live.New(live.Options{Series: f.series,
+	state := live.New(live.Options{Series: series,
 		Destinations: live.Destinations(f.destinations)})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -166,32 +166,33 @@ func webError(err error) error {
 	return &failure{statusFailed, fmt.Errorf("answer requests: %w", err), ""}
 }
 
-// subjects checks the flags, and says what to look at.
-func (f *exporterFlags) subjects() (observe.Options, error) {
+// subjects checks the flags, and says what to look at and how many series to show.
+func (f *exporterFlags) subjects(ctx context.Context) (o observe.Options, series int, err error) {
 	switch live.Destinations(f.destinations) {
 	case live.FullDestinations, live.PortsOnly, live.NoDestinations:
 	default:
-		return observe.Options{}, misuse("it is full, ports or off",
+		return o, 0, misuse("it is full, ports or off",
 			"--destinations: %s is none of them", quoted(f.destinations))
 	}
+	series, err = strconv.Atoi(f.series)
 	switch {
-	case f.series < 200 || f.series > 1_000_000:
-		return observe.Options{}, misuse("give 200 to 1000000; 5000 is usual",
-			"--max-series: %s is out of bounds", strconv.Itoa(f.series))
+	case err != nil || series < 200 || series > 1_000_000:
+		return o, 0, misuse("give a number from 200 to 1000000; 5000 is usual",
+			"--max-series: %s is none", quoted(f.series))
 	case f.systemd && len(f.listen) > 0:
-		return observe.Options{}, misuse("systemd has bound the sockets",
+		return o, 0, misuse("systemd has bound the sockets",
 			"--listen and --systemd-socket: give one of them")
 	case f.allNetns && (f.netns != "" || f.pid != 0):
-		return observe.Options{}, misuse("--all-netns looks at each network namespace",
+		return o, 0, misuse("--all-netns looks at each network namespace",
 			"--all-netns with --netns or --pid: give one of them")
 	}
 	if err := f.conflict(); err != nil {
-		return observe.Options{}, err
+		return o, 0, err
 	}
-	if err := f.webConfig(); err != nil {
-		return observe.Options{}, err
+	if err := f.webConfig(ctx); err != nil {
+		return o, 0, err
 	}
-	o, err := f.subject()
+	o, err = f.subject()
 	if o.Name != "" {
 		o.Name = "observed" // a label holds no pid
 		_, err := strconv.Atoi(f.netns)
@@ -199,30 +200,35 @@ func (f *exporterFlags) subjects() (observe.Options, error) {
 			o.Name = f.netns
 		}
 	}
-	return o, err
+	return o, series, err
 }
 
-// webConfig is what is wrong with the web configuration file.
-func (f *exporterFlags) webConfig() error {
+// largestWebConfig is more than certificates in a web configuration take, in bytes.
+const largestWebConfig = 1 << 20
+
+// webConfig says what is wrong with the web configuration file, and notes whether it asks who comes
+// or hides what is sent.
+func (f *exporterFlags) webConfig(ctx context.Context) error {
 	if f.config == "" {
 		return nil
 	}
 	const hint = "the format: https://prometheus.io/docs/prometheus/latest/configuration/https/"
-	err := web.Validate(f.config)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return misuse(hint, "--web-config: %w", err)
-	case err != nil:
-		return misuse(hint, "--web-config %s: %w", filepath.Base(f.config), err)
+	text, _, err := infile.Text(ctx, f.config, largestWebConfig)
+	if err != nil {
+		return inputError(f.config, err, hint)
 	}
+	if err := web.Validate(f.config); err != nil {
+		return misuse(hint, "--web-config %s: %w", f.config, err)
+	}
+	var has struct {
+		TLS   map[string]any    `yaml:"tls_server_config"`
+		Users map[string]string `yaml:"basic_auth_users"`
+	}
+	if err := yaml.Unmarshal(text, &has); err != nil {
+		return misuse(hint, "--web-config %s: %w", f.config, err)
+	}
+	f.guarded = len(has.TLS) > 0 || len(has.Users) > 0
 	return nil
-}
-
-// guarded says whether the web configuration asks who comes, or hides what is sent.
-func (f *exporterFlags) guarded() bool {
-	text, err := os.ReadFile(f.config)
-	return err == nil && (strings.Contains(string(text), "tls_server_config") ||
-		strings.Contains(string(text), "basic_auth_users"))
 }
 
 // listeners opens the addresses, or takes those of systemd.
@@ -240,7 +246,7 @@ func (f *exporterFlags) listeners() (all []net.Listener, err error) {
 		return nil, err
 	}
 	for _, l := range all {
-		if !exporter.OnLoopback(l.Addr()) && !f.insecure && !f.guarded() {
+		if !exporter.OnLoopback(l.Addr()) && !f.insecure && !f.guarded {
 			return nil, misuse("--web-config with TLS or users, or --insecure",
 				"listen on %s: others can reach it, and anybody could read it",
 				l.Addr())

@@ -50,11 +50,14 @@ Verdicts are for the running kernel and this host, for those of a snapshot (--fr
 kernel of which nothing else is known (--kernel 4.9). Settings that have nothing to do
 with connections are skipped (--all shows them).
 
-A file in which no setting is recognised is not judged, and not clean: --explain-parse shows
-what was read from where.
+What a file includes (nginx, MySQL, Redis, PostgreSQL, Apache, TuneD, sysctl -p FILE) is read where
+it is among the files, or below the directories, that were given, and else named as not read. A
+file in which no setting is recognised is not judged, and not clean: --explain-parse shows what
+was read from where.
 
-Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but in some file no
-setting was recognised, or a file of the system could not be read, 64 bad usage, 70 failed.`,
+Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but a file of the
+system could not be read, 3 all was read, but in some file no setting was recognised (not
+judged), 64 bad usage, 70 failed. With --fail-on none it is never 1 or 3.`,
 		Example: `  maxconn lint
   maxconn lint /etc/sysctl.d/99-tuning.conf
   maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
@@ -129,6 +132,7 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 		return err
 	}
 	target.Boot = len(args) == 0
+	target.Include = included(ctx, args)
 	r, err := computed(ctx, func() lint.Report {
 		if r := lint.Lint(files, target); f.all {
 			return r
@@ -142,8 +146,11 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 	switch { // a fault outweighs what is unknown, as in check
 	case f.failOn == nil && r.Faults() > 0 || len(fatal) > 0 && r.Faults(fatal...) > 0:
 		a.status = statusBinds
-	case len(r.Unread) > 0, (f.failOn == nil || len(fatal) > 0) && len(r.NotJudged()) > 0:
+	case len(r.Unread) > 0:
 		a.status = statusUnknown
+	case (f.failOn == nil || len(fatal) > 0) &&
+		(len(r.NotJudged()) > 0 || len(r.Read) == 0 && r.Passed > 0):
+		a.status = statusNotJudged
 	}
 	shown := render.LintText
 	if f.parsed {

@@ -84,6 +84,48 @@ func isAside(name string) bool {
 	return name == ".git" || name == "node_modules" || name == "vendor"
 }
 
+// included reads files that others include: those below the directories that were given, which
+// cannot be left.
+func included(ctx context.Context, args []string) func(pattern string) []lint.File {
+	return func(pattern string) (files []lint.File) {
+		for _, dir := range args {
+			root, err := os.OpenRoot(dir)
+			if err != nil {
+				continue // no directory: only the file itself was given
+			}
+			if below, err := filepath.Rel(dir, pattern); err == nil &&
+				filepath.IsLocal(below) {
+				files = append(files, matching(ctx, root, dir, below)...)
+			}
+			_ = root.Close()
+		}
+		return files
+	}
+}
+
+func matching(ctx context.Context, root *os.Root, dir, pattern string) (files []lint.File) {
+	names, err := fs.Glob(root.FS(), pattern)
+	if err != nil || len(names) > mostBelow {
+		return nil
+	}
+	for _, name := range names {
+		info, err := root.Stat(name)
+		if err != nil || !info.Mode().IsRegular() || ctx.Err() != nil {
+			continue
+		}
+		f, err := root.Open(name)
+		if err != nil {
+			continue
+		}
+		text, err := infile.Stream(ctx, f, largestTuning)
+		_ = f.Close()
+		if err == nil {
+			files = append(files, lint.File{Name: filepath.Join(dir, name), Text: text})
+		}
+	}
+	return files
+}
+
 // tuning reads one file, or the standard input.
 func (a *app) tuning(ctx context.Context, name string) (lint.File, error) {
 	if name == "-" {

@@ -128,11 +128,12 @@ func (b *bracer) ending(until byte, terms []term) bool {
 // term is a part of a statement.
 type term struct {
 	*node
-	sets bool // = and the like
-	open bool // what it sets may stand on the next line
-	next bool // no blank stands before it
-	body bool // a block in braces
-	call bool // what stands in parentheses
+	sets  bool // = and the like
+	colon bool // it is :
+	open  bool // what it sets may stand on the next line
+	next  bool // no blank stands before it
+	body  bool // a block in braces
+	call  bool // what stands in parentheses
 }
 
 // statement is up to a separator: a name with what is set, a block, or a value without a name.
@@ -152,7 +153,7 @@ func (b *bracer) statement(until byte) (key, value *node) {
 			continue
 		}
 		terms = append(terms, t)
-		if b.titles && t.sets && len(terms) == 2 && terms[0].node != nil &&
+		if b.titles && t.colon && len(terms) == 2 && terms[0].node != nil &&
 			!terms[0].plain &&
 			until == '}' {
 			return b.titled(terms[0].node)
@@ -184,7 +185,8 @@ func (b *bracer) term() term {
 	b.advance()
 	switch t.kind {
 	case '=':
-		out.sets, out.open = true, !b.code || t.text.text != ":"
+		out.sets, out.colon = true, t.text.text == ":"
+		out.open = !b.code || !out.colon
 		return out
 	case '{', '[', '(':
 		if b.depth > deepestBrace {
@@ -262,6 +264,10 @@ func blockName(terms []term) *node {
 // labelled gives a block its last label as a name.
 func labelled(labels []term, body *node) *node {
 	for _, l := range labels {
+		if l.kind != scalar && body.kind == table { // parameters
+			body.put(nil, l.node)
+			continue
+		}
 		if l.kind == scalar && !l.plain && body.kind == table && !body.has("name") {
 			body.put(&node{text: word{"name", l.row}, row: l.row}, l.node)
 		}
@@ -283,7 +289,7 @@ func pathOf(terms []term) *node {
 			n = n.items[0]
 		}
 		if n.kind == scalar {
-			parts = append(parts, strings.Trim(n.text.String(), "."))
+			parts = append(parts, strings.Trim(n.text.String(), ".:"))
 			plain = plain && n.plain
 		}
 	}

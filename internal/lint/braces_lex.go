@@ -67,8 +67,18 @@ func (l *lexer) token() (t token) {
 	case l.string(&t):
 	case l.sets():
 		t.kind, t.text.text = '=', l.text[l.at-1:l.at]
+	case l.ends && strings.HasPrefix(l.text[l.at:], "%r{"):
+		l.regexp()
+		t.kind, t.text = 'w', word{"%r", t.row}
 	default:
 		t.kind, t.text = 'w', word{l.word(), l.row}
+		if l.code && l.triple && isPrefix(t.text.text) && l.at < len(l.text) &&
+			strings.IndexByte("'\"", l.text[l.at]) >= 0 {
+			return l.token()
+		}
+		if l.code && isDigit(c) { // 65_536
+			t.text.text = strings.ReplaceAll(t.text.text, "_", "")
+		}
 	}
 	return t
 }
@@ -161,6 +171,30 @@ func (l *lexer) word() string {
 	}
 	l.at = min(l.at, len(l.text))
 	return l.text[from:l.at]
+}
+
+// isPrefix says whether a word stands in front of a string of Python: r"", f"".
+func isPrefix(word string) bool {
+	return len(word) <= 2 && word != "" && strings.Trim(strings.ToLower(word), "rbfu") == ""
+}
+
+// regexp takes what Ruby looks for, to its closing brace: it sets nothing.
+func (l *lexer) regexp() {
+	deep := 0
+	for ; l.at < len(l.text) && l.text[l.at] != '\n'; l.at++ {
+		switch l.text[l.at] {
+		case '\\':
+			l.at++
+		case '{':
+			deep++
+		case '}':
+			if deep--; deep == 0 {
+				l.at++
+				return
+			}
+		}
+	}
+	l.at = min(l.at, len(l.text))
 }
 
 // string takes a string, or a heredoc.

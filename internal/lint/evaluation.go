@@ -142,7 +142,8 @@ type env struct {
 	text    string // the release as written
 	read    *host.Reader
 	spelled *spellings
-	rows    []host.Row // of the processes, nil where they were not asked for
+	// processes are those of programs that were asked for, nil where none runs
+	processes map[string]*host.Row
 }
 
 func newEnv(t Target) *env {

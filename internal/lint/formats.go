@@ -81,7 +81,7 @@ var (
 	shellText = &format{name: "shell", by: byLines, role: shellRole,
 		files: "*.sh *.bash *.zsh *.ksh *.env *.ks *.run *.preinst *.postinst .envrc " +
 			".profile " +
-			"profile .bashrc bashrc default/* sysconfig/* conf.d/net init.d/* " +
+			"profile .bashrc bashrc etc/default/* sysconfig/* conf.d/net init.d/* " +
 			"profile.d/*",
 		tags: "sh bash zsh shell console shell-session sh-session terminal"}
 )

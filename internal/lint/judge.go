@@ -13,9 +13,17 @@ import (
 // report too; Brief takes them out.
 func Lint(files []File, target Target) Report {
 	g := newEnv(target)
-	j := &judge{env: g, files: files}
+	j := &judge{env: g}
 	r := Report{Schema: "maxconn.lint/1", Kernel: g.text, Cautions: g.cautions()}
+	all := newGiven(files)
 	for i, f := range files {
+		if f.Same == "" && f.Unread == "" && !notText(f.Text) {
+			all.parse(j, i, nil)
+		}
+	}
+	j.follow(all)
+	j.files = all.files
+	for i, f := range j.files {
 		if f.Same != "" {
 			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
@@ -25,8 +33,8 @@ func Lint(files []File, target Target) Report {
 			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
 			continue
 		}
-		reading := j.load(i, f)
-		if f.Found && reading.Settings == 0 {
+		reading := j.load(i, f, all)
+		if f.Found && reading.Settings == 0 && len(reading.Refers) == 0 {
 			r.Passed++
 			continue
 		}
@@ -124,8 +132,8 @@ type judge struct {
 	matched  map[string][]string // by pattern
 }
 
-// load parses a file.
-func (j *judge) load(i int, f File) Reading {
+// load takes over the settings of a file.
+func (j *judge) load(i int, f File, g *given) Reading {
 	if notText(f.Text) {
 		s := stray("", "", Note{NoEffect,
 			"The file is no text: it has NUL bytes (perhaps UTF-16, or a binary). " +
@@ -135,8 +143,8 @@ func (j *judge) load(i int, f File) Reading {
 		j.apart = append(j.apart, false)
 		return Reading{File: f.Name, Format: binaryName(f.Text), Settings: 1}
 	}
-	all, marked := rowsOf(f.Text)
-	p := parse(f.Name, all, j.spelled)
+	p, marked := g.parsed[i], g.marked[i]
+	g.parsed[i] = nil // its settings are taken over
 	j.branches = append(j.branches, p.branches)
 	j.apart = append(j.apart, p.format.apart)
 	for n := range p.settings {
@@ -158,6 +166,7 @@ func (j *judge) load(i int, f File) Reading {
 func (p *parser) reading(f File) Reading {
 	return Reading{File: f.Name, Format: p.format.name, Supported: p.format.by != byNone,
 		Settings: len(p.settings), Refers: p.refers,
+		IncludedBy: p.included, IncludedAt: p.includedAt,
 		NotJudged: len(p.settings) == 0 && !p.format.whole && !isEmpty(f.Text)}
 }
 

@@ -111,6 +111,7 @@ var fillIn = regexp.MustCompile(`^(?:<[^<>]+>|@\w+@|%\{.*\}|%\w+%|__\w+__|\{[\w.
 func variable(value string) bool {
 	return strings.ContainsAny(value, "$`") || strings.Contains(value, "{{") ||
 		strings.Contains(value, "<%") || strings.Contains(value, "{%") ||
+		strings.Contains(value, "#{") || strings.Contains(value, "\ue000") ||
 		value != "" && !isDigit(value[0]) &&
 			!(isLetter(value[0]) && strings.Contains(value, ".")) && // as in names
 			fillIn.MatchString(trim(value))

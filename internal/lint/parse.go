@@ -13,36 +13,41 @@ import (
 
 // parser collects the settings of one file.
 type parser struct {
-	role     role
-	row      int
-	settings []setting
-	section  string // of the last [section] line
-	here     *document
-	looped   int                 // how many settings loops have made
-	loops    map[string][]string // the names of sysctls that a loop puts into a variable
-	depth    int                 // of commands inside quotes
-	oneRow   bool                // all lines of a string stand on one row
-	tree     int                 // bytes of YAML that were parsed
-	all      *rows               // the lines after this one, nil inside of a command
-	sh       *syntax.Parser
-	shell    int    // bytes given to it
-	failed   int    // those of them that were no statement
-	where    string // the command that carries what follows elsewhere
-	world    world
-	branches bool // there are lines that may not run
-	format   *format
-	refers   []Reference
-	vars     map[string]string // what variables are set to, "" for more than one value
-	accept   bool              // a socket unit that starts a process for each connection
-	lang     *language         // of the tree that is read, nil for YAML
-	masks    []string          // what templates fill in
-	target   string            // the file that what is read will be
-	opened   string            // the file that a program opened
-	pages    int               // that are read, in which lines may be sentences
-	repeated map[string]bool   // settings that aliases have made
-	under    string            // the name under which the table stands that is read
-	spelled  *spellings
-	lines    int // so far, but for empty ones and comments
+	role       role
+	row        int
+	settings   []setting
+	section    string // of the last [section] line
+	here       *document
+	looped     int                 // how many settings loops have made
+	loops      map[string][]string // the names of sysctls that a loop puts into a variable
+	depth      int                 // of commands inside quotes
+	oneRow     bool                // all lines of a string stand on one row
+	tree       int                 // bytes of YAML that were parsed
+	all        *rows               // the lines after this one, nil inside of a command
+	sh         *syntax.Parser
+	shell      int    // bytes given to it
+	failed     int    // those of them that were no statement
+	where      string // the command that carries what follows elsewhere
+	world      world
+	branches   bool // there are lines that may not run
+	format     *format
+	refers     []Reference
+	wrote      map[string]bool // the files that commands write
+	included   string          // the file that includes this one, and its line
+	includedAt int
+	vars       map[string]string // what variables are set to, "" for more than one value
+	hostNet    bool              // a Quadlet unit with Network=host
+	accept     bool              // a socket unit that starts a process for each connection
+	lang       *language         // of the tree that is read, nil for YAML
+	masks      []string          // what templates fill in
+	target     string            // the file that what is read will be
+	opened     string            // the file that a program opened
+	pages      int               // that are read, in which lines may be sentences
+	repeated   map[string]bool   // settings that aliases have made
+	above      string            // the part of a sysctl's name that the tables around give
+	under      string            // the name under which the table stands that is read
+	spelled    *spellings
+	lines      int // so far, but for empty ones and comments
 }
 
 // document is an open here-document.
@@ -67,9 +72,9 @@ var (
 		"lines.", ""}
 )
 
-// parse finds all settings of a file.
-func parse(name string, all *rows, spelled *spellings) *parser {
-	p := &parser{spelled: spelled, format: formatOf(name, all.rest)}
+// parse finds all settings of a file of a format.
+func parse(f *format, all *rows, spelled *spellings) *parser {
+	p := &parser{spelled: spelled, format: f}
 	p.readAll(p.format, all)
 	p.finish()
 	return p
@@ -77,10 +82,15 @@ func parse(name string, all *rows, spelled *spellings) *parser {
 
 // finish settles what depends on lines further down.
 func (p *parser) finish() {
+	if p.format.by == byYAML || p.format.by == byBraces { // what stands together is read first
+		slices.SortStableFunc(p.settings, func(a, b setting) int { return a.row - b.row })
+	}
 	for i := range p.settings {
-		if s := &p.settings[i]; s.key == "MaxConnections" && s.form == asUnit && !p.accept {
+		s := &p.settings[i]
+		if s.key == "MaxConnections" && s.form == asUnit && !p.accept {
 			s.flaw = &notAccepting
 		}
+		s.world.hostNet = s.world.hostNet || p.hostNet && s.world.given
 	}
 }
 
@@ -201,7 +211,10 @@ func (p *parser) as(r role, text string) {
 	}
 	if p.lines++; isControl(t) {
 		p.branches = true
-		return
+		text = control.ReplaceAllString(erb.ReplaceAllString(text, ""), "")
+		if t = flat(text); t == "" || isComment(t) || isControl(t) {
+			return
+		}
 	}
 	switch r {
 	case sysctlRole:
@@ -240,6 +253,7 @@ func (p *parser) add(s setting) {
 		return // parse says so
 	}
 	s.row, s.where, s.world = p.row, p.where, p.world
+	s.key, s.value, s.subject = p.unmasked(s.key), p.unmasked(s.value), p.unmasked(s.subject)
 	if s.alias {
 		at := fmt.Sprint(s.row, s.form, s.key, s.value, s.subject, s.world)
 		if p.repeated[at] {
@@ -256,9 +270,13 @@ func (p *parser) add(s setting) {
 // into runs a step whose settings are written into another file.
 func (p *parser) into(target string, step func()) {
 	first := len(p.settings)
+	if p.wrote == nil {
+		p.wrote = map[string]bool{}
+	}
+	p.wrote[target] = true
 	step()
 	for i := first; i < len(p.settings); i++ {
-		p.settings[i].target = target
+		p.settings[i].target = p.unmasked(target)
 	}
 }
 
@@ -370,7 +388,7 @@ var flow = regexp.MustCompile(`^(?:- )?[\w."'/-]*:?\s*[[{].*[]}],?$`)
 // mapped takes a line of YAML: net.core.somaxconn: 1024, or sysctls: {net.core.somaxconn: 1024}.
 func (p *parser) mapped(t string) bool {
 	name, value, ok := strings.Cut(t, ":")
-	name = strings.Trim(strings.TrimPrefix(name, "- "), `"'`)
+	name = strings.Trim(trim(strings.TrimPrefix(name, "- ")), `"'`)
 	if ok && looksLikeKey(name) && knob.Find(knob.Key(name)) != nil && isValue(trim(value)) {
 		p.add(setting{form: asConf, key: knob.Key(name), value: bareWord(value)})
 		return true
@@ -410,29 +428,4 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 // isNearKey says whether a name is that of a setting, or nearly.
 func (p *parser) isNearKey(key string) bool {
 	return knob.Find(key) != nil || len(p.spelled.nearest(key)) > 0
-}
-
-// stray reports a line that begins with the name of a setting, or with the words of a limit, and
-// sets nothing.
-func (p *parser) stray(t string) {
-	if p.pages > 0 {
-		return // a sentence is no line that went wrong
-	}
-	words := strings.Fields(t)
-	if len(words) < 2 {
-		return
-	}
-	if words[1] == ":" && len(words) > 2 { // key : value
-		words = append(words[:1], words[2:]...)
-	}
-	name := strings.Trim(words[0], "\"',:`")
-	value := strings.Trim(words[1], "\"'`")
-	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
-	if looksLikeKey(name) && numeric && p.isNearKey(knob.Key(name)) {
-		p.add(stray(knob.Key(name), strings.Join(words[1:], " "), notAssignment))
-		return
-	}
-	if (words[0] == "soft" || words[0] == "hard") && slices.Contains(limitItems, words[1]) {
-		p.add(strayLimit(t, noDomain))
-	}
 }

@@ -192,11 +192,11 @@ func (p *parser) otherCommand(args []word) {
 		case w == "--sysctl" && i+1 < len(args):
 			i++
 			p.sysctl(args[i : i+1])
-		case w == "--ulimit" && i+1 < len(args):
+		case (w == "--ulimit" || w == "--default-ulimit") && i+1 < len(args):
 			i++
 			p.containerUlimit(args[i].String())
-		case strings.HasPrefix(w, "--ulimit="):
-			p.containerUlimit(strings.TrimPrefix(w, "--ulimit="))
+		case strings.HasPrefix(w, "--ulimit="), strings.HasPrefix(w, "--default-ulimit="):
+			p.containerUlimit(w[strings.IndexByte(w, '=')+1:])
 		default:
 			p.argument(w, texts(args[i+1:min(len(args), i+2)]))
 		}
@@ -233,7 +233,8 @@ func (p *parser) sysctl(args []word) {
 		switch {
 		case strings.HasPrefix(a, "-p"), strings.HasPrefix(a, "--load"), a == "--system",
 			a == "-f":
-			return // reads files
+			p.loads(args[i:])
+			return
 		case strings.HasPrefix(a, "-"):
 			continue
 		}

@@ -1,7 +1,9 @@
 package lint
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/maxconn/maxconn/internal/knob"
@@ -92,6 +94,8 @@ func (p *parser) assignment(t string) bool {
 	case strings.HasPrefix(bare, "/proc/sys/"):
 		p.confLine(t)
 		return true
+	case strings.HasPrefix(bare, "lxc."):
+		return p.lxc(strings.TrimPrefix(bare, "lxc."), trim(value))
 	case looksLikeKey(strings.TrimPrefix(bare, "sysctl.")): // also of the kernel's command line
 		bare = strings.TrimPrefix(bare, "sysctl.")
 	case !looksLikeKey(bare) && !isShortName(bare) && !p.isMisspelt(bare):
@@ -118,12 +122,32 @@ func (p *parser) assignment(t string) bool {
 	return true
 }
 
+// lxc takes what LXC sets for a container: lxc.sysctl.net.core.somaxconn, lxc.prlimit.nofile.
+func (p *parser) lxc(name, value string) (found bool) {
+	p.within(world{scope: OfContainer, given: true}, func() {
+		if key, ok := strings.CutPrefix(name, "sysctl."); ok {
+			p.add(setting{form: asConf, key: knob.Key(key), value: value})
+			found = true
+		} else if item, ok := strings.CutPrefix(name, "prlimit."); ok {
+			p.containerUlimit(item + "=" + value)
+			found = true
+		}
+	})
+	return found
+}
+
 // isSentence says whether words follow a number, as where a sentence begins with a name.
 func isSentence(value string) bool {
 	value, _, _ = strings.Cut(strings.ReplaceAll(value, ";", "#"), "#")
 	words := strings.Fields(value)
 	return len(words) > 1 && isDigit(words[0][0]) && !isValue(value) &&
 		strings.IndexFunc(words[len(words)-1], unicode.IsLetter) >= 0
+}
+
+// isRemark says whether a text begins as an assignment and goes on as a sentence.
+func isRemark(text string) bool {
+	name, value, ok := strings.Cut(text, "=")
+	return ok && looksLikeKey(trim(name)) && isSentence(trim(value))
 }
 
 // element takes ["net.core.somaxconn"]="4096" of a table in a script.
@@ -142,13 +166,19 @@ func isShortName(word string) bool {
 	if !strings.Contains(word, "_") && word != "somaxconn" {
 		return false
 	}
+	return shortNames()[word]
+}
+
+// shortNames are the last parts of the sysctls about connections.
+var shortNames = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
 	for _, n := range knownNames() {
-		if knob.Last(n.Name) == word && isTCP(n.Name) {
-			return true
+		if isTCP(n.Name) {
+			all[knob.Last(n.Name)] = true
 		}
 	}
-	return false
-}
+	return all
+})
 
 // isMisspelt says whether a word with parts is nearly the name of a setting:
 // ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
@@ -157,4 +187,29 @@ func (p *parser) isMisspelt(word string) bool {
 		strings.IndexFunc(word, func(r rune) bool {
 			return !isKeyRune(r)
 		}) < 0 && len(p.spelled.nearest(word)) > 0
+}
+
+// stray reports a line that begins with the name of a setting, or with the words of a limit, and
+// sets nothing.
+func (p *parser) stray(t string) {
+	if p.pages > 0 {
+		return // a sentence is no line that went wrong
+	}
+	words := strings.Fields(t)
+	if len(words) < 2 {
+		return
+	}
+	if words[1] == ":" && len(words) > 2 { // key : value
+		words = append(words[:1], words[2:]...)
+	}
+	name := strings.Trim(words[0], "\"',:`")
+	value := strings.Trim(words[1], "\"'`")
+	numeric := value != "" && (isDigit(value[0]) || value[0] == '-' && len(value) > 1)
+	if looksLikeKey(name) && numeric && p.isNearKey(knob.Key(name)) {
+		p.add(stray(knob.Key(name), strings.Join(words[1:], " "), notAssignment))
+		return
+	}
+	if (words[0] == "soft" || words[0] == "hard") && slices.Contains(limitItems, words[1]) {
+		p.add(strayLimit(t, noDomain))
+	}
 }

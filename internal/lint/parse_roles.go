@@ -28,11 +28,20 @@ func (p *parser) tunedLine(t string) {
 		p.add(setting{form: asOption, key: "hashsize", value: p.filledIn(value),
 			subject: "running"})
 	case name == "include":
-		p.notRead("it includes " + value)
-	case name == "cmdline" || !strings.HasPrefix(name, "cmdline"):
+		for name := range strings.FieldsFuncSeq(value, isListed) {
+			p.includes("../"+strings.TrimPrefix(name, "-")+"/tuned.conf", tunedText)
+		}
+	case strings.HasPrefix(name, "cmdline"):
+		p.bootLine(strings.TrimLeft(value, "+"))
+	default:
 		p.unitItem(t)
 	}
 }
+
+// isListed parts the names of profiles.
+func isListed(r rune) bool { return r == ',' || r == ' ' || r == '\t' }
+
+var tunedText = formatTagged("tuned")
 
 var braced = regexp.MustCompile(`\$\{(\w+)\}`)
 
@@ -56,13 +65,6 @@ func (p *parser) remember(name, value string) {
 	}
 	if len(p.vars) < mostLooped {
 		p.vars[name] = value
-	}
-}
-
-// notRead notes what the file refers to and lint does not read.
-func (p *parser) notRead(what string) {
-	if len(p.refers) < mostPrinted {
-		p.refers = append(p.refers, Reference{Line: p.row, What: what})
 	}
 }
 
@@ -109,6 +111,8 @@ func (p *parser) containerItem(name, value string) bool {
 					p.add(setting{form: asConf, key: knob.Key(key), value: v})
 				}
 			}
+		case "Network":
+			p.hostNet = p.hostNet || value == "host"
 		case "Ulimit":
 			p.containerUlimit(value)
 		case "PodmanArgs":

@@ -88,6 +88,14 @@ var regexpGroup = regexp.MustCompile(`\\[1-9]`)
 // edited is a line that an editor puts into a file; what sets nothing is some other text.
 func (p *parser) edited(target, line string) {
 	name, _, ok := strings.Cut(line, "=")
+	f := anything
+	if target != "" {
+		f = formatOf(target, "")
+	}
+	if f.by == byNginx || f.by == byHAProxy || f.by == byWords {
+		p.into(target, func() { p.readAs(f, word{line, p.row}) })
+		return
+	}
 	p.into(target, func() {
 		switch {
 		case p.limitsLine(line) || p.unitItem(line):

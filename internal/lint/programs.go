@@ -95,6 +95,13 @@ var items = []item{
 		source: "envoy config.cluster.v3.CircuitBreakers"},
 	{program: "envoy", name: "global_downstream_max_connections", is: itsConns, each: 1,
 		source: "envoy overload manager global_downstream_max_connections"},
+	{program: "envoy", name: "max_active_downstream_connections", is: itsConns, each: 1,
+		source: "envoy overload manager global_downstream_max_connections"},
+	{program: "memcached", name: "memcached -b", is: itsQueue, source: "memcached(1) -b"},
+	{program: "memcached", name: "memcached -c", is: itsConns, each: 1,
+		does: "Memcached raises its descriptor limit to that number when it starts, " +
+			"where it may.",
+		source: "memcached(1) -c"},
 	{program: "kubelet", name: "maxOpenFiles", is: itsFiles,
 		source: "kubelet.config.k8s.io KubeletConfiguration maxOpenFiles"},
 	{program: "supervisor", name: "minfds", is: itsFiles, source: "supervisord minfds"},
@@ -120,6 +127,18 @@ var items = []item{
 	{program: "uvicorn", name: "uvicorn listen backlog", is: itsQueue,
 		does:   "That is what uvicorn asks for without --backlog.",
 		source: "uvicorn settings --backlog"},
+	{program: "uvicorn", name: "uvicorn backlog", is: itsQueue, source: "uvicorn settings " +
+		"--backlog"},
+	{program: "uvicorn", name: "uvicorn limit_concurrency", is: itsConns, each: 1,
+		does:   "Above it clients get status 503.",
+		source: "uvicorn settings --limit-concurrency"},
+	{program: "python", name: "listen backlog", is: itsQueue,
+		source: "Python socket.socket.listen"},
+	{program: "node", name: "node backlog", is: itsQueue, source: "node lib/net.js " +
+		"Server.prototype.listen"},
+	{program: "node", name: "node maxConnections", is: itsBounds,
+		does:   "Bounds the connections of the server; it closes what is above.",
+		source: "node lib/net.js onconnection"},
 	{program: "node", name: "node listen backlog", is: itsQueue,
 		does:   "Node asks for 511 where server.listen() is given no backlog.",
 		source: "node lib/net.js Server.prototype.listen"},
@@ -146,79 +165,14 @@ func (p *parser) program(program, name, value string) bool {
 
 // programItem takes what stands in YAML: of Envoy and the kubelet.
 func (p *parser) programItem(key string, v *node) bool {
+	if p.lang.isCode() && isValue(v.String()) && p.inCode(key, v) {
+		return true
+	}
 	for _, name := range []string{"envoy", "kubelet"} {
-		if it := itemOf(name, key); it != nil && p.lang == nil &&
+		if it := itemOf(name, key); it != nil && (p.lang == nil || p.lang == jsonText) &&
 			(key != "max_connections" || p.under == "thresholds") {
 			p.goTo(v.row)
 			return p.program(name, it.name, v.String())
-		}
-	}
-	return false
-}
-
-// servers are programs whose command line says how they listen: their arguments with a value, and
-// the backlog where none is given, 0 for not known.
-var servers = map[string][]string{
-	"gunicorn": {"--backlog", "--worker-connections"},
-	"uvicorn":  {"--backlog", "--limit-concurrency"},
-	"node":     nil, "nodejs": nil,
-}
-
-func isServer(name string) bool { _, ok := servers[name]; return ok }
-
-// startsServer says whether a command line begins with one of them.
-func startsServer(text string) bool {
-	words := strings.Fields(text)
-	return len(words) > 1 && len(words) < 40 && isServer(path.Base(words[0]))
-}
-
-// server takes the command line of a server.
-func (p *parser) server(name string, args []word) bool {
-	flags, ok := servers[name]
-	if !ok {
-		return false
-	}
-	if name == "node" || name == "nodejs" {
-		if runsFile(args) && (p.role != anyRole || p.depth > 1) {
-			p.program("node", "node listen backlog", "511")
-		}
-		return true
-	}
-	asked := !servesAnApp(args)
-	for i, a := range args {
-		asked = asked || strings.HasPrefix(a.String(), "--backlog")
-		for _, flag := range flags {
-			value, ok := strings.CutPrefix(a.String(), flag+"=")
-			if a.String() == flag && i+1 < len(args) {
-				value, ok = args[i+1].String(), true
-			}
-			if ok {
-				p.goTo(a.row)
-				p.program(name, name+" "+flag, value)
-			}
-		}
-	}
-	if !asked && len(args) > 0 {
-		p.goTo(args[0].row)
-		p.program(name, name+" listen backlog", "2048")
-	}
-	return true
-}
-
-// servesAnApp says whether a server of Python is given an application: module:name.
-func servesAnApp(args []word) bool {
-	return slices.ContainsFunc(args, func(w word) bool {
-		module, app, ok := strings.Cut(w.String(), ":")
-		return ok && module != "" && app != "" && isLetter(module[0]) && isLetter(app[0])
-	})
-}
-
-// runsFile says whether node is given a program to run.
-func runsFile(args []word) bool {
-	for _, a := range args {
-		if text := a.String(); !strings.HasPrefix(text, "-") {
-			return strings.HasSuffix(text, "js") || strings.HasSuffix(text, ".ts") ||
-				text == "." || strings.HasSuffix(text, "server")
 		}
 	}
 	return false
@@ -270,15 +224,29 @@ func (f *wordFile) line(p *parser, t string) {
 	}
 	name, value := t[:i], strings.Trim(trim(strings.TrimLeft(t[i:], "= \t")), `"'`)
 	if f.sections != nil {
-		name = strings.ReplaceAll(name, "-", "_")
+		name = strings.TrimPrefix(strings.ReplaceAll(name, "-", "_"), "loose_")
 	}
 	if strings.HasPrefix(strings.ToLower(strings.TrimLeft(name, "!")), "include") {
-		p.notRead("it includes " + value)
+		p.includes(f.under(strings.ToLower(name), value), p.format)
 	}
 	if f.program == "gunicorn" && i > 0 && strings.IndexByte(blank, t[0]) >= 0 {
 		return
 	}
-	p.program(f.program, f.prefix+name, value)
+	if p.program(f.program, f.prefix+name, value) {
+		last := &p.settings[len(p.settings)-1]
+		last.made = f.program == "gunicorn" && !isValue(value)
+	}
+}
+
+// under is what an include means: of a directory, the files of it that are read.
+func (f *wordFile) under(name, value string) string {
+	switch {
+	case name == "!includedir":
+		return path.Join(value, "*.cnf")
+	case name == "include_dir":
+		return path.Join(value, "*.conf")
+	}
+	return value
 }
 
 // haproxy reads the file of HAProxy.
@@ -353,7 +321,7 @@ func (p *parser) nginxItem(words []serverconf.Word) {
 		}
 	case "include":
 		if !strings.Contains(words[1].Text, "mime.types") {
-			p.notRead("it includes " + words[1].Text)
+			p.includes(words[1].Text, p.format)
 		}
 	default:
 		p.program("nginx", name, words[1].Text)

@@ -11,7 +11,6 @@ import (
 	"github.com/yuin/goldmark/extension"
 	tables "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
-	"golang.org/x/net/html"
 
 	"github.com/maxconn/maxconn/internal/knob"
 )
@@ -28,7 +27,12 @@ type page struct {
 
 // markdown reads what CommonMark calls code, the rows of tables, and lines by themselves.
 func (p *parser) markdown(all *rows) {
-	t := &page{parser: p, source: []byte(withoutFront(all.rest)), first: all.n + 1}
+	source := withoutFront(all.rest)
+	cut := len(source) > largestPage
+	if cut {
+		source = source[:strings.LastIndexByte(source[:largestPage], '\n')+1]
+	}
+	t := &page{parser: p, source: []byte(source), first: all.n + 1}
 	t.starts = []int{0}
 	for i, c := range t.source {
 		if c == '\n' {
@@ -37,37 +41,67 @@ func (p *parser) markdown(all *rows) {
 	}
 	all.rest = ""
 	md := goldmark.New(goldmark.WithExtensions(extension.Table))
-	root := md.Parser().Parse(text.NewReader(withoutLinks(t.source)))
+	root := md.Parser().Parse(text.NewReader(plainer(t.source)))
 	_ = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		return t.visit(n), nil
 	})
+	if cut {
+		p.goTo(t.rowAt(len(source)))
+		p.add(stray("", "", tooLargePage))
+	}
 }
 
-// longestPassage is how much without an empty line is looked at for links: goldmark takes the
-// square of the length for those that do not end (v1.8).
-const longestPassage = 8 << 10
+// What goldmark takes the square of (v1.8): links that do not end, emphasis, and what is nested. No
+// page that a person wrote has as much of them.
+const (
+	largestPage    = 512 << 10
+	longestPassage = 8 << 10  // without an empty line, in which there may be links
+	longestStarred = 32 << 10 // and in which there may be emphasis
+	deepestQuote   = 20
+)
 
-// withoutLinks blanks the marks of links in long passages. Offsets stay as they are.
-func withoutLinks(source []byte) []byte {
+var tooLargePage = Note{NoEffect, "From here on nothing is judged: the file has more than " +
+	"512 KiB of Markdown.", ""}
+
+// plainer blanks the marks of links and of emphasis in long passages, and marks that nest too
+// deeply. Offsets stay as they are.
+func plainer(source []byte) []byte {
 	out := bytes.Clone(source)
 	for from := 0; from < len(out); {
 		end := bytes.Index(out[from:], []byte("\n\n"))
 		if end < 0 {
 			end = len(out) - from
 		}
-		if passage := out[from : from+end]; len(passage) > longestPassage {
-			for i, c := range passage {
-				if c == '[' || c == ']' {
-					passage[i] = ' '
-				}
-			}
+		if passage := out[from : from+end]; len(passage) > longestStarred {
+			blanked(passage, "[]*<")
+		} else if len(passage) > longestPassage {
+			blanked(passage, "[]")
 		}
 		from += end + 2
 	}
+	for line := range bytes.Lines(out) {
+		marks := line[:len(line)-len(bytes.TrimLeft(line, "> \t-+*"))]
+		if len(bytes.Fields(marks)) > deepestQuote || bytes.Count(marks,
+			[]byte(">")) > deepestQuote {
+			blanked(marks, ">-+*")
+		}
+	}
 	return out
+}
+
+// blanked takes marks out of a text, but for a star that begins a line and has a blank behind it.
+func blanked(text []byte, marks string) {
+	first := true
+	for i, c := range text {
+		isItem := first && c == '*' && i+1 < len(text) && text[i+1] == ' '
+		if strings.IndexByte(marks, c) >= 0 && !isItem {
+			text[i] = ' '
+		}
+		first = c == '\n' || first && (c == ' ' || c == '\t')
+	}
 }
 
 // withoutFront blanks the lines between --- at the beginning, which are about the page.
@@ -137,6 +171,9 @@ func (p *parser) inLanguage(language string, w word) {
 	}
 }
 
+// aLimit is a line of limits.conf without its first field.
+var aLimit = regexp.MustCompile(`^(?:soft|hard|-)\s+\w+\s+\S+$`)
+
 func hasPrompts(s string) bool {
 	for line := range strings.Lines(s) {
 		if prompt.MatchString(trim(line)) && !strings.HasPrefix(line, "#") {
@@ -151,13 +188,11 @@ func typed(s string) string {
 	var b strings.Builder
 	open := false
 	for line := range strings.Lines(s) {
-		if t := trim(line); open || prompt.MatchString(t) {
+		if t := trim(strings.TrimSuffix(line, "\n")); open || prompt.MatchString(t) {
 			b.WriteString(prompt.ReplaceAllString(t, ""))
-			open = strings.HasSuffix(strings.TrimRight(t, "\n"), `\`)
+			open = strings.HasSuffix(t, `\`)
 		}
-		if !strings.HasSuffix(b.String(), "\n") || !open {
-			b.WriteString("\n")
-		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }
@@ -227,17 +262,29 @@ func (t *page) flat(n ast.Node) word {
 func (t *page) lines(n ast.Node) {
 	coded := false
 	_ = ast.Walk(n, func(c ast.Node, entering bool) (ast.WalkStatus, error) {
-		if span, ok := c.(*ast.CodeSpan); ok && entering {
+		switch c.(type) {
+		case *ast.CodeSpan, *ast.Emphasis:
+			if !entering {
+				break
+			}
 			first := len(t.settings)
-			t.inline(t.flat(span))
+			t.inline(t.flat(c))
 			coded = coded || len(t.settings) > first
-			return ast.WalkSkipChildren, nil
+			if _, code := c.(*ast.CodeSpan); code || len(t.settings) > first {
+				return ast.WalkSkipChildren, nil
+			}
 		}
 		return ast.WalkContinue, nil
 	})
-	if !coded {
-		t.sentences(t.flat(n))
+	if coded {
+		return
 	}
+	w := t.flat(n)
+	if item, ok := n.Parent().(*ast.ListItem); ok && n.PreviousSibling() == nil &&
+		item.Parent().(*ast.List).Marker == '*' && aLimit.MatchString(w.text) {
+		w.text = "* " + w.text // the domain, not a mark of a list
+	}
+	t.sentences(w)
 }
 
 // sentences reads text that is no code.
@@ -263,188 +310,4 @@ func (t *page) htmlBlock(n *ast.HTMLBlock) {
 		t.readAs(formatTagged("html"),
 			word{string(lines.Value(t.source)), t.rowAt(lines.At(0).Start)})
 	}
-}
-
-// html reads the code of a page, its tables, and its lines.
-func (p *parser) html(all *rows) {
-	t := &htmlPage{parser: p}
-	z := html.NewTokenizer(strings.NewReader(all.rest))
-	row := all.n + 1
-	for z.Next() != html.ErrorToken {
-		raw := bytes.Count(z.Raw(), []byte("\n"))
-		t.token(z.Token(), row)
-		row += raw
-	}
-	t.flush()
-	all.rest = ""
-}
-
-type htmlPage struct {
-	*parser
-	text          word
-	inner         string // the element whose text is code, "" for none
-	language      string
-	cells, header []word
-	heads         bool   // the row has headings
-	dead          string // the element whose text nobody reads
-}
-
-func (t *htmlPage) token(tok html.Token, row int) {
-	switch tok.Type {
-	case html.TextToken:
-		if t.dead != "" {
-			return
-		}
-		if trim(t.text.text) == "" {
-			t.text.row, t.text.text = row, ""
-		}
-		t.text.text += tok.Data
-	case html.StartTagToken:
-		t.start(tok)
-	case html.EndTagToken:
-		t.end(tok.Data)
-	}
-}
-
-// spans are elements that do not end a line.
-var spans = set("b i em strong span a u font small tt mark sup sub kbd samp var")
-
-func (t *htmlPage) start(tok html.Token) {
-	switch tok.Data {
-	case "script", "style", "title", "textarea", "head":
-		t.flush()
-		t.dead = tok.Data
-		return
-	case "pre", "code":
-		for _, a := range tok.Attr {
-			if a.Key == "class" {
-				t.language = strings.TrimPrefix(strings.TrimPrefix(firstWord(a.Val),
-					"language-"), "highlight-source-")
-			}
-		}
-		if t.inner == "" {
-			t.flush()
-			t.inner = tok.Data
-		}
-		return
-	case "tr":
-		t.cells = nil
-	}
-	if !spans[tok.Data] && t.inner == "" {
-		t.flush()
-	}
-}
-
-func (t *htmlPage) end(name string) {
-	switch {
-	case name == t.dead:
-		t.dead = ""
-		t.text = word{}
-	case name == t.inner:
-		w := t.text
-		t.text, t.inner = word{}, ""
-		if name == "pre" {
-			t.inLanguage(t.language, w)
-		} else {
-			t.inline(w)
-		}
-		t.language = ""
-	case name == "td" || name == "th":
-		t.heads = t.heads || name == "th"
-		t.cells = append(t.cells, word{trim(t.text.text), t.text.row})
-		t.text = word{}
-	case name == "tr":
-		if t.parser.cells(t.cells, t.header); t.heads {
-			t.header = t.cells
-		}
-		t.cells, t.heads = nil, false
-	case !spans[name] && t.inner == "":
-		t.flush()
-	}
-}
-
-// flush reads the text so far.
-func (t *htmlPage) flush() {
-	w := t.text
-	t.text = word{}
-	if trim(w.text) != "" && t.dead == "" {
-		t.sentences(w)
-	}
-}
-
-var (
-	directiveOf = regexp.MustCompile(`^\s*\.\. (?:code-block|code|sourcecode|highlight)::\s*(\S*)`)
-	listingOf   = regexp.MustCompile(`^\[(?:source)?,?\s*([\w-]*)`)
-	codeSpan    = regexp.MustCompile("``?([^`]+)``?")
-)
-
-// marked reads reStructuredText and AsciiDoc: what is indented behind :: or a directive, what is
-// between lines of ----, and code in sentences.
-func (p *parser) marked(all *rows) {
-	language := ""
-	for all.more() {
-		line := all.next()
-		t := strings.TrimSpace(line)
-		p.goTo(all.n)
-		switch m, s := directiveOf.FindStringSubmatch(line),
-			listingOf.FindStringSubmatch(t); {
-		case m != nil:
-			p.inLanguage(m[1], indented(all))
-		case t == "----" || t == "....":
-			p.inLanguage(language, fenced(all, t))
-			language = ""
-		case s != nil:
-			language = s[1]
-		case strings.HasSuffix(t, "::") && !strings.HasPrefix(t, ".."):
-			p.spans(line, all.n)
-			p.inLanguage("", indented(all))
-		case !p.spans(line, all.n) && !strings.HasPrefix(t, ".."):
-			p.sentences(word{line, all.n})
-		}
-	}
-}
-
-// spans takes the code in a line; found says that it sets something.
-func (p *parser) spans(line string, row int) (found bool) {
-	first := len(p.settings)
-	for _, m := range codeSpan.FindAllStringSubmatch(line, -1) {
-		p.inline(word{m[1], row})
-	}
-	return len(p.settings) > first
-}
-
-// indented takes the lines that begin with blanks, and empty ones among them.
-func indented(all *rows) word {
-	return taken(all, func(line string) (mine, last bool) {
-		mine = trim(line) == "" || strings.IndexByte(blank, line[0]) >= 0
-		return mine, !mine
-	})
-}
-
-// fenced takes the lines up to a mark, and the mark.
-func fenced(all *rows, mark string) word {
-	end := false
-	return taken(all, func(line string) (mine, last bool) {
-		last, end = end, trim(line) == mark
-		return !end, last
-	})
-}
-
-// taken takes lines up to the last, which stays.
-func taken(all *rows, of func(line string) (mine, last bool)) word {
-	row := all.n + 1
-	var b strings.Builder
-	for all.more() {
-		was := *all
-		line := all.next()
-		mine, last := of(line)
-		if last {
-			*all = was
-			break
-		}
-		if mine {
-			b.WriteString(line + "\n")
-		}
-	}
-	return word{b.String(), row}
 }

@@ -119,6 +119,9 @@ type Reading struct {
 	Settings  int    `json:"settings"`
 	// NotJudged says that no setting was recognised in it, though it is not empty.
 	NotJudged bool `json:"not_judged"`
+	// IncludedBy is the file that includes it, and IncludedAt the line there.
+	IncludedBy string `json:"included_by,omitempty"`
+	IncludedAt int    `json:"included_at,omitempty"`
 	// Refers is what the file refers to and lint did not read.
 	Refers []Reference `json:"refers,omitempty"`
 }
@@ -127,6 +130,9 @@ type Reading struct {
 type Reference struct {
 	Line int    `json:"line"`
 	What string `json:"what"`
+
+	path   string  // of a file, "" where it is none
+	format *format // in which it is read
 }
 
 // NotJudged are the files in which no setting was recognised.
@@ -218,6 +224,9 @@ type Target struct {
 	// are not known here (those of modules and of a vendor's kernel). nil where that
 	// cannot be asked.
 	Has func(name string) bool
+	// Include gives the files that a pattern of a path names and that may be read, though
+	// nobody named them: those below the directories that were given. nil for none.
+	Include func(pattern string) []File
 	// Boot says that the files are all that the host reads at boot, so that what is not
 	// among them is not read.
 	Boot bool

@@ -66,9 +66,13 @@ const mostSensible = 10_000_000
 
 // rlimit judges limits.conf, ulimit, prlimit and units.
 func (c *evaluation) rlimit() {
-	switch c.key {
+	key := c.key
+	if slices.Contains(fileLimits, key) {
+		key = "nofile"
+	}
+	switch key {
 	case "nofile", "ulimit -n", "prlimit --nofile", "LimitNOFILE", "DefaultLimitNOFILE",
-		"ULIMIT", "MAX_OPEN_FILES", "MAXFILES", "max-open-files":
+		"RLIMIT_NOFILE", "max-open-files":
 		c.nofile()
 	case "Backlog":
 		c.socketBacklog()

@@ -80,21 +80,37 @@ func (c *evaluation) programFiles() (n int64, from string, ok bool) {
 			}
 		}
 	}
-	for _, row := range c.processes() {
-		if soft, known := row.Int("soft"); known && strings.HasPrefix(row.Text("name"),
-			c.item.program) {
-			return soft, "of the process " + row.Name() + " that runs", true
-		}
+	if row, ok := c.process(c.item.program); ok {
+		soft, _ := row.Int("soft")
+		return soft, "of the process " + row.Name() + " that runs", true
 	}
 	return 0, "", false
 }
 
-// processes are those of the host, read once.
-func (g *env) processes() []host.Row {
-	if g.rows == nil {
-		g.rows = append([]host.Row{}, g.read.Rows(host.ProcessKind)...)
+// process is the first process of a program whose limit is known; each program is looked for once.
+func (g *env) process(program string) (host.Row, bool) {
+	if g.processes == nil {
+		g.processes = map[string]*host.Row{}
 	}
-	return g.rows
+	if row, asked := g.processes[program]; asked {
+		return valueOr(row)
+	}
+	g.processes[program] = nil
+	for _, row := range g.read.Rows(host.ProcessKind) {
+		if _, known := row.Int("soft"); known && strings.HasPrefix(row.Text("name"),
+			program) {
+			g.processes[program] = &row
+			break
+		}
+	}
+	return valueOr(g.processes[program])
+}
+
+func valueOr(row *host.Row) (host.Row, bool) {
+	if row == nil {
+		return host.Row{}, false
+	}
+	return *row, true
 }
 
 // programConnections compares connections with the descriptors for them.

@@ -75,6 +75,7 @@ type source struct {
 	text  []byte
 	given int
 	next  *rows // the lines after the first, nil for none
+	mask  func(string) string
 	nest  int
 	deep  bool // more is nested, or longer, than is read
 }
@@ -92,6 +93,7 @@ func (s *source) Read(b []byte) (int, error) {
 
 // add takes a line, unless that nests too deeply or makes too much of it.
 func (s *source) add(line string) bool {
+	line = s.mask(line)
 	for i := range len(line) {
 		switch line[i] {
 		case '(', '[', '{':
@@ -126,7 +128,7 @@ type script struct {
 // then are taken as well. With missing, as many words may be missing that end statements.
 // ok says that all of the line is statements.
 func (p *parser) parsed(line string, next *rows, missing int) (ok bool) {
-	from := &source{next: next}
+	from := &source{next: next, mask: p.shellMasked}
 	if !from.add(line) {
 		p.add(stray("", "", tooNested))
 		return true
@@ -319,6 +321,10 @@ func (s *script) single(q *syntax.SglQuoted) string {
 // unescape takes backslashes off, in double quotes those before a few characters only.
 func unescape(b *strings.Builder, raw string, quoted bool) {
 	for i := 0; i < len(raw); i++ {
+		if raw[i] == '\\' && i+1 == len(raw) && quoted { // the newline is no part of it
+			b.WriteString(folded)
+			continue
+		}
 		if raw[i] == '\\' && i+1 < len(raw) {
 			switch next := raw[i+1]; {
 			case next == '\n':

@@ -252,6 +252,7 @@ func (s *script) assigned(a *syntax.Assign) {
 	}
 	name, value := a.Name.Value, w.String()
 	switch {
+	case strings.HasPrefix(w.text, "$("): // its commands are read by themselves
 	case strings.Contains(w.text, "\n"):
 		s.nested(w)
 	case strings.HasPrefix(name, "GRUB_CMDLINE"):
@@ -260,7 +261,15 @@ func (s *script) assigned(a *syntax.Assign) {
 	case name == "ULIMIT" && strings.HasPrefix(value, "-"):
 		s.row = w.row
 		s.ulimit(quotedWords(value))
-	case name == "ULIMIT" || name == "MAX_OPEN_FILES" || name == "MAXFILES":
+	case givesOptions(value):
+		s.within(world{scope: OfContainer, given: true}, func() {
+			var words []word
+			for _, one := range quotedWords(value) {
+				words = append(words, word{one, w.row})
+			}
+			s.otherCommand(words)
+		})
+	case slices.Contains(fileLimits, name):
 		s.row = w.row
 		if value != "" && strings.Trim(value, "0123456789") == "" {
 			s.add(setting{form: asUlimit, key: name, value: value})
@@ -272,11 +281,25 @@ func (s *script) assigned(a *syntax.Assign) {
 	s.remember(name, value)
 }
 
+// fileLimits are variables from which scripts of distributions take ulimit -n.
+var fileLimits = []string{"ULIMIT", "MAX_OPEN_FILES", "MAXFILES", "NFILES", "MAX_OPEN",
+	"ULIMIT_NOFILE", "OPEN_FILE_LIMIT"}
+
+// givesOptions says whether a variable holds options of a container's runtime.
+func givesOptions(value string) bool {
+	for _, flag := range []string{"--sysctl", "--ulimit", "--default-ulimit"} {
+		if strings.Contains(value, flag+" ") || strings.Contains(value, flag+"=") {
+			return true
+		}
+	}
+	return false
+}
+
 // bootLine takes sysctl.KEY=VALUE (since Linux 5.8) of the kernel's command line.
-func (s *script) bootLine(value string) {
+func (p *parser) bootLine(value string) {
 	for _, one := range quotedWords(value) {
 		if strings.HasPrefix(one, "sysctl.") {
-			s.assignment(one)
+			p.assignment(one)
 		}
 	}
 }

@@ -42,6 +42,7 @@ func (p *parser) table(n *node, name string) {
 	p.under = name
 	taken := map[*node]bool{}
 	p.item(n, name, taken)
+	p.rangeIn(n, taken)
 	p.fileIn(n, taken)
 	p.commandIn(n, taken)
 	p.ulimitIn(n, name, taken)
@@ -68,26 +69,38 @@ func (p *parser) entry(k, v *node) {
 		return
 	}
 	last := knob.Last(key)
+	was := p.above
+	defer func() { p.above = was }()
+	p.above = nestedIn(was, key)
 	switch {
 	case v.isText() && p.unitItem(last+"="+v.String()),
 		v.isText() && p.programItem(key, v):
+	case strings.HasPrefix(key, "limits.kernel.") && v.isText(): // LXD
+		p.within(world{scope: OfContainer, given: true}, func() {
+			p.containerUlimit(last + "=" + v.String())
+		})
 	case isUlimits(last):
 		p.within(p.runtime(), func() { p.ulimits(v) })
 	case isSysctls(last):
 		p.within(p.given(), func() { p.walk(v, key) })
 	case strings.HasSuffix(key, "sysctls") && strings.HasPrefix(key, "security.alpha"):
 		p.annotated(v)
+	case p.lang == nixText && (last == "eventsConfig" || last == "appendConfig") && v.isText():
+		p.readAs(formatTagged("nginx"), v.text)
 	case strings.Contains(key, "/") && p.limitsEntry(key, v):
 	case p.isFileName(key) && v.isText():
 		p.fileText(key, v.text)
 	case strings.HasPrefix(key, "/") && v.kind != scalar:
+		was := p.target
+		p.target = key
 		p.into(key, func() { p.walk(v, key) })
+		p.target = was
 	case key == "services" && v.kind == table && !p.lang.isCode():
 		p.services(v)
 	case strings.HasSuffix(key, "cmd.run") && v.merged().at("name") != "":
 		p.commands(v.merged().under("name").text)
-	case strings.HasPrefix(key, "filehandle_") && v.isText(): // user_ulimit of Chef
-		p.limitAt(v, "user", strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(key,
+	case strings.HasPrefix(last, "filehandle_") && v.isText(): // user_ulimit of Chef
+		p.limitAt(v, "user", strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(last,
 			"limit"), "filehandle_"), "_"), "nofile")
 	case strings.HasSuffix(key, ".present") || strings.HasSuffix(key, ".managed"):
 		p.walk(v.merged(), key)
@@ -136,6 +149,8 @@ func (p *parser) sysctlKey(k *node) (name string, joined, ok bool) {
 		name = knob.Key(key)
 		ok = !k.plain || !p.lang.isCode() || !p.lang.code || knob.Find(name) != nil
 		return name, false, ok
+	case p.above != "" && knob.Find(p.above+"."+key) != nil:
+		return p.above + "." + key, false, true
 	case joinedKey.MatchString(key):
 		name, ok = joinedNames()[strings.ToLower(strings.Map(lettersOnly, key))]
 		return name, true, ok
@@ -150,6 +165,24 @@ func (p *parser) sysctlKey(k *node) (name string, joined, ok bool) {
 		}
 	}
 	return "", false, false
+}
+
+// nestedIn is the part of a sysctl's name that tables around a value give: {net: {core: ...}}.
+func nestedIn(above, key string) string {
+	if len(above)+len(key) > longestName {
+		return ""
+	}
+	if above != "" {
+		return above + "." + key
+	}
+	for rest := key; rest != ""; {
+		if root, _, _ := strings.Cut(rest, "."); slices.Contains([]string{"net", "vm", "fs",
+			"kernel"}, root) {
+			return rest
+		}
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	return ""
 }
 
 // sysctlEntry takes a value, or a table that has one.
@@ -191,6 +224,9 @@ func (p *parser) sysctlValue(name string, v *node, joined bool) {
 func (p *parser) sysctlAt(row int, name string, v *node, joined bool) {
 	p.goTo(row)
 	s := setting{form: asConf, key: name, value: v.String(), made: v.made, alias: v.alias}
+	if p.lang == nil && p.branches && v.plain { // of a table in a template's own line
+		s.value = strings.TrimSuffix(s.value, ",")
+	}
 	if p.lang == nixText || joined { // NixOS and the clouds write 1 and 0
 		switch s.value {
 		case "true":
@@ -227,6 +263,9 @@ func (p *parser) item(n *node, name string, taken map[*node]bool) {
 	}
 	domain, which := n.at("domain", "name"), n.at("limit_type", "type")
 	what := n.at("limit_item", "item")
+	if parts := strings.Split(n.at("name"), "/"); len(parts) == 3 && which == "" {
+		domain, which, what = parts[0], parts[1], parts[2] // the title of a resource
+	}
 	if domain != "" && which != "" && what != "" {
 		taken[value] = true
 		p.limitAt(value, domain, which, what)
@@ -239,6 +278,26 @@ func (p *parser) limitAt(v *node, domain, which, what string) {
 		p.add(setting{form: asLimits, key: what, value: v.String(), made: v.made,
 			alias: v.alias, subject: domain + " " + which})
 	}
+}
+
+// rangeIn takes the two halves of ip_local_port_range, as Azure has them.
+func (p *parser) rangeIn(n *node, taken map[*node]bool) {
+	const key = "net_ipv4_ip_local_port_range_"
+	low, high := n.under(key+"min"), n.under(key+"max")
+	if !low.isText() && !high.isText() {
+		return
+	}
+	both, row := "", 0
+	for i, v := range []*node{low, high} {
+		text := []string{"32768", "60999"}[i] // the kernel's
+		if v.isText() {
+			text, row, taken[v] = v.String(), v.text.row, true
+		}
+		both += " " + text
+	}
+	p.goTo(row)
+	p.add(setting{form: asConf, key: "net.ipv4.ip_local_port_range", value: trim(both),
+		made: low.isText() && low.made || high.isText() && high.made})
 }
 
 // limitsEntry takes 'www/nofile': {both: 65536} of Puppet's module.
@@ -266,6 +325,9 @@ var (
 // fileIn takes the text of a file that stands beside its name.
 func (p *parser) fileIn(n *node, taken map[*node]bool) {
 	at := ""
+	if unit := n.at("unit"); unit != "" && n.has("content") { // a drop-in of Puppet
+		at = unit + ".d/" + n.at("name")
+	}
 	for _, name := range places {
 		if v := n.at(name); v != "" && at == "" && (strings.Contains(v, "/") ||
 			name == "name" && formatNamed(v) != nil) {
@@ -291,8 +353,7 @@ func (p *parser) fileIn(n *node, taken map[*node]bool) {
 				}
 			}
 			taken[n.under(name)] = true
-			p.fileText(to, dataOf(v.text))
-			p.target = to
+			p.fileText(to, p.dataOf(v.text))
 		}
 	}
 }

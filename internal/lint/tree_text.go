@@ -21,12 +21,30 @@ func (p *parser) sequence(n *node, name string) {
 		p.within(world{scope: OfContainer, given: true}, func() { p.otherCommand(words) })
 		return
 	}
+	if strings.HasSuffix(name, "setrlimit") && len(n.items) == 2 {
+		p.setrlimit(n.items[0].String(), n.items[1])
+		return
+	}
+	if p.lang.isCode() && len(n.items) > 0 {
+		p.listens(n, name)
+	}
 	for _, c := range n.items {
 		if c.kind == scalar && prose[knob.Last(name)] {
 			continue
 		}
 		p.walk(c, name)
 	}
+}
+
+// setrlimit takes resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)).
+func (p *parser) setrlimit(name string, v *node) {
+	if len(v.items) != 2 || knob.Last(name) != "RLIMIT_NOFILE" {
+		return
+	}
+	p.goTo(v.row)
+	soft, hard := v.items[0], v.items[1]
+	p.add(setting{form: asUlimit, key: "RLIMIT_NOFILE", value: soft.String() + ":" +
+		hard.String(), made: soft.made || hard.made})
 }
 
 // runtimeArguments are those of docker run, as lists of options have them.
@@ -100,7 +118,8 @@ func (p *parser) scalar(n *node, name string) {
 	case text == "" || n.made:
 	case p.opened != "" && strings.HasSuffix(name, "write"):
 		p.writeNode(n)
-	case strings.HasSuffix(name, "open") || strings.HasSuffix(name, "Path"):
+	case strings.Contains(text, "/") && (strings.HasSuffix(name, "open") ||
+		strings.HasSuffix(name, "Path")):
 		p.opened = text
 	case n.plain && p.lang.isCode() && p.lang.code:
 	case strings.Contains(n.text.text, "\n"):
@@ -109,6 +128,7 @@ func (p *parser) scalar(n *node, name string) {
 		p.containerUlimit(strings.Replace(text, ":", "=", 1))
 	case isUlimits(name):
 		p.containerUlimit(text)
+	case isRemark(text):
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
 		p.moduleOption(text):
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):

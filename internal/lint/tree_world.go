@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"encoding/base64"
 	"net/url"
 	"strings"
 
@@ -107,7 +108,8 @@ func (p *parser) ulimits(n *node) {
 			}
 		}
 	case n.kind == table && n.has("name", "type") && !n.under("name", "type").plain,
-		n.kind == table && n.at("name") == "nofile":
+		n.kind == table && (n.at("name") == "nofile" || strings.HasPrefix(n.at("type"),
+			"RLIMIT_")):
 		p.ulimitPair(ulimitName(n.at("name", "type")), n)
 	case n.kind == table:
 		p.ulimitTable(n)
@@ -149,13 +151,21 @@ func (p *parser) ulimitPair(name string, v *node) {
 }
 
 // dataOf is what a data: URL holds, as Ignition writes files; other text is itself.
-func dataOf(w word) word {
-	if rest, ok := strings.CutPrefix(w.text, "data:"); ok {
-		if _, text, ok := strings.Cut(rest, ","); ok {
-			if plain, err := url.PathUnescape(text); err == nil {
-				return word{strings.ReplaceAll(plain, "\n", "\n"+written), w.row}
-			}
-		}
+func (p *parser) dataOf(w word) word {
+	rest, ok := strings.CutPrefix(w.text, "data:")
+	kind, text, comma := strings.Cut(rest, ",")
+	if !ok || !comma {
+		return w
 	}
-	return w
+	plain, err := url.PathUnescape(text)
+	if strings.HasSuffix(kind, ";base64") {
+		var all []byte
+		all, err = base64.StdEncoding.DecodeString(text)
+		plain = string(all)
+	}
+	if err != nil || strings.Contains(plain, "\x00") {
+		p.notRead("it holds data that is no text")
+		return word{"", w.row}
+	}
+	return word{strings.ReplaceAll(plain, "\n", "\n"+written), w.row}
 }

@@ -63,12 +63,30 @@ func (p *parser) masked(text string) string {
 			}
 		}
 		line = control.ReplaceAllString(line, "")
-		b.WriteString(expansion.ReplaceAllStringFunc(line, func(e string) string {
-			p.masks = append(p.masks, e)
-			return "\ue000" + strconv.Itoa(len(p.masks)-1) + "\ue001"
-		}))
+		b.WriteString(expansion.ReplaceAllStringFunc(line, p.mask))
 	}
 	return b.String()
+}
+
+// placeholder is what has to be filled in by hand, which a shell takes for redirections.
+var placeholder = regexp.MustCompile(`=<[A-Za-z][\w -]*>`)
+
+// shellMasked puts marks for what a template or a person will fill in into a line of a shell.
+func (p *parser) shellMasked(line string) string {
+	if strings.Contains(line, "{{") || strings.Contains(line, "<%=") {
+		line = expansion.ReplaceAllStringFunc(line, p.mask)
+	}
+	if strings.Contains(line, "=<") {
+		line = placeholder.ReplaceAllStringFunc(line, func(e string) string {
+			return "=" + p.mask(e[1:])
+		})
+	}
+	return line
+}
+
+func (p *parser) mask(text string) string {
+	p.masks = append(p.masks, text)
+	return "\ue000" + strconv.Itoa(len(p.masks)-1) + "\ue001"
 }
 
 // unmasked puts back what the marks stand for.

@@ -91,7 +91,7 @@ func LintParsed(w io.Writer, r lint.Report, style Style) error {
 	s, lines := newScreen(style), linesByFile(r)
 	for _, f := range r.Read {
 		s.line(0, span{f.File, bold}, text(": "+plural(f.Settings, "setting")+", read "+
-			"as "+f.Format))
+			"as "+f.Format+includedBy(f)))
 		if f.NotJudged {
 			s.para(2, 2, span{notJudged(f), yellow})
 		}
@@ -102,6 +102,14 @@ func LintParsed(w io.Writer, r lint.Report, style Style) error {
 		s.refers(f)
 	}
 	return s.flush(w)
+}
+
+// includedBy says which file made lint read this one.
+func includedBy(f lint.Reading) string {
+	if f.IncludedBy == "" {
+		return ""
+	}
+	return ", included by " + f.IncludedBy + " line " + strconv.Itoa(f.IncludedAt)
 }
 
 // readFrom is how a setting is written, into which file, and where it acts.
@@ -214,8 +222,8 @@ func (s *screen) lintSummary(r lint.Report) {
 	case len(faults) > 0:
 		end.text = ": " + strings.Join(faults, ", ") + end.text
 		s.para(0, 2, span{plural(r.Faults(), "fault"), red}, end)
-	case len(r.Read) > 0 && len(r.NotJudged()) == len(r.Read):
-		s.para(0, 2, span{"not judged", yellow}, text(passedOver(r)+unread(r)))
+	case len(r.Read)+r.Passed > 0 && len(r.NotJudged()) == len(r.Read):
+		s.para(0, 2, span{"not judged", yellow}, end)
 	case !r.Whole():
 		s.para(0, 2, span{"no fault in what could be read", yellow}, end)
 	default:

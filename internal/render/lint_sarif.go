@@ -3,6 +3,7 @@ package render
 import (
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/encode"
@@ -151,6 +152,11 @@ func sarifInvocations(r lint.Report) []sarifInvocation {
 	}
 	for _, f := range r.NotJudged() {
 		tell("warning", f.File, notJudged(f))
+	}
+	for _, f := range r.Read {
+		for _, u := range f.Refers {
+			tell("warning", f.File, "not read: line "+strconv.Itoa(u.Line)+": "+u.What)
+		}
 	}
 	if len(run.Notifications) == 0 {
 		return nil

@@ -102,6 +102,12 @@ func workplace(top, name string) (dir string, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
+	for _, one := range readTexts { // the input by names that tell its format
+		name := filepath.Join(dir, "input."+one.file)
+		if err := os.Symlink("input", name); err != nil && !os.IsExist(err) {
+			return "", err
+		}
+	}
 	return dir, os.WriteFile(filepath.Join(dir, "small.txt"),
 		[]byte(beginSnapshot+endSnapshot), 0o600)
 }

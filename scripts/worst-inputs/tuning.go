@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // longTexts are one text again and again, between a beginning and an end.
 var longTexts = []struct{ name, begin, text, end string }{
@@ -96,12 +99,103 @@ var numberedTexts = []struct{ name, text string }{
 	{"queues", "ip link set e%d txqueuelen 1\n"},
 	{"containers", "docker run --sysctl net.core.somaxconn=1 --ulimit nofile=%d x\n"},
 	{"module options that differ", "options m%d hashsize=1\n"},
+	{"names with lines", "some_name%d = 1\n"},
+	{"variables", "a%d=1; sysctl -w net.core.somaxconn=$a%d\n"},
+}
+
+// readTexts are for the readers of formats that the name of a file tells.
+var readTexts = []struct{ file, begin, text, end string }{
+	{"html", "", "a<b>", ""},
+	{"html", "<pre>", "a<br>", ""},
+	{"html", "<table><tr>", "<td>a", ""},
+	{"html", "", "<code>net.core.somaxconn=1</code>\n", ""},
+	{"html", "<", "a=b ", ">"},
+	{"md", "", "**a", ""},
+	{"md", "", "*a** ", ""},
+	{"md", "", "`net.core.somaxconn=1` ", ""},
+	{"md", "", "**net.core.somaxconn=1** ", ""},
+	{"md", "", "> ", ""},
+	{"md", "", "* soft nofile 1\n", ""},
+	{"md", "| a | b |\n|---|---|\n", "| net.core.somaxconn | 1 |\n", ""},
+	{"md", "```sh\n", "$ sysctl -w net.core.somaxconn=1\n", ""},
+	{"md", "", "```yaml\na: 1\n```\n", ""},
+	{"md", "", "<b>\n\n", ""},
+	{"md", "", "- ", ""},
+	{"md", "", "- a\n  ", ""},
+	{"md", "", "[a]: b\n", ""},
+	{"md", "", "![a", ""},
+	{"md", "", "<!--\n", ""},
+	{"md", "", "<a ", ""},
+	{"md", "", "http://a.b ", ""},
+	{"md", "", "**a\n", ""},
+	{"md", "", "a\n\n", ""},
+	{"md", "", "```\n", ""},
+	{"md", "", "# a\n", ""},
+	{"md", "", "|a", ""},
+	{"rst", "", "a::\n\n  net.core.somaxconn=1\n\n", ""},
+	{"rst", "", "``a`` ", ""},
+	{"rst", "", ".. code-block:: yaml\n\n  a: 1\n\n", ""},
+	{"adoc", "", "|net.core.somaxconn |1\n", ""},
+	{"adoc", "", "----\na\n", ""},
+	{"yaml", "", "{", ""},
+	{"yaml", "", "- ", ""},
+	{"yaml", "", "- a: b\n", ""},
+	{"yaml", "", "- x: |\n    sysctl -w net.core.somaxconn=1\n", ""},
+	{"yaml", "", "- x: >\n    sh -c \"sysctl -w\n    net.core.somaxconn=1\"\n", ""},
+	{"yaml", "a: >\n", "  b c\n", ""},
+	{"yaml", "", "net:\n  core:\n    somaxconn: 1\n", ""},
+	{"yaml", "", "- {{ a }}: {{ b }}\n", ""},
+	{"yaml", "", "{% a %}\n", ""},
+	{"yaml", "", "{{", ""},
+	{"yaml", "", "a: [\n", ""},
+	{"yaml", "a: &a [1]\nb:\n", "- *a\n", ""},
+	{"yaml", "", "- sysctl: name={{ x }} value=1\n", ""},
+	{"json", "", "[", ""},
+	{"json", "{", "\"a\":{\"sysctls\":{\"net.core.somaxconn\":1}},", "\"b\":1}"},
+	{"json", "{", "\"net\":{", ""},
+	{"ign", "", "\"data:,a%0A\",", ""},
+	{"tf", "", "a {\n", ""},
+	{"tf", "", "a = <<E\n", ""},
+	{"tf", "", "a = \"${b}\"\n", ""},
+	{"tf", "", "a = <<E\nnet.core.somaxconn=1\nE\n", ""},
+	{"nix", "", "''", ""},
+	{"nix", "", "\"net.core.somaxconn\" = mkForce 1;\n", ""},
+	{"toml", "", "[a.b]\nc = 1\n", ""},
+	{"pp", "", "sysctl { 'net.core.somaxconn': value => 1 }\n", ""},
+	{"pp", "", "a(", ""},
+	{"rb", "", "a do\n", ""},
+	{"rb", "", "a['b']['c'] = 1\n", ""},
+	{"py", "", "\"\"\"", ""},
+	{"py", "", "f(a=1)\n", ""},
+	{"py", "", "open('/proc/sys/net/core/somaxconn').write('1')\n", ""},
+	{"js", "", "x.listen({backlog: 1})\n", ""},
+	{"js", "", "`a", ""},
+	{"Dockerfile", "", "RUN a \\\n", ""},
+	{"Dockerfile", "", "RUN sysctl -w net.core.somaxconn=1\n", ""},
+	{"Dockerfile", "", "RUN <<E\n", ""},
+	{"Dockerfile", "", "COPY <<E /etc/sysctl.conf\nnet.core.somaxconn=1\nE\n", ""},
+	{"Dockerfile", "", "CMD [\"sysctl\", \"-w\", \"net.core.somaxconn=1\"]\n", ""},
+	{"Dockerfile", "CMD [", "\"a\",", "\"b\"]\n"},
+	{"nginx", "", "a {", ""},
+	{"nginx", "", "listen 1 backlog=5;\n", ""},
+	{"nginx", "", "worker_connections 5;\nworker_rlimit_nofile 1;\n", ""},
+	{"nginx", "", "include a;\n", ""},
+	{"cnf", "[mysqld]\n", "max_connections=1\nopen_files_limit=1\n", ""},
+	{"sysctl", "", "net.core.somaxconn=1\n", ""},
+	{"service", "[Service]\n", "ExecStart=sysctl -w net.core.somaxconn=1\n", ""},
+	{"container", "[Container]\nSysctl=", "net.core.somaxconn=1 ", "\n"},
+	{"mk", "a:\n", "\tsysctl -w net.core.somaxconn=1\n", ""},
 }
 
 // tuning are files for lint.
 func tuning() (all []input) {
 	for _, one := range longTexts {
 		all = append(all, input{"lint " + one.name, "lint --kernel 6.12 INPUT",
+			framed(one.begin, one.text, one.end)})
+	}
+	for i, one := range readTexts {
+		all = append(all, input{fmt.Sprintf("lint %s %d", one.file, i),
+			"lint --kernel 6.12 INPUT." + one.file,
 			framed(one.begin, one.text, one.end)})
 	}
 	for _, one := range numberedTexts {

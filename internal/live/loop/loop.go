@@ -20,13 +20,14 @@ import (
 	"github.com/maxconn/maxconn/internal/observe"
 )
 
-// How often. Shares are of one processor: a survey takes at most a hundred and fiftieth, looks a
-// five hundredth, so that both and the scrapes stay below one per cent.
+// How often. Shares are of one processor: surveys take at most a two hundredth, looks a thousandth
+// as long as they come every quarter of a second, so that both and the scrapes stay below one per
+// cent.
 const (
-	surveyShare    = 150
+	surveyShare    = 200
 	shortestSurvey = time.Second
 	longestSurvey  = time.Minute
-	lookShare      = 500
+	lookShare      = 1000
 	shortestLook   = 100 * time.Millisecond
 	usualLook      = 250 * time.Millisecond
 	alive          = time.Second // how often a namespace is asked whether it is still there
