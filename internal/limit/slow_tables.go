@@ -40,8 +40,8 @@ var _ = register(Limit{
 		"thash_entries"},
 	Signs: []Sign{{
 		Text: "listen … cannot allocate memory",
-		Means: "the SO_REUSEPORT group has 32,768 listeners already, or the kernel had no " +
-			"memory for the queue",
+		Means: "the SO_REUSEPORT group has 32,768 listeners already, or the kernel had " +
+			"no memory for the queue",
 		Look: "maxconn check --limit slow-tables; ss -ltn for that port",
 	}},
 	Sources: []string{
@@ -106,7 +106,8 @@ func chainGauge(r *host.Reader) []Gauge {
 	sockets, known := r.Maybe(host.Sockstat("TCP.alloc"))
 	g := Gauge{Subject: thisHost, Unbounded: true, Owner: "thash_entries= at boot, or memory"}
 	if size > 0 {
-		g.Subject, g.Owner = thisNetns, "tcp_child_ehash_entries where the namespace was made"
+		g.Subject = thisNetns
+		g.Owner = "tcp_child_ehash_entries where the namespace was made"
 		sockets, known = r.Maybe(host.Sockstat("TCP.inuse"))
 		six, _ := r.Maybe(host.Sockstat("TCP6.inuse"))
 		sockets += max(six, 0)
@@ -136,7 +137,8 @@ func chainGauge(r *host.Reader) []Gauge {
 func chainRemedies(own bool, sockets int64) []Remedy {
 	to := itoa(roundUp(min(sockets, 1<<24)))
 	if own {
-		return []Remedy{{Kind: BySetting, Setting: "net.ipv4.tcp_child_ehash_entries", To: to,
+		return []Remedy{{Kind: BySetting, To: to,
+			Setting: "net.ipv4.tcp_child_ehash_entries",
 			Text: "in the namespace that makes this one, before it is made anew; 0 " +
 				"shares the host's table", TakesEffect: AtStart}}
 	}
@@ -152,13 +154,13 @@ func groupGauge(name string, n int64) Gauge {
 		Ceiling: mostOfAGroup, Used: n, Notice: true,
 		Owner: "net/core/sock_reuseport.c reuseport_grow",
 		Cause: "the SO_REUSEPORT group of " + name + " has " + figure.Count(n) + " of " +
-			figure.Count(mostOfAGroup) + " listeners: listen() on one more than these " +
-			"fails with ENOMEM",
+			figure.Count(mostOfAGroup) + " listeners: listen() on one more than " +
+			"these fails with ENOMEM",
 		Steps: []Step{{Label: "listeners of one group", Value: mostOfAGroup,
 			Unit: "listeners", How: Computed, Sum: "128 doubled while below 65,536"}},
 		Remedies: []Remedy{{Kind: ByApplication, TakesEffect: AtStart,
-			Text: "as many listeners as there are threads that call accept(), not one " +
-				"for each task"}},
+			Text: "as many listeners as there are threads that call accept(), not " +
+				"one for each task"}},
 	}
 }
 
@@ -168,9 +170,9 @@ func bindGauge(name string, n int64) Gauge {
 		Subject:   Subject{Kind: Listener, Name: name, Listener: name},
 		Unbounded: true, Notice: true, Owner: "the number of connections",
 		Cause: "bind() to the port of " + name + " looks at its " + figure.Count(n) +
-			" connections, about " + figure.Count(n/25_000) + " ms of CPU time for each " +
-			"socket that is bound there (0.04 us for each connection, measured on Linux " +
-			"6.18)",
+			" connections, about " + figure.Count(n/25_000) + " ms of CPU time for " +
+			"each socket that is bound there (0.04 us for each connection, measured " +
+			"on Linux 6.18)",
 		Steps: []Step{{Label: "connections that bind() looks at", Value: n,
 			Unit: "connections", How: Read, From: "inbound " + name}},
 		Remedies: []Remedy{{Kind: ByApplication, TakesEffect: AtStart,

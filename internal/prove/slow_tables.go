@@ -85,7 +85,8 @@ var _ = register(Claim{
 			for left := n; left > 0; left -= each {
 				got := must(w.Actor("server").ListenMany(lab.ListenSpec{Addr: at,
 					Backlog: 1, ReusePort: true}, min(left, each)))
-				if made, refused = made+got.Count, got.Errors; refused["EMFILE"] > 0 {
+				made, refused = made+got.Count, got.Errors
+				if refused["EMFILE"] > 0 {
 					b.CannotRun("a process may not have 8,192 descriptors here")
 				}
 			}
