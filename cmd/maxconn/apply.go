@@ -290,6 +290,11 @@ func (a *app) ask(p plan.Plan, window time.Duration) (bool, error) {
 	if err := a.lines(func(w io.Writer) error { return showPlan(w, p, window) }); err != nil {
 		return false, err
 	}
+	return a.answered()
+}
+
+// answered reads the answer, and says where it was no.
+func (a *app) answered() (bool, error) {
 	answer, err := interruptible(a.context(), func() (string, error) {
 		return bufio.NewReader(io.LimitReader(a.stdin, longestAnswer)).ReadString('\n')
 	})

@@ -52,6 +52,11 @@ func showHistory(w io.Writer, h apply.History) error {
 			printf(&b, " (%s)", render.Clean(r.Why))
 		}
 		printf(&b, ": %s\n", render.Clean(strings.Join(r.Settings, ", ")))
+		if r.Fix != nil {
+			for _, item := range r.Fix.Evidence {
+				printf(&b, "   %s (%s)\n", item.String(), item.Verdict)
+			}
+		}
 	}
 	for _, u := range h.Unreadable {
 		printf(&b, "%s\n", u)

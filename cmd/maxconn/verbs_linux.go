@@ -14,7 +14,7 @@ func otherRoles() {
 // linuxVerbs are those that change the running kernel or experiment with it.
 func (a *app) linuxVerbs() []*cobra.Command {
 	return []*cobra.Command{
-		a.apply(), a.confirm(), a.rollback(), a.statusVerb(), a.history(), a.verify(),
-		a.loadVerb(), a.prove(), a.await(), a.exporter(),
+		a.fix(), a.apply(), a.confirm(), a.rollback(), a.statusVerb(), a.history(),
+		a.verify(), a.loadVerb(), a.prove(), a.await(), a.exporter(),
 	}
 }

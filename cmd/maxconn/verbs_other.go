@@ -29,7 +29,7 @@ func needsLinux(what string) error {
 
 func (a *app) linuxVerbs() (verbs []*cobra.Command) {
 	for _, name := range []string{
-		"apply", "confirm", "exporter", "history", "load", "prove",
+		"apply", "confirm", "exporter", "fix", "history", "load", "prove",
 		"rollback", "status", "verify",
 	} {
 		verbs = append(verbs, &cobra.Command{

@@ -86,6 +86,9 @@ func (r *Run) admissible(owns func(string) bool) error {
 	if r.Within < 0 || r.Within > (24*time.Hour).Seconds() || r.UntilUp < 0 {
 		return fmt.Errorf("no run waits for %g s", r.Within)
 	}
+	if f := r.Fix; f != nil && (f.Seconds <= 0 || f.Seconds > r.Within) {
+		return fmt.Errorf("no run is judged by a window of %g s", f.Seconds)
+	}
 	for _, n := range r.Files {
 		if err := n.admissible(owns); err != nil {
 			return err

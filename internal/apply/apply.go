@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 	"github.com/maxconn/maxconn/internal/persist"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -19,6 +20,8 @@ type Options struct {
 	Within time.Duration
 	// Persist writes the files for the next boot, after the confirmation where one is awaited.
 	Persist bool
+	// Fix is what the run is judged by while it awaits its confirmation; nil: it is not.
+	Fix *fix.Before
 }
 
 // ReceiptSchema names the JSON form of a Report.
@@ -72,7 +75,7 @@ func (e *Engine) Apply(ctx context.Context, p plan.Plan, o Options) (Report, err
 		return none, err
 	}
 	l, err := e.store().create(Begin{Place: e.Here, Plan: p, Within: o.Within.Seconds(),
-		Persist: o.Persist}, e.Now)
+		Persist: o.Persist, Fix: o.Fix}, e.Now)
 	if err != nil {
 		return none, &Refusal{Why: fmt.Sprintf("nothing was changed: %v", err), Err: err}
 	}
@@ -211,12 +214,8 @@ func (e *Engine) canPersist(p plan.Plan, wanted bool) error {
 // how far it came.
 func (e *Engine) carryOut(ctx context.Context, l *log) error {
 	if l.run.Within > 0 {
-		pid, err := e.guard(l.run.ID)
-		if err == nil {
-			err = l.add(entry{Do: doGuard, PID: pid, Start: startOf(pid)})
-		}
-		if err != nil {
-			return fmt.Errorf("start the process that rolls it back: %w", err)
+		if err := e.startGuard(l); err != nil {
+			return err
 		}
 	}
 	for i := range l.run.Plan.Changes {

@@ -144,12 +144,24 @@ func (e *Engine) Watch(ctx context.Context, id int) (Watched, error) {
 			if done {
 				return result, err
 			}
+		} else if e.judges(ctx, id) {
+			continue
 		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		}
 	}
+}
+
+// judges says whether a run waited for a judgement, which it has now, or soon has.
+func (e *Engine) judges(ctx context.Context, id int) bool {
+	r, err := e.store().read(id)
+	if err != nil || ctx.Err() != nil {
+		return false
+	}
+	now, err := e.situation(e.store().busy())
+	return err == nil && r.undecided(r.State(now)) && e.judge(ctx, r) == nil
 }
 
 // look reads the journal without the lock. What cannot be read now, of which err tells, may

@@ -44,7 +44,9 @@ type Engine struct {
 	// Gone says whether the network namespace of a run of this boot is known to have
 	// ended; nil: it is not.
 	Gone func(Place) bool
-	Step Step
+	// Evidence takes the window by which a run of fix is judged.
+	Evidence Evidence
+	Step     Step
 
 	held *netns.Handle // the namespace, where it is a real one
 	// gone is what Gone has said.
@@ -69,13 +71,15 @@ func openHeld(dir string, held *netns.Handle) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
-	return &Engine{
+	e := &Engine{
 		Dir: dir, Kernel: system, Usage: system.Usage, Here: here, Uptime: Uptime,
 		Now: time.Now, held: held,
 		Enter: func(ns netns.Path) (*Engine, error) {
 			return Open(dir, ns)
 		}, Gone: namespaceGone,
-	}, nil
+	}
+	e.Evidence = e.evidence
+	return e, nil
 }
 
 // Namespace leads to the engine's network namespace, in this process only; "" is that of the

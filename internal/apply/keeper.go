@@ -105,7 +105,7 @@ func startOf(pid int) uint64 {
 	}
 	defer p.Close()
 	stat, err := p.Stat()
-	if err != nil {
+	if err != nil || stat.State == 'Z' { // it has ended, and nobody has asked how
 		return 0
 	}
 	return stat.StartTime

@@ -240,3 +240,61 @@ func TestLostPowerClamped(t *testing.T) {
 		s.wantBefore("apply", n)
 	}
 }
+
+// The table of a fix and of the process that judges it: killed with SIGKILL after every single
+// write, sync, rename and kernel write. Another in its place comes to what it would have come
+// to, status tells the truth, and a rollback restores what was there.
+func TestLostPowerOfFix(t *testing.T) {
+	s := newScene(t)
+	steps := 0
+	for name, c := range map[string]struct {
+		after string
+		end   []State
+	}{
+		// where it was killed before its files were whole, confirm writes them
+		"cured":     {windowText(0, 300), []State{InEffect, Persisting}},
+		"not cured": {windowText(90, 300), nil}, // status has nothing to say
+	} {
+		begin := job{Verb: "apply", Within: 2 * time.Minute, Alone: true, Fix: watched()}
+		guard := job{Verb: "guard", After: c.after}
+		for n := 1; ; n++ {
+			s.fresh()
+			s.must(begin)
+			killed := guard
+			killed.KillAt = n
+			_, whole := s.run(killed)
+			s.wantTruth(name, n)
+			s.must(guard) // in its place
+			if got := s.wantTruth(name, n); len(got) > 1 ||
+				len(got) == 1 && !slices.Contains(c.end, got[0]) ||
+				len(got) == 0 && c.end != nil {
+				t.Errorf("%s killed after step %d: states %q, want %q", name, n, got,
+					c.end)
+			}
+			if c.end == nil {
+				s.wantBefore(name, n)
+			}
+			s.must(job{Verb: "rollback"})
+			s.wantBefore(name, n)
+			if whole {
+				steps += n - 1
+				break
+			}
+		}
+	}
+	for n := 1; ; n++ { // the program that applies, which evidence has no say in yet
+		s.fresh()
+		_, whole := s.run(job{Verb: "apply", Within: 2 * time.Minute, Fix: watched(),
+			KillAt: n})
+		s.wantTruth("fix", n)
+		s.must(job{Verb: "rollback"})
+		s.wantBefore("fix", n)
+		if whole {
+			steps += n - 1
+			break
+		}
+	}
+	if t.Logf("%d steps", steps); steps < 60 {
+		t.Errorf("only %d steps", steps)
+	}
+}

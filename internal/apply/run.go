@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -22,6 +23,7 @@ type Run struct {
 	UntilUp   float64 // the confirm window ends that many seconds after boot
 	Until     time.Time
 	Confirmed bool
+	Judged    *fix.Judgement // by evidence; nil: not yet, or never
 	Files     []fileNote
 	Persisted bool
 	Undo      string // why it was rolled back, "" if it was not begun
@@ -107,6 +109,11 @@ func (r *Run) take(e entry) error {
 		r.Until = e.Time.Add(r.within())
 	case doConfirmed:
 		r.Confirmed = true
+	case doJudged:
+		if e.Judged == nil || r.Fix == nil {
+			return errors.New("a judgement of nothing")
+		}
+		r.Judged = e.Judged
 	case doFile:
 		if e.File == nil {
 			return errors.New("a file without a name")
@@ -156,6 +163,7 @@ const (
 	doWrite     = "write"     // intent: change N is about to be written
 	doWrote     = "wrote"     // change N was written and became Became
 	doApplied   = "applied"   // all changes are written; a confirm window runs from here
+	doJudged    = "judged"    // what evidence says of it; what follows from that comes next
 	doConfirmed = "confirmed" // somebody confirmed in time
 	doFile      = "file"      // intent: a file for the next boot is about to be written
 	doPersisted = "persisted" // all files are written
@@ -182,6 +190,8 @@ type entry struct {
 	Outcome Outcome   `json:"outcome,omitempty"`
 	Text    string    `json:"text,omitempty"` // the value that stayed, or the error
 	Left    int       `json:"left,omitempty"`
+	// judged
+	Judged *fix.Judgement `json:"judged,omitempty"`
 }
 
 // Begin is what a run set out to do.
@@ -193,6 +203,8 @@ type Begin struct {
 	// seconds; 0: no confirmation is awaited
 	Within  float64 `json:"confirm_within,omitempty"`
 	Persist bool    `json:"persist,omitempty"`
+	// what it is judged by, of a run of fix
+	Fix *fix.Before `json:"fix,omitempty"`
 }
 
 // fileNote is a file for the next boot, and what was there before.

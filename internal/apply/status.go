@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/linux/tune"
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -255,6 +256,8 @@ type HistoryRun struct {
 	Why      string     `json:"why,omitempty"` // why it was rolled back
 	Ended    *time.Time `json:"ended,omitempty"`
 	Left     int        `json:"left,omitempty"`
+	// Fix is what a run of maxconn fix came to.
+	Fix *fix.Report `json:"fix,omitempty"`
 }
 
 // History lists every run.
@@ -280,6 +283,10 @@ func (e *Engine) History() (History, error) {
 		}
 		for i := range r.Progress {
 			h.Settings = append(h.Settings, describe(r.change(i)))
+		}
+		if r.Fix != nil {
+			report := r.report(now)
+			h.Fix = &report
 		}
 		out.Runs = append(out.Runs, h)
 	}

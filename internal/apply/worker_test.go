@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/linux/netns"
@@ -56,6 +57,9 @@ type job struct {
 	Slow   bool
 	Alone  bool // apply: nothing watches, as after a kill -9 of what does
 	Nobody bool // gives up all rights first
+	// apply: what it is judged by; guard: the window that the judge sees afterwards
+	Fix   *fix.Before
+	After string
 }
 
 // answer is what a worker prints.
@@ -150,7 +154,10 @@ func (a *answer) do(e *Engine, j job) {
 		a.Plan, err = realPlan(e, j.Server)
 	case "apply":
 		a.Report, err = e.Apply(context.Background(), j.Plan,
-			Options{Within: j.Within, Persist: j.Etc != ""})
+			Options{Within: j.Within, Persist: j.Etc != "", Fix: j.Fix})
+	case "guard":
+		e.Evidence = shows(j.After)
+		_, err = e.Watch(context.Background(), 1)
 	case "confirm":
 		a.Report, err = e.Confirm(0)
 	case "revert": // what the watching process does when it is told to end

@@ -28,6 +28,10 @@ type fault struct {
 	noRemedy map[string]string
 	// byHand are settings that help and that a plan leaves to people, with the reason.
 	byHand map[string]string
+	// later is why a remedy ends it, and not within the time that fix watches.
+	later string
+	// minute is why its remedy takes a minute to act.
+	minute string
 }
 
 // faults is the whole list.

@@ -17,7 +17,7 @@ var portFaults = []fault{
 			l := w.listen(5432, 128)
 			w.connect(l, lab.ConnectSpec{To: at(5432), N: 20})
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical",
 			subject: "127.0.0.1:5432",
@@ -33,7 +33,7 @@ var portFaults = []fault{
 			l := w.listen(5432, 128)
 			w.connect(l, lab.ConnectSpec{To: at(5432), N: 2})
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical", cause: `reserved`,
 			remedies: []string{`net.ipv4.ip_local_reserved_ports`}},
@@ -46,7 +46,7 @@ var portFaults = []fault{
 			_, err := w.server.Bind(lab.BindSpec{Addr: at(0), N: 20})
 			w.must(err)
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical", process: "server",
 			cause:    `bound and not connected`,
@@ -60,7 +60,7 @@ var portFaults = []fault{
 			w.connect(a, lab.ConnectSpec{To: at(5432), N: 20, From: at(0)})
 			w.connect(b, lab.ConnectSpec{To: at(5433), N: 20, From: at(0)})
 			w.refused(lab.ConnectSpec{To: at(5432), From: at(0)}, "EADDRINUSE")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432), From: at(0)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432), From: at(0)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical", subject: "127.0.0.1",
 			cause:    `IP_BIND_ADDRESS_NO_PORT`,
@@ -80,7 +80,7 @@ var portFaults = []fault{
 			w.must(err)
 			w.refused(lab.ConnectSpec{To: void}, "EADDRNOTAVAIL")
 			spec.N = 1
-			return scene{works: w.connects(spec)}
+			return w.connecting(spec)
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical",
 			subject: void.String(), process: "client",
@@ -104,7 +104,7 @@ var portFaults = []fault{
 			w.must(err)
 			w.reach(w.client, opened, "CLOSE_WAIT")
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical",
 			subject: "127.0.0.1:5432", process: "client",
@@ -127,7 +127,7 @@ var portFaults = []fault{
 			w.connect(second, lab.ConnectSpec{To: at(5433), N: 20})
 			w.connect(third, lab.ConnectSpec{To: at(5434), N: 20, From: at(0)})
 			w.refused(lab.ConnectSpec{To: at(5434), From: at(0)}, "EADDRINUSE")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5434), From: at(0)})}
+			return w.connecting(lab.ConnectSpec{To: at(5434), From: at(0)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical",
 			subject: "127.0.0.1 -> all destinations",

@@ -46,7 +46,7 @@ var queueFaults = []fault{
 			w.full(l, 65)
 			// the fault is that time passes and nobody accepts
 			time.Sleep(2100 * time.Millisecond)
-			return w.queueing(l, 64, 100)
+			return w.queueing(l, 64, 100).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `does not accept`,
@@ -127,7 +127,7 @@ var queueFaults = []fault{
 			})
 			w.knock(8080, 60)
 			wg.Wait()
-			return w.queueing(g, 10, 60)
+			return w.queueing(g, 10, 60).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "slow", cause: `one slow member`,

@@ -25,7 +25,7 @@ var reportedPorts = []fault{
 			l := w.listenAs(lab.ListenSpec{Addr: backend, Backlog: 128})
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: backend, N: 20}))
 			w.refused(lab.ConnectSpec{To: backend}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: backend})}
+			return w.connecting(lab.ConnectSpec{To: backend})
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "[::1]:6086",
 			cause:    `TIME_WAIT.*tcp_tw_reuse`,
@@ -44,7 +44,7 @@ var reportedPorts = []fault{
 				"[::ffff:127.0.0.1]:9200"), N: 20}
 			w.closeFirst(w.connect(l, mapped))
 			w.refused(lab.ConnectSpec{To: mapped.To}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: mapped.To})}
+			return w.connecting(lab.ConnectSpec{To: mapped.To})
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:9200",
 			cause:    `TIME_WAIT.*tcp_tw_reuse`,
@@ -66,7 +66,7 @@ var reportedPorts = []fault{
 			}
 			more := lab.ConnectSpec{To: at(9000), From: source}
 			w.refused(more, "EADDRINUSE")
-			return scene{works: w.connects(more)}
+			return w.connecting(more)
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical", subject: "10.5.0.2",
 			cause:    `IP_BIND_ADDRESS_NO_PORT`,
@@ -87,7 +87,7 @@ var reportedPorts = []fault{
 			w.listen(9002, 128)
 			more := lab.ConnectSpec{To: at(9002), From: at(0), ReuseAddr: true}
 			w.refused(more, "EADDRINUSE")
-			return scene{works: w.connects(more)}
+			return w.connecting(more)
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical", subject: "127.0.0.1",
 			cause:    `IP_BIND_ADDRESS_NO_PORT`,
@@ -109,7 +109,7 @@ var reportedPorts = []fault{
 			w.must(err)
 			w.reach(w.server, accepted, "CLOSE_WAIT")
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "fin-wait", severity: "critical", subject: "127.0.0.1:5432",
 			cause: `FIN_WAIT_2`, remedies: []string{`application.*at the peer`},
@@ -135,7 +135,7 @@ var reportedPorts = []fault{
 			_, err = w.client.Close(opened.Group, lab.CloseSpec{})
 			w.must(err)
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "fin-wait", severity: "critical", subject: "127.0.0.1:5432",
 			cause: `FIN_WAIT_1`, remedies: []string{`peer.*read`},
@@ -157,7 +157,7 @@ var reportedPorts = []fault{
 				worker.connect(l, lab.ConnectSpec{To: at(6379), N: 5})
 			}
 			w.refused(lab.ConnectSpec{To: at(6379)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(6379)})}
+			return w.connecting(lab.ConnectSpec{To: at(6379)})
 		},
 		want: want{limit: "ephemeral-ports", severity: "critical",
 			subject: "127.0.0.1:6379",
@@ -183,7 +183,7 @@ var reportedPorts = []fault{
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: peer, N: 20}))
 			w.wait() // longer than tcp_tw_reuse_delay
 			w.refused(lab.ConnectSpec{To: peer}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: peer})}
+			return w.connecting(lab.ConnectSpec{To: peer})
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "10.73.0.1:2300",
 			cause:    `timestamps`,

@@ -26,7 +26,7 @@ var reportedProcesses = []fault{
 			w.must(w.client.Limit(100))
 			w.must(w.server.Serve(l, lab.Hold))
 			w.refused(lab.ConnectSpec{To: at(8080), N: 200}, "EMFILE")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(8080)})}
+			return w.connecting(lab.ConnectSpec{To: at(8080)})
 		},
 		want: want{limit: "process-files", severity: "critical", subject: "client",
 			process: "client", cause: `100`, remedies: []string{`live prlimit`}},

@@ -21,7 +21,19 @@ var reportedQueues = []fault{
 		make: func(w world) scene {
 			l := w.listenAs(lab.ListenSpec{Addr: at(8080), Backlog: 5, MPTCP: true})
 			w.knock(8080, 40)
-			return w.queueing(l, 5, 40)
+			s := w.queueing(l, 5, 40)
+			s.load = func() int { // an MPTCP accept() waits whatever SO_RCVTIMEO says
+				opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080),
+					N: 40, NonBlocking: true})
+				w.must(err)
+				n, _ := w.queued()
+				taken, err := w.server.Accept(lab.AcceptSpec{Listener: l,
+					N: int(n)})
+				w.must(err)
+				w.leave(opened, taken)
+				return taken.Count
+			}
+			return s
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `application asked for a backlog of 5`,
@@ -35,7 +47,7 @@ var reportedQueues = []fault{
 		make: func(w world) scene {
 			w.set("net.ipv4.tcp_syncookies", "0")
 			l := w.listenAs(lab.ListenSpec{Addr: at(8080), Backlog: 16, Defer: 60})
-			w.knock(8080, 60)
+			w.knock(8080, 24)
 			return w.halfOpen(l, 16)
 		},
 		want: want{limit: "syn-queue", severity: "critical", subject: "127.0.0.1:8080",
@@ -129,7 +141,7 @@ var reportedQueues = []fault{
 			w.knock(8080, 100)
 			w.full(l, 65)
 			w.wait()
-			return w.queueing(l, 64, 100)
+			return w.queueing(l, 64, 100).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			cause: `does not accept`, remedies: []string{`application.*accept`},
@@ -150,7 +162,7 @@ var reportedQueues = []fault{
 			w.knock(8080, 160)
 			w.full(inherited, 129)
 			w.wait()
-			return w.queueing(inherited, 128, 160)
+			return w.queueing(inherited, 128, 160).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "sleep", cause: `does not accept`,
@@ -196,7 +208,7 @@ var reportedQueues = []fault{
 			_, err = w.client.Close(waiting.Group, lab.CloseSpec{})
 			w.must(err)
 			w.wait()
-			return w.queueing(l, 64, 100)
+			return w.queueing(l, 64, 100).unserved()
 		},
 		want: want{limit: "accept-queue", severity: "critical", subject: "127.0.0.1:8080",
 			process: "server", cause: `does not accept`,

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"sync"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
@@ -17,6 +18,75 @@ type scene struct {
 	again func()
 	// relisten is listen() with another backlog; nil where there is no listener to blame.
 	relisten func(backlog int) error
+	// load is one round of clients that go on as they did when the fault was made; it says how
+	// many were served. nil: that which works tries is the load.
+	load func() int
+}
+
+// round is one round of the load.
+func (s scene) round() int {
+	switch {
+	case s.load != nil:
+		return s.load()
+	case s.works():
+		return 1
+	}
+	return 0
+}
+
+// unserved is a scene whose program does not take what waits in its queue.
+func (s scene) unserved() scene {
+	s.load = nil
+	return s
+}
+
+// served has n clients come at once, and the server take all that got in; both ends are closed.
+func (w world) served(listener lab.Group, n int) func() int {
+	return func() int {
+		const soon = 50 * time.Millisecond // nobody waits for a server that is well
+		opened, err := w.client.Connect(lab.ConnectSpec{To: at(8080), N: n,
+			NonBlocking: true})
+		w.must(err)
+		taken, err := w.server.Accept(lab.AcceptSpec{Listener: listener, N: n,
+			Within: soon})
+		w.must(err)
+		w.leave(opened, taken)
+		return taken.Count
+	}
+}
+
+// leave ends connections of the client and of the server, without a TIME_WAIT.
+func (w world) leave(opened, taken lab.Opened) {
+	_, err := w.client.Close(opened.Group, lab.CloseSpec{Reset: true})
+	w.must(err)
+	_, err = w.server.Close(taken.Group, lab.CloseSpec{Reset: true})
+	w.must(err)
+}
+
+// visits has one client connect to a server that takes whom it gets.
+func (w world) visits(listener lab.Group) func() int {
+	connect := w.opens(lab.ConnectSpec{To: at(8080)})
+	serve := sync.OnceFunc(func() { w.must(w.server.Serve(listener, lab.Hold)) })
+	return func() int {
+		serve()
+		return connect()
+	}
+}
+
+// opens has one client connect, and the one before it leave.
+func (w world) opens(spec lab.ConnectSpec) func() int {
+	spec.Within = attempt
+	var last []lab.Group
+	return func() int {
+		for _, g := range last {
+			_, err := w.client.Close(g, lab.CloseSpec{Reset: true})
+			w.must(err)
+		}
+		out, err := w.client.Connect(spec)
+		w.must(err)
+		last = []lab.Group{out.Group}
+		return out.Count
+	}
 }
 
 // connects is whether a connection can be opened.
@@ -27,6 +97,11 @@ func (w world) connects(spec lab.ConnectSpec) func() bool {
 		w.must(err)
 		return out.Count == 1
 	}
+}
+
+// connecting works where a client gets in.
+func (w world) connecting(spec lab.ConnectSpec) scene {
+	return scene{works: w.connects(spec), load: w.opens(spec)}
 }
 
 // attempt is how long one attempt may take: less than what a SYN that was dropped waits.
@@ -58,6 +133,7 @@ func (w world) queueing(listener lab.Group, backlog, n int) scene {
 		works:    w.still("TcpExt.ListenOverflows", func() { w.knock(8080, n) }),
 		again:    func() { w.must(w.relisten(listener)(backlog)) },
 		relisten: w.relisten(listener),
+		load:     w.served(listener, n),
 	}
 }
 
@@ -73,6 +149,7 @@ func (w world) relisten(listener lab.Group) func(int) error {
 func (w world) halfOpen(listener lab.Group, backlog int) scene {
 	return scene{
 		works:    w.connects(lab.ConnectSpec{To: at(8080)}),
+		load:     w.visits(listener),
 		again:    func() { w.must(w.relisten(listener)(backlog)) },
 		relisten: w.relisten(listener),
 	}

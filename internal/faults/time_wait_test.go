@@ -20,7 +20,7 @@ var timeWaitFaults = []fault{
 			l := w.listen(5432, 128)
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(5432), N: 20}))
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432",
 			cause:    `TIME_WAIT.*tcp_tw_reuse`,
@@ -38,6 +38,7 @@ var timeWaitFaults = []fault{
 			to := lab.ConnectSpec{To: at(5432)}
 			return scene{
 				works: func() bool { return w.connects(to)() },
+				load:  w.opens(to),
 				again: func() { // with new connections, as when these have ended
 					to.To = at(5433)
 					l := w.listen(5433, 128)
@@ -51,6 +52,7 @@ var timeWaitFaults = []fault{
 			cause:    `tcp_timestamps`,
 			remedies: []string{`setting net.ipv4.tcp_timestamps 0 -> 1`},
 			never:    []string{`tcp_tw_reuse`}},
+		minute: "what is in TIME_WAIT has no timestamps, and stays for 60 s",
 	},
 	{
 		name: "a tcp_tw_reuse_delay that is longer than TIME_WAIT has lasted",
@@ -65,7 +67,7 @@ var timeWaitFaults = []fault{
 			l := w.listen(5432, 128)
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: at(5432), N: 20}))
 			w.refused(lab.ConnectSpec{To: at(5432)}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: at(5432)})}
+			return w.connecting(lab.ConnectSpec{To: at(5432)})
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "127.0.0.1:5432",
 			cause:    `tcp_tw_reuse_delay`,
@@ -102,7 +104,7 @@ var timeWaitFaults = []fault{
 			w.must(err)
 			w.closeFirst(w.connect(l, lab.ConnectSpec{To: own, N: 20}))
 			w.refused(lab.ConnectSpec{To: own}, "EADDRNOTAVAIL")
-			return scene{works: w.connects(lab.ConnectSpec{To: own})}
+			return w.connecting(lab.ConnectSpec{To: own})
 		},
 		want: want{limit: "time-wait", severity: "critical", subject: "10.5.0.1:5432",
 			cause:    `TIME_WAIT.*tcp_tw_reuse = 2`,
@@ -124,6 +126,7 @@ var timeWaitFaults = []fault{
 		want: want{limit: "fin-wait", severity: "critical", subject: "127.0.0.1:5432",
 			cause:    `FIN_WAIT_2.*tcp_fin_timeout = 300`,
 			remedies: []string{`setting net.ipv4.tcp_fin_timeout 300 -> 60`}},
+		later: "what waits already keeps its 300 s",
 	},
 }
 

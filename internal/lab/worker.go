@@ -73,6 +73,8 @@ func verbs() map[string]handler {
 		"timers":     verb(readTimers),
 		"fresh":      verb(readFresh),
 		"track":      does(trackConnections),
+		"snat":       does(tune.RewriteSources),
+		"allow":      does(tune.AllowConnections),
 		"stream":     verb(streamMessages),
 		"beside":     verb(spawnBeside),
 		"gone":       verb(awaitBeside),

@@ -186,6 +186,9 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 		out.Remedies = acceptRemedies(g, m, somaxconn, known, pace)
 		if pace == keepsUp {
 			out.Enough = 2*out.Used + max(m.moved, 0)
+			if m.moved > 0 {
+				out.Peak = 2*max(out.Ceiling, out.Used) + m.moved
+			}
 		}
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:
 		out.Notice, out.Cause = true, nearFull(full)+"; "+backlogCause(m, somaxconn, known)

@@ -3,6 +3,7 @@ package limit
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
@@ -305,7 +306,7 @@ func (f fins) shorter() []Remedy {
 	}
 	to := itoa(timeWaitSeconds)
 	return []Remedy{{Kind: BySetting, Setting: finTimeout.Name, From: itoa(f.timeout), To: to,
-		TakesEffect: NowForNew,
+		TakesEffect: NowForNew, OldLast: time.Duration(min(f.timeout, 1<<31)) * time.Second,
 		Text: "end connections that are closed here and not by the peer after " + to +
 			" s; those that wait now keep their time",
 		Change: host.Setting{Fact: finTimeout, Want: to},

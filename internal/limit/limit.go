@@ -10,6 +10,7 @@ package limit
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/host"
 )
@@ -221,6 +222,9 @@ type Remedy struct {
 	To          string     `json:"to"`
 	Text        string     `json:"text"`
 	TakesEffect Effect     `json:"takes_effect"`
+	// OldLast is how long what is there before a Change goes on as it was, where the change
+	// acts on new connections only.
+	OldLast time.Duration `json:"-"`
 	// Change is what a machine would write, for remedies that are one; the Fact's
 	// name may address a field of a row ("4711#soft"). Empty where only words help.
 	Change host.Setting `json:"-"`
@@ -343,6 +347,10 @@ type Gauge struct {
 	// Lift for it. 0: nothing is wrong, or a higher ceiling would not cure it. It
 	// follows from the use alone, never from the ceiling.
 	Enough int64
+	// Peak is more than Enough where some were refused in the window and the use is low again:
+	// what then came at once, at a full ceiling. It follows from the ceiling, so a plan asks
+	// for it of the host as it was seen, and not of the host as it would be.
+	Peak int64
 	// Cure is what a plan carries out where a higher ceiling is not the answer, Enough is 0
 	// and settings end the fault all the same: those of Remedies that suffice.
 	Cure []Remedy

@@ -1,6 +1,8 @@
 package limit
 
 import (
+	"time"
+
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/host"
@@ -51,7 +53,7 @@ func (t twReuse) shortenDelay() Remedy {
 func turnTimestampsOn() Remedy {
 	const name = "net.ipv4.tcp_timestamps"
 	return Remedy{Kind: BySetting, Setting: name, From: "0", To: "1",
-		TakesEffect: NowForNew,
+		TakesEffect: NowForNew, OldLast: timeWaitSeconds * time.Second,
 		Text: "turn timestamps on, here and at the peer, so that connect() can " +
 			"take ports over; those that are in TIME_WAIT now stay for their 60 s",
 		Change: host.Setting{Fact: host.Sysctl(name), Want: "1"},

@@ -18,8 +18,9 @@ func (m *maker) change(t taken) Change {
 	out := Change{
 		Target: target(m.now, c.Fact), From: from, To: c.Want,
 		Limit: string(t.need.Gauge.Limit.ID), Why: why(t),
-		TakesEffect: effect(t.remedy), Owner: m.owner(t, from), Cost: t.remedy.Cost,
-		Risk: t.remedy.Risk, Lasts: t.remedy.Lasts,
+		TakesEffect: effect(t.remedy), OldLast: t.remedy.OldLast.Seconds(),
+		Owner: m.owner(t, from), Cost: t.remedy.Cost, Risk: t.remedy.Risk,
+		Lasts: t.remedy.Lasts,
 	}
 	out.Setting = setting(m.now, out.Target)
 	if c.Fact.Kind == host.ProcessKind {

@@ -19,6 +19,21 @@ type Options struct {
 	// Owner says who set a sysctl to the value that is there now:
 	// "/etc/sysctl.d/90-web.conf:3", or "". nil: nobody knows.
 	Owner func(sysctl, value string) string
+	// Limits are the only ones that are lifted, by ID, and PID the only process; none: all.
+	Limits []string
+	PID    int64
+}
+
+// concerns says whether a need is one that the plan is to be for.
+func (o Options) concerns(n diagnose.Need) bool {
+	pid := n.Gauge.Subject.PID
+	return (len(o.Limits) == 0 || slices.Contains(o.Limits, string(n.Gauge.Limit.ID))) &&
+		(o.PID == 0 || pid == 0 || pid == o.PID)
+}
+
+// only leaves the needs that the plan is to be for.
+func (o Options) only(needs []diagnose.Need) []diagnose.Need {
+	return slices.DeleteFunc(needs, func(n diagnose.Need) bool { return !o.concerns(n) })
 }
 
 // mostRounds ends a search that goes in circles; a change that calls for another seldom
@@ -111,12 +126,18 @@ func (m *maker) fit() {
 		m.unowned = diagnose.Unowned(m.now, m.workload)
 	}
 	for range mostRounds {
-		m.left, m.unseen = diagnose.Unmet(m.then, m.workload, m.together)
+		m.look()
 		if !m.meetAll(m.left) {
 			return
 		}
 	}
+	m.look()
+}
+
+// look finds what does not fit the host as it would be.
+func (m *maker) look() {
 	m.left, m.unseen = diagnose.Unmet(m.then, m.workload, m.together)
+	m.left = m.options.only(m.left)
 }
 
 // meetAll does what can be done, and looks at the host as it then would be.

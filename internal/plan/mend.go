@@ -8,7 +8,10 @@ import (
 // mend lifts what check finds fault with, so far that it would find none.
 func (m *maker) mend() {
 	m.aim = Mend
-	then := diagnose.Faults(m.now)
+	then := m.options.only(diagnose.Faults(m.now))
+	for i, n := range then {
+		then[i].Want = max(n.Want, n.Gauge.Peak)
+	}
 	faults := make([]fault, len(then))
 	for i, n := range then {
 		byWord := n.Gauge.Unbounded || len(n.Gauge.Cure) > 0
@@ -18,7 +21,7 @@ func (m *maker) mend() {
 		if !m.mendAll(then) {
 			break
 		}
-		then = diagnose.Faults(m.then)
+		then = m.options.only(diagnose.Faults(m.then))
 	}
 	after, changed := map[gauge]*diagnose.Need{}, map[gauge]bool{}
 	for i := len(then) - 1; i >= 0; i-- {

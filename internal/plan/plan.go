@@ -120,9 +120,12 @@ type Change struct {
 	// TakesEffect is "now", "at the next listen()", "at the next start of the process",
 	// "in the next network namespace" or "at the next boot".
 	TakesEffect limit.Effect `json:"takes_effect"`
-	Owner       string       `json:"owner"` // who set the old value
-	Cost        string       `json:"cost,omitempty"`
-	Risk        string       `json:"risk,omitempty"`
+	// OldLast is for how many seconds what is there goes on as it was, where the change acts on
+	// connections that are opened after it.
+	OldLast float64 `json:"old_last_seconds,omitempty"`
+	Owner   string  `json:"owner"` // who set the old value
+	Cost    string  `json:"cost,omitempty"`
+	Risk    string  `json:"risk,omitempty"`
 	// Lasts says until when it holds if nobody persists it.
 	Lasts string `json:"lasts,omitempty"`
 	// Unit is the systemd unit of the process, and Limits its descriptor limits after

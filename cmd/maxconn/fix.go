@@ -1,0 +1,385 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/fix"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/linux/role"
+	"github.com/maxconn/maxconn/internal/observe"
+	"github.com/maxconn/maxconn/internal/persist"
+	"github.com/maxconn/maxconn/internal/plan"
+	"github.com/maxconn/maxconn/internal/render"
+)
+
+// fixFlags are what was asked of fix.
+type fixFlags struct {
+	journalFlags
+	wanted
+	limits       []string
+	pid          int64
+	window, from string
+	within       string
+	persist, yes bool
+	dry, verbose bool
+}
+
+// fixWindow is how long a window is unless --for says otherwise.
+const fixWindow = 10 * time.Second
+
+func (a *app) fix() *cobra.Command {
+	f := &fixFlags{}
+	c := &cobra.Command{
+		Use:   "fix",
+		Short: "change what refuses connections, and keep it only if that helps",
+		Long: `fix goes from a finding to a cure that was seen to work. It checks this host over a
+window, plans what settings and live actions lift, and shows on one screen what it
+will change, what only the application or the topology can fix, and which evidence
+it will watch. After consent it applies the changes and watches the same evidence
+for a window: refusals per second, use against limit, connections opened, and any
+other limit that refuses since.
+
+Cured, while connections are opened still: the changes are kept, and with --persist
+for the next boot too. Not cured, or another limit is worse: they are rolled back at
+once. No load to judge by: they stay until the window ends, for maxconn confirm. The
+process that decides outlives the session.
+
+Try it first, on copies of this host's settings: maxconn prove --inbound or
+--outbound with the wanted workload. maxconn history shows past runs; --from
+explains one.
+
+Exit status: 0 cured and kept, or nothing was wrong; 1 nothing that a setting fixes,
+or rolled back; 2 could not tell; 64 bad usage; 70 refused or failed.`,
+		Example: `  maxconn fix --dry-run
+  maxconn fix
+  maxconn fix --limit accept-queue --for 30s --yes
+  maxconn fix --inbound :443=100k --persist
+  maxconn fix --netns web --yes --json
+  maxconn fix --from 3`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return a.runFix(c.Context(), f) },
+	}
+	f.journalFlags.flags(c)
+	f.wanted.flags(c)
+	flags := c.Flags()
+	flags.Var(wordList{to: &f.limits, split: true}, "limit",
+		"fix this limit only, by its `id` (repeatable)")
+	flags.Var(processID{&f.pid}, "pid",
+		"fix the process with this `id` only, in its network namespace")
+	flags.Var(word{&f.window}, "for",
+		"how long a window of evidence is, before and after: a `time`, 10s if not given")
+	flags.Var(word{&f.within}, "confirm-within",
+		"where it cannot be told: roll back after this further `time` unless confirmed, "+
+			"1m if not given")
+	flags.BoolVar(&f.persist, "persist", false,
+		"write the files that make it last over the next boot, too, once it is cured")
+	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
+	flags.BoolVar(&f.dry, "dry-run", false, "show what would be done and change nothing")
+	flags.Var(word{&f.from}, "from",
+		"explain a past run: its number, or a `report` that --json wrote (- is the "+
+			"standard input)")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false,
+		"show everything, not only what fits a first screen")
+	completeWith(c, "limit", limitNames)
+	for _, name := range []string{"for", "confirm-within", "pid"} {
+		completeWith(c, name, nil)
+	}
+	return c
+}
+
+func (a *app) runFix(ctx context.Context, f *fixFlags) error {
+	if f.from != "" {
+		return a.explainFix(ctx, f)
+	}
+	o, err := f.options(ctx, a)
+	if err != nil {
+		return err
+	}
+	if f.pid != 0 {
+		f.netns = "/proc/" + strconv.FormatInt(f.pid, 10) + "/ns/net"
+	}
+	e, err := a.engine(f.journalFlags)
+	if err != nil {
+		return err
+	}
+	if !f.dry {
+		if err := e.Free(); err != nil {
+			return applyError(err)
+		}
+	}
+	found, err := a.findFix(ctx, e, o)
+	if err != nil {
+		return err
+	}
+	if found.report.Outcome != fix.Proposed || f.dry {
+		return a.showFix(f, found.report)
+	}
+	return a.carryOutFix(ctx, e, f, o, found)
+}
+
+// fixOptions are the flags, read.
+type fixOptions struct {
+	check          diagnose.Options
+	window, within time.Duration
+}
+
+func (f *fixFlags) options(ctx context.Context, a *app) (o fixOptions, err error) {
+	o.window, o.within = fixWindow, remoteWindow
+	for _, t := range []struct {
+		flag, text string
+		to         *time.Duration
+	}{{"--for", f.window, &o.window}, {"--confirm-within", f.within, &o.within}} {
+		if t.text == "" {
+			continue
+		}
+		d, err := time.ParseDuration(t.text)
+		if err != nil || d < time.Second || d > time.Hour {
+			return o, misuse("write a number with its unit, from 1s to 1h: "+t.flag+
+				" 30s", "%s: %s is not a time to watch", t.flag, quoted(t.text))
+		}
+		*t.to = d
+	}
+	switch {
+	case f.pid != 0 && f.netns != "":
+		return o, misuse("--pid alone looks in the namespace of the process",
+			"--netns and --pid: give one of them")
+	case !f.yes && !f.dry && !a.canAsk():
+		return o, misuse("look with maxconn fix --dry-run, then add --yes",
+			"fix asks on a terminal, and there is none: --yes is needed")
+	case !f.dry && role.Secure():
+		return o, &failure{statusFailed, role.ErrSecure,
+			"maxconn fix --dry-run says what it would change"}
+	}
+	check := checkFlags{source: source{pid: f.pid}, limits: f.limits}
+	if o.check, err = check.options(ctx); err != nil {
+		return o, err
+	}
+	o.check.Workload, err = interruptible(ctx, func() (limit.Workload, error) {
+		return f.workload(ctx, a, true)
+	})
+	return o, err
+}
+
+// canAsk says whether somebody sits at a terminal.
+func (a *app) canAsk() bool {
+	_, out := terminal(a.stdout)
+	return out && isTerminal(a.stdin)
+}
+
+// foundFix is what a window has shown, and what would be done about it.
+type foundFix struct {
+	plan   plan.Plan
+	before fix.Before
+	report fix.Report
+	at     time.Time // the end of the window
+}
+
+// findFix takes a window and plans for what it shows.
+func (a *app) findFix(ctx context.Context, e *apply.Engine, o fixOptions) (f foundFix, err error) {
+	p := a.progress()
+	defer p.done()
+	return interruptible(ctx, func() (f foundFix, err error) {
+		s, err := observe.Window(ctx, observe.Options{Namespace: e.Namespace()}, o.window,
+			p.show)
+		if err != nil {
+			return f, namespaceError(err)
+		}
+		if o.check.PID != 0 {
+			if s, err = e.Through(s, int(o.check.PID)); err != nil {
+				return f, applyError(err)
+			}
+		}
+		return foundIn(s, e, o)
+	})
+}
+
+func foundIn(s host.Snapshot, e *apply.Engine, o fixOptions) (f foundFix, err error) {
+	f.at = time.Now()
+	r := diagnose.Check(s, o.check)
+	f.plan, err = plan.Make(s, o.check.Workload, plan.Options{Limits: o.check.Limits,
+		PID: o.check.PID, Owner: persist.SetBy(hostRoot(s, ""))})
+	if err != nil {
+		return f, misuse("maxconn fix --help", "%w", err)
+	}
+	f.plan = e.Hold(f.plan) // what somebody agrees to is what is written to
+	if f.before, err = fix.NewBefore(s, f.plan, o.check.PID); err != nil {
+		return f, err
+	}
+	f.report = fix.Report{Schema: fix.Schema, Host: f.plan.Host, Changes: []fix.Change{},
+		Evidence: []fix.Item{}, Seconds: f.before.Seconds, Left: f.plan.Left,
+		Outcome: fix.NoSetting, Why: "only the application or the topology can"}
+	switch {
+	case r.Verdict == diagnose.Holds:
+		f.report.Outcome, f.report.Why = fix.Nothing, "nothing limits connections here"
+	case r.Verdict == diagnose.Unknown:
+		f.report.Outcome, f.report.Why = fix.Unknown, render.Blocking(r)
+	case len(f.before.Watched) > 0:
+		f.report.Outcome, f.report.Why = fix.Proposed, ""
+		f.report.Changes = fix.ProposedChanges(f.plan)
+		f.report.Evidence = f.before.Unjudged()
+	}
+	return f, nil
+}
+
+// carryOutFix asks, applies, and says what came of it.
+func (a *app) carryOutFix(ctx context.Context, e *apply.Engine, f *fixFlags, o fixOptions,
+	found foundFix) error {
+	if !f.yes {
+		ok, err := a.agreedToFix(f, o, found)
+		if err != nil || !ok {
+			return err
+		}
+		if found, err = a.foundStill(ctx, e, o, found); err != nil {
+			return err
+		}
+	}
+	ctx, stop := signal.NotifyContext(ctx, endings()...)
+	defer stop()
+	run, err := e.Apply(ctx, found.plan, apply.Options{Persist: f.persist, Fix: &found.before,
+		Within: found.before.Longest() + o.within})
+	if err != nil {
+		return applyError(err)
+	}
+	p := a.progress()
+	p.say(fmt.Sprintf("run %d: watching what comes of it", run.Run))
+	report, err := e.AwaitJudgement(ctx, run.Run)
+	p.done()
+	if ctx.Err() != nil {
+		a.hint(fmt.Sprintf("run %d is judged all the same: %s; %s rolls it back", run.Run,
+			f.verb("history"), f.verb("rollback "+strconv.Itoa(run.Run))))
+	}
+	if err != nil {
+		return applyError(err)
+	}
+	return a.showFix(f, report)
+}
+
+// agreedToFix shows what would be done, and asks.
+func (a *app) agreedToFix(f *fixFlags, o fixOptions, found foundFix) (bool, error) {
+	err := a.write(func(w io.Writer) error {
+		if err := render.FixText(w, found.report, a.style(f.verbose)); err != nil {
+			return err
+		}
+		return printf(w, "\nKept if that is cured after %v, else rolled back. "+
+			"Fix it? [y/N] ", o.window)
+	})
+	if err != nil {
+		return false, err
+	}
+	return a.answered()
+}
+
+// foundStill looks again where the answer took longer than a window: what was found may be gone,
+// and evidence of before has to be of just before.
+func (a *app) foundStill(ctx context.Context, e *apply.Engine, o fixOptions, found foundFix) (
+	foundFix, error) {
+	if time.Since(found.at) < o.window {
+		return found, nil
+	}
+	now, err := a.findFix(ctx, e, o)
+	if err != nil {
+		return found, err
+	}
+	settings := func(f foundFix) (all []string) {
+		for _, c := range f.report.Changes {
+			all = append(all, c.Setting)
+		}
+		return all
+	}
+	if !slices.Equal(settings(now), settings(found)) {
+		return found, &failure{statusFailed, errors.New("nothing was changed: what was " +
+			"found is gone by now, or another"), "maxconn fix looks again"}
+	}
+	now.plan = found.plan // the values that were agreed to
+	return now, nil
+}
+
+// explainFix shows a past run: by its number, or as --json has saved it.
+func (a *app) explainFix(ctx context.Context, f *fixFlags) error {
+	if f.yes || f.dry || f.persist || len(f.limits) > 0 || f.pid != 0 || f.window != "" {
+		return misuse("maxconn fix --from 3", "--from only shows: it goes with --json, "+
+			"--verbose, --state-dir and --netns")
+	}
+	if id, err := strconv.Atoi(f.from); err == nil && id > 0 {
+		e, err := a.engine(f.journalFlags)
+		if err != nil {
+			return err
+		}
+		r, err := e.FixReport(id)
+		if err != nil {
+			return applyError(err)
+		}
+		return a.showFix(f, r)
+	}
+	const hint = "--from takes the number of a run, or a file that maxconn fix --json wrote"
+	text, name, err := a.input(ctx, f.from, largestPlan)
+	if err != nil {
+		return inputError(name, err, hint)
+	}
+	if err := bounded(text, "{", mostObjects); err != nil {
+		return misuse(hint, "read %s: %w", name, err)
+	}
+	r, err := fix.Parse(text)
+	if err != nil {
+		return misuse(hint, "read %s: %w", name, err)
+	}
+	return a.showFix(f, r)
+}
+
+// showFix writes a report, with the status that it has.
+func (a *app) showFix(f *fixFlags, r fix.Report) error {
+	a.status = fixStatus(r)
+	if err := show(a, form{json: f.json}, f.verbose, r, forms[fix.Report]{
+		text: render.FixText, json: render.FixJSON}); err != nil {
+		return err
+	}
+	switch {
+	case r.State == string(apply.Persisting):
+		return &failure{statusFailed, errors.New("it is cured and kept, and the files " +
+			"for the next boot could not be written"),
+			f.verb("confirm") + " tries again"}
+	case r.Outcome == fix.Waiting && r.Until != nil:
+		a.hint("rolled back at " + r.Until.Local().Format(time.TimeOnly) +
+			" unless confirmed: " + f.verb("confirm"))
+	case r.Outcome == fix.Unknown:
+		a.hint("maxconn check --verbose lists what was not seen")
+	case r.Outcome == fix.RolledBack && len(r.Evidence) > 1:
+		a.hint("--limit fixes one of them by itself")
+	case r.Outcome == fix.Broken:
+		a.hint(f.verb("status") + " says what is left; " +
+			f.verb("rollback "+strconv.Itoa(r.Run)) + " rolls it back")
+	}
+	return nil
+}
+
+// fixStatus is the exit status of a report.
+func fixStatus(r fix.Report) int {
+	switch r.Outcome {
+	case fix.Kept, fix.Nothing, fix.Proposed:
+		return statusHolds
+	case fix.RolledBack, fix.NoSetting:
+		return statusBinds
+	case fix.Broken:
+		return statusFailed
+	case fix.ByHand:
+		if r.State == string(apply.InEffect) {
+			return statusHolds
+		}
+		return statusBinds
+	}
+	return statusUnknown
+}

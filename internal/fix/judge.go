@@ -1,0 +1,199 @@
+package fix
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
+)
+
+// Verdict is what a change came to, in one word or two.
+type Verdict string
+
+const (
+	Cured    Verdict = "cured"     // it refuses no more while connections are opened
+	NotCured Verdict = "not cured" // it refuses still
+	Worse    Verdict = "worse"     // another limit refuses that did not before
+	Untold   Verdict = "could not tell"
+)
+
+// Judgement compares a window after a change with the one before it.
+type Judgement struct {
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why"`
+	Seconds float64 `json:"seconds"` // of the window
+	Items   []Item  `json:"items"`
+	// Worse are the limits that refuse since the change.
+	Worse []Reading `json:"worse,omitempty"`
+}
+
+// Item is one thing that was watched.
+type Item struct {
+	Before  Reading  `json:"before"`
+	After   *Reading `json:"after"` // null where it was not to be seen
+	Verdict Verdict  `json:"verdict"`
+	Why     string   `json:"why,omitempty"`
+}
+
+// String is "accept-queue at :8080: 214 refused/s at 6 of 6 -> 0 refused/s at 41 of 512".
+func (i Item) String() string {
+	after := "not to be seen"
+	if i.After != nil {
+		after = i.After.String()
+	}
+	return i.Before.Name() + ": " + i.Before.String() + " -> " + after
+}
+
+// Unread is the judgement where there is no evidence.
+func Unread(why error) Judgement {
+	return Judgement{Verdict: Untold, Items: []Item{},
+		Why: "the evidence could not be read after the change: " + why.Error()}
+}
+
+// Judge compares. What is not known is never a cure, and without a load nothing is.
+func (b Before) Judge(s host.Snapshot) Judgement {
+	w, ok := windowOf(s)
+	if !ok {
+		return Unread(ErrNoWindow)
+	}
+	j := Judgement{Seconds: w.seconds, Items: []Item{}}
+	var after []Reading
+	blind := map[key]bool{}
+	for _, g := range gauges(s, b.options()) {
+		r := w.reading(g)
+		after = append(after, r)
+		blind[r.key()] = g.Decides && len(g.Unseen) > 0
+	}
+	for _, before := range b.Watched {
+		j.Items = append(j.Items, w.item(s, before, after, blind))
+	}
+	j.Worse = b.worse(after)
+	j.sum(b)
+	return j
+}
+
+func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map[key]bool) Item {
+	i := Item{Before: before, Verdict: Untold}
+	now, ok := find(after, before.key())
+	if !ok && before.Kind == limit.Source && why(s, before.Limit) == "" {
+		// such a gauge is there only while it is near
+		now.OpenedPerSecond = w.opened(limit.Outbound)
+		i.Verdict, i.Why = loaded(before, now)
+		return i
+	}
+	if !ok {
+		i.Why = cmp.Or(why(s, before.Limit), "it is gone, or nobody uses it now")
+		return i
+	}
+	i.After = &now
+	switch {
+	case refuses(before, now):
+		i.Verdict, i.Why = NotCured, now.Cause
+	case blind[now.key()]:
+		i.Why = "its figures could not all be read after the change"
+	case before.Severity == "":
+		i.Why = "it refused nobody before, so that it refuses nobody now shows nothing"
+		if beyond(before, now) {
+			i.Verdict, i.Why = Cured, "more use it than could before"
+		}
+	default:
+		i.Verdict, i.Why = loaded(before, now)
+	}
+	return i
+}
+
+// refuses says whether a limit still does what it was watched for.
+func refuses(before, now Reading) bool {
+	return now.Severity == diagnose.Critical ||
+		now.Severity == diagnose.Warning && before.Severity == diagnose.Warning
+}
+
+// beyond says whether more is in use than the limit allowed before, which shows both a load and
+// that it has room.
+func beyond(before, now Reading) bool {
+	return !before.Unbounded && !now.Unbounded && now.Used > before.Ceiling &&
+		now.Ceiling > before.Ceiling
+}
+
+// least is the share of the connections opened a second before the change that has to be there
+// after it, for the load to be the same one.
+const least = 0.5
+
+// loaded says whether connections are tried still where none is refused.
+func loaded(before, now Reading) (Verdict, string) {
+	was, is := before.OpenedPerSecond, now.OpenedPerSecond
+	switch {
+	case beyond(before, now):
+		return Cured, "more use it than could before"
+	case was < 0 || is < 0:
+		return Untold, "how many connections are opened could not be read"
+	case is == 0:
+		return Untold, "nobody opens connections now: there is no load to judge by"
+	case is < least*was:
+		return Untold, fmt.Sprintf("the load is gone: %s connections a second are opened, "+
+			"%s were before", perSecond(is), perSecond(was))
+	}
+	return Cured, fmt.Sprintf("%s connections a second are opened, %s were before",
+		perSecond(is), perSecond(was))
+}
+
+// worse are the limits that refuse now and did not before. What was watched is judged by itself.
+func (b Before) worse(after []Reading) (out []Reading) {
+	known := slices.Concat(b.Watched, b.Critical)
+	for _, r := range after {
+		_, before := find(known, r.key())
+		if r.Severity == diagnose.Critical && !before && !b.follows(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// follows says whether what refuses was refused already by a limit that explains it, or is
+// explained by one that is watched.
+func (b Before) follows(r Reading) bool {
+	for _, id := range limit.Find(limit.ID(r.Limit)).Follows {
+		if slices.ContainsFunc(slices.Concat(b.Watched, b.Critical), func(w Reading) bool {
+			return w.Limit == string(id) && w.PID == r.PID
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// sum is the verdict on all: one limit that is worse, or is not cured, decides. Of what is watched
+// and had refused nobody, nothing has to be seen.
+func (j *Judgement) sum(b Before) {
+	worst := func(v Verdict) int {
+		return slices.IndexFunc(j.Items, func(i Item) bool {
+			return i.Verdict == v && (v != Untold || !b.Refusing() ||
+				i.Before.Severity == diagnose.Critical)
+		})
+	}
+	switch i := worst(NotCured); {
+	case len(j.Worse) > 0:
+		w := j.Worse[0]
+		j.Verdict, j.Why = Worse, w.Name()+" refuses since the change: "+w.Cause
+	case i >= 0 && b.OldLast > 0:
+		j.Verdict = Untold
+		j.Why = fmt.Sprintf("%s refuses still: the change acts on new connections, and "+
+			"what was there before it lasts for up to %g s", j.Items[i].Before.Name(),
+			b.OldLast)
+	case i >= 0:
+		j.Verdict, j.Why = NotCured, j.Items[i].Before.Name()+" refuses still: "+
+			j.Items[i].Why
+	case worst(Untold) >= 0:
+		i = worst(Untold)
+		j.Verdict, j.Why = Untold, j.Items[i].Before.Name()+": "+j.Items[i].Why
+	case len(j.Items) == 0:
+		j.Verdict, j.Why = Untold, "nothing is watched"
+	default:
+		i = worst(Cured)
+		j.Verdict, j.Why = Cured, j.Items[i].Before.Name()+" refuses no more: "+
+			j.Items[i].Why
+	}
+}

@@ -1,0 +1,96 @@
+package fix
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/plan"
+)
+
+// Schema names the JSON form of a Report. Fields may be added, none renamed.
+const Schema = "maxconn.fix/1"
+
+// Report is what a fix came to: before, change, after.
+type Report struct {
+	Schema string    `json:"schema"`
+	Host   plan.Host `json:"host"`
+	// Run is its number in the journal, 0 where nothing was changed.
+	Run     int        `json:"run"`
+	Started *time.Time `json:"started,omitempty"`
+	Outcome Outcome    `json:"outcome"`
+	Why     string     `json:"why"`
+	// State is what status says of the run.
+	State string `json:"state,omitempty"`
+	// Until is when what waits for a confirmation is rolled back.
+	Until   *time.Time `json:"confirm_until,omitempty"`
+	Changes []Change   `json:"changes"`
+	// Evidence compares the windows; After is null where there was none yet.
+	Evidence []Item    `json:"evidence"`
+	Seconds  float64   `json:"seconds"` // of a window
+	Worse    []Reading `json:"worse,omitempty"`
+	// Left is what the application or the topology has to do.
+	Left  []plan.Left `json:"left"`
+	Files []string    `json:"files,omitempty"` // written for the next boot
+}
+
+// Outcome is a report in one word or two.
+type Outcome string
+
+const (
+	Kept       Outcome = "cured and kept"
+	RolledBack Outcome = "rolled back"
+	Waiting    Outcome = "could not tell" // kept until the window ends
+	Nothing    Outcome = "nothing to fix"
+	NoSetting  Outcome = "no setting fixes it"
+	Unknown    Outcome = "could not tell what is wrong"
+	Proposed   Outcome = "proposed" // a dry run
+	Watching   Outcome = "watched"  // it is being judged now
+	ByHand     Outcome = "decided by hand"
+	Broken     Outcome = "interrupted" // or rolled back in part
+)
+
+// Change is one setting of a fix.
+type Change struct {
+	Setting     string       `json:"setting"`
+	From        string       `json:"from"`
+	To          string       `json:"to"`
+	Became      string       `json:"became,omitempty"` // "" where it was not written
+	TakesEffect limit.Effect `json:"takes_effect,omitempty"`
+	Why         string       `json:"why,omitempty"`
+	// RolledBack is what became of it then, "" where it was not.
+	RolledBack string `json:"rolled_back,omitempty"`
+}
+
+// ProposedChanges are the changes of a plan before any is made.
+func ProposedChanges(p plan.Plan) []Change {
+	out := make([]Change, len(p.Changes))
+	for i, c := range p.Changes {
+		out[i] = Change{Setting: c.Setting, From: c.From, To: c.To,
+			TakesEffect: c.TakesEffect, Why: c.Why}
+	}
+	return out
+}
+
+// Unjudged is what is watched, with no window after the change yet.
+func (b Before) Unjudged() []Item {
+	out := make([]Item, len(b.Watched))
+	for i, r := range b.Watched {
+		out[i] = Item{Before: r, Verdict: Untold}
+	}
+	return out
+}
+
+// Parse reads a report that was saved.
+func Parse(text []byte) (Report, error) {
+	var r Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, errors.New("it is not JSON of a report of fix")
+	}
+	if r.Schema != Schema {
+		return r, fmt.Errorf("its schema is %.60q, not %q", r.Schema, Schema)
+	}
+	return r, nil
+}
