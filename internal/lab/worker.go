@@ -54,6 +54,7 @@ func verbs() map[string]handler {
 		"up":         does(tune.LinkUp),
 		"address":    does(addAddress),
 		"listen":     verb(listen),
+		"listeners":  verb(listenMany),
 		"accept":     verb(accept),
 		"connect":    verb(connect),
 		"bind":       verb(bind),
