@@ -253,15 +253,15 @@ func (t *yamlText) word(n *yaml.Node) word {
 	case n.Line > len(t.rows) || strings.Contains(t.rows[n.Line-1], n.Value):
 		return word{text, row}
 	}
-	return t.unfolded(n, text)
+	return t.unfolded(n)
 }
 
 // unfolded finds the rows of a string whose lines are made one.
-func (t *yamlText) unfolded(n *yaml.Node, text string) word {
+func (t *yamlText) unfolded(n *yaml.Node) word {
 	at := n.Line - 1
 	rest := t.rows[at]
 	var out printout
-	for i, field := range strings.Fields(text) {
+	for i, field := range strings.Fields(strings.ReplaceAll(n.Value, "\x00", "")) {
 		here := strings.Index(rest, field)
 		for next := at + 1; here < 0 && next < len(t.rows) && next < at+3; next++ {
 			if here = strings.Index(t.rows[next], field); here >= 0 {
@@ -274,7 +274,7 @@ func (t *yamlText) unfolded(n *yaml.Node, text string) word {
 		if i > 0 {
 			out.text.WriteByte(' ')
 		}
-		out.add(word{field, t.first + at})
+		out.add(word{t.unmasked(field), t.first + at})
 	}
 	return out.word()
 }
