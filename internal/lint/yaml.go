@@ -24,8 +24,21 @@ var tooMuchTree = Note{NoEffect, "From here on nothing is judged: the file has m
 func (p *parser) yamlFile(all *rows) {
 	row := all.n + 1
 	p.role = shellRole
-	p.yaml(p.masked(strings.ReplaceAll(all.rest, "\r\n", "\n")), row)
+	text := p.masked(strings.ReplaceAll(all.rest, "\r\n", "\n"))
 	all.rest = ""
+	switch {
+	case p.tree > mostTree:
+		p.yaml(text, row) // says so
+		return
+	case p.documents(text, row, false):
+		return
+	}
+	if p.depth == 0 && len(text) <= largestTree && len(p.masks) == 0 && !p.branches {
+		p.goTo(row)
+		p.notRead("it is not valid YAML: its parts are read one by one, and what they " +
+			"belong to may be lost")
+	}
+	p.parts(text, row)
 }
 
 var (
@@ -114,9 +127,13 @@ func (p *parser) yaml(text string, row int) {
 		}
 		return
 	}
-	if p.documents(text, row, false) {
-		return
+	if !p.documents(text, row, false) {
+		p.parts(text, row)
 	}
+}
+
+// parts reads YAML that does not parse.
+func (p *parser) parts(text string, row int) {
 	p.tree += len(text) / 8
 	head, blocks := blocksOf(text)
 	if len(blocks) == 0 {
