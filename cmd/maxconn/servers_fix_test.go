@@ -32,7 +32,8 @@ func (w world) fixed(limit, setting string) fix.Report {
 	path, err := binary()
 	w.must(err)
 	for _, args := range [][]string{{"history"}, {"fix", "--from", "1"}} {
-		out, err := exec.Command(path, append(args, "--state-dir", state)...).CombinedOutput()
+		args = append(args, "--state-dir", state)
+		out, err := exec.Command(path, args...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), r.Evidence[0].After.String()) {
 			w.Errorf("%q: %v\n%s", args, err, out)
 		}

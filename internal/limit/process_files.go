@@ -241,7 +241,8 @@ func (t fileTable) gauge() Gauge {
 	}
 	g.Near, g.Harms = t.nearShare(g.Ceiling), t.near()
 	if t.near() {
-		g.Cause, g.Evidence, g.Remedies = t.cause(), t.evidence(), t.remedies(t.wanted(t.fullest))
+		g.Cause, g.Evidence = t.cause(), t.evidence()
+		g.Remedies = t.remedies(t.wanted(t.fullest))
 		if !t.leak && !t.loose() {
 			g.Enough = t.wanted(t.files) - t.other()
 		}
