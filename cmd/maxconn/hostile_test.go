@@ -58,6 +58,7 @@ func TestHostileReports(t *testing.T) {
 		"check",
 		outputs[diagnose.Report]{forms: map[string]func(io.Writer, diagnose.Report) error{
 			"text": styled(render.Text), "json": render.JSON, "md": render.Markdown,
+			"html": render.CheckHTML,
 		}}.test,
 	)
 	t.Run(

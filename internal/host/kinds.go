@@ -38,8 +38,34 @@ const (
 	// ConntrackKind: entries, and sums over CPUs of columns of
 	// /proc/net/stat/nf_conntrack: drop, early_drop, insert_failed.
 	ConntrackKind Kind = "conntrack"
-	// NeighbourKind: arp.entries, arp.table_fulls, ndisc.entries, ndisc.table_fulls
-	// (host-wide, initial namespace only); own.ipv4, own.ipv6 (entries of this namespace).
+	// RulesetKind: rules (all rules of nf_tables), legacy (tables of the older iptables that
+	// are loaded and whose rules are not read: "nat,filter", or "none").
+	RulesetKind Kind = "ruleset"
+	// RuleKind is a table by "family/table/chain#handle" of rules of nf_tables that bound
+	// connections: count (connections at once, "none", or "unknown"), rate (packets, "none",
+	// or "unknown") in seconds, and burst; over (yes: it is of what is beyond), each (yes: of
+	// each address or key by itself), verdict ("drop", "reject", "accept", "return", "jump",
+	// "goto", "unknown"), packets (of its counter, "none" without one), hooks ("input,forward",
+	// or "unknown"), protocol (a number, or "any"), port (the destination's, or "any"), new
+	// (yes: connections that begin), plain (yes: nothing else decides which packets it is).
+	RuleKind Kind = "rule"
+	// SNATKind is a table by "family/table/chain#handle" of rules of nf_tables that rewrite
+	// source addresses: to ("masquerade", "same" for ports alone, or "10.0.0.1-10.0.0.5"),
+	// ports ("any", "unknown" or "40000-40009"), fully_random (yes/no), protocol (a number,
+	// or "any").
+	SNATKind Kind = "snat"
+	// NATKind is a table by "source->destination:port", the source as it was rewritten:
+	// entries (of connection tracking, TCP), closing (of these: closed, or one side has
+	// closed), unanswered (of these), own (further entries that hold ports of the source, not
+	// rewritten; absent where they were not counted), low and high (ports of the source).
+	NATKind Kind = "nat"
+	// UnresolvedKind is a table by address of neighbours whose hardware address the kernel
+	// asks for now: link, syn_sent (connections under way to or through it), queue
+	// (unres_qlen_bytes of the device and family).
+	UnresolvedKind Kind = "unresolved"
+	// NeighbourKind: arp.entries, arp.table_fulls, arp.unresolved_discards and the same of
+	// ndisc (host-wide, initial namespace only); own.ipv4, own.ipv6 (entries of this
+	// namespace).
 	NeighbourKind Kind = "neighbour"
 	// SlabKind is a table by cache name (TCP, TCPv6, sock_inode_cache, dentry, filp,
 	// request_sock_TCP, tw_sock_TCP, tcp_bind_bucket, tcp_bind2_bucket,
@@ -133,7 +159,7 @@ const (
 	CgroupKind Kind = "cgroup"
 	// UserKind is a table by uid: sockets (TCP sockets in this namespace).
 	UserKind Kind = "user"
-	// RestKind is a table by kind ("outbound"): the connections of rows that a table
+	// RestKind is a table by kind ("outbound", "nat"): the connections of rows that a table
 	// left out for size, summed: one field a TCP state, largest (no destination left
 	// out has more sockets than this).
 	RestKind Kind = "rest"
@@ -174,6 +200,7 @@ var tables = map[Kind]bool{
 	AddressKind:  true,
 	ListenerKind: true, InboundKind: true, OutboundKind: true, SourceKind: true,
 	BinderKind: true, ProcessKind: true,
+	RuleKind: true, SNATKind: true, NATKind: true, UnresolvedKind: true,
 	CgroupKind: true, UserKind: true, RestKind: true, HolderKind: true,
 	FilterKind: true, AllowanceKind: true, DatapathKind: true,
 }
@@ -189,8 +216,13 @@ var always = map[Kind][]string{
 	QdiscKind:    {"link", "kind"},
 	ProcessKind:  {"soft", "hard", "files", "attributed"},
 	UserKind:     {"sockets"},
-	FilterKind:   {"hook", "refuses"},
-	DatapathKind: {"type", "max"},
+	RuleKind: {"count", "rate", "seconds", "burst", "over", "each", "verdict", "packets",
+		"hooks", "protocol", "port", "new", "plain"},
+	SNATKind:       {"to", "ports", "fully_random", "protocol"},
+	NATKind:        {"entries", "closing", "unanswered", "low", "high"},
+	UnresolvedKind: {"link", "syn_sent", "queue"},
+	FilterKind:     {"hook", "refuses"},
+	DatapathKind:   {"type", "max"},
 }
 
 // IsTable says whether facts of this kind are rows of fields.

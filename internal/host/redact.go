@@ -130,7 +130,7 @@ func isFigure(text string) bool {
 // kernelWord keeps figures and words of the kernel's. A driver, a queueing discipline or a way to
 // control congestion of somebody's own has a name of people's making.
 func kernelWord(x *redactor, text string) string {
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
 		if !kernelWords[word] && !isFigure(word) {
 			return x.standIn("value", text)
 		}

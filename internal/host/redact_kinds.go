@@ -37,8 +37,18 @@ func init() { // moved refers to the table
 		SoftnetKind:   {name: kept},
 		ConntrackKind: {name: kept},
 		NeighbourKind: {name: kept},
-		SlabKind:      {name: kept},
-		ProtocolKind:  {name: kept},
+		RulesetKind:   {name: kept, text: kernelWord},
+		RuleKind: {name: rule, fields: map[string]hide{
+			"count": kernelWord, "rate": kernelWord, "seconds": kernelWord,
+			"burst": kernelWord, "verdict": kernelWord, "packets": kernelWord,
+			"hooks": kernelWord, "protocol": kernelWord, "port": kernelWord,
+		}},
+		SNATKind: {name: rule, fields: map[string]hide{"to": addresses,
+			"ports": kernelWord, "protocol": kernelWord}},
+		NATKind:        {name: sockets},
+		UnresolvedKind: {name: sockets, fields: map[string]hide{"link": device}},
+		SlabKind:       {name: kept},
+		ProtocolKind:   {name: kept},
 		LinkKind: {
 			name: device,
 			fields: map[string]hide{"kind": kernelWord, "qdisc": kernelWord,
@@ -116,33 +126,33 @@ var reasonWords = setOf(`
 /proc/net/sockstat /proc/net/sockstat6 /proc/net/softnet_stat /proc/net/stat /proc/self/limits
 /proc/self/mountinfo /proc/self/net /proc/slabinfo /proc/stat /proc/sys 6.8 AF_INET AF_INET6
 CAP_NET_ADMIN CAP_SYS_ADMIN CPU CapEff EOF GRO Hard IDs Limit Linux Max NAPI NETLINK_SOCK_DIAG NFS
-NLMSG_ERROR PID Soft State TCP TCPv6 a above accept address addresses after again all alone already
-an and another any appears are argument as ask at attribute available bad be because been before
-begin begins behind between beyond bind blame blocked bound broken buffer busy but by byte bytes
-cache call called calls cancelled cannot cgroup cgroups changed child close closed column columns
-connect connection connections container context controller cookie could counter counters cpus cut
-datagram deadline deleted denied depends descriptor descriptors destinations device devices did
-directory disciplines do does down driver dump during eBPF else empty end ended entries errno error
-exceeded exist exists expected family few fewer field fields file files find first five follow
-follows for found from function further gets gives gone gro had hands hard has have header held here
-hexadecimal hidden hidepid hides hierarchy hold holds host how i/o id if implemented in inet_diag
-initial inode input/output instance instances instead interrupted into invalid io ioctl is it its
-itself kB kernel key kind lacks large larger last left length less letter limit line lines link list
-listed listeners listening lists load loaded local long longer looked lost lower malformed many
-masked maxconn may memory message messages missing module more most mount mounted name names
-namespace namespaces needs net netlink network new newline nf_conntrack no nobody none not nothing
-number number:controllers:path numbers of off on one only open opened operation or ordinary
-os-release other others otherwise out output outside over own owner owners packet packets page pages
-parentheses parse per-CPU permission permitted pid polls port ports process processes program
-protocol qdisc queue queueing queues ran rather read readable reading reason receive receives
-refused release reply resource rest room root row rows run running/threads see seen sent set setting
-settings several short shown shows since size slabinfo small snapshot snmp so sock_diag socket
-sockets soft some space start stat state states statistics steering stream struct such supported
-sysctl system table tables take taken tell temporarily than that the their them there these they
-this those threads three through time timed times to too truncated try twice type uid unavailable
-under unexpected unknown until up use used user users value values version visible waiting want was
-were what where whether which while who whole with without word words work would write written wrong
-yet you zero
+NLMSG_ERROR PID Soft State TCP TCPv6 a above accept address addresses after again all alone
+already an and another any appears are argument as ask at attribute available bad be because been
+before begin begins behind between beyond bind blame blocked bound broken buffer busy but by byte
+bytes cache call called calls cancelled cannot cgroup cgroups chains changed child close closed
+column columns connect connection connections container context controller cookie could counter
+counters cpus cut datagram deadline deleted denied depends descriptor descriptors destinations
+device devices did directory disciplines do does down driver dump during eBPF else empty end ended
+entries errno error exceeded exist exists expected family few fewer field fields file files find
+first five follow follows for found from function further gets gives gone gro had hands hard has
+have header held here hexadecimal hidden hidepid hides hierarchy hold holds host how i/o id if
+implemented in inet_diag initial inode input/output instance instances instead interrupted into
+invalid io ioctl is it its itself kB kernel key kind lacks large larger last left length less
+letter limit line lines link list listed listeners listening lists load loaded local long longer
+looked lost lower malformed many masked maxconn may memory message messages missing module more
+most mount mounted name names namespace namespaces needs net netlink network new newline
+nf_conntrack nf_tables no nobody none not nothing number number:controllers:path numbers of off on
+one only open opened operation or ordinary os-release other others otherwise out output outside
+over own owner owners packet packets page pages parentheses parse per-CPU permission permitted pid
+polls port ports process processes program protocol qdisc queue queueing queues ran rather read
+readable reading reason receive receives refused release reply resource rest room root row rows
+rule rules run running/threads see seen sent set setting settings several short shown shows since
+size slabinfo small snapshot snmp so sock_diag socket sockets soft some space start stat state
+states statistics steering stream struct such supported sysctl system table tables take taken tell
+temporarily than that the their them there these they this those threads three through time timed
+times to too tracking truncated try twice type uid unavailable under unexpected unknown until up
+use used user users value values version visible waiting want was were what where whether which
+while who whole with without word words work would write written wrong yet you zero
 `)
 
 // kernelWords are the kinds of devices (IFLA_INFO_KIND: struct rtnl_link_ops of Linux 6.18, and
@@ -159,6 +169,8 @@ hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_
 prio qfq red sfb sfq skbprio taprio tbf teql
 bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
 bytes child gro_cells initial listed napi netif_rx packets rps
+accept any drop filter forward goto input ip ip6 inet jump mangle masquerade nat none output
+postrouting prerouting raw reject return same security unknown
 maybe none unread sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress ingress,egress lsm
 capability selinux smack tomoyo apparmor yama loadpin safesetid lockdown landlock ima evm ipe
 almalinux alpine amzn arch centos debian fedora ol opensuse-leap rhel rocky sles ubuntu
@@ -189,6 +201,29 @@ func sockets(x *redactor, name string) string {
 		}
 	}
 	return strings.Join(ends, "->")
+}
+
+// rule hides the names of table and chain in "family/table/chain#handle".
+func rule(x *redactor, name string) string {
+	family, rest, _ := strings.Cut(name, "/")
+	at := strings.LastIndexByte(rest, '#')
+	if at < 0 {
+		return x.standIn("rule", name)
+	}
+	return kernelWord(x, family) + "/" + x.standIn("chain", family+"/"+rest[:at]) + "#" +
+		figure(x, rest[at+1:])
+}
+
+// addresses hides a range of addresses; words for others stay.
+func addresses(x *redactor, text string) string {
+	if kernelWords[text] {
+		return text
+	}
+	ends := strings.Split(text, "-")
+	for i := range ends {
+		ends[i] = x.endpoint(ends[i])
+	}
+	return strings.Join(ends, "-")
 }
 
 // endpoint hides one address, with or without a port; "*" is any.

@@ -12,6 +12,7 @@ var monotonic = map[Kind][]string{
 	LinkKind:     {"rx_dropped", "tx_dropped"},
 	QdiscKind:    {"drops", "overlimits", "packets"},
 	ListenerKind: {"drops"},
+	RuleKind:     {"packets"},
 	AllowanceKind: {"conntrack_allowance_exceeded", "pps_allowance_exceeded",
 		"bw_in_allowance_exceeded", "bw_out_allowance_exceeded",
 		"linklocal_allowance_exceeded", "rx_ratelimit_packets", "tx_ratelimit_packets",

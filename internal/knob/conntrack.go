@@ -207,7 +207,38 @@ func trackTimes() (all []Knob) {
 var neighbouring = slices.Concat(
 	neighbours("ipv4", "IPv4 (ARP)", Neighbours4),
 	neighbours("ipv6", "IPv6", Neighbours6),
+	neighbourQueues("ipv4"), neighbourQueues("ipv6"),
 )
+
+// neighbourQueues are the two names of one value: bytes, and what they give in packets of full
+// size.
+func neighbourQueues(family string) []Knob {
+	name := "net." + family + ".neigh.*.unres_qlen"
+	return []Knob{{
+		Name:    name + "_bytes",
+		Scope:   PerNetns,
+		Takes:   one(atLeast(0)),
+		Default: always(212992),
+		Does: "is how many bytes of packets may wait for the hardware address of one " +
+			"neighbour of the device, with what they take of kernel memory; a SYN " +
+			"takes " +
+			"832 (measured on Linux 6.18); the next packet sees a change",
+		Not: "does not bound the neighbours, and is no longer asked once an address is " +
+			"known",
+		Source: "net/core/neighbour.c __neigh_event_send (4.4-6.18); " +
+			"net/ipv4/arp.c arp_tbl, net/ipv6/ndisc.c nd_tbl (SK_WMEM_MAX)",
+	}, {
+		Name:    name,
+		Scope:   PerNetns,
+		Takes:   one(atLeast(0)),
+		Default: always(101),
+		Does: "is unres_qlen_bytes in packets of full size, for programs that know the " +
+			"older " +
+			"name; a write sets the bytes",
+		Not:    "is not the number of packets that wait: SYNs are smaller",
+		Source: "net/core/neighbour.c proc_unres_qlen (4.4-6.18)",
+	}}
+}
 
 // neighbours are the thresholds of one table, from the top: so they stay in order while they are
 // written.

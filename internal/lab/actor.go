@@ -88,6 +88,11 @@ func (a *Actor) Connect(spec ConnectSpec) (Opened, error) {
 	return ask[Opened](a.control, "connect", spec, within(spec.Within))
 }
 
+// ListenMany opens n sockets that listen alike, as members of a SO_REUSEPORT group do.
+func (a *Actor) ListenMany(spec ListenSpec, n int) (Opened, error) {
+	return ask[Opened](a.control, "listeners", listeners{spec, n}, maxWithin)
+}
+
 // Bind opens sockets that are bound and neither listen nor connect.
 func (a *Actor) Bind(spec BindSpec) (Opened, error) {
 	return ask[Opened](a.control, "bind", spec, maxWithin)

@@ -62,6 +62,24 @@ func listen(w *worker, spec ListenSpec) (listening, error) {
 	return listening{w.keep([]int{fd}), addr}, nil
 }
 
+type listeners struct {
+	Spec ListenSpec `json:"spec"`
+	N    int        `json:"n"`
+}
+
+// listenMany opens sockets that listen alike; the kernel's refusals are noted.
+func listenMany(w *worker, l listeners) (Opened, error) {
+	o := startOpening(maxWithin)
+	for range count(l.N) {
+		if o.left() <= 0 {
+			break
+		}
+		fd, err := openListener(l.Spec)
+		o.note(fd, err)
+	}
+	return o.finish(w), nil
+}
+
 func openListener(spec ListenSpec) (fd int, err error) {
 	if !spec.Addr.IsValid() {
 		return 0, syscall.EINVAL

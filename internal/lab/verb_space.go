@@ -124,3 +124,17 @@ func readTimers(_ *worker, _ nothing) (Remaining, error) {
 func (l *Lab) Track() error { return l.order("track", nothing{}, nil) }
 
 func trackConnections(_ nothing) error { return tune.TrackConnections() }
+
+// Sources and Allowance are rules that a lab can have.
+type (
+	Sources   = tune.Sources
+	Allowance = tune.Allowance
+)
+
+// RewriteSources makes the lab give TCP connections to a port another source, as a router with SNAT
+// does. A kernel without nf_tables and its NAT answers with an error.
+func (l *Lab) RewriteSources(s Sources) error { return l.order("snat", s, nil) }
+
+// Allow makes the lab drop what comes to a port beyond so many TCP connections, as a firewall rule
+// with "ct count over" does. A kernel without nf_tables and nft_connlimit answers with an error.
+func (l *Lab) Allow(a Allowance) error { return l.order("allow", a, nil) }

@@ -74,7 +74,8 @@ var _ = register(Limit{
 			"virtnet_stats_tx_speed_desc (6.11)",
 		"docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-network-performance-ena",
 	},
-	Needs:  []host.Fact{host.All(host.AllowanceKind)},
+	Needs:    []host.Fact{host.All(host.AllowanceKind)},
+	Refusals: []host.Fact{host.All(host.AllowanceKind)}, RefusalsShared: true,
 	Gauges: allowanceGauges,
 })
 

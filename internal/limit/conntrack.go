@@ -98,7 +98,6 @@ var _ = register(Limit{
 		"net/netfilter/nf_conntrack_core.c __nf_conntrack_alloc, early_drop, " +
 			"nf_conntrack_in (4.4-6.18)",
 		"net/netfilter/nf_conntrack_core.c __nf_conntrack_confirm (4.4-6.18)",
-		"net/netfilter/nf_nat_core.c get_unique_tuple (4.4-6.18)",
 		"net/netfilter/nf_conntrack_proto_tcp.c tcp_timeouts (4.4-6.18)",
 		"net/netfilter/nf_conntrack_standalone.c (4.4-6.18)",
 	},
@@ -110,7 +109,7 @@ var _ = register(Limit{
 	},
 	Details: []host.Fact{host.All(host.SlabKind), conntrackBuckets, host.System("scope"),
 		conntrackStat("insert_failed")},
-	Refusals: []host.Fact{conntrackStat("drop")},
+	Refusals: []host.Fact{conntrackStat("drop")}, RefusalsShared: true,
 	Silent:   true,
 	Foreseen: Foreseen{Each: PerConnection}, // both directions are one entry
 	Gauges:   conntrackGauges,
@@ -142,7 +141,7 @@ type conntrackTable struct {
 	entryBytes                      int64
 	child                           bool
 	drop, early                     int64 // since the namespace was made
-	dropped, evicted, unplaced      int64 // in the window
+	dropped, evicted                int64 // in the window
 	windowed                        bool
 	// entries of this namespace's connections, -1 where not known; of open ones
 	own, open                         int64
@@ -212,7 +211,6 @@ func readConntrack(r *host.Reader) (t conntrackTable) {
 	t.early, _ = r.Maybe(conntrackStat("early_drop"))
 	t.dropped, _ = r.Moved(conntrackStat("drop"))
 	t.evicted, _ = r.Moved(conntrackStat("early_drop"))
-	t.unplaced, _ = r.Moved(conntrackStat("insert_failed"))
 	t.entryBytes = 256 // struct nf_conn in its slab, without extensions
 	if row, ok := r.Row(host.SlabKind, "nf_conntrack"); ok {
 		if n, ok := row.Int("size"); ok && n > 0 {
@@ -267,17 +265,11 @@ func (t conntrackTable) table(r *host.Reader) Gauge {
 	if g.Refusing {
 		g.Refused = max(0, t.dropped)
 	}
-	unplaced := !g.Refusing && !g.IsNear() && t.clashes() > 0
-	if unplaced && t.clashes() >= manyClashes {
-		g.Refusing, g.Refused = true, t.clashes()
-	}
 	g.Notice = g.IsNear() || t.dropped > 0 || (!t.windowed && (t.drop > 0 || t.early > 0))
 	if g.Refusing || g.Notice {
 		g.Cause, g.Evidence = t.cause(g), t.evidence(r)
 	}
 	switch {
-	case unplaced:
-		g.Cause, g.Remedies = t.noTuple(), natRemedies()
 	case g.Refusing || g.IsNear():
 		g.Remedies, g.Enough, g.Lift = t.lift(2*min(t.max, 1<<40)), 2*min(t.entries, 1<<40),
 			t.lift

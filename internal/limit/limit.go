@@ -252,6 +252,7 @@ const (
 	NowForNew    Effect = "now, for new connections"
 	NowInInitial Effect = "now; to be written in the initial network namespace"
 	AtBind       Effect = "at the next bind()"
+	AtBoot       Effect = "at the next boot"
 	AtClose      Effect = "at the next close()"
 	AtConnect    Effect = "at the next connect()"
 	AtListen     Effect = "at the next listen()"

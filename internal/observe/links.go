@@ -22,7 +22,8 @@ func (s *subject) links() {
 	report, err := link.List(s.sys())
 	if err != nil {
 		s.miss(err.Error(), host.All(host.LinkKind), host.All(host.QdiscKind),
-			host.All(host.AddressKind), ownNeighbours("ipv4"), ownNeighbours("ipv6"))
+			host.All(host.AddressKind), ownNeighbours("ipv4"), ownNeighbours("ipv6"),
+			host.All(host.UnresolvedKind))
 		return
 	}
 	for _, m := range report.Missing {
@@ -32,12 +33,14 @@ func (s *subject) links() {
 		case "addresses":
 			s.miss(m.Err.Error(), host.All(host.AddressKind))
 		case "neighbours":
-			s.miss(m.Err.Error(), ownNeighbours("ipv4"), ownNeighbours("ipv6"))
+			s.miss(m.Err.Error(), ownNeighbours("ipv4"), ownNeighbours("ipv6"),
+				host.All(host.UnresolvedKind))
 		}
 	}
 	s.writeLinks(report.Devices)
 	s.writeAddresses(report.Devices)
 	s.writeNeighbours(report.Devices)
+	s.keepUnresolved(report.Devices)
 	s.allowances(report.Devices)
 }
 

@@ -95,8 +95,10 @@ func (s *subject) neighbours() {
 	case !s.initial:
 		reason = "/proc/net/stat does not have it, as in a child network namespace"
 	}
-	s.statTable("arp_cache", reason, host.NeighbourKind, "arp.", "entries", "table_fulls")
-	s.statTable("ndisc_cache", reason, host.NeighbourKind, "ndisc.", "entries", "table_fulls")
+	s.statTable("arp_cache", reason, host.NeighbourKind, "arp.", "entries", "table_fulls",
+		"unresolved_discards")
+	s.statTable("ndisc_cache", reason, host.NeighbourKind, "ndisc.", "entries", "table_fulls",
+		"unresolved_discards")
 }
 
 // routes records how many routes of IPv6 count against net.ipv6.route.max_size.

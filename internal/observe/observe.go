@@ -110,6 +110,8 @@ type subject struct {
 	child    bool // another one; neither where they do not show
 	snapshot host.Snapshot
 	looked   int // processes that were asked for loose sockets
+	asked    []asked
+	devices  []device
 }
 
 // observe runs on a thread that is in the namespace of the subject.
@@ -121,7 +123,8 @@ func (s *subject) observe() error {
 	s.id = id
 	steps := []func(){
 		s.system, s.sysctls, s.counters, s.sockstat, s.memory, s.softnet, s.conntrack,
-		s.neighbours, s.routes, s.links, s.datapath, s.features, s.sockets, s.portHolders,
+		s.rules, s.nat, s.neighbours, s.routes, s.links, s.datapath, s.features, s.sockets,
+		s.portHolders, s.unresolved,
 	}
 	for _, step := range steps {
 		if err := s.ctx.Err(); err != nil {

@@ -158,23 +158,38 @@ type neighbour struct {
 	family byte
 	state  uint16 // NUD_*
 	flags  byte   // NTF_*
+	// of one that is being asked for
+	address netip.Addr
 }
 
-// parseNeighbour reads the payload of RTM_NEWNEIGH: struct ndmsg. The attributes
-// are not needed.
+// parseNeighbour reads the payload of RTM_NEWNEIGH: struct ndmsg, and the address of a neighbour
+// that is being asked for.
 func parseNeighbour(m []byte) (neighbour, error) {
 	if len(m) < unix.SizeofNdMsg {
 		return neighbour{}, errShort
 	}
-	return neighbour{
+	e := neighbour{
 		family: m[0],
 		index:  int(int32(binary.NativeEndian.Uint32(m[4:]))),
 		state:  binary.NativeEndian.Uint16(m[8:]),
 		flags:  m[10],
-	}, nil
+	}
+	if e.state&unix.NUD_INCOMPLETE == 0 {
+		return e, nil
+	}
+	err := eachAttr(m[unix.SizeofNdMsg:], func(kind uint16, v []byte) error {
+		if kind == unix.NDA_DST {
+			e.address, _ = netip.AddrFromSlice(v)
+		}
+		return nil
+	})
+	return e, err
 }
 
 func (n *Neighbours) add(e neighbour) {
+	if e.address.IsValid() && len(n.Unresolved) < mostUnresolved {
+		n.Unresolved = append(n.Unresolved, e.address)
+	}
 	switch e.family {
 	case unix.AF_INET:
 		n.V4.add(e)

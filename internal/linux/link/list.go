@@ -144,7 +144,12 @@ func (a Address) Usable() bool { return !a.Tentative && !a.Duplicate }
 // over one namespace is only a part of what is counted against them.
 type Neighbours struct {
 	V4, V6 NeighbourCount
+	// Unresolved are the first of those that are being asked for.
+	Unresolved []netip.Addr
 }
+
+// mostUnresolved is how many of them are kept of one device.
+const mostUnresolved = 256
 
 // NeighbourCount counts entries of one family.
 type NeighbourCount struct {

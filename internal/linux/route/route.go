@@ -87,3 +87,44 @@ func Stays(a, from netip.Addr) (bool, error) {
 	}
 	return len(found) == 1 && found[0].Type == unix.RTN_LOCAL, nil
 }
+
+// Hop is where a packet goes next: a host on the link of a device, the destination itself or a
+// gateway to it.
+type Hop struct {
+	Address netip.Addr
+	Device  int // its index
+}
+
+// Next is the next hop towards an address, as the kernel would send a packet from a source now. The
+// zero Hop is none: there is no route, or it stays on this host.
+func Next(to, from netip.Addr) (Hop, error) {
+	options := &netlink.RouteGetOptions{Oif: to.Zone()}
+	if from.IsValid() {
+		options.SrcAddr = from.WithZone("").AsSlice()
+	}
+	found, err := netlink.RouteGetWithOptions(to.WithZone("").AsSlice(), options)
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
+		return Hop{}, nil
+	case err != nil:
+		return Hop{}, fmt.Errorf("ask for the route to %s: %w", to, err)
+	case len(found) != 1 || found[0].Type != unix.RTN_UNICAST:
+		return Hop{}, nil
+	}
+	hop := Hop{to.WithZone(""), found[0].LinkIndex}
+	if a, ok := netip.AddrFromSlice(gateway(found[0])); ok {
+		hop.Address = a.Unmap()
+	}
+	return hop, nil
+}
+
+// gateway may be of the other family (RTA_VIA, Linux 5.2).
+func gateway(r netlink.Route) net.IP {
+	if via, ok := r.Via.(*netlink.Via); ok && via != nil {
+		return via.Addr
+	}
+	if ip4 := r.Gw.To4(); ip4 != nil {
+		return ip4
+	}
+	return r.Gw
+}

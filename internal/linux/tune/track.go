@@ -17,7 +17,9 @@ const (
 	newChain             = nfTables<<8 | 3
 	newRule              = nfTables<<8 | 6
 	familyIPv4           = 2 // NFPROTO_IPV4
+	hookLocalIn          = 1 // NF_INET_LOCAL_IN
 	hookLocalOut         = 3 // NF_INET_LOCAL_OUT
+	hookPostRouting      = 4 // NF_INET_POST_ROUTING
 	nested               = unix.NLA_F_NESTED
 )
 
@@ -33,14 +35,16 @@ func TrackConnections() error {
 	return nil
 }
 
-func trackConnections() error {
+func trackConnections() error { return addRules(trackingRules()) }
+
+// addRules sends a batch and waits until all of it is acknowledged.
+func addRules(batch []byte, last uint32) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC,
 		unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	batch, last := trackingRules()
 	if err := unix.Sendto(fd, batch, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err !=
 		nil {
 		return err
@@ -50,23 +54,10 @@ func trackConnections() error {
 
 // trackingRules is the batch, and the number of its last message that is acknowledged.
 func trackingRules() (batch []byte, last uint32) {
-	const table, chain = "maxconn", "track"
-	const create = unix.NLM_F_CREATE | unix.NLM_F_ACK
-	batch = message(batch, batchBegin, 0, 1, unix.AF_UNSPEC, nfTables, nil)
-	batch = message(batch, newTable, create, 2, familyIPv4, 0, text(1, table))
-	hook := append(number(1, hookLocalOut), number(2, 0)...)
-	batch = message(batch, newChain, create, 3, familyIPv4, 0,
-		join3(text(1, table), text(3, chain),
-			append(attribute(4|nested, hook), text(7, "filter")...)))
 	load := append(number(1, 1), number(2, 0)...) // into register 1: the state (NFT_CT_STATE)
-	expression := append(text(1, "ct"), attribute(2|nested, load)...)
-	batch = message(batch, newRule, create|unix.NLM_F_APPEND, 4, familyIPv4, 0,
-		join3(text(1, table), text(2, chain),
-			attribute(4|nested, attribute(1|nested, expression))))
-	return message(batch, batchEnd, 0, 5, unix.AF_UNSPEC, nfTables, nil), 4
+	return ruleBatch(chain{name: "track", hook: hookLocalOut, kind: "filter"},
+		expression("ct", load))
 }
-
-func join3(a, b, c []byte) []byte { return append(append(append([]byte(nil), a...), b...), c...) }
 
 // message appends struct nlmsghdr, struct nfgenmsg and attributes.
 func message(b []byte, kind, flags uint16, seq uint32, family uint8, resource uint16,

@@ -4,14 +4,24 @@ package tune
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
 // Every length in the batch must add up, or the kernel reads another message than was meant.
-func TestTrackingRulesAreWellFormed(t *testing.T) {
-	batch, last := trackingRules()
+func TestRulesAreWellFormed(t *testing.T) {
+	wellFormed(t, trackingRules)
+	wellFormed(t, func() ([]byte, uint32) {
+		return sourceRules(Sources{443, netip.MustParseAddr("192.0.2.1"), 40000, 40009})
+	})
+	wellFormed(t, func() ([]byte, uint32) { return allowanceRules(Allowance{443, 10}) })
+}
+
+func wellFormed(t *testing.T, rules func() ([]byte, uint32)) {
+	t.Helper()
+	batch, last := rules()
 	var seq uint32
 	for b := batch; len(b) > 0; {
 		size := int(binary.NativeEndian.Uint32(b))
