@@ -25,9 +25,9 @@ import (
 
 	"github.com/maxconn/maxconn/internal/apply"
 	"github.com/maxconn/maxconn/internal/diagnose"
-	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/encode/hostile"
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/lint"
 	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/plan"
