@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
@@ -21,6 +22,7 @@ type checkFlags struct {
 	verbose           bool
 	outbound, inbound []string
 	limits            []string
+	html              string
 }
 
 func (a *app) check() *cobra.Command {
@@ -64,6 +66,8 @@ Exit status: 0 nothing limits connections, 1 something does, 2 could not tell.`,
 		"judge this limit only, by its `id` (repeatable)")
 	c.Flags().BoolVarP(&f.verbose, "verbose", "v", false,
 		"show everything, not only what fits a first screen")
+	c.Flags().Var(word{&f.html}, "html",
+		"also write the report as a page to this `file`, for a ticket")
 	completeWith(c, "limit", limitNames)
 	completeWith(c, "outbound", nil)
 	completeWith(c, "inbound", nil)
@@ -76,6 +80,12 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 		return err
 	}
 	if err := f.form.conflict(); err != nil {
+		return err
+	}
+	if f.allNetns && f.html != "" {
+		return misuse("give --netns NAME", "--html with --all-netns: a page shows one")
+	}
+	if err := writable("the page", "--html", f.html); err != nil {
 		return err
 	}
 	if f.allNetns {
@@ -92,6 +102,15 @@ func (a *app) runCheck(ctx context.Context, f *checkFlags) error {
 	r, err := computed(ctx, func() diagnose.Report { return diagnose.Check(s, options) })
 	if err != nil {
 		return err
+	}
+	if f.html != "" {
+		var page bytes.Buffer
+		if err := render.CheckHTML(&page, r); err != nil {
+			return err
+		}
+		if err := writePage(f.html, page.Bytes()); err != nil {
+			return err
+		}
 	}
 	a.status = statusOf(r.Verdict)
 	if err := show(a, f.form, f.verbose, r, forms[diagnose.Report]{

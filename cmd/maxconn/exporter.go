@@ -24,6 +24,7 @@ import (
 	"github.com/maxconn/maxconn/internal/live/loop"
 	"github.com/maxconn/maxconn/internal/observe"
 	"github.com/maxconn/maxconn/internal/ui/exporter"
+	"github.com/maxconn/maxconn/internal/ui/page"
 )
 
 // exporterFlags are what was asked of exporter.
@@ -49,6 +50,9 @@ ceiling of each limit, refusals, accept queues with their highest length since t
 last scrape, and the findings of check. It looks at listeners several times a second
 and at all else as often as it may for less than 1 % of one processor, at least once
 a minute; a scrape starts nothing.
+
+At / is a page for people: verdict, findings, capacity, plots; /report.json is what
+check --json prints.
 
 It listens on this host only. Any other address needs TLS or users, by a web
 configuration file as all exporters of Prometheus take it, or --insecure.
@@ -112,7 +116,7 @@ func (a *app) runExporter(ctx context.Context, f *exporterFlags) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	o := exporter.Options{Version: version(), Config: f.config, Now: time.Now,
-		Log: slog.New(slog.DiscardHandler)}
+		Log: slog.New(slog.DiscardHandler), Pages: page.Add(time.Now)}
 	surveys := make(chan error, 1)
 	looped := make(chan struct{})
 	go func() {

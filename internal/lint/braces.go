@@ -20,7 +20,14 @@ type bracer struct {
 	lexer
 	tok   token
 	depth int
+	terms int // so far
 }
+
+// mostTerms bounds the words, strings and brackets that are read of a file.
+const mostTerms = 300_000
+
+var tooManyTerms = Note{NoEffect, "From here on nothing is judged: the file has more than " +
+	"300,000 words.", ""}
 
 // braces reads a file in a language of braces.
 func (p *parser) braces(all *rows, l *language) {
@@ -42,6 +49,10 @@ func (p *parser) bracesIn(w word, l *language) {
 	p.lang = l
 	p.walk(b.block(0), "")
 	p.lang = was
+	if b.terms > mostTerms {
+		p.goTo(b.row)
+		p.add(stray("", "", tooManyTerms))
+	}
 }
 
 func (b *bracer) advance() { b.tok = b.token() }
@@ -180,6 +191,9 @@ func (b *bracer) titled(title *node) (key, value *node) {
 // term takes the next part of a statement.
 func (b *bracer) term() term {
 	t := b.tok
+	if b.terms++; b.terms > mostTerms {
+		b.begins, b.at = 0, len(b.text)
+	}
 	out := term{next: t.next}
 	n := &node{text: t.text, row: t.row, plain: t.kind == 'w'}
 	b.advance()

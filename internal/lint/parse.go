@@ -106,7 +106,7 @@ func (p *parser) anyText(all *rows) {
 
 var (
 	isNginx   = regexp.MustCompile(`(?m)^\s*(?:server|http|events|upstream [\w.-]+|stream)\s*\{`)
-	isHAProxy = regexp.MustCompile(`(?m)^(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
+	isHAProxy = regexp.MustCompile(`(?m)^\s*(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
 	isTuned   = regexp.MustCompile(`(?m)^\[sysctl\]\s*$`)
 	isMySQL   = regexp.MustCompile(`(?m)^\[(?:mysqld|mariadb|server)[\w.-]*\]\s*$`)
 	treeLine  = regexp.MustCompile(`^\s*(?:- |-$|(?:- )?["']?[\w./{}$-]+["']?:(?: |$)|[]}],?$)`)

@@ -61,13 +61,19 @@ func (p *parser) limitsLine(t string) bool {
 	if len(words) == 5 && p.role == limitsRole {
 		words = words[:4] // pam_limits reads no further
 	}
-	if len(words) != 4 || !slices.Contains([]string{"soft", "hard", "-"}, words[1]) ||
-		!slices.Contains(limitItems, words[2]) {
+	if len(words) != 4 || !slices.Contains([]string{"soft", "hard", "-"}, words[1]) &&
+		!isFilledIn(words[1]) || !slices.Contains(limitItems, words[2]) &&
+		!(isFilledIn(words[2]) && isFilledIn(words[1])) {
 		return false
 	}
 	p.add(setting{form: asLimits, key: words[2], value: words[3],
 		subject: words[0] + " " + words[1]})
 	return true
+}
+
+// isFilledIn says whether a field is made by a template.
+func isFilledIn(field string) bool {
+	return strings.HasPrefix(field, "{{") || strings.HasPrefix(field, "<%")
 }
 
 // unitItems are the settings of units that bound connections.

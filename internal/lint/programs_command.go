@@ -110,10 +110,14 @@ func (p *parser) inCode(key string, v *node) bool {
 	switch {
 	case p.lang == pythonText && p.under == "uvicorn.run":
 		return p.program("uvicorn", "uvicorn "+key, v.String())
-	case p.lang == nixText && last == "max_connections" &&
-		(strings.Contains(key, "postgresql") || strings.Contains(p.under, "postgresql") ||
-			of == "settings" && !strings.Contains(p.under, "mysql")):
-		return p.program("postgresql", last, v.String())
+	case p.lang == nixText:
+		for _, name := range []string{"redis", "mysql", "postgresql"} {
+			if strings.Contains(key+" "+p.under, name) &&
+				p.program(name, last, v.String()) {
+				return true
+			}
+		}
+		return of == "settings" && p.program("postgresql", last, v.String())
 	case p.lang == pythonText && key == "backlog":
 		return p.program("python", "listen backlog", v.String())
 	case p.lang == scriptText && key == "backlog" && of == "listen":

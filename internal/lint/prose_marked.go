@@ -24,6 +24,10 @@ func (p *parser) marked(all *rows) {
 			all.rest = ""
 			return
 		}
+		if len(line) > longestLine {
+			p.add(stray("", "", tooLong))
+			continue
+		}
 		switch m, s := directiveOf.FindStringSubmatch(line),
 			listingOf.FindStringSubmatch(t); {
 		case m != nil:

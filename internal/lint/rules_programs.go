@@ -22,8 +22,11 @@ func (c *evaluation) program() {
 		c.programPorts()
 		return
 	}
-	v, err := strconv.ParseInt(strings.ReplaceAll(c.value, "_", ""), 10, 64)
+	v, err := it.number(c.value)
 	switch {
+	case err == nil && v == -1 && it.program == "mysql":
+		c.note(UnknownValue, "With -1 the server finds the number itself."+andSo(it.does),
+			it.source)
 	case err != nil && it.is == itsFiles && slices.Contains(noLimit, c.value):
 		c.unlimitedFiles()
 	case err != nil || v < 0 && it.is != itsQueue:
@@ -37,6 +40,19 @@ func (c *evaluation) program() {
 	default:
 		c.note(Effective, it.does, it.source)
 	}
+}
+
+// number is a value as the program reads it: MySQL takes K, M and G behind it (Reference Manual,
+// "Using Options to Set Program Variables").
+func (it *item) number(value string) (int64, error) {
+	value, times, bits := strings.ReplaceAll(value, "_", ""), int64(1), 64
+	if n := len(value) - 1; it.program == "mysql" && n > 0 {
+		if by := strings.IndexByte("KMG", value[n]&^0x20); by >= 0 {
+			value, times, bits = value[:n], 1<<(10*(by+1)), 32
+		}
+	}
+	v, err := strconv.ParseInt(value, 10, bits)
+	return v * times, err
 }
 
 func andSo(text string) string {
@@ -75,7 +91,7 @@ func (c *evaluation) programQueue(v int64) {
 func (c *evaluation) programFiles() (n int64, from string, ok bool) {
 	if c.item.files != "" {
 		if s, found := c.otherSetting(c.item.files); found && s.form == asProgram {
-			if n, err := strconv.ParseInt(s.value, 10, 64); err == nil {
+			if n, err := c.item.number(s.value); err == nil {
 				return n, c.item.files + ", " + c.at(s), true
 			}
 		}

@@ -26,7 +26,7 @@ var prose = set("name description summary msg title comment help note message do
 	"pattern when changed_when failed_when insertafter insertbefore match search old label " +
 	"labels ylabel allowed-unsafe-sysctls allowedUnsafeSysctls forbiddenSysctls print puts " +
 	"log console.log logger.info log.info logging.info assert return raise fail echo import " +
-	"from")
+	"from tags")
 
 func set(text string) map[string]bool {
 	all := map[string]bool{}
@@ -353,7 +353,7 @@ func (p *parser) fileIn(n *node, taken map[*node]bool) {
 				}
 			}
 			taken[n.under(name)] = true
-			p.fileText(to, p.dataOf(v.text))
+			p.fileText(to, p.decoded(v.text, n.at("encoding")))
 		}
 	}
 }

@@ -132,15 +132,20 @@ func (p *parser) scalar(n *node, name string) {
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
 		p.moduleOption(text):
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
-		w := n.text
-		if p.lang == nixText || p.lang == hclText {
-			w.text = interpolated.ReplaceAllString(w.text, "$$_")
-		}
+		w := p.withoutExpressions(n.text)
 		p.within(p.world.running(), func() { p.commands(w) })
 	}
 }
 
-// interpolated are expressions in strings, which a shell would take for its own.
+// withoutExpressions puts marks for the expressions of Nix and HCL, which a shell would take for
+// its own.
+func (p *parser) withoutExpressions(w word) word {
+	if p.lang == nixText || p.lang == hclText {
+		w.text = interpolated.ReplaceAllStringFunc(w.text, p.mask)
+	}
+	return w
+}
+
 var interpolated = regexp.MustCompile(`\$\{[^}]*\}`)
 
 // writeNode is what a program writes into a file that it opened.
@@ -167,7 +172,7 @@ func (p *parser) block(n *node, name string) {
 		p.readAs(f, n.text)
 	}
 	if len(p.settings) == first {
-		p.within(p.world.running(), func() { p.nested(n.text) })
+		p.within(p.world.running(), func() { p.nested(p.withoutExpressions(n.text)) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/url"
 	"strings"
@@ -159,13 +160,34 @@ func (p *parser) dataOf(w word) word {
 	}
 	plain, err := url.PathUnescape(text)
 	if strings.HasSuffix(kind, ";base64") {
-		var all []byte
-		all, err = base64.StdEncoding.DecodeString(text)
-		plain = string(all)
+		return p.base64(text, w.row)
 	}
-	if err != nil || strings.Contains(plain, "\x00") {
-		p.notRead("it holds data that is no text")
-		return word{"", w.row}
+	if err != nil {
+		return w
 	}
 	return word{strings.ReplaceAll(plain, "\n", "\n"+written), w.row}
+}
+
+// decoded is a text in an encoding of cloud-init.
+func (p *parser) decoded(w word, encoding string) word {
+	switch encoding {
+	case "b64", "base64":
+		return p.base64(w.String(), w.row)
+	case "":
+		return p.dataOf(w)
+	}
+	if strings.HasPrefix(encoding, "gz") {
+		p.notRead("it holds text in the encoding " + encoding)
+		return word{"", w.row}
+	}
+	return w
+}
+
+func (p *parser) base64(text string, row int) word {
+	plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	if err != nil || bytes.IndexByte(plain, 0) >= 0 {
+		p.notRead("it holds data that is no text")
+		return word{"", row}
+	}
+	return word{strings.ReplaceAll(string(plain), "\n", "\n"+written), row}
 }

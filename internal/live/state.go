@@ -40,6 +40,8 @@ type State struct {
 	durations durations
 	pace      Pace
 	surveyed  time.Time
+	events    []Event
+	next      chan struct{}
 }
 
 // Pace is how often the host is looked at, and what that costs.
@@ -94,7 +96,7 @@ func New(o Options) *State {
 	if o.Destinations == "" {
 		o.Destinations = FullDestinations
 	}
-	return &State{o: o, spaces: map[string]*space{}}
+	return &State{o: o, spaces: map[string]*space{}, next: make(chan struct{})}
 }
 
 // Survey is what one survey of a namespace has found.
@@ -126,7 +128,9 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 	n.refusals(r, v.Gauges)
 	n.left = map[Table]int{}
 	n.seatLimits(now, s.o, v.Gauges)
+	before := slices.Clone(n.findings)
 	n.find(s.o, v.Gauges)
+	s.change(now, n.name, before, n.findings)
 	n.seatListeners(now, s.o, r)
 	n.seatDestinations(now, s.o, r, v.Gauges)
 	n.seatProcesses(now, s.o, r)
@@ -208,6 +212,7 @@ func (s *State) Surveyed(now time.Time, took time.Duration) {
 	defer s.mu.Unlock()
 	s.durations.add(took)
 	s.surveyed = now
+	s.turn()
 }
 
 // Paced notes what the last survey took of the processor, and when the next one comes.

@@ -18,6 +18,7 @@ type View struct {
 	Durations  Histogram
 	Spaces     []Space
 	Left       map[Table]int  // rows that are not shown
+	Events     []Event        // the latest first
 	Unreadable map[string]int // facts that could not be read, by what can be done about it
 }
 
@@ -46,6 +47,8 @@ func (s *State) View(now time.Time, scraper string) View {
 		Left: map[Table]int{Limits: 0, Listeners: 0, Queues: 0, Peers: 0, Processes: 0,
 			Findings: 0, Spaces: s.surplus, Snapshot: 0},
 		Unreadable: map[string]int{"permission": 0, "absent": 0, "kernel": 0, "other": 0}}
+	v.Events = slices.Clone(s.events)
+	slices.Reverse(v.Events)
 	for why, count := range s.closed {
 		v.Unreadable[unreadable(why)] += count
 	}

@@ -142,7 +142,7 @@ const longestSetting = 160
 func settingOf(l lint.Line) string {
 	what := l.Key
 	if l.Value != "" {
-		what += " = " + l.Value
+		what += " = " + strings.ReplaceAll(l.Value, "\t", " ")
 	}
 	n := 0
 	for i := range what {

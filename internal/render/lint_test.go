@@ -3,10 +3,13 @@ package render
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/maxconn/maxconn/internal/lint"
 )
@@ -139,5 +142,69 @@ func TestLintSARIF(t *testing.T) {
 		if found != v.Fault() {
 			t.Errorf("rule for %s: %v", v, found)
 		}
+	}
+}
+
+// Of each format --explain-parse says as what it was read, and shows every setting with its line,
+// how it is written and where it acts.
+func TestExplainParse(t *testing.T) {
+	archives, err := filepath.Glob("../lint/testdata/corpus/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatal("no archives", err)
+	}
+	formats := map[string]bool{}
+	for _, archive := range archives {
+		a, err := txtar.ParseFile(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(a.Files); i += 2 {
+			f := a.Files[i]
+			r := lint.Lint([]lint.File{{Name: f.Name, Text: f.Data}},
+				lint.Target{Kernel: "6.12"})
+			formats[r.Read[0].Format] = true
+			var b bytes.Buffer
+			if err := LintParsed(&b, r, Style{Width: 1000}); err != nil {
+				t.Fatal(err)
+			}
+			checkParsed(t, f.Name, r, b.String())
+		}
+	}
+	if len(formats) < 35 {
+		t.Errorf("%d formats", len(formats))
+	}
+}
+
+func checkParsed(t *testing.T, name string, r lint.Report, shown string) {
+	t.Helper()
+	head, rest, _ := strings.Cut(shown, "\n")
+	if !strings.HasPrefix(head, name+": ") || !strings.HasSuffix(head, " as "+
+		r.Read[0].Format) {
+		t.Errorf("%s: %q", name, head)
+	}
+	for _, l := range r.Lines {
+		line := fmt.Sprintf("%d  %s  %s", l.Line, l.Key, l.Form)
+		if l.Value != "" {
+			line = fmt.Sprintf("%d  %s = %s  %s", l.Line, l.Key, l.Value, l.Form)
+		}
+		if l.Scope != "" {
+			line += ", " + string(l.Scope)
+		}
+		if words := strings.Join(strings.Fields(line), " "); len(line) < longestSetting &&
+			l.Into == "" && !strings.Contains(strings.Join(strings.Fields(rest), " "),
+			words) {
+			t.Errorf("%s: no %q in %q", name, words, rest)
+		}
+		if l.Form == "" || l.Line < 1 {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+	for _, u := range r.Read[0].Refers {
+		if !strings.Contains(rest, fmt.Sprintf("not read: line %d: ", u.Line)) {
+			t.Errorf("%s: %+v is not shown in %q", name, u, rest)
+		}
+	}
+	if r.Read[0].NotJudged && !strings.Contains(rest, "not judged") {
+		t.Errorf("%s: %q", name, rest)
 	}
 }

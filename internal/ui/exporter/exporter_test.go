@@ -2,9 +2,16 @@ package exporter
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -280,6 +287,56 @@ func TestUsers(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("password %q: status %d, want %d", password, answer.StatusCode, want)
 		}
+	}
+}
+
+// With TLS it answers to TLS alone.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	text, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	must(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	write := func(name, kind string, b []byte) {
+		must(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{
+			Type: kind, Bytes: b}), 0o600))
+	}
+	write("cert.pem", "CERTIFICATE", text)
+	write("key.pem", "PRIVATE KEY", secret)
+	o := options
+	o.Config = filepath.Join(dir, "web.yml")
+	must(t, os.WriteFile(o.Config, []byte("tls_server_config: {cert_file: cert.pem, "+
+		"key_file: key.pem}\n"), 0o600))
+	address := serve(t, o)
+	own, err := x509.ParseCertificate(text)
+	must(t, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(own)
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	r, err := client.Get("https://" + address + "/metrics")
+	must(t, err)
+	r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		t.Errorf("status %d", r.StatusCode)
+	}
+	client.CloseIdleConnections()
+	plain, err := http.Get("http://" + address + "/metrics")
+	must(t, err)
+	plain.Body.Close()
+	if plain.StatusCode != http.StatusBadRequest {
+		t.Errorf("without TLS: status %d", plain.StatusCode)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	Config string
 	Log    *slog.Logger
 	Now    func() time.Time
+	// Pages adds what people read, nil: nothing.
+	Pages func(*http.ServeMux, *live.State)
 }
 
 // Handler answers /metrics and /healthz from a state.
@@ -61,11 +63,9 @@ func Handler(s *live.State, o Options) http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		healthz(w, s.View(o.Now(), ""))
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "maxconn %s: /metrics is for Prometheus, /healthz says whether the "+
-			"surveys go on\n", o.Version)
-	})
+	if o.Pages != nil {
+		o.Pages(mux, s)
+	}
 	return mux
 }
 

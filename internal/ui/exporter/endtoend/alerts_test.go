@@ -4,8 +4,10 @@ package endtoend
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,6 +106,7 @@ var faults = []fault{
 // after the exporter shows it, and the alert is resolved when the fault is over; during the faults
 // every panel has data.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	l, server, client := inside(t)
 	_, address := exporting(t, "--netns", l.NetNS())
 	p := prometheusOf(t, address)
@@ -173,6 +176,7 @@ func panels(p prometheus) {
 // The control run: 5,000 healthy connections set nothing off. MAXCONN_LONG=10m is how long a run by
 // hand looks at them.
 func TestHealthyFiresNothing(t *testing.T) {
+	t.Parallel()
 	l, server, client := inside(t)
 	length := 15 * time.Second
 	if text := os.Getenv("MAXCONN_LONG"); text != "" {
@@ -282,6 +286,7 @@ func TestEnd(t *testing.T) {
 
 // Namespaces come and go; one that has ended is held by nobody, and its series end.
 func TestNamespacesComeAndGo(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("to enter other namespaces takes root")
 	}
@@ -297,4 +302,34 @@ func TestNamespacesComeAndGo(t *testing.T) {
 	await(t, 90*time.Second, "the namespace is shown", func() bool { return count() > 0 })
 	must(t, l.Close())
 	await(t, 90*time.Second, "its series end", func() bool { return count() == 0 })
+}
+
+// A unit of type socket hands its sockets over; where others can reach them the same holds as for
+// addresses of the command line.
+func TestSocketOfSystemd(t *testing.T) {
+	for address, ok := range map[string]bool{"127.0.0.1:0": true, "0.0.0.0:0": false} {
+		l, err := net.Listen("tcp", address)
+		must(t, err)
+		f, err := l.(*net.TCPListener).File()
+		must(t, err)
+		c := exec.Command("sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec "+program+
+			" exporter --systemd-socket")
+		c.ExtraFiles = []*os.File{f} // the descriptor 3 (sd_listen_fds(3))
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		must(t, c.Start())
+		f.Close()
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if ok {
+			url := fmt.Sprintf("http://127.0.0.1:%d/metrics", port)
+			if code, _ := get(t, http.DefaultClient, url); code != http.StatusOK {
+				t.Errorf("%s: status %d", address, code)
+			}
+			must(t, c.Process.Signal(syscall.SIGTERM))
+		}
+		c.Wait()
+		if code := c.ProcessState.ExitCode(); ok != (code == 0) || !ok && code != 64 {
+			t.Errorf("%s: exit status %d", address, code)
+		}
+	}
 }
