@@ -10,7 +10,7 @@ policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
 units=${SYSTEMD_DIR:-/etc/systemd/system}
 
 wanted=(
-  "servers nginx-light wrk redis-server redis-tools"
+  "servers nginx-light wrk redis-server redis-tools haproxy"
   "exports ansible-core cloud-init tuned nix-bin systemd udev kmod procps"
   "browser chromium"
   "strace strace"

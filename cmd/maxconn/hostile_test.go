@@ -27,6 +27,7 @@ import (
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/encode"
 	"github.com/maxconn/maxconn/internal/encode/hostile"
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/lint"
 	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/plan"
@@ -85,6 +86,9 @@ func TestHostileReports(t *testing.T) {
 		"text apply": func(w io.Writer, p plan.Plan) error {
 			return showPlan(w, p, time.Minute)
 		},
+	}}.test)
+	t.Run("fix", outputs[fix.Report]{forms: map[string]func(io.Writer, fix.Report) error{
+		"text": styled(render.FixText), "json": render.FixJSON,
 	}}.test)
 	t.Run("prove", outputs[prove.Report]{forms: map[string]func(io.Writer, prove.Report) error{
 		"text": styled(

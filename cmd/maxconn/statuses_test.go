@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/maxconn/maxconn/internal/apply"
+	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -56,6 +57,9 @@ func TestDocumentedStatuses(t *testing.T) {
 	small, bad := hostFile("small-vm.txt"), file("bad.txt", "nothing\n")
 	full := hostFile("node-accept-queue.txt")
 	unseen := file("unseen.txt", "maxconn.snapshot/1\nend\n")
+	reportOf := func(o fix.Outcome) string {
+		return file(string(o), `{"schema":"maxconn.fix/1","outcome":"`+string(o)+`"}`)
+	}
 	state := []string{"--state-dir", filepath.Join(dir, "state")}
 	journal := func(verb ...string) []string { return slices.Concat(verb, state) }
 	help := documented(t)
@@ -76,6 +80,13 @@ func TestDocumentedStatuses(t *testing.T) {
 		{"apply", 64, journal("apply")},
 		{"apply", 64, journal("apply", bad)},
 		{"apply", 70, journal("apply", "--yes", "--listener", ":1=5")},
+		{"fix", 0, journal("fix", "--from", reportOf(fix.Kept))},
+		{"fix", 1, journal("fix", "--from", reportOf(fix.RolledBack))},
+		{"fix", 1, journal("fix", "--from", reportOf(fix.NoSetting))},
+		{"fix", 2, journal("fix", "--from", reportOf(fix.Waiting))},
+		{"fix", 64, journal("fix")},
+		{"fix", 64, journal("fix", "--from", bad)},
+		{"fix", 70, journal("fix", "--from", "9")},
 		{"confirm", 64, journal("confirm", "x")},
 		{"confirm", 70, journal("confirm")},
 		{"status", 0, journal("status")},

@@ -241,12 +241,22 @@ func (t fileTable) gauge() Gauge {
 	}
 	g.Near, g.Harms = t.nearShare(g.Ceiling), t.near()
 	if t.near() {
-		g.Cause, g.Evidence, g.Remedies = t.cause(), t.evidence(), t.remedies(2*t.fullest)
+		g.Cause, g.Evidence = t.cause(), t.evidence()
+		g.Remedies = t.remedies(t.wanted(t.fullest))
 		if !t.leak && !t.loose() {
-			g.Enough = 2*t.files - t.other()
+			g.Enough = t.wanted(t.files) - t.other()
 		}
 	}
 	return g
+}
+
+// wanted is twice as many descriptors as are open, or more where more connections wait for one.
+func (t fileTable) wanted(open int64) int64 {
+	var queued int64
+	for _, m := range t.waiting {
+		queued += m.queue
+	}
+	return open + max(open, 2*min(queued, most))
 }
 
 // nearShare is the share of the ceiling in connections at which 90 % of the descriptors are

@@ -277,13 +277,14 @@ func blockName(terms []term) *node {
 
 // labelled gives a block its last label as a name.
 func labelled(labels []term, body *node) *node {
+	named := body.kind != table || body.has("name")
 	for _, l := range labels {
-		if l.kind != scalar && body.kind == table { // parameters
+		switch {
+		case l.kind != scalar && body.kind == table: // parameters
 			body.put(nil, l.node)
-			continue
-		}
-		if l.kind == scalar && !l.plain && body.kind == table && !body.has("name") {
+		case l.kind == scalar && !l.plain && !named:
 			body.put(&node{text: word{"name", l.row}, row: l.row}, l.node)
+			named = true
 		}
 	}
 	return body
