@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/lab"
@@ -129,7 +130,6 @@ type unanswered struct {
 	world
 	beside *lab.Lab
 	hosts  byte // the next one
-	open   lab.Opened
 }
 
 // unanswered wires a lab to this one, in which a server takes all that comes.
@@ -149,41 +149,36 @@ func (w world) unanswered() *unanswered {
 		Backlog: 4096})
 	w.must(err)
 	w.set("net.ipv4.neigh.peer.retrans_time_ms", "100")
-	w.set("net.ipv4.neigh.peer.mcast_solicit", "600") // for a minute
+	w.set("net.ipv4.neigh.peer.mcast_solicit", "3000") // for five minutes
 	return &unanswered{world: w, beside: beside, hosts: 9}
 }
 
-// burst opens connections to a host that is not there yet, another one each time, in place of those
-// before.
-func (n *unanswered) burst(connections int) (to netip.Addr) {
+// burst opens connections to a host that is not there yet, another one each time.
+func (n *unanswered) burst(connections int) (lab.Opened, netip.Addr) {
 	n.Helper()
-	if n.open.Count > 0 {
-		_, err := n.client.Close(n.open.Group, lab.CloseSpec{Reset: true})
-		n.must(err)
-	}
-	to = netip.AddrFrom4([4]byte{10, 71, 0, n.hosts})
+	to := netip.AddrFrom4([4]byte{10, 71, 0, n.hosts})
 	n.hosts++
-	var err error
-	n.open, err = n.client.Connect(lab.ConnectSpec{To: netip.AddrPortFrom(to, 443),
+	out, err := n.client.Connect(lab.ConnectSpec{To: netip.AddrPortFrom(to, 443),
 		N: connections, NonBlocking: true})
 	n.must(err)
-	return to
+	return out, to
 }
 
-// begins says whether all connections of a burst begin when the host comes, with their first SYN;
-// then another burst waits.
+// begins says whether all connections of a burst begin when the host comes, with their first SYN:
+// one that was lost is sent again after a second.
 func (n *unanswered) begins() bool {
-	before := n.counter("TcpExt.TCPSynRetrans")
-	to := n.burst(300)
+	start := time.Now()
+	out, to := n.burst(300)
 	n.must(n.beside.AddAddress("up", netip.PrefixFrom(to, 32)))
-	n.await(func() bool {
-		states, err := n.client.States(n.open.Group)
+	begun := 0
+	for begun < out.Count && time.Since(start) < 900*time.Millisecond {
+		states, err := n.client.States(out.Group)
 		n.must(err)
-		return states["ESTABLISHED"] == n.open.Count
-	})
-	again := n.counter("TcpExt.TCPSynRetrans") - before
-	n.burst(300)
-	return again == 0
+		begun = states["ESTABLISHED"]
+	}
+	_, err := n.client.Close(out.Group, lab.CloseSpec{Reset: true})
+	n.must(err)
+	return begun == out.Count
 }
 
 // behindNAT is where the server of masquerade listens.

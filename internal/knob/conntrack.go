@@ -222,7 +222,7 @@ func neighbourQueues(family string) []Knob {
 		Does: "is how many bytes of packets may wait for the hardware address of one " +
 			"neighbour of the device, with what they take of kernel memory; a SYN " +
 			"takes " +
-			"832 (measured on Linux 6.18); the next packet sees a change",
+			"832 to 1,280 (measured); the next packet sees a change",
 		Not: "does not bound the neighbours, and is no longer asked once an address is " +
 			"known",
 		Source: "net/core/neighbour.c __neigh_event_send (4.4-6.18); " +

@@ -29,6 +29,29 @@ func (a *Actor) SendEach(g Group, bytes int) (int, map[string]int, error) {
 	return out.Count, out.Errors, err
 }
 
+// Datagram sends one byte of UDP to an address from a new socket and says with which errno the call
+// failed, "" where it did not.
+func (a *Actor) Datagram(to netip.AddrPort) (errno string, err error) {
+	err = a.order("datagram", to, &errno)
+	return errno, err
+}
+
+func sendDatagram(_ *worker, to netip.AddrPort) (string, error) {
+	family := syscall.AF_INET6
+	if to.Addr().Is4() {
+		family = syscall.AF_INET
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("datagram to %v: %w", to, err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Sendto(fd, []byte{0}, 0, sockaddr(to)); err != nil {
+		return errnoName(err), nil
+	}
+	return "", nil
+}
+
 type sending struct {
 	Group Group `json:"group"`
 	Bytes int   `json:"bytes"`

@@ -19,6 +19,7 @@ type TaskSpec struct {
 	UID    int     `json:"uid"`    // user that makes them; 0: that of the actor
 	Limit  uint64  `json:"limit"`  // RLIMIT_NPROC; 0: that of the actor
 	Cgroup *Cgroup `json:"cgroup"` // nil: that of the actor
+	Own    bool    `json:"own"`    // in a user namespace of their own, which has the limit
 }
 
 // Tasks is what came of it.
@@ -35,7 +36,7 @@ func (a *Actor) FillTasks(spec TaskSpec) (Tasks, error) {
 }
 
 func fillTasks(_ *worker, spec TaskSpec) (Tasks, error) {
-	s := task.Spec{UID: spec.UID, Limit: spec.Limit, Most: spec.N}
+	s := task.Spec{UID: spec.UID, Limit: spec.Limit, Most: spec.N, Own: spec.Own}
 	if spec.Cgroup != nil {
 		s.Cgroup = filepath.Join(spec.Cgroup.Path, "cgroup.procs")
 	}

@@ -73,6 +73,7 @@ func verbs() map[string]handler {
 		"timers":     verb(readTimers),
 		"fresh":      verb(readFresh),
 		"track":      does(trackConnections),
+		"datagram":   verb(sendDatagram),
 		"snat":       does(tune.RewriteSources),
 		"allow":      does(tune.AllowConnections),
 		"stream":     verb(streamMessages),

@@ -143,6 +143,7 @@ func allowanceGauge(r *host.Reader, row host.Row) Gauge {
 			Name: row.Name() + "#" + allowanceLeft},
 			Why: "this version of the driver does not tell (ENA 2.8.1 does)"})
 	}
+	g.lacksCounters(row)
 	var causes []string
 	for _, a := range allowances {
 		causes = append(causes, a.judge(r, row, &g)...)
@@ -157,6 +158,22 @@ func allowanceGauge(r *host.Reader, row host.Row) Gauge {
 		g.Remedies = append(g.Remedies, allowances[0].lift())
 	}
 	return g
+}
+
+// lacksCounters notes counters of refusals that are missing from a row that has others: ENA has all
+// five since it has any (Linux 5.10).
+func (g *Gauge) lacksCounters(row host.Row) {
+	lacks := func(a allowance) bool { _, ok := row.Int(a.counter); return !ok }
+	ena := allowances[:5]
+	if !slices.ContainsFunc(ena, func(a allowance) bool { return !lacks(a) }) {
+		return
+	}
+	for _, a := range ena {
+		if lacks(a) {
+			g.Decides = true
+			g.Unseen = append(g.Unseen, lacking(row, a.counter))
+		}
+	}
 }
 
 // judge puts what one counter says into the gauge, and returns it in words.

@@ -24,8 +24,10 @@ var _ = register(Limit{
 		"for all that is behind it, so a burst of connections after its entry has gone " +
 		"stays in one queue. Where nobody answers, the queue is given up after " +
 		"`mcast_solicit` questions (3) and connect() ends with EHOSTUNREACH.",
-	Formula: "burst = unres_qlen_bytes / memory of a SYN (1,280 bytes; 832 since Linux " +
-		"6.3, measured), for each neighbour whose hardware address is not known",
+	Formula: "burst = unres_qlen_bytes / memory of a SYN (1,280 bytes; 832 or " +
+		"896 since Linux 6.3, measured), for each neighbour whose hardware address is " +
+		"not " +
+		"known",
 	Myths: []Myth{
 		{"unres_qlen is the number of packets",
 			"it is what unres_qlen_bytes gives for packets of full size (about 100 " +
@@ -81,19 +83,20 @@ func neighbourDiscards(table string) host.Fact {
 }
 
 // synMemory is what a SYN that waits takes of kernel memory, in bytes, on x86-64: struct sk_buff
-// and its data, which since 6.3 come from a cache of their own size (bf9f1baa279f;
-// tcp_stream_alloc_skb, __alloc_skb).
-func synMemory(r *host.Reader) int64 {
+// and its data (tcp_stream_alloc_skb, __alloc_skb). Since 6.3 they come from a cache of their own
+// size (bf9f1baa279f), which depends on how the kernel was built: least is the smallest. Measured:
+// 1,280 on 5.10, 896 on Debian's 6.12, 832 on a 6.18 of few network devices.
+func synMemory(r *host.Reader) (usual, least int64) {
 	if r.Kernel().Before(6, 3) {
-		return 1280
+		return 1280, 1280
 	}
-	return 832
+	return 896, 832
 }
 
 func neighbourQueueGauges(r *host.Reader, _ Workload) (gauges []Gauge) {
-	each := synMemory(r)
+	each, least := synMemory(r)
 	for _, row := range r.Rows(host.UnresolvedKind) {
-		gauges = append(gauges, unresolvedGauge(row, each))
+		gauges = append(gauges, unresolvedGauge(row, each, least))
 	}
 	if why := r.Partial(host.UnresolvedKind); why != "" {
 		gauges = append(gauges, blind(Subject{Kind: Host, Name: "neighbours"}, 0,
@@ -118,7 +121,7 @@ func neighbourQueueGauges(r *host.Reader, _ Workload) (gauges []Gauge) {
 }
 
 // unresolvedGauge is the queue of one neighbour.
-func unresolvedGauge(row host.Row, each int64) Gauge {
+func unresolvedGauge(row host.Row, each, least int64) Gauge {
 	family := "ipv4"
 	if a, err := netip.ParseAddr(row.Name()); err == nil && a.Is6() {
 		family = "ipv6"
@@ -138,7 +141,7 @@ func unresolvedGauge(row host.Row, each int64) Gauge {
 		return g
 	}
 	g.Ceiling, g.Used = max(0, bytes)/each, max(0, waiting)
-	g.AtMost = true // what a packet takes depends on how the kernel was built
+	g.Most, g.AtMost = max(0, bytes)/least, true
 	g.Steps = []Step{{Label: "packets of one neighbour that may wait", Value: bytes,
 		Unit: "bytes", How: Read, From: setting}, {
 		Label: "SYNs in it", Sum: itoa(bytes) + " / " + itoa(each), Value: g.Ceiling,

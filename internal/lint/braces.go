@@ -40,6 +40,7 @@ func (p *parser) bracesIn(w word, l *language) {
 	if l.templates {
 		text = p.masked(text)
 	}
+	role := p.role
 	if p.role == anyRole && !p.oneRow {
 		p.role = shellRole
 	}
@@ -48,7 +49,7 @@ func (p *parser) bracesIn(w word, l *language) {
 	was := p.lang
 	p.lang = l
 	p.walk(b.block(0), "")
-	p.lang = was
+	p.lang, p.role = was, role
 	if b.terms > mostTerms {
 		p.goTo(b.row)
 		p.add(stray("", "", tooManyTerms))
@@ -277,13 +278,14 @@ func blockName(terms []term) *node {
 
 // labelled gives a block its last label as a name.
 func labelled(labels []term, body *node) *node {
+	named := body.kind != table || body.has("name")
 	for _, l := range labels {
-		if l.kind != scalar && body.kind == table { // parameters
+		switch {
+		case l.kind != scalar && body.kind == table: // parameters
 			body.put(nil, l.node)
-			continue
-		}
-		if l.kind == scalar && !l.plain && body.kind == table && !body.has("name") {
+		case l.kind == scalar && !l.plain && !named:
 			body.put(&node{text: word{"name", l.row}, row: l.row}, l.node)
+			named = true
 		}
 	}
 	return body

@@ -220,15 +220,21 @@ func (t *page) cellsOf(n ast.Node) (cells []word) {
 // notSet are the headings of columns that say what is so without the setting.
 var notSet = regexp.MustCompile(`(?i)default|current|before|old|from|min|max|range|since|version|unit`)
 
+// widestTable is how many cells behind a name are looked at for its value.
+const widestTable = 12
+
 // cells takes a row of a table: a name and what it is set to, or cells that are settings.
 func (p *parser) cells(cells, header []word) {
 	for i, c := range cells {
 		p.goTo(c.row)
 		name := trim(c.text)
-		if p.assignment(name) {
+		if !strings.Contains(name, "\n") && p.assignment(name) {
 			return
 		}
-		for j := i + 1; looksLikeKey(name) && j < len(cells); j++ {
+		if !looksLikeKey(name) {
+			continue
+		}
+		for j := i + 1; j < min(len(cells), i+widestTable); j++ {
 			if value := cells[j].text; isValue(value) &&
 				!(j < len(header) && notSet.MatchString(header[j].text)) {
 				p.add(setting{form: asConf, key: knob.Key(name),

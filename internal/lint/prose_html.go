@@ -17,6 +17,7 @@ func (p *parser) html(all *rows) {
 		t.token(z.Token(), row)
 		row += raw
 	}
+	t.endRow()
 	t.flush()
 	all.rest = ""
 }
@@ -30,6 +31,7 @@ type htmlPage struct {
 	language      string
 	cells, header []word
 	heads         bool   // the row has headings
+	cell          string // td or th, where the text is that of a cell
 	dead          string // the element whose text nobody reads
 }
 
@@ -61,6 +63,9 @@ func (t *htmlPage) start(tok html.Token) {
 		t.dead = tok.Data
 		return
 	case "pre", "code":
+		if t.cell != "" && tok.Data == "code" {
+			return // the cell is read as a whole
+		}
 		for _, a := range tok.Attr {
 			if a.Key == "class" {
 				t.language = strings.TrimPrefix(strings.TrimPrefix(firstWord(a.Val),
@@ -73,16 +78,56 @@ func (t *htmlPage) start(tok html.Token) {
 		}
 		return
 	case "br":
-		if t.inner == "pre" {
+		if t.inner == "pre" || t.cell != "" {
 			t.text = append(t.text, "\n"+written...)
 			return
 		}
 	case "tr":
-		t.cells = nil
+		t.endRow()
+	case "td", "th":
+		if t.endCell(); t.inner == "" {
+			t.flush()
+			t.cell = tok.Data
+		}
 	}
-	if !spans[tok.Data] && t.inner == "" {
+	t.part(tok.Data)
+}
+
+// part ends a text at an element that is none inside of a line.
+func (t *htmlPage) part(name string) {
+	switch {
+	case spans[name] || t.inner != "":
+	case t.cell != "":
+		t.text = append(t.text, ' ')
+	default:
 		t.flush()
 	}
+}
+
+// endCell ends a cell of a table, whose end need not be written.
+func (t *htmlPage) endCell() {
+	if t.cell == "" {
+		return
+	}
+	t.heads = t.heads || t.cell == "th"
+	w := t.taken()
+	t.cells = append(t.cells, word{strings.TrimSpace(w.text), w.row})
+	t.cell = ""
+}
+
+// endRow reads a row of a table; what is none, line by line.
+func (t *htmlPage) endRow() {
+	t.endCell()
+	first := len(t.settings)
+	if t.parser.cells(t.cells, t.header); t.heads {
+		t.header = t.cells
+	}
+	for _, c := range t.cells {
+		if len(t.settings) == first && strings.Contains(c.text, "\n") {
+			t.sentences(c)
+		}
+	}
+	t.cells, t.heads = nil, false
 }
 
 func (t *htmlPage) end(name string) {
@@ -100,16 +145,12 @@ func (t *htmlPage) end(name string) {
 		}
 		t.language = ""
 	case name == "td" || name == "th":
-		t.heads = t.heads || name == "th"
-		w := t.taken()
-		t.cells = append(t.cells, word{trim(w.text), w.row})
-	case name == "tr":
-		if t.parser.cells(t.cells, t.header); t.heads {
-			t.header = t.cells
-		}
-		t.cells, t.heads = nil, false
-	case !spans[name] && t.inner == "":
-		t.flush()
+		t.endCell()
+	case name == "tr" || name == "table":
+		t.endRow()
+	case name == "code" && t.cell != "":
+	default:
+		t.part(name)
 	}
 }
 

@@ -5,10 +5,10 @@
 // The work has three steps. formats.go has a row for each kind of file; what it names reads the
 // text: lines (parse*.go), shell with mvdan.cc/sh/v3/syntax (shell*.go), YAML with yaml.v3 and the
 // languages of braces (yaml.go, braces*.go), which both become nodes that tree*.go walks, pages
-// with goldmark and x/net/html (prose.go), and the files of programs (programs.go). Every setting
-// has the row where it stands and the world in which it acts (world.go). order.go finds out which
-// of several lines wins; rules_*.go hold what is known of each setting, one table a theme, and
-// judge.go applies it.
+// with goldmark and x/net/html (prose*.go), and the files and command lines of programs
+// (programs*.go). include.go follows what files include. Every setting has the row where it stands
+// and the world in which it acts (world.go). order.go finds out which of several lines wins;
+// rules_*.go hold what is known of each setting, one table a theme, and judge.go applies it.
 //
 // All functions are safe for concurrent use.
 package lint

@@ -24,8 +24,21 @@ var tooMuchTree = Note{NoEffect, "From here on nothing is judged: the file has m
 func (p *parser) yamlFile(all *rows) {
 	row := all.n + 1
 	p.role = shellRole
-	p.yaml(p.masked(strings.ReplaceAll(all.rest, "\r\n", "\n")), row)
+	text := p.masked(strings.ReplaceAll(all.rest, "\r\n", "\n"))
 	all.rest = ""
+	switch {
+	case p.tree > mostTree:
+		p.yaml(text, row) // says so
+		return
+	case p.documents(text, row, false):
+		return
+	}
+	if p.depth == 0 && len(text) <= largestTree && len(p.masks) == 0 && !p.branches {
+		p.goTo(row)
+		p.notRead("it is not valid YAML: its parts are read one by one, and what they " +
+			"belong to may be lost")
+	}
+	p.parts(text, row)
 }
 
 var (
@@ -114,9 +127,13 @@ func (p *parser) yaml(text string, row int) {
 		}
 		return
 	}
-	if p.documents(text, row, false) {
-		return
+	if !p.documents(text, row, false) {
+		p.parts(text, row)
 	}
+}
+
+// parts reads YAML that does not parse.
+func (p *parser) parts(text string, row int) {
 	p.tree += len(text) / 8
 	head, blocks := blocksOf(text)
 	if len(blocks) == 0 {
@@ -253,15 +270,15 @@ func (t *yamlText) word(n *yaml.Node) word {
 	case n.Line > len(t.rows) || strings.Contains(t.rows[n.Line-1], n.Value):
 		return word{text, row}
 	}
-	return t.unfolded(n, text)
+	return t.unfolded(n)
 }
 
 // unfolded finds the rows of a string whose lines are made one.
-func (t *yamlText) unfolded(n *yaml.Node, text string) word {
+func (t *yamlText) unfolded(n *yaml.Node) word {
 	at := n.Line - 1
 	rest := t.rows[at]
 	var out printout
-	for i, field := range strings.Fields(text) {
+	for i, field := range strings.Fields(strings.ReplaceAll(n.Value, "\x00", "")) {
 		here := strings.Index(rest, field)
 		for next := at + 1; here < 0 && next < len(t.rows) && next < at+3; next++ {
 			if here = strings.Index(t.rows[next], field); here >= 0 {
@@ -274,7 +291,7 @@ func (t *yamlText) unfolded(n *yaml.Node, text string) word {
 		if i > 0 {
 			out.text.WriteByte(' ')
 		}
-		out.add(word{field, t.first + at})
+		out.add(word{t.unmasked(field), t.first + at})
 	}
 	return out.word()
 }

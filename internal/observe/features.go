@@ -34,7 +34,7 @@ func (s *subject) osRelease() {
 	if s.root != "" {
 		top = filepath.Dir(string(s.root))
 	}
-	const most = 1 << 16
+	const most = 1 << 20
 	text, _, err := infile.Text(s.ctx, filepath.Join(top, "etc/os-release"), most)
 	if errors.Is(err, fs.ErrNotExist) {
 		text, _, err = infile.Text(s.ctx, filepath.Join(top, "usr/lib/os-release"), most)

@@ -71,10 +71,11 @@ func Claims() []*Claim {
 }
 
 // Modules are those of the kernel that trials use besides what a machine has anyway:
-// queues, devices, a rule that tracks connections.
+// queues, devices, rules that track, count and rewrite connections. Counters are no module of their
+// own since 5.18.
 func Modules() []string {
 	return []string{"sch_fq_codel", "sch_tbf", "dummy", "nf_tables", "nft_ct", "nft_chain_nat",
-		"nft_nat", "nft_connlimit", "nft_counter", "nf_conntrack_netlink"}
+		"nft_nat", "nft_connlimit", "nft_counter?", "nf_conntrack_netlink"}
 }
 
 // About lists the claims with this ID or about the limit with this ID.

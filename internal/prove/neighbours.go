@@ -114,8 +114,81 @@ var _ = register(Claim{
 
 // thresholds sets those of the IPv4 neighbour table.
 func (w World) thresholds(first, second, third int) {
-	for i, n := range []int{first, second, third} {
-		w.SetUntilDone(fmt.Sprintf("net.ipv4.neigh.default.gc_thresh%d", i+1),
+	w.thresholdsOf("ipv4", first, second, third)
+}
+
+func (w World) thresholdsOf(family string, all ...int) {
+	for i, n := range all {
+		w.SetUntilDone(fmt.Sprintf("net.%s.neigh.default.gc_thresh%d", family, i+1),
 			fmt.Sprint(n))
 	}
 }
+
+var _ = register(Claim{
+	ID:    "neighbour-table-overflow-ipv6",
+	Limit: "neighbour-table",
+	Says: "the IPv6 neighbour table has a ceiling of its own; packets to further neighbours " +
+		"are " +
+		"dropped, table_fulls counts it, sendto() of UDP fails with EINVAL and connect() " +
+		"of " +
+		"TCP is not told",
+	Source:  "net/core/neighbour.c neigh_alloc; net/ipv6/ip6_output.c ip6_finish_output2",
+	Unit:    "entries",
+	Takes:   2 * time.Second,
+	Busy:    Alone,
+	Machine: "the neighbour table and its thresholds are one for the host",
+	Trial: func(b *Bench) Outcome {
+		const hosts = 40
+		w := b.Machine()
+		here, there := b.joined(1, 0)
+		address := func(i int) netip.Prefix {
+			a := netip.MustParseAddr("fd00:77::").As16()
+			a[15] = byte(i)
+			return netip.PrefixFrom(netip.AddrFrom16(a), 64)
+		}
+		here.Sysctl("net.ipv6.conf.cable.accept_dad", "0")
+		there.Sysctl("net.ipv6.conf.cable.accept_dad", "0")
+		b.Must(here.AddAddress("cable", address(1)))
+		for i := range hosts {
+			b.Must(there.AddAddress("cable", address(2+i)))
+		}
+		client := here.Actor("client")
+		most := int(w.Snapshot().Read().Int(host.Fact{Kind: host.NeighbourKind,
+			Name: "ndisc.entries"})) + 8
+		w.thresholdsOf("ipv6", 4, 8, most)
+		before := w.Snapshot()
+		var errs, begun int
+		failed := map[string]int{}
+		for i := range hosts {
+			to := netip.AddrPortFrom(address(2+i).Addr(), 8080)
+			made := knock(client, to, 1)
+			errs, begun = errs+len(made.Errors), begun+made.Count
+			if errno := must(client.Datagram(to)); errno != "" {
+				failed[errno]++
+			}
+		}
+		after := host.Window(before, w.Snapshot(), time.Second)
+		g := w.GaugeOf(after, "neighbour-table", "IPv6")
+		o := Exactly(int64(most), g.Used)
+		o.Formula = fmt.Sprintf("gc_thresh3 = %d", stepOf(g, limit.EntriesOfAll))
+		o.Expect("check sees the table refuse", true, g.Refusing)
+		o.ExpectThat("sendto() to further ones", "EINVAL", failed,
+			failed["EINVAL"] > 0 && len(failed) == 1)
+		o.Expect("errors of connect()", 0, errs)
+		o.Expect("connections begun", hosts, begun)
+
+		w.thresholdsOf("ipv6", 128, 512, 1024)
+		before = w.Snapshot()
+		failed = map[string]int{}
+		for i := range hosts {
+			to := netip.AddrPortFrom(address(2+i).Addr(), 8081)
+			if errno := must(client.Datagram(to)); errno != "" {
+				failed[errno]++
+			}
+		}
+		o.Without("errors of sendto() with a larger table", 0, len(failed))
+		o.Without("table_fulls", false, w.GaugeOf(host.Window(before, w.Snapshot(),
+			time.Second), "neighbour-table", "IPv6").Refusing)
+		return o
+	},
+})

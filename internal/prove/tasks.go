@@ -47,6 +47,45 @@ var _ = register(Claim{
 	},
 })
 
+var _ = register(Claim{
+	ID:    "tasks-of-a-user-namespace",
+	Limit: "threads",
+	Says: "since Linux 5.14 RLIMIT_NPROC of a process in a user namespace bounds the tasks " +
+		"that " +
+		"its user has in that namespace: those that he has outside do not count",
+	Source: "kernel/ucount.c inc_rlimit_ucounts; d64696905554 (5.14)",
+	Unit:   "tasks",
+	Takes:  time.Second,
+	Busy:   Waits,
+	Needs:  "5.14",
+	Trial: func(b *Bench) Outcome {
+		const limit, wanted = 20, 60
+		if os.Geteuid() != 0 {
+			b.CannotRun("only root takes a user whose tasks are all known")
+		}
+		w, uid := b.World(), nobodyElse()
+		for i := range 3 { // each has several threads
+			if err := w.Actor(fmt.Sprintf("other%d", i)).Become(uid); err != nil {
+				b.CannotRun(fmt.Sprintf("another user cannot be taken here: "+
+					"%v", err))
+			}
+		}
+		a := w.Actor("maker")
+		inside, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: uid, Limit: limit,
+			Own: true})
+		if err != nil {
+			b.CannotRun(fmt.Sprintf("no user namespace can be made here: %v", err))
+		}
+		o := Exactly(limit, int64(inside.Count))
+		o.Formula = fmt.Sprintf("RLIMIT_NPROC = %d tasks in the namespace", limit)
+		o.Expect("clone() beyond it", "EAGAIN", inside.Errno)
+
+		outside := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: uid, Limit: limit}))
+		o.Without("as many tasks where those outside count", false, outside.Count >= limit)
+		return o
+	},
+})
+
 // loadTasks is the number of all tasks in the text of /proc/loadavg: "0.00 0.00 0.00 1/61 345".
 func loadTasks(text string) int64 {
 	f := strings.Fields(text)

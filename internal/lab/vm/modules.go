@@ -72,17 +72,20 @@ func moduleName(path string) string {
 }
 
 // add puts a module, after all that it depends on, into the order. asked is its name
-// and perhaps parameters: "nf_conntrack enable_hooks=1".
+// and perhaps parameters: "nf_conntrack enable_hooks=1". One whose name ends in "?" may be absent.
 func (s *moduleSet) add(ctx context.Context, asked string) error {
 	name, params, _ := strings.Cut(asked, " ")
-	name = moduleName(name)
+	name, optional := strings.CutSuffix(moduleName(name), "?")
 	if s.builtin[name] || slices.ContainsFunc(s.order, func(m module) bool {
 		return m.name == name
 	}) {
 		return nil
 	}
 	path, ok := s.files[name]
-	if !ok {
+	switch {
+	case !ok && optional:
+		return nil
+	case !ok:
 		return fmt.Errorf("vm: this kernel has no module %s", name)
 	}
 	image, err := s.readModule(ctx, path)

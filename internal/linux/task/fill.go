@@ -16,6 +16,7 @@ import (
 // Spec says who makes how many tasks under which limit.
 type Spec struct {
 	UID    int    // user that makes them; 0: the present one
+	Own    bool   // in a user namespace of his own, to which the limit is given
 	Limit  uint64 // RLIMIT_NPROC, soft and hard; 0: as it is
 	Cgroup string // path of a cgroup.procs file to join first; "": none
 	Most   int    // tasks after which to stop, at most MaxTasks
@@ -37,6 +38,7 @@ type Result struct {
 func Fill(s Spec) (Result, error) {
 	f := &filler{
 		uid:   s.UID,
+		own:   s.Own,
 		limit: unix.Rlimit{Cur: s.Limit, Max: s.Limit},
 		most:  min(s.Most, MaxTasks),
 		join:  -1,
@@ -104,6 +106,7 @@ func wait(pid int) error {
 // filler is all memory that the maker uses; it was there before the copy.
 type filler struct {
 	uid, most, join, out int
+	own                  bool
 	limit                unix.Rlimit
 	zero                 [2]byte
 	load                 [64]byte
@@ -115,7 +118,8 @@ type filler struct {
 const reportSize = 3*8 + 64
 
 // steps are what the maker does before it makes tasks, as their numbers in the report.
-var steps = [...]string{"", "join the cgroup", "set RLIMIT_NPROC", "change the user", "step"}
+var steps = [...]string{"", "join the cgroup", "set RLIMIT_NPROC", "change the user",
+	"make a user namespace", "step"}
 
 // start makes the copy of this process that makes the tasks. As in syscall.forkExec, the
 // child must not allocate, grow its stack or take a lock: other threads of the runtime do
@@ -181,9 +185,8 @@ func (f *filler) prepare() (step int, errno syscall.Errno) {
 			return 1, errno
 		}
 	}
-	if f.limit.Cur > 0 {
-		if _, _, errno = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NPROC,
-			uintptr(unsafe.Pointer(&f.limit)), 0, 0, 0); errno != 0 {
+	if f.limit.Cur > 0 && !f.own {
+		if errno = f.setLimit(); errno != 0 {
 			return 2, errno
 		}
 	}
@@ -194,7 +197,24 @@ func (f *filler) prepare() (step int, errno syscall.Errno) {
 		}
 		dieWithParent() // another user clears it (kernel/cred.c commit_creds)
 	}
+	if f.own { // a limit of before would bound the namespace as well (create_user_ns)
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_UNSHARE, unix.CLONE_NEWUSER, 0,
+			0); errno != 0 {
+			return 4, errno
+		}
+		if errno = f.setLimit(); errno != 0 {
+			return 2, errno
+		}
+	}
 	return 0, 0
+}
+
+//go:nosplit
+//go:norace
+func (f *filler) setLimit() syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NPROC,
+		uintptr(unsafe.Pointer(&f.limit)), 0, 0, 0)
+	return errno
 }
 
 //go:nosplit
