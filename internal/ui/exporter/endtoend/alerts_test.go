@@ -307,6 +307,9 @@ func TestNamespacesComeAndGo(t *testing.T) {
 // A unit of type socket hands its sockets over; where others can reach them the same holds as for
 // addresses of the command line.
 func TestSocketOfSystemd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole programs")
+	}
 	for address, ok := range map[string]bool{"127.0.0.1:0": true, "0.0.0.0:0": false} {
 		l, err := net.Listen("tcp", address)
 		must(t, err)

@@ -84,6 +84,9 @@ func TestChurnIsFlat(t *testing.T) {
 
 // An ordinary user sees less, and is told so: nothing that is not known is 0.
 func TestOrdinaryUser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole programs")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("to become another user takes root")
 	}

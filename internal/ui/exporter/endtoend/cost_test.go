@@ -48,7 +48,6 @@ func TestCost(t *testing.T) {
 		if code != http.StatusOK || !strings.Contains(text, "maxconn_limit_used") {
 			t.Fatalf("status %d: %s", code, text)
 		}
-		begun = time.Now()
 		out, err := exec.Command(enter, "--net="+l.NetNS(), "curl", "-s", "-o", "/dev/null",
 			"-w", "%{time_total}", "http://"+other+"/metrics").Output()
 		must(t, err)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if flag.Parse(); testing.Short() {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "maxconn")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -69,6 +73,9 @@ func tool(t *testing.T, name string) string {
 // inside is a lab that can be looked at from outside.
 func inside(t *testing.T) (l *lab.Lab, server, client *lab.Actor) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("whole programs, for minutes")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("to enter a lab from outside takes root")
 	}
@@ -138,6 +145,9 @@ func start(t *testing.T, name string, args ...string) (c *exec.Cmd, said func() 
 // exporting starts the exporter on a free port, and returns its address.
 func exporting(t *testing.T, args ...string) (c *exec.Cmd, address string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("whole programs, for minutes")
+	}
 	args = append([]string{"exporter", "--listen", "127.0.0.1:0"}, args...)
 	c, said := start(t, program, args...)
 	at := regexp.MustCompile(`exporter: http://(\S+)/metrics`)
