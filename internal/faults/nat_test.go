@@ -62,7 +62,8 @@ var natFaults = []fault{
 		make: func(w world) scene {
 			n := w.unanswered()
 			n.burst(300)
-			return scene{works: n.begins}
+			waits := func() int { return 0 } // all that came wait, and nobody else does
+			return scene{works: n.begins, load: waits}
 		},
 		want: want{limit: "neighbour-queue", severity: "warning",
 			subject:  "on peer",

@@ -130,10 +130,7 @@ func TestSentence(t *testing.T) {
 // What refused before the change is not its doing, whatever it does after it.
 func TestNotWorse(t *testing.T) {
 	b := before(t, queue(5, 6, 2140, 3000)+files(64, 64))
-	b.Watched = b.Watched[:0:0]
-	for _, r := range before(t, queue(5, 6, 2140, 3000)).Watched {
-		b.Watched = append(b.Watched, r)
-	}
+	b.Watched = before(t, queue(5, 6, 2140, 3000)).Watched
 	full := Reading{Limit: "process-files", Subject: "proxy (pid 40)", Measure: "held"}
 	b.Critical = append(b.Critical, full)
 	if j := b.Judge(parsed(t, queue(511, 41, 0, 5000)+files(64, 64))); j.Verdict != Cured {

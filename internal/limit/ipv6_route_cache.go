@@ -17,8 +17,8 @@ var _ = register(Limit{
 	Scope:   Netns,
 	Doc: "IPv6 keeps a route of its own for a destination whose path has an MTU or a " +
 		"redirect of its own, and for packets that a raw socket or a tunnel sends to " +
-		"another next hop. " + knob.UnboundedRoutes.Before() + " a namespace may have " +
-		"net.ipv6.route.max_size of them; above it no further one is made, " +
+		"another next hop. A namespace may have net.ipv6.route.max_size of them (" +
+		knob.UnboundedRoutes.Before() + "); above it no further one is made, " +
 		"connect() and sendto() to such a destination fail with ENETUNREACH, and the " +
 		"log says \"Route cache is full\". Connections to destinations on ordinary " +
 		"paths share the route of their network and take none. Since then there is no " +

@@ -40,6 +40,7 @@ func (p *parser) bracesIn(w word, l *language) {
 	if l.templates {
 		text = p.masked(text)
 	}
+	role := p.role
 	if p.role == anyRole && !p.oneRow {
 		p.role = shellRole
 	}
@@ -48,7 +49,7 @@ func (p *parser) bracesIn(w word, l *language) {
 	was := p.lang
 	p.lang = l
 	p.walk(b.block(0), "")
-	p.lang = was
+	p.lang, p.role = was, role
 	if b.terms > mostTerms {
 		p.goTo(b.row)
 		p.add(stray("", "", tooManyTerms))

@@ -229,13 +229,16 @@ func isCalled(name, pattern string) bool {
 
 // formatTagged is the format of a block of code.
 func formatTagged(tag string) *format {
+	if tag == "" {
+		return anything
+	}
 	tag = strings.ToLower(tag)
 	for _, f := range formats {
 		if slices.Contains(f.names, tag) {
 			return f
 		}
 	}
-	if f := formatNamed("x." + tag); f != nil && tag != "" {
+	if f := formatNamed("x." + tag); f != nil {
 		return f
 	}
 	return anything

@@ -34,7 +34,7 @@ func Lint(files []File, target Target) Report {
 			continue
 		}
 		reading := j.load(i, f, all)
-		if f.Found && reading.Settings == 0 && len(reading.Refers) == 0 {
+		if f.Found && reading.Settings == 0 && !reading.leadsOn() {
 			r.Passed++
 			continue
 		}
@@ -167,7 +167,13 @@ func (p *parser) reading(f File) Reading {
 	return Reading{File: f.Name, Format: p.format.name, Supported: p.format.by != byNone,
 		Settings: len(p.settings), Refers: p.refers,
 		IncludedBy: p.included, IncludedAt: p.includedAt,
-		NotJudged: len(p.settings) == 0 && !p.format.whole && !isEmpty(f.Text)}
+		NotJudged: len(p.settings) == 0 && !p.format.whole && !isEmpty(f.Text) &&
+			!f.Found}
+}
+
+// leadsOn says whether it includes a file that was not read.
+func (r Reading) leadsOn() bool {
+	return slices.ContainsFunc(r.Refers, func(u Reference) bool { return u.path != "" })
 }
 
 // isEmpty says whether there is nothing in a file but comments.

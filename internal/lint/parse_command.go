@@ -183,6 +183,8 @@ func (p *parser) otherCommand(args []word) {
 		case w == "-a" && p.where == "ansible" && i+1 < len(args):
 			i++
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
+		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
+			p.bracesIn(word{w, args[i].row}, jsonText)
 		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):
 			p.within(p.world.running(), func() {
 				p.commands(word{unquote.Replace(args[i].text), args[i].row})
