@@ -30,8 +30,8 @@ var _ = register(Claim{
 		o.Formula = "no bucket is full"
 		o.ExpectThat("CPU time of the last connect() as a multiple of the first, with 4 "+
 			"buckets", "at least 1.5", rounded(ratio), ratio >= 1.5)
-		o.Note = fmt.Sprintf("the least of 16 connect() took %d ns with chains of up to 16 "+
-			"sockets and %d ns with 1,000: %.0f ns for each socket of a chain",
+		o.Note = fmt.Sprintf("the least of 16 connect() took %d ns with chains of up to "+
+			"16 sockets and %d ns with 1,000: %.0f ns for each socket of a chain",
 			median(small.Each[:2]), median(small.Each[len(small.Each)-6:]),
 			perSocket(small, buckets))
 		large := chained(b, 1<<16, wanted)
