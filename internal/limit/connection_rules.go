@@ -179,8 +179,19 @@ func (x connectionRule) each() string {
 func connectionRuleGauges(r *host.Reader, _ Workload) (gauges []Gauge) {
 	rules, known := r.Maybe(rulesetFact("rules"))
 	legacy := r.Optional(rulesetFact("legacy"))
+	silent := int64(0)
 	for _, row := range r.Rows(host.RuleKind) {
-		gauges = append(gauges, newConnectionRule(r, row).gauges(r)...)
+		x := newConnectionRule(r, row)
+		of := x.gauges(r)
+		gauges = append(gauges, of...)
+		if x.refuses() && !x.counted && of[0].Subject.Kind != Listener {
+			silent++
+		}
+	}
+	if silent > 0 {
+		gauges = append(gauges, blind(thisNetns, 0, host.Missing{
+			Fact: host.All(host.RuleKind), Why: "whether they refuse is not known of " +
+				plural(silent, "rule") + " without a counter"}))
 	}
 	var unseen []host.Missing
 	switch {
@@ -274,11 +285,6 @@ func (x connectionRule) gauge(s Subject) Gauge {
 		if x.rate {
 			g.Steps[0].Unit, g.Steps[0].How = "connections/s", Computed
 		}
-	}
-	if !x.counted {
-		g.Unseen = append(g.Unseen, host.Missing{Fact: host.Fact{Kind: host.RuleKind,
-			Name: x.Name() + "#packets"}, Why: "the rule has no counter"})
-		g.Decides = x.refuses()
 	}
 	if x.refuses() && x.moved > 0 {
 		g.Refusing, g.Refused = true, x.moved

@@ -45,8 +45,10 @@ func (s *subject) rules() {
 		return
 	}
 	s.snapshot.Set(facts[0], strconv.Itoa(set.Rules))
-	if set.Left > 0 {
-		s.miss(strconv.Itoa(set.Left)+" further rules are not shown", facts[1:]...)
+	for i, left := range []int{set.Left - set.LeftNAT, set.LeftNAT} {
+		if left > 0 {
+			s.miss(strconv.Itoa(left)+" further rules are not shown", facts[1+i])
+		}
 	}
 	for _, r := range set.Bearing {
 		name := r.Family + "/" + r.Table + "/" + r.Chain + "#" +

@@ -70,6 +70,14 @@ func factName(fact string) string {
 		return "processes"
 	case host.AddressKind:
 		return "addresses"
+	case host.RuleKind:
+		return "firewall rules"
+	case host.SNATKind:
+		return "rules for source NAT"
+	case host.NATKind:
+		return "rewritten connections"
+	case host.UnresolvedKind:
+		return "unresolved neighbours"
 	case host.RestKind:
 		return "further connections"
 	case host.ConntrackKind, host.SoftnetKind, host.NeighbourKind, host.ProtocolKind,

@@ -17,9 +17,10 @@ type Chain struct{ Family, Table, Name string }
 type Ruleset struct {
 	Rules   int // all of them
 	Bearing []Rule
-	Left    int // bearing ones beyond the number asked for
-	hooks   map[Chain][]string
-	known   bool // all jumps are in hooks
+	// bearing ones beyond the number asked for, and those of them that rewrite sources
+	Left, LeftNAT int
+	hooks         map[Chain][]string
+	known         bool // all jumps are in hooks
 }
 
 // Hooks are the places of the stack from which a chain's rules are reached: "input", "output",
@@ -55,6 +56,9 @@ func Read(ctx context.Context, most int) (Ruleset, error) {
 			case !r.Bears():
 			case len(s.Bearing) < most:
 				s.Bearing = append(s.Bearing, r)
+			case r.NAT != nil:
+				s.LeftNAT++
+				fallthrough
 			default:
 				s.Left++
 			}
