@@ -18,13 +18,13 @@ var _ = register(Limit{
 		"full: the chains in the buckets get longer, and each connection costs more CPU " +
 		"time. Measured on Linux 6.18, one CPU: connect() over loopback takes 8 us where " +
 		"a bucket of the connection table has one socket, 14 us where it has 62, 89 us " +
-		"where it has 1,000 (about 0.08 us for each); bind() to the port of a listener " +
-		"looks at every connection that was accepted there, 2 us with none and 0.3 ms " +
-		"with 7,500 (about 0.04 us for each), while nobody else can bind to that port. " +
-		"A SO_REUSEPORT group finds its member without a search, and holds at most " +
-		"32,768: listen() on one more fails with ENOMEM. Listeners of different " +
-		"addresses on one port share a chain before about Linux 4.16, which has a " +
-		"table by port and address.",
+		"where it has 1,000 (medians; about 0.08 us for each, a third of that where " +
+		"caches are warm); bind() to the port of a listener looks at every connection " +
+		"that was accepted there, 2 us with none and 0.3 ms with 7,500 (about 0.04 us " +
+		"for each), while nobody else can bind to that port. A SO_REUSEPORT group finds " +
+		"its member without a search, and holds at most 32,768: listen() on one more " +
+		"fails with ENOMEM. Listeners of different addresses on one port share a chain " +
+		"before about Linux 4.16, which has a table by port and address.",
 	Formula: "sockets of a bucket = all sockets of the table / tcp_ehash_entries; a " +
 		"SO_REUSEPORT group has at most 32,768 listeners",
 	Myths: []Myth{
