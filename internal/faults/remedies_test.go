@@ -295,6 +295,7 @@ var generous = []generousValue{
 	{name: "net.ipv4.ip_local_reserved_ports", value: ""},
 	{name: "net.ipv4.ip_local_port_range", value: "1024 65535"},
 	{name: "net.ipv4.ip_autobind_reuse", value: "1"},
+	{name: "net.ipv6.route.max_size", value: "2147483647"},
 }
 
 func TestGenerousIsEverySettingThatPlansWrite(t *testing.T) {
