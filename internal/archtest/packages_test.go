@@ -2,10 +2,13 @@ package archtest
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,18 +116,28 @@ func (d debian) run() (met, said string) {
 	return strings.TrimSpace(string(out)), errs.String()
 }
 
-func servers() []string { return strings.Fields("nginx-light wrk redis-server redis-tools") }
+// wanted are the packages of each requirement, as the script has them.
+func wanted(t *testing.T) map[string][]string {
+	text, err := os.ReadFile(filepath.Join(root(t), "scripts", "debian-packages.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]string{}
+	row := regexp.MustCompile(`(?m)^  "(\w+) ([^"]+)"$`)
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		all[m[1]] = strings.Fields(m[2])
+	}
+	return all
+}
 
-func everything() []string {
-	return append(servers(),
-		strings.Fields(`ansible-core cloud-init tuned nix-bin chromium strace nftables iproute2
-		prometheus prometheus-alertmanager prometheus-node-exporter
-		qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring`)...)
+func everything(t *testing.T) []string {
+	all := slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(wanted(t)))...)))
+	return slices.Compact(all)
 }
 
 // Where all is there nothing is called, whoever runs it.
 func TestPackagesAllThere(t *testing.T) {
-	d := newDebian(t, everything()...)
+	d := newDebian(t, everything(t)...)
 	before := d.names("systemd")
 	if met, said := d.run(); met != "servers,exports,browser,strace,tools,metrics,vm" || said != "" {
 		t.Errorf("met %q, said %q", met, said)
@@ -180,7 +193,7 @@ func TestPackagesHarmNothing(t *testing.T) {
 }
 
 func TestPackagesOfAnOrdinaryUser(t *testing.T) {
-	d := newDebian(t, servers()...)
+	d := newDebian(t, wanted(t)["servers"]...)
 	d.write("uid", "1000\n", 0o644)
 	met, said := d.run()
 	if met != "servers" || !strings.Contains(said, "browser: missing chromium\n") {
