@@ -3,10 +3,13 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -148,8 +151,27 @@ func (a *Actor) RawSYN(spec SYNSpec) (int, error) {
 }
 
 // Stop freezes the process (SIGSTOP) as a hung program would be; verbs then end
-// in ErrNoAnswer. The signal has been sent, not yet acted on, when it returns.
-func (a *Actor) Stop() error { return a.signal(syscall.SIGSTOP) }
+// in ErrNoAnswer. It returns when all threads stand: only a parent could wait for that.
+func (a *Actor) Stop() error {
+	if err := a.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for end := time.Now().Add(closeGrace); !stopped(a.PID()); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("lab: %s does not stop", a.name)
+		}
+	}
+	return nil
+}
+
+// stopped says whether all threads of a process are in state T (proc_pid_stat(5)).
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	return err == nil && len(threads) > 0 && !slices.ContainsFunc(threads, func(t string) bool {
+		text, err := os.ReadFile(t)
+		return err != nil || !bytes.Contains(text, []byte(") T "))
+	})
+}
 
 // Continue thaws the process.
 func (a *Actor) Continue() error { return a.signal(syscall.SIGCONT) }

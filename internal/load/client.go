@@ -99,7 +99,7 @@ func (w *worker) client() {
 // turn is one round: connects that are due, then events. False at the end.
 func (c *client) turn() bool {
 	wait := c.begin()
-	if c.opening && !c.mayOpen() && c.busy == 0 {
+	if c.opening && !c.mayOpen() && c.busy == 0 && c.handOver() {
 		c.openedAll()
 		if c.spec.Mode == result.Churn {
 			return false
@@ -139,6 +139,18 @@ func (c *client) listen() {
 func (c *client) mayOpen() bool {
 	return c.opening && !c.stalled && !c.halted.Load() && c.next.Load() < c.limit &&
 		c.clock < c.until
+}
+
+// handOver leaves the tuples of this lane to others; false where a ticket has come back that it can
+// use itself.
+func (c *client) handOver() bool {
+	c.space.mu.Lock()
+	defer c.space.mu.Unlock()
+	if c.mayOpen() && c.cursor.next < c.cursor.end {
+		return false
+	}
+	c.space.left(&c.cursor)
+	return true
 }
 
 // openedAll is the end of this lane's opening.
@@ -249,14 +261,7 @@ func (c *client) refused(fd int, e syscall.Errno) {
 // no more.
 func (c *client) missed(e syscall.Errno) bool {
 	if e == errNoTuple || c.full(e) && c.spec.Mode != result.Churn {
-		c.next.Add(-1) // another worker opens it, if there is one that can
-		c.stalled = true
-		if e == errNoTuple {
-			c.space.empty.Store(true)
-		} else {
-			c.launch((*worker).client) // the lane goes on with an empty table
-		}
-		return false
+		return c.giveBack(e == errNoTuple)
 	}
 	if e == errNoSource {
 		c.fail(result.AtSource, syscall.EADDRNOTAVAIL)
@@ -271,6 +276,25 @@ func (c *client) missed(e syscall.Errno) bool {
 		}
 	}
 	return true
+}
+
+// giveBack leaves a ticket to another lane, if there is one that can use it: this one has no tuple,
+// or no descriptor. True where the tuples of a lane that has ended were left.
+func (c *client) giveBack(noTuple bool) bool {
+	c.space.mu.Lock()
+	defer c.space.mu.Unlock()
+	c.next.Add(-1)
+	switch {
+	case noTuple && c.space.adopt(&c.cursor):
+		return true
+	case noTuple:
+		c.space.empty.Store(true)
+	default:
+		c.space.left(&c.cursor)
+		c.launch((*worker).client) // the lane goes on with an empty table
+	}
+	c.stalled = true
+	return false
 }
 
 // What no system call returns.

@@ -499,3 +499,34 @@ func (f Forecast) Of(id limit.ID) (Ceiling, bool) {
 	}
 	return Ceiling{}, false
 }
+
+// The last ticket and the last tuple meet, whichever lane ends first.
+func TestNoTupleIsLost(t *testing.T) {
+	for _, first := range []string{"the lane with a tuple ends", "the ticket comes back"} {
+		sp := newSpace(Spec{Ports: Ports{First: 1, Last: 2}, Threads: 1},
+			[]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:80")})
+		r := &run{space: sp, limit: 2, until: 1}
+		r.next.Store(2) // the tickets are given away
+		lane := func() *client {
+			return &client{worker: &worker{run: r, opening: true},
+				cursor: cursor{space: sp}}
+		}
+		has, lacks := lane(), lane()
+		has.cursor.next, has.cursor.end = 2, 3
+		var opens *client
+		if first == "the ticket comes back" {
+			if lacks.giveBack(true) || has.handOver() {
+				t.Errorf("%s: a lane ends with a tuple beside a ticket", first)
+			}
+			opens = has
+		} else {
+			if !has.handOver() || !lacks.giveBack(true) {
+				t.Errorf("%s: the tuple is not taken over", first)
+			}
+			opens = lacks
+		}
+		if !opens.mayOpen() || !opens.cursor.step() || opens.cursor.next != 3 {
+			t.Errorf("%s: the tuple is lost", first)
+		}
+	}
+}

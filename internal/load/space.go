@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/maxconn/maxconn/internal/linux/fastsock"
@@ -121,6 +122,29 @@ type space struct {
 	again   bool // after the last comes the first
 	share   uint64
 	of      uint64 // this run has every of-th chunk, from share on
+
+	// mu orders the tickets that come back and the tuples that are left: else a lane may end
+	// with tuples while another gives back the last ticket for want of one.
+	mu   sync.Mutex
+	rest []cursor // what lanes have left of their chunks
+}
+
+// left takes what a lane has left of its chunk. sp.mu is held.
+func (sp *space) left(c *cursor) {
+	if c.next < c.end {
+		sp.rest = append(sp.rest, *c)
+		c.pass()
+	}
+}
+
+// adopt gives a lane what another has left, if there is any. sp.mu is held.
+func (sp *space) adopt(c *cursor) bool {
+	n := len(sp.rest)
+	if n == 0 {
+		return false
+	}
+	*c, sp.rest = sp.rest[n-1], sp.rest[:n-1]
+	return true
 }
 
 func newSpace(s Spec, targets []netip.AddrPort) *space {
