@@ -17,7 +17,7 @@ const (
 	statusHolds       = 0 // nothing binds, or a verb without a verdict did its work
 	statusBinds       = 1
 	statusUnknown     = 2 // could not tell
-	statusNotJudged   = 3 // lint recognised nothing in some file
+	statusNotJudged   = 3 // lint recognised nothing in some file, or did not read all of it
 	statusUsage       = 64
 	statusFailed      = 70
 	statusInterrupted = 130

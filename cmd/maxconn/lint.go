@@ -55,9 +55,10 @@ it is among the files, or below the directories, that were given, and else named
 file in which no setting is recognised is not judged, and not clean: --explain-parse shows what
 was read from where.
 
-Exit status: 0 clean, 1 some line has a fault (see --fail-on), 2 none has, but a file of the
-system could not be read, 3 all was read, but in some file no setting was recognised (not
-judged), 64 bad usage, 70 failed. With --fail-on none it is never 1 or 3.`,
+Exit status: 0 no line has a fault, 1 some line has (see --fail-on), 2 none has, but a file of the
+system could not be read, 3 none has, but not all was judged: in some file no setting was
+recognised, or it refers to what was not read, 64 bad usage, 70 failed. With --fail-on none it is
+never 1 or 3.`,
 		Example: `  maxconn lint
   maxconn lint /etc/sysctl.d/99-tuning.conf
   maxconn lint --kernel 6.1 --sarif roles/*/files/sysctl.d > lint.sarif
@@ -148,8 +149,7 @@ func (a *app) runLint(ctx context.Context, f *lintFlags, args []string) error {
 		a.status = statusBinds
 	case len(r.Unread) > 0:
 		a.status = statusUnknown
-	case (f.failOn == nil || len(fatal) > 0) &&
-		(len(r.NotJudged()) > 0 || len(r.Read) == 0 && r.Passed > 0):
+	case (f.failOn == nil || len(fatal) > 0) && r.Partial():
 		a.status = statusNotJudged
 	}
 	shown := render.LintText

@@ -130,7 +130,8 @@ func matching(ctx context.Context, root *os.Root, dir, pattern string) (files []
 func (a *app) tuning(ctx context.Context, name string) (lint.File, error) {
 	if name == "-" {
 		text, err := infile.Stream(ctx, a.stdin, largestTuning)
-		return lint.File{Name: "stdin", Text: text}, tuningError("standard input", err)
+		return lint.File{Name: "stdin", Text: text, Piped: true},
+			tuningError("standard input", err)
 	}
 	text, mode, err := infile.Text(ctx, name, largestTuning)
 	return lint.File{Name: name, Text: text, Mode: modeOf(mode)}, tuningError(name, err)

@@ -98,8 +98,10 @@ func (j *judge) lines(boot bool) (out []Line) {
 
 // setsNothing says whether the kernel refuses the line, or has no such setting.
 func (c *evaluation) setsNothing() bool {
+	// what a program asks is cut down, and not refused
+	refuses := c.form != asProgram && !slices.Contains(socketItems, c.key)
 	return slices.ContainsFunc(c.notes, func(n Note) bool {
-		return n.Verdict == OutOfBounds || n.Verdict == Gone || n.Verdict == UnknownKey
+		return n.Verdict == OutOfBounds && refuses || n.Verdict == Gone || n.Verdict == UnknownKey
 	})
 }
 
@@ -167,8 +169,8 @@ func (p *parser) reading(f File) Reading {
 	return Reading{File: f.Name, Format: p.format.name, Supported: p.format.by != byNone,
 		Settings: len(p.settings), Refers: p.refers,
 		IncludedBy: p.included, IncludedAt: p.includedAt,
-		NotJudged: len(p.settings) == 0 && !p.format.whole && !isEmpty(f.Text) &&
-			!f.Found}
+		NotJudged: len(p.settings) == 0 && !p.format.whole && !f.Found &&
+			(f.Piped || !isEmpty(f.Text))}
 }
 
 // leadsOn says whether it includes a file that was not read.

@@ -68,7 +68,7 @@ func newOrder(files []File, settings []setting, boot bool) *order {
 // rivalKey is the same for settings that one can override the other.
 func (o *order) rivalKey(i int) string {
 	s := o.settings[i]
-	return o.groups[i] + "\x00" + knob.Main(s.key) + "\x00" + s.subject
+	return o.groups[i] + "\x00" + knob.Main(s.key) + "\x00" + s.subject + "\x00" + s.block
 }
 
 // together names the lines that are read together with a setting: those of a boot, or of

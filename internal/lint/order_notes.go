@@ -10,6 +10,10 @@ func orderSourceOf(f form) string {
 		return orderSource
 	case asUnit:
 		return "systemd.syntax(7)"
+	case asProgram:
+		return "redis src/config.c loadServerConfigFromString; postgresql " +
+			"src/backend/utils/misc/guc-file.l; MySQL Reference Manual, Using Option " +
+			"Files; httpd server/config.c"
 	case asLimits:
 		return "limits.conf(5)"
 	}

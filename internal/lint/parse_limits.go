@@ -47,7 +47,7 @@ func fieldsOf(t string) (all []string) {
 // strayLimit is a line with the words of a limit that is none.
 func strayLimit(t string, why Note) setting {
 	for _, w := range strings.Fields(t) {
-		if slices.Contains(limitItems, w) {
+		if w = pamLower(w); slices.Contains(limitItems, w) {
 			return stray(w, t, why)
 		}
 	}
@@ -61,6 +61,11 @@ func (p *parser) limitsLine(t string) bool {
 	if len(words) == 5 && p.role == limitsRole {
 		words = words[:4] // pam_limits reads no further
 	}
+	if p.role == limitsRole && len(words) == 4 {
+		for i, w := range words[1:] {
+			words[i+1] = pamLower(w)
+		}
+	}
 	if len(words) != 4 || !slices.Contains([]string{"soft", "hard", "-"}, words[1]) &&
 		!isFilledIn(words[1]) || !slices.Contains(limitItems, words[2]) &&
 		!(isFilledIn(words[2]) && isFilledIn(words[1])) {
@@ -69,6 +74,14 @@ func (p *parser) limitsLine(t string) bool {
 	p.add(setting{form: asLimits, key: words[2], value: words[3],
 		subject: words[0] + " " + words[1]})
 	return true
+}
+
+// pamLower is a type, an item or a value as pam_limits compares it (pam_limits.c parse_config_file).
+func pamLower(field string) string {
+	if variable(field) {
+		return field
+	}
+	return strings.ToLower(field)
 }
 
 // isFilledIn says whether a field is made by a template.
@@ -96,6 +109,10 @@ func (p *parser) unitLine(text string) {
 	name, value, ok := strings.Cut(text, "=")
 	switch name = trim(name); {
 	case !ok:
+	case p.misplaced(name) && trim(value) != "":
+		s := stray(name, trim(value), wrongSection)
+		s.form = asUnit
+		p.add(s)
 	case p.section == "Socket" && slices.Contains(socketItems, name):
 		p.add(setting{form: asUnit, key: name, value: trim(value), subject: p.section})
 	case p.section == "Socket" && name == "Accept":
@@ -107,6 +124,34 @@ func (p *parser) unitLine(text string) {
 	default:
 		p.unitItem(t)
 	}
+}
+
+var wrongSection = Note{NoEffect, "systemd knows the setting, but not in this section, and skips " +
+	"it with a warning. Limits belong into the section of the unit's type: [Service], " +
+	"[Socket], [Slice] ..., the defaults for all units into [Manager] of system.conf.",
+	"systemd.unit(5), systemd.exec(5), systemd-system.conf(5); systemd " +
+		"src/core/load-fragment-gperf.gperf.in"}
+
+// ofKinds are the sections in which units have limits.
+var ofKinds = []string{"Service", "Socket", "Mount", "Swap"}
+
+// misplaced says whether a setting stands in a section that has none of this name. That of a
+// drop-in, and of Quadlet, is passed on to the service.
+func (p *parser) misplaced(name string) bool {
+	in := p.section
+	switch {
+	case in == "" || variable(in):
+		return false
+	case slices.Contains(socketItems, name):
+		return in != "Socket"
+	case !slices.Contains(unitItems, name):
+		return false
+	case strings.HasPrefix(name, "Default"):
+		return in != "Manager"
+	case strings.HasPrefix(name, "Limit"):
+		return !slices.Contains(ofKinds, in)
+	}
+	return !slices.Contains(append([]string{"Slice", "Scope"}, ofKinds...), in)
 }
 
 // unitItem takes LimitNOFILE=65536 and the like.

@@ -27,8 +27,9 @@ func emptyPrecedence() *precedence {
 // refusals are known by then.
 func (o *order) precedence(i int) *precedence {
 	s := o.settings[i]
-	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) ||
-		o.branches[s.file] || o.apart[s.file] || s.world.scope != "" {
+	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) &&
+		s.block == "" ||
+		o.branches[s.file] || o.apart[s.file] && s.block == "" || s.world.scope != "" {
 		return emptyPrecedence() // in a tree, two names of one setting belong to two things
 	}
 	key := o.keys[i]

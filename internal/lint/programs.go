@@ -199,7 +199,9 @@ var (
 
 // words reads such a file.
 func (p *parser) words(all *rows, f *wordFile) {
-	inside := f.sections == nil
+	inside, was := f.sections == nil, p.section
+	defer func() { p.section = was }()
+	p.section = ""
 	all.rest = p.masked(all.rest)
 	for all.more() {
 		t := trim(all.next())
@@ -207,11 +209,26 @@ func (p *parser) words(all *rows, f *wordFile) {
 		if strings.HasPrefix(t, "[") && f.sections != nil {
 			name, _, _ := strings.Cut(strings.Trim(t, "[]"), "-")
 			inside = slices.Contains(f.sections, name)
+			p.section = trim(t)
+		}
+		if f.program == "apache" && strings.HasPrefix(t, "<") {
+			p.section = apacheBlock(p.section, t)
 		}
 		if t != "" && !isComment(t) && inside {
 			f.line(p, t)
 		}
 	}
+}
+
+// apacheBlock is the block after a line that opens or closes one; those around it count, too.
+func apacheBlock(in, t string) string {
+	switch {
+	case strings.HasPrefix(t, "</"):
+		return in[:max(strings.LastIndexByte(in, '\n'), 0)]
+	case len(in) > 4*longestName: // nobody nests that deeply
+		return in
+	}
+	return in + "\n" + t[:min(len(t), longestName)]
 }
 
 func (f *wordFile) line(p *parser, t string) {
@@ -234,6 +251,9 @@ func (f *wordFile) line(p *parser, t string) {
 	}
 	if p.program(f.program, f.prefix+name, value) {
 		last := &p.settings[len(p.settings)-1]
+		if p.format.words == f { // in a page it is one example of several
+			last.block = p.section + "]"
+		}
 		last.made = f.program == "gunicorn" && !isValue(value)
 	}
 }

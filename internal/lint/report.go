@@ -145,14 +145,15 @@ func (r Report) NotJudged() (files []Reading) {
 	return files
 }
 
+// Partial says whether some file was not judged, or not all that it refers to.
+func (r Report) Partial() bool {
+	return len(r.Read) == 0 && r.Passed > 0 || slices.ContainsFunc(r.Read,
+		func(f Reading) bool { return f.NotJudged || len(f.Refers) > 0 })
+}
+
 // Whole says that all of all files was read, and every value is known.
 func (r Report) Whole() bool {
-	for _, f := range r.Read {
-		if f.NotJudged || len(f.Refers) > 0 {
-			return false
-		}
-	}
-	return r.Count(UnknownValue) == 0 && len(r.Unread) == 0 && r.Passed == 0
+	return !r.Partial() && r.Count(UnknownValue) == 0 && len(r.Unread) == 0 && r.Passed == 0
 }
 
 // Count is how many lines have the verdict.
@@ -197,6 +198,8 @@ type File struct {
 	// Found says that nobody named the file: it is below a directory that was given. Where no
 	// setting is recognised in it, only the number of such files is reported.
 	Found bool
+	// Piped says that it is the standard input: where it is empty, what writes it may have failed.
+	Piped bool
 	// Same names the file that this one is a symbolic link to, "" for none. Its lines
 	// are reported once, under Name.
 	Same string

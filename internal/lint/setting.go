@@ -46,6 +46,7 @@ type setting struct {
 	// canonical; for other forms the item: "nofile", "LimitNOFILE", "txqueuelen"
 	key     string
 	value   string
+	block   string // of a program's file, in which the last line of a name counts
 	subject string // domain of limits.conf with its type, device, process
 	// the command that carries it to another host or a container: "ssh", "docker"
 	where string

@@ -223,7 +223,8 @@ func (p *parser) sysctlValue(name string, v *node, joined bool) {
 
 func (p *parser) sysctlAt(row int, name string, v *node, joined bool) {
 	p.goTo(row)
-	s := setting{form: asConf, key: name, value: v.String(), made: v.made, alias: v.alias}
+	s := setting{form: asConf, key: name, value: v.String(), made: v.made || isNull(v),
+		alias: v.alias}
 	if p.lang == nil && p.branches && v.plain { // of a table in a template's own line
 		s.value = strings.TrimSuffix(s.value, ",")
 	}
