@@ -91,7 +91,8 @@ func (b *bracer) block(until byte) *node {
 		before := b.at
 		key, value := b.statement(until)
 		named = named || key != nil
-		if value != nil {
+		documents := b.code && b.triple && until == 0 && key == nil
+		if value != nil && !(documents && value.kind == scalar && !value.plain) {
 			section.put(key, value)
 		}
 		if b.at == before && b.tok.kind != 0 && b.tok.kind != until {

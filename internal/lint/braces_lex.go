@@ -106,6 +106,13 @@ func (l *lexer) skipped() bool {
 		} else {
 			l.at = len(l.text)
 		}
+	case l.ends && strings.HasPrefix(rest, "=begin") && (l.at == 0 || l.text[l.at-1] == '\n'):
+		_, after, ok := strings.Cut(rest, "\n=end")
+		if !ok {
+			after = ""
+		}
+		l.row += strings.Count(rest[:len(rest)-len(after)], "\n")
+		l.at = len(l.text) - len(after)
 	case l.stars && strings.HasPrefix(rest, "/*"):
 		_, after, ok := strings.Cut(rest[2:], "*/")
 		if !ok {

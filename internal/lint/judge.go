@@ -101,7 +101,8 @@ func (c *evaluation) setsNothing() bool {
 	// what a program asks is cut down, and not refused
 	refuses := c.form != asProgram && !slices.Contains(socketItems, c.key)
 	return slices.ContainsFunc(c.notes, func(n Note) bool {
-		return n.Verdict == OutOfBounds && refuses || n.Verdict == Gone || n.Verdict == UnknownKey
+		return refuses && n.Verdict == OutOfBounds ||
+			n.Verdict == Gone || n.Verdict == UnknownKey
 	})
 }
 

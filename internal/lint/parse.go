@@ -205,6 +205,7 @@ func (p *parser) line(text string) {
 
 // as reads a line as a file of this role would be read.
 func (p *parser) as(r role, text string) {
+	text = p.chosen(text)
 	t := flat(text)
 	if t == "" || isComment(t) {
 		return

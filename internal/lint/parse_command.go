@@ -105,13 +105,18 @@ func (p *parser) command(words []word, targets []string) {
 	case "ip":
 		p.ip(args)
 	case "sed":
-		p.sed(args)
+		if len(targets) > 0 || slices.ContainsFunc(args, isInPlace) {
+			p.sed(args)
+		}
 	case "modprobe", "insmod":
 		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git",
 		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[":
 	default:
 		name := path.Base(words[0].String())
+		if message.MatchString(name) {
+			return
+		}
 		if p.elements(words) || p.inBlock(words) || p.server(name, args) {
 			return
 		}
@@ -127,6 +132,18 @@ func (p *parser) command(words []word, targets []string) {
 		p.where = was
 	}
 }
+
+// message are commands and functions of scripts that tell something, and run nothing.
+var message = regexp.MustCompile(`(?i)^_*(?:(?:log|print|msg|say|echo|show|write)_\w+|` +
+	`\w+_(?:log|msg|message|info|warn|warning|error|fail|ok)|` +
+	`e?(?:log|info|warn|error|die|debug|notice)|logger|msg|message|say|warning|err|fatal|` +
+	`fail|failure|ok|pass|skip|success|abort|bail|panic|usage|help|note|title|header|hint|` +
+	`dialog|whiptail|zenity|kdialog|xmessage|notify-send|wall|figlet|cowsay|logit)$`)
+
+// isInPlace is the flag with which sed changes files; without it, it only prints.
+func isInPlace(w word) bool { return inPlace.MatchString(w.text) }
+
+var inPlace = regexp.MustCompile(`^(?:-[a-zA-Z]*i|--in-place)`)
 
 // carried is the world of what a command runs or makes.
 func (p *parser) carried(name string, args []word) world {
@@ -185,6 +202,7 @@ func (p *parser) otherCommand(args []word) {
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
 		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
 			p.bracesIn(word{w, args[i].row}, jsonText)
+		case p.isSaid(w):
 		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):
 			p.within(p.world.running(), func() {
 				p.commands(word{unquote.Replace(args[i].text), args[i].row})
@@ -204,6 +222,17 @@ func (p *parser) otherCommand(args []word) {
 		}
 	}
 }
+
+// isSaid says whether a string is a sentence that names a command, and none that runs it: a word of
+// letters stands in front.
+func (p *parser) isSaid(text string) bool {
+	return !slices.Contains(carriers, p.where) && said.MatchString(text)
+}
+
+var said = regexp.MustCompile(`^(?i:please|run|try|use|set|setting|you|your|the|this|could|can|` +
+	`cannot|failed|failure|unable|now|to|is|are|not|no|warning|error|note|hint|usage|` +
+	`running|raising|applying|applied|increase|increasing|consider|check|checking|need|` +
+	`must|should)[:,]?[ \t]+[^;&|\n]*$`)
 
 // unquote undoes what a level of quoting left.
 var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)

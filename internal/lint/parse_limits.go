@@ -76,7 +76,7 @@ func (p *parser) limitsLine(t string) bool {
 	return true
 }
 
-// pamLower is a type, an item or a value as pam_limits compares it (pam_limits.c parse_config_file).
+// pamLower is a type, an item or a value as pam_limits compares it (parse_config_file).
 func pamLower(field string) string {
 	if variable(field) {
 		return field
@@ -189,27 +189,43 @@ func (p *parser) moduleOption(t string) bool {
 
 func isConntrackModule(name string) bool { return name == "nf_conntrack" || name == "ip_conntrack" }
 
-// ulimit takes ulimit -n 65536, -SHn, -Hn -u.
+// ulimit takes ulimit -n 65536, -SHn, -n65536, and -c unlimited -n 65536.
 func (p *parser) ulimit(args []string) {
-	which := ""
-	item := ""
+	which, item, open := "", "", false
 	for _, a := range args {
-		if flags, ok := strings.CutPrefix(a, "-"); ok && a != "-1" {
-			which += strings.Trim(flags, "abcdefghijklmnopqrstuvwxyz")
-			switch {
-			case strings.Contains(flags, "n"):
-				item = "ulimit -n"
-			case strings.Contains(flags, "u"):
-				item = "ulimit -u"
+		flags, isFlag := strings.CutPrefix(a, "-")
+		if isFlag && a != "-1" {
+			value := ""
+			if at := strings.IndexAny(flags, "0123456789"); at > 0 {
+				flags, value = flags[:at], flags[at:]
 			}
-			continue
+			which += strings.Trim(flags, "abcdefghijklmnopqrstuvwxyz")
+			if kind := strings.Trim(flags, "SH"); kind != "" {
+				item = ulimitItem(kind)
+			}
+			if open = value == ""; open {
+				continue
+			}
+			a = value
+		} else if !open {
+			return
 		}
 		if item != "" && isLimit(a) {
 			p.add(setting{form: asUlimit, key: item, value: a,
 				subject: limitTypes(which)})
 		}
-		return
+		item, open = "", false
 	}
+}
+
+func ulimitItem(flags string) string {
+	switch {
+	case strings.Contains(flags, "n"):
+		return "ulimit -n"
+	case strings.Contains(flags, "u"):
+		return "ulimit -u"
+	}
+	return ""
 }
 
 // isLimit says whether a word is one that ulimit takes, or is not known.

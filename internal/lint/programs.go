@@ -204,7 +204,8 @@ func (p *parser) words(all *rows, f *wordFile) {
 	p.section = ""
 	all.rest = p.masked(all.rest)
 	for all.more() {
-		t := trim(all.next())
+		line := all.next()
+		t := trim(line)
 		p.goTo(all.n)
 		if strings.HasPrefix(t, "[") && f.sections != nil {
 			name, _, _ := strings.Cut(strings.Trim(t, "[]"), "-")
@@ -214,7 +215,9 @@ func (p *parser) words(all *rows, f *wordFile) {
 		if f.program == "apache" && strings.HasPrefix(t, "<") {
 			p.section = apacheBlock(p.section, t)
 		}
-		if t != "" && !isComment(t) && inside {
+		local := f.program == "gunicorn" && line != "" &&
+			strings.IndexByte(blank, line[0]) >= 0 // of a function
+		if t != "" && !isComment(t) && inside && !local {
 			f.line(p, t)
 		}
 	}
@@ -245,9 +248,6 @@ func (f *wordFile) line(p *parser, t string) {
 	}
 	if strings.HasPrefix(strings.ToLower(strings.TrimLeft(name, "!")), "include") {
 		p.includes(f.under(strings.ToLower(name), value), p.format)
-	}
-	if f.program == "gunicorn" && i > 0 && strings.IndexByte(blank, t[0]) >= 0 {
-		return
 	}
 	if p.program(f.program, f.prefix+name, value) {
 		last := &p.settings[len(p.settings)-1]

@@ -30,6 +30,9 @@ func (p *parser) marked(all *rows) {
 		}
 		switch m, s := directiveOf.FindStringSubmatch(line),
 			listingOf.FindStringSubmatch(t); {
+		case len(t) >= 4 && strings.Trim(t, "/") == "": // AsciiDoc
+			fenced(all, t)
+		case strings.HasPrefix(t, "//") && p.format.name == "AsciiDoc":
 		case m != nil:
 			p.inLanguage(m[1], indented(all))
 		case t == "----" || t == "....":

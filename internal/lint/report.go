@@ -153,7 +153,8 @@ func (r Report) Partial() bool {
 
 // Whole says that all of all files was read, and every value is known.
 func (r Report) Whole() bool {
-	return !r.Partial() && r.Count(UnknownValue) == 0 && len(r.Unread) == 0 && r.Passed == 0
+	return !r.Partial() && r.Count(UnknownValue) == 0 && len(r.Unread) == 0 &&
+		r.Passed == 0
 }
 
 // Count is how many lines have the verdict.
@@ -198,7 +199,8 @@ type File struct {
 	// Found says that nobody named the file: it is below a directory that was given. Where no
 	// setting is recognised in it, only the number of such files is reported.
 	Found bool
-	// Piped says that it is the standard input: where it is empty, what writes it may have failed.
+	// Piped says that it is the standard input: where that is empty, what writes it may have
+	// failed.
 	Piped bool
 	// Same names the file that this one is a symbolic link to, "" for none. Its lines
 	// are reported once, under Name.

@@ -199,7 +199,12 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 		}
 		words := unwrapped(s.words(call.Args))
 		over := slices.ContainsFunc(words, word.isLong)
-		if over && !slices.Contains(quoting, path.Base(words[0].text)) {
+		if !over {
+			continue
+		}
+		name := path.Base(words[0].text)
+		tells := s.role == shellRole && message.MatchString(name)
+		if !tells && !slices.Contains(quoting, name) {
 			return true
 		}
 	}
@@ -208,7 +213,7 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 }
 
 // quoting are commands whose arguments go over several lines.
-var quoting = append([]string{"echo", "printf", "sh", "bash", "dash", "su", "eval", "sed", "awk",
+var quoting = append([]string{":", "echo", "printf", "sh", "bash", "dash", "su", "eval", "sed", "awk",
 	"perl", "python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"}, carriers...)
 
 var (

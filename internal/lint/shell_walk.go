@@ -2,6 +2,7 @@ package lint
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -156,12 +157,18 @@ func (s *script) call(c *syntax.CallExpr, redirs []*syntax.Redirect, to []string
 	if words := unwrapped(s.words(c.Args)); len(words) > 0 {
 		s.row = words[0].row
 		to = append(slices.Clip(to), teed(words)...)
+		if words[0].text == "read" && helpText.MatchString(words[len(words)-1].text) {
+			to = []string{"/dev/null"}
+		}
 		if !s.fed(redirs, path.Base(words[0].text), to) {
 			s.command(words, to)
 		}
 	}
 	s.sub()
 }
+
+// helpText are variables whose text is only shown.
+var helpText = regexp.MustCompile(`(?i)^\w*(?:help|usage|message|msg|banner|motd|notice)$`)
 
 // sub takes the statements of $( ).
 func (s *script) sub() {

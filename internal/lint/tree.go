@@ -25,7 +25,8 @@ func (p *parser) walk(n *node, name string) {
 var prose = set("name description summary msg title comment help note message doc regexp regex " +
 	"pattern when changed_when failed_when insertafter insertbefore match search old label " +
 	"labels ylabel allowed-unsafe-sysctls allowedUnsafeSysctls forbiddenSysctls print puts " +
-	"log console.log logger.info log.info logging.info assert return raise fail echo import " +
+	"log info warn warning error debug critical fatal exception notice println printf abort " +
+	"assert return raise throw fail echo import " +
 	"from tags")
 
 func set(text string) map[string]bool {
@@ -58,7 +59,7 @@ func (p *parser) entry(k, v *node) {
 	key := k.String()
 	p.goTo(k.row)
 	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
-		isExtra(key, v) {
+		isExtra(key, v) || p.lang.isCode() && (key == "raise" || key == "throw") {
 		return
 	}
 	if v.isText() && isModule(key) {

@@ -48,6 +48,37 @@ var (
 	erb       = regexp.MustCompile(`<%[^=].*?%>`)
 )
 
+// A conditional inside of a line, with its ends and what parts its branches.
+var (
+	inlineIf = regexp.MustCompile(`\{%-?\s*(?:if|for)\b.*?\{%-?\s*end(?:if|for)\b.*?%\}|` +
+		`<%-?\s*(?:if|unless)\b.*?<%-?\s*end\s*-?%>`)
+	inlineElse = regexp.MustCompile(`\{%-?\s*el.*?%\}|<%-?\s*els.*?%>`)
+	oneValue   = regexp.MustCompile(`^(?:[\d \t-]*|[\w."'-]*)$`)
+)
+
+// chosen puts a mark for what a conditional inside of a line gives where that is part of a value:
+// which of its branches is taken is not known. Other branches become words of the line.
+func (p *parser) chosen(line string) string {
+	if !strings.Contains(line, "{%") && !strings.Contains(line, "<%") {
+		return line
+	}
+	whole := isControl(strings.TrimSpace(line))
+	return inlineIf.ReplaceAllStringFunc(line, func(e string) string {
+		apart := inlineElse.ReplaceAllString(e, " ")
+		if whole && apart == e {
+			return e
+		}
+		for _, branch := range inlineElse.Split(e, -1) {
+			branch = control.ReplaceAllString(erb.ReplaceAllString(branch, ""), "")
+			branch = expansion.ReplaceAllString(branch, "")
+			if !oneValue.MatchString(strings.TrimSpace(branch)) {
+				return apart
+			}
+		}
+		return p.mask(e)
+	})
+}
+
 // isControl says whether a line is one of a template's own: what is between two of them need not
 // be in the file that is made.
 func isControl(t string) bool {
@@ -66,6 +97,7 @@ func (p *parser) masked(text string) string {
 	var b strings.Builder
 	b.Grow(len(text))
 	for line := range strings.SplitAfterSeq(text, "\n") {
+		line = p.chosen(line)
 		t := strings.TrimSpace(line)
 		if isControl(t) {
 			p.branches = true
@@ -86,6 +118,7 @@ var placeholder = regexp.MustCompile(`=<[A-Za-z][\w -]*>`)
 
 // shellMasked puts marks for what a template or a person will fill in into a line of a shell.
 func (p *parser) shellMasked(line string) string {
+	line = p.chosen(line)
 	if strings.Contains(line, "{{") || strings.Contains(line, "<%=") {
 		line = expansion.ReplaceAllStringFunc(line, p.mask)
 	}
