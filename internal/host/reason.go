@@ -23,6 +23,10 @@ const (
 	// Unasked: who decides on connect() in a cgroup, and what the maps of a datapath hold, are
 	// told to those alone who have CAP_NET_ADMIN and CAP_SYS_ADMIN.
 	Unasked = "who may ask eBPF is root with CAP_NET_ADMIN and CAP_SYS_ADMIN"
+	// HiddenRules: nf_tables answers to CAP_NET_ADMIN, and the names of the older iptables'
+	// tables are in a file of the host's root (net/netfilter/x_tables.c xt_proto_init, mode
+	// 0440).
+	HiddenRules = "who may see these rules is root with CAP_NET_ADMIN"
 	// NoStatistics is of a device whose driver counts nothing.
 	NoStatistics = "its driver gives no statistics"
 )
@@ -32,7 +36,7 @@ const (
 // allows itself.
 func Untellable(why string) bool {
 	return strings.HasPrefix(why, NotListed) || strings.HasPrefix(why, Unasked) ||
-		strings.HasPrefix(why, NoStatistics)
+		strings.HasPrefix(why, HiddenRules) || strings.HasPrefix(why, NoStatistics)
 }
 
 // NoFile is the reason for a file of /proc that is not there. It does not blame the kernel:

@@ -41,7 +41,7 @@ func (s *subject) rules() {
 		s.snapshot.Set(facts[0], "0") // the kernel has no nf_tables (nfnetlink_rcv_msg)
 		return
 	case err != nil:
-		s.miss(why(err), facts...)
+		s.miss(whyNoRules(err), facts...)
 		return
 	}
 	s.snapshot.Set(facts[0], strconv.Itoa(set.Rules))
@@ -74,13 +74,20 @@ func (s *subject) legacy() {
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // not loaded
 		case err != nil:
-			s.miss(why(err), fact)
+			s.miss(whyNoRules(err), fact)
 			return
 		}
 		names = append(names, strings.Fields(string(b))...)
 	}
 	slices.Sort(names)
 	s.snapshot.Set(fact, cmp.Or(strings.Join(slices.Compact(names), ","), "none"))
+}
+
+func whyNoRules(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return host.HiddenRules
+	}
+	return why(err)
 }
 
 // withoutModule says whether a kernel of modules is known to have one neither loaded nor built in:

@@ -72,7 +72,7 @@ var _ = register(Claim{
 		const first, more = 300, 512
 		w := b.Machine()
 		user, root := w.Actor("user"), w.Actor("root")
-		b.Must(user.Become(nobodyElse()))
+		b.Must(user.Become(nobodyElse(3)))
 		open := must(strconv.Atoi(strings.Fields(must(w.Value("fs.file-nr")))[0]))
 		w.SetUntilDone("fs.file-max", fmt.Sprint(open+first))
 		full := must(user.FillFiles())
@@ -130,7 +130,7 @@ var _ = register(Claim{
 			refusal(w.Prlimit(server, high, nrOpen+1)))
 
 		b.Must(w.Prlimit(user, low, low))
-		b.Must(user.Become(nobodyElse()))
+		b.Must(user.Become(nobodyElse(4)))
 		o.Without("an ordinary user raises the own hard limit", "EPERM",
 			refusal(user.Raise(low, high)))
 		return o
@@ -162,9 +162,9 @@ var _ = register(Claim{
 		const allowed, wanted = 100, 250
 		w := b.Machine(fmt.Sprintf("fs.epoll.max_user_watches=%d", allowed))
 		user := w.Actor("user")
-		b.Must(user.Become(nobodyElse()))
+		b.Must(user.Become(nobodyElse(5)))
 		listenOn(user, 8080, 16) // check looks at users with sockets
-		g := w.Gauge("epoll-watches", fmt.Sprintf("uid %d", nobodyElse()))
+		g := w.Gauge("epoll-watches", fmt.Sprintf("uid %d", nobodyElse(5)))
 		got := must(user.Watch(wanted))
 		o := Exactly(g.Ceiling, int64(got.Count))
 		o.Formula = "fs.epoll.max_user_watches"

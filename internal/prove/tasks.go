@@ -12,8 +12,8 @@ import (
 )
 
 // nobodyElse is a user that has no tasks: a number that distributions and containers do not
-// give out, another one for each run.
-func nobodyElse() int { return 2_000_000_000 + os.Getpid() }
+// give out, another one for each run and for each claim: claims run beside each other.
+func nobodyElse(claim int) int { return 2_000_000_000 + claim<<22 + os.Getpid() }
 
 var _ = register(Claim{
 	ID:    "tasks-of-a-user",
@@ -30,7 +30,7 @@ var _ = register(Claim{
 			b.CannotRun("only root takes a user whose tasks are all known")
 		}
 		a := b.World().Actor("maker")
-		got, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(), Limit: limit})
+		got, err := a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(1), Limit: limit})
 		if err != nil {
 			b.CannotRun(fmt.Sprintf("another user cannot be taken here: %v", err))
 		}
@@ -38,7 +38,7 @@ var _ = register(Claim{
 		o.Formula = fmt.Sprintf("RLIMIT_NPROC = %d tasks", limit)
 		o.Expect("clone() beyond it", "EAGAIN", got.Errno)
 
-		free := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(),
+		free := must(a.FillTasks(lab.TaskSpec{N: wanted, UID: nobodyElse(1),
 			Limit: 4 * wanted}))
 		o.Without("tasks with a higher limit", wanted+1, free.Count)
 		root := must(a.FillTasks(lab.TaskSpec{N: wanted, Limit: limit}))
@@ -63,7 +63,7 @@ var _ = register(Claim{
 		if os.Geteuid() != 0 {
 			b.CannotRun("only root takes a user whose tasks are all known")
 		}
-		w, uid := b.World(), nobodyElse()
+		w, uid := b.World(), nobodyElse(2)
 		for i := range 3 { // each has several threads
 			if err := w.Actor(fmt.Sprintf("other%d", i)).Become(uid); err != nil {
 				b.CannotRun(fmt.Sprintf("another user cannot be taken here: "+
