@@ -214,7 +214,8 @@ func (s *script) astray(list []*syntax.Stmt) bool {
 
 // quoting are commands whose arguments go over several lines.
 var quoting = append([]string{":", "echo", "printf", "sh", "bash", "dash", "su", "eval", "sed",
-	"awk", "perl", "python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"}, carriers...)
+	"awk", "perl", "python", "python3", "sysctl", "tee", "grep", "[", "test", "crontab"},
+	carriers...)
 
 var (
 	// leftover is what is left in front of a line of a longer statement.
