@@ -45,11 +45,11 @@ func (a *app) exporter() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exporter",
 		Short: "show use and ceilings to Prometheus",
-		Long: `exporter shows to Prometheus, at /metrics, what limits this host's connections: use and
-ceiling of each limit, refusals, accept queues with their highest length since the
-last scrape, and the findings of check. It looks at listeners several times a second
-and at all else as often as it may for less than 1 % of one processor, at least once
-a minute; a scrape starts nothing.
+		Long: `exporter shows to Prometheus, at /metrics, what limits this host's
+connections: use and ceiling of each limit, refusals, accept queues with their highest
+length since the last scrape, and the findings of check. It looks at listeners several
+times a second and at all else as often as it may for less than 1 % of one processor, at
+least once a minute; a scrape starts nothing.
 
 At / is a page for people: verdict, findings, capacity, plots; /report.json is what
 check --json prints.

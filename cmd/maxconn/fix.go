@@ -46,12 +46,12 @@ func (a *app) fix() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fix",
 		Short: "change what refuses connections, and keep it only if that helps",
-		Long: `fix goes from a finding to a cure that was seen to work. It checks this host over a
-window, plans what settings and live actions lift, and shows on one screen what it
-will change, what only the application or the topology can fix, and which evidence
-it will watch. After consent it applies the changes and watches the same evidence
-for a window: refusals per second, use against limit, connections opened, and any
-other limit that refuses since.
+		Long: `fix goes from a finding to a cure that was seen to work. It
+checks this host over a window, plans what settings and live actions lift, and
+shows on one screen what it will change, what only the application or the topology
+can fix, and which evidence it will watch. After consent it applies the changes and
+watches the same evidence for a window: refusals per second, use against limit,
+connections opened, and any other limit that refuses since.
 
 Cured, while connections are opened still: the changes are kept, and with --persist
 for the next boot too. Not cured, or another limit is worse: they are rolled back at

@@ -268,8 +268,8 @@ func TestLostPowerOfFix(t *testing.T) {
 			if got := s.wantTruth(name, n); len(got) > 1 ||
 				len(got) == 1 && !slices.Contains(c.end, got[0]) ||
 				len(got) == 0 && c.end != nil {
-				t.Errorf("%s killed after step %d: states %q, want %q", name, n, got,
-					c.end)
+				t.Errorf("%s killed after step %d: states %q, want %q", name, n,
+					got, c.end)
 			}
 			if c.end == nil {
 				s.wantBefore(name, n)

@@ -52,6 +52,9 @@ var sameRow = map[string][]string{
 	"internal/lab/labtest":   {"internal/lab"},
 	// who may write to the directory of an output
 	"internal/linux/outfile": {"internal/linux/trust"},
+	// one reader of netlink attributes
+	"internal/linux/link":      {"internal/linux/nlattr"},
+	"internal/linux/netfilter": {"internal/linux/nlattr"},
 	// a name that is misspelt; threads that end with what was done on them
 	"internal/linux/netns":        {"internal/near", "internal/linux/thread"},
 	"internal/linux/netns/nstest": {"internal/linux/thread"},

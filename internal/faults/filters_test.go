@@ -31,7 +31,8 @@ var filterFaults = []fault{
 		want: want{limit: "connect-filters", severity: "critical",
 			subject: "maxconn-faults", process: "client",
 			cause: `deny_connect \(number \d+\) refuses every connect\(\) over IPv4`,
-			remedies: []string{`live bpftool cgroup detach \S+/maxconn-faults-\d+ connect4 id \d+`,
+			remedies: []string{
+				`live bpftool cgroup detach \S+/maxconn-faults-\d+ connect4 id \d+`,
 				`application.*who attached it`}},
 	},
 }

@@ -31,7 +31,8 @@ var natFaults = []fault{
 		check: []string{"--for", "3s"}, // the clients send their SYNs again
 		want: want{limit: "nat-ports", severity: "critical",
 			subject: "10.72.0.254 -> 10.72.0.1:443",
-			cause: `^10 of 10 source ports .* in use: SNAT or MASQUERADE finds no free ` +
+			cause: `^10 of 10 source ports .* in use: ` +
+				`SNAT or MASQUERADE finds no free ` +
 				`source port`,
 			remedies: []string{`topology.*source addresses in the SNAT range`,
 				`topology.*wider range of ports in the rule .*40000-40009`,
@@ -52,7 +53,8 @@ var natFaults = []fault{
 		check: []string{"--for", "3s"},
 		want: want{limit: "connection-rules", severity: "critical",
 			subject: "127.0.0.1:8080", process: "server",
-			cause: `^the firewall rule inet/f/in#\d+ allows 10 connections at once and ` +
+			cause: `^the firewall rule inet/f/in#\d+ ` +
+				`allows 10 connections at once and ` +
 				`drops the packets beyond$`,
 			remedies: []string{`topology.*higher number in the rule inet/f/in#\d+`},
 			never:    []string{`backlog`, `somaxconn`, `ct state new`}},
@@ -66,12 +68,13 @@ var natFaults = []fault{
 			return scene{works: n.begins, load: waits}
 		},
 		want: want{limit: "neighbour-queue", severity: "warning",
-			subject:  "on peer",
-			cause:    `^300 connections under way to or through 10.71.0.\d+, whose`,
-			remedies: []string{`setting net.ipv4.neigh.peer.unres_qlen_bytes 212992 -> `},
-			never:    []string{`gc_thresh`, `ip_local_port_range`}},
-		byHand: map[string]string{"net.ipv4.neigh.peer.unres_qlen_bytes": "it is a setting of " +
-			"one device"},
+			subject: "on peer",
+			cause:   `^300 connections under way to or through 10.71.0.\d+, whose`,
+			remedies: []string{
+				`setting net.ipv4.neigh.peer.unres_qlen_bytes 212992 -> `},
+			never: []string{`gc_thresh`, `ip_local_port_range`}},
+		byHand: map[string]string{
+			"net.ipv4.neigh.peer.unres_qlen_bytes": "it is a setting of one device"},
 	},
 }
 

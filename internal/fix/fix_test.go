@@ -81,7 +81,8 @@ func TestJudge(t *testing.T) {
 	}{
 		"it has room and is used": {queue(511, 41, 0, 5000), Cured, "more use it"},
 		"it has room, and the queue is empty when looked at": {
-			queue(511, 0, 0, 5000), Cured, "500 connections a second are opened, 300 were"},
+			queue(511, 0, 0, 5000), Cured,
+			"500 connections a second are opened, 300 were"},
 		"it drops still":        {queue(511, 40, 900, 5000), NotCured, "still"},
 		"nothing has changed":   {dropping, NotCured, "still"},
 		"nobody comes any more": {queue(511, 0, 0, 0), Untold, "no load"},
@@ -94,10 +95,12 @@ func TestJudge(t *testing.T) {
 		"the counter cannot be read": {strings.ReplaceAll(strings.ReplaceAll(
 			queue(511, 3, 0, 5000), "counter Tcp.PassiveOpens = 90000",
 			"counter Tcp.PassiveOpens ! permission denied"),
-			"moved counter/Tcp.PassiveOpens = 5000\n", ""), Untold, "could not be read"},
+			"moved counter/Tcp.PassiveOpens = 5000\n", ""), Untold,
+			"could not be read"},
 		"one sample": {strings.ReplaceAll(queue(511, 41, 0, 5000),
 			"system window = 10s\n", ""), Untold, "no window"},
-		"listeners cannot be read": {"system window = 10s\nlistener * ! permission denied\n",
+		"listeners cannot be read": {
+			"system window = 10s\nlistener * ! permission denied\n",
 			Untold, "permission denied"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,13 +14,14 @@ import (
 
 // Reading is a limit of one subject in one window: figures of its end, and what moved in it.
 type Reading struct {
-	Limit    string            `json:"limit"`
-	Subject  string            `json:"subject"`
-	Kind     limit.Scope       `json:"kind"` // of the subject
-	Process  string            `json:"process,omitempty"`
-	PID      int64             `json:"pid,omitempty"`
-	Measure  limit.Measure     `json:"measure"`
-	Unit     string            `json:"unit,omitempty"` // of Ceiling and Used, "" for connections
+	Limit   string        `json:"limit"`
+	Subject string        `json:"subject"`
+	Kind    limit.Scope   `json:"kind"` // of the subject
+	Process string        `json:"process,omitempty"`
+	PID     int64         `json:"pid,omitempty"`
+	Measure limit.Measure `json:"measure"`
+	// Unit is of Ceiling and Used, "" for connections.
+	Unit     string            `json:"unit,omitempty"`
 	Severity diagnose.Severity `json:"severity,omitempty"`
 	Ceiling  int64             `json:"ceiling"`
 	Used     int64             `json:"used"`

@@ -171,7 +171,8 @@ bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas 
 bytes child gro_cells initial listed napi netif_rx packets rps
 accept any drop filter forward goto input ip ip6 inet jump mangle masquerade nat none output
 postrouting prerouting raw reject return same security unknown
-maybe none unread sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress ingress,egress lsm
+maybe none unread sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress
+ingress,egress lsm
 capability selinux smack tomoyo apparmor yama loadpin safesetid lockdown landlock ima evm ipe
 almalinux alpine amzn arch centos debian fedora ol opensuse-leap rhel rocky sles ubuntu
 ena gve mana hv_netvsc virtio_net vmxnet3 e1000 e1000e igb ixgbe ixgbevf i40e iavf ice mlx4_en

@@ -18,8 +18,10 @@ func TestIncludes(t *testing.T) {
 		want  []string
 	}{
 		"a snippet of nginx that is given": {
-			"a/nginx.conf:include snippets/*.inc;|a/snippets/one.inc:listen 80 backlog=512;",
-			"", []string{"a/snippets/one.inc 1 backlog 512", "included a/snippets/one.inc"}},
+			"a/nginx.conf:include snippets/*.inc;|" +
+				"a/snippets/one.inc:listen 80 backlog=512;",
+			"", []string{"a/snippets/one.inc 1 backlog 512",
+				"included a/snippets/one.inc"}},
 		"an absolute path below a root": {
 			"r/etc/nginx/nginx.conf:include /etc/nginx/conf.d/x;|" +
 				"r/etc/nginx/conf.d/x:events { worker_connections 1; }",
@@ -55,13 +57,15 @@ func TestIncludes(t *testing.T) {
 		"TuneD": {"t/mine/tuned.conf:[main]\ninclude=base,other|" +
 			"t/base/tuned.conf:[sysctl]\nnet.core.somaxconn=5", "",
 			[]string{"t/base/tuned.conf 2 net.core.somaxconn 5",
-				"included t/base/tuned.conf", "refers it includes ../other/tuned.conf"}},
+				"included t/base/tuned.conf",
+				"refers it includes ../other/tuned.conf"}},
 		"sysctl -p": {"run.sh:C=conf/tune\nsysctl -p $C\nsysctl -p conf/none|" +
 			"conf/tune:net.core.somaxconn = 5", "",
 			[]string{"conf/tune 1 net.core.somaxconn 5", "included conf/tune",
 				"refers it loads conf/none"}},
 		"sysctl -p of what is written": {
-			"run.sh:echo net.core.somaxconn=5 > /etc/x\nsysctl -p /etc/x\nsysctl -p", "",
+			"run.sh:echo net.core.somaxconn=5 > /etc/x\n" +
+				"sysctl -p /etc/x\nsysctl -p", "",
 			[]string{"run.sh 1 net.core.somaxconn 5"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,10 +106,11 @@ func (p *parser) anyText(all *rows) {
 
 var (
 	isNginx   = regexp.MustCompile(`(?m)^\s*(?:server|http|events|upstream [\w.-]+|stream)\s*\{`)
-	isHAProxy = regexp.MustCompile(`(?m)^\s*(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
-	isTuned   = regexp.MustCompile(`(?m)^\[sysctl\]\s*$`)
-	isMySQL   = regexp.MustCompile(`(?m)^\[(?:mysqld|mariadb|server)[\w.-]*\]\s*$`)
-	treeLine  = regexp.MustCompile(`^\s*(?:- |-$|(?:- )?["']?[\w./{}$-]+["']?:(?: |$)|[]}],?$)`)
+	isHAProxy = regexp.MustCompile(
+		`(?m)^\s*(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
+	isTuned  = regexp.MustCompile(`(?m)^\[sysctl\]\s*$`)
+	isMySQL  = regexp.MustCompile(`(?m)^\[(?:mysqld|mariadb|server)[\w.-]*\]\s*$`)
+	treeLine = regexp.MustCompile(`^\s*(?:- |-$|(?:- )?["']?[\w./{}$-]+["']?:(?: |$)|[]}],?$)`)
 )
 
 // sniffed is a format that a text without a name for it has.

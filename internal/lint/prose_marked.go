@@ -6,9 +6,10 @@ import (
 )
 
 var (
-	directiveOf = regexp.MustCompile(`^\s*\.\. (?:code-block|code|sourcecode|highlight)::\s*(\S*)`)
-	listingOf   = regexp.MustCompile(`^\[(?:source)?,?\s*([\w-]*)`)
-	codeSpan    = regexp.MustCompile("``?([^`]+)``?")
+	directiveOf = regexp.MustCompile(
+		`^\s*\.\. (?:code-block|code|sourcecode|highlight)::\s*(\S*)`)
+	listingOf = regexp.MustCompile(`^\[(?:source)?,?\s*([\w-]*)`)
+	codeSpan  = regexp.MustCompile("``?([^`]+)``?")
 )
 
 // marked reads reStructuredText and AsciiDoc: what is indented behind :: or a directive, what is

@@ -143,8 +143,9 @@ func TestChurn(t *testing.T) {
 			"sysctl net.ipv4.ip_local_port_range = 32768 60999",
 			"sysctl net.ipv4.ip_local_reserved_ports = "}
 		for range 256 {
-			lines = append(lines, fmt.Sprintf("outbound 10.0.0.1->10.%d.%d.%d:443 = "+
-				"ESTABLISHED=%d ranged=1 pid=7 process=web", r.Intn(200),
+			lines = append(lines, fmt.Sprintf(
+				"outbound 10.0.0.1->10.%d.%d.%d:443 = "+
+					"ESTABLISHED=%d ranged=1 pid=7 process=web", r.Intn(200),
 				r.Intn(200), r.Intn(200), 1+r.Intn(20)))
 		}
 		entered(t, s, at(float64(i)), facts(t, lines...))
@@ -176,8 +177,8 @@ func TestFullOneGetsASeat(t *testing.T) {
 		"system bound-sockets = listed", "ports bound = ", "ports listening = 22",
 		"source 10.0.0.1 = sockets=200 destinations=100 ports=99 shared=99 opposite=40"}
 	for i := range 100 {
-		lines = append(lines, fmt.Sprintf("outbound 10.0.0.1->10.0.1.%d:443 = ESTABLISHED=2 "+
-			"ranged=2", i))
+		lines = append(lines, fmt.Sprintf("outbound 10.0.0.1->10.0.1.%d:443 = "+
+			"ESTABLISHED=2 ranged=2", i))
 	}
 	entered(t, s, at(0), facts(t, lines...))
 	lines = append(lines, "outbound 10.0.0.1->10.9.9.9:5432 = ESTABLISHED=90 ranged=90")
@@ -200,8 +201,9 @@ func TestFit(t *testing.T) {
 	for i := range 80 {
 		var lines []string
 		for j := range 50 {
-			lines = append(lines, fmt.Sprintf("listener 10.0.0.1:%d = family=4 queue=%d "+
-				"limit=9 inode=%d pid=7 process=web", 1000+j, j%10, j+1))
+			lines = append(lines, fmt.Sprintf(
+				"listener 10.0.0.1:%d = family=4 queue=%d "+
+					"limit=9 inode=%d pid=7 process=web", 1000+j, j%10, j+1))
 		}
 		snapshot := facts(t, lines...)
 		r, gauges := diagnose.CheckAll(snapshot, diagnose.Options{})

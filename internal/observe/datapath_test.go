@@ -76,10 +76,11 @@ func TestDatapathNames(t *testing.T) {
 
 // A broken os-release is a reason, and costs nothing else.
 func TestBrokenOSRelease(t *testing.T) {
+	const nobody = "! os-release does not say which distribution it is of"
 	for text, want := range map[string]string{
 		"ID=debian\nVERSION_ID=\"12\"\n": "debian 12",
-		"\x00\xff\n":                     "! os-release does not say which distribution it is of",
-		"":                               "! os-release does not say which distribution it is of",
+		"\x00\xff\n":                     nobody,
+		"":                               nobody,
 		strings.Repeat("ID=a\n", 1<<18):  "! more than 1 MiB",
 	} {
 		top := t.TempDir()

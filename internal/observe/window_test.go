@@ -66,7 +66,8 @@ func TestOpenedInWindow(t *testing.T) {
 		b.Miss(host.All(host.ListenerKind), "3 further ones")
 		for _, b := range []host.Snapshot{b, host.Baseline(b)} {
 			if r, ok := Since(b, after, time.Second).Lookup(moved); ok {
-				t.Errorf("moved by %q, and the listener may have been there", r.Text)
+				t.Errorf("moved by %q, and the listener may have been there",
+					r.Text)
 			}
 		}
 	}

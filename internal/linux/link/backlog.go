@@ -15,6 +15,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // Path says through which queue packets go that a device received, before the
@@ -250,9 +252,9 @@ func napiInto(found map[int]int, family int) error {
 // attributes.
 func parseNAPI(m []byte) (index int, own bool, err error) {
 	if len(m) < sizeofGenlmsg {
-		return 0, false, errShort
+		return 0, false, nlattr.ErrShort
 	}
-	err = eachAttr(m[sizeofGenlmsg:], func(kind uint16, v []byte) error {
+	err = nlattr.Each(m[sizeofGenlmsg:], func(kind uint16, v []byte) error {
 		switch kind {
 		case netdevNAPIIndex:
 			return setInt(&index, v)

@@ -4,19 +4,20 @@ package link
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // parseLink reads the payload of RTM_NEWLINK: struct ifinfomsg and attributes.
 func parseLink(m []byte) (Device, error) {
 	if len(m) < unix.SizeofIfInfomsg {
-		return Device{}, errShort
+		return Device{}, nlattr.ErrShort
 	}
 	flags := binary.NativeEndian.Uint32(m[8:])
 	d := Device{
@@ -28,7 +29,7 @@ func parseLink(m []byte) (Device, error) {
 		d.Kind = "loopback"
 	}
 	seen := map[uint16]bool{}
-	err := eachAttr(m[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) error {
+	err := nlattr.Each(m[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) error {
 		seen[kind] = true
 		return d.setLink(kind, v)
 	})
@@ -82,7 +83,7 @@ func (d *Device) setLink(kind uint16, v []byte) error {
 }
 
 func (d *Device) setKind(v []byte) error {
-	return eachAttr(v, func(kind uint16, v []byte) error {
+	return nlattr.Each(v, func(kind uint16, v []byte) error {
 		if kind == unix.IFLA_INFO_KIND {
 			d.Kind = text(v)
 		}
@@ -93,7 +94,7 @@ func (d *Device) setKind(v []byte) error {
 // setXDP: any mode but XDP_ATTACHED_NONE (0) is a program.
 func (d *Device) setXDP(v []byte) error {
 	const iflaXDPAttached = 2 // IFLA_XDP_ATTACHED, Linux 4.8
-	return eachAttr(v, func(kind uint16, v []byte) error {
+	return nlattr.Each(v, func(kind uint16, v []byte) error {
 		if kind == iflaXDPAttached && len(v) > 0 {
 			d.XDP = v[0] != 0
 		}
@@ -104,7 +105,7 @@ func (d *Device) setXDP(v []byte) error {
 func (d *Device) setStats(v []byte) error {
 	var w [8]uint64
 	if words(v, w[:]) < len(w) {
-		return errShort
+		return nlattr.ErrShort
 	}
 	d.Stats = Stats{RxDropped: w[6], TxDropped: w[7]}
 	return nil
@@ -114,12 +115,12 @@ func (d *Device) setStats(v []byte) error {
 // It gives the index of the device.
 func parseAddress(m []byte) (int, Address, error) {
 	if len(m) < unix.SizeofIfAddrmsg {
-		return 0, Address{}, errShort
+		return 0, Address{}, nlattr.ErrShort
 	}
 	flags := uint32(m[2])
 	index := int(int32(binary.NativeEndian.Uint32(m[4:])))
 	var local, peer []byte
-	err := eachAttr(m[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) (err error) {
+	err := nlattr.Each(m[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) (err error) {
 		switch kind {
 		case unix.IFA_LOCAL:
 			local = v
@@ -166,7 +167,7 @@ type neighbour struct {
 // that is being asked for.
 func parseNeighbour(m []byte) (neighbour, error) {
 	if len(m) < unix.SizeofNdMsg {
-		return neighbour{}, errShort
+		return neighbour{}, nlattr.ErrShort
 	}
 	e := neighbour{
 		family: m[0],
@@ -177,7 +178,7 @@ func parseNeighbour(m []byte) (neighbour, error) {
 	if e.state&unix.NUD_INCOMPLETE == 0 {
 		return e, nil
 	}
-	err := eachAttr(m[unix.SizeofNdMsg:], func(kind uint16, v []byte) error {
+	err := nlattr.Each(m[unix.SizeofNdMsg:], func(kind uint16, v []byte) error {
 		if kind == unix.NDA_DST {
 			e.address, _ = netip.AddrFromSlice(v)
 		}
@@ -211,35 +212,10 @@ func (c *NeighbourCount) add(e neighbour) {
 	}
 }
 
-// Netlink attributes: length and type, two bytes each in host order, then the
-// value, padded to four bytes (include/uapi/linux/netlink.h struct nlattr).
-const (
-	attrHeader   = 4
-	attrTypeMask = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-)
-
-var errShort = errors.New("message too short")
-
-// eachAttr calls visit for every attribute in b. A value is valid as long as b.
-func eachAttr(b []byte, visit func(kind uint16, value []byte) error) error {
-	for len(b) >= attrHeader {
-		size := int(binary.NativeEndian.Uint16(b))
-		kind := binary.NativeEndian.Uint16(b[2:]) & attrTypeMask
-		if size < attrHeader || size > len(b) {
-			return fmt.Errorf("attribute %d: length %d of %d", kind, size, len(b))
-		}
-		if err := visit(kind, b[attrHeader:size]); err != nil {
-			return err
-		}
-		b = b[min((size+3)&^3, len(b)):]
-	}
-	return nil
-}
-
 // u32 reads the first four bytes of a value.
 func u32(v []byte) (uint32, error) {
 	if len(v) < 4 {
-		return 0, errShort
+		return 0, nlattr.ErrShort
 	}
 	return binary.NativeEndian.Uint32(v), nil
 }

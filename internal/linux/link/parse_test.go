@@ -14,7 +14,7 @@ import (
 
 // attr builds one attribute.
 func attr(kind uint16, value ...byte) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, uint16(attrHeader+len(value)))
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = append(b, value...)
 	for len(b)%4 != 0 {

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // Qdisc is one queueing discipline of a device.
@@ -72,13 +74,13 @@ const (
 // gives the index of the device.
 func parseQdisc(m []byte) (int, Qdisc, error) {
 	if len(m) < sizeofTcmsg {
-		return 0, Qdisc{}, errShort
+		return 0, Qdisc{}, nlattr.ErrShort
 	}
 	index := int(int32(binary.NativeEndian.Uint32(m[4:])))
 	q := Qdisc{Handle: binary.NativeEndian.Uint32(m[8:]),
 		Parent: binary.NativeEndian.Uint32(m[12:])}
 	var options []byte
-	err := eachAttr(m[sizeofTcmsg:], func(kind uint16, v []byte) error {
+	err := nlattr.Each(m[sizeofTcmsg:], func(kind uint16, v []byte) error {
 		switch kind {
 		case tcaKind:
 			q.Kind = text(v)
@@ -104,7 +106,7 @@ func parseQdisc(m []byte) (int, Qdisc, error) {
 func (q *Qdisc) setStats(v []byte) error {
 	var s QdiscStats
 	seen := map[uint16]bool{}
-	err := eachAttr(v, func(kind uint16, v []byte) error {
+	err := nlattr.Each(v, func(kind uint16, v []byte) error {
 		seen[kind] = true
 		return s.set(kind, v)
 	})
@@ -118,13 +120,13 @@ func (s *QdiscStats) set(kind uint16, v []byte) error {
 	switch kind {
 	case tcaStatsBasic: // comes before TCA_STATS_PKT64
 		if len(v) < 12 {
-			return errShort
+			return nlattr.ErrShort
 		}
 		s.Bytes = binary.NativeEndian.Uint64(v)
 		s.Packets = uint64(binary.NativeEndian.Uint32(v[8:]))
 	case tcaStatsPkt64: // Linux 5.5, only when 32 bits do not suffice
 		if len(v) < 8 {
-			return errShort
+			return nlattr.ErrShort
 		}
 		s.Packets = binary.NativeEndian.Uint64(v)
 	case tcaStatsQueue:
@@ -135,7 +137,7 @@ func (s *QdiscStats) set(kind uint16, v []byte) error {
 
 func (s *QdiscStats) setQueue(v []byte) error {
 	if len(v) < 20 {
-		return errShort
+		return nlattr.ErrShort
 	}
 	for i, to := range []*uint32{&s.Queued, &s.Backlog, &s.Drops, &s.Requeues, &s.Overlimits} {
 		*to = binary.NativeEndian.Uint32(v[4*i:])
@@ -202,7 +204,7 @@ func limitOf(kind string, options []byte) *Limit {
 
 // findAttr is nil for an attribute that is absent or behind a malformed one.
 func findAttr(b []byte, want uint16) (found []byte) {
-	eachAttr(b, func(kind uint16, v []byte) error {
+	nlattr.Each(b, func(kind uint16, v []byte) error {
 		if kind == want && found == nil {
 			found = v
 		}

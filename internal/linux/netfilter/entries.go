@@ -8,6 +8,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // State is that of the tracker for a TCP connection
@@ -69,13 +71,13 @@ func Entries(ctx context.Context, rewritten bool, start func(), each func(Entry)
 
 // parseEntry reads the attributes of IPCTNL_MSG_CT_NEW; tcp is false of other protocols.
 func parseEntry(b []byte) (e Entry, tcp bool, err error) {
-	err = eachAttr(b, func(kind uint16, v []byte) (err error) {
+	err = nlattr.Each(b, func(kind uint16, v []byte) (err error) {
 		switch kind {
 		case ctaReply:
 			tcp, err = e.setReply(v)
 		case ctaStatus:
 			if len(v) < 4 {
-				return errShort
+				return nlattr.ErrShort
 			}
 			e.Rewritten = binary.BigEndian.Uint32(v)&statusSrcNAT != 0
 		case ctaProtoInfo:
@@ -90,8 +92,8 @@ func parseEntry(b []byte) (e Entry, tcp bool, err error) {
 func (e *Entry) setReply(b []byte) (tcp bool, err error) {
 	var from, to netip.Addr
 	var fromPort, toPort uint16
-	err = eachAttr(b, func(kind uint16, v []byte) error {
-		return eachAttr(v, func(inner uint16, v []byte) error {
+	err = nlattr.Each(b, func(kind uint16, v []byte) error {
+		return nlattr.Each(v, func(inner uint16, v []byte) error {
 			switch {
 			case kind == ctaTupleIP && (inner == ctaV4Src || inner == ctaV6Src):
 				from, _ = netip.AddrFromSlice(v)
@@ -114,11 +116,11 @@ func (e *Entry) setReply(b []byte) (tcp bool, err error) {
 }
 
 func (e *Entry) setState(b []byte) error {
-	return eachAttr(b, func(kind uint16, v []byte) error {
+	return nlattr.Each(b, func(kind uint16, v []byte) error {
 		if kind != ctaProtoInfoTCP {
 			return nil
 		}
-		return eachAttr(v, func(kind uint16, v []byte) error {
+		return nlattr.Each(v, func(kind uint16, v []byte) error {
 			if kind == ctaProtoInfoTCPKind && len(v) > 0 {
 				e.State = State(v[0])
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // reading is a rule whose expressions are read one after the other.
@@ -216,7 +218,7 @@ func (x *reading) dynset(a attributes) error {
 	if v, ok := a[one]; ok {
 		return inner(v)
 	}
-	return eachAttr(a[several], func(_ uint16, v []byte) error { return inner(v) })
+	return nlattr.Each(a[several], func(_ uint16, v []byte) error { return inner(v) })
 }
 
 // object is a limit or counter with a name of its own; its figures stand elsewhere.

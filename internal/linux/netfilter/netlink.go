@@ -11,6 +11,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // attempts bounds how often a dump is repeated that a change has interrupted (NLM_F_DUMP_INTR).
@@ -43,7 +45,7 @@ func dump(what string, kind, reply uint16, body request, start func(),
 		req.AddData(body)
 		err := req.ExecuteIter(unix.NETLINK_NETFILTER, reply, func(m []byte) bool {
 			if len(m) < len(header(0)) {
-				parse = errShort
+				parse = nlattr.ErrShort
 			} else {
 				parse = each(m[0], m[len(header(0)):])
 			}
@@ -61,36 +63,12 @@ func dump(what string, kind, reply uint16, body request, start func(),
 	return nil
 }
 
-var errShort = errors.New("message too short")
-
-// Netlink attributes: include/uapi/linux/netlink.h struct nlattr.
-const (
-	attrHeader   = 4
-	attrTypeMask = 0x3fff // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-)
-
-// eachAttr calls visit for every attribute in b. A value is valid as long as b.
-func eachAttr(b []byte, visit func(kind uint16, value []byte) error) error {
-	for len(b) >= attrHeader {
-		size := int(binary.NativeEndian.Uint16(b))
-		kind := binary.NativeEndian.Uint16(b[2:]) & attrTypeMask
-		if size < attrHeader || size > len(b) {
-			return fmt.Errorf("attribute %d: length %d of %d", kind, size, len(b))
-		}
-		if err := visit(kind, b[attrHeader:size]); err != nil {
-			return err
-		}
-		b = b[min((size+3)&^3, len(b)):]
-	}
-	return nil
-}
-
 // attributes are those of one level by their number; of several alike the last.
 type attributes map[uint16][]byte
 
 func parse(b []byte) (attributes, error) {
 	a := attributes{}
-	err := eachAttr(b, func(kind uint16, v []byte) error {
+	err := nlattr.Each(b, func(kind uint16, v []byte) error {
 		a[kind] = v
 		return nil
 	})

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/maxconn/maxconn/internal/linux/nlattr"
 )
 
 // Rule is a rule of nf_tables that bears on connections.
@@ -84,7 +86,7 @@ func parseRule(family byte, b []byte) (Rule, error) {
 	r := Rule{Family: families[family], Table: a.text(ruleTable), Chain: a.text(ruleChain),
 		Handle: a.number(ruleHandle), Plain: true}
 	reading := reading{rule: &r, registers: map[uint64]loaded{}}
-	err = eachAttr(a[ruleExpressions], func(_ uint16, v []byte) error {
+	err = nlattr.Each(a[ruleExpressions], func(_ uint16, v []byte) error {
 		e, err := parse(v)
 		if err != nil {
 			return err

@@ -228,7 +228,8 @@ func TestHost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host)
+		fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: %s\r\n"+
+			"Connection: close\r\n\r\n", host)
 		answer, err := io.ReadAll(c)
 		c.Close()
 		status := fmt.Sprintf("HTTP/1.1 %d ", want)
@@ -285,7 +286,8 @@ func TestUsers(t *testing.T) {
 		}
 		answer.Body.Close()
 		if answer.StatusCode != want {
-			t.Errorf("password %q: status %d, want %d", password, answer.StatusCode, want)
+			t.Errorf("password %q: status %d, want %d", password, answer.StatusCode,
+				want)
 		}
 	}
 }

@@ -151,7 +151,8 @@ func fired(p prometheus, f fault, made time.Time) {
 	alerted, ok2 := p.first(fmt.Sprintf(
 		`ALERTS{alertname=%q,alertstate="firing",subject=%q}`, f.alert, f.want["subject"]))
 	if !ok1 || !ok2 || alerted-shown > 2.1 {
-		p.Errorf("%s: shown at %v, firing at %v, want within two evaluations", f.alert, shown,
+		p.Errorf("%s: shown at %v, firing at %v, want within two evaluations", f.alert,
+			shown,
 			alerted)
 	}
 	p.Logf("%s: shown %.1f s after the fault was begun, firing %.1f s later", f.alert,

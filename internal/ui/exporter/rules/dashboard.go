@@ -185,7 +185,8 @@ func Host(catalogue []*limit.Limit) Dashboard {
 	b.panel("timeseries", 8, "Tables of the host and of the namespace", "percentunit", "",
 		"{{limit}} {{netns}}: "+Ratio+"{"+one+`,scope=~"host|netns"}`)
 	b.panel("timeseries", 8, "Refused, by limit", "cps", "",
-		"{{limit}} {{netns}}: rate(maxconn_limit_refusals_total{"+one+"}[$__rate_interval])")
+		"{{limit}} {{netns}}: "+
+			"rate(maxconn_limit_refusals_total{"+one+"}[$__rate_interval])")
 	b.row("Each limit")
 	b.limits(catalogue)
 	b.row("The exporter")
