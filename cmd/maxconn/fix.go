@@ -224,7 +224,11 @@ func foundIn(s host.Snapshot, e *apply.Engine, o fixOptions) (f foundFix, err er
 		Outcome: fix.NoSetting, Why: "only the application or the topology can"}
 	switch {
 	case r.Verdict == diagnose.Holds:
-		f.report.Outcome, f.report.Why = fix.Nothing, "nothing limits connections here"
+		f.report.Outcome = fix.Nothing
+		f.report.Why = "nothing that could be seen limits connections here"
+		if len(o.check.Limits) > 0 {
+			f.report.Why += ", of the limits that were asked for"
+		}
 	case r.Verdict == diagnose.Unknown:
 		f.report.Outcome, f.report.Why = fix.Unknown, render.Blocking(r)
 	case len(f.before.Watched) > 0:

@@ -34,7 +34,8 @@ func (w world) fixed(limit, setting string) fix.Report {
 	for _, args := range [][]string{{"history"}, {"fix", "--from", "1"}} {
 		args = append(args, "--state-dir", state)
 		out, err := exec.Command(path, args...).CombinedOutput()
-		if err != nil || !strings.Contains(string(out), r.Evidence[0].After.String()) {
+		words := strings.Join(strings.Fields(string(out)), " ") // it is wrapped
+		if err != nil || !strings.Contains(words, r.Evidence[0].After.String()) {
 			w.Errorf("%q: %v\n%s", args, err, out)
 		}
 	}

@@ -41,14 +41,16 @@ func (e *Engine) judge(ctx context.Context, r *Run) error {
 	ctx, stop := context.WithTimeout(ctx, r.remaining(now)) // then nobody has confirmed it
 	defer stop()
 	begun := e.Now()
+	var last *fix.Judgement
 	for looked := 1; ; looked++ {
-		j := e.judgement(ctx, r)
+		j := e.judgement(ctx, r, last)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if r.Fix.Enough(j, looked, e.Now().Sub(begun)) {
 			return e.decide(r.ID, j)
 		}
+		last = &j
 		if again, err := e.store().read(r.ID); err != nil || !e.waits(again) {
 			return nil
 		}
@@ -57,7 +59,7 @@ func (e *Engine) judge(ctx context.Context, r *Run) error {
 
 // judgement is what one window says. A judge that cannot go on is none: the run has to be rolled
 // back in time all the same.
-func (e *Engine) judgement(ctx context.Context, r *Run) (j fix.Judgement) {
+func (e *Engine) judgement(ctx context.Context, r *Run, last *fix.Judgement) (j fix.Judgement) {
 	defer func() {
 		if x := recover(); x != nil {
 			j = fix.Unread(fmt.Errorf("the judge has failed: %v", x))
@@ -67,7 +69,7 @@ func (e *Engine) judgement(ctx context.Context, r *Run) (j fix.Judgement) {
 	if err != nil {
 		return fix.Unread(err)
 	}
-	return r.Fix.Judge(s)
+	return r.Fix.Judge(s, last)
 }
 
 // waits says whether a run is to be confirmed still.

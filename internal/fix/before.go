@@ -98,6 +98,9 @@ func (b Before) Window() time.Duration { return time.Duration(b.Seconds * float6
 // comes in waves.
 const looks = 2
 
+// A queue that is longer each time is looked at more often.
+const looksAtQueue = 1 + mostGrown
+
 // mostOld is as long as the end of what was there before is waited for: TIME_WAIT takes 60 s
 // (include/net/tcp.h TCP_TIMEWAIT_LEN), and the kernel's timer is late by some.
 const mostOld = 65 * time.Second
@@ -112,7 +115,7 @@ func (b Before) old() time.Duration {
 
 // Longest is how long after the change the last look ends, at most.
 func (b Before) Longest() time.Duration {
-	return b.old() + looks*b.Window()
+	return b.old() + looksAtQueue*b.Window()
 }
 
 // Enough says whether a judgement is the last one after this many looks, and that time since the
@@ -122,7 +125,10 @@ func (b Before) Enough(j Judgement, looked int, since time.Duration) bool {
 	case j.Verdict == Cured || j.Verdict == Worse:
 		return true
 	}
-	return looked >= looks && since >= b.old()
+	filling := slices.ContainsFunc(j.Items, func(i Item) bool {
+		return i.Verdict == Untold && i.Filling > 0
+	})
+	return looked >= looks && since >= b.old() && !(filling && looked < looksAtQueue)
 }
 
 // find is the reading of a limit of a subject.

@@ -79,7 +79,7 @@ func TestJudge(t *testing.T) {
 		verdict Verdict
 		why     string
 	}{
-		"it has room and is used": {queue(511, 41, 0, 5000), Cured, "more use it"},
+		"it has room and is used": {queue(511, 41, 0, 5000), Untold, "the next window"},
 		"it has room, and the queue is empty when looked at": {
 			queue(511, 0, 0, 5000), Cured,
 			"500 connections a second are opened, 300 were"},
@@ -108,7 +108,7 @@ func TestJudge(t *testing.T) {
 			if len(b.Watched) != 1 || !b.Refusing() {
 				t.Fatalf("%+v", b)
 			}
-			j := b.Judge(parsed(t, c.after))
+			j := b.Judge(parsed(t, c.after), nil)
 			if j.Verdict != c.verdict || !strings.Contains(j.Why, c.why) {
 				t.Errorf("%s: %s, want %s: %s", j.Verdict, j.Why, c.verdict, c.why)
 			}
@@ -116,13 +116,46 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A queue that is longer than it could be has room. Whether it only fills shows in further windows.
+func TestJudgeAQueueThatFills(t *testing.T) {
+	for name, c := range map[string]struct {
+		used    []int
+		opened  int
+		verdict Verdict
+	}{
+		"it stays as long":              {[]int{41, 43}, 5000, Cured},
+		"it is empty, and nobody comes": {[]int{200, 0}, 0, Cured},
+		"bursts":                        {[]int{130, 400, 200}, 500, Cured},
+		"a small share of what comes":   {[]int{200, 400}, 5000, Cured},
+		"it grows each time":            {[]int{60, 190, 320, 450}, 500, NotCured},
+	} {
+		b := before(t, queue(5, 6, 2140, 3000))
+		var last *Judgement
+		for looked, used := range c.used {
+			j := b.Judge(parsed(t, queue(511, used, 0, c.opened)), last)
+			final := looked == len(c.used)-1
+			if j.Verdict == Untold == final || b.Enough(j, looked+1, 0) != final {
+				t.Errorf("%s: look %d: %s: %s", name, looked+1, j.Verdict, j.Why)
+			}
+			last = &j
+		}
+		if last.Verdict != c.verdict {
+			t.Errorf("%s: %s: %s", name, last.Verdict, last.Why)
+		}
+	}
+}
+
 // The sentence of the report.
 func TestSentence(t *testing.T) {
-	j := before(t, queue(5, 6, 2140, 3000)).Judge(parsed(t, queue(511, 41, 0, 5000)))
+	j := before(t, queue(5, 6, 2140, 3000)).Judge(parsed(t, queue(511, 41, 0, 5000)), nil)
 	const want = "accept-queue at 0.0.0.0:8080: 214 refused/s at 6 of 6 -> " +
 		"0 refused/s at 41 of 512"
 	if got := j.Items[0].String(); got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+	if none := (Reading{Used: 3, Ceiling: 3, RefusedPerSecond: -1}).String(); none !=
+		"refusals not counted, at 3 of 3" {
+		t.Errorf("no counter reads as %q", none)
 	}
 	if one := (Reading{Unbounded: true, RefusedPerSecond: 0.01}).String(); one !=
 		"0.1 refused/s" {
@@ -136,7 +169,7 @@ func TestNotWorse(t *testing.T) {
 	b.Watched = before(t, queue(5, 6, 2140, 3000)).Watched
 	full := Reading{Limit: "process-files", Subject: "proxy (pid 40)", Measure: "held"}
 	b.Critical = append(b.Critical, full)
-	if j := b.Judge(parsed(t, queue(511, 41, 0, 5000)+files(64, 64))); j.Verdict != Cured {
+	if j := b.Judge(parsed(t, queue(511, 0, 0, 5000)+files(64, 64)), nil); j.Verdict != Cured {
 		t.Errorf("%s: %s", j.Verdict, j.Why)
 	}
 }
@@ -146,14 +179,14 @@ func TestLessIsNoCure(t *testing.T) {
 	b := before(t, queue(5, 6, 2140, 3000))
 	for _, after := range []string{queue(511, 0, 0, 5000), queue(511, 0, 0, 100),
 		queue(511, 40, 900, 5000)} {
-		whole := b.Judge(parsed(t, after)).Verdict
+		whole := b.Judge(parsed(t, after), nil).Verdict
 		lines := strings.SplitAfter(after, "\n")
 		for i := range lines {
 			less := strings.Join(lines[:i], "") + strings.Join(lines[i+1:], "")
 			if strings.HasPrefix(lines[i], "moved ") {
 				continue // what is not there has not moved
 			}
-			if v := b.Judge(parsed(t, less)).Verdict; v == Cured && whole != Cured {
+			if v := b.Judge(parsed(t, less), nil).Verdict; v == Cured && whole != Cured {
 				t.Errorf("without %q it is cured", lines[i])
 			}
 		}
@@ -198,7 +231,7 @@ func TestBeforeSurvivesTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := parsed(t, queue(511, 41, 0, 5000))
-	if diff := cmp.Diff(b.Judge(after), again.Judge(after)); diff != "" {
+	if diff := cmp.Diff(b.Judge(after, nil), again.Judge(after, nil)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -232,7 +265,7 @@ func FuzzJudge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if j := b.Judge(s); j.Verdict == "" || j.Why == "" {
+		if j := b.Judge(s, nil); j.Verdict == "" || j.Why == "" {
 			t.Errorf("%+v", j)
 		}
 	})

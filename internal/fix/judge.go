@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
+	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
 )
@@ -36,6 +37,8 @@ type Item struct {
 	After   *Reading `json:"after"` // null where it was not to be seen
 	Verdict Verdict  `json:"verdict"`
 	Why     string   `json:"why,omitempty"`
+	// Filling counts the windows in which a queue was longer than in the one before.
+	Filling int `json:"filling,omitempty"`
 }
 
 // String is "accept-queue at :8080: 214 refused/s at 6 of 6 -> 0 refused/s at 41 of 512".
@@ -53,8 +56,10 @@ func Unread(why error) Judgement {
 		Why: "the evidence could not be read after the change: " + why.Error()}
 }
 
-// Judge compares. What is not known is never a cure, and without a load nothing is.
-func (b Before) Judge(s host.Snapshot) Judgement {
+// Judge compares a window after the change with the one before it. last is the judgement of the
+// window that ended when this one began, nil for none. What is not known is never a cure, and
+// without a load nothing is.
+func (b Before) Judge(s host.Snapshot, last *Judgement) Judgement {
 	w, ok := windowOf(s)
 	if !ok {
 		return Unread(ErrNoWindow)
@@ -68,7 +73,11 @@ func (b Before) Judge(s host.Snapshot) Judgement {
 		blind[r.key()] = g.Decides && len(g.Unseen) > 0
 	}
 	for _, before := range b.Watched {
-		j.Items = append(j.Items, w.item(s, before, after, blind))
+		i := w.item(s, before, after, blind)
+		if last.drained(&i, blind[before.key()]) {
+			i.Verdict, i.Why = Cured, "more waited than could before, and were accepted"
+		}
+		j.Items = append(j.Items, last.grown(i, w.seconds))
 	}
 	j.Worse = b.worse(after)
 	j.sum(b)
@@ -91,7 +100,7 @@ func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map
 	i.After = &now
 	switch {
 	case refuses(before, now):
-		i.Verdict, i.Why = NotCured, now.Cause
+		i.Verdict, i.Why = NotCured, "refuses still: "+now.Cause
 	case blind[now.key()]:
 		i.Why = "its figures could not all be read after the change"
 	case before.Severity == "":
@@ -103,6 +112,63 @@ func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map
 		i.Verdict, i.Why = loaded(before, now)
 	}
 	return i
+}
+
+// A queue fills where it would be full within soonFull windows and kept such a share of what came in
+// the last one, mostGrown times one after the other: a burst shows now more and now less of itself.
+const (
+	soonFull  = 10
+	kept      = 0.25
+	mostGrown = 3
+)
+
+// grown looks again at a queue that is longer than it could be before: it has room, and whether
+// the program takes what comes shows in the windows that follow.
+func (j *Judgement) grown(i Item, seconds float64) Item {
+	if i.Verdict != Cured || i.After == nil || i.Before.Measure != limit.Burst ||
+		!beyond(i.Before, *i.After) {
+		return i
+	}
+	was, known := j.item(i.Before.key())
+	if !known {
+		i.Verdict, i.Filling = Untold, 1
+		i.Why = "more wait than could before, and perhaps more still in the next window"
+		return i
+	}
+	more := i.After.Used - was.After.Used
+	if more*soonFull <= i.After.Ceiling-i.After.Used ||
+		float64(more) <= kept*i.After.OpenedPerSecond*seconds {
+		return i
+	}
+	i.Verdict, i.Filling = Untold, max(was.Filling, 1)+1
+	i.Why = "fills up still: " + figure.Count(more) + " more wait than a window ago; the " +
+		"program accepts more slowly than connections come, and a longer queue would be " +
+		"full again"
+	if i.Filling > mostGrown {
+		i.Verdict = NotCured
+	}
+	return i
+}
+
+// drained says whether a queue that was longer than it could be has become shorter again, and
+// refuses nobody: that shows a load as well, although none may come just now.
+func (j *Judgement) drained(i *Item, blind bool) bool {
+	was, known := j.item(i.Before.key())
+	return known && !blind && i.Verdict == Untold && i.After != nil &&
+		i.Before.Measure == limit.Burst && beyond(i.Before, *was.After) &&
+		i.After.Used < was.After.Used
+}
+
+// item is what an earlier judgement saw of a limit, where it was there after the change.
+func (j *Judgement) item(k key) (Item, bool) {
+	if j != nil {
+		for _, i := range j.Items {
+			if i.Before.key() == k && i.After != nil {
+				return i, true
+			}
+		}
+	}
+	return Item{}, false
 }
 
 // refuses says whether a limit still does what it was watched for.
@@ -184,8 +250,7 @@ func (j *Judgement) sum(b Before) {
 			"what was there before it lasts for up to %g s", j.Items[i].Before.Name(),
 			b.OldLast)
 	case i >= 0:
-		j.Verdict, j.Why = NotCured, j.Items[i].Before.Name()+" refuses still: "+
-			j.Items[i].Why
+		j.Verdict, j.Why = NotCured, j.Items[i].Before.Name()+" "+j.Items[i].Why
 	case worst(Untold) >= 0:
 		i = worst(Untold)
 		j.Verdict, j.Why = Untold, j.Items[i].Before.Name()+": "+j.Items[i].Why

@@ -27,8 +27,8 @@ type Reading struct {
 	Used     int64             `json:"used"`
 	// Unbounded: there is no ceiling to compare with.
 	Unbounded bool `json:"unbounded,omitempty"`
-	// RefusedPerSecond is by the counter that proves the limit; 0 where none moved, or there is
-	// none. As text it is rounded up: a refusal is never shown as none.
+	// RefusedPerSecond is by the counter that proves the limit; below 0 where nothing counts
+	// them. As text it is rounded up: a refusal is never shown as none.
 	RefusedPerSecond float64 `json:"refused_per_second"`
 	// OpenedPerSecond are the connections that were opened in its direction in the namespace
 	// (Tcp.PassiveOpens, Tcp.ActiveOpens); below 0 where that could not be read.
@@ -100,14 +100,26 @@ func (w window) reading(g limit.Gauge) Reading {
 		Kind: g.Subject.Kind, Process: g.Subject.Process,
 		PID: g.Subject.PID, Measure: g.Measure, Unit: g.Unit, Severity: diagnose.Judge(g),
 		Ceiling: g.Ceiling, Used: g.Used, Unbounded: g.Unbounded,
-		RefusedPerSecond: float64(max(g.Refused, 0)) / w.seconds,
+		RefusedPerSecond: w.refused(g),
 		OpenedPerSecond:  w.opened(g.Bounds), Cause: g.Cause,
 	}
+}
+
+// refused is how many connections a second a limit refused: most limits of outbound connections
+// have no counter.
+func (w window) refused(g limit.Gauge) float64 {
+	if g.Refused <= 0 && len(g.Limit.Refusals) == 0 {
+		return unknownRate
+	}
+	return float64(max(g.Refused, 0)) / w.seconds
 }
 
 // String is the reading without its name: "214 refused/s at 6 of 6".
 func (r Reading) String() string {
 	text := perSecond(r.RefusedPerSecond) + " refused/s"
+	if r.RefusedPerSecond < 0 {
+		text = "refusals not counted,"
+	}
 	switch {
 	case !r.Unbounded:
 		text += " at " + figure.Count(r.Used) + " of " + figure.Count(r.Ceiling)
