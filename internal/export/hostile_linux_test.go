@@ -374,16 +374,8 @@ func TestNixEvaluatesToThePlan(t *testing.T) {
 	p := hostilePlan(t, canary)
 	files := exports(t, p, NixOS)
 	lay(t, dir, files)
-	c := exec.Command(
-		tool(t, "nix-instantiate"),
-		"--eval",
-		"--strict",
-		"--json",
-		"-E",
-		"import "+filepath.Join(dir, files[0].Path)+" {}",
-	)
-	c.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_STATE_DIR="+t.TempDir())
-	out, err := c.Output()
+	out, err := nix(t, "--eval", "--strict", "--json", "-E",
+		"import "+filepath.Join(dir, files[0].Path)+" {}").Output()
 	var module struct {
 		Boot struct {
 			Kernel struct{ Sysctl map[string]any }

@@ -17,8 +17,8 @@ const (
 var ErrShort = errors.New("message too short")
 
 // Each calls visit for every attribute in b, until it returns an error. A value is valid as long
-// as b. What is left behind the last attribute and too short for one is passed over, as the kernel
-// does (lib/nlattr.c __nla_validate_parse).
+// as b. What is left behind the last attribute and too short for one is skipped, as the kernel does
+// (lib/nlattr.c __nla_validate_parse).
 func Each(b []byte, visit func(kind uint16, value []byte) error) error {
 	for len(b) >= header {
 		size := int(binary.NativeEndian.Uint16(b))
