@@ -186,7 +186,8 @@ func TestLessIsNoCure(t *testing.T) {
 			if strings.HasPrefix(lines[i], "moved ") {
 				continue // what is not there has not moved
 			}
-			if v := b.Judge(parsed(t, less), nil).Verdict; v == Cured && whole != Cured {
+			v := b.Judge(parsed(t, less), nil).Verdict
+			if v == Cured && whole != Cured {
 				t.Errorf("without %q it is cured", lines[i])
 			}
 		}

@@ -114,8 +114,9 @@ func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map
 	return i
 }
 
-// A queue fills where it would be full within soonFull windows and kept such a share of what came in
-// the last one, mostGrown times one after the other: a burst shows now more and now less of itself.
+// A queue fills where it would be full within soonFull windows and kept such a share of what came
+// in the last one, mostGrown times one after the other: a burst shows now more and now less of
+// itself.
 const (
 	soonFull  = 10
 	kept      = 0.25

@@ -22,11 +22,11 @@ const (
 		"list (another pid namespace), or by the kernel"
 	// Unasked: who decides on connect() in a cgroup, and what the maps of a datapath hold, are
 	// told to those alone who have CAP_NET_ADMIN and CAP_SYS_ADMIN.
-	Unasked = "who may ask eBPF is root with CAP_NET_ADMIN and CAP_SYS_ADMIN"
+	Unasked = "only root with CAP_NET_ADMIN and CAP_SYS_ADMIN may ask eBPF"
 	// HiddenRules: nf_tables answers to CAP_NET_ADMIN, and the names of the older iptables'
 	// tables are in a file of the host's root (net/netfilter/x_tables.c xt_proto_init, mode
 	// 0440).
-	HiddenRules = "who may see these rules is root with CAP_NET_ADMIN"
+	HiddenRules = "only root with CAP_NET_ADMIN may see firewall rules"
 	// NoStatistics is of a device whose driver counts nothing.
 	NoStatistics = "its driver gives no statistics"
 )

@@ -134,9 +134,9 @@ columns connect connection connections container context controller cookie could
 cpus cut datagram deadline deleted denied depends descriptor descriptors destinations device devices
 did directory disciplines distribution do does down driver dump during eBPF else empty end ended
 entries errno error exceeded exist exists expected family few fewer field fields file files find
-first five follow follows for found from function further gets gives gone gro had hands hard has
-have header held here hexadecimal hidden hidepid hides hierarchy hold holds host how i/o id if
-implemented in inet_diag initial inode input/output instance instances instead interrupted into
+firewall first five follow follows for found from function further gets gives gone gro had hands
+hard has have header held here hexadecimal hidden hidepid hides hierarchy hold holds host how i/o id
+if implemented in inet_diag initial inode input/output instance instances instead interrupted into
 invalid io ioctl is it its itself kB kernel key kind lacks large larger last left length less letter
 limit line lines link list listed listeners listening lists load loaded local long longer looked
 lost lower malformed many masked maxconn may memory message messages missing module more most mount
