@@ -66,13 +66,17 @@ func OutcomeOf(err error) Outcome {
 // bpf_prog_load, include/linux/capability.h bpf_capable, perfmon_capable). The namespace shows only
 // when the kernel is asked.
 func Permitted() bool {
+	return capable(unix.CAP_SYS_ADMIN) || capable(unix.CAP_BPF) && capable(unix.CAP_PERFMON)
+}
+
+// MayTrace says whether this process has CAP_SYS_PTRACE, by which /proc shows the descriptors of
+// processes that have no other capability (kernel/ptrace.c __ptrace_may_access).
+func MayTrace() bool { return capable(unix.CAP_SYS_PTRACE) }
+
+func capable(c uint) bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
-	if unix.Capget(&head, &data[0]) != nil {
-		return false
-	}
-	has := func(c uint) bool { return data[c/32].Effective>>(c%32)&1 == 1 }
-	return has(unix.CAP_SYS_ADMIN) || has(unix.CAP_BPF) && has(unix.CAP_PERFMON)
+	return unix.Capget(&head, &data[0]) == nil && data[c/32].Effective>>(c%32)&1 == 1
 }
 
 // kernelTypes are the types of the running kernel: megabytes, parsed once, by the first who loads.

@@ -12,9 +12,12 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// Table is a table of descriptors: that of a process, or of a thread that has one of its own.
+// Table is a table of descriptors. Most processes have one. Threads may have others (unshare(2),
+// CLONE_FILES); one that several threads share beside the first comes once for each of them, with
+// the same ID.
 type Table struct {
 	PID, Thread uint32 // in the pid namespace of the reader; equal for that of a process
+	ID          uint64 // which table
 	NetNS       uint32 // inode number of the network namespace of the process
 	// How many descriptors it has, by kind: in procfs.Counts the same kinds.
 	Sockets, Epolls, Events, Pipes, Files, Others int
@@ -28,6 +31,7 @@ func (t Table) Open() int {
 // Held is a TCP socket that a table holds.
 type Held struct {
 	PID, Thread uint32
+	Table       uint64 // its ID
 	Inode       uint32 // by which sock_diag knows it
 	NetNS       uint32 // inode number of the network namespace of the socket
 }
@@ -65,8 +69,8 @@ func (o *Owners) Close() {
 
 // recordBytes are the lengths of the program's two kinds of record (src/owners.c).
 const (
-	socketBytes = 16
-	tableBytes  = 40
+	socketBytes = 24
+	tableBytes  = 48
 )
 
 // Each calls socket for each TCP socket of a table, and then table for the table. Tables that have
@@ -115,14 +119,15 @@ func record(b []byte, socket func(Held), table func(Table)) int {
 		return 0
 	}
 	at := func(i int) uint32 { return binary.NativeEndian.Uint32(b[4*i:]) }
+	id := binary.NativeEndian.Uint64(b[16:])
 	if at(2) != 0 {
-		socket(Held{at(0), at(1), at(2), at(3)})
+		socket(Held{at(0), at(1), id, at(2), at(3)})
 		return socketBytes
 	}
 	if len(b) < tableBytes {
 		return 0
 	}
-	n := func(i int) int { return int(at(4 + i)) }
-	table(Table{at(0), at(1), at(3), n(0), n(1), n(2), n(3), n(4), n(5)})
+	n := func(i int) int { return int(at(6 + i)) }
+	table(Table{at(0), at(1), id, at(3), n(0), n(1), n(2), n(3), n(4), n(5)})
 	return tableBytes
 }

@@ -64,6 +64,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct nsproxy *nsproxy;
+	void *files;
 } KERNEL;
 
 struct super_block { unsigned long s_magic; } KERNEL;

@@ -20,9 +20,10 @@ struct record {
 	u32 thread; /* that has the table; the same for that of the process */
 	u32 inode;  /* 0: the table is summed up */
 	u32 netns;  /* of the socket, or of the process */
+	u64 files;  /* which table: the same for threads that share one */
 	u32 count[KINDS];
 };
-enum { SOCKET = 16 };
+enum { SOCKET = 24 };
 
 /* Only one reader has these: each opening of the iterator has a copy of this program. */
 struct record table;
@@ -77,6 +78,7 @@ INLINE void header(struct record *r, struct task_struct *task)
 	r->pid = number(READ(task->signal, pids[1]), level); /* PIDTYPE_TGID */
 	r->thread = number(task->thread_pid, level);
 	r->netns = netns_of(READ(task->nsproxy, net_ns));
+	r->files = (u64)task->files;
 }
 
 /* socket_record fills in a record, and says whether a descriptor is a socket that is wanted. */
