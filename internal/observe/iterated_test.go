@@ -107,6 +107,7 @@ func TestLargeProcessIsIterated(t *testing.T) {
 		actor *lab.Actor
 		want  string
 	}{{large, "5100"}, {small, "5000"}, {server, "10101"}} {
-		s.want(have, host.ProcessKind, strconv.Itoa(c.actor.PID()), "attributed=all sockets="+c.want)
+		s.want(have, host.ProcessKind, strconv.Itoa(c.actor.PID()),
+			"attributed=all sockets="+c.want)
 	}
 }
