@@ -13,8 +13,9 @@ const mostIterated = 1 << 20
 
 // iterated asks the kernel for the holder of every socket where the descriptors of others are not
 // for this user. Nothing changes where that takes more than this user or this kernel has. Where
-// /proc can be read it is cheaper: a check of 146,250 sockets took 230 ms of processor time with the
-// budget of descriptors, and 500 ms with this, a fourth of it for the types of the kernel (6.18).
+// /proc can be read it is cheaper: a check of 146,250 sockets took 230 ms of processor time with
+// the budget of descriptors, and 500 ms with this, a fourth of it for the types of the kernel
+// (6.18).
 func (o *owners) iterated(ctx context.Context) {
 	closed := o.err == nil && !o.hidden && o.root == "" && o.unreadable > 0
 	if !closed || bpf.MayTrace() || !bpf.Permitted() {
