@@ -69,6 +69,8 @@ func Permitted() bool {
 	return capable(unix.CAP_SYS_ADMIN) || capable(unix.CAP_BPF) && capable(unix.CAP_PERFMON)
 }
 
+const lacksCapabilities = "it takes CAP_BPF and CAP_PERFMON"
+
 // MayTrace says whether this process has CAP_SYS_PTRACE, by which /proc shows the descriptors of
 // processes that have no other capability (kernel/ptrace.c __ptrace_may_access).
 func MayTrace() bool { return capable(unix.CAP_SYS_PTRACE) }
@@ -99,7 +101,7 @@ func specOf(name string) (*ebpf.CollectionSpec, error) {
 func load(name string, prepare func(*ebpf.CollectionSpec) error,
 	shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
 	if !Permitted() {
-		return nil, &Error{name, Forbidden, "it takes CAP_BPF and CAP_PERFMON", nil}
+		return nil, &Error{name, Forbidden, lacksCapabilities, nil}
 	}
 	cache, err := kernelTypes()
 	if err != nil {
@@ -112,9 +114,15 @@ func load(name string, prepare func(*ebpf.CollectionSpec) error,
 	}
 	var loaded *ebpf.Collection
 	if err == nil {
+		used := map[string]*ebpf.Map{}
+		for m := range spec.Maps {
+			if shared[m] != nil {
+				used[m] = shared[m]
+			}
+		}
 		loaded, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 			Programs:        ebpf.ProgramOptions{LogDisabled: true},
-			MapReplacements: shared, Cache: cache})
+			MapReplacements: used, Cache: cache})
 	}
 	if err != nil {
 		return nil, refusal(name, err)
@@ -128,7 +136,7 @@ func refusal(name string, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return err
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, unix.EPERM): // EACCES is the verifier's
 		return &Error{name, Forbidden, forbiddenBy(), err}
 	}
 	return &Error{name, Absent, "a hook, a field or a helper that it needs", err}
