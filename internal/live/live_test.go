@@ -318,8 +318,8 @@ func eventWords(s *State) (words []string) {
 	return words
 }
 
-// What somebody changes is an event, what the kernel counts is none; so is what begins and ends, and
-// a namespace that comes and goes, but for those that were there from the start.
+// What somebody changes is an event, what the kernel counts is none; so is what begins and ends,
+// and a namespace that comes and goes, but for those that were there from the start.
 func TestEvents(t *testing.T) {
 	s := New(Options{})
 	survey := func(second float64, key string, lines ...string) {

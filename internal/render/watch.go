@@ -278,7 +278,8 @@ func (s *screen) watchTable(w Watch, first, last int) {
 		if i == w.Selected && paint == plain {
 			paint = bold
 		}
-		s.line(0, span{chosen, bold}, span{mark + " " + strings.TrimRight(cells, " "), paint})
+		cells = mark + " " + strings.TrimRight(cells, " ")
+		s.line(0, span{chosen, bold}, span{cells, paint})
 	}
 	if len(w.Rows) == 0 && w.Space.Why == "" {
 		s.line(watchMargin, span{"no limit has a use that is asked for", dim})

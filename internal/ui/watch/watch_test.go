@@ -373,8 +373,8 @@ func TestHostileNames(t *testing.T) {
 			AddInt("queue", 6).AddInt("family", 4).String())
 		r, gauges := diagnose.CheckAll(s, diagnose.Options{})
 		now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
-		state.Enter(now, live.Survey{Key: "a", Name: name, Own: true, Snapshot: s, Report: r,
-			Gauges: gauges})
+		state.Enter(now, live.Survey{Key: "a", Name: name, Own: true, Snapshot: s,
+			Report: r, Gauges: gauges})
 		state.Failed(now, "b", name+"b", name)
 		m := &Model{Width: 200, Height: 24}
 		m.See(Now{state.View(now, ""), map[string]host.Snapshot{"a": s}, []string{name}})
