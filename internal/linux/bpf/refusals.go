@@ -69,7 +69,7 @@ type Refusals struct {
 	Missing []*Error
 }
 
-// progress is what was told of a record, and how often it has been the same since.
+// progress is what was reported of a record, and how often it has been the same since.
 type progress struct {
 	count uint64
 	still int
