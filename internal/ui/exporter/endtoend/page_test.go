@@ -130,7 +130,7 @@ func (b *browser) looks(scheme string, width int64) {
 }
 
 // The page in a browser: it renews itself, what can be clicked does what it says, in light and
-// dark and on a screen of 400 pixels; the console stays empty, and nothing is asked of anybody else.
+// dark and on a screen of 400 pixels; the console stays empty, and nothing is asked of others.
 func TestPageInABrowser(t *testing.T) {
 	l, server, client := inside(t)
 	b := browsing(t)
