@@ -20,7 +20,8 @@ type bracer struct {
 	lexer
 	tok   token
 	depth int
-	terms int // so far
+	terms int    // so far
+	told  []word // what documents a function
 }
 
 // mostTerms bounds the words, strings and brackets that are read of a file.
@@ -50,6 +51,7 @@ func (p *parser) bracesIn(w word, l *language) {
 	p.lang = l
 	p.walk(b.block(0), "")
 	p.lang, p.role = was, role
+	p.tells(b.told...)
 	if b.terms > mostTerms {
 		p.goTo(b.row)
 		p.add(stray("", "", tooManyTerms))
@@ -92,7 +94,9 @@ func (b *bracer) block(until byte) *node {
 		key, value := b.statement(until)
 		named = named || key != nil
 		documents := b.code && b.triple && until == 0 && key == nil
-		if value != nil && !(documents && value.kind == scalar && !value.plain) {
+		if value != nil && documents && value.kind == scalar && !value.plain {
+			b.told = append(b.told, value.text)
+		} else if value != nil {
 			section.put(key, value)
 		}
 		if b.at == before && b.tok.kind != 0 && b.tok.kind != until {

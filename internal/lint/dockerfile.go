@@ -43,6 +43,8 @@ func (p *parser) dockerfile(all *rows) {
 			}
 		case "RUN", "COPY", "ADD":
 			p.within(build, func() { p.built(w, all, strings.EqualFold(m[1], "RUN")) })
+		case "LABEL":
+			p.tells(w)
 		case "CMD", "ENTRYPOINT":
 			p.within(run, func() { p.started(w) })
 		}

@@ -47,7 +47,8 @@ type parser struct {
 	above      string            // the part of a sysctl's name that the tables around give
 	under      string            // the name under which the table stands that is read
 	spelled    *spellings
-	lines      int // so far, but for empty ones and comments
+	lines      int          // so far, but for empty ones and comments
+	told       map[int]bool // rows of what is only shown
 }
 
 // document is an open here-document.
@@ -75,8 +76,10 @@ var (
 // parse finds all settings of a file of a format.
 func parse(f *format, all *rows, spelled *spellings) *parser {
 	p := &parser{spelled: spelled, format: f}
+	text := all.rest
 	p.readAll(p.format, all)
 	p.finish()
+	p.mentions(text)
 	return p
 }
 
@@ -299,6 +302,7 @@ func (p *parser) content(targets []string, w word) {
 	}
 	for _, t := range targets {
 		if t == "/dev/null" {
+			p.tells(w)
 			continue
 		}
 		if isKernelFile(t) || t == toSysctl {

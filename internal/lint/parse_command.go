@@ -89,13 +89,17 @@ func (p *parser) command(words []word, targets []string) {
 	case "sysctl":
 		p.sysctl(args)
 	case "echo":
-		p.echo(args, targets)
+		if p.echo(args, targets); len(targets) == 0 {
+			p.tells(args...)
+		}
 	case "perl":
 		p.sed(args)
 	case "systemd-run", "systemctl":
 		p.unitItems(texts(args))
 	case "printf":
-		p.printf(args, targets)
+		if p.printf(args, targets); len(targets) == 0 {
+			p.tells(args...)
+		}
 	case "ulimit":
 		p.ulimit(texts(args))
 	case "prlimit":
@@ -107,14 +111,18 @@ func (p *parser) command(words []word, targets []string) {
 	case "sed":
 		if len(targets) > 0 || slices.ContainsFunc(args, isInPlace) {
 			p.sed(args)
+		} else {
+			p.tells(args...)
 		}
 	case "modprobe", "insmod":
 		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git",
-		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[":
+		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[", "[[":
+		p.tells(words...)
 	default:
 		name := path.Base(words[0].String())
 		if message.MatchString(name) {
+			p.tells(words...)
 			return
 		}
 		if p.elements(words) || p.inBlock(words) || p.server(name, args) {
@@ -203,6 +211,7 @@ func (p *parser) otherCommand(args []word) {
 		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
 			p.bracesIn(word{w, args[i].row}, jsonText)
 		case p.isSaid(w):
+			p.tells(args[i])
 		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):
 			p.within(p.world.running(), func() {
 				p.commands(word{unquote.Replace(args[i].text), args[i].row})

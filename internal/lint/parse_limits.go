@@ -109,6 +109,8 @@ func (p *parser) unitLine(text string) {
 	name, value, ok := strings.Cut(text, "=")
 	switch name = trim(name); {
 	case !ok:
+	case prose[strings.ToLower(name)]:
+		p.tells(word{text, p.row})
 	case p.misplaced(name) && trim(value) != "":
 		s := stray(name, trim(value), wrongSection)
 		s.form = asUnit

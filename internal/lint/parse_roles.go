@@ -24,6 +24,8 @@ func (p *parser) tunedLine(t string) {
 		p.assignment(p.filledIn(t))
 	case p.section == "variables":
 		p.remember(name, value)
+	case p.section == "main" && prose[name]:
+		p.tells(word{t, p.row})
 	case name == "nf_conntrack_hashsize":
 		p.add(setting{form: asOption, key: "hashsize", value: p.filledIn(value),
 			subject: "running"})

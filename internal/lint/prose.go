@@ -28,6 +28,9 @@ type page struct {
 // markdown reads what CommonMark calls code, the rows of tables, and lines by themselves.
 func (p *parser) markdown(all *rows) {
 	source := withoutFront(all.rest)
+	if at := strings.Index(source, strings.TrimLeft(source, "\n")); at > 0 {
+		p.tells(word{source[:at], all.n + 1})
+	}
 	cut := len(source) > largestPage
 	if cut {
 		source = source[:strings.LastIndexByte(source[:largestPage], '\n')+1]
@@ -163,6 +166,7 @@ func (p *parser) inLanguage(language string, w word) {
 	}
 	switch {
 	case f == shellText && hasPrompts(w.text):
+		p.tells(w)
 		p.readAs(shellText, word{typed(w.text), w.row})
 	case f.name == "patch":
 		p.readAs(anything, word{added(w.text), w.row})

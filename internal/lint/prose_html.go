@@ -39,6 +39,7 @@ func (t *htmlPage) token(tok html.Token, row int) {
 	switch tok.Type {
 	case html.TextToken:
 		if t.dead != "" {
+			t.tells(word{tok.Data, row})
 			return
 		}
 		if !t.filled {

@@ -60,6 +60,7 @@ func (p *parser) entry(k, v *node) {
 	p.goTo(k.row)
 	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
 		isExtra(key, v) || p.lang.isCode() && (key == "raise" || key == "throw") {
+		p.tellsNode(v)
 		return
 	}
 	if v.isText() && isModule(key) {

@@ -30,6 +30,7 @@ func (p *parser) sequence(n *node, name string) {
 	}
 	for _, c := range n.items {
 		if c.kind == scalar && prose[knob.Last(name)] {
+			p.tells(c.text)
 			continue
 		}
 		p.walk(c, name)
@@ -129,6 +130,7 @@ func (p *parser) scalar(n *node, name string) {
 	case isUlimits(name):
 		p.containerUlimit(text)
 	case isRemark(text):
+		p.tells(n.text)
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
 		p.moduleOption(text):
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
@@ -162,7 +164,8 @@ func (p *parser) writeNode(n *node) {
 // block takes a string of several lines. It may be YAML again, or a file of another kind.
 func (p *parser) block(n *node, name string) {
 	if p.lang.isCode() && p.lang.code && name == "" {
-		return // what documents a function
+		p.tells(n.text) // what documents a function
+		return
 	}
 	first := len(p.settings)
 	if p.target != "" {
