@@ -15,6 +15,7 @@ wanted=(
   "browser chromium"
   "strace strace"
   "tools nftables iproute2"
+  "clang clang-14 llvm-14"
   "metrics prometheus prometheus-alertmanager prometheus-node-exporter"
   "vm qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring"
 )
