@@ -9,7 +9,7 @@ import (
 )
 
 // mentions notes where a text names a setting about connections, a number behind it, and no reader
-// took that for a setting: in a form that lint does not know it would be passed over silently.
+// took that for a setting: in a form that lint does not know it would be skipped silently.
 func (p *parser) mentions(text string) {
 	if p.format.by == byNone || oneOfRoles(p.format.role, sysctlRole, limitsRole, moduleRole) {
 		return // nothing of it is read, or every line is
