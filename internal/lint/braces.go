@@ -42,7 +42,7 @@ func (p *parser) bracesIn(w word, l *language) {
 		text = p.masked(text)
 	}
 	role := p.role
-	if p.role == anyRole && !p.oneRow {
+	if p.role == anyRole {
 		p.role = shellRole
 	}
 	b := &bracer{lexer: lexer{language: l, text: text, row: w.row}}
@@ -214,6 +214,10 @@ func (b *bracer) term() term {
 		}
 		n = b.block(map[byte]byte{'{': '}', '[': ']', '(': ')'}[t.kind])
 		out.body, out.call = t.kind == '{', t.kind == '('
+		if b.nix && out.call && len(n.items) == 1 && (n.kind == list ||
+			overrides[knob.Last(n.keys[0].String())]) {
+			n = n.items[0] // (1024), (lib.mkForce 1024)
+		}
 	case 'w':
 		if b.ends && t.text.text == "do" && b.depth <= deepestBrace {
 			for b.tok.kind != '\n' && b.tok.kind != 0 {

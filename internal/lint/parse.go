@@ -13,17 +13,17 @@ import (
 
 // parser collects the settings of one file.
 type parser struct {
-	role       role
-	row        int
-	settings   []setting
-	section    string // of the last [section] line
-	here       *document
-	looped     int                 // how many settings loops have made
-	loops      map[string][]string // the names of sysctls that a loop puts into a variable
-	depth      int                 // of commands inside quotes
-	oneRow     bool                // all lines of a string stand on one row
-	tree       int                 // bytes of YAML that were parsed
-	all        *rows               // the lines after this one, nil inside of a command
+	role     role
+	row      int
+	settings []setting
+	section  string // of the last [section] line
+	here     *document
+	looped   int                 // how many settings loops have made
+	loops    map[string][]string // the names of sysctls that a loop puts into a variable
+	depth    int                 // of commands inside quotes
+
+	tree       int   // bytes of YAML that were parsed
+	all        *rows // the lines after this one, nil inside of a command
 	sh         *syntax.Parser
 	shell      int    // bytes given to it
 	failed     int    // those of them that were no statement
@@ -150,9 +150,7 @@ func (p *parser) read(all *rows, r role) {
 	p.all, p.role, p.here = all, r, nil
 	for all.more() && len(p.settings) <= mostSettings {
 		text := all.next()
-		if !p.oneRow {
-			p.row = all.n
-		}
+		p.row = all.n
 		if p.continues(text) {
 			text = whole(text, all)
 		}
@@ -310,6 +308,10 @@ func (p *parser) content(targets []string, w word) {
 				p.row = row
 				p.write(t, line)
 			}
+			continue
+		}
+		if t == toTree {
+			p.readAs(formatTagged("yaml"), w)
 			continue
 		}
 		if t == toShell {

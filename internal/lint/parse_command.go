@@ -37,13 +37,34 @@ func (p *parser) inside(w word, step func()) {
 	}
 	was := *p
 	p.row, p.all, p.depth = w.row, nil, was.depth+1
-	p.oneRow = was.oneRow || strings.Contains(w.text, written)
-	if was.oneRow {
-		p.row = was.row
-	}
 	step()
-	p.depth, p.row, p.all, p.oneRow = was.depth, was.row, was.all, was.oneRow
+	p.depth, p.row, p.all = was.depth, was.row, was.all
 	p.role, p.here = was.role, was.here
+	if strings.Contains(w.text, written) {
+		p.backIn(w, len(was.settings), len(was.refers))
+	}
+}
+
+// backIn puts what was found in a text into the rows of the file: those lines of the text that were
+// written as \n stand in the row of the line before.
+func (p *parser) backIn(w word, settings, refers int) {
+	rows := []int{w.row}
+	for i := 0; i < len(w.text); i++ {
+		if folds := strings.HasPrefix(w.text[i:], folded); folds || w.text[i] == '\n' {
+			row := rows[len(rows)-1]
+			if folds || !strings.HasPrefix(w.text[i+1:], written) {
+				row++
+			}
+			rows = append(rows, row)
+		}
+	}
+	in := func(row int) int { return rows[min(max(row-w.row, 0), len(rows)-1)] }
+	for i := settings; i < len(p.settings); i++ {
+		p.settings[i].row = in(p.settings[i].row)
+	}
+	for i := refers; i < len(p.refers); i++ {
+		p.refers[i].Line = in(p.refers[i].Line)
+	}
 }
 
 // files leaves out what is no file.
@@ -249,6 +270,9 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 // argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply
 // net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
+	if key, ok := belowProc(w); ok && knob.Find(key) != nil {
+		w = key // write_file /proc/sys/net/core/somaxconn 1024
+	}
 	name, value, ok := strings.Cut(w, "=")
 	key := knob.Key(name)
 	if !looksLikeKey(name) || p.role == anyRole && knob.Find(key) == nil || !p.isNearKey(key) {
@@ -349,6 +373,10 @@ func (o *printout) word() word { return word{o.text.String(), o.first} }
 
 func (p *parser) printed(w word, targets []string) {
 	for _, t := range targets {
+		if t == toTree {
+			p.content([]string{t}, w)
+			continue
+		}
 		for row, line := range w.lines() {
 			p.row = row
 			p.write(t, line)
@@ -396,10 +424,12 @@ func (p *parser) write(target, text string) {
 	p.into(target, func() { p.as(r, text) })
 }
 
-// toSysctl and toShell are where the output of commands goes that sysctl -p and a shell read.
+// toSysctl, toShell and toTree are where the output of commands goes that sysctl -p, a shell, and
+// what takes YAML read.
 const (
 	toSysctl = "\x00sysctl"
 	toShell  = "\x00shell"
+	toTree   = "\x00tree"
 )
 
 // queueFile is /sys/class/net/DEVICE/tx_queue_len.

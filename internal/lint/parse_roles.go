@@ -22,6 +22,10 @@ func (p *parser) tunedLine(t string) {
 	case !ok:
 	case p.section == "sysctl":
 		p.assignment(p.filledIn(t))
+	case p.section == "sysfs":
+		p.write(name, p.filledIn(value))
+	case name == "txqueuelen":
+		p.add(setting{form: asQueue, key: name, value: p.filledIn(value)})
 	case p.section == "variables":
 		p.remember(name, value)
 	case p.section == "main" && prose[name]:
@@ -77,6 +81,7 @@ func (p *parser) superviseLine(t string) {
 		return
 	}
 	name, value, ok := strings.Cut(t, "=")
+	value, _, _ = strings.Cut(value, " ;") // a comment
 	switch name, value = trim(name), trim(value); {
 	case !ok:
 	case name == "minfds":

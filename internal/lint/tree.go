@@ -121,11 +121,7 @@ func isExtra(key string, v *node) bool {
 
 func (l *language) isCode() bool { return l != nil }
 
-func (p *parser) goTo(row int) {
-	if !p.oneRow {
-		p.row = row
-	}
-}
+func (p *parser) goTo(row int) { p.row = row }
 
 // isFileName says whether a key names a file whose format is known, as the data of a ConfigMap do.
 func (p *parser) isFileName(key string) bool {
@@ -190,11 +186,14 @@ func nestedIn(above, key string) string {
 // sysctlEntry takes a value, or a table that has one.
 func (p *parser) sysctlEntry(k *node, name string, v *node, joined bool) bool {
 	if v.kind != scalar {
+		expression := p.lang.isCode() && (v.kind == list || p.lang == nixText &&
+			knob.Find(name) != nil)
 		v = v.merged()
 		if inner := v.under("value", "val"); inner.isText() {
 			p.sysctlValue(name, inner, joined)
 			return true
 		}
+
 		for i, key := range v.keys { // Salt: the name stands above
 			if strings.HasPrefix(key.String(), "sysctl.") {
 				in := v.items[i].merged()
@@ -204,7 +203,11 @@ func (p *parser) sysctlEntry(k *node, name string, v *node, joined bool) bool {
 				}
 			}
 		}
-		return false
+		if expression {
+			p.sysctlAt(k.row, name, &node{text: word{"(...)", k.row}, made: true},
+				joined)
+		}
+		return expression
 	}
 	if !v.isText() || isNull(v) {
 		return v.isText() || v.kind == scalar && !looksLikeKey(k.String())

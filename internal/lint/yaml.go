@@ -185,9 +185,7 @@ func (p *parser) parts(text string, row int) {
 
 // lastLine reads a line by itself.
 func (p *parser) lastLine(text string, row int) {
-	if !p.oneRow {
-		p.row = row
-	}
+	p.row = row
 	if len(text) > longestLine {
 		p.add(stray("", "", tooLong))
 		return
