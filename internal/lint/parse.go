@@ -49,6 +49,7 @@ type parser struct {
 	spelled    *spellings
 	lines      int          // so far, but for empty ones and comments
 	told       map[int]bool // rows of what is only shown
+	copied     int          // nodes of tasks, for the items of their loops
 }
 
 // document is an open here-document.

@@ -13,7 +13,9 @@ import (
 func (p *parser) walk(n *node, name string) {
 	switch n.kind {
 	case table:
-		p.within(p.worldOf(n, name), func() { p.table(n, name) })
+		if !p.eachItem(n, name) {
+			p.within(p.worldOf(n, name), func() { p.table(n, name) })
+		}
 	case list:
 		p.sequence(n, name)
 	case scalar:
@@ -253,6 +255,11 @@ func (p *parser) item(n *node, name string, taken map[*node]bool) {
 	for _, field := range []string{"name", "key", "namespace"} {
 		k := n.under(field)
 		if !k.isText() || !looksLikeKey(firstWord(k.String())) {
+			if k.isText() && variable(k.String()) && p.lang == nil &&
+				knob.Last(name) == "sysctl" {
+				p.goTo(k.row)
+				p.notRead("it sets the sysctl that " + k.String() + " names")
+			}
 			continue
 		}
 		taken[value] = true
