@@ -50,6 +50,7 @@ type parser struct {
 	lines      int          // so far, but for empty ones and comments
 	told       map[int]bool // rows of what is only shown
 	copied     int          // nodes of tasks, for the items of their loops
+	asked      bool         // the environment gives a server its queue
 }
 
 // document is an open here-document.

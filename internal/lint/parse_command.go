@@ -9,9 +9,54 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// wrappers are words in front of a command that run it.
-var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command",
-	"builtin", "busybox", "nice", "-"}
+// wrapper is a command that runs the one behind it: how many words of its own stand in front of
+// that, the word without which it does not, and its flags that have a value.
+type wrapper struct {
+	own         int
+	with, flags string
+}
+
+// wrappers are those of shells, of containers, and of languages.
+var wrappers = map[string]wrapper{
+	"sudo": {flags: "-u -g -h -p -C -U -r -t"}, "doas": {flags: "-u -C"},
+	"exec": {flags: "-a"}, "nohup": {}, "env": {flags: "-u -C"}, "time": {flags: "-f -o"},
+	"command": {}, "builtin": {}, "busybox": {}, "nice": {flags: "-n"}, "-": {},
+	"gosu": {own: 1}, "su-exec": {own: 1}, "s6-setuidgid": {own: 1}, "setuser": {own: 1},
+	"tini": {flags: "-p -e"}, "dumb-init": {flags: "-r"}, "catatonit": {},
+	"timeout": {own: 1, flags: "-s -k"}, "setsid": {}, "stdbuf": {flags: "-i -o -e"},
+	"ionice": {flags: "-c -n"}, "chrt": {own: 1}, "taskset": {own: 1},
+	"numactl": {flags: "-m -N -C -p"}, "setpriv": {flags: "--reuid --regid"},
+	"python": {with: "-m", flags: "-X -W"}, "python3": {with: "-m", flags: "-X -W"},
+	"uv":     {with: "run", flags: "--with --extra --group --project --directory -p"},
+	"poetry": {with: "run"}, "pipenv": {with: "run"}, "pdm": {with: "run"},
+	"bundle": {with: "exec"}, "npx": {}, "ddtrace-run": {}, "opentelemetry-instrument": {},
+	"newrelic-admin": {with: "run-program"},
+}
+
+// behind is the command that a wrapper runs, nil where it runs none.
+func (w wrapper) behind(words []word) []word {
+	with := w.with == ""
+	for ; len(words) > 0; words = words[1:] {
+		text := words[0].String()
+		switch {
+		case !with && text == w.with:
+			with = true
+		case text == "--" || len(text) < 2 || text[0] != '-':
+			if text == "--" {
+				words = words[1:]
+			}
+			if !with || len(words) <= w.own {
+				return nil
+			}
+			return words[w.own:]
+		case slices.Contains(strings.Fields(w.flags), text) && len(words) > 1:
+			words = words[1:]
+		}
+	}
+	return nil
+}
+
+func isWrapper(name string) bool { _, ok := wrappers[name]; return ok }
 
 // commands takes the commands of a string. In one over several lines, every form is looked for.
 func (p *parser) commands(w word) {
@@ -85,15 +130,12 @@ func unwrapped(words []word) []word {
 	for len(words) > 0 {
 		name := path.Base(words[0].text)
 		switch {
-		case slices.Contains(wrappers, name):
-			words = words[1:]
-			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
-				flag := words[0].text
-				words = words[1:]
-				if flag == "-u" || flag == "-g" || flag == "-n" && name == "nice" {
-					words = words[1:]
-				}
+		case isWrapper(name):
+			rest := wrappers[name].behind(words[1:])
+			if rest == nil && wrappers[name].with != "" {
+				return words
 			}
+			words = rest
 		case assignedFirst.MatchString(words[0].text) && len(words) > 1:
 			words = words[1:]
 		default:
@@ -231,6 +273,13 @@ func (p *parser) otherCommand(args []word) {
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
 		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
 			p.bracesIn(word{w, args[i].row}, jsonText)
+		case isServer(path.Base(w)) && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "-"):
+			p.within(p.world.running(), func() { p.server(path.Base(w), args[i+1:]) })
+			return
+		case p.world.given && serverOf(w) != "" && i+1 < len(args) &&
+			strings.HasPrefix(args[i+1].text, "-"):
+			p.within(p.world.running(), func() { p.server(serverOf(w), args[i+1:]) })
+			return
 		case p.isSaid(w):
 			p.tells(args[i])
 		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):

@@ -86,6 +86,8 @@ func (p *parser) superviseLine(t string) {
 	case !ok:
 	case name == "minfds":
 		p.program("supervisor", "minfds", value)
+	case name == "environment":
+		p.environment(strings.ReplaceAll(value, ",", " "), p.row)
 	case name == "command":
 		p.statement(asScript(value))
 	}

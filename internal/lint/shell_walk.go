@@ -281,6 +281,7 @@ func (s *script) assigned(a *syntax.Assign) {
 	}
 	name, value := a.Name.Value, w.String()
 	switch {
+	case s.variableItem(name, value, w.row):
 	case strings.HasPrefix(w.text, "$("): // its commands are read by themselves
 	case strings.Contains(w.text, "\n"):
 		s.nested(w)

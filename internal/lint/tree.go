@@ -48,6 +48,7 @@ func (p *parser) table(n *node, name string) {
 	p.rangeIn(n, taken)
 	p.fileIn(n, taken)
 	p.commandIn(n, taken)
+	p.imageCommand(n, taken)
 	p.ulimitIn(n, name, taken)
 	for i, k := range n.keys {
 		if v := n.items[i]; !taken[v] {
@@ -70,6 +71,9 @@ func (p *parser) entry(k, v *node) {
 		return
 	}
 	if name, joined, ok := p.sysctlKey(k); ok && p.sysctlEntry(k, name, v, joined) {
+		return
+	}
+	if v.isText() && p.variableItem(key, v.String(), v.text.row) {
 		return
 	}
 	last := knob.Last(key)
@@ -250,6 +254,10 @@ func (p *parser) sysctlAt(row int, name string, v *node, joined bool) {
 func (p *parser) item(n *node, name string, taken map[*node]bool) {
 	value := n.under("value", "val")
 	if !value.isText() {
+		return
+	}
+	if p.variableItem(n.at("name"), value.String(), value.text.row) {
+		taken[value] = true
 		return
 	}
 	for _, field := range []string{"name", "key", "namespace"} {

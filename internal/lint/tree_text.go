@@ -77,8 +77,8 @@ func commandList(n *node, name string) (all []word, ok bool) {
 		return nil, false
 	}
 	first := path.Base(all[0].String())
-	runs := first == "sysctl" || slices.Contains(shells, first) || slices.Contains(wrappers,
-		first) || isServer(first)
+	runs := first == "sysctl" || slices.Contains(shells, first) || isWrapper(first) ||
+		isServer(first)
 	return all, runs && len(unwrapped(all)) > 0 &&
 		(n.flow || slices.Contains(commandNames, strings.ToLower(name)))
 }
@@ -129,6 +129,8 @@ func (p *parser) scalar(n *node, name string) {
 		p.containerUlimit(strings.Replace(text, ":", "=", 1))
 	case isUlimits(name):
 		p.containerUlimit(text)
+	case name == "environment" && strings.Contains(text, "="):
+		p.environment(strings.Replace(text, "=", "='", 1)+"'", n.text.row)
 	case isRemark(text):
 		p.tells(n.text)
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
