@@ -45,6 +45,9 @@ func (p *parser) bracesIn(w word, l *language) {
 	if p.role == anyRole {
 		p.role = shellRole
 	}
+	if l.ends {
+		text = rubyWords.ReplaceAllStringFunc(text, quotedList)
+	}
 	b := &bracer{lexer: lexer{language: l, text: text, row: w.row}}
 	b.advance()
 	was := p.lang
@@ -56,6 +59,15 @@ func (p *parser) bracesIn(w word, l *language) {
 		p.goTo(b.row)
 		p.add(stray("", "", tooManyTerms))
 	}
+}
+
+// rubyWords are %w[a b], a list of strings.
+var rubyWords = regexp.MustCompile(`%[wWiI](?:\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>)`)
+
+var rubyWord = regexp.MustCompile(`[^\s"]+`)
+
+func quotedList(words string) string {
+	return "[" + rubyWord.ReplaceAllString(words[3:len(words)-1], `"$0",`) + "]"
 }
 
 func (b *bracer) advance() { b.tok = b.token() }
@@ -164,15 +176,19 @@ func (b *bracer) statement(until byte) (key, value *node) {
 		t := b.term()
 		if n := len(terms); t.node != nil && t.kind == list && t.next && n > 0 &&
 			terms[n-1].node != nil && terms[n-1].plain && t.call {
+			if b.ends && b.tok.kind == '{' && len(t.items) == 1 && t.items[0].isText() {
+				terms = append(terms, term{node: t.items[0]}) // the label of a block
+				continue
+			}
 			call := &node{kind: table, row: terms[n-1].row}
 			call.put(terms[n-1].node, t.node)
+			t.node.call = true
 			terms[n-1] = term{node: call, next: terms[n-1].next}
 			continue
 		}
 		terms = append(terms, t)
 		if b.titles && t.colon && len(terms) == 2 && terms[0].node != nil &&
-			!terms[0].plain &&
-			until == '}' {
+			!terms[0].plain && until == '}' {
 			return b.titled(terms[0].node)
 		}
 	}
@@ -182,7 +198,6 @@ func (b *bracer) statement(until byte) (key, value *node) {
 // titled is what stands behind the title of a resource of Puppet.
 func (b *bracer) titled(title *node) (key, value *node) {
 	n := &node{kind: table, row: title.row}
-	n.put(&node{text: word{"name", title.row}, row: title.row}, title)
 	for b.tok.kind != 0 && b.tok.kind != '}' && b.tok.kind != ';' {
 		if key, value := b.statement(','); key != nil {
 			n.put(key, value)
@@ -191,7 +206,22 @@ func (b *bracer) titled(title *node) (key, value *node) {
 			b.advance()
 		}
 	}
-	return title, n
+	if title.kind == scalar {
+		return title, n.titled(title)
+	}
+	all := &node{kind: list, row: title.row}
+	for _, one := range title.items[:min(len(title.items), mostPrinted)] {
+		all.items = append(all.items, n.titled(one))
+	}
+	return nil, all
+}
+
+// titled is a table with a title as its name.
+func (n *node) titled(title *node) *node {
+	out := &node{kind: table, row: title.row}
+	out.put(&node{text: word{"name", title.row}, row: title.row}, title)
+	out.keys, out.items = append(out.keys, n.keys...), append(out.items, n.items...)
+	return out
 }
 
 // term takes the next part of a statement.
@@ -220,9 +250,7 @@ func (b *bracer) term() term {
 		}
 	case 'w':
 		if b.ends && t.text.text == "do" && b.depth <= deepestBrace {
-			for b.tok.kind != '\n' && b.tok.kind != 0 {
-				b.advance() // |names|
-			}
+			b.parameters()
 			n = b.block('e')
 			n.kind, out.body = table, true
 			for len(n.keys) < len(n.items) {
@@ -232,6 +260,16 @@ func (b *bracer) term() term {
 	}
 	out.node = n
 	return out
+}
+
+// parameters skips |names|.
+func (b *bracer) parameters() {
+	open := strings.HasPrefix(b.tok.text.text, "|")
+	for first := true; open && b.tok.kind != '\n' && b.tok.kind != 0; first = false {
+		text := b.tok.text.text
+		open = !strings.HasSuffix(text, "|") || first && text == "|"
+		b.advance()
+	}
 }
 
 // entry makes a name and a value of the parts of a statement.

@@ -113,6 +113,7 @@ var (
 	isNginx   = regexp.MustCompile(`(?m)^\s*(?:server|http|events|upstream [\w.-]+|stream)\s*\{`)
 	isHAProxy = regexp.MustCompile(
 		`(?m)^\s*(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
+	isJSON   = regexp.MustCompile(`^\s*[[{]\s*["{[][^\n]*\n(?s:.*)[]}]\s*$`)
 	isTuned  = regexp.MustCompile(`(?m)^\[sysctl\]\s*$`)
 	isMySQL  = regexp.MustCompile(`(?m)^\[(?:mysqld|mariadb|server)[\w.-]*\]\s*$`)
 	treeLine = regexp.MustCompile(`^\s*(?:- |-$|(?:- )?["']?[\w./{}$-]+["']?:(?: |$)|[]}],?$)`)
@@ -125,6 +126,8 @@ func (p *parser) sniffed(text string) *format {
 		return formatTagged("nginx")
 	case strings.Contains(text, "bind ") && isHAProxy.MatchString(text):
 		return formatTagged("haproxy")
+	case strings.Contains(text, `"`) && isJSON.MatchString(text):
+		return formatTagged("json")
 	case !strings.Contains(text, "["):
 	case isTuned.MatchString(text):
 		return formatTagged("tuned")

@@ -25,6 +25,9 @@ func (p *parser) sequence(n *node, name string) {
 		p.setrlimit(n.items[0].String(), n.items[1])
 		return
 	}
+	if p.pair(n, name) {
+		return
+	}
 	if p.lang.isCode() && len(n.items) > 0 {
 		p.listens(n, name)
 	}
@@ -36,6 +39,23 @@ func (p *parser) sequence(n *node, name string) {
 		p.walk(c, name)
 	}
 }
+
+// pair takes a name and a value that stand side by side: ("net.core.somaxconn", 1024).
+func (p *parser) pair(n *node, name string) bool {
+	if len(n.items) != 2 || !n.items[0].isText() || !n.items[1].isText() ||
+		n.call && !setsPair.MatchString(name) {
+		return false
+	}
+	key, value := knob.Key(n.items[0].String()), n.items[1]
+	if !looksLikeKey(key) || knob.Find(key) == nil || !isValue(value.String()) {
+		return false
+	}
+	p.sysctlAt(n.items[0].row, key, value, false)
+	return true
+}
+
+// setsPair are functions that set what they are given.
+var setsPair = regexp.MustCompile(`(?i)(?:^|[._])(?:set|write|apply|tune|put)|sysctl`)
 
 // setrlimit takes resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)).
 func (p *parser) setrlimit(name string, v *node) {
