@@ -177,7 +177,7 @@ func (b *bracer) statement(until byte) (key, value *node) {
 		if n := len(terms); t.node != nil && t.kind == list && t.next && n > 0 &&
 			terms[n-1].node != nil && terms[n-1].plain && t.call {
 			if b.ends && b.tok.kind == '{' && len(t.items) == 1 && t.items[0].isText() {
-				terms = append(terms, term{node: t.items[0]}) // the label of a block
+				terms = append(terms, term{node: t.items[0]}) // a block's label
 				continue
 			}
 			call := &node{kind: table, row: terms[n-1].row}

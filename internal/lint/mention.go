@@ -150,7 +150,8 @@ var mentionWords = set("nofile LimitNOFILE DefaultLimitNOFILE worker_connections
 // one that stands in the next line.
 var (
 	valueBehind = regexp.MustCompile(`^(?:[^\w\n<!]{0,12}|[^\w\n<!]{1,6}(?:to|at)[^\w\n<!]{1,6}|` +
-		`[^\w\n<!]{1,12}(?:value|val)[^\w\n<!]{1,12})(-?[0-9]+)(?:[^\w.>-]|$)`)
+		`[^\w\n<!]{1,12}(?:value|val)[^\w\n<!]{1,12})` +
+		`(-?[0-9]+)(?:[^\w.>-]|$)`)
 	valueBelow = regexp.MustCompile(
 		`^[^\w\n<!]{0,4}\n[ \t"']*(?:value|val)["']?[ \t]*[:=][=>]?[ \t"']*([0-9]+)\b`)
 )

@@ -22,35 +22,36 @@ type parser struct {
 	loops    map[string][]string // the names of sysctls that a loop puts into a variable
 	depth    int                 // of commands inside quotes
 
-	tree       int   // bytes of YAML that were parsed
-	all        *rows // the lines after this one, nil inside of a command
-	sh         *syntax.Parser
-	shell      int    // bytes given to it
-	failed     int    // those of them that were no statement
-	where      string // the command that carries what follows elsewhere
-	world      world
-	branches   bool // there are lines that may not run
-	format     *format
-	refers     []Reference
-	wrote      map[string]bool // the files that commands write
-	included   string          // the file that includes this one, and its line
-	includedAt int
-	vars       map[string]string // what variables are set to, "" for more than one value
-	hostNet    bool              // a Quadlet unit with Network=host
-	accept     bool              // a socket unit that starts a process for each connection
-	lang       *language         // of the tree that is read, nil for YAML
-	masks      []string          // what templates fill in
-	target     string            // the file that what is read will be
-	opened     string            // the file that a program opened
-	pages      int               // that are read, in which lines may be sentences
-	repeated   map[string]bool   // settings that aliases have made
-	above      string            // the part of a sysctl's name that the tables around give
-	under      string            // the name under which the table stands that is read
-	spelled    *spellings
-	lines      int          // so far, but for empty ones and comments
-	told       map[int]bool // rows of what is only shown
-	copied     int          // nodes of tasks, for the items of their loops
-	asked      bool         // the environment gives a server its queue
+	tree        int   // bytes of YAML that were parsed
+	all         *rows // the lines after this one, nil inside of a command
+	sh          *syntax.Parser
+	shell       int    // bytes given to it
+	failed      int    // those of them that were no statement
+	where       string // the command that carries what follows elsewhere
+	world       world
+	branches    bool // there are lines that may not run
+	format      *format
+	refers      []Reference
+	wrote       map[string]bool // the files that commands write
+	included    string          // the file that includes this one, and its line
+	includedAt  int
+	vars        map[string]string // what variables are set to, "" for more than one value
+	hostNet     bool              // a Quadlet unit with Network=host
+	accept      bool              // a socket unit that starts a process for each connection
+	lang        *language         // of the tree that is read, nil for YAML
+	masks       []string          // what templates fill in
+	target      string            // the file that what is read will be
+	opened      string            // the file that a program opened
+	pages       int               // that are read, in which lines may be sentences
+	repeated    map[string]bool   // settings that aliases have made
+	above       string            // the part of a sysctl's name that the tables around give
+	under       string            // the name under which the table stands that is read
+	spelled     *spellings
+	lines       int          // so far, but for empty ones and comments
+	told        map[int]bool // rows of what is only shown
+	copied      int          // nodes of tasks, for the items of their loops
+	asked       bool         // the environment gives a server its queue
+	chosenLines int          // of a conditional that may still follow
 }
 
 // document is an open here-document.
@@ -217,7 +218,7 @@ func (p *parser) as(r role, text string) {
 	if t == "" || isComment(t) {
 		return
 	}
-	if p.lines++; isControl(t) {
+	if p.lines++; isControl(t) || strings.Contains(t, "{%") {
 		p.branches = true
 		text = control.ReplaceAllString(erb.ReplaceAllString(text, ""), "")
 		if t = flat(text); t == "" || isComment(t) || isControl(t) {

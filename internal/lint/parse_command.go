@@ -264,6 +264,7 @@ func (p *parser) otherCommand(args []word) {
 	for i := 0; i < len(args); i++ {
 		p.row = args[i].row
 		w := args[i].String()
+		server := p.serverNamed(w)
 		switch {
 		case path.Base(w) == "sysctl" && (i == 0 || args[i-1].text != "-m"):
 			p.within(p.world.running(), func() { p.sysctl(args[i+1:]) })
@@ -273,12 +274,8 @@ func (p *parser) otherCommand(args []word) {
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
 		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
 			p.bracesIn(word{w, args[i].row}, jsonText)
-		case isServer(path.Base(w)) && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "-"):
-			p.within(p.world.running(), func() { p.server(path.Base(w), args[i+1:]) })
-			return
-		case p.world.given && serverOf(w) != "" && i+1 < len(args) &&
-			strings.HasPrefix(args[i+1].text, "-"):
-			p.within(p.world.running(), func() { p.server(serverOf(w), args[i+1:]) })
+		case server != "" && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "-"):
+			p.within(p.world.running(), func() { p.server(server, args[i+1:]) })
 			return
 		case p.isSaid(w):
 			p.tells(args[i])

@@ -89,7 +89,8 @@ func substituted(program string) string {
 			break
 		}
 		mark := program[at[2]:at[3]]
-		old, rest, _ := cutUnescaped(program[at[3]:], strings.ReplaceAll(mark, "{", "}"))
+		old, rest, _ := cutUnescaped(program[at[3]:],
+			strings.ReplaceAll(mark, "{", "}"))
 		if mark == "{" {
 			rest, mark = strings.TrimPrefix(trim(rest), "{"), "}"
 		}
@@ -111,7 +112,8 @@ func substituted(program string) string {
 // cutUnescaped cuts at a mark that no backslash stands before, and takes the others' backslashes.
 func cutUnescaped(text, mark string) (before, after string, ok bool) {
 	before, after, ok = strings.Cut(strings.ReplaceAll(text, `\`+mark, "\x01"), mark)
-	return strings.ReplaceAll(before, "\x01", mark), strings.ReplaceAll(after, "\x01", mark), ok
+	before = strings.ReplaceAll(before, "\x01", mark)
+	return before, strings.ReplaceAll(after, "\x01", mark), ok
 }
 
 var (

@@ -53,6 +53,17 @@ func serverOf(image string) string {
 		"memcached": "memcached", "haproxy": "haproxy"}[name]
 }
 
+// serverNamed is the server that a word of a command line names, itself or by its image.
+func (p *parser) serverNamed(w string) string {
+	switch name := path.Base(w); {
+	case isServer(name):
+		return name
+	case p.world.given:
+		return serverOf(w)
+	}
+	return ""
+}
+
 // imageCommand takes the arguments of a container whose image runs a server.
 func (p *parser) imageCommand(n *node, taken map[*node]bool) {
 	server := serverOf(n.at("image"))

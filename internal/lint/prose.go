@@ -302,7 +302,26 @@ func (p *parser) sentences(w word) {
 	p.pages++
 	p.readAs(anything, w)
 	p.pages--
+	for row, line := range w.lines() {
+		m := advice.FindStringSubmatch(line)
+		if m == nil || mentioned(m[1]) == "" || advisesNot.MatchString(line) {
+			continue
+		}
+		p.goTo(row)
+		p.add(setting{form: asConf, key: mentioned(m[1]), value: trim(m[2])})
+	}
 }
+
+// A sentence that says what to set, and one that says what not to.
+var (
+	advice = regexp.MustCompile(`(?i)(?:^|[.:;,)]\s+|` +
+		`\b(?:should|must|please|to|then|and|we|can)\s+)` +
+		`(?:set|raise|increase|change|bump|lower|reduce|decrease)\s+(?:the\s+)?` +
+		`(?:value\s+of\s+)?([\w./-]+)\s+(?:from\s+[0-9]+\s+)?(?:to|at|=)\s+` +
+		`([0-9]+(?:\s[0-9]+)*)(?:[\s.,;:)]|$)`)
+	advisesNot = regexp.MustCompile(
+		`(?i)\b(?:not|never|avoid|don't|dont|doesn't|if|when|unless|instead)\b`)
+)
 
 // inline takes code inside of a sentence, where it is a setting or a command as a whole.
 func (p *parser) inline(w word) {

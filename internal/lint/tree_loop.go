@@ -96,8 +96,8 @@ func (u *itemUses) in(n *node) *node {
 			return text
 		}
 		for _, part := range itemPart.FindAllString(m[2], deepestNest) {
-			if at, err := strconv.Atoi(part); err == nil && v != nil && v.kind == list &&
-				at < len(v.items) {
+			at, err := strconv.Atoi(part)
+			if err == nil && v != nil && v.kind == list && at < len(v.items) {
 				v = v.items[at]
 			} else {
 				v = v.under(part)
