@@ -4,7 +4,6 @@ package page
 import (
 	"bytes"
 	_ "embed"
-	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -141,26 +140,20 @@ func pageOf(v live.View, at int) render.Page {
 // plot is the use of a limit over the last surveys, with its ceiling.
 func plot(r live.Row) render.Plot {
 	c := render.Curve{Name: "use"}
-	for i, used := range r.Trend {
-		ago := i - len(r.Trend) + 1
-		c.Points = append(c.Points, [2]float64{float64(ago), float64(used)})
+	last := r.Trend[len(r.Trend)-1].At
+	for _, p := range r.Trend {
+		c.Points = append(c.Points, [2]float64{p.At.Sub(last).Seconds(), float64(p.Used)})
 	}
 	unit := r.Unit
 	if unit == "" {
 		unit = "connections"
 	}
-	return render.Plot{Title: string(r.Limit) + ", " + r.Subject, X: "surveys ago", Y: unit,
-		Curves: []render.Curve{c},
+	return render.Plot{Title: string(r.Limit) + ", " + r.Subject,
+		X: "seconds before the last survey", Y: unit, Curves: []render.Curve{c},
 		Marks: []render.PlotMark{{Name: "ceiling", X: math.NaN(),
 			Y: float64(r.Ceiling)}}}
 }
 
 func eventOf(e live.Event) render.PageEvent {
-	what := "began"
-	if e.Ended {
-		what = "ended"
-	}
-	return render.PageEvent{When: e.At.UTC().Format(time.RFC3339),
-		What: fmt.Sprintf("%s: %s %s at %s", what, e.Finding.Severity, e.Finding.Limit,
-			e.Finding.Subject)}
+	return render.PageEvent{When: e.At.UTC().Format(time.RFC3339), What: e.What}
 }
