@@ -66,13 +66,19 @@ func OutcomeOf(err error) Outcome {
 // bpf_prog_load, include/linux/capability.h bpf_capable, perfmon_capable). The namespace shows only
 // when the kernel is asked.
 func Permitted() bool {
+	return capable(unix.CAP_SYS_ADMIN) || capable(unix.CAP_BPF) && capable(unix.CAP_PERFMON)
+}
+
+const lacksCapabilities = "it takes CAP_BPF and CAP_PERFMON"
+
+// MayTrace says whether this process has CAP_SYS_PTRACE, by which /proc shows the descriptors of
+// processes that have no other capability (kernel/ptrace.c __ptrace_may_access).
+func MayTrace() bool { return capable(unix.CAP_SYS_PTRACE) }
+
+func capable(c uint) bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
-	if unix.Capget(&head, &data[0]) != nil {
-		return false
-	}
-	has := func(c uint) bool { return data[c/32].Effective>>(c%32)&1 == 1 }
-	return has(unix.CAP_SYS_ADMIN) || has(unix.CAP_BPF) && has(unix.CAP_PERFMON)
+	return unix.Capget(&head, &data[0]) == nil && data[c/32].Effective>>(c%32)&1 == 1
 }
 
 // kernelTypes are the types of the running kernel: megabytes, parsed once, by the first who loads.
@@ -95,7 +101,7 @@ func specOf(name string) (*ebpf.CollectionSpec, error) {
 func load(name string, prepare func(*ebpf.CollectionSpec) error,
 	shared map[string]*ebpf.Map) (*ebpf.Collection, error) {
 	if !Permitted() {
-		return nil, &Error{name, Forbidden, "it takes CAP_BPF and CAP_PERFMON", nil}
+		return nil, &Error{name, Forbidden, lacksCapabilities, nil}
 	}
 	cache, err := kernelTypes()
 	if err != nil {
@@ -108,9 +114,15 @@ func load(name string, prepare func(*ebpf.CollectionSpec) error,
 	}
 	var loaded *ebpf.Collection
 	if err == nil {
+		used := map[string]*ebpf.Map{}
+		for m := range spec.Maps {
+			if shared[m] != nil {
+				used[m] = shared[m]
+			}
+		}
 		loaded, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 			Programs:        ebpf.ProgramOptions{LogDisabled: true},
-			MapReplacements: shared, Cache: cache})
+			MapReplacements: used, Cache: cache})
 	}
 	if err != nil {
 		return nil, refusal(name, err)
@@ -124,7 +136,7 @@ func refusal(name string, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return err
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, unix.EPERM): // EACCES is the verifier's
 		return &Error{name, Forbidden, forbiddenBy(), err}
 	}
 	return &Error{name, Absent, "a hook, a field or a helper that it needs", err}

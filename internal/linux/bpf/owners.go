@@ -12,12 +12,16 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// Table is a table of descriptors: that of a process, or of a thread that has one of its own.
+// Table is a table of descriptors. Most processes have one. Threads may have others (unshare(2),
+// CLONE_FILES); one that several threads share beside the first comes once for each of them, with
+// the same ID.
 type Table struct {
 	PID, Thread uint32 // in the pid namespace of the reader; equal for that of a process
+	ID          uint64 // which table
 	NetNS       uint32 // inode number of the network namespace of the process
 	// How many descriptors it has, by kind: in procfs.Counts the same kinds.
 	Sockets, Epolls, Events, Pipes, Files, Others int
+	level                                         uint32 // of the reader's pid namespace
 }
 
 // Open is how many descriptors there are in all.
@@ -28,6 +32,7 @@ func (t Table) Open() int {
 // Held is a TCP socket that a table holds.
 type Held struct {
 	PID, Thread uint32
+	Table       uint64 // its ID
 	Inode       uint32 // by which sock_diag knows it
 	NetNS       uint32 // inode number of the network namespace of the socket
 }
@@ -65,13 +70,19 @@ func (o *Owners) Close() {
 
 // recordBytes are the lengths of the program's two kinds of record (src/owners.c).
 const (
-	socketBytes = 16
-	tableBytes  = 40
+	socketBytes = 24
+	tableBytes  = 56
 )
 
 // Each calls socket for each TCP socket of a table, and then table for the table. Tables that have
 // no descriptor are left out.
 func (o *Owners) Each(socket func(Held), table func(Table)) error {
+	return o.each(func(h Held) error { socket(h); return nil },
+		func(t Table) error { table(t); return nil })
+}
+
+// each is Each that stops at an error.
+func (o *Owners) each(socket func(Held) error, table func(Table) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err := o.loaded.Variables["last"].Set(uint64(0)); err != nil {
@@ -85,19 +96,24 @@ func (o *Owners) Each(socket func(Held), table func(Table)) error {
 	return eachRecord(r, socket, table)
 }
 
-func eachRecord(r io.Reader, socket func(Held), table func(Table)) error {
+func eachRecord(r io.Reader, socket func(Held) error, table func(Table) error) error {
 	buf := make([]byte, 64<<10)
 	have := 0
 	for {
 		n, err := r.Read(buf[have:])
 		have += n
-		used := 0
-		for rest := buf[:have]; ; rest = rest[used:] {
-			if used = record(rest, socket, table); used == 0 {
-				have = copy(buf, rest)
+		rest := buf[:have]
+		for {
+			used, err := record(rest, socket, table)
+			if err != nil {
+				return err
+			}
+			if used == 0 {
 				break
 			}
+			rest = rest[used:]
 		}
+		have = copy(buf, rest)
 		switch {
 		case errors.Is(err, io.EOF) && have > 0:
 			return io.ErrUnexpectedEOF
@@ -110,19 +126,19 @@ func eachRecord(r io.Reader, socket func(Held), table func(Table)) error {
 }
 
 // record takes one record from the front, and says how long it was: 0 where it is not whole yet.
-func record(b []byte, socket func(Held), table func(Table)) int {
+func record(b []byte, socket func(Held) error, table func(Table) error) (int, error) {
 	if len(b) < socketBytes {
-		return 0
+		return 0, nil
 	}
 	at := func(i int) uint32 { return binary.NativeEndian.Uint32(b[4*i:]) }
+	id := binary.NativeEndian.Uint64(b[16:])
 	if at(2) != 0 {
-		socket(Held{at(0), at(1), at(2), at(3)})
-		return socketBytes
+		return socketBytes, socket(Held{at(0), at(1), id, at(2), at(3)})
 	}
 	if len(b) < tableBytes {
-		return 0
+		return 0, nil
 	}
-	n := func(i int) int { return int(at(4 + i)) }
-	table(Table{at(0), at(1), at(3), n(0), n(1), n(2), n(3), n(4), n(5)})
-	return tableBytes
+	n := func(i int) int { return int(at(6 + i)) }
+	return tableBytes, table(Table{at(0), at(1), id, at(3), n(0), n(1), n(2), n(3), n(4), n(5),
+		at(12)})
 }

@@ -19,12 +19,17 @@ func FuzzRecords(f *testing.F) {
 		}
 		return b
 	}
-	f.Add(words(7, 7, 100, 4, 7, 7, 0, 4, 1, 2, 3, 4, 5, 6))
-	f.Add(words(7, 7, 100, 4)[:15])
+	f.Add(words(7, 7, 100, 4, 1, 1, 7, 7, 0, 4, 1, 1, 1, 2, 3, 4, 5, 6, 0, 0))
+	f.Add(words(7, 7, 100, 4, 1, 1)[:23])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		read := func(r io.Reader) (held []Held, tables []Table, err error) {
-			err = eachRecord(r, func(h Held) { held = append(held, h) },
-				func(x Table) { tables = append(tables, x) })
+			err = eachRecord(r, func(h Held) error {
+				held = append(held, h)
+				return nil
+			}, func(x Table) error {
+				tables = append(tables, x)
+				return nil
+			})
 			return held, tables, err
 		}
 		held, tables, err := read(bytes.NewReader(b))

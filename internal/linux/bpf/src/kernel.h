@@ -20,7 +20,6 @@ static long (*const bpf_map_update_elem)(void *map, const void *key, const void 
 					 u64 flags) = (void *)2;
 static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
-static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
@@ -55,7 +54,7 @@ struct ns_common { u32 inum; } KERNEL;
 struct net { struct ns_common ns; } KERNEL;
 typedef struct { struct net *net; } KERNEL possible_net_t;
 struct nsproxy { struct net *net_ns; } KERNEL;
-struct pid_namespace;
+struct pid_namespace { struct ns_common ns; } KERNEL;
 struct upid { int nr; struct pid_namespace *ns; } KERNEL;
 struct pid { u32 level; struct upid numbers[1]; } KERNEL;
 struct signal_struct { struct pid *pids[4]; } KERNEL;
@@ -64,6 +63,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct nsproxy *nsproxy;
+	void *files;
 } KERNEL;
 
 struct super_block { unsigned long s_magic; } KERNEL;
@@ -99,5 +99,15 @@ struct request_sock { struct sock_common __req_common; } KERNEL;
 
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 enum { AF_INET = 2, AF_INET6 = 10, IPPROTO_TCP = 6, IPPROTO_MPTCP = 262 };
+
+/* numbered is where a pid has its number in a pid namespace of this depth (kernel/pid.c
+ * pid_nr_ns).
+ */
+INLINE struct upid *numbered(struct pid *pid, u32 level)
+{
+	u64 at = level * (u64)__builtin_preserve_type_info(*(struct upid *)0, 1);
+
+	return (struct upid *)((u8 *)__builtin_preserve_access_index(&pid->numbers[0]) + at);
+}
 
 INLINE u32 netns_of(struct net *net) { return READ(net, ns.inum); }

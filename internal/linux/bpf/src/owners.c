@@ -20,24 +20,17 @@ struct record {
 	u32 thread; /* that has the table; the same for that of the process */
 	u32 inode;  /* 0: the table is summed up */
 	u32 netns;  /* of the socket, or of the process */
+	u64 files;  /* which table: the same for threads that share one */
 	u32 count[KINDS];
+	u32 level; /* of the reader's pid namespace: the initial one has 0 */
+	u32 pad;
 };
-enum { SOCKET = 16 };
+enum { SOCKET = 24 };
 
 /* Only one reader has these: each opening of the iterator has a copy of this program. */
 struct record table;
 struct task_struct *last;
 const volatile u32 only; /* sockets of this network namespace alone; 0: all */
-
-/* number is a pid as the reader's pid namespace has it (kernel/pid.c pid_nr_ns). */
-INLINE u32 number(struct pid *pid, u32 level)
-{
-	struct upid u = {};
-	u64 at = level * (u64)__builtin_preserve_type_info(*(struct upid *)0, 1);
-	bpf_probe_read_kernel(&u.nr, sizeof(u.nr),
-			      (u8 *)__builtin_preserve_access_index(&pid->numbers[0].nr) + at);
-	return u.nr;
-}
 
 /* File systems whose files have no path (include/uapi/linux/magic.h). */
 enum { ANON_INODE = 0x09041934, PIDFS = 0x50494446, NSFS = 0x6e736673, DMA_BUF = 0x444d4142 };
@@ -74,9 +67,11 @@ INLINE void header(struct record *r, struct task_struct *task)
 {
 	u32 level = READ(READ((struct task_struct *)bpf_get_current_task(), thread_pid), level);
 
-	r->pid = number(READ(task->signal, pids[1]), level); /* PIDTYPE_TGID */
-	r->thread = number(task->thread_pid, level);
+	r->pid = READ(numbered(READ(task->signal, pids[1]), level), nr); /* PIDTYPE_TGID */
+	r->thread = READ(numbered(task->thread_pid, level), nr);
 	r->netns = netns_of(READ(task->nsproxy, net_ns));
+	r->files = (u64)task->files;
+	r->level = level;
 }
 
 /* socket_record fills in a record, and says whether a descriptor is a socket that is wanted. */
