@@ -34,6 +34,10 @@ func (p *parser) tunedLine(t string) {
 		p.add(setting{form: asOption, key: "hashsize", value: p.filledIn(value),
 			subject: "running"})
 	case name == "include":
+		if value = p.filledIn(value); variable(value) {
+			p.notRead("it includes " + value)
+			break
+		}
 		for name := range strings.FieldsFuncSeq(value, isListed) {
 			p.includes("../"+strings.TrimPrefix(name, "-")+"/tuned.conf", tunedText)
 		}

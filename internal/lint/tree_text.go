@@ -47,6 +47,9 @@ func (p *parser) pair(n *node, name string) bool {
 		return false
 	}
 	key, value := knob.Key(n.items[0].String()), n.items[1]
+	if below, ok := belowProc(n.items[0].String()); ok {
+		key = below
+	}
 	if !looksLikeKey(key) || knob.Find(key) == nil || !isValue(value.String()) {
 		return false
 	}
@@ -55,7 +58,7 @@ func (p *parser) pair(n *node, name string) bool {
 }
 
 // setsPair are functions that set what they are given.
-var setsPair = regexp.MustCompile(`(?i)(?:^|[._])(?:set|write|apply|tune|put)|sysctl`)
+var setsPair = regexp.MustCompile(`(?i)(?:^|[._])(?:set|apply|tune|put)|write|sysctl`)
 
 // setrlimit takes resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)).
 func (p *parser) setrlimit(name string, v *node) {
