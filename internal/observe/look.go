@@ -74,8 +74,9 @@ func (l *Looker) Look(facts []host.Fact) ([]Queue, map[host.Fact]int64, error) {
 	r := sockdiag.Request{States: sockdiag.Listen.Mask(), Memory: true}
 	err := l.conn.Dump(r, func(k *sockdiag.Socket) error {
 		if k.State == sockdiag.Listen {
-			l.queues = append(l.queues, Queue{Listener: k.Source, l.queues = append(l.queues, Queue{Listener: k.Source, Cookie: k.Cookie,
-				Inode: k.Inode,				Used: k.ReceiveQueue, Limit: k.SendQueue, Drops: k.Drops})
+			l.queues = append(l.queues, Queue{Listener: k.Source, Cookie: k.Cookie,
+				Inode: k.Inode, Used: k.ReceiveQueue, Limit: k.SendQueue,
+				Drops: k.Drops})
 		}
 		return nil
 	})
