@@ -13,7 +13,7 @@ import (
 // maps and buffers of the program itself.
 var readers = []asm.BuiltinFunc{
 	asm.FnMapLookupElem, asm.FnMapUpdateElem, asm.FnMapDeleteElem, asm.FnKtimeGetNs,
-	asm.FnGetCurrentComm, asm.FnGetCurrentTask,
+	asm.FnGetCurrentPidTgid, asm.FnGetCurrentComm, asm.FnGetCurrentTask,
 	asm.FnGetCurrentCgroupId, asm.FnProbeReadKernel, asm.FnSeqWrite, asm.FnSockFromFile,
 }
 

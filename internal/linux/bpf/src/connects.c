@@ -45,15 +45,19 @@ int connects(u64 *ctx)
 	struct key k = {};
 	struct value v;
 
-	if (after == TCP_SYN_SENT && is_tcp(sk))
-		began(at);
-	if (before != TCP_SYN_SENT || !is_tcp(sk))
+	/* most changes of state end here */
+	if ((before != TCP_SYN_SENT && after != TCP_SYN_SENT) || !is_tcp(sk))
 		return 0;
-	if (after == TCP_CLOSE) {
-		k.kind = kind(sk);
-		k.netns = netns_of(sk->__sk_common.skc_net.net);
+	k.netns = netns_of(sk->__sk_common.skc_net.net);
+	if (!wanted(&k))
+		return 0;
+	if (after == TCP_SYN_SENT) {
+		began(at);
+		return 0;
 	}
-	if (k.kind && wanted(&k)) {
+	if (after == TCP_CLOSE)
+		k.kind = kind(sk);
+	if (k.kind) {
 		zero(&v);
 		k.reason = sk->sk_err;
 		local(&k, sk);

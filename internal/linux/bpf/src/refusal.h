@@ -58,10 +58,13 @@ const volatile u32 pid_level, pid_space;
 /* process is the current one's number there; 0 for one that is not in it. */
 INLINE u32 process(void)
 {
-	struct task_struct *task = bpf_get_current_task();
-	struct pid *pid = READ(READ(task, signal), pids[1]); /* PIDTYPE_TGID */
-	struct upid *there = numbered(pid, pid_level);
+	struct pid *pid;
+	struct upid *there;
 
+	if (!pid_level) /* that of the host */
+		return bpf_get_current_pid_tgid() >> 32;
+	pid = READ(READ((struct task_struct *)bpf_get_current_task(), signal), pids[1]);
+	there = numbered(pid, pid_level); /* pids: PIDTYPE_TGID */
 	if (READ(pid, level) < pid_level || READ(READ(there, ns), ns.inum) != pid_space)
 		return 0;
 	return READ(there, nr);
