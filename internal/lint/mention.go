@@ -135,8 +135,11 @@ func mentioned(word string) string {
 		return ""
 	}
 	key := knob.Key(strings.TrimPrefix(word, knob.Dir))
-	if r := ruleOf(key); r != nil && !r.Aside && isTCP(key) {
-		return key
+	for range 3 { // boot.kernel.sysctl.net.core.somaxconn
+		if r := ruleOf(key); r != nil && !r.Aside && isTCP(key) {
+			return key
+		}
+		_, key, _ = strings.Cut(key, ".")
 	}
 	return ""
 }

@@ -51,6 +51,7 @@ type parser struct {
 	told        map[int]bool // rows of what is only shown
 	copied      int          // nodes of tasks, for the items of their loops
 	asked       bool         // the environment gives a server its queue
+	ofDocker    bool         // a program that runs containers
 	chosenLines int          // of a conditional that may still follow
 }
 

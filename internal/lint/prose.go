@@ -277,6 +277,11 @@ func (t *page) lines(n ast.Node) {
 			if !entering {
 				break
 			}
+			if before, ok := c.PreviousSibling().(*ast.Text); ok &&
+				warns.Match(before.Segment.Value(t.source)) {
+				t.tells(t.flat(c))
+				return ast.WalkSkipChildren, nil
+			}
 			first := len(t.settings)
 			t.inline(t.flat(c))
 			coded = coded || len(t.settings) > first
@@ -311,6 +316,9 @@ func (p *parser) sentences(w word) {
 		p.add(setting{form: asConf, key: mentioned(m[1]), value: trim(m[2])})
 	}
 }
+
+// warns is what stands in front of code that is not to be used.
+var warns = regexp.MustCompile(`(?i)\b(?:never|avoid|not|don't|without|instead of)\b[^.:;,]{0,30}$`)
 
 // A sentence that says what to set, and one that says what not to.
 var (

@@ -288,7 +288,7 @@ func (s *script) assigned(a *syntax.Assign) {
 	case strings.HasPrefix(name, "GRUB_CMDLINE"):
 		s.row = w.row
 		s.bootLine(value)
-	case name == "ULIMIT" && strings.HasPrefix(value, "-"):
+	case (name == "ULIMIT" || name == "rc_ulimit") && strings.HasPrefix(value, "-"):
 		s.row = w.row
 		s.ulimit(quotedWords(value))
 	case givesOptions(value):
@@ -328,8 +328,11 @@ func givesOptions(value string) bool {
 // bootLine takes sysctl.KEY=VALUE (since Linux 5.8) of the kernel's command line.
 func (p *parser) bootLine(value string) {
 	for _, one := range quotedWords(value) {
+		hashSize, isOption := strings.CutPrefix(one, "nf_conntrack.hashsize=")
 		if strings.HasPrefix(one, "sysctl.") {
 			p.assignment(one)
+		} else if isOption {
+			p.moduleOption("options nf_conntrack hashsize=" + hashSize)
 		}
 	}
 }
