@@ -201,6 +201,9 @@ func cleanName(name string) string {
 // formatNamed tells from the name, nil where that says nothing.
 func formatNamed(name string) *format {
 	clean := cleanName(name)
+	if base := strings.ToLower(path.Base(clean)); base == "readme" || base == "license" {
+		return anything
+	}
 	for _, f := range formats {
 		if slices.ContainsFunc(f.patterns, func(p string) bool {
 			return isCalled(clean,

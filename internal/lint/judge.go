@@ -269,11 +269,23 @@ func (j *judge) placement(s setting) (Note, bool) {
 				"sysctl.d only, and no file there links to it. sysctl -p and " +
 				"sysctl --system read it. Move the line to a file in " +
 				"/etc/sysctl.d.", orderSource}, true
+	case s.target == "" && oneOfForms(s.form, asConf, asExclude) && isOutOfOrder(f.Name):
+		return Note{NoEffect, "systemd-sysctl and sysctl --system read only the files of " +
+			"sysctl.d whose name ends in .conf.", orderSource}, true
 	case s.target == "" && oneOfForms(s.form, asConf, asExclude) && j.order.hidden(s.file):
 		return Note{NoEffect, "systemd-sysctl skips files whose name begins with a dot.",
 			orderSource}, true
 	}
 	return Note{}, false
+}
+
+// isOutOfOrder says whether a file stands in a directory of a boot under a name that is not read.
+func isOutOfOrder(name string) bool {
+	dir, base := path.Split(cleanPath(name))
+	return base == cleanName(base) && !strings.HasSuffix(base, ".conf") &&
+		slices.ContainsFunc(directories, func(d string) bool {
+			return strings.HasSuffix("/"+dir, "/"+d+"/")
+		})
 }
 
 const rcLocalSource = "systemd-rc-local-generator(8)"

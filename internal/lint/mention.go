@@ -77,6 +77,10 @@ func (m *mentions) line(line, next string, row int) {
 	if m.isSaidIn(t) {
 		return
 	}
+	runtime := ""
+	if strings.Contains(line, "max_connections") {
+		runtime = isSQL.FindString(line)
+	}
 	for i := 0; i < len(line); {
 		if !isNameByte(line[i]) {
 			i++
@@ -86,12 +90,20 @@ func (m *mentions) line(line, next string, row int) {
 		for i < len(line) && isNameByte(line[i]) {
 			i++
 		}
-		if name := mentioned(line[from:i]); name != "" &&
+		name := mentioned(line[from:i])
+		if runtime != "" && strings.HasSuffix(runtime, line[from:i]) {
+			name = line[from:i]
+		}
+		if name != "" &&
 			!hidden(line[:from]) && !m.told[row] {
 			m.behind(name, line[i:], next, row)
 		}
 	}
 }
+
+// isSQL is where a statement sets it: SET GLOBAL max_connections = 500.
+var isSQL = regexp.MustCompile(
+	`(?i)\b(?:set\s+(?:global|persist)|alter\s+system\s+set)\s+max_connections`)
 
 // isSaidIn says whether a line of a page, or of a text of which nothing is known, is a sentence.
 func (m *mentions) isSaidIn(t string) bool {

@@ -302,7 +302,11 @@ func (p *parser) hereLine(text string) {
 // content is text that goes to files, or to a command where there is none.
 func (p *parser) content(targets []string, w word) {
 	if len(targets) == 0 {
-		p.nested(w)
+		if f := p.sniffed(w.String()); f != nil && f.apart {
+			p.readAs(f, w)
+		} else {
+			p.nested(w)
+		}
 		return
 	}
 	for _, t := range targets {

@@ -150,6 +150,10 @@ func (p *parser) carried(name string, args []word) world {
 	switch {
 	case name == "nsenter" && (slices.Contains(all, "-t1") || slices.Contains(all, "1")):
 		return world{}
+	case name == "nsenter" && slices.ContainsFunc(all, func(a string) bool {
+		return slices.Contains([]string{"-n", "--net", "-a", "--all"}, a)
+	}):
+		return world{scope: OfNetns}
 	case name == "kubectl" || name == "oc":
 		return world{scope: OfPod}
 	case !slices.Contains([]string{"docker", "podman", "nerdctl"}, name):
@@ -216,6 +220,12 @@ func (p *parser) otherCommand(args []word) {
 		case w == "--sysctl" && i+1 < len(args):
 			i++
 			p.sysctl(args[i : i+1])
+		case (w == "-e" || w == "--env") && i+1 < len(args):
+			i++
+			name, value, _ := strings.Cut(args[i].String(), "=")
+			p.within(p.world.running(), func() {
+				p.variableItem(name, value, args[i].row)
+			})
 		case (w == "--ulimit" || w == "--default-ulimit") && i+1 < len(args):
 			i++
 			p.containerUlimit(args[i].String())

@@ -201,15 +201,10 @@ func read(words []word) (to []string) {
 
 // readsTree says whether a command is told to read YAML from its standard input.
 func readsTree(words []word) bool {
-	args := texts(words)
-	for i, a := range args {
-		from, ok := strings.CutPrefix(strings.TrimPrefix(a, "-"), "-file")
-		if from = strings.TrimPrefix(from, "name"); ok && from == "=-" || a == "-f-" ||
-			(a == "-f" || ok && from == "") && i+1 < len(args) && args[i+1] == "-" {
-			return slices.Contains(readers, path.Base(args[0]))
-		}
-	}
-	return false
+	return len(words) > 0 && slices.Contains(readers, path.Base(words[0].String())) &&
+		slices.ContainsFunc(words, func(w word) bool {
+			return w.text == "-" || w.text == "-f-" || strings.HasSuffix(w.text, "=-")
+		})
 }
 
 // readers are commands that take YAML.

@@ -21,6 +21,9 @@ func (p *parser) worldOf(n *node, name string) world {
 	case n.has("apiVersion") && pods[n.at("kind")],
 		n.has("op") && strings.HasSuffix(n.at("path"), "ecurityContext"): // a JSON patch
 		w = world{scope: OfPod}
+	case n.has("image") && p.lang == nil && strings.HasSuffix(strings.ToLower(last),
+		"containers"): // values of a chart
+		w.scope = OfPod
 	case n.has("image") && n.has("script", "before_script"), // a job of GitLab
 		n.has("container") && n.has("steps", "services") && p.lang == nil: // of GitHub
 		w = world{scope: OfContainer}
