@@ -13,6 +13,7 @@ wanted=(
   "servers nginx-light wrk redis-server redis-tools haproxy"
   "exports ansible-core cloud-init tuned nix-bin systemd udev kmod procps"
   "browser chromium"
+  "screen tmux"
   "strace strace"
   "tools nftables iproute2"
   "clang clang-14 llvm-14"

@@ -20,6 +20,7 @@ const (
 	mostReaders = 16               // of events at one time
 	quiet       = 15 * time.Second // after which a reader is told that it is still connected
 	mostPlots   = 6
+	fewPlots    = 2 // also where nothing is near its ceiling
 )
 
 // policy lets the page load nothing but its own script and what it asks of this server.
@@ -45,6 +46,9 @@ func Add(now func() time.Time) func(*http.ServeMux, *live.State) {
 		mux.HandleFunc("GET /page.js", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 			w.Write(script)
+		})
+		mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent) // browsers ask for it
 		})
 		mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 			select {
@@ -125,7 +129,8 @@ func pageOf(v live.View, at int) render.Page {
 			s.At.UTC().Format(time.RFC3339) + "."
 	}
 	for _, r := range s.Rows {
-		if len(p.Plots) < mostPlots && !r.Unbounded && len(r.Trend) > 1 {
+		worth := len(p.Plots) < fewPlots || len(p.Plots) < mostPlots && r.Share() > 0.01
+		if worth && !r.Unbounded && len(r.Trend) > 1 {
 			p.Plots = append(p.Plots, plot(r))
 		}
 	}
