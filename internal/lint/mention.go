@@ -51,7 +51,7 @@ func mentionedAs(name string) string {
 }
 
 // remarks begin lines that set nothing.
-var remarks = []string{"#", "//", ";", "--", "* ", "<!--", "/*", "rem ", "REM ", "dnl "}
+var remarks = []string{"#", "//", ";", "--", "<!--", "/*", "rem ", "REM ", "dnl "}
 
 // blocks are the marks around comments over several lines.
 var blocks = []struct{ from, to string }{{"/*", "*/"}, {"<!--", "-->"}}
@@ -68,6 +68,9 @@ func (m *mentions) line(line, next string, row int) {
 		if rest, ok := strings.CutPrefix(t, b.from); ok && !strings.Contains(rest, b.to) {
 			m.comment = b.to
 		}
+	}
+	if lang := m.format.lang; lang != nil && lang.stars && strings.HasPrefix(t, "* ") {
+		return
 	}
 	for _, mark := range remarks {
 		if strings.HasPrefix(t, mark) {

@@ -188,7 +188,8 @@ func (p *parser) inBlock(words []word) bool {
 
 // carriers run a command elsewhere: what it sets does not meet what this host sets.
 var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot",
-	"systemd-nspawn", "ansible", "pssh", "vagrant"}
+	"systemd-nspawn", "ansible", "pssh", "vagrant", "multipass", "salt", "salt-ssh", "pdsh",
+	"clush", "gcloud", "aws", "az", "limactl", "machinectl"}
 
 // otherCommand looks into commands that run others: sh -c '...', ssh host '...', nsenter sysctl -w,
 // docker run --sysctl k=v.
@@ -204,8 +205,8 @@ func (p *parser) otherCommand(args []word) {
 		case w == "-a" && p.where == "ansible" && i+1 < len(args):
 			i++
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
-		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
-			p.bracesIn(word{w, args[i].row}, jsonText)
+		case strings.HasSuffix(w, "}") && strings.Contains(w, `{"`): // JSON, of a flag
+			p.bracesIn(word{w[strings.IndexByte(w, '{'):], args[i].row}, jsonText)
 		case server != "" && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "-"):
 			p.within(p.world.running(), func() { p.server(server, args[i+1:]) })
 			return

@@ -43,7 +43,14 @@ func set(text string) map[string]bool {
 	return all
 }
 
+// removals are states in which nothing is set.
+var removals = []string{"absent", ":remove", ":delete", ":nothing"}
+
 func (p *parser) table(n *node, name string) {
+	if slices.Contains(removals, n.at("state", "ensure", "action")) {
+		p.tellsNode(n)
+		return
+	}
 	was := p.under
 	defer func() { p.under = was }()
 	p.under = name

@@ -23,7 +23,7 @@ var wrappers = map[string]wrapper{
 	"chpst": {flags: "-u -U -b -/ -n -l -L -m -d -o -p -f -c -r -t"},
 	"tini":  {flags: "-p -e"}, "dumb-init": {flags: "-r"}, "catatonit": {},
 	"timeout": {own: 1, flags: "-s -k"}, "setsid": {}, "stdbuf": {flags: "-i -o -e"},
-	"ionice": {flags: "-c -n"}, "chrt": {own: 1}, "taskset": {own: 1},
+	"sshpass": {flags: "-p -f -d"}, "ionice": {flags: "-c -n"}, "chrt": {own: 1}, "taskset": {own: 1},
 	"numactl": {flags: "-m -N -C -p"}, "setpriv": {flags: "--reuid --regid"},
 	"python": {with: "-m", flags: "-X -W"}, "python3": {with: "-m", flags: "-X -W"},
 	"uv":     {with: "run", flags: "--with --extra --group --project --directory -p"},
