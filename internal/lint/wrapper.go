@@ -24,7 +24,7 @@ var wrappers = map[string]wrapper{
 	"tini":  {flags: "-p -e"}, "dumb-init": {flags: "-r"}, "catatonit": {},
 	"timeout": {own: 1, flags: "-s -k"}, "setsid": {}, "stdbuf": {flags: "-i -o -e"},
 	"sshpass": {flags: "-p -f -d"},
-	"ionice": {flags: "-c -n"}, "chrt": {own: 1}, "taskset": {own: 1},
+	"ionice":  {flags: "-c -n"}, "chrt": {own: 1}, "taskset": {own: 1},
 	"numactl": {flags: "-m -N -C -p"}, "setpriv": {flags: "--reuid --regid"},
 	"python": {with: "-m", flags: "-X -W"}, "python3": {with: "-m", flags: "-X -W"},
 	"uv":     {with: "run", flags: "--with --extra --group --project --directory -p"},
