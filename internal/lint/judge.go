@@ -174,9 +174,11 @@ func (p *parser) reading(f File) Reading {
 			(f.Piped || !isEmpty(f.Text))}
 }
 
-// leadsOn says whether it includes a file that was not read.
+// leadsOn says whether it includes a file that was not read, or names a setting in an unknown form.
 func (r Reading) leadsOn() bool {
-	return slices.ContainsFunc(r.Refers, func(u Reference) bool { return u.path != "" })
+	return slices.ContainsFunc(r.Refers, func(u Reference) bool {
+		return u.path != "" || u.Mention != ""
+	})
 }
 
 // isEmpty says whether there is nothing in a file but comments.
