@@ -53,6 +53,9 @@ func mentionedAs(name string) string {
 // remarks begin lines that set nothing.
 var remarks = []string{"#", "//", ";", "--", "<!--", "/*", "rem ", "REM ", "dnl "}
 
+// endOfLine begin a comment in a line, or what Ruby looks for.
+var endOfLine = []string{" #", "\t#", " //", "%r{"}
+
 // blocks are the marks around comments over several lines.
 var blocks = []struct{ from, to string }{{"/*", "*/"}, {"<!--", "-->"}}
 
@@ -64,12 +67,14 @@ func (m *mentions) line(line, next string, row int) {
 		}
 		return
 	}
+	stars := m.format.lang != nil && m.format.lang.stars
 	for _, b := range blocks {
-		if rest, ok := strings.CutPrefix(t, b.from); ok && !strings.Contains(rest, b.to) {
+		if rest, ok := strings.CutPrefix(t, b.from); ok && !strings.Contains(rest, b.to) &&
+			(stars || b.from != "/*") {
 			m.comment = b.to
 		}
 	}
-	if lang := m.format.lang; lang != nil && lang.stars && strings.HasPrefix(t, "* ") {
+	if stars && strings.HasPrefix(t, "* ") {
 		return
 	}
 	for _, mark := range remarks {
@@ -79,6 +84,9 @@ func (m *mentions) line(line, next string, row int) {
 	}
 	if m.isSaidIn(t) {
 		return
+	}
+	for _, mark := range endOfLine {
+		line, _, _ = strings.Cut(line, mark)
 	}
 	runtime := ""
 	if strings.Contains(line, "max_connections") {
@@ -97,8 +105,7 @@ func (m *mentions) line(line, next string, row int) {
 		if runtime != "" && strings.HasSuffix(runtime, line[from:i]) {
 			name = line[from:i]
 		}
-		if name != "" &&
-			!hidden(line[:from]) && !m.told[row] {
+		if name != "" && !m.told[row] {
 			m.behind(name, line[i:], next, row)
 		}
 	}
@@ -124,12 +131,6 @@ func (m *mentions) isSaidIn(t string) bool {
 		return n > 2
 	}
 	return false
-}
-
-// hidden says whether a comment begins in front of a place of a line.
-func hidden(before string) bool {
-	return strings.Contains(before, " #") || strings.Contains(before, " //") ||
-		strings.Contains(before, "\t#") || strings.Contains(before, "%r{")
 }
 
 func isNameByte(c byte) bool {
@@ -161,7 +162,8 @@ func mentioned(word string) string {
 
 // mentionWords are names of other settings that stand for nothing else.
 var mentionWords = set("nofile LimitNOFILE DefaultLimitNOFILE worker_connections " +
-	"worker_rlimit_nofile tcp-backlog maxclients ListenBacklog MaxRequestWorkers --backlog " +
+	"worker_rlimit_nofile worker-connections max-worker-connections worker-rlimit-nofile " +
+	"tcp-backlog maxclients ListenBacklog MaxRequestWorkers --backlog " +
 	"--worker-connections --limit-concurrency --max-connections --max_connections")
 
 // valueBehind is what stands between a name and the number that it is set to; valueBelow is so for

@@ -10,6 +10,7 @@ func TestMentions(t *testing.T) {
 		"apply /proc/sys/net/core/somaxconn <- 4096 ;; x\n":     0,
 		"f(net.core.somaxconn, 4096);\ng(LimitNOFILE, 65536)\n": 2,
 		"// f(net.core.somaxconn, 4096);\n":                     0,
+		"x(); // f(net.core.somaxconn, 4096);\n":                0,
 		"/*\nf(net.core.somaxconn, 4096);\n*/\n":                0,
 		"if (net.core.somaxconn == 4096) x();\n":                0,
 		"f(net.core.somaxconn, a, b, 4096);\n":                  0,

@@ -190,7 +190,7 @@ var readTexts = []struct{ file, begin, text, end string }{
 	{"container", "[Container]\nSysctl=", "net.core.somaxconn=1 ", "\n"},
 	{"mk", "a:\n", "\tsysctl -w net.core.somaxconn=1\n", ""},
 	{"py", "", "x net.core.somaxconn 1\n", ""},
-	{"py", "x ", "net.core.somaxconn 1 ", "\n"},
+	{"py", "", "x " + strings.Repeat("net.core.somaxconn 1 ", 10_000) + "\n", ""},
 	{"py", "", "(\"net.core.somaxconn\", 1)\n", ""},
 	{"rb", "", "%w[net.core.somaxconn=1]\n", ""},
 	{"rb", "", "%w[", ""},
