@@ -211,7 +211,10 @@ func (p *parser) tellsNode(n *node) {
 	if n.kind == scalar {
 		p.tells(n.text)
 	}
-	for _, item := range n.items {
+	for i, item := range n.items {
+		if n.kind == table {
+			p.tells(n.keys[i].text)
+		}
 		p.tellsNode(item)
 	}
 }

@@ -72,7 +72,8 @@ func (p *parser) table(n *node, name string) {
 func (p *parser) entry(k, v *node) {
 	key := k.String()
 	p.goTo(k.row)
-	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
+	if key == "kernel-param" || // which Goss looks at
+		v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
 		isExtra(key, v) || p.lang.isCode() && (key == "raise" || key == "throw" ||
 		p.lang.code && compared.MatchString(key)) {
 		p.tellsNode(v)

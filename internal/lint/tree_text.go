@@ -159,6 +159,8 @@ func (p *parser) scalar(n *node, name string) {
 		p.tells(n.text)
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
 		p.moduleOption(text):
+	case !runs[knob.Last(name)] && said.MatchString(text):
+		p.tells(n.text)
 	case strings.HasPrefix(text, "-") && givesOptions(text): // of a container of GitHub Actions
 		p.commands(word{"docker run " + n.text.text, n.text.row})
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
