@@ -122,7 +122,8 @@ func spans(line string) string {
 		}
 		switch {
 		case text != "" && paints[paint] != "":
-			fmt.Fprintf(&b, "<tspan %s>%s</tspan>", paints[paint], html.EscapeString(text))
+			fmt.Fprintf(&b, "<tspan %s>%s</tspan>", paints[paint],
+				html.EscapeString(text))
 		default:
 			b.WriteString(html.EscapeString(text))
 		}
