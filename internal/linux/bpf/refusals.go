@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,12 @@ const (
 	NoFile                        // a system call found no descriptor: Errno
 	kinds
 )
+
+// ListenOverflow is the reason of AcceptQueue, by its name.
+const ListenOverflow = "TCP_LISTEN_OVERFLOW"
+
+// ErrnoName is "ECONNREFUSED".
+func ErrnoName(e syscall.Errno) string { return unix.ErrnoName(e) }
 
 // Refusal is what was counted of one kind at one place since the last Read.
 type Refusal struct {
@@ -202,26 +209,33 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 	}
 	r.reasons = map[uint32]string{}
 	var kinds [256]uint8
+	var unspecified uint32
 	for _, v := range names.Values {
 		name := strings.TrimPrefix(v.Name, "SKB_DROP_REASON_")
 		if v.Value >= uint64(len(kinds)) {
 			continue
 		}
 		r.reasons[uint32(v.Value)] = name
-		if name == "TCP_LISTEN_OVERFLOW" {
+		if slices.Contains(wanted, name) {
+			kinds[v.Value] = uint8(Dropped)
+		}
+		switch name {
+		case ListenOverflow:
 			kinds[v.Value] = uint8(AcceptQueue)
+		case "NOT_SPECIFIED":
+			unspecified = uint32(v.Value)
 		}
-		for _, w := range wanted {
-			if w == name {
-				kinds[v.Value] = uint8(Dropped)
-			}
-		}
+	}
+	if slices.Contains(kinds[:], uint8(AcceptQueue)) {
+		unspecified = 0
 	}
 	var socket uint32
 	if arguments > 3 {
 		socket = 1
 	}
-	return errors.Join(s.Variables["kinds"].Set(kinds), s.Variables["has_socket"].Set(socket))
+	return errors.Join(s.Variables["kinds"].Set(kinds),
+		s.Variables["has_socket"].Set(socket),
+		s.Variables["unspecified"].Set(unspecified))
 }
 
 // parameters is how many arguments a tracepoint has.
