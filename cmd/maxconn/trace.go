@@ -38,7 +38,7 @@ a limit drops. A SYN that meets a full queue is in no event of the kernel: there
 the listener tells. Connections that a peer refuses, that time out or are closed are not called
 a lack of ports.
 
-It changes nothing. Events take CAP_BPF and CAP_PERFMON, or root, and Linux 5.8 with its types
+It changes nothing. Events take CAP_BPF and CAP_PERFMON, or root, and a kernel with its types
 (/sys/kernel/btf/vmlinux); without them only counters are seen, and trace says so. --files also
 reports calls that find no descriptor: the hook is on the way out of every system call of the
 host and makes each slower by some 20 ns.

@@ -14,7 +14,7 @@ import (
 var readers = []asm.BuiltinFunc{
 	asm.FnMapLookupElem, asm.FnMapUpdateElem, asm.FnMapDeleteElem, asm.FnKtimeGetNs,
 	asm.FnGetCurrentPidTgid, asm.FnGetCurrentComm, asm.FnGetCurrentTask,
-	asm.FnGetCurrentCgroupId, asm.FnProbeReadKernel, asm.FnSeqWrite, asm.FnSockFromFile,
+	asm.FnProbeReadKernel, asm.FnSeqWrite, asm.FnSockFromFile,
 }
 
 // The programs that are compiled in only look on: they are of the kinds that nothing in the kernel

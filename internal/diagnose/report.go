@@ -38,7 +38,9 @@ type Host struct {
 	NetnsName string `json:"netns_name,omitempty"`
 	Scope     string `json:"scope,omitempty"` // "initial" or "child" network namespace
 	User      string `json:"user,omitempty"`
-	Window    string `json:"window,omitempty"` // length of the observation, "" for one sample
+	// Holders is how the holders of sockets were found where that was not by /proc: "eBPF".
+	Holders string `json:"holders,omitempty"`
+	Window  string `json:"window,omitempty"` // length of the observation, "" for one sample
 	// Glance is the time between two looks at the counters of one sample, "" for one look.
 	Glance string `json:"glance,omitempty"`
 	// Process and PID are set where the report is about one process alone. Process is
@@ -203,6 +205,7 @@ func About(s host.Snapshot) Host {
 		NetnsName: text("netns-name"),
 		Scope:     text("scope"),
 		User:      text("user"),
+		Holders:   text("holders"),
 		Window:    text("window"),
 		Glance:    text("glance"),
 	}

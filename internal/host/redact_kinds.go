@@ -24,7 +24,7 @@ func init() { // moved refers to the table
 		SystemKind: {name: kept, fields: map[string]hide{
 			"name": named("host"), "netns-name": named("netns"), "kernel": release,
 			"user":  user,
-			"scope": kernelWord, "bound-sockets": kernelWord,
+			"scope": kernelWord, "bound-sockets": kernelWord, "holders": kernelWord,
 			"cgroup-options": kernelWord, "lsm": kernelWord, "os": kernelWord,
 		}},
 		SysctlKind: {name: sysctlName, text: kernelWord, fields: map[string]hide{
@@ -168,7 +168,7 @@ bfifo blackhole bpf cake cbq cbs choke clsact codel drr dualpi2 etf ets fq fq_co
 hfsc hhf htb ingress mq mqprio multiq netem noop noqueue pfifo pfifo_fast pfifo_head_drop pie plug
 prio qfq red sfb sfq skbprio taprio tbf teql
 bbr bic cdg cubic dctcp highspeed htcp hybla illinois lp nv reno scalable vegas veno westwood yeah
-bytes child gro_cells initial listed napi netif_rx packets rps
+bytes child eBPF gro_cells initial listed napi netif_rx packets rps
 accept any drop filter forward goto input ip ip6 inet jump mangle masquerade nat none output
 postrouting prerouting raw reject return same security unknown
 maybe none unread sock_create bind4 bind6 post_bind4 post_bind6 connect4 connect6 ingress egress

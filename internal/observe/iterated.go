@@ -27,7 +27,7 @@ func (o *owners) iterated(ctx context.Context) {
 	}
 	defer programs.Close()
 	all := &iteration{owners: &owners{root: o.root, subject: o.subject, partial: o.partial,
-		watched: map[uint32]*watched{}, table: newInodeTable(mostIterated)},
+		watched: map[uint32]*watched{}, table: newInodeTable(mostIterated), kernel: true},
 		processes: map[uint32]*holder{}, tables: map[tableKey]bool{}}
 	for inode := range o.watched {
 		all.watched[inode] = &watched{}

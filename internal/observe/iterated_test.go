@@ -78,7 +78,11 @@ func TestOrdinaryUserSeesWhatRootSees(t *testing.T) {
 	group6, at6 := s.listen(shares, "[::1]:5002", 200)
 	s.talk(server, shares, group6, at6, 20)
 	root := holders(s.observe())
-	nobody := holders(s.asNobody(unix.CAP_BPF, unix.CAP_PERFMON))
+	by := s.asNobody(unix.CAP_BPF, unix.CAP_PERFMON)
+	if how := by.Read().Optional(host.System("holders")); how != "eBPF" {
+		t.Errorf("holders were found by %q", how)
+	}
+	nobody := holders(by)
 	if diff := cmp.Diff(root, nobody); diff != "" {
 		t.Errorf("-root +nobody\n%s", diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/netns"
 	"github.com/maxconn/maxconn/internal/linux/procfs"
 )
@@ -52,6 +53,7 @@ type owners struct {
 	walks      int // that may still be kept open
 	reads      int
 	err        error // why there are no processes at all
+	kernel     bool  // told by the kernel's iterator, not by /proc
 }
 
 // watched is a socket whose holders are all wanted: a listener.
@@ -81,7 +83,9 @@ func watch(inodes []uint32) map[uint32]*watched {
 // owners finds the holders of sockets: by /proc, or by the kernel's iterator where /proc is closed.
 func (s *subject) owners(w map[uint32]*watched) *owners {
 	o := findOwners(s.ctx, s.root, s.id, w)
-	o.iterated(s.ctx)
+	if o.iterated(s.ctx); o.kernel {
+		s.snapshot.Set(host.System("holders"), "eBPF")
+	}
 	return o
 }
 

@@ -86,6 +86,9 @@ func about(h diagnose.Host) []span {
 	if h.User != "" {
 		parts = append(parts, "as "+h.User)
 	}
+	if h.Holders != "" {
+		parts = append(parts, "holders of sockets by "+h.Holders)
+	}
 	switch {
 	case h.Window != "":
 		parts = append(parts, "watched for "+windowWords(h))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -112,6 +113,11 @@ func load(name string, prepare func(*ebpf.CollectionSpec) error,
 	if err == nil && prepare != nil {
 		err = prepare(spec)
 	}
+	if err == nil {
+		// Before Linux 5.11 tables count as locked memory, of which 64 kB are usual. Where
+		// it may not be raised the kernel refuses the table, and says so.
+		_ = rlimit.RemoveMemlock()
+	}
 	var loaded *ebpf.Collection
 	if err == nil {
 		used := map[string]*ebpf.Map{}
@@ -152,5 +158,5 @@ func forbiddenBy() string {
 		bytes.Contains(status, []byte("\nSeccomp:\t2\n")) {
 		return "seccomp, a security module, or the user namespace"
 	}
-	return "a security module, or the user namespace"
+	return "a security module, the user namespace, or RLIMIT_MEMLOCK before Linux 5.11"
 }

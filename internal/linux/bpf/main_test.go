@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/lab/vm"
@@ -16,12 +17,28 @@ import (
 // asked has a copy of this test print the sockets of a network namespace, by its inode number.
 const asked = "BPF_TEST_SOCKETS_OF"
 
+// holds has a copy of this test load the programs, say so with a byte, and wait to be killed.
+const holds = "BPF_TEST_HOLDS"
+
+func hold() {
+	if _, err := bpf.NewRefusals(bpf.RefusalOptions{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Print("x")
+	time.Sleep(time.Minute) // longer than the test waits
+	os.Exit(1)
+}
+
 func TestMain(m *testing.M) {
 	vm.Main()
 	lab.Main()
 	if netns, err := strconv.ParseUint(os.Getenv(asked), 10, 32); err == nil {
 		printSockets(uint32(netns))
 		return
+	}
+	if os.Getenv(holds) != "" {
+		hold()
 	}
 	os.Exit(m.Run())
 }

@@ -49,7 +49,6 @@ type Refusal struct {
 	PID         uint32        // in the pid namespace of this process; 0 where not known
 	Comm        string        // of the process at that time; any bytes; "" where not known
 	Inode       uint32        // of the socket, where its holder has to be looked up
-	Cgroup      uint64        // number of the cgroup of version 2; 0 where not known
 	Source      netip.AddrPort
 	Destination netip.AddrPort
 	Client      netip.AddrPort // the last one, of a listener (whose address is Source)
@@ -201,11 +200,11 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 	var hook *btf.Typedef
 	if err := errors.Join(kernel.TypeByName("skb_drop_reason", &names),
 		kernel.TypeByName("btf_trace_kfree_skb", &hook)); err != nil {
-		return &Error{"drops", Absent, "reasons of dropped segments (Linux 5.17)", nil}
+		return &Error{"drops", Absent, "reasons of dropped segments", nil}
 	}
 	arguments := parameters(hook)
 	if arguments < 3 {
-		return &Error{"drops", Absent, "reasons of dropped segments (Linux 5.17)", nil}
+		return &Error{"drops", Absent, "reasons of dropped segments", nil}
 	}
 	r.reasons = map[uint32]string{}
 	var kinds [256]uint8
@@ -226,8 +225,13 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 			unspecified = uint32(v.Value)
 		}
 	}
-	if slices.Contains(kinds[:], uint8(AcceptQueue)) {
+	named := slices.Contains(kinds[:], uint8(AcceptQueue))
+	if named {
 		unspecified = 0
+	}
+	if arguments < 4 && !named {
+		r.Missing = append(r.Missing, &Error{"drops", Absent, "the socket that was to " +
+			"receive a segment: full accept queues show by counters alone", nil})
 	}
 	var socket uint32
 	if arguments > 3 {
@@ -259,11 +263,11 @@ type key struct {
 }
 
 type value struct {
-	Count, First, Last, Cgroup, Used, Most uint64
-	Peer                                   [16]byte
-	PeerPort                               uint16
-	Pad                                    [3]uint16
-	Comm                                   [16]byte
+	Count, First, Last, Used, Most uint64
+	Peer                           [16]byte
+	PeerPort                       uint16
+	Pad                            [3]uint16
+	Comm                           [16]byte
 }
 
 const (
@@ -312,7 +316,7 @@ func (r *Refusals) tell(k *key, v *value, each func(Refusal)) {
 
 func (r *Refusals) refusal(k *key, v *value) Refusal {
 	x := Refusal{Kind: Kind(k.Kind), NetNS: k.NetNS, PID: k.PID, Inode: k.Inode,
-		Cgroup: v.Cgroup, Queue: v.Used, Most: v.Most,
+		Queue: v.Used, Most: v.Most,
 		First: time.Duration(v.First), Last: time.Duration(v.Last),
 		Comm:        unix.ByteSliceToString(v.Comm[:]),
 		Source:      endpoint(k.Source, k.SourcePort),

@@ -66,9 +66,8 @@ int connects(u64 *ctx)
 		remote(k.destination, sk, k.family);
 		k.destination_port = swapped(sk->__sk_common.skc_dport);
 		called(&k, &v, bpf_map_lookup_elem(&connecting, &at));
-		holder(&k, &v, sk);
-		if (k.pid)
-			k.inode = 0;
+		if (!k.pid)
+			k.inode = holder(sk);
 		count(&k, &v);
 	}
 	bpf_map_delete_elem(&connecting, &at);

@@ -110,8 +110,7 @@ int drops(u64 *ctx)
 		k.source_port = READ(rx, __sk_common.skc_num);
 		v.used = READ(rx, sk_ack_backlog);
 		v.most = READ(rx, sk_max_ack_backlog);
-		k.inode = READ(READ(READ(READ(rx, sk_socket), file), f_inode), i_ino);
-		v.cgroup = READ(READ(READ(rx, sk_cgrp_data.cgroup), kn), id);
+		k.inode = holder(rx);
 	}
 	count(&k, &v);
 	return 0;

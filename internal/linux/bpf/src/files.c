@@ -22,7 +22,6 @@ int files(u64 *ctx)
 	k.kind = NO_FILE;
 	k.reason = -result;
 	k.pid = process();
-	v.cgroup = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(v.comm, sizeof(v.comm));
 	count(&k, &v);
 	return 0;

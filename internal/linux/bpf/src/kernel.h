@@ -22,7 +22,6 @@ static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
-static u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*const bpf_seq_write)(void *seq, const void *data, u32 size) = (void *)127;
 static void *(*const bpf_get_current_task)(void) = (void *)35;
@@ -82,14 +81,10 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 } KERNEL;
-struct kernfs_node { u64 id; } KERNEL;
-struct cgroup { struct kernfs_node *kn; } KERNEL;
-struct sock_cgroup_data { struct cgroup *cgroup; } KERNEL;
 struct socket { struct file *file; struct sock *sk; } KERNEL;
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
-	struct sock_cgroup_data sk_cgrp_data;
 	u32 sk_ack_backlog, sk_max_ack_backlog;
 	int sk_err;
 	u16 sk_protocol;

@@ -15,7 +15,6 @@ struct key {
 
 struct value {
 	u64 count, first, last; /* nanoseconds since boot */
-	u64 cgroup;		/* number of the socket's or process's cgroup of version 2 */
 	u64 used, most;		/* of a listener: connections in its queue, and its backlog */
 	u8 peer[16];		/* the last client */
 	u16 peer_port, pad[3];
@@ -142,9 +141,8 @@ INLINE void remote(u8 *to, struct sock *sk, u16 family)
 
 INLINE u16 swapped(u16 n) { return n << 8 | n >> 8; }
 
-/* holder fills in what tells whose a socket is. */
-INLINE void holder(struct key *k, struct value *v, struct sock *sk)
+/* holder is what a socket's holder can be looked up by. */
+INLINE u32 holder(struct sock *sk)
 {
-	k->inode = READ(READ(READ(sk->sk_socket, file), f_inode), i_ino);
-	v->cgroup = READ(READ(READ(sk, sk_cgrp_data.cgroup), kn), id);
+	return READ(READ(READ(READ(sk, sk_socket), file), f_inode), i_ino);
 }

@@ -18,7 +18,7 @@ int synacks(u64 *ctx)
 	k.kind = SYNACK_REPEAT;
 	local(&k, sk);
 	k.source_port = sk->__sk_common.skc_num;
-	holder(&k, &v, sk);
+	k.inode = holder(sk);
 	v.used = sk->sk_ack_backlog;
 	v.most = sk->sk_max_ack_backlog;
 	remote(v.peer, (struct sock *)req, READ(req, __req_common.skc_family));
