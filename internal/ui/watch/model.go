@@ -94,8 +94,8 @@ func rowKey(r live.Row) string {
 	return strings.Join([]string{string(r.Limit), r.Subject, string(r.Measure), r.Unit}, "\x00")
 }
 
-// rows are those of the namespace that the filter leaves: those with a use or something to say, what
-// refuses and what is near first.
+// rows are those of the namespace that the filter leaves: those with a use or something to say,
+// what refuses and what is near first.
 func (m *Model) rows() (rows []live.Row) {
 	s, _ := m.shown()
 	for _, r := range s.Rows {
@@ -109,7 +109,9 @@ func (m *Model) rows() (rows []live.Row) {
 		return 1 + slices.Index([]diagnose.Severity{diagnose.Warning, diagnose.Critical},
 			r.Severity)
 	}
-	slices.SortStableFunc(rows, func(a, b live.Row) int { return cmp.Compare(rank(b), rank(a)) })
+	slices.SortStableFunc(rows, func(a, b live.Row) int {
+		return cmp.Compare(rank(b), rank(a))
+	})
 	return rows
 }
 
