@@ -69,10 +69,10 @@ func TestJudged(t *testing.T) {
 		return host.Snapshot{}, errors.New("no sock_diag here")
 	}
 	broken := func(context.Context, time.Duration) (host.Snapshot, error) { panic("a bug") }
-	first := true
+	looked := 0
 	slow := func(context.Context, time.Duration) (host.Snapshot, error) {
 		text := refuses
-		if first = !first; first {
+		if looked++; looked > 2 {
 			text = cured
 		}
 		return host.Parse([]byte(text))
@@ -84,7 +84,7 @@ func TestJudged(t *testing.T) {
 		why      string
 	}{
 		"cured":                    {shows(cured), fix.Kept, InEffect, "refuses no more"},
-		"cured at the second look": {slow, fix.Kept, InEffect, "refuses no more"},
+		"cured at the third look":  {slow, fix.Kept, InEffect, "refuses no more"},
 		"not cured":                {shows(refuses), fix.RolledBack, Undone, "still"},
 		"no load":                  {shows(idle), fix.Waiting, Pending, "no load"},
 		"no evidence":              {failing, fix.Waiting, Pending, "no sock_diag here"},
@@ -130,7 +130,8 @@ func (b *bench) ownerDecides(t *testing.T) {
 		t.Errorf("%s, %v", w, err)
 	}
 	b.wantBefore(t)
-	if r, err := b.FixReport(1); err != nil || r.Outcome != fix.ByHand {
+	if r, err := b.FixReport(1); err != nil || r.Outcome != fix.RolledBack ||
+		!strings.HasPrefix(r.Why, "nobody confirmed it in time; before that: could not") {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -170,9 +171,11 @@ func TestJudgedByHand(t *testing.T) {
 				return host.Parse([]byte(windowText(90, 300)))
 			}
 			r := fixed(t, b, acting, false)
-			want := map[string]State{"confirm": InEffect, "rollback": Undone}[name]
-			b.wantState(t, want)
-			if r.Outcome != fix.ByHand {
+			state := map[string]State{"confirm": InEffect, "rollback": Undone}[name]
+			b.wantState(t, state)
+			outcome := map[State]fix.Outcome{InEffect: fix.ByHand,
+				Undone: fix.RolledBack}[state]
+			if r.Outcome != outcome || strings.Contains(r.Why, "rollback") {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -208,7 +211,7 @@ func TestJudgeIsReplaced(t *testing.T) {
 		go b.judges(t.Context(), 1)
 		return 1 << 30, nil
 	}
-	r, err := b.AwaitJudgement(t.Context(), 1)
+	r, err := b.AwaitJudgement(t.Context(), 1, func() {})
 	if err != nil || r.Outcome != fix.Kept || started < 2 {
 		t.Errorf("%+v, %v, %d started", r, err, started)
 	}

@@ -1,15 +1,16 @@
 package fix
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // Reading is a limit of one subject in one window: figures of its end, and what moved in it.
@@ -86,12 +87,15 @@ func (w window) opened(d limit.Direction) float64 {
 	return w.passive + w.active
 }
 
-// gauges are all of a snapshot, of one process where one was asked for.
-func gauges(s host.Snapshot, o diagnose.Options) []limit.Gauge {
-	_, all := diagnose.CheckAll(s, o)
-	return slices.DeleteFunc(all, func(g limit.Gauge) bool {
-		return o.PID != 0 && g.Subject.PID != 0 && g.Subject.PID != o.PID
-	})
+// gauges are all of a snapshot.
+func gauges(s host.Snapshot, w plan.Workload) []limit.Gauge {
+	_, all := diagnose.CheckAll(s, diagnose.Options{Workload: w.Asked()})
+	return all
+}
+
+// faulty says whether check complains of it.
+func (r Reading) faulty() bool {
+	return r.Severity == diagnose.Critical || r.Severity == diagnose.Warning
 }
 
 func (w window) reading(g limit.Gauge) Reading {
@@ -114,8 +118,20 @@ func (w window) refused(g limit.Gauge) float64 {
 	return float64(max(g.Refused, 0)) / w.seconds
 }
 
-// String is the reading without its name: "214 refused/s at 6 of 6".
+// String is the reading without its name: "214 refused/s at 6 of 6 connections".
 func (r Reading) String() string {
+	unit := cmp.Or(r.Unit, "connections")
+	switch {
+	case r.Unbounded && r.Used == 0:
+		return r.figures()
+	case r.Unit == "" && r.Measure == limit.PerSecond:
+		unit = "new connections/s"
+	}
+	return r.figures() + " " + unit
+}
+
+// figures are those of String without what the last of them counts.
+func (r Reading) figures() string {
 	text := perSecond(r.RefusedPerSecond) + " refused/s"
 	if r.RefusedPerSecond < 0 {
 		text = "refusals not counted,"
