@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,8 +126,19 @@ func (a *app) runFix(ctx context.Context, f *fixFlags) error {
 	if err != nil {
 		return err
 	}
-	if found.report.Outcome != fix.Proposed || f.dry {
+	if found.report.Outcome != fix.Proposed {
 		return a.showFix(f, found.report)
+	}
+	able := e.Able(found.plan, f.persist)
+	switch {
+	case f.dry && able != nil:
+		a.hint("this user cannot carry it out: " +
+			strings.TrimPrefix(able.Error(), "nothing was changed: "))
+		fallthrough
+	case f.dry:
+		return a.showFix(f, found.report)
+	case able != nil:
+		return applyError(able)
 	}
 	return a.carryOutFix(ctx, e, f, o, found)
 }
@@ -236,7 +249,7 @@ func foundIn(s host.Snapshot, e *apply.Engine, o fixOptions) (f foundFix, err er
 	f.before.Earlier = o.earlier
 	f.report = fix.Report{Schema: fix.Schema, Host: f.plan.Host, Changes: []fix.Change{},
 		Evidence: []fix.Item{}, Seconds: f.before.Seconds, Left: f.plan.Left,
-		Earlier: o.earlier, Outcome: fix.NoSetting, Why: fix.Beyond(f.plan)}
+		Earlier: o.earlier, Outcome: fix.NoSetting, Why: fix.Beyond(f.plan, r.Unseen)}
 	switch {
 	case r.Verdict == diagnose.Holds:
 		f.report.Outcome = fix.Nothing
@@ -292,9 +305,6 @@ func (f foundFix) more(tried []fix.Change) bool {
 // fixOnce asks, applies, and waits for what comes of it; nil where nothing was to be done.
 func (a *app) fixOnce(ctx context.Context, e *apply.Engine, f *fixFlags, o fixOptions,
 	found foundFix) (*fix.Report, error) {
-	if err := e.Able(found.plan, f.persist); err != nil {
-		return nil, applyError(err)
-	}
 	if !f.yes {
 		ok, err := a.agreedToFix(f, found)
 		if err != nil || !ok {
@@ -414,6 +424,8 @@ func (a *app) showFix(f *fixFlags, r fix.Report) error {
 	case r.Outcome == fix.Waiting && r.Until != nil:
 		a.hint("rolled back at " + r.Until.Local().Format(time.TimeOnly) +
 			" unless confirmed: " + f.verb("confirm"))
+	case r.Outcome == fix.NoSetting && os.Geteuid() != 0:
+		a.hint("root of the host sees all processes, and may change them")
 	case r.Outcome == fix.Unknown:
 		a.hint("maxconn check --verbose lists what was not seen")
 	case r.Outcome == fix.RolledBack && r.Asking() != "":

@@ -142,7 +142,7 @@ func (b Before) Terms() string {
 		return fmt.Sprintf("kept if it is seen to be cured after %.0f s, when what was there "+
 			"before the change has ended; else rolled back", again.Seconds())
 	}
-	return fmt.Sprintf("kept if it is seen to be cured, which takes %.3g s to %.3g s; else rolled "+
+	return fmt.Sprintf("kept if it is seen to be cured, which takes %.0f s to %.0f s; else rolled "+
 		"back", b.Seconds, b.Longest().Seconds())
 }
 

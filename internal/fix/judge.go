@@ -146,7 +146,7 @@ func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map
 	case blind[now.key()]:
 		i.Why = "its figures could not all be read after the change"
 	case before.Severity == "":
-		i.Why = "it refused nobody before, so that it refuses nobody now shows nothing"
+		i.Why = "it refused nobody before and refuses nobody now, which shows nothing"
 		if beyond(before, now) {
 			i.Verdict, i.Why = Cured, "more use it than could before"
 		}

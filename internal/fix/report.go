@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -109,18 +110,13 @@ func (r Report) Asking() string {
 	return ""
 }
 
-// Beyond says who can do what no change of a plan does.
-func Beyond(p plan.Plan) string {
-	words := "only the application or the topology can"
-	if slices.ContainsFunc(p.Left, func(l plan.Left) bool {
-		return l.Binds && l.Kind != limit.ByApplication && l.Kind != limit.ByTopology
-	}) {
-		words = "fix changes nothing here that does; what is left to you is below"
+// Beyond says who can do what no change of a plan does; unseen are the facts that it lacks.
+func Beyond(p plan.Plan, unseen []diagnose.Unseen) string {
+	setting := func(l plan.Left) bool { return l.Binds && l.Kind == limit.BySetting }
+	if len(unseen) > 0 || slices.ContainsFunc(p.Left, setting) {
+		return "nothing does that could be seen and changed from here"
 	}
-	if len(p.Unseen) > 0 {
-		words += ", as far as this user could see"
-	}
-	return words
+	return "only the application or the topology can"
 }
 
 // Unjudged is what is watched, with no window after the change yet.
