@@ -432,7 +432,9 @@ func (a *app) showFix(f *fixFlags, r fix.Report) error {
 		a.hint("where more are wanted, say how many: " + f.verb("fix "+r.Asking()))
 	case r.Outcome == fix.RolledBack && len(r.Evidence) > 1:
 		a.hint("--limit fixes one of them by itself")
-	case r.Outcome == fix.Broken || r.Outcome == fix.InPart:
+	case r.Outcome == fix.InPart:
+		a.hint(f.verb("status") + " says what is left")
+	case r.Outcome == fix.Broken:
 		a.hint(f.verb("status") + " says what is left; " +
 			f.verb("rollback "+strconv.Itoa(r.Run)) + " rolls it back")
 	}

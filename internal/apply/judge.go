@@ -336,10 +336,11 @@ func (s State) ended() string {
 }
 
 func undone(p Progress) string {
-	if p.Text == "" {
-		return string(p.Undone)
+	words := string(p.Undone)
+	if p.Undone == Changed {
+		words = "left"
 	}
-	return string(p.Undone) + ": " + p.Text
+	return strings.TrimSuffix(words+": "+p.Text, ": ")
 }
 
 // outcome is what a run of fix has come to, or had when its namespace or boot ended.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -160,6 +161,10 @@ func TestSentence(t *testing.T) {
 	if none := (Reading{Used: 3, Ceiling: 3, RefusedPerSecond: -1}).String(); none !=
 		"refusals not counted, at 3 of 3 connections" {
 		t.Errorf("no counter reads as %q", none)
+	}
+	rate := Reading{Used: 20, Ceiling: 44, RefusedPerSecond: -1, Measure: limit.PerSecond}
+	if got := rate.String(); got != "refusals not counted, at most 44 new connections/s" {
+		t.Errorf("a rate reads as %q", got)
 	}
 	if one := (Reading{Unbounded: true, RefusedPerSecond: 0.01}).String(); one !=
 		"0.1 refused/s" {

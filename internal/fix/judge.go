@@ -54,7 +54,11 @@ type Item struct {
 // connections".
 func (i Item) String() string {
 	if i.After == nil {
-		return i.Before.Name() + ": " + i.Before.String() + " -> not to be seen"
+		after := " -> not to be seen"
+		if i.Verdict == Cured {
+			after = " -> not near it any more"
+		}
+		return i.Before.Name() + ": " + i.Before.String() + after
 	}
 	return i.Before.Name() + ": " + i.Before.figures() + " -> " + i.After.String()
 }
@@ -140,6 +144,9 @@ func (w window) item(s host.Snapshot, before Reading, after []Reading, blind map
 		return i
 	}
 	i.After = &now
+	if before.RefusedPerSecond < 0 && now.RefusedPerSecond == 0 {
+		now.RefusedPerSecond = unknownRate
+	}
 	switch {
 	case refuses(before, now):
 		i.Verdict, i.Why = NotCured, "refuses still: "+now.Cause

@@ -110,9 +110,10 @@ func (w window) reading(g limit.Gauge) Reading {
 }
 
 // refused is how many connections a second a limit refused: most limits of outbound connections
-// have no counter.
+// have no counter. What refuses and moves no counter that others move, too, is not counted.
 func (w window) refused(g limit.Gauge) float64 {
-	if g.Refused <= 0 && len(g.Limit.Refusals) == 0 {
+	if g.Refused <= 0 && (len(g.Limit.Refusals) == 0 ||
+		g.Limit.RefusalsShared && g.Refusing) {
 		return unknownRate
 	}
 	return float64(max(g.Refused, 0)) / w.seconds
@@ -137,6 +138,8 @@ func (r Reading) figures() string {
 		text = "refusals not counted,"
 	}
 	switch {
+	case !r.Unbounded && r.Measure == limit.PerSecond: // what is in use is no rate
+		text += " at most " + figure.Count(r.Ceiling)
 	case !r.Unbounded:
 		text += " at " + figure.Count(r.Used) + " of " + figure.Count(r.Ceiling)
 	case r.Used > 0:
