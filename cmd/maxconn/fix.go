@@ -57,8 +57,8 @@ connections opened, and any other limit that refuses since.
 
 Cured, while connections are opened still: the changes are kept, and with --persist
 for the next boot too. Not cured, or another limit is worse: they are rolled back at
-once. Where there is more room and it is full again, twice as much is tried, three
-times at most. No load to judge by: they stay for --confirm-within, for maxconn
+once. Where there is more room and it is full again, twice as much is tried, in four
+tries at most. No load to judge by: they stay for --confirm-within, for maxconn
 confirm. The process that decides outlives the session.
 
 Try it first, on copies of this host's settings: maxconn prove --inbound or

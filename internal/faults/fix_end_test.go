@@ -139,6 +139,9 @@ func TestFixWithoutItsJudge(t *testing.T) {
 			}
 			if sig == syscall.SIGSTOP { // it finds that all is decided
 				x.must(syscall.Kill(judge, syscall.SIGCONT))
+				if !x.await(func() bool { return syscall.Kill(judge, 0) != nil }) {
+					t.Error("it goes on")
+				}
 			}
 		})
 	}
