@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -277,25 +278,12 @@ func TestCloseDeliversToSlowPeers(t *testing.T) {
 					Config{CloseTimeout: 30 * time.Second})
 				fillSocket(c)
 				want := c.Stats().Accepted
-				got := make(chan int64)
-				go func() {
-					time.Sleep(pause)
-					total := int64(0)
-					for {
-						n, err := io.CopyN(io.Discard, peer, 20_000)
-						total += n
-						if err != nil {
-							got <- total
-							return
-						}
-						time.Sleep(20 * time.Millisecond)
-					}
-				}()
+				r := readSlowly(peer, 20_000, pause, 20*time.Millisecond)
 				err := c.Close()
 				// Where the socket is hidden, a slow Write looks like one
 				// of which nothing is taken.
 				hidden := over == "plain" && errors.Is(err, ErrLingering)
-				if pause == 0 && err != nil && !hidden {
+				if pause == 0 && err != nil && !hidden && !r.stood() {
 					t.Error("Close:", err)
 				}
 				if pause != 0 && !errors.Is(err, ErrLingering) {
@@ -304,13 +292,42 @@ func TestCloseDeliversToSlowPeers(t *testing.T) {
 				if err := c.CloseContext(context.Background()); err != nil {
 					t.Error("CloseContext:", err)
 				}
-				if n := <-got; n != want {
+				if n := <-r.got; n != want {
 					t.Errorf("%d of %d bytes arrived", n, want)
 				}
 			})
 		}
 	}
 }
+
+// slowReader is a peer that reads a little at a time.
+type slowReader struct {
+	got     chan int64   // all that it has read, at the end
+	longest atomic.Int64 // nanoseconds between two reads
+}
+
+func readSlowly(peer io.Reader, each int64, first, between time.Duration) *slowReader {
+	r := &slowReader{got: make(chan int64, 1)}
+	go func() {
+		time.Sleep(first)
+		total, last := int64(0), time.Now()
+		for {
+			n, err := io.CopyN(io.Discard, peer, each)
+			total += n
+			r.longest.Store(max(r.longest.Load(), int64(time.Since(last))))
+			if err != nil {
+				r.got <- total
+				return
+			}
+			last = time.Now()
+			time.Sleep(between)
+		}
+	}()
+	return r
+}
+
+// stood reports whether the machine was so busy that the peer looked like one that takes nothing.
+func (r *slowReader) stood() bool { return r.longest.Load() > int64(patience/4) }
 
 // (*tls.Conn).Close sets a write deadline that has passed; what is pending below still arrives.
 func TestCloseBelowTLSDelivers(t *testing.T) {
@@ -320,26 +337,17 @@ func TestCloseBelowTLSDelivers(t *testing.T) {
 	c := New(a, Config{CloseTimeout: 30 * time.Second})
 	server := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
 	client := tls.Client(b, &tls.Config{RootCAs: pool, ServerName: "localhost"})
-	got := make(chan int64)
-	go func() {
-		total := int64(0)
-		for err := error(nil); err == nil; time.Sleep(5 * time.Millisecond) {
-			var n int64
-			n, err = io.CopyN(io.Discard, client, 5_000)
-			total += n
-		}
-		got <- total
-	}()
+	r := readSlowly(client, 5_000, 0, 5*time.Millisecond)
 	const want = 200_000
 	for range want / 1000 {
 		if _, err := server.Write(make([]byte, 1000)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := server.Close(); err != nil {
+	if err := server.Close(); err != nil && !(errors.Is(err, ErrLingering) && r.stood()) {
 		t.Error(err)
 	}
-	if n := <-got; n != want {
+	if n := <-r.got; n != want {
 		t.Errorf("%d of %d bytes arrived", n, want)
 	}
 }

@@ -13,8 +13,10 @@ wanted=(
   "servers nginx-light wrk redis-server redis-tools haproxy"
   "exports ansible-core cloud-init tuned nix-bin systemd udev kmod procps"
   "browser chromium"
+  "screen tmux"
   "strace strace"
   "tools nftables iproute2"
+  "clang clang-14 llvm-14"
   "metrics prometheus prometheus-alertmanager prometheus-node-exporter"
   "vm qemu-system-x86 e2fsprogs procps systemd udev kmod xz-utils gpgv debian-archive-keyring"
 )

@@ -52,8 +52,9 @@ with connections are skipped (--all shows them).
 
 What a file includes (nginx, MySQL, Redis, PostgreSQL, Apache, TuneD, sysctl -p FILE) is read where
 it is among the files, or below the directories, that were given, and else named as not read. A
-file in which no setting is recognised is not judged, and not clean: --explain-parse shows what
-was read from where.
+file in which no setting is recognised is not judged, and not clean; nor is one with a line that
+names a setting and a number in a form that lint does not know. --explain-parse shows what was read
+from where.
 
 Exit status: 0 no line has a fault, 1 some line has (see --fail-on), 2 none has, but a file of the
 system could not be read, 3 none has, but not all was judged: in some file no setting was

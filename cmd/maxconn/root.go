@@ -37,8 +37,8 @@ NO_COLOR turns colour off; COLUMNS is the width where the output is not a termin
 	c.SetHelpFunc(func(c *cobra.Command, _ []string) { a.unwritten = a.help(c, width) })
 	c.SetFlagErrorFunc(flagError)
 	check := a.check()
-	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.completion(), a.man(),
-		a.docs(), a.versionVerb())
+	c.AddCommand(check, a.observe(), a.explain(), a.lint(), a.plan(), a.watchVerb(),
+		a.completion(), a.man(), a.docs(), a.versionVerb())
 	c.AddCommand(a.linuxVerbs()...)
 	c.SetHelpCommand(helpVerb())
 	return c

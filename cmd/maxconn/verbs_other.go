@@ -12,6 +12,7 @@ import (
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/ui/watch"
 )
 
 // On other systems check, explain, plan and lint judge snapshots and files that come from a
@@ -48,6 +49,10 @@ func (a *app) observed(context.Context, source, time.Duration) (host.Snapshot, e
 
 func (a *app) checkAll(context.Context, *checkFlags, diagnose.Options) error {
 	return needsLinux("--all-netns")
+}
+
+func (a *app) followed(*watchFlags, *watch.Keeper) (feed, error) {
+	return nil, needsLinux("maxconn watch without --from")
 }
 
 func completeNamespaces(*cobra.Command, []string, string) ([]cobra.Completion,

@@ -78,11 +78,16 @@ func copiedMap(v reflect.Value) reflect.Value {
 // JSON is a value in JSON (RFC 8259), indented, with a newline at its end. Strings are the data
 // that they were; what a terminal or an editor obeys is a \u escape, so that the text is safe to
 // print.
-func JSON(v any) ([]byte, error) {
+func JSON(v any) ([]byte, error) { return jsonOf(v, "  ") }
+
+// JSONLine is JSON on one line.
+func JSONLine(v any) ([]byte, error) { return jsonOf(v, "") }
+
+func jsonOf(v any, indent string) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	e.SetIndent("", indent)
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}

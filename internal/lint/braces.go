@@ -20,7 +20,8 @@ type bracer struct {
 	lexer
 	tok   token
 	depth int
-	terms int // so far
+	terms int    // so far
+	told  []word // what documents a function
 }
 
 // mostTerms bounds the words, strings and brackets that are read of a file.
@@ -41,8 +42,11 @@ func (p *parser) bracesIn(w word, l *language) {
 		text = p.masked(text)
 	}
 	role := p.role
-	if p.role == anyRole && !p.oneRow {
+	if p.role == anyRole {
 		p.role = shellRole
+	}
+	if l.ends {
+		text = rubyWords.ReplaceAllStringFunc(text, quotedList)
 	}
 	b := &bracer{lexer: lexer{language: l, text: text, row: w.row}}
 	b.advance()
@@ -50,10 +54,20 @@ func (p *parser) bracesIn(w word, l *language) {
 	p.lang = l
 	p.walk(b.block(0), "")
 	p.lang, p.role = was, role
+	p.tells(b.told...)
 	if b.terms > mostTerms {
 		p.goTo(b.row)
 		p.add(stray("", "", tooManyTerms))
 	}
+}
+
+// rubyWords are %w[a b], a list of strings.
+var rubyWords = regexp.MustCompile(`%[wWiI](?:\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>)`)
+
+var rubyWord = regexp.MustCompile(`[^\s"]+`)
+
+func quotedList(words string) string {
+	return "[" + rubyWord.ReplaceAllString(words[3:len(words)-1], `"$0",`) + "]"
 }
 
 func (b *bracer) advance() { b.tok = b.token() }
@@ -92,7 +106,9 @@ func (b *bracer) block(until byte) *node {
 		key, value := b.statement(until)
 		named = named || key != nil
 		documents := b.code && b.triple && until == 0 && key == nil
-		if value != nil && !(documents && value.kind == scalar && !value.plain) {
+		if value != nil && documents && value.kind == scalar && !value.plain {
+			b.told = append(b.told, value.text)
+		} else if value != nil {
 			section.put(key, value)
 		}
 		if b.at == before && b.tok.kind != 0 && b.tok.kind != until {
@@ -160,15 +176,19 @@ func (b *bracer) statement(until byte) (key, value *node) {
 		t := b.term()
 		if n := len(terms); t.node != nil && t.kind == list && t.next && n > 0 &&
 			terms[n-1].node != nil && terms[n-1].plain && t.call {
+			if b.ends && b.tok.kind == '{' && len(t.items) == 1 && t.items[0].isText() {
+				terms = append(terms, term{node: t.items[0]}) // a block's label
+				continue
+			}
 			call := &node{kind: table, row: terms[n-1].row}
 			call.put(terms[n-1].node, t.node)
+			t.node.call = true
 			terms[n-1] = term{node: call, next: terms[n-1].next}
 			continue
 		}
 		terms = append(terms, t)
 		if b.titles && t.colon && len(terms) == 2 && terms[0].node != nil &&
-			!terms[0].plain &&
-			until == '}' {
+			!terms[0].plain && until == '}' {
 			return b.titled(terms[0].node)
 		}
 	}
@@ -178,7 +198,6 @@ func (b *bracer) statement(until byte) (key, value *node) {
 // titled is what stands behind the title of a resource of Puppet.
 func (b *bracer) titled(title *node) (key, value *node) {
 	n := &node{kind: table, row: title.row}
-	n.put(&node{text: word{"name", title.row}, row: title.row}, title)
 	for b.tok.kind != 0 && b.tok.kind != '}' && b.tok.kind != ';' {
 		if key, value := b.statement(','); key != nil {
 			n.put(key, value)
@@ -187,7 +206,22 @@ func (b *bracer) titled(title *node) (key, value *node) {
 			b.advance()
 		}
 	}
-	return title, n
+	if title.kind == scalar {
+		return title, n.titled(title)
+	}
+	all := &node{kind: list, row: title.row}
+	for _, one := range title.items[:min(len(title.items), mostPrinted)] {
+		all.items = append(all.items, n.titled(one))
+	}
+	return nil, all
+}
+
+// titled is a table with a title as its name.
+func (n *node) titled(title *node) *node {
+	out := &node{kind: table, row: title.row}
+	out.put(&node{text: word{"name", title.row}, row: title.row}, title)
+	out.keys, out.items = append(out.keys, n.keys...), append(out.items, n.items...)
+	return out
 }
 
 // term takes the next part of a statement.
@@ -210,11 +244,13 @@ func (b *bracer) term() term {
 		}
 		n = b.block(map[byte]byte{'{': '}', '[': ']', '(': ')'}[t.kind])
 		out.body, out.call = t.kind == '{', t.kind == '('
+		if b.nix && out.call && len(n.items) == 1 && (n.kind == list ||
+			overrides[knob.Last(n.keys[0].String())]) {
+			n = n.items[0] // (1024), (lib.mkForce 1024)
+		}
 	case 'w':
 		if b.ends && t.text.text == "do" && b.depth <= deepestBrace {
-			for b.tok.kind != '\n' && b.tok.kind != 0 {
-				b.advance() // |names|
-			}
+			b.parameters()
 			n = b.block('e')
 			n.kind, out.body = table, true
 			for len(n.keys) < len(n.items) {
@@ -224,6 +260,16 @@ func (b *bracer) term() term {
 	}
 	out.node = n
 	return out
+}
+
+// parameters skips |names|.
+func (b *bracer) parameters() {
+	open := strings.HasPrefix(b.tok.text.text, "|")
+	for first := true; open && b.tok.kind != '\n' && b.tok.kind != 0; first = false {
+		text := b.tok.text.text
+		open = !strings.HasSuffix(text, "|") || first && text == "|"
+		b.advance()
+	}
 }
 
 // entry makes a name and a value of the parts of a statement.

@@ -12,8 +12,9 @@ import (
 
 // The files of testdata/corpus are written as people write such files, and behind each stands what
 // has to be said of it on Linux 6.12: line, verdict (with @ and whose it is, where it is not the
-// host's), key and value. The rows say what people mean with such a file, not what
-// a reader prints.
+// host's), key and value; not-read with a setting's name is a line that may set it in a form that
+// lint does not know, and says so. The rows say what people mean with such a file, not what a
+// reader prints.
 func TestCorpus(t *testing.T) {
 	archives, err := filepath.Glob("testdata/corpus/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -58,6 +59,13 @@ func corpusRows(t *testing.T, f txtar.File) string {
 			at = "@" + string(l.Scope)
 		}
 		fmt.Fprintf(&b, "%d %s%s %s %s\n", l.Line, l.Verdict, at, l.Key, l.Value)
+	}
+	for _, f := range r.Read {
+		for _, u := range f.Refers {
+			if u.Mention != "" {
+				fmt.Fprintf(&b, "%d not-read %s\n", u.Line, u.Mention)
+			}
+		}
 	}
 	return b.String()
 }

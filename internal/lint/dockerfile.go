@@ -43,6 +43,14 @@ func (p *parser) dockerfile(all *rows) {
 			}
 		case "RUN", "COPY", "ADD":
 			p.within(build, func() { p.built(w, all, strings.EqualFold(m[1], "RUN")) })
+		case "ENV":
+			name, value, _ := strings.Cut(w.String(), " ")
+			if !strings.Contains(name, "=") { // the old form
+				w.text = name + "='" + value + "'"
+			}
+			p.within(run, func() { p.environment(w.String(), w.row) })
+		case "LABEL":
+			p.tells(w)
 		case "CMD", "ENTRYPOINT":
 			p.within(run, func() { p.started(w) })
 		}

@@ -66,6 +66,7 @@ type given struct {
 	files  []File
 	parsed []*parser
 	marked []bool
+	by     []inclusion
 	byName map[string]int
 	byDir  map[string][]int
 	more   int // files that were included and not given
@@ -88,6 +89,7 @@ func (g *given) take(f File) int {
 	i, name := len(g.files), cleanPath(f.Name)
 	g.files, g.parsed, g.marked = append(g.files, f), append(g.parsed, nil),
 		append(g.marked, false)
+	g.by = append(g.by, inclusion{file: -1})
 	if _, known := g.byName[name]; !known {
 		g.byName[name] = i
 	}
@@ -197,10 +199,21 @@ func (j *judge) include(g *given, i, n int, r Reference) {
 	if p := g.parsed[n]; p == nil || p.included == "" && formatNamed(f.Name) == nil {
 		g.parse(j, n, r.format)
 	}
-	if p := g.parsed[n]; p.included == "" {
-		p.included, p.includedAt = g.files[i].Name, r.Line
+	p := g.parsed[n]
+	if p.included != "" {
+		return
+	}
+	p.included, p.includedAt = g.files[i].Name, r.Line
+	switch {
+	case p.format.by == byWords:
+		g.by[n] = inclusion{i, r.Line}
+	case p.format.role == tunedRole: // a profile goes over what it includes
+		g.by[n] = inclusion{i, 0}
 	}
 }
+
+// inclusion is the file, -1 for none, that has the settings of another in one of its rows.
+type inclusion struct{ file, row int }
 
 // parse reads file n, in a format where one is given.
 func (g *given) parse(j *judge, n int, f *format) {

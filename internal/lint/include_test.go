@@ -115,3 +115,38 @@ func told(r Report) (all []string) {
 	}
 	return all
 }
+
+// What a file includes stands in the row of the include; a profile of TuneD goes over what it
+// includes.
+func TestIncludedOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		files string
+		want  []string
+	}{
+		"Redis": {"redis.conf:maxclients 1\ninclude x\ntcp-backlog 5|" +
+			"x:maxclients 2\ntcp-backlog 6",
+			[]string{"redis.conf 1 overridden", "redis.conf 3 effective",
+				"x 1 effective", "x 2 overridden"}},
+		"twice down": {"redis.conf:include x\nmaxclients 1|" +
+			"x:include y\nmaxclients 2|y:maxclients 3",
+			[]string{"redis.conf 2 effective", "x 2 overridden", "y 1 overridden"}},
+		"MySQL": {"my.cnf:[mysqld]\nmax_connections=1\n!include x.cnf|" +
+			"x.cnf:[mysqld]\nmax_connections=2\n[mysqld-8.0]\nmax_connections=3",
+			[]string{"my.cnf 2 overridden", "x.cnf 2 effective",
+				"x.cnf 4 effective"}},
+		"TuneD": {"t/mine/tuned.conf:[sysctl]\nnet.core.somaxconn=5000\n" +
+			"[main]\ninclude=base|t/base/tuned.conf:[sysctl]\nnet.core.somaxconn=5001",
+			[]string{"t/mine/tuned.conf 2 effective",
+				"t/base/tuned.conf 2 overridden"}},
+		"apart": {"a/redis.conf:maxclients 1|b/redis.conf:maxclients 2",
+			[]string{"a/redis.conf 1 effective", "b/redis.conf 1 effective"}},
+	} {
+		var have []string
+		for _, l := range Lint(filesOf(c.files), Target{Kernel: "6.12"}).Lines {
+			have = append(have, fmt.Sprint(l.File, " ", l.Line, " ", l.Verdict))
+		}
+		if d := cmp.Diff(c.want, have); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}

@@ -22,7 +22,7 @@ func Lint(files []File, target Target) Report {
 		}
 	}
 	j.follow(all)
-	j.files = all.files
+	j.files, j.by = all.files, all.by
 	for i, f := range j.files {
 		if f.Same != "" {
 			j.branches, j.apart = append(j.branches, false), append(j.apart, false)
@@ -70,7 +70,7 @@ func (j *judge) cutOff() {
 // lines judges every setting by itself, which shows what the kernel refuses, and then in
 // the order of all.
 func (j *judge) lines(boot bool) (out []Line) {
-	j.order = newOrder(j.files, j.settings, boot)
+	j.order = newOrder(j.files, j.settings, j.by, boot)
 	j.order.branches, j.order.apart = j.branches, j.apart
 	for i, s := range j.settings {
 		j.order.absent[i] = oneOfForms(s.form, asConf, asWrite, asExclude) && j.lacks(s.key)
@@ -128,8 +128,9 @@ type judge struct {
 	*env
 	files    []File
 	settings []setting
-	branches []bool // by file: its lines need not all run
-	apart    []bool // by file: two names of one setting belong to two things
+	branches []bool      // by file: its lines need not all run
+	apart    []bool      // by file: two names of one setting belong to two things
+	by       []inclusion // by file
 	order    *order
 	matches  int                 // of patterns, so far
 	matched  map[string][]string // by pattern
@@ -253,7 +254,7 @@ func (j *judge) placement(s setting) (Note, bool) {
 	switch {
 	case s.world.scope == OfImage:
 		return inImage(s), true
-	case rcLocal && s.target == "" && f.Mode == NotExecutable:
+	case rcLocal && s.target == "" && f.Mode == NotExecutable && path.IsAbs(f.Name):
 		return Note{NoEffect,
 			"/etc/rc.local does not run: it is not executable, and systemd starts " +
 				"it only where it is (rc-local.service).", rcLocalSource}, true

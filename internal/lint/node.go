@@ -14,6 +14,7 @@ type node struct {
 	keys  []*node // of a table
 	items []*node
 	flow  bool // a list or table in brackets
+	call  bool // a list of what a function is given
 	alias bool // stands elsewhere as well
 }
 

@@ -18,13 +18,14 @@ import (
 type order struct {
 	files         []File
 	settings      []setting
-	places        []place // by file
-	atBoot        []bool  // by file: whether it has a place
-	boot          bool    // the files are all that the host reads
-	branches      []bool  // by file: its lines need not all run
-	apart         []bool  // by file: two names of one setting belong to two things
-	refused       []bool  // by setting: the kernel does not take it
-	absent        []bool  // by setting: the kernel has no setting of this name
+	places        []place     // by file
+	by            []inclusion // by file
+	atBoot        []bool      // by file: whether it has a place
+	boot          bool        // the files are all that the host reads
+	branches      []bool      // by file: its lines need not all run
+	apart         []bool      // by file: two names of one setting belong to two things
+	refused       []bool      // by setting: the kernel does not take it
+	absent        []bool      // by setting: the kernel has no setting of this name
 	groups        []string
 	keys          []string // by setting, see rivalKey
 	values        []string // by setting, to compare
@@ -35,9 +36,9 @@ type order struct {
 	otherSettings map[string][]int // see otherSettingsOf
 }
 
-func newOrder(files []File, settings []setting, boot bool) *order {
+func newOrder(files []File, settings []setting, by []inclusion, boot bool) *order {
 	o := &order{
-		files: files, settings: settings, boot: boot,
+		files: files, settings: settings, by: by, boot: boot,
 		places: make([]place, len(files)), atBoot: make([]bool, len(files)),
 		refused: make([]bool, len(settings)), absent: make([]bool, len(settings)),
 		groups: make([]string, len(settings)), values: make([]string, len(settings)),
@@ -82,8 +83,26 @@ func (o *order) together(i int) string {
 	if form == asConf && s.target == "" && o.atBoot[s.file] {
 		return "boot " + o.places[s.file].root
 	}
-	return fmt.Sprintf("file %d form %d %s %s %s", s.file, form, s.target, s.where,
+	whole, _ := o.rowsTo(i)
+	return fmt.Sprintf("file %d form %d %s %s %s", whole, form, s.target, s.where,
 		s.world.scope)
+}
+
+// deepestInclusion is how far files that include files are followed.
+const deepestInclusion = 10
+
+// rowsTo are the rows through which a setting is reached from the file that includes all others.
+func (o *order) rowsTo(i int) (file int, rows []int) {
+	file, rows = o.settings[i].file, []int{o.settings[i].row}
+	for range deepestInclusion {
+		by := o.by[file]
+		if by.file < 0 {
+			break
+		}
+		file, rows = by.file, append(rows, by.row)
+	}
+	slices.Reverse(rows)
+	return file, rows
 }
 
 // isTogether says that two settings are of one group because all that makes it is the same.
@@ -111,6 +130,11 @@ func (o *order) compare(i, j int, by reading) int {
 func (o *order) compareRead(i, j int, by reading) int {
 	a, b := o.settings[i], o.settings[j]
 	if a.file != b.file && o.groups[i] == o.groups[j] {
+		if !o.atBoot[a.file] || !o.atBoot[b.file] {
+			_, first := o.rowsTo(i)
+			_, second := o.rowsTo(j)
+			return cmp.Or(slices.Compare(first, second), a.file-b.file)
+		}
 		return cmp.Or(by.turn[a.file]-by.turn[b.file], a.file-b.file)
 	}
 	return cmp.Or(a.file-b.file, a.row-b.row, i-j)

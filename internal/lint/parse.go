@@ -13,41 +13,45 @@ import (
 
 // parser collects the settings of one file.
 type parser struct {
-	role       role
-	row        int
-	settings   []setting
-	section    string // of the last [section] line
-	here       *document
-	looped     int                 // how many settings loops have made
-	loops      map[string][]string // the names of sysctls that a loop puts into a variable
-	depth      int                 // of commands inside quotes
-	oneRow     bool                // all lines of a string stand on one row
-	tree       int                 // bytes of YAML that were parsed
-	all        *rows               // the lines after this one, nil inside of a command
-	sh         *syntax.Parser
-	shell      int    // bytes given to it
-	failed     int    // those of them that were no statement
-	where      string // the command that carries what follows elsewhere
-	world      world
-	branches   bool // there are lines that may not run
-	format     *format
-	refers     []Reference
-	wrote      map[string]bool // the files that commands write
-	included   string          // the file that includes this one, and its line
-	includedAt int
-	vars       map[string]string // what variables are set to, "" for more than one value
-	hostNet    bool              // a Quadlet unit with Network=host
-	accept     bool              // a socket unit that starts a process for each connection
-	lang       *language         // of the tree that is read, nil for YAML
-	masks      []string          // what templates fill in
-	target     string            // the file that what is read will be
-	opened     string            // the file that a program opened
-	pages      int               // that are read, in which lines may be sentences
-	repeated   map[string]bool   // settings that aliases have made
-	above      string            // the part of a sysctl's name that the tables around give
-	under      string            // the name under which the table stands that is read
-	spelled    *spellings
-	lines      int // so far, but for empty ones and comments
+	role     role
+	row      int
+	settings []setting
+	section  string // of the last [section] line
+	here     *document
+	looped   int                 // how many settings loops have made
+	loops    map[string][]string // the names of sysctls that a loop puts into a variable
+	depth    int                 // of commands inside quotes
+
+	tree        int   // bytes of YAML that were parsed
+	all         *rows // the lines after this one, nil inside of a command
+	sh          *syntax.Parser
+	shell       int    // bytes given to it
+	failed      int    // those of them that were no statement
+	where       string // the command that carries what follows elsewhere
+	world       world
+	branches    bool // there are lines that may not run
+	format      *format
+	refers      []Reference
+	wrote       map[string]bool // the files that commands write
+	included    string          // the file that includes this one, and its line
+	includedAt  int
+	vars        map[string]string // what variables are set to, "" for more than one value
+	hostNet     bool              // a Quadlet unit with Network=host
+	accept      bool              // a socket unit that starts a process for each connection
+	lang        *language         // of the tree that is read, nil for YAML
+	masks       []string          // what templates fill in
+	target      string            // the file that what is read will be
+	opened      string            // the file that a program opened
+	pages       int               // that are read, in which lines may be sentences
+	repeated    map[string]bool   // settings that aliases have made
+	above       string            // the part of a sysctl's name that the tables around give
+	under       string            // the name under which the table stands that is read
+	spelled     *spellings
+	lines       int          // so far, but for empty ones and comments
+	told        map[int]bool // rows of what is only shown
+	copied      int          // nodes of tasks, for the items of their loops
+	asked       bool         // the environment gives a server its queue
+	chosenLines int          // of a conditional that may still follow
 }
 
 // document is an open here-document.
@@ -75,8 +79,10 @@ var (
 // parse finds all settings of a file of a format.
 func parse(f *format, all *rows, spelled *spellings) *parser {
 	p := &parser{spelled: spelled, format: f}
+	text := all.rest
 	p.readAll(p.format, all)
 	p.finish()
+	p.mentions(text)
 	return p
 }
 
@@ -108,6 +114,7 @@ var (
 	isNginx   = regexp.MustCompile(`(?m)^\s*(?:server|http|events|upstream [\w.-]+|stream)\s*\{`)
 	isHAProxy = regexp.MustCompile(
 		`(?m)^\s*(?:global|defaults|(?:frontend|backend|listen) \S+)\s*$`)
+	isJSON   = regexp.MustCompile(`^\s*[[{]\s*["{[][^\n]*\n(?s:.*)[]}]\s*$`)
 	isTuned  = regexp.MustCompile(`(?m)^\[sysctl\]\s*$`)
 	isMySQL  = regexp.MustCompile(`(?m)^\[(?:mysqld|mariadb|server)[\w.-]*\]\s*$`)
 	treeLine = regexp.MustCompile(`^\s*(?:- |-$|(?:- )?["']?[\w./{}$-]+["']?:(?: |$)|[]}],?$)`)
@@ -120,6 +127,8 @@ func (p *parser) sniffed(text string) *format {
 		return formatTagged("nginx")
 	case strings.Contains(text, "bind ") && isHAProxy.MatchString(text):
 		return formatTagged("haproxy")
+	case strings.Contains(text, `"`) && isJSON.MatchString(text):
+		return formatTagged("json")
 	case !strings.Contains(text, "["):
 	case isTuned.MatchString(text):
 		return formatTagged("tuned")
@@ -147,9 +156,7 @@ func (p *parser) read(all *rows, r role) {
 	p.all, p.role, p.here = all, r, nil
 	for all.more() && len(p.settings) <= mostSettings {
 		text := all.next()
-		if !p.oneRow {
-			p.row = all.n
-		}
+		p.row = all.n
 		if p.continues(text) {
 			text = whole(text, all)
 		}
@@ -211,7 +218,7 @@ func (p *parser) as(r role, text string) {
 	if t == "" || isComment(t) {
 		return
 	}
-	if p.lines++; isControl(t) {
+	if p.lines++; isControl(t) || strings.Contains(t, "{%") {
 		p.branches = true
 		text = control.ReplaceAllString(erb.ReplaceAllString(text, ""), "")
 		if t = flat(text); t == "" || isComment(t) || isControl(t) {
@@ -299,6 +306,7 @@ func (p *parser) content(targets []string, w word) {
 	}
 	for _, t := range targets {
 		if t == "/dev/null" {
+			p.tells(w)
 			continue
 		}
 		if isKernelFile(t) || t == toSysctl {
@@ -306,6 +314,10 @@ func (p *parser) content(targets []string, w word) {
 				p.row = row
 				p.write(t, line)
 			}
+			continue
+		}
+		if t == toTree {
+			p.readAs(formatTagged("yaml"), w)
 			continue
 		}
 		if t == toShell {

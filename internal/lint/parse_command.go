@@ -9,10 +9,6 @@ import (
 	"github.com/maxconn/maxconn/internal/knob"
 )
 
-// wrappers are words in front of a command that run it.
-var wrappers = []string{"sudo", "doas", "exec", "nohup", "env", "time", "command",
-	"builtin", "busybox", "nice", "-"}
-
 // commands takes the commands of a string. In one over several lines, every form is looked for.
 func (p *parser) commands(w word) {
 	if strings.Contains(w.text, "\n") {
@@ -37,13 +33,34 @@ func (p *parser) inside(w word, step func()) {
 	}
 	was := *p
 	p.row, p.all, p.depth = w.row, nil, was.depth+1
-	p.oneRow = was.oneRow || strings.Contains(w.text, written)
-	if was.oneRow {
-		p.row = was.row
-	}
 	step()
-	p.depth, p.row, p.all, p.oneRow = was.depth, was.row, was.all, was.oneRow
+	p.depth, p.row, p.all = was.depth, was.row, was.all
 	p.role, p.here = was.role, was.here
+	if strings.Contains(w.text, written) {
+		p.backIn(w, len(was.settings), len(was.refers))
+	}
+}
+
+// backIn puts what was found in a text into the rows of the file: those lines of the text that were
+// written as \n stand in the row of the line before.
+func (p *parser) backIn(w word, settings, refers int) {
+	rows := []int{w.row}
+	for i := 0; i < len(w.text); i++ {
+		if folds := strings.HasPrefix(w.text[i:], folded); folds || w.text[i] == '\n' {
+			row := rows[len(rows)-1]
+			if folds || !strings.HasPrefix(w.text[i+1:], written) {
+				row++
+			}
+			rows = append(rows, row)
+		}
+	}
+	in := func(row int) int { return rows[min(max(row-w.row, 0), len(rows)-1)] }
+	for i := settings; i < len(p.settings); i++ {
+		p.settings[i].row = in(p.settings[i].row)
+	}
+	for i := refers; i < len(p.refers); i++ {
+		p.refers[i].Line = in(p.refers[i].Line)
+	}
 }
 
 // files leaves out what is no file.
@@ -56,32 +73,6 @@ func files(targets []string) (out []string) {
 	return out
 }
 
-// assignedFirst is a variable that env or sudo sets.
-var assignedFirst = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
-
-// unwrapped takes off sudo and the like, with their flags, and settings of variables.
-func unwrapped(words []word) []word {
-	for len(words) > 0 {
-		name := path.Base(words[0].text)
-		switch {
-		case slices.Contains(wrappers, name):
-			words = words[1:]
-			for len(words) > 1 && strings.HasPrefix(words[0].text, "-") {
-				flag := words[0].text
-				words = words[1:]
-				if flag == "-u" || flag == "-g" || flag == "-n" && name == "nice" {
-					words = words[1:]
-				}
-			}
-		case assignedFirst.MatchString(words[0].text) && len(words) > 1:
-			words = words[1:]
-		default:
-			return words
-		}
-	}
-	return nil
-}
-
 // command takes one command; targets are the files that its output goes to.
 func (p *parser) command(words []word, targets []string) {
 	args := words[1:]
@@ -89,13 +80,17 @@ func (p *parser) command(words []word, targets []string) {
 	case "sysctl":
 		p.sysctl(args)
 	case "echo":
-		p.echo(args, targets)
+		if p.echo(args, targets); len(targets) == 0 {
+			p.tells(args...)
+		}
 	case "perl":
 		p.sed(args)
 	case "systemd-run", "systemctl":
 		p.unitItems(texts(args))
 	case "printf":
-		p.printf(args, targets)
+		if p.printf(args, targets); len(targets) == 0 {
+			p.tells(args...)
+		}
 	case "ulimit":
 		p.ulimit(texts(args))
 	case "prlimit":
@@ -107,14 +102,18 @@ func (p *parser) command(words []word, targets []string) {
 	case "sed":
 		if len(targets) > 0 || slices.ContainsFunc(args, isInPlace) {
 			p.sed(args)
+		} else {
+			p.tells(args...)
 		}
 	case "modprobe", "insmod":
 		p.modprobe(texts(args))
 	case "apt", "apt-get", "yum", "dnf", "man", "grep", "cat", "which", "rm", "awk", "git",
-		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[":
+		"tee", "xargs", ":", "true", "export", "cd", "mkdir", "test", "[", "[[":
+		p.tells(words...)
 	default:
 		name := path.Base(words[0].String())
 		if message.MatchString(name) {
+			p.tells(words...)
 			return
 		}
 		if p.elements(words) || p.inBlock(words) || p.server(name, args) {
@@ -193,6 +192,7 @@ func (p *parser) otherCommand(args []word) {
 	for i := 0; i < len(args); i++ {
 		p.row = args[i].row
 		w := args[i].String()
+		server := p.serverNamed(w)
 		switch {
 		case path.Base(w) == "sysctl" && (i == 0 || args[i-1].text != "-m"):
 			p.within(p.world.running(), func() { p.sysctl(args[i+1:]) })
@@ -202,7 +202,11 @@ func (p *parser) otherCommand(args []word) {
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
 		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
 			p.bracesIn(word{w, args[i].row}, jsonText)
+		case server != "" && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "-"):
+			p.within(p.world.running(), func() { p.server(server, args[i+1:]) })
+			return
 		case p.isSaid(w):
+			p.tells(args[i])
 		case strings.ContainsAny(w, blank+"\n") && !strings.HasPrefix(w, "-"):
 			p.within(p.world.running(), func() {
 				p.commands(word{unquote.Replace(args[i].text), args[i].row})
@@ -240,6 +244,9 @@ var unquote = strings.NewReplacer(`\'`, "'", `\"`, `"`)
 // argument takes what functions of scripts are given: set_sysctl net.core.somaxconn 1024, apply
 // net.core.somaxconn=1024.
 func (p *parser) argument(w string, rest []string) {
+	if key, ok := belowProc(w); ok && knob.Find(key) != nil {
+		w = key // write_file /proc/sys/net/core/somaxconn 1024
+	}
 	name, value, ok := strings.Cut(w, "=")
 	key := knob.Key(name)
 	if !looksLikeKey(name) || p.role == anyRole && knob.Find(key) == nil || !p.isNearKey(key) {
@@ -340,6 +347,10 @@ func (o *printout) word() word { return word{o.text.String(), o.first} }
 
 func (p *parser) printed(w word, targets []string) {
 	for _, t := range targets {
+		if t == toTree {
+			p.content([]string{t}, w)
+			continue
+		}
 		for row, line := range w.lines() {
 			p.row = row
 			p.write(t, line)
@@ -387,10 +398,12 @@ func (p *parser) write(target, text string) {
 	p.into(target, func() { p.as(r, text) })
 }
 
-// toSysctl and toShell are where the output of commands goes that sysctl -p and a shell read.
+// toSysctl, toShell and toTree are where the output of commands goes that sysctl -p, a shell, and
+// what takes YAML read.
 const (
 	toSysctl = "\x00sysctl"
 	toShell  = "\x00shell"
+	toTree   = "\x00tree"
 )
 
 // queueFile is /sys/class/net/DEVICE/tx_queue_len.

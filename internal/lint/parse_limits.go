@@ -109,6 +109,8 @@ func (p *parser) unitLine(text string) {
 	name, value, ok := strings.Cut(text, "=")
 	switch name = trim(name); {
 	case !ok:
+	case prose[strings.ToLower(name)]:
+		p.tells(word{text, p.row})
 	case p.misplaced(name) && trim(value) != "":
 		s := stray(name, trim(value), wrongSection)
 		s.form = asUnit
@@ -119,6 +121,8 @@ func (p *parser) unitLine(text string) {
 		p.accept = slices.Contains([]string{"yes", "true", "on", "1"},
 			strings.ToLower(trim(value)))
 	case p.containerItem(name, trim(value)):
+	case name == "Environment":
+		p.environment(value, p.row)
 	case strings.HasPrefix(name, "Exec"):
 		p.statement(asScript(strings.TrimLeft(trim(value), "@-:+!|")))
 	default:

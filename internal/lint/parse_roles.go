@@ -22,12 +22,22 @@ func (p *parser) tunedLine(t string) {
 	case !ok:
 	case p.section == "sysctl":
 		p.assignment(p.filledIn(t))
+	case p.section == "sysfs":
+		p.write(name, p.filledIn(value))
+	case name == "txqueuelen":
+		p.add(setting{form: asQueue, key: name, value: p.filledIn(value)})
 	case p.section == "variables":
 		p.remember(name, value)
+	case p.section == "main" && prose[name]:
+		p.tells(word{t, p.row})
 	case name == "nf_conntrack_hashsize":
 		p.add(setting{form: asOption, key: "hashsize", value: p.filledIn(value),
 			subject: "running"})
 	case name == "include":
+		if value = p.filledIn(value); variable(value) {
+			p.notRead("it includes " + value)
+			break
+		}
 		for name := range strings.FieldsFuncSeq(value, isListed) {
 			p.includes("../"+strings.TrimPrefix(name, "-")+"/tuned.conf", tunedText)
 		}
@@ -75,10 +85,13 @@ func (p *parser) superviseLine(t string) {
 		return
 	}
 	name, value, ok := strings.Cut(t, "=")
+	value, _, _ = strings.Cut(value, " ;") // a comment
 	switch name, value = trim(name), trim(value); {
 	case !ok:
 	case name == "minfds":
 		p.program("supervisor", "minfds", value)
+	case name == "environment":
+		p.environment(strings.ReplaceAll(value, ",", " "), p.row)
 	case name == "command":
 		p.statement(asScript(value))
 	}

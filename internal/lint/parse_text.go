@@ -51,7 +51,7 @@ var directive = regexp.MustCompile(`%[-0-9]*[sdbiq]|%%`)
 var unescapes = strings.NewReplacer(`\n`, "\n"+written, `\t`, "\t", `\r`, "\r", `\\`, `\`)
 
 var (
-	substitute = regexp.MustCompile(`^[^a-zA-Z]*s([/|#,@:!])`)
+	substitute = regexp.MustCompile(`(?:^|[;{ ]|/I?)s([/|#,@:!%~^{])`)
 	appended   = regexp.MustCompile(`^(?:\$|[0-9]+|/[^/]*/)?\s*[aic]\s*\\?\s*`)
 )
 
@@ -59,23 +59,19 @@ var (
 // (\1, &) is not known.
 func (p *parser) sed(args []word) {
 	target := ""
-	if last := len(args) - 1; last > 0 && strings.Contains(args[last].text, "/etc/") {
+	if last := len(args) - 1; last > 0 && (strings.Contains(args[last].text, "/etc/") ||
+		formatNamed(args[last].String()) != nil) {
 		target, args = args[last].String(), args[:last]
 	}
 	for _, a := range args {
 		text := ""
-		if m := substitute.FindStringSubmatch(a.text); m != nil {
-			parts := strings.Split(strings.ReplaceAll(a.text, `\`+m[1], "\x00"), m[1])
-			if len(parts) > 2 {
-				text = strings.ReplaceAll(parts[2], "\x00", m[1])
-			}
+		if substitute.MatchString(a.text) {
+			text = substituted(a.text)
 		} else if loc := appended.FindStringIndex(a.text); loc != nil &&
 			loc[1] < len(a.text) {
 			text = a.text[loc[1]:]
 		}
-		if strings.ContainsAny(text, "&") || regexpGroup.MatchString(text) {
-			continue
-		}
+
 		for row, line := range (word{unescapes.Replace(text), a.row}).lines() {
 			p.row = row
 			p.edited(target, trim(line))
@@ -83,7 +79,62 @@ func (p *parser) sed(args []word) {
 	}
 }
 
-var regexpGroup = regexp.MustCompile(`\\[1-9]`)
+// substituted is what the substitutions of a program put in, a line each. Groups of the old line
+// that are plain text but for blanks are put in; one with more of it is not known.
+func substituted(program string) string {
+	var out []string
+	for range mostPrinted {
+		at := substitute.FindStringSubmatchIndex(program)
+		if at == nil {
+			break
+		}
+		mark := program[at[2]:at[3]]
+		old, rest, _ := cutUnescaped(program[at[3]:],
+			strings.ReplaceAll(mark, "{", "}"))
+		if mark == "{" {
+			rest, mark = strings.TrimPrefix(trim(rest), "{"), "}"
+		}
+		text, rest, _ := cutUnescaped(rest, mark)
+		known := !strings.Contains(text, "&")
+		text = regexpGroup.ReplaceAllStringFunc(text, func(use string) string {
+			group, ok := plainGroup(old, int(strings.Trim(use, `\${}`)[0]-'0'))
+			known = known && ok
+			return group
+		})
+		if known {
+			out = append(out, text)
+		}
+		program = rest
+	}
+	return strings.Join(out, "\n"+written)
+}
+
+// cutUnescaped cuts at a mark that no backslash stands before, and takes the others' backslashes.
+func cutUnescaped(text, mark string) (before, after string, ok bool) {
+	before, after, ok = strings.Cut(strings.ReplaceAll(text, `\`+mark, "\x01"), mark)
+	before = strings.ReplaceAll(before, "\x01", mark)
+	return before, strings.ReplaceAll(after, "\x01", mark), ok
+}
+
+var (
+	regexpGroup = regexp.MustCompile(`\\[1-9]|\$[1-9]|\$\{[1-9]\}`)
+	groupOpens  = regexp.MustCompile(`\\?\(`)
+	notLiteral  = regexp.MustCompile(`\\s[*+?]*|\[(?:\^?[ \\ts]*|\[:(?:space|blank):\])\][*+?]*|` +
+		`[ \t][*+?]+|[\^$]`)
+)
+
+// plainGroup is the text that a group of a pattern matches, where that is the same always but for
+// blanks.
+func plainGroup(pattern string, n int) (string, bool) {
+	opens := groupOpens.FindAllStringIndex(pattern, mostPrinted)
+	if n < 1 || n > len(opens) {
+		return "", false
+	}
+	mark := strings.ReplaceAll(pattern[opens[n-1][0]:opens[n-1][1]], "(", ")")
+	text, _, ok := strings.Cut(pattern[opens[n-1][1]:], mark)
+	text = strings.ReplaceAll(notLiteral.ReplaceAllString(text, " "), `\.`, ".")
+	return text, ok && !strings.ContainsAny(text, `*+?[]()\|`)
+}
 
 // edited is a line that an editor puts into a file; what sets nothing is some other text.
 func (p *parser) edited(target, line string) {
@@ -91,6 +142,9 @@ func (p *parser) edited(target, line string) {
 	f := anything
 	if target != "" {
 		f = formatOf(target, "")
+	}
+	if f.by == byNginx && !strings.ContainsAny(line, ";{") {
+		line += ";" // which stands in the file
 	}
 	if f.by == byNginx || f.by == byHAProxy || f.by == byWords {
 		p.into(target, func() { p.readAs(f, word{line, p.row}) })

@@ -205,8 +205,11 @@ func (p *parser) words(all *rows, f *wordFile) {
 	all.rest = p.masked(all.rest)
 	for all.more() {
 		line := all.next()
-		t := trim(line)
 		p.goTo(all.n)
+		if f.program == "apache" && strings.HasSuffix(line, `\`) {
+			line = flat(whole(line, all))
+		}
+		t := trim(line)
 		if strings.HasPrefix(t, "[") && f.sections != nil {
 			name, _, _ := strings.Cut(strings.Trim(t, "[]"), "-")
 			inside = slices.Contains(f.sections, name)

@@ -38,10 +38,88 @@ var (
 	mysqlFlags = flags{"mysql", []option{{"--max-connections", "max_connections"},
 		{"--back-log", "back_log"}, {"--open-files-limit", "open_files_limit"}}}
 	postgresFlags = flags{"postgresql", []option{{"-N", "max_connections"},
-		{"max-connections", "max_connections"}, {"--max-connections", "max_connections"}}}
+		{"--max-connections", "max_connections"}}}
 )
 
 func isServer(name string) bool { _, ok := servers[name]; return ok }
+
+// serverOf is the server that an image of a container runs, "" where that is not known.
+func serverOf(image string) string {
+	name, _, _ := strings.Cut(path.Base(image), "@")
+	name, _, _ = strings.Cut(name, ":")
+	return map[string]string{"mysql": "mysqld", "percona": "mysqld", "mariadb": "mariadbd",
+		"postgres": "postgres", "postgis": "postgres", "pgvector": "postgres",
+		"timescaledb": "postgres", "redis": "redis-server", "valkey": "valkey-server",
+		"memcached": "memcached", "haproxy": "haproxy"}[name]
+}
+
+// serverNamed is the server that a word of a command line names, itself or by its image.
+func (p *parser) serverNamed(w string) string {
+	switch name := path.Base(w); {
+	case isServer(name):
+		return name
+	case p.world.given:
+		return serverOf(w)
+	}
+	return ""
+}
+
+// imageCommand takes the arguments of a container whose image runs a server.
+func (p *parser) imageCommand(n *node, taken map[*node]bool) {
+	server := serverOf(n.at("image"))
+	for _, name := range []string{"command", "args"} {
+		v := n.under(name)
+		if v == nil || server == "" || v.kind == table {
+			continue
+		}
+		var words []word
+		for _, c := range append(v.items, v) {
+			for _, one := range quotedWords(c.String()) {
+				words = append(words, word{one, c.text.row})
+			}
+		}
+		if len(words) > 0 && strings.HasPrefix(words[0].text, "-") {
+			taken[v] = true
+			p.within(p.world.running(), func() { p.server(server, words) })
+		}
+	}
+}
+
+// variables are those of the environment from which servers take arguments.
+var variables = map[string]struct{ server, flag string }{
+	"GUNICORN_CMD_ARGS": {server: "gunicorn"}, "REDIS_EXTRA_FLAGS": {server: "redis-server"},
+	"REDIS_ARGS":                 {server: "redis-server"},
+	"UVICORN_BACKLOG":            {"uvicorn", "--backlog="},
+	"UVICORN_LIMIT_CONCURRENCY":  {"uvicorn", "--limit-concurrency="},
+	"UWSGI_LISTEN":               {"uwsgi", "--listen="},
+	"POSTGRESQL_MAX_CONNECTIONS": {"postgres", "--max-connections="},
+	"MYSQL_MAX_CONNECTIONS":      {"mysqld", "--max-connections="},
+	"MARIADB_MAX_CONNECTIONS":    {"mariadbd", "--max-connections="},
+	"MEMCACHED_MAX_CONNECTIONS":  {"memcached", "--conn-limit="},
+}
+
+// variableItem takes a variable of the environment.
+func (p *parser) variableItem(name, value string, row int) bool {
+	known, ok := variables[name]
+	if !ok {
+		return false
+	}
+	var words []word
+	for _, one := range quotedWords(known.flag + value) {
+		words = append(words, word{one, row})
+	}
+	p.asked = p.asked || strings.Contains(value, "--backlog")
+	return p.server(known.server, words)
+}
+
+// environment takes NAME=VALUE, several of them with quotes.
+func (p *parser) environment(text string, row int) {
+	for _, one := range quotedWords(text) {
+		if name, value, ok := strings.Cut(one, "="); ok {
+			p.variableItem(name, value, row)
+		}
+	}
+}
 
 // startsServer says whether a command line begins with one of them.
 func startsServer(text string) bool {
@@ -61,8 +139,17 @@ func (p *parser) server(name string, args []word) bool {
 		}
 		return true
 	}
-	asked := !servesAnApp(args)
+	asked := p.asked || !servesAnApp(args)
 	for i, a := range args {
+		if setting, ok := strings.CutPrefix(a.String(), "-c"); ok &&
+			known.program == "postgresql" {
+			if setting == "" && i+1 < len(args) {
+				setting = args[i+1].String()
+			}
+			name, value, _ := strings.Cut(setting, "=")
+			p.goTo(a.row)
+			p.program(known.program, trim(name), trim(value))
+		}
 		asked = asked || strings.HasPrefix(a.String(), "--backlog")
 		written, value, ok := strings.Cut(a.String(), "=")
 		if !ok && i+1 < len(args) {

@@ -28,6 +28,9 @@ type page struct {
 // markdown reads what CommonMark calls code, the rows of tables, and lines by themselves.
 func (p *parser) markdown(all *rows) {
 	source := withoutFront(all.rest)
+	if at := strings.Index(source, strings.TrimLeft(source, "\n")); at > 0 {
+		p.tells(word{source[:at], all.n + 1})
+	}
 	cut := len(source) > largestPage
 	if cut {
 		source = source[:strings.LastIndexByte(source[:largestPage], '\n')+1]
@@ -163,6 +166,7 @@ func (p *parser) inLanguage(language string, w word) {
 	}
 	switch {
 	case f == shellText && hasPrompts(w.text):
+		p.tells(w)
 		p.readAs(shellText, word{typed(w.text), w.row})
 	case f.name == "patch":
 		p.readAs(anything, word{added(w.text), w.row})
@@ -298,7 +302,26 @@ func (p *parser) sentences(w word) {
 	p.pages++
 	p.readAs(anything, w)
 	p.pages--
+	for row, line := range w.lines() {
+		m := advice.FindStringSubmatch(line)
+		if m == nil || mentioned(m[1]) == "" || advisesNot.MatchString(line) {
+			continue
+		}
+		p.goTo(row)
+		p.add(setting{form: asConf, key: mentioned(m[1]), value: trim(m[2])})
+	}
 }
+
+// A sentence that says what to set, and one that says what not to.
+var (
+	advice = regexp.MustCompile(`(?i)(?:^|[.:;,)]\s+|` +
+		`\b(?:should|must|please|to|then|and|we|can)\s+)` +
+		`(?:set|raise|increase|change|bump|lower|reduce|decrease)\s+(?:the\s+)?` +
+		`(?:value\s+of\s+)?([\w./-]+)\s+(?:from\s+[0-9]+\s+)?(?:to|at|=)\s+` +
+		`([0-9]+(?:\s[0-9]+)*)(?:[\s.,;:)]|$)`)
+	advisesNot = regexp.MustCompile(
+		`(?i)\b(?:not|never|avoid|don't|dont|doesn't|if|when|unless|instead)\b`)
+)
 
 // inline takes code inside of a sentence, where it is a setting or a command as a whole.
 func (p *parser) inline(w word) {

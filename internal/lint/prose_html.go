@@ -39,6 +39,7 @@ func (t *htmlPage) token(tok html.Token, row int) {
 	switch tok.Type {
 	case html.TextToken:
 		if t.dead != "" {
+			t.tells(word{tok.Data, row})
 			return
 		}
 		if !t.filled {
@@ -46,7 +47,7 @@ func (t *htmlPage) token(tok html.Token, row int) {
 			t.filled = trim(tok.Data) != ""
 		}
 		t.text = append(t.text, tok.Data...)
-	case html.StartTagToken:
+	case html.StartTagToken, html.SelfClosingTagToken:
 		t.start(tok)
 	case html.EndTagToken:
 		t.end(tok.Data)

@@ -32,7 +32,7 @@ func (p *parser) marked(all *rows) {
 		switch m, s := directiveOf.FindStringSubmatch(line),
 			listingOf.FindStringSubmatch(t); {
 		case len(t) >= 4 && strings.Trim(t, "/") == "": // AsciiDoc
-			fenced(all, t)
+			p.tells(fenced(all, t))
 		case strings.HasPrefix(t, "//") && p.format.name == "AsciiDoc":
 		case m != nil:
 			p.inLanguage(m[1], indented(all))

@@ -130,6 +130,8 @@ type Reading struct {
 type Reference struct {
 	Line int    `json:"line"`
 	What string `json:"what"`
+	// Mention is the setting that the line names, where it may set it and was not read.
+	Mention string `json:"mention,omitempty"`
 
 	path   string  // of a file, "" where it is none
 	format *format // in which it is read

@@ -259,9 +259,7 @@ func (s *script) raw(n syntax.Node) string {
 
 // rowOf is the row of a position.
 func (s *script) rowOf(at syntax.Pos) int {
-	if s.oneRow {
-		return s.first
-	}
+
 	return s.first + max(int(at.Line()), 1) - 1
 }
 

@@ -157,6 +157,9 @@ func (s *script) call(c *syntax.CallExpr, redirs []*syntax.Redirect, to []string
 	if words := unwrapped(s.words(c.Args)); len(words) > 0 {
 		s.row = words[0].row
 		to = append(slices.Clip(to), teed(words)...)
+		if readsTree(words) {
+			to = []string{toTree}
+		}
 		if words[0].text == "read" && helpText.MatchString(words[len(words)-1].text) {
 			to = []string{"/dev/null"}
 		}
@@ -186,6 +189,8 @@ func read(words []word) (to []string) {
 	}
 	name, args := path.Base(words[0].String()), texts(words[1:])
 	switch {
+	case readsTree(words):
+		return []string{toTree}
 	case name == "sysctl", name == "xargs" && slices.Contains(args, "sysctl"):
 		return []string{toSysctl}
 	case slices.Contains(shells, name) || slices.Contains(carriers, name):
@@ -193,6 +198,23 @@ func read(words []word) (to []string) {
 	}
 	return nil
 }
+
+// readsTree says whether a command is told to read YAML from its standard input.
+func readsTree(words []word) bool {
+	args := texts(words)
+	for i, a := range args {
+		from, ok := strings.CutPrefix(strings.TrimPrefix(a, "-"), "-file")
+		if from = strings.TrimPrefix(from, "name"); ok && from == "=-" || a == "-f-" ||
+			(a == "-f" || ok && from == "") && i+1 < len(args) && args[i+1] == "-" {
+			return slices.Contains(readers, path.Base(args[0]))
+		}
+	}
+	return false
+}
+
+// readers are commands that take YAML.
+var readers = []string{"kubectl", "oc", "k3s", "microk8s", "docker", "docker-compose", "podman",
+	"podman-compose", "nerdctl", "helm"}
 
 // fed takes what a command reads: a here-document, or a string after <<<.
 func (s *script) fed(redirs []*syntax.Redirect, name string, to []string) bool {
@@ -259,6 +281,7 @@ func (s *script) assigned(a *syntax.Assign) {
 	}
 	name, value := a.Name.Value, w.String()
 	switch {
+	case s.variableItem(name, value, w.row):
 	case strings.HasPrefix(w.text, "$("): // its commands are read by themselves
 	case strings.Contains(w.text, "\n"):
 		s.nested(w)

@@ -13,7 +13,9 @@ import (
 func (p *parser) walk(n *node, name string) {
 	switch n.kind {
 	case table:
-		p.within(p.worldOf(n, name), func() { p.table(n, name) })
+		if !p.eachItem(n, name) {
+			p.within(p.worldOf(n, name), func() { p.table(n, name) })
+		}
 	case list:
 		p.sequence(n, name)
 	case scalar:
@@ -46,6 +48,7 @@ func (p *parser) table(n *node, name string) {
 	p.rangeIn(n, taken)
 	p.fileIn(n, taken)
 	p.commandIn(n, taken)
+	p.imageCommand(n, taken)
 	p.ulimitIn(n, name, taken)
 	for i, k := range n.keys {
 		if v := n.items[i]; !taken[v] {
@@ -60,6 +63,7 @@ func (p *parser) entry(k, v *node) {
 	p.goTo(k.row)
 	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
 		isExtra(key, v) || p.lang.isCode() && (key == "raise" || key == "throw") {
+		p.tellsNode(v)
 		return
 	}
 	if v.isText() && isModule(key) {
@@ -67,6 +71,9 @@ func (p *parser) entry(k, v *node) {
 		return
 	}
 	if name, joined, ok := p.sysctlKey(k); ok && p.sysctlEntry(k, name, v, joined) {
+		return
+	}
+	if v.isText() && p.variableItem(key, v.String(), v.text.row) {
 		return
 	}
 	last := knob.Last(key)
@@ -120,11 +127,7 @@ func isExtra(key string, v *node) bool {
 
 func (l *language) isCode() bool { return l != nil }
 
-func (p *parser) goTo(row int) {
-	if !p.oneRow {
-		p.row = row
-	}
-}
+func (p *parser) goTo(row int) { p.row = row }
 
 // isFileName says whether a key names a file whose format is known, as the data of a ConfigMap do.
 func (p *parser) isFileName(key string) bool {
@@ -189,11 +192,14 @@ func nestedIn(above, key string) string {
 // sysctlEntry takes a value, or a table that has one.
 func (p *parser) sysctlEntry(k *node, name string, v *node, joined bool) bool {
 	if v.kind != scalar {
+		expression := p.lang.isCode() && (v.kind == list || p.lang == nixText &&
+			knob.Find(name) != nil)
 		v = v.merged()
 		if inner := v.under("value", "val"); inner.isText() {
 			p.sysctlValue(name, inner, joined)
 			return true
 		}
+
 		for i, key := range v.keys { // Salt: the name stands above
 			if strings.HasPrefix(key.String(), "sysctl.") {
 				in := v.items[i].merged()
@@ -203,7 +209,11 @@ func (p *parser) sysctlEntry(k *node, name string, v *node, joined bool) bool {
 				}
 			}
 		}
-		return false
+		if expression {
+			p.sysctlAt(k.row, name, &node{text: word{"(...)", k.row}, made: true},
+				joined)
+		}
+		return expression
 	}
 	if !v.isText() || isNull(v) {
 		return v.isText() || v.kind == scalar && !looksLikeKey(k.String())
@@ -246,9 +256,18 @@ func (p *parser) item(n *node, name string, taken map[*node]bool) {
 	if !value.isText() {
 		return
 	}
+	if p.variableItem(n.at("name"), value.String(), value.text.row) {
+		taken[value] = true
+		return
+	}
 	for _, field := range []string{"name", "key", "namespace"} {
 		k := n.under(field)
 		if !k.isText() || !looksLikeKey(firstWord(k.String())) {
+			if k.isText() && variable(k.String()) && p.lang == nil &&
+				knob.Last(name) == "sysctl" {
+				p.goTo(k.row)
+				p.notRead("it sets the sysctl that " + k.String() + " names")
+			}
 			continue
 		}
 		taken[value] = true

@@ -25,16 +25,40 @@ func (p *parser) sequence(n *node, name string) {
 		p.setrlimit(n.items[0].String(), n.items[1])
 		return
 	}
+	if p.pair(n, name) {
+		return
+	}
 	if p.lang.isCode() && len(n.items) > 0 {
 		p.listens(n, name)
 	}
 	for _, c := range n.items {
 		if c.kind == scalar && prose[knob.Last(name)] {
+			p.tells(c.text)
 			continue
 		}
 		p.walk(c, name)
 	}
 }
+
+// pair takes a name and a value that stand side by side: ("net.core.somaxconn", 1024).
+func (p *parser) pair(n *node, name string) bool {
+	if len(n.items) != 2 || !n.items[0].isText() || !n.items[1].isText() ||
+		n.call && !setsPair.MatchString(name) {
+		return false
+	}
+	key, value := knob.Key(n.items[0].String()), n.items[1]
+	if below, ok := belowProc(n.items[0].String()); ok {
+		key = below
+	}
+	if !looksLikeKey(key) || knob.Find(key) == nil || !isValue(value.String()) {
+		return false
+	}
+	p.sysctlAt(n.items[0].row, key, value, false)
+	return true
+}
+
+// setsPair are functions that set what they are given.
+var setsPair = regexp.MustCompile(`(?i)(?:^|[._])(?:set|apply|tune|put)|write|sysctl`)
 
 // setrlimit takes resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)).
 func (p *parser) setrlimit(name string, v *node) {
@@ -76,8 +100,8 @@ func commandList(n *node, name string) (all []word, ok bool) {
 		return nil, false
 	}
 	first := path.Base(all[0].String())
-	runs := first == "sysctl" || slices.Contains(shells, first) || slices.Contains(wrappers,
-		first) || isServer(first)
+	runs := first == "sysctl" || slices.Contains(shells, first) || isWrapper(first) ||
+		isServer(first)
 	return all, runs && len(unwrapped(all)) > 0 &&
 		(n.flow || slices.Contains(commandNames, strings.ToLower(name)))
 }
@@ -128,9 +152,14 @@ func (p *parser) scalar(n *node, name string) {
 		p.containerUlimit(strings.Replace(text, ":", "=", 1))
 	case isUlimits(name):
 		p.containerUlimit(text)
+	case name == "environment" && strings.Contains(text, "="):
+		p.environment(strings.Replace(text, "=", "='", 1)+"'", n.text.row)
 	case isRemark(text):
+		p.tells(n.text)
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
 		p.moduleOption(text):
+	case strings.HasPrefix(text, "-") && givesOptions(text): // of a container of GitHub Actions
+		p.commands(word{"docker run " + n.text.text, n.text.row})
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):
 		w := p.withoutExpressions(n.text)
 		p.within(p.world.running(), func() { p.commands(w) })
@@ -162,7 +191,8 @@ func (p *parser) writeNode(n *node) {
 // block takes a string of several lines. It may be YAML again, or a file of another kind.
 func (p *parser) block(n *node, name string) {
 	if p.lang.isCode() && p.lang.code && name == "" {
-		return // what documents a function
+		p.tells(n.text) // what documents a function
+		return
 	}
 	first := len(p.settings)
 	if p.target != "" {

@@ -27,6 +27,8 @@ func (p *parser) worldOf(n *node, name string) world {
 		strings.Contains(name, "docker_service") || last == "oci-defaults" ||
 		strings.Contains(name, "oci-defaults"),
 		n.has("ociVersion") || n.has("containerDefinitions") || n.has("systemControls"),
+		last == "linux" && n.has("sysctl", "sysctls"), // of the OCI runtime, and of CRI
+		p.lang == nixText && last != "" && strings.HasPrefix(name+".", "containers."),
 		n.has("image") && (n.has("sysctls") || n.has("sysctl") || n.has("ulimits") ||
 			n.has("ulimit")):
 		if w.scope == "" {

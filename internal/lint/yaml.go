@@ -59,11 +59,11 @@ var (
 // chosen puts a mark for what a conditional inside of a line gives where that is part of a value:
 // which of its branches is taken is not known. Other branches become words of the line.
 func (p *parser) chosen(line string) string {
-	if !strings.Contains(line, "{%") && !strings.Contains(line, "<%") {
+	if p.chosenLines == 0 && !strings.Contains(line, "{%") && !strings.Contains(line, "<%") {
 		return line
 	}
 	whole := isControl(strings.TrimSpace(line))
-	return inlineIf.ReplaceAllStringFunc(line, func(e string) string {
+	line = inlineIf.ReplaceAllStringFunc(line, func(e string) string {
 		apart := inlineElse.ReplaceAllString(e, " ")
 		if whole && apart == e {
 			return e
@@ -77,7 +77,41 @@ func (p *parser) chosen(line string) string {
 		}
 		return p.mask(e)
 	})
+	return p.chosenOver(line)
 }
+
+// A conditional that begins inside of a line, and the end of one.
+var (
+	beginsIf = regexp.MustCompile(`\{%-?\s*(?:if|for)\b.*?%\}|<%-?\s*(?:if|unless)\b.*?%>`)
+	endsIf   = regexp.MustCompile(`\{%-?\s*end(?:if|for)\b.*?%\}|<%-?\s*end\s*-?%>`)
+)
+
+// chosenOver puts a mark for a value that a conditional gives which begins behind a name and ends
+// in a later line, and skips its lines.
+func (p *parser) chosenOver(line string) string {
+	if p.chosenLines > 0 {
+		p.chosenLines--
+		end := endsIf.FindStringIndex(line)
+		if end == nil {
+			return line[len(strings.TrimRight(line, "\r\n")):]
+		}
+		p.chosenLines, line = 0, line[end[1]:]
+	}
+	at := beginsIf.FindStringIndex(line)
+	if at == nil || strings.TrimSpace(line[:at[0]]) == "" || endsIf.MatchString(line[at[1]:]) {
+		return line
+	}
+	before, after := strings.TrimRight(line[:at[0]], blank), strings.TrimSpace(line[at[1]:])
+	if after == "" && !strings.HasSuffix(before, "=") && !strings.HasSuffix(before, ":") {
+		return line
+	}
+	p.chosenLines = mostChosen
+	return line[:at[0]] + p.mask(strings.TrimRight(line[at[0]:], "\r\n")) +
+		line[len(strings.TrimRight(line, "\r\n")):]
+}
+
+// mostChosen is how many lines such a conditional may go on over.
+const mostChosen = 8
 
 // isControl says whether a line is one of a template's own: what is between two of them need not
 // be in the file that is made.
@@ -94,6 +128,7 @@ func (p *parser) masked(text string) string {
 		!strings.Contains(text, "<%") {
 		return text
 	}
+	p.chosenLines = 0
 	var b strings.Builder
 	b.Grow(len(text))
 	for line := range strings.SplitAfterSeq(text, "\n") {
@@ -185,9 +220,7 @@ func (p *parser) parts(text string, row int) {
 
 // lastLine reads a line by itself.
 func (p *parser) lastLine(text string, row int) {
-	if !p.oneRow {
-		p.row = row
-	}
+	p.row = row
 	if len(text) > longestLine {
 		p.add(stray("", "", tooLong))
 		return

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -239,16 +240,16 @@ func TestUnseen(t *testing.T) {
 	if v := s.View(at(1), ""); v.Unreadable["permission"] == 0 || v.Left[Snapshot] == 0 {
 		t.Errorf("unreadable %v, left %v", v.Unreadable, v.Left)
 	}
-	s.Failed("a", "host", "the namespace has ended")
+	s.Failed(at(60), "a", "host", "the namespace has ended")
 	if n := s.View(at(2), "").Spaces[0]; n.Why == "" || len(n.Rows)+len(n.Listeners) > 0 {
 		t.Errorf("%+v, want only why", n)
 	}
-	s.Gone("a")
+	s.Gone(at(60), "a")
 	if v := s.View(at(3), ""); len(v.Spaces) != 0 {
 		t.Errorf("%+v", v.Spaces)
 	}
 	s.Look("a", at(4), []Queue{{Listener: web}}, nil) // a look that comes late
-	s.Keep(nil, 3, map[string]int{"permission denied": 2})
+	s.Keep(at(60), nil, 3, map[string]int{"permission denied": 2})
 	if v := s.View(at(5), ""); v.Left[Spaces] != 3 || v.Unreadable["permission"] != 2 {
 		t.Errorf("%+v", v)
 	}
@@ -306,5 +307,78 @@ func TestManyListeners(t *testing.T) {
 	if len(n.queues) > mostQueues || len(n.drops) > 4*mostQueues || n.unwatched < 18000 {
 		t.Errorf("%d queues, %d sockets, %d left out", len(n.queues), len(n.drops),
 			n.unwatched)
+	}
+}
+
+// eventWords are the events of a state, the oldest first.
+func eventWords(s *State) (words []string) {
+	for _, e := range s.View(at(1000), "").Events {
+		words = append([]string{e.Space + " " + e.What}, words...)
+	}
+	return words
+}
+
+// What somebody changes is an event, what the kernel counts is none; so is what begins and ends,
+// and a namespace that comes and goes, but for those that were there from the start.
+func TestEvents(t *testing.T) {
+	s := New(Options{})
+	survey := func(second float64, key string, lines ...string) {
+		snapshot := facts(t, lines...)
+		r, gauges := diagnose.CheckAll(snapshot, diagnose.Options{})
+		s.Enter(at(second), Survey{Key: key, Name: key, Snapshot: snapshot, Report: r,
+			Gauges: gauges})
+		s.Surveyed(at(second), time.Second)
+	}
+	full := strings.Replace(webListener, "queue=0", "queue=5 oldest=10s youngest=2s", 1)
+	wider := strings.Replace(webListener, "limit=4", "limit=400", 1)
+	survey(0, "a", "sysctl net.core.somaxconn = 128", "sysctl fs.file-nr = 1 0 9", webListener)
+	survey(1, "a", "sysctl net.core.somaxconn = 4096", "sysctl fs.file-nr = 2 0 9", full,
+		"counter TcpExt.ListenOverflows = 9")
+	survey(2, "a", "sysctl net.core.somaxconn = 4096", "sysctl fs.file-nr = 3 0 9", wider)
+	survey(3, "b")
+	s.Failed(at(4), "b", "b", "permission denied")
+	s.Failed(at(5), "b", "b", "permission denied")
+	s.Gone(at(6), "b")
+	want := []string{
+		"a began: critical accept-queue at 10.0.0.1:80, 5 of 5",
+		"a changed: net.core.somaxconn from 128 to 4096",
+		"a ended: critical accept-queue at 10.0.0.1:80, 0 of 401",
+		"a changed: queue limit of 10.0.0.1:80 from 4 to 400",
+		"b came: network namespace b",
+		"b not surveyed: permission denied",
+		"b went: network namespace b",
+	}
+	if got := eventWords(s); !slices.Equal(got, want) {
+		t.Errorf("have\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// When a limit binds is said from half of the ceiling on, where the use rises; a clock that was put
+// back or forward makes no other figure, and no trend that is longer.
+func TestBindsIn(t *testing.T) {
+	point := func(second float64, used int64) Point { return Point{at(second), used} }
+	for _, c := range []struct {
+		name  string
+		trend []Point
+		want  time.Duration
+		ok    bool
+	}{
+		{"one survey", []Point{point(0, 60)}, 0, false},
+		{"it rises", []Point{point(0, 50), point(10, 60)}, 40 * time.Second, true},
+		{"it rose long ago", []Point{point(0, 20), point(30, 60), point(50, 60)}, 0, false},
+		{"few surveys", []Point{point(0, 50), point(60, 60)}, 240 * time.Second, true},
+		{"less than half", []Point{point(0, 10), point(10, 49)}, 0, false},
+		{"it falls", []Point{point(0, 90), point(10, 80)}, 0, false},
+		{"it is full", []Point{point(0, 100)}, 0, true},
+		{"the clock was put back", []Point{point(100, 50), point(10, 60)}, 0, false},
+	} {
+		var tr trend
+		for _, p := range c.trend {
+			tr.add(p.At, p.Used)
+		}
+		r := Row{Ceiling: 100, Used: c.trend[len(c.trend)-1].Used, Trend: tr.used}
+		if d, ok := r.BindsIn(); d != c.want || ok != c.ok {
+			t.Errorf("%s: %v, %v, want %v, %v", c.name, d, ok, c.want, c.ok)
+		}
 	}
 }

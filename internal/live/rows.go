@@ -39,7 +39,17 @@ type Row struct {
 	Used, Ceiling int64
 	Unbounded     bool // no ceiling is known
 	AtMost        bool // the true ceiling may be lower
-	Trend         []int64
+	How           limit.How
+	Severity      diagnose.Severity // of the finding about it, ""
+	// Refused is how many a second were in the window of the survey; negative: nobody counts.
+	Refused float64
+	Trend   []Point // the last surveys, the oldest first
+}
+
+// Point is the use at the time of a survey.
+type Point struct {
+	At   time.Time
+	Used int64
 }
 
 // Share is how full it is, 0 where no ceiling is known.
@@ -66,18 +76,45 @@ func (r Row) kind() limit.Measure {
 	return limit.Held
 }
 
-// Trend is the use of the last surveys, the oldest first.
-type Trend struct{ used []int64 }
+// BindsIn is when the use reaches the ceiling if it goes on as in the last 20 seconds or since the
+// survey before; ok says that it is over half of the ceiling and rises.
+func (r Row) BindsIn() (d time.Duration, ok bool) {
+	if r.Unbounded || r.Share() < 0.5 || len(r.Trend) == 0 {
+		return 0, false
+	}
+	last := r.Trend[len(r.Trend)-1]
+	if r.Used >= r.Ceiling {
+		return 0, true
+	}
+	first := r.Trend[max(0, min(len(r.Trend)-2, slices.IndexFunc(r.Trend, func(p Point) bool {
+		return last.At.Sub(p.At) <= 20*time.Second
+	})))]
+	rise, took := last.Used-first.Used, last.At.Sub(first.At)
+	if rise <= 0 || took <= 0 {
+		return 0, false
+	}
+	left := float64(r.Ceiling-last.Used) * took.Seconds() / float64(rise)
+	return time.Duration(min(left, longestForecast) * float64(time.Second)), true
+}
+
+// longestForecast is beyond what that can tell, in seconds.
+const longestForecast = 7 * 24 * 3600
+
+// trend is what a row was at the last surveys, the oldest first.
+type trend struct{ used []Point }
 
 // trendLength is how many surveys a trend goes back.
 const trendLength = 60
 
-func (t *Trend) add(used int64) {
+func (t *trend) add(now time.Time, used int64) {
+	if n := len(t.used); n > 0 && now.Before(t.used[n-1].At) {
+		t.used = t.used[:0] // the clock was put back
+	}
 	if len(t.used) == trendLength {
 		copy(t.used, t.used[1:])
 		t.used = t.used[:trendLength-1]
 	}
-	t.used = append(t.used, used)
+	t.used = append(t.used, Point{now, used})
 }
 
 // subjectOf names a subject by what stays the same when it comes again: no pid.
@@ -113,7 +150,7 @@ func destination(address string, d Destinations) string {
 }
 
 // seatLimits takes the gauges in: the fullest of each limit get rows.
-func (n *space) seatLimits(now time.Time, o Options, gauges []limit.Gauge) {
+func (n *space) seatLimits(now time.Time, o Options, gauges []limit.Gauge, window time.Duration) {
 	worst := map[string]Row{}
 	byLimit := map[limit.ID][]ranked{}
 	for _, g := range gauges {
@@ -123,7 +160,11 @@ func (n *space) seatLimits(now time.Time, o Options, gauges []limit.Gauge) {
 		r := Row{Limit: g.Limit.ID, Scope: cmp.Or(g.Subject.Kind, g.Limit.Scope),
 			Subject: subjectOf(g.Subject, o.Destinations), Process: g.Subject.Process,
 			Measure: g.Measure, Unit: g.Unit, Used: g.Used, Ceiling: g.Bound(),
-			Unbounded: g.Unbounded, AtMost: g.AtMost || g.Doubt}
+			Unbounded: g.Unbounded, AtMost: g.AtMost || g.Doubt,
+			How: diagnose.CeilingHow(g), Severity: diagnose.Judge(g), Refused: -1}
+		if window > 0 && len(g.Limit.Refusals) > 0 {
+			r.Refused = float64(g.Refused) / window.Seconds()
+		}
 		if o.Destinations == NoDestinations && g.Subject.Destination != "" {
 			continue
 		}
@@ -150,10 +191,10 @@ func (n *space) seatLimits(now time.Time, o Options, gauges []limit.Gauge) {
 			}
 			t := n.trends[x.key]
 			if t == nil {
-				t = &Trend{}
+				t = &trend{}
 				n.trends[x.key] = t
 			}
-			t.add(r.Used)
+			t.add(now, r.Used)
 			n.rows = append(n.rows, r)
 		}
 		if rest.Used > 0 {

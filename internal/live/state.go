@@ -54,6 +54,7 @@ type Pace struct {
 
 // space is a network namespace.
 type space struct {
+	key       string
 	name      string
 	own       bool
 	why       string // it could not be surveyed the last time
@@ -69,7 +70,8 @@ type space struct {
 	figures   []Figure
 	findings  []Finding
 	left      map[Table]int
-	trends    map[string]*Trend
+	trends    map[string]*trend
+	settings  map[string]string
 
 	half      time.Time
 	looked    bool
@@ -117,6 +119,9 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 	if n == nil {
 		return false
 	}
+	if n.at.IsZero() && !s.surveyed.IsZero() {
+		s.happened(Event{At: now, Space: n.name, What: "came: network namespace " + n.name})
+	}
 	n.own, n.why, n.at = v.Own, "", now
 	n.report = trimmed(v.Report)
 	r := v.Snapshot.Read()
@@ -127,10 +132,11 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 	}
 	n.refusals(r, v.Gauges)
 	n.left = map[Table]int{}
-	n.seatLimits(now, s.o, v.Gauges)
+	n.seatLimits(now, s.o, v.Gauges, window(r))
 	before := slices.Clone(n.findings)
 	n.find(s.o, v.Gauges)
-	s.change(now, n.name, before, n.findings)
+	s.change(now, n, before)
+	s.set(now, n, settings(r, v.Snapshot))
 	n.seatListeners(now, s.o, r)
 	n.seatDestinations(now, s.o, r, v.Gauges)
 	n.seatProcesses(now, s.o, r)
@@ -140,10 +146,14 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 }
 
 // Failed notes that a namespace could not be surveyed: what is known of it grows old.
-func (s *State) Failed(key, name, why string) {
+func (s *State) Failed(now time.Time, key, name, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.space(key, name); n != nil {
+	n := s.space(key, name)
+	if n != nil && n.why == "" {
+		s.happened(Event{At: now, Space: n.name, What: "not surveyed: " + why})
+	}
+	if n != nil {
 		n.why = why
 	}
 }
@@ -157,8 +167,9 @@ func (s *State) space(key, name string) *space {
 	if len(s.spaces) >= s.o.Namespaces {
 		return nil
 	}
-	n = &space{name: s.unused(name), limits: map[limit.ID]*seats{}, tables: map[Table]*seats{},
-		trends: map[string]*Trend{}, queues: map[netip.AddrPort]*queue{},
+	n = &space{key: key, name: s.unused(name), limits: map[limit.ID]*seats{},
+		tables: map[Table]*seats{},
+		trends: map[string]*trend{}, queues: map[netip.AddrPort]*queue{},
 		drops: map[uint64]dropsAt{}, counts: map[host.Fact]int64{},
 		refused: map[limit.ID]uint64{}}
 	for _, l := range limit.Catalogue() {
@@ -188,22 +199,29 @@ func (s *State) unused(name string) string {
 
 // Keep forgets all namespaces but these, and notes how many there was no room for and why others
 // could not be entered.
-func (s *State) Keep(keys []string, surplus int, closed map[string]int) {
+func (s *State) Keep(now time.Time, keys []string, surplus int, closed map[string]int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key := range s.spaces {
 		if !slices.Contains(keys, key) {
-			delete(s.spaces, key)
+			s.gone(now, key)
 		}
 	}
 	s.surplus, s.closed = surplus, closed
 }
 
 // Gone forgets a namespace that has ended.
-func (s *State) Gone(key string) {
+func (s *State) Gone(now time.Time, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.spaces, key)
+	s.gone(now, key)
+}
+
+func (s *State) gone(now time.Time, key string) {
+	if n := s.spaces[key]; n != nil {
+		s.happened(Event{At: now, Space: n.name, What: "went: network namespace " + n.name})
+		delete(s.spaces, key)
+	}
 }
 
 // Surveyed ends a survey of all namespaces that took a time and has seen something.
@@ -235,6 +253,12 @@ func (s *State) Looked(every time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pace.Look = every
+}
+
+// window is the time that a survey speaks of, 0 for one sample.
+func window(r *host.Reader) time.Duration {
+	d, _ := time.ParseDuration(r.Optional(host.System("window")))
+	return d
 }
 
 // refusals adds what the gauges say was refused since the survey before, and what moved of the

@@ -24,6 +24,7 @@ type View struct {
 
 // Space is a network namespace.
 type Space struct {
+	Key          string // of its surveys
 	Name         string
 	Own          bool
 	Why          string // it could not be surveyed the last time
@@ -77,7 +78,7 @@ func (s *State) View(now time.Time, scraper string) View {
 }
 
 func (n *space) view(slot int, known bool, scraper string) Space {
-	v := Space{Name: n.name, Own: n.own, Why: n.why, At: n.at, Report: n.report,
+	v := Space{Key: n.key, Name: n.name, Own: n.own, Why: n.why, At: n.at, Report: n.report,
 		Refused: maps.Clone(n.refused)}
 	if n.why != "" {
 		return v // what was true of it need not be true any more

@@ -78,6 +78,13 @@ func watch(inodes []uint32) map[uint32]*watched {
 	return w
 }
 
+// owners finds the holders of sockets: by /proc, or by the kernel's iterator where /proc is closed.
+func (s *subject) owners(w map[uint32]*watched) *owners {
+	o := findOwners(s.ctx, s.root, s.id, w)
+	o.iterated(s.ctx)
+	return o
+}
+
 // findOwners looks at the descriptors of the processes in the namespace, those of most processes
 // all, those of large ones in part. Close the result.
 func findOwners(ctx context.Context, root procfs.Root, subject netns.ID,
@@ -249,16 +256,32 @@ func (o *owners) read(h *holder, most int) {
 	o.reads += n
 	h.complete = (complete || h.read >= h.files) && err == nil || isGone(err)
 	o.starve(err)
-	if w := h.whole(); h.holds && h.name == 0 {
-		if w.name == 0 {
-			o.name(h)
-			w.comm, w.name = h.comm, o.names.id(h.comm)
-			if stat, err := h.process.Stat(); err == nil {
-				w.start = stat.StartTime
-			}
-		}
-		h.name = w.name
+	if h.holds && h.name == 0 {
+		o.named(h)
 	}
+}
+
+// named looks the name of a process up, whose directory is open or is opened for it.
+func (o *owners) named(h *holder) {
+	w := h.whole()
+	if w.name == 0 {
+		if h.process == nil {
+			p, err := o.root.Open(h.pid)
+			if err != nil {
+				o.starve(err)
+				return
+			}
+			defer p.Close()
+			h.process = p
+			defer func() { h.process = nil }()
+		}
+		o.name(h)
+		w.comm, w.name = h.comm, o.names.id(h.comm)
+		if stat, err := h.process.Stat(); err == nil {
+			w.start = stat.StartTime
+		}
+	}
+	h.name = w.name
 }
 
 func (o *owners) found(h *holder, inode uint32) {

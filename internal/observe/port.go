@@ -38,7 +38,7 @@ func (s *subject) portHolders() {
 	for i, h := range found {
 		inodes[i] = h.inode
 	}
-	o := findOwners(s.ctx, s.root, s.id, watch(inodes))
+	o := s.owners(watch(inodes))
 	defer o.close()
 	o.search(s.ctx, inodes)
 	for _, h := range found {

@@ -22,7 +22,7 @@ func (s *subject) sockets() {
 	s.miss("sock_diag: "+err.Error(), host.Ports("listening"), host.Ports("bound"),
 		host.System("bound-sockets"))
 	s.missTables(err, socketKinds()...)
-	o := findOwners(s.ctx, s.root, s.id, nil)
+	o := s.owners(nil)
 	defer o.close()
 	// those close to their limit of descriptors
 	s.processes(newTally(nil, newListening(nil), o))
@@ -42,7 +42,7 @@ func (s *subject) countSockets(conn *sockdiag.Conn) error {
 	for i, one := range found {
 		inodes[i] = one.inode
 	}
-	o := findOwners(s.ctx, s.root, s.id, watch(inodes))
+	o := s.owners(watch(inodes))
 	defer o.close()
 	t := newTally(s.pool(), l, o)
 	t.reuseLeft = s.reuseLeft()

@@ -93,7 +93,7 @@ func (s *subject) confirm(f finder, suspects []stray) bool {
 	for i, x := range suspects {
 		inodes[i] = x.inode
 	}
-	again := findOwners(s.ctx, s.root, s.id, watch(inodes))
+	again := s.owners(watch(inodes))
 	defer again.close()
 	again.search(s.ctx, inodes)
 	suspects = slices.DeleteFunc(slices.Clone(suspects), func(x stray) bool {

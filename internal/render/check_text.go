@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 )
@@ -87,13 +88,22 @@ func about(h diagnose.Host) []span {
 	}
 	switch {
 	case h.Window != "":
-		parts = append(parts, "watched for "+h.Window)
+		parts = append(parts, "watched for "+windowWords(h))
 	case h.Glance != "":
 		parts = append(parts, "one sample, counters watched for "+h.Glance)
 	default:
 		parts = append(parts, "one sample")
 	}
 	return []span{{name, bold}, text(": " + strings.Join(parts, ", "))}
+}
+
+// windowWords is the length of the window in tenths of a second at most.
+func windowWords(h diagnose.Host) string {
+	d, err := time.ParseDuration(h.Window)
+	if err != nil || d < time.Second {
+		return h.Window
+	}
+	return d.Round(100 * time.Millisecond).String()
 }
 
 func orUnknown(s string) string {

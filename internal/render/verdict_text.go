@@ -142,7 +142,7 @@ func bindsSpans(r diagnose.Report) []span {
 	}
 	now := "now"
 	if r.Host.Window != "" {
-		now = "now or did in the " + r.Host.Window + " watched"
+		now = "now or did in the " + windowWords(r.Host) + " watched"
 	}
 	switch {
 	case len(critical) > 0:

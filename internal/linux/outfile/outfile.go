@@ -34,6 +34,25 @@ func Write(name string, text []byte, fresh fs.FileMode) error {
 	return p.replace(text, fresh)
 }
 
+// Create makes an empty file by the rules of Write, or empties the one that is there, and opens it
+// for what grows.
+func Create(name string) (*os.File, error) {
+	p, err := find(name)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	if err := p.replace(nil, Private); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Openat(p.dir, p.entry, unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|
+		unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, p.fail("open", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // Writable says whether Write would be able to, without leaving anything: for what takes
 // long before it has a result.
 func Writable(name string) error {

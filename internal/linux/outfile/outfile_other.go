@@ -32,6 +32,9 @@ func Write(name string, text []byte, fresh fs.FileMode) error {
 	return err
 }
 
+// Create makes an empty file and opens it for what grows.
+func Create(name string) (*os.File, error) { return os.Create(name) }
+
 // Writable says whether Write would be able to.
 func Writable(name string) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".maxconn-*")

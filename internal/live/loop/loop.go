@@ -5,6 +5,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -38,7 +39,23 @@ type Options struct {
 	Subject    observe.Options // one namespace
 	All        bool            // all that can be seen, in place of Subject
 	Namespaces int             // at most; 0: 64
+	Every      time.Duration   // from one survey to the next; 0: as often as they may
+	Tape       Tape            // nil: nobody wants it
 }
+
+// Tape gets the surveys that the state gets.
+type Tape interface {
+	Enter(now time.Time, v live.Survey)
+	Failed(now time.Time, key, name, why string)
+	Gone(now time.Time, key string)
+}
+
+// noTape is for those who want none.
+type noTape struct{}
+
+func (noTape) Enter(time.Time, live.Survey)             {}
+func (noTape) Failed(time.Time, string, string, string) {}
+func (noTape) Gone(time.Time, string)                   {}
 
 // Loop feeds a State.
 type Loop struct {
@@ -65,6 +82,9 @@ type space struct {
 func New(o Options, state *live.State) *Loop {
 	if o.Namespaces <= 0 {
 		o.Namespaces = 64
+	}
+	if o.Tape == nil {
+		o.Tape = noTape{}
 	}
 	return &Loop{o: o, state: state, spaces: map[string]*space{}}
 }
@@ -111,7 +131,8 @@ func (l *Loop) survey(ctx context.Context) error {
 		}
 	}
 	cpu := spent() - before
-	l.state.Paced(cpu, min(max(cpu*surveyShare, shortestSurvey), longestSurvey))
+	l.state.Paced(cpu, cmp.Or(l.o.Every, min(max(cpu*surveyShare, shortestSurvey),
+		longestSurvey)))
 	if seen {
 		l.state.Surveyed(time.Now(), time.Since(begun))
 	}
@@ -141,7 +162,9 @@ func (l *Loop) one(ctx context.Context, s *space) error {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			l.state.Failed(s.key, s.name, err.Error())
+			now := time.Now()
+			l.o.Tape.Failed(now, s.key, s.name, err.Error())
+			l.state.Failed(now, s.key, s.name, err.Error())
 		}
 		return err
 	}
@@ -155,8 +178,10 @@ func (l *Loop) one(ctx context.Context, s *space) error {
 	if s.own && snapshot.Read().Optional(host.System("scope")) == "initial" {
 		name = "host"
 	}
-	l.state.Enter(time.Now(), live.Survey{Key: s.key, Name: name, Own: s.own,
-		Snapshot: window, Report: report, Gauges: gauges})
+	now, v := time.Now(), live.Survey{Key: s.key, Name: name, Own: s.own,
+		Snapshot: window, Report: report, Gauges: gauges}
+	l.o.Tape.Enter(now, v)
+	l.state.Enter(now, v)
 	return nil
 }
 
@@ -185,12 +210,14 @@ func (l *Loop) list() ([]*space, error) {
 		s.open()
 		all, keys = append(all, s), append(keys, s.key)
 	}
-	l.drop(keys)
+	for _, key := range l.drop(keys) {
+		l.o.Tape.Gone(time.Now(), key)
+	}
 	closed := map[string]int{}
 	for _, u := range listing.Unreadable {
 		closed[u.Reason] += u.Count
 	}
-	l.state.Keep(keys, max(0, len(listing.Namespaces)-l.o.Namespaces), closed)
+	l.state.Keep(time.Now(), keys, max(0, len(listing.Namespaces)-l.o.Namespaces), closed)
 	return all, nil
 }
 
@@ -227,7 +254,7 @@ func (s *space) open() {
 }
 
 // drop lets the namespaces go that are not among those to keep. l.mu is held.
-func (l *Loop) drop(keep []string) {
+func (l *Loop) drop(keep []string) (gone []string) {
 	kept := map[string]bool{}
 	for _, key := range keep {
 		kept[key] = true
@@ -236,8 +263,10 @@ func (l *Loop) drop(keep []string) {
 		if !kept[key] {
 			s.close()
 			delete(l.spaces, key)
+			gone = append(gone, key)
 		}
 	}
+	return gone
 }
 
 func (s *space) close() {
@@ -281,7 +310,9 @@ func (l *Loop) look(facts []host.Fact) {
 	for key, s := range l.spaces {
 		if s.looker == nil || s.ended() {
 			if s.looker != nil && l.o.All {
-				l.state.Gone(key)
+				now := time.Now()
+				l.o.Tape.Gone(now, key)
+				l.state.Gone(now, key)
 			}
 			s.close()
 			continue

@@ -186,7 +186,7 @@ func TestNothingKnown(t *testing.T) {
 			t.Errorf("before the first survey there is %s", series)
 		}
 	}
-	state.Failed("a", "web", "permission denied")
+	state.Failed(now, "a", "web", "permission denied")
 	text := scraped(t, state)
 	if !strings.Contains(text, `maxconn_verdict_info{netns="web",verdict="unknown"} 1`) ||
 		strings.Contains(text, "maxconn_limit_used_connections{") ||

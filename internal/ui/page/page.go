@@ -4,7 +4,6 @@ package page
 import (
 	"bytes"
 	_ "embed"
-	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -21,6 +20,7 @@ const (
 	mostReaders = 16               // of events at one time
 	quiet       = 15 * time.Second // after which a reader is told that it is still connected
 	mostPlots   = 6
+	fewPlots    = 2 // also where nothing is near its ceiling
 )
 
 // policy lets the page load nothing but its own script and what it asks of this server.
@@ -46,6 +46,9 @@ func Add(now func() time.Time) func(*http.ServeMux, *live.State) {
 		mux.HandleFunc("GET /page.js", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 			w.Write(script)
+		})
+		mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent) // browsers ask for it
 		})
 		mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 			select {
@@ -126,7 +129,8 @@ func pageOf(v live.View, at int) render.Page {
 			s.At.UTC().Format(time.RFC3339) + "."
 	}
 	for _, r := range s.Rows {
-		if len(p.Plots) < mostPlots && !r.Unbounded && len(r.Trend) > 1 {
+		worth := len(p.Plots) < fewPlots || len(p.Plots) < mostPlots && r.Share() > 0.01
+		if worth && !r.Unbounded && len(r.Trend) > 1 {
 			p.Plots = append(p.Plots, plot(r))
 		}
 	}
@@ -141,26 +145,20 @@ func pageOf(v live.View, at int) render.Page {
 // plot is the use of a limit over the last surveys, with its ceiling.
 func plot(r live.Row) render.Plot {
 	c := render.Curve{Name: "use"}
-	for i, used := range r.Trend {
-		ago := i - len(r.Trend) + 1
-		c.Points = append(c.Points, [2]float64{float64(ago), float64(used)})
+	last := r.Trend[len(r.Trend)-1].At
+	for _, p := range r.Trend {
+		c.Points = append(c.Points, [2]float64{p.At.Sub(last).Seconds(), float64(p.Used)})
 	}
 	unit := r.Unit
 	if unit == "" {
 		unit = "connections"
 	}
-	return render.Plot{Title: string(r.Limit) + ", " + r.Subject, X: "surveys ago", Y: unit,
-		Curves: []render.Curve{c},
+	return render.Plot{Title: string(r.Limit) + ", " + r.Subject,
+		X: "seconds before the last survey", Y: unit, Curves: []render.Curve{c},
 		Marks: []render.PlotMark{{Name: "ceiling", X: math.NaN(),
 			Y: float64(r.Ceiling)}}}
 }
 
 func eventOf(e live.Event) render.PageEvent {
-	what := "began"
-	if e.Ended {
-		what = "ended"
-	}
-	return render.PageEvent{When: e.At.UTC().Format(time.RFC3339),
-		What: fmt.Sprintf("%s: %s %s at %s", what, e.Finding.Severity, e.Finding.Limit,
-			e.Finding.Subject)}
+	return render.PageEvent{When: e.At.UTC().Format(time.RFC3339), What: e.What}
 }

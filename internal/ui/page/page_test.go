@@ -122,7 +122,7 @@ func TestNamespaces(t *testing.T) {
 func TestEvents(t *testing.T) {
 	state, s := server(t, "web")
 	enter(state, "host", "web", 0)
-	state.Failed("host", "host", "permission denied")
+	state.Failed(now, "host", "host", "permission denied")
 	_, _, text := get(t, s.URL+"/")
 	for _, want := range []string{
 		"began: critical accept-queue at 10.0.0.1:80",
