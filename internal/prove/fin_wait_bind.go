@@ -26,6 +26,7 @@ var _ = register(Claim{
 		o := Exactly(finWaiting, on.connected)
 		o.Formula = "ports of 10 connections in FIN_WAIT_2, each bound again with " +
 			"SO_REUSEADDR"
+		o.Expect("errors of bind() and connect()", map[string]int{}, on.errors)
 		o.Expect("EPIPE from send() at the peer", finWaiting, on.broken)
 		o.Without("ports taken over with tcp_timestamps = 0", 0, off.connected)
 		o.Without("EPIPE at the peer then", 0, off.broken)
@@ -36,7 +37,10 @@ var _ = register(Claim{
 // finWaiting is how many connections the trial closes at one end.
 const finWaiting = 10
 
-type takenOver struct{ connected, broken int64 }
+type takenOver struct {
+	connected, broken int64
+	errors            map[string]int
+}
 
 // takeOver leaves connections in FIN_WAIT_2 whose ports were bound with SO_REUSEADDR (those of
 // other sockets bind() refuses), and opens new ones of the same addresses and ports.
@@ -52,8 +56,13 @@ func takeOver(b *Bench, timestamps string) (t takenOver) {
 	taken := must(e.server.Accept(lab.AcceptSpec{Listener: e.listener, N: finWaiting}))
 	e.arrived(taken.Group, finWaiting)
 	b.Await(settling, func() bool { return e.Sockstat("tw") == finWaiting })
+	t.errors = map[string]int{}
 	for i := range finWaiting {
-		t.connected += int64(bound(i).Count)
+		again := bound(i)
+		t.connected += int64(again.Count)
+		for name, n := range again.Errors {
+			t.errors[name] += n
+		}
 	}
 	_, errors, err := e.server.SendEach(taken.Group, 1)
 	b.Must(err)
