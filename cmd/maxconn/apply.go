@@ -386,7 +386,8 @@ func (a *app) writeReport(
 			return err
 		}
 		for _, c := range r.Lost {
-			if err := printf(w, "Not there: %s\n", render.Clean(c.Sentence())); err != nil {
+			err := printf(w, "Not there: %s\n", render.Clean(c.Sentence()))
+			if err != nil {
 				return err
 			}
 		}

@@ -9,9 +9,9 @@ import (
 )
 
 // Confirm keeps the run that waits for it, 0 being the last one, and writes its files for
-// the next boot. What somebody else has changed meanwhile stays as it is, and is reported. A run that is kept already is no error. When the window is over it
-// refuses. Where the files cannot be written, those that were are rolled back, and the
-// running values stay.
+// the next boot. What somebody else has changed meanwhile stays as it is, and is reported. A
+// run that is kept already is no error. When the window is over it refuses. Where the files
+// cannot be written, those that were are rolled back, and the running values stay.
 func (e *Engine) Confirm(id int) (Report, error) {
 	unlock, err := e.store().lock()
 	if err != nil {
@@ -96,7 +96,8 @@ func unguarded(r *Run, now Situation) error {
 	late := (-r.remaining(now)).Round(time.Second)
 	return &Refusal{
 		Why: fmt.Sprintf("too late: %s was to be confirmed %s ago, and was not rolled "+
-			"back: the process that was to do it has ended or is stopped", r.name(), late),
+			"back: the process that was to do it has ended or is stopped", r.name(),
+			late),
 		Hint: fmt.Sprintf("maxconn rollback %d does it", r.ID),
 	}
 }

@@ -206,7 +206,7 @@ func (e *Engine) guarded(id int) error {
 	unlock, err := e.store().lock()
 	if err != nil {
 		if _, stopped := statOf(r.Guard); stopped {
-			return &Refusal{Why: fmt.Sprintf("process %d, which decides on %s, is stopped",
+			return &Refusal{Why: fmt.Sprintf("process %d decides on %s, and is stopped",
 				r.Guard, r.name()), Hint: fmt.Sprintf("kill -CONT %d", r.Guard)}
 		}
 		return nil // it is being decided

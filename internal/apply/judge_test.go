@@ -162,16 +162,17 @@ func TestJudgedAfterAnotherHand(t *testing.T) {
 	b.wantState(t, PartlyLeft)
 }
 
-// What was there before the change hides what it does for longer than is watched: it is left, looked
-// at again when that has ended, and decided then.
+// What was there before the change hides what it does for longer than is watched: it is left,
+// looked at again when that has ended, and decided then.
 func TestJudgedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		drops, opened int
 		outcome       fix.Outcome
 		state         State
 	}{
-		"cured": {0, 300, fix.Kept, InEffect}, "not cured": {90, 300, fix.RolledBack, Undone},
-		"no load": {0, 0, fix.Waiting, Pending},
+		"cured":     {0, 300, fix.Kept, InEffect},
+		"not cured": {90, 300, fix.RolledBack, Undone},
+		"no load":   {0, 0, fix.Waiting, Pending},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -233,7 +234,7 @@ func TestReportsOfThePast(t *testing.T) {
 		"waiting, and a boot":      {idle, boot, fix.Gone, "booted since"},
 		"kept, and its end":        {cured, over, fix.Kept, "namespace has ended since"},
 		"waiting, and its end":     {idle, over, fix.Gone, "namespace has ended since"},
-		"waiting, and confirmed":   {idle, (*bench).confirms, fix.ByHand, "nobody could tell"},
+		"waiting, and confirmed":   {idle, (*bench).confirms, fix.ByHand, "could tell"},
 		"waiting, and rolled back": {idle, rollback, fix.RolledBack, "by hand; before"},
 	} {
 		b := newBench(t)

@@ -115,8 +115,8 @@ func (r *Run) take(e entry) error {
 		}
 		r.Judged = e.Judged
 		if e.UntilUp > 0 {
-			r.Until = r.Until.Add(time.Duration((e.UntilUp - r.UntilUp) * float64(time.Second)))
-			r.UntilUp = e.UntilUp
+			sooner := (e.UntilUp - r.UntilUp) * float64(time.Second)
+			r.Until, r.UntilUp = r.Until.Add(time.Duration(sooner)), e.UntilUp
 		}
 	case doFile:
 		if e.File == nil {

@@ -171,7 +171,8 @@ func TestFixMakesMoreRoom(t *testing.T) {
 	defer d.stop()
 	d.share(1)
 	r, status := w.fix()
-	if r.Outcome != fix.Kept || status != 0 || len(r.Earlier) == 0 || r.Run != len(r.Earlier)+1 {
+	tries := len(r.Earlier) + 1
+	if r.Outcome != fix.Kept || status != 0 || tries < 2 || r.Run != tries {
 		t.Errorf("status %d: %+v", status, r)
 	}
 	if n := d.share(3); n != wanted {

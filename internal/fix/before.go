@@ -25,7 +25,7 @@ type Before struct {
 	// acts on new connections only.
 	OldLast  float64       `json:"old_last_seconds,omitempty"`
 	Workload plan.Workload `json:"workload"`
-	// Earlier are the runs that were rolled back because what they made room for was full again.
+	// Earlier are the runs that were rolled back because their room was full again.
 	Earlier []int `json:"earlier_runs,omitempty"`
 }
 
@@ -139,11 +139,11 @@ func (b Before) Longest() time.Duration {
 // Terms are on which terms a change is kept.
 func (b Before) Terms() string {
 	if again := b.Again(); again > 0 {
-		return fmt.Sprintf("kept if it is seen to be cured after %.0f s, when what was there "+
-			"before the change has ended; else rolled back", again.Seconds())
+		return fmt.Sprintf("kept if it is seen to be cured after %.0f s, when what was "+
+			"there before the change has ended; else rolled back", again.Seconds())
 	}
-	return fmt.Sprintf("kept if it is seen to be cured, which takes %.0f s to %.0f s; else rolled "+
-		"back", b.Seconds, b.Longest().Seconds())
+	return fmt.Sprintf("kept if it is seen to be cured, which takes %.0f s to %.0f s; else "+
+		"rolled back", b.Seconds, b.Longest().Seconds())
 }
 
 // Enough says whether a judgement is the last one after this many looks, and that time since the

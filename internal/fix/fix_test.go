@@ -214,14 +214,16 @@ func TestJudgeLoadThatEnds(t *testing.T) {
 		after   []string
 		verdict Verdict
 	}{
-		"it goes on":                      {[]string{full, full}, Cured},
-		"it ends with the change":         {[]string{idle, idle, idle, idle}, Untold},
-		"it ends in the first look":       {[]string{full, idle, idle, idle}, Untold},
-		"it becomes less":                 {[]string{full, few, few, few}, Untold},
-		"in waves, seen twice":            {[]string{idle, full, full}, Cured},
-		"in waves":                        {[]string{full, idle, full, idle, full, idle}, Untold},
-		"refused a moment longer":         {[]string{drops, full, full}, Cured},
-		"refused again":                   {[]string{full, drops, full, drops, drops}, NotCured},
+		"it goes on":                {[]string{full, full}, Cured},
+		"it ends with the change":   {[]string{idle, idle, idle, idle}, Untold},
+		"it ends in the first look": {[]string{full, idle, idle, idle}, Untold},
+		"it becomes less":           {[]string{full, few, few, few}, Untold},
+		"in waves, seen twice":      {[]string{idle, full, full}, Cured},
+		"in waves": {[]string{full, idle, full, idle, full, idle},
+			Untold},
+		"refused a moment longer": {[]string{drops, full, full}, Cured},
+		"refused again": {[]string{full, drops, full, drops, drops},
+			NotCured},
 		"refused once, and the load ends": {[]string{drops, full, idle, idle}, Untold},
 	} {
 		b := before(t, queue(5, 6, 2140, 3000))
@@ -285,7 +287,8 @@ func TestEnough(t *testing.T) {
 		{b, Cured, 1, 10 * time.Second, true}, {b, Worse, 1, 10 * time.Second, true},
 		{b, NotCured, 3, 15 * time.Second, false}, {b, NotCured, 4, 20 * time.Second, true},
 		{b, Untold, 3, 15 * time.Second, false}, {b, Untold, 4, 20 * time.Second, true},
-		{old, Untold, 4, 20 * time.Second, false}, {old, Untold, 14, 70 * time.Second, true},
+		{old, Untold, 4, 20 * time.Second, false},
+		{old, Untold, 14, 70 * time.Second, true},
 		{Before{Seconds: 10, OldLast: 300}, Untold, 4, 20 * time.Second, true},
 	} {
 		if got := c.b.Enough(Judgement{Verdict: c.v}, c.looked, c.since); got != c.want {

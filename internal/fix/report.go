@@ -88,8 +88,9 @@ func ProposedChanges(p plan.Plan) []Change {
 func (r Report) Short() (out []plan.Room) {
 	for _, i := range r.Evidence {
 		if i.Verdict == NotCured && i.Filling == 0 && i.After.Ceiling > i.Before.Ceiling {
-			out = append(out, plan.Room{Limit: i.Before.Limit, Subject: i.Before.Subject,
-				Kind: i.Before.Kind, Ceiling: 2 * i.After.Ceiling})
+			was := i.Before
+			out = append(out, plan.Room{Limit: was.Limit, Subject: was.Subject,
+				Kind: was.Kind, Ceiling: 2 * i.After.Ceiling})
 		}
 	}
 	return out
