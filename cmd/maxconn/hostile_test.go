@@ -32,6 +32,7 @@ import (
 	"github.com/maxconn/maxconn/internal/load/result"
 	"github.com/maxconn/maxconn/internal/plan"
 	"github.com/maxconn/maxconn/internal/prove"
+	"github.com/maxconn/maxconn/internal/refusal"
 	"github.com/maxconn/maxconn/internal/render"
 )
 
@@ -89,6 +90,13 @@ func TestHostileReports(t *testing.T) {
 	}}.test)
 	t.Run("fix", outputs[fix.Report]{forms: map[string]func(io.Writer, fix.Report) error{
 		"text": styled(render.FixText), "json": render.FixJSON,
+	}}.test)
+	t.Run("trace", outputs[refusal.Line]{forms: map[string]func(io.Writer, refusal.Line) error{
+		"text": styled(render.RefusalText), "json": render.RefusalJSON,
+	}}.test)
+	t.Run("trace, sum", outputs[refusal.Sum]{forms: map[string]func(io.Writer,
+		refusal.Sum) error{
+		"text": styled(render.RefusalsText), "json": render.RefusalsJSON,
 	}}.test)
 	t.Run("prove", outputs[prove.Report]{forms: map[string]func(io.Writer, prove.Report) error{
 		"text": styled(

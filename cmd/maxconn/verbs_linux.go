@@ -15,6 +15,6 @@ func otherRoles() {
 func (a *app) linuxVerbs() []*cobra.Command {
 	return []*cobra.Command{
 		a.fix(), a.apply(), a.confirm(), a.rollback(), a.statusVerb(), a.history(),
-		a.verify(), a.loadVerb(), a.prove(), a.await(), a.exporter(),
+		a.verify(), a.loadVerb(), a.prove(), a.await(), a.exporter(), a.trace(),
 	}
 }

@@ -31,7 +31,7 @@ func needsLinux(what string) error {
 func (a *app) linuxVerbs() (verbs []*cobra.Command) {
 	for _, name := range []string{
 		"apply", "confirm", "exporter", "fix", "history", "load", "prove",
-		"rollback", "status", "verify",
+		"rollback", "status", "trace", "verify",
 	} {
 		verbs = append(verbs, &cobra.Command{
 			Use: name, Short: "(needs Linux)", DisableFlagParsing: true,

@@ -22,11 +22,11 @@ var rows = []struct {
 	{0, "internal/load/result"},
 	{0, "internal/linux/"}, {0, "coalesce"}, {0, "dial"}, {0, "listen"},
 	{1, "coalesce/coalescetest"}, {1, "internal/limit"},
-	{2, "internal/diagnose"}, {2, "internal/prove/proof"},
+	{2, "internal/diagnose"}, {2, "internal/refusal"}, {2, "internal/prove/proof"},
 	{3, "internal/plan"}, {3, "internal/lint"}, {3, "internal/diagnose/without"},
 	{4, "internal/observe"}, {4, "internal/persist"}, {4, "internal/live"},
 	{4, "internal/fix"},
-	{5, "internal/apply"}, {5, "internal/export"},
+	{5, "internal/trace"}, {5, "internal/apply"}, {5, "internal/export"},
 	{6, "internal/lab"}, {6, "internal/lab/"}, {6, "internal/load"},
 	{6, "internal/live/loop"},
 	{7, "internal/prove"},
@@ -127,7 +127,7 @@ var pure = []string{
 	"internal/fix",
 	"internal/export", "internal/live", "internal/ui/exporter/rules",
 	"internal/render",
-	"internal/load/result", "internal/prove/proof",
+	"internal/load/result", "internal/prove/proof", "internal/refusal",
 }
 
 func TestPurity(t *testing.T) {

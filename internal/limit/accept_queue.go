@@ -95,11 +95,12 @@ var _ = register(Limit{
 	}, groupNeeds...),
 	Details: []host.Fact{host.Sysctl("net.core.somaxconn"), host.System("kernel"),
 		host.Counter("TcpExt.ListenDrops")},
-	Decides:  Flows{Inbound, Burst},
-	Refusals: []host.Fact{host.Counter("TcpExt.ListenOverflows")},
-	Silent:   true,
-	Follows:  []ID{ProcessFiles},
-	Gauges:   acceptGauges,
+	Decides:     Flows{Inbound, Burst},
+	Refusals:    []host.Fact{host.Counter("TcpExt.ListenOverflows")},
+	DropReasons: []string{"TCP_LISTEN_OVERFLOW"},
+	Silent:      true,
+	Follows:     []ID{ProcessFiles},
+	Gauges:      acceptGauges,
 })
 
 func acceptGauges(r *host.Reader, w Workload) []Gauge {

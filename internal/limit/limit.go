@@ -105,6 +105,9 @@ type Limit struct {
 	// RefusalsShared says that they also move for other reasons or subjects: the Refused of
 	// the gauges is what is this limit's.
 	RefusalsShared bool
+	// DropReasons are the kernel's names for the segments that it drops
+	// (include/net/dropreason-core.h, without SKB_DROP_REASON_).
+	DropReasons []string
 	// Foreseen is how load reckons with the limit before a run.
 	Foreseen Foreseen
 	// Gauges evaluates the limit for every subject of the snapshot. Where the

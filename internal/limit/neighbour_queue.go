@@ -74,8 +74,9 @@ var _ = register(Limit{
 	},
 	Details: []host.Fact{kernelRelease, host.All(host.RestKind),
 		neighbourDiscards("arp"), neighbourDiscards("ndisc")},
-	Silent: true,
-	Gauges: neighbourQueueGauges,
+	Silent:      true,
+	DropReasons: []string{"NEIGH_QUEUEFULL"},
+	Gauges:      neighbourQueueGauges,
 })
 
 func neighbourDiscards(table string) host.Fact {

@@ -88,7 +88,8 @@ var _ = register(Limit{
 	Needs:    neighbourNeeds(),
 	Details:  neighbourDetails(),
 	Refusals: neighbourFulls(), RefusalsShared: true,
-	Gauges: neighbourGauges,
+	DropReasons: []string{"NEIGH_CREATEFAIL"},
+	Gauges:      neighbourGauges,
 })
 
 // neighbourFamily is one of the two tables and the facts that speak of it.

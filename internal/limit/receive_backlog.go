@@ -67,8 +67,9 @@ var _ = register(Limit{
 		host.All(host.LinkKind)},
 	Details:  []host.Fact{netdevMaxBacklog(), host.All(host.LinkKind)},
 	Refusals: []host.Fact{host.All(host.SoftnetKind)}, RefusalsShared: true,
-	Silent: true,
-	Gauges: receiveGauges,
+	Silent:      true,
+	DropReasons: []string{"CPU_BACKLOG"},
+	Gauges:      receiveGauges,
 })
 
 func netdevMaxBacklog() host.Fact { return host.Sysctl("net.core.netdev_max_backlog") }

@@ -104,8 +104,9 @@ var _ = register(Limit{
 		host.Meminfo("MemAvailable"), host.Sysctl("net.core.mem_pcpu_rsv"),
 		host.System("kernel")},
 	Refusals: []host.Fact{host.Counter("TcpExt.TCPAbortOnMemory")}, RefusalsShared: true,
-	Silent: true,
-	Gauges: tcpMemoryGauges,
+	Silent:      true,
+	DropReasons: []string{"PROTO_MEM"},
+	Gauges:      tcpMemoryGauges,
 })
 
 // tcpPages is what tcp_mem allows and what is queued, in pages.

@@ -75,7 +75,9 @@ var _ = register(Limit{
 	Details:        []host.Fact{kernelRelease},
 	Refusals:       []host.Fact{host.All(host.QdiscKind), host.All(host.LinkKind)},
 	RefusalsShared: true,
-	Gauges:         transmitGauges,
+	DropReasons: []string{"QDISC_DROP", "QDISC_OVERLIMIT", "QDISC_CONGESTED", "CAKE_FLOOD",
+		"FQ_BAND_LIMIT", "FQ_FLOW_LIMIT"},
+	Gauges: transmitGauges,
 })
 
 // device is a link that is up, with its queueing disciplines.

@@ -31,6 +31,7 @@ type Looker struct {
 type Queue struct {
 	Listener           netip.AddrPort
 	Cookie             uint64
+	Inode              uint32
 	Used, Limit, Drops uint32
 }
 
@@ -74,7 +75,8 @@ func (l *Looker) Look(facts []host.Fact) ([]Queue, map[host.Fact]int64, error) {
 	err := l.conn.Dump(r, func(k *sockdiag.Socket) error {
 		if k.State == sockdiag.Listen {
 			l.queues = append(l.queues, Queue{Listener: k.Source, Cookie: k.Cookie,
-				Used: k.ReceiveQueue, Limit: k.SendQueue, Drops: k.Drops})
+				Inode: k.Inode, Used: k.ReceiveQueue, Limit: k.SendQueue,
+				Drops: k.Drops})
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,12 @@ const (
 	NoFile                        // a system call found no descriptor: Errno
 	kinds
 )
+
+// ListenOverflow is the reason of AcceptQueue, by its name.
+const ListenOverflow = "TCP_LISTEN_OVERFLOW"
+
+// ErrnoName is "ECONNREFUSED".
+func ErrnoName(e syscall.Errno) string { return unix.ErrnoName(e) }
 
 // Refusal is what was counted of one kind at one place since the last Read.
 type Refusal struct {
@@ -208,13 +215,11 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 			continue
 		}
 		r.reasons[uint32(v.Value)] = name
-		if name == "TCP_LISTEN_OVERFLOW" {
-			kinds[v.Value] = uint8(AcceptQueue)
+		if slices.Contains(wanted, name) {
+			kinds[v.Value] = uint8(Dropped)
 		}
-		for _, w := range wanted {
-			if w == name {
-				kinds[v.Value] = uint8(Dropped)
-			}
+		if name == ListenOverflow {
+			kinds[v.Value] = uint8(AcceptQueue)
 		}
 	}
 	var socket uint32

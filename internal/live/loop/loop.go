@@ -324,7 +324,8 @@ func (l *Loop) look(facts []host.Fact) {
 		}
 		queues = queues[:0]
 		for _, q := range found {
-			queues = append(queues, live.Queue(q))
+			queues = append(queues, live.Queue{Listener: q.Listener, Cookie: q.Cookie,
+				Used: q.Used, Limit: q.Limit, Drops: q.Drops})
 		}
 		l.state.Look(key, time.Now(), queues, counts)
 	}
