@@ -89,8 +89,9 @@ func (l queueLift) to(need int64) []Remedy {
 	}
 	sum := plural(each, "connection") + " at once"
 	if l.dropped > 0 && slices.Contains(l.needs[:], need) {
-		sum = "room for " + figure.Count(each) + ": twice the queue, and " + figure.Count(l.dropped) +
-			" SYNs and ACKs dropped in the window, retransmissions included"
+		sum = "room for " + figure.Count(each) + ": twice the queue, and " +
+			figure.Count(l.dropped) + " SYNs and ACKs dropped in the window, " +
+			"retransmissions included"
 	}
 	if n > 1 {
 		sum = figure.Count(need) + " over " + plural(n, "member") +
