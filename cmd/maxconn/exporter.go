@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/maxconn/maxconn/internal/apply"
 	"github.com/maxconn/maxconn/internal/infile"
 	"github.com/maxconn/maxconn/internal/live"
 	"github.com/maxconn/maxconn/internal/live/loop"
@@ -124,6 +126,7 @@ func (a *app) runExporter(ctx context.Context, f *exporterFlags) error {
 		loop.New(loop.Options{Subject: subject, All: f.allNetns}, state).
 			Run(ctx, func(err error) { surveys <- err })
 	}()
+	go a.inForce(ctx, f, state)
 	served := make(chan error, 1)
 	go func() {
 		served <- exporter.Serve(ctx, listeners, exporter.Handler(state, o), o)
@@ -133,6 +136,47 @@ func (a *app) runExporter(ctx context.Context, f *exporterFlags) error {
 	<-looped
 	return err
 }
+
+// looksAtJournal is how often the settings are compared that apply has written.
+const looksAtJournal = time.Minute
+
+// inForce compares what apply has written with what is there now, until ctx ends.
+func (a *app) inForce(ctx context.Context, f *exporterFlags, state *live.State) {
+	if f.netns != "" || f.pid != 0 {
+		return // the journal is of this host
+	}
+	for {
+		var all []live.Setting
+		v, err := a.appliedHere()
+		for _, c := range v.Checks {
+			all = append(all, live.Setting{Name: withoutPID(c.Setting),
+				Holds: c.Holds})
+		}
+		why := ""
+		if err != nil {
+			why = err.Error()
+		}
+		state.Applied(all, why)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(looksAtJournal):
+		}
+	}
+}
+
+func (a *app) appliedHere() (apply.Verified, error) {
+	e, err := a.engine(journalFlags{})
+	if err != nil {
+		return apply.Verified{}, err
+	}
+	return e.Verify(false)
+}
+
+var pidWords = regexp.MustCompile(` ?\(pid \d+\)|\bpid \d+`)
+
+// withoutPID makes a label of the name of a setting.
+func withoutPID(setting string) string { return pidWords.ReplaceAllString(setting, "") }
 
 // attend says where the exporter answers, and waits for its end.
 func (a *app) attend(listeners []net.Listener, config string, surveys, served <-chan error,

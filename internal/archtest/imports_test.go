@@ -34,7 +34,7 @@ var rows = []struct {
 	{9, "internal/ui/"},
 	{10, "cmd/maxconn"}, {10, "cmd/maxconn-proofs"}, {10, "libtest"},
 	{10, "internal/faults"},
-	{10, "scripts/worst-inputs"},
+	{10, "scripts/worst-inputs"}, {10, "scripts/pictures"},
 }
 
 // sameRow are imports inside one row that the order allows.

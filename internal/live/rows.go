@@ -24,6 +24,7 @@ const (
 	Processes    Table = "processes"
 	Findings     Table = "findings"
 	Spaces       Table = "namespaces"
+	Applied      Table = "settings"
 	Snapshot     Table = "snapshot" // tables that a survey could not read whole
 	otherSubject       = "other"
 )

@@ -31,17 +31,19 @@ type Options struct {
 
 // State is what is known now. It is safe for concurrent use.
 type State struct {
-	mu        sync.Mutex
-	o         Options
-	spaces    map[string]*space
-	surplus   int            // namespaces beyond Options.Namespaces
-	closed    map[string]int // namespaces that could not be entered, by reason
-	scrapers  [mostScrapers]scraper
-	durations durations
-	pace      Pace
-	surveyed  time.Time
-	events    []Event
-	next      chan struct{}
+	mu         sync.Mutex
+	o          Options
+	spaces     map[string]*space
+	surplus    int            // namespaces beyond Options.Namespaces
+	closed     map[string]int // namespaces that could not be entered, by reason
+	scrapers   [mostScrapers]scraper
+	durations  durations
+	pace       Pace
+	surveyed   time.Time
+	events     []Event
+	applied    []Setting
+	notApplied string // why they are not known
+	next       chan struct{}
 }
 
 // Pace is how often the host is looked at, and what that costs.

@@ -19,6 +19,7 @@ type View struct {
 	Spaces     []Space
 	Left       map[Table]int  // rows that are not shown
 	Events     []Event        // the latest first
+	Settings   []Setting      // that apply has written
 	Unreadable map[string]int // facts that could not be read, by what can be done about it
 }
 
@@ -73,7 +74,8 @@ func (s *State) View(now time.Time, scraper string) View {
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
-	v.fit(s.o.Series)
+	v.settings(s)
+	v.fit(s.o.Series - len(v.Settings))
 	return v
 }
 

@@ -251,7 +251,7 @@ const watchMargin = 4
 
 // watchTable writes the rows from first to last.
 func (s *screen) watchTable(w Watch, first, last int) {
-	columns := fitted(watchColumns(s.style.Width < 100), w.Rows,
+	columns := fitted(watchColumns(s.style.Width < 120), w.Rows,
 		s.style.Width-watchMargin)
 	heads := ""
 	for _, c := range columns {

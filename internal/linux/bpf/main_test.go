@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/maxconn/maxconn/internal/lab"
+	"github.com/maxconn/maxconn/internal/lab/vm"
 	"github.com/maxconn/maxconn/internal/linux/bpf"
 )
 
@@ -16,6 +17,7 @@ import (
 const asked = "BPF_TEST_SOCKETS_OF"
 
 func TestMain(m *testing.M) {
+	vm.Main()
 	lab.Main()
 	if netns, err := strconv.ParseUint(os.Getenv(asked), 10, 32); err == nil {
 		printSockets(uint32(netns))

@@ -209,6 +209,7 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 	}
 	r.reasons = map[uint32]string{}
 	var kinds [256]uint8
+	var unspecified uint32
 	for _, v := range names.Values {
 		name := strings.TrimPrefix(v.Name, "SKB_DROP_REASON_")
 		if v.Value >= uint64(len(kinds)) {
@@ -218,15 +219,23 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 		if slices.Contains(wanted, name) {
 			kinds[v.Value] = uint8(Dropped)
 		}
-		if name == ListenOverflow {
+		switch name {
+		case ListenOverflow:
 			kinds[v.Value] = uint8(AcceptQueue)
+		case "NOT_SPECIFIED":
+			unspecified = uint32(v.Value)
 		}
+	}
+	if slices.Contains(kinds[:], uint8(AcceptQueue)) {
+		unspecified = 0
 	}
 	var socket uint32
 	if arguments > 3 {
 		socket = 1
 	}
-	return errors.Join(s.Variables["kinds"].Set(kinds), s.Variables["has_socket"].Set(socket))
+	return errors.Join(s.Variables["kinds"].Set(kinds),
+		s.Variables["has_socket"].Set(socket),
+		s.Variables["unspecified"].Set(unspecified))
 }
 
 // parameters is how many arguments a tracepoint has.

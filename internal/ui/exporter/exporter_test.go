@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -343,3 +344,33 @@ func must(t *testing.T, err error) {
 }
 
 var _ prom.Collector = (*collector)(nil)
+
+// What apply has written is 1 where it is there still and 0 where it is not; where nobody knows,
+// nothing is said of it, and that is counted.
+func TestSettingsInForce(t *testing.T) {
+	state := live.New(live.Options{})
+	state.Applied([]live.Setting{{Name: "a", Holds: true}, {Name: "b", Holds: false},
+		{Name: "soft limit of web", Holds: true}, {Name: "soft limit of web"}}, "")
+	text := scraped(t, state)
+	for _, want := range []string{`{setting="a"} 1`, `{setting="b"} 0`,
+		`{setting="soft limit of web"} 0`} {
+		if strings.Count(text, "maxconn_setting_in_force"+want) != 1 {
+			t.Errorf("no series %s", want)
+		}
+	}
+	state.Applied(nil, "permission denied")
+	text = scraped(t, state)
+	if strings.Contains(text, "\nmaxconn_setting_in_force") ||
+		!strings.Contains(text, `maxconn_unreadable_facts{reason="permission"} 1`) {
+		t.Errorf("of a journal that may not be read:\n%s", text)
+	}
+	many := make([]live.Setting, 1000)
+	for i := range many {
+		many[i].Name = strconv.Itoa(i)
+	}
+	state.Applied(many, "")
+	if text = scraped(t, state); strings.Count(text, "\nmaxconn_setting_in_force") != 256 ||
+		!strings.Contains(text, `maxconn_rows_left_out{table="settings"} 744`) {
+		t.Error("1,000 settings make other series than 256")
+	}
+}

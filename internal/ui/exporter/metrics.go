@@ -89,6 +89,9 @@ var (
 		"they would have told is not known.", []string{"reason"})
 	leftOut = gauge("rows_left_out", "Rows that are not exported, by table: there are more "+
 		"than are told apart.", []string{"table"})
+	inForce = gauge("setting_in_force", "1 where a value that maxconn apply has written is "+
+		"there still, 0 where it is not; those that were rolled back are absent.",
+		[]string{"setting"})
 	surveyEvery = gauge("survey_interval_seconds", "Time from one survey to the next.", nil)
 	lookEvery   = gauge("look_interval_seconds",
 		"Time from one look at the accept queues to the next.", nil)
@@ -150,6 +153,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, s := range v.Spaces {
 		c.space(s)
+	}
+	for _, s := range v.Settings {
+		c.add(inForce, map[bool]float64{true: 1}[s.Holds], s.Name)
 	}
 	c.files(v)
 }

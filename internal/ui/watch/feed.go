@@ -109,6 +109,9 @@ func NewPlayer(r *Recording, speed float64) *Player {
 		wake: make(chan struct{})}
 }
 
+// State is what is known at the moment that is shown.
+func (p *Player) State() *live.State { return p.state }
+
 // Freeze stops and goes on.
 func (p *Player) Freeze(frozen bool) { p.change(func() { p.frozen = frozen }) }
 

@@ -15,6 +15,7 @@ struct sk_buff {
 enum { REASONS = 256 };
 const volatile u8 kinds[REASONS]; /* by reason: 0, or the kind of refusal */
 const volatile u32 has_socket;
+const volatile u32 unspecified; /* the reason that is none, where it may be that; else 0 */
 
 /* ends reads the addresses of a segment, whose IP header may be anywhere or nowhere. */
 INLINE void ends(struct key *k, struct sk_buff *skb)
@@ -44,8 +45,8 @@ INLINE void ends(struct key *k, struct sk_buff *skb)
 	k->destination_port = swapped(ports[1]);
 }
 
-/* listener says whether a segment was dropped because the queue of a listener is full: by the
- * reason (Linux 6.15), before by the queue.
+/* kind says what a drop is. Where the kernel has no reason for the full queue of a listener (it
+ * came with Linux 6.15), its queue tells, for a segment that is dropped without a reason.
  */
 INLINE u32 kind(u32 reason, struct sock *rx)
 {
@@ -57,7 +58,8 @@ INLINE u32 kind(u32 reason, struct sock *rx)
 		asm volatile("%0 &= 0xff" : "+r"(at)); /* for the verifier */
 		k = kinds[at];
 	}
-	if (rx && !k && READ(rx, __sk_common.skc_state) == TCP_LISTEN &&
+	if (rx && unspecified && reason == unspecified &&
+	    READ(rx, __sk_common.skc_state) == TCP_LISTEN &&
 	    READ(rx, sk_ack_backlog) > READ(rx, sk_max_ack_backlog))
 		return ACCEPT_QUEUE;
 	return k;

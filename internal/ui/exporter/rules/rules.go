@@ -107,6 +107,10 @@ func general() []Rule {
 			"the accept queue is nearly full again and again"+where,
 			"The highest length of the queue since the last scrape is more than 80 % "+
 				"of what it holds."),
+		alert("SettingDrift", "maxconn_setting_in_force == 0", "15m", "warning",
+			"a setting is not as maxconn apply has left it ({{ $labels.setting }})",
+			"Somebody or something has changed it since: maxconn verify says what it "+
+				"is now, and who sets it."),
 		alert("Blind", "time() - maxconn_last_survey_timestamp_seconds > "+
 			"3 * maxconn_survey_interval_seconds + 10", "1m", "warning",
 			"maxconn sees nothing on {{ $labels.instance }}",
