@@ -50,6 +50,7 @@ func (p *parser) bracesIn(w word, l *language) {
 	}
 	b := &bracer{lexer: lexer{language: l, text: text, row: w.row}}
 	b.advance()
+	p.ofDocker = l.code && strings.Contains(text, "docker") // whose functions take sysctls
 	was := p.lang
 	p.lang = l
 	p.walk(b.block(0), "")

@@ -128,7 +128,7 @@ var formats = prepared([]*format{
 		files: "httpd.conf apache2.conf apache.conf mpm*.conf mods-*/*.conf " +
 			"apache2/*.conf"},
 	{name: "uWSGI", by: byWords, words: &uwsgi, files: "uwsgi.ini uwsgi/*.ini uwsgi-*.ini"},
-	{name: "gunicorn", by: byWords, words: &gunicorn,
+	{name: "gunicorn", by: byWords, words: &gunicorn, tags: "gunicorn",
 		files: "gunicorn.conf.py gunicorn.py gunicorn_conf.py gunicorn_config.py"},
 	{name: "JSON", by: byBraces, lang: jsonText, apart: true, tags: "json json5 jsonc",
 		files: "*.json *.json5 *.jsonc *.ign *.webmanifest"},
@@ -201,6 +201,9 @@ func cleanName(name string) string {
 // formatNamed tells from the name, nil where that says nothing.
 func formatNamed(name string) *format {
 	clean := cleanName(name)
+	if base := strings.ToLower(path.Base(clean)); base == "readme" || base == "license" {
+		return anything
+	}
 	for _, f := range formats {
 		if slices.ContainsFunc(f.patterns, func(p string) bool {
 			return isCalled(clean,

@@ -2,7 +2,6 @@ package lint
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strings"
 
@@ -175,9 +174,11 @@ func (p *parser) reading(f File) Reading {
 			(f.Piped || !isEmpty(f.Text))}
 }
 
-// leadsOn says whether it includes a file that was not read.
+// leadsOn says whether it includes a file that was not read, or names a setting in an unknown form.
 func (r Reading) leadsOn() bool {
-	return slices.ContainsFunc(r.Refers, func(u Reference) bool { return u.path != "" })
+	return slices.ContainsFunc(r.Refers, func(u Reference) bool {
+		return u.path != "" || u.Mention != ""
+	})
 }
 
 // isEmpty says whether there is nothing in a file but comments.
@@ -245,50 +246,6 @@ func (j *judge) line(i int, c *evaluation) Line {
 }
 
 func gravity(v Verdict) int { return slices.Index(Verdicts, v) }
-
-// placement is why a line is not read where it stands.
-func (j *judge) placement(s setting) (Note, bool) {
-	f := j.files[s.file]
-	rcLocal := path.Base(s.target) == "rc.local" ||
-		(s.target == "" && path.Base(f.Name) == "rc.local" && f.Mode != Executable)
-	switch {
-	case s.world.scope == OfImage:
-		return inImage(s), true
-	case rcLocal && s.target == "" && f.Mode == NotExecutable && path.IsAbs(f.Name):
-		return Note{NoEffect,
-			"/etc/rc.local does not run: it is not executable, and systemd starts " +
-				"it only where it is (rc-local.service).", rcLocalSource}, true
-	case rcLocal:
-		return Note{NoEffect,
-			"/etc/rc.local does not run by itself: systemd starts it only where it " +
-				"exists and is executable (rc-local.service), and today's " +
-				"distributions have none. " + instead(s), rcLocalSource}, true
-	case j.order.unread(s.file) && s.target == "" && oneOfForms(s.form, asConf, asExclude):
-		return Note{NoEffect,
-			"/etc/sysctl.conf is not read at boot here: systemd-sysctl reads " +
-				"sysctl.d only, and no file there links to it. sysctl -p and " +
-				"sysctl --system read it. Move the line to a file in " +
-				"/etc/sysctl.d.", orderSource}, true
-	case s.target == "" && oneOfForms(s.form, asConf, asExclude) && j.order.hidden(s.file):
-		return Note{NoEffect, "systemd-sysctl skips files whose name begins with a dot.",
-			orderSource}, true
-	}
-	return Note{}, false
-}
-
-const rcLocalSource = "systemd-rc-local-generator(8)"
-
-// instead says where a setting of rc.local belongs.
-func instead(s setting) string {
-	switch s.form {
-	case asQueue:
-		return "A .link file (TransmitQueueLength=) or a udev rule sets the length of " +
-			"a device's queue."
-	case asUlimit:
-		return "LimitNOFILE= of the unit sets the limit of a service."
-	}
-	return "A file in /etc/sysctl.d sets it at boot."
-}
 
 // judge finds the notes of a setting by itself.
 func (c *evaluation) judge() {

@@ -51,7 +51,10 @@ func mentionedAs(name string) string {
 }
 
 // remarks begin lines that set nothing.
-var remarks = []string{"#", "//", ";", "--", "* ", "<!--", "/*", "rem ", "REM ", "dnl "}
+var remarks = []string{"#", "//", ";", "--", "<!--", "/*", "rem ", "REM ", "dnl "}
+
+// endOfLine begin a comment in a line, or what Ruby looks for.
+var endOfLine = []string{" #", "\t#", " //", "%r{"}
 
 // blocks are the marks around comments over several lines.
 var blocks = []struct{ from, to string }{{"/*", "*/"}, {"<!--", "-->"}}
@@ -64,10 +67,15 @@ func (m *mentions) line(line, next string, row int) {
 		}
 		return
 	}
+	stars := m.format.lang != nil && m.format.lang.stars
 	for _, b := range blocks {
-		if rest, ok := strings.CutPrefix(t, b.from); ok && !strings.Contains(rest, b.to) {
+		if rest, ok := strings.CutPrefix(t, b.from); ok && !strings.Contains(rest, b.to) &&
+			(stars || b.from != "/*") {
 			m.comment = b.to
 		}
+	}
+	if stars && strings.HasPrefix(t, "* ") {
+		return
 	}
 	for _, mark := range remarks {
 		if strings.HasPrefix(t, mark) {
@@ -76,6 +84,13 @@ func (m *mentions) line(line, next string, row int) {
 	}
 	if m.isSaidIn(t) {
 		return
+	}
+	for _, mark := range endOfLine {
+		line, _, _ = strings.Cut(line, mark)
+	}
+	runtime := ""
+	if strings.Contains(line, "max_connections") {
+		runtime = isSQL.FindString(line)
 	}
 	for i := 0; i < len(line); {
 		if !isNameByte(line[i]) {
@@ -86,12 +101,19 @@ func (m *mentions) line(line, next string, row int) {
 		for i < len(line) && isNameByte(line[i]) {
 			i++
 		}
-		if name := mentioned(line[from:i]); name != "" &&
-			!hidden(line[:from]) && !m.told[row] {
+		name := mentioned(line[from:i])
+		if runtime != "" && strings.HasSuffix(runtime, line[from:i]) {
+			name = line[from:i]
+		}
+		if name != "" && !m.told[row] {
 			m.behind(name, line[i:], next, row)
 		}
 	}
 }
+
+// isSQL is where a statement sets it: SET GLOBAL max_connections = 500.
+var isSQL = regexp.MustCompile(
+	`(?i)\b(?:set\s+(?:global|persist)|alter\s+system\s+set)\s+max_connections`)
 
 // isSaidIn says whether a line of a page, or of a text of which nothing is known, is a sentence.
 func (m *mentions) isSaidIn(t string) bool {
@@ -109,12 +131,6 @@ func (m *mentions) isSaidIn(t string) bool {
 		return n > 2
 	}
 	return false
-}
-
-// hidden says whether a comment begins in front of a place of a line.
-func hidden(before string) bool {
-	return strings.Contains(before, " #") || strings.Contains(before, " //") ||
-		strings.Contains(before, "\t#") || strings.Contains(before, "%r{")
 }
 
 func isNameByte(c byte) bool {
@@ -135,15 +151,19 @@ func mentioned(word string) string {
 		return ""
 	}
 	key := knob.Key(strings.TrimPrefix(word, knob.Dir))
-	if r := ruleOf(key); r != nil && !r.Aside && isTCP(key) {
-		return key
+	for range 3 { // boot.kernel.sysctl.net.core.somaxconn
+		if r := ruleOf(key); r != nil && !r.Aside && isTCP(key) {
+			return key
+		}
+		_, key, _ = strings.Cut(key, ".")
 	}
 	return ""
 }
 
 // mentionWords are names of other settings that stand for nothing else.
 var mentionWords = set("nofile LimitNOFILE DefaultLimitNOFILE worker_connections " +
-	"worker_rlimit_nofile tcp-backlog maxclients ListenBacklog MaxRequestWorkers --backlog " +
+	"worker_rlimit_nofile worker-connections max-worker-connections worker-rlimit-nofile " +
+	"tcp-backlog maxclients ListenBacklog MaxRequestWorkers --backlog " +
 	"--worker-connections --limit-concurrency --max-connections --max_connections")
 
 // valueBehind is what stands between a name and the number that it is set to; valueBelow is so for
@@ -171,6 +191,7 @@ func (m *mentions) behind(name, rest, next string, row int) {
 			return
 		}
 	}
+	m.taken[mention{row, mentionedAs(name)}] = true // it is said once
 	m.refer(Reference{Line: row, What: name + " with " + found[1] + ", in a form that lint " +
 		"does not know", Mention: name})
 }
@@ -191,7 +212,10 @@ func (p *parser) tellsNode(n *node) {
 	if n.kind == scalar {
 		p.tells(n.text)
 	}
-	for _, item := range n.items {
+	for i, item := range n.items {
+		if n.kind == table {
+			p.tells(n.keys[i].text)
+		}
 		p.tellsNode(item)
 	}
 }

@@ -51,6 +51,7 @@ type parser struct {
 	told        map[int]bool // rows of what is only shown
 	copied      int          // nodes of tasks, for the items of their loops
 	asked       bool         // the environment gives a server its queue
+	ofDocker    bool         // a program that runs containers
 	chosenLines int          // of a conditional that may still follow
 }
 
@@ -301,7 +302,11 @@ func (p *parser) hereLine(text string) {
 // content is text that goes to files, or to a command where there is none.
 func (p *parser) content(targets []string, w word) {
 	if len(targets) == 0 {
-		p.nested(w)
+		if f := p.sniffed(w.String()); f != nil && f.apart {
+			p.readAs(f, w)
+		} else {
+			p.nested(w)
+		}
 		return
 	}
 	for _, t := range targets {

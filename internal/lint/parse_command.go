@@ -150,6 +150,10 @@ func (p *parser) carried(name string, args []word) world {
 	switch {
 	case name == "nsenter" && (slices.Contains(all, "-t1") || slices.Contains(all, "1")):
 		return world{}
+	case name == "nsenter" && slices.ContainsFunc(all, func(a string) bool {
+		return slices.Contains([]string{"-n", "--net", "-a", "--all"}, a)
+	}):
+		return world{scope: OfNetns}
 	case name == "kubectl" || name == "oc":
 		return world{scope: OfPod}
 	case !slices.Contains([]string{"docker", "podman", "nerdctl"}, name):
@@ -184,7 +188,8 @@ func (p *parser) inBlock(words []word) bool {
 
 // carriers run a command elsewhere: what it sets does not meet what this host sets.
 var carriers = []string{"ssh", "docker", "podman", "nerdctl", "kubectl", "nsenter", "lxc", "chroot",
-	"systemd-nspawn", "ansible", "pssh", "vagrant"}
+	"systemd-nspawn", "ansible", "pssh", "vagrant", "multipass", "salt", "salt-ssh", "pdsh",
+	"clush", "gcloud", "aws", "az", "limactl", "machinectl"}
 
 // otherCommand looks into commands that run others: sh -c '...', ssh host '...', nsenter sysctl -w,
 // docker run --sysctl k=v.
@@ -200,8 +205,8 @@ func (p *parser) otherCommand(args []word) {
 		case w == "-a" && p.where == "ansible" && i+1 < len(args):
 			i++
 			p.arguments(&node{text: args[i], row: args[i].row, plain: true}, "shell")
-		case strings.HasPrefix(w, "{") && strings.HasSuffix(w, "}"): // JSON
-			p.bracesIn(word{w, args[i].row}, jsonText)
+		case strings.HasSuffix(w, "}") && strings.Contains(w, `{"`): // JSON, of a flag
+			p.bracesIn(word{w[strings.IndexByte(w, '{'):], args[i].row}, jsonText)
 		case server != "" && i+1 < len(args) && strings.HasPrefix(args[i+1].text, "-"):
 			p.within(p.world.running(), func() { p.server(server, args[i+1:]) })
 			return
@@ -216,6 +221,12 @@ func (p *parser) otherCommand(args []word) {
 		case w == "--sysctl" && i+1 < len(args):
 			i++
 			p.sysctl(args[i : i+1])
+		case (w == "-e" || w == "--env") && i+1 < len(args):
+			i++
+			name, value, _ := strings.Cut(args[i].String(), "=")
+			p.within(p.world.running(), func() {
+				p.variableItem(name, value, args[i].row)
+			})
 		case (w == "--ulimit" || w == "--default-ulimit") && i+1 < len(args):
 			i++
 			p.containerUlimit(args[i].String())

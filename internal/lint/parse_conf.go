@@ -183,7 +183,9 @@ var shortNames = sync.OnceValue(func() map[string]bool {
 // isMisspelt says whether a word with parts is nearly the name of a setting:
 // ipv4.tcp_fin_timeout, NET.CORE.SOMAXCONN.
 func (p *parser) isMisspelt(word string) bool {
+	root, _, _ := strings.Cut(strings.ToLower(strings.TrimLeft(word, "./")), ".")
 	return strings.Contains(word, ".") && !strings.ContainsAny(word, "[]{}$*?:@") &&
+		(strings.Contains(word, "_") || len(root) < 7) &&
 		strings.IndexFunc(word, func(r rune) bool {
 			return !isKeyRune(r)
 		}) < 0 && len(p.spelled.nearest(word)) > 0

@@ -29,8 +29,10 @@ func (o *order) precedence(i int) *precedence {
 	s := o.settings[i]
 	if !oneOfForms(s.form, asConf, asExclude, asWrite, asLimits, asUnit, asQueue) &&
 		s.block == "" ||
-		o.branches[s.file] || o.apart[s.file] && s.block == "" || s.world.scope != "" {
-		return emptyPrecedence() // in a tree, two names of one setting belong to two things
+		o.branches[s.file] || o.apart[s.file] && s.block == "" || s.world.scope != "" ||
+		s.where != "" {
+		// in a tree, and on other hosts, two names of one setting belong to two things
+		return emptyPrecedence()
 	}
 	key := o.keys[i]
 	if o.rivals[key] == nil { // it does nothing, whatever it sets

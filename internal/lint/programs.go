@@ -168,6 +168,10 @@ func (p *parser) programItem(key string, v *node) bool {
 	if p.lang.isCode() && isValue(v.String()) && p.inCode(key, v) {
 		return true
 	}
+	if p.under == "uwsgi" && isValue(v.String()) {
+		p.goTo(v.row)
+		return p.program("uwsgi", key, v.String())
+	}
 	for _, name := range []string{"envoy", "kubelet"} {
 		if it := itemOf(name, key); it != nil && (p.lang == nil || p.lang == jsonText) &&
 			(key != "max_connections" || p.under == "thresholds") {

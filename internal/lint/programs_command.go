@@ -155,6 +155,11 @@ func (p *parser) server(name string, args []word) bool {
 		if !ok && i+1 < len(args) {
 			value = args[i+1].String()
 		}
+		if name == "gunicorn" && (written == "-c" || written == "--config") {
+			p.goTo(a.row)
+			p.includes(strings.TrimPrefix(value, "file:"), formatTagged("gunicorn"))
+			asked = true
+		}
 		if len(written) > 2 {
 			written = strings.ReplaceAll(written, "_", "-")
 		}

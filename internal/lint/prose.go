@@ -277,6 +277,11 @@ func (t *page) lines(n ast.Node) {
 			if !entering {
 				break
 			}
+			if before, ok := c.PreviousSibling().(*ast.Text); ok &&
+				warns.Match(before.Segment.Value(t.source)) {
+				t.tells(t.flat(c))
+				return ast.WalkSkipChildren, nil
+			}
 			first := len(t.settings)
 			t.inline(t.flat(c))
 			coded = coded || len(t.settings) > first
@@ -303,21 +308,27 @@ func (p *parser) sentences(w word) {
 	p.readAs(anything, w)
 	p.pages--
 	for row, line := range w.lines() {
-		m := advice.FindStringSubmatch(line)
-		if m == nil || mentioned(m[1]) == "" || advisesNot.MatchString(line) {
+		if advisesNot.MatchString(line) {
 			continue
 		}
-		p.goTo(row)
-		p.add(setting{form: asConf, key: mentioned(m[1]), value: trim(m[2])})
+		for _, m := range advice.FindAllStringSubmatch(line, mostPrinted) {
+			if key := mentioned(m[1]); key != "" {
+				p.goTo(row)
+				p.add(setting{form: asConf, key: key, value: trim(m[2])})
+			}
+		}
 	}
 }
 
+// warns is what stands in front of code that is not to be used.
+var warns = regexp.MustCompile(`(?i)\b(?:never|avoid|not|don't|without|instead of)\b[^.:;,]{0,30}$`)
+
 // A sentence that says what to set, and one that says what not to.
 var (
-	advice = regexp.MustCompile(`(?i)(?:^|[.:;,)]\s+|` +
+	advice = regexp.MustCompile(`(?i)(?:(?:^|[.:;,)]\s+|` +
 		`\b(?:should|must|please|to|then|and|we|can)\s+)` +
 		`(?:set|raise|increase|change|bump|lower|reduce|decrease)\s+(?:the\s+)?` +
-		`(?:value\s+of\s+)?([\w./-]+)\s+(?:from\s+[0-9]+\s+)?(?:to|at|=)\s+` +
+		`(?:value\s+of\s+)?|\band\s+)([\w./-]+)\s+(?:from\s+[0-9]+\s+)?(?:to|at|=)\s+` +
 		`([0-9]+(?:\s[0-9]+)*)(?:[\s.,;:)]|$)`)
 	advisesNot = regexp.MustCompile(
 		`(?i)\b(?:not|never|avoid|don't|dont|doesn't|if|when|unless|instead)\b`)

@@ -201,15 +201,10 @@ func read(words []word) (to []string) {
 
 // readsTree says whether a command is told to read YAML from its standard input.
 func readsTree(words []word) bool {
-	args := texts(words)
-	for i, a := range args {
-		from, ok := strings.CutPrefix(strings.TrimPrefix(a, "-"), "-file")
-		if from = strings.TrimPrefix(from, "name"); ok && from == "=-" || a == "-f-" ||
-			(a == "-f" || ok && from == "") && i+1 < len(args) && args[i+1] == "-" {
-			return slices.Contains(readers, path.Base(args[0]))
-		}
-	}
-	return false
+	return len(words) > 0 && slices.Contains(readers, path.Base(words[0].String())) &&
+		slices.ContainsFunc(words, func(w word) bool {
+			return w.text == "-" || w.text == "-f-" || strings.HasSuffix(w.text, "=-")
+		})
 }
 
 // readers are commands that take YAML.
@@ -288,7 +283,7 @@ func (s *script) assigned(a *syntax.Assign) {
 	case strings.HasPrefix(name, "GRUB_CMDLINE"):
 		s.row = w.row
 		s.bootLine(value)
-	case name == "ULIMIT" && strings.HasPrefix(value, "-"):
+	case (name == "ULIMIT" || name == "rc_ulimit") && strings.HasPrefix(value, "-"):
 		s.row = w.row
 		s.ulimit(quotedWords(value))
 	case givesOptions(value):
@@ -328,8 +323,11 @@ func givesOptions(value string) bool {
 // bootLine takes sysctl.KEY=VALUE (since Linux 5.8) of the kernel's command line.
 func (p *parser) bootLine(value string) {
 	for _, one := range quotedWords(value) {
+		hashSize, isOption := strings.CutPrefix(one, "nf_conntrack.hashsize=")
 		if strings.HasPrefix(one, "sysctl.") {
 			p.assignment(one)
+		} else if isOption {
+			p.moduleOption("options nf_conntrack hashsize=" + hashSize)
 		}
 	}
 }

@@ -24,12 +24,16 @@ func (p *parser) walk(n *node, name string) {
 }
 
 // prose are names of what people read, patterns are names of what is looked for and not set.
-var prose = set("name description summary msg title comment help note message doc regexp regex " +
+var prose = set("name description desc displayName documentation rationale details hint " +
+	"summary msg title comment help note message doc regexp regex " +
 	"pattern when changed_when failed_when insertafter insertbefore match search old label " +
 	"labels ylabel allowed-unsafe-sysctls allowedUnsafeSysctls forbiddenSysctls print puts " +
 	"log info warn warning error debug critical fatal exception notice println printf abort " +
 	"assert return raise throw fail echo import " +
 	"from tags")
+
+// compared are variables of programs that hold what is looked for.
+var compared = regexp.MustCompile(`(?i)^(?:expected|actual|current|previous|before|want|defaults?)$`)
 
 func set(text string) map[string]bool {
 	all := map[string]bool{}
@@ -39,7 +43,14 @@ func set(text string) map[string]bool {
 	return all
 }
 
+// removals are states in which nothing is set.
+var removals = []string{"absent", ":remove", ":delete", ":nothing"}
+
 func (p *parser) table(n *node, name string) {
+	if slices.Contains(removals, n.at("state", "ensure", "action")) {
+		p.tellsNode(n)
+		return
+	}
 	was := p.under
 	defer func() { p.under = was }()
 	p.under = name
@@ -61,8 +72,10 @@ func (p *parser) table(n *node, name string) {
 func (p *parser) entry(k, v *node) {
 	key := k.String()
 	p.goTo(k.row)
-	if v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
-		isExtra(key, v) || p.lang.isCode() && (key == "raise" || key == "throw") {
+	if key == "kernel-param" || // which Goss looks at
+		v.kind == scalar && prose[key] || prose[knob.Last(key)] && v.kind != table ||
+		isExtra(key, v) || p.lang.isCode() && (key == "raise" || key == "throw" ||
+		p.lang.code && compared.MatchString(key)) {
 		p.tellsNode(v)
 		return
 	}
@@ -83,7 +96,11 @@ func (p *parser) entry(k, v *node) {
 	switch {
 	case v.isText() && p.unitItem(last+"="+v.String()),
 		v.isText() && p.programItem(key, v):
-	case strings.HasPrefix(key, "limits.kernel.") && v.isText(): // LXD
+	case strings.HasPrefix(key, "linux.sysctl.") && v.isText(): // LXD
+		p.within(world{scope: OfContainer, given: true}, func() {
+			p.sysctlAt(k.row, knob.Key(key[len("linux.sysctl."):]), v, false)
+		})
+	case strings.HasPrefix(key, "limits.kernel.") && v.isText():
 		p.within(world{scope: OfContainer, given: true}, func() {
 			p.containerUlimit(last + "=" + v.String())
 		})

@@ -66,9 +66,9 @@ func (p *parser) setrlimit(name string, v *node) {
 		return
 	}
 	p.goTo(v.row)
-	soft, hard := v.items[0], v.items[1]
-	p.add(setting{form: asUlimit, key: "RLIMIT_NOFILE", value: soft.String() + ":" +
-		hard.String(), made: soft.made || hard.made})
+	soft, hard := v.items[0].String(), v.items[1].String()
+	p.add(setting{form: asUlimit, key: "RLIMIT_NOFILE", value: soft + ":" + hard,
+		made: !isLimit(soft) || !isLimit(hard) || soft == "hard" || hard == "hard"})
 }
 
 // runtimeArguments are those of docker run, as lists of options have them.
@@ -125,6 +125,7 @@ func (p *parser) commandIn(n *node, taken map[*node]bool) {
 
 func runsSysctl(text string) bool {
 	return strings.Contains(text, "sysctl ") || strings.Contains(text, "/proc/sys/") ||
+		strings.Contains(text, "/etc/security/limits") ||
 		strings.Contains(text, "ulimit ") || strings.Contains(text, "prlimit ")
 }
 
@@ -158,6 +159,8 @@ func (p *parser) scalar(n *node, name string) {
 		p.tells(n.text)
 	case p.assignment(text) || p.limitsLine(text) || p.unitItem(text) ||
 		p.moduleOption(text):
+	case !runs[knob.Last(name)] && said.MatchString(text):
+		p.tells(n.text)
 	case strings.HasPrefix(text, "-") && givesOptions(text): // of a container of GitHub Actions
 		p.commands(word{"docker run " + n.text.text, n.text.row})
 	case runs[name] || runs[knob.Last(name)] || runsSysctl(text) || startsServer(text):

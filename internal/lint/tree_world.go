@@ -18,8 +18,15 @@ func (p *parser) worldOf(n *node, name string) world {
 	w := p.world
 	last := knob.Last(firstWord(name))
 	switch {
-	case n.has("apiVersion") && pods[n.at("kind")]:
+	case n.has("apiVersion") && pods[n.at("kind")],
+		n.has("op") && strings.HasSuffix(n.at("path"), "ecurityContext"): // a JSON patch
 		w = world{scope: OfPod}
+	case n.has("image") && p.lang == nil && strings.HasSuffix(strings.ToLower(last),
+		"containers"): // values of a chart
+		w.scope = OfPod
+	case n.has("image") && n.has("script", "before_script"), // a job of GitLab
+		n.has("container") && n.has("steps", "services") && p.lang == nil: // of GitHub
+		w = world{scope: OfContainer}
 	case last == "securityContext" || last == "podSecurityContext" ||
 		last == "security_context":
 		w.scope = OfPod
@@ -47,13 +54,16 @@ func (p *parser) worldOf(n *node, name string) world {
 // given is the world of what a runtime is told to set.
 func (p *parser) given() world {
 	w := p.world
+	if w.scope == "" && p.ofDocker {
+		w.scope = OfContainer
+	}
 	w.given = w.scope != ""
 	return w
 }
 
 // givenIn is so where the items of a list are sysctls of a container.
 func (p *parser) givenIn(name string) world {
-	if name == "systemControls" {
+	if strings.EqualFold(name, "systemControls") {
 		return world{scope: OfContainer, given: true}
 	}
 	return p.world
@@ -68,11 +78,12 @@ func (p *parser) runtime() world {
 }
 
 func isSysctls(key string) bool {
-	return key == "sysctls" || key == "sysctl" || key == "systemControls"
+	key = strings.ToLower(key)
+	return key == "sysctls" || key == "sysctl" || key == "systemcontrols"
 }
 
 func isUlimits(key string) bool {
-	switch key {
+	switch strings.ToLower(key) {
 	case "ulimits", "ulimit", "default-ulimits", "default_ulimits", "rlimits",
 		"resource-limits", "max-open-files", "max-processes":
 		return true
@@ -99,6 +110,8 @@ func (p *parser) ulimitIn(n *node, name string, taken map[*node]bool) {
 // with the name in them, or of strings.
 func (p *parser) ulimits(n *node) {
 	switch {
+	case n.kind == table && len(n.keys) == 1 && isUlimits(knob.Last(n.keys[0].String())):
+		p.ulimits(n.items[0]) // Ulimit(name=..., soft=...)
 	case n.kind == table && n.has("soft-limit", "hard-limit"):
 		p.ulimitPair("max-open-files", n)
 	case n.kind == list:
@@ -111,8 +124,8 @@ func (p *parser) ulimits(n *node) {
 			}
 		}
 	case n.kind == table && n.has("name", "type") && !n.under("name", "type").plain,
-		n.kind == table && (n.at("name") == "nofile" || strings.HasPrefix(n.at("type"),
-			"RLIMIT_")):
+		n.kind == table && (strings.EqualFold(knob.Last(n.at("name")), "nofile") ||
+			strings.HasPrefix(n.at("type"), "RLIMIT_")):
 		p.ulimitPair(ulimitName(n.at("name", "type")), n)
 	case n.kind == table:
 		p.ulimitTable(n)
@@ -120,7 +133,7 @@ func (p *parser) ulimits(n *node) {
 }
 
 func ulimitName(text string) string {
-	return strings.ToLower(strings.TrimPrefix(text, "RLIMIT_"))
+	return strings.ToLower(strings.TrimPrefix(knob.Last(text), "RLIMIT_"))
 }
 
 func (p *parser) ulimitTable(n *node) {

@@ -58,10 +58,10 @@ var _ = register(Claim{
 		"application closes it; no timer of this host and no tcp_fin_timeout ends it",
 	Source: "net/ipv4/tcp_input.c tcp_fin",
 	Unit:   "connections in CLOSE_WAIT",
-	Takes:  5 * time.Second,
+	Takes:  7 * time.Second,
 	Busy:   Waits,
 	Trial: func(b *Bench) Outcome {
-		e := b.between(ordinary, "net.ipv4.tcp_fin_timeout=3",
+		e := b.between(ordinary, "net.ipv4.tcp_fin_timeout=5",
 			"net.ipv4.tcp_keepalive_time=1", "net.ipv4.tcp_keepalive_intvl=1",
 			"net.ipv4.tcp_keepalive_probes=1")
 		client, server := e.pairs(40)
@@ -74,7 +74,7 @@ var _ = register(Claim{
 		began := closing()
 		if !b.Await(settling, func() bool { return closing() == 0 }) {
 			b.Must(fmt.Errorf(
-				"FIN_WAIT_2 did not end within %v with tcp_fin_timeout = 3",
+				"FIN_WAIT_2 did not end within %v with tcp_fin_timeout = 5",
 				settling))
 		}
 		// Where the FIN's acknowledgement met close() itself (softirqs put off on a
