@@ -385,6 +385,12 @@ func (a *app) writeReport(
 		if err := showReport(w, r, what, window, f); err != nil {
 			return err
 		}
+		for _, c := range r.Lost {
+			err := printf(w, "Not there: %s\n", render.Clean(c.Sentence()))
+			if err != nil {
+				return err
+			}
+		}
 		for _, u := range lost {
 			if err := printf(w, "Not kept over a boot: %s: %s\n", u.Setting,
 				u.Why); err != nil {

@@ -26,7 +26,8 @@ func (a *app) confirm() *cobra.Command {
 		Long: `confirm keeps the changes of the last run of apply, or of the run with this
 number, which would otherwise be rolled back when the window ends.
 
-Exit status: 0 kept, 64 bad usage, 70 too late, or nothing waits.`,
+Exit status: 0 kept, 1 kept, and somebody else has changed a value since, 64 bad
+usage, 70 too late, or nothing waits.`,
 		Example:           "  maxconn confirm",
 		Args:              oneRun,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -39,7 +40,11 @@ Exit status: 0 kept, 64 bad usage, 70 too late, or nothing waits.`,
 			if err != nil {
 				return applyError(err)
 			}
-			return a.writeReport(e, *f, report, "kept", 0)
+			what := "kept"
+			if len(report.Lost) > 0 {
+				a.status, what = statusBinds, "kept, but not all of it is there"
+			}
+			return a.writeReport(e, *f, report, what, 0)
 		},
 	}
 	f.flags(c)

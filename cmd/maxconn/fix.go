@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,8 +56,9 @@ connections opened, and any other limit that refuses since.
 
 Cured, while connections are opened still: the changes are kept, and with --persist
 for the next boot too. Not cured, or another limit is worse: they are rolled back at
-once. No load to judge by: they stay until the window ends, for maxconn confirm. The
-process that decides outlives the session.
+once. Where there is more room and it is full again, twice as much is tried, in four
+tries at most. No load to judge by: they stay for --confirm-within, for maxconn
+confirm. The process that decides outlives the session.
 
 Try it first, on copies of this host's settings: maxconn prove --inbound or
 --outbound with the wanted workload. maxconn history shows past runs; --from
@@ -116,25 +118,49 @@ func (a *app) runFix(ctx context.Context, f *fixFlags) error {
 	if err != nil {
 		return err
 	}
-	if !f.dry {
-		if err := e.Free(); err != nil {
-			return applyError(err)
-		}
+	if err := f.ready(e); err != nil {
+		return err
 	}
 	found, err := a.findFix(ctx, e, o)
 	if err != nil {
 		return err
 	}
-	if found.report.Outcome != fix.Proposed || f.dry {
+	if found.report.Outcome != fix.Proposed {
 		return a.showFix(f, found.report)
 	}
+	able := e.Able(found.plan, f.persist)
+	switch {
+	case f.dry && able != nil:
+		a.hint("this user cannot carry it out: " +
+			strings.TrimPrefix(able.Error(), "nothing was changed: "))
+		fallthrough
+	case f.dry:
+		return a.showFix(f, found.report)
+	case able != nil:
+		return applyError(able)
+	}
 	return a.carryOutFix(ctx, e, f, o, found)
+}
+
+// ready refuses before a window is watched what could not be carried out after it.
+func (f *fixFlags) ready(e *apply.Engine) error {
+	switch {
+	case f.persist && !e.Here.Initial:
+		return &failure{statusFailed, errors.New("--persist: files for the next boot set " +
+			"the host's own network namespace, and this is another"),
+			"leave --persist out: what is cured is kept until the namespace ends"}
+	case f.dry:
+		return nil
+	}
+	return applyError(e.Free())
 }
 
 // fixOptions are the flags, read.
 type fixOptions struct {
 	check          diagnose.Options
 	window, within time.Duration
+	rooms          []plan.Room // what earlier rounds made too little of
+	earlier        []int       // their runs
 }
 
 func (f *fixFlags) options(ctx context.Context, a *app) (o fixOptions, err error) {
@@ -199,7 +225,7 @@ func (a *app) findFix(ctx context.Context, e *apply.Engine, o fixOptions) (f fou
 			return f, namespaceError(err)
 		}
 		if o.check.PID != 0 {
-			if s, err = e.Through(s, int(o.check.PID)); err != nil {
+			if s, err = e.Own(s, int(o.check.PID)); err != nil {
 				return f, applyError(err)
 			}
 		}
@@ -211,7 +237,7 @@ func foundIn(s host.Snapshot, e *apply.Engine, o fixOptions) (f foundFix, err er
 	f.at = time.Now()
 	r := diagnose.Check(s, o.check)
 	f.plan, err = plan.Make(s, o.check.Workload, plan.Options{Limits: o.check.Limits,
-		PID: o.check.PID, Owner: persist.SetBy(hostRoot(s, ""))})
+		PID: o.check.PID, Rooms: o.rooms, Owner: persist.SetBy(hostRoot(s, ""))})
 	if err != nil {
 		return f, misuse("maxconn fix --help", "%w", err)
 	}
@@ -219,9 +245,10 @@ func foundIn(s host.Snapshot, e *apply.Engine, o fixOptions) (f foundFix, err er
 	if f.before, err = fix.NewBefore(s, f.plan, o.check.PID); err != nil {
 		return f, err
 	}
+	f.before.Earlier = o.earlier
 	f.report = fix.Report{Schema: fix.Schema, Host: f.plan.Host, Changes: []fix.Change{},
 		Evidence: []fix.Item{}, Seconds: f.before.Seconds, Left: f.plan.Left,
-		Outcome: fix.NoSetting, Why: "only the application or the topology can"}
+		Earlier: o.earlier, Outcome: fix.NoSetting, Why: fix.Beyond(f.plan, r.Unseen)}
 	switch {
 	case r.Verdict == diagnose.Holds:
 		f.report.Outcome = fix.Nothing
@@ -232,23 +259,58 @@ func foundIn(s host.Snapshot, e *apply.Engine, o fixOptions) (f foundFix, err er
 	case r.Verdict == diagnose.Unknown:
 		f.report.Outcome, f.report.Why = fix.Unknown, render.Blocking(r)
 	case len(f.before.Watched) > 0:
-		f.report.Outcome, f.report.Why = fix.Proposed, ""
+		f.report.Outcome, f.report.Why = fix.Proposed, f.before.Terms()
 		f.report.Changes = fix.ProposedChanges(f.plan)
 		f.report.Evidence = f.before.Unjudged()
 	}
 	return f, nil
 }
 
-// carryOutFix asks, applies, and says what came of it.
+// mostRounds is how often fix makes room, each time twice as much.
+const mostRounds = 4
+
+// carryOutFix makes room, and more where that is full again, and says what came of it.
 func (a *app) carryOutFix(ctx context.Context, e *apply.Engine, f *fixFlags, o fixOptions,
 	found foundFix) error {
-	if !f.yes {
-		ok, err := a.agreedToFix(f, o, found)
-		if err != nil || !ok {
+	for round := 1; ; round++ {
+		report, err := a.fixOnce(ctx, e, f, o, found)
+		if err != nil || report == nil {
 			return err
 		}
-		if found, err = a.foundStill(ctx, e, o, found); err != nil {
+		short := report.Short()
+		goals := len(o.check.Workload.Inbound) + len(o.check.Workload.Outbound)
+		if report.Outcome != fix.RolledBack || len(short) == 0 || goals > 0 ||
+			round == mostRounds {
+			return a.showFix(f, *report)
+		}
+		printf(a.stderr, "maxconn: run %d is rolled back, and more room is planned: %s\n",
+			report.Run, render.Clean(report.Why))
+		o.rooms, o.earlier = append(o.rooms, short...), append(o.earlier, report.Run)
+		if found, err = a.findFix(ctx, e, o); err != nil {
 			return err
+		}
+		if found.report.Outcome != fix.Proposed || !found.more(report.Changes) {
+			return a.showFix(f, *report)
+		}
+	}
+}
+
+// more says whether a plan changes something other than what was tried.
+func (f foundFix) more(tried []fix.Change) bool {
+	same := func(a, b fix.Change) bool { return a.Setting == b.Setting && a.To == b.To }
+	return !slices.EqualFunc(f.report.Changes, tried, same)
+}
+
+// fixOnce asks, applies, and waits for what comes of it; nil where nothing was to be done.
+func (a *app) fixOnce(ctx context.Context, e *apply.Engine, f *fixFlags, o fixOptions,
+	found foundFix) (*fix.Report, error) {
+	if !f.yes {
+		ok, err := a.agreedToFix(f, found)
+		if err != nil || !ok {
+			return nil, err
+		}
+		if found, err = a.foundStill(ctx, e, o, found); err != nil {
+			return nil, err
 		}
 	}
 	ctx, stop := signal.NotifyContext(ctx, endings()...)
@@ -256,30 +318,28 @@ func (a *app) carryOutFix(ctx context.Context, e *apply.Engine, f *fixFlags, o f
 	run, err := e.Apply(ctx, found.plan, apply.Options{Persist: f.persist, Fix: &found.before,
 		Within: found.before.Longest() + o.within})
 	if err != nil {
-		return applyError(err)
+		return nil, applyError(err)
 	}
-	p := a.progress()
-	p.say(fmt.Sprintf("run %d: watching what comes of it", run.Run))
-	report, err := e.AwaitJudgement(ctx, run.Run)
+	p, end := a.progress(), time.Now().Add(found.before.Longest())
+	report, err := e.AwaitJudgement(ctx, run.Run, func() {
+		p.say(fmt.Sprintf("run %d: watching %s, %d s left at most", run.Run,
+			found.before.Watched[0].Limit, int(max(time.Until(end), 0).Seconds())))
+	})
 	p.done()
 	if ctx.Err() != nil {
 		a.hint(fmt.Sprintf("run %d is judged all the same: %s; %s rolls it back", run.Run,
 			f.verb("history"), f.verb("rollback "+strconv.Itoa(run.Run))))
 	}
-	if err != nil {
-		return applyError(err)
-	}
-	return a.showFix(f, report)
+	return &report, applyError(err)
 }
 
 // agreedToFix shows what would be done, and asks.
-func (a *app) agreedToFix(f *fixFlags, o fixOptions, found foundFix) (bool, error) {
+func (a *app) agreedToFix(f *fixFlags, found foundFix) (bool, error) {
 	err := a.write(func(w io.Writer) error {
 		if err := render.FixText(w, found.report, a.style(f.verbose)); err != nil {
 			return err
 		}
-		return printf(w, "\nKept if that is cured after %v, else rolled back. "+
-			"Fix it? [y/N] ", o.window)
+		return printf(w, "\nFix it? [y/N] ")
 	})
 	if err != nil {
 		return false, err
@@ -310,80 +370,4 @@ func (a *app) foundStill(ctx context.Context, e *apply.Engine, o fixOptions, fou
 	}
 	now.plan = found.plan // the values that were agreed to
 	return now, nil
-}
-
-// explainFix shows a past run: by its number, or as --json has saved it.
-func (a *app) explainFix(ctx context.Context, f *fixFlags) error {
-	if f.yes || f.dry || f.persist || len(f.limits) > 0 || f.pid != 0 || f.window != "" {
-		return misuse("maxconn fix --from 3", "--from only shows: it goes with --json, "+
-			"--verbose, --state-dir and --netns")
-	}
-	if id, err := strconv.Atoi(f.from); err == nil && id > 0 {
-		e, err := a.engine(f.journalFlags)
-		if err != nil {
-			return err
-		}
-		r, err := e.FixReport(id)
-		if err != nil {
-			return applyError(err)
-		}
-		return a.showFix(f, r)
-	}
-	const hint = "--from takes the number of a run, or a file that maxconn fix --json wrote"
-	text, name, err := a.input(ctx, f.from, largestPlan)
-	if err != nil {
-		return inputError(name, err, hint)
-	}
-	if err := bounded(text, "{", mostObjects); err != nil {
-		return misuse(hint, "read %s: %w", name, err)
-	}
-	r, err := fix.Parse(text)
-	if err != nil {
-		return misuse(hint, "read %s: %w", name, err)
-	}
-	return a.showFix(f, r)
-}
-
-// showFix writes a report, with the status that it has.
-func (a *app) showFix(f *fixFlags, r fix.Report) error {
-	a.status = fixStatus(r)
-	if err := show(a, form{json: f.json}, f.verbose, r, forms[fix.Report]{
-		text: render.FixText, json: render.FixJSON}); err != nil {
-		return err
-	}
-	switch {
-	case r.State == string(apply.Persisting):
-		return &failure{statusFailed, errors.New("it is cured and kept, and the files " +
-			"for the next boot could not be written"),
-			f.verb("confirm") + " tries again"}
-	case r.Outcome == fix.Waiting && r.Until != nil:
-		a.hint("rolled back at " + r.Until.Local().Format(time.TimeOnly) +
-			" unless confirmed: " + f.verb("confirm"))
-	case r.Outcome == fix.Unknown:
-		a.hint("maxconn check --verbose lists what was not seen")
-	case r.Outcome == fix.RolledBack && len(r.Evidence) > 1:
-		a.hint("--limit fixes one of them by itself")
-	case r.Outcome == fix.Broken:
-		a.hint(f.verb("status") + " says what is left; " +
-			f.verb("rollback "+strconv.Itoa(r.Run)) + " rolls it back")
-	}
-	return nil
-}
-
-// fixStatus is the exit status of a report.
-func fixStatus(r fix.Report) int {
-	switch r.Outcome {
-	case fix.Kept, fix.Nothing, fix.Proposed:
-		return statusHolds
-	case fix.RolledBack, fix.NoSetting:
-		return statusBinds
-	case fix.Broken:
-		return statusFailed
-	case fix.ByHand:
-		if r.State == string(apply.InEffect) {
-			return statusHolds
-		}
-		return statusBinds
-	}
-	return statusUnknown
 }

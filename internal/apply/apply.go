@@ -37,6 +37,8 @@ type Report struct {
 	// confirmation is awaited.
 	Until *time.Time `json:"confirm_until,omitempty"`
 	Files []string   `json:"files,omitempty"` // written for the next boot
+	// Lost are the changes that are not there any more when a run is confirmed.
+	Lost []ChangeStatus `json:"lost,omitempty"`
 	// Plan and Written are what was applied, and the files with their contents.
 	Plan    plan.Plan      `json:"-"`
 	Written []persist.File `json:"-"`

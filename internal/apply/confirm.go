@@ -9,9 +9,9 @@ import (
 )
 
 // Confirm keeps the run that waits for it, 0 being the last one, and writes its files for
-// the next boot. A run that is kept already is no error. When the window is over it
-// refuses. Where the files cannot be written, those that were are rolled back, and the
-// running values stay.
+// the next boot. What somebody else has changed meanwhile stays as it is, and is reported. A
+// run that is kept already is no error. When the window is over it refuses. Where the files
+// cannot be written, those that were are rolled back, and the running values stay.
 func (e *Engine) Confirm(id int) (Report, error) {
 	unlock, err := e.store().lock()
 	if err != nil {
@@ -36,7 +36,9 @@ func (e *Engine) Confirm(id int) (Report, error) {
 	if err == nil && r.Persist && !r.Persisted {
 		err = e.persistOrNothing(l)
 	}
-	return e.report(r), err
+	report := e.report(r)
+	report.Lost = e.at(r).lost(r)
+	return report, err
 }
 
 // persistOrNothing leaves no file behind where not all of them can be written.
@@ -94,7 +96,8 @@ func unguarded(r *Run, now Situation) error {
 	late := (-r.remaining(now)).Round(time.Second)
 	return &Refusal{
 		Why: fmt.Sprintf("too late: %s was to be confirmed %s ago, and was not rolled "+
-			"back: the process that was to do it has ended", r.name(), late),
+			"back: the process that was to do it has ended or is stopped", r.name(),
+			late),
 		Hint: fmt.Sprintf("maxconn rollback %d does it", r.ID),
 	}
 }
@@ -161,7 +164,7 @@ func (e *Engine) judges(ctx context.Context, id int) bool {
 		return false
 	}
 	now, err := e.situation(e.store().busy())
-	return err == nil && r.undecided(r.State(now)) && e.judge(ctx, r) == nil
+	return err == nil && r.undecided(now) && e.judge(ctx, r) == nil
 }
 
 // look reads the journal without the lock. What cannot be read now, of which err tells, may

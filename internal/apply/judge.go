@@ -1,15 +1,18 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/observe"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // A run of fix is judged by evidence while it waits for a confirmation, by the process that would
@@ -24,14 +27,18 @@ func (e *Engine) evidence(ctx context.Context, length time.Duration) (host.Snaps
 }
 
 // undecided says whether a run waits for a judgement, or for what follows from one.
-func (r *Run) undecided(s State) bool {
-	return r.Fix != nil && s == Pending && (r.Judged == nil || r.Judged.Verdict != fix.Untold)
+func (r *Run) undecided(now Situation) bool {
+	return r.Fix != nil && r.State(now) == Pending && (r.Judged == nil ||
+		r.Judged.Verdict != fix.Untold || r.Judged.Early && r.since(now) >= r.Fix.Again())
 }
+
+// since is how long ago the last change was made.
+func (r *Run) since(now Situation) time.Duration { return r.within() - r.remaining(now) }
 
 // judge looks until there is a judgement and carries it out. It ends without one with ctx, and
 // where somebody else has decided meanwhile.
 func (e *Engine) judge(ctx context.Context, r *Run) error {
-	if r.Judged != nil { // somebody was ended between the judgement and what follows from it
+	if r.Judged != nil && !r.Judged.Early { // somebody was ended before what follows from it
 		return e.decide(r.ID, *r.Judged)
 	}
 	now, err := e.situation(false)
@@ -40,14 +47,14 @@ func (e *Engine) judge(ctx context.Context, r *Run) error {
 	}
 	ctx, stop := context.WithTimeout(ctx, r.remaining(now)) // then nobody has confirmed it
 	defer stop()
-	begun := e.Now()
 	var last *fix.Judgement
 	for looked := 1; ; looked++ {
 		j := e.judgement(ctx, r, last)
-		if ctx.Err() != nil {
-			return nil
+		if now, err = e.situation(false); err != nil || ctx.Err() != nil {
+			return err
 		}
-		if r.Fix.Enough(j, looked, e.Now().Sub(begun)) {
+		if r.Fix.Enough(j, looked, r.since(now)) {
+			j.Early = j.Verdict == fix.Untold && r.since(now) < r.Fix.Again()
 			return e.decide(r.ID, j)
 		}
 		last = &j
@@ -65,11 +72,15 @@ func (e *Engine) judgement(ctx context.Context, r *Run, last *fix.Judgement) (j 
 			j = fix.Unread(fmt.Errorf("the judge has failed: %v", x))
 		}
 	}()
-	s, err := e.Evidence(ctx, r.Fix.Window())
-	if err != nil {
+	s, err := e.Evidence(ctx, r.Fix.Look())
+	if err == nil && r.Fix.PID != 0 {
+		s, err = e.Own(s, int(r.Fix.PID))
+	}
+	now, err2 := e.situation(false)
+	if err = errors.Join(err, err2); err != nil {
 		return fix.Unread(err)
 	}
-	return r.Fix.Judge(s, last)
+	return r.Fix.Judge(s, last, r.since(now))
 }
 
 // waits says whether a run is to be confirmed still.
@@ -93,15 +104,28 @@ func (e *Engine) decide(id int, j fix.Judgement) error {
 	if err != nil {
 		return err
 	}
-	if r.Judged == nil {
-		if other := e.meddled(r); other != "" {
-			j.Verdict, j.Why = fix.Untold, other
+	if r.Judged == nil || r.Judged.Early {
+		if lost := e.lost(r); len(lost) > 0 {
+			j.Verdict, j.Why, j.Early = fix.Untold, lost[0].Sentence(), false
 		}
-		if err := l.add(entry{Do: doJudged, Judged: &j}); err != nil {
+		now, err := e.situation(false)
+		if err == nil {
+			err = l.add(entry{Do: doJudged, Judged: &j, UntilUp: r.untilUp(j, now)})
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return e.follow(l)
+}
+
+// untilUp is when a run is rolled back that a judgement has left to the operator, in seconds since
+// boot: as long after it as was said; 0 where it stays as it is.
+func (r *Run) untilUp(j fix.Judgement, now Situation) float64 {
+	if j.Verdict != fix.Untold || j.Early {
+		return 0
+	}
+	return min(r.UntilUp, (now.Uptime + r.within() - r.Fix.Longest()).Seconds())
 }
 
 // follow does what follows from the judgement of a run.
@@ -118,15 +142,22 @@ func (e *Engine) follow(l *log) error {
 	return nil
 }
 
-// meddled names a change that is not there any more: what is seen is not its doing.
-func (e *Engine) meddled(r *Run) string {
+// lost are the changes that are not there any more: what is seen is not their doing.
+func (e *Engine) lost(r *Run) (out []ChangeStatus) {
 	for i := range r.Progress {
 		if c := e.changeStatus(r, i); c.Now != NowNew {
-			return fmt.Sprintf("%s is %s since the change: %s", c.Setting,
-				orEmpty(c.Value), c.Now)
+			out = append(out, c)
 		}
 	}
-	return ""
+	return out
+}
+
+// Sentence is "net.core.somaxconn is 77 now: changed by somebody else".
+func (c ChangeStatus) Sentence() string {
+	if c.Value == "" {
+		return c.Setting + ": " + string(c.Now)
+	}
+	return c.Setting + " is " + c.Value + " now: " + string(c.Now)
 }
 
 // Free refuses while an earlier run in this namespace is not over, as Apply does.
@@ -134,10 +165,19 @@ func (e *Engine) Free() error {
 	return e.free()
 }
 
+// Able refuses what Apply would refuse: changes that are not permitted here, and files for the next
+// boot that cannot be.
+func (e *Engine) Able(p plan.Plan, persist bool) error {
+	if err := e.probeAll(p); err != nil {
+		return err
+	}
+	return e.canPersist(p, persist)
+}
+
 // AwaitJudgement returns the report of a run of fix once it is decided, or could not be. Where the
-// process that judges has been ended, another is started. The error is that of ctx, or of the
-// journal.
-func (e *Engine) AwaitJudgement(ctx context.Context, id int) (fix.Report, error) {
+// process that judges has been ended or stopped, another is started. The error is that of ctx, or
+// of the journal.
+func (e *Engine) AwaitJudgement(ctx context.Context, id int, tell func()) (fix.Report, error) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -148,6 +188,7 @@ func (e *Engine) AwaitJudgement(ctx context.Context, id int) (fix.Report, error)
 		if err := e.guarded(id); err != nil {
 			return report, err
 		}
+		tell()
 		select {
 		case <-ctx.Done():
 			return report, ctx.Err()
@@ -164,6 +205,10 @@ func (e *Engine) guarded(id int) error {
 	}
 	unlock, err := e.store().lock()
 	if err != nil {
+		if _, stopped := statOf(r.Guard); stopped {
+			return &Refusal{Why: fmt.Sprintf("process %d decides on %s, and is stopped",
+				r.Guard, r.name()), Hint: fmt.Sprintf("kill -CONT %d", r.Guard)}
+		}
 		return nil // it is being decided
 	}
 	defer unlock()
@@ -171,7 +216,7 @@ func (e *Engine) guarded(id int) error {
 		return err
 	}
 	now, err := e.situation(false)
-	if s := r.State(now); err != nil || s == Pending && !r.undecided(s) || !s.open() {
+	if s := r.State(now); err != nil || s == Pending && !r.undecided(now) || !s.open() {
 		return err
 	}
 	l, err := e.store().reopen(r, e.Now)
@@ -240,41 +285,65 @@ func (r *Run) report(now Situation) fix.Report {
 	s := r.State(now)
 	out := fix.Report{Schema: fix.Schema, Host: r.Plan.Host, Run: r.ID, Started: &r.Started,
 		State: string(s), Evidence: r.Fix.Unjudged(), Seconds: r.Fix.Seconds,
-		Left: r.Plan.Left, Changes: fix.ProposedChanges(r.Plan)}
+		Earlier: r.Fix.Earlier, Left: r.Plan.Left, Changes: fix.ProposedChanges(r.Plan)}
 	for i, p := range r.Progress {
 		out.Changes[i].Became, out.Changes[i].RolledBack = p.Became, undone(p)
 	}
 	for _, f := range r.written() {
 		out.Files = append(out.Files, f.Path)
 	}
+	out.Outcome = r.outcome(s)
 	if j := r.Judged; j != nil {
 		out.Evidence, out.Worse, out.Why = j.Items, j.Worse, j.Why
+		if s != Undone { // else the host is as it was
+			out.Left = j.Still(out.Left)
+		}
 	}
-	out.Outcome = r.outcome(s)
 	switch {
 	case out.Outcome == fix.Waiting || out.Outcome == fix.Watching:
 		out.Until = &r.Until
-	case r.Judged == nil || out.Outcome == fix.ByHand:
-		out.Why = orElse(r.Undo, string(s))
+		if r.Judged != nil && r.Judged.Early {
+			again := r.Until.Add(r.Fix.Again() - r.within())
+			out.Again = &again
+		}
+	case out.Outcome == fix.ByHand:
+		out.Why = "it was confirmed before it was seen to be cured"
+		if r.Judged != nil {
+			out.Why = "nobody could tell whether it is cured: " + r.Judged.Why
+		}
+	case r.Undo != "" && (r.Judged == nil || !strings.HasSuffix(r.Undo, r.Judged.Why)):
+		out.Why = map[string]string{undoneByHand: "by hand"}[r.Undo]
+		out.Why = cmp.Or(out.Why, r.Undo)
+		if j := r.Judged; j != nil {
+			out.Why += "; before that: " + string(j.Verdict) + ": " + j.Why
+		}
+	}
+	if since := s.ended(); since != "" {
+		out.Why = strings.TrimPrefix(out.Why+"; "+since, "; ")
 	}
 	return out
 }
 
+// ended says what has ended with a run since it was decided, "" where nothing has.
+func (s State) ended() string {
+	switch s {
+	case Over:
+		return "its network namespace has ended since, and its values with it"
+	case Rebooted:
+		return "the host was booted since, and its values are gone"
+	}
+	return ""
+}
+
 func undone(p Progress) string {
-	if p.Text == "" {
-		return string(p.Undone)
+	words := string(p.Undone)
+	if p.Undone == Changed {
+		words = "left"
 	}
-	return string(p.Undone) + ": " + p.Text
+	return strings.TrimSuffix(words+": "+p.Text, ": ")
 }
 
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
-// outcome is what a run of fix has come to.
+// outcome is what a run of fix has come to, or had when its namespace or boot ended.
 func (r *Run) outcome(s State) fix.Outcome {
 	cured := r.Judged != nil && r.Judged.Verdict == fix.Cured
 	told := r.Judged != nil && r.Judged.Verdict != fix.Untold
@@ -286,16 +355,18 @@ func (r *Run) outcome(s State) fix.Outcome {
 			return fix.Watching
 		}
 		return fix.Waiting
-	case InEffect, Persisting:
-		if cured {
-			return fix.Kept
-		}
-		return fix.ByHand
 	case Undone:
-		if told && !cured {
-			return fix.RolledBack
+		return fix.RolledBack
+	case PartlyLeft:
+		return fix.InPart
+	case InEffect, Persisting, Over, Rebooted:
+		switch {
+		case cured && r.Confirmed:
+			return fix.Kept
+		case r.Confirmed:
+			return fix.ByHand
 		}
-		return fix.ByHand
+		return fix.Gone
 	}
 	return fix.Broken
 }

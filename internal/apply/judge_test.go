@@ -11,6 +11,7 @@ import (
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/fix"
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // watched is what was seen before: a queue of 6 that dropped 200 a second.
@@ -49,8 +50,13 @@ func shows(text string) Evidence {
 // judgement; the window has not ended by then.
 func fixed(t *testing.T, b *bench, e Evidence, persist bool) fix.Report {
 	t.Helper()
+	return fixedBy(t, b, e, persist, thePlan())
+}
+
+func fixedBy(t *testing.T, b *bench, e Evidence, persist bool, p plan.Plan) fix.Report {
+	t.Helper()
 	b.Evidence = e
-	if _, err := b.Apply(t.Context(), thePlan(), Options{Within: time.Minute,
+	if _, err := b.Apply(t.Context(), p, Options{Within: time.Minute,
 		Persist: persist, Fix: watched()}); err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +75,10 @@ func TestJudged(t *testing.T) {
 		return host.Snapshot{}, errors.New("no sock_diag here")
 	}
 	broken := func(context.Context, time.Duration) (host.Snapshot, error) { panic("a bug") }
-	first := true
+	looked := 0
 	slow := func(context.Context, time.Duration) (host.Snapshot, error) {
 		text := refuses
-		if first = !first; first {
+		if looked++; looked > 2 {
 			text = cured
 		}
 		return host.Parse([]byte(text))
@@ -83,12 +89,12 @@ func TestJudged(t *testing.T) {
 		state    State
 		why      string
 	}{
-		"cured":                    {shows(cured), fix.Kept, InEffect, "refuses no more"},
-		"cured at the second look": {slow, fix.Kept, InEffect, "refuses no more"},
-		"not cured":                {shows(refuses), fix.RolledBack, Undone, "still"},
-		"no load":                  {shows(idle), fix.Waiting, Pending, "no load"},
-		"no evidence":              {failing, fix.Waiting, Pending, "no sock_diag here"},
-		"a judge that fails":       {broken, fix.Waiting, Pending, "a bug"},
+		"cured":                   {shows(cured), fix.Kept, InEffect, "refuses no more"},
+		"cured at the third look": {slow, fix.Kept, InEffect, "refuses no more"},
+		"not cured":               {shows(refuses), fix.RolledBack, Undone, "still"},
+		"no load":                 {shows(idle), fix.Waiting, Pending, "no load"},
+		"no evidence":             {failing, fix.Waiting, Pending, "no sock_diag here"},
+		"a judge that fails":      {broken, fix.Waiting, Pending, "a bug"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -130,7 +136,8 @@ func (b *bench) ownerDecides(t *testing.T) {
 		t.Errorf("%s, %v", w, err)
 	}
 	b.wantBefore(t)
-	if r, err := b.FixReport(1); err != nil || r.Outcome != fix.ByHand {
+	if r, err := b.FixReport(1); err != nil || r.Outcome != fix.RolledBack ||
+		!strings.HasPrefix(r.Why, "nobody confirmed it in time; before that: could not") {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -155,6 +162,111 @@ func TestJudgedAfterAnotherHand(t *testing.T) {
 	b.wantState(t, PartlyLeft)
 }
 
+// What was there before the change hides what it does for longer than is watched: it is left,
+// looked at again when that has ended, and decided then.
+func TestJudgedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		drops, opened int
+		outcome       fix.Outcome
+		state         State
+	}{
+		"cured":     {0, 300, fix.Kept, InEffect},
+		"not cured": {90, 300, fix.RolledBack, Undone},
+		"no load":   {0, 0, fix.Waiting, Pending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.Evidence = shows(windowText(90, 300))
+			f := watched()
+			f.OldLast = 300
+			if _, err := b.Apply(t.Context(), thePlan(), Options{Fix: f,
+				Within: f.Longest() + time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+			b.judges(t.Context(), 1)
+			r, err := b.FixReport(1)
+			if err != nil || r.Outcome != fix.Waiting || r.Again == nil ||
+				r.Again.Sub(b.Now()) != 325*time.Second {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			b.up += 324 * time.Second
+			if b.judges(t.Context(), 1) {
+				t.Error("it is judged too early")
+			}
+			b.up += time.Second
+			b.Evidence = shows(windowText(c.drops, c.opened))
+			b.judges(t.Context(), 1)
+			b.wantState(t, c.state)
+			r, err = b.FixReport(1)
+			if err != nil || r.Outcome != c.outcome || r.Again != nil {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if c.state == Pending && r.Until.Sub(b.Now()) != (325+60)*time.Second {
+				t.Errorf("it is rolled back at %v", r.Until)
+			}
+		})
+	}
+}
+
+// What became of a run after it was decided, and how a report says it.
+func TestReportsOfThePast(t *testing.T) {
+	const cured, idle = 300, 0
+	boot := func(b *bench) error { b.Here.BootID = "second"; return nil }
+	over := func(b *bench) error {
+		b.Gone = func(Place) bool { return true }
+		b.Here.Netns, b.Here.Cookie = "net:[2]", 2
+		return nil
+	}
+	rollback := func(b *bench) error { return second(b.Rollback(1, true)) }
+	for name, c := range map[string]struct {
+		opened  int
+		after   func(*bench) error
+		outcome fix.Outcome
+		why     string
+	}{
+		"rolled back by hand": {cured, rollback, fix.RolledBack,
+			"by hand; before that: cured: accept-queue at"},
+		"another hand and rolled back": {cured, func(b *bench) error {
+			b.kernel.values[cap1] = "77"
+			return rollback(b)
+		}, fix.InPart, "by hand; before that: cured"},
+		"kept, and a boot":         {cured, boot, fix.Kept, "booted since"},
+		"waiting, and a boot":      {idle, boot, fix.Gone, "booted since"},
+		"kept, and its end":        {cured, over, fix.Kept, "namespace has ended since"},
+		"waiting, and its end":     {idle, over, fix.Gone, "namespace has ended since"},
+		"waiting, and confirmed":   {idle, (*bench).confirms, fix.ByHand, "could tell"},
+		"waiting, and rolled back": {idle, rollback, fix.RolledBack, "by hand; before"},
+	} {
+		b := newBench(t)
+		p := thePlan()
+		p.Changes = append(p.Changes[:2:2], p.Changes[4:]...) // all of the namespace
+		fixedBy(t, b, shows(windowText(0, c.opened)), false, p)
+		if err := c.after(b); err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.FixReport(1)
+		if err != nil || r.Outcome != c.outcome || !strings.Contains(r.Why, c.why) {
+			t.Errorf("%s: %s: %s, %v", name, r.Outcome, r.Why, err)
+		}
+	}
+}
+
+func (b *bench) confirms() error { return second(b.Confirm(1)) }
+
+// What somebody else has changed is not kept by a confirmation, and it says so.
+func TestConfirmAfterAnotherHand(t *testing.T) {
+	b := newBench(t)
+	fixed(t, b, shows(windowText(0, 0)), false)
+	if r, err := b.Confirm(0); err != nil || len(r.Lost) > 0 {
+		t.Errorf("%+v, %v", r.Lost, err)
+	}
+	b.kernel.values[cap1] = "77"
+	r, err := b.Confirm(0)
+	if err != nil || len(r.Lost) != 1 || r.Lost[0].Value != "77" || r.Lost[0].Now != NowOther {
+		t.Errorf("%+v, %v", r.Lost, err)
+	}
+}
+
 // Somebody confirms or rolls back while it is watched: that counts, whatever is seen.
 func TestJudgedByHand(t *testing.T) {
 	for name, act := range map[string]func(*bench) error{
@@ -170,9 +282,11 @@ func TestJudgedByHand(t *testing.T) {
 				return host.Parse([]byte(windowText(90, 300)))
 			}
 			r := fixed(t, b, acting, false)
-			want := map[string]State{"confirm": InEffect, "rollback": Undone}[name]
-			b.wantState(t, want)
-			if r.Outcome != fix.ByHand {
+			state := map[string]State{"confirm": InEffect, "rollback": Undone}[name]
+			b.wantState(t, state)
+			outcome := map[State]fix.Outcome{InEffect: fix.ByHand,
+				Undone: fix.RolledBack}[state]
+			if r.Outcome != outcome || strings.Contains(r.Why, "rollback") {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -208,7 +322,7 @@ func TestJudgeIsReplaced(t *testing.T) {
 		go b.judges(t.Context(), 1)
 		return 1 << 30, nil
 	}
-	r, err := b.AwaitJudgement(t.Context(), 1)
+	r, err := b.AwaitJudgement(t.Context(), 1, func() {})
 	if err != nil || r.Outcome != fix.Kept || started < 2 {
 		t.Errorf("%+v, %v, %d started", r, err, started)
 	}

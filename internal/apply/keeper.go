@@ -99,16 +99,22 @@ func (p *heldProcess) running() bool {
 
 // startOf is when a process started, 0 where there is none of that number.
 func startOf(pid int) uint64 {
+	start, _ := statOf(pid)
+	return start
+}
+
+// statOf is when a process started, and whether it is stopped.
+func statOf(pid int) (start uint64, stopped bool) {
 	p, err := procfs.Root("").Open(pid)
 	if err != nil {
-		return 0
+		return 0, false
 	}
 	defer p.Close()
 	stat, err := p.Stat()
 	if err != nil || stat.State == 'Z' { // it has ended, and nobody has asked how
-		return 0
+		return 0, false
 	}
-	return stat.StartTime
+	return stat.StartTime, stat.State == 'T' || stat.State == 't'
 }
 
 // comm is what the process is called now.
@@ -163,6 +169,38 @@ func (e *Engine) Through(s host.Snapshot, pid int) (host.Snapshot, error) {
 		}
 	}
 	return out.With(own...), nil
+}
+
+// Own is Through with the listeners of others, which are nobody's that may be changed: what they
+// refuse is theirs.
+func (e *Engine) Own(s host.Snapshot, pid int) (host.Snapshot, error) {
+	out, err := e.Through(s, pid)
+	if err != nil {
+		return s, err
+	}
+	address := func(f host.Fact) string {
+		at, _, _ := strings.Cut(f.Name, "~") // of a member of a SO_REUSEPORT group
+		return at
+	}
+	own := map[string]bool{}
+	for _, f := range out.Facts() {
+		if f.Kind == host.ListenerKind {
+			own[address(f)] = true
+		}
+	}
+	var others []host.Setting
+	for _, f := range s.Facts() {
+		if f.Kind != host.ListenerKind || own[address(f)] {
+			continue
+		}
+		x, _ := s.Lookup(f)
+		out.Set(f, x.Text)
+		if row, _ := s.Read().Row(f.Kind, f.Name); row.Count("pid") == 0 {
+			others = append(others, host.Setting{Fact: host.Fact{Kind: f.Kind,
+				Name: f.Name + "#pid"}, Want: "-1"})
+		}
+	}
+	return out.With(others...), nil
 }
 
 func holds(p *heldProcess, inode uint64) bool {

@@ -57,10 +57,13 @@ func (e *Engine) Rollback(id int, force bool) (Taken, error) {
 	if err != nil {
 		return Taken{}, err
 	}
-	t := e.undo(l, "rollback")
+	t := e.undo(l, undoneByHand)
 	t.InEffect = e.inEffect(r, now)
 	return t, t.Journal
 }
+
+// undoneByHand is why a run was rolled back that somebody has rolled back.
+const undoneByHand = "rollback"
 
 // inEffect are the runs besides one that are in effect. It is for people: where they cannot
 // be read it is empty.

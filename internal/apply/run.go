@@ -114,6 +114,10 @@ func (r *Run) take(e entry) error {
 			return errors.New("a judgement of nothing")
 		}
 		r.Judged = e.Judged
+		if e.UntilUp > 0 {
+			sooner := (e.UntilUp - r.UntilUp) * float64(time.Second)
+			r.Until, r.UntilUp = r.Until.Add(time.Duration(sooner)), e.UntilUp
+		}
 	case doFile:
 		if e.File == nil {
 			return errors.New("a file without a name")
@@ -182,7 +186,7 @@ type entry struct {
 	Start  uint64 `json:"start,omitempty"`
 	Change int    `json:"change,omitempty"` // from 1
 	Became string `json:"became,omitempty"`
-	// applied: when the window ends, in seconds since boot
+	// applied, judged: when the window ends, in seconds since boot
 	UntilUp float64   `json:"until_up,omitempty"`
 	File    *fileNote `json:"file,omitempty"`
 	FileNo  int       `json:"file_no,omitempty"` // undone: from 1

@@ -190,11 +190,11 @@ func (r *Run) wrote(path string) bool {
 	return slices.ContainsFunc(r.Files, func(n fileNote) bool { return n.Path == path })
 }
 
-// alive says whether a process is there still; of one whose start is not known (0), whether its
-// number is anybody's. It is for people: the journal decides.
+// alive says whether a process is there still and not stopped; of one whose start is not known (0),
+// whether its number is anybody's. It is for people: the journal decides.
 func alive(pid int, start uint64) bool {
-	now := startOf(pid)
-	return now != 0 && (start == 0 || now == start)
+	now, stopped := statOf(pid)
+	return now != 0 && (start == 0 || now == start) && !stopped
 }
 
 func (e *Engine) changeStatus(r *Run, i int) ChangeStatus {

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/linux/netns/nstest"
+	"github.com/maxconn/maxconn/internal/observe"
 )
 
 // A listener that several processes have open is reached through the one that was named; through a
@@ -46,5 +48,19 @@ func TestThroughTheNamedProcess(t *testing.T) {
 	}
 	if p, err := lengthened(e, l.Addr().String(), 1<<20, other.Process.Pid); err == nil {
 		t.Errorf("through a process that does not have it: %+v", p.Changes)
+	}
+	s, err := observe.Observe(t.Context(), observe.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, asked := range []int{pid, other.Process.Pid} {
+		own, err := e.Own(s, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, ok := own.Read().Row(host.ListenerKind, l.Addr().String())
+		if !ok || (row.Count("pid") == int64(asked)) != (asked == pid) {
+			t.Errorf("as process %d sees it, it is of %d, %v", asked, row.Count("pid"), ok)
+		}
 	}
 }

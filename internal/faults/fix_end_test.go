@@ -122,11 +122,34 @@ func TestFixWithoutItsClient(t *testing.T) {
 	}
 }
 
-// The process that judges is killed: the client starts another.
+// The process that judges is killed, or stopped: the client starts another.
 func TestFixWithoutItsJudge(t *testing.T) {
 	t.Parallel()
-	x := newWorld(t).fixing()
-	x.journal("applied")
+	for name, sig := range map[string]syscall.Signal{"killed": syscall.SIGKILL,
+		"stopped": syscall.SIGSTOP} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newWorld(t).fixing()
+			x.journal("applied")
+			judge := x.judge()
+			x.must(syscall.Kill(judge, sig))
+			if r, status := x.ends(); status != 0 || r.Outcome != fix.Kept ||
+				x.limit() <= 5 {
+				t.Errorf("status %d: %+v\n%s", status, r, &x.stderr)
+			}
+			if sig == syscall.SIGSTOP { // it finds that all is decided
+				x.must(syscall.Kill(judge, syscall.SIGCONT))
+				if !x.await(func() bool { return syscall.Kill(judge, 0) != nil }) {
+					t.Error("it goes on")
+				}
+			}
+		})
+	}
+}
+
+// judge is the process that the journal names.
+func (x *fixing) judge() (pid int) {
+	x.Helper()
 	text, err := os.ReadFile(filepath.Join(x.state, "runs", "1.jsonl"))
 	x.must(err)
 	for line := range bytes.Lines(text) {
@@ -136,12 +159,10 @@ func TestFixWithoutItsJudge(t *testing.T) {
 		}
 		x.must(json.Unmarshal(line, &e))
 		if e.Do == "guard" {
-			x.must(syscall.Kill(e.PID, syscall.SIGKILL))
+			pid = e.PID
 		}
 	}
-	if r, status := x.ends(); status != 0 || r.Outcome != fix.Kept || x.limit() <= 5 {
-		t.Errorf("status %d: %+v\n%s", status, r, &x.stderr)
-	}
+	return pid
 }
 
 // The load stops in the middle: nobody can tell, and nobody confirms.

@@ -63,7 +63,7 @@ func (x treated) judged() fix.Report {
 	r, err := x.Apply(x.Context(), x.plan, apply.Options{Fix: &x.before,
 		Within: x.before.Longest() + 10*time.Second})
 	x.must(err)
-	report, err := x.AwaitJudgement(x.Context(), r.Run)
+	report, err := x.AwaitJudgement(x.Context(), r.Run, func() {})
 	x.must(err)
 	return report
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/maxconn/maxconn/internal/fix"
+	"github.com/maxconn/maxconn/internal/lab"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -66,8 +67,9 @@ func (w world) fix(args ...string) (r fix.Report, status int) {
 	if os.Geteuid() != 0 {
 		w.Skip("only root carries plans out in the namespace of another process")
 	}
+	state := w.TempDir()
 	args = append([]string{"fix", "--netns", w.lab.NetNS(), "--yes", "--json", "--for", "1s",
-		"--confirm-within", "1s", "--state-dir", w.TempDir()}, args...)
+		"--confirm-within", "1s", "--state-dir", state}, args...)
 	var stderr strings.Builder
 	c := exec.CommandContext(w.Context(), program, args...)
 	c.Stderr = &stderr
@@ -77,6 +79,10 @@ func (w world) fix(args ...string) (r fix.Report, status int) {
 	}
 	if err := json.Unmarshal(out, &r); err != nil {
 		w.Fatalf("%v\n%s%s", err, out, &stderr)
+	}
+	if r.Again != nil { // nobody waits for that here
+		w.must(exec.CommandContext(w.Context(), program, "rollback", "--netns",
+			w.lab.NetNS(), "--state-dir", state).Run())
 	}
 	return r, c.ProcessState.ExitCode()
 }
@@ -127,7 +133,7 @@ func (f fault) isFixed(t *testing.T) {
 		f.leftAlone(t, r, status)
 		return
 	case f.later != "":
-		if r.Outcome != fix.Waiting || status != 2 {
+		if r.Outcome != fix.Waiting || r.Again == nil || status != 2 {
 			t.Errorf("status %d: %+v", status, r)
 		}
 		return
@@ -140,6 +146,37 @@ func (f fault) isFixed(t *testing.T) {
 	}
 	if after <= before {
 		t.Errorf("%.1f served a round before, %.1f after", before, after)
+	}
+}
+
+// More is wanted than a plan makes room for: it makes more, until that suffices.
+func TestFixMakesMoreRoom(t *testing.T) {
+	notShort(t)
+	t.Parallel()
+	w := newWorld(t)
+	const wanted = 100
+	w.set("net.ipv4.ip_local_port_range", "40000 40019")
+	w.listen(5432, 2*wanted)
+	held := 0
+	d := drive(scene{works: func() bool { return held == wanted }, load: func() int {
+		for ; held < wanted; held++ {
+			out, err := w.client.Connect(lab.ConnectSpec{To: at(5432)})
+			w.must(err)
+			if out.Count == 0 {
+				break
+			}
+		}
+		return held
+	}})
+	defer d.stop()
+	d.share(1)
+	r, status := w.fix()
+	tries := len(r.Earlier) + 1
+	if r.Outcome != fix.Kept || status != 0 || tries < 2 || r.Run != tries {
+		t.Errorf("status %d: %+v", status, r)
+	}
+	if n := d.share(3); n != wanted {
+		t.Errorf("%.1f are connected, %d want to be", n, wanted)
 	}
 }
 

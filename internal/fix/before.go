@@ -2,6 +2,7 @@ package fix
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type Before struct {
 	// acts on new connections only.
 	OldLast  float64       `json:"old_last_seconds,omitempty"`
 	Workload plan.Workload `json:"workload"`
+	// Earlier are the runs that were rolled back because their room was full again.
+	Earlier []int `json:"earlier_runs,omitempty"`
 }
 
 // ErrNoWindow is a snapshot of one sample: what moves is not in it.
@@ -40,21 +43,17 @@ func NewBefore(s host.Snapshot, p plan.Plan, pid int64) (Before, error) {
 		b.OldLast = max(b.OldLast, c.OldLast)
 	}
 	wanted := unmet(s, p.Workload)
-	for _, g := range gauges(s, b.options()) {
+	for _, g := range gauges(s, b.Workload) {
 		r := w.reading(g)
-		faulty := r.Severity == diagnose.Critical || r.Severity == diagnose.Warning
+		concerned := pid == 0 || r.PID == 0 || r.PID == pid
 		switch {
-		case (faulty || wanted[r.key()]) && changes(p, r) && !left(p, r):
+		case concerned && (r.faulty() || wanted[r.key()]) && changes(p, r) && !left(p, r):
 			b.Watched = append(b.Watched, r)
 		case r.Severity == diagnose.Critical:
 			b.Critical = append(b.Critical, r)
 		}
 	}
 	return b, nil
-}
-
-func (b Before) options() diagnose.Options {
-	return diagnose.Options{Workload: b.Workload.Asked(), PID: b.PID}
 }
 
 // unmet are the limits that a wanted workload does not fit.
@@ -91,44 +90,73 @@ func (b Before) Refusing() bool {
 	})
 }
 
-// Window is how long one look takes.
-func (b Before) Window() time.Duration { return time.Duration(b.Seconds * float64(time.Second)) }
+// Window is how long the window before the change was. After it one look takes half of that: load
+// that ends with the change shows in the second.
+func (b Before) Window() time.Duration { return seconds(b.Seconds) }
 
-// Two looks: what clients had begun before the change may be refused a moment longer, and load
-// comes in waves.
-const looks = 2
+// Look is how long one look takes.
+func (b Before) Look() time.Duration { return b.Window() / 2 }
 
-// A queue that is longer each time is looked at more often.
-const looksAtQueue = 1 + mostGrown
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
-// mostOld is as long as the end of what was there before is waited for: TIME_WAIT takes 60 s
-// (include/net/tcp.h TCP_TIMEWAIT_LEN), and the kernel's timer is late by some.
-const mostOld = 65 * time.Second
+// looks are two windows: what clients had begun before the change may be refused a moment longer,
+// and load comes in waves. mostLooks are for what the last of them leaves open.
+const (
+	looks     = 4
+	mostLooks = 8
+)
 
-// old is how long the end of what was there before the change is waited for.
+// What was there before the change is waited for before anything is said where it lasts no longer
+// than mostOld: TIME_WAIT takes 60 s (include/net/tcp.h TCP_TIMEWAIT_LEN). Up to mostLate it is
+// looked at again when it has ended.
+const (
+	mostOld  = 65 * time.Second
+	mostLate = time.Hour
+)
+
+// old is how long what was there before the change lasts: the kernel's timer is late by some.
 func (b Before) old() time.Duration {
-	if old := time.Duration(b.OldLast * float64(time.Second)); old < mostOld {
+	if old := seconds(min(b.OldLast, mostLate.Seconds())); old < mostLate {
 		return old * 13 / 12
+	}
+	return 0
+}
+
+// Again is when, after the change, what is there is looked at again, because what was there before
+// it hides what it does; 0 for never.
+func (b Before) Again() time.Duration {
+	if b.old() > mostOld*13/12 {
+		return b.old()
 	}
 	return 0
 }
 
 // Longest is how long after the change the last look ends, at most.
 func (b Before) Longest() time.Duration {
-	return b.old() + looksAtQueue*b.Window()
+	return b.old() + mostLooks*b.Look()
+}
+
+// Terms are on which terms a change is kept.
+func (b Before) Terms() string {
+	if again := b.Again(); again > 0 {
+		return fmt.Sprintf("kept if it is seen to be cured after %.0f s, when what was "+
+			"there before the change has ended; else rolled back", again.Seconds())
+	}
+	return fmt.Sprintf("kept if it is seen to be cured, which takes %.0f s to %.0f s; else "+
+		"rolled back", b.Seconds, b.Longest().Seconds())
 }
 
 // Enough says whether a judgement is the last one after this many looks, and that time since the
 // change.
 func (b Before) Enough(j Judgement, looked int, since time.Duration) bool {
-	switch {
-	case j.Verdict == Cured || j.Verdict == Worse:
+	if j.Verdict == Cured || j.Verdict == Worse {
 		return true
 	}
-	filling := slices.ContainsFunc(j.Items, func(i Item) bool {
-		return i.Verdict == Untold && i.Filling > 0
+	open := slices.ContainsFunc(j.Items, func(i Item) bool {
+		return i.Verdict == Untold && (i.Filling > 0 || i.Loaded)
 	})
-	return looked >= looks && since >= b.old() && !(filling && looked < looksAtQueue)
+	return looked >= looks && (since >= b.old() || b.Again() > 0) &&
+		!(open && looked < mostLooks)
 }
 
 // find is the reading of a limit of a subject.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/maxconn/maxconn/internal/host"
+	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/plan"
 )
 
@@ -79,7 +80,7 @@ func TestJudge(t *testing.T) {
 		verdict Verdict
 		why     string
 	}{
-		"it has room and is used": {queue(511, 41, 0, 5000), Untold, "the next window"},
+		"it has room and is used": {queue(511, 41, 0, 5000), Cured, "more use it"},
 		"it has room, and the queue is empty when looked at": {
 			queue(511, 0, 0, 5000), Cured,
 			"500 connections a second are opened, 300 were"},
@@ -108,7 +109,11 @@ func TestJudge(t *testing.T) {
 			if len(b.Watched) != 1 || !b.Refusing() {
 				t.Fatalf("%+v", b)
 			}
-			j := b.Judge(parsed(t, c.after), nil)
+			j := b.Judge(parsed(t, c.after), nil, 0)
+			if j.Verdict == Cured {
+				t.Errorf("cured by one look: %s", j.Why)
+			}
+			j = b.Judge(parsed(t, c.after), &j, 0)
 			if j.Verdict != c.verdict || !strings.Contains(j.Why, c.why) {
 				t.Errorf("%s: %s, want %s: %s", j.Verdict, j.Why, c.verdict, c.why)
 			}
@@ -132,7 +137,7 @@ func TestJudgeAQueueThatFills(t *testing.T) {
 		b := before(t, queue(5, 6, 2140, 3000))
 		var last *Judgement
 		for looked, used := range c.used {
-			j := b.Judge(parsed(t, queue(511, used, 0, c.opened)), last)
+			j := b.Judge(parsed(t, queue(511, used, 0, c.opened)), last, 0)
 			final := looked == len(c.used)-1
 			if j.Verdict == Untold == final || b.Enough(j, looked+1, 0) != final {
 				t.Errorf("%s: look %d: %s: %s", name, looked+1, j.Verdict, j.Why)
@@ -147,15 +152,19 @@ func TestJudgeAQueueThatFills(t *testing.T) {
 
 // The sentence of the report.
 func TestSentence(t *testing.T) {
-	j := before(t, queue(5, 6, 2140, 3000)).Judge(parsed(t, queue(511, 41, 0, 5000)), nil)
+	j := before(t, queue(5, 6, 2140, 3000)).Judge(parsed(t, queue(511, 41, 0, 5000)), nil, 0)
 	const want = "accept-queue at 0.0.0.0:8080: 214 refused/s at 6 of 6 -> " +
-		"0 refused/s at 41 of 512"
+		"0 refused/s at 41 of 512 connections"
 	if got := j.Items[0].String(); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if none := (Reading{Used: 3, Ceiling: 3, RefusedPerSecond: -1}).String(); none !=
-		"refusals not counted, at 3 of 3" {
+		"refusals not counted, at 3 of 3 connections" {
 		t.Errorf("no counter reads as %q", none)
+	}
+	rate := Reading{Used: 20, Ceiling: 44, RefusedPerSecond: -1, Measure: limit.PerSecond}
+	if got := rate.String(); got != "refusals not counted, at most 44 new connections/s" {
+		t.Errorf("a rate reads as %q", got)
 	}
 	if one := (Reading{Unbounded: true, RefusedPerSecond: 0.01}).String(); one !=
 		"0.1 refused/s" {
@@ -169,7 +178,9 @@ func TestNotWorse(t *testing.T) {
 	b.Watched = before(t, queue(5, 6, 2140, 3000)).Watched
 	full := Reading{Limit: "process-files", Subject: "proxy (pid 40)", Measure: "held"}
 	b.Critical = append(b.Critical, full)
-	if j := b.Judge(parsed(t, queue(511, 0, 0, 5000)+files(64, 64)), nil); j.Verdict != Cured {
+	after := parsed(t, queue(511, 0, 0, 5000)+files(64, 64))
+	first := b.Judge(after, nil, 0)
+	if j := b.Judge(after, &first, 0); j.Verdict != Cured {
 		t.Errorf("%s: %s", j.Verdict, j.Why)
 	}
 }
@@ -179,14 +190,15 @@ func TestLessIsNoCure(t *testing.T) {
 	b := before(t, queue(5, 6, 2140, 3000))
 	for _, after := range []string{queue(511, 0, 0, 5000), queue(511, 0, 0, 100),
 		queue(511, 40, 900, 5000)} {
-		whole := b.Judge(parsed(t, after), nil).Verdict
+		first := b.Judge(parsed(t, after), nil, 0)
+		whole := b.Judge(parsed(t, after), &first, 0).Verdict
 		lines := strings.SplitAfter(after, "\n")
 		for i := range lines {
 			less := strings.Join(lines[:i], "") + strings.Join(lines[i+1:], "")
 			if strings.HasPrefix(lines[i], "moved ") {
 				continue // what is not there has not moved
 			}
-			v := b.Judge(parsed(t, less), nil).Verdict
+			v := b.Judge(parsed(t, less), &first, 0).Verdict
 			if v == Cured && whole != Cured {
 				t.Errorf("without %q it is cured", lines[i])
 			}
@@ -194,7 +206,74 @@ func TestLessIsNoCure(t *testing.T) {
 	}
 }
 
-// Two looks, or as long as what was there before lasts; a cure and harm at once.
+// The load ends at any look: what counts is the last part of the time, not all of it.
+func TestJudgeLoadThatEnds(t *testing.T) {
+	full, idle := queue(511, 0, 0, 5000), queue(511, 0, 0, 0)
+	few, drops := queue(511, 0, 0, 1400), queue(511, 0, 9, 5000)
+	for name, c := range map[string]struct {
+		after   []string
+		verdict Verdict
+	}{
+		"it goes on":                {[]string{full, full}, Cured},
+		"it ends with the change":   {[]string{idle, idle, idle, idle}, Untold},
+		"it ends in the first look": {[]string{full, idle, idle, idle}, Untold},
+		"it becomes less":           {[]string{full, few, few, few}, Untold},
+		"in waves, seen twice":      {[]string{idle, full, full}, Cured},
+		"in waves": {[]string{full, idle, full, idle, full, idle},
+			Untold},
+		"refused a moment longer": {[]string{drops, full, full}, Cured},
+		"refused again": {[]string{full, drops, full, drops, drops},
+			NotCured},
+		"refused once, and the load ends": {[]string{drops, full, idle, idle}, Untold},
+	} {
+		b := before(t, queue(5, 6, 2140, 3000))
+		var last *Judgement
+		for looked, after := range c.after {
+			j := b.Judge(parsed(t, after), last, 0)
+			if last = &j; b.Enough(j, looked+1, 0) {
+				break
+			}
+		}
+		if last.Verdict != c.verdict {
+			t.Errorf("%s: %s: %s", name, last.Verdict, last.Why)
+		}
+	}
+}
+
+// A table that holds more than it could be before, and only fills, is no cure yet; one that stays
+// as full is.
+func TestJudgeATableThatFills(t *testing.T) {
+	held := func(used, soft int) string { // all connections that are opened stay
+		return queue(5, 0, 0, 5) + files(used, soft)
+	}
+	for name, c := range map[string]struct {
+		used    []int
+		verdict Verdict
+	}{
+		"it stays":           {[]int{90, 90}, Cured},
+		"it fills":           {[]int{70, 75, 80, 85, 90, 95, 100, 105}, Untold},
+		"it fills and stays": {[]int{70, 90, 100, 100}, Cured},
+		"it is full again":   {[]int{90, 128, 128, 128}, NotCured},
+	} {
+		b := before(t, held(64, 64))
+		var last *Judgement
+		for looked, used := range c.used {
+			j := b.Judge(parsed(t, held(used, 128)), last, 0)
+			if last = &j; b.Enough(j, looked+1, 0) != (looked == len(c.used)-1) {
+				t.Errorf("%s: look %d: %s: %s", name, looked+1, j.Verdict, j.Why)
+			}
+		}
+		if last.Verdict != c.verdict {
+			t.Errorf("%s: %s: %s", name, last.Verdict, last.Why)
+		}
+		r := Report{Evidence: last.Items}
+		if short := len(r.Short()); short != map[Verdict]int{NotCured: 1}[c.verdict] {
+			t.Errorf("%s: %d are short of room", name, short)
+		}
+	}
+}
+
+// Four looks, or as long as what was there before lasts; a cure and harm at once.
 func TestEnough(t *testing.T) {
 	b := Before{Seconds: 10}
 	old := Before{Seconds: 10, OldLast: 60}
@@ -206,10 +285,11 @@ func TestEnough(t *testing.T) {
 		want   bool
 	}{
 		{b, Cured, 1, 10 * time.Second, true}, {b, Worse, 1, 10 * time.Second, true},
-		{b, NotCured, 1, 10 * time.Second, false}, {b, NotCured, 2, 20 * time.Second, true},
-		{b, Untold, 1, 10 * time.Second, false}, {b, Untold, 2, 20 * time.Second, true},
-		{old, Untold, 2, 20 * time.Second, false}, {old, Untold, 7, 70 * time.Second, true},
-		{Before{Seconds: 10, OldLast: 300}, Untold, 2, 20 * time.Second, true},
+		{b, NotCured, 3, 15 * time.Second, false}, {b, NotCured, 4, 20 * time.Second, true},
+		{b, Untold, 3, 15 * time.Second, false}, {b, Untold, 4, 20 * time.Second, true},
+		{old, Untold, 4, 20 * time.Second, false},
+		{old, Untold, 14, 70 * time.Second, true},
+		{Before{Seconds: 10, OldLast: 300}, Untold, 4, 20 * time.Second, true},
 	} {
 		if got := c.b.Enough(Judgement{Verdict: c.v}, c.looked, c.since); got != c.want {
 			t.Errorf("%+v: %v", c, got)
@@ -232,7 +312,7 @@ func TestBeforeSurvivesTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := parsed(t, queue(511, 41, 0, 5000))
-	if diff := cmp.Diff(b.Judge(after, nil), again.Judge(after, nil)); diff != "" {
+	if diff := cmp.Diff(b.Judge(after, nil, 0), again.Judge(after, nil, 0)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -266,7 +346,7 @@ func FuzzJudge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if j := b.Judge(s, nil); j.Verdict == "" || j.Why == "" {
+		if j := b.Judge(s, nil, 0); j.Verdict == "" || j.Why == "" {
 			t.Errorf("%+v", j)
 		}
 	})

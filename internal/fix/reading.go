@@ -1,15 +1,16 @@
 package fix
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/figure"
 	"github.com/maxconn/maxconn/internal/host"
 	"github.com/maxconn/maxconn/internal/limit"
+	"github.com/maxconn/maxconn/internal/plan"
 )
 
 // Reading is a limit of one subject in one window: figures of its end, and what moved in it.
@@ -86,12 +87,15 @@ func (w window) opened(d limit.Direction) float64 {
 	return w.passive + w.active
 }
 
-// gauges are all of a snapshot, of one process where one was asked for.
-func gauges(s host.Snapshot, o diagnose.Options) []limit.Gauge {
-	_, all := diagnose.CheckAll(s, o)
-	return slices.DeleteFunc(all, func(g limit.Gauge) bool {
-		return o.PID != 0 && g.Subject.PID != 0 && g.Subject.PID != o.PID
-	})
+// gauges are all of a snapshot.
+func gauges(s host.Snapshot, w plan.Workload) []limit.Gauge {
+	_, all := diagnose.CheckAll(s, diagnose.Options{Workload: w.Asked()})
+	return all
+}
+
+// faulty says whether check complains of it.
+func (r Reading) faulty() bool {
+	return r.Severity == diagnose.Critical || r.Severity == diagnose.Warning
 }
 
 func (w window) reading(g limit.Gauge) Reading {
@@ -106,21 +110,36 @@ func (w window) reading(g limit.Gauge) Reading {
 }
 
 // refused is how many connections a second a limit refused: most limits of outbound connections
-// have no counter.
+// have no counter. What refuses and moves no counter that others move, too, is not counted.
 func (w window) refused(g limit.Gauge) float64 {
-	if g.Refused <= 0 && len(g.Limit.Refusals) == 0 {
+	if g.Refused <= 0 && (len(g.Limit.Refusals) == 0 ||
+		g.Limit.RefusalsShared && g.Refusing) {
 		return unknownRate
 	}
 	return float64(max(g.Refused, 0)) / w.seconds
 }
 
-// String is the reading without its name: "214 refused/s at 6 of 6".
+// String is the reading without its name: "214 refused/s at 6 of 6 connections".
 func (r Reading) String() string {
+	unit := cmp.Or(r.Unit, "connections")
+	switch {
+	case r.Unbounded && r.Used == 0:
+		return r.figures()
+	case r.Unit == "" && r.Measure == limit.PerSecond:
+		unit = "new connections/s"
+	}
+	return r.figures() + " " + unit
+}
+
+// figures are those of String without what the last of them counts.
+func (r Reading) figures() string {
 	text := perSecond(r.RefusedPerSecond) + " refused/s"
 	if r.RefusedPerSecond < 0 {
 		text = "refusals not counted,"
 	}
 	switch {
+	case !r.Unbounded && r.Measure == limit.PerSecond: // what is in use is no rate
+		text += " at most " + figure.Count(r.Ceiling)
 	case !r.Unbounded:
 		text += " at " + figure.Count(r.Used) + " of " + figure.Count(r.Ceiling)
 	case r.Used > 0:

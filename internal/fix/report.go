@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/maxconn/maxconn/internal/diagnose"
 	"github.com/maxconn/maxconn/internal/limit"
 	"github.com/maxconn/maxconn/internal/plan"
 )
@@ -24,9 +27,13 @@ type Report struct {
 	Why     string     `json:"why"`
 	// State is what status says of the run.
 	State string `json:"state,omitempty"`
-	// Until is when what waits for a confirmation is rolled back.
-	Until   *time.Time `json:"confirm_until,omitempty"`
-	Changes []Change   `json:"changes"`
+	// Until is when what waits for a confirmation is rolled back; Again is when it is looked at
+	// again before.
+	Until *time.Time `json:"confirm_until,omitempty"`
+	Again *time.Time `json:"looks_again,omitempty"`
+	// Earlier are the runs for the same fault that made too little room.
+	Earlier []int    `json:"earlier_runs,omitempty"`
+	Changes []Change `json:"changes"`
 	// Evidence compares the windows; After is null where there was none yet.
 	Evidence []Item    `json:"evidence"`
 	Seconds  float64   `json:"seconds"` // of a window
@@ -45,11 +52,13 @@ const (
 	Waiting    Outcome = "could not tell" // kept until the window ends
 	Nothing    Outcome = "nothing to fix"
 	NoSetting  Outcome = "no setting fixes it"
-	Unknown    Outcome = "could not tell what is wrong"
+	Unknown    Outcome = "could not tell whether anything is wrong"
 	Proposed   Outcome = "proposed" // a dry run
 	Watching   Outcome = "watched"  // it is being judged now
-	ByHand     Outcome = "decided by hand"
-	Broken     Outcome = "interrupted" // or rolled back in part
+	ByHand     Outcome = "kept by hand"
+	Gone       Outcome = "ended before it was decided" // with its namespace or boot
+	InPart     Outcome = "rolled back in part"
+	Broken     Outcome = "interrupted"
 )
 
 // Change is one setting of a fix.
@@ -72,6 +81,43 @@ func ProposedChanges(p plan.Plan) []Change {
 			TakesEffect: c.TakesEffect, Why: c.Why}
 	}
 	return out
+}
+
+// Short are what a change made too little room for: it was full again at the higher ceiling. Each
+// is asked for twice that.
+func (r Report) Short() (out []plan.Room) {
+	for _, i := range r.Evidence {
+		if i.Verdict == NotCured && i.Filling == 0 && i.After.Ceiling > i.Before.Ceiling {
+			was := i.Before
+			out = append(out, plan.Room{Limit: was.Limit, Subject: was.Subject,
+				Kind: was.Kind, Ceiling: 2 * i.After.Ceiling})
+		}
+	}
+	return out
+}
+
+// Asking is the flag that asks for twice the room, of the first that was short; "" where it is of a
+// subject that nobody can ask for.
+func (r Report) Asking() string {
+	for _, s := range r.Short() {
+		_, to, _ := strings.Cut(s.Subject, " -> ")
+		switch s.Kind {
+		case limit.Peer:
+			return fmt.Sprintf("--outbound %s=%d", to, s.Ceiling)
+		case limit.Listener:
+			return fmt.Sprintf("--inbound %s=%d@once", s.Subject, s.Ceiling)
+		}
+	}
+	return ""
+}
+
+// Beyond says who can do what no change of a plan does; unseen are the facts that it lacks.
+func Beyond(p plan.Plan, unseen []diagnose.Unseen) string {
+	setting := func(l plan.Left) bool { return l.Binds && l.Kind == limit.BySetting }
+	if len(unseen) > 0 || slices.ContainsFunc(p.Left, setting) {
+		return "nothing does that could be seen and changed from here"
+	}
+	return "only the application or the topology can"
 }
 
 // Unjudged is what is watched, with no window after the change yet.

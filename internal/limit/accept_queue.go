@@ -175,7 +175,8 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 				"Linux 4.7)"}}
 	}
 	out.Owner = backlogOwner(m, somaxconn, known)
-	out.Lift = newQueueLift(r, g.sharing(out, m)).to
+	lift := newQueueLift(r, g.sharing(out, m))
+	out.Lift = lift.to
 	pace := acceptPace(r, g, m)
 	overflowed, _ := r.Moved(host.Counter("TcpExt.ListenOverflows"))
 	full := m.queue >= m.capacity()
@@ -189,6 +190,8 @@ func acceptGauge(r *host.Reader, g group) Gauge {
 			out.Enough = 2*out.Used + max(m.moved, 0)
 			if m.moved > 0 {
 				out.Peak = 2*max(out.Ceiling, out.Used) + m.moved
+				lift.dropped, lift.needs = m.moved, [2]int64{out.Enough, out.Peak}
+				out.Lift = lift.to
 			}
 		}
 	case out.Used*10 >= out.Ceiling*9 && m.queue > 0:

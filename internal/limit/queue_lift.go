@@ -2,6 +2,7 @@ package limit
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/maxconn/maxconn/internal/figure"
@@ -21,6 +22,9 @@ type queueLift struct {
 	// the kernel has pidfd_getfd (5.6), so that another process can call listen() on
 	// the socket
 	live bool
+	// dropped are the SYNs and ACKs of a window that are counted in two needs
+	dropped int64
+	needs   [2]int64
 }
 
 func newQueueLift(r *host.Reader, g group) queueLift {
@@ -84,6 +88,11 @@ func (l queueLift) to(need int64) []Remedy {
 		}}
 	}
 	sum := plural(each, "connection") + " at once"
+	if l.dropped > 0 && slices.Contains(l.needs[:], need) {
+		sum = "room for " + figure.Count(each) + ": twice the queue, and " +
+			figure.Count(l.dropped) + " SYNs and ACKs dropped in the window, " +
+			"retransmissions included"
+	}
 	if n > 1 {
 		sum = figure.Count(need) + " over " + plural(n, "member") +
 			" of the SO_REUSEPORT group, up to " + sum + " each, because the hash " +

@@ -191,6 +191,7 @@ func (m *mentions) behind(name, rest, next string, row int) {
 			return
 		}
 	}
+	m.taken[mention{row, mentionedAs(name)}] = true // it is said once
 	m.refer(Reference{Line: row, What: name + " with " + found[1] + ", in a form that lint " +
 		"does not know", Mention: name})
 }

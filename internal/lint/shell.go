@@ -25,7 +25,12 @@ type word struct {
 	row  int // where it begins
 }
 
-func (w word) String() string { return noMarks.Replace(w.text) }
+func (w word) String() string {
+	if strings.IndexByte(w.text, 0) < 0 {
+		return w.text // as most are, without the cost of a replacer
+	}
+	return noMarks.Replace(w.text)
+}
 
 // lines are those of a string over several, with their rows.
 func (w word) lines() iter.Seq2[int, string] {

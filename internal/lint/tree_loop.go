@@ -10,6 +10,9 @@ import (
 var loopNames = []string{"loop", "with_items", "with_dict", "with_list", "with_flattened",
 	"with_together"}
 
+// mostCopied bounds the nodes of tasks with items put in.
+const mostCopied = 50_000
+
 // itemUse is where a template puts in an item, or a part of one. Filters that may change it are
 // none of it.
 var itemUse = regexp.MustCompile(`\{\{-?\s*(\w+)((?:\.\w+|\[['"]?\w+['"]?\])*)\s*` +
@@ -35,7 +38,12 @@ func (p *parser) eachItem(n *node, name string) (ok bool) {
 				one.put(k, use.in(v))
 			}
 		}
-		if p.copied += use.copied; p.copied > mostNodes || !use.found {
+		if p.copied += use.copied; p.copied > mostCopied {
+			p.goTo(loop.row)
+			p.notRead("the items of more loops than are followed")
+			return false
+		}
+		if !use.found {
 			return false // what its items are by themselves is read
 		}
 		p.within(p.worldOf(one, name), func() { p.table(one, name) })

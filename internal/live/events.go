@@ -30,7 +30,11 @@ func (s *State) happened(e Event) {
 
 // change notes which findings began and ended, or are of another severity now. What is only worth
 // knowing comes and goes too often.
-func (s *State) change(now time.Time, n *space, before []Finding) {
+func (s *State) change(now time.Time, n *space, before []Finding, first bool) {
+	began := "began"
+	if first {
+		began = "already there"
+	}
 	add := func(f Finding, what string) {
 		words := what + ": " + string(f.Severity) + " " + string(f.Limit) + " at " +
 			f.Subject
@@ -51,7 +55,7 @@ func (s *State) change(now time.Time, n *space, before []Finding) {
 	}
 	for _, f := range n.findings {
 		if f.Severity != diagnose.Info && !slices.Contains(before, f) {
-			add(f, "began")
+			add(f, began)
 		}
 	}
 }

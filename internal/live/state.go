@@ -124,6 +124,7 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 	if n.at.IsZero() && !s.surveyed.IsZero() {
 		s.happened(Event{At: now, Space: n.name, What: "came: network namespace " + n.name})
 	}
+	first := n.at.IsZero()
 	n.own, n.why, n.at = v.Own, "", now
 	n.report = trimmed(v.Report)
 	r := v.Snapshot.Read()
@@ -137,7 +138,7 @@ func (s *State) Enter(now time.Time, v Survey) bool {
 	n.seatLimits(now, s.o, v.Gauges, window(r))
 	before := slices.Clone(n.findings)
 	n.find(s.o, v.Gauges)
-	s.change(now, n, before)
+	s.change(now, n, before, first)
 	s.set(now, n, settings(r, v.Snapshot))
 	n.seatListeners(now, s.o, r)
 	n.seatDestinations(now, s.o, r, v.Gauges)

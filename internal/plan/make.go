@@ -22,6 +22,25 @@ type Options struct {
 	// Limits are the only ones that are lifted, by ID, and PID the only process; none: all.
 	Limits []string
 	PID    int64
+	// Rooms are ceilings that are known to be needed, where check finds fault with a gauge.
+	Rooms []Room
+}
+
+// Room is a ceiling that a subject of a limit needs at least.
+type Room struct {
+	Limit, Subject string
+	Kind           limit.Scope // of the subject
+	Ceiling        int64
+}
+
+// room is what a gauge is known to need, 0 where nothing is.
+func (o Options) room(g *limit.Gauge) (need int64) {
+	for _, r := range o.Rooms {
+		if r.Limit == string(g.Limit.ID) && r.Subject == g.Subject.Name {
+			need = max(need, r.Ceiling)
+		}
+	}
+	return need
 }
 
 // concerns says whether a need is one that the plan is to be for.

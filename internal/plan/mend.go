@@ -10,7 +10,7 @@ func (m *maker) mend() {
 	m.aim = Mend
 	then := m.options.only(diagnose.Faults(m.now))
 	for i, n := range then {
-		then[i].Want = max(n.Want, n.Gauge.Peak)
+		then[i].Want = max(n.Want, n.Gauge.Peak, m.options.room(n.Gauge))
 	}
 	faults := make([]fault, len(then))
 	for i, n := range then {

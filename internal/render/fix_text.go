@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/maxconn/maxconn/internal/fix"
@@ -23,7 +24,9 @@ func FixText(w io.Writer, r fix.Report, style Style) error {
 		s.fixChange(i, c, r.Outcome == fix.Proposed)
 	}
 	s.evidence(r)
-	s.leftovers(plan.Plan{Aim: plan.Mend, Left: r.Left})
+	left := plan.Plan{Left: r.Left}
+	s.leftover("LEFT TO YOU", left, true)
+	s.leftover("ALSO CHECK", left, false)
 	return s.flush(w)
 }
 
@@ -31,10 +34,13 @@ func FixText(w io.Writer, r fix.Report, style Style) error {
 func fixHead(r fix.Report) []span {
 	paint := map[fix.Outcome]paint{fix.Kept: green, fix.Nothing: green, fix.Waiting: yellow,
 		fix.Unknown: yellow, fix.RolledBack: red, fix.NoSetting: red,
-		fix.Broken: red}[r.Outcome]
+		fix.Broken: red, fix.InPart: red}[r.Outcome]
 	words := string(r.Outcome)
 	if r.Run > 0 {
 		words = "run " + count(int64(r.Run)) + ": " + words
+	}
+	if len(r.Earlier) > 0 {
+		words += fmt.Sprintf(" (try %d)", len(r.Earlier)+1)
 	}
 	if r.Why == "" {
 		return []span{{words, paint}}
@@ -46,7 +52,7 @@ func fixChangesTitle(r fix.Report) string {
 	switch r.Outcome {
 	case fix.Proposed:
 		return "WOULD CHANGE"
-	case fix.RolledBack:
+	case fix.RolledBack, fix.InPart:
 		return "CHANGED, AND ROLLED BACK"
 	}
 	return "CHANGED"

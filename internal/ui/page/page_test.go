@@ -125,7 +125,7 @@ func TestEvents(t *testing.T) {
 	state.Failed(now, "host", "host", "permission denied")
 	_, _, text := get(t, s.URL+"/")
 	for _, want := range []string{
-		"began: critical accept-queue at 10.0.0.1:80",
+		"already there: critical accept-queue at 10.0.0.1:80",
 		"ended: critical accept-queue at 10.0.0.1:80",
 		"The last survey failed (permission denied): this is of 2026-11-30T12:00:00Z.",
 	} {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,7 +94,8 @@ func rowKey(r live.Row) string {
 	return strings.Join([]string{string(r.Limit), r.Subject, string(r.Measure), r.Unit}, "\x00")
 }
 
-// rows are those of the namespace that the filter leaves: those with a use or something to say.
+// rows are those of the namespace that the filter leaves: those with a use or something to say,
+// what refuses and what is near first.
 func (m *Model) rows() (rows []live.Row) {
 	s, _ := m.shown()
 	for _, r := range s.Rows {
@@ -103,6 +105,13 @@ func (m *Model) rows() (rows []live.Row) {
 			rows = append(rows, r)
 		}
 	}
+	rank := func(r live.Row) int {
+		return 1 + slices.Index([]diagnose.Severity{diagnose.Warning, diagnose.Critical},
+			r.Severity)
+	}
+	slices.SortStableFunc(rows, func(a, b live.Row) int {
+		return cmp.Compare(rank(b), rank(a))
+	})
 	return rows
 }
 
@@ -167,8 +176,12 @@ func (m *Model) status(s live.Space) []string {
 			}
 		}
 		here := fmt.Sprintf("namespace %s, %d of %d", s.Name, m.at()+1, n)
-		if bound > 0 {
-			here += fmt.Sprintf(", %d other bind", bound)
+		switch bound {
+		case 0:
+		case 1:
+			here += ", another one binds"
+		default:
+			here += fmt.Sprintf(", %d others bind", bound)
 		}
 		words = append(words, here)
 	}
@@ -216,9 +229,9 @@ func explained(r live.Row, s live.Space, snapshot host.Snapshot) (*pane, bool) {
 		}}, true
 }
 
-// planned is what plan says for a row: what mends it, or what gives more where nothing is wrong.
+// planned is what plan says for a row: what mends it.
 func planned(r live.Row, snapshot host.Snapshot, hooks Hooks) (*pane, error) {
-	o := plan.Options{Limits: []string{string(r.Limit)}, ToMax: r.Severity == ""}
+	o := plan.Options{Limits: []string{string(r.Limit)}}
 	if hooks.Owner != nil {
 		o.Owner = hooks.Owner(snapshot)
 	}
