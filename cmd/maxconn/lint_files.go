@@ -134,7 +134,11 @@ func (a *app) tuning(ctx context.Context, name string) (lint.File, error) {
 			tuningError("standard input", err)
 	}
 	text, mode, err := infile.Text(ctx, name, largestTuning)
-	return lint.File{Name: name, Text: text, Mode: modeOf(mode)}, tuningError(name, err)
+	f := lint.File{Name: name, Text: text, Mode: modeOf(mode)}
+	if f.Mode == lint.NotExecutable && !filepath.IsAbs(name) {
+		f.Mode = lint.ModeUnknown // what installs a file of a repository sets its mode
+	}
+	return f, tuningError(name, err)
 }
 
 // tuningError is that of a file that lint could not read. One that others have closed to

@@ -14,7 +14,7 @@ func (j *judge) placement(s setting) (Note, bool) {
 	switch {
 	case s.world.scope == OfImage:
 		return inImage(s), true
-	case rcLocal && s.target == "" && f.Mode == NotExecutable && path.IsAbs(f.Name):
+	case rcLocal && s.target == "" && f.Mode == NotExecutable:
 		return Note{NoEffect,
 			"/etc/rc.local does not run: it is not executable, and systemd starts " +
 				"it only where it is (rc-local.service).", rcLocalSource}, true

@@ -36,6 +36,9 @@ func TestBrokenInboundFormulasDiffer(t *testing.T) {
 		by    int64
 	}{{"accept-queue", -1}, {"syn-queue", -1}, {"process-files", 3}} {
 		for _, p := range tried(t, offBy(limit.ID(broken.limit), broken.by), broken.limit) {
+			if p.ID == "trace-names-the-full-listener" {
+				continue // it compares counters, and asks no formula
+			}
 			if p.Verdict == Holds {
 				t.Errorf("%s with %s off by %d holds", p.ID, broken.limit,
 					broken.by)
