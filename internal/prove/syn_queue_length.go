@@ -52,7 +52,7 @@ func (b *Bench) flood(backlog, syns int, settings ...string) (f flooded) {
 func (f flooded) refusing() bool { return f.since(f.before, "syn-queue", f.addr.String()).Refusing }
 
 // places compares the half-open connections with what the model has for them. Where the
-// release does not tell whether a distribution's kernel has the change of 6.13, one more
+// release does not tell whether a distribution's kernel has the change of 6.13, one less
 // agrees as well.
 func (f flooded) places() Outcome {
 	o := Exactly(f.model.Ceiling, f.half)
@@ -63,7 +63,7 @@ func (f flooded) places() Outcome {
 		o.Formula = fmt.Sprintf("%s: %s = %d", s.Label,
 			cmp.Or(s.Sum, "the queue limit of the listener"), s.Value)
 		if s.ID == limit.HalfOpenPlacesOrOne {
-			o.High++
+			o.Low-- // the ceiling is the higher one, as an upper bound
 			o.Note = fmt.Sprintf(
 				"this kernel takes %d: of a backlog it makes as many, or one "+
 					"more with 3479c7549fb1, which stable kernels took "+
