@@ -208,7 +208,6 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 	}
 	r.reasons = map[uint32]string{}
 	var kinds [256]uint8
-	var unspecified uint32
 	for _, v := range names.Values {
 		name := strings.TrimPrefix(v.Name, "SKB_DROP_REASON_")
 		if v.Value >= uint64(len(kinds)) {
@@ -218,28 +217,20 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 		if slices.Contains(wanted, name) {
 			kinds[v.Value] = uint8(Dropped)
 		}
-		switch name {
-		case ListenOverflow:
+		if name == ListenOverflow {
 			kinds[v.Value] = uint8(AcceptQueue)
-		case "NOT_SPECIFIED":
-			unspecified = uint32(v.Value)
 		}
 	}
-	named := slices.Contains(kinds[:], uint8(AcceptQueue))
-	if named {
-		unspecified = 0
-	}
-	if arguments < 4 && !named {
-		r.Missing = append(r.Missing, &Error{"drops", Absent, "the socket that was to " +
-			"receive a segment: full accept queues show by counters alone", nil})
+	if !slices.Contains(kinds[:], uint8(AcceptQueue)) {
+		r.Missing = append(r.Missing, &Error{"drops", Absent, "a reason for a full accept " +
+			"queue: it shows by counters alone", nil})
 	}
 	var socket uint32
 	if arguments > 3 {
 		socket = 1
 	}
 	return errors.Join(s.Variables["kinds"].Set(kinds),
-		s.Variables["has_socket"].Set(socket),
-		s.Variables["unspecified"].Set(unspecified))
+		s.Variables["has_socket"].Set(socket))
 }
 
 // parameters is how many arguments a tracepoint has.

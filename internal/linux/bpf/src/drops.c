@@ -15,7 +15,6 @@ struct sk_buff {
 enum { REASONS = 256 };
 const volatile u8 kinds[REASONS]; /* by reason: 0, or the kind of refusal */
 const volatile u32 has_socket;
-const volatile u32 unspecified; /* the reason that is none, where it may be that; else 0 */
 
 /* ends reads the addresses of a segment, whose IP header may be anywhere or nowhere. */
 INLINE void ends(struct key *k, struct sk_buff *skb)
@@ -45,24 +44,15 @@ INLINE void ends(struct key *k, struct sk_buff *skb)
 	k->destination_port = swapped(ports[1]);
 }
 
-/* kind says what a drop is. Where the kernel has no reason for the full queue of a listener (it
- * came with Linux 6.15), its queue tells, for a segment that is dropped without a reason.
- */
-INLINE u32 kind(u32 reason, struct sock *rx)
+/* kind says what a drop is. */
+INLINE u32 kind(u32 reason)
 {
-	u32 k = 0;
+	u64 at = reason;
 
-	if (reason < REASONS) {
-		u64 at = reason;
-
-		asm volatile("%0 &= 0xff" : "+r"(at)); /* for the verifier */
-		k = kinds[at];
-	}
-	if (rx && unspecified && reason == unspecified &&
-	    READ(rx, __sk_common.skc_state) == TCP_LISTEN &&
-	    READ(rx, sk_ack_backlog) > READ(rx, sk_max_ack_backlog))
-		return ACCEPT_QUEUE;
-	return k;
+	if (reason >= REASONS)
+		return 0;
+	asm volatile("%0 &= 0xff" : "+r"(at)); /* for the verifier */
+	return kinds[at];
 }
 
 SEC("tp_btf/kfree_skb")
@@ -76,7 +66,7 @@ int drops(u64 *ctx)
 
 	if (has_socket)
 		rx = (struct sock *)ctx[3];
-	k.kind = kind(reason, rx);
+	k.kind = kind(reason);
 	if (!k.kind)
 		return 0;
 	k.netns = netns_of(rx ? READ(rx, __sk_common.skc_net.net)
