@@ -20,7 +20,8 @@ func (w World) traced(needs string, fault func()) (lines []refused.Line, sum ref
 		Inode: uint32(id.Inode)}}})
 	defer t.Close()
 	for _, why := range t.Missing() {
-		if strings.Contains(why, "program "+needs+":") || strings.Contains(why, "no events") {
+		if strings.Contains(why, "program "+needs+":") ||
+			strings.Contains(why, "no events") {
 			w.b.CannotRun("refusals cannot be traced here: " + why)
 		}
 	}

@@ -222,8 +222,8 @@ func (r *Refusals) prepareDrops(s *ebpf.CollectionSpec, wanted []string) error {
 		}
 	}
 	if !slices.Contains(kinds[:], uint8(AcceptQueue)) {
-		r.Missing = append(r.Missing, &Error{"drops", Absent, "a reason for a full accept " +
-			"queue: it shows by counters alone", nil})
+		r.Missing = append(r.Missing, &Error{"drops", Absent, "a reason for a full " +
+			"accept queue: it shows by counters alone", nil})
 	}
 	var socket uint32
 	if arguments > 3 {
