@@ -49,6 +49,13 @@ func spawn(t testing.TB, l *Lab, name string) *Actor {
 	return a
 }
 
+// keepTimeWait keeps TIME_WAIT from a RST. On two CPUs the last ACK may cross a socket that is just
+// closing, and a RST answers it.
+func keepTimeWait(t *testing.T, l *Lab) {
+	t.Helper()
+	set(t, l, "net.ipv4.tcp_rfc1337", "1")
+}
+
 func set(t testing.TB, l *Lab, key, value string) {
 	t.Helper()
 	if err := l.Set(key, value); err != nil {

@@ -35,6 +35,7 @@ func TestChurn(t *testing.T) {
 			l := start(t)
 			set(t, l, "net.ipv4.ip_local_port_range", "40000 40019")
 			set(t, l, "net.ipv4.tcp_tw_reuse", "0")
+			keepTimeWait(t, l)
 			client := spawn(t, l, "client")
 			out, err := client.Churn(ChurnSpec{
 				To:        serve(t, l, c.as, 8080),

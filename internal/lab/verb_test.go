@@ -149,6 +149,7 @@ func TestConnectionRefused(t *testing.T) {
 func pair(t *testing.T, l *Lab, n int) (server, client *Actor, accepted, connected Group,
 	port uint16) {
 	t.Helper()
+	keepTimeWait(t, l)
 	server, client = spawn(t, l, "server"), spawn(t, l, "client")
 	g, at := listenOn(t, server, loopback(0), n)
 	out := must(client.Connect(ConnectSpec{To: at, N: n}))(t)
