@@ -268,7 +268,7 @@ func FuzzSigned(f *testing.F) {
 	f.Add("Package: a\nSHA256: aa\n\nPackage: b\n", "[GNUPG:] BADSIG")
 	f.Fuzz(func(t *testing.T, text, status string) {
 		hash, err := indexHash(text, "trixie")
-		if err == nil && !strings.Contains(text, " "+hash) {
+		if err == nil && !strings.Contains(text, hash) {
 			t.Errorf("%q: hash %q", text, hash)
 		}
 		for hash, name := range packageHashes([]byte(text), []string{"a", "b"}) {
