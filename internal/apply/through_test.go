@@ -60,7 +60,8 @@ func TestThroughTheNamedProcess(t *testing.T) {
 		}
 		row, ok := own.Read().Row(host.ListenerKind, l.Addr().String())
 		if !ok || (row.Count("pid") == int64(asked)) != (asked == pid) {
-			t.Errorf("as process %d sees it, it is of %d, %v", asked, row.Count("pid"), ok)
+			t.Errorf("as process %d sees it, it is of %d, %v", asked,
+				row.Count("pid"), ok)
 		}
 	}
 }

@@ -200,7 +200,8 @@ func (w window) resized() {
 	for _, size := range [][2]int{{50, 14}, {120, 30}} {
 		w.do("resize-window", "-x", strconv.Itoa(size[0]), "-y", strconv.Itoa(size[1]))
 		await(w, time.Minute, "the frame has the new size", func() bool {
-			lines := strings.Split(strings.TrimSuffix(w.do("capture-pane", "-p"), "\n"), "\n")
+			shown := strings.TrimSuffix(w.do("capture-pane", "-p"), "\n")
+			lines := strings.Split(shown, "\n")
 			return len(lines) == size[1] && lines[0] != "" &&
 				strings.HasPrefix(lines[size[1]-1], "? help")
 		})
